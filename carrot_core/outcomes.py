@@ -1,0 +1,239 @@
+"""The nouns of the project: what was observed, what was predicted, and the prompts they belong to.
+
+All tables are (n, M): one row a prompt, one column a model. They carry prompt ids and model **names**,
+so that nothing is ever bound to a model by its position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.pricing import Price, token_cost_usd
+
+FloatTable = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
+Usage = Literal["output_tokens", "input_only", "cost_usd"]
+SPLITS = ("train", "validation", "test")
+
+
+def positions(wanted: Sequence[str], available: Sequence[str], kind: str = "model") -> npt.NDArray[np.intp]:
+    """Column of each wanted name; an unknown name is an error that lists what there is."""
+    where = {name: index for index, name in enumerate(available)}
+    missing = [name for name in wanted if name not in where]
+    if missing:
+        raise NotFoundError(f"No {kind} {missing[0]!r} here; known: {', '.join(list(available)[:20])}.")
+    return np.array([where[name] for name in wanted], dtype=np.intp)
+
+
+def pick(values: Sequence[str], rows: Rows) -> tuple[str, ...]:
+    """The chosen entries of a tuple of strings, as numpy would choose them."""
+    return tuple(np.array(values, dtype=object)[rows])
+
+
+def _unique(kind: str, names: Sequence[str]) -> tuple[str, ...]:
+    named = tuple(str(name) for name in names)
+    if len(set(named)) != len(named):
+        raise CarrotError(f"{kind} {max(named, key=named.count)!r} appears twice.")
+    return named
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """Two (n, M) tables, scores and costs, bound to prompt ids and model names; validated once, read-only."""
+
+    prompt_ids: tuple[str, ...]
+    models: tuple[str, ...]
+    score: FloatTable
+    cost_usd: FloatTable
+
+    _score_bounds: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    _may_be_missing: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt_ids", _unique("Prompt", self.prompt_ids))
+        object.__setattr__(self, "models", _unique("Model", self.models))
+        object.__setattr__(self, "score", self._checked("score", self._score_bounds))
+        object.__setattr__(self, "cost_usd", self._checked("cost_usd", (0.0, np.inf)))
+
+    def _checked(self, name: str, bounds: tuple[float, float]) -> FloatTable:
+        table = np.array(getattr(self, name), dtype=np.float64, order="C")
+        if table.shape != self.shape:
+            raise CarrotError(f"{name} is {table.shape}; {self.shape[0]} prompts x {self.shape[1]} models expected.")
+        wrong = (table < bounds[0]) | (table > bounds[1]) | np.isinf(table)
+        if not self._may_be_missing:
+            wrong |= np.isnan(table)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise CarrotError(
+                f"{name} of {self.models[column]!r} on prompt {self.prompt_ids[row]!r} is {table[row, column]}; "
+                f"it must be a number from {bounds[0]:g} to {bounds[1]:g}."
+            )
+        table.flags.writeable = False
+        return table
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(number of prompts, number of models)."""
+        return len(self.prompt_ids), len(self.models)
+
+    def rows(self, rows: Rows) -> Self:
+        """The same models on some of the prompts (boolean mask or integer positions)."""
+        return replace(
+            self, prompt_ids=pick(self.prompt_ids, rows), score=self.score[rows], cost_usd=self.cost_usd[rows]
+        )
+
+    def pool(self, models: Sequence[str]) -> Self:
+        """The same prompts with some of the models, in the order asked for."""
+        columns = positions(models, self.models)
+        return replace(self, models=tuple(models), score=self.score[:, columns], cost_usd=self.cost_usd[:, columns])
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes(_Tables):
+    """What every model really did on every prompt; NaN = not observed.
+
+    Attributes
+    ----------
+    prompt_ids : n unique strings.
+    models : M unique model names.
+    score : (n, M) in [0, 1].
+    cost_usd : (n, M) US dollars for the call, at least 0.
+
+    Raises
+    ------
+    CarrotError
+        Shapes that disagree, names that repeat, values out of bounds.
+    """
+
+    _score_bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    _may_be_missing: ClassVar[bool] = True
+
+    @cached_property
+    def complete(self) -> npt.NDArray[np.bool_]:
+        """(n,) True where the whole pool is observed, score and cost."""
+        seen: npt.NDArray[np.bool_] = ~(np.isnan(self.score) | np.isnan(self.cost_usd)).any(axis=1)
+        return seen
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates(_Tables):
+    """What a router expects of every model on every prompt; same shape and units as `Outcomes`.
+
+    Every cell is finite (a router that cannot estimate a prompt does not return it) and costs are at
+    least 0; scores are not clamped, since only their differences matter to a decision.
+    """
+
+
+def _no_table() -> FloatTable:
+    return np.empty((0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """Prompts with everything known about them: the input of every router and every evaluation.
+
+    Attributes
+    ----------
+    name : name in the store.
+    outcomes : (n, M) observed scores and costs.
+    texts, tasks : n prompt texts (None where the source has none) and task labels ("" where none).
+    split : (n,) one of "train", "validation", "test".
+    input_tokens, output_tokens : (n, M), NaN where not recorded.
+    prices : price by model name; empty where the source records only dollars.
+    vectors : (n, d) float32 embeddings, NaN rows where a prompt has no text; None before embedding.
+    encoder : name of the encoder the vectors come from.
+    data_hash : sha256 of the content in the store.
+    """
+
+    name: str
+    outcomes: Outcomes
+    texts: tuple[str | None, ...]
+    tasks: tuple[str, ...]
+    split: npt.NDArray[np.str_]
+    input_tokens: FloatTable = field(default_factory=_no_table)
+    output_tokens: FloatTable = field(default_factory=_no_table)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    vectors: npt.NDArray[np.float32] | None = None
+    encoder: str | None = None
+    data_hash: str = ""
+
+    def __post_init__(self) -> None:
+        n, _ = self.outcomes.shape
+        for name in ("input_tokens", "output_tokens"):
+            if getattr(self, name).size == 0:
+                object.__setattr__(self, name, np.full(self.outcomes.shape, np.nan))
+            if getattr(self, name).shape != self.outcomes.shape:
+                raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
+        for name in ("texts", "tasks", "split"):
+            if len(getattr(self, name)) != n:
+                raise CarrotError(f"{name} of {self.name!r} has {len(getattr(self, name))} entries for {n} prompts.")
+        if self.vectors is not None and len(self.vectors) != n:
+            raise CarrotError(f"{self.name!r} has {len(self.vectors)} vectors for {n} prompts.")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.outcomes.models
+
+    @property
+    def prompt_ids(self) -> tuple[str, ...]:
+        return self.outcomes.prompt_ids
+
+    def rows(self, rows: Rows) -> Benchmark:
+        """Some of the prompts, with all that belongs to them."""
+        return replace(
+            self,
+            outcomes=self.outcomes.rows(rows),
+            texts=pick(self.texts, rows),  # type: ignore[arg-type]
+            tasks=pick(self.tasks, rows),
+            split=self.split[rows],
+            input_tokens=self.input_tokens[rows],
+            output_tokens=self.output_tokens[rows],
+            vectors=None if self.vectors is None else self.vectors[rows],
+        )
+
+    def part(self, split: str) -> Benchmark:
+        """The prompts of one split; "all" is every prompt."""
+        return self if split == "all" else self.rows(self.split == split)
+
+    def pool(self, models: Sequence[str]) -> Benchmark:
+        """Some of the models, in the order asked for; prices and tokens follow by name."""
+        columns = positions(models, self.models)
+        return replace(
+            self,
+            outcomes=self.outcomes.pool(models),
+            input_tokens=self.input_tokens[:, columns],
+            output_tokens=self.output_tokens[:, columns],
+            prices={model: self.prices[model] for model in models if model in self.prices},
+        )
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What a router has to predict so that the cost of a call is known.
+
+        "output_tokens" where prices and tokens are recorded; "input_only" where only the input is
+        charged and so the cost is known beforehand; "cost_usd" where the source has nothing but dollars.
+        """
+        if any(model not in self.prices for model in self.models) or np.isnan(self.input_tokens).all():
+            return "cost_usd"
+        return "input_only" if np.isnan(self.output_tokens).all() else "output_tokens"
+
+    def usage_table(self, usage: Usage | None = None) -> FloatTable:
+        """(n, M) observed target of the usage prediction, in the unit its name says; NaN = not observed."""
+        usage = usage or self.usage
+        if usage == "cost_usd":
+            return self.outcomes.cost_usd
+        return self.output_tokens if usage == "output_tokens" else np.zeros(self.outcomes.shape)
+
+    def cost_usd_of(self, predicted: FloatTable, usage: Usage | None = None) -> FloatTable:
+        """(n, M) dollars from a predicted usage table, clamped at 0; input tokens are known before the call."""
+        predicted = np.maximum(predicted, 0.0)
+        if (usage or self.usage) == "cost_usd":
+            return predicted
+        return token_cost_usd(self.input_tokens, predicted, [self.prices[model] for model in self.models])

@@ -1,0 +1,38 @@
+"""Where things are: the user's files (``CARROT_HOME``) and the files that ship with the project."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = PACKAGE.parent
+IN_CHECKOUT = (_CHECKOUT / "app.py").is_file() and (_CHECKOUT / "pyproject.toml").is_file()
+
+
+def home() -> Path:
+    """Folder of the database and the caches.
+
+    ``CARROT_HOME`` if set; else ``data/`` in a checkout; else the user's data folder.
+    """
+    chosen = os.environ.get("CARROT_HOME")
+    if chosen:
+        return Path(chosen).expanduser()
+    if IN_CHECKOUT:
+        return _CHECKOUT / "data"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "carrot"
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "carrot"
+    return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "carrot"
+
+
+def shipped(name: str) -> Path:
+    """Path of a file that ships in the project's ``data/`` folder."""
+    return (_CHECKOUT / "data" if IN_CHECKOUT else PACKAGE / "_data") / name
+
+
+def app_script() -> Path:
+    """Path of the dashboard's entry script."""
+    return (_CHECKOUT if IN_CHECKOUT else PACKAGE / "_app") / "app.py"
