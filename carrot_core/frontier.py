@@ -1,0 +1,360 @@
+"""The exact frontier: mean score and cost of a router for every λ at once, with no grid.
+
+For one prompt the rule ``argmax ŝ - r·ĉ`` walks, as the exchange rate r grows from 0 to infinity, down
+the upper-left hull of its points (ĉ, ŝ): at most M - 1 switches, each at r = Δŝ/Δĉ. All prompts'
+switches, sorted by r and summed, are the whole curve. This is the only compiled module.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from carrot_core.errors import CarrotError
+from carrot_core.outcomes import Estimates, FloatTable, Outcomes, positions
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int32]
+
+# Prompts one thread takes at a time: enough work to be worth a hand-over, few enough to share evenly.
+_BLOCK = 4096
+# Below this one thread is done before others have woken up.
+_PARALLEL_FROM = 100_000
+# Not every threading layer of numba survives two callers at once, and a dashboard has many threads.
+_PARALLEL = threading.Lock()
+
+
+@numba.njit(cache=True, inline="always")
+def _best_at_zero(score, cost, rank, i):  # type: ignore[no-untyped-def]
+    """Most accurate model of prompt i; ties: the cheapest, then the first by name."""
+    best = 0
+    for j in range(1, score.shape[1]):
+        if score[i, j] > score[i, best] or (
+            score[i, j] == score[i, best]
+            and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and rank[j] < rank[best]))
+        ):
+            best = j
+    return best
+
+
+@numba.njit(cache=True, inline="always")
+def _next_on_hull(score, cost, rank, i, current):  # type: ignore[no-untyped-def]
+    """Cheaper model reached first as the rate grows, and the rate; (-1, inf) at the cheapest.
+
+    Equal rates: the cheapest of them, since the ones between never win on their own.
+    """
+    best, best_rate = -1, np.inf
+    for j in range(score.shape[1]):
+        saved = cost[i, current] - cost[i, j]
+        if saved > 0.0:
+            rate = (score[i, current] - score[i, j]) / saved
+            if (
+                best < 0
+                or rate < best_rate
+                or (
+                    rate == best_rate
+                    and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and _wins(score, rank, i, j, best)))
+                )
+            ):
+                best, best_rate = j, rate
+    return best, best_rate
+
+
+@numba.njit(cache=True, inline="always")
+def _wins(score, rank, i, j, best):  # type: ignore[no-untyped-def]
+    return score[i, j] > score[i, best] or (score[i, j] == score[i, best] and rank[j] < rank[best])
+
+
+@numba.njit(cache=True)
+def _walk_block(est_score, est_cost, rank, first, stop, start, rate, prompt, source, target):  # type: ignore[no-untyped-def]
+    """Start model and switches of prompts first..stop; returns how many switches were written.
+
+    They are written from ``first * room`` on, where every block has room for its worst case.
+    """
+    room = max(est_score.shape[1] - 1, 1)
+    at = first * room
+    for i in range(first, stop):
+        current = _best_at_zero(est_score, est_cost, rank, i)
+        start[i] = current
+        begun = at
+        while True:
+            j, r = _next_on_hull(est_score, est_cost, rank, i, current)
+            if j < 0:
+                break
+            if at > begun and r <= rate[at - 1]:  # rounding bent the hull back by an ulp: one switch, not two
+                target[at - 1] = j
+            else:
+                rate[at], prompt[at], source[at], target[at] = r, i, current, j
+                at += 1
+            current = j
+    return at - first * room
+
+
+@numba.njit(cache=True, parallel=True)
+def _walk_blocks(est_score, est_cost, rank, start, rate, prompt, source, target):  # type: ignore[no-untyped-def]
+    """All blocks side by side; returns how many switches each wrote."""
+    n = len(est_score)
+    count = np.empty((n + _BLOCK - 1) // _BLOCK, np.int64)
+    for b in numba.prange(count.size):
+        stop = min((b + 1) * _BLOCK, n)
+        count[b] = _walk_block(est_score, est_cost, rank, b * _BLOCK, stop, start, rate, prompt, source, target)
+    return count
+
+
+def _walk(
+    est_score: npt.NDArray[np.floating], est_cost: npt.NDArray[np.floating], rank: npt.NDArray[np.int16]
+) -> tuple[npt.NDArray[np.int16], list[npt.NDArray[Any]]]:
+    """Start model of each prompt, and the arrays rate, prompt, source, target of all switches."""
+    n, m = est_score.shape
+    room = max(m - 1, 1)
+    start = np.empty(n, np.int16)
+    # Room for the worst case: pages that are never touched cost nothing.
+    events = [np.empty(n * room, kind) for kind in (np.float64, np.int32, np.int16, np.int16)]
+    if n < _PARALLEL_FROM:
+        total = _walk_block(est_score, est_cost, rank, 0, n, start, *events)
+        return start, [array[:total] for array in events]
+    with _PARALLEL:
+        counts = _walk_blocks(est_score, est_cost, rank, start, *events)
+    ends = np.arange(len(counts)) * _BLOCK * room
+    return start, [
+        np.concatenate([array[end : end + count] for end, count in zip(ends, counts, strict=True)]) for array in events
+    ]
+
+
+@numba.njit(cache=True)
+def _running(initial, table, prompt, source, target, last_of_rate):  # type: ignore[no-untyped-def]
+    """Compensated running sum of the changes in ``table``, read after the last switch of each rate."""
+    out = np.empty(last_of_rate.size + 1, np.float64)
+    total, lost = initial, 0.0
+    out[0] = initial
+    e = 0
+    for k in range(last_of_rate.size):
+        while e <= last_of_rate[k]:
+            change = np.float64(table[prompt[e], target[e]]) - np.float64(table[prompt[e], source[e]])
+            step = change - lost
+            moved = total + step
+            lost = (moved - total) - step
+            total = moved
+            e += 1
+        out[k + 1] = total
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """All switches of n prompts as the exchange rate grows, sorted by rate.
+
+    Attributes
+    ----------
+    start : (n,) column of the model chosen at rate 0.
+    rate : (E,) ascending, score units per US dollar; infinite where costs differ too little to divide.
+    prompt, source, target : (E,) row of the prompt, column of the model left and of the model taken.
+    """
+
+    start: npt.NDArray[np.int16]
+    rate: FloatArray
+    prompt: IntArray
+    source: npt.NDArray[np.int16]
+    target: npt.NDArray[np.int16]
+
+    @cached_property
+    def last_of_rate(self) -> npt.NDArray[np.int64]:
+        """(K-1,) position of the last switch of each distinct rate above 0."""
+        if self.rate.size == 0:
+            return np.empty(0, np.int64)
+        return np.append(np.flatnonzero(self.rate[1:] != self.rate[:-1]), self.rate.size - 1)
+
+    @property
+    def breakpoints(self) -> FloatArray:
+        """(K,) rates at which anything changes, from 0; point k holds on [rate k, rate k+1)."""
+        return np.concatenate([[0.0], self.rate[self.last_of_rate]])
+
+    def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
+        """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""
+        n = len(self.start)
+        initial = float(table[np.arange(n), self.start].sum(dtype=np.float64))
+        running: FloatArray = _running(initial, table, self.prompt, self.source, self.target, self.last_of_rate)
+        return running / max(n, 1)
+
+
+def sweep_tables(
+    est_score: npt.NDArray[np.floating],
+    est_cost_usd: npt.NDArray[np.floating],
+    models: Sequence[str] | None = None,
+) -> Sweep:
+    """All switches of the rule ``argmax est_score - rate * est_cost_usd``; (n, M) tables without NaN.
+
+    ``models`` names the columns, so that full ties go to the first by name whatever their order.
+    """
+    m = est_score.shape[1]
+    if m == 0:
+        raise CarrotError("A pool needs at least one model.")
+    rank = np.empty(m, np.int16)
+    rank[np.argsort(np.array(models, dtype=object)) if models is not None else np.arange(m)] = np.arange(m)
+    start, events = _walk(est_score, est_cost_usd, rank)
+    order = np.argsort(events[0])
+    return Sweep(start, *(array[order] for array in events))
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """The exact curve of one router on one set of prompts.
+
+    Attributes
+    ----------
+    estimates, outcomes : the complete prompts only, same prompts and models in both.
+    n_dropped : prompts left out because a model of the pool was not observed there.
+    sweep : every switch, sorted by rate.
+    """
+
+    estimates: Estimates
+    outcomes: Outcomes
+    n_dropped: int
+    sweep: Sweep
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.outcomes.models
+
+    @property
+    def n_prompts(self) -> int:
+        return self.outcomes.shape[0]
+
+    @cached_property
+    def exchange_rate_per_usd(self) -> FloatArray:
+        """(K,) breakpoints: score units per US dollar, from 0, ascending; point k holds on [r_k, r_k+1)."""
+        return self.sweep.breakpoints
+
+    @cached_property
+    def score(self) -> FloatArray:
+        """(K,) mean observed score."""
+        return self.sweep.mean_of(self.outcomes.score)
+
+    @cached_property
+    def cost_usd(self) -> FloatArray:
+        """(K,) mean observed cost per query in US dollars; need not fall with the rate, since routers err."""
+        return np.maximum(self.sweep.mean_of(self.outcomes.cost_usd), 0.0)
+
+    @cached_property
+    def est_score(self) -> FloatArray:
+        """(K,) mean predicted score of the choices; never rises with the rate."""
+        return self.sweep.mean_of(self.estimates.score)
+
+    @cached_property
+    def est_cost_usd(self) -> FloatArray:
+        """(K,) mean predicted cost of the choices in US dollars; never rises with the rate."""
+        return self.sweep.mean_of(self.estimates.cost_usd)
+
+    def at(self, exchange_rate_per_usd: float) -> int:
+        """Index of the breakpoint whose choices hold at this rate."""
+        return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
+
+    def choices(self, exchange_rate_per_usd: float) -> npt.NDArray[np.int16]:
+        """(n,) column of the model chosen for each prompt at this rate."""
+        chosen = self.sweep.start.copy()
+        done = int(np.searchsorted(self.sweep.rate, exchange_rate_per_usd, side="right"))
+        # A prompt's switches stand in ascending order, so the last assignment is the one that holds.
+        chosen[self.sweep.prompt[:done]] = self.sweep.target[:done]
+        return chosen
+
+    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
+        """(G, M) share of the prompts that each model answers at each of G ascending rates."""
+        rates = np.asarray(exchange_rates_per_usd, dtype=np.float64)
+        m = len(self.models)
+        moved = np.zeros((len(rates) + 1) * m)
+        bins = np.searchsorted(rates, self.sweep.rate) * m
+        moved += np.bincount(bins + self.sweep.target, minlength=moved.size)
+        moved -= np.bincount(bins + self.sweep.source, minlength=moved.size)
+        begun = np.bincount(self.sweep.start, minlength=m)
+        counts: FloatArray = begun + np.cumsum(moved.reshape(-1, m), axis=0)[:-1]
+        return counts / max(self.n_prompts, 1)
+
+    def increments(self, table: FloatTable, exchange_rates_per_usd: npt.ArrayLike) -> scipy.sparse.csr_array:
+        """(n, G) sparse: each prompt's value at the first of G ascending rates, then its change up to each next.
+
+        The row sums up to column g are the prompt's value at rate g, so any weighted mean of the curve is
+        a matrix product: bootstrap replicates need no new sweep, and blocks of prompts add up.
+        """
+        rates = np.asarray(exchange_rates_per_usd, dtype=np.float64)
+        rows = np.arange(self.n_prompts)
+        bins = np.searchsorted(rates, self.sweep.rate)
+        kept = bins < len(rates)
+        prompt, target, source = self.sweep.prompt[kept], self.sweep.target[kept], self.sweep.source[kept]
+        change = table[prompt, target] - table[prompt, source]
+        return scipy.sparse.csr_array(
+            (
+                np.concatenate([table[rows, self.sweep.start], change]),
+                (np.concatenate([rows, prompt]), np.concatenate([np.zeros_like(rows), bins[kept]])),
+            ),
+            shape=(self.n_prompts, len(rates)),
+        )
+
+
+def sweep(estimates: Estimates, outcomes: Outcomes) -> Frontier:
+    """Exact frontier of the estimates on the prompts where the whole pool is observed.
+
+    Models are matched by name and prompts by id; the outcomes may hold more of both.
+
+    Raises
+    ------
+    CarrotError
+        No model, a model or prompt of the estimates that the outcomes do not know, or no complete prompt.
+    """
+    outcomes = outcomes.pool(estimates.models)
+    if outcomes.prompt_ids != estimates.prompt_ids:
+        outcomes = outcomes.rows(positions(estimates.prompt_ids, outcomes.prompt_ids, "prompt"))
+    n_dropped = int((~outcomes.complete).sum())
+    if n_dropped:
+        estimates, outcomes = estimates.rows(outcomes.complete), outcomes.rows(outcomes.complete)
+    return Frontier(estimates, outcomes, n_dropped, sweep_tables(estimates.score, estimates.cost_usd, estimates.models))
+
+
+def lam_of_rate(exchange_rate_per_usd: npt.ArrayLike, cost_unit_usd: float) -> FloatArray:
+    """λ in [0, 1] of an exchange rate, given the cost unit u in dollars: λ = r·u / (1 + r·u)."""
+    scaled = np.asarray(exchange_rate_per_usd, dtype=np.float64) * cost_unit_usd
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(scaled), 1.0, scaled / (1.0 + scaled))
+
+
+def rate_of_lam(lam: float, cost_unit_usd: float) -> float:
+    """Exchange rate in score units per US dollar of λ in [0, 1]: r = λ / ((1 - λ)·u)."""
+    if not 0.0 <= lam <= 1.0:
+        raise CarrotError(f"λ must be from 0 to 1, not {lam}.")
+    return float("inf") if lam == 1.0 else lam / ((1.0 - lam) * cost_unit_usd)
+
+
+@numba.njit(cache=True)
+def _upper_hull(cost, score, order):  # type: ignore[no-untyped-def]
+    """Positions, by ascending cost, of the concave, rising upper hull of points given in cost order."""
+    hull = np.empty(order.size, np.int64)
+    size = 0
+    for i in order:
+        if size > 0 and score[i] <= score[hull[size - 1]]:
+            continue  # dearer and no better: below the non-decreasing hull
+        while size > 0 and cost[hull[size - 1]] == cost[i]:
+            size -= 1
+        while size > 1:
+            a, b = hull[size - 2], hull[size - 1]
+            if (score[b] - score[a]) * (cost[i] - cost[a]) > (score[i] - score[a]) * (cost[b] - cost[a]):
+                break
+            size -= 1
+        hull[size] = i
+        size += 1
+    return hull[:size]
+
+
+def upper_hull(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.int64]:
+    """Positions of the non-decreasing convex hull of (cost, score) points, by ascending cost.
+
+    RouterBench's hull (arXiv 2403.12031): what is reached by mixing the points at random.
+    """
+    hull: npt.NDArray[np.int64] = _upper_hull(cost_usd, score, np.argsort(cost_usd, kind="stable"))
+    return hull
