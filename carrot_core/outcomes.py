@@ -118,8 +118,7 @@ class Outcomes(_Tables):
     @cached_property
     def complete(self) -> npt.NDArray[np.bool_]:
         """(n,) True where the whole pool is observed, score and cost."""
-        seen: npt.NDArray[np.bool_] = ~(np.isnan(self.score) | np.isnan(self.cost_usd)).any(axis=1)
-        return seen
+        return np.asarray(~np.isnan(self.score + self.cost_usd).any(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +223,23 @@ class Benchmark:
             return "cost_usd"
         return "input_only" if np.isnan(self.output_tokens).all() else "output_tokens"
 
+    @cached_property
+    def charged_input_tokens(self) -> FloatTable:
+        """(n, M) input tokens, also where a model was not run.
+
+        Tokenisers differ by a nearly constant factor, so an unrecorded count is the mean of the other
+        models' on that prompt times the model's own factor; exact where all share one tokeniser.
+        """
+        seen = ~np.isnan(self.input_tokens)
+        if seen.all():
+            return self.input_tokens
+        whole = self.input_tokens[seen.all(axis=1)]
+        factor = whole.mean(axis=0) / whole.mean() if whole.size else np.ones(len(self.models))
+        scaled = np.where(seen, self.input_tokens, 0.0) / factor
+        with np.errstate(invalid="ignore"):
+            length = scaled.sum(axis=1, keepdims=True) / seen.sum(axis=1, keepdims=True)
+        return np.where(seen, self.input_tokens, length * factor)
+
     def usage_table(self, usage: Usage | None = None) -> FloatTable:
         """(n, M) observed target of the usage prediction, in the unit its name says; NaN = not observed."""
         usage = usage or self.usage
@@ -236,4 +252,4 @@ class Benchmark:
         predicted = np.maximum(predicted, 0.0)
         if (usage or self.usage) == "cost_usd":
             return predicted
-        return token_cost_usd(self.input_tokens, predicted, [self.prices[model] for model in self.models])
+        return token_cost_usd(self.charged_input_tokens, predicted, [self.prices[model] for model in self.models])

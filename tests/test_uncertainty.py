@@ -1,0 +1,90 @@
+"""Bootstrap replicates of curves against re-sweeping the drawn prompts themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from carrot_core.frontier import sweep, upper_hull
+from carrot_core.metrics import aiq, qnc
+from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.uncertainty import Interval, bootstrap_weights, rates_to_keep, replicate
+
+
+@pytest.fixture
+def frontier():
+    rng = np.random.default_rng(5)
+    est_score, est_cost = rng.random((60, 4)), rng.lognormal(size=(60, 4))
+    score = (rng.random((60, 4)) < est_score).astype(float)
+    ids, models = tuple(map(str, range(60))), tuple("abcd")
+    return sweep(Estimates(ids, models, est_score, est_cost), Outcomes(ids, models, score, est_cost * 1.1))
+
+
+def test_a_replicate_is_the_sweep_of_the_drawn_prompts(frontier):
+    weights = bootstrap_weights(60, 20, seed=1)
+    curves = replicate(frontier, weights, points=10_000)
+    for b in range(20):
+        drawn = np.repeat(np.arange(60), np.rint(weights[:, b] * 60).astype(int))
+        rows = [
+            (frontier.outcomes.score[i, j], frontier.outcomes.cost_usd[i, j])
+            for rate in curves.exchange_rate_per_usd[:1]
+            for i, j in zip(drawn, frontier.choices(rate)[drawn], strict=True)
+        ]
+        assert curves.score[b, 0] == pytest.approx(np.mean([score for score, _ in rows]))
+        for g, rate in enumerate(curves.exchange_rate_per_usd):
+            chosen = frontier.choices(rate)[drawn]
+            assert curves.score[b, g] == pytest.approx(frontier.outcomes.score[drawn, chosen].mean())
+            assert curves.cost_usd[b, g] == pytest.approx(frontier.outcomes.cost_usd[drawn, chosen].mean())
+
+
+def test_metrics_of_replicates_are_those_of_their_own_curves(frontier):
+    curves = replicate(frontier, bootstrap_weights(60, 5, seed=2), points=10_000)
+    single = curves.single_cost_usd
+    expected = [aiq(curves.cost_usd[b], curves.score[b], single[b].min(), single[b].max()) for b in range(5)]
+    np.testing.assert_allclose(curves.aiq(), expected)
+    np.testing.assert_allclose(
+        curves.qnc(2),
+        [qnc(curves.cost_usd[b], curves.score[b], curves.single_score[b, 2], single[b, 2]) for b in range(5)],
+    )
+
+
+def test_a_router_that_is_its_reference_costs_what_it_costs_in_every_replicate(frontier):
+    ids, models = frontier.outcomes.prompt_ids, frontier.models
+    flat = np.broadcast_to([0.0, 1.0, 0.0, 0.0], (60, 4))
+    always_b = sweep(Estimates(ids, models, flat, np.ones((60, 4))), frontier.outcomes)
+    curves = replicate(always_b, bootstrap_weights(60, 50, seed=3))
+    np.testing.assert_allclose(curves.qnc(1), 1.0)
+
+
+def test_the_kept_rates_hold_the_ends_and_the_hull(frontier):
+    kept = rates_to_keep(frontier, points=5)
+    rates = frontier.exchange_rate_per_usd
+    assert kept[0] == 0.0
+    assert kept[-1] == rates[-1]
+    assert set(rates[upper_hull(frontier.cost_usd, frontier.score)]) <= set(kept)
+
+
+def test_weights_are_draws_with_replacement_and_the_same_for_the_same_seed():
+    weights = bootstrap_weights(40, 200, seed=7)
+    np.testing.assert_allclose(weights.sum(axis=0), 1.0)
+    np.testing.assert_allclose(weights * 40, np.rint(weights * 40), atol=1e-9)
+    # A prompt is left out of a draw of n from n with probability about 1/e.
+    assert (weights == 0).mean() == pytest.approx(np.exp(-1), abs=0.02)
+    bootstrap_weights.cache_clear()
+    np.testing.assert_array_equal(weights, bootstrap_weights(40, 200, seed=7))
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(11)
+    covered = 0
+    for trial in range(200):
+        draws = (rng.random(150) < 0.3).astype(float)
+        interval = Interval.of(draws.mean(), draws @ bootstrap_weights(150, 300, seed=trial % 5))
+        covered += interval.low <= 0.3 <= interval.high
+    assert 180 <= covered <= 200
+
+
+def test_a_figure_mostly_undefined_has_no_interval():
+    interval = Interval.of(0.5, np.array([np.nan, np.nan, 0.5]))
+    assert np.isnan(interval.low)
+    assert np.isnan(interval.high)
