@@ -1,0 +1,65 @@
+"""The command line: parse, call the library, print. ``carrot --help`` is its manual."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+
+from carrot_core import __version__
+from carrot_core.cli.bench import bench
+from carrot_core.cli.common import Group, Result, json_option, open_store, progress
+from carrot_core.cli.data import data
+from carrot_core.cli.routers import estimates, evaluate, fit, frontier, summary
+from carrot_core.paths import app_script
+
+__all__ = ["main"]
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="carrot")
+def main() -> None:
+    """Choose which LLM answers which prompt, with the whole cost-accuracy trade-off in view.
+
+    \b
+    carrot data import results.parquet --name mine   your results into the store
+    carrot evaluate mine                             CARROT-KNN beside every baseline
+    carrot frontier mine --out curve.csv             the exact curve, one row a breakpoint
+    carrot app                                       the same in the browser
+
+    Everything is kept in CARROT_HOME (data/ in a checkout).
+
+    \b
+    Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 bad data, 5 database trouble.
+    """
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Build again what is there.")
+@json_option
+def setup(force: bool) -> Result:
+    """Build the simulated benchmark and fit CARROT-KNN on it, so that the dashboard has something to show."""
+    from carrot_core.workbench import set_up
+
+    with progress("Building the simulated benchmark", " steps") as advance:
+        run = set_up(open_store(), again=force, progress=advance)
+    return summary(run), f"Ready: {run.benchmark!r} with {run.router}. `carrot app` opens the dashboard."
+
+
+@click.command()
+@click.option("--port", default=8501, show_default=True, help="Port to listen on.")
+@click.option("--address", default="localhost", show_default=True, help="Interface to listen on.")
+def app(port: int, address: str) -> None:
+    """Open the dashboard; Ctrl-C stops it."""
+    script = app_script()
+    click.echo(f"CARROT on http://{address}:{port}  (Ctrl-C stops it)", err=True)
+    server = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
+    try:
+        sys.exit(subprocess.call([*server, f"--server.address={address}"], cwd=script.parent))  # noqa: S603  no shell
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+for command in (data, setup, fit, evaluate, estimates, frontier, app, bench):
+    main.add_command(command)

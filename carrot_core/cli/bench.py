@@ -1,0 +1,42 @@
+"""``carrot bench``: speed on this machine, as ratios within one run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from carrot_core.cli.common import Group, Result, json_option, progress
+
+
+@click.group(cls=Group)
+def bench() -> None:
+    """Measure speed on this machine, as ratios within one run."""
+
+
+@bench.command("frontier")
+@click.option("--prompts", multiple=True, type=int, default=(6_636, 1_000_000), show_default=True)
+@click.option("--models", default=13, show_default=True)
+@json_option
+def frontier(prompts: Sequence[int], models: int) -> Result:
+    """The exact sweep against the usual grid of 1,001 values of λ, and against one pass over the data."""
+    from carrot_core.bench.frontier import report, run
+
+    results = []
+    for n_prompts in prompts:
+        with progress(f"{n_prompts:,} x {models}", " steps") as advance:
+            results.append(run(n_prompts, models, progress=advance))
+    return results, "\n".join(report(result) for result in results)
+
+
+@bench.command("knn")
+@click.option("--prompts", default=8_000, show_default=True)
+@click.option("--dimensions", default=384, show_default=True)
+@click.option("--models", default=13, show_default=True)
+@json_option
+def knn(prompts: int, dimensions: int, models: int) -> Result:
+    """CARROT-KNN's choice of k against the plain scikit-learn loop; same k and predictions are checked."""
+    from carrot_core.bench.knn import report, run
+
+    result = run(prompts, dimensions, models)
+    return result, report(result)

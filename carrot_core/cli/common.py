@@ -1,0 +1,67 @@
+"""What every command shares: errors as one line, ``--json``, progress on standard error."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carrot_core.errors import CarrotError
+
+if TYPE_CHECKING:
+    from carrot_core.store import Store
+
+# What a command returns: the document for --json, and the same for people.
+Result = tuple[Any, str]
+
+
+class Group(click.Group):
+    """Commands in the order they are used; our errors as text and an exit code, never a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CarrotError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+def json_option(command: Callable[..., Result]) -> Callable[..., None]:
+    """Add ``--json`` to a command, and print what it returns in the form asked for."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @functools.wraps(command)
+    def printing(*args: Any, as_json: bool, **kwargs: Any) -> None:
+        document, text = command(*args, **kwargs)
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text)
+
+    return printing
+
+
+@contextmanager
+def progress(description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback (done, total) that draws a bar with rate and ETA on standard error after a second."""
+    from tqdm import tqdm
+
+    with tqdm(desc=description, unit=unit, file=sys.stderr, delay=1.0, leave=False) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield advance
+
+
+def open_store() -> Store:
+    """The store of ``CARROT_HOME``."""
+    from carrot_core.store import Store
+
+    return Store()

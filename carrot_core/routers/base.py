@@ -1,0 +1,69 @@
+"""The contract of every router: fit on prompts with outcomes, estimate scores and costs of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from carrot_core.errors import CarrotError
+from carrot_core.outcomes import Benchmark, Estimates
+
+
+class Router(Protocol):
+    """What the sweep needs of a router; ``estimate`` reads no outcome, except the oracle's."""
+
+    name: ClassVar[str]
+
+    def fit(self, train: Benchmark) -> Self:
+        """Learn from the prompts of ``train``; unobserved cells are NaN."""
+        ...
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        """Expected score and cost of every model of the fitted pool on every prompt of ``bench``."""
+        ...
+
+
+class VectorRouter:
+    """A router around an estimator with ``fit(X, y, usage)``, ``predict`` and ``predict_usage``.
+
+    Predicts scores and token use from prompt vectors and applies prices afterwards, so that new prices
+    need no refit (CARROT, arXiv 2502.03261).
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, train: Benchmark) -> Self:
+        self.models_, self.usage_, self.prices_ = train.models, train.usage, train.prices
+        self.encoder_ = train.encoder
+        usage = None if train.usage == "input_only" else train.usage_table()
+        self.estimator.fit(_vectors(train), train.outcomes.score, usage=usage)
+        return self
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        if bench.encoder != self.encoder_:
+            raise CarrotError(f"Fitted on vectors of {self.encoder_!r}; {bench.name!r} has those of {bench.encoder!r}.")
+        bench = replace(bench.pool(self.models_), prices={**self.prices_, **bench.pool(self.models_).prices})
+        vectors = _vectors(bench)
+        input_only = self.usage_ == "input_only"
+        usage = np.zeros(bench.outcomes.shape) if input_only else self.estimator.predict_usage(vectors)
+        return Estimates(
+            bench.prompt_ids,
+            self.models_,
+            self.estimator.predict(vectors),
+            bench.cost_usd_of(usage, self.usage_),
+        )
+
+
+def _vectors(bench: Benchmark) -> npt.NDArray[np.float32]:
+    if bench.vectors is None or np.isnan(bench.vectors).any():
+        raise CarrotError(
+            f"Prompts of {bench.name!r} have no vectors yet: run `carrot data embed {bench.name}`, "
+            "or leave out the prompts without text."
+        )
+    return bench.vectors

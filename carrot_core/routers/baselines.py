@@ -1,0 +1,101 @@
+"""What a learned router has to beat: constant estimates, a lookup by task, and perfect knowledge."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows
+
+
+def _mean(table: FloatTable, rows: Rows) -> FloatTable:
+    """(M,) mean of the observed cells; a model never observed there counts as 0 (never the best guess)."""
+    chosen = table[rows]
+    seen = ~np.isnan(chosen)
+    means: FloatTable = np.where(seen, chosen, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    return means
+
+
+def _comparable(train: Benchmark) -> Rows:
+    """Prompts on which means of models can be compared: all observed where there are any, else all."""
+    complete = train.outcomes.complete
+    return complete if complete.any() else np.ones(len(complete), dtype=bool)
+
+
+class ZeroRouter:
+    """Knows only each model's train mean; its sweep is the hull of the single models (RouterBench).
+
+    Source: arXiv 2403.12031, "zero router".
+    """
+
+    name: ClassVar[str] = "zero"
+
+    def fit(self, train: Benchmark) -> Self:
+        rows = _comparable(train)
+        self.models_ = train.models
+        self.score_ = _mean(train.outcomes.score, rows)
+        self.cost_usd_ = _mean(train.outcomes.cost_usd, rows)
+        return self
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        shape = (len(bench.prompt_ids), len(self.models_))
+        return Estimates(
+            bench.prompt_ids,
+            self.models_,
+            np.broadcast_to(self.score_, shape),
+            np.broadcast_to(self.cost_usd_, shape),
+        )
+
+
+class TaskLookup:
+    """Knows each model's train mean per task, and reads the task label at decision time.
+
+    No deployed router has that label: it shows how much of a gain is no more than knowing the task.
+    A task unseen in training gets the train means over all tasks.
+    """
+
+    name: ClassVar[str] = "task-lookup"
+
+    def fit(self, train: Benchmark) -> Self:
+        rows, tasks = _comparable(train), np.array(train.tasks, dtype=object)
+        self.overall_ = ZeroRouter().fit(train)
+        self.models_ = train.models
+        self.means_ = {
+            task: (
+                _mean(train.outcomes.score, rows & (tasks == task)),
+                _mean(train.outcomes.cost_usd, rows & (tasks == task)),
+            )
+            for task in sorted(set(tasks[rows]))
+        }
+        return self
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        unseen = (self.overall_.score_, self.overall_.cost_usd_)
+        known = [self.means_.get(task, unseen) for task in bench.tasks]
+        shape = (len(known), len(self.models_))
+        return Estimates(
+            bench.prompt_ids,
+            self.models_,
+            np.array([score for score, _ in known]).reshape(shape),
+            np.array([cost for _, cost in known]).reshape(shape),
+        )
+
+
+class Oracle:
+    """Reads the outcomes themselves: per prompt the cheapest of the best models (LLMRouterBench).
+
+    Where no model scores above 0 that is the cheapest of all. Only prompts with the whole pool observed
+    can be estimated. No router can be above it at λ = 0.
+    """
+
+    name: ClassVar[str] = "oracle"
+
+    def fit(self, train: Benchmark) -> Self:
+        self.models_ = train.models
+        return self
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        seen = bench.outcomes.pool(self.models_)
+        seen = seen.rows(seen.complete)
+        return Estimates(seen.prompt_ids, seen.models, seen.score, seen.cost_usd)

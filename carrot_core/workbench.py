@@ -1,0 +1,91 @@
+"""What the command line and the pages both do with a store: load with vectors, run once, keep the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from carrot_core.embedding import BUNDLED, embed_benchmark
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation import data_hash, evaluate, setting, versions
+from carrot_core.outcomes import SPLITS, Benchmark, Estimates
+from carrot_core.routers import make_router
+from carrot_core.store import Run, Store, run_id
+
+Progress = Callable[[int, int], None]
+
+
+def load_embedded(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> Benchmark:
+    """A benchmark with its vectors, computing those that are missing; one without any text has none."""
+    bench = store.load(name, encoder=encoder)
+    if bench.vectors is None and any(text is not None for text in bench.texts):
+        embed_benchmark(store, name, encoder, progress=progress)
+        bench = store.load(name, encoder=encoder)
+    return bench
+
+
+def run_router(
+    store: Store,
+    bench: Benchmark,
+    router: str = "carrot-knn",
+    *,
+    seed: int = 0,
+    params: Mapping[str, Any] | None = None,
+    fit_on: Benchmark | None = None,
+    pool: Sequence[str] = (),
+    again: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """The stored run of exactly this, on exactly these data and versions; else a new one, stored.
+
+    Parameters are those of `carrot_core.evaluation.evaluate`; ``again`` fits even where a run is stored.
+    """
+    asked: dict[str, Any] = {"seed": seed, "params": dict(params or {}), "pool": tuple(pool)}
+    if not again:
+        stored = _stored(store, bench, router, fit_on, asked)
+        if stored is not None:
+            return stored
+    run = evaluate(bench, router, fit_on=fit_on, progress=progress, **asked)
+    store.save_run(run)
+    return run
+
+
+def _stored(store: Store, bench: Benchmark, router: str, fit_on: Benchmark | None, asked: dict[str, Any]) -> Run | None:
+    wanted = run_id(
+        bench.name, router, asked["params"], asked["seed"], None if fit_on is None else fit_on.name, asked["pool"]
+    )
+    for run in store.runs(bench.name):
+        if run.run_id == wanted and run.data_hash == data_hash(bench, fit_on) and dict(run.versions) == versions():
+            return store.load_run(wanted)
+    return None
+
+
+def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | None = None) -> Estimates:
+    """Estimates of a run on one split of ``bench``, or on "all" of it.
+
+    Validation and test prompts come from the run. Train prompts are not in it: their estimates come from
+    the router fitted on them and look better than the router is.
+    """
+    if split not in (*SPLITS, "all"):
+        raise CarrotError(f"No split {split!r}; there are {', '.join(SPLITS)} and all.")
+    stored = run.estimates or {}
+    if split in stored:
+        return stored[split]
+    made = setting(bench.pool(run.pool) if run.pool else bench, fit_on)
+    judged = made.everything.part(split)
+    return make_router(run.router, run.seed, **run.params).fit(made.train).estimate(judged)
+
+
+def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> Run:
+    """The simulated benchmark with a fitted CARROT-KNN, built where it is missing."""
+    from carrot_core.benchmarks.simulated import NAME, simulate
+    from carrot_core.benchmarks.simulated_vectors import simulated_vectors
+
+    if again or NAME not in {info.name for info in store.benchmarks()}:
+        frames = simulate()
+        store.save_benchmark(NAME, frames, replace=True)
+        vectors = simulated_vectors(frames)
+        if vectors is not None:
+            store.add_vectors(BUNDLED, list(dict.fromkeys(frames.prompts["text"])), vectors)
+    bench = load_embedded(store, NAME, progress=progress)
+    return run_router(store, bench, again=again, progress=progress)

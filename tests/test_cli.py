@@ -1,0 +1,180 @@
+"""The command line as a user meets it: every command, its JSON, its files and its refusals."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from carrot_core.cli import main
+from tests.made import MODELS, long_frame, made, write_files
+
+
+@pytest.fixture
+def carrot(carrot_home):
+    """Run a command; returns its parsed JSON, or its output where it has none."""
+
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout) if "--json" in arguments and code == 0 else result.output
+
+    return run
+
+
+@pytest.fixture
+def imported(carrot, tmp_path):
+    """A store that holds the made-up benchmark with its vectors."""
+    results, vectors = write_files(made(), tmp_path)
+    carrot("data", "import", results, "--name", "made", "--embeddings", vectors)
+    return carrot
+
+
+def test_help_names_every_command(carrot):
+    for command in ("data", "setup", "fit", "evaluate", "estimates", "frontier", "app", "bench"):
+        assert command in carrot("--help")
+        assert carrot(command, "--help")
+
+
+def test_import_list_remove(carrot, tmp_path):
+    results, vectors = write_files(made(), tmp_path)
+    info = carrot("data", "import", results, "--name", "made", "--embeddings", vectors, "--json")
+    assert (info["n_prompts"], info["n_models"], info["n_with_vectors"]) == (300, 3, 300)
+    assert info["models"] == list(MODELS)
+    assert [entry["name"] for entry in carrot("data", "list", "--json")] == ["made"]
+    carrot("data", "remove", "made")
+    assert carrot("data", "list", "--json") == []
+
+
+def test_the_predicate_keeps_some_rows(carrot, tmp_path):
+    results, _ = write_files(made(), tmp_path)
+    info = carrot("data", "import", results, "--name", "two", "--where", "model <> 'acme/large'", "--json")
+    assert info["models"] == ["acme/small", "zeta/mid"]
+
+
+def test_a_file_of_tokens_needs_prices(carrot, tmp_path):
+    results, prices = tmp_path / "tokens.csv", tmp_path / "prices.csv"
+    long_frame(made()).drop(columns="cost_usd").to_csv(results, index=False)
+    assert "a price for every model" in carrot("data", "import", results, "--name", "tokens", code=4)
+    prices.write_text(
+        "model,input_usd_per_mtok,output_usd_per_mtok\nacme/large,3,15\nacme/small,0.1,0.4\nzeta/mid,0.5,1.5\n"
+    )
+    carrot("data", "import", results, "--name", "tokens", "--prices", prices)
+    prices.write_text("model,input_usd_per_mtok,output_usd_per_mtok\nacme/large,cheap,15\n")
+    said = carrot("data", "import", results, "--name", "again", "--prices", prices, code=4)
+    assert "row 1, column 'input_usd_per_mtok'" in said
+
+
+def test_evaluate_prints_every_figure_with_its_interval(imported):
+    document = imported("evaluate", "made", "--json")
+    for figure in ("routing_accuracy", "best_single", "oracle", "aiq", "qnc"):
+        assert isinstance(document[figure], float), figure
+        low, high = document["intervals"][figure]
+        assert low <= document[figure] <= high
+    assert document["best_single_model"] in MODELS
+    assert set(document["baselines"]) == {"zero", "task-lookup", "oracle"}
+    table = imported("evaluate", "made")
+    for word in ("carrot-knn", "zero", "task-lookup", "oracle", "lower is better", "95 % intervals"):
+        assert word in table
+
+
+def test_a_stored_run_is_used_again_and_fit_makes_a_new_one(imported, monkeypatch):
+    first = imported("evaluate", "made", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr("carrot_core.workbench.evaluate", lambda *a, **k: pytest.fail("fitted twice"))
+        assert imported("evaluate", "made", "--json") == first
+    assert imported("fit", "made", "--json")["aiq"] == first["aiq"]
+
+
+def test_replaced_data_are_fitted_again(imported, tmp_path):
+    first = imported("evaluate", "made", "--json")
+    results, vectors = write_files(made(seed=9), tmp_path)
+    imported("data", "import", results, "--name", "made", "--embeddings", vectors, "--replace")
+    assert imported("evaluate", "made", "--json")["data_hash"] != first["data_hash"]
+
+
+def test_parameters_and_pool_reach_the_router(imported):
+    document = imported(
+        "evaluate", "made", "--param", "criterion=routing", "--param", "n_neighbors=8",
+        "--pool", "acme/large", "--pool", "zeta/mid", "--json",
+    )  # fmt: skip
+    assert document["params"] == {"criterion": "routing", "n_neighbors": 8}
+    assert document["models"] == ["acme/large", "zeta/mid"]
+    assert "KEY=VALUE" in imported("evaluate", "made", "--param", "k", code=2)
+    assert "does not take these parameters: k" in imported("evaluate", "made", "--param", "k=3", code=1)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".json"])
+def test_estimates_hold_a_row_per_prompt_and_model(imported, tmp_path, ending):
+    out = tmp_path / f"estimates{ending}"
+    document = imported("estimates", "made", "--split", "test", "--out", out, "--json")
+    frame = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".json": pd.read_json}[ending](out)
+    assert list(frame) == ["prompt_id", "model", "est_score", "est_cost_usd", "score", "cost_usd"]
+    assert len(frame) == document["rows"] == document["n_prompts"] * 3
+
+
+def test_all_splits_together_are_every_prompt(imported, tmp_path):
+    counts = [
+        imported("estimates", "made", "--split", split, "--out", tmp_path / "e.parquet", "--json")["n_prompts"]
+        for split in ("train", "validation", "test", "all")
+    ]
+    assert sum(counts[:3]) == counts[3] == 300
+
+
+def test_the_written_frontier_is_the_sweep_of_the_written_estimates(imported, tmp_path):
+    imported("estimates", "made", "--out", tmp_path / "e.parquet")
+    document = imported("frontier", "made", "--out", tmp_path / "f.csv", "--json")
+    curve, cells = pd.read_csv(tmp_path / "f.csv"), pd.read_parquet(tmp_path / "e.parquet")
+    assert list(curve) == ["exchange_rate_per_usd", "lam", "cost_usd", "score"]
+    tables = {
+        name: cells.pivot(index="prompt_id", columns="model", values=name).to_numpy() for name in cells.columns[2:]
+    }
+    rows = np.arange(document["n_prompts"])
+    middles = (curve.exchange_rate_per_usd[:-1].to_numpy() + curve.exchange_rate_per_usd[1:].to_numpy()) / 2
+    for index in range(0, len(middles), 7):
+        chosen = (tables["est_score"] - middles[index] * tables["est_cost_usd"]).argmax(axis=1)
+        assert curve.score[index] == pytest.approx(tables["score"][rows, chosen].mean())
+        assert curve.cost_usd[index] == pytest.approx(tables["cost_usd"][rows, chosen].mean())
+    unit = document["cost_unit_usd"]
+    rate = curve.exchange_rate_per_usd
+    np.testing.assert_allclose(curve.lam, rate * unit / (1 + rate * unit))
+
+
+def test_fit_on_another_benchmark_judges_every_prompt(imported, tmp_path):
+    results, vectors = write_files(made(90, seed=4), tmp_path, "held")
+    imported("data", "import", results, "--name", "held", "--embeddings", vectors)
+    document = imported("evaluate", "held", "--fit-on", "made", "--json")
+    assert (document["evaluated_on"], document["n_prompts"], document["fit_on"]) == ("all", 90, "made")
+    written = imported("estimates", "held", "--fit-on", "made", "--split", "all", "--out", tmp_path / "e.csv", "--json")
+    assert written["n_prompts"] == 90
+    some = imported("estimates", "held", "--fit-on", "made", "--split", "test", "--out", tmp_path / "t.csv", "--json")
+    whole, part = pd.read_csv(tmp_path / "e.csv"), pd.read_csv(tmp_path / "t.csv")
+    assert some["n_prompts"] < 90
+    joined = part.merge(whole, on=["prompt_id", "model"], suffixes=("", "_all"))
+    np.testing.assert_allclose(joined.est_score, joined.est_score_all)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("evaluate", "ghost"), 3, "ghost"),
+        (("evaluate", "made", "--router", "nearest"), 3, "there are carrot-knn"),
+        (("evaluate", "made", "--pool", "ghost/model"), 3, "ghost/model"),
+        (("frontier", "made", "--out", "curve.xlsx"), 2, ".parquet"),
+        (("frontier", "made", "--out", "/nowhere/curve.csv"), 1, "/nowhere/curve.csv"),
+        (("data", "remove", "ghost"), 3, "ghost"),
+        (("data", "import", "no-such-file.csv", "--name", "x"), 2, "no-such-file.csv"),
+    ],
+)
+def test_a_refusal_says_what_and_exits_with_its_code(imported, arguments, code, said):
+    output = imported(*arguments, code=code)
+    assert said in output
+    assert "Traceback" not in output
+
+
+def test_a_name_that_is_taken_is_refused_without_replace(imported, tmp_path):
+    results, _ = write_files(made(), tmp_path)
+    assert "replace" in imported("data", "import", results, "--name", "made", code=5)
