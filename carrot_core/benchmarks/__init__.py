@@ -1,0 +1,51 @@
+"""Readers of result files: each turns its source's format into the same validated frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a benchmark comes from.
+
+    Attributes
+    ----------
+    source : file name or address, without folders.
+    sha256 : of the file's bytes; "" where there is no file.
+    licence : "" where the source states none.
+    rows : rows that were kept.
+    note : free text, e.g. "simulated" or the predicate that chose the rows.
+    """
+
+    source: str
+    sha256: str = ""
+    licence: str = ""
+    rows: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """What every reader returns: one benchmark, validated.
+
+    Attributes
+    ----------
+    prompts : one row a prompt: ``prompt_id`` unique, ``text`` (None where unknown), ``task`` and
+        ``family`` ("" where none), ``split`` ("train", "validation" or "test" where the source has its
+        own split; else None on every row).
+    models : one row a model: ``model`` unique, ``input_usd_per_mtok`` and ``output_usd_per_mtok`` (NaN
+        where only dollars are known), ``as_of``, ``source``.
+    outcomes : one row an observed cell: ``prompt_id``, ``model``, ``score`` in [0, 1], ``input_tokens``,
+        ``output_tokens``, ``cost_usd`` (NaN where not recorded).
+    provenance : where it comes from.
+    warnings : what was noticed and did not stop the reader, in plain sentences.
+    """
+
+    prompts: pd.DataFrame
+    models: pd.DataFrame
+    outcomes: pd.DataFrame
+    provenance: Provenance
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,123 @@
+"""What a long table must satisfy: each rule finds its rows in SQL and says where the first one stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from carrot_core.benchmarks.table_file import ROW, TableFile, quoted
+from carrot_core.errors import Problem
+
+IDS = ("prompt_id", "model")
+TEXTS = ("prompt", "task", "benchmark", "split")
+NUMBERS = ("score", "input_tokens", "output_tokens", "cost_usd")
+REQUIRED = ("prompt_id", "model", "score")
+RECOGNISED = (*IDS, *TEXTS, *NUMBERS)
+# Beyond these a figure is a mistake, and sums over a benchmark would lose their meaning.
+LARGEST = 1e12
+MOST_CELLS = 100_000_000
+SHOWN = 80  # characters of a value in a message
+_NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Rows of the view ``cells`` for which ``bad`` holds must not exist."""
+
+    column: str
+    bad: str
+    message: str
+    remedy: str
+
+
+def create_views(table: TableFile) -> None:
+    """Views ``cells``, for the reader, and ``choosable``, for a predicate.
+
+    ``cells`` has every recognised column in its type, NULL where absent, ``raw_…``, the text of each number,
+    and ``row``, the row of the file. ``choosable`` is the file with its recognised numbers as numbers.
+    """
+    typed = {name: _typed(name, table.types.get(name)) for name in RECOGNISED}
+    columns = ", ".join(f"{kind} as {name}" for name, kind in typed.items())
+    raw = ", ".join(f"{name if name in table.types else 'null'}::varchar as raw_{name}" for name in NUMBERS)
+    table.connection.execute(f"create view cells as select {quoted(ROW)} as row, {columns}, {raw} from file")  # noqa: S608
+    numbers = ", ".join(f"{typed[name]} as {name}" for name in NUMBERS if name in table.types)
+    replaced = f"replace ({numbers})" if numbers else ""
+    table.connection.execute(f"create view choosable as select * {replaced} from file")  # noqa: S608
+
+
+def _typed(name: str, kind: str | None) -> str:
+    if kind is None:
+        return "null::double" if name in NUMBERS else "null::varchar"
+    if name not in NUMBERS:
+        text = f"nullif({name}::varchar, '')"
+        return f"if(isnan({name}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
+    numeric = kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
+    number = f"{name}::double" if numeric else f"try_cast({name}::varchar as double)"
+    return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
+
+
+def problems(table: TableFile) -> list[Problem]:
+    """Everything wrong with the rows that were kept, one entry for each kind."""
+    found = [
+        Problem("the column is missing", f"The file has: {', '.join(table.types)}.", column=name)
+        for name in REQUIRED
+        if name not in table.types
+    ]
+    for rule in _rules(table.types):
+        found.extend(_violations(table, rule))
+    return found or _of_the_whole(table)
+
+
+def _rules(types: dict[str, str]) -> Iterator[Rule]:
+    for name in [name for name in IDS if name in types]:
+        empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
+        yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")
+        yield Rule(name, f"contains({name}, chr(0))", "has a NUL character in it", "Remove it.")
+    for name in [name for name in NUMBERS if name in types]:
+        text = f"{name} is null and raw_{name} <> '' and ltrim(lower(raw_{name}), '+-') <> 'nan'"
+        yield Rule(name, text, "is not a number", "Write a plain number, or nothing where none was recorded.")
+        top, remedy = (1, "Divide percentages by 100.") if name == "score" else (LARGEST, "Correct it or leave it out.")
+        yield Rule(name, f"not {name} between 0 and {top}", f"must be from 0 to {top:g}", remedy)
+    if "split" in types:
+        known = "split not in ('train', 'validation', 'test')"
+        yield Rule("split", known, "must be train, validation or test", "Rename it, or leave the column out.")
+        partly = "split is null and (select count(split) from cells) > 0"
+        yield Rule("split", partly, "is empty here and given elsewhere", "Give every row its split, or none.")
+    if types.keys() >= set(REQUIRED):
+        twice = (
+            "row in (select row from cells where score is not null "
+            "qualify row_number() over (partition by prompt_id, model order by row) > 1)"
+        )
+        yield Rule("model", twice, "has already answered this prompt", "Keep one row, or average them.")
+    for name in [name for name in TEXTS if name in types and "prompt_id" in types]:
+        first = f"(select prompt_id, arg_min({name}, row) as first from cells group by prompt_id)"  # noqa: S608
+        differs = f"row in (select row from cells join {first} using (prompt_id) where {name} <> first)"  # noqa: S608
+        yield Rule(name, differs, "differs from an earlier row of the same prompt_id", "One id is one prompt.")
+
+
+def _violations(table: TableFile, rule: Rule) -> Iterator[Problem]:
+    shown = f"raw_{rule.column}" if rule.column in NUMBERS else rule.column
+    count, row, value = table.connection.execute(
+        f"select count(*), min(row), arg_min(coalesce({shown}, ''), row) from cells where {rule.bad}"  # noqa: S608
+    ).fetchall()[0]
+    if count:
+        many = f"{rule.message} (first of {count:,} such rows)" if count > 1 else rule.message
+        short = value if len(value) <= SHOWN else value[:SHOWN] + "…"
+        yield Problem(many, rule.remedy, row, rule.column, repr(short))
+
+
+def _of_the_whole(table: TableFile) -> list[Problem]:
+    rows, scored, prompts, models, model = table.connection.execute(
+        "select (select count(*) from cells), count(*), count(distinct prompt_id), count(distinct model), "
+        "any_value(model) from cells where score is not null"
+    ).fetchall()[0]
+    if not rows:
+        return [Problem("there are no rows", "The file is empty, or no row satisfies the predicate.")]
+    if not scored:
+        return [Problem("no row has a score", "A score from 0 to 1 is needed.", 1, "score")]
+    if models == 1:
+        return [Problem(f"there is only one model, {model!r}", "Routing needs two or more.", column="model")]
+    if prompts * models > MOST_CELLS:
+        size = f"{prompts:,} prompts x {models:,} models are more than {MOST_CELLS:,} cells"
+        return [Problem(size, "Were prompt_id and model mixed up? Else keep fewer with a predicate.")]
+    return []

@@ -1,0 +1,441 @@
+"""The store: what goes in comes out, under the names it was given."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.splitting import split
+from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
+from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.pricing import Price
+from carrot_core.store import Run, Store
+from tests.tables import frames
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "carrot.duckdb")
+
+
+def a_run(bench: Benchmark, **changes: object) -> Run:
+    rng = np.random.default_rng(0)
+    rows = bench.part("test")
+    shape = rows.outcomes.shape
+    tables = {
+        "test": Estimates(rows.prompt_ids, rows.models, rng.normal(size=shape), rng.random(shape)),
+        "validation": Estimates(bench.prompt_ids[:2], bench.models[:2], np.eye(2), np.eye(2)),
+    }  # fmt: skip
+    run = Run(
+        benchmark=bench.name, router="carrot-knn", params={"k": 8, "criterion": "r2"}, seed=3,
+        versions={"numpy": "2"}, data_hash=bench.data_hash, cost_unit_usd=0.01, best_single=bench.models[0],
+        created_at="2026-01-02T03:04:05.678900+00:00", metrics={"qnc": None, "é": 0.1}, estimates=tables,
+    )  # fmt: skip
+    return dataclasses.replace(run, **changes)  # type: ignore[arg-type]
+
+
+# Benchmarks
+
+
+def test_what_is_saved_is_loaded(store: Store) -> None:
+    given = frames()
+    store.save_benchmark("made", given)
+    bench = store.load("made")
+    assert bench.prompt_ids == tuple(given.prompts["prompt_id"])
+    assert bench.models == ("model-a", "model-b", "model-c")
+    assert bench.texts == tuple(given.prompts["text"])
+    assert bench.tasks == tuple(given.prompts["task"])
+    cells = given.outcomes.set_index(["prompt_id", "model"])
+    for name, table in (
+        ("score", bench.outcomes.score),
+        ("cost_usd", bench.outcomes.cost_usd),
+        ("input_tokens", bench.input_tokens),
+        ("output_tokens", bench.output_tokens),
+    ):
+        expected = cells[name].unstack().reindex(index=bench.prompt_ids, columns=bench.models)
+        np.testing.assert_array_equal(table, expected.to_numpy())
+    assert np.isnan(bench.outcomes.score).sum() == 60 - len(given.outcomes)
+
+
+def test_prices_come_back_as_they_were(store: Store) -> None:
+    given = frames()
+    given.models.loc[0, "output_usd_per_mtok"] = 7.0
+    given.models.loc[2, ["input_usd_per_mtok", "output_usd_per_mtok"]] = np.nan
+    store.save_benchmark("made", given)
+    assert store.load("made").prices == {
+        "model-a": Price(1.0, 7.0, "2026-01-01", "made up"),
+        "model-b": Price(2.0, 2.0, "2026-01-01", "made up"),
+    }
+
+
+def test_description_counts_what_is_there(store: Store) -> None:
+    given = frames()
+    info = store.save_benchmark("made", given, split_seed=5)
+    texts = given.prompts["text"].dropna()
+    assert store.benchmarks() == [info]
+    assert (info.name, info.source, info.licence, info.sha256) == ("made", "made.parquet", "CC0", "0" * 64)
+    assert (info.note, info.warnings, info.models) == ("by hand", ("one thing",), ("model-a", "model-b", "model-c"))
+    assert (info.n_prompts, info.n_models, info.n_outcomes) == (20, 3, len(given.outcomes))
+    assert info.n_missing == 60 - len(given.outcomes)
+    assert info.n_with_text == len(texts)
+    assert info.n_duplicate_prompts == len(texts) - texts.nunique()
+    assert (info.split_seed, info.split_rule[:8]) == (5, "70/15/15")
+    assert pd.Timestamp(info.loaded_at).tzinfo is not None
+
+
+def test_split_is_that_of_the_text_and_the_seed(store: Store) -> None:
+    given = frames(n_prompts=60)
+    store.save_benchmark("made", given, split_seed=5)
+    expected = split(given.prompts["prompt_id"].tolist(), given.prompts["text"].tolist(), seed=5)
+    assert store.load("made").split.tolist() == expected.tolist()
+
+
+def test_own_split_is_kept_and_its_leaks_are_told(store: Store) -> None:
+    given = frames(split=True)
+    info = store.save_benchmark("made", given)
+    assert store.load("made").split.tolist() == given.prompts["split"].tolist()
+    assert "own split" in info.split_rule
+    assert any("more than one side" in warning for warning in info.warnings)
+
+
+def test_own_split_without_validation_is_told(store: Store) -> None:
+    given = frames(split=True)
+    given.prompts["split"] = given.prompts["split"].replace("validation", "train")
+    info = store.save_benchmark("made", given)
+    assert any("no validation" in warning for warning in info.warnings)
+
+
+def test_hash_depends_on_the_content_only(store: Store) -> None:
+    given = frames()
+    shuffled = dataclasses.replace(
+        given,
+        prompts=given.prompts.sample(frac=1, random_state=1),
+        models=given.models.iloc[::-1],
+        outcomes=given.outcomes.sample(frac=1, random_state=2),
+        warnings=(),
+    )
+    first = store.save_benchmark("one", given).data_hash
+    assert store.save_benchmark("two", shuffled).data_hash == first
+    assert store.load("two").data_hash == first
+    np.testing.assert_array_equal(store.load("one").outcomes.score, store.load("two").outcomes.score)
+
+
+@pytest.mark.parametrize(
+    ("part", "column", "value"),
+    [
+        ("outcomes", "score", 0.123),
+        ("outcomes", "cost_usd", np.nan),
+        ("outcomes", "output_tokens", 17.5),
+        ("prompts", "text", "new"),
+        ("prompts", "task", "new"),
+        ("models", "input_usd_per_mtok", 9.0),
+    ],
+)
+def test_hash_sees_every_change_of_content(store: Store, part: str, column: str, value: object) -> None:
+    first = store.save_benchmark("one", frames()).data_hash
+    changed = frames()
+    table = getattr(changed, part)
+    table.iloc[4 % len(table), table.columns.get_loc(column)] = value
+    assert store.save_benchmark("two", changed).data_hash != first
+
+
+def test_taken_name_needs_replace(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    with pytest.raises(StoreError, match="already"):
+        store.save_benchmark("made", frames(seed=1))
+    np.testing.assert_array_equal(store.load("made").outcomes.score, _score(frames()))
+    store.save_benchmark("made", frames(seed=1), replace=True)
+    np.testing.assert_array_equal(store.load("made").outcomes.score, _score(frames(seed=1)))
+    assert len(store.benchmarks()) == 1
+
+
+def _score(given: Frames) -> np.ndarray:
+    return given.outcomes.set_index(["prompt_id", "model"])["score"].unstack().to_numpy()
+
+
+def test_names_and_texts_are_data_not_sql_or_markup(store: Store) -> None:
+    odd = "<img src=x onerror=alert(1)>'; drop table prompts; --"
+    given = frames()
+    given.models["model"] = given.models["model"].replace("model-a", odd)
+    given.outcomes["model"] = given.outcomes["model"].replace("model-a", odd)
+    given.prompts.loc[0, "text"] = odd + "\0\n\u202e𝕏"
+    store.save_benchmark(odd, given)
+    assert odd in store.load(odd).models
+    assert store.load(odd).texts[0] == odd + "\0\n\u202e𝕏"
+    store.remove_benchmark(odd)
+    assert store.benchmarks() == []
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\0"])
+def test_name_must_be_readable(store: Store, name: str) -> None:
+    with pytest.raises(CarrotError, match="no name"):
+        store.save_benchmark(name, frames())
+
+
+def test_texts_that_start_with_many_unknown_ones(store: Store) -> None:
+    given = frames(n_prompts=3000, n_models=2)
+    given.prompts.loc[:2990, "text"] = None
+    store.save_benchmark("made", given)
+    assert store.load("made").texts == tuple(given.prompts["text"])
+
+
+def test_rules_of_the_schema_hold_against_a_careless_reader(store: Store) -> None:
+    for column, value in (("score", 1.5), ("cost_usd", -1.0), ("input_tokens", np.inf)):
+        wrong = frames()
+        wrong.outcomes.iloc[0, wrong.outcomes.columns.get_loc(column)] = value
+        with pytest.raises(StoreError, match="breaks a rule"):
+            store.save_benchmark("made", wrong)
+    assert store.benchmarks() == []
+
+
+def test_outcome_of_an_unknown_model_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="breaks a rule"):
+        store.save_benchmark("made", dataclasses.replace(frames(), models=frames().models[:2]))
+
+
+def test_nothing_to_store_is_said(store: Store) -> None:
+    given = frames()
+    with pytest.raises(CarrotError, match="nothing to store"):
+        store.save_benchmark("made", dataclasses.replace(given, prompts=given.prompts[:0], outcomes=given.outcomes[:0]))
+
+
+def test_unknown_benchmark_lists_those_there_are(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="none is loaded"):
+        store.load("made")
+    store.save_benchmark("made", frames())
+    for wanted in (store.load, store.remove_benchmark, store.info, store.runs):
+        with pytest.raises(NotFoundError, match="made"):
+            wanted("other")
+
+
+def test_no_database_is_an_empty_list(store: Store) -> None:
+    assert store.benchmarks() == []
+    assert store.version() == "absent"
+    assert not store.path.exists()
+
+
+def test_default_place_is_home(carrot_home: Path) -> None:
+    assert Store().path == (carrot_home / "carrot.duckdb").resolve()
+
+
+# Vectors
+
+
+def vectors_of(texts: list[str], width: int = 4) -> np.ndarray:
+    return np.array([[len(text) + column for column in range(width)] for text in texts], dtype=np.float32)
+
+
+def test_vectors_are_found_by_text_and_encoder(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    texts = store.missing_texts("made", "mini")
+    assert len(texts) == len(set(texts)) > 5
+    store.add_vectors("mini", texts[:5], vectors_of(texts[:5]))
+    assert store.load("made", encoder="mini").vectors is None
+    assert store.missing_texts("made", "mini") == texts[5:]
+    assert store.missing_texts("made", "other") == texts
+    store.add_vectors("mini", texts[5:], vectors_of(texts[5:]))
+    bench = store.load("made", encoder="mini")
+    assert bench.encoder == "mini"
+    assert bench.vectors is not None
+    assert bench.vectors.dtype == np.float32
+    for text, vector in zip(bench.texts, bench.vectors, strict=True):
+        expected = np.full(4, np.nan) if text is None else vectors_of([text])[0]
+        np.testing.assert_array_equal(vector, expected)
+    assert store.load("made").vectors is None
+
+
+def test_vector_is_replaced_by_a_newer_one(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    texts = store.missing_texts("made", "mini")
+    store.add_vectors("mini", texts, vectors_of(texts))
+    store.add_vectors("mini", texts[:1], np.full((1, 4), 9.0))
+    vectors = store.load("made", encoder="mini").vectors
+    assert vectors is not None
+    assert (vectors[0] == 9.0).all()
+
+
+def test_vectors_serve_every_benchmark_with_the_text_and_go_with_the_last(store: Store) -> None:
+    store.save_benchmark("one", frames())
+    store.save_benchmark("two", frames())
+    texts = store.missing_texts("one", "mini")
+    store.add_vectors("mini", texts, vectors_of(texts))
+    store.remove_benchmark("one")
+    assert store.missing_texts("two", "mini") == []
+    store.save_benchmark("two", frames(), replace=True)
+    assert store.missing_texts("two", "mini") == []
+    store.remove_benchmark("two")
+    store.save_benchmark("three", frames())
+    assert store.missing_texts("three", "mini") == texts
+
+
+@pytest.mark.parametrize("vectors", [np.zeros((1, 3)), np.zeros(2), np.full((2, 3), np.nan), np.zeros((2, 0))])
+def test_vectors_that_do_not_fit_are_refused(store: Store, vectors: np.ndarray) -> None:
+    with pytest.raises(CarrotError, match=r"Vectors|vector"):
+        store.add_vectors("mini", ["a", "b"], vectors)
+
+
+def test_one_encoder_has_one_length(store: Store) -> None:
+    store.add_vectors("mini", ["a"], np.ones((1, 3)))
+    with pytest.raises(CarrotError, match="have 3 numbers"):
+        store.add_vectors("mini", ["b"], np.ones((1, 4)))
+
+
+def vector_file(path: Path, ids: list[str | None], vectors: list[list[float] | None]) -> Path:
+    pq.write_table(pa.table({"prompt_id": pa.array(ids, pa.string()), "embedding": vectors}), path)
+    return path
+
+
+def test_imported_vectors_are_renormalised_and_matched_by_id(store: Store, tmp_path: Path) -> None:
+    given = frames(n_prompts=4)
+    given.prompts["text"] = ["zero", "one", None, "three"]
+    store.save_benchmark("made", given)
+    ids = ["id 00003", "unknown", "id 00000", "id 00001", "id 00002"]
+    file = vector_file(tmp_path / "v.parquet", ids, [[3.0, 4.0], [1.0, 0.0], [0.0, 2.0], [1.0, 1.0], [5.0, 5.0]])
+    assert store.import_vectors("made", file, "mini") == 3
+    vectors = store.load("made", encoder="mini").vectors
+    np.testing.assert_allclose(vectors, [[0, 1], [0.5**0.5, 0.5**0.5], [np.nan, np.nan], [0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ids", "vectors", "says"),
+    [
+        (["id 00000", "id 00001"], [[1.0, 2.0], [1.0]], "row 2"),
+        (["id 00000", "id 00001"], [[1.0, 2.0], None], "row 2"),
+        (["id 00000", "id 00001"], [[1.0, 2.0], [1.0, np.nan]], "row 2"),
+        (["id 00000", "id 00001"], [[1.0, 2.0], [0.0, 0.0]], "row 2"),
+        (["id 00000", "id 00000"], [[1.0, 2.0], [1.0, 0.0]], "row 2"),
+        (["id 00000", None], [[1.0, 2.0], [1.0, 0.0]], "row 2"),
+        (["a", "b"], [[1.0, 2.0], [1.0, 0.0]], "no id is that of a prompt"),
+        ([], [], "no rows"),
+    ],
+)
+def test_vector_file_that_is_wrong(
+    store: Store, tmp_path: Path, ids: list[str | None], vectors: list[list[float] | None], says: str
+) -> None:
+    store.save_benchmark("made", frames())
+    file = vector_file(tmp_path / "v.parquet", ids, vectors)
+    with pytest.raises(DataError, match=says):
+        store.import_vectors("made", file, "mini")
+
+
+def test_vectors_of_the_bundled_encoder_have_its_length(store: Store, tmp_path: Path) -> None:
+    store.save_benchmark("made", frames())
+    file = vector_file(tmp_path / "v.parquet", ["id 00000"], [[1.0, 2.0]])
+    with pytest.raises(DataError, match="384"):
+        store.import_vectors("made", file, "all-MiniLM-L6-v2")
+
+
+def test_vector_file_that_is_none(store: Store, tmp_path: Path) -> None:
+    store.save_benchmark("made", frames())
+    (tmp_path / "v.parquet").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="no Parquet file"):
+        store.import_vectors("made", tmp_path / "v.parquet", "mini")
+    with pytest.raises(NotFoundError, match="absent"):
+        store.import_vectors("made", tmp_path / "absent.parquet", "mini")
+    for columns in ({"prompt_id": ["id 00000"], "embedding": ["text"]}, {"prompt_id": ["id 00000"]}):
+        pq.write_table(pa.table(columns), tmp_path / "w.parquet")
+        with pytest.raises(DataError, match="no Parquet file"):
+            store.import_vectors("made", tmp_path / "w.parquet", "mini")
+
+
+# Runs
+
+
+def test_run_comes_back_with_its_tables(store: Store) -> None:
+    store.save_benchmark("made", frames(n_prompts=60))
+    run = a_run(store.load("made"))
+    store.save_run(run)
+    loaded = store.load_run(run.run_id)
+    assert dataclasses.replace(loaded, estimates=None) == dataclasses.replace(run, estimates=None)
+    assert loaded.run_id == run.run_id
+    assert loaded.estimates is not None
+    assert run.estimates is not None
+    assert loaded.estimates.keys() == run.estimates.keys()
+    for name, table in run.estimates.items():
+        back = loaded.estimates[name]
+        assert (back.prompt_ids, back.models) == (table.prompt_ids, table.models)
+        np.testing.assert_array_equal(back.score, table.score)
+        np.testing.assert_array_equal(back.cost_usd, table.cost_usd)
+
+
+def test_run_of_the_same_identity_is_replaced_and_others_stay(store: Store) -> None:
+    store.save_benchmark("made", frames(n_prompts=60))
+    bench = store.load("made")
+    first, other = a_run(bench), a_run(bench, pool=("model-b", "model-a"))
+    again = a_run(bench, metrics={"qnc": 0.5}, created_at="2026-01-03T00:00:00+00:00")
+    for run in (first, other, again):
+        store.save_run(run)
+    assert [run.metrics for run in store.runs("made")] == [again.metrics, other.metrics]
+    assert [run.estimates for run in store.runs("made")] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "change", [{"router": "x"}, {"params": {"k": 9}}, {"seed": 4}, {"fit_on": "other"}, {"pool": ("model-a",)}]
+)
+def test_identity_of_a_run_is_what_was_asked_for(store: Store, change: dict[str, object]) -> None:
+    store.save_benchmark("made", frames())
+    bench = store.load("made")
+    assert a_run(bench, **change).run_id != a_run(bench).run_id
+    assert a_run(bench, metrics={}, created_at="2020-01-01").run_id == a_run(bench).run_id
+    assert a_run(bench, pool=("a", "b")).run_id == a_run(bench, pool=("b", "a")).run_id
+
+
+def test_runs_go_with_the_benchmark_they_were_evaluated_or_fitted_on(store: Store) -> None:
+    for name in ("one", "two", "three"):
+        store.save_benchmark(name, frames())
+    store.save_run(a_run(store.load("one")))
+    store.save_run(a_run(store.load("two"), fit_on="one"))
+    kept = a_run(store.load("three"), fit_on="two")
+    store.save_run(kept)
+    store.save_benchmark("one", frames(seed=1), replace=True)
+    assert (store.runs("one"), store.runs("two")) == ([], [])
+    assert [run.run_id for run in store.runs("three")] == [kept.run_id]
+
+
+def test_run_with_what_json_cannot_hold_is_refused(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    with pytest.raises(CarrotError, match="metrics"):
+        store.save_run(a_run(store.load("made"), metrics={"qnc": float("nan")}))
+
+
+def test_run_on_prompts_the_benchmark_has_not_is_refused(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    table = Estimates(("nowhere",), ("model-a",), np.ones((1, 1)), np.ones((1, 1)))
+    with pytest.raises(NotFoundError, match="nowhere"):
+        store.save_run(a_run(store.load("made"), estimates={"test": table}))
+    assert store.runs("made") == []
+
+
+def test_unknown_run(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    with pytest.raises(NotFoundError, match="no run"):
+        store.load_run("0" * 64)
+
+
+# Real files
+
+
+def test_real_benchmark_with_its_vectors(store: Store, shared_data: Path) -> None:
+    store.save_benchmark("rb", read_long_table(shared_data / "routerbench-subset/routerbench_0shot.parquet"))
+    count = store.import_vectors("rb", shared_data / "embeddings/routerbench_0shot.parquet", "all-MiniLM-L6-v2")
+    bench = store.load("rb", encoder="all-MiniLM-L6-v2")
+    assert bench.usage == "cost_usd"
+    assert bench.outcomes.shape == (6630, 11)
+    assert bench.vectors is not None
+    known = ~np.isnan(bench.vectors[:, 0])
+    assert known.sum() == count == store.info("rb").n_with_text
+    assert [text is not None for text in bench.texts] == known.tolist()
+    np.testing.assert_allclose(np.linalg.norm(bench.vectors[known], axis=1), 1.0, atol=1e-6)
+    by_text: dict[str, set[str]] = {}
+    for text, side in zip(bench.texts, bench.split, strict=True):
+        if text is not None:
+            by_text.setdefault(text.strip(), set()).add(str(side))
+    assert max(map(len, by_text.values())) == 1

@@ -1,0 +1,369 @@
+"""The store when things go wrong or happen at once: kills, full disks, damaged files, readers and writers."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from carrot_core.errors import NotFoundError, StoreError
+from carrot_core.store import Store
+from carrot_core.store.database import Database
+from tests.tables import frames
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "carrot.duckdb")
+    store.save_benchmark("first", frames())
+    return store
+
+
+def left_behind(store: Store) -> list[str]:
+    """What stands beside the database, besides its lock."""
+    return sorted(path.name for path in store.path.parent.iterdir() if not path.name.endswith((".lock", ".duckdb")))
+
+
+def python(script: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+# Swaps seen from inside one process
+
+
+def test_reader_in_the_same_process_sees_a_swap_while_an_old_reader_lives(store: Store) -> None:
+    database = Database(store.path)
+    count = "select count(*) from benchmarks"
+    with database.read() as old:
+        assert old.execute(count).fetchall() == [(1,)]
+        store.save_benchmark("second", frames(seed=1))
+        with database.read() as new:
+            assert new.execute(count).fetchall() == [(2,)]
+            store.save_benchmark("third", frames(seed=2))
+            assert [info.name for info in store.benchmarks()] == ["first", "second", "third"]
+            assert new.execute(count).fetchall() == [(2,)]
+        assert old.execute("select count(*) from outcomes").fetchall() == [(len(frames().outcomes),)]
+        assert old.execute(count).fetchall() == [(1,)]
+
+
+def test_version_changes_with_every_write_and_with_no_read(store: Store) -> None:
+    seen = [store.version()]
+    store.load("first")
+    assert store.version() == seen[0]
+    for change in (
+        lambda: store.save_benchmark("second", frames(seed=1)),
+        lambda: store.add_vectors("mini", ["a"], np.ones((1, 2))),
+        lambda: store.remove_benchmark("second"),
+    ):
+        change()
+        seen.append(store.version())
+    assert len(set(seen)) == 4
+    with pytest.raises(StoreError, match="already"):
+        store.save_benchmark("first", frames())
+    assert store.version() == seen[-1]
+
+
+def test_reader_can_change_nothing_and_reach_nothing(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    secret = [1]  # a Python variable of the caller is no table either
+    with Database(store.path).read() as connection:
+        for statement in (
+            "delete from benchmarks",
+            "create table carrot.other (a integer)",
+            f"from read_csv('{tmp_path}/secret.csv')",
+            f"from '{tmp_path}/secret.csv'",
+            f"copy benchmarks to '{tmp_path}/out.csv'",
+            f"attach '{tmp_path}/other.duckdb' as other",
+            "set enable_external_access = true",
+            "set memory_limit = '1GB'",
+            "install httpfs",
+            "from secret",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(statement)
+    assert secret == [1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["carrot.duckdb", "carrot.duckdb.lock", "secret.csv"]
+
+
+def test_database_behind_a_link_is_replaced_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "carrot.duckdb").symlink_to(tmp_path / "disk" / "real.duckdb")
+    Store(tmp_path / "carrot.duckdb").save_benchmark("first", frames())
+    assert (tmp_path / "carrot.duckdb").is_symlink()
+    assert len(Store(tmp_path / "disk" / "real.duckdb").benchmarks()) == 1
+
+
+def test_odd_characters_in_the_path(tmp_path: Path) -> None:
+    folder = tmp_path / "it's; a [folder]*"
+    store = Store(folder / "carrot.duckdb")
+    store.save_benchmark("first", frames())
+    assert store.load("first").outcomes.shape == (20, 3)
+
+
+# At once
+
+
+def whole(store: Store, name: str, seeds: range) -> bool:
+    """The benchmark is exactly one of those that were written, never a mixture."""
+    score = store.load(name).outcomes.score
+    return any(
+        np.array_equal(
+            score, frames(seed=seed).outcomes.set_index(["prompt_id", "model"])["score"].unstack(), equal_nan=True
+        )
+        for seed in seeds
+    )
+
+
+def test_readers_in_threads_see_whole_versions_while_a_writer_replaces(store: Store) -> None:
+    done = threading.Event()
+
+    def read_on() -> int:
+        count = 0
+        while not done.is_set() or count == 0:
+            assert whole(store, "first", range(5))
+            assert store.benchmarks()[0].n_prompts == 20
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(read_on) for _ in range(3)]
+        try:
+            for seed in range(1, 5):
+                store.save_benchmark("first", frames(seed=seed), replace=True)
+        finally:
+            done.set()
+        assert min(reader.result() for reader in readers) > 0
+    assert left_behind(store) == []
+
+
+def test_writers_in_threads_lose_nothing(store: Store) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: store.save_benchmark(f"b{n}", frames(seed=n)), range(8)))
+    assert {info.name for info in store.benchmarks()} == {"first", *(f"b{n}" for n in range(8))}
+
+
+SAVE = """
+import sys
+from pathlib import Path
+from carrot_core.store import Store
+from tests.tables import frames
+for number in range(4):
+    Store(Path(sys.argv[1])).save_benchmark(f"{sys.argv[2]}{number}", frames(seed=number))
+"""
+
+
+def test_writers_in_two_processes_lose_nothing(store: Store) -> None:
+    writers = [python(SAVE, store.path, name) for name in "ab"]
+    for writer in writers:
+        _, errors = writer.communicate()
+        assert writer.returncode == 0, errors
+    assert [info.name for info in store.benchmarks()] == [f"{name}{n}" for name in "ab" for n in range(4)] + ["first"]
+
+
+def test_writer_that_waits_too_long_says_so_and_readers_never_wait(store: Store) -> None:
+    with Database(store.path).write():
+        assert store.load("first").outcomes.shape == (20, 3)
+        with pytest.raises(StoreError, match="writing"), Database(store.path, lock_timeout_s=0.1).write():
+            pass
+    assert len(store.benchmarks()) == 1
+
+
+# Interrupted
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+import carrot_core.store.store
+from carrot_core.store import Store
+from tests.tables import frames
+content = frames(n_prompts=3000, n_models=6, seed=9)
+print("ready", flush=True)
+for line in sys.stdin:  # imports cost a second, so every import to be killed is a fork of this process
+    name, delay = line.split()
+    child = os.fork()
+    if child == 0:
+        Store(Path(sys.argv[1])).save_benchmark(name, content)
+        os._exit(0)
+    if float(delay) >= 0:
+        time.sleep(float(delay))
+        os.kill(child, signal.SIGKILL)
+    started = os.waitpid(child, 0)[1]
+    print("killed" if os.WIFSIGNALED(started) else "finished", flush=True)
+"""
+
+
+def tell(process: subprocess.Popen[str], line: str) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    print(line, file=process.stdin, flush=True)
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture
+def killer(store: Store) -> Iterator[subprocess.Popen[str]]:
+    process = python(KILLED, store.path)
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "ready"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store, killer: subprocess.Popen[str]) -> None:
+    rng = random.Random(20)
+    start = time.perf_counter()
+    assert tell(killer, "whole -1") == "finished"
+    duration = time.perf_counter() - start
+    expected = {info.name: info for info in store.benchmarks()}
+    fates = []
+    for number in range(20):
+        before = store.version()
+        fate = tell(killer, f"killed{number} {rng.uniform(0, duration)}")
+        fates.append((fate, bool(left_behind(store))))
+        now = {info.name: info for info in store.benchmarks()}
+        new = now.pop(f"killed{number}", None)
+        assert now == expected
+        assert (new is None) == (store.version() == before)
+        if new is not None:  # the kill came after the swap: then all of it is there
+            assert (new.n_outcomes, new.data_hash) == (expected["whole"].n_outcomes, expected["whole"].data_hash)
+            expected[new.name] = new
+        assert whole(store, "first", range(1))
+        assert store.load("whole").outcomes.shape == (3000, 6)
+    assert any(fate == "killed" for fate, _ in fates)
+    assert any(temporary for _, temporary in fates), "no kill fell into the writing"
+    store.save_benchmark("after", frames(seed=1))
+    assert left_behind(store) == []
+    assert {info.name for info in store.benchmarks()} == {*expected, "after"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_error_in_the_middle_of_a_write_changes_nothing(store: Store, error: type[BaseException]) -> None:
+    def interrupted() -> None:
+        with Database(store.path).write() as connection:
+            connection.execute("delete from benchmarks")
+            raise error
+
+    before = store.version()
+    with pytest.raises(error):
+        interrupted()
+    assert store.version() == before
+    assert left_behind(store) == []
+    assert whole(store, "first", range(1))
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from carrot_core.errors import StoreError
+from carrot_core.store import Store
+from tests.tables import frames
+path, limit = Path(sys.argv[1]), int(sys.argv[2])
+content = frames(n_prompts=20000, n_models=6)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    Store(path).save_benchmark("big", content)
+except StoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", [-500_000, 50_000, 300_000, 1_500_000])
+def test_full_disk_is_an_error_and_the_old_file_stays(store: Store, room: int) -> None:
+    before, version = store.path.read_bytes(), store.version()
+    process = python(FULL, store.path, max(1000, len(before) + room))
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert str(store.path) in said
+    assert store.path.read_bytes() == before
+    assert store.version() == version
+    assert left_behind(store) == []
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"file.*carrot\.duckdb"):
+        Store(tmp_path / "file" / "carrot.duckdb").save_benchmark("first", frames())
+
+
+# Damaged and foreign files
+
+
+def damage(kind: str) -> Callable[[bytes], bytes]:
+    rng = np.random.default_rng(1)
+    return {
+        "empty": lambda whole: b"",
+        "garbage": lambda whole: bytes(rng.integers(0, 256, len(whole), dtype=np.uint8)),
+        "half": lambda whole: whole[: len(whole) // 2],
+        "head": lambda whole: whole[:100],
+        "flipped": lambda whole: whole[:9000] + bytes(255 - byte for byte in whole[9000:]),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["empty", "garbage", "half", "head", "flipped"])
+def test_damaged_file_is_named_with_what_to_do(store: Store, kind: str) -> None:
+    store.path.write_bytes(damage(kind)(store.path.read_bytes()))
+    for use in (
+        store.benchmarks,
+        lambda: store.load("first"),
+        lambda: store.save_benchmark("second", frames(n_prompts=2000)),
+    ):
+        with pytest.raises(StoreError, match="import the benchmarks again") as caught:
+            use()
+        assert str(store.path) in str(caught.value)
+    assert left_behind(store) == []
+
+
+@pytest.mark.parametrize(("version", "says"), [(2, "update CARROT"), (0, "import again")])
+def test_file_of_another_schema_version(store: Store, version: int, says: str) -> None:
+    with duckdb.connect(str(store.path)) as connection:
+        connection.execute("update schema_version set version = ?", [version])
+    for use in (store.benchmarks, lambda: store.save_benchmark("second", frames())):
+        with pytest.raises(StoreError, match=says):
+            use()
+
+
+def test_duckdb_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "carrot.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create table precious as select 1 as a")
+    store = Store(path)
+    for use in (store.benchmarks, lambda: store.save_benchmark("first", frames())):
+        with pytest.raises(StoreError, match="not one of CARROT's"):
+            use()
+    with duckdb.connect(str(path), read_only=True) as connection:
+        assert connection.execute("from precious").fetchall() == [(1,)]
+
+
+def test_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "carrot.duckdb").mkdir()
+    with pytest.raises(StoreError):
+        Store(tmp_path / "carrot.duckdb").benchmarks()
+
+
+def test_use_without_a_database(tmp_path: Path) -> None:
+    store = Store(tmp_path / "carrot.duckdb")
+    for use in (
+        lambda: store.runs("first"),
+        lambda: store.load_run("0"),
+        lambda: store.missing_texts("first", "mini"),
+        lambda: store.remove_benchmark("first"),
+    ):
+        with pytest.raises(NotFoundError):
+            use()
+    assert store.benchmarks() == []
