@@ -27,7 +27,7 @@ class Router(Protocol):
 
 
 class VectorRouter:
-    """A router around an estimator with ``fit(X, y, usage)``, ``predict`` and ``predict_usage``.
+    """A router around an estimator with ``fit(X, y, usage)``, ``predict`` and ``predict_with_usage``.
 
     Predicts scores and token use from prompt vectors and applies prices afterwards, so that new prices
     need no refit (CARROT, arXiv 2502.03261).
@@ -50,14 +50,11 @@ class VectorRouter:
             raise CarrotError(f"Fitted on vectors of {self.encoder_!r}; {bench.name!r} has those of {bench.encoder!r}.")
         bench = replace(bench.pool(self.models_), prices={**self.prices_, **bench.pool(self.models_).prices})
         vectors = _vectors(bench)
-        input_only = self.usage_ == "input_only"
-        usage = np.zeros(bench.outcomes.shape) if input_only else self.estimator.predict_usage(vectors)
-        return Estimates(
-            bench.prompt_ids,
-            self.models_,
-            self.estimator.predict(vectors),
-            bench.cost_usd_of(usage, self.usage_),
-        )
+        if self.usage_ == "input_only":
+            score, usage = self.estimator.predict(vectors), np.zeros(bench.outcomes.shape)
+        else:
+            score, usage = self.estimator.predict_with_usage(vectors)
+        return Estimates(bench.prompt_ids, self.models_, score, bench.cost_usd_of(usage, self.usage_))
 
 
 def _vectors(bench: Benchmark) -> npt.NDArray[np.float32]:
