@@ -20,6 +20,7 @@ import pandas as pd
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate, sweep
 from carrot_core.metrics import aiq, audc, qnc
+from carrot_core.operating_point import cheapest_reaching, operating_point
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes, positions
 from carrot_core.routers import BASELINES, make_router
 from carrot_core.store import Run
@@ -140,52 +141,6 @@ def _readable(bench: Benchmark) -> tuple[Benchmark, int]:
     if has_text.all() or not has_text.any():
         return bench, 0
     return bench.rows(has_text), int((~has_text).sum())
-
-
-def cheapest_reaching(frontier: Frontier, target_score: float) -> float | None:
-    """Exchange rate of the cheapest point of the curve with at least this score; None if there is none."""
-    reached = frontier.score >= target_score - 1e-12
-    if not reached.any():
-        return None
-    cost = np.where(reached, frontier.cost_usd, np.inf)
-    return float(frontier.exchange_rate_per_usd[int(cost.argmin())])
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """One operating point: a rate chosen on validation, and what it does on the prompts reported on."""
-
-    exchange_rate_per_usd: float
-    lam: float
-    score: Interval
-    cost_usd: Interval
-    score_difference: Interval
-    saving: Interval
-
-
-def operating_point(
-    frontier: Frontier, rate: float, reference: str, cost_unit_usd: float, weights: FloatArray
-) -> Point:
-    """Score and cost at a rate, and the paired difference and saving against one single model."""
-    rows, chosen = np.arange(frontier.n_prompts), frontier.choices(rate)
-    column = frontier.models.index(reference)
-    tables = [
-        frontier.outcomes.score[rows, chosen],
-        frontier.outcomes.cost_usd[rows, chosen],
-        frontier.outcomes.score[:, column],
-        frontier.outcomes.cost_usd[:, column],
-    ]
-    score, cost, ref_score, ref_cost = (table.mean() for table in tables)
-    b_score, b_cost, b_ref_score, b_ref_cost = (table @ weights for table in tables)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Point(
-            rate,
-            float(lam_of_rate(rate, cost_unit_usd)),
-            Interval.of(float(score), b_score),
-            Interval.of(float(cost), b_cost),
-            Interval.of(float(score - ref_score), b_score - b_ref_score),
-            Interval.of(float(1 - cost / ref_cost), 1 - b_cost / b_ref_cost),
-        )
 
 
 def judge(

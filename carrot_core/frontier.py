@@ -2,13 +2,13 @@
 
 For one prompt the rule ``argmax ŝ - r·ĉ`` walks, as the exchange rate r grows from 0 to infinity, down
 the upper-left hull of its points (ĉ, ŝ): at most M - 1 switches, each at r = Δŝ/Δĉ. All prompts'
-switches, sorted by r and summed, are the whole curve. This is the only compiled module.
+switches, sorted by r and summed, are the whole curve.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,12 +24,8 @@ from carrot_core.outcomes import Estimates, FloatTable, Outcomes, positions
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 
-# Prompts one thread takes at a time: enough work to be worth a hand-over, few enough to share evenly.
-_BLOCK = 4096
-# Below this one thread is done before others have woken up.
-_PARALLEL_FROM = 100_000
-# Not every threading layer of numba survives two callers at once, and a dashboard has many threads.
-_PARALLEL = threading.Lock()
+# Prompts one thread takes at a time: more than a page has, so that only large sweeps start threads.
+_BLOCK = 50_000
 
 
 @numba.njit(cache=True, inline="always")
@@ -73,15 +69,11 @@ def _wins(score, rank, i, j, best):  # type: ignore[no-untyped-def]
     return score[i, j] > score[i, best] or (score[i, j] == score[i, best] and rank[j] < rank[best])
 
 
-@numba.njit(cache=True)
-def _walk_block(est_score, est_cost, rank, first, stop, start, rate, prompt, source, target):  # type: ignore[no-untyped-def]
-    """Start model and switches of prompts first..stop; returns how many switches were written.
-
-    They are written from ``first * room`` on, where every block has room for its worst case.
-    """
-    room = max(est_score.shape[1] - 1, 1)
-    at = first * room
-    for i in range(first, stop):
+@numba.njit(cache=True, nogil=True)
+def _walk_block(est_score, est_cost, rank, start, rate, prompt, source, target):  # type: ignore[no-untyped-def]
+    """Start model and switches of some prompts, numbered from 0; returns how many switches were written."""
+    at = 0
+    for i in range(len(est_score)):
         current = _best_at_zero(est_score, est_cost, rank, i)
         start[i] = current
         begun = at
@@ -95,18 +87,7 @@ def _walk_block(est_score, est_cost, rank, first, stop, start, rate, prompt, sou
                 rate[at], prompt[at], source[at], target[at] = r, i, current, j
                 at += 1
             current = j
-    return at - first * room
-
-
-@numba.njit(cache=True, parallel=True)
-def _walk_blocks(est_score, est_cost, rank, start, rate, prompt, source, target):  # type: ignore[no-untyped-def]
-    """All blocks side by side; returns how many switches each wrote."""
-    n = len(est_score)
-    count = np.empty((n + _BLOCK - 1) // _BLOCK, np.int64)
-    for b in numba.prange(count.size):
-        stop = min((b + 1) * _BLOCK, n)
-        count[b] = _walk_block(est_score, est_cost, rank, b * _BLOCK, stop, start, rate, prompt, source, target)
-    return count
+    return at
 
 
 def _walk(
@@ -114,19 +95,21 @@ def _walk(
 ) -> tuple[npt.NDArray[np.int16], list[npt.NDArray[Any]]]:
     """Start model of each prompt, and the arrays rate, prompt, source, target of all switches."""
     n, m = est_score.shape
-    room = max(m - 1, 1)
     start = np.empty(n, np.int16)
-    # Room for the worst case: pages that are never touched cost nothing.
-    events = [np.empty(n * room, kind) for kind in (np.float64, np.int32, np.int16, np.int16)]
-    if n < _PARALLEL_FROM:
-        total = _walk_block(est_score, est_cost, rank, 0, n, start, *events)
-        return start, [array[:total] for array in events]
-    with _PARALLEL:
-        counts = _walk_blocks(est_score, est_cost, rank, start, *events)
-    ends = np.arange(len(counts)) * _BLOCK * room
-    return start, [
-        np.concatenate([array[end : end + count] for end, count in zip(ends, counts, strict=True)]) for array in events
-    ]
+
+    def block(first: int) -> list[npt.NDArray[Any]]:
+        rows = slice(first, min(first + _BLOCK, n))
+        room = (rows.stop - first) * max(m - 1, 1)
+        events = [np.empty(room, kind) for kind in (np.float64, np.int32, np.int16, np.int16)]
+        total = _walk_block(est_score[rows], est_cost[rows], rank, start[rows], *events)
+        events[1] += first
+        return [array[:total].copy() for array in events]
+
+    # Plain threads around a kernel that releases the GIL: numba's own fallback threading layer ends the
+    # process when two sessions of a dashboard use it at once.
+    with ThreadPoolExecutor(int(numba.config.NUMBA_NUM_THREADS)) as threads:
+        blocks = list((threads.map if n > _BLOCK else map)(block, range(0, max(n, 1), _BLOCK)))
+    return start, [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
 
 
 @numba.njit(cache=True)

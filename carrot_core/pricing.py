@@ -51,6 +51,8 @@ def infer_price(
     tokens, cost_usd = tokens[seen], cost_usd[seen]
     if len(tokens) < 2 or np.linalg.matrix_rank(tokens) < tokens.shape[1]:
         return None
+    if (np.ptp(tokens, axis=0) == 0).any():
+        return None  # a count that never varies cannot tell a price from a flat fee
     solution, *_ = np.linalg.lstsq(tokens, cost_usd * TOKENS_PER_PRICE, rcond=None)
     paid = tokens @ solution / TOKENS_PER_PRICE
     scale = np.maximum(np.abs(cost_usd), cost_usd.mean() * 1e-3)

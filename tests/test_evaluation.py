@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation import (
-    cheapest_reaching,
-    estimates_frame,
-    evaluate,
-    frontier_frame,
-    judge,
-    operating_point,
-    setting,
-)
+from carrot_core.evaluation import estimates_frame, evaluate, frontier_frame, judge, setting
 from carrot_core.frontier import sweep
+from carrot_core.operating_point import best_within_budget, cheapest_reaching, operating_point
 from carrot_core.outcomes import Outcomes
 from carrot_core.uncertainty import bootstrap_weights
 from tests.made import made
@@ -102,6 +95,16 @@ def test_the_cheapest_point_that_reaches_a_score_is_found_or_said_not_to_exist()
     assert frontier.score[at] >= target - 1e-12
     assert frontier.cost_usd[at] == frontier.cost_usd[frontier.score >= target].min()
     assert cheapest_reaching(frontier, 1.1) is None
+
+
+def test_the_best_point_within_a_budget_is_found_or_said_not_to_exist():
+    bench = made()
+    frontier = sweep(setting(bench).estimates("carrot-knn")["test"], bench.part("test").outcomes)
+    budget = float(np.median(frontier.cost_usd))
+    at = frontier.at(best_within_budget(frontier, budget))
+    assert frontier.cost_usd[at] <= budget
+    assert frontier.score[at] == frontier.score[frontier.cost_usd <= budget].max()
+    assert best_within_budget(frontier, 0.0) is None
 
 
 def test_a_point_that_is_the_reference_saves_nothing():

@@ -154,11 +154,11 @@ def test_no_prompt_left_is_an_empty_curve_not_a_crash():
     assert frontier.n_dropped == 1
 
 
-def test_many_prompts_in_parallel_blocks_agree_with_one_thread(monkeypatch):
+def test_blocks_side_by_side_agree_with_one_thread(monkeypatch):
     rng = np.random.default_rng(3)
     est_score, est_cost = rng.random((2, 10_001, 7), dtype=np.float32)
     alone = sweep_tables(est_score, est_cost)
-    monkeypatch.setattr("carrot_core.frontier._PARALLEL_FROM", 0)
+    monkeypatch.setattr("carrot_core.frontier._BLOCK", 1000)
     side_by_side = sweep_tables(est_score, est_cost)
     for name in ("start", "rate", "prompt", "source", "target"):
         np.testing.assert_array_equal(getattr(alone, name), getattr(side_by_side, name))

@@ -40,6 +40,7 @@ def test_where_only_input_is_charged_the_input_price_is_found():
         (TOKENS_OUT, np.array([1e-4, 3e-4, 1e-4, 9.1e-4])),  # dollars of another tokeniser
         (TOKENS_IN * 2, TOKENS_IN / 1e6),  # proportional counts do not tell the two prices apart
         (TOKENS_OUT, np.full(4, np.nan)),
+        (np.ones(4), np.full(4, 0.36)),  # one token out each time: a flat fee, not $360,000 a million
     ],
 )
 def test_dollars_no_price_explains_stay_dollars(tokens_out, cost):
