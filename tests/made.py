@@ -16,13 +16,13 @@ PRICES = {"acme/large": Price(3.0, 15.0), "acme/small": Price(0.1, 0.4), "zeta/m
 
 
 def made(n: int = 300, seed: int = 0, dimensions: int = 384) -> Benchmark:
-    """Two tasks of which each has a model that is good at it, and one model good at both."""
+    """Two tasks of which each has a model that is best at it, and one dear model nearly as good at both."""
     rng = np.random.default_rng(seed)
     kind = rng.integers(0, 2, n)
     centre = rng.normal(size=(2, dimensions))
     vectors = centre[kind] + rng.normal(scale=0.7, size=(n, dimensions))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    chance = np.array([[0.9, 0.85, 0.2], [0.9, 0.2, 0.8]])[kind]
+    chance = np.array([[0.85, 0.9, 0.2], [0.85, 0.2, 0.9]])[kind]
     tokens_in = np.repeat(rng.integers(20, 200, (n, 1)), 3, axis=1).astype(float)
     tokens_out = rng.integers(50, 400, (n, 3)).astype(float)
     ids = tuple(f"p{i:04d}" for i in range(n))

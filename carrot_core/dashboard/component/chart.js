@@ -1,0 +1,184 @@
+// The Plotly chart: drawn when the scene or the theme changes, left alone while λ moves.
+import { placeLabels } from "./labels.js";
+import { costTicks } from "./ticks.js";
+
+let loading = null;
+
+// Plotly ships as a classic script that puts itself on globalThis.
+function loadPlotly() {
+  loading ??= import(new URL("./plotly.min.js", import.meta.url)).then(
+    () => globalThis.Plotly,
+    (error) => {
+      loading = null;
+      throw error;
+    },
+  );
+  return loading;
+}
+
+// Plotly writes its style rules into the document's head, which a shadow root does not see.
+function adoptStyles(root) {
+  const written = document.getElementById("plotly.js-style-global");
+  const sheet = new CSSStyleSheet();
+  for (const rule of written.sheet.cssRules) sheet.insertRule(rule.cssText, sheet.cssRules.length);
+  root.adoptedStyleSheets = [sheet];
+}
+
+export function recolored(value, colors) {
+  if (typeof value === "string") return colors[value] ?? value;
+  if (Array.isArray(value)) return value.map((item) => recolored(item, colors));
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, recolored(item, colors)]));
+}
+
+const COARSE = matchMedia("(pointer: coarse)");
+const NARROW = 560; // pixels; below it the chart keeps its room for the lines
+
+export class Chart {
+  constructor(root, { onView, onAxis }) {
+    this.root = root;
+    this.plot = root.querySelector(".plot");
+    this.message = root.querySelector(".message");
+    this.reset = root.querySelector(".reset");
+    this.axes = [...root.querySelectorAll("[data-axis]")];
+    this.onView = onView;
+    this.hidden = new Set();
+    this.logCost = null;
+    for (const button of this.axes) {
+      button.addEventListener("click", () => {
+        this.setAxis(button.dataset.axis === "log");
+        onAxis();
+      });
+    }
+    this.reset.addEventListener("click", () =>
+      this.plotly.relayout(this.plot, { "xaxis.autorange": true, "yaxis.autorange": true }),
+    );
+    this.resizes = new ResizeObserver(() => this.#resize());
+    this.resizes.observe(this.plot);
+  }
+
+  leave() {
+    this.resizes.disconnect();
+    if (this.plotly) this.plotly.purge(this.plot);
+  }
+
+  async update(data, look) {
+    this.data = data;
+    this.look = look;
+    this.logCost = data.canLog && (this.logCost ?? data.logCost);
+    this.#showAxis();
+    try {
+      this.plotly = await loadPlotly();
+    } catch {
+      this.message.textContent =
+        "The chart cannot be drawn: its library (plotly.min.js) did not load. λ and the numbers still work; reload the page to try again.";
+      this.message.hidden = false;
+      return;
+    }
+    if (this.data === data && this.look === look) await this.#draw();
+  }
+
+  async #draw() {
+    const fresh = !this.drawn;
+    this.drawn = true;
+    const { traces, layout } = this.#figure();
+    await this.plotly.react(this.plot, traces, layout, {
+      displaylogo: false,
+      showTips: false,
+      displayModeBar: COARSE.matches ? false : "hover",
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "autoScale2d"]],
+      toImageButtonOptions: { filename: "carrot-frontier", scale: 2 },
+    });
+    this.message.hidden = true;
+    if (fresh) {
+      adoptStyles(this.root);
+      this.plot.on("plotly_afterplot", () => this.#viewed());
+      this.plot.on("plotly_relayouting", () => this.onView());
+    }
+    this.#viewed();
+  }
+
+  #figure() {
+    const { figure, dark } = this.data;
+    const drawn = recolored(figure, { ...(this.look.dark ? dark : {}), [this.data.ground]: this.look.ground });
+    for (const trace of drawn.data) if (this.hidden.has(entryOf(trace))) trace.visible = false;
+    this.width = this.plot.clientWidth;
+    this.height = this.plot.clientHeight;
+    const narrow = this.width < NARROW;
+    const { layout } = drawn;
+    layout.xaxis.type = this.logCost ? "log" : "linear";
+    layout.xaxis.title.text = narrow ? "Cost per 1k queries (US $)" : layout.xaxis.title.text;
+    Object.assign(layout.xaxis, JSON.parse(this.ticks ?? "{}"));
+    layout.margin = narrow ? { l: 46, r: 12, t: 12, b: 46 } : layout.margin;
+    Object.assign(layout, {
+      width: this.width,
+      height: this.height,
+      showlegend: false,
+      uirevision: this.data.title,
+      dragmode: COARSE.matches ? false : "zoom", // a finger scrolls the page
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: layout.font.color, activecolor: layout.hoverlabel.font.color },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { ...layout.font, family: this.look.font },
+      hoverlabel: { ...layout.hoverlabel, font: { ...layout.hoverlabel.font, family: this.look.font } },
+    });
+    return { traces: drawn.data, layout };
+  }
+
+  #resize() {
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    if (this.drawn && width && (width !== this.width || height !== this.height)) this.#draw();
+  }
+
+  #viewed() {
+    const { xaxis, yaxis } = this.plot._fullLayout;
+    this.reset.classList.toggle("offered", !(xaxis.autorange && yaxis.autorange));
+    const ticks = costTicks(xaxis);
+    if (JSON.stringify(ticks) !== this.ticks) {
+      this.ticks = JSON.stringify(ticks);
+      this.plotly.relayout(this.plot, Object.fromEntries(Object.entries(ticks).map(([key, value]) => [`xaxis.${key}`, value])));
+      return; // drawn again, viewed again
+    }
+    placeLabels(this.plotly, this.plot, this.data, this.look.font);
+    this.onView();
+  }
+
+  setAxis(log) {
+    this.logCost = log;
+    this.#showAxis();
+    if (this.drawn) this.plotly.relayout(this.plot, { "xaxis.type": log ? "log" : "linear", "xaxis.autorange": true });
+  }
+
+  #showAxis() {
+    for (const button of this.axes) {
+      const log = button.dataset.axis === "log";
+      button.setAttribute("aria-pressed", String(log === this.logCost));
+      button.disabled = log && !this.data.canLog;
+      button.title = button.disabled ? "A cost of $0 has no place on a log axis" : "";
+    }
+  }
+
+  toggle(entry) {
+    if (!this.hidden.delete(entry)) this.hidden.add(entry);
+    if (!this.drawn) return;
+    const places = this.plot.data.flatMap((trace, place) => (entryOf(trace) === entry ? [place] : []));
+    this.plotly.restyle(this.plot, { visible: !this.hidden.has(entry) }, places);
+  }
+
+  // Pixel of a (dollars per query, score) point inside the figure, or null before the first drawing.
+  scale() {
+    const { xaxis, yaxis } = this.plot._fullLayout ?? {};
+    if (!this.drawn || !xaxis?.d2p) return null;
+    return {
+      x: (cost) => xaxis._offset + xaxis.d2p(1000 * cost),
+      y: (score) => yaxis._offset + yaxis.d2p(100 * score),
+      left: xaxis._offset,
+      right: xaxis._offset + xaxis._length,
+      top: yaxis._offset,
+      bottom: yaxis._offset + yaxis._length,
+    };
+  }
+}
+
+// A band comes and goes with its curve.
+export const entryOf = (trace) => `${trace.meta.role === "band" ? "curve" : trace.meta.role}:${trace.meta.name}`;

@@ -1,0 +1,73 @@
+// The active router's exact curve: every breakpoint, and who answers at each.
+
+const column = (table, name) => table.getChild(name).toArray();
+
+export class Curve {
+  constructor({ points, switches, checkpoints, unit, prompts, models }) {
+    this.rate = column(points, "rate"); // score units per dollar, ascending from 0
+    this.score = column(points, "score");
+    this.cost = column(points, "cost"); // dollars per query
+    this.done = column(points, "switches"); // switches made up to this breakpoint
+    this.source = switches ? column(switches, "source") : null;
+    this.target = switches ? column(switches, "target") : null;
+    this.stride = checkpoints.stride;
+    this.checkpoints = checkpoints.counts;
+    this.unit = unit;
+    this.prompts = prompts;
+    this.counts = new Float64Array(models.length);
+  }
+
+  rateOf(lam) {
+    return lam >= 1 ? Infinity : lam / ((1 - lam) * this.unit);
+  }
+
+  // Last breakpoint whose rate is not above λ's.
+  index(lam) {
+    const rate = this.rateOf(lam);
+    let low = 0;
+    let high = this.rate.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.rate[middle] <= rate) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  // Share of the prompts each model answers: from the nearest checkpoint, then switch by switch.
+  // Without switches (a thinned curve) the checkpoint itself is the answer.
+  shares(index) {
+    const checkpoint = Math.floor(index / this.stride);
+    this.counts.set(this.checkpoints[checkpoint]);
+    if (this.source) {
+      for (let e = this.done[checkpoint * this.stride]; e < this.done[index]; e += 1) {
+        this.counts[this.source[e]] -= 1;
+        this.counts[this.target[e]] += 1;
+      }
+    }
+    return Array.from(this.counts, (count) => count / this.prompts);
+  }
+
+  // Largest share of each model at any checkpoint.
+  largestShares() {
+    return this.checkpoints.reduce(
+      (best, counts) => best.map((share, model) => Math.max(share, counts[model] / this.prompts)),
+      Array.from(this.counts, () => 0),
+    );
+  }
+
+  // The shortest λ that stands for a breakpoint.
+  lamOf(index) {
+    if (index === 0) return 0;
+    if (index === this.rate.length - 1) return 1;
+    const [low, high] = [index, index + 1].map((k) => {
+      const scaled = this.rate[k] * this.unit;
+      return scaled === Infinity ? 1 : scaled / (1 + scaled);
+    });
+    for (let digits = 2; digits < 17; digits += 1) {
+      const lam = Number(((low + high) / 2).toFixed(digits));
+      if (this.index(lam) === index) return lam;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,154 @@
+// The live frontier. Everything that moves with λ moves here; Python hears of λ only when it is released.
+import { Chart, recolored } from "./chart.js";
+import { Curve } from "./curve.js";
+import { Handle } from "./handle.js";
+import { drawLegend } from "./legend.js";
+import { Panel } from "./panel.js";
+import { Slider } from "./slider.js";
+import { reading } from "./words.js";
+
+function lookOf(root) {
+  const style = getComputedStyle(root);
+  const [red, green, blue] = style.backgroundColor.match(/[\d.]+/g).map(Number);
+  return { dark: 0.299 * red + 0.587 * green + 0.114 * blue < 128, ground: style.backgroundColor, font: style.fontFamily };
+}
+
+class Live {
+  constructor(root) {
+    this.root = root.querySelector(".live");
+    this.lam = null;
+    this.told = null; // name of the last release told to Python
+    this.frame = 0;
+    const moves = { onMove: (lam) => this.move(lam), onRelease: () => this.release() };
+    this.slider = new Slider(this.root, moves);
+    this.handle = new Handle(this.root, {
+      ...moves,
+      onMove: (index) => this.move(this.curve.lamOf(index)),
+      onCancel: () => this.show(this.kept),
+    });
+    this.panel = new Panel(this.root);
+    this.chart = new Chart(root, { onView: () => this.viewed(), onAxis: () => this.root.classList.add("own-axis") });
+    this.hear = ({ detail }) => detail === this.data?.chart && this.receive();
+    addEventListener("carrot-lam", this.hear);
+  }
+
+  get attached() {
+    return this.root.isConnected;
+  }
+
+  leave() {
+    if (this.attached) return; // an earlier call of a component that is still on the page
+    removeEventListener("carrot-lam", this.hear);
+    globalThis.carrotLam?.delete(this.data.chart);
+    this.chart.leave();
+  }
+
+  update(data, setStateValue) {
+    this.tell = setStateValue;
+    const look = lookOf(this.root);
+    const same = (key) => this.look?.[key] === look[key];
+    if (this.data?.hash === data.hash && same("ground") && same("font")) return;
+    if (this.data?.hash !== data.hash) this.#scene(data);
+    this.look = look;
+    this.#paint();
+    this.chart.update(this.data, look);
+    this.receive();
+  }
+
+  #scene(data) {
+    this.data = data;
+    this.curve = new Curve(data);
+    this.root.setAttribute("aria-label", data.title);
+    this.root.style.setProperty("--height", `${data.height}px`);
+    const note = this.root.querySelector(".note");
+    note.textContent = data.note;
+    note.hidden = !data.note;
+  }
+
+  #paint() {
+    const color = (light) => (this.look.dark ? (this.data.dark[light] ?? light) : light);
+    this.root.style.setProperty("--active", color(this.data.active));
+    this.root.style.setProperty("--muted", color(this.data.muted));
+    this.panel.update(this.data, this.curve, color);
+    const lines = this.data.figure.data.map(({ name, mode, meta, line, marker }) => ({
+      name,
+      mode,
+      meta,
+      ...(this.look.dark ? recolored({ line, marker }, this.data.dark) : { line, marker }),
+    }));
+    drawLegend(this.root.querySelector(".legend"), lines, this.data.name, this.chart.hidden, (entry) => this.chart.toggle(entry));
+    if (this.lam !== null) this.show(this.lam);
+  }
+
+  // λ as Python has it. An answer that does not know of the last release yet is out of date.
+  receive() {
+    const known = globalThis.carrotLam?.get(this.data.chart);
+    if (!known || this.busy) return;
+    if (this.told !== null && known.heard !== this.told) return;
+    this.kept = known.lam;
+    this.resting = true;
+    this.show(known.lam);
+  }
+
+  get busy() {
+    return this.handle.dragging || this.moving;
+  }
+
+  move(lam) {
+    this.moving = true;
+    this.show(lam);
+  }
+
+  release() {
+    this.moving = false;
+    if (this.lam === null) return;
+    this.resting = true;
+    this.show(this.lam);
+    if (this.lam === this.kept) return;
+    this.kept = this.lam;
+    this.told = String(Math.random());
+    this.root.querySelector(".spoken").textContent = this.text;
+    this.tell("released", { lam: this.lam, name: this.told });
+  }
+
+  // What need not change at every frame: the chart's and the bar's descriptions.
+  #describe() {
+    this.resting = false;
+    this.panel.describe();
+    this.root.querySelector(".figure").setAttribute("aria-label", `${this.data.alt} ${this.text}.`);
+  }
+
+  viewed() {
+    this.handle.project(this.curve, this.chart.scale());
+    if (this.lam !== null) this.handle.show(this.curve.index(this.lam));
+  }
+
+  show(lam) {
+    this.lam = lam;
+    const index = this.curve.index(lam);
+    const point = { score: this.curve.score[index], cost: this.curve.cost[index] };
+    this.text = reading(lam, point);
+    this.slider.show(lam, this.text);
+    this.next = () => {
+      this.handle.show(index);
+      this.panel.render(lam, this.curve.rateOf(lam), point, this.curve.shares(index));
+    };
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.next();
+      if (this.resting) this.#describe();
+    });
+  }
+}
+
+const lives = new WeakMap();
+
+export default function ({ data, parentElement, setStateValue }) {
+  let live = lives.get(parentElement);
+  if (!live?.attached) {
+    live = new Live(parentElement);
+    lives.set(parentElement, live);
+  }
+  live.update(data, setStateValue);
+  return () => live.leave();
+}

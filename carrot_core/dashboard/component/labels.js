@@ -1,0 +1,91 @@
+// Which models have their name written beside their point, and on which side: none that overlap.
+
+const SIDES = [
+  ["top center", -0.5, -1],
+  ["bottom center", -0.5, 1],
+  ["middle right", 0, 0],
+  ["middle left", -1, 0],
+  ["top right", 0, -1],
+  ["top left", -1, -1],
+  ["bottom right", 0, 1],
+  ["bottom left", -1, 1],
+];
+const GAP = 8; // pixels from the point's centre to its name
+const HEIGHT = 14;
+const CELL = 4;
+const TOO_MUCH = 0.25; // of a name crossed by lines: better left to the hover text
+
+const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+
+function box([, dx, dy], x, y, width) {
+  const left = x + dx * width + (dx === 0 ? GAP : dx === -1 ? -GAP : 0);
+  const top = y - HEIGHT / 2 + dy * (HEIGHT / 2 + GAP);
+  return { left, right: left + width, top, bottom: top + HEIGHT };
+}
+
+const around = ({ x, y }) => ({ left: x - 6, right: x + 6, top: y - 6, bottom: y + 6 });
+
+function textWidths(texts, font) {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = `11px ${font}`;
+  return texts.map((text) => context.measureText(text).width + 4);
+}
+
+const cell = (x, y) => `${Math.round(x / CELL)},${Math.round(y / CELL)}`;
+
+// Cells that a line passes through: a name is better not written there.
+function cellsOfLines(plot, xaxis, yaxis) {
+  const cells = new Set();
+  for (const { visible, meta, x, y } of plot._fullData) {
+    if (visible !== true || !["curve", "hull"].includes(meta.role)) continue;
+    for (let i = 1; i < x.length; i += 1) {
+      const [x0, x1, y0, y1] = [xaxis.d2p(x[i - 1]), xaxis.d2p(x[i]), yaxis.d2p(y[i - 1]), yaxis.d2p(y[i])];
+      const steps = Math.min(500, Math.ceil(Math.hypot(x1 - x0, y1 - y0) / CELL)) || 1;
+      for (let step = 0; step <= steps; step += 1) {
+        cells.add(cell(x0 + ((x1 - x0) * step) / steps, y0 + ((y1 - y0) * step) / steps));
+      }
+    }
+  }
+  return cells;
+}
+
+// Share of a box's width that lines cross.
+function crossed({ left, right, top, bottom }, cells) {
+  let columns = 0;
+  for (let x = left; x < right; x += CELL) {
+    for (let y = top; y <= bottom; y += CELL) {
+      if (!cells.has(cell(x, y))) continue;
+      columns += 1;
+      break;
+    }
+  }
+  return (columns * CELL) / (right - left);
+}
+
+export function placeLabels(plotly, plot, data, font) {
+  const place = plot.data.findIndex((trace) => trace.meta.role === "models");
+  const { xaxis, yaxis } = plot._fullLayout;
+  const points = data.models.map((model) => ({ x: xaxis.d2p(1000 * model.cost), y: yaxis.d2p(100 * model.score) }));
+  const widths = textWidths(data.models.map((model) => model.short), font);
+  const lines = cellsOfLines(plot, xaxis, yaxis);
+  const inside = (b) => b.left > -GAP && b.right < xaxis._length + 20 && b.top > -GAP && b.bottom < yaxis._length;
+  const taken = [];
+  const sides = data.models.map(() => null);
+  for (const model of data.labelOrder) {
+    const others = points.filter((_, other) => other !== model).map(around);
+    const free = SIDES.map((side) => ({ side, at: box(side, points[model].x, points[model].y, widths[model]) }))
+      .filter(({ at }) => inside(at) && ![...taken, ...others].some((other) => overlap(other, at)))
+      .map((candidate) => ({ ...candidate, crossed: crossed(candidate.at, lines) }))
+      .sort((a, b) => a.crossed - b.crossed);
+    const named = model === data.best || model === data.reference;
+    if (!free.length || (free[0].crossed > TOO_MUCH && !named)) continue;
+    sides[model] = free[0].side[0];
+    taken.push(free[0].at);
+  }
+  const text = data.texts.map((name, model) => (sides[model] ? name : ""));
+  const textposition = sides.map((side) => side ?? "top center");
+  const now = JSON.stringify([text, textposition]);
+  if (plot.labels === now) return;
+  plot.labels = now;
+  plotly.restyle(plot, { text: [text], textposition: [textposition] }, [place]);
+}

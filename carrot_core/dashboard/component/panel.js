@@ -1,0 +1,93 @@
+// The numbers beside the chart, and who answers.
+import { against, lamText, money, percent, price } from "./words.js";
+
+const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
+
+const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
+
+export class Panel {
+  constructor(root) {
+    this.root = root;
+    this.reads = Object.fromEntries(
+      [...root.querySelectorAll("[data-read]")].map((node) => [node.dataset.read, node]),
+    );
+    this.bar = root.querySelector(".bar");
+    this.list = root.querySelector(".shares ul");
+  }
+
+  update(data, curve, color) {
+    this.data = data;
+    this.against = { reference: data.models[data.reference], best: data.models[data.best] };
+    for (const [name, model] of Object.entries(this.against)) {
+      const box = this.root.querySelector(`[data-against=${name}]`);
+      box.querySelector(".who").textContent = model.short;
+      box.title = model.name;
+      box.hidden = name === "best" && data.best === data.reference;
+    }
+    this.#rows(curve.largestShares(), color);
+  }
+
+  #rows(largest, color) {
+    const byCost = largest.map((_, model) => model).sort((a, b) => this.data.models[a].cost - this.data.models[b].cost);
+    const ranked = [...byCost].sort((a, b) => largest[b] - largest[a]);
+    const kept = new Set(ranked.slice(0, ranked.length === OWN_ROWS + 1 ? OWN_ROWS + 1 : OWN_ROWS));
+    const own = byCost.filter((model) => kept.has(model));
+    const others = byCost.filter((model) => !kept.has(model));
+    this.rows = own.map((model) => this.#row([model], this.data.models[model].short, color(this.data.models[model].color)));
+    if (others.length) this.rows.push(this.#row(others, `${others.length} others`, null));
+    this.bar.replaceChildren(...this.rows.map((row) => row.segment));
+    this.list.replaceChildren(...this.rows.map((row) => row.item));
+  }
+
+  #row(models, label, fill) {
+    const names = models.map((model) => this.data.models[model].name).join(", ");
+    const item = element("li", "");
+    const [swatch, name, share] = [element("i", "swatch"), element("span", "name", label), element("data", "share")];
+    const segment = element("span", "segment");
+    for (const node of [swatch, segment]) node.style.background = fill ?? "";
+    item.append(swatch, name, share);
+    item.title = names;
+    segment.title = names;
+    item.addEventListener("pointerenter", () => this.#highlight(segment));
+    item.addEventListener("pointerleave", () => this.#highlight(null));
+    return { models, label, item, share, segment };
+  }
+
+  #highlight(segment) {
+    this.bar.classList.toggle("dimmed", segment !== null);
+    for (const row of this.rows) row.segment.classList.toggle("lit", row.segment === segment);
+  }
+
+  render(lam, rate, point, shares) {
+    this.#write("score", point.score, percent(point.score));
+    this.#write("cost", point.cost, money(1000 * point.cost));
+    this.#write("lam", lam, lamText(lam));
+    this.#write("price", 0.01 / rate, price(rate));
+    this.reads.price.nextElementSibling.hidden = rate === 0; // "any price" is not by the query
+    for (const [name, model] of Object.entries(this.against)) {
+      const { headline, detail } = against(point, model);
+      this.#write(name, 1 - point.cost / model.cost, headline);
+      this.reads[name].nextElementSibling.textContent = detail;
+      this.reads[name].classList.toggle("none", headline === "no saving");
+    }
+    for (const row of this.rows) {
+      const share = row.models.reduce((sum, model) => sum + shares[model], 0);
+      row.segment.style.flexGrow = share;
+      row.segment.hidden = share === 0;
+      row.share.value = share;
+      row.share.textContent = percent(share);
+      row.item.classList.toggle("idle", share === 0);
+    }
+  }
+
+  // The bar in words, for the moment λ comes to rest.
+  describe() {
+    const used = this.rows.filter((row) => Number(row.share.value) > 0);
+    this.bar.setAttribute("aria-label", used.map((row) => `${row.label} ${row.share.textContent}`).join(", "));
+  }
+
+  #write(name, value, text) {
+    this.reads[name].value = value;
+    this.reads[name].textContent = text;
+  }
+}

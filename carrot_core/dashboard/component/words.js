@@ -1,0 +1,34 @@
+// Numbers as people read them.
+
+export function money(usd) {
+  if (!(usd > 0) || usd === Infinity) return usd === 0 ? "$0" : "any price";
+  const rounded = Number(usd.toPrecision(3));
+  const decimals = Math.max(0, 2 - Math.floor(Math.log10(rounded)));
+  return `$${rounded.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })}`;
+}
+
+export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+
+const points = (difference) => {
+  const size = Math.abs(100 * difference);
+  return `${size.toFixed(size < 0.1 ? 2 : 1)} points`;
+};
+
+// λ with the digits it needs and no more than stay readable.
+export const lamText = (lam) => (lam > 0 && lam < 1 ? String(Number(lam.toFixed(lam > 0.99 ? 6 : 4))) : String(lam));
+
+// What one more accuracy point is worth at this rate, in dollars a query.
+export const price = (rate) => money(0.01 / rate);
+
+// A saving counts only at equal score; anything else is said as what it is.
+export function against(point, model) {
+  const gain = point.score - model.score;
+  if (gain < -1e-6) return { headline: "no saving", detail: `${points(gain)} below it` };
+  if (!(model.cost > 0)) return { headline: "no saving", detail: "it is free" };
+  const saved = 1 - point.cost / model.cost;
+  const headline = saved >= 0 ? `saves ${percent(saved)}` : `costs ${percent(-saved)} more`;
+  return { headline, detail: gain < 5e-5 ? "at equal accuracy" : `${points(gain)} above it` };
+}
+
+export const reading = (lam, point) =>
+  `λ ${lamText(lam)}: accuracy ${percent(point.score)}, ${money(1000 * point.cost)} per 1k queries`;

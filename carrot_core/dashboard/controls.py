@@ -1,0 +1,154 @@
+"""Widgets the pages share; each is bound to the address, so that a link reopens what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from carrot_core.dashboard import views
+from carrot_core.dashboard.shell import plain
+from carrot_core.figures.compose import DRAWN_BASELINES, label
+from carrot_core.figures.scene import QUERIES
+from carrot_core.frontier import Frontier, lam_of_rate, rate_of_lam
+from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
+from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.workbench import load_embedded, run_router
+
+
+def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
+    """Choose one of the loaded benchmarks (``?bench=``)."""
+    names = [info.name for info in benchmarks]
+    opened = names.index(views.default_benchmark(benchmarks))
+    name = st.selectbox("Benchmark", names, opened, key="bench", bind="query-params", on_change=_forget_slice)
+    return benchmarks[names.index(name)]
+
+
+def _forget_slice() -> None:
+    """Another benchmark has other routers, models and tasks: start at its own opening point, unfiltered."""
+    for key in ("routers", "along", "reference", "lam"):
+        st.session_state.pop(key, None)
+    st.session_state["pool"] = st.session_state["tasks"] = []
+    st.query_params.pop("lam", None)
+
+
+def routers(available: Sequence[str]) -> list[str]:
+    """Choose the curves to draw (``?routers=``)."""
+    options = [*available, *DRAWN_BASELINES]
+    return st.multiselect(
+        "Routers", options, options, format_func=label, key="routers", bind="query-params",
+        placeholder="Choose a router",
+    )  # fmt: skip
+
+
+def along(shown: Sequence[str]) -> str:
+    """Choose the curve λ moves along (``?along=``)."""
+    return str(st.selectbox("λ moves along", shown, format_func=label, key="along", bind="query-params"))
+
+
+# Models are listed by their full names: two makers' models may share the short one, and links name them.
+def reference(models: Sequence[str], best_single: str) -> str:
+    """Choose the model that savings are measured against (``?reference=``); the best single model at first."""
+    return str(
+        st.selectbox(
+            "Reference model", models, list(models).index(best_single), key="reference", bind="query-params",
+            help="Savings are measured against this model. At first it is the best single model on validation.",
+        )
+    )  # fmt: skip
+
+
+def pool_and_tasks(models: Sequence[str], tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Choose models and tasks (``?pool=``, ``?tasks=``); nothing chosen means all."""
+    pool = st.multiselect(
+        f"Pool ({len(models)} models)", models, key="pool", bind="query-params", placeholder="All models",
+        help="A model left out needs no refit: the router simply may not choose it.",
+    )  # fmt: skip
+    chosen = st.multiselect(f"Tasks ({len(tasks)})", tasks, key="tasks", bind="query-params", placeholder="All tasks")
+    return tuple(pool), tuple(chosen)
+
+
+def lam(opened_at: float) -> float:
+    """λ of the session: where it was moved to, else what the address says, else where the page opens.
+
+    One value for all pages and all handles, and always in the address (``?lam=``).
+    """
+    if "lam" not in st.session_state:
+        set_lam(_lam_in(st.query_params.get("lam"), opened_at))
+    st.query_params["lam"] = repr(st.session_state["lam"])
+    return float(st.session_state["lam"])
+
+
+def _lam_in(text: str | None, otherwise: float) -> float:
+    try:
+        asked = float(text or "")
+    except ValueError:
+        return otherwise
+    return asked if 0.0 <= asked <= 1.0 else otherwise
+
+
+def set_lam(value: float) -> None:
+    """Move λ, from whichever handle."""
+    st.session_state["lam"] = value
+
+
+def handles(chosen_on: Frontier, cost_unit_usd: float) -> None:
+    """λ, budget and target accuracy: three plain handles on one point of the validation curve.
+
+    Whichever moves, the other two follow.
+    """
+    at = chosen_on.at(rate_of_lam(st.session_state["lam"], cost_unit_usd))
+    st.session_state["lam_slider"] = st.session_state["lam"]
+    st.session_state["budget"] = float(f"{QUERIES * chosen_on.cost_usd[at]:.4g}")
+    st.session_state["target"] = float(f"{100 * chosen_on.score[at]:.2f}")
+    for_lam, for_budget, for_target = st.columns([2, 1, 1])
+    for_lam.slider(
+        "λ", 0.0, 1.0, step=0.001, format="%.3f", key="lam_slider", on_change=_slide,
+        help="0 takes the most accurate model whatever it costs, 1 the cheapest whatever it scores.",
+    )  # fmt: skip
+    for_budget.number_input(
+        "Budget, $ per 1k queries", 0.0, key="budget", format="%.4g", on_change=_spend,
+        args=(chosen_on, cost_unit_usd), help="Takes the most accurate point that costs no more on validation.",
+    )  # fmt: skip
+    for_target.number_input(
+        "Target accuracy, %", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
+        args=(chosen_on, cost_unit_usd), help="Takes the cheapest point that reaches it on validation.",
+    )  # fmt: skip
+
+
+def _slide() -> None:
+    set_lam(st.session_state["lam_slider"])
+
+
+def _spend(frontier: Frontier, cost_unit_usd: float) -> None:
+    budget = st.session_state["budget"]
+    rate = best_within_budget(frontier, budget / QUERIES)
+    if rate is None:
+        rate = rate_inside(frontier, int(frontier.cost_usd.argmin()))
+        least = QUERIES * frontier.cost_usd.min()
+        st.toast(f"No point on validation costs {budget:.3g} dollars per 1k queries or less; the cheapest {least:.3g}.")
+    set_lam(float(lam_of_rate(rate, cost_unit_usd)))
+
+
+def _reach(frontier: Frontier, cost_unit_usd: float) -> None:
+    target = st.session_state["target"]
+    rate = cheapest_reaching(frontier, target / 100)
+    if rate is None:
+        rate = rate_inside(frontier, int(frontier.score.argmax()))
+        st.toast(f"No point on validation reaches {target:.2f} %; the best reaches {100 * frontier.score.max():.2f} %.")
+    set_lam(float(lam_of_rate(rate, cost_unit_usd)))
+
+
+def fit_button(info: BenchmarkInfo) -> None:
+    """Offer to fit CARROT-KNN where no router is fitted, with progress; the page starts again when it is done."""
+    st.info(f"No router is fitted on {plain(info.name)} yet: below are the baselines.")
+    if st.button("Fit CARROT-KNN", type="primary"):
+        bar, store = st.progress(0.0, "Reading the prompts …"), Store()
+
+        def embedding(done: int, total: int) -> None:
+            bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
+
+        def judging(done: int, total: int) -> None:
+            bar.progress(done / total, f"Fitting and judging: step {done} of {total}")
+
+        run_router(store, load_embedded(store, info.name, progress=embedding), progress=judging)
+        st.rerun()

@@ -1,0 +1,189 @@
+"""The live frontier on a page: λ moves in the browser, Python hears of it when it is released."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+import plotly.io as pio
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+from carrot_core.dashboard.assets import COMPONENT, install_plotly_js
+from carrot_core.errors import CarrotError
+from carrot_core.figures.frontier import frontier_figure
+from carrot_core.figures.scene import Scene, alt_text, short_name
+from carrot_core.figures.theme import THEMES, counterparts, line_styles
+from carrot_core.frontier import Frontier
+from carrot_core.outcomes import positions
+
+MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
+_STRIDE = 256  # breakpoints between two counts of who answers
+_THINNED_STRIDE = 16
+
+_payloads: WeakKeyDictionary[Scene, dict[str, Any]] = WeakKeyDictionary()
+
+
+def live_frontier(
+    scene: Scene,
+    *,
+    lam: float,
+    key: str,
+    log_cost: bool = True,
+    height: int = 480,
+    on_release: Callable[[float], None] | None = None,
+) -> float:
+    """Draw the live chart at λ.
+
+    Parameters
+    ----------
+    scene : what to draw; keep the same object between reruns (it is prepared once).
+    lam : λ in [0, 1] to show. Moving it never redraws the chart, whoever moves it.
+    key : key of the component in the session.
+    log_cost : whether the cost axis starts logarithmic; the reader may change it.
+    height : of the plot, in pixels.
+    on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
+
+    Returns
+    -------
+    The released λ in the run that a release started, else ``lam``.
+    """
+    arrived = f"{key}:arrived"
+
+    def released() -> None:
+        st.session_state[arrived] = _checked(st.session_state[key]["released"])
+        if on_release is not None:
+            on_release(st.session_state[arrived])
+
+    chart, courier = _renderers()
+    with st.container(gap=None):
+        state = chart(
+            key=key,
+            data=_payload(scene) | {"chart": key, "logCost": log_cost, "height": height},
+            on_released_change=released,
+        )
+        heard = (state.get("released") or {}).get("name")
+        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": heard})
+    new: float = st.session_state.pop(arrived, lam)
+    return new
+
+
+def _checked(message: dict[str, Any]) -> float:
+    lam = message["lam"]
+    if not isinstance(lam, int | float) or not 0 <= lam <= 1:
+        raise CarrotError(f"The browser sent λ = {lam!r}; a number from 0 to 1 was expected.")
+    return float(lam)
+
+
+@cache
+def _renderers() -> tuple[ComponentRenderer, ComponentRenderer]:
+    """The chart and the courier of λ, registered once. Not at import: Streamlit knows its components only
+    while it runs."""
+    install_plotly_js()
+    chart = st.components.v2.component(
+        "carrot-core.frontier",
+        html=(COMPONENT / "frontier.html").read_text(encoding="utf-8"),
+        css=(COMPONENT / "frontier.css").read_text(encoding="utf-8"),
+        js="frontier.js",
+    )
+    courier = st.components.v2.component("carrot-core.lam", js=(COMPONENT / "lam.js").read_text(encoding="utf-8"))
+    return chart, courier
+
+
+def _payload(scene: Scene) -> dict[str, Any]:
+    if scene not in _payloads:
+        _payloads[scene] = build_payload(scene)
+    return _payloads[scene]
+
+
+def build_payload(scene: Scene) -> dict[str, Any]:
+    """All the browser needs for every λ; ``hash`` changes exactly when the rest does.
+
+    ``points`` has one row a breakpoint of the active curve (rate, score, cost in dollars per query,
+    switches made so far), ``switches`` one row a switch (model left, model taken), ``checkpoints`` the
+    prompts each model answers at every ``stride``-th breakpoint. A curve of more than `MAX_POINTS`
+    breakpoints is thinned evenly and comes without switches.
+    """
+    frontier = scene.active_curve.frontier
+    styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
+    figure = frontier_figure(scene)
+    colors = figure.data[_trace(figure.data, "models")].marker.color
+    payload: dict[str, Any] = {
+        "title": scene.title,
+        "figure": json.loads(pio.to_json(figure)),
+        "dark": counterparts(list(scene.model_cost_usd)),
+        "ground": light.ground,
+        "muted": light.muted,
+        "name": scene.active,
+        "active": light.curves[styles[scene.active].color],
+        "models": [
+            {"name": name, "short": short_name(name), "color": color, "score": float(score), "cost": float(cost)}
+            for name, color, score, cost in zip(
+                scene.models, colors, scene.model_score, scene.model_cost_usd, strict=True
+            )
+        ],
+        "texts": list(figure.data[_trace(figure.data, "models")].text),
+        "labelOrder": _label_order(scene),
+        "reference": scene.models.index(scene.reference),
+        "best": scene.models.index(scene.best_single),
+        "unit": scene.cost_unit_usd,
+        "prompts": frontier.n_prompts,
+        "canLog": scene.can_log,
+        "alt": alt_text(scene),
+        **_curve(frontier, scene.models),
+    }
+    return payload | {"hash": _digest(payload)}
+
+
+def _trace(traces: tuple[Any, ...], role: str) -> int:
+    return next(place for place, trace in enumerate(traces) if trace.meta["role"] == role)
+
+
+def _label_order(scene: Scene) -> list[int]:
+    """Whose name is written first where not all fit: best single, reference, then by score."""
+    first = [scene.models.index(scene.best_single), scene.models.index(scene.reference)]
+    return list(dict.fromkeys(first + [int(place) for place in np.argsort(-scene.model_score)]))
+
+
+def _curve(frontier: Frontier, models: tuple[str, ...]) -> dict[str, Any]:
+    rates, columns = frontier.exchange_rate_per_usd, positions(frontier.models, models)
+    exact = len(rates) <= MAX_POINTS
+    kept = np.arange(len(rates)) if exact else np.unique(np.linspace(0, len(rates) - 1, MAX_POINTS).astype(np.intp))
+    stride = _STRIDE if exact else _THINNED_STRIDE
+    counts = np.zeros((len(kept[::stride]), len(models)), dtype=np.int64)
+    counts[:, columns] = np.rint(frontier.shares(rates[kept[::stride]]) * frontier.n_prompts)
+    sent: dict[str, Any] = {
+        "points": pd.DataFrame(
+            {
+                "rate": rates[kept],
+                "score": frontier.score[kept].astype(np.float32),
+                "cost": frontier.cost_usd[kept].astype(np.float32),
+                "switches": np.searchsorted(frontier.sweep.rate, rates[kept], side="right").astype(np.uint32),
+            }
+        ),
+        "checkpoints": {"stride": stride, "counts": counts.tolist()},
+        "note": "",
+    }
+    if not exact:
+        note = f"Drawn and read at {MAX_POINTS:,} of the curve's {len(rates):,} points, evenly spaced."
+        return sent | {"switches": None, "note": note}
+    small = np.uint8 if len(models) <= 256 else np.uint16
+    ends = {"source": columns[frontier.sweep.source], "target": columns[frontier.sweep.target]}
+    return sent | {"switches": pd.DataFrame({name: column.astype(small) for name, column in ends.items()})}
+
+
+def _digest(payload: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for name, value in payload.items():
+        digest.update(name.encode())
+        if isinstance(value, pd.DataFrame):
+            digest.update(pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes())
+        else:
+            digest.update(json.dumps(value, sort_keys=True).encode())
+    return digest.hexdigest()

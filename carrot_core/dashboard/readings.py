@@ -1,0 +1,31 @@
+"""Figures with their intervals, and what they amount to in a sentence."""
+
+from __future__ import annotations
+
+from streamlit.delta_generator import DeltaGenerator
+
+from carrot_core.dashboard.shell import plain
+from carrot_core.operating_point import Point
+from carrot_core.uncertainty import Interval
+
+
+def figure(place: DeltaGenerator, label: str, interval: Interval, factor: float, form: str) -> None:
+    """One number with its 95 % interval under it."""
+    value, low, high = (form.format(factor * number) for number in (interval.value, interval.low, interval.high))
+    place.metric(label, value)
+    place.caption(plain(f"95 % interval {low} to {high}"))
+
+
+def verdict(point: Point, best: str, n_prompts: int) -> str:
+    """What the point is worth against the best single model, no better than the interval allows; Markdown."""
+    difference = point.score_difference
+    apart = f"{100 * difference.value:+.1f} points ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+    if difference.high < 0:
+        equal = f"On test it falls short of {best}: {apart}. The saving is not at equal score."
+    elif difference.low > 0:
+        equal = f"On test it scores higher than {best}: {apart}."
+    else:
+        equal = f"On test its accuracy is not measurably different from {best}: {apart}."
+    if point.saving.low <= 0:
+        equal += " The interval of the saving includes 0: there may be none."
+    return plain(f"λ was chosen on validation; these are {n_prompts:,} other prompts. {equal}")

@@ -1,0 +1,152 @@
+"""The frame around every page: page table, navigation, deep links, and what an error looks like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.errors import StreamlitAPIException
+from streamlit.navigation.page import Page
+
+from carrot_core import paths
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.errors import CarrotError
+from carrot_core.store import BenchmarkInfo, Store
+
+
+@dataclass(frozen=True)
+class PageEntry:
+    """One page: its script is ``pages/<name>.py`` and its address ``/<name>``."""
+
+    name: str
+    title: str
+    icon: str
+    help: str
+
+
+PAGES = (
+    PageEntry("overview", "Overview", ":material/home:", "What routing saves on one benchmark, at a glance."),
+    PageEntry(
+        "frontier",
+        "Frontier",
+        ":material/show_chart:",
+        "Every router's accuracy against its cost; drag λ and see what each model answers.",
+    ),
+    PageEntry("data", "Data", ":material/database:", "Which benchmarks are loaded, from where, and how complete."),
+)
+
+_IN_APP = "carrot_in_app"
+_GOTO = "goto"
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-=.!|~$:&])")
+
+
+def run() -> None:
+    """The whole of ``app.py``: draw the frame, then the page the address asks for."""
+    assets = paths.app_script().parent / "assets"
+    # Before the navigation: a page's own icon would become the tab's, fetched from Google's font server.
+    st.set_page_config(page_icon=str(assets / "favicon.svg"), layout="wide")
+    st.session_state[_IN_APP] = True
+    pages = {
+        entry.name: st.Page(f"pages/{entry.name}.py", title=entry.title, icon=entry.icon, help=entry.help)
+        for entry in PAGES
+    }
+    page = st.navigation(list(pages.values()), position="top")
+    _follow_deep_link(pages)
+    st.set_page_config(f"{page.title} · CARROT")
+    st.logo(str(assets / "logo.svg"), size="large")
+    with errors_as_text():
+        page.run()
+
+
+def guard(page_file: str) -> None:
+    """First line of every page: when it runs without ``app.py``, start again through ``app.py``.
+
+    A server that has not run ``app.py`` yet answers a deep link with the bare page, since it finds
+    ``pages/`` by itself. The page's name travels as one more query parameter; the others are kept.
+    A page run by itself (a test, a notebook) has no app to go to and simply goes on.
+
+    Parameters
+    ----------
+    page_file : the page's ``__file__``.
+    """
+    if st.session_state.get(_IN_APP):
+        return
+    try:
+        st.switch_page("app.py", query_params={**_query(), _GOTO: Path(page_file).stem})
+    except StreamlitAPIException:
+        return
+
+
+def _follow_deep_link(pages: Mapping[str, Page]) -> None:
+    if _GOTO not in st.query_params:
+        return
+    name = st.query_params[_GOTO]
+    del st.query_params[_GOTO]
+    if name in pages:
+        st.switch_page(pages[name], query_params=_query())
+
+
+def _query() -> dict[str, list[str]]:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def ways_on() -> None:
+    """Links to the pages after the first, each with what it is for; a page run by itself has none."""
+    if not st.session_state.get(_IN_APP):
+        return
+    for entry in PAGES[1:]:
+        st.page_link(f"pages/{entry.name}.py", label=entry.title, icon=entry.icon)
+        st.caption(entry.help)
+
+
+@contextmanager
+def errors_as_text() -> Iterator[None]:
+    """Show a `CarrotError` as the text it carries; anything else is a bug and goes on up."""
+    try:
+        yield
+    except CarrotError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def loaded_benchmarks() -> list[BenchmarkInfo]:
+    """What is loaded, by name; with nothing there, the page says what to do next and ends here."""
+    benchmarks = Store().benchmarks()
+    if not benchmarks:
+        st.info(
+            "Nothing is loaded yet. `carrot setup` builds the simulated benchmark; "
+            "`carrot data import FILE --name NAME` adds your own results. Then reload this page."
+        )
+        st.stop()
+    return benchmarks
+
+
+def simulated_note(info: BenchmarkInfo) -> None:
+    """Say on every page that shows it that nothing in the simulated benchmark was measured."""
+    if info.name == SIMULATED:
+        st.warning(
+            "Simulated data: these models do not exist and nothing here was measured. "
+            "It is here so that everything can be tried offline; `carrot data import` brings real results.",
+            icon=":material/science:",
+        )
+
+
+def origin(info: BenchmarkInfo) -> str:
+    """Where a benchmark comes from and how complete it is, in a sentence or two."""
+    size = f"{info.n_prompts:,} prompts, {info.n_models} models, {info.n_outcomes:,} outcomes"
+    text = f"{info.name}: {size} from {info.source}"
+    text += f" ({info.note})" if info.note else ""
+    gaps = f" {info.n_missing:,} cells were not observed." if info.n_missing else " No cell is missing."
+    return f"{text}. Licence: {info.licence or 'not stated'}.{gaps} Split: {info.split_rule}."
+
+
+def plain(text: str) -> str:
+    """Markdown that shows exactly this text.
+
+    Names and messages come from files: unescaped, an image in one would make the browser ask
+    another host for it.
+    """
+    return _MARKUP.sub(r"\\\1", text).replace("\n", "  \n")

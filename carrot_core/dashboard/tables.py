@@ -1,0 +1,74 @@
+"""Tables below the chart."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.dashboard.shell import plain
+from carrot_core.figures.scene import QUERIES, short_name
+
+
+def task_table(slices: pd.DataFrame, reference: str) -> None:
+    """Every task at the λ that is set, with its difference to the reference model and the 95 % interval."""
+    percent = st.column_config.NumberColumn(format="%.1f %%")
+    shown = pd.DataFrame(
+        {
+            "Task": slices["task"].replace("", "(no task)"),
+            "Prompts": slices["n_prompts"],
+            "Accuracy": 100 * slices["score"],
+            "$ per 1k": QUERIES * slices["cost_usd"],
+            "Reference": 100 * slices["reference_score"],
+            "Difference": 100 * slices["difference"],
+            "from": 100 * slices["difference_low"],
+            "to": 100 * slices["difference_high"],
+            "Saving": 100 * slices["saving"],
+            "Answered most by": slices["most_used"].map(short_name),
+        }
+    )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config={
+            "$ per 1k": st.column_config.NumberColumn(format="$%.3g"),
+            **dict.fromkeys(("Accuracy", "Reference", "Saving"), percent),
+            **{name: st.column_config.NumberColumn(format="%+.1f") for name in ("Difference", "from", "to")},
+        },
+        alt=f"Accuracy, cost and difference to {reference} for each of {len(slices)} tasks at the chosen λ.",
+    )
+    st.caption(
+        f"Difference to {plain(reference)} in accuracy points, with its 95 % interval over the task's prompts. "
+        "Tasks of a few dozen prompts say little: an interval across 0 is no difference."
+    )
+
+
+def flip_table(pairs: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
+    """Which prompts get another model when λ grows a little, and what that does."""
+    moved = int(pairs["n_prompts"].sum()) if len(pairs) else 0
+    upper = min(lam + step, 1.0)
+    if moved == 0:
+        st.write(f"From λ {lam:.3f} to {upper:.3f} no prompt changes its model.")
+        return
+    score, cost = pairs["score_change"].sum() / n_prompts, pairs["cost_change_usd"].sum() / n_prompts
+    change = f"accuracy {100 * score:+.2f} points, cost {'+' if cost > 0 else '-'}${QUERIES * abs(cost):.3g}"
+    st.write(
+        plain(
+            f"From λ {lam:.3f} to {upper:.3f}, {moved:,} of {n_prompts:,} prompts get another model: "
+            f"{change} per 1k queries."
+        )
+    )
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "From": pairs["model_before"].map(short_name),
+                "To": pairs["model_after"].map(short_name),
+                "Prompts": pairs["n_prompts"],
+                "Now better": pairs["better"],
+                "Now worse": pairs["worse"],
+                "$ per 1k of these": QUERIES * pairs["cost_change_usd"] / pairs["n_prompts"],
+            }
+        ),
+        hide_index=True,
+        column_config={"$ per 1k of these": st.column_config.NumberColumn(format="%+.3g")},
+        alt=f"Prompts that change from one model to another between λ {lam:.3f} and {upper:.3f}.",
+    )

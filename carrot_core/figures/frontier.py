@@ -1,0 +1,218 @@
+"""The cost-accuracy chart: router curves, single models and the zero router's hull in one figure.
+
+The figure shows every λ at once and does not depend on one: moving λ never redraws it.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from carrot_core.figures.scene import QUERIES, Band, Curve, Scene, short_name
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, model_colors, translucent
+from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
+
+
+def _shown(text: str) -> str:
+    """Text as Plotly shows it unchanged: it reads the rest as HTML."""
+    return html.escape(text, quote=False)
+
+
+_VALUES = "%{y:.1f} % at $%{x:.3r} per 1k queries"
+
+
+def frontier_figure(scene: Scene, *, log_cost: bool = True, theme: ThemeName = "light") -> go.Figure:
+    """The chart of a scene: accuracy in percent against US dollars per 1,000 queries.
+
+    Each trace's ``meta`` says its ``role`` (band, curve, hull, models, best, reference) and, for lines, its
+    curve's ``name``. A log axis is used only where every cost is above zero.
+    """
+    look, styles = THEMES[theme], line_styles([curve.name for curve in scene.curves])
+    figure = go.Figure()
+    band = scene.active_curve.band
+    if band is not None:
+        figure.add_trace(_band(scene.active_curve, band, look.curves[styles[scene.active].color]))
+    figure.add_trace(_hull(scene, look))
+    for curve in sorted(scene.curves, key=lambda curve: curve.name == scene.active):
+        style = styles[curve.name]
+        figure.add_trace(_line(scene, curve, look, look.curves[style.color], style.dash, style.symbol))
+    figure.add_trace(_models(scene, model_colors(list(scene.model_cost_usd), theme), look))
+    figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
+    figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
+    figure.update_layout(_layout(look))
+    if log_cost and scene.can_log:
+        figure.update_xaxes(
+            type="log", tickvals=(ticks := _log_ticks(scene)), ticktext=[f"${tick:g}" for tick in ticks]
+        )
+    return figure
+
+
+def _band(curve: Curve, band: Band, color: str) -> go.Scatter:
+    return go.Scatter(
+        x=QUERIES * np.concatenate([band.cost_usd, band.cost_usd[::-1]]),
+        y=100 * np.concatenate([band.score_high, band.score_low[::-1]]),
+        fill="toself",
+        fillcolor=translucent(color),
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        name="95 % interval",
+        meta={"role": "band", "name": curve.name},
+    )
+
+
+def _hull(scene: Scene, look: Theme) -> go.Scatter:
+    return go.Scatter(
+        x=QUERIES * scene.hull_cost_usd,
+        y=100 * scene.hull_score,
+        mode="lines",
+        line={"color": look.hull, "width": 1.5, "dash": "dot"},
+        name="Zero router",
+        meta={"role": "hull", "name": ""},
+        hovertemplate=f"<b>%{{fullData.name}}</b><br>{_VALUES}<extra></extra>",
+    )
+
+
+def _line(scene: Scene, curve: Curve, look: Theme, color: str, dash: str, symbol: str) -> go.Scatter:
+    frontier, active = curve.frontier, curve.name == scene.active
+    kept = thin(frontier)
+    return go.Scatter(
+        x=QUERIES * frontier.cost_usd[kept],
+        y=100 * frontier.score[kept],
+        customdata=lam_of_rate(frontier.exchange_rate_per_usd[kept], scene.cost_unit_usd),
+        mode="lines+markers",
+        line={"color": color, "width": 3 if active else 1.75, "dash": dash},
+        marker={
+            "color": color,
+            "symbol": symbol,
+            "size": 7,
+            "maxdisplayed": 7,
+            "line": {"color": look.ground, "width": 1},
+        },
+        name=_shown(curve.label),
+        meta={"role": "curve", "name": curve.name},
+        hovertemplate=f"<b>%{{fullData.name}}</b><br>{_VALUES}<br>λ %{{customdata:.4~f}}<extra></extra>",
+    )
+
+
+def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
+    return go.Scatter(
+        x=QUERIES * scene.model_cost_usd,
+        y=100 * scene.model_score,
+        mode="markers+text",
+        marker={"color": colors, "size": 10, "line": {"color": look.ground, "width": 1.5}},
+        text=[_shown(short_name(model)) for model in scene.models],
+        textposition=label_sides(scene),
+        textfont={"size": 11, "color": look.muted},
+        customdata=[_shown(model) for model in scene.models],
+        name="Single models",
+        meta={"role": "models", "name": ""},
+        hovertemplate=f"<b>%{{customdata}}</b><br>{_VALUES}<extra></extra>",
+        cliponaxis=False,
+    )
+
+
+def _mark(scene: Scene, look: Theme, role: str, model: str, what: str, symbol: str, size: int) -> go.Scatter:
+    at = scene.models.index(model)
+    return go.Scatter(
+        x=[QUERIES * scene.model_cost_usd[at]],
+        y=[100 * scene.model_score[at]],
+        mode="markers",
+        marker={"color": look.ink, "symbol": symbol, "size": size, "line": {"color": look.ink, "width": 1.5}},
+        name=f"{what}: {_shown(short_name(model))}",
+        meta={"role": role, "name": ""},
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
+
+
+def _layout(look: Theme) -> dict[str, Any]:
+    axis = {
+        "gridcolor": look.grid,
+        "linecolor": look.grid,
+        "tickcolor": look.grid,
+        "zeroline": False,
+        "ticks": "outside",
+    }
+    return {
+        "template": None,
+        "paper_bgcolor": look.ground,
+        "plot_bgcolor": look.ground,
+        "font": {"color": look.muted, "size": 12},
+        "hovermode": "closest",
+        "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink, "size": 12}},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        "margin": {"l": 56, "r": 24, "t": 16, "b": 52},
+        "xaxis": axis
+        | {
+            "title": {"text": "Cost per 1,000 queries (US dollars)"},
+            "tickprefix": "$",
+            "exponentformat": "none",
+        },
+        "yaxis": axis | {"title": {"text": "Accuracy (%)"}},
+    }
+
+
+def _log_ticks(scene: Scene) -> list[float]:
+    """Costs per thousand queries at 1, 2 and 5 times the powers of ten: Plotly's own are bare digits."""
+    low, high = np.log10(QUERIES * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()]))
+    powers = range(int(np.floor(low)) - 1, int(np.ceil(high)) + 1)
+    return [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
+
+
+def label_sides(scene: Scene) -> list[str]:
+    """Side of each model's point on which its name is written: away from its nearest neighbour."""
+    box = _unit_box(scene.model_cost_usd, scene.model_score)[:, 1:]
+    return [_away(np.delete(box, place, axis=0) - point) for place, point in enumerate(box)]
+
+
+def _away(others: FloatArray) -> str:
+    if not len(others):
+        return "top center"
+    dx, dy = others[np.abs(others).sum(axis=1).argmin()]
+    # Names are wide and low: above or below is the better way out unless the neighbour stands there.
+    if abs(dx) > 3 * abs(dy):
+        return "middle left" if dx > 0 else "middle right"
+    return "bottom center" if dy > 0 else "top center"
+
+
+def thin(frontier: Frontier, tolerance: float = 1e-4) -> npt.NDArray[np.intp]:
+    """Positions of the points that draw the same line (Douglas-Peucker, both ends kept).
+
+    No point left out lies further from the line than ``tolerance`` of the curve's own extent, on a
+    linear and on a log cost axis alike: 1e-4 is a tenth of a pixel on a chart 1,000 pixels wide.
+    """
+    points = _unit_box(frontier.cost_usd, frontier.score)
+    kept = np.unique([0, len(points) - 1])
+    waiting = np.arange(1, len(points) - 1)  # points of the chords that are not yet known to be close enough
+    while waiting.size:
+        chord = np.searchsorted(kept, waiting) - 1
+        distance = _distance_from_chord(points[waiting], points[kept[chord]], points[kept[chord + 1]])
+        first = np.flatnonzero(np.diff(chord, prepend=-1))
+        furthest = np.repeat(np.maximum.reduceat(distance, first), np.diff(np.append(first, chord.size)))
+        too_far = furthest > tolerance
+        split = too_far & (distance == furthest)
+        kept, waiting = np.sort(np.concatenate([kept, waiting[split]])), waiting[too_far & ~split]
+    return kept
+
+
+def _unit_box(cost_usd: FloatArray, score: FloatArray) -> FloatArray:
+    """(K, 3) cost, log cost and score, each scaled to [0, 1]: a distance here bounds that on either axis."""
+    positive = np.maximum(cost_usd, cost_usd[cost_usd > 0].min(initial=1.0))
+    columns = np.column_stack([cost_usd, np.log(positive), score])
+    extent = np.ptp(columns, axis=0)
+    box: FloatArray = (columns - columns.min(axis=0)) / np.where(extent > 0, extent, 1.0)
+    return box
+
+
+def _distance_from_chord(points: FloatArray, start: FloatArray, end: FloatArray) -> FloatArray:
+    chord, reach = end - start, points - start
+    length = np.maximum(np.einsum("ij,ij->i", chord, chord), 1e-300)
+    along = np.clip(np.einsum("ij,ij->i", reach, chord) / length, 0.0, 1.0)
+    off = reach - along[:, None] * chord
+    distance: FloatArray = np.sqrt(np.einsum("ij,ij->i", off, off))
+    return distance

@@ -1,0 +1,168 @@
+"""What one cost-accuracy chart shows, the operating point on it, and both in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from carrot_core.errors import CarrotError
+from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
+from carrot_core.outcomes import positions
+
+QUERIES = 1000  # costs are shown per thousand queries
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """95 % interval of a curve over prompts: (G,) costs in dollars per query, (G,) scores at both ends."""
+
+    cost_usd: FloatArray
+    score_low: FloatArray
+    score_high: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One router on the chart; ``name`` is its registered name, ``label`` what a reader sees."""
+
+    name: str
+    label: str
+    frontier: Frontier
+    band: Band | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """All that one chart shows, on one set of prompts and one pool.
+
+    Attributes
+    ----------
+    title : what the chart is about, e.g. benchmark and split; a new title forgets the reader's zoom.
+    curves : routers and baselines drawn as lines, names unique.
+    models : M names; ``model_score`` and ``model_cost_usd`` (M,) are their means per prompt.
+    hull_cost_usd, hull_score : (H,) the zero router's hull, by ascending cost.
+    best_single, reference : a model each; savings are against the reference.
+    cost_unit_usd : u in λ = r·u / (1 + r·u), US dollars.
+    active : name of the curve that λ moves along; the only one whose band is drawn.
+
+    Raises
+    ------
+    CarrotError
+        An active curve, best single or reference that is not there, or a model without a number.
+    """
+
+    title: str
+    curves: tuple[Curve, ...]
+    models: tuple[str, ...]
+    model_score: FloatArray
+    model_cost_usd: FloatArray
+    hull_cost_usd: FloatArray
+    hull_score: FloatArray
+    best_single: str
+    reference: str
+    cost_unit_usd: float
+    n_prompts: int
+    n_dropped: int
+    active: str
+
+    def __post_init__(self) -> None:
+        positions([self.active], [curve.name for curve in self.curves], "curve")
+        positions([self.best_single, self.reference], self.models)
+        if not len(self.models) == len(self.model_score) == len(self.model_cost_usd):
+            raise CarrotError(f"{len(self.models)} models need as many scores and costs.")
+
+    @property
+    def active_curve(self) -> Curve:
+        """The curve that λ moves along."""
+        return next(curve for curve in self.curves if curve.name == self.active)
+
+    @property
+    def can_log(self) -> bool:
+        """Whether every cost has a place on a log axis; free models do not."""
+        drawn = [curve.frontier.cost_usd for curve in self.curves]
+        costs = np.concatenate([self.model_cost_usd, self.hull_cost_usd, *drawn])
+        return bool(costs.min() > 1e-9 * costs.max())  # running sums of zeros may leave a trace
+
+
+@dataclass(frozen=True, eq=False)
+class ReadOut:
+    """One operating point: means per prompt, and the (M,) share of prompts each model answers."""
+
+    lam: float
+    exchange_rate_per_usd: float
+    score: float
+    cost_usd: float
+    shares: FloatArray
+
+
+def read_out(scene: Scene, lam: float) -> ReadOut:
+    """The active curve at λ, exact."""
+    frontier, rate = scene.active_curve.frontier, rate_of_lam(lam, scene.cost_unit_usd)
+    point = frontier.at(rate)
+    shares = np.zeros(len(scene.models))
+    shares[positions(frontier.models, scene.models)] = frontier.shares([rate])[0]
+    return ReadOut(lam, rate, float(frontier.score[point]), float(frontier.cost_usd[point]), shares)
+
+
+def saving(scene: Scene, point: ReadOut, model: str) -> float | None:
+    """1 - cost / the model's cost, where the point scores at least as high; None where it does not."""
+    column = scene.models.index(model)
+    # Curves are running sums: the same choices reached another way may differ in the last bits.
+    if point.score < scene.model_score[column] - 1e-12 or scene.model_cost_usd[column] <= 0:
+        return None
+    return float(1 - point.cost_usd / scene.model_cost_usd[column])
+
+
+def short_name(model: str) -> str:
+    """A model's name without the organisation in front of it."""
+    return model.rstrip("/").rsplit("/", 1)[-1] or model
+
+
+def _names(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def caption(scene: Scene) -> str:
+    """How to read the chart, in three sentences; plain text."""
+    left_out = (
+        f" {scene.n_dropped:,} more are left out because not every model of the pool was observed there."
+        if scene.n_dropped
+        else ""
+    )
+    band = " The band is a 95 % interval over prompts." if scene.active_curve.band is not None else ""
+    return (
+        f"Each line is one router at every λ, on {scene.n_prompts:,} prompts; up and to the left is better.{left_out}"
+        " Dots are single models, coloured by their cost; the dotted line mixes them without looking at the prompt."
+        f"{band}"
+    )
+
+
+def alt_text(scene: Scene, lam: float | None = None) -> str:
+    """The chart in words, for those who do not see it; with the operating point where λ is given."""
+    best = scene.models.index(scene.best_single)
+    lines = [
+        f"{curve.label} reaches {100 * curve.frontier.score.max():.1f} %"
+        f" at {money(QUERIES * curve.frontier.cost_usd[curve.frontier.score.argmax()])}"
+        for curve in scene.curves
+    ]
+    routers = _names([curve.label for curve in scene.curves])
+    text = (
+        f"{scene.title}: accuracy against cost per 1,000 queries for {routers} and {len(scene.models)} single models."
+        f" At their best, {'; '.join(lines)}. Best single model: {scene.best_single},"
+        f" {100 * scene.model_score[best]:.1f} % at {money(QUERIES * scene.model_cost_usd[best])}."
+    )
+    if lam is None:
+        return text
+    point = read_out(scene, lam)
+    return f"{text} At λ {lam:g}: {100 * point.score:.1f} % at {money(QUERIES * point.cost_usd)}."
+
+
+def money(usd: float) -> str:
+    """Dollars to three significant digits, never in scientific notation: $0.00230, $12.3, $1,230."""
+    if not 0 < usd < np.inf:
+        return "$0" if usd == 0 else "any price"
+    rounded = float(f"{usd:.3g}")
+    decimals = max(0, 2 - int(np.floor(np.log10(rounded))))
+    return f"${rounded:,.{decimals}f}"

@@ -1,0 +1,63 @@
+"""Who answers at which λ: the share of prompts of every model of the pool along the active curve."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import plotly.graph_objects as go
+
+from carrot_core.figures.scene import Scene, short_name
+from carrot_core.figures.theme import THEMES, ThemeName, model_colors
+from carrot_core.frontier import rate_of_lam
+
+_STEPS = 400
+
+
+def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
+    """Stacked shares over λ from 0 to 1, cheapest model at the bottom; independent of the λ that is set."""
+    look = THEMES[theme]
+    # Evenly spaced and exact where it is drawn; most switches lie at small λ, so those steps are finer.
+    lams = np.linspace(0, 1, _STEPS + 1) ** 2
+    shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
+    colors = model_colors(list(scene.model_cost_usd), theme)
+    figure = go.Figure()
+    for column in np.argsort(scene.model_cost_usd):
+        if shares[:, column].max() == 0:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=lams,
+                y=100 * shares[:, column],
+                stackgroup="models",
+                mode="lines",
+                line={"width": 0.5, "color": look.ground, "shape": "hv"},
+                fillcolor=colors[column],
+                name=html.escape(short_name(scene.models[column]), quote=False),
+                hovertemplate="%{y:.1f} %",
+            )
+        )
+    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink}
+    figure.update_layout(
+        xaxis={**axis, "title": "λ", "range": [0, 1]},
+        yaxis={**axis, "title": "Share of prompts", "range": [0, 100], "ticksuffix": " %"},
+        hovermode="x unified",
+        legend={"traceorder": "reversed"},
+        paper_bgcolor=look.ground,
+        plot_bgcolor=look.ground,
+        font={"color": look.ink},
+        margin={"l": 60, "r": 10, "t": 10, "b": 45},
+        height=340,
+    )
+    return figure
+
+
+def share_text(scene: Scene) -> str:
+    """The chart in words: who answers at both ends and halfway."""
+    parts = []
+    for lam in (0.0, 0.5, 1.0):
+        shares = scene.active_curve.frontier.shares([rate_of_lam(lam, scene.cost_unit_usd)])[0]
+        order = [int(j) for j in np.argsort(-shares)[:3] if shares[j] > 0]
+        named = ", ".join(f"{scene.models[j]} {100 * shares[j]:.0f} %" for j in order)
+        parts.append(f"at λ {lam:g}: {named}")
+    return "Share of prompts each model answers; " + "; ".join(parts) + "."

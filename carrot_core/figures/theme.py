@@ -1,0 +1,108 @@
+"""How things look on every chart: colours for a light and a dark ground, dashes and markers.
+
+A router keeps its colour, dash and marker wherever it appears, so that a line is recognised without a
+legend and without colour. A model's colour says how dear it is in its pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+ThemeName = Literal["light", "dark"]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours for one ground. Lines and marks reach 3:1 against it, text 4.5:1 (WCAG 2.2).
+
+    ``curves`` are the dashboard's ``chartCategoricalColors``, same hue at the same place in both themes.
+    ``ramp`` is the stretch of Viridis, cheapest to dearest, that stays visible on the ground.
+    """
+
+    ground: str
+    ink: str
+    muted: str
+    grid: str
+    hull: str
+    curves: tuple[str, ...]
+    ramp: tuple[float, float]
+
+
+THEMES: dict[ThemeName, Theme] = {
+    "light": Theme(
+        ground="#ffffff",
+        ink="#31333f",
+        muted="#5f636d",
+        grid="#e6e8eb",
+        hull="#80858f",
+        curves=("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#4b1a99", "#6b3a00", "#1a1a1a"),
+        ramp=(0.57, 0.0),
+    ),
+    "dark": Theme(
+        ground="#0e1117",
+        ink="#fafafa",
+        muted="#a6abb5",
+        grid="#2a2e37",
+        hull="#8a909b",
+        curves=("#e8743b", "#56b4e9", "#009e73", "#cc79a7", "#8a8aff", "#f0e442", "#ededed"),
+        ramp=(0.95, 0.35),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """What tells one router's line from another's: place in ``Theme.curves``, Plotly dash, Plotly marker."""
+
+    color: int
+    dash: str
+    symbol: str
+
+
+_STYLES = (
+    LineStyle(0, "solid", "circle"),
+    LineStyle(1, "dash", "square"),
+    LineStyle(2, "dashdot", "diamond"),
+    LineStyle(3, "longdash", "triangle-up"),
+    LineStyle(4, "longdashdot", "cross"),
+    LineStyle(5, "dash", "x"),
+    LineStyle(6, "dot", "triangle-down"),
+)
+_FIXED = {"carrot-knn": 0, "carrot-linear": 1, "task-lookup": 2, "carrot-mlp": 3, "carrot-encoder": 4, "oracle": 6}
+
+
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
+    """Style of each router by name; names without a fixed style take the free ones in order."""
+    free = [place for place in range(len(_STYLES)) if place not in {_FIXED.get(name) for name in names}]
+    free = free or list(range(len(_STYLES)))
+    unknown = [name for name in names if name not in _FIXED]
+    places = {name: free[position % len(free)] for position, name in enumerate(unknown)}
+    return {name: _STYLES[_FIXED.get(name, places.get(name, 0))] for name in names}
+
+
+def model_colors(cost_usd: Sequence[float], theme: ThemeName) -> list[str]:
+    """Colour of each model by the rank of its cost, cheapest to dearest along the theme's ramp."""
+    first, last = THEMES[theme].ramp
+    rank = np.argsort(np.argsort(cost_usd, kind="stable"), kind="stable")
+    places = first + (last - first) * rank / max(len(rank) - 1, 1)
+    return ["#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(c))) for c in sample_colorscale("Viridis", places)]
+
+
+def counterparts(model_cost_usd: Sequence[float]) -> dict[str, str]:
+    """Dark counterpart of every colour a light figure uses: a light figure recoloured is the dark one."""
+    light, dark = THEMES["light"], THEMES["dark"]
+    pairs = {getattr(light, name): getattr(dark, name) for name in ("ground", "ink", "muted", "grid", "hull")}
+    pairs |= dict(zip(light.curves, dark.curves, strict=True))
+    pairs |= {translucent(a): translucent(b) for a, b in zip(light.curves, dark.curves, strict=True)}
+    return pairs | dict(zip(model_colors(model_cost_usd, "light"), model_colors(model_cost_usd, "dark"), strict=True))
+
+
+def translucent(color: str, alpha: float = 0.16) -> str:
+    """The colour of a band drawn under its line."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"

@@ -1,0 +1,47 @@
+"""Overview: what routing saves on one benchmark, at a glance."""
+
+import streamlit as st
+
+from carrot_core.dashboard import controls, readings, shell, views
+from carrot_core.dashboard.live import live_frontier
+from carrot_core.figures.compose import DRAWN_BASELINES, label
+from carrot_core.figures.scene import QUERIES, caption, short_name
+
+shell.guard(__file__)
+st.title("CARROT")
+st.write(
+    "Which model should answer which prompt? CARROT predicts every model's score and cost for every prompt and "
+    "picks the best trade: drag **λ** from *most accurate* to *cheapest* and watch what it buys."
+)
+benchmarks = shell.loaded_benchmarks()
+info = controls.benchmark(benchmarks)
+shell.simulated_note(info)
+version = views.version()
+fitted = views.runs(version, info.name)
+if not fitted:
+    controls.fit_button(info)
+active = next(iter(fitted), DRAWN_BASELINES[0])
+scene = views.scene(version, info.name, (*list(fitted)[:1], *DRAWN_BASELINES), active)
+point = views.matching_point(version, info.name, active)
+
+best = short_name(scene.best_single)
+if point is None:
+    st.info(
+        shell.plain(f"On validation, {label(active)} never reaches {best}, the best single model: no saving to show.")
+    )
+else:
+    st.subheader(shell.plain(f"Chosen to match {best}, the best single model, at the lowest cost"))
+    accuracy, cost, saving = st.columns(3)
+    readings.figure(accuracy, f"Accuracy at λ {point.lam:.3f}", point.score, 100, "{:.1f} %")
+    readings.figure(cost, "Cost per 1k queries", point.cost_usd, QUERIES, "${:.3g}")
+    readings.figure(saving, "Saving at equal score", point.saving, 100, "{:.0f} %")
+    st.write(readings.verdict(point, best, scene.n_prompts))
+
+lam = controls.lam(views.opening_lam(version, info.name, active))
+live_frontier(scene, lam=lam, key="overview", on_release=controls.set_lam)
+st.caption(shell.plain(caption(scene)))
+
+st.subheader("Where the data come from")
+st.write(shell.plain(shell.origin(info)))
+st.subheader("Where to go from here")
+shell.ways_on()

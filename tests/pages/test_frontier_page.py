@@ -1,0 +1,166 @@
+"""Overview and Frontier on a fitted benchmark: handles, filters, links and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard import views
+from carrot_core.dashboard.shell import plain
+from carrot_core.embedding import BUNDLED
+from carrot_core.frontier import rate_of_lam
+from carrot_core.store import Store
+from carrot_core.workbench import load_embedded, run_router
+from tests.made import made, write_files
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def store(carrot_home, tmp_path):
+    """A store with the made-up benchmark, CARROT-KNN fitted on it."""
+    st.cache_resource.clear()
+    results, vectors = write_files(made(), tmp_path)
+    store = Store()
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    run_router(store, load_embedded(store, "made"))
+    yield store
+    st.cache_resource.clear()
+
+
+def page(name: str, **query: str | list[str]) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params.update(query)
+    app = app.switch_page(f"pages/{name}.py").run()
+    assert not app.exception
+    return app
+
+
+def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
+    app = page("frontier")
+    point = views.matching_point(Store().version(), "made", "carrot-knn")
+    assert app.slider(key="lam_slider").value == pytest.approx(point.lam)
+    assert {"CARROT-KNN", "Task lookup", "Oracle"} == set(app.multiselect(key="routers").options)
+
+
+def test_budget_and_target_follow_lam_and_move_it():
+    app = page("frontier")
+    app.slider(key="lam_slider").set_value(0.0).run()
+    dearest, best = app.number_input(key="budget").value, app.number_input(key="target").value
+    app.slider(key="lam_slider").set_value(1.0).run()
+    cheapest, worst = app.number_input(key="budget").value, app.number_input(key="target").value
+    assert cheapest < dearest
+    assert worst < best
+    app.number_input(key="budget").set_value((cheapest + dearest) / 2).run()
+    assert not app.exception
+    assert 0 < app.slider(key="lam_slider").value < 1
+    assert app.number_input(key="budget").value <= (cheapest + dearest) / 2
+    app.number_input(key="target").set_value((worst + best) / 2).run()
+    assert app.number_input(key="target").value >= (worst + best) / 2 - 0.01
+
+
+def test_the_point_a_target_takes_is_the_cheapest_that_reaches_it_on_validation():
+    app = page("frontier")
+    curve = views.validation_frontier(Store().version(), "made", "carrot-knn")
+    target = 100 * (curve.score.min() + curve.score.max()) / 2
+    app.number_input(key="target").set_value(target).run()
+    at = curve.at(
+        rate_of_lam(app.slider(key="lam_slider").value, views.protocol(Store().version(), "made").cost_unit_usd)
+    )
+    assert curve.score[at] >= target / 100
+    assert curve.cost_usd[at] == pytest.approx(curve.cost_usd[curve.score >= target / 100].min())
+
+
+@pytest.mark.parametrize(
+    ("key", "asked", "said"), [("budget", 0.0, "the cheapest"), ("target", 100.0, "the best reaches")]
+)
+def test_an_unreachable_wish_takes_the_nearest_and_says_so(key, asked, said):
+    app = page("frontier", pool=["acme/large", "acme/small"])
+    app.number_input(key=key).set_value(asked).run()
+    assert not app.exception
+    assert said in app.toast[0].value
+
+
+def test_pool_tasks_and_reference_narrow_the_scene():
+    app = page("frontier")
+    app.multiselect(key="pool").set_value(["acme/large", "zeta/mid"]).run()
+    assert not app.exception
+    app.multiselect(key="tasks").set_value(["kind 1"]).run()
+    assert not app.exception
+    assert list(app.dataframe[0].value["Task"]) == ["kind 1"]
+    assert app.selectbox(key="reference").options == ["acme/large", "zeta/mid"]
+
+
+def test_a_pool_the_reference_is_not_in_falls_back_to_its_best_single():
+    app = page("frontier")
+    app.selectbox(key="reference").set_value("acme/small").run()
+    app.multiselect(key="pool").set_value(["acme/large", "zeta/mid"]).run()
+    assert not app.exception
+    assert app.selectbox(key="reference").value in ("acme/large", "zeta/mid")
+
+
+def test_no_router_chosen_is_an_empty_state_not_an_error():
+    app = page("frontier")
+    app.multiselect(key="routers").set_value([]).run()
+    assert not app.exception
+    assert "at least one router" in app.info[0].value
+
+
+def test_a_link_reopens_what_was_seen():
+    app = page("frontier", bench="made", lam="0.25", pool=["acme/large", "acme/small"], reference="acme/small")
+    assert app.slider(key="lam_slider").value == 0.25
+    assert app.multiselect(key="pool").value == ["acme/large", "acme/small"]
+    assert app.selectbox(key="reference").value == "acme/small"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"bench": "ghost"},
+        {"lam": "7"},
+        {"lam": "nan"},
+        {"lam": "<script>alert(1)</script>"},
+        {"pool": "ghost/model"},
+        {"routers": "../../etc/passwd"},
+        {"reference": "ghost"},
+        {"tasks": "'; drop table runs; --"},
+        {"along": "oracle'"},
+    ],
+)
+def test_a_hostile_or_stale_link_opens_the_page_all_the_same(query):
+    app = page("frontier", **query)
+    assert [title.value for title in app.title] == ["Frontier"]
+    assert 0 <= app.slider(key="lam_slider").value <= 1
+
+
+def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come_from():
+    app = page("overview")
+    assert [metric.label for metric in app.metric][1:] == ["Cost per 1k queries", "Saving at equal score"]
+    assert sum("interval" in caption.value for caption in app.caption) >= 3
+    text = " ".join(markdown.value for markdown in app.markdown)
+    assert plain("300 prompts, 3 models") in text
+    assert "chosen on validation" in text
+
+
+def test_a_benchmark_without_a_router_shows_baselines_and_offers_to_fit(store, tmp_path):
+    results, _ = write_files(made(80, seed=3), tmp_path, "other")
+    store.save_benchmark("another", read_long_table(results))
+    app = page("frontier", bench="another")
+    assert "No router is fitted" in app.info[0].value
+    assert app.multiselect(key="routers").options == ["Task lookup", "Oracle"]
+    assert next(button.label for button in app.button) == "Fit CARROT-KNN"
+
+
+def test_fitting_from_the_page_fits_and_shows_the_router(store, tmp_path):
+    results, vectors = write_files(made(80, seed=3), tmp_path, "other")
+    store.save_benchmark("another", read_long_table(results))
+    store.import_vectors("another", vectors, BUNDLED)
+    app = page("frontier", bench="another")
+    app.button[0].click().run()
+    assert not app.exception
+    assert "CARROT-KNN" in app.multiselect(key="routers").options

@@ -1,0 +1,157 @@
+"""Every page through the app's own frame: it runs, says what it is, and says so when there is nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.shell import PAGES, plain
+from carrot_core.embedding import BUNDLED
+from carrot_core.errors import StoreError
+from carrot_core.store import Store
+from carrot_core.workbench import run_router
+from tests.made import made, write_files
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
+
+# page, heading, and the labels it must show, by kind of element, once a router is fitted
+TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
+    ("overview", "CARROT", {"selectbox": ["Benchmark"]}),
+    (
+        "frontier",
+        "Frontier",
+        {
+            "selectbox": ["Benchmark", "Reference model", "λ moves along"],
+            "multiselect": ["Routers", "Pool (3 models)", "Tasks (2)"],
+            "slider": ["λ"],
+            "number_input": ["Budget, $ per 1k queries", "Target accuracy, %"],
+        },
+    ),
+    ("data", "Data", {"expander": ["made"]}),
+]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with one benchmark and CARROT-KNN fitted on it."""
+    home = tmp_path_factory.mktemp("fitted")
+    results, vectors = write_files(made(), home)
+    store = Store(home / "carrot.duckdb")
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    run_router(store, store.load("made", encoder=BUNDLED))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches(carrot_home: Path) -> Iterator[None]:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def page(name: str) -> AppTest:
+    """A page as the app shows it."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    return app.switch_page(f"pages/{name}.py").run()
+
+
+def load_a_benchmark() -> None:
+    """Twelve prompts and two models; a model name that tries to be markup."""
+    prompts, models = [f"p{i}" for i in range(12)], ["steady", HOSTILE]
+    cells = pd.MultiIndex.from_product([prompts, models], names=["prompt_id", "model"]).to_frame(index=False)
+    frames = Frames(
+        prompts=pd.DataFrame({"prompt_id": prompts, "text": None, "task": "", "family": "", "split": None}),
+        models=pd.DataFrame(
+            {"model": models, "input_usd_per_mtok": np.nan, "output_usd_per_mtok": np.nan, "as_of": "", "source": ""}
+        ),
+        outcomes=cells.assign(score=0.5, input_tokens=np.nan, output_tokens=np.nan, cost_usd=0.001),
+        provenance=Provenance(source="results.csv"),
+        warnings=(f"Model {HOSTILE} was seen.",),
+    )
+    Store().save_benchmark("toy", frames)
+
+
+def test_every_page_in_the_menu_is_in_this_table() -> None:
+    assert [entry.name for entry in PAGES] == [name for name, _, _ in TABLE]
+
+
+@pytest.mark.parametrize(("name", "heading", "shown"), TABLE)
+def test_page_shows_its_heading_and_widgets(
+    name: str, heading: str, shown: dict[str, list[str]], fitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    app = page(name)
+    assert not app.exception
+    assert not app.error
+    assert [title.value for title in app.title] == [heading]
+    assert {kind: [element.label for element in app.get(kind)] for kind in shown} == shown
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in TABLE])
+def test_page_takes_a_benchmark_without_texts_routers_or_tasks(name: str) -> None:
+    load_a_benchmark()
+    app = page(name)
+    assert not app.exception
+    assert not app.error
+
+
+@pytest.mark.parametrize(("name", "heading", "shown"), TABLE)
+def test_page_without_data_says_what_to_do_next(name: str, heading: str, shown: dict[str, list[str]]) -> None:
+    app = page(name)
+    assert not app.exception
+    assert [title.value for title in app.title] == [heading]
+    assert "carrot setup" in "".join(info.value for info in app.info)
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in TABLE])
+def test_page_runs_without_the_app_around_it(name: str, fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    assert not AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=60).run().exception
+
+
+def test_an_error_of_ours_is_text_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Store) -> None:
+        raise StoreError(f"The file is of another version: {HOSTILE}.")
+
+    monkeypatch.setattr(Store, "benchmarks", refuse)
+    app = page("data")
+    assert not app.exception
+    assert [error.value for error in app.error] == [plain(f"The file is of another version: {HOSTILE}.")]
+
+
+def test_a_bug_is_not_dressed_up_as_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Store) -> None:
+        raise ValueError("bug")
+
+    monkeypatch.setattr(Store, "benchmarks", fail)
+    app = page("data")
+    assert len(app.exception) == 1
+    assert not app.error
+
+
+def test_data_page_counts_what_is_stored() -> None:
+    load_a_benchmark()
+    (row,) = page("data").dataframe[0].value.to_dict("records")
+    assert (row["Benchmark"], row["Prompts"], row["Models"], row["Outcomes"]) == ("toy", 12, 2, 24)
+    assert (row["Missing cells"], row["Repeated prompts"], row["Licence"]) == (0, 0, "not stated")
+
+
+@pytest.mark.parametrize("query", [{"goto": "data", "lam": "0.3"}, {"goto": "nowhere", "lam": "0.3"}])
+def test_a_deep_link_keeps_its_parameters_and_loses_only_the_detour(query: dict[str, str]) -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params.update(query)
+    app.run()
+    assert app.query_params == {"lam": "0.3"}
+    assert [title.value for title in app.title] == ["Data" if query["goto"] == "data" else "CARROT"]
