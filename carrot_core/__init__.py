@@ -1,3 +1,31 @@
 """CARROT: choose which model answers which prompt, with the whole cost-accuracy trade-off in view."""
 
+from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
+from carrot_core.evaluation import evaluate, setting
+from carrot_core.frontier import Frontier, sweep
+from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.routers import make_router
+from carrot_core.store import Run, Store
+from carrot_core.workbench import load_embedded, run_router
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Benchmark",
+    "CarrotError",
+    "DataError",
+    "Estimates",
+    "Frontier",
+    "NotFoundError",
+    "Outcomes",
+    "Run",
+    "Store",
+    "StoreError",
+    "__version__",
+    "evaluate",
+    "load_embedded",
+    "make_router",
+    "run_router",
+    "setting",
+    "sweep",
+]

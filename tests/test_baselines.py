@@ -77,3 +77,10 @@ def test_unknown_routers_and_parameters_are_named():
         make_router("zero", k=3)
     with pytest.raises(CarrotError, match="does not take these parameters: k"):
         make_router("carrot-knn", k=3)
+
+
+def test_what_an_estimator_refuses_is_an_error_of_ours():
+    with pytest.raises(CarrotError, match="carrot-knn cannot be fitted on 'made': .*samples"):
+        make_router("carrot-knn").fit(made(5))
+    with pytest.raises(CarrotError, match="carrot-knn cannot be fitted on 'made': .*criterion"):
+        make_router("carrot-knn", criterion="luck").fit(made(50))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 
 import click
@@ -54,11 +54,12 @@ def app(port: int, address: str) -> None:
     """Open the dashboard; Ctrl-C stops it."""
     script = app_script()
     click.echo(f"CARROT on http://{address}:{port}  (Ctrl-C stops it)", err=True)
-    server = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
-    try:
-        sys.exit(subprocess.call([*server, f"--server.address={address}"], cwd=script.parent))  # noqa: S603  no shell
-    except KeyboardInterrupt:
-        sys.exit(0)
+    server = ["streamlit", "run", str(script), f"--server.port={port}", f"--server.address={address}"]
+    if address != "localhost":
+        # Asked for by name: answer whatever name this machine is called by there.
+        server.append("--server.allowedHosts=*")
+    os.chdir(script.parent)  # where Streamlit finds its configuration
+    os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive
 
 
 for command in (data, setup, fit, evaluate, estimates, frontier, app, bench):

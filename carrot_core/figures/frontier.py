@@ -22,6 +22,11 @@ def _shown(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def shortened(name: str, most: int = 36) -> str:
+    """A name cut to what fits beside a point; the hover text has all of it."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 _VALUES = "%{y:.1f} % at $%{x:.3r} per 1k queries"
 
 
@@ -105,7 +110,7 @@ def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
         y=100 * scene.model_score,
         mode="markers+text",
         marker={"color": colors, "size": 10, "line": {"color": look.ground, "width": 1.5}},
-        text=[_shown(short_name(model)) for model in scene.models],
+        text=[_shown(shortened(short_name(model))) for model in scene.models],
         textposition=label_sides(scene),
         textfont={"size": 11, "color": look.muted},
         customdata=[_shown(model) for model in scene.models],

@@ -42,7 +42,10 @@ class VectorRouter:
         self.models_, self.usage_, self.prices_ = train.models, train.usage, train.prices
         self.encoder_ = train.encoder
         usage = None if train.usage == "input_only" else train.usage_table()
-        self.estimator.fit(_vectors(train), train.outcomes.score, usage=usage)
+        try:
+            self.estimator.fit(_vectors(train), train.outcomes.score, usage=usage)
+        except ValueError as error:  # how scikit-learn refuses data and parameters
+            raise CarrotError(f"{self.name} cannot be fitted on {train.name!r}: {error}") from error
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:

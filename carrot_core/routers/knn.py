@@ -14,6 +14,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from carrot_core.routers.criteria import fold_r2, mean_over_folds, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray, Vectors, cosines, search, unit_vectors
 
 
@@ -52,8 +53,10 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Attributes
     ----------
-    n_neighbors_, n_neighbors_usage_ : int
-        Chosen k; the second only after a fit with usage.
+    n_neighbors_ : int
+        k for the scores.
+    n_neighbors_usage_ : int or None
+        k for the usage; None after a fit without.
     cv_results_ : dict of arrays, or None if k was given
         ``n_neighbors`` (K,), ``mean_test_score`` (K,) and, after a fit with usage, ``mean_test_usage`` (K,).
     n_features_in_ : int
@@ -138,8 +141,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._vectors = unit_vectors(X)
         chosen = self._choose()
         self.n_neighbors_ = chosen[0]
-        if usage is not None:
-            self.n_neighbors_usage_ = chosen[1]
+        self.n_neighbors_usage_ = chosen[1] if usage is not None else None
         return self
 
     def predict(self, X: npt.ArrayLike) -> FloatArray:
@@ -155,7 +157,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def predict_with_usage(self, X: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Scores and usage at once, in little more than the time of either."""
         check_is_fitted(self)
-        if len(self._tables) < 2:
+        if self.n_neighbors_usage_ is None:
             raise NotFittedError("This CarrotKNN was fitted without usage: pass usage= to fit.")
         score, usage = self._means(X, [self.n_neighbors_, self.n_neighbors_usage_])
         return self._shaped(score), usage
@@ -195,10 +197,10 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         contrasts = [self.criterion == "routing", False][: len(self._tables)]
         folds = KFold(self.n_folds, shuffle=True, random_state=self.seed)
         r2 = [
-            _fold_r2(self._vectors, self._tables, contrasts, ks, train, test)
+            fold_r2(self._vectors, self._tables, contrasts, ks, train, test)
             for train, test in folds.split(self._vectors.exact)
         ]
-        means = [_mean_over_folds(np.array(values)) for values in zip(*r2, strict=True)]
+        means = [mean_over_folds(np.array(values)) for values in zip(*r2, strict=True)]
         self.cv_results_ = {"n_neighbors": ks} | dict(zip(("mean_test_score", "mean_test_usage"), means, strict=False))
         return [int(ks[mean.argmax()]) for mean in means]
 
@@ -218,7 +220,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Estimates for the first len(ks) tables, each with its own k."""
         tables, borders = self._tables[: len(ks)], np.unique(ks)
         targets = np.hstack(tables)
-        found = search(self._queries(X), self._vectors, borders, targets, _observed_mean(targets)[0])
+        found = search(self._queries(X), self._vectors, borders, targets, observed_mean(targets)[0])
         means = np.concatenate([block.means for block in found])
         parts = np.split(means, np.cumsum([table.shape[1] for table in tables])[:-1], axis=2)
         return [part[:, np.searchsorted(borders, k)] for part, k in zip(parts, ks, strict=True)]
@@ -244,65 +246,3 @@ def _check_table(name: str, table: FloatArray, shape: tuple[int, int]) -> None:
 def _check_enough(k: int, n: int) -> None:
     if k > n:
         raise ValueError(f"{k} neighbours asked of {n} training prompts (n_samples = {n}).")
-
-
-def _observed_mean(table: FloatArray, axis: int = 0) -> FloatArray:
-    """Mean of the cells that are not NaN along an axis, which is kept; NaN where there are none."""
-    seen = ~np.isnan(table)
-    total = np.sum(table, axis=axis, where=seen, keepdims=True)
-    count = seen.sum(axis=axis, keepdims=True)
-    mean: FloatArray = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    return mean
-
-
-def _fold_r2(
-    vectors: Vectors, tables: list[FloatArray], contrasts: list[bool], ks: IntArray, train: IntArray, test: IntArray
-) -> list[FloatArray]:
-    """For each table, (K,) R² of the fold ``test`` estimated from ``train`` with every k; NaN if undefined."""
-    targets = np.hstack([table[train] for table in tables])
-    train_means = _observed_mean(targets)
-    truths = [table[test] for table in tables]
-    losses = [np.zeros((len(ks), truth.shape[1])) for truth in truths]
-    ends = np.cumsum([truth.shape[1] for truth in truths])[:-1]
-    for block in search(vectors.rows(test), vectors.rows(train), ks, targets, train_means[0]):
-        means = np.split(block.means, ends, axis=2)
-        for loss, truth, mean, contrast in zip(losses, truths, means, contrasts, strict=True):
-            loss += _loss(truth[block.queries], mean, contrast)
-    baselines = np.split(train_means, ends, axis=1)
-    return [_r2(*each) for each in zip(losses, truths, baselines, contrasts, strict=True)]
-
-
-def _loss(truth: FloatArray, estimate: FloatArray, contrast: bool) -> FloatArray:
-    """(K, M) squared errors summed over the (b, M) observed cells, for (b, K, M) estimates."""
-    error = truth[:, None, :] - estimate
-    if contrast:  # the contrast of the error is the error of the contrast
-        error = error - _observed_mean(error, axis=2)
-    # A mean of equal numbers misses them by a rounding error, which no R² must be made of.
-    error[np.abs(error) <= 1e-12 * np.nanmax(np.abs(truth), initial=0.0)] = 0.0
-    loss: FloatArray = np.nansum(error**2, axis=0)
-    return loss
-
-
-def _r2(loss: FloatArray, truth: FloatArray, train_means: FloatArray, contrast: bool) -> FloatArray:
-    """(K,) R² from (K, M) losses: contrasts pooled over models, else averaged over models."""
-    seen = ~np.isnan(truth - train_means)
-    baseline = _loss(truth, (train_means if contrast else _observed_mean(truth))[None], contrast)
-    if contrast:
-        defined = (seen.sum(axis=1) >= 2).any(keepdims=True)
-        loss, baseline = loss.sum(axis=1, keepdims=True), baseline.sum(axis=1, keepdims=True)
-    else:
-        defined = seen.sum(axis=0) >= 2
-    if not defined.any():
-        return np.full(len(loss), np.nan)
-    unexplained = np.divide(loss, baseline, out=(loss > 0.0).astype(np.float64), where=baseline > 0.0)
-    r2: FloatArray = 1.0 - unexplained[:, defined].mean(axis=1)
-    return r2
-
-
-def _mean_over_folds(r2: FloatArray) -> FloatArray:
-    """(K,) mean over the folds that have a value."""
-    defined = ~np.isnan(r2).any(axis=1)
-    if not defined.any():
-        raise ValueError("No fold has enough observed cells to choose k: give n_neighbors.")
-    mean: FloatArray = r2[defined].mean(axis=0)
-    return mean

@@ -83,7 +83,7 @@ def search(
                     _search, coarse[part], exact[part], train.exact, borders, tolerance,
                     targets, unobserved, found[part], means[part],
                 )
-                for part in gen_even_slices(len(exact), _THREADS)
+                for part in gen_even_slices(len(exact), 4 * _THREADS)  # several each: shares even out
             ]  # fmt: skip
             for part in waiting:
                 part.result()

@@ -66,7 +66,7 @@ export function placeLabels(plotly, plot, data, font) {
   const place = plot.data.findIndex((trace) => trace.meta.role === "models");
   const { xaxis, yaxis } = plot._fullLayout;
   const points = data.models.map((model) => ({ x: xaxis.d2p(1000 * model.cost), y: yaxis.d2p(100 * model.score) }));
-  const widths = textWidths(data.models.map((model) => model.short), font);
+  const widths = textWidths(data.texts, font);
   const lines = cellsOfLines(plot, xaxis, yaxis);
   const inside = (b) => b.left > -GAP && b.right < xaxis._length + 20 && b.top > -GAP && b.bottom < yaxis._length;
   const taken = [];

@@ -20,7 +20,7 @@ export function costTicks({ type, range, _length: width }) {
   const decade = width / (range[1] - range[0]);
   const gaps = (steps) => steps.map((step, place) => decade * Math.log10((steps[place + 1] ?? 10) / step));
   const { steps } = STEPS.find(({ steps, room }) => Math.min(...gaps(steps)) >= room) ?? { steps: [1] };
-  let tickvals = multiples(steps, ...range);
-  while (tickvals.length > width / ROOM) tickvals = tickvals.filter((_, place) => place % 2 === 0);
+  const every = Math.ceil(ROOM / Math.min(...gaps(steps)));
+  const tickvals = multiples(steps, ...range).filter((_, place) => place % every === 0);
   return { tickmode: "array", tickvals, ticktext: tickvals.map((value) => money(value).replace(/\.?0+$/, "")) };
 }

@@ -25,9 +25,10 @@ export function against(point, model) {
   const gain = point.score - model.score;
   if (gain < -1e-6) return { headline: "no saving", detail: `${points(gain)} below it` };
   if (!(model.cost > 0)) return { headline: "no saving", detail: "it is free" };
-  const saved = 1 - point.cost / model.cost;
-  const headline = saved >= 0 ? `saves ${percent(saved)}` : `costs ${percent(-saved)} more`;
-  return { headline, detail: gain < 5e-5 ? "at equal accuracy" : `${points(gain)} above it` };
+  const ratio = point.cost / model.cost;
+  const dearer = ratio < 2 ? `costs ${percent(ratio - 1)} more` : `costs ${Number(ratio.toPrecision(3))}× as much`;
+  const headline = ratio <= 1 ? `saves ${percent(1 - ratio)}` : dearer;
+  return { headline, detail: gain < 5e-5 ? "at equal accuracy" : `${points(gain)} above` };
 }
 
 export const reading = (lam, point) =>

@@ -1,0 +1,221 @@
+"""The cost-accuracy chart as a plain function of results."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from carrot_core.errors import CarrotError
+from carrot_core.figures import alt_text, caption, frontier_figure, money, read_out, saving, thin
+from carrot_core.figures.scene import Curve, Scene
+from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors
+from carrot_core.frontier import Frontier, rate_of_lam
+from carrot_core.outcomes import Outcomes
+from tests.scenes import MODELS, observed, router, scene
+
+CONFIG = Path(__file__).resolve().parents[1] / ".streamlit" / "config.toml"
+
+
+@pytest.fixture(scope="module")
+def made() -> Scene:
+    return scene(400)
+
+
+def luminance(color: str) -> float:
+    channels = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_lines_and_marks_stand_out_from_the_ground(name: ThemeName) -> None:
+    theme = THEMES[name]
+    for color in (*theme.curves, theme.hull, *model_colors(range(30), name)):
+        assert contrast(color, theme.ground) >= 3, color
+    for color in (theme.ink, theme.muted):
+        assert contrast(color, theme.ground) >= 4.5, color
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_charts_use_the_colours_of_the_dashboard(name: ThemeName) -> None:
+    configured = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["theme"][name]["chartCategoricalColors"]
+    assert list(THEMES[name].curves) == configured
+
+
+def test_no_two_routers_share_colour_dash_and_marker() -> None:
+    names = ["carrot-knn", "mine", "task-lookup", "theirs", "oracle", "third"]
+    styles = line_styles(names).values()
+    for one, other in itertools.combinations(styles, 2):
+        assert one.color != other.color
+        assert one.symbol != other.symbol
+
+
+def test_a_router_keeps_its_style_whatever_else_is_drawn() -> None:
+    for others in (["carrot-knn"], ["carrot-knn", "oracle", "mine"], ["mine", "carrot-knn"]):
+        assert line_styles(others)["carrot-knn"] == line_styles(["carrot-knn"])["carrot-knn"]
+
+
+def recolored(value: object, colors: dict[str, str]) -> object:
+    if isinstance(value, dict):
+        return {key: recolored(item, colors) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [recolored(item, colors) for item in value]
+    return colors.get(value, value) if isinstance(value, str) else value
+
+
+def test_light_figure_recoloured_is_the_dark_figure(made: Scene) -> None:
+    light, dark = (frontier_figure(made, theme=name).to_plotly_json() for name in ("light", "dark"))
+    colors = counterparts(list(made.model_cost_usd))
+    assert recolored(light["layout"], colors) == recolored(dark["layout"], {})
+    for one, other in zip(light["data"], dark["data"], strict=True):
+        for part in ("line", "marker", "fillcolor", "textfont"):
+            assert recolored(one.get(part), colors) == recolored(other.get(part), {})
+
+
+def furthest_left_out(frontier: Frontier, kept: np.ndarray, axis: np.ndarray) -> float:
+    """Slow and obvious: every point's distance to the drawn segment that skips it, extents scaled to 1."""
+    points = np.column_stack([axis, frontier.score])
+    points = (points - points.min(axis=0)) / np.ptp(points, axis=0)
+    worst = 0.0
+    for first, last in itertools.pairwise(kept):
+        chord = points[last] - points[first]
+        for point in points[first + 1 : last]:
+            along = np.clip((point - points[first]) @ chord / (chord @ chord), 0, 1)
+            worst = max(worst, float(np.linalg.norm(point - points[first] - along * chord)))
+    return worst
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-4])
+def test_thinning_leaves_out_nothing_further_than_its_tolerance(made: Scene, tolerance: float) -> None:
+    frontier = made.active_curve.frontier
+    kept = thin(frontier, tolerance)
+    assert (kept[0], kept[-1]) == (0, len(frontier.score) - 1)
+    assert len(kept) < len(frontier.score)
+    for axis in (frontier.cost_usd, np.log(frontier.cost_usd)):
+        assert furthest_left_out(frontier, kept, axis) <= tolerance
+
+
+def test_thinning_keeps_a_curve_of_one_or_two_points() -> None:
+    for models, points in ((MODELS[:1], 1), (MODELS[:2], 2)):
+        outcomes, _ = observed(30, models)
+        frontier = router(outcomes, np.broadcast_to(np.arange(len(models), dtype=float), outcomes.shape))
+        assert list(thin(frontier)) == list(range(points))
+
+
+def test_names_cannot_be_markup(made: Scene) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    models = (hostile, *made.models[1:])
+    curves = (Curve("carrot-knn", hostile, made.active_curve.frontier),)
+    figure = frontier_figure(
+        replace(made, models=models, best_single=hostile, reference=hostile, curves=curves, active="carrot-knn")
+    )
+    for trace in figure.data:
+        texts = [trace.name or "", *(trace.text if trace.text is not None else [])]
+        texts += [str(value) for value in (trace.customdata if trace.customdata is not None else [])]
+        assert not any("<" in text for text in texts), trace.name
+
+
+def test_only_the_active_band_is_drawn_and_only_once(made: Scene) -> None:
+    roles = [trace.meta["role"] for trace in frontier_figure(made).data]
+    assert roles.count("band") == 1
+    lookup = replace(made, active="task-lookup")
+    assert "band" not in [trace.meta["role"] for trace in frontier_figure(lookup).data]
+
+
+def test_a_free_model_has_no_place_on_a_log_axis(made: Scene) -> None:
+    free = replace(made, model_cost_usd=made.model_cost_usd * (np.arange(len(MODELS)) > 0))
+    assert frontier_figure(made).layout.xaxis.type == "log"
+    assert not free.can_log
+    assert frontier_figure(free).layout.xaxis.type is None
+
+
+@pytest.mark.parametrize("wrong", ["active", "best_single", "reference"])
+def test_scene_refuses_a_name_that_is_not_on_it(made: Scene, wrong: str) -> None:
+    with pytest.raises(CarrotError, match="nobody"):
+        replace(made, **{wrong: "nobody"})
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.2, 0.9, 0.999, 1.0])
+def test_read_out_is_the_choice_at_lam(made: Scene, lam: float) -> None:
+    frontier, point = made.active_curve.frontier, read_out(made, lam)
+    chosen = frontier.choices(rate_of_lam(lam, made.cost_unit_usd))
+    rows = np.arange(len(chosen))
+    assert point.score == pytest.approx(frontier.outcomes.score[rows, chosen].mean())
+    assert point.cost_usd == pytest.approx(frontier.outcomes.cost_usd[rows, chosen].mean())
+    assert point.shares == pytest.approx(np.bincount(chosen, minlength=len(MODELS)) / len(chosen))
+
+
+def test_shares_follow_names_when_the_chart_orders_models_differently(made: Scene) -> None:
+    backwards = replace(
+        made,
+        models=made.models[::-1],
+        model_score=made.model_score[::-1],
+        model_cost_usd=made.model_cost_usd[::-1],
+    )
+    assert read_out(backwards, 0.4).shares == pytest.approx(read_out(made, 0.4).shares[::-1])
+
+
+def test_a_saving_is_claimed_only_at_equal_score(made: Scene) -> None:
+    cheapest, best = made.models[int(made.model_cost_usd.argmin())], made.best_single
+    point = read_out(made, 1.0)
+    assert saving(made, point, best) is None
+    assert saving(made, point, cheapest) == pytest.approx(0.0)
+    middle = read_out(made, 0.3)
+    column = made.models.index(cheapest)
+    assert saving(made, middle, cheapest) == pytest.approx(1 - middle.cost_usd / made.model_cost_usd[column])
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        (0.0, "$0"),
+        (0.0000525, "$0.0000525"),
+        (0.0023, "$0.00230"),
+        (0.9996, "$1.00"),
+        (12.34, "$12.3"),
+        (1234.5, "$1,230"),
+        (float("inf"), "any price"),
+    ],
+)
+def test_money_has_three_digits_that_count(usd: float, text: str) -> None:
+    assert money(usd) == text
+
+
+def test_words_name_the_point_the_best_model_and_what_was_left_out(made: Scene) -> None:
+    point = read_out(made, 0.4)
+    words = alt_text(made, 0.4)
+    assert f"At λ 0.4: {100 * point.score:.1f} % at {money(1000 * point.cost_usd)}." in words
+    assert f"Best single model: {made.best_single}" in words
+    assert "left out" not in caption(made)
+    assert "1,200 more are left out" in caption(replace(made, n_dropped=1200))
+
+
+def test_one_model_and_one_prompt_make_a_chart() -> None:
+    outcomes = Outcomes(["p"], ["only"], [[1.0]], [[0.002]])
+    one = Scene(
+        title="One",
+        curves=(Curve("carrot-knn", "CARROT-KNN", router(outcomes, outcomes.score)),),
+        models=("only",),
+        model_score=np.array([1.0]),
+        model_cost_usd=np.array([0.002]),
+        hull_cost_usd=np.array([0.002]),
+        hull_score=np.array([1.0]),
+        best_single="only",
+        reference="only",
+        cost_unit_usd=0.002,
+        n_prompts=1,
+        n_dropped=0,
+        active="carrot-knn",
+    )
+    assert len(frontier_figure(one).data) == 5
+    assert "100.0 % at $2.00" in alt_text(one, 0.5)

@@ -1,0 +1,78 @@
+"""What the live chart is given, and how it stands on a page without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.dashboard import live
+from carrot_core.dashboard.assets import install_plotly_js
+from carrot_core.dashboard.live import build_payload
+from carrot_core.errors import CarrotError
+from tests.scenes import scene
+
+APP = Path(__file__).parent / "browser" / "live_app.py"
+
+
+def test_checkpoints_and_switches_give_the_shares_at_every_breakpoint() -> None:
+    made = scene(300)
+    sent, frontier = build_payload(made), made.active_curve.frontier
+    points, switches = sent["points"], sent["switches"]
+    counts, stride = np.array(sent["checkpoints"]["counts"]), sent["checkpoints"]["stride"]
+    truth = np.rint(frontier.shares(points["rate"]) * frontier.n_prompts)
+    for k in range(len(points)):
+        passed = switches.iloc[points["switches"][k // stride * stride] : points["switches"][k]]
+        moved = np.bincount(passed["target"], minlength=14) - np.bincount(passed["source"], minlength=14)
+        assert (counts[k // stride] + moved == truth[k]).all()
+
+
+def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_POINTS", 500)
+    made = scene(400)
+    sent, frontier = build_payload(made), made.active_curve.frontier
+    assert len(sent["points"]) == 500
+    assert sent["points"]["score"].iloc[[0, -1]].to_numpy() == pytest.approx(frontier.score[[0, -1]])
+    assert sent["switches"] is None
+    assert "500 of the curve's" in sent["note"]
+
+
+def test_hash_changes_with_what_is_shown_and_with_nothing_else() -> None:
+    made = scene(200)
+    same = build_payload(scene(200))["hash"]
+    assert build_payload(made)["hash"] == same
+    for other in (replace(made, title="Other"), replace(made, reference=made.models[0]), scene(200, seed=5)):
+        assert build_payload(other)["hash"] != same
+
+
+def test_chart_library_is_copied_once_and_renewed_when_it_differs(tmp_path: Path) -> None:
+    copy = install_plotly_js(tmp_path)
+    first = copy.stat()
+    assert install_plotly_js(tmp_path).stat().st_mtime_ns == first.st_mtime_ns
+    copy.write_text("an older version")
+    assert install_plotly_js(tmp_path).stat().st_size == first.st_size
+    assert [file.name for file in tmp_path.iterdir()] == ["plotly.min.js"]
+
+
+def test_a_folder_that_cannot_hold_the_library_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CarrotError, match="absent"):
+        install_plotly_js(tmp_path / "absent")
+
+
+def test_chart_stands_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(APP.parents[2]))
+    for _ in range(2):  # a second server in the same process knows the component too
+        page = AppTest.from_file(str(APP), default_timeout=60).run()
+        assert not page.exception
+        assert page.text[0].value == "runs 1 · λ 0.4"
+
+
+@pytest.mark.parametrize("lam", [float("nan"), -0.1, 1.5, "0.5", None])
+def test_a_lam_that_is_not_one_is_refused(lam: object) -> None:
+    checked: Callable[[dict[str, object]], float] = live._checked
+    with pytest.raises(CarrotError, match="from 0 to 1"):
+        checked({"lam": lam})

@@ -1,0 +1,103 @@
+"""The package as others meet it: what it exports, what it needs, what an import and a wheel bring along."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pkgutil
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from streamlit.components.v2.manifest_scanner import scan_component_manifests
+
+import carrot_core
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"torch", "transformers", "streamlit"}
+REQUIREMENTS = [Requirement(line) for line in importlib.metadata.requires("carrot-core") or ()]
+
+
+def _imported_by(*modules: str) -> set[str]:
+    """Top-level packages in a fresh interpreter after importing the modules."""
+    code = f"import importlib, sys; [importlib.import_module(m) for m in {modules!r}]; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return {name.partition(".")[0] for name in run.stdout.split()}
+
+
+def _library_modules() -> list[str]:
+    found = pkgutil.walk_packages(carrot_core.__path__, "carrot_core.")
+    return [module.name for module in found if not module.name.startswith("carrot_core.dashboard")]
+
+
+def test_every_exported_name_exists_and_is_documented() -> None:
+    assert sorted(carrot_core.__all__) == list(carrot_core.__all__)
+    for name in carrot_core.__all__:
+        assert isinstance(getattr(carrot_core, name), str) or getattr(carrot_core, name).__doc__, name
+
+
+def test_importing_the_package_loads_no_heavy_library() -> None:
+    assert not _imported_by("carrot_core") & {*HEAVY, "sklearn"}
+
+
+def test_the_whole_library_and_the_cli_import_without_torch_or_streamlit() -> None:
+    modules = _library_modules()
+    assert "carrot_core.cli" in modules
+    assert not _imported_by(*modules) & HEAVY
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
+def test_every_requirement_is_bounded_above(requirement: Requirement) -> None:
+    assert {"==", "<"} & {clause.operator for clause in requirement.specifier}
+
+
+@pytest.mark.parametrize("requirement", [r for r in REQUIREMENTS if r.marker is None], ids=str)
+def test_the_installed_version_is_one_the_requirement_admits(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(importlib.metadata.version(requirement.name))
+
+
+def test_requirements_file_and_package_ask_for_the_same() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    asked = {Requirement(line) for line in lines if line and not line.startswith("#")}
+    assert {Requirement(str(r).replace("-", "_")) for r in asked} == {
+        Requirement(str(r).replace("-", "_")) for r in REQUIREMENTS if r.marker is None
+    }
+
+
+def test_streamlit_finds_the_live_component() -> None:
+    manifests = {manifest.name: (manifest, root) for manifest, root in scan_component_manifests()}
+    manifest, package = manifests["carrot-core"]
+    (component,) = manifest.components
+    assert component.name == "frontier"
+    assets = component.resolve_asset_root(package)
+    assert assets is not None
+    assert (assets / "frontier.js").is_file()
+
+
+def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) -> None:
+    """Regression: a forced inclusion of ``data/`` packed the user's imported benchmarks into the wheel."""
+    tree = tmp_path / "tree"
+    for name in ("carrot_core", "pages", ".streamlit", "assets"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("app.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, tree)
+    (tree / "data").mkdir()
+    for name in ("carrot.duckdb", "shipped.json"):
+        (tree / "data" / name).touch()
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=tree, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {
+        "carrot_core/pyproject.toml",
+        "carrot_core/store/schema.sql",
+        "carrot_core/_app/app.py",
+        "carrot_core/_app/pages/overview.py",
+        "carrot_core/_app/.streamlit/config.toml",
+        "carrot_core/_app/assets/logo.svg",
+        "carrot_core/_data/shipped.json",
+    } <= names
+    assert "carrot_core/_data/carrot.duckdb" not in names
