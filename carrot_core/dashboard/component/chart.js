@@ -35,7 +35,7 @@ const COARSE = matchMedia("(pointer: coarse)");
 const NARROW = 560; // pixels; below it the chart keeps its room for the lines
 
 export class Chart {
-  constructor(root, { onView, onAxis }) {
+  constructor(root, { onView }) {
     this.root = root;
     this.plot = root.querySelector(".plot");
     this.message = root.querySelector(".message");
@@ -45,10 +45,7 @@ export class Chart {
     this.hidden = new Set();
     this.logCost = null;
     for (const button of this.axes) {
-      button.addEventListener("click", () => {
-        this.setAxis(button.dataset.axis === "log");
-        onAxis();
-      });
+      button.addEventListener("click", () => this.#setAxis(button.dataset.axis === "log"));
     }
     this.reset.addEventListener("click", () =>
       this.plotly.relayout(this.plot, { "xaxis.autorange": true, "yaxis.autorange": true }),
@@ -143,7 +140,7 @@ export class Chart {
     this.onView();
   }
 
-  setAxis(log) {
+  #setAxis(log) {
     this.logCost = log;
     this.#showAxis();
     if (this.drawn) this.plotly.relayout(this.plot, { "xaxis.type": log ? "log" : "linear", "xaxis.autorange": true });

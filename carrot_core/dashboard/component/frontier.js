@@ -27,7 +27,7 @@ class Live {
       onCancel: () => this.show(this.kept),
     });
     this.panel = new Panel(this.root);
-    this.chart = new Chart(root, { onView: () => this.viewed(), onAxis: () => this.root.classList.add("own-axis") });
+    this.chart = new Chart(root, { onView: () => this.viewed() });
     this.hear = ({ detail }) => detail === this.data?.chart && this.receive();
     addEventListener("carrot-lam", this.hear);
   }

@@ -3,7 +3,7 @@
 export function money(usd) {
   if (!(usd > 0) || usd === Infinity) return usd === 0 ? "$0" : "any price";
   const rounded = Number(usd.toPrecision(3));
-  const decimals = Math.max(0, 2 - Math.floor(Math.log10(rounded)));
+  const decimals = Math.min(20, Math.max(0, 2 - Math.floor(Math.log10(rounded))));
   return `$${rounded.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })}`;
 }
 
@@ -15,7 +15,7 @@ const points = (difference) => {
 };
 
 // λ with the digits it needs and no more than stay readable.
-export const lamText = (lam) => (lam > 0 && lam < 1 ? String(Number(lam.toFixed(lam > 0.99 ? 6 : 4))) : String(lam));
+export const lamText = (lam) => String(Number(lam.toFixed(lam < 0.01 || lam > 0.99 ? 6 : 4)));
 
 // What one more accuracy point is worth at this rate, in dollars a query.
 export const price = (rate) => money(0.01 / rate);

@@ -1,0 +1,166 @@
+"""A real Chromium against a real server, strict about what a page may do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+expect.set_options(timeout=20_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test in this folder drives a browser."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium or Chrome; Playwright's own where there is none."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class _Servers:
+    folder: Path
+    running: dict[tuple[object, ...], tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
+
+    def __call__(self, script: Path, **environment: str) -> str:
+        """Address of a Streamlit server on ``script``; the same one for the same environment."""
+        key = (script, *sorted(environment.items()))
+        if key not in self.running:
+            self.running[key] = self._start(script, environment, self.folder / f"{len(self.running)}.log")
+        return self.running[key][1]
+
+    def _start(self, script: Path, environment: dict[str, str], log: Path) -> tuple[subprocess.Popen[bytes], str]:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": str(ROOT), "CARROT_HOME": str(self.folder)} | environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        address = f"http://localhost:{port}"
+        for _ in range(600):
+            if process.poll() is not None:
+                pytest.fail(f"the server on {script.name} ended:\n{log.read_text()}")
+            with contextlib.suppress(URLError, ConnectionError), urlopen(f"{address}/_stcore/health", timeout=5):
+                return process, address
+            time.sleep(0.1)
+        pytest.fail(f"the server on {script.name} did not answer:\n{log.read_text()}")
+
+    def stop(self) -> None:
+        for process, _ in self.running.values():
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """``serve(script, NAME="value")`` starts Streamlit on a free port and gives its address."""
+    servers = _Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.stop()
+
+
+def _watch(page: Page, host: str, wrong: list[str]) -> None:
+    def requested(url: str) -> None:
+        if urlsplit(url).hostname not in (host, None):
+            wrong.append(f"request to another host: {url}")
+
+    page.on("request", lambda request: requested(request.url))
+    page.on("websocket", lambda socket: requested(socket.url))
+    page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
+    page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+
+
+@dataclass
+class _Pages:
+    browser: Browser
+    opened: list[tuple[Page, list[str]]] = field(default_factory=list)
+
+    def __call__(
+        self,
+        url: str,
+        *,
+        width: int = 1440,
+        scheme: str = "light",
+        ready: str = ".live .main-svg",
+        before: Callable[[Page], None] | None = None,
+    ) -> Page:
+        """A page in a context of its own, at rest; ``before`` sees it empty."""
+        phone = width < 600
+        context = self.browser.new_context(
+            viewport={"width": width, "height": 1000}, color_scheme=scheme, has_touch=phone, is_mobile=phone
+        )
+        page = context.new_page()
+        wrong: list[str] = []
+        _watch(page, urlsplit(url).hostname or "", wrong)
+        self.opened.append((page, wrong))
+        if before is not None:
+            before(page)
+        page.goto(url)
+        page.locator(ready).first.wait_for(timeout=60_000)
+        at_rest(page)
+        return page
+
+    def forgive(self, page: Page) -> None:
+        """Drop what a test provoked on purpose."""
+        next(wrong for known, wrong in self.opened if known is page).clear()
+
+    def check(self) -> None:
+        found = []
+        for page, wrong in self.opened:
+            found += wrong + page.locator("[data-testid=stException]").all_inner_texts()
+            page.context.close()
+        assert not found, "\n".join(found)
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """``open_page(url, width=, scheme=)``; the test fails on a request to another host or any error shown."""
+    pages = _Pages(chromium)
+    yield pages
+    pages.check()
+
+
+def at_rest(page: Page) -> None:
+    """Wait until the script has run and the browser has drawn."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

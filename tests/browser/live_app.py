@@ -1,0 +1,38 @@
+"""The live chart on a page of its own: λ in a box, a count of the runs, nothing else."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from carrot_core.dashboard.live import live_frontier
+from tests.scenes import MODELS, scene
+
+st.set_page_config(layout="wide")
+
+
+@st.cache_resource
+def made(n, named, pool):
+    models = (MODELS[0], named, *MODELS[2:]) if named else MODELS
+    made = scene(n, models[:pool])
+    return replace(made, reference=made.models[-3])
+
+
+asked = st.query_params
+st.session_state.setdefault("runs", 0)
+st.session_state.setdefault("lam", float(asked.get("lam", 0.4)))
+st.session_state.runs += 1
+pool = st.selectbox("Pool", [len(MODELS), 9, 3])
+
+
+def keep(lam):
+    st.session_state.lam = lam
+
+
+live_frontier(
+    made(int(asked.get("n", 2000)), asked.get("named"), pool),
+    lam=st.session_state.lam,
+    key="live",
+    on_release=keep,
+)
+st.number_input("λ from elsewhere", 0.0, 1.0, key="lam", step=0.001, format="%.9f")
+st.text(f"runs {st.session_state.runs} · λ {st.session_state.lam!r}")

@@ -1,0 +1,73 @@
+"""A link to a page opens that page with its parameters, also as the first thing a server is ever asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ROOT, at_rest
+
+Serve = Callable[..., str]
+APP = ROOT / "app.py"
+MENU = ["Overview", "Frontier", "Data"]
+
+
+def links(page: Page) -> list[str]:
+    """Titles in the menu, their icons left out."""
+    return [text.rpartition("\n")[2] for text in page.get_by_test_id("stTopNavLink").all_inner_texts()]
+
+
+def excuse_probing(open_page: Any, page: Page) -> None:
+    """Under a deep link Streamlit looks for the root of the app by trial; its misses are no fault of the page."""
+    wrong = next(wrong for known, wrong in open_page.opened if known is page)
+    wrong[:] = [fault for fault in wrong if "404 (Not Found)" not in fault]
+
+
+def at_address(page: Page, path: str, query: str) -> None:
+    page.wait_for_url(lambda url: urlsplit(url).path == path, timeout=20_000)
+    assert urlsplit(page.url).query == query
+
+
+@pytest.mark.parametrize(
+    ("asked", "path", "heading"),
+    [
+        ("/frontier?bench=x&lam=0.3", "/frontier", "Frontier"),
+        ("/data?bench=x&pool=a&pool=b", "/data", "Data"),
+        ("/overview?bench=x", "/", "CARROT"),
+        ("/?bench=x", "/", "CARROT"),
+    ],
+)
+def test_first_link_to_a_fresh_server_keeps_page_and_parameters(
+    serve: Serve, open_page: Callable[..., Page], tmp_path: Path, asked: str, path: str, heading: str
+) -> None:
+    page = open_page(serve(APP, CARROT_HOME=str(tmp_path)) + asked, ready="h1")
+    at_address(page, path, urlsplit(asked).query)
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    assert links(page) == MENU
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    excuse_probing(open_page, page)
+
+
+def test_every_page_is_reached_by_the_menu_and_asks_no_other_host(serve: Serve, open_page: Callable[..., Page]) -> None:
+    """Regression: with a page's icon as the tab's, the browser fetched it from a font server."""
+    page = open_page(serve(APP), ready="h1")
+    for title in MENU[::-1]:
+        page.get_by_role("link", name=title).click()
+        expect(page).to_have_title(f"{title} · CARROT")
+        at_rest(page)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_wider_than_the_screen(
+    serve: Serve, open_page: Callable[..., Page], width: int, scheme: str
+) -> None:
+    for path in ("/", "/frontier", "/data"):
+        page = open_page(serve(APP) + path, ready="h1", width=width, scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        excuse_probing(open_page, page)

@@ -1,0 +1,300 @@
+"""The live chart in a real browser: what moves, what must not, and what Python hears."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from carrot_core.figures.scene import alt_text, read_out
+from tests.browser.conftest import HERE, at_rest
+from tests.scenes import MODELS, scene
+
+APP = HERE / "live_app.py"
+TOLERANCE = 1e-6  # the browser holds scores and costs as 32-bit floats
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def address(serve: Callable[..., str]) -> str:
+    return serve(APP)
+
+
+def runs(page: Page) -> int:
+    return int(re.search(r"runs (\d+)", page.get_by_test_id("stText").inner_text()).group(1))
+
+
+def python_lam(page: Page) -> float:
+    return float(page.get_by_test_id("stText").inner_text().rsplit(" ", 1)[1])
+
+
+def number(page: Page, name: str) -> float:
+    return float(page.locator(f"[data-read={name}]").get_attribute("value"))
+
+
+def ring(page: Page) -> tuple[float, float]:
+    box = page.locator(".live .ring").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def expect_runs(page: Page, count: int) -> None:
+    expect(page.get_by_test_id("stText")).to_contain_text(f"runs {count} ")
+    at_rest(page)
+
+
+def cost_range(page: Page) -> list[float]:
+    return page.locator(".live .plot").evaluate("(plot) => plot._fullLayout.xaxis.range.map(Number)")
+
+
+def zoom(page: Page) -> None:
+    box = page.locator(".live .plot").bounding_box()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.15 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.75 * box["height"], steps=4)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Reset zoom")).to_be_visible()
+
+
+def set_from_elsewhere(page: Page, lam: float) -> None:
+    box = page.get_by_label("λ from elsewhere")
+    box.fill(f"{lam:.9f}")
+    box.press("Enter")
+    expect(page.get_by_role("slider", name="λ")).to_have_js_property("value", f"{lam:.9f}".rstrip("0").rstrip("."))
+    at_rest(page)
+
+
+def test_dragging_the_ring_moves_every_number_and_runs_python_once_on_release(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    before = {name: number(page, name) for name in ("lam", "score", "cost", "price")}
+    shares = page.locator(".shares").inner_text()
+    x, y = ring(page)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 150, y - 40, steps=12)
+    at_rest(page)
+    for name, value in before.items():
+        assert number(page, name) != value, name
+    assert number(page, "lam") < 0.4  # to the right: dearer, so a lower λ
+    assert page.locator(".shares").inner_text() != shares
+    assert runs(page) == 1
+    moved = ring(page)
+    assert moved[0] == pytest.approx(x + 150, abs=30)
+    page.mouse.up()
+    expect_runs(page, 2)
+    assert python_lam(page) == number(page, "lam")
+    assert ring(page) == pytest.approx(moved, abs=0.5)
+
+
+def test_numbers_are_exact_at_any_lam(address: str, open_page: Open) -> None:
+    made = scene(2000)
+    page = open_page(f"{address}/?n=2000")
+    for lam in [0.0, 1.0, *np.random.default_rng(7).random(18).round(9)]:
+        set_from_elsewhere(page, float(lam))
+        point = read_out(made, float(lam))
+        assert number(page, "score") == pytest.approx(point.score, abs=TOLERANCE), lam
+        assert number(page, "cost") == pytest.approx(point.cost_usd, rel=TOLERANCE), lam
+        assert shown_shares(page) == {
+            name.split("/")[-1]: pytest.approx(100 * share, abs=0.051)
+            for name, share in zip(made.models, point.shares, strict=True)
+        }
+
+
+def shown_shares(page: Page) -> dict[str, float]:
+    rows = [row.split("\n") for row in page.locator(".shares li").all_inner_texts()]
+    return {name: float(share.rstrip(" %")) for name, share in rows}
+
+
+def test_slider_answers_to_the_keyboard_and_reports_when_keys_rest(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    slider = page.get_by_role("slider", name="λ")
+    slider.focus()
+    steps = {"ArrowRight": 0.401, "Shift+ArrowUp": 0.451, "PageUp": 0.501, "ArrowLeft": 0.5, "PageDown": 0.45}
+    for key, lam in (steps | {"Home": 0.0, "End": 1.0, "Shift+ArrowDown": 0.95}).items():
+        slider.press(key)
+        assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(lam)
+    assert (slider.get_attribute("aria-valuemin"), slider.get_attribute("aria-valuemax")) == ("0", "1")
+    assert re.fullmatch(r"λ 0\.95: accuracy \d+\.\d %, \$[\d.]+ per 1k queries", slider.get_attribute("aria-valuetext"))
+    expect_runs(page, 2)
+    assert python_lam(page) == 0.95
+    expect(page.locator(".live .spoken")).to_contain_text("λ 0.95: accuracy")
+
+
+def test_zoom_and_hidden_lines_survive_a_new_lam_and_a_new_pool(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    whole = cost_range(page)
+    zoom(page)
+    page.get_by_role("button", name="Oracle").click()
+    zoomed = cost_range(page)
+    assert zoomed != whole
+    set_from_elsewhere(page, 0.7)
+    assert cost_range(page) == zoomed
+    page.get_by_test_id("stSelectbox").click()
+    page.get_by_role("option", name="9").click()
+    expect(page.locator(".shares li")).to_have_count(9)
+    at_rest(page)
+    assert cost_range(page) == pytest.approx(zoomed)
+    expect(page.get_by_role("button", name="Oracle")).to_have_attribute("aria-pressed", "false")
+    drawn = page.locator(".live .plot").evaluate("(plot) => plot._fullData.filter((t) => t.visible).map((t) => t.name)")
+    assert "CARROT-KNN" in drawn
+    assert "Oracle" not in drawn
+    page.get_by_role("button", name="Reset zoom").click()
+    expect(page.get_by_role("button", name="Reset zoom")).to_be_hidden()
+
+
+def test_cost_axis_changes_without_a_run(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    x, _ = ring(page)
+    page.get_by_role("button", name="Linear").click()
+    expect(page.get_by_role("button", name="Linear")).to_have_attribute("aria-pressed", "true")
+    assert page.locator(".live .plot").evaluate("(plot) => plot._fullLayout.xaxis.type") == "linear"
+    assert ring(page)[0] < x - 50
+    assert runs(page) == 1
+
+
+def test_a_new_lam_does_not_send_the_curve_again(address: str, open_page: Open) -> None:
+    received: list[int] = []
+
+    def listen(page: Page) -> None:
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda data: received.append(len(data))))
+
+    page = open_page(f"{address}/?n=2000&lam=0.4", before=listen)
+    assert max(received) > 50_000
+    received.clear()
+    set_from_elsewhere(page, 0.6)
+    assert 0 < sum(received) < 20_000
+
+
+def test_lam_from_elsewhere_during_a_drag_does_not_take_the_ring_away(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    x, y = ring(page)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 100, y + 60, steps=5)
+    at_rest(page)
+    held = number(page, "lam")
+    page.evaluate(
+        """() => {
+          globalThis.carrotLam.set("live", { chart: "live", lam: 0.1, heard: null });
+          dispatchEvent(new CustomEvent("carrot-lam", { detail: "live" }));
+        }"""
+    )
+    at_rest(page)
+    assert number(page, "lam") == held
+    page.mouse.up()
+    expect_runs(page, 2)
+    assert python_lam(page) == held
+
+
+def test_names_are_text_wherever_they_are_shown(address: str, open_page: Open) -> None:
+    name = "<img src=x onerror=window.__xss=1><b>&amp;"
+    page = open_page(f"{address}/?n=500&named={quote(name)}")
+    for shown, length in ((".shares li", len(name)), (".live .textpoint text", 35)):
+        texts = [text.replace("\xa0", " ") for text in page.locator(shown).all_text_contents()]
+        assert name[:length] in " ".join(texts)
+    point = page.locator(".live .plot").evaluate(
+        """(plot) => {
+          const { xaxis, yaxis } = plot._fullLayout, trace = plot._fullData.find((t) => t.meta.role === "models");
+          return [xaxis._offset + xaxis.d2p(trace.x[1]), yaxis._offset + yaxis.d2p(trace.y[1])];
+        }"""
+    )
+    box = page.locator(".live .plot").bounding_box()
+    page.mouse.move(box["x"] + point[0] - 3, box["y"] + point[1] + 3)
+    page.mouse.move(box["x"] + point[0], box["y"] + point[1], steps=3)
+    expect(page.locator(".live .hoverlayer")).to_contain_text("onerror=window.__xss=1")
+    assert page.evaluate("window.__xss") is None
+    assert page.locator(".live img").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_every_width_in_both_themes(address: str, open_page: Open, scheme: str) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4", scheme=scheme)
+    for width in (1440, 768, 390):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.wait_for_function(
+            "(width) => document.querySelector('[data-testid=stBidiComponentIsolated]').clientWidth < width", arg=width
+        )
+        at_rest(page)
+        expect_no_overflow(page, width)
+    line = {"light": "rgb(213, 94, 0)", "dark": "rgb(232, 116, 59)"}[scheme]
+    assert line in page.locator(".live .plot .scatterlayer path.js-line").evaluate_all(
+        "(paths) => paths.map((path) => getComputedStyle(path).stroke)"
+    )
+
+
+def expect_no_overflow(page: Page, width: int) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    outside = page.locator(".live").evaluate(
+        """(live) => {
+          const { left, right } = live.getBoundingClientRect();
+          return [...live.querySelectorAll(".panel *, .lam *, .axis *, .plot svg")]
+            .map((node) => [node.className.baseVal ?? node.className, node.getBoundingClientRect()])
+            .filter(([, box]) => box.width && (box.left < left - 9 || box.right > right + 9))
+            .map(([name]) => name);
+        }"""
+    )
+    assert outside == []
+
+
+def test_colours_follow_a_change_of_theme_and_keep_the_zoom(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    zoom(page)
+    zoomed = cost_range(page)
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator(".live .ring")).to_have_css("stroke", "rgb(232, 116, 59)")
+    at_rest(page)
+    assert cost_range(page) == pytest.approx(zoomed)
+
+
+def test_touch_targets_are_large_enough_for_a_finger(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4", width=390)
+    for target in (".legend button", ".axis [data-axis]", "input", ".grip"):
+        for place in page.locator(f".live {target}").all():
+            box = place.bounding_box()
+            assert min(box["width"], box["height"]) >= 44, target
+
+
+def test_numbers_do_not_push_the_page_around(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    slider = page.get_by_role("slider", name="λ")
+    heights = set()
+    for key in ("Home", "PageUp", "PageUp", "End", "PageDown"):
+        slider.press(key)
+        at_rest(page)
+        heights.add(page.locator(".live").evaluate("(live) => live.getBoundingClientRect().height"))
+    assert len(heights) == 1
+
+
+def test_chart_has_words_for_those_who_do_not_see_it(address: str, open_page: Open) -> None:
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    words = page.locator(".live .figure").get_attribute("aria-label")
+    assert words.startswith(alt_text(scene(2000)))
+    assert "λ 0.4: accuracy" in words
+    assert re.match(r"pine-1b [\d.]+ %, pine-8b", page.locator(".live .bar").get_attribute("aria-label"))
+
+
+def test_without_its_chart_library_the_component_says_so_and_still_counts(address: str, open_page: Open) -> None:
+    def block(page: Page) -> None:
+        page.route("**/plotly.min.js", lambda route: route.abort())
+
+    page = open_page(f"{address}/?n=2000&lam=0.4", ready=".live .message", before=block)
+    expect(page.locator(".live .message")).to_contain_text("cannot be drawn")
+    page.get_by_role("slider", name="λ").press("End")
+    expect_runs(page, 2)
+    assert number(page, "cost") == pytest.approx(read_out(scene(2000), 1.0).cost_usd, rel=TOLERANCE)
+    open_page.forgive(page)
+
+
+def test_large_curves_are_thinned_and_say_so(serve: Callable[..., str], open_page: Open) -> None:
+    page = open_page(f"{serve(APP)}/?n=40000&lam=0.5")
+    expect(page.locator(".live .note")).to_contain_text("evenly spaced")
+    point = read_out(scene(40_000), 0.5)
+    assert number(page, "score") == pytest.approx(point.score, abs=1e-3)
+    assert shown_shares(page) == {
+        name.split("/")[-1]: pytest.approx(100 * share, abs=0.3)
+        for name, share in zip(MODELS, point.shares, strict=True)
+    }
