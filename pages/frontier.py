@@ -46,7 +46,7 @@ controls.handles(views.validation_frontier(version, info.name, active, pool, tas
 rate = rate_of_lam(lam, unit)
 by_share, by_slice, moved, curve = st.tabs(["Who answers", "By task", "What a small step changes", "Data"])
 with by_share:
-    st.plotly_chart(share_figure(scene), key="shares", alt=share_text(scene))
+    st.plotly_chart(share_figure(scene, shell.theme()), key="shares", theme=None, alt=share_text(scene))
 with by_slice:
     tables.task_table(by_task(frontier, views.task_labels(narrowed, frontier), rate, scene.reference), scene.reference)
 with moved:

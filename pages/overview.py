@@ -34,7 +34,7 @@ else:
     accuracy, cost, saving = st.columns(3)
     readings.figure(accuracy, f"Accuracy at λ {point.lam:.3f}", point.score, 100, "{:.1f} %")
     readings.figure(cost, "Cost per 1k queries", point.cost_usd, QUERIES, "${:.3g}")
-    readings.figure(saving, "Saving at equal score", point.saving, 100, "{:.0f} %")
+    readings.figure(saving, f"Saving against {best}", point.saving, 100, "{:.0f} %")
     st.write(readings.verdict(point, best, scene.n_prompts))
 
 lam = controls.lam(views.opening_lam(version, info.name, active))

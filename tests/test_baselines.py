@@ -80,7 +80,7 @@ def test_unknown_routers_and_parameters_are_named():
 
 
 def test_what_an_estimator_refuses_is_an_error_of_ours():
-    with pytest.raises(CarrotError, match="carrot-knn cannot be fitted on 'made': .*5 sample"):
+    with pytest.raises(CarrotError, match=r"carrot-knn cannot be fitted on 'made': .*5 sample"):
         make_router("carrot-knn").fit(made(5))
-    with pytest.raises(CarrotError, match="carrot-knn cannot be fitted on 'made': .*criterion"):
+    with pytest.raises(CarrotError, match=r"carrot-knn cannot be fitted on 'made': .*criterion"):
         make_router("carrot-knn", criterion="luck").fit(made(50))

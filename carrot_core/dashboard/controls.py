@@ -106,11 +106,11 @@ def handles(chosen_on: Frontier, cost_unit_usd: float) -> None:
         help="0 takes the most accurate model whatever it costs, 1 the cheapest whatever it scores.",
     )  # fmt: skip
     for_budget.number_input(
-        "Budget, $ per 1k queries", 0.0, key="budget", format="%.4g", on_change=_spend,
+        "Budget, $ per 1k (validation)", 0.0, key="budget", format="%.4g", on_change=_spend,
         args=(chosen_on, cost_unit_usd), help="Takes the most accurate point that costs no more on validation.",
     )  # fmt: skip
     for_target.number_input(
-        "Target accuracy, %", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
+        "Target accuracy, % (validation)", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
         args=(chosen_on, cost_unit_usd), help="Takes the cheapest point that reaches it on validation.",
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from carrot_core.uncertainty import Interval
 def figure(place: DeltaGenerator, label: str, interval: Interval, factor: float, form: str) -> None:
     """One number with its 95 % interval under it."""
     value, low, high = (form.format(factor * number) for number in (interval.value, interval.low, interval.high))
-    place.metric(label, value)
+    place.metric(plain(label), value)
     place.caption(plain(f"95 % interval {low} to {high}"))
 
 

@@ -15,6 +15,7 @@ from streamlit.navigation.page import Page
 from carrot_core import paths
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.errors import CarrotError
+from carrot_core.figures.theme import ThemeName
 from carrot_core.store import BenchmarkInfo, Store
 
 
@@ -132,6 +133,11 @@ def simulated_note(info: BenchmarkInfo) -> None:
             "It is here so that everything can be tried offline; `carrot data import` brings real results.",
             icon=":material/science:",
         )
+
+
+def theme() -> ThemeName:
+    """The reader's theme, for figures that Streamlit does not recolour."""
+    return "dark" if st.context.theme.type == "dark" else "light"
 
 
 def origin(info: BenchmarkInfo) -> str:

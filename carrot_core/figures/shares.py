@@ -12,6 +12,7 @@ from carrot_core.figures.theme import THEMES, ThemeName, model_colors
 from carrot_core.frontier import rate_of_lam
 
 _STEPS = 400
+_PATTERNS = ("", "/", ".", "\\", "-", "+", "|")
 
 
 def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
@@ -22,17 +23,23 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
     shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
     colors = model_colors(list(scene.model_cost_usd), theme)
     figure = go.Figure()
-    for column in np.argsort(scene.model_cost_usd):
-        if shares[:, column].max() == 0:
-            continue
+    answering = [int(column) for column in np.argsort(scene.model_cost_usd) if shares[:, column].max() > 0]
+    for place, column in enumerate(answering):
         figure.add_trace(
             go.Scatter(
                 x=lams,
                 y=100 * shares[:, column],
                 stackgroup="models",
                 mode="lines",
-                line={"width": 0.5, "color": look.ground, "shape": "hv"},
+                line={"width": 1, "color": look.ground, "shape": "hv"},
                 fillcolor=colors[column],
+                # Neighbours in cost have neighbouring colours: a pattern tells them apart.
+                fillpattern={
+                    "shape": _PATTERNS[place % len(_PATTERNS)],
+                    "fgcolor": look.ground,
+                    "size": 9,
+                    "solidity": 0.12,
+                },
                 name=html.escape(short_name(scene.models[column]), quote=False),
                 hovertemplate="%{y:.1f} %",
             )
@@ -42,12 +49,12 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
         xaxis={**axis, "title": "λ", "range": [0, 1]},
         yaxis={**axis, "title": "Share of prompts", "range": [0, 100], "ticksuffix": " %"},
         hovermode="x unified",
-        legend={"traceorder": "reversed"},
-        paper_bgcolor=look.ground,
-        plot_bgcolor=look.ground,
+        legend={"orientation": "h", "y": -0.22, "font": {"color": look.ink}},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         font={"color": look.ink},
-        margin={"l": 60, "r": 10, "t": 10, "b": 45},
-        height=340,
+        margin={"l": 55, "r": 10, "t": 10, "b": 10},
+        height=420,
     )
     return figure
 

@@ -33,7 +33,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
             "selectbox": ["Benchmark", "Reference model", "λ moves along"],
             "multiselect": ["Routers", "Pool (3 models)", "Tasks (2)"],
             "slider": ["λ"],
-            "number_input": ["Budget, $ per 1k queries", "Target accuracy, %"],
+            "number_input": ["Budget, $ per 1k (validation)", "Target accuracy, % (validation)"],
         },
     ),
     ("data", "Data", {"expander": ["made"]}),
