@@ -18,8 +18,9 @@ _PATTERNS = ("", "/", ".", "\\", "-", "+", "|")
 def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
     """Stacked shares over λ from 0 to 1, cheapest model at the bottom; independent of the λ that is set."""
     look = THEMES[theme]
-    # Evenly spaced and exact where it is drawn; most switches lie at small λ, so those steps are finer.
-    lams = np.linspace(0, 1, _STEPS + 1) ** 2
+    # Exact where it is drawn; most switches lie at small λ, so steps are finer there.
+    even = np.linspace(0, 1, _STEPS + 1)
+    lams = np.union1d(even, even**2)
     shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
     colors = model_colors(list(scene.model_cost_usd), theme)
     figure = go.Figure()
@@ -36,9 +37,10 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
                 # Neighbours in cost have neighbouring colours: a pattern tells them apart.
                 fillpattern={
                     "shape": _PATTERNS[place % len(_PATTERNS)],
+                    "bgcolor": colors[column],
                     "fgcolor": look.ground,
-                    "size": 9,
-                    "solidity": 0.12,
+                    "size": 10,
+                    "solidity": 0.1,
                 },
                 name=html.escape(short_name(scene.models[column]), quote=False),
                 hovertemplate="%{y:.1f} %",
@@ -49,7 +51,7 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
         xaxis={**axis, "title": "λ", "range": [0, 1]},
         yaxis={**axis, "title": "Share of prompts", "range": [0, 100], "ticksuffix": " %"},
         hovermode="x unified",
-        legend={"orientation": "h", "y": -0.22, "font": {"color": look.ink}},
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "font": {"color": look.ink}},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": look.ink},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,12 +19,6 @@ MENU = ["Overview", "Frontier", "Data"]
 def links(page: Page) -> list[str]:
     """Titles in the menu, their icons left out."""
     return [text.rpartition("\n")[2] for text in page.get_by_test_id("stTopNavLink").all_inner_texts()]
-
-
-def excuse_probing(open_page: Any, page: Page) -> None:
-    """Under a deep link Streamlit looks for the root of the app by trial; its misses are no fault of the page."""
-    wrong = next(wrong for known, wrong in open_page.opened if known is page)
-    wrong[:] = [fault for fault in wrong if "404 (Not Found)" not in fault]
 
 
 def at_address(page: Page, path: str, query: str) -> None:
@@ -50,7 +43,6 @@ def test_first_link_to_a_fresh_server_keeps_page_and_parameters(
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     assert links(page) == MENU
     expect(page.get_by_role("dialog")).to_have_count(0)
-    excuse_probing(open_page, page)
 
 
 def test_every_page_is_reached_by_the_menu_and_asks_no_other_host(serve: Serve, open_page: Callable[..., Page]) -> None:
@@ -70,4 +62,3 @@ def test_no_page_is_wider_than_the_screen(
     for path in ("/", "/frontier", "/data"):
         page = open_page(serve(APP) + path, ready="h1", width=width, scheme=scheme)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        excuse_probing(open_page, page)

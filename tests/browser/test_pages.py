@@ -1,0 +1,143 @@
+"""The Frontier and the Overview as people use them, on a fitted benchmark with hostile names in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.embedding import BUNDLED
+from carrot_core.outcomes import Outcomes
+from carrot_core.store import Store
+from carrot_core.workbench import load_embedded, run_router
+from tests.browser.conftest import ROOT, at_rest
+from tests.made import MODELS, PRICES, made, write_files
+
+APP = ROOT / "app.py"
+HOSTILE = "<img src=x onerror=window.__xss=1>"
+LONG = "an-organisation-with-a-name/that-goes-on-for-ever-and-a-day-in-one-unbroken-word-8x22b-instruct-v0.3"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a plain benchmark and a hostile one, CARROT-KNN fitted on both."""
+    folder = tmp_path_factory.mktemp("home")
+    store = Store(folder / "carrot.duckdb")
+    plain = made(400)
+    names = (HOSTILE, MODELS[1], LONG)
+    old = plain.outcomes
+    hostile = replace(
+        plain,
+        outcomes=Outcomes(old.prompt_ids, names, old.score, old.cost_usd),
+        texts=(f"{HOSTILE} {HOSTILE}", *plain.texts[1:]),
+        tasks=(f"{HOSTILE} task", *plain.tasks[1:]),
+        prices=dict(zip(names, PRICES.values(), strict=True)),
+    )
+    for name, bench in (("plain", plain), ("hostile", hostile)):
+        results, vectors = write_files(bench, folder, name)
+        store.save_benchmark(name, read_long_table(results))
+        store.import_vectors(name, vectors, BUNDLED)
+        run_router(store, load_embedded(store, name))
+    return folder
+
+
+@pytest.fixture
+def open_app(serve: Callable[..., str], open_page: Callable[..., Page], home: Path) -> Callable[..., Page]:
+    """Open a page of the app on that store."""
+    return lambda path, **how: open_page(serve(APP, CARROT_HOME=str(home)) + path, **how)
+
+
+def query(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+def test_letting_go_of_lam_moves_every_handle_and_the_address(open_app: Callable[..., Page]) -> None:
+    page = open_app("/frontier?bench=plain&lam=0.5")
+    live = page.locator(".live [role=slider]").first
+    live.focus()
+    live.press("PageUp")
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] != ["0.5"])
+    at_rest(page)
+    lam = float(query(page)["lam"][0])
+    assert lam == pytest.approx(0.55)
+    native = page.get_by_test_id("stSlider").get_by_role("slider")
+    assert float(native.input_value()) == pytest.approx(lam, abs=1e-3)
+    native.press("Home")
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] == ["0.0"])
+    expect(live).to_have_attribute("aria-valuenow", "0")
+
+
+def test_a_link_reopens_exactly_what_is_seen(open_app: Callable[..., Page]) -> None:
+    page = open_app("/frontier?bench=plain")
+    page.get_by_text("Pool, tasks and the curve").click()
+    for model in ("acme/large", "zeta/mid"):
+        box = page.get_by_role("combobox", name="Pool")
+        box.hover()  # waits until the box stands still
+        box.press_sequentially(model)
+        page.get_by_role("option", name=model).click()
+        page.wait_for_url(lambda url, model=model: model in parse_qs(urlsplit(url).query).get("pool", []))
+        at_rest(page)
+    page.wait_for_url(lambda url: len(parse_qs(urlsplit(url).query).get("pool", [])) == 2)
+    at_rest(page)
+    live = page.locator(".live [role=slider]").first
+    live.press("End")
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] == ["1.0"])
+    at_rest(page)
+    again = open_app("/frontier?" + urlsplit(page.url).query)
+    said = ".live [role=slider]"
+    assert again.locator(said).first.get_attribute("aria-valuetext") == page.locator(said).first.get_attribute(
+        "aria-valuetext"
+    )
+
+
+def test_another_benchmark_starts_afresh(open_app: Callable[..., Page]) -> None:
+    page = open_app("/frontier?bench=plain&pool=acme/large&pool=zeta/mid&lam=0.9")
+    page.get_by_role("combobox", name="Benchmark").click()
+    page.get_by_role("option", name="hostile").click()
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query).get("lam") != ["0.9"])
+    at_rest(page)
+    assert "pool" not in query(page)
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", ["/", "/frontier", "/data"])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
+def test_names_that_are_markup_are_shown_and_do_nothing(
+    open_app: Callable[..., Page], path: str, width: int, scheme: str
+) -> None:
+    page = open_app(f"{path}?bench=hostile", ready="h1", width=width, scheme=scheme)
+    page.wait_for_timeout(1500)
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+    for box in page.get_by_test_id("stExpander").all():
+        box.click()
+    at_rest(page)
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_exact_curve_can_be_downloaded(open_app: Callable[..., Page], tmp_path: Path) -> None:
+    page = open_app("/frontier?bench=plain")
+    page.get_by_role("tab", name="Data").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the exact curve").click()
+    rows = Path(download.value.path()).read_text().splitlines()
+    assert rows[0] == "exchange_rate_per_usd,lam,cost_usd,score"
+    assert len(rows) > 10
+
+
+def test_an_import_beside_the_open_app_shows_on_the_next_run(
+    open_app: Callable[..., Page], home: Path, tmp_path: Path
+) -> None:
+    page = open_app("/data", ready="h1")
+    results, _ = write_files(made(60, seed=8), tmp_path, "late")
+    Store(home / "carrot.duckdb").save_benchmark("late", read_long_table(results))
+    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("link", name="Data").click()
+    expect(page.get_by_test_id("stExpander").filter(has_text="late")).to_have_count(1)
