@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from carrot_core.breakdown import by_task, flip_pairs, flips
+from carrot_core.breakdown import by_task, flips
 from carrot_core.dashboard import controls, shell, tables, views
 from carrot_core.dashboard.live import live_frontier
 from carrot_core.evaluation import frontier_frame
@@ -51,7 +51,7 @@ with by_slice:
     tables.task_table(by_task(frontier, views.task_labels(narrowed, frontier), rate, scene.reference), scene.reference)
 with moved:
     after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
-    tables.flip_table(flip_pairs(flips(frontier, rate, after)), frontier.n_prompts, lam, SMALL_STEP)
+    tables.flip_table(flips(frontier, rate, after), frontier.n_prompts, lam, SMALL_STEP)
 with curve:
     st.download_button(
         "Download the exact curve (CSV)",

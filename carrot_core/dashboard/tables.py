@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from carrot_core.breakdown import flip_pairs
 from carrot_core.dashboard.shell import plain
 from carrot_core.figures.scene import QUERIES, short_name
 
@@ -20,8 +21,8 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
             "$ per 1k": QUERIES * slices["cost_usd"],
             "Reference": 100 * slices["reference_score"],
             "Difference": 100 * slices["difference"],
-            "from": 100 * slices["difference_low"],
-            "to": 100 * slices["difference_high"],
+            "95 % low": 100 * slices["difference_low"],
+            "95 % high": 100 * slices["difference_high"],
             "Saving": 100 * slices["saving"],
             "Answered most by": slices["most_used"].map(short_name),
         }
@@ -32,28 +33,28 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
         column_config={
             "$ per 1k": st.column_config.NumberColumn(format="$%.3g"),
             **dict.fromkeys(("Accuracy", "Reference", "Saving"), percent),
-            **{name: st.column_config.NumberColumn(format="%+.1f") for name in ("Difference", "from", "to")},
+            **{name: st.column_config.NumberColumn(format="%+.1f") for name in ("Difference", "95 % low", "95 % high")},
         },
         alt=f"Accuracy, cost and difference to {reference} for each of {len(slices)} tasks at the chosen λ.",
     )
     st.caption(
         f"Difference to {plain(reference)} in accuracy points, with its 95 % interval over the task's prompts. "
-        "Tasks of a few dozen prompts say little: an interval across 0 is no difference."
+        "Tasks of a few dozen prompts say little: an interval across 0 shows no difference."
     )
 
 
-def flip_table(pairs: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
+def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
     """Which prompts get another model when λ grows a little, and what that does."""
-    moved = int(pairs["n_prompts"].sum()) if len(pairs) else 0
     upper = min(lam + step, 1.0)
-    if moved == 0:
+    if flipped.empty:
         st.write(f"From λ {lam:.3f} to {upper:.3f} no prompt changes its model.")
         return
+    pairs = flip_pairs(flipped)
     score, cost = pairs["score_change"].sum() / n_prompts, pairs["cost_change_usd"].sum() / n_prompts
     change = f"accuracy {100 * score:+.2f} points, cost {'+' if cost > 0 else '-'}${QUERIES * abs(cost):.3g}"
     st.write(
         plain(
-            f"From λ {lam:.3f} to {upper:.3f}, {moved:,} of {n_prompts:,} prompts get another model: "
+            f"From λ {lam:.3f} to {upper:.3f}, {len(flipped):,} of {n_prompts:,} prompts get another model: "
             f"{change} per 1k queries."
         )
     )
@@ -72,3 +73,19 @@ def flip_table(pairs: pd.DataFrame, n_prompts: int, lam: float, step: float) -> 
         column_config={"$ per 1k of these": st.column_config.NumberColumn(format="%+.3g")},
         alt=f"Prompts that change from one model to another between λ {lam:.3f} and {upper:.3f}.",
     )
+    with st.expander("Prompt by prompt"):
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Prompt": flipped["prompt_id"],
+                    "From": flipped["model_before"].map(short_name),
+                    "To": flipped["model_after"].map(short_name),
+                    "Score before": flipped["score_before"],
+                    "Score after": flipped["score_after"],
+                    "$ per 1k before": QUERIES * flipped["cost_usd_before"],
+                    "$ per 1k after": QUERIES * flipped["cost_usd_after"],
+                }
+            ),
+            hide_index=True,
+            alt=f"The {len(flipped)} prompts that change their model, with score and cost before and after.",
+        )
