@@ -65,10 +65,10 @@ export class Panel {
     this.#write("price", 0.01 / rate, price(rate));
     this.reads.price.nextElementSibling.hidden = rate === 0; // "any price" is not by the query
     for (const [name, model] of Object.entries(this.against)) {
-      const { headline, detail } = against(point, model);
+      const { headline, detail, none } = against(point, model);
       this.#write(name, 1 - point.cost / model.cost, headline);
       this.reads[name].nextElementSibling.textContent = detail;
-      this.reads[name].classList.toggle("none", headline === "no saving");
+      this.reads[name].classList.toggle("none", none);
     }
     for (const row of this.rows) {
       const share = row.models.reduce((sum, model) => sum + shares[model], 0);

@@ -20,15 +20,16 @@ export const lamText = (lam) => String(Number(lam.toFixed(lam < 0.01 || lam > 0.
 // What one more accuracy point is worth at this rate, in dollars a query.
 export const price = (rate) => money(0.01 / rate);
 
-// A saving counts only at equal score; anything else is said as what it is.
+// A saving counts only at equal score; a cheaper point that scores less is said to be just that.
 export function against(point, model) {
   const gain = point.score - model.score;
-  if (gain < -1e-6) return { headline: "no saving", detail: `${points(gain)} below it` };
-  if (!(model.cost > 0)) return { headline: "no saving", detail: "it is free" };
-  const ratio = point.cost / model.cost;
-  const dearer = ratio < 2 ? `costs ${percent(ratio - 1)} more` : `costs ${Number(ratio.toPrecision(3))}× as much`;
-  const headline = ratio <= 1 ? `saves ${percent(1 - ratio)}` : dearer;
-  return { headline, detail: gain < 5e-5 ? "at equal accuracy" : `${points(gain)} above` };
+  const saved = model.cost > 0 ? 1 - point.cost / model.cost : -Infinity;
+  const less = saved > 0 ? `, for ${percent(saved)} less` : "";
+  if (gain < -1e-6) return { headline: "no saving at equal score", detail: `${points(gain)} below it${less}`, none: true };
+  if (!(model.cost > 0)) return { headline: "no saving", detail: "it is free", none: true };
+  const dearer = saved > -1 ? `costs ${percent(-saved)} more` : `costs ${Number((1 - saved).toPrecision(3))}× as much`;
+  const headline = saved >= 0 ? `saves ${percent(saved)}` : dearer;
+  return { headline, detail: gain < 5e-5 ? "at equal accuracy" : `${points(gain)} above`, none: false };
 }
 
 export const reading = (lam, point) =>
