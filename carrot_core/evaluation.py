@@ -244,6 +244,7 @@ def evaluate(
             "validation": judged(estimates, "validation"),
             report: judged(estimates, report),
             "baselines": {name: judged(table, report) for name, table in made.baselines.items()},
+            "single_models": single_models(made),
         },
         # Validation prompts of another benchmark are not this one's to keep.
         estimates=estimates if fit_on is None else {report: estimates[report]},
@@ -284,6 +285,13 @@ def frontier_frame(frontier: Frontier, cost_unit_usd: float) -> pd.DataFrame:
             "score": frontier.score,
         }
     )
+
+
+def single_models(made: Setting) -> dict[str, dict[str, float]]:
+    """Mean score and cost per query of every model alone, on the complete prompts that are reported on."""
+    outcomes = made.test.outcomes.rows(made.test.outcomes.complete)
+    means = zip(made.models, outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0), strict=True)
+    return {model: {"score": float(score), "cost_usd": float(cost)} for model, score, cost in means}
 
 
 def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:

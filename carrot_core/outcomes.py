@@ -84,15 +84,25 @@ class _Tables:
         return len(self.prompt_ids), len(self.models)
 
     def rows(self, rows: Rows) -> Self:
-        """The same models on some of the prompts (boolean mask or integer positions)."""
-        return replace(
-            self, prompt_ids=pick(self.prompt_ids, rows), score=self.score[rows], cost_usd=self.cost_usd[rows]
-        )
+        """The same models on some of the prompts (boolean mask or distinct integer positions)."""
+        prompt_ids = pick(self.prompt_ids, rows)
+        if rows.dtype != np.bool_:
+            _unique("Prompt", prompt_ids)
+        return self._part(prompt_ids, self.models, self.score[rows], self.cost_usd[rows])
 
     def pool(self, models: Sequence[str]) -> Self:
         """The same prompts with some of the models, in the order asked for."""
-        columns = positions(models, self.models)
-        return replace(self, models=tuple(models), score=self.score[:, columns], cost_usd=self.cost_usd[:, columns])
+        columns = positions(_unique("Model", models), self.models)
+        return self._part(self.prompt_ids, tuple(models), self.score[:, columns], self.cost_usd[:, columns])
+
+    def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], score: FloatTable, cost: FloatTable) -> Self:
+        """Part of a valid table, which needs no second look at every cell."""
+        part = object.__new__(type(self))
+        tables = {"score": np.ascontiguousarray(score), "cost_usd": np.ascontiguousarray(cost)}
+        for table in tables.values():
+            table.flags.writeable = False
+        part.__dict__.update(prompt_ids=prompt_ids, models=models, **tables)
+        return part
 
 
 @dataclass(frozen=True, eq=False)

@@ -178,3 +178,16 @@ def test_a_refusal_says_what_and_exits_with_its_code(imported, arguments, code, 
 def test_a_name_that_is_taken_is_refused_without_replace(imported, tmp_path):
     results, _ = write_files(made(), tmp_path)
     assert "replace" in imported("data", "import", results, "--name", "made", code=5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("frontier", "--prompts", "300"), "times faster"),
+        (("knn", "--prompts", "300", "--dimensions", "8"), "same estimates: yes"),
+        (("scene", "--prompts", "100"), "times the first drawing"),
+    ],
+)
+def test_benches_run_and_report(carrot, arguments, said):
+    assert carrot("bench", *arguments, "--json")
+    assert said in carrot("bench", *arguments)

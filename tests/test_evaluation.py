@@ -82,6 +82,9 @@ def test_figures_are_those_of_the_choices_themselves():
     assert point["score"]["value"] == pytest.approx(part.outcomes.score[rows, chosen].mean())
     saved = 1 - part.outcomes.cost_usd[rows, chosen].mean() / part.outcomes.cost_usd[:, column].mean()
     assert point["saving"]["value"] == pytest.approx(saved)
+    alone = run.metrics["single_models"][part.models[1]]
+    assert alone["score"] == pytest.approx(part.outcomes.score[:, 1].mean())
+    assert alone["cost_usd"] == pytest.approx(part.outcomes.cost_usd[:, 1].mean())
     for name, (low, high) in figures["intervals"].items():
         assert low <= figures[name] <= high, name
 

@@ -73,6 +73,16 @@ def test_pool_and_rows_follow_names():
     np.testing.assert_array_equal(table.cost_usd, [[6, 5], [2, 1]])
 
 
+def test_a_part_is_as_strict_as_the_whole():
+    part = outcomes().rows(np.array([2, 0])).pool(["a"])
+    with pytest.raises(ValueError, match="read-only"):
+        part.score[0, 0] = 1
+    with pytest.raises(CarrotError, match="Prompt 'p' appears twice"):
+        outcomes().rows(np.array([0, 0]))
+    with pytest.raises(CarrotError, match="Model 'a' appears twice"):
+        outcomes().pool(["a", "a"])
+
+
 def test_an_unknown_model_is_an_error_that_lists_the_known():
     with pytest.raises(NotFoundError, match=r"No model 'c' here; known: a, b\."):
         outcomes().pool(["c"])

@@ -40,3 +40,28 @@ def knn(prompts: int, dimensions: int, models: int) -> Result:
 
     result = run(prompts, dimensions, models)
     return result, report(result)
+
+
+@bench.command("import")
+@click.option("--prompts", default=44_241, show_default=True)
+@click.option("--models", default=13, show_default=True)
+@json_option
+def import_(prompts: int, models: int) -> Result:
+    """Import made-up files of SPROUT's shape and size: seconds and peak memory, against 30 s and 2 GiB."""
+    from carrot_core.bench.sprout_import import report, run
+
+    with progress("Writing the files", " files") as advance:
+        result = run(prompts, models, progress=advance)
+    return result, report(result)
+
+
+@bench.command("scene")
+@click.option("--prompts", default=12_000, show_default=True)
+@click.option("--models", default=14, show_default=True)
+@json_option
+def scene(prompts: int, models: int) -> Result:
+    """A filter on the Frontier page: the same chart for another pool."""
+    from carrot_core.bench.scene import report, run
+
+    result = run(prompts, models)
+    return result, report(result)

@@ -115,6 +115,7 @@ def summary(run: Run) -> dict[str, Any]:
         "cost_unit_usd": run.cost_unit_usd,
         "baselines": run.metrics["baselines"],
         "validation": run.metrics["validation"],
+        "single_models": run.metrics["single_models"],
         "models": list(run.metrics["models"]),
         "n_without_text": run.metrics["n_without_text"],
         "params": dict(run.params),
