@@ -36,7 +36,7 @@ class Theme:
 THEMES: dict[ThemeName, Theme] = {
     "light": Theme(
         ground="#ffffff",
-        ink="#31333f",
+        ink="#2f2d2b",
         muted="#5f636d",
         grid="#e6e8eb",
         hull="#80858f",
@@ -44,8 +44,8 @@ THEMES: dict[ThemeName, Theme] = {
         ramp=(0.57, 0.0),
     ),
     "dark": Theme(
-        ground="#0e1117",
-        ink="#fafafa",
+        ground="#171614",
+        ink="#edebe8",
         muted="#a6abb5",
         grid="#2a2e37",
         hull="#8a909b",
