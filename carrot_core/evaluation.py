@@ -75,6 +75,11 @@ class Setting:
         """(M,) mean score and cost of each model on the complete validation prompts."""
         outcomes = self.validation.outcomes
         if not outcomes.complete.any():
+            if np.isnan(outcomes.cost_usd).all() and not np.isnan(outcomes.score).all():
+                raise CarrotError(
+                    f"{self.validation.name!r} has scores but no costs, so there is no trade-off to show: import it "
+                    "with tokens and prices, or with cost_usd."
+                )
             raise CarrotError(
                 f"No validation prompt of {self.validation.name!r} has an outcome of all {len(self.models)} models: "
                 "choose a smaller pool or fewer filters."

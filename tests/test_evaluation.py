@@ -187,3 +187,11 @@ def test_the_same_seed_gives_the_same_intervals():
     made_setting = setting(made())
     tables = made_setting.baselines["task-lookup"]
     assert judge(made_setting, tables, "test", replicates=50) == judge(made_setting, tables, "test", replicates=50)
+
+
+def test_scores_without_costs_are_said_to_lack_costs():
+    bench = made()
+    old = bench.outcomes
+    costless = replace(bench, outcomes=Outcomes(old.prompt_ids, old.models, old.score, np.full(old.shape, np.nan)))
+    with pytest.raises(CarrotError, match="scores but no costs"):
+        evaluate(costless, "zero")
