@@ -59,6 +59,17 @@ class DataError(CarrotError):
         super().__init__("\n".join(f"{where}: {problem}" for problem in self.problems))
 
 
+class PricesNeededError(DataError):
+    """A file in order but for the prices of some models: their tokens are there, their dollars are not.
+
+    ``models`` are their names; given a price each, the file can be read.
+    """
+
+    def __init__(self, where: str, problems: Sequence[Problem], models: Sequence[str]) -> None:
+        self.models = tuple(models)
+        super().__init__(where, problems)
+
+
 class StoreError(CarrotError):
     """The database cannot be read or written."""
 

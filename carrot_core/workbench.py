@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carrot_core.embedding import BUNDLED, embed_benchmark
-from carrot_core.errors import CarrotError
+from carrot_core.errors import CarrotError, StoreError
 from carrot_core.evaluation import data_hash, evaluate, setting, versions
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
 from carrot_core.routers import make_router
 from carrot_core.store import Run, Store, run_id
+
+if TYPE_CHECKING:
+    from carrot_core.benchmarks.hub import FileProgress
+    from carrot_core.store import BenchmarkInfo
 
 Progress = Callable[[int, int], None]
 
@@ -89,3 +93,42 @@ def set_up(store: Store, *, again: bool = False, progress: Progress | None = Non
             store.add_vectors(BUNDLED, list(dict.fromkeys(frames.prompts["text"])), vectors)
     bench = load_embedded(store, NAME, progress=progress)
     return run_router(store, bench, again=again, progress=progress)
+
+
+def pull(
+    store: Store,
+    source: str,
+    name: str | None = None,
+    *,
+    revision: str | None = None,
+    replace: bool = False,
+    progress: FileProgress | None = None,
+) -> BenchmarkInfo:
+    """Fetch a benchmark of `carrot_core.benchmarks.hub_sources` from the hub and store it, without embedding it.
+
+    Parameters
+    ----------
+    store : where to.
+    source : "sprout", "sprout-o3mini", …
+    name : in the store; that of the source by default.
+    revision : branch, tag or commit of the data set; the newest by default.
+    replace : replace a benchmark of the same name.
+    progress : called with bytes done, bytes of the file and its name while files arrive.
+
+    Raises
+    ------
+    NotFoundError, DataError, CarrotError
+        As `carrot_core.benchmarks.hub.fetch` and the source's reader say.
+    StoreError
+        The name is taken and ``replace`` is False (said before anything is fetched), or the database cannot
+        be written.
+    """
+    from carrot_core.benchmarks.hub import fetch
+    from carrot_core.benchmarks.hub_sources import hub_source
+
+    chosen, name = hub_source(source), name or source
+    if not replace and name in {info.name for info in store.benchmarks()}:
+        raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
+    fetched = fetch(chosen.repo, chosen.wanted, revision=revision, progress=progress)
+    frames = chosen.read([file.path for file in fetched.files], fetched.provenance(chosen.licence))
+    return store.save_benchmark(name, frames, replace=replace)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carrot_core.benchmarks.table_file import ROW, TableFile, quoted
+from carrot_core.benchmarks.mapping import hint
+from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quoted
 from carrot_core.errors import Problem
 
 IDS = ("prompt_id", "model")
@@ -34,41 +35,46 @@ def create_views(table: TableFile) -> None:
     """Views ``cells``, for the reader, and ``choosable``, for a predicate.
 
     ``cells`` has every recognised column in its type, NULL where absent, ``raw_…``, the text of each number,
-    and ``row``, the row of the file. ``choosable`` is the file with its recognised numbers as numbers.
+    ``row``, the row of the file, and ``cell``, another number for each cell, in the order of the file.
+    ``choosable`` is the file with its recognised numbers as numbers.
     """
-    typed = {name: _typed(name, table.types.get(name)) for name in RECOGNISED}
+    typed = {name: typed_as(name, name, table.types.get(name)) for name in RECOGNISED}
     columns = ", ".join(f"{kind} as {name}" for name, kind in typed.items())
     raw = ", ".join(f"{name if name in table.types else 'null'}::varchar as raw_{name}" for name in NUMBERS)
-    table.connection.execute(f"create view cells as select {quoted(ROW)} as row, {columns}, {raw} from file")  # noqa: S608
+    places = f"{quoted(ROW)} as row, {quoted(ROW)} as cell"
+    table.connection.execute(f"create view cells as select {places}, {columns}, {raw} from file")  # noqa: S608
     numbers = ", ".join(f"{typed[name]} as {name}" for name in NUMBERS if name in table.types)
     replaced = f"replace ({numbers})" if numbers else ""
     table.connection.execute(f"create view choosable as select * {replaced} from file")  # noqa: S608
 
 
-def _typed(name: str, kind: str | None) -> str:
+def typed_as(name: str, column: str, kind: str | None) -> str:
+    """SQL that reads a recognised column, or the column (an identifier) that holds it, in its type."""
     if kind is None:
         return "null::double" if name in NUMBERS else "null::varchar"
     if name not in NUMBERS:
-        text = f"nullif({name}::varchar, '')"
-        return f"if(isnan({name}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
+        text = f"nullif({column}::varchar, '')"
+        return f"if(isnan({column}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
     numeric = kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
-    number = f"{name}::double" if numeric else f"try_cast({name}::varchar as double)"
+    number = f"{column}::double" if numeric else f"try_cast({column}::varchar as double)"
     return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
 
 
 def problems(table: TableFile) -> list[Problem]:
     """Everything wrong with the rows that were kept, one entry for each kind."""
     found = [
-        Problem("the column is missing", f"The file has: {', '.join(table.types)}.", column=name)
+        Problem(
+            "the column is missing", f"The file has: {names_listed(table.types)}.{hint(name, table.types)}", column=name
+        )
         for name in REQUIRED
         if name not in table.types
     ]
-    for rule in _rules(table.types):
+    for rule in _rules(table.types, table.wide):
         found.extend(_violations(table, rule))
     return found or _of_the_whole(table)
 
 
-def _rules(types: dict[str, str]) -> Iterator[Rule]:
+def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
     for name in [name for name in IDS if name in types]:
         empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
         yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")
@@ -85,10 +91,13 @@ def _rules(types: dict[str, str]) -> Iterator[Rule]:
         yield Rule("split", partly, "is empty here and given elsewhere", "Give every row its split, or none.")
     if types.keys() >= set(REQUIRED):
         twice = (
-            "row in (select row from cells where score is not null "
-            "qualify row_number() over (partition by prompt_id, model order by row) > 1)"
+            "cell in (select cell from cells where score is not null "
+            "qualify row_number() over (partition by prompt_id, model order by cell) > 1)"
         )
-        yield Rule("model", twice, "has already answered this prompt", "Keep one row, or average them.")
+        if wide:
+            yield Rule("prompt_id", twice, "stands on an earlier row already", "One row is one prompt: merge them.")
+        else:
+            yield Rule("model", twice, "has already answered this prompt", "Keep one row, or average them.")
     for name in [name for name in TEXTS if name in types and "prompt_id" in types]:
         first = f"(select prompt_id, arg_min({name}, row) as first from cells group by prompt_id)"  # noqa: S608
         differs = f"row in (select row from cells join {first} using (prompt_id) where {name} <> first)"  # noqa: S608
@@ -97,13 +106,14 @@ def _rules(types: dict[str, str]) -> Iterator[Rule]:
 
 def _violations(table: TableFile, rule: Rule) -> Iterator[Problem]:
     shown = f"raw_{rule.column}" if rule.column in NUMBERS else rule.column
-    count, row, value = table.connection.execute(
-        f"select count(*), min(row), arg_min(coalesce({shown}, ''), row) from cells where {rule.bad}"  # noqa: S608
+    count, row, first = table.connection.execute(
+        f"select count(distinct row), min(row), arg_min({{'value': coalesce({shown}, ''), 'model': model}}, cell) "  # noqa: S608
+        f"from cells where {rule.bad}"
     ).fetchall()[0]
     if count:
         many = f"{rule.message} (first of {count:,} such rows)" if count > 1 else rule.message
-        short = value if len(value) <= SHOWN else value[:SHOWN] + "…"
-        yield Problem(many, rule.remedy, row, rule.column, repr(short))
+        short = first["value"] if len(first["value"]) <= SHOWN else first["value"][:SHOWN] + "…"
+        yield Problem(many, rule.remedy, row, table.column_of(rule.column, first["model"]), repr(short))
 
 
 def _of_the_whole(table: TableFile) -> list[Problem]:
@@ -117,7 +127,12 @@ def _of_the_whole(table: TableFile) -> list[Problem]:
         return [Problem("no row has a score", "A score from 0 to 1 is needed.", 1, "score")]
     if models == 1:
         return [Problem(f"there is only one model, {model!r}", "Routing needs two or more.", column="model")]
-    if prompts * models > MOST_CELLS:
-        size = f"{prompts:,} prompts x {models:,} models are more than {MOST_CELLS:,} cells"
-        return [Problem(size, "Were prompt_id and model mixed up? Else keep fewer with a predicate.")]
-    return []
+    return size_problems(prompts, models)
+
+
+def size_problems(prompts: int, models: int) -> list[Problem]:
+    """More cells than a table may have, in one problem."""
+    if prompts * models <= MOST_CELLS:
+        return []
+    size = f"{prompts:,} prompts x {models:,} models are more than {MOST_CELLS:,} cells"
+    return [Problem(size, "Were prompt_id and model mixed up? Else keep fewer with a predicate.")]

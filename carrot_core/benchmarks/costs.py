@@ -23,16 +23,10 @@ def check_prices(prices: Mapping[str, Price]) -> None:
 
 def cost_problems(table: TableFile, prices: Mapping[str, Price]) -> list[Problem]:
     """Models of which no cell has dollars and none can be computed, in one problem."""
-    rows = table.connection.execute(
-        "select model, min(row), count(cost_usd), "
-        "count(*) filter (input_tokens is not null and (output_tokens is not null "
-        "or (select count(output_tokens) from cells) = 0)) "
-        "from cells where score is not null group by model order by min(row)"
-    ).fetchall()
-    lost = [(model, row) for model, row, paid, usable in rows if not paid and (model not in prices or not usable)]
+    lost = _without_cost(table, prices)
     if not lost:
         return []
-    model, row = lost[0]
+    model, row, _ = lost[0]
     several = f" (first of {len(lost)} such models)" if len(lost) > 1 else ""
     lacking = "the tokens its price is for" if model in prices else "a price"
     return [
@@ -40,8 +34,29 @@ def cost_problems(table: TableFile, prices: Mapping[str, Price]) -> list[Problem
             f"{model!r} has no cost_usd, and none can be computed without {lacking}{several}",
             "Add a column cost_usd, or input_tokens, output_tokens and a price for every model.",
             row,
-            "cost_usd",
+            table.column_of("cost_usd", model),
         )
+    ]
+
+
+def unpriced(table: TableFile, prices: Mapping[str, Price]) -> tuple[str, ...]:
+    """Models that have tokens and no dollars, and lack nothing but a price; empty where a price is not enough."""
+    lost = _without_cost(table, prices)
+    return tuple(model for model, _, _ in lost) if all(usable for _, _, usable in lost) else ()
+
+
+def _without_cost(table: TableFile, prices: Mapping[str, Price]) -> list[tuple[str, int, bool]]:
+    """Model, its first row, and whether a price would do, of each model without any cost."""
+    rows = table.connection.execute(
+        "select model, min(row), count(cost_usd), "
+        "count(*) filter (input_tokens is not null and (output_tokens is not null "
+        "or (select count(output_tokens) from cells) = 0)) "
+        "from cells where score is not null group by model order by min(cell)"
+    ).fetchall()
+    return [
+        (model, row, bool(usable) and model not in prices)
+        for model, row, paid, usable in rows
+        if not paid and (model not in prices or not usable)
     ]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -12,9 +13,9 @@ import pandas as pd
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.checks import RECOGNISED, create_views, problems
-from carrot_core.benchmarks.costs import check_prices, cost_problems, with_costs
+from carrot_core.benchmarks.costs import check_prices, cost_problems, unpriced, with_costs
 from carrot_core.benchmarks.table_file import TableFile, open_table, reason
-from carrot_core.errors import DataError
+from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.pricing import Price
 
 _PROMPTS = """
@@ -24,12 +25,18 @@ from cells where score is not null group by prompt_id order by prompt_id
 """
 _OUTCOMES = """
 select prompt_id, model, score, input_tokens, output_tokens, cost_usd
-from cells where score is not null order by row
+from cells where score is not null order by cell
 """
 
 
-def read_long_table(path: Path, *, where: str | None = None, prices: Mapping[str, Price] | None = None) -> Frames:
-    """Read Parquet, CSV, TSV or JSONL (also gzipped) with one row a prompt and model.
+def read_long_table(
+    path: Path,
+    *,
+    where: str | None = None,
+    prices: Mapping[str, Price] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Frames:
+    """Read Parquet, CSV, TSV or JSONL (also packed by gzip or zstd) with one row a prompt and model.
 
     Required columns: ``prompt_id``, ``model``, ``score`` (0 to 1). Recognised: ``prompt`` (text), ``task``,
     ``benchmark``, ``input_tokens``, ``output_tokens``, ``cost_usd`` (US dollars of the call), ``split``
@@ -42,6 +49,7 @@ def read_long_table(path: Path, *, where: str | None = None, prices: Mapping[str
     where : SQL predicate over the file's columns that chooses rows, e.g. ``kind = 'chat'``.
     prices : price by model name, for cells without ``cost_usd``; input tokens are then needed, and
         without any output tokens only the input is charged, which a warning says.
+    columns : the file's own name of a recognised column, by the recognised name, where they differ.
 
     Returns
     -------
@@ -51,38 +59,60 @@ def read_long_table(path: Path, *, where: str | None = None, prices: Mapping[str
     ------
     NotFoundError
         No such file.
+    PricesNeededError
+        Nothing is wrong but that models have tokens and neither dollars nor a price.
     DataError
         The file cannot be used; ``problems`` has one entry for each kind of thing wrong, with the first
         row (1-based in the file, the header not counted), column, value and remedy.
     """
     check_prices(prices or {})
-    with open_table(path, RECOGNISED, others=bool(where)) as table:
-        try:
-            return _frames(table, path, where, prices or {})
-        except duckdb.Error as error:
-            raise DataError(path.name, f"cannot be read: {reason(error)}") from error
+    check_mapping(path, columns or {}, RECOGNISED)
+    with open_table(path, RECOGNISED, others=bool(where), columns=columns) as table, refusing(path):
+        create_views(table)
+        if where:
+            table.keep(where, "choosable")
+        unknown = [name for name in table.types if name not in RECOGNISED]
+        warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
+        return frames_of(table, path, where, prices or {}, warnings)
 
 
-def _frames(table: TableFile, path: Path, where: str | None, prices: Mapping[str, Price]) -> Frames:
-    create_views(table)
-    if where:
-        table.keep(where, "choosable")
+def check_mapping(path: Path, columns: Mapping[str, str], known: Collection[str]) -> None:
+    """Columns are mapped to recognised names only, else a `DataError`."""
+    wrong = [name for name in columns if name not in known]
+    if wrong:
+        raise DataError(path.name, f"there is no column {wrong[0]!r} to map to; there are {', '.join(known)}")
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """What the database cannot do with a file's content is told as a `DataError`."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise DataError(path.name, f"cannot be read: {reason(error)}") from error
+
+
+def frames_of(
+    table: TableFile, path: Path, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
+) -> Frames:
+    """Check the cells of a table and put them into frames; the views of `create_views` are there."""
     found = problems(table)
-    found = [*found, *cost_problems(table, prices)]
-    if found:
-        raise DataError(path.name, found)
+    costs = cost_problems(table, prices)
+    if costs and not found and (models := unpriced(table, prices)):
+        raise PricesNeededError(path.name, costs, models)
+    if found or costs:
+        raise DataError(path.name, [*found, *costs])
     prompts = _strings(table.connection.execute(_PROMPTS).df())
     outcomes = _strings(table.connection.execute(_OUTCOMES).df())
-    outcomes, models, warnings = with_costs(outcomes, prices)
+    outcomes, models_and_prices, of_costs = with_costs(outcomes, prices)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    note = f"rows where {where}" if where else ""
     return Frames(
         prompts,
-        models,
+        models_and_prices,
         outcomes,
-        Provenance(path.name, sha256, rows=len(outcomes), note=note),
-        (*_row_warnings(table), *warnings),
+        Provenance(path.name, sha256, rows=len(outcomes), note=f"rows where {where}" if where else ""),
+        (*warnings, *_unscored(table), *of_costs),
     )
 
 
@@ -95,12 +125,7 @@ def _strings(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _row_warnings(table: TableFile) -> list[str]:
-    warnings = []
-    unknown = [name for name in table.types if name not in RECOGNISED]
-    if unknown:
-        warnings.append(f"Columns that are not kept: {', '.join(unknown)}.")
+def _unscored(table: TableFile) -> list[str]:
     (unscored,) = table.connection.execute("select count(*) from cells where score is null").fetchall()[0]
-    if unscored:
-        warnings.append(f"{unscored:,} rows have no score; they count as not observed.")
-    return warnings
+    what = "cells" if table.wide else "rows"
+    return [f"{unscored:,} {what} have no score; they count as not observed."] if unscored else []

@@ -1,49 +1,90 @@
-"""Price tables given by the user: one row a model, in US dollars per million tokens."""
+"""Dated price tables in US dollars per million tokens: the one that ships, and the user's own."""
 
 from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 
+from carrot_core import paths
 from carrot_core.errors import DataError, Problem
 from carrot_core.pricing import Price
 
 _NUMBERS = ("input_usd_per_mtok", "output_usd_per_mtok")
+_DATE = re.compile(r"|\d{4}(-\d{2}(-\d{2})?)?")  # as texts they sort by time, and none before any
 
 
 def read_prices(path: Path) -> dict[str, Price]:
-    """Prices by model name from a CSV with ``model, input_usd_per_mtok, output_usd_per_mtok[, as_of]``.
+    """Prices by model name from a CSV with ``model, input_usd_per_mtok, output_usd_per_mtok[, as_of, source]``.
+
+    A model may have several rows of different dates; the latest counts.
 
     Raises
     ------
     DataError
-        Missing columns, a model twice, or a price that is no number of at least 0; row and column are named.
+        Missing columns, a model twice with the same date, a date that is none, or a price that is no number
+        of at least 0; row and column are named.
     """
+    rows = _rows(path)
+    prices: dict[str, Price] = {}
+    seen: set[tuple[str, str]] = set()
+    problems: list[Problem] = []
+    for number, row in enumerate(rows, start=1):
+        model, as_of = row["model"], row.get("as_of") or ""
+        found = _problems(number, row, as_of, (model, as_of) in seen)
+        seen.add((model, as_of))
+        problems += found
+        if not found and (model not in prices or prices[model].as_of < as_of):
+            charged = [float(row[name]) for name in _NUMBERS]
+            prices[model] = Price(charged[0], charged[1], as_of, row.get("source") or path.name)
+    if problems:
+        raise DataError(path.name, problems)
+    return prices
+
+
+def own_prices_path() -> Path:
+    """The user's table, in the columns of the one that ships; it need not exist."""
+    return paths.home() / "my_prices.csv"  # a name of its own: in a checkout the shipped table is in this folder too
+
+
+def shipped_prices() -> dict[str, Price]:
+    """Prices by model name: the table that ships, and before it the user's own, whatever its dates.
+
+    Raises
+    ------
+    DataError
+        One of the tables cannot be used.
+    """
+    own = own_prices_path()
+    return read_prices(paths.shipped("prices.csv")) | (read_prices(own) if own.exists() else {})
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(path.name, f"Not a readable CSV file: {error}") from error
-    missing = [name for name in ("model", *_NUMBERS) if rows and name not in rows[0]]
-    if not rows or missing:
+    if not rows or any(name not in rows[0] for name in ("model", *_NUMBERS)):
         raise DataError(
-            path.name, [Problem("No prices here", f"The columns are model, {', '.join(_NUMBERS)}, as_of (optional).")]
+            path.name,
+            [Problem("No prices here", f"The columns are model, {', '.join(_NUMBERS)}, and as_of, source (optional).")],
         )
-    prices: dict[str, Price] = {}
-    problems: list[Problem] = []
-    for number, row in enumerate(rows, start=1):
-        if row["model"] in prices:
-            problems.append(Problem("A model stands twice", "Keep one row a model.", number, "model", row["model"]))
-        for name in _NUMBERS:
-            if not _is_price(row[name]):
-                problems.append(Problem("Not a price", "Give US dollars per million tokens.", number, name, row[name]))
-        if not problems:
-            charged = [float(row[name]) for name in _NUMBERS]
-            prices[row["model"]] = Price(charged[0], charged[1], row.get("as_of") or "", path.name)
-    if problems:
-        raise DataError(path.name, problems)
-    return prices
+    return rows
+
+
+def _problems(number: int, row: dict[str, str], as_of: str, again: bool) -> list[Problem]:
+    found = []
+    if again:
+        remedy = "Keep one row a model and date."
+        found.append(Problem("A model stands twice with the same date", remedy, number, "model", row["model"]))
+    if not _DATE.fullmatch(as_of):
+        found.append(Problem("Not a date", "Write 2025, 2025-02 or 2025-02-06.", number, "as_of", as_of))
+    for name in _NUMBERS:
+        if not _is_price(row[name]):
+            found.append(Problem("Not a price", "Give US dollars per million tokens.", number, name, row[name]))
+    return found
 
 
 def _is_price(text: str | None) -> bool:

@@ -7,16 +7,21 @@ predicate is evaluated, as one expression over the columns.
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 
+from carrot_core.benchmarks.intake import PACKED, check_columns, check_rows, check_text, header
 from carrot_core.benchmarks.sandbox import lock_down, private_connection
 from carrot_core.errors import DataError, NotFoundError, Problem
 
+_MEMORY = "1GiB"  # beyond it DuckDB goes to the disk: what a file unpacks to is not ours to decide
+_SPILL = "16GiB"
+PER_MODEL = ("input_tokens", "output_tokens", "cost_usd")  # columns each model of a wide file may have
 ROW = "row of the file"  # 1-based position of a data row; a name no file is likely to use
 _ALL = "sample_size = -1, hive_partitioning = false"  # types are found by looking at every row
 _CSV = f"header = true, quote = '\"', escape = '\"', skip = 0, comment = '', {_ALL}"
@@ -37,12 +42,24 @@ class TableFile:
     Attributes
     ----------
     connection : holds the table ``file``: the loaded columns and `ROW`.
-    types : DuckDB type by name of each column of the file, in its order.
+    types : DuckDB type by name of each column of the file, in its order; a mapped column goes by its new name.
+    named : names of the columns as they stand in the file; of JSON lines, in its first line.
+    wide : whether a row has the cells of all models.
+    columns : the file's own name of a known column, by the known name, where it is another one.
     """
 
     source: str
     connection: duckdb.DuckDBPyConnection
     types: dict[str, str]
+    named: tuple[str, ...] = ()
+    wide: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def column_of(self, name: str, model: str | None) -> str:
+        """The file's own column of a recognised one, in a wide file that of a model."""
+        if self.wide and name not in self.columns and model is not None:
+            name = {"score": model, "model": model}.get(name, f"{model}|{name}" if name in PER_MODEL else name)
+        return self.columns.get(name, name)
 
     def keep(self, where: str, view: str) -> None:
         """Delete the rows that do not satisfy a predicate over the columns of a view of ``file``.
@@ -71,8 +88,29 @@ def reason(error: Exception) -> str:
     return " ".join(line for line in lines[:3] if line)[:400]
 
 
+def kind_of(path: Path) -> str:
+    """Ending of the name that says the type, lower case, without that of a packed file.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    DataError
+        Not the ending of a type that is known.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {str(path)!r}.")
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
+    kind = suffixes[-1] if suffixes else ""
+    if kind not in _READERS:
+        raise DataError(path.name, "unknown type of file: use .parquet, .csv, .tsv or .jsonl")
+    return kind
+
+
 @contextmanager
-def open_table(path: Path, known: Collection[str], others: bool) -> Iterator[TableFile]:
+def open_table(
+    path: Path, known: Collection[str], others: bool, columns: Mapping[str, str] | None = None
+) -> Iterator[TableFile]:
     """Load a file and close every door behind it.
 
     Parameters
@@ -81,45 +119,130 @@ def open_table(path: Path, known: Collection[str], others: bool) -> Iterator[Tab
     known : columns to load where there are; in a text format their values stay as they are written, so
         that no id is taken for a date and a bad value can be shown.
     others : load the other columns as well, in the types their values have.
+    columns : the file's own name of a known column, by the known name.
 
     Raises
     ------
     NotFoundError
         No such file.
     DataError
-        Not a readable file of the type its name says.
+        Not a readable file of the type its name says, or one beyond the limits of `intake`.
     """
-    if not path.is_file():
-        raise NotFoundError(f"There is no file {str(path)!r}.")
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".zst")]
-    reader = _READERS.get(suffixes[-1] if suffixes else "")
-    if reader is None:
-        raise DataError(path.name, "unknown type of file: use .parquet, .csv, .tsv or .jsonl")
+    kind = kind_of(path)
+    named = [] if kind == ".parquet" else check_text(path, kind)
     with private_connection() as connection:
         try:
-            types = _load(connection, reader, path, known, others)
+            connection.execute(f"set memory_limit = '{_MEMORY}'; set max_temp_directory_size = '{_SPILL}'")
+            types = _load(connection, kind, path, known, others, columns or {})
+            named = _parquet_names(connection, path) if kind == ".parquet" else named
         except (duckdb.Error, RuntimeError) as error:
             raise DataError(path.name, [_unreadable(path, error)]) from error
         lock_down(connection)
-        yield TableFile(path.name, connection, types)
+        yield TableFile(path.name, connection, types, tuple(named), columns=columns or {})
 
 
 def _load(
-    connection: duckdb.DuckDBPyConnection, reader: str, path: Path, known: Collection[str], others: bool
+    connection: duckdb.DuckDBPyConnection,
+    kind: str,
+    path: Path,
+    known: Collection[str],
+    others: bool,
+    columns: Mapping[str, str],
 ) -> dict[str, str]:
+    reader = _READERS[kind]
     # The name is a pattern to DuckDB: without escaping, "a[1].csv" reads "a1.csv".
     parameters = {"path": glob.escape(str(path.resolve()))}
-    types = {row[0]: row[1] for row in connection.execute(f"describe from {reader}", parameters).fetchall()}
-    if not reader.startswith("read_parquet"):
-        types = {name: "VARCHAR" if name in known else kind for name, kind in types.items()}
+    found = connection.execute(f"describe from {reader}", parameters).fetchall()
+    check_columns(path, len(found))
+    types = {row[0]: row[1] for row in found}
+    _check_mapping(path, columns, types)
+    if kind == ".parquet":
+        counted = "select coalesce(sum(num_rows), 0) from parquet_file_metadata($path)"
+        check_rows(path, connection.execute(counted, parameters).fetchall()[0][0])
+    else:
+        asis = {*known, *columns.values()}
+        types = {name: "VARCHAR" if name in asis else kind for name, kind in types.items()}
         stated = ", ".join(f"{quoted(name)}: {_literal(kind)}" for name, kind in types.items())
-        reader = f"{reader[:-1]}, {'types' if reader.startswith('read_csv') else 'columns'} = {{{stated}}})"
-    chosen = "".join(f"{quoted(name)}, " for name in types if others or name in known)
+        reader = f"{reader[:-1]}, {'types' if kind in ('.csv', '.tsv') else 'columns'} = {{{stated}}})"
+    # A column whose name was given to another one is left out: the mapping says which one is meant.
+    taken = {name.casefold() for name in columns}
+    rest = {name: kind for name, kind in types.items() if name.casefold() not in taken}
+    chosen = [f"{quoted(source)} as {quoted(name)}" for name, source in columns.items()]
+    chosen += [quoted(name) for name in rest if others or name in known]
     connection.execute(
-        f"create table file as select {chosen} row_number() over () as {quoted(ROW)} from {reader}",  # noqa: S608
+        f"create table file as select {', '.join([*chosen, 'row_number() over ()'])} as {quoted(ROW)} "  # noqa: S608
+        f"from {reader}",
         parameters,
     )
-    return types
+    mapped = set(columns.values())
+    return {name: types[source] for name, source in columns.items()} | {
+        name: kind for name, kind in rest.items() if name not in mapped
+    }
+
+
+def _parquet_names(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+    """Names of the columns as they stand in the file: DuckDB renames those that differ in case only."""
+    # The schema is a tree written depth first; the columns are the children of its root.
+    tree = iter(
+        connection.execute(
+            "select name, coalesce(num_children, 0) from parquet_schema($path)",
+            {"path": glob.escape(str(path.resolve()))},
+        ).fetchall()
+    )
+    names, open_branches = [], [next(tree)[1]]
+    for name, children in tree:
+        if len(open_branches) == 1:
+            names.append(name)
+        open_branches[-1] -= 1
+        open_branches.append(children)
+        while len(open_branches) > 1 and not open_branches[-1]:
+            open_branches.pop()
+    return names
+
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """Names of the columns, from the beginning of the file alone; for JSON lines the keys of the first one."""
+    kind = kind_of(path)
+    return tuple(preview(path, 0).columns) if kind == ".parquet" else tuple(header(path, kind))
+
+
+def preview(path: Path, rows: int) -> pd.DataFrame:
+    """The first rows as text, without looking at the others.
+
+    Raises
+    ------
+    NotFoundError, DataError
+        As `open_table`, as far as the first rows show it.
+    """
+    kind = kind_of(path)
+    reader = _READERS[kind].replace(_ALL, "hive_partitioning = false")
+    if kind in (".csv", ".tsv"):
+        reader = f"{reader[:-1]}, all_varchar = true)"
+    parameters = {"path": glob.escape(str(path.resolve()))}
+    with private_connection() as connection:
+        try:
+            names = [row[0] for row in connection.execute(f"describe from {reader}", parameters).fetchall()]
+            check_columns(path, len(names))
+            texts = ", ".join(f"{quoted(name)}::varchar as {quoted(name)}" for name in names)
+            return connection.execute(f"select {texts} from {reader} limit {rows:d}", parameters).df()  # noqa: S608
+        except (duckdb.Error, RuntimeError) as error:
+            raise DataError(path.name, [_unreadable(path, error)]) from error
+
+
+def _check_mapping(path: Path, columns: Mapping[str, str], types: Collection[str]) -> None:
+    absent = [(name, source) for name, source in columns.items() if source not in types]
+    if absent:
+        listed = f"The file has: {names_listed(types)}."
+        raise DataError(
+            path.name,
+            [Problem(f"there is no such column to take for {name}", listed, column=source) for name, source in absent],
+        )
+
+
+def names_listed(names: Collection[str], most: int = 40) -> str:
+    """Names for a message: the first ones, and how many more."""
+    first = ", ".join(list(names)[:most])
+    return f"{first} and {len(names) - most:,} more" if len(names) > most else first
 
 
 def _literal(text: str) -> str:
@@ -129,5 +252,5 @@ def _literal(text: str) -> str:
 def _unreadable(path: Path, error: Exception) -> Problem:
     return Problem(
         "the file is empty" if path.stat().st_size == 0 else f"cannot be read: {reason(error)}",
-        "The name must end in the type the file has: .parquet, .csv, .tsv or .jsonl (.gz for a compressed text).",
+        "The name must end in the type the file has: .parquet, .csv, .tsv or .jsonl (.gz or .zst for a packed text).",
     )

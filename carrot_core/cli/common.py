@@ -34,6 +34,11 @@ class Group(click.Group):
             ctx.exit(error.exit_code)
 
 
+def as_document(value: Any) -> str:
+    """What ``--json`` prints."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+
+
 def json_option(command: Callable[..., Result]) -> Callable[..., None]:
     """Add ``--json`` to a command, and print what it returns in the form asked for."""
 
@@ -41,7 +46,7 @@ def json_option(command: Callable[..., Result]) -> Callable[..., None]:
     @functools.wraps(command)
     def printing(*args: Any, as_json: bool, **kwargs: Any) -> None:
         document, text = command(*args, **kwargs)
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text)
+        click.echo(as_document(document) if as_json else text)
 
     return printing
 
@@ -55,6 +60,25 @@ def progress(description: str, unit: str) -> Iterator[Callable[[int, int], None]
 
         def advance(done: int, total: int) -> None:
             bar.total = total
+            bar.update(done - bar.n)
+
+        yield advance
+
+
+@contextmanager
+def file_progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A callback (bytes done, bytes of the file, name) that draws one file's bar after the other."""
+    from tqdm import tqdm
+
+    with tqdm(unit="B", unit_scale=True, file=sys.stderr, delay=1.0, leave=False) as bar:
+        shown = ""
+
+        def advance(done: int, total: int, name: str) -> None:
+            nonlocal shown
+            if name != shown:
+                shown = name
+                bar.reset(total)
+                bar.set_description(name)
             bar.update(done - bar.n)
 
         yield advance

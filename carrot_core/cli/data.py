@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Group, Result, json_option, open_store, progress
+from carrot_core.cli.check import check, column_option, template
+from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
 
 if TYPE_CHECKING:
     from carrot_core.store import BenchmarkInfo
+    from carrot_core.store.health import Finding
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -24,34 +26,49 @@ def data() -> None:
 @data.command("import")
 @click.argument("file", type=FILE)
 @click.option("--name", required=True, help="Name of the benchmark in the store.")
+@click.option("--format", metavar="FORMAT", help="long, wide, routerbench or open-llm (default: told by the file).")
 @click.option("--where", metavar="PREDICATE", help="Keep these rows: SQL over the file's columns, as in kind = 'chat'.")
 @click.option("--embeddings", type=FILE, help="Vectors computed before: Parquet with prompt_id, embedding.")
 @click.option("--encoder", help="Encoder the vectors come from (default: the bundled MiniLM).")
 @click.option("--prices", type=FILE, help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, for files of tokens.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test.")
+@click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
+@column_option
 @json_option
 def import_(
     file: Path,
     name: str,
+    format: str | None,
     where: str | None,
     embeddings: Path | None,
     encoder: str | None,
     prices: Path | None,
     seed: int,
+    drop_chinese: bool,
     replace: bool,
+    columns: dict[str, str],
 ) -> Result:
-    """Import FILE (Parquet, CSV, TSV or JSONL): one row per prompt and model.
+    """Import FILE (Parquet, CSV, TSV or JSONL, also packed as .gz or .zst; RouterBench's .pkl).
 
-    Columns: prompt_id, model, score (0 to 1), and where there are any: prompt, task, benchmark,
-    input_tokens, output_tokens, cost_usd, split.
+    Long: one row per prompt and model; columns prompt_id, model, score (0 to 1), and where there are any:
+    prompt, task, benchmark, input_tokens, output_tokens, cost_usd, split. Wide: one row per prompt, a column
+    of scores per model and <model>|cost_usd, <model>|output_tokens, <model>|input_tokens beside it.
+    `carrot data check FILE` lists everything that is wrong, `carrot data template` shows the long format.
     """
-    from carrot_core.benchmarks.long_table import read_long_table
     from carrot_core.benchmarks.prices import read_prices
+    from carrot_core.benchmarks.registry import read_any
     from carrot_core.embedding import BUNDLED
 
     store = open_store()
-    frames = read_long_table(file, where=where, prices=None if prices is None else read_prices(prices))
+    frames = read_any(
+        file,
+        where=where,
+        prices=None if prices is None else read_prices(prices),
+        format=format,
+        columns=columns or None,
+        drop_chinese=drop_chinese,
+    )
     info = store.save_benchmark(name, frames, split_seed=seed, replace=replace)
     lines = [f"Imported {info.n_prompts:,} prompts x {info.n_models} models as {name!r}: {info.n_outcomes:,} outcomes."]
     if info.n_missing:
@@ -62,6 +79,28 @@ def import_(
         lines.append(f"Vectors for {with_vectors:,} prompts.")
     lines += [f"Note: {warning}" for warning in info.warnings]
     return {**described(info), "n_with_vectors": with_vectors}, "\n".join(lines)
+
+
+@data.command()
+@click.argument("source")
+@click.option("--name", help="Name of the benchmark in the store (default: that of the source).")
+@click.option("--revision", help="Branch, tag or commit of the data set (default: the newest).")
+@click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
+@json_option
+def pull(source: str, name: str | None, revision: str | None, replace: bool) -> Result:
+    """Fetch SOURCE (sprout, sprout-o3mini, routerbench-0shot or -5shot) from the Hugging Face hub.
+
+    Files are kept in CARROT_HOME/hub: an interrupted pull goes on where it stopped. HF_ENDPOINT names
+    another hub, HF_TOKEN the token.
+    """
+    from carrot_core.workbench import pull as pull_source
+
+    with file_progress() as advance:
+        info = pull_source(open_store(), source, name, revision=revision, replace=replace, progress=advance)
+    lines = [f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r} from {info.source}."]
+    lines += [f"Note: {warning}" for warning in info.warnings]
+    lines.append(f"`carrot data embed {info.name}` computes its vectors.")
+    return described(info), "\n".join(lines)
 
 
 def described(info: BenchmarkInfo) -> dict[str, Any]:
@@ -106,3 +145,49 @@ def embed(name: str, encoder: str | None) -> Result:
     if bench.vectors is None:
         return {"name": name, "encoder": None}, f"{name!r} has no prompt texts to embed."
     return {"name": name, "encoder": bench.encoder}, f"{name!r} has its vectors of {bench.encoder}."
+
+
+data.add_command(check)
+data.add_command(template)
+
+
+@data.command()
+@json_option
+def verify() -> Result:
+    """Read every benchmark from end to end and say which are damaged."""
+    from carrot_core.store.health import verify as verify_all
+
+    with progress("Reading", " benchmarks") as advance:
+        findings = verify_all(open_store().path, advance)
+    lines = [line for finding in findings for line in _found(finding)]
+    if any(finding.data or finding.computed for finding in findings):
+        lines.append("`carrot data rebuild` makes a new file of what is whole and keeps the damaged one beside it.")
+    return [asdict(finding) for finding in findings], "\n".join(lines or ["There is nothing in the database."])
+
+
+def _found(finding: Finding) -> list[str]:
+    if finding.data:
+        return [f"{finding.benchmark}: damaged. {finding.data}"]
+    if finding.computed:
+        return [f"{finding.benchmark}: whole, but its vectors or fitted routers are damaged. {finding.computed}"]
+    return [f"{finding.benchmark}: whole"]
+
+
+@data.command()
+@json_option
+def rebuild() -> Result:
+    """Make a new database of every benchmark that is whole; the damaged file is kept beside it."""
+    from carrot_core.store.health import rebuild as rebuild_all
+
+    store = open_store()
+    with progress("Reading", " benchmarks") as advance:
+        aside, findings = rebuild_all(store.path, advance)
+    kept = [finding.benchmark for finding in findings if not finding.data]
+    lost = [finding.benchmark for finding in findings if finding.data]
+    again = [finding.benchmark for finding in findings if finding.computed and not finding.data]
+    lines = [f"{store.path} is new and has {', '.join(kept)}; the file it replaces is {aside}."]
+    if lost:
+        lines.append(f"Damaged and not in it: {', '.join(lost)}; import them again.")
+    if again:
+        lines.append(f"To be embedded and fitted again: {', '.join(again)}.")
+    return {"kept": kept, "lost": lost, "without_computed": again, "aside": str(aside)}, "\n".join(lines)

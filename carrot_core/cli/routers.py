@@ -175,9 +175,11 @@ def split_option(command: Command) -> Command:
 
 def write(frame: pd.DataFrame, out: Path) -> None:
     """Write a frame in the format the ending of the file's name says."""
+    from carrot_core.csv_out import write_csv
+
     writers: dict[str, Callable[[], object]] = {
         ".parquet": lambda: frame.to_parquet(out, index=False),
-        ".csv": lambda: frame.to_csv(out, index=False),
+        ".csv": lambda: write_csv(frame, out),
         ".json": lambda: frame.to_json(out, orient="records", double_precision=15),
     }
     if out.suffix not in writers:

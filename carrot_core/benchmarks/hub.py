@@ -1,0 +1,260 @@
+"""Files of a data set on the Hugging Face hub: listed, downloaded where they stopped, checked, described.
+
+Files stay in ``CARROT_HOME/hub``, so that a second pull only checks them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
+from huggingface_hub import HfApi, errors, hf_hub_url
+from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+from carrot_core import paths
+from carrot_core.benchmarks import Provenance
+from carrot_core.errors import CarrotError, DataError, NotFoundError
+
+# Bytes done, bytes of the file, name of the file.
+FileProgress = Callable[[int, int, str], None]
+
+_TIMEOUT_S = 10.0  # of silence; a machine without a network is told so at once
+_CHUNK_BYTES = 1 << 20
+# What the transport raises: the class of httpx with version 1 of the hub's client, of httpx2 with version 2.
+_TransportError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One downloaded file whose content is what the hub says it is.
+
+    Attributes
+    ----------
+    name : path in the repository.
+    path : where it is here.
+    sha256 : of its bytes.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """Some files of one commit of a data set.
+
+    Attributes
+    ----------
+    repo : "owner/name".
+    revision : the commit, 40 hexadecimal digits.
+    files : in the order of their names.
+    """
+
+    repo: str
+    revision: str
+    files: tuple[HubFile, ...]
+
+    def provenance(self, licence: str = "") -> Provenance:
+        """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files."""
+        lines = "".join(f"{file.sha256}  {file.name}\n" for file in self.files)
+        note = f"{len(self.files)} files of the hub; the sha256 is of their list (sha256, two spaces, name)"
+        return Provenance(
+            f"{self.repo}@{self.revision}", hashlib.sha256(lines.encode()).hexdigest(), licence, note=note
+        )
+
+
+def fetch(
+    repo: str, wanted: Sequence[str], *, revision: str | None = None, progress: FileProgress | None = None
+) -> HubFiles:
+    """Download the files of a data set whose names match, going on where an earlier download stopped.
+
+    The address of the hub is ``HF_ENDPOINT`` where set, the token that of ``hf auth login`` or ``HF_TOKEN``.
+
+    Parameters
+    ----------
+    repo : "owner/name" of the data set.
+    wanted : patterns of names, e.g. ``data/*.parquet``.
+    revision : branch, tag or commit; the newest by default.
+    progress : called with bytes done, bytes of the file and its name.
+
+    Raises
+    ------
+    NotFoundError
+        No such data set, revision or file.
+    DataError
+        A file arrived incomplete or damaged.
+    CarrotError
+        The hub cannot be reached or refuses, the disk is full, or another pull of the same data is under way.
+    """
+    folder = paths.home() / "hub" / repo.replace("/", "--")
+    with _explained(repo, revision, folder):
+        commit, remote = _listed(repo, revision, wanted)
+        target = folder / commit
+        target.mkdir(parents=True, exist_ok=True)
+        with _alone(target, repo):
+            _check_room(target, remote)
+            report = progress or (lambda done, total, name: None)
+            files = [_download(repo, commit, file, target, report) for file in remote]
+    return HubFiles(repo, commit, tuple(files))
+
+
+def _listed(repo: str, revision: str | None, wanted: Sequence[str]) -> tuple[str, list[RepoSibling]]:
+    """Commit and matching files, in the order of their names."""
+    try:
+        info = HfApi(endpoint=_endpoint()).dataset_info(
+            repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, OSError):  # an answer of the hub, in its own words
+            raise
+        raise CarrotError(f"{_endpoint() or 'The hub'} does not answer as a hub does; is HF_ENDPOINT right?") from error
+    found = [file for file in info.siblings or () if any(fnmatch(file.rfilename, pattern) for pattern in wanted)]
+    if not found or info.sha is None:
+        raise NotFoundError(f"The data set {repo} on the hub has no file {' or '.join(wanted)}.")
+    for name in (info.sha, *(file.rfilename for file in found)):
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+            raise DataError(repo, f"a file has the name {name!r}, which would lie outside its folder")
+    return info.sha, sorted(found, key=lambda file: file.rfilename)
+
+
+def _download(repo: str, commit: str, file: RepoSibling, target: Path, report: FileProgress) -> HubFile:
+    """One file, whole and checked; what is there already is checked too."""
+    name, size = file.rfilename, _bytes_of(file)
+    path = target.joinpath(*PurePosixPath(name).parts)
+    part = path.with_name(f"{path.name}.part")
+    if not _is(path, file):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = hf_hub_url(repo, name, repo_type="dataset", revision=commit, endpoint=_endpoint())
+        _receive(url, part, name, size, report)
+        if not _is(part, file):
+            part.unlink()
+            raise DataError(name, "arrived damaged: it is not what the hub says it is. It was deleted; pull again")
+        part.replace(path)
+    report(size, size, name)
+    return HubFile(name, path, _sha256(path) if file.lfs is None else file.lfs.sha256)
+
+
+def _receive(url: str, part: Path, name: str, size: int, report: FileProgress) -> None:
+    """Append to ``part`` until it has ``size`` bytes; a broken connection is taken up again while any arrive."""
+    if _size(part) > size:
+        part.unlink()
+    while not part.exists() or _size(part) < size:
+        have = _size(part)
+        try:
+            _stream(url, part, have, size, lambda done: report(done, size, name))
+        except _TransportError as error:
+            if isinstance(error, errors.HfHubHTTPError) or _size(part) <= have:
+                raise
+        if size and _size(part) <= have:
+            raise DataError(name, f"only {_size(part):,} of {size:,} bytes arrived. They are kept; pull again to go on")
+
+
+def _stream(url: str, part: Path, have: int, size: int, report: Callable[[int], None]) -> None:
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    session = get_session()
+    with session.stream("GET", url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True) as response:
+        hf_raise_for_status(response)
+        goes_on = response.status_code == 206  # else the server sends it from the start
+        with part.open("ab" if goes_on else "wb") as out:
+            report(out.tell())
+            for chunk in response.iter_bytes(_CHUNK_BYTES):
+                out.write(chunk)
+                report(out.tell())
+                if out.tell() > size:  # not the file that was announced: its hash will say so
+                    return
+
+
+def _is(path: Path, file: RepoSibling) -> bool:
+    """The file here has the size and hash of the one on the hub."""
+    size = _bytes_of(file)
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    if file.lfs is not None:
+        return _sha256(path) == file.lfs.sha256
+    # A small file outside of LFS has the hash git gives it.
+    return hashlib.sha1(b"blob %d\0" % size + path.read_bytes(), usedforsecurity=False).hexdigest() == file.blob_id
+
+
+def _bytes_of(file: RepoSibling) -> int:
+    return (file.size or 0) if file.lfs is None else file.lfs.size
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+@contextmanager
+def _alone(target: Path, repo: str) -> Iterator[None]:
+    lock = FileLock(target / ".lock", timeout=1)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise CarrotError(f"Another process is pulling {repo}; wait for it to end.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_room(target: Path, remote: Sequence[RepoSibling]) -> None:
+    here = [target.joinpath(*PurePosixPath(file.rfilename).parts) for file in remote]
+    have = sum(_size(path) or _size(path.with_name(f"{path.name}.part")) for path in here)
+    needed, free = sum(map(_bytes_of, remote)) - have, shutil.disk_usage(target).free
+    if free < needed:
+        raise CarrotError(
+            f"The disk is too full: {needed / 1e6:,.0f} MB are still to come and {free / 1e6:,.0f} MB are free "
+            f"in {target}. Make room, or set CARROT_HOME to another disk."
+        )
+
+
+@contextmanager
+def _explained(repo: str, revision: str | None, folder: Path) -> Iterator[None]:
+    """The hub's, the network's and the disk's errors as ours."""
+    try:
+        yield
+    except errors.HfHubHTTPError as error:
+        raise _refusal(error, repo, revision) from error
+    except errors.OfflineModeIsEnabled as error:
+        raise CarrotError("HF_HUB_OFFLINE is set, so nothing is fetched from the hub; unset it.") from error
+    except _TransportError as error:
+        raise CarrotError(
+            f"The hub at {HfApi(endpoint=_endpoint()).endpoint} cannot be reached ({error or type(error).__name__}). "
+            "Check the connection and the proxy, then pull again: what has arrived is kept. HF_ENDPOINT names a mirror."
+        ) from error
+    except OSError as error:
+        raise CarrotError(
+            f"Cannot write to {folder}: {error.strerror or error}. Make room or set CARROT_HOME to another disk, then "
+            "pull again: what has arrived is kept."
+        ) from error
+
+
+def _refusal(error: errors.HfHubHTTPError, repo: str, revision: str | None) -> CarrotError:
+    status = error.response.status_code
+    if isinstance(error, errors.RevisionNotFoundError):
+        return NotFoundError(f"The data set {repo} on the hub has no revision {revision!r}.")
+    if status in (401, 403):
+        return CarrotError(
+            f"The hub refuses {repo} ({status}): it is private, wants its terms accepted first (on its page), or does "
+            "not exist. Log in with `hf auth login`, or set HF_TOKEN."
+        )
+    if status == 404:
+        return NotFoundError(f"There is no data set {repo}, or no such file in it, on the hub (404).")
+    return CarrotError(f"The hub is in trouble or wants fewer requests ({status}) with {repo}; try again later.")

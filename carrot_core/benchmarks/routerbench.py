@@ -1,0 +1,190 @@
+"""Reader of RouterBench (arXiv 2403.12031), published as pickled pandas DataFrames.
+
+One row a prompt: ``sample_id``, ``prompt`` (its turns, as the text of a Python list), ``eval_name``, and for
+each model a column of scores under its name and its dollars under ``<model>|total_cost``. There are no
+tokens. ``<model>|model_response`` and ``oracle_model_to_route_to`` are not read.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks.checks import LARGEST, SHOWN
+from carrot_core.benchmarks.choosing import choose
+from carrot_core.benchmarks.costs import check_prices, with_costs
+from carrot_core.benchmarks.safe_pickle import read_pickled_table
+from carrot_core.errors import DataError, Problem
+from carrot_core.pricing import Price
+
+COST = "|total_cost"
+_RESPONSE = "|model_response"
+_TEXTS = ("sample_id", "prompt", "eval_name")
+_FAMILIES = {"grade-school-math": "gsm8k"}
+# A list of string literals as repr writes them; nothing nested, so its length is its cost.
+_ESCAPE = r"\\(?:[\\'\"nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
+_LITERAL = rf"'(?:[^'\\\n]++|{_ESCAPE})*+'" + "|" + rf'"(?:[^"\\\n]++|{_ESCAPE})*+"'
+_TURN = re.compile(_LITERAL)
+_TURNS = re.compile(rf"\[(?:{_LITERAL})(?:, (?:{_LITERAL}))*+\]")
+
+
+def read_routerbench(
+    path: Path,
+    *,
+    keep_chinese: bool = True,
+    where: str | None = None,
+    prices: Mapping[str, Price] | None = None,
+    provenance: Provenance | None = None,
+) -> Frames:
+    """Read ``routerbench_0shot.pkl`` or ``routerbench_5shot.pkl``.
+
+    A pool model is a column that has a ``|total_cost`` beside it. A cell without a score was not observed.
+    An id that stands in several rows is left out, since nothing says which row is right.
+
+    Parameters
+    ----------
+    path : the file; it is opened by `safe_pickle`.
+    keep_chinese : False leaves out the tasks whose names begin with "chinese" in any case, as the authors
+        of CARROT do: 16 tasks, 785 prompts, among them chinese_zodiac, which is asked in English.
+    where : SQL predicate over the columns of the long format, see `choosing.choose`.
+    prices : of no use here, as there are no tokens; a warning says so.
+    provenance : where the file is from; by default its name and sha256.
+
+    Returns
+    -------
+    Frames without split; the task is the ``eval_name``, the family its first part (mmlu, mtbench, chinese).
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    DataError
+        The pickle was refused, or is no RouterBench; each kind of problem with its first row and column.
+    """
+    check_prices(prices or {})
+    table = read_pickled_table(path, lambda name: not name.endswith(_RESPONSE))
+    models = sorted(name.removesuffix(COST) for name in table.columns if name.endswith(COST))
+    found = _problems(table, models)
+    if found:
+        raise DataError(path.name, found)
+    table, warnings = _unique(table)
+    if not keep_chinese:
+        chinese = table["eval_name"].map(is_chinese).to_numpy(dtype=bool)
+        warnings.append(f"{chinese.sum():,} prompts of tasks named chinese… are left out.")
+        table = table[~chinese].reset_index(drop=True)
+    outcomes, priced, of_costs = with_costs(_outcomes(table, models), prices or {})
+    if outcomes.empty:
+        raise DataError(path.name, "no model has a score on any prompt")
+    frames = Frames(
+        _prompts(table[table["sample_id"].isin(set(outcomes["prompt_id"]))]),
+        priced,
+        outcomes,
+        replace(provenance or _provenance(path), rows=len(outcomes)),
+        (*warnings, *of_costs),
+    )
+    return choose(frames, where) if where else frames
+
+
+def is_chinese(eval_name: str) -> bool:
+    """Whether CARROT's authors drop a task of RouterBench as Chinese."""
+    return eval_name.lower().startswith("chinese")
+
+
+def family(eval_name: str) -> str:
+    """What a task belongs to: 57 tasks to mmlu, three to mtbench, 16 to chinese, others to themselves."""
+    for name in ("mmlu", "mtbench", "chinese"):
+        if re.match(rf"{name}(?![a-z])", eval_name.lower()):
+            return name
+    return _FAMILIES.get(eval_name, eval_name)
+
+
+def prompt_text(written: str) -> str:
+    """The turns of a prompt, a blank line between; what is not the text of a list of strings stays as it is."""
+    if not _TURNS.fullmatch(written):
+        return written
+    turns = "\n\n".join(ast.literal_eval(turn) for turn in _TURN.findall(written))
+    return written if any("\ud800" <= character <= "\udfff" for character in turns) else turns
+
+
+def _problems(table: pd.DataFrame, models: list[str]) -> list[Problem]:
+    lacking = [name for name in (*_TEXTS, *models) if name not in table.columns]
+    if lacking:
+        what = "the column is missing, or holds something else than text and numbers"
+        return [Problem(what, "RouterBench has sample_id, prompt, eval_name and scores.", column=lacking[0])]
+    if len(models) < 2:
+        return [Problem(f"{len(models)} columns end in {COST}", "Routing needs two models or more.")]
+    found = []
+    for name in _TEXTS:
+        texts = table[name].map(lambda value: isinstance(value, str) and bool(value.strip("\0 "))).to_numpy(dtype=bool)
+        bad = ~texts & (table[name].notna().to_numpy(dtype=bool) | (name != "prompt"))
+        found += _first(table[name], bad, "is empty or no text", "Every row names its prompt and its task.")
+    for name in (*models, *(model + COST for model in models)):
+        top = LARGEST if name.endswith(COST) else 1
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        bad = (table[name].notna() & ~numbers.between(0, top)).to_numpy(dtype=bool)
+        found += _first(table[name], bad, f"must be a number from 0 to {top:g}", "Leave out what was not measured.")
+    return found
+
+
+def _first(column: pd.Series, bad: np.ndarray[tuple[int], np.dtype[np.bool_]], what: str, remedy: str) -> list[Problem]:
+    if not bad.any():
+        return []
+    row = int(bad.argmax())
+    many = f" (first of {bad.sum():,} such rows)" if bad.sum() > 1 else ""
+    value = column.iloc[row]
+    shown = repr(value) if isinstance(value, str) else str(value)
+    return [Problem(what + many, remedy, row + 1, str(column.name), shown[:SHOWN])]
+
+
+def _unique(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    twice = table["sample_id"].duplicated(keep=False).to_numpy(dtype=bool)
+    if not twice.any():
+        return table, []
+    ids = table["sample_id"][twice].nunique()
+    said = f"{ids:,} sample_ids stand in several rows ({twice.sum():,} in all); these are left out."
+    return table[~twice].reset_index(drop=True), [said]
+
+
+def _prompts(table: pd.DataFrame) -> pd.DataFrame:
+    prompts = pd.DataFrame(
+        {
+            "prompt_id": table["sample_id"],
+            "text": [None if written is None else prompt_text(written) or None for written in table["prompt"]],
+            "task": table["eval_name"],
+            "family": table["eval_name"].map(family),
+            "split": None,
+        },
+        dtype=object,
+    )
+    return prompts.sort_values("prompt_id", ignore_index=True)
+
+
+def _outcomes(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    def numbers(suffix: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.concatenate([pd.to_numeric(table[model + suffix]).to_numpy(np.float64) for model in models])
+
+    nothing = np.full(len(table) * len(models), np.nan)
+    outcomes = pd.DataFrame(
+        {
+            "prompt_id": np.tile(table["sample_id"].to_numpy(dtype=object), len(models)),
+            "model": np.repeat(np.array(models, dtype=object), len(table)),
+            "score": numbers(""),
+            "input_tokens": nothing,
+            "output_tokens": nothing,
+            "cost_usd": numbers(COST),
+        }
+    ).astype({"prompt_id": object, "model": object})
+    return outcomes[outcomes["score"].notna()].reset_index(drop=True)
+
+
+def _provenance(path: Path) -> Provenance:
+    with path.open("rb") as file:
+        return Provenance(path.name, hashlib.file_digest(file, "sha256").hexdigest())

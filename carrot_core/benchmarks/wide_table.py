@@ -1,0 +1,144 @@
+"""Reader of the wide table, one row a prompt and a column a model; the checks are those of the long one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.checks import NUMBERS, TEXTS, size_problems, typed_as
+from carrot_core.benchmarks.costs import check_prices
+from carrot_core.benchmarks.intake import MOST_COLUMNS
+from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
+from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quoted
+from carrot_core.errors import DataError, Problem
+from carrot_core.pricing import Price
+
+OF_PROMPT = ("prompt_id", *TEXTS)  # columns that are the prompt's, not a model's
+
+
+def read_wide_table(
+    path: Path,
+    *,
+    where: str | None = None,
+    prices: Mapping[str, Price] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Frames:
+    """Read Parquet, CSV, TSV or JSONL (also packed by gzip or zstd) with one row a prompt.
+
+    Required: ``prompt_id``, and for each model a column of its name with the scores (0 to 1) and at least
+    one of ``<model>|cost_usd``, ``<model>|output_tokens`` and ``<model>|input_tokens`` beside it: that is
+    how a model is told from any other column. Recognised: ``prompt``, ``task``, ``benchmark``, ``split``.
+    An empty cell is not observed.
+
+    Parameters, result and errors are those of `read_long_table`; a problem names row and column of the file.
+    """
+    check_prices(prices or {})
+    check_mapping(path, columns or {}, OF_PROMPT)
+    known = (*OF_PROMPT, *_numbers(models_of(column_names(path))))
+    with open_table(path, known, others=True, columns=columns) as table, refusing(path):
+        models = models_of(table.types)
+        found = [*_alike(table), *_absent(table, models)]
+        if found:
+            raise DataError(path.name, found)
+        if where:
+            _create_choosable(table, models)
+            table.keep(where, "choosable")
+        long = _unfold(table, models)
+        return frames_of(long, path, where, prices or {}, _left_out(table, models))
+
+
+def is_wide(names: Sequence[str]) -> bool:
+    """Whether columns are those of a wide table: some are a model's, and none is the long table's."""
+    return bool(models_of(names)) and not {"model", "score"} <= set(names)
+
+
+def models_of(names: Mapping[str, str] | Sequence[str]) -> list[str]:
+    """Models of a wide table by the columns that belong to one, in the order of the file."""
+    parts = (name.rpartition("|") for name in names)
+    return list(dict.fromkeys(model for model, bar, what in parts if bar and model and what in PER_MODEL))
+
+
+def _numbers(models: Sequence[str]) -> list[str]:
+    """The columns with a model's numbers."""
+    return [column for model in models for column in (model, *(f"{model}|{what}" for what in PER_MODEL))]
+
+
+def _create_choosable(table: TableFile, models: Sequence[str]) -> None:
+    """The file with its numbers as numbers, for a predicate."""
+    typed = ", ".join(
+        f"{typed_as('score', quoted(column), table.types[column])} as {quoted(column)}"
+        for column in _numbers(models)
+        if column in table.types
+    )
+    table.connection.execute(f"create view choosable as select * replace ({typed}) from file")  # noqa: S608
+
+
+def _alike(table: TableFile) -> list[Problem]:
+    """The database does not tell upper from lower case in a column's name; a model's name is compared exactly."""
+    first: dict[str, str] = {}
+    for name in filter(None, table.named):
+        same = first.setdefault(name.casefold(), name)
+        if same is not name:
+            remedy = "Rename one, or bring a long table, where names are compared to the letter."
+            return [Problem(f"is the name of two columns (the other one is {same!r})", remedy, column=name)]
+    renamed = [name for name in table.types if name not in table.named and _renamed(name) in first]
+    return [Problem("stands beside a column that differs in case only", "Rename one.", column=name) for name in renamed]
+
+
+def _renamed(name: str) -> str:
+    """What a column was called before the database put a number behind its second appearance."""
+    stem, _, number = name.rpartition("_")
+    return stem.casefold() if number.isdecimal() else ""
+
+
+def _absent(table: TableFile, models: list[str]) -> list[Problem]:
+    found = []
+    if "prompt_id" not in table.types:
+        found.append(Problem("the column is missing", "Every row of a wide table is one prompt.", column="prompt_id"))
+    if not models:
+        remedy = "Each model has its scores in a column of its name, and a column <model>|cost_usd beside it."
+        found.append(Problem("no column belongs to a model", remedy))
+    scoreless = [model for model in models if model not in table.types]
+    for model in scoreless[:1]:
+        several = f" (first of {len(scoreless)} such models)" if len(scoreless) > 1 else ""
+        found.append(Problem(f"the column with the scores is missing{several}", "Add it.", column=model))
+    return found
+
+
+def _left_out(table: TableFile, models: list[str]) -> list[str]:
+    kept = {*OF_PROMPT, *_numbers(models)}
+    others = [name for name in table.types if name not in kept]
+    if not others:
+        return []
+    return [f"Columns that are not kept (a model has a column <model>|cost_usd beside it): {', '.join(others)}."]
+
+
+def _unfold(table: TableFile, models: list[str]) -> TableFile:
+    """The views that the checks of the long table read: one row a cell, with the row of the wide file."""
+    (rows,) = table.connection.execute("select count(*) from file").fetchall()[0]
+    if found := size_problems(rows, len(models)):
+        raise DataError(table.source, found)
+    numbers = ", ".join(f"{name} double" for name in NUMBERS) + "".join(f", raw_{name} varchar" for name in NUMBERS)
+    table.connection.execute(f"create table numbers (cell bigint, row bigint, model varchar, {numbers})")
+    for place, model in enumerate(models):
+        _insert(table, place, model)
+    of_prompt = ", ".join(f"{typed_as(name, name, table.types.get(name))} as {name}" for name in OF_PROMPT)
+    prompts = f"select {quoted(ROW)} as row, {of_prompt} from file"  # noqa: S608
+    table.connection.execute(f"create view cells as select * from numbers join ({prompts}) using (row)")  # noqa: S608
+    present = {what for model in models for what in PER_MODEL if f"{model}|{what}" in table.types}
+    long = dict.fromkeys(("prompt_id", "model", "score", *sorted(present)), "VARCHAR")
+    return replace(table, wide=True, types=long | {name: "VARCHAR" for name in TEXTS if name in table.types})
+
+
+def _insert(table: TableFile, place: int, model: str) -> None:
+    columns = {"score": model, **{what: f"{model}|{what}" for what in PER_MODEL}}
+    typed = [typed_as(name, quoted(column), table.types.get(column)) for name, column in columns.items()]
+    raw = [f"{quoted(column)}::varchar" if column in table.types else "null" for column in columns.values()]
+    names = ", ".join([*columns, *(f"raw_{name}" for name in columns)])
+    table.connection.execute(
+        f"insert into numbers (cell, row, model, {names}) select {quoted(ROW)} * {MOST_COLUMNS} + {place}, "  # noqa: S608
+        f"{quoted(ROW)}, $model, {', '.join([*typed, *raw])} from file",
+        {"model": model},
+    )

@@ -1,0 +1,75 @@
+"""CSV that a spreadsheet opens as the text it is, and the list of a file's problems as a table.
+
+A spreadsheet takes a cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a
+formula and may run it. Every CSV the project writes goes through `safe_csv`.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from carrot_core.errors import DataError
+
+# With the apostrophes that may stand in front, so that `restored` undoes exactly what was done.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_PROTECTED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def safe_csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV; text that a spreadsheet would take for a formula gets an apostrophe in front.
+
+    Numbers, also negative ones, stay as they are. `restored` undoes it; Parquet and JSON never have it.
+    """
+    protected = _each_text(frame, _protected)
+    text: str = protected.to_csv(index=False)
+    # A carriage return is not quoted by itself, and what stands behind one would be a cell of its own.
+    return protected.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC) if "\r" in text else text
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write `safe_csv` to a file, in UTF-8."""
+    # Lone surrogates, which JSON can bring in, are no UTF-8: they are written as \\udcxx.
+    path.write_text(safe_csv(frame), encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def restored(frame: pd.DataFrame) -> pd.DataFrame:
+    """What `safe_csv` was given, from the CSV read back; read ids as text, ``dtype={"prompt_id": str}``."""
+    return _each_text(frame, lambda text: text[1:] if _PROTECTED.match(text) else text)
+
+
+def _protected(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _each_text(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    changed = frame.rename(columns=lambda name: change(str(name)))
+    for place in range(frame.shape[1]):
+        column = frame.iloc[:, place]
+        if not is_numeric_dtype(column) or is_bool_dtype(column):
+            texts = column.astype(object).map(lambda value: change(value) if isinstance(value, str) else value)
+            changed.isetitem(place, texts.array)
+    return changed
+
+
+def problems_frame(error: DataError) -> pd.DataFrame:
+    """One row for each kind of problem: file, row, column, value, problem, remedy; text, "" where there is none."""
+    return pd.DataFrame(
+        [
+            {
+                "file": error.where,
+                "row": "" if problem.row is None else str(problem.row),
+                "column": problem.column or "",
+                "value": problem.value or "",
+                "problem": problem.message,
+                "remedy": problem.remedy,
+            }
+            for problem in error.problems
+        ],
+        dtype=object,
+    )

@@ -1,0 +1,161 @@
+"""A hub of the test's own: the routes its client calls, over files in memory, with faults to order.
+
+Routes: ``/api/datasets/<repo>[/revision/<rev>]?blobs=True`` (the list of files), and
+``/datasets/<repo>/resolve/<rev>/<path>``, which redirects to a content store, as the hub does for large
+files; that store answers ranges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "c0ffee" + "0" * 34
+
+
+@dataclass
+class Hub:
+    """What the server has, what it is to do wrong, and what it was asked.
+
+    Attributes
+    ----------
+    files : content by path, in each repository.
+    status : answer every listing with this status instead; with ``error`` as ``X-Error-Code``.
+    file_status : the same for files.
+    cut : close the connection after so many bytes of a file, once for each entry.
+    announced : content to describe in the listing, by path, where it is not what is sent.
+    ranges : answer ranges; else send the whole file, as a server may.
+    pause_s : wait before each 64 kB.
+    requests : method and path of everything asked.
+    sent : bytes of file content sent.
+    """
+
+    files: dict[str, dict[str, bytes]]
+    status: int = 200
+    error: str = ""
+    file_status: int = 200
+    cut: list[int] = field(default_factory=list)
+    announced: dict[str, bytes] = field(default_factory=dict)
+    plain: set[str] = field(default_factory=set)
+    ranges: bool = True
+    pause_s: float = 0.0
+    requests: list[str] = field(default_factory=list)
+    sent: int = 0
+    url: str = ""
+
+    def listing(self, repo: str) -> dict[str, object]:
+        """The answer of the hub's API; ``plain`` files are in git itself, the others in LFS."""
+        siblings = []
+        for path, held in sorted(self.files[repo].items()):
+            content = self.announced.get(path, held)
+            blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            entry: dict[str, object] = {"rfilename": path, "size": len(content), "blobId": blob}
+            if path not in self.plain:
+                lfs = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "pointerSize": 134}
+                entry["lfs"] = lfs
+            siblings.append(entry)
+        return {"id": repo, "sha": COMMIT, "siblings": siblings, "private": False, "gated": False, "tags": []}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    hub: Hub
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append(f"{self.command} {self.path}")
+        api = re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/revision/(.+))?", path)
+        resolve = re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        store = re.fullmatch(r"/store/([^/]+/[^/]+)/(.+)", path)
+        if api:
+            self._api(api[1], api[2])
+        elif resolve:
+            self._resolve(*resolve.groups())
+        elif store:
+            self._content(self.hub.files[store[1]][store[2]])
+        else:
+            self._refuse(404, "")
+
+    def _api(self, repo: str, revision: str | None) -> None:
+        if self.hub.status != 200:
+            self._refuse(self.hub.status, self.hub.error)
+        elif repo not in self.hub.files:
+            self._refuse(404, "RepoNotFound")
+        elif revision not in (None, "main", COMMIT):
+            self._refuse(404, "RevisionNotFound")
+        else:
+            self._answer(200, json.dumps(self.hub.listing(repo)).encode(), {"Content-Type": "application/json"})
+
+    def _resolve(self, repo: str, revision: str, path: str) -> None:
+        if self.hub.file_status != 200:
+            self._refuse(self.hub.file_status, self.hub.error)
+            return
+        assert revision == COMMIT, "a pull must stay with one commit"
+        content = self.hub.files[repo][path]
+        etag = f'"{hashlib.sha256(content).hexdigest()}"'
+        headers = {"X-Repo-Commit": COMMIT, "X-Linked-Etag": etag, "X-Linked-Size": str(len(content))}
+        self._answer(302, b"", {**headers, "Location": f"{self.hub.url}/store/{repo}/{path}"})
+
+    def _content(self, content: bytes) -> None:
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(asked[1]) if asked and self.hub.ranges else 0
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        stop = start + self.hub.cut.pop(0) if self.hub.cut else len(content)
+        for position in range(start, min(stop, len(content)), 1 << 16):
+            time.sleep(self.hub.pause_s)
+            block = content[position : min(position + (1 << 16), stop)]
+            self.wfile.write(block)
+            self.hub.sent += len(block)
+        if stop < len(content):
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _refuse(self, status: int, error: str) -> None:
+        headers = {"X-Error-Code": error} if error else {}
+        self._answer(status, json.dumps({"error": "refused"}).encode(), {**headers, "Content-Type": "application/json"})
+
+    def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:  # the client was killed, or hung up
+            self.close_connection = True
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(files: dict[str, dict[str, bytes]]) -> Iterator[Hub]:
+    """Serve files by repository and path on a port of this machine; `Hub.url` is the endpoint."""
+    hub = Hub(files)
+    handler = type("Handler", (_Handler,), {"hub": hub})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        hub.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield hub
+        finally:
+            server.shutdown()
+            thread.join()

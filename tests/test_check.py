@@ -1,0 +1,76 @@
+"""``carrot data check`` and ``template``, and columns by hand on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from click.testing import CliRunner, Result
+
+from carrot_core.cli import main
+from carrot_core.paths import shipped
+from carrot_core.store import Store
+from tests.tables import long_table
+
+
+def carrot(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def bad_file(folder: Path) -> Path:
+    table = long_table().astype(object)
+    table.loc[2, "score"], table.loc[4, "cost_usd"], table.loc[5, "model"] = "=2", -1, ""
+    table.to_csv(folder / "bad.csv", index=False)
+    return folder / "bad.csv"
+
+
+def test_problems_are_told_as_text_as_json_and_as_csv(tmp_path: Path) -> None:
+    file, out = bad_file(tmp_path), tmp_path / "problems.csv"
+    told = carrot("data", "check", file, "--out", out)
+    assert told.exit_code == 4
+    assert [line.split(":")[1].strip() for line in told.stdout.splitlines()] == [
+        "row 6, column 'model'", "row 3, column 'score'", "row 5, column 'cost_usd'",
+    ]  # fmt: skip
+    rows = pd.read_csv(out, dtype=str)
+    assert rows["row"].tolist() == ["6", "3", "5"]
+    document = json.loads(carrot("data", "check", file, "--json").stdout)
+    assert document["ok"] is False
+    assert [problem["column"] for problem in document["problems"]] == ["model", "score", "cost_usd"]
+    assert all(problem["remedy"] for problem in document["problems"])
+
+
+def test_a_file_in_order_is_said_to_be_and_nothing_is_imported(tmp_path: Path, carrot_home: Path) -> None:
+    told = carrot("data", "check", shipped("template.csv"))
+    assert told.exit_code == 0
+    assert "3 prompts x 3 models" in told.stdout
+    assert json.loads(carrot("data", "check", shipped("template.csv"), "--json").stdout)["ok"] is True
+    assert not Store().path.exists()
+
+
+def test_the_template_is_in_order_and_is_not_written_over_a_file(tmp_path: Path) -> None:
+    out = tmp_path / "mine.csv"
+    assert carrot("data", "template", "--out", out).exit_code == 0
+    assert carrot("data", "check", out).exit_code == 0
+    out.write_text("my results")
+    refused = carrot("data", "template", "--out", out)
+    assert refused.exit_code == 1
+    assert "already there" in refused.stderr
+    assert out.read_text() == "my results"
+    assert carrot("data", "template").stdout.startswith("prompt_id,model,score")
+
+
+def test_columns_are_mapped_by_hand(tmp_path: Path, carrot_home: Path) -> None:
+    file = tmp_path / "t.csv"
+    long_table().rename(columns={"prompt_id": "id", "score": "a=b"}).to_csv(file, index=False)
+    mapping = ("--column", "prompt_id=id", "--column", "score=a=b")
+    assert carrot("data", "check", file, *mapping).exit_code == 0
+    assert carrot("data", "import", file, "--name", "t", *mapping).exit_code == 0
+    assert Store().info("t").n_prompts == 6
+    assert carrot("data", "check", file, "--column", "prompt_id").exit_code == 2
+
+
+def test_layout_can_be_overruled(tmp_path: Path) -> None:
+    told = carrot("data", "check", shipped("template.csv"), "--format", "wide")
+    assert told.exit_code == 4
+    assert "no column belongs to a model" in told.stdout

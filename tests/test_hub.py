@@ -1,0 +1,391 @@
+"""Pulling from the hub: what arrives, what is fetched again, what is said when something is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from filelock import FileLock
+
+from carrot_core.benchmarks import hub as hub_module
+from carrot_core.benchmarks.hub import fetch
+from carrot_core.cli import main
+from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
+from carrot_core.store import Store
+from carrot_core.workbench import pull
+from tests.hub_server import COMMIT, Hub, serving
+from tests.sprout_files import O3MINI, SHARDS, content, repository, shards
+
+ROOT = Path(__file__).resolve().parents[1]
+SPROUT = "CARROT-LLM-Routing/SPROUT"
+VARIANT = "CARROT-LLM-Routing/SPROUT-o3mini"
+PLAIN = {"README.md", ".gitattributes"}
+BIG = "data/test-00000-of-00001.parquet"
+
+
+@pytest.fixture
+def hub(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serving({SPROUT: repository(), VARIANT: repository(O3MINI, spelling=" ")}) as server:
+        server.plain = set(PLAIN)
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+@pytest.fixture
+def big(hub: Hub) -> bytes:
+    """Random bytes of 5 MB in the place of one file."""
+    content = random.Random(7).randbytes(5_000_000)
+    hub.files[SPROUT][BIG] = content
+    return content
+
+
+@pytest.fixture
+def store(carrot_home: Path) -> Store:
+    return Store()
+
+
+def kept(home: Path) -> list[str]:
+    """Files below the hub's folder, without locks."""
+    folder = home / "hub"
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
+
+
+# What arrives
+
+
+def test_a_pull_stores_the_benchmark_with_its_provenance(hub: Hub, store: Store) -> None:
+    info = pull(store, "sprout")
+    assert (info.name, info.n_prompts, info.n_models, info.licence) == ("sprout", 49, 13, "")
+    assert info.source == f"{SPROUT}@{COMMIT}"
+    lines = [f"{hashlib.sha256(hub.files[SPROUT][name]).hexdigest()}  {name}\n" for name in sorted(SHARDS)]
+    assert info.sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert info.split_rule == "the source's own split"
+
+
+def test_the_variant_with_the_other_spelling(hub: Hub, store: Store) -> None:
+    info = pull(store, "sprout-o3mini", "variant")
+    assert (info.name, info.n_models, info.source) == ("variant", 14, f"{VARIANT}@{COMMIT}")
+
+
+def test_only_what_is_needed_is_fetched_and_only_once(hub: Hub, store: Store) -> None:
+    pull(store, "sprout")
+    assert not any("README" in request for request in hub.requests)
+    sent = hub.sent
+    assert sent == sum(len(hub.files[SPROUT][name]) for name in SHARDS)
+    again = pull(store, "sprout", replace=True)
+    assert (hub.sent, again.n_prompts) == (sent, 49)
+
+
+def test_progress_tells_the_bytes_of_every_file(hub: Hub, big: bytes) -> None:
+    told: list[tuple[int, int, str]] = []
+    fetch(SPROUT, ("data/*",), progress=lambda done, total, name: told.append((done, total, name)))
+    assert list(dict.fromkeys(name for _, _, name in told)) == sorted(SHARDS)
+    steps = [done for done, total, name in told if name == BIG]
+    assert steps == sorted(steps)
+    assert len(steps) > 4
+    assert steps[-1] == len(big) == next(total for _, total, name in told if name == BIG)
+
+
+def test_a_small_file_that_git_holds_itself_is_checked_too(hub: Hub) -> None:
+    assert fetch(SPROUT, ("README.md",)).files[0].path.read_bytes() == hub.files[SPROUT]["README.md"]
+    hub.announced[".gitattributes"] = b"*.parquet filter=LFS\n"
+    with pytest.raises(DataError, match="arrived damaged"):
+        fetch(SPROUT, (".gitattributes",))
+
+
+def test_the_command_line_pulls_and_prints_json(hub: Hub) -> None:
+    result = CliRunner().invoke(main, ["data", "pull", "sprout", "--name", "mine", "--revision", "main", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["source"] == f"{SPROUT}@{COMMIT}"
+    for arguments, code, says in (
+        (["sprout", "--name", "mine"], 5, "already"),
+        (["ghost"], 3, "sprout-o3mini"),
+        (["sprout", "--revision", "gone"], 3, "gone"),
+    ):
+        refused = CliRunner().invoke(main, ["data", "pull", *arguments])
+        assert (refused.exit_code, says in refused.output) == (code, True), refused.output
+
+
+def test_a_taken_name_is_said_before_anything_is_fetched(hub: Hub, store: Store) -> None:
+    pull(store, "sprout")
+    asked = len(hub.requests)
+    with pytest.raises(StoreError, match="already"):
+        pull(store, "sprout")
+    assert len(hub.requests) == asked
+
+
+# Interrupted
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(hub: Hub, big: bytes) -> None:
+    hub.cut = [2_000_000, 1_500_000]
+    fetched = fetch(SPROUT, (BIG,))
+    assert fetched.files[0].path.read_bytes() == big
+    assert hub.sent < len(big) + 2_200_000  # less than a megabyte is lost at each break
+
+
+def test_a_pull_goes_on_from_the_half_file_of_an_earlier_one(hub: Hub, big: bytes, carrot_home: Path) -> None:
+    hub.cut = [3_000_000, 0]
+    with pytest.raises(CarrotError, match="cannot be reached"):
+        fetch(SPROUT, (BIG,))
+    (half,) = kept(carrot_home)
+    assert half.endswith(".part")
+    have = (carrot_home / "hub" / half).stat().st_size
+    assert have > 1_000_000
+    hub.sent = 0
+    assert fetch(SPROUT, (BIG,)).files[0].path.read_bytes() == big
+    assert hub.sent == len(big) - have
+    assert not kept(carrot_home)[0].endswith(".part")
+
+
+def test_a_server_without_ranges_sends_it_from_the_start(hub: Hub, big: bytes, carrot_home: Path) -> None:
+    hub.ranges = False
+    hub.cut = [2_000_000]
+    assert fetch(SPROUT, (BIG,)).files[0].path.read_bytes() == big
+
+
+@pytest.mark.parametrize("change", [lambda whole: whole[:-1] + b"?", lambda whole: b"", lambda whole: whole + b"more"])
+def test_a_damaged_file_in_the_cache_is_fetched_again(hub: Hub, big: bytes, change: object) -> None:
+    path = fetch(SPROUT, (BIG,)).files[0].path
+    path.write_bytes(change(big))  # type: ignore[operator]
+    assert fetch(SPROUT, (BIG,)).files[0].path.read_bytes() == big
+
+
+def test_a_half_file_of_something_else_never_becomes_the_file(hub: Hub, big: bytes) -> None:
+    path = fetch(SPROUT, (BIG,)).files[0].path
+    path.unlink()
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(b"not the beginning")
+    with pytest.raises(DataError, match="arrived damaged"):
+        fetch(SPROUT, (BIG,))
+    assert not path.exists()
+    assert fetch(SPROUT, (BIG,)).files[0].path.read_bytes() == big
+
+
+@pytest.mark.parametrize("left", [b"", b"x" * 6_000_000])
+def test_a_half_file_without_use_is_started_anew(hub: Hub, big: bytes, left: bytes, carrot_home: Path) -> None:
+    part = carrot_home / "hub" / SPROUT.replace("/", "--") / COMMIT / f"{BIG}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(left)
+    assert fetch(SPROUT, (BIG,)).files[0].path.read_bytes() == big
+
+
+@pytest.mark.parametrize("announced", [b"short", b"z" * 5_000_000, b"z" * 5_000_100])
+def test_bytes_that_are_not_those_announced_are_refused(
+    hub: Hub, big: bytes, announced: bytes, store: Store, carrot_home: Path
+) -> None:
+    hub.announced[BIG] = announced
+    with pytest.raises(DataError, match=r"test-00000.*(arrived damaged|bytes arrived)"):
+        pull(store, "sprout")
+    assert store.benchmarks() == []
+    assert not any(name.endswith(BIG) for name in kept(carrot_home))
+
+
+def test_a_corrupt_parquet_file_is_named(hub: Hub, big: bytes, store: Store) -> None:
+    with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet: cannot be read as Parquet"):
+        pull(store, "sprout")
+    assert store.benchmarks() == []
+
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind", "says"),
+    [
+        (401, "", CarrotError, "hf auth login"),
+        (401, "RepoNotFound", CarrotError, "does not exist"),
+        (403, "GatedRepo", CarrotError, "terms"),
+        (404, "RepoNotFound", NotFoundError, "There is no data set"),
+        (404, "", NotFoundError, "404"),
+        (429, "", CarrotError, "try again later"),
+        (500, "", CarrotError, "500"),
+        (503, "", CarrotError, "503"),
+    ],
+)
+@pytest.mark.parametrize("where", ["status", "file_status"])
+def test_an_answer_that_is_no_file_is_put_into_words(
+    hub: Hub, store: Store, where: str, status: int, error: str, kind: type[CarrotError], says: str
+) -> None:
+    setattr(hub, where, status)
+    hub.error = error
+    with pytest.raises(kind, match=says) as caught:
+        pull(store, "sprout")
+    assert type(caught.value) is kind
+    assert SPROUT in str(caught.value)
+    assert store.benchmarks() == []
+
+
+def test_without_a_network_one_attempt_is_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a client that retries keeps a machine without a network waiting most of a minute."""
+    calls = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
+
+        def hang_up() -> None:
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    if connection.recv(4) == b"stop":
+                        return
+                    calls.append(connection)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(CarrotError, match="cannot be reached"):
+            pull(store, "sprout")
+        with socket.create_connection(listening.getsockname()) as last:
+            last.sendall(b"stop")
+        thread.join()
+    assert len(calls) == 1
+    with pytest.raises(CarrotError, match="cannot be reached"):  # nobody listens there any more
+        pull(store, "sprout")
+
+
+def test_an_address_that_is_no_hub(hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hub, "listing", lambda self, repo: {"hello": "world"})
+    with pytest.raises(CarrotError, match="HF_ENDPOINT"):
+        pull(store, "sprout")
+
+
+def test_a_data_set_without_the_files(hub: Hub, store: Store) -> None:
+    for name in SHARDS:
+        del hub.files[SPROUT][name]
+    with pytest.raises(NotFoundError, match=r"no file data/\*\.parquet"):
+        pull(store, "sprout")
+
+
+@pytest.mark.parametrize("name", ["data/../../../evil.parquet", "data/..\\evil.parquet"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(hub: Hub, carrot_home: Path, name: str) -> None:
+    hub.files[SPROUT][name] = b"evil"
+    with pytest.raises(DataError, match="outside its folder"):
+        fetch(SPROUT, ("data/*.parquet",))
+    assert list(carrot_home.rglob("*evil*")) == []
+
+
+def test_too_little_room_is_said_before_anything_is_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(hub_module.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(CarrotError, match="too full"):
+        fetch(SPROUT, ("data/*.parquet",))
+    assert hub.sent == 0
+
+
+FULL = """
+import resource, sys
+from carrot_core.benchmarks.hub import fetch
+from carrot_core.errors import CarrotError
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))
+try:
+    fetch(sys.argv[1], (sys.argv[2],))
+except CarrotError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_is_said_and_what_arrived_is_kept(hub: Hub, big: bytes, carrot_home: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, SPROUT, BIG], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Make room" in run.stdout
+    assert fetch(SPROUT, (BIG,)).files[0].path.read_bytes() == big
+    assert hub.sent < 2 * len(big)
+
+
+def test_two_pulls_of_the_same_data_do_not_write_one_file(hub: Hub, carrot_home: Path) -> None:
+    folder = carrot_home / "hub" / SPROUT.replace("/", "--") / COMMIT
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"), pytest.raises(CarrotError, match="Another process is pulling"):
+        fetch(SPROUT, ("data/*.parquet",))
+
+
+# Killed
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+import carrot_core.benchmarks.hub, carrot_core.benchmarks.sprout, carrot_core.store.store
+from carrot_core.store import Store
+from carrot_core.workbench import pull
+print("ready", flush=True)
+for line in sys.stdin:  # imports cost a second, so every pull to be killed is a fork of this process
+    home, delay = line.split()
+    child = os.fork()
+    if child == 0:
+        os.environ["CARROT_HOME"] = home
+        pull(Store(), "sprout")
+        os._exit(0)
+    if float(delay) >= 0:
+        time.sleep(float(delay))
+        os.kill(child, signal.SIGKILL)
+    print("killed" if os.WIFSIGNALED(os.waitpid(child, 0)[1]) else "finished", flush=True)
+"""
+
+
+@pytest.fixture
+def killer(hub: Hub) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "ready"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def tell(process: subprocess.Popen[str], home: Path, delay: float) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    home.mkdir(exist_ok=True)
+    print(home, delay, file=process.stdin, flush=True)
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_of_a_pull_and_the_next_one_succeeds(
+    hub: Hub, killer: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    noise = random.Random(3)
+    for path, shard in shards().items():
+        answers = [noise.randbytes(30_000).hex() for _ in range(len(shard))]  # incompressible: 0.7 MB a shard
+        hub.files[SPROUT][path] = content(shard.append_column("transcript", [answers]))
+    hub.pause_s = 0.003
+    started = time.perf_counter()
+    assert tell(killer, tmp_path / "whole", -1) == "finished"
+    duration = time.perf_counter() - started
+    reference = Store(tmp_path / "whole" / "carrot.duckdb").info("sprout")
+    rng, fates = random.Random(50), []
+    for number in range(50):
+        home = tmp_path / f"home{number}"
+        fate = tell(killer, home, rng.uniform(0, duration))
+        found = Store(home / "carrot.duckdb").benchmarks()
+        arrived = kept(home) if (home / "hub").exists() else []
+        fates.append((fate, any(name.endswith(".part") for name in arrived), len(arrived), bool(found)))
+        for info in found:  # the kill came after the swap: then all of it is there
+            assert (info.data_hash, info.sha256) == (reference.data_hash, reference.sha256)
+        if not found:
+            assert tell(killer, home, -1) == "finished"
+        assert Store(home / "carrot.duckdb").info("sprout").data_hash == reference.data_hash
+        assert not any(name.endswith(".part") for name in kept(home))
+        shutil.rmtree(home)
+    killed = [fate for fate in fates if fate[0] == "killed"]
+    assert len(killed) > 25
+    assert any(half for _, half, _, _ in killed), "no kill fell into a file"
+    assert any(count == 5 and not half for _, half, count, _ in killed), "no kill fell into the reading or writing"

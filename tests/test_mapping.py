@@ -1,0 +1,96 @@
+"""Which column is which: guessed, named by hand, and told in the file's own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.mapping import guess_columns
+from carrot_core.benchmarks.registry import read_any
+from carrot_core.benchmarks.table_file import column_names, preview
+from carrot_core.errors import DataError
+from tests.tables import long_table, write
+
+OTHER = {
+    "prompt_id": "Question ID",
+    "model": "llm",
+    "score": "is correct",
+    "prompt": "question",
+    "cost_usd": "Cost (USD)",
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "guessed"),
+    [
+        (["prompt_id", "model", "score"], {"prompt_id": "prompt_id", "model": "model", "score": "score"}),
+        (["Prompt ID", "LLM", "Is-Correct"], {"prompt_id": "Prompt ID", "model": "LLM", "score": "Is-Correct"}),
+        (["question", "input"], {"prompt": "question"}),
+        (["score", "accuracy"], {"score": "score"}),
+        (["cost", "price", "total_cost"], {}),
+        (["cost usd"], {"cost_usd": "cost usd"}),
+        (["", "x"], {}),
+    ],
+)
+def test_guesses(names: list[str], guessed: dict[str, str]) -> None:
+    assert guess_columns(names) == guessed
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t.csv.gz"])
+def test_a_mapped_table_is_the_table(tmp_path: Path, name: str) -> None:
+    path = write(long_table().rename(columns=OTHER), tmp_path / name)
+    mapped, plain = read_any(path, columns=OTHER), read_long_table(write(long_table(), tmp_path / "l.csv"))
+    for part in ("prompts", "models", "outcomes"):
+        pd.testing.assert_frame_equal(getattr(mapped, part), getattr(plain, part))
+    assert mapped.warnings == plain.warnings
+
+
+def test_a_problem_names_the_column_as_the_file_does(tmp_path: Path) -> None:
+    table = long_table().rename(columns=OTHER)
+    table.loc[3, "is correct"] = 2
+    with pytest.raises(DataError) as caught:
+        read_any(write(table, tmp_path / "t.csv"), columns=OTHER)
+    assert [(problem.row, problem.column) for problem in caught.value.problems] == [(4, "is correct")]
+
+
+def test_the_mapping_wins_over_a_column_of_the_recognised_name(tmp_path: Path) -> None:
+    table = long_table().assign(better=lambda rows: 1 - rows["score"])
+    frames = read_any(write(table, tmp_path / "t.csv"), columns={"score": "better"})
+    assert frames.outcomes["score"].tolist() == table["better"].tolist()
+
+
+def test_one_column_may_be_two_things(tmp_path: Path) -> None:
+    table = long_table().drop(columns=["prompt_id"])
+    frames = read_any(write(table, tmp_path / "t.csv"), columns={"prompt_id": "prompt", "prompt": "prompt"})
+    assert frames.prompts["prompt_id"].tolist() == frames.prompts["text"].tolist()
+
+
+def test_a_mapped_column_can_be_chosen_by(tmp_path: Path) -> None:
+    path = write(long_table().rename(columns=OTHER), tmp_path / "t.csv")
+    assert len(read_any(path, columns=OTHER, where="prompt_id = 'p1'").prompts) == 1
+    assert len(read_any(path, columns=OTHER, where="\"Question ID\" = 'p1'").prompts) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"), [({"score": "nowhere"}, "no such column"), ({"points": "score"}, "to map to")]
+)
+def test_a_mapping_that_cannot_be(tmp_path: Path, columns: dict[str, str], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        read_any(write(long_table(), tmp_path / "t.csv"), columns=columns)
+
+
+def test_a_missing_column_comes_with_the_one_probably_meant(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--column model=llm"):
+        read_any(write(long_table().rename(columns={"model": "llm"}), tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t.jsonl.gz"])
+def test_preview_shows_the_first_rows_as_text(tmp_path: Path, name: str) -> None:
+    path = write(long_table(), tmp_path / name)
+    assert column_names(path) == tuple(long_table().columns)
+    first = preview(path, 2)
+    assert first["model"].tolist() == ["small", "large"]
+    assert all(isinstance(value, str) for value in first.iloc[0])
