@@ -3,6 +3,7 @@
 import streamlit as st
 
 from carrot_core.breakdown import by_task, flips
+from carrot_core.csv_out import safe_csv
 from carrot_core.dashboard import controls, shell, tables, views
 from carrot_core.dashboard.live import live_frontier
 from carrot_core.evaluation import frontier_frame
@@ -19,7 +20,7 @@ benchmarks = shell.loaded_benchmarks()
 for_bench, for_routers, for_reference = st.columns([1, 2, 1])
 with for_bench:
     info = controls.benchmark(benchmarks)
-version = views.version()
+version = views.version(info)
 made, fitted = views.protocol(version, info.name), views.runs(version, info.name)
 if not fitted:
     controls.fit_button(info)
@@ -55,7 +56,7 @@ with moved:
 with curve:
     st.download_button(
         "Download the exact curve (CSV)",
-        lambda: frontier_frame(frontier, unit).to_csv(index=False),
+        lambda: safe_csv(frontier_frame(frontier, unit)),
         f"{info.name}-{active}-frontier.csv",
         "text/csv",
     )

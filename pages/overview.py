@@ -16,7 +16,7 @@ st.write(
 benchmarks = shell.loaded_benchmarks()
 info = controls.benchmark(benchmarks)
 shell.simulated_note(info)
-version = views.version()
+version = views.version(info)
 fitted = views.runs(version, info.name)
 if not fitted:
     controls.fit_button(info)

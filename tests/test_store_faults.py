@@ -1,4 +1,7 @@
-"""The store when things go wrong or happen at once: kills, full disks, damaged files, readers and writers."""
+"""The store when things go wrong or happen at once: kills, full disks, damaged files, readers and writers.
+
+Damaged and foreign files are in `tests.test_store_files` and `tests.test_health`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,10 +18,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from carrot_core.errors import NotFoundError, StoreError
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.errors import StoreError
 from carrot_core.store import Store
+from carrot_core.store.browse import Filter, count_prompts
 from carrot_core.store.database import Database
-from tests.tables import frames
+from tests.tables import frames, long_table, write
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -174,6 +179,29 @@ def test_writers_in_two_processes_lose_nothing(store: Store) -> None:
     assert [info.name for info in store.benchmarks()] == [f"{name}{n}" for name in "ab" for n in range(4)] + ["first"]
 
 
+def test_eight_readers_query_while_a_benchmark_is_imported_from_a_file(store: Store, tmp_path: Path) -> None:
+    file = write(long_table(3000, ("small", "large", "other")), tmp_path / "results.parquet")
+    done = threading.Event()
+
+    def read_on() -> int:
+        count = 0
+        while not done.is_set() or count == 0:
+            assert whole(store, "first", range(1))
+            assert count_prompts(store, "first", Filter("text", disagree=True)) <= 20
+            found = {info.name: info.n_outcomes for info in store.benchmarks()}
+            assert found in ({"first": len(frames().outcomes)}, {"first": len(frames().outcomes), "new": 9000})
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(8) as pool:
+        readers = [pool.submit(read_on) for _ in range(8)]
+        try:
+            store.save_benchmark("new", read_long_table(file))
+        finally:
+            done.set()
+        assert min(reader.result() for reader in readers) > 0
+
+
 def test_writer_that_waits_too_long_says_so_and_readers_never_wait(store: Store) -> None:
     with Database(store.path).write():
         assert store.load("first").outcomes.shape == (20, 3)
@@ -226,13 +254,13 @@ def killer(store: Store) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.slow
 def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store, killer: subprocess.Popen[str]) -> None:
-    rng = random.Random(20)
+    rng = random.Random(50)
     start = time.perf_counter()
     assert tell(killer, "whole -1") == "finished"
     duration = time.perf_counter() - start
     expected = {info.name: info for info in store.benchmarks()}
     fates = []
-    for number in range(20):
+    for number in range(50):
         before = store.version()
         fate = tell(killer, f"killed{number} {rng.uniform(0, duration)}")
         fates.append((fate, bool(left_behind(store))))
@@ -299,71 +327,3 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file.*carrot\.duckdb"):
         Store(tmp_path / "file" / "carrot.duckdb").save_benchmark("first", frames())
-
-
-# Damaged and foreign files
-
-
-def damage(kind: str) -> Callable[[bytes], bytes]:
-    rng = np.random.default_rng(1)
-    return {
-        "empty": lambda whole: b"",
-        "garbage": lambda whole: bytes(rng.integers(0, 256, len(whole), dtype=np.uint8)),
-        "half": lambda whole: whole[: len(whole) // 2],
-        "head": lambda whole: whole[:100],
-        "flipped": lambda whole: whole[:9000] + bytes(255 - byte for byte in whole[9000:]),
-    }[kind]
-
-
-@pytest.mark.parametrize("kind", ["empty", "garbage", "half", "head", "flipped"])
-def test_damaged_file_is_named_with_what_to_do(store: Store, kind: str) -> None:
-    store.path.write_bytes(damage(kind)(store.path.read_bytes()))
-    for use in (
-        store.benchmarks,
-        lambda: store.load("first"),
-        lambda: store.save_benchmark("second", frames(n_prompts=2000)),
-    ):
-        with pytest.raises(StoreError, match="import the benchmarks again") as caught:
-            use()
-        assert str(store.path) in str(caught.value)
-    assert left_behind(store) == []
-
-
-@pytest.mark.parametrize(("version", "says"), [(2, "update CARROT"), (0, "import again")])
-def test_file_of_another_schema_version(store: Store, version: int, says: str) -> None:
-    with duckdb.connect(str(store.path)) as connection:
-        connection.execute("update schema_version set version = ?", [version])
-    for use in (store.benchmarks, lambda: store.save_benchmark("second", frames())):
-        with pytest.raises(StoreError, match=says):
-            use()
-
-
-def test_duckdb_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "carrot.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("create table precious as select 1 as a")
-    store = Store(path)
-    for use in (store.benchmarks, lambda: store.save_benchmark("first", frames())):
-        with pytest.raises(StoreError, match="not one of CARROT's"):
-            use()
-    with duckdb.connect(str(path), read_only=True) as connection:
-        assert connection.execute("from precious").fetchall() == [(1,)]
-
-
-def test_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
-    (tmp_path / "carrot.duckdb").mkdir()
-    with pytest.raises(StoreError):
-        Store(tmp_path / "carrot.duckdb").benchmarks()
-
-
-def test_use_without_a_database(tmp_path: Path) -> None:
-    store = Store(tmp_path / "carrot.duckdb")
-    for use in (
-        lambda: store.runs("first"),
-        lambda: store.load_run("0"),
-        lambda: store.missing_texts("first", "mini"),
-        lambda: store.remove_benchmark("first"),
-    ):
-        with pytest.raises(NotFoundError):
-            use()
-    assert store.benchmarks() == []

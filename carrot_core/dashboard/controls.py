@@ -8,20 +8,22 @@ import streamlit as st
 
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.figures.compose import DRAWN_BASELINES, label
 from carrot_core.figures.scene import QUERIES
 from carrot_core.frontier import Frontier, lam_of_rate, rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
-from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.store import BenchmarkInfo
+from carrot_core.text import visible
 from carrot_core.workbench import load_embedded, run_router
 
 
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     """Choose one of the loaded benchmarks (``?bench=``)."""
-    names = [info.name for info in benchmarks]
-    opened = names.index(views.default_benchmark(benchmarks))
-    name = st.selectbox("Benchmark", names, opened, key="bench", bind="query-params", on_change=_forget_slice)
-    return benchmarks[names.index(name)]
+    shown = labels(benchmarks)
+    opened = [info.name for info in benchmarks].index(views.default_benchmark(benchmarks))
+    label = st.selectbox("Benchmark", shown, opened, key="bench", bind="query-params", on_change=_forget_slice)
+    return benchmarks[shown.index(label)]
 
 
 def _forget_slice() -> None:
@@ -51,7 +53,8 @@ def reference(models: Sequence[str], best_single: str) -> str:
     """Choose the model that savings are measured against (``?reference=``); the best single model at first."""
     return str(
         st.selectbox(
-            "Reference model", models, list(models).index(best_single), key="reference", bind="query-params",
+            "Reference model", models, list(models).index(best_single), format_func=visible, key="reference",
+            bind="query-params",
             help="Savings are measured against this model. At first it is the best single model on validation.",
         )
     )  # fmt: skip
@@ -60,10 +63,13 @@ def reference(models: Sequence[str], best_single: str) -> str:
 def pool_and_tasks(models: Sequence[str], tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Choose models and tasks (``?pool=``, ``?tasks=``); nothing chosen means all."""
     pool = st.multiselect(
-        f"Pool ({len(models)} models)", models, key="pool", bind="query-params", placeholder="All models",
+        f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
+        placeholder="All models",
         help="A model left out needs no refit: the router simply may not choose it.",
     )  # fmt: skip
-    chosen = st.multiselect(f"Tasks ({len(tasks)})", tasks, key="tasks", bind="query-params", placeholder="All tasks")
+    chosen = st.multiselect(
+        f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
+    )
     return tuple(pool), tuple(chosen)
 
 
@@ -142,13 +148,18 @@ def fit_button(info: BenchmarkInfo) -> None:
     """Offer to fit CARROT-KNN where no router is fitted, with progress; the page starts again when it is done."""
     st.info(f"No router is fitted on {plain(info.name)} yet: below are the baselines.")
     if st.button("Fit CARROT-KNN", type="primary"):
-        bar, store = st.progress(0.0, "Reading the prompts …"), Store()
-
-        def embedding(done: int, total: int) -> None:
-            bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
-
-        def judging(done: int, total: int) -> None:
-            bar.progress(done / total, f"Fitting and judging: step {done} of {total}")
-
-        run_router(store, load_embedded(store, info.name, progress=embedding), progress=judging)
+        fit(info)
         st.rerun()
+
+
+def fit(info: BenchmarkInfo) -> None:
+    """Embed what has no vector yet and fit CARROT-KNN, under a progress bar."""
+    bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
+
+    def embedding(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
+
+    def judging(done: int, total: int) -> None:
+        bar.progress(done / total, f"Fitting and judging: step {done} of {total}")
+
+    run_router(store, load_embedded(store, info.name, progress=embedding), progress=judging)

@@ -22,6 +22,7 @@ from carrot_core.figures.scene import Scene, alt_text, short_name
 from carrot_core.figures.theme import THEMES, counterparts, line_styles
 from carrot_core.frontier import Frontier
 from carrot_core.outcomes import positions
+from carrot_core.text import visible
 
 MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
 _STRIDE = 256  # breakpoints between two counts of who answers
@@ -123,7 +124,13 @@ def build_payload(scene: Scene) -> dict[str, Any]:
         "name": scene.active,
         "active": light.curves[styles[scene.active].color],
         "models": [
-            {"name": name, "short": short_name(name), "color": color, "score": float(score), "cost": float(cost)}
+            {
+                "name": visible(name),
+                "short": short_name(name),
+                "color": color,
+                "score": float(score),
+                "cost": float(cost),
+            }
             for name, color, score, cost in zip(
                 scene.models, colors, scene.model_score, scene.model_cost_usd, strict=True
             )

@@ -14,9 +14,11 @@ from streamlit.navigation.page import Page
 
 from carrot_core import paths
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.dashboard.stores import private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
 from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.text import SENTENCE, visible
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,13 @@ def errors_as_text() -> Iterator[None]:
 
 
 def loaded_benchmarks() -> list[BenchmarkInfo]:
-    """What is loaded, by name; with nothing there, the page says what to do next and ends here."""
-    benchmarks = Store().benchmarks()
+    """What is loaded, by name, the session's own uploads last; with nothing, the page says what to do and ends."""
+    benchmarks = [*Store().benchmarks(), *private_benchmarks()]
     if not benchmarks:
         st.info(
             "Nothing is loaded yet. `carrot setup` builds the simulated benchmark; "
-            "`carrot data import FILE --name NAME` adds your own results. Then reload this page."
+            "`carrot data import FILE --name NAME` adds your own results. Then reload this page. "
+            "Or upload a file on the Data page."
         )
         st.stop()
     return benchmarks
@@ -153,6 +156,6 @@ def plain(text: str) -> str:
     """Markdown that shows exactly this text.
 
     Names and messages come from files: unescaped, an image in one would make the browser ask
-    another host for it.
+    another host for it. Characters nobody sees stand there by their codes.
     """
-    return _MARKUP.sub(r"\\\1", text).replace("\n", "  \n")
+    return _MARKUP.sub(r"\\\1", visible(text, SENTENCE)).replace("\n", "  \n")

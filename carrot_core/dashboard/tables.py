@@ -8,6 +8,7 @@ import streamlit as st
 from carrot_core.breakdown import flip_pairs
 from carrot_core.dashboard.shell import plain
 from carrot_core.figures.scene import QUERIES, short_name
+from carrot_core.text import visible
 
 
 def task_table(slices: pd.DataFrame, reference: str) -> None:
@@ -15,7 +16,7 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
     percent = st.column_config.NumberColumn(format="%.1f %%")
     shown = pd.DataFrame(
         {
-            "Task": slices["task"].replace("", "(no task)"),
+            "Task": slices["task"].replace("", "(no task)").map(visible),
             "Prompts": slices["n_prompts"],
             "Accuracy": 100 * slices["score"],
             "$ per 1k": QUERIES * slices["cost_usd"],
@@ -35,11 +36,11 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
             **dict.fromkeys(("Accuracy", "Reference", "Saving"), percent),
             **{name: st.column_config.NumberColumn(format="%+.1f") for name in ("Difference", "95 % low", "95 % high")},
         },
-        alt=f"Accuracy, cost and difference to {reference} for each of {len(slices)} tasks at the chosen λ.",
+        alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at the chosen λ.",
     )
     st.caption(
-        f"Difference to {plain(reference)} in accuracy points, with its 95 % interval over the task's prompts. "
-        "Tasks of a few dozen prompts say little: an interval across 0 shows no difference."
+        f"Difference to {plain(visible(reference))} in accuracy points, with its 95 % interval over the task's "
+        "prompts. Tasks of a few dozen prompts say little: an interval across 0 shows no difference."
     )
 
 

@@ -1,12 +1,14 @@
-"""What pages show, loaded once and shared by all sessions; keyed by the store's version, so never stale."""
+"""What pages show, loaded once; keyed by the store and its version, so never stale nor another session's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import streamlit as st
 
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.evaluation import Setting, setting
 from carrot_core.figures.compose import compose
 from carrot_core.figures.scene import Scene
@@ -18,9 +20,9 @@ from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.uncertainty import bootstrap_weights
 
 
-def version() -> str:
-    """Identity of the store's content: another one after every import or fit, by whoever."""
-    return Store().version()
+def version(info: BenchmarkInfo) -> Version:
+    """Identity of what the benchmark's store holds: another one after every import or fit, by whoever."""
+    return version_of(info)
 
 
 def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> str:
@@ -29,15 +31,15 @@ def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> str:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the benchmark …")
-def protocol(version: str, name: str) -> Setting:
+def protocol(version: Version, name: str) -> Setting:
     """A benchmark with its splits; pages need no vectors."""
-    return setting(Store().load(name))
+    return setting(Store(Path(version.path)).load(name))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading fitted routers …")
-def runs(version: str, name: str) -> Mapping[str, Run]:
+def runs(version: Version, name: str) -> Mapping[str, Run]:
     """Newest run of every router fitted on the whole pool of a benchmark, by name with its parameters."""
-    store, found = Store(), dict[str, Run]()
+    store, found = Store(Path(version.path)), dict[str, Run]()
     for run in store.runs(name):
         if run.fit_on is None and not run.pool and run.router not in BASELINES:
             found.setdefault(_run_name(run), run)
@@ -50,12 +52,12 @@ def _run_name(run: Run) -> str:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def narrowed(version: str, name: str, pool: tuple[str, ...], tasks: tuple[str, ...]) -> Setting:
+def narrowed(version: Version, name: str, pool: tuple[str, ...], tasks: tuple[str, ...]) -> Setting:
     """The protocol on some of the models and tasks; empty means all."""
     return protocol(version, name).narrowed(pool or None, tasks or None)
 
 
-def estimates_of(version: str, name: str, router: str) -> Mapping[str, Estimates]:
+def estimates_of(version: Version, name: str, router: str) -> Mapping[str, Estimates]:
     """Estimates by split of a fitted router or a baseline."""
     fitted = runs(version, name)
     return fitted[router].estimates or {} if router in fitted else protocol(version, name).baselines[router]
@@ -63,7 +65,7 @@ def estimates_of(version: str, name: str, router: str) -> Mapping[str, Estimates
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def scene(
-    version: str,
+    version: Version,
     name: str,
     routers: tuple[str, ...],
     active: str,
@@ -84,13 +86,13 @@ def scene(
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def validation_frontier(
-    version: str, name: str, router: str, pool: tuple[str, ...] = (), tasks: tuple[str, ...] = ()
+    version: Version, name: str, router: str, pool: tuple[str, ...] = (), tasks: tuple[str, ...] = ()
 ) -> Frontier:
     """The curve that λ is chosen on."""
     return narrowed(version, name, pool, tasks).frontier(estimates_of(version, name, router), "validation")
 
 
-def opening_lam(version: str, name: str, router: str) -> float:
+def opening_lam(version: Version, name: str, router: str) -> float:
     """λ a page opens at: as good as the best single model, as cheap as possible; 0.5 where that is out of reach."""
     point = matching_point(version, name, router)
     return 0.5 if point is None else point.lam
@@ -103,7 +105,7 @@ def task_labels(made: Setting, frontier: Frontier) -> list[str]:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def matching_point(version: str, name: str, router: str) -> Point | None:
+def matching_point(version: Version, name: str, router: str) -> Point | None:
     """The cheapest point that is as good as the best single model on validation, as it does on test."""
     made = protocol(version, name)
     chosen = made.frontier(estimates_of(version, name, router), "validation")

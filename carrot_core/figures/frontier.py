@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from carrot_core.figures.scene import QUERIES, Band, Curve, Scene, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, model_colors, translucent
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
+from carrot_core.text import visible
 
 
 def _shown(text: str) -> str:
@@ -113,7 +114,7 @@ def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
         text=[_shown(shortened(short_name(model))) for model in scene.models],
         textposition=label_sides(scene),
         textfont={"size": 11, "color": look.muted},
-        customdata=[_shown(model) for model in scene.models],
+        customdata=[_shown(visible(model)) for model in scene.models],
         name="Single models",
         meta={"role": "models", "name": ""},
         hovertemplate=f"<b>%{{customdata}}</b><br>{_VALUES}<extra></extra>",

@@ -10,6 +10,7 @@ import numpy as np
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
 from carrot_core.outcomes import positions
+from carrot_core.text import visible
 
 QUERIES = 1000  # costs are shown per thousand queries
 
@@ -116,8 +117,8 @@ def saving(scene: Scene, point: ReadOut, model: str) -> float | None:
 
 
 def short_name(model: str) -> str:
-    """A model's name without the organisation in front of it."""
-    return model.rstrip("/").rsplit("/", 1)[-1] or model
+    """A model's name without the organisation in front of it, as it may be shown (see `visible`)."""
+    return visible(model.rstrip("/").rsplit("/", 1)[-1] or model)
 
 
 def _names(words: Sequence[str]) -> str:
@@ -150,7 +151,7 @@ def alt_text(scene: Scene, lam: float | None = None) -> str:
     routers = _names([curve.label for curve in scene.curves])
     text = (
         f"{scene.title}: accuracy against cost per 1,000 queries for {routers} and {len(scene.models)} single models."
-        f" At their best, {'; '.join(lines)}. Best single model: {scene.best_single},"
+        f" At their best, {'; '.join(lines)}. Best single model: {visible(scene.best_single)},"
         f" {100 * scene.model_score[best]:.1f} % at {money(QUERIES * scene.model_cost_usd[best])}."
     )
     if lam is None:

@@ -49,7 +49,9 @@ def content_of(frames: Frames, split_seed: int) -> Content:
     outcomes.insert(1, "model", pd.Index(models["model"]).get_indexer(frames.outcomes["model"]))
     outcomes = outcomes.astype({"prompt": np.int32, "model": np.int32})
     outcomes = outcomes.sort_values(["prompt", "model"], ignore_index=True)
-    return Content(prompts, models, outcomes, rule, _hash(prompts, models, outcomes), (*frames.warnings, *warnings))
+    return Content(
+        prompts, models, outcomes, rule, content_hash(prompts, models, outcomes), (*frames.warnings, *warnings)
+    )
 
 
 def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, list[str]]:
@@ -82,7 +84,8 @@ def _own_split_warnings(prompts: pd.DataFrame) -> list[str]:
     return warnings
 
 
-def _hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame) -> str:
+def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame) -> str:
+    """sha256 of a benchmark's content, all three tables in canonical order."""
     digest = hashlib.sha256()
     for frame, columns in (
         (prompts, ["prompt_id", "text", "task", "family", "split"]),

@@ -54,7 +54,7 @@ class Database:
         # DuckDB keeps one instance per path in a process: connecting to the path while an older
         # connection lives would return the content from before the swap. A private in-memory instance
         # that attaches the file opens it anew, so it always gets what the path names now.
-        with self._explained(), private_connection() as connection:
+        with self.explained(), private_connection() as connection:
             where = str(self.path).replace("'", "''")
             connection.execute(f"attach '{where}' as carrot (type duckdb, read_only)")
             connection.execute("use carrot")
@@ -72,8 +72,9 @@ class Database:
             Another writer holds the lock too long, the disk is full or refuses, the present file is
             not a database of this version, or the content breaks a constraint. The file stays as it was.
         """
-        with self._explained(), self._locked(), self._workplace() as workplace:
+        with self.explained(), self.locked(), self._workplace() as workplace:
             copy = workplace / "next.duckdb"
+            self._refuse_unfinished()
             fresh = not self.path.exists()
             if not fresh:
                 shutil.copyfile(self.path, copy)
@@ -92,7 +93,8 @@ class Database:
             _sync(self.path.parent)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """The turn to write; what is written elsewhere may then take the file's place."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{self.path}.lock", timeout=self.lock_timeout_s)
         try:
@@ -119,8 +121,18 @@ class Database:
         finally:
             shutil.rmtree(workplace, ignore_errors=True)
 
+    def _refuse_unfinished(self) -> None:
+        """Changes another program left beside the file are no part of a copy of it: they would be lost."""
+        beside = Path(f"{self.path}.wal")
+        if beside.exists() and beside.stat().st_size:
+            raise StoreError(
+                f"{beside} holds changes that another program left unfinished. Open and close {self.path.name} with "
+                "that program (or with DuckDB) to complete them, or move the .wal file away to drop them."
+            )
+
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
+        """Errors of DuckDB and of the disk become a `StoreError` that names the file and says what to do."""
         try:
             yield
         except (duckdb.Error, OSError) as error:
@@ -156,6 +168,7 @@ def _reason(error: duckdb.Error | OSError) -> str:
     if isinstance(error, duckdb.ConstraintException):
         return f"the content breaks a rule of the database: {first_line}."
     return (
-        f"cannot be used as a database: {first_line}. If the file is damaged, move it away and import the "
-        "benchmarks again (`carrot data import`)."
+        f"cannot be used as a database: {first_line}. If the file is damaged, `carrot data verify` says what can "
+        "still be read and `carrot data rebuild` keeps that; else move it away and import the benchmarks again "
+        "(`carrot data import`)."
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,20 +22,8 @@ from carrot_core.pricing import Price
 from carrot_core.store import runs, vectors
 from carrot_core.store.content import Content, content_of
 from carrot_core.store.database import Database, rows
+from carrot_core.store.listing import infos, numbers
 from carrot_core.store.records import BenchmarkInfo, Run
-
-_INFO = """
-select name, source, licence, sha256, note, strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at,
-       split_rule, split_seed, n_prompts, n_models, n_outcomes, n_prompts * n_models - n_outcomes as n_missing,
-       n_with_text, n_prompts - n_texts as n_duplicate_prompts, data_hash, models, warnings
-from benchmarks
-join (select benchmark, count(*) as n_prompts, count(text) as n_with_text,
-             count(distinct duplicate_group) as n_texts from prompts group by all) using (benchmark)
-join (select benchmark, count(*) as n_models, list(name order by model) as models
-      from models group by all) using (benchmark)
-join (select benchmark, count(*) as n_outcomes from outcomes group by all) using (benchmark)
-order by name
-"""
 
 
 class Store:
@@ -75,7 +64,7 @@ class Store:
             raise CarrotError(f"{name!r} is no name for a benchmark: use letters, digits, '-' and '_'.")
         content = content_of(frames, split_seed)
         with self._database.write() as connection:
-            if _numbers(connection, name):
+            if name in numbers(connection):
                 if not replace:
                     raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
                 _delete(connection, name)
@@ -90,17 +79,60 @@ class Store:
             _delete(connection, name)
 
     def benchmarks(self) -> list[BenchmarkInfo]:
-        """What is stored, by name; empty where there is no database yet."""
+        """What is stored and can be described, by name; empty where there is no database yet.
+
+        Of a damaged file this is what can still be read; `damaged` has the rest.
+
+        Raises
+        ------
+        StoreError
+            The file is none of this version's, or too damaged to describe a single benchmark.
+        """
+        found = self._described()
+        described = [info for info in found.values() if isinstance(info, BenchmarkInfo)]
+        if found and not described:
+            raise next(error for error in found.values() if isinstance(error, StoreError))
+        return described
+
+    def damaged(self) -> dict[str, str]:
+        """Why a benchmark cannot be described, by its name; empty where all is well."""
+        return {name: str(found) for name, found in self._described().items() if isinstance(found, StoreError)}
+
+    def _described(self) -> Mapping[str, BenchmarkInfo | StoreError]:
         if not self.path.exists():
-            return []
+            return {}
+        try:
+            with self._database.read() as connection:
+                return {info.name: info for info in infos(connection)}
+        except StoreError:
+            return self._one_by_one()
+
+    def _one_by_one(self) -> dict[str, BenchmarkInfo | StoreError]:
         with self._database.read() as connection:
-            cursor = connection.execute(_INFO)
-            columns = [column[0] for column in cursor.description or ()]
-            found = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-        return [
-            BenchmarkInfo(**{**row, "models": tuple(row["models"]), "warnings": tuple(row["warnings"])})
-            for row in found
-        ]
+            known = numbers(connection)
+        found: dict[str, BenchmarkInfo | StoreError] = {}
+        for name, number in known.items():
+            try:
+                # A connection that met a damaged block may answer nothing more: each gets its own.
+                with self._database.read() as connection:
+                    found[name] = infos(connection, number)[0]
+            except StoreError as error:
+                found[name] = error
+        return found
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
+        """A read-only connection and the number of a benchmark in it: for queries of this package.
+
+        Raises
+        ------
+        NotFoundError
+            No benchmark of that name; the message lists those there are.
+        """
+        if not self.path.exists():
+            raise NotFoundError(_not_here(name, []))
+        with self._database.read() as connection:
+            yield connection, self._number(connection, name)
 
     def info(self, name: str) -> BenchmarkInfo:
         """Description of one benchmark."""
@@ -119,10 +151,7 @@ class Store:
         NotFoundError
             No benchmark of that name; the message lists those there are.
         """
-        if not self.path.exists():
-            raise NotFoundError(_not_here(name, []))
-        with self._database.read() as connection:
-            number = self._number(connection, name)
+        with self.reading(name) as (connection, number):
             prompts = rows(
                 connection,
                 "select prompt_id, text, task, split::varchar from prompts where benchmark = ? order by prompt",
@@ -200,8 +229,7 @@ class Store:
             return runs.load(connection, run_id)
 
     def _texts(self, name: str) -> dict[str, str]:
-        with self._database.read() as connection:
-            number = self._number(connection, name)
+        with self.reading(name) as (connection, number):
             found = rows(
                 connection, "select prompt_id, text from prompts where benchmark = ? and text is not null", number
             )
@@ -209,20 +237,15 @@ class Store:
 
     @staticmethod
     def _number(connection: duckdb.DuckDBPyConnection, name: str) -> int:
-        found = _numbers(connection, name)
-        if not found:
-            known = rows(connection, "select name from benchmarks order by name")
-            raise NotFoundError(_not_here(name, [there for (there,) in known]))
-        return found[0]
+        known = numbers(connection)
+        if name not in known:
+            raise NotFoundError(_not_here(name, list(known)))
+        return known[name]
 
 
 def _not_here(name: str, known: Sequence[str]) -> str:
     there = f"there are: {', '.join(known)}" if known else "none is loaded yet; import one first"
     return f"There is no benchmark {name!r}; {there}."
-
-
-def _numbers(connection: duckdb.DuckDBPyConnection, name: str) -> list[int]:
-    return [number for (number,) in rows(connection, "select benchmark from benchmarks where name = ?", name)]
 
 
 def _tables(
@@ -276,7 +299,7 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFra
 
 def _delete(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     """Remove a benchmark and every run evaluated or fitted on it: their numbers would describe other data."""
-    (number,) = _numbers(connection, name)
+    number = numbers(connection)[name]
     gone = "select run from runs where benchmark = ? or fit_on = ?"
     connection.execute(f"delete from estimates where run in ({gone})", [number, name])  # noqa: S608
     connection.execute("delete from runs where benchmark = ? or fit_on = ?", [number, name])

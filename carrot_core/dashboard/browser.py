@@ -1,0 +1,158 @@
+"""The prompts of a benchmark: search, filter, page, and one prompt with what every model did on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.errors import NotFoundError
+from carrot_core.outcomes import SPLITS
+from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.store.browse import Filter, PromptView, count_prompts, one_prompt, page_of_prompts, tasks
+from carrot_core.text import visible
+
+PAGE_SIZE = 50
+_ANY = "Any"
+_LINE = 160  # characters of a text in the table
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _count(version: Version, name: str, chosen: Filter) -> int:
+    return count_prompts(Store(Path(version.path)), name, chosen)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _page(version: Version, name: str, chosen: Filter, page: int) -> pd.DataFrame:
+    return page_of_prompts(Store(Path(version.path)), name, chosen, page, PAGE_SIZE)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _tasks(version: Version, name: str) -> list[str]:
+    return tasks(Store(Path(version.path)), name)
+
+
+@st.fragment
+def prompt_browser(info: BenchmarkInfo) -> None:
+    """Find prompts (``?find=``, ``?task=``, ``?split=``, ``?disagree=``, ``?page=``), open one (``?prompt=``)."""
+    with errors_as_text():
+        version = version_of(info)
+        chosen = _filter(version, info.name)
+        found = _count(version, info.name, chosen)
+        if not found:
+            st.info("No prompt is like this: search for less, or take a filter away.")
+            return
+        shown = _table(version, info, chosen, found)
+        if shown is not None:
+            _open(version, info, shown)
+
+
+def _first_page() -> None:
+    st.session_state["page"] = 1
+
+
+def _filter(version: Version, name: str) -> Filter:
+    for_text, for_task, for_split, for_models = st.columns([4, 3, 2, 3], vertical_alignment="bottom")
+    text = for_text.text_input(
+        "Search the prompts", key="find", bind="query-params", type="search", icon=":material/search:",
+        placeholder="Words as they stand in the text", on_change=_first_page,
+    )  # fmt: skip
+    task = for_task.selectbox(
+        "Task", [_ANY, *_tasks(version, name)], format_func=visible, key="task", bind="query-params",
+        on_change=_first_page,
+    )  # fmt: skip
+    split = for_split.selectbox("Split", [_ANY, *SPLITS], key="split", bind="query-params", on_change=_first_page)
+    disagree = for_models.toggle(
+        "Models disagree", key="disagree", bind="query-params", on_change=_first_page,
+        help="Some models got the prompt right (a score of 0.5 or more) and some wrong.",
+    )  # fmt: skip
+    return Filter(text or "", None if task == _ANY else task, None if split == _ANY else split, disagree)
+
+
+def _table(version: Version, info: BenchmarkInfo, chosen: Filter, found: int) -> str | None:
+    """The page as a table; the id of the prompt that is chosen in it, or that the address names."""
+    pages = -(-found // PAGE_SIZE)
+    place = st.container()
+    at = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+    rows = _page(version, info.name, chosen, at)
+    first = (at - 1) * PAGE_SIZE + 1
+    place.caption(f"Prompts {first:,} to {first + len(rows) - 1:,} of {found:,}. Choose a row to read it whole.")
+    event = place.dataframe(
+        _readable(rows),
+        hide_index=True,
+        height=388,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"prompts:{info.name}:{hash(chosen)}:{at}",
+        column_config={
+            "Prompt": st.column_config.TextColumn(width="large"),
+            "Right": st.column_config.TextColumn(help="Models with a score of 0.5 or more, of those observed."),
+            "Mean score": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
+        },
+        alt=f"Prompts {first} to {first + len(rows) - 1} of {found}: beginning of the text, task, split, outcomes.",
+    )
+    if event.selection.rows:
+        st.query_params["prompt"] = str(rows["prompt_id"].iloc[event.selection.rows[0]])
+    return st.query_params.get("prompt")
+
+
+def _readable(rows: pd.DataFrame) -> pd.DataFrame:
+    beginning = rows["text"].map(lambda text: "(no text)" if pd.isna(text) else " ".join(text.split())[:_LINE])
+    return pd.DataFrame(
+        {
+            "Prompt": beginning.map(lambda text: visible(text, " ")),
+            "Task": rows["task"].map(visible),
+            "Split": rows["split"],
+            "Right": [f"{right} of {seen}" for right, seen in zip(rows["n_right"], rows["n_models"], strict=True)],
+            "Mean score": 100 * rows["mean_score"],
+            "Id": rows["prompt_id"].map(visible),
+        }
+    )
+
+
+def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
+    try:
+        prompt = one_prompt(Store(Path(version.path)), info.name, prompt_id)
+    except NotFoundError:  # the address was made on another benchmark
+        del st.query_params["prompt"]
+        return
+    st.markdown(f"#### {plain(prompt.prompt_id)}")
+    st.caption(plain(f"{prompt.task or 'no task'} · {prompt.split}" + (f" · {prompt.family}" if prompt.family else "")))
+    text, models = st.columns(2)
+    with text:
+        if prompt.text is None:
+            st.info("The source has no text for this prompt.")
+        else:
+            # Never as markup: the text is other people's.
+            st.code(prompt.text, language=None, wrap_lines=True, height=440)
+    with models:
+        _outcomes(prompt)
+
+
+def _outcomes(prompt: PromptView) -> None:
+    table = prompt.outcomes.sort_values(["score", "cost_usd", "model"], ascending=[False, True, True])
+    shown = pd.DataFrame(
+        {
+            "Model": table["model"].map(visible),
+            "Score": table["score"],
+            "Tokens in": table["input_tokens"],
+            "Tokens out": table["output_tokens"],
+            "Cost": table["cost_usd"],
+        }
+    )
+    seen = int(table["score"].notna().sum())
+    st.dataframe(
+        shown.loc[:, shown.notna().any()],
+        hide_index=True,
+        height=440,
+        column_config={
+            "Score": st.column_config.NumberColumn(format="%.2f"),
+            "Tokens in": st.column_config.NumberColumn(format="localized"),
+            "Tokens out": st.column_config.NumberColumn(format="localized"),
+            "Cost": st.column_config.NumberColumn(format="$%.3g"),
+        },
+        alt=f"Score, tokens and cost of {len(table)} models on this prompt, {seen} of them observed.",
+    )

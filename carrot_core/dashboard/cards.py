@@ -1,0 +1,119 @@
+"""One card for each loaded benchmark: where it is from, how large and whole it is, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.dashboard import controls
+from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.stores import PrivateInfo, Version, store_of, version_of
+from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.store.summary import split_sizes
+
+_PER_ROW = 2
+_DONE = "cards:done"
+
+
+def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
+    """All cards, two a row where there is room; and what the last action did."""
+    if done := st.session_state.pop(_DONE, None):
+        st.success(plain(done), icon=":material/check:")
+    for start in range(0, len(benchmarks), _PER_ROW):
+        for place, info in zip(st.columns(_PER_ROW), benchmarks[start : start + _PER_ROW], strict=False):
+            with place, st.container(border=True, height="stretch"):
+                _card(info)
+
+
+def damaged_note(damaged: dict[str, str]) -> None:
+    """Which benchmarks a damaged file no longer gives out, and what to do; the others go on working."""
+    for name, reason in damaged.items():
+        st.error(plain(f"{name} is damaged and left out. {reason}"), icon=":material/broken_image:")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _sizes(version: Version, name: str) -> dict[str, int]:
+    return split_sizes(Store(Path(version.path)), name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _fitted(version: Version, name: str) -> int:
+    return len(Store(Path(version.path)).runs(name))
+
+
+def _card(info: BenchmarkInfo) -> None:
+    version = version_of(info)
+    fitted = _fitted(version, info.name)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"#### {plain(info.name)}", width="content")
+        _badges(info, fitted)
+    st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
+    st.markdown(_facts(info, _sizes(version, info.name)))
+    _hash(info)
+    if info.warnings:
+        with st.expander(f"{len(info.warnings)} {'note' if len(info.warnings) == 1 else 'notes'} from the import"):
+            for warning in info.warnings:
+                st.markdown(f"- {plain(warning)}")
+    _actions(info, fitted)
+
+
+def _badges(info: BenchmarkInfo, fitted: int) -> None:
+    if info.name == SIMULATED:
+        st.badge("simulated", icon=":material/science:", color="violet")
+    if isinstance(info, PrivateInfo):
+        st.badge("only you", icon=":material/lock:", color="blue")
+    if fitted:
+        st.badge(f"{fitted} fitted" if fitted > 1 else "fitted", icon=":material/check:", color="green")
+
+
+def _facts(info: BenchmarkInfo, sizes: dict[str, int]) -> str:
+    """What there is to know, a line each; Markdown."""
+    cells = info.n_prompts * info.n_models
+    missing = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.1f} %)" if info.n_missing else "none"
+    sides = ", ".join(f"{side} {number:,}" for side, number in sizes.items())
+    lines = {
+        "Source": info.source + (f" ({info.note})" if info.note else ""),
+        "Licence": info.licence or "none stated, so its rows are never exported",
+        "Loaded": f"{info.loaded_at[:10]} {info.loaded_at[11:16]} UTC",
+        "Split": f"{sides}; {info.split_rule}",
+        "Missing cells": missing,
+        "Repeated prompts": f"{info.n_duplicate_prompts:,}" if info.n_duplicate_prompts else "none",
+    }
+    if info.n_with_text < info.n_prompts:
+        lines["Without text"] = f"{info.n_prompts - info.n_with_text:,}"
+    return "  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items())
+
+
+def _hash(info: BenchmarkInfo) -> None:
+    """The source file's hash, or the content's where there is no file: its beginning is seen, all of it copied."""
+    name, value = ("file", info.sha256) if info.sha256 else ("content", info.data_hash)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f":gray[sha256 of the {name}:]", width="content")
+        st.code(value, language=None, width=220)
+
+
+def _actions(info: BenchmarkInfo, fitted: int) -> None:
+    key = f"{'own' if isinstance(info, PrivateInfo) else 'shared'}:{info.name}"
+    with st.container(horizontal=True, gap="small"):
+        asked = not fitted and st.button(
+            "Embed and fit", key=f"fit:{key}", icon=":material/model_training:",
+            help="Compute the vectors that are missing, then fit CARROT-KNN and judge it.",
+        )  # fmt: skip
+        with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
+            st.markdown(
+                plain(
+                    f"Remove {info.name} with its vectors and fitted routers? The file it came from stays where it is."
+                )
+            )
+            gone = st.button("Remove for good", key=f"really:{key}", type="primary")
+    if asked:
+        controls.fit(info)
+        st.session_state[_DONE] = f"CARROT-KNN is fitted on {info.name}."
+        st.rerun()
+    if gone:
+        store_of(info).remove_benchmark(info.name)
+        st.session_state[_DONE] = f"{info.name} is removed."
+        st.rerun()

@@ -1,0 +1,140 @@
+"""The stores a session sees: the one everybody shares, and one of its own for what it uploaded.
+
+The session's own store is a file in a folder nobody else is told of. It goes when the session ends or the
+server stops; what a killed server leaves is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import streamlit as st
+from filelock import FileLock, Timeout
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from carrot_core.store import BenchmarkInfo, Store
+
+_FOLDER = "carrot_session_folder"
+_PREFIX, _LOCK = "carrot-session-", "in-use.lock"
+ONLY_YOU = " (only you)"
+
+
+@dataclass(frozen=True)
+class PrivateInfo(BenchmarkInfo):
+    """A benchmark of the session's own store, at ``store_path``."""
+
+    store_path: Path = Path()
+
+
+class Version(NamedTuple):
+    """Which store, and which content of it: the key of everything a page keeps."""
+
+    path: str
+    content: str
+
+
+class _SessionFolder:
+    """A folder that goes with the object, which lives in the session's state."""
+
+    def __init__(self) -> None:
+        _sweep()
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = FileLock(self.path / _LOCK)
+        lock.acquire()
+        # Called when the session's state is collected, at the end of the process, or before by `_Presence`.
+        self.close = weakref.finalize(self, _remove, self.path, lock)
+
+
+class _Presence:
+    """Closes a folder once its session cannot come back: Streamlit drops the state much later, or never."""
+
+    def __init__(self, session_id: str, close: Callable[[], object]) -> None:
+        self.session_id, self.close = session_id, close
+
+    def left(self) -> None:
+        """The page was closed or lost its connection; for some time it may come back."""
+        timer = threading.Timer(st.get_option("server.disconnectedSessionTTL") + 1, self._close_if_gone)
+        timer.daemon = True
+        timer.start()
+
+    def _close_if_gone(self) -> None:
+        if not (runtime.exists() and runtime.get_instance().is_active_session(self.session_id)):
+            self.close()
+
+
+@st.cache_resource(scope="session", on_release=_Presence.left, show_spinner=False)
+def _presence(path: str, _folder: _SessionFolder) -> _Presence:
+    context = get_script_run_ctx()
+    return _Presence("" if context is None else context.session_id, _folder.close)
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release(force=True)
+
+
+def _sweep() -> None:
+    """Remove folders whose server is gone: nobody holds their lock."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        lock = FileLock(folder / _LOCK, timeout=0)
+        try:
+            if (folder / _LOCK).exists():
+                lock.acquire()
+                _remove(folder, lock)
+        except (Timeout, OSError):
+            continue  # in use, or another user's
+
+
+def session_folder() -> Path:
+    """The session's own folder, made when it is first needed."""
+    if _FOLDER not in st.session_state:
+        st.session_state[_FOLDER] = _SessionFolder()
+    folder: _SessionFolder = st.session_state[_FOLDER]
+    _presence(str(folder.path), folder)
+    return folder.path
+
+
+def private_store() -> Store:
+    """The session's own store."""
+    return Store(session_folder() / "carrot.duckdb")
+
+
+def private_benchmarks() -> list[PrivateInfo]:
+    """What the session uploaded and keeps to itself, by name; makes no folder."""
+    if _FOLDER not in st.session_state:
+        return []
+    store = private_store()
+    return [
+        PrivateInfo(**{field.name: getattr(info, field.name) for field in fields(info)}, store_path=store.path)
+        for info in store.benchmarks()
+    ]
+
+
+def store_of(info: BenchmarkInfo) -> Store:
+    """The store a listed benchmark is in."""
+    return Store(info.store_path) if isinstance(info, PrivateInfo) else Store()
+
+
+def version_of(info: BenchmarkInfo) -> Version:
+    """Identity of what a listed benchmark's store holds now: another one after every import or fit, by whoever."""
+    store = store_of(info)
+    return Version(str(store.path), store.version())
+
+
+def labels(benchmarks: Sequence[BenchmarkInfo]) -> list[str]:
+    """What each listed benchmark is called on a page; a private one is marked, and no two are alike."""
+    shown: list[str] = []
+    for info in benchmarks:
+        label = info.name + (ONLY_YOU if isinstance(info, PrivateInfo) else "")
+        while label in shown:
+            label += ONLY_YOU
+        shown.append(label)
+    return shown

@@ -1,0 +1,248 @@
+"""A benchmark before any routing: what was observed, how scores and output tokens are spread."""
+
+from __future__ import annotations
+
+import html
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+from carrot_core.figures.frontier import shortened
+from carrot_core.figures.scene import short_name
+from carrot_core.figures.theme import THEMES, Theme, ThemeName
+from carrot_core.text import visible
+
+MOST_TASKS = 40  # rows of the coverage chart
+_ROW = 24  # pixels
+# Lightness tells the levels apart; the pattern repeats it, lowest level first.
+_PATTERNS = ("", "/", "\\", "x", ".", "")
+
+
+def _shown(task: str) -> str:
+    return html.escape(visible(task) or "(no task)", quote=False)
+
+
+def _label(model: str) -> str:
+    return html.escape(shortened(visible(short_name(model)), 28), quote=False)
+
+
+def _labels(models: list[str]) -> list[str]:
+    """Short names; whole ones where two models share the short one."""
+    short = [_label(model) for model in models]
+    return [
+        name if short.count(name) == 1 else html.escape(visible(model), quote=False)
+        for name, model in zip(short, models, strict=True)
+    ]
+
+
+def _layout(look: Theme, rows: int, **more: object) -> dict[str, object]:
+    return {
+        "template": None,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": look.ink, "size": 12},
+        "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
+        "margin": {"l": 8, "r": 28, "t": 32, "b": 8},
+        "height": 110 + _ROW * rows,
+    } | more
+
+
+def _axis(look: Theme, **more: object) -> dict[str, object]:
+    return {"gridcolor": look.grid, "linecolor": look.grid, "zeroline": False, "automargin": True} | more
+
+
+def least_covered(coverage: pd.DataFrame, most: int = MOST_TASKS) -> list[str]:
+    """The tasks with the most missing cells, worst first, then by name."""
+    cells = coverage.assign(missing=coverage["n_prompts"] - coverage["n_observed"]).groupby("task")["missing"].sum()
+    order = sorted(cells.index, key=lambda task: (-cells[task], task))
+    return [str(task) for task in order[:most]]
+
+
+def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Figure:
+    """Heat map of the share of prompts each model was observed on, models across and tasks down.
+
+    Parameters
+    ----------
+    coverage : columns ``model``, ``task``, ``n_prompts``, ``n_observed``, ``share``
+        (`carrot_core.store.summary.coverage`). The `MOST_TASKS` least covered tasks are drawn.
+    """
+    look = THEMES[theme]
+    tasks = least_covered(coverage)
+    share = coverage.pivot(index="task", columns="model", values="share").loc[tasks]
+    seen = coverage.pivot(index="task", columns="model", values="n_observed").loc[tasks]
+    of = dict(zip(coverage["task"], coverage["n_prompts"], strict=True))
+    models = [str(model) for model in share.columns]
+    figure = go.Figure(
+        go.Heatmap(
+            z=100 * share.to_numpy(),
+            x=_labels(models),
+            y=list(range(len(tasks))),  # by place: two labels may be cut to the same text
+            customdata=[
+                [f"{_shown(task)}<br>{int(number):,} of {of[task]:,}" for number in row]
+                for task, row in zip(tasks, seen.to_numpy(), strict=True)
+            ],
+            colorscale=[look.curves[0], look.grid],  # what is missing stands out from the ground
+            zmin=0,
+            zmax=100,
+            xgap=1,
+            ygap=1,
+            colorbar={
+                "thickness": 10,
+                "outlinewidth": 0,
+                "orientation": "h",
+                "y": 1.0,
+                "yanchor": "bottom",
+                "x": 0,
+                "xanchor": "left",
+                "xref": "container",
+                "lenmode": "pixels",
+                "len": 250,
+                "tickangle": 0,
+                "tickvals": [8, 50, 92],
+                "ticktext": ["0 % observed", "50 %", "100 %"],
+            },
+            hovertemplate="<b>%{x}</b><br>%{customdata} prompts observed (%{z:.1f} %)<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        _layout(look, len(tasks) + 6),
+        xaxis=_axis(look, tickangle=-45, showgrid=False, dtick=1),
+        yaxis=_axis(
+            look,
+            autorange="reversed",
+            showgrid=False,
+            tickvals=list(range(len(tasks))),
+            ticktext=[_shown(shortened(task, 24)) for task in tasks],
+        ),
+    )
+    return figure
+
+
+def coverage_text(coverage: pd.DataFrame) -> str:
+    """The heat map in words."""
+    by_model = coverage.groupby("model")[["n_observed", "n_prompts"]].sum()
+    share = by_model["n_observed"] / by_model["n_prompts"]
+    total = by_model["n_observed"].sum() / by_model["n_prompts"].sum()
+    return (
+        f"Share of prompts with an outcome, {share.size} models by {coverage['task'].nunique()} tasks: "
+        f"{100 * total:.1f} % of all cells. Least observed: {share.idxmin()}, {100 * share.min():.1f} %; "
+        f"most: {share.idxmax()}, {100 * share.max():.1f} %."
+    )
+
+
+def score_figure(levels: pd.DataFrame, names: tuple[str, ...], theme: ThemeName = "light") -> go.Figure:
+    """One bar a model, divided by the share of its scores at each level; best model on top.
+
+    Parameters
+    ----------
+    levels : columns ``model``, ``level``, ``n``, ``share`` (`carrot_core.store.summary.score_levels`).
+    names : what each level is called, lowest first.
+    """
+    look = THEMES[theme]
+    models = _by_mean_level(levels)
+    table = levels.pivot(index="model", columns="level", values="share").reindex(models).fillna(0.0)
+    counts = levels.pivot(index="model", columns="level", values="n").reindex(models).fillna(0).astype(int)
+    figure = go.Figure()
+    for level in sorted(map(int, table.columns), reverse=True):
+        # A full score stands out from the ground and starts at the axis, where lengths are compared best.
+        color = sample_colorscale([look.grid, look.curves[1]], [level / (len(names) - 1)])[0]
+        figure.add_trace(
+            go.Bar(
+                x=100 * table[level],
+                y=_labels(models),
+                customdata=counts[level],
+                orientation="h",
+                name=names[level],
+                marker={
+                    "color": color,
+                    "line": {"color": look.ground, "width": 1},
+                    "pattern": {
+                        "shape": _PATTERNS[level],
+                        "bgcolor": color,
+                        "fgcolor": look.muted,
+                        "size": 7,
+                        "solidity": 0.1,
+                    },
+                },
+                hovertemplate=f"<b>%{{y}}</b><br>score {names[level]}: %{{x:.1f}} % (%{{customdata:,}})<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        _layout(look, len(models)),
+        barmode="stack",
+        bargap=0.25,
+        xaxis=_axis(look, title={"text": "Share of outcomes"}, range=[0, 100], dtick=20, ticksuffix=" %"),
+        yaxis=_axis(look, autorange="reversed", showgrid=False, dtick=1),
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "traceorder": "normal", "title": {"text": "Score "}},
+    )
+    return figure
+
+
+def _by_mean_level(levels: pd.DataFrame) -> list[str]:
+    mean = (levels["level"] * levels["share"]).groupby(levels["model"]).sum()
+    return [str(model) for model in sorted(mean.index, key=lambda model: (-mean[model], model))]
+
+
+def score_text(levels: pd.DataFrame, names: tuple[str, ...]) -> str:
+    """The bars in words: the ends, for the best and the worst model."""
+    parts = []
+    for model in dict.fromkeys((_by_mean_level(levels)[0], _by_mean_level(levels)[-1])):
+        shares = levels[levels["model"] == model].set_index("level")["share"]
+        low, high = shares.get(0, 0.0), shares.get(len(names) - 1, 0.0)
+        parts.append(f"{model}: {100 * high:.0f} % full score, {100 * low:.0f} % zero")
+    return f"How the scores of {levels['model'].nunique()} models are spread. " + "; ".join(parts) + "."
+
+
+def token_figure(spread: pd.DataFrame, theme: ThemeName = "light") -> go.Figure:
+    """One box a model: output tokens at the 5th, 25th, 50th, 75th and 95th percentile; tersest on top.
+
+    The axis is logarithmic where no model's 5th percentile is 0.
+
+    Parameters
+    ----------
+    spread : columns ``model``, ``p05`` to ``p95`` (`carrot_core.store.summary.token_spread`).
+    """
+    look = THEMES[theme]
+    log = bool(spread["p05"].min() > 0)
+    figure = go.Figure(
+        go.Box(
+            y=_labels([str(model) for model in spread["model"]]),
+            lowerfence=spread["p05"],
+            q1=spread["p25"],
+            median=spread["p50"],
+            q3=spread["p75"],
+            upperfence=spread["p95"],
+            orientation="h",
+            line={"color": look.curves[1], "width": 1.5},
+            fillcolor="rgba(0,0,0,0)",
+            hoverinfo="x+y",
+            showlegend=False,
+        )
+    )
+    figure.update_layout(
+        _layout(look, len(spread)),
+        xaxis=_axis(
+            look,
+            title={"text": "Output tokens a call (box: middle half, whiskers: 5th to 95th percentile)"},
+            **(_log_ticks(float(spread["p95"].max())) if log else {}),
+        ),
+        yaxis=_axis(look, autorange="reversed", showgrid=False, dtick=1),
+    )
+    return figure
+
+
+def _log_ticks(largest: float) -> dict[str, object]:
+    """Whole numbers at 1, 2 and 5 times the powers of ten: Plotly's own are bare digits."""
+    ticks = [step * 10**power for power in range(len(f"{largest:.0f}") + 1) for step in (1, 2, 5)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,}" for tick in ticks]}
+
+
+def token_text(spread: pd.DataFrame) -> str:
+    """The boxes in words."""
+    least, most = spread.iloc[int(spread["p50"].argmin())], spread.iloc[int(spread["p50"].argmax())]
+    return (
+        f"Output tokens of {len(spread)} models. Lowest median: {least['model']}, {least['p50']:,.0f} "
+        f"(5 % to 95 %: {least['p05']:,.0f} to {least['p95']:,.0f}); highest: {most['model']}, {most['p50']:,.0f} "
+        f"({most['p05']:,.0f} to {most['p95']:,.0f})."
+    )

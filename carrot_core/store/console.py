@@ -1,0 +1,122 @@
+"""Read-only SQL for people: one query, on a locked copy of nothing but the database, within limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.store.console_worker import DUCKDB_MEMORY, MAX_TEXT
+from carrot_core.store.store import Store
+
+MAX_ROWS = 10_000
+MAX_SQL = 20_000  # characters of a query
+TIME_LIMIT_S = 10.0
+_WORKER = Path(__file__).with_name("console_worker.py")
+# What a Python of its own needs to start; the query's process gets nothing else of ours.
+_ENVIRONMENT = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_turns = threading.BoundedSemaphore(2)  # queries at a time, whoever asks
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Rows of a query, and in words what was left out of them ("" where nothing was)."""
+
+    frame: pd.DataFrame
+    note: str
+
+
+def query(store: Store, sql: str, *, max_rows: int = MAX_ROWS, time_limit_s: float = TIME_LIMIT_S) -> Answer:
+    """Answer one SELECT, WITH, DESCRIBE, SHOW or EXPLAIN on the database.
+
+    The query runs in a process of its own: no other statement, no file, no network, no environment, about
+    2 GiB of memory, at most ``time_limit_s`` seconds and ``max_rows`` rows.
+
+    Raises
+    ------
+    NotFoundError
+        There is no database yet.
+    CarrotError
+        What DuckDB says against the query, or which limit it met.
+    """
+    if not store.path.exists():
+        raise NotFoundError("There is nothing to query yet; import a benchmark first.")
+    if len(sql) > MAX_SQL:
+        raise CarrotError(f"The query has {len(sql):,} characters; at most {MAX_SQL:,} are taken.")
+    if not _turns.acquire(timeout=time_limit_s):
+        raise CarrotError("Other queries are running; try again in a moment.")
+    try:
+        # A lone surrogate is no text to DuckDB.
+        text = sql.encode("utf-8", "replace").decode()
+        result = _ask({"path": str(store.path), "sql": text, "max_rows": max_rows}, time_limit_s)
+    finally:
+        _turns.release()
+    if "error" in result:
+        raise CarrotError(result["error"])
+    return Answer(_frame(result["columns"], result["rows"]), _note(result["cut"], len(result["rows"])))
+
+
+def _ask(asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
+    try:
+        ended = subprocess.run(  # noqa: S603  our own script, the query travels as data
+            [sys.executable, "-I", str(_WORKER)],
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=time_limit_s,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CarrotError(f"The query was stopped after {time_limit_s:g} s: ask for less at a time.") from error
+    if ended.returncode > 0 and "MemoryError" not in ended.stderr:
+        raise RuntimeError(f"the console's process failed:\n{ended.stderr}")
+    # DuckDB and Python sometimes end a process rather than say that it is out of memory.
+    result: dict[str, Any] = json.loads(ended.stdout) if ended.returncode == 0 else {"memory": True}
+    if "memory" in result:
+        raise CarrotError(f"The query needs more memory than it may have ({DUCKDB_MEMORY}): ask for less at a time.")
+    return result
+
+
+def _note(cut: str, n_rows: int) -> str:
+    return {
+        "": "",
+        "rows": f"Only the first {n_rows:,} rows are here: add a LIMIT or a condition to choose others.",
+        "size": f"Only the first {n_rows:,} rows are here, since the answer is large: choose fewer columns or rows.",
+        "text": f"Texts of more than {MAX_TEXT:,} characters are cut.",
+    }[cut]
+
+
+def _frame(columns: list[str], rows: list[list[Any]]) -> pd.DataFrame:
+    values = zip(*rows, strict=True) if rows else ([] for _ in columns)
+    return pd.DataFrame({name: _column(list(found)) for name, found in zip(columns, values, strict=True)})
+
+
+def _column(values: list[Any]) -> pd.Series[Any]:
+    """Whole numbers stay whole beside gaps; a column of several kinds becomes text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int}:
+        return pd.Series(values, dtype="Int64")
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds and kinds <= {int, float}:
+        return pd.Series(values, dtype=float)
+    return pd.Series([None if value is None else str(value) for value in values], dtype=object)
+
+
+def schema(store: Store) -> pd.DataFrame:
+    """Tables and views of the database with their columns: ``table``, ``column``, ``type``."""
+    return query(
+        store,
+        'select table_name as "table", column_name as "column", lower(data_type) as "type" '
+        "from duckdb_columns() where database_name = 'carrot' and not internal order by table_oid, column_index",
+    ).frame

@@ -1,0 +1,102 @@
+"""The Data page as people use it: hostile prompts are read, pages turned, a prompt opened, SQL asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.store import Store
+from tests.browser.conftest import ROOT, at_rest
+from tests.tables import frames
+
+HOSTILE = "<img src=x onerror=window.__xss=1> ![x](https://example.org/x.png) <script>window.__xss=1</script>"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store where every text that comes from a file tries to be markup."""
+    folder = tmp_path_factory.mktemp("data-page")
+    made = frames(n_prompts=120, n_models=3)
+    Store(folder / "carrot.duckdb").save_benchmark(
+        "hostile",
+        Frames(
+            made.prompts.assign(
+                text=[f"{HOSTILE} number {number}" for number in range(120)],
+                task=pd.Series([f"{HOSTILE} {number % 2}" for number in range(120)], dtype=object),
+            ),
+            made.models.replace("model-a", HOSTILE),
+            made.outcomes.replace("model-a", HOSTILE),
+            Provenance(f"{HOSTILE}.csv", note=HOSTILE),
+            (HOSTILE,),
+        ),
+    )
+    return folder
+
+
+@pytest.fixture
+def open_data(serve: Callable[..., str], open_page: Callable[..., Page], home: Path) -> Callable[..., Page]:
+    """Open the Data page on that store, with a query; a request to another host fails the test."""
+    address = serve(ROOT / "app.py", CARROT_HOME=str(home))
+    return lambda query="", **how: open_page(f"{address}/data?{query}", ready="[data-testid=stDataFrame] canvas", **how)
+
+
+def query(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_hostile_texts_are_shown_as_they_are_and_fit(open_data: Callable[..., Page], width: int, scheme: str) -> None:
+    page = open_data("prompt=id+00007", width=width, scheme=scheme)
+    expect(page.locator("[data-testid=stCode]", has_text=f"{HOSTILE} number 7")).to_be_visible()
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("view", ["Models", "Missing cells", "Scores", "Output tokens"])
+def test_hostile_names_in_every_view(open_data: Callable[..., Page], view: str) -> None:
+    page = open_data(f"view={view.replace(' ', '+')}")
+    at_rest(page)
+    expect(page.get_by_role("button", name="Download (CSV)")).to_be_visible()
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_pages_are_turned_and_a_row_opens_its_prompt(open_data: Callable[..., Page]) -> None:
+    page = open_data()
+    page.locator("[data-testid=stPagination]").get_by_text("2", exact=True).click()
+    expect(page.get_by_text("Prompts 51 to 100 of 120")).to_be_visible()
+    assert query(page)["page"] == ["2"]
+    table = page.locator("[data-testid=stDataFrame]").first
+    at_rest(page)
+    expect(table).to_be_visible()
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 18, box["y"] + 55)
+    expect(page.locator("[data-testid=stCode]", has_text=f"{HOSTILE} number 50")).to_be_visible()
+    assert query(page)["prompt"] == ["id 00050"]
+
+
+def test_sql_is_asked_and_answered(open_data: Callable[..., Page]) -> None:
+    page = open_data("sql=select+count(*)+as+n+from+prompts")
+    expect(page.get_by_role("textbox", name="Query")).to_have_value("select count(*) as n from prompts")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("button", name="Download the answer (CSV)")).to_be_visible()
+    expect(page.get_by_text("1 row.")).to_be_visible()
+
+
+def test_removing_takes_two_steps(open_data: Callable[..., Page], home: Path) -> None:
+    page = open_data()
+    expect(page.get_by_role("button", name="Remove for good")).to_have_count(0)
+    page.get_by_role("button", name="Remove").click()
+    expect(page.get_by_role("button", name="Remove for good")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert [info.name for info in Store(home / "carrot.duckdb").benchmarks()] == ["hostile"]

@@ -1,0 +1,72 @@
+"""Two people at one server: what one uploads the other never sees, until it is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import HERE, at_rest
+from tests.made import long_frame, made
+
+PANEL = HERE / "upload_app.py"
+UNSEEN = "\u202egnp.exe"
+
+
+def upload(page: Page, file: Path) -> None:
+    page.locator("input[type=file]").set_input_files(str(file))
+    page.get_by_role("button", name="Check and load").click()
+    at_rest(page)
+
+
+def test_what_is_uploaded_is_private_until_it_is_kept_and_goes_with_the_session(
+    serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    # A closed page's session is kept for a while in case it comes back; not here.
+    address = serve(
+        PANEL,
+        CARROT_HOME=str(tmp_path / "home"),
+        TMPDIR=str(sessions),
+        STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL="1",
+    )
+    file = tmp_path / "results.csv"
+    long_frame(made(60)).to_csv(file, index=False)
+    mine, other = open_page(address, ready="h1"), open_page(address, ready="h1")
+    upload(mine, file)
+    expect(mine.get_by_text("Loaded: results (only you)")).to_be_visible()
+    other.reload()
+    other.locator("h1").wait_for()
+    at_rest(other)
+    expect(other.get_by_text("only you")).to_have_count(0)
+    assert len(list(sessions.glob("carrot-session-*"))) == 1
+    upload(other, file)
+    expect(other.get_by_text("Loaded: results (only you)")).to_be_visible()
+    mine.get_by_role("button", name="Keep it in the store").click()
+    expect(mine.get_by_text("Loaded: results", exact=True)).to_be_visible()
+    other.get_by_role("button", name="Remove", exact=True).click()
+    expect(other.get_by_text("Loaded: results", exact=True)).to_be_visible()
+    mine.goto("about:blank")
+    until = time.monotonic() + 60
+    while len(list(sessions.glob("carrot-session-*"))) > 1 and time.monotonic() < until:
+        time.sleep(0.5)
+    assert len(list(sessions.glob("carrot-session-*"))) == 1
+
+
+def test_a_name_that_turns_its_surroundings_around_is_shown_by_its_codes(
+    serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    table = long_frame(made(30))
+    table = table.drop(columns="cost_usd").replace({"acme/large": UNSEEN})
+    file = tmp_path / "turned.csv"
+    table.to_csv(file, index=False)
+    page = open_page(serve(PANEL, CARROT_HOME=str(tmp_path / "home")), ready="h1", width=390)
+    upload(page, file)
+    page.get_by_text("US dollars per million tokens").wait_for()
+    text = page.evaluate("document.documentElement.innerHTML")
+    assert "\u202e" not in text
+    assert "⟨U+202E⟩gnp.exe" in text
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,11 @@
+"""The upload panel beside a list of what the session sees."""
+
+import streamlit as st
+
+from carrot_core.dashboard.stores import labels, private_benchmarks
+from carrot_core.dashboard.upload import upload_panel
+from carrot_core.store import Store
+
+st.title("Upload")
+st.text("Loaded: " + ", ".join(labels([*Store().benchmarks(), *private_benchmarks()])))
+upload_panel()

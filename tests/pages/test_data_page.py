@@ -1,0 +1,201 @@
+"""The Data page: cards and what they do, a benchmark looked into, prompts found and opened, SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.browser import PAGE_SIZE
+from carrot_core.dashboard.shell import plain
+from carrot_core.embedding import BUNDLED
+from carrot_core.store import Store
+from tests.made import made, write_files
+from tests.tables import frames
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
+
+
+@pytest.fixture(autouse=True)
+def store(carrot_home: Path) -> Iterator[Store]:
+    """Two benchmarks: one with gaps and repeated texts, and one whose every text tries to be markup."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    store = Store()
+    store.save_benchmark("gaps", frames(n_prompts=3 * PAGE_SIZE, n_models=4, split=True))
+    hostile = frames(n_prompts=12, n_models=2, seed=1)
+    store.save_benchmark(
+        "hostile",
+        Frames(
+            hostile.prompts.assign(text=HOSTILE, task=HOSTILE),
+            hostile.models.replace("model-a", HOSTILE),
+            hostile.outcomes.replace("model-a", HOSTILE),
+            Provenance(f"{HOSTILE}.csv", note=HOSTILE),
+            (f"{HOSTILE} was seen.",),
+        ),
+    )
+    yield store
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page("pages/data.py").run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(element.value for element in app.markdown)
+
+
+def listed(app: AppTest) -> pd.DataFrame:
+    """The table of prompts."""
+    return next(frame.value for frame in app.dataframe if "Prompt" in frame.value)
+
+
+def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is(store: Store) -> None:
+    info, text = store.info("gaps"), said(page()).replace("\\", "")
+    cells = info.n_prompts * info.n_models
+    assert f"**{info.n_prompts}** prompts · **4** models" in text
+    assert ":gray[Source:] made.parquet (by hand)" in text
+    assert ":gray[Licence:] CC0" in text
+    assert ":gray[Split:] train 50, validation 50, test 50; the source's own split" in text
+    assert f":gray[Missing cells:] {info.n_missing} of {cells}" in text
+    assert f":gray[Repeated prompts:] {info.n_duplicate_prompts}" in text
+    assert ":gray[Licence:] none stated, so its rows are never exported" in text
+
+
+def test_texts_of_a_file_are_shown_and_never_markup(store: Store) -> None:
+    app = page(bench="hostile", prompt="id 00003")
+    for element in [*app.markdown, *app.caption, *app.error, *app.info]:
+        assert HOSTILE not in element.value
+        assert "![x]" not in element.value
+    assert plain(f"{HOSTILE} was seen.") in said(app)
+    assert HOSTILE in [block.value for block in app.code]
+
+
+def test_removing_asks_first_and_takes_the_benchmark_away(store: Store) -> None:
+    app = page(bench="gaps", task="task 1")
+    app.button(key="really:shared:gaps").click().run()
+    assert not app.exception
+    assert [info.name for info in store.benchmarks()] == ["hostile"]
+    assert any("removed" in note.value for note in app.success)
+    assert app.selectbox(key="bench").options == ["hostile"]
+
+
+def test_fitting_from_a_card(store: Store, tmp_path: Path) -> None:
+    bench = made(120)
+    _, vectors = write_files(bench, tmp_path)
+    store.save_benchmark("made", read_long_table(tmp_path / "made.parquet"))
+    store.import_vectors("made", vectors, BUNDLED)
+    app = page(bench="made")
+    app.button(key="fit:shared:made").click().run()
+    assert not app.exception
+    assert [run.router for run in store.runs("made")] == ["carrot-knn"]
+    assert "fit:shared:made" not in [button.key for button in app.button]
+
+
+def test_a_damaged_benchmark_is_named_and_the_rest_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "damaged", lambda self: {"lost": f"{self.path}: a block cannot be read."})
+    app = page()
+    (error,) = app.error
+    assert plain("lost is damaged and left out.") in error.value
+    assert app.selectbox(key="bench").options == ["gaps", "hostile"]
+
+
+@pytest.mark.parametrize(
+    ("view", "shows"),
+    [("Models", "Mean score"), ("Missing cells", None), ("Scores", None), ("Output tokens", None)],
+)
+@pytest.mark.parametrize("bench", ["gaps", "hostile"])
+def test_every_view_of_a_benchmark(bench: str, view: str, shows: str | None) -> None:
+    app = page(bench=bench, view=view)
+    assert not app.error
+    assert len(app.get("plotly_chart")) == (0 if shows else 1)
+    assert any(shows in frame.value for frame in app.dataframe) == bool(shows) if shows else True
+    assert any("CSV" in button.label for button in app.get("download_button"))
+
+
+def test_views_of_a_benchmark_without_gaps_or_tokens_say_so(store: Store) -> None:
+    whole = frames(n_prompts=6)
+    cells = pd.MultiIndex.from_product(
+        [whole.prompts["prompt_id"], whole.models["model"]], names=["prompt_id", "model"]
+    )
+    outcomes = cells.to_frame(index=False).assign(score=1.0, input_tokens=1.0, output_tokens=float("nan"), cost_usd=0.0)
+    store.save_benchmark("whole", replace(whole, outcomes=outcomes))
+    assert any("no cell is missing" in note.value for note in page(bench="whole", view="Missing cells").success)
+    assert any("no output tokens" in note.value for note in page(bench="whole", view="Output tokens").info)
+
+
+def test_search_and_filters_narrow_the_prompts(store: Store) -> None:
+    bench = store.load("gaps")
+    app = page(bench="gaps")
+    assert len(listed(app)) == PAGE_SIZE
+    app.text_input(key="find").set_value("TEXT 0 12").run()
+    expected = [key for key, text in zip(bench.prompt_ids, bench.texts, strict=True) if "text 0 12" in (text or "")]
+    assert listed(app)["Id"].tolist() == expected
+    app.text_input(key="find").set_value("").run()
+    app.selectbox(key="task").set_value("task 1").run()
+    app.selectbox(key="split").set_value("test").run()
+    assert set(listed(app)["Task"]) == {"task 1"}
+    assert set(listed(app)["Split"]) == {"test"}
+    app.toggle(key="disagree").set_value(True).run()
+    right = listed(app)["Right"].str.split(" of ", expand=True).astype(int)
+    assert len(right)
+    assert ((right[0] > 0) & (right[0] < right[1])).all()
+
+
+def test_nothing_found_says_so_and_a_search_is_no_pattern() -> None:
+    assert any("No prompt is like this" in note.value for note in page(bench="gaps", find="%").info)
+
+
+def test_a_link_opens_a_page_of_prompts_and_a_prompt(store: Store) -> None:
+    app = page(bench="gaps", page="3", prompt="id 00007")
+    assert listed(app)["Id"].tolist() == list(store.load("gaps").prompt_ids[2 * PAGE_SIZE :])
+    bench = store.load("gaps")
+    assert bench.texts[7] in [block.value for block in app.code]
+    outcomes = next(frame.value for frame in app.dataframe if "Tokens out" in frame.value)
+    assert sorted(outcomes["Model"]) == sorted(bench.models)
+
+
+def test_a_prompt_without_text_and_a_prompt_that_is_not_there() -> None:
+    assert any("no text for this prompt" in note.value for note in page(bench="gaps", prompt="id 00003").info)
+    app = page(bench="gaps", prompt="of another benchmark")
+    assert not app.error
+    assert "prompt" not in app.query_params
+
+
+def test_a_filter_starts_again_at_the_first_page() -> None:
+    app = page(bench="gaps", page="3")
+    app.selectbox(key="split").set_value("train").run()
+    assert any("Prompts 1 to 50" in caption.value for caption in app.caption)
+
+
+def test_sql_is_answered_and_a_mistake_is_text(store: Store) -> None:
+    app = page()
+    app.text_area(key="sql").set_value("select count(*) as n from benchmarks").run()
+    app.button(key="sql-run").click().run()
+    assert any(frame.value.to_dict("list") == {"n": [2]} for frame in app.dataframe)
+    app.text_area(key="sql").set_value("delete from benchmarks").run()
+    app.button(key="sql-run").click().run()
+    assert not app.exception
+    assert any("Only one statement that reads" in error.value for error in app.error)
+    assert len(store.benchmarks()) == 2
+
+
+def test_a_link_never_runs_its_query() -> None:
+    app = page(sql="select 42 as answer")
+    assert app.text_area(key="sql").value == "select 42 as answer"
+    assert not any("answer" in frame.value for frame in app.dataframe)

@@ -1,0 +1,203 @@
+"""Uploading: a look, a mapping, every problem at once, and a benchmark nobody else sees until it is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.stores import _SessionFolder
+from carrot_core.embedding import BUNDLED
+from carrot_core.errors import StoreError
+from carrot_core.paths import shipped
+from carrot_core.store import Store
+from carrot_core.store.transfer import copy_benchmark
+from carrot_core.workbench import run_router
+from tests.made import long_frame, made, write_files
+
+ROOT = Path(__file__).resolve().parents[2]
+PANEL = ROOT / "tests" / "browser" / "upload_app.py"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("tempfile.tempdir", str(carrot_home))
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+def panel() -> AppTest:
+    return AppTest.from_file(str(PANEL), default_timeout=60).run()
+
+
+def upload(app: AppTest, name: str, content: bytes | pd.DataFrame) -> AppTest:
+    """Give the panel a file; it shows the first rows and its guesses."""
+    data = content if isinstance(content, bytes) else content.to_csv(index=False).encode()
+    app.file_uploader[0].set_value((name, data, "text/csv"))
+    return app.run()
+
+
+def check(app: AppTest) -> AppTest:
+    (button,) = [button for button in app.button if button.label == "Check and load"]
+    return button.click().run()
+
+
+def seen(app: AppTest) -> str:
+    return str(app.text[0].value)
+
+
+def test_an_upload_is_seen_by_its_session_alone_until_it_is_kept() -> None:
+    mine, other = panel(), panel()
+    check(upload(mine, "results.csv", long_frame(made(60))))
+    assert not mine.exception
+    assert not mine.error
+    assert seen(mine) == "Loaded: results (only you)"
+    assert seen(other.run()) == "Loaded:"
+    assert Store().benchmarks() == []
+    (keep,) = [button for button in mine.button if button.label == "Keep it in the store"]
+    keep.click().run()
+    assert seen(mine) == seen(other.run()) == "Loaded: results"
+
+
+def test_guessed_columns_can_be_corrected_and_are_used() -> None:
+    table = long_frame(made(30)).rename(columns={"prompt_id": "Question ID", "model": "LLM", "score": "points"})
+    app = upload(panel(), "t.csv", table)
+    boxes = {box.label: box for box in app.selectbox}
+    assert [boxes[name].value for name in ("prompt_id", "model", "score")] == ["Question ID", "LLM", None]
+    boxes["score"].select("points")
+    check(app)
+    assert not app.error
+    assert seen(app) == "Loaded: t (only you)"
+
+
+def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:
+    table = long_frame(made(30)).astype(object)
+    table.loc[3, "score"], table.loc[7, "input_tokens"] = "=1+1", -1
+    app = check(upload(panel(), "t.csv", table))
+    assert not app.exception
+    assert "2 kinds of problem" in app.error[0].value
+    rows = app.dataframe[1].value
+    assert list(zip(rows["row"], rows["column"], strict=True)) == [("4", "score"), ("8", "input_tokens")]
+    assert "Download the problems (CSV)" in [button.label for button in app.get("download_button")]
+    assert seen(app) == "Loaded:"
+
+
+def test_prices_are_asked_for_and_never_assumed() -> None:
+    table = long_frame(made(30)).drop(columns="cost_usd")
+    app = check(upload(panel(), "t.csv", table))
+    assert "no dollars for 3 of its models" in app.warning[0].value
+    check(app)
+    assert not app.exception
+    assert seen(app) == "Loaded:"
+
+
+def test_a_wide_table_is_seen_as_one() -> None:
+    rows = {"prompt_id": [f"p{number}" for number in range(9)]}
+    for model in ("a", "b"):
+        rows |= {model: [0.5] * 9, f"{model}|cost_usd": [0.1] * 9}
+    app = check(upload(panel(), "wide.csv", pd.DataFrame(rows)))
+    assert app.radio[0].value == "wide"
+    assert seen(app) == "Loaded: wide (only you)"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", b""),
+        ("x.csv", b"\x00" * 500),
+        ("x.csv", b"\xff\xfe"),
+        ("x.csv", ",".join(f"c{number}" for number in range(10_000)).encode() + b"\n"),
+        ("x.parquet", b"PAR1PAR1"),
+        ("x.csv.gz", b"\x1f\x8b not gzip"),
+        ("x.gz", b"a"),
+        ("../../../x.csv", b"prompt_id\n"),
+        ("\u202evsc.x" * 40 + ".csv", b"a,a\n1,2\n"),
+        ("x.jsonl", b"[" * 10_000),
+    ],
+)
+def test_a_hostile_file_is_refused_in_words(name: str, content: bytes, carrot_home: Path) -> None:
+    app = upload(panel(), name, content)
+    if any(button.label == "Check and load" for button in app.button):
+        check(app)
+    assert not app.exception
+    assert app.error
+    assert not (carrot_home.parent / "x.csv").exists()
+
+
+def test_a_name_taken_in_the_store_is_told_and_nothing_is_lost() -> None:
+    mine = check(upload(panel(), "same.csv", long_frame(made(20))))
+    Store().save_benchmark("same", read_long_table(shipped("template.csv")))
+    next(button for button in mine.button if button.label == "Keep it in the store").click().run()
+    assert not mine.exception
+    assert "already a benchmark" in mine.error[0].value
+    assert seen(mine) == "Loaded: same, same (only you)"
+
+
+@pytest.mark.parametrize("page", ["overview", "frontier", "data"])
+def test_every_page_works_on_an_uploaded_benchmark(page: str) -> None:
+    script = f"""
+import runpy
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.stores import private_benchmarks, private_store
+from pathlib import Path
+from carrot_core.store import Store
+if not private_benchmarks():
+    Store().save_benchmark("shared", read_long_table(Path({str(shipped("template.csv"))!r})))
+    private_store().save_benchmark("mine", read_long_table(Path({str(_file())!r})))
+runpy.run_path({str(ROOT / "pages" / f"{page}.py")!r})
+"""
+    app = AppTest.from_string(script, default_timeout=60)
+    app.query_params["bench"] = "mine (only you)"
+    app.run()
+    assert not app.exception
+    assert [error.value for error in app.error] == []
+    if page != "data":
+        assert app.selectbox[0].options == ["shared", "mine (only you)"]
+
+
+def test_a_router_can_be_fitted_on_an_upload_and_goes_along_when_it_is_kept(carrot_home: Path) -> None:
+    source, target = Store(carrot_home / "a.duckdb"), Store(carrot_home / "b.duckdb")
+    results, vectors = write_files(made(120), carrot_home)
+    source.save_benchmark("made", read_long_table(results))
+    source.import_vectors("made", vectors, BUNDLED)
+    run = run_router(source, source.load("made", encoder=BUNDLED))
+    target.save_benchmark("other", read_long_table(shipped("template.csv")))
+    copied = copy_benchmark(source, "made", target)
+    assert copied == source.info("made")
+    before, after = source.load("made", encoder=BUNDLED), target.load("made", encoder=BUNDLED)
+    assert np.array_equal(before.outcomes.score, after.outcomes.score, equal_nan=True)
+    assert np.array_equal(before.vectors, after.vectors)
+    kept = target.load_run(run.run_id)
+    assert kept.metrics == run.metrics
+    assert np.array_equal(kept.estimates["test"].score, run.estimates["test"].score)
+    with pytest.raises(StoreError, match="already a benchmark"):
+        copy_benchmark(source, "made", target)
+
+
+def test_the_folder_goes_with_the_session_and_what_a_killed_server_left_goes_too(carrot_home: Path) -> None:
+    abandoned = carrot_home / "carrot-session-abandoned"
+    abandoned.mkdir()
+    (abandoned / "in-use.lock").touch()
+    (abandoned / "carrot.duckdb").write_text("private")
+    one, two = _SessionFolder(), _SessionFolder()
+    assert not abandoned.exists()
+    assert one.path.is_dir()
+    assert two.path.is_dir()
+    gone = one.path
+    del one
+    assert not gone.exists()
+    assert two.path.is_dir()
+
+
+def _file() -> Path:
+    path = Path(tempfile.gettempdir()) / "mine.csv"
+    long_frame(made(60)).to_csv(path, index=False)
+    return path

@@ -1,0 +1,110 @@
+"""Prompts of the store against the same questions asked of a frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from carrot_core.errors import NotFoundError
+from carrot_core.store import Store
+from carrot_core.store.browse import PREVIEW, Filter, count_prompts, one_prompt, page_of_prompts, tasks
+from tests.tables import frames
+
+TEXTS = ["100% sure", "100 percent", "under_score", "underscore", "Größe", "GRÖSSE", "back\\slash", "x" * 5000, ""]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two benchmarks: the filters of one must never see the other's prompts."""
+    store = Store(tmp_path / "carrot.duckdb")
+    made = frames(n_prompts=120, n_models=4, seed=3, split=True)
+    texts = [TEXTS[number % len(TEXTS)] for number in range(120)]
+    texts[7] = None
+    prompts = made.prompts.assign(text=pd.Series(texts, dtype=object))
+    scores = made.outcomes.assign(score=made.outcomes["score"].round())
+    store.save_benchmark("made", replace(made, prompts=prompts, outcomes=scores))
+    store.save_benchmark("other", frames(n_prompts=50, seed=4))
+    return store
+
+
+def truth(store: Store, chosen: Filter) -> list[str]:
+    """Ids that pass, found in Python."""
+    bench = store.load("made")
+    score = bench.outcomes.score
+    right, seen = np.nansum(score >= 0.5, axis=1), (~np.isnan(score)).sum(axis=1)
+    return [
+        prompt_id
+        for row, (prompt_id, text) in enumerate(zip(bench.prompt_ids, bench.texts, strict=True))
+        if (not chosen.text or chosen.text.lower() in (text or "").lower())
+        and chosen.task in (None, bench.tasks[row])
+        and chosen.split in (None, bench.split[row])
+        and (not chosen.disagree or 0 < right[row] < seen[row])
+    ]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Filter(),
+        Filter("100%"),
+        Filter("UNDER_SCORE"),
+        Filter("größe"),
+        Filter("\\"),
+        Filter("%"),
+        Filter("'; drop table prompts; --"),
+        Filter(task="task 1"),
+        Filter(task="no such task"),
+        Filter(split="test"),
+        Filter(disagree=True),
+        Filter("e", task="task 0", split="train", disagree=True),
+    ],
+    ids=repr,
+)
+def test_filters_find_what_python_finds_in_the_order_of_the_ids(store: Store, chosen: Filter) -> None:
+    expected = truth(store, chosen)
+    assert count_prompts(store, "made", chosen) == len(expected)
+    pages = [page_of_prompts(store, "made", chosen, page, 7) for page in range(1, len(expected) // 7 + 2)]
+    assert [prompt_id for page in pages for prompt_id in page["prompt_id"]] == expected
+
+
+def test_a_page_past_the_end_is_empty(store: Store) -> None:
+    assert page_of_prompts(store, "made", Filter(), 100, 50).empty
+
+
+def test_a_page_counts_right_models_and_carries_only_the_beginning_of_a_text(store: Store) -> None:
+    bench = store.load("made")
+    page = page_of_prompts(store, "made", Filter(), 1, 200)
+    score = bench.outcomes.score
+    assert page["n_models"].tolist() == (~np.isnan(score)).sum(axis=1).tolist()
+    assert page["n_right"].tolist() == (np.nan_to_num(score) >= 0.5).sum(axis=1).tolist()
+    assert page["mean_score"].to_numpy() == pytest.approx(np.nanmean(score, axis=1))
+    assert page["text"].str.len().max() == PREVIEW
+
+
+def test_a_lone_surrogate_is_searched_for_and_not_found(store: Store) -> None:
+    assert count_prompts(store, "made", Filter("\ud800")) == 0
+
+
+def test_a_prompt_has_its_whole_text_and_a_row_for_every_model(store: Store) -> None:
+    bench = store.load("made")
+    for row in (0, 7, 8):
+        found = one_prompt(store, "made", bench.prompt_ids[row])
+        assert (found.text, found.task, found.split) == (bench.texts[row], bench.tasks[row], bench.split[row])
+        assert found.outcomes["model"].tolist() == list(bench.models)
+        for name, table in (("score", bench.outcomes.score), ("output_tokens", bench.output_tokens)):
+            np.testing.assert_array_equal(found.outcomes[name].to_numpy(dtype=float), table[row])
+
+
+def test_a_prompt_nobody_has(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="no prompt 'x'"):
+        one_prompt(store, "made", "x")
+    with pytest.raises(NotFoundError, match="no benchmark 'gone'"):
+        count_prompts(store, "gone", Filter())
+
+
+def test_tasks_are_those_of_the_benchmark(store: Store) -> None:
+    assert tasks(store, "made") == ["task 0", "task 1"]

@@ -1,0 +1,226 @@
+"""The SQL console: it answers, and nothing that is asked of it gets out, changes anything or goes on for ever."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.store import Store
+from carrot_core.store.console import MAX_SQL, query, schema
+from carrot_core.store.console_worker import MAX_TEXT
+from tests.tables import frames
+
+FIRST = frames()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("it's here")
+    (folder / "secret.csv").write_text("secret\n1\n")
+    Store(folder / "private.duckdb").save_benchmark("private", frames(seed=1))
+    store = Store(folder / "carrot.duckdb")
+    store.save_benchmark("first", FIRST)
+    return store
+
+
+def test_answers_are_those_of_the_data(store: Store) -> None:
+    answer = query(store, "select model, count(*) as n, avg(score) as score from results group by model order by model")
+    expected = FIRST.outcomes.groupby("model")["score"].agg(["size", "mean"])
+    assert answer.frame["model"].tolist() == expected.index.tolist()
+    assert answer.frame["n"].tolist() == expected["size"].tolist()
+    assert answer.frame["score"].tolist() == pytest.approx(expected["mean"].tolist())
+    assert answer.note == ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1;",
+        "with a as (select 1 as x) select * from a",
+        "from benchmarks",
+        "values (1)",
+        "describe results",
+        "show tables",
+        "summarize prompts",
+        "explain select 1",
+        "EXPLAIN (FORMAT JSON) select 1",
+        "explain analyze select count(*) from results",
+    ],
+)
+def test_statements_that_read_are_answered(store: Store, sql: str) -> None:
+    assert len(query(store, sql).frame) > 0
+
+
+def test_the_schema_names_every_table_and_the_view(store: Store) -> None:
+    found = schema(store)
+    assert {"benchmarks", "models", "prompts", "outcomes", "runs", "results"} <= set(found["table"])
+    assert found[found["table"] == "results"]["column"].tolist()[:2] == ["benchmark", "prompt_id"]
+
+
+def attacks(folder: Path) -> dict[str, str]:
+    """Ways to reach a file, a network, a setting, another store or the environment, or to change something."""
+    secret, private = folder / "secret.csv", folder / "private.duckdb"
+    paths = {"secret": secret, "private": private, "out": folder / "out", "own": folder / "carrot.duckdb"}
+    statements = [
+        "copy outcomes to '{out}.csv'",
+        "copy (select 1) to '{out}.parquet'",
+        "explain analyze copy outcomes to '{out}.csv'",
+        "/* */ explain analyze copy outcomes to '{out}.csv'",
+        "export database '{out}'",
+        "attach '{private}' as other",
+        "attach '{out}.duckdb' as other",
+        "detach carrot",
+        "use memory",
+        "install httpfs",
+        "load httpfs",
+        "from '{secret}'",
+        "from read_csv('{secret}')",
+        "from sniff_csv('{secret}')",
+        "from read_text('{secret}')",
+        "from read_blob('{own}')",
+        "from read_blob('{private}')",
+        "from read_parquet('{private}')",
+        "from read_json('/proc/self/environ')",
+        "from read_text('/proc/self/environ')",
+        "from parquet_metadata('{secret}')",
+        "from glob('*')",
+        "from read_text('http://localhost:1/')",
+        "from read_csv('s3://bucket/key')",
+        "select (select content from read_text('{secret}'))",
+        "from query('from read_text(''{secret}'')')",
+        "from query('copy outcomes to ''{out}''')",
+        "from query_table('{secret}')",
+        "pragma database_list",
+        "set enable_external_access = true",
+        "set memory_limit = '100GB'",
+        "reset lock_configuration",
+        "select set_config('threads', '8')",
+        "select 1; select 2",
+        "select 1; copy outcomes to '{out}.csv'",
+        "delete from outcomes",
+        "with gone as (delete from outcomes returning *) from gone",
+        "insert into schema_version values (2)",
+        "create table x as select 1",
+        "create temp table x as select 1",
+        "explain analyze create table memory.x as select 1",
+        "drop table outcomes",
+        "create macro f() as 1",
+        "create secret s (type s3)",
+        "call pragma_version()",
+        "checkpoint",
+        "begin",
+        "prepare p as select 1",
+        "vacuum",
+        "select getenv('HOME')",
+        "select getenv('CARROT_HOME')",
+        "from private.benchmarks",
+        "from secret",
+        "select",
+        "",
+        "-- nothing",
+        "\ud800",
+        "select " + "(" * 5000 + "1" + ")" * 5000,
+        "x" * (MAX_SQL + 1),
+    ]
+    return {statement[:60]: statement.format(**paths) for statement in statements}
+
+
+@pytest.mark.parametrize("name", list(attacks(Path("x"))))
+def test_an_attack_is_refused_and_changes_nothing(store: Store, name: str) -> None:
+    before, folder = store.path.read_bytes(), store.path.parent
+    there = sorted(os.listdir(folder))
+    with pytest.raises(CarrotError):
+        query(store, attacks(folder)[name])
+    assert store.path.read_bytes() == before
+    assert sorted(os.listdir(folder)) == there
+
+
+def test_nothing_of_the_environment_is_in_the_settings(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_SECRET", "do-not-tell")
+    told = (
+        query(store, "from duckdb_settings()").frame.to_csv() + query(store, "from duckdb_databases()").frame.to_csv()
+    )
+    assert "do-not-tell" not in told
+    assert "private" not in told
+
+
+def test_only_so_many_rows_come_back_and_it_is_said(store: Store) -> None:
+    answer = query(store, "from range(1000000000000)", max_rows=50)
+    assert answer.frame["range"].tolist() == list(range(50))
+    assert "first 50 rows" in answer.note
+    assert query(store, "from range(50)", max_rows=50).note == ""
+
+
+def test_only_so_much_text_comes_back_and_it_is_said(store: Store) -> None:
+    answer = query(store, "select repeat('x', 20000) as long")
+    assert len(answer.frame["long"][0]) == MAX_TEXT + 1
+    assert "cut" in answer.note
+    answer = query(store, "select repeat('x', 9000) as long from range(5000)")
+    assert 500 < len(answer.frame) < 2000
+    assert "the answer is large" in answer.note
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "with recursive t(x) as (select 1 union all select x + 1 from t) select max(x) from t",
+        "select count(*) from range(100000000000)",
+        "select lpad('x', 2000000000, 'y')",  # one call that cannot be interrupted
+    ],
+)
+def test_a_query_without_end_is_stopped(store: Store, endless: str) -> None:
+    with pytest.raises(CarrotError, match=r"stopped after 1\.5 s|more memory"):
+        query(store, endless, time_limit_s=1.5)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "select range(1000000000)",  # 20 GB under DuckDB's own limit of 512 MB
+        "select repeat('x', 2000000000)",
+        "select list(range) from range(1000000000)",
+        "select list_transform(range(100000000), lambda x: repeat('y', 100))",
+    ],
+)
+def test_a_query_that_fills_the_memory_is_ended(store: Store, bomb: str) -> None:
+    with pytest.raises(CarrotError, match="more memory"):
+        query(store, bomb)
+
+
+def test_values_of_every_kind_come_back(store: Store) -> None:
+    frame = query(
+        store,
+        "select 170141183460469231731687303715884105727::hugeint as huge, 1.5::decimal(5, 2) as exact, "
+        "date '2020-01-02' as day, [1, 2] as list, null as nothing, 'nan'::double as gap, true as yes, 1 as a, 2 as a",
+    ).frame
+    row = frame.iloc[0].to_dict()
+    assert row["huge"] == "170141183460469231731687303715884105727"
+    assert (row["exact"], row["day"], row["list"]) == (1.5, "2020-01-02", "[1, 2]")
+    assert bool(row["yes"])
+    assert frame.columns.is_unique
+
+
+def test_whole_numbers_stay_whole_beside_a_gap(store: Store) -> None:
+    frame = query(store, "select * from (values (9007199254740993), (null)) t(n)").frame
+    assert frame["n"][0] == 9007199254740993
+
+
+def test_the_message_of_a_mistake_is_duckdbs_own(store: Store) -> None:
+    with pytest.raises(CarrotError, match="nosuch"):
+        query(store, "from nosuch")
+
+
+def test_no_database_yet(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="import a benchmark"):
+        query(Store(tmp_path / "carrot.duckdb"), "select 1")
+
+
+def test_a_damaged_file_is_an_error_of_ours(tmp_path: Path) -> None:
+    store = Store(tmp_path / "carrot.duckdb")
+    store.save_benchmark("first", FIRST)
+    store.path.write_bytes(store.path.read_bytes()[:9000])
+    with pytest.raises(CarrotError):
+        query(store, "from outcomes")
