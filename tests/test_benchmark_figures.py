@@ -9,6 +9,7 @@ import pytest
 
 from carrot_core.figures.benchmark import (
     MOST_TASKS,
+    coverage_caption,
     coverage_figure,
     coverage_text,
     least_covered,
@@ -67,6 +68,7 @@ def test_coverage_of_many_tasks_draws_the_worst() -> None:
     table.loc[worst, ["n_observed", "share"]] = 0
     assert least_covered(table)[0] == "task 050"
     assert len(coverage_figure(table).layout.yaxis.ticktext) == MOST_TASKS
+    assert f"{MOST_TASKS} least covered of {MOST_TASKS + 20}" in coverage_caption(table)
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -100,6 +100,7 @@ def test_damage_of_one_benchmark_leaves_the_others_open(store: Store) -> None:
     assert [finding.benchmark for finding in verify(store.path) if finding.data] == ["two"]
 
 
+@pytest.mark.slow
 def test_whatever_block_is_damaged_each_benchmark_is_either_listed_or_named_as_damaged(
     store: Store, whole: bytes
 ) -> None:

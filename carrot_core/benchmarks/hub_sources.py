@@ -20,7 +20,7 @@ class HubSource:
     wanted : patterns of the files to fetch.
     read : from their paths, in the order of their names, and their provenance to frames.
     about : one line for people: what it is and how much comes over the network.
-    licence : as the data set states it; "" where it states none, and then rows are never exported.
+    licence : as the data set states it; "" where it states none, and then rows are not to be passed on.
     """
 
     repo: str

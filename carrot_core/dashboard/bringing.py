@@ -20,7 +20,11 @@ def pull_panel() -> None:
         "Data set", list(HUB_SOURCES), format_func=lambda name: f"{name}: {HUB_SOURCES[name].about}", key="pull-source"
     )
     chosen = HUB_SOURCES[source]
-    licence = f"Licence: {chosen.licence}." if chosen.licence else "It states no licence: its rows are never exported."
+    licence = (
+        f"Licence: {chosen.licence}."
+        if chosen.licence
+        else "It states no licence: its rows stay with you, do not pass them on."
+    )
     st.caption(plain(f"From {chosen.repo} on huggingface.co. {licence} An interrupted download goes on where it was."))
     if st.button(f"Pull {source}", icon=":material/download:", key="pull"):
         bar = st.progress(0.0, "Asking the hub which files there are …")

@@ -76,7 +76,7 @@ def _facts(info: BenchmarkInfo, sizes: dict[str, int]) -> str:
     sides = ", ".join(f"{side} {number:,}" for side, number in sizes.items())
     lines = {
         "Source": info.source + (f" ({info.note})" if info.note else ""),
-        "Licence": info.licence or "none stated, so its rows are never exported",
+        "Licence": info.licence or "none stated: do not pass its rows on",
         "Loaded": f"{info.loaded_at[:10]} {info.loaded_at[11:16]} UTC",
         "Split": f"{sides}; {info.split_rule}",
         "Missing cells": missing,

@@ -13,7 +13,7 @@ from carrot_core.dashboard.browser import prompt_browser
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.figures.benchmark import (
-    MOST_TASKS,
+    coverage_caption,
     coverage_figure,
     coverage_text,
     score_figure,
@@ -91,11 +91,8 @@ def _missing(info: BenchmarkInfo) -> None:
     if not info.n_missing:
         st.success("Every model was observed on every prompt: no cell is missing.", icon=":material/check:")
     else:
-        st.write(f"{info.n_missing:,} cells have no outcome; the least covered tasks come first.")
         st.plotly_chart(coverage_figure(table, theme()), key="coverage", theme=None, alt=coverage_text(table))
-        n_tasks = table["task"].nunique()
-        if n_tasks > MOST_TASKS:
-            st.caption(f"The {MOST_TASKS} least covered of {n_tasks} tasks; the download has all of them.")
+        st.caption(plain(coverage_caption(table)))
     _csv(table, info, "coverage")
 
 

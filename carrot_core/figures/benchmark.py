@@ -87,21 +87,7 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
             zmax=100,
             xgap=1,
             ygap=1,
-            colorbar={
-                "thickness": 10,
-                "outlinewidth": 0,
-                "orientation": "h",
-                "y": 1.0,
-                "yanchor": "bottom",
-                "x": 0,
-                "xanchor": "left",
-                "xref": "container",
-                "lenmode": "pixels",
-                "len": 250,
-                "tickangle": 0,
-                "tickvals": [8, 50, 92],
-                "ticktext": ["0 % observed", "50 %", "100 %"],
-            },
+            showscale=False,  # it would take a phone half the width; `coverage_caption` says what colours mean
             hovertemplate="<b>%{x}</b><br>%{customdata} prompts observed (%{z:.1f} %)<extra></extra>",
         )
     )
@@ -117,6 +103,16 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
         ),
     )
     return figure
+
+
+def coverage_caption(coverage: pd.DataFrame) -> str:
+    """How to read the heat map; plain text."""
+    n_tasks = coverage["task"].nunique()
+    drawn = f" The {MOST_TASKS} least covered of {n_tasks} tasks are drawn." if n_tasks > MOST_TASKS else ""
+    return (
+        "Grey: every prompt of the task was observed; the fuller the orange, the more are missing. "
+        f"The tasks with the most missing cells come first.{drawn}"
+    )
 
 
 def coverage_text(coverage: pd.DataFrame) -> str:

@@ -74,7 +74,7 @@ def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is(store: Store
     assert ":gray[Split:] train 50, validation 50, test 50; the source's own split" in text
     assert f":gray[Missing cells:] {info.n_missing} of {cells}" in text
     assert f":gray[Repeated prompts:] {info.n_duplicate_prompts}" in text
-    assert ":gray[Licence:] none stated, so its rows are never exported" in text
+    assert ":gray[Licence:] none stated: do not pass its rows on" in text
 
 
 def test_texts_of_a_file_are_shown_and_never_markup(store: Store) -> None:
