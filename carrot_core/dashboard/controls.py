@@ -80,7 +80,9 @@ def lam(opened_at: float) -> float:
     """
     if "lam" not in st.session_state:
         set_lam(_lam_in(st.query_params.get("lam"), opened_at))
-    st.query_params["lam"] = repr(st.session_state["lam"])
+    text = repr(st.session_state["lam"])
+    if st.query_params.get("lam") != text:  # writing the address anew would undo what was just chosen elsewhere
+        st.query_params["lam"] = text
     return float(st.session_state["lam"])
 
 
