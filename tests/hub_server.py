@@ -117,8 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
         for position in range(start, min(stop, len(content)), 1 << 16):
             time.sleep(self.hub.pause_s)
             block = content[position : min(position + (1 << 16), stop)]
+            self.hub.sent += len(block)  # before the other side can have it
             self.wfile.write(block)
-            self.hub.sent += len(block)
         if stop < len(content):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -167,6 +167,11 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
 
 def at_rest(page: Page) -> None:
-    """Wait until the script has run and the browser has drawn."""
+    """Wait until the script has run, what moves has stopped (a list closes when an opening box scrolls it) and the
+    browser has drawn."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.evaluate(
+        "() => Promise.allSettled(document.getAnimations()"
+        ".filter((moving) => moving.effect.getComputedTiming().endTime < Infinity).map((moving) => moving.finished))"
+    )
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

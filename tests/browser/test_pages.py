@@ -73,7 +73,15 @@ def test_letting_go_of_lam_moves_every_handle_and_the_address(open_app: Callable
 
 
 def test_a_link_reopens_exactly_what_is_seen(open_app: Callable[..., Page]) -> None:
-    page = open_app("/frontier?bench=plain&pool=acme/large&pool=zeta/mid")
+    page = open_app("/frontier?bench=plain")
+    page.get_by_text("Pool, tasks and the curve").click()
+    at_rest(page)
+    for model in ("acme/large", "zeta/mid"):
+        page.get_by_role("combobox", name="Pool").press_sequentially(model)
+        at_rest(page)
+        page.get_by_role("option", name=model).click()
+        page.wait_for_url(lambda url, model=model: model in parse_qs(urlsplit(url).query).get("pool", []))
+        at_rest(page)
     live = page.locator(".live [role=slider]").first
     live.press("End")
     page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] == ["1.0"])
