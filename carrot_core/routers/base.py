@@ -16,6 +16,7 @@ class Router(Protocol):
     """What the sweep needs of a router; ``estimate`` reads no outcome, except the oracle's."""
 
     name: ClassVar[str]
+    models_: tuple[str, ...]  # once fitted
 
     def fit(self, train: Benchmark) -> Self:
         """Learn from the prompts of ``train``; unobserved cells are NaN."""
@@ -34,6 +35,7 @@ class VectorRouter:
     """
 
     name: ClassVar[str]
+    models_: tuple[str, ...]
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
