@@ -20,6 +20,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
+SPROUT = "CARROT-LLM-Routing/SPROUT"
+VARIANT = "CARROT-LLM-Routing/SPROUT-o3mini"
+ROUTERBENCH = "withmartian/routerbench"
 
 
 @dataclass

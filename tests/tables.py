@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.store import Store
 
 
 def long_table(n_prompts: int = 6, models: tuple[str, ...] = ("small", "large")) -> pd.DataFrame:
@@ -82,3 +83,8 @@ def frames(n_prompts: int = 20, n_models: int = 3, seed: int = 0, split: bool = 
         provenance=Provenance("made.parquet", sha256="0" * 64, licence="CC0", rows=len(kept), note="by hand"),
         warnings=("one thing",),
     )
+
+
+def left_behind(store: Store) -> list[str]:
+    """What stands beside the database, besides its lock."""
+    return sorted(path.name for path in store.path.parent.iterdir() if not path.name.endswith((".lock", ".duckdb")))

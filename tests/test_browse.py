@@ -11,7 +11,7 @@ import pytest
 
 from carrot_core.errors import NotFoundError
 from carrot_core.store import Store
-from carrot_core.store.browse import PREVIEW, Filter, count_prompts, one_prompt, page_of_prompts, tasks
+from carrot_core.store.browse import PREVIEW, Filter, matching, one_prompt, prompt_table
 from tests.tables import frames
 
 TEXTS = ["100% sure", "100 percent", "under_score", "underscore", "Größe", "GRÖSSE", "back\\slash", "x" * 5000, ""]
@@ -65,28 +65,33 @@ def truth(store: Store, chosen: Filter) -> list[str]:
     ids=repr,
 )
 def test_filters_find_what_python_finds_in_the_order_of_the_ids(store: Store, chosen: Filter) -> None:
-    expected = truth(store, chosen)
-    assert count_prompts(store, "made", chosen) == len(expected)
-    pages = [page_of_prompts(store, "made", chosen, page, 7) for page in range(1, len(expected) // 7 + 2)]
-    assert [prompt_id for page in pages for prompt_id in page["prompt_id"]] == expected
+    table = prompt_table(store, "made")
+    assert table["prompt_id"].iloc[matching(store, "made", table, chosen)].tolist() == truth(store, chosen)
 
 
-def test_a_page_past_the_end_is_empty(store: Store) -> None:
-    assert page_of_prompts(store, "made", Filter(), 100, 50).empty
-
-
-def test_a_page_counts_right_models_and_carries_only_the_beginning_of_a_text(store: Store) -> None:
+def test_the_table_counts_right_models_and_carries_only_the_beginning_of_a_text(store: Store) -> None:
     bench = store.load("made")
-    page = page_of_prompts(store, "made", Filter(), 1, 200)
+    table = prompt_table(store, "made")
     score = bench.outcomes.score
-    assert page["n_models"].tolist() == (~np.isnan(score)).sum(axis=1).tolist()
-    assert page["n_right"].tolist() == (np.nan_to_num(score) >= 0.5).sum(axis=1).tolist()
-    assert page["mean_score"].to_numpy() == pytest.approx(np.nanmean(score, axis=1))
-    assert page["text"].str.len().max() == PREVIEW
+    assert table["n_models"].tolist() == (~np.isnan(score)).sum(axis=1).tolist()
+    assert table["n_right"].tolist() == (np.nan_to_num(score) >= 0.5).sum(axis=1).tolist()
+    assert table["mean_score"].to_numpy() == pytest.approx(np.nanmean(score, axis=1))
+    assert table["text"].str.len().max() == PREVIEW
+    assert (table["task"].tolist(), table["split"].tolist()) == (list(bench.tasks), bench.split.tolist())
+
+
+def test_a_prompt_no_model_was_observed_on_is_in_the_table(store: Store) -> None:
+    made = frames(n_prompts=5)
+    seen = made.outcomes[made.outcomes["prompt_id"] != "id 00002"]
+    store.save_benchmark("gap", replace(made, outcomes=seen))
+    table = prompt_table(store, "gap")
+    assert table.loc[2, ["n_models", "n_right"]].tolist() == [0, 0]
+    assert np.isnan(table.loc[2, "mean_score"])
+    assert 2 not in matching(store, "gap", table, Filter(disagree=True))
 
 
 def test_a_lone_surrogate_is_searched_for_and_not_found(store: Store) -> None:
-    assert count_prompts(store, "made", Filter("\ud800")) == 0
+    assert not len(matching(store, "made", prompt_table(store, "made"), Filter("\ud800")))
 
 
 def test_a_prompt_has_its_whole_text_and_a_row_for_every_model(store: Store) -> None:
@@ -103,8 +108,4 @@ def test_a_prompt_nobody_has(store: Store) -> None:
     with pytest.raises(NotFoundError, match="no prompt 'x'"):
         one_prompt(store, "made", "x")
     with pytest.raises(NotFoundError, match="no benchmark 'gone'"):
-        count_prompts(store, "gone", Filter())
-
-
-def test_tasks_are_those_of_the_benchmark(store: Store) -> None:
-    assert tasks(store, "made") == ["task 0", "task 1"]
+        prompt_table(store, "gone")

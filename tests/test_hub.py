@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pickle
 import random
 import shutil
 import socket
@@ -18,28 +20,24 @@ import pytest
 from click.testing import CliRunner
 from filelock import FileLock
 
+from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.benchmarks import hub as hub_module
 from carrot_core.benchmarks.hub import fetch
+from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
+from carrot_core.paths import shipped
 from carrot_core.store import Store
+from carrot_core.store.console import query
 from carrot_core.workbench import pull
-from tests.hub_server import COMMIT, Hub, serving
-from tests.sprout_files import O3MINI, SHARDS, content, repository, shards
+from tests.hub_server import COMMIT, ROUTERBENCH, SPROUT, VARIANT, Hub
+from tests.pickled import Calls
+from tests.routerbench_files import published
+from tests.sprout_files import SHARDS, content, shards
 
 ROOT = Path(__file__).resolve().parents[1]
-SPROUT = "CARROT-LLM-Routing/SPROUT"
-VARIANT = "CARROT-LLM-Routing/SPROUT-o3mini"
-PLAIN = {"README.md", ".gitattributes"}
 BIG = "data/test-00000-of-00001.parquet"
-
-
-@pytest.fixture
-def hub(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with serving({SPROUT: repository(), VARIANT: repository(O3MINI, spelling=" ")}) as server:
-        server.plain = set(PLAIN)
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        yield server
+NOBODY = "http://127.0.0.1:9"  # where nobody listens
 
 
 @pytest.fixture
@@ -70,7 +68,7 @@ def kept(home: Path) -> list[str]:
 
 def test_a_pull_stores_the_benchmark_with_its_provenance(hub: Hub, store: Store) -> None:
     info = pull(store, "sprout")
-    assert (info.name, info.n_prompts, info.n_models, info.licence) == ("sprout", 49, 13, "")
+    assert (info.name, info.n_prompts, info.n_models, info.licence) == ("sprout", 49, 13, NONE_STATED)
     assert info.source == f"{SPROUT}@{COMMIT}"
     lines = [f"{hashlib.sha256(hub.files[SPROUT][name]).hexdigest()}  {name}\n" for name in sorted(SHARDS)]
     assert info.sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -80,6 +78,111 @@ def test_a_pull_stores_the_benchmark_with_its_provenance(hub: Hub, store: Store)
 def test_the_variant_with_the_other_spelling(hub: Hub, store: Store) -> None:
     info = pull(store, "sprout-o3mini", "variant")
     assert (info.name, info.n_models, info.source) == ("variant", 14, f"{VARIANT}@{COMMIT}")
+
+
+@pytest.mark.parametrize(("source", "seed"), [("routerbench-0shot", 0), ("routerbench-5shot", 1)])
+def test_routerbench_is_pulled_with_its_pickle_unopened_by_the_way(
+    hub: Hub, store: Store, source: str, seed: int
+) -> None:
+    info = pull(store, source)
+    assert (info.n_prompts, info.source, info.licence) == (12, f"{ROUTERBENCH}@{COMMIT}", NONE_STATED)
+    assert {request.rsplit("/", 1)[-1] for request in hub.requests if "/resolve/" in request} == {
+        f"routerbench_{source.split('-')[1]}.pkl"
+    }
+    table, bench = published(seed=seed).set_index("sample_id"), store.load(source)
+    for prompt_id, row in zip(bench.prompt_ids, bench.outcomes.score, strict=True):
+        assert row.tolist() == table.loc[prompt_id, list(bench.models)].tolist()
+
+
+def test_a_pickle_of_the_hub_that_calls_something_is_refused_and_calls_nothing(
+    hub: Hub, store: Store, tmp_path: Path
+) -> None:
+    hub.files[ROUTERBENCH]["routerbench_0shot.pkl"] = pickle.dumps(Calls(os.system, f"touch {tmp_path}/called"))
+    with pytest.raises(DataError, match=r"posix\.system"):
+        pull(store, "routerbench-0shot")
+    assert store.benchmarks() == []
+    assert not (tmp_path / "called").exists()
+
+
+def test_chinese_tasks_are_left_out_where_there_are_any(hub: Hub, store: Store) -> None:
+    arguments = ["data", "pull", "routerbench-0shot", "--name", "rb", "--drop-chinese", "--json"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["n_prompts"] == 8
+    assert not any(task.lower().startswith("chinese") for task in store.load("rb").tasks)
+    asked = len(hub.requests)
+    refused = CliRunner().invoke(main, ["data", "pull", "sprout", "--drop-chinese"])
+    assert (refused.exit_code, len(hub.requests)) == (1, asked)
+    assert "only RouterBench has" in refused.output
+
+
+def test_texts_of_what_is_pulled_are_in_no_answer_that_can_be_saved(hub: Hub, store: Store) -> None:
+    for source in ("sprout", "routerbench-0shot"):
+        pull(store, source)
+    store.save_benchmark("own", read_long_table(shipped("template.csv")))
+    found = query(store, "select name, text from prompts join benchmarks using (benchmark)").frame
+    held = found["name"] != "own"
+    assert set(found["text"][held]) == {NOT_EXPORTED}
+    assert set(found["text"][~held]) == set(store.load("own").texts)
+    assert "What is 1 plus 1?" in store.load("sprout").texts  # to route on them they are there
+
+
+# Without the hub
+
+
+def test_a_pull_without_the_hub_reads_what_an_earlier_one_fetched_and_says_so(
+    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pull(store, "sprout")
+    monkeypatch.setenv("HF_ENDPOINT", NOBODY)
+    again = pull(store, "sprout", "again", revision=COMMIT)
+    assert (again.data_hash, again.sha256, again.source) == (first.data_hash, first.sha256, first.source)
+    assert again.warnings[0].startswith(f"The hub could not be reached: these are the files of commit {COMMIT}, ")
+    result = CliRunner().invoke(main, ["data", "pull", "sprout", "--name", "third"])
+    assert "Note: The hub could not be reached" in result.output
+    assert not any("could not be reached" in warning for warning in first.warnings)
+
+
+@pytest.mark.parametrize("harm", ["another revision", "a file is gone", "a file is damaged", "another data set"])
+def test_what_was_not_fetched_whole_is_no_substitute_for_the_hub(
+    hub: Hub, store: Store, carrot_home: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    pull(store, "sprout")
+    source, revision = "sprout", "main" if harm == "another revision" else None
+    path = carrot_home / "hub" / SPROUT.replace("/", "--") / COMMIT / BIG
+    if harm == "a file is gone":
+        path.unlink()
+    elif harm == "a file is damaged":
+        path.write_bytes(b"x" + path.read_bytes()[1:])
+    elif harm == "another data set":
+        source = "routerbench-0shot"
+    monkeypatch.setenv("HF_ENDPOINT", NOBODY)
+    with pytest.raises(CarrotError, match="cannot be reached"):
+        pull(store, source, "again", revision=revision)
+
+
+def test_a_hub_that_refuses_is_no_hub_out_of_reach(hub: Hub, store: Store) -> None:
+    pull(store, "sprout")
+    hub.status = 401
+    with pytest.raises(CarrotError, match="hf auth login"):
+        pull(store, "sprout", "again")
+
+
+def test_a_machine_told_to_stay_offline_reads_what_is_there(
+    hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CarrotError, match="no earlier pull fetched this"):
+        pull(store, "sprout")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    pull(store, "sprout")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    asked = len(hub.requests)
+    assert "could not be reached" in pull(store, "sprout", "again").warnings[0]
+    assert len(hub.requests) == asked
+
+
+# What is fetched
 
 
 def test_only_what_is_needed_is_fetched_and_only_once(hub: Hub, store: Store) -> None:

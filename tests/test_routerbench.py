@@ -8,38 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.registry import read_any, reader_for
 from carrot_core.benchmarks.routerbench import COST, family, is_chinese, prompt_text, read_routerbench
 from carrot_core.cli import main
 from carrot_core.errors import DataError
 from carrot_core.pricing import Price
 from carrot_core.store import Store
-
-MODELS = ("WizardLM/WizardLM-13B-V1.2", "claude-v1", "mistralai/mistral-7b-chat")
-TASKS = ("mmlu-anatomy", "Chinese_character_riddles", "grade-school-math", "mtbench-math", "chinese_zodiac", "mbpp")
-
-
-def published(n: int = 12, seed: int = 0) -> pd.DataFrame:
-    """Made-up results in the columns and types of the published file."""
-    rng = np.random.default_rng(seed)
-    tasks = [TASKS[i % len(TASKS)] for i in range(n)]
-    table = pd.DataFrame(
-        {
-            "sample_id": [f"{task}.val.{i}" for i, task in enumerate(tasks)],
-            "prompt": [repr([f'It\'s question {i}\nof "{task}" – 猜']) for i, task in enumerate(tasks)],
-            "eval_name": tasks,
-        },
-        dtype=object,
-    )
-    for model in MODELS:
-        table[model] = rng.integers(0, 5, n) / 4
-    for model in reversed(MODELS):
-        table[f"{model}|model_response"] = [f"['{model} says {i}']" for i in range(n)]
-    for model in reversed(MODELS):
-        table[model + COST] = rng.uniform(1e-6, 1e-2, n)
-    table["oracle_model_to_route_to"] = "no_model_correct"
-    # As published: the first columns, scores among them, are one block of objects.
-    return table.astype(dict.fromkeys(table.columns[:9], object))
+from tests.routerbench_files import MODELS, published
 
 
 @pytest.fixture
@@ -61,6 +37,7 @@ def test_every_cell_comes_through(file: Path) -> None:
     assert frames.outcomes[["input_tokens", "output_tokens"]].isna().all(axis=None)
     assert frames.models[["input_usd_per_mtok", "output_usd_per_mtok"]].isna().all(axis=None)
     assert any("cannot be re-priced" in warning for warning in frames.warnings)
+    assert frames.provenance.licence == NONE_STATED
 
 
 def test_prompts_have_their_text_task_and_family(file: Path) -> None:
@@ -178,7 +155,12 @@ def test_an_id_in_several_rows_is_left_out_and_said(tmp_path: Path) -> None:
     ("row", "column", "value", "said"),
     [
         (3, MODELS[0], 1.5, "row 4, column 'WizardLM/WizardLM-13B-V1.2': must be a number from 0 to 1 (found 1.5)"),
-        (0, MODELS[1] + COST, -1.0, "row 1, column 'claude-v1|total_cost': must be a number from 0 to 1e+12"),
+        (
+            0,
+            MODELS[1] + COST,
+            -1.0,
+            "row 1, column 'claude-v1|total_cost': must be a number from 0 to 1,000,000,000,000",
+        ),
         (2, "sample_id", None, "row 3, column 'sample_id': is empty or no text"),
         (2, "eval_name", " ", "row 3, column 'eval_name': is empty or no text"),
         (1, MODELS[2], np.inf, "row 2, column 'mistralai/mistral-7b-chat': must be a number"),

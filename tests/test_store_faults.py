@@ -21,23 +21,11 @@ import pytest
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.errors import StoreError
 from carrot_core.store import Store
-from carrot_core.store.browse import Filter, count_prompts
+from carrot_core.store.browse import Filter, matching, prompt_table
 from carrot_core.store.database import Database
-from tests.tables import frames, long_table, write
+from tests.tables import frames, left_behind, long_table, write
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "carrot.duckdb")
-    store.save_benchmark("first", frames())
-    return store
-
-
-def left_behind(store: Store) -> list[str]:
-    """What stands beside the database, besides its lock."""
-    return sorted(path.name for path in store.path.parent.iterdir() if not path.name.endswith((".lock", ".duckdb")))
 
 
 def python(script: str, *arguments: object) -> subprocess.Popen[str]:
@@ -166,17 +154,26 @@ import sys
 from pathlib import Path
 from carrot_core.store import Store
 from tests.tables import frames
-for number in range(4):
-    Store(Path(sys.argv[1])).save_benchmark(f"{sys.argv[2]}{number}", frames(seed=number))
+n_prompts, n_models, times = map(int, sys.argv[3:])
+for number in range(times):
+    content = frames(n_prompts, n_models, seed=number)
+    Store(Path(sys.argv[1])).save_benchmark(f"{sys.argv[2]}{number}", content)
 """
 
 
-def test_writers_in_two_processes_lose_nothing(store: Store) -> None:
-    writers = [python(SAVE, store.path, name) for name in "ab"]
+@pytest.mark.parametrize("size", [(20, 3, 4), pytest.param((20_000, 5, 2), marks=pytest.mark.slow)], ids=str)
+def test_writers_in_two_processes_lose_nothing(store: Store, size: tuple[int, int, int]) -> None:
+    writers = [python(SAVE, store.path, name, *size) for name in "ab"]
     for writer in writers:
         _, errors = writer.communicate()
         assert writer.returncode == 0, errors
-    assert [info.name for info in store.benchmarks()] == [f"{name}{n}" for name in "ab" for n in range(4)] + ["first"]
+    n_prompts, n_models, times = size
+    found = {info.name: info for info in store.benchmarks()}
+    assert list(found) == [f"{name}{number}" for name in "ab" for number in range(times)] + ["first"]
+    for number in range(times):  # the same content, whoever wrote it
+        one, other = found[f"a{number}"], found[f"b{number}"]
+        assert (one.n_prompts, one.n_models, one.data_hash) == (n_prompts, n_models, other.data_hash)
+    assert left_behind(store) == []
 
 
 def test_eight_readers_query_while_a_benchmark_is_imported_from_a_file(store: Store, tmp_path: Path) -> None:
@@ -187,7 +184,8 @@ def test_eight_readers_query_while_a_benchmark_is_imported_from_a_file(store: St
         count = 0
         while not done.is_set() or count == 0:
             assert whole(store, "first", range(1))
-            assert count_prompts(store, "first", Filter("text", disagree=True)) <= 20
+            table = prompt_table(store, "first")
+            assert len(matching(store, "first", table, Filter("text", disagree=True))) <= len(table) == 20
             found = {info.name: info.n_outcomes for info in store.benchmarks()}
             assert found in ({"first": len(frames().outcomes)}, {"first": len(frames().outcomes), "new": 9000})
             count += 1

@@ -16,19 +16,7 @@ import pytest
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.errors import DataError, NotFoundError, StoreError
 from carrot_core.store import Store
-from tests.tables import frames, long_table, write
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "carrot.duckdb")
-    store.save_benchmark("first", frames())
-    return store
-
-
-def left_behind(store: Store) -> list[str]:
-    """What stands beside the database, besides its lock."""
-    return sorted(path.name for path in store.path.parent.iterdir() if not path.name.endswith((".lock", ".duckdb")))
+from tests.tables import frames, left_behind, long_table, write
 
 
 def damage(kind: str) -> Callable[[bytes], bytes]:

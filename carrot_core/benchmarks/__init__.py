@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+# The licence of data that others published without one: nobody allowed to pass them on. Their prompts' texts are
+# shown and routed on here, and stand in no file CARROT writes.
+NONE_STATED = "none stated"
+NOT_EXPORTED = "[not exported: its source states no licence]"
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -15,7 +20,8 @@ class Provenance:
     ----------
     source : file name or address, without folders.
     sha256 : of the file's bytes; "" where there is no file.
-    licence : "" where the source states none.
+    licence : as the source states it; `NONE_STATED` where others published the data and stated none; "" for a
+        file of the user's own, of which nothing is known.
     rows : rows that were kept.
     note : free text, e.g. "simulated" or the predicate that chose the rows.
     """

@@ -83,7 +83,7 @@ def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
         text = f"{name} is null and raw_{name} <> '' and ltrim(lower(raw_{name}), '+-') <> 'nan'"
         yield Rule(name, text, "is not a number", "Write a plain number, or nothing where none was recorded.")
         top, remedy = (1, "Divide percentages by 100.") if name == "score" else (LARGEST, "Correct it or leave it out.")
-        yield Rule(name, f"not {name} between 0 and {top}", f"must be from 0 to {top:g}", remedy)
+        yield Rule(name, f"not {name} between 0 and {top}", f"must be from 0 to {top:,.0f}", remedy)
     if "split" in types:
         known = "split not in ('train', 'validation', 'test')"
         yield Rule("split", known, "must be train, validation or test", "Rename it, or leave the column out.")

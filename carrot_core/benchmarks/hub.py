@@ -20,7 +20,8 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
 from carrot_core import paths
-from carrot_core.benchmarks import Provenance
+from carrot_core.benchmarks import Provenance, hub_kept
+from carrot_core.benchmarks.hub_kept import file_sha256
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 
 # Bytes done, bytes of the file, name of the file.
@@ -57,15 +58,17 @@ class HubFiles:
     repo : "owner/name".
     revision : the commit, 40 hexadecimal digits.
     files : in the order of their names.
+    said : what to tell about how they came, a sentence; "" where the hub was asked for them.
     """
 
     repo: str
     revision: str
     files: tuple[HubFile, ...]
+    said: str = ""
 
-    def provenance(self, licence: str = "") -> Provenance:
+    def provenance(self, licence: str) -> Provenance:
         """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files."""
-        lines = "".join(f"{file.sha256}  {file.name}\n" for file in self.files)
+        lines = hub_kept.sums({file.name: file.sha256 for file in self.files})
         note = f"{len(self.files)} files of the hub; the sha256 is of their list (sha256, two spaces, name)"
         return Provenance(
             f"{self.repo}@{self.revision}", hashlib.sha256(lines.encode()).hexdigest(), licence, note=note
@@ -76,6 +79,9 @@ def fetch(
     repo: str, wanted: Sequence[str], *, revision: str | None = None, progress: FileProgress | None = None
 ) -> HubFiles:
     """Download the files of a data set whose names match, going on where an earlier download stopped.
+
+    Where the hub cannot be reached and an earlier pull fetched them all, these are returned, checked, and
+    `HubFiles.said` says so; with ``revision`` only those of that commit.
 
     The address of the hub is ``HF_ENDPOINT`` where set, the token that of ``hf auth login`` or ``HF_TOKEN``.
 
@@ -97,14 +103,31 @@ def fetch(
     """
     folder = paths.home() / "hub" / repo.replace("/", "--")
     with _explained(repo, revision, folder):
-        commit, remote = _listed(repo, revision, wanted)
+        try:
+            commit, remote = _listed(repo, revision, wanted)
+        except (_TransportError, errors.OfflineModeIsEnabled) as error:
+            kept = None if isinstance(error, errors.HfHubHTTPError) else hub_kept.newest(folder, wanted, revision)
+            if kept is None:
+                raise
+            return _fetched_before(repo, kept, folder)
         target = folder / commit
         target.mkdir(parents=True, exist_ok=True)
         with _alone(target, repo):
             _check_room(target, remote)
             report = progress or (lambda done, total, name: None)
             files = [_download(repo, commit, file, target, report) for file in remote]
+            hub_kept.note(target, wanted, {file.name: file.sha256 for file in files})
     return HubFiles(repo, commit, tuple(files))
+
+
+def _fetched_before(repo: str, kept: hub_kept.Kept, folder: Path) -> HubFiles:
+    said = (
+        f"The hub could not be reached: these are the files of commit {kept.commit}, fetched on {kept.day}. "
+        "There may be newer ones."
+    )
+    target = folder / kept.commit
+    files = (HubFile(name, target.joinpath(*PurePosixPath(name).parts), kept.sha256[name]) for name in kept.sha256)
+    return HubFiles(repo, kept.commit, tuple(files), said)
 
 
 def _listed(repo: str, revision: str | None, wanted: Sequence[str]) -> tuple[str, list[RepoSibling]]:
@@ -140,7 +163,7 @@ def _download(repo: str, commit: str, file: RepoSibling, target: Path, report: F
             raise DataError(name, "arrived damaged: it is not what the hub says it is. It was deleted; pull again")
         part.replace(path)
     report(size, size, name)
-    return HubFile(name, path, _sha256(path) if file.lfs is None else file.lfs.sha256)
+    return HubFile(name, path, file_sha256(path) if file.lfs is None else file.lfs.sha256)
 
 
 def _receive(url: str, part: Path, name: str, size: int, report: FileProgress) -> None:
@@ -179,18 +202,13 @@ def _is(path: Path, file: RepoSibling) -> bool:
     if not path.is_file() or path.stat().st_size != size:
         return False
     if file.lfs is not None:
-        return _sha256(path) == file.lfs.sha256
+        return file_sha256(path) == file.lfs.sha256
     # A small file outside of LFS has the hash git gives it.
     return hashlib.sha1(b"blob %d\0" % size + path.read_bytes(), usedforsecurity=False).hexdigest() == file.blob_id
 
 
 def _bytes_of(file: RepoSibling) -> int:
     return (file.size or 0) if file.lfs is None else file.lfs.size
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _size(path: Path) -> int:
@@ -233,7 +251,9 @@ def _explained(repo: str, revision: str | None, folder: Path) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise _refusal(error, repo, revision) from error
     except errors.OfflineModeIsEnabled as error:
-        raise CarrotError("HF_HUB_OFFLINE is set, so nothing is fetched from the hub; unset it.") from error
+        raise CarrotError(
+            "HF_HUB_OFFLINE is set, so the hub is not asked, and no earlier pull fetched this; unset it."
+        ) from error
     except _TransportError as error:
         raise CarrotError(
             f"The hub at {HfApi(endpoint=_endpoint()).endpoint} cannot be reached ({error or type(error).__name__}). "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
 from carrot_core.errors import NotFoundError
 
 
@@ -20,14 +21,16 @@ class HubSource:
     wanted : patterns of the files to fetch.
     read : from their paths, in the order of their names, and their provenance to frames.
     about : one line for people: what it is and how much comes over the network.
-    licence : as the data set states it; "" where it states none, and then rows are not to be passed on.
+    licence : as the data set states it.
+    without_chinese : ``read`` that leaves out the Chinese tasks, where there are any.
     """
 
     repo: str
     wanted: tuple[str, ...]
     read: Callable[[Sequence[Path], Provenance], Frames]
     about: str
-    licence: str = ""
+    licence: str = NONE_STATED
+    without_chinese: Callable[[Sequence[Path], Provenance], Frames] | None = None
 
 
 def _sprout(files: Sequence[Path], provenance: Provenance) -> Frames:
@@ -37,10 +40,10 @@ def _sprout(files: Sequence[Path], provenance: Provenance) -> Frames:
     return read_sprout(files, prices=shipped_prices(), provenance=provenance)
 
 
-def _routerbench(files: Sequence[Path], provenance: Provenance) -> Frames:
+def _routerbench(files: Sequence[Path], provenance: Provenance, keep_chinese: bool = True) -> Frames:
     from carrot_core.benchmarks.routerbench import read_routerbench
 
-    return read_routerbench(files[0], provenance=provenance)
+    return read_routerbench(files[0], keep_chinese=keep_chinese, provenance=provenance)
 
 
 HUB_SOURCES = {
@@ -55,12 +58,14 @@ HUB_SOURCES = {
         ("routerbench_0shot.pkl",),
         _routerbench,
         "36,497 prompts x 11 models, 100 MB; opened without running it",
+        without_chinese=partial(_routerbench, keep_chinese=False),
     ),
     "routerbench-5shot": HubSource(
         "withmartian/routerbench",
         ("routerbench_5shot.pkl",),
         _routerbench,
         "the same prompts with five examples each x 11 models; opened without running it",
+        without_chinese=partial(_routerbench, keep_chinese=False),
     ),
 }
 

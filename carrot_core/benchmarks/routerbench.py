@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
 from carrot_core.benchmarks.checks import LARGEST, SHOWN
 from carrot_core.benchmarks.choosing import choose
 from carrot_core.benchmarks.costs import check_prices, with_costs
@@ -56,7 +56,7 @@ def read_routerbench(
         of CARROT do: 16 tasks, 785 prompts, among them chinese_zodiac, which is asked in English.
     where : SQL predicate over the columns of the long format, see `choosing.choose`.
     prices : of no use here, as there are no tokens; a warning says so.
-    provenance : where the file is from; by default its name and sha256.
+    provenance : where the file is from; by default its name and sha256, without a licence.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def _problems(table: pd.DataFrame, models: list[str]) -> list[Problem]:
         top = LARGEST if name.endswith(COST) else 1
         numbers = pd.to_numeric(table[name], errors="coerce")
         bad = (table[name].notna() & ~numbers.between(0, top)).to_numpy(dtype=bool)
-        found += _first(table[name], bad, f"must be a number from 0 to {top:g}", "Leave out what was not measured.")
+        found += _first(table[name], bad, f"must be a number from 0 to {top:,.0f}", "Leave out what was not measured.")
     return found
 
 
@@ -187,4 +187,4 @@ def _outcomes(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
 
 def _provenance(path: Path) -> Provenance:
     with path.open("rb") as file:
-        return Provenance(path.name, hashlib.file_digest(file, "sha256").hexdigest())
+        return Provenance(path.name, hashlib.file_digest(file, "sha256").hexdigest(), NONE_STATED)

@@ -203,7 +203,7 @@ def _numbers(table: pa.Table, model: str, field: str, name: str) -> Column:
 def _wrong(column: Column, model: str, field: str) -> Iterator[Problem]:
     top, remedy = (1.0, "Divide percentages by 100.") if field == "score" else (LARGEST, "Correct the file.")
     outside = (column < 0) | (column > top)
-    checks = [(outside, f"must be from 0 to {top:g}", remedy)]
+    checks = [(outside, f"must be from 0 to {top:,.0f}", remedy)]
     if field != "score":
         broken = ~outside & ~np.isnan(column) & (column != np.floor(column))
         checks.append((broken, "must be a whole number of tokens", remedy))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
@@ -12,27 +14,34 @@ from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import NotFoundError
 from carrot_core.outcomes import SPLITS
 from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.store.browse import Filter, PromptView, count_prompts, one_prompt, page_of_prompts, tasks
+from carrot_core.store.browse import Filter, PromptView, matching, one_prompt, prompt_table
 from carrot_core.text import visible
 
 PAGE_SIZE = 50
 _ANY = "Any"
+_ROWS, _LISTED = "prompts", "prompts:listed"
 _LINE = 160  # characters of a text in the table
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def _count(version: Version, name: str, chosen: Filter) -> int:
-    return count_prompts(Store(Path(version.path)), name, chosen)
+# Not copied for every reader: nothing here changes what it is given.
+@st.cache_resource(max_entries=4, show_spinner="Reading the prompts …")
+def _all(version: Version, name: str) -> pd.DataFrame:
+    return prompt_table(Store(Path(version.path)), name)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _page(version: Version, name: str, chosen: Filter, page: int) -> pd.DataFrame:
-    return page_of_prompts(Store(Path(version.path)), name, chosen, page, PAGE_SIZE)
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _found(version: Version, name: str, chosen: Filter) -> npt.NDArray[np.intp]:
+    return matching(Store(Path(version.path)), name, _all(version, name), chosen)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _tasks(version: Version, name: str) -> list[str]:
-    return tasks(Store(Path(version.path)), name)
+    return sorted(set(_all(version, name)["task"]) - {""})
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _prompt(version: Version, name: str, prompt_id: str) -> PromptView:
+    return one_prompt(Store(Path(version.path)), name, prompt_id)
 
 
 @st.fragment
@@ -41,8 +50,8 @@ def prompt_browser(info: BenchmarkInfo) -> None:
     with errors_as_text():
         version = version_of(info)
         chosen = _filter(version, info.name)
-        found = _count(version, info.name, chosen)
-        if not found:
+        found = _found(version, info.name, chosen)
+        if not len(found):
             st.info("No prompt is like this: search for less, or take a filter away.")
             return
         shown = _table(version, info, chosen, found)
@@ -55,44 +64,53 @@ def _first_page() -> None:
 
 
 def _filter(version: Version, name: str) -> Filter:
-    for_text, for_task, for_split, for_models = st.columns([4, 3, 2, 3], vertical_alignment="bottom")
+    for_text, for_rest = st.columns([2, 3], vertical_alignment="bottom")
     text = for_text.text_input(
         "Search the prompts", key="find", bind="query-params", type="search", icon=":material/search:",
         placeholder="Words as they stand in the text", on_change=_first_page,
     )  # fmt: skip
-    task = for_task.selectbox(
+    narrower = for_rest.container(horizontal=True, vertical_alignment="bottom")  # side by side on a phone too
+    task = narrower.selectbox(
         "Task", [_ANY, *_tasks(version, name)], format_func=visible, key="task", bind="query-params",
-        on_change=_first_page,
+        on_change=_first_page, width=200,
     )  # fmt: skip
-    split = for_split.selectbox("Split", [_ANY, *SPLITS], key="split", bind="query-params", on_change=_first_page)
-    disagree = for_models.toggle(
+    split = narrower.selectbox(
+        "Split", [_ANY, *SPLITS], key="split", bind="query-params", on_change=_first_page, width=130
+    )
+    disagree = narrower.toggle(
         "Models disagree", key="disagree", bind="query-params", on_change=_first_page,
         help="Some models got the prompt right (a score of 0.5 or more) and some wrong.",
     )  # fmt: skip
     return Filter(text or "", None if task == _ANY else task, None if split == _ANY else split, disagree)
 
 
-def _table(version: Version, info: BenchmarkInfo, chosen: Filter, found: int) -> str | None:
+def _table(version: Version, info: BenchmarkInfo, chosen: Filter, found: npt.NDArray[np.intp]) -> str | None:
     """The page as a table; the id of the prompt that is chosen in it, or that the address names."""
-    pages = -(-found // PAGE_SIZE)
+    pages = -(-len(found) // PAGE_SIZE)
     place = st.container()
     at = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
-    rows = _page(version, info.name, chosen, at)
+    rows = _all(version, info.name).iloc[found[(at - 1) * PAGE_SIZE : at * PAGE_SIZE]]
     first = (at - 1) * PAGE_SIZE + 1
-    place.caption(f"Prompts {first:,} to {first + len(rows) - 1:,} of {found:,}. Choose a row to read it whole.")
+    listed = (version, info.name, chosen, at)
+    if st.session_state.get(_LISTED) != listed:  # other prompts: the row that was chosen is none of them
+        st.session_state[_LISTED], st.session_state[_ROWS] = listed, {"selection": {"rows": []}}
+    place.caption(f"Prompts {first:,} to {first + len(rows) - 1:,} of {len(found):,}. Choose a row to read it whole.")
     event = place.dataframe(
         _readable(rows),
         hide_index=True,
         height=388,
         on_select="rerun",
         selection_mode="single-row",
-        key=f"prompts:{info.name}:{hash(chosen)}:{at}",
+        key=_ROWS,  # the same on every page: the browser fills the table anew and builds none
         column_config={
             "Prompt": st.column_config.TextColumn(width="large"),
-            "Right": st.column_config.TextColumn(help="Models with a score of 0.5 or more, of those observed."),
+            "Split": st.column_config.TextColumn(width="small"),
+            "Right": st.column_config.TextColumn(
+                width="small", help="Models with a score of 0.5 or more, of those observed."
+            ),
             "Mean score": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
         },
-        alt=f"Prompts {first} to {first + len(rows) - 1} of {found}: beginning of the text, task, split, outcomes.",
+        alt=f"Prompts {first} to {first + len(rows) - 1} of {len(found)}: beginning of the text, task, split, scores.",
     )
     if event.selection.rows:
         st.query_params["prompt"] = str(rows["prompt_id"].iloc[event.selection.rows[0]])
@@ -115,7 +133,7 @@ def _readable(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
     try:
-        prompt = one_prompt(Store(Path(version.path)), info.name, prompt_id)
+        prompt = _prompt(version, info.name, prompt_id)
     except NotFoundError:  # the address was made on another benchmark
         del st.query_params["prompt"]
         return

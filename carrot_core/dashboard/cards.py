@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls
 from carrot_core.dashboard.shell import plain
@@ -52,11 +53,13 @@ def _card(info: BenchmarkInfo) -> None:
         _badges(info, fitted)
     st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
     st.markdown(_facts(info, _sizes(version, info.name)))
-    _hash(info)
-    if info.warnings:
-        with st.expander(f"{len(info.warnings)} {'note' if len(info.warnings) == 1 else 'notes'} from the import"):
-            for warning in info.warnings:
-                st.markdown(f"- {plain(warning)}")
+    notes = len(info.warnings)
+    with st.expander("Hash" + (f" and {notes} {'note' if notes == 1 else 'notes'} from the import" if notes else "")):
+        name, value = ("file", info.sha256) if info.sha256 else ("content", info.data_hash)
+        st.caption(f"sha256 of the {name}")
+        st.code(value, language=None, wrap_lines=True)
+        for warning in info.warnings:
+            st.markdown(f"- {plain(warning)}")
     _actions(info, fitted)
 
 
@@ -72,11 +75,11 @@ def _badges(info: BenchmarkInfo, fitted: int) -> None:
 def _facts(info: BenchmarkInfo, sizes: dict[str, int]) -> str:
     """What there is to know, a line each; Markdown."""
     cells = info.n_prompts * info.n_models
-    missing = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.1f} %)" if info.n_missing else "none"
+    missing = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.2g} %)" if info.n_missing else "none"
     sides = ", ".join(f"{side} {number:,}" for side, number in sizes.items())
     lines = {
         "Source": info.source + (f" ({info.note})" if info.note else ""),
-        "Licence": info.licence or "none stated: do not pass its rows on",
+        "Licence": _licence(info),
         "Loaded": f"{info.loaded_at[:10]} {info.loaded_at[11:16]} UTC",
         "Split": f"{sides}; {info.split_rule}",
         "Missing cells": missing,
@@ -87,12 +90,10 @@ def _facts(info: BenchmarkInfo, sizes: dict[str, int]) -> str:
     return "  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items())
 
 
-def _hash(info: BenchmarkInfo) -> None:
-    """The source file's hash, or the content's where there is no file: its beginning is seen, all of it copied."""
-    name, value = ("file", info.sha256) if info.sha256 else ("content", info.data_hash)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f":gray[sha256 of the {name}:]", width="content")
-        st.code(value, language=None, width=220)
+def _licence(info: BenchmarkInfo) -> str:
+    if info.licence == NONE_STATED:
+        return f"{NONE_STATED}: its texts are shown here and are in no file CARROT writes"
+    return info.licence or "not known"
 
 
 def _actions(info: BenchmarkInfo, fitted: int) -> None:

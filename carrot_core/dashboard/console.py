@@ -28,12 +28,16 @@ def sql_console() -> None:
     """A query (``?sql=``), its answer as a table and as CSV, and the tables there are."""
     with errors_as_text():
         store = Store()
+        if not store.path.exists():
+            st.info("The console asks the store, and nothing is in it yet: uploads of a session stay out of its reach.")
+            return
         for_query, for_schema = st.columns([3, 2])
         with for_query:
             sql = st.text_area(
                 "Query", EXAMPLE, key="sql", bind="query-params", height=190, max_chars=MAX_SQL,
                 help=f"One SELECT, WITH, DESCRIBE, SHOW or EXPLAIN. At most {MAX_ROWS:,} rows, {TIME_LIMIT_S:g} s and "
-                f"{DUCKDB_MEMORY} of memory; no file and no network can be reached.",
+                f"{DUCKDB_MEMORY} of memory; no file and no network can be reached. An answer can be saved: it has no "
+                "text of a prompt whose source states no licence.",
             )  # fmt: skip
             if st.button("Run", type="primary", icon=":material/play_arrow:", key="sql-run"):
                 st.session_state.pop(_ANSWER, None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
+from plotly.graph_objects import Figure
 
 from carrot_core.csv_out import safe_csv
 from carrot_core.dashboard.browser import prompt_browser
@@ -47,6 +48,11 @@ def details(info: BenchmarkInfo) -> None:
         label_visibility="collapsed",
     )  # fmt: skip
     views[str(chosen)](info)
+
+
+def _chart(figure: Figure, key: str, alt: str) -> None:
+    # Plotly's bar of tools lies over the legend on a phone, where it is always there.
+    st.plotly_chart(figure, key=key, theme=None, alt=alt, config={"displayModeBar": False})
 
 
 def _csv(frame: pd.DataFrame, info: BenchmarkInfo, what: str) -> None:
@@ -91,14 +97,14 @@ def _missing(info: BenchmarkInfo) -> None:
     if not info.n_missing:
         st.success("Every model was observed on every prompt: no cell is missing.", icon=":material/check:")
     else:
-        st.plotly_chart(coverage_figure(table, theme()), key="coverage", theme=None, alt=coverage_text(table))
+        _chart(coverage_figure(table, theme()), "coverage", coverage_text(table))
         st.caption(plain(coverage_caption(table)))
     _csv(table, info, "coverage")
 
 
 def _scores(info: BenchmarkInfo) -> None:
     table = _table(version_of(info), info.name, "scores")
-    st.plotly_chart(score_figure(table, LEVELS, theme()), key="scores", theme=None, alt=score_text(table, LEVELS))
+    _chart(score_figure(table, LEVELS, theme()), "scores", score_text(table, LEVELS))
     _csv(table.assign(level=table["level"].map(lambda level: LEVELS[level])), info, "scores")
 
 
@@ -107,5 +113,6 @@ def _tokens(info: BenchmarkInfo) -> None:
     if table.empty:
         st.info(plain(f"{info.name} records no output tokens."))
         return
-    st.plotly_chart(token_figure(table, theme()), key="tokens-spread", theme=None, alt=token_text(table))
+    _chart(token_figure(table, theme()), "tokens-spread", token_text(table))
+    st.caption("Box: the middle half of the calls, with the median; whiskers: from the 5th to the 95th percentile.")
     _csv(table, info, "output-tokens")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from itertools import chain, count
 from pathlib import Path
 
 import pandas as pd
@@ -188,7 +189,7 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
 def _free_name(path: Path) -> str:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.split(".")[0]).strip("-") or "results"
     taken = {info.name for info in private_benchmarks()}
-    return next(name for name in (stem, *(f"{stem}-{number}" for number in range(2, 1000))) if name not in taken)
+    return _unlike(stem, taken)
 
 
 def _load(
@@ -220,10 +221,12 @@ def _problems(error: DataError) -> None:
         found[["row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
         hide_index=True,
         column_config={
-            "row": st.column_config.TextColumn("row", help="Of the file, the header not counted."),
+            "row": st.column_config.TextColumn("row", width="small", help="Of the file, the header not counted."),
+            "column": st.column_config.TextColumn("column", width="small"),
             "problem": st.column_config.TextColumn("problem", width="medium"),
-            "remedy": st.column_config.TextColumn("remedy", width="medium"),
+            "remedy": st.column_config.TextColumn("remedy", width="large"),
         },
+        row_height=56,  # two lines
         alt="One row for each kind of problem: where it first stands, what it is and what to do.",
     )
     st.download_button("Download the problems (CSV)", lambda: safe_csv(found), "problems.csv", "text/csv")
@@ -231,17 +234,38 @@ def _problems(error: DataError) -> None:
 
 def _own_benchmarks() -> None:
     """What the session has uploaded, to keep or to drop."""
-    for info in private_benchmarks():
+    own = private_benchmarks()
+    taken = {info.name for info in Store().benchmarks()} if own else set()
+    for info in own:
         with st.container(border=True):
-            text, keep, drop = st.columns([3, 1, 1], vertical_alignment="center")
-            text.markdown(
+            st.markdown(
                 f"**{plain(info.name)}**  \n{info.n_prompts:,} prompts x {info.n_models} models. Only you see it."
             )
-            if keep.button("Keep it in the store", key=f"keep:{info.name}", help="Everybody who opens it sees it."):
-                copy_benchmark(private_store(), info.name, Store())
-                private_store().remove_benchmark(info.name)
-                st.session_state[_DONE] = f"{info.name!r} is in the store now, for everybody who opens the dashboard."
-                st.rerun()
-            if drop.button("Remove", key=f"drop:{info.name}"):
-                private_store().remove_benchmark(info.name)
-                st.rerun()
+            name = _name_in_store(info.name, taken) if info.name in taken else info.name
+            with st.container(horizontal=True):
+                keep = st.button(
+                    "Keep it in the store", key=f"keep:{info.name}", help="Everybody who opens it sees it."
+                )
+                drop = st.button("Remove", key=f"drop:{info.name}")
+        if keep:
+            copy_benchmark(private_store(), info.name, Store(), name)
+            private_store().remove_benchmark(info.name)
+            st.session_state[_DONE] = f"{name!r} is in the store now, for everybody who opens the dashboard."
+            st.rerun()
+        if drop:
+            private_store().remove_benchmark(info.name)
+            st.rerun()
+
+
+def _name_in_store(name: str, taken: Set[str]) -> str:
+    chosen = st.text_input(
+        "Name in the store", _unlike(name, taken), key=f"keep-as:{name}",
+        help="The store has another benchmark of this name; both stay.",
+    )  # fmt: skip
+    return chosen.strip()
+
+
+def _unlike(name: str, taken: Set[str]) -> str:
+    """The name, with a number behind it where it is taken."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    return next(free for free in chain([name], numbered) if free not in taken)

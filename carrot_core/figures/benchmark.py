@@ -82,7 +82,8 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
                 [f"{_shown(task)}<br>{int(number):,} of {of[task]:,}" for number in row]
                 for task, row in zip(tasks, seen.to_numpy(), strict=True)
             ],
-            colorscale=[look.curves[0], look.grid],  # what is missing stands out from the ground
+            # What is missing stands out from the ground: a single cell in a thousand is seen too.
+            colorscale=[[0, look.curves[0]], [1 - 1e-6, _faint(look)], [1, look.grid]],
             zmin=0,
             zmax=100,
             xgap=1,
@@ -103,6 +104,11 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
         ),
     )
     return figure
+
+
+def _faint(look: Theme) -> str:
+    color: str = sample_colorscale([look.grid, look.curves[0]], [0.3])[0]
+    return color
 
 
 def coverage_caption(coverage: pd.DataFrame) -> str:
@@ -220,7 +226,7 @@ def token_figure(spread: pd.DataFrame, theme: ThemeName = "light") -> go.Figure:
         _layout(look, len(spread)),
         xaxis=_axis(
             look,
-            title={"text": "Output tokens a call (box: middle half, whiskers: 5th to 95th percentile)"},
+            title={"text": "Output tokens a call"},
             **(_log_ticks(float(spread["p95"].max())) if log else {}),
         ),
         yaxis=_axis(look, autorange="reversed", showgrid=False, dtick=1),

@@ -1,9 +1,11 @@
-"""Prompts by what is asked of them: search, filters, one page at a time, and one prompt with its outcomes."""
+"""Prompts by what is asked of them: all of them in a table, search, filters, and one prompt with its outcomes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.errors import NotFoundError
@@ -11,21 +13,19 @@ from carrot_core.store.database import rows
 from carrot_core.store.store import Store
 
 RIGHT = 0.5  # a score from here on counts as right
-PREVIEW = 240  # characters of a text on a page
-# $text is lowered by DuckDB too, so that both sides fold the same way; `contains` knows no wildcards.
-_WHERE = """
+PREVIEW = 240  # characters of a text in the table
+_TABLE = f"""
 with judged as (
-    select prompt, count(*) as n_models, count(*) filter (score >= $right) as n_right, avg(score) as mean_score
+    select prompt, count(*) as n_models, count(*) filter (score >= {RIGHT}) as n_right, avg(score) as mean_score
     from outcomes where benchmark = $benchmark group by prompt
 )
-select {wanted} from prompts left join judged using (prompt)
-where benchmark = $benchmark and ($text = '' or contains(lower(text), lower($text)))
-  and ($task is null or task = $task) and ($split is null or split::varchar = $split)
-  and (not $disagree or (n_right > 0 and n_right < n_models))
-"""
-_SHOWN = f"""
-prompt_id, left(text, {PREVIEW}) as text, task, split::varchar as split, coalesce(n_right, 0) as n_right,
-coalesce(n_models, 0) as n_models, mean_score
+select prompt_id, left(text, {PREVIEW}) as text, task, split::varchar as split, coalesce(n_right, 0) as n_right,
+       coalesce(n_models, 0) as n_models, mean_score
+from prompts left join judged using (prompt) where benchmark = $benchmark order by prompt
+"""  # noqa: S608  fixed numbers only
+# $text is lowered by DuckDB too, so that both sides fold the same way; `contains` knows no wildcards.
+_WITH_TEXT = """
+select prompt from prompts where benchmark = $benchmark and contains(lower(text), lower($text)) order by prompt
 """
 
 
@@ -62,36 +62,35 @@ class PromptView:
     outcomes: pd.DataFrame
 
 
-def count_prompts(store: Store, name: str, chosen: Filter) -> int:
-    """Number of prompts that pass a filter."""
-    with store.reading(name) as (connection, number):
-        cursor = connection.execute(_WHERE.format(wanted="count(*)"), _values(number, chosen))
-        ((found,),) = cursor.fetchall()
-    return int(found)
-
-
-def page_of_prompts(store: Store, name: str, chosen: Filter, page: int, size: int) -> pd.DataFrame:
-    """One page (from 1) of the prompts that pass a filter, in the order of their ids.
+def prompt_table(store: Store, name: str) -> pd.DataFrame:
+    """Every prompt of a benchmark in a line, in the order of their ids; made to be kept while pages are turned.
 
     Columns ``prompt_id``, ``text`` (its beginning), ``task``, ``split``, ``n_right``, ``n_models``
     (how many were observed), ``mean_score``.
     """
-    query = f"{_WHERE.format(wanted=_SHOWN)} order by prompt limit $size offset $start"
     with store.reading(name) as (connection, number):
-        values = _values(number, chosen) | {"size": size, "start": (page - 1) * size}
-        return connection.execute(query, values).df()
+        return connection.execute(_TABLE, {"benchmark": number}).df()
 
 
-def _values(number: int, chosen: Filter) -> dict[str, object]:
-    return {
-        "benchmark": number,
-        "right": RIGHT,
-        # A lone surrogate is in no text of the store, and no text that DuckDB takes.
-        "text": chosen.text.encode("utf-8", "replace").decode(),
-        "task": chosen.task,
-        "split": chosen.split,
-        "disagree": chosen.disagree,
-    }
+def matching(store: Store, name: str, table: pd.DataFrame, chosen: Filter) -> npt.NDArray[np.intp]:
+    """Rows of `prompt_table` that pass a filter, ascending; the database is asked only where text is searched."""
+    passes = np.ones(len(table), dtype=bool)
+    for column, wanted in (("task", chosen.task), ("split", chosen.split)):
+        if wanted is not None:
+            passes &= (table[column] == wanted).to_numpy()
+    if chosen.disagree:
+        passes &= ((table["n_right"] > 0) & (table["n_right"] < table["n_models"])).to_numpy()
+    if chosen.text:
+        passes &= np.isin(np.arange(len(table)), _with_text(store, name, chosen.text))
+    return np.flatnonzero(passes)
+
+
+def _with_text(store: Store, name: str, text: str) -> npt.NDArray[np.int32]:
+    # A lone surrogate is in no text of the store, and no text that DuckDB takes.
+    values = {"text": text.encode("utf-8", "replace").decode()}
+    with store.reading(name) as (connection, number):
+        found = connection.execute(_WITH_TEXT, values | {"benchmark": number}).fetchnumpy()
+    return np.asarray(found["prompt"], dtype=np.int32)
 
 
 def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
@@ -120,12 +119,3 @@ def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
             [number_of_prompt, number],
         ).df()
     return PromptView(found_id, text, task, family, split, outcomes)
-
-
-def tasks(store: Store, name: str) -> list[str]:
-    """Task labels of a benchmark, sorted; without the empty one."""
-    with store.reading(name) as (connection, number):
-        found = rows(
-            connection, "select distinct task from prompts where benchmark = ? and task <> '' order by task", number
-        )
-    return [task for (task,) in found]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.store.console_worker import DUCKDB_MEMORY, MAX_TEXT
 from carrot_core.store.store import Store
@@ -38,7 +39,8 @@ def query(store: Store, sql: str, *, max_rows: int = MAX_ROWS, time_limit_s: flo
     """Answer one SELECT, WITH, DESCRIBE, SHOW or EXPLAIN on the database.
 
     The query runs in a process of its own: no other statement, no file, no network, no environment, about
-    2 GiB of memory, at most ``time_limit_s`` seconds and ``max_rows`` rows.
+    2 GiB of memory, at most ``time_limit_s`` seconds and ``max_rows`` rows. In place of the text of a prompt
+    whose source states no licence stands `NOT_EXPORTED`, since an answer may be saved.
 
     Raises
     ------
@@ -56,7 +58,8 @@ def query(store: Store, sql: str, *, max_rows: int = MAX_ROWS, time_limit_s: flo
     try:
         # A lone surrogate is no text to DuckDB.
         text = sql.encode("utf-8", "replace").decode()
-        result = _ask({"path": str(store.path), "sql": text, "max_rows": max_rows}, time_limit_s)
+        withheld = {"licence": NONE_STATED, "shown": NOT_EXPORTED}
+        result = _ask({"path": str(store.path), "sql": text, "max_rows": max_rows, "withheld": withheld}, time_limit_s)
     finally:
         _turns.release()
     if "error" in result:

@@ -13,8 +13,8 @@ from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.splitting import FRACTIONS, duplicate_keys, split
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS
+from carrot_core.store.records import OWN_SPLIT
 
-OWN_SPLIT = "the source's own split"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
 
 

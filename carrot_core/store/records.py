@@ -12,6 +12,8 @@ from typing import Any
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Estimates
 
+OWN_SPLIT = "the source's own split"
+
 
 @dataclass(frozen=True)
 class BenchmarkInfo:
@@ -50,6 +52,11 @@ class BenchmarkInfo:
     models: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def has_own_split(self) -> bool:
+        """Whether the split is the source's, which no seed changes."""
+        return self.split_rule == OWN_SPLIT
+
 
 def to_json(what: str, value: Any) -> str:
     """Canonical JSON text; a value JSON cannot hold (NaN, an object) is an error that says where it came from."""
@@ -60,10 +67,17 @@ def to_json(what: str, value: Any) -> str:
 
 
 def run_id(
-    benchmark: str, router: str, params: Mapping[str, Any], seed: int, fit_on: str | None, pool: Sequence[str]
+    benchmark: str,
+    router: str,
+    params: Mapping[str, Any],
+    seed: int,
+    fit_on: str | None,
+    pool: Sequence[str],
+    split_seed: int | None = None,
 ) -> str:
     """Identity of a run: sha256 of what was asked for, whatever came out. The order of the pool is no part of it."""
     asked = [benchmark, router, dict(params), seed, fit_on, sorted(pool)]
+    asked += [] if split_seed is None else [split_seed]
     return hashlib.sha256(to_json("The identity", asked).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -81,7 +95,7 @@ class Run:
     cost_unit_usd : u of the rule, US dollars.
     best_single : best single model on validation.
     created_at : UTC, ISO 8601.
-    metrics : plain JSON; None where a figure does not exist.
+    metrics : plain JSON; None where a figure does not exist. What was found, and on what: the split too.
     estimates : table by split name ("train", "validation", "test", "all"); None where not loaded.
     """
 
@@ -99,7 +113,12 @@ class Run:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     estimates: Mapping[str, Estimates] | None = None
 
+    @property
+    def split_seed(self) -> int | None:
+        """Seed of the split into train, validation and test; None for the split that is stored."""
+        return self.metrics.get("split_seed")
+
     @cached_property
     def run_id(self) -> str:
         """sha256 of the identity (see `run_id`)."""
-        return run_id(self.benchmark, self.router, self.params, self.seed, self.fit_on, self.pool)
+        return run_id(self.benchmark, self.router, self.params, self.seed, self.fit_on, self.pool, self.split_seed)

@@ -57,8 +57,10 @@ def load(connection: duckdb.DuckDBPyConnection, run_id: str) -> Run:
     ((number, benchmark, *row),) = found
     names = _names(connection, benchmark)
     splits = rows(connection, "select distinct split from estimates where run = ? order by split", number)
-    tables = {split: _load_estimates(connection, number, split, *names) for (split,) in splits}
-    return replace(_run(row), estimates=tables)
+    run = _run(row)
+    paid = bool(run.metrics.get("cost_is_paid"))  # one property of all its tables, kept with its figures
+    tables = {split: _load_estimates(connection, number, split, *names, paid) for (split,) in splits}
+    return replace(run, estimates=tables)
 
 
 def _names(connection: duckdb.DuckDBPyConnection, benchmark: int) -> tuple[list[str], list[str]]:
@@ -89,7 +91,7 @@ def _save_estimates(
 
 
 def _load_estimates(
-    connection: duckdb.DuckDBPyConnection, number: int, split: str, ids: list[str], models: list[str]
+    connection: duckdb.DuckDBPyConnection, number: int, split: str, ids: list[str], models: list[str], paid: bool
 ) -> Estimates:
     cells = connection.execute(
         "select prompt, model, est_score, est_cost_usd from estimates where run = ? and split = ? "
@@ -103,6 +105,7 @@ def _load_estimates(
         tuple(models[column] for column in model),
         np.asarray(cells["est_score"]).reshape(shape),
         np.asarray(cells["est_cost_usd"]).reshape(shape),
+        paid,
     )
 
 

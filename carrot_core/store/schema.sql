@@ -12,7 +12,7 @@ create table benchmarks (
     benchmark  integer primary key,
     name       varchar not null unique check (name <> ''),
     source     varchar not null,            -- file name or address
-    licence    varchar not null,            -- '' = none stated
+    licence    varchar not null,            -- 'none stated' = texts stay here; '' = not known
     sha256     varchar not null,            -- of the source file
     note       varchar not null,
     loaded_at  timestamp not null,

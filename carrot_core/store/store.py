@@ -60,8 +60,7 @@ class Store:
         StoreError
             The name is taken and ``replace`` is False, or the database cannot be written.
         """
-        if not name.strip() or not name.isprintable():
-            raise CarrotError(f"{name!r} is no name for a benchmark: use letters, digits, '-' and '_'.")
+        check_name(name)
         content = content_of(frames, split_seed)
         with self._database.write() as connection:
             if name in numbers(connection):
@@ -241,6 +240,12 @@ class Store:
         if name not in known:
             raise NotFoundError(_not_here(name, list(known)))
         return known[name]
+
+
+def check_name(name: str) -> None:
+    """Refuse a name of a benchmark that is empty or has something nobody sees."""
+    if not name.strip() or not name.isprintable():
+        raise CarrotError(f"{name!r} is no name for a benchmark: use letters, digits, '-' and '_'.")
 
 
 def _not_here(name: str, known: Sequence[str]) -> str:
