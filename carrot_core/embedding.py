@@ -75,7 +75,7 @@ def embed(
     done = 0
     for start in range(0, len(texts), _BLOCK_TEXTS):
         tokens = loaded.tokens(texts[start : start + _BLOCK_TEXTS])
-        for batch in _batches([len(ids) for ids in tokens], batch_size):
+        for batch in batches([len(ids) for ids in tokens], batch_size):
             vectors[start + batch] = loaded.vectors([tokens[index] for index in batch])
             done += len(batch)
             if progress is not None:
@@ -111,7 +111,7 @@ def _after(progress: Progress | None, before: int, total: int) -> Progress | Non
     return None if progress is None else lambda done, _: progress(before + done, total)
 
 
-def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[npt.NDArray[np.intp]]:
+def batches(lengths: Sequence[int], batch_size: int) -> Iterator[npt.NDArray[np.intp]]:
     """Positions of texts of similar length, shortest first; padded tokens and texts per batch are bounded."""
     order = np.argsort(lengths, kind="stable")
     start = 0
@@ -122,9 +122,9 @@ def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[npt.NDArray[np
             start = stop
 
 
-def _readable(text: str) -> str:
-    """The text cut to `MAX_CHARACTERS`, surrogate pairs joined, half pairs replaced."""
-    return text[:MAX_CHARACTERS].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def readable(text: str, characters: int = MAX_CHARACTERS) -> str:
+    """The text cut to so many characters, surrogate pairs joined, half pairs replaced."""
+    return text[:characters].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class _Encoder:
         """Token numbers of each text, at most `MAX_TOKENS`."""
         length = min(MAX_TOKENS, self.tokenizer.model_max_length)
         with self.lock:  # a fast tokenizer keeps its truncation settings in one place for all threads
-            encoded = self.tokenizer([_readable(text) for text in texts], truncation=True, max_length=length)
+            encoded = self.tokenizer([readable(text) for text in texts], truncation=True, max_length=length)
         # Tokenizers that mark neither start nor end make nothing of an empty text.
         return [np.array(ids or [self.padding], dtype=np.int64) for ids in encoded["input_ids"]]
 
@@ -177,12 +177,33 @@ def _encoder(name: str) -> _Encoder:
 
 @lru_cache(maxsize=2)
 def _load(name: str) -> _Encoder:
-    import transformers  # noqa: F401  (what goes wrong here is no fault of the encoder's name)
+    tokenizer, model = load_pretrained(name)
+    return _Encoder(tokenizer, model.eval(), threading.Lock())
+
+
+def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str | None = None) -> tuple[Any, Any]:
+    """A tokenizer and a model with its pretrained weights, in float32, from anywhere an encoder may come from.
+
+    Parameters
+    ----------
+    name : the bundled encoder's name, a Hugging Face hub id or a local folder.
+    architecture : class of transformers that opens it.
+    tokenizer : name of another place that has the tokenizer.
+
+    Raises
+    ------
+    CarrotError
+        There is no such encoder, or it cannot be loaded.
+    """
+    import transformers  # what goes wrong here is no fault of the encoder's name
     from safetensors import SafetensorError
 
-    source = str(_bundled_folder()) if name == BUNDLED else name
+    source = str(bundled_folder()) if name == BUNDLED else name
     try:
-        tokenizer, model = _pretrained(source)
+        return (
+            _pretrained(tokenizer or source, transformers.AutoTokenizer),
+            _pretrained(source, getattr(transformers, architecture)),
+        )
     # What transformers raises for a name it cannot find, a folder it cannot read, a model that needs more.
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".: ")
@@ -191,22 +212,17 @@ def _load(name: str) -> _Encoder:
             "folder with a transformers model and its tokenizer, or a Hugging Face hub id that this machine "
             "can reach or has cached."
         ) from error
-    return _Encoder(tokenizer, model.eval(), threading.Lock())
 
 
-def _pretrained(source: str) -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
+def _pretrained(source: str, kind: Any) -> Any:
     local = Path(source).is_dir()
-    with _no_bar() if local else nullcontext():
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
-        model = AutoModel.from_pretrained(source, local_files_only=local, dtype=torch.float32)
-    return tokenizer, model
+    dtype = {} if "Tokenizer" in kind.__name__ else {"dtype": "float32"}
+    with no_bar() if local else nullcontext():
+        return kind.from_pretrained(source, local_files_only=local, **dtype)
 
 
 @contextmanager
-def _no_bar() -> Iterator[None]:
+def no_bar() -> Iterator[None]:
     """Without transformers' bar on stderr, which fills in a second for a model that is already here."""
     from transformers.utils import logging
 
@@ -220,7 +236,7 @@ def _no_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _bundled_folder() -> Path:
+def bundled_folder() -> Path:
     """The weights' folder; the package itself is not imported, since that loads another encoder library."""
     spec = importlib.util.find_spec(_BUNDLED_PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numba
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Estimates, FloatTable, Outcomes, positions
@@ -160,6 +159,11 @@ class Sweep:
         """(K,) rates at which anything changes, from 0; point k holds on [rate k, rate k+1)."""
         return np.concatenate([[0.0], self.rate[self.last_of_rate]])
 
+    def in_columns(self, columns: npt.NDArray[np.intp]) -> Sweep:
+        """The same switches in wider tables, in which model j stands in ``columns[j]``."""
+        column = columns.astype(np.int16)
+        return Sweep(column[self.start], self.rate, self.prompt, column[self.source], column[self.target])
+
     def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
         """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""
         n = len(self.start)
@@ -193,7 +197,8 @@ class Frontier:
 
     Attributes
     ----------
-    estimates, outcomes : the complete prompts only, same prompts and models in both.
+    estimates, outcomes : the complete prompts only, same prompts and models in both. Estimates of models
+        that the router never chooses are NaN.
     n_dropped : prompts left out because a model of the pool was not observed there.
     sweep : every switch, sorted by rate.
     """
@@ -224,7 +229,12 @@ class Frontier:
     @cached_property
     def cost_usd(self) -> FloatArray:
         """(K,) mean observed cost per query in US dollars; need not fall with the rate, since routers err."""
-        return np.maximum(self.sweep.mean_of(self.outcomes.cost_usd), 0.0)
+        return np.maximum(self.sweep.mean_of(self.paid_usd), 0.0)
+
+    @property
+    def paid_usd(self) -> FloatTable:
+        """(n, M) what answering with each model costs: its call, or in a cascade all calls up to it."""
+        return (self.estimates if self.estimates.cost_is_paid else self.outcomes).cost_usd
 
     @cached_property
     def est_score(self) -> FloatArray:
@@ -260,44 +270,50 @@ class Frontier:
         counts: FloatArray = begun + np.cumsum(moved.reshape(-1, m), axis=0)[:-1]
         return counts / max(self.n_prompts, 1)
 
-    def increments(self, table: FloatTable, exchange_rates_per_usd: npt.ArrayLike) -> scipy.sparse.csr_array:
-        """(n, G) sparse: each prompt's value at the first of G ascending rates, then its change up to each next.
 
-        The row sums up to column g are the prompt's value at rate g, so any weighted mean of the curve is
-        a matrix product: bootstrap replicates need no new sweep, and blocks of prompts add up.
-        """
-        rates = np.asarray(exchange_rates_per_usd, dtype=np.float64)
-        rows = np.arange(self.n_prompts)
-        bins = np.searchsorted(rates, self.sweep.rate)
-        kept = bins < len(rates)
-        prompt, target, source = self.sweep.prompt[kept], self.sweep.target[kept], self.sweep.source[kept]
-        change = table[prompt, target] - table[prompt, source]
-        return scipy.sparse.csr_array(
-            (
-                np.concatenate([table[rows, self.sweep.start], change]),
-                (np.concatenate([rows, prompt]), np.concatenate([np.zeros_like(rows), bins[kept]])),
-            ),
-            shape=(self.n_prompts, len(rates)),
-        )
+class ReadableCurve(Protocol):
+    """What a curve is to those who only read it: a `Frontier`, or what a snapshot keeps of one."""
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
+    @property
+    def n_prompts(self) -> int: ...
+    @property
+    def exchange_rate_per_usd(self) -> FloatArray: ...
+    @property
+    def score(self) -> FloatArray: ...
+    @property
+    def cost_usd(self) -> FloatArray: ...
+    def at(self, exchange_rate_per_usd: float) -> int: ...
+    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray: ...
 
 
-def sweep(estimates: Estimates, outcomes: Outcomes) -> Frontier:
+def sweep(estimates: Estimates, outcomes: Outcomes, models: Sequence[str] | None = None) -> Frontier:
     """Exact frontier of the estimates on the prompts where the whole pool is observed.
 
     Models are matched by name and prompts by id; the outcomes may hold more of both.
+
+    Parameters
+    ----------
+    models : the pool, those of the estimates and perhaps more, which are never chosen but decide, as for
+        every other router, on which prompts the curve stands; by default those of the estimates.
 
     Raises
     ------
     CarrotError
         No model, a model or prompt of the estimates that the outcomes do not know, or no complete prompt.
     """
-    outcomes = outcomes.pool(estimates.models)
+    outcomes = outcomes.pool(models or estimates.models)
     if outcomes.prompt_ids != estimates.prompt_ids:
         outcomes = outcomes.rows(positions(estimates.prompt_ids, outcomes.prompt_ids, "prompt"))
     n_dropped = int((~outcomes.complete).sum())
     if n_dropped:
         estimates, outcomes = estimates.rows(outcomes.complete), outcomes.rows(outcomes.complete)
-    return Frontier(estimates, outcomes, n_dropped, sweep_tables(estimates.score, estimates.cost_usd, estimates.models))
+    swept = sweep_tables(estimates.score, estimates.cost_usd, estimates.models)
+    if outcomes.models != estimates.models:
+        swept = swept.in_columns(positions(estimates.models, outcomes.models))
+        estimates = estimates.widened(outcomes.models)
+    return Frontier(estimates, outcomes, n_dropped, swept)
 
 
 def lam_of_rate(exchange_rate_per_usd: npt.ArrayLike, cost_unit_usd: float) -> FloatArray:

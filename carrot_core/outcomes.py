@@ -137,7 +137,26 @@ class Estimates(_Tables):
 
     Every cell is finite (a router that cannot estimate a prompt does not return it) and costs are at
     least 0; scores are not clamped, since only their differences matter to a decision.
+
+    Attributes
+    ----------
+    cost_is_paid : whether ``cost_usd`` is what choosing a model really costs, in place of the cost of its
+        single call: a cascade pays for every call before the one it answers with.
     """
+
+    cost_is_paid: bool = False
+
+    def widened(self, models: Sequence[str]) -> Estimates:
+        """The same estimates among more models, NaN for those that are not estimated and so never chosen."""
+        columns = positions(self.models, models)
+        score, cost = np.full((2, len(self.prompt_ids), len(models)), np.nan)
+        score[:, columns], cost[:, columns] = self.score, self.cost_usd
+        return self._part(self.prompt_ids, tuple(models), score, cost)
+
+    def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], score: FloatTable, cost: FloatTable) -> Self:
+        part = super()._part(prompt_ids, models, score, cost)
+        object.__setattr__(part, "cost_is_paid", self.cost_is_paid)
+        return part
 
 
 def _no_table() -> FloatTable:

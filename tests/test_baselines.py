@@ -10,7 +10,8 @@ import pytest
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import sweep, upper_hull
 from carrot_core.outcomes import Outcomes
-from carrot_core.routers import Oracle, TaskLookup, ZeroRouter, make_router
+from carrot_core.routers import BestSingle, Oracle, RandomRouter, TaskLookup, ZeroRouter, make_router
+from carrot_core.routers.draws import uniform
 from tests.made import made
 
 
@@ -71,7 +72,7 @@ def test_means_compare_models_on_the_same_prompts():
 
 
 def test_unknown_routers_and_parameters_are_named():
-    with pytest.raises(NotFoundError, match="No router 'nearest'; there are carrot-knn, zero"):
+    with pytest.raises(NotFoundError, match="No router 'nearest'; there are carrot-knn, "):
         make_router("nearest")
     with pytest.raises(CarrotError, match="'zero' has no parameters; k given"):
         make_router("zero", k=3)
@@ -84,3 +85,45 @@ def test_what_an_estimator_refuses_is_an_error_of_ours():
         make_router("carrot-knn").fit(made(5))
     with pytest.raises(CarrotError, match=r"carrot-knn cannot be fitted on 'made': .*criterion"):
         make_router("carrot-knn", criterion="luck").fit(made(50))
+
+
+def test_the_best_single_is_one_model_and_one_point():
+    bench = made()
+    router = BestSingle().fit(bench)
+    means = dict(zip(bench.models, bench.outcomes.score.mean(axis=0), strict=True))
+    assert router.models_ == (max(means, key=lambda model: means[model]),)
+    frontier = sweep(router.estimate(bench), bench.outcomes, bench.models)
+    assert frontier.score.tolist() == pytest.approx([max(means.values())])
+
+
+def test_equally_good_models_give_the_cheapest_as_the_best_single():
+    bench = made(4)
+    same = Outcomes(bench.prompt_ids, bench.models, np.ones((4, 3)), np.tile([3.0, 1.0, 2.0], (4, 1)))
+    assert BestSingle().fit(replace(bench, outcomes=same)).models_ == (bench.models[1],)
+
+
+def test_the_random_router_draws_evenly_without_cost_and_the_cheapest_at_any_price():
+    bench = made(3000)
+    frontier = sweep(RandomRouter(seed=1).fit(bench).estimate(bench), bench.outcomes)
+    even, last = frontier.shares([0.0, np.inf])
+    np.testing.assert_allclose(even, 1 / 3, atol=0.03)
+    assert last.tolist() == (bench.models == np.array(["acme/small"])).astype(float).tolist()
+    assert frontier.score[0] == pytest.approx(bench.outcomes.score.mean(), abs=0.03)
+
+
+def test_a_draw_belongs_to_its_seed_prompt_and_model():
+    ids, models = tuple(f"p{i}" for i in range(500)), ("a", "b", "c")
+    drawn = uniform(0, ids, models)
+    np.testing.assert_array_equal(uniform(0, ids[::-1], models[::-1]), drawn[::-1, ::-1])
+    np.testing.assert_array_equal(uniform(0, ids[7:8], models[1:2]), drawn[7:8, 1:2])
+    assert (uniform(1, ids, models) != drawn).mean() > 0.99
+
+
+def test_draws_are_uniform_and_independent():
+    drawn = uniform(3, [str(i) for i in range(20_000)], ["a", "b", "c"])
+    assert ((drawn >= 0) & (drawn < 1)).all()
+    counts = np.histogram(drawn, bins=20, range=(0, 1))[0]
+    assert ((counts - 3000) ** 2 / 3000).sum() < 43.8  # 99.9 % point of chi-squared with 19 degrees of freedom
+    correlation = np.corrcoef(drawn.T)
+    assert np.abs(correlation - np.eye(3)).max() < 0.03
+    assert abs(np.corrcoef(drawn[1:, 0], drawn[:-1, 0])[0, 1]) < 0.03

@@ -50,7 +50,7 @@ def test_blocks_and_small_batches_keep_the_order(together: Vectors, monkeypatch:
 def test_batches_bound_texts_and_padded_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "_BATCH_TOKENS", 100)
     lengths = np.random.default_rng(0).integers(1, 120, 200)
-    batches = list(embedding._batches(list(lengths), 7))
+    batches = list(embedding.batches(list(lengths), 7))
     assert sorted(np.concatenate(batches)) == list(range(200))
     assert all(len(batch) <= 7 for batch in batches)
     assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= 100 for batch in batches)
@@ -129,7 +129,7 @@ def test_threads_share_one_encoder_and_agree(together: Vectors) -> None:
 
 
 def test_a_local_folder_is_an_encoder(together: Vectors) -> None:
-    folder = str(embedding._bundled_folder())
+    folder = str(embedding.bundled_folder())
     np.testing.assert_allclose(embed(TEXTS[:2], folder), together[:2], atol=1e-5)
 
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.routers.base import Router, VectorRouter
-from carrot_core.routers.baselines import Oracle, TaskLookup, ZeroRouter
+from carrot_core.routers.baselines import BestSingle, Oracle, RandomRouter, TaskLookup, ZeroRouter
 
-__all__ = ["BASELINES", "ROUTERS", "Oracle", "Router", "TaskLookup", "VectorRouter", "ZeroRouter", "make_router"]
+__all__ = [
+    "BASELINES",
+    "BY_NAME_ONLY",
+    "ROUTERS",
+    "Oracle",
+    "Router",
+    "TaskLookup",
+    "VectorRouter",
+    "ZeroRouter",
+    "make_router",
+]
 
 
 class CarrotKNNRouter(VectorRouter):
@@ -23,8 +34,62 @@ class CarrotKNNRouter(VectorRouter):
         super().__init__(CarrotKNN(seed=seed, **params))
 
 
-BASELINES: dict[str, Callable[..., Router]] = {"zero": ZeroRouter, "task-lookup": TaskLookup, "oracle": Oracle}
-ROUTERS: dict[str, Callable[..., Router]] = {"carrot-knn": CarrotKNNRouter, **BASELINES}
+class CarrotLinearRouter(VectorRouter):
+    """CARROT with ridge estimates tuned for the differences between models; nothing in it is random."""
+
+    name = "carrot-linear"
+
+    def __init__(self, seed: int = 0, **params: Any) -> None:
+        from carrot_core.routers.linear import CarrotLinear
+
+        super().__init__(CarrotLinear(**params))
+
+
+class CarrotMLPRouter(VectorRouter):
+    """CARROT with an ensemble of small networks trained on the differences between models."""
+
+    name = "carrot-mlp"
+
+    def __init__(self, seed: int = 0, **params: Any) -> None:
+        from carrot_core.routers.mlp import CarrotMLP
+
+        super().__init__(CarrotMLP(seed=seed, **params))
+
+
+def _later(module: str, name: str) -> Callable[..., Router]:
+    """A router whose module is imported when one is made."""
+
+    def make(**params: Any) -> Router:
+        router: Router = getattr(import_module(module), name)(**params)
+        return router
+
+    return make
+
+
+BASELINES: dict[str, Callable[..., Router]] = {
+    "zero": ZeroRouter,
+    "task-lookup": TaskLookup,
+    "best-single": BestSingle,
+    "oracle": Oracle,
+}
+ROUTERS: dict[str, Callable[..., Router]] = {
+    "carrot-knn": CarrotKNNRouter,
+    "carrot-linear": CarrotLinearRouter,
+    "carrot-mlp": CarrotMLPRouter,
+    "carrot-blend": _later("carrot_core.routers.blend_router", "CarrotBlendRouter"),
+    "carrot-encoder": _later("carrot_core.routers.encoder", "CarrotEncoder"),
+    "carrot-released": _later("carrot_core.routers.encoder", "CarrotReleased"),
+    "routellm-bert": _later("carrot_core.routers.encoder", "RouteLLMBert"),
+    "routellm-mf": _later("carrot_core.routers.pairs", "RouteLLMMF"),
+    "rorf": _later("carrot_core.routers.pairs", "RoRF"),
+    "routerbench-knn": _later("carrot_core.routers.cost_blind", "RouterBenchKNN"),
+    "routerbench-mlp": _later("carrot_core.routers.cost_blind", "RouterBenchMLP"),
+    "cascade": _later("carrot_core.routers.cascade", "Cascade"),
+    "random": RandomRouter,
+    **BASELINES,
+}
+# Not among "all" routers: they need a download, or hours where there is no GPU.
+BY_NAME_ONLY = ("carrot-encoder", "carrot-released", "routellm-bert")
 
 
 def make_router(name: str, seed: int = 0, **params: Any) -> Router:

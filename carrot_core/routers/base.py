@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 
 
 class Router(Protocol):
@@ -43,18 +43,23 @@ class VectorRouter:
     def fit(self, train: Benchmark) -> Self:
         self.models_, self.usage_, self.prices_ = train.models, train.usage, train.prices
         self.encoder_ = train.encoder
-        usage = None if train.usage == "input_only" else train.usage_table()
+        vectors, usage = vectors_of(train, train.encoder), self._usage_to_learn(train)
         try:
-            self.estimator.fit(_vectors(train), train.outcomes.score, usage=usage)
+            self.estimator.fit(vectors, train.outcomes.score, usage=usage, **self._more_to_learn(train))
         except ValueError as error:  # how scikit-learn refuses data and parameters
             raise CarrotError(f"{self.name} cannot be fitted on {train.name!r}: {error}") from error
         return self
 
+    def _more_to_learn(self, train: Benchmark) -> dict[str, Any]:
+        """What else of the training prompts the estimator is fitted on, by parameter of its ``fit``."""
+        return {}
+
+    def _usage_to_learn(self, train: Benchmark) -> FloatTable | None:
+        return None if train.usage == "input_only" else train.usage_table()
+
     def estimate(self, bench: Benchmark) -> Estimates:
-        if bench.encoder != self.encoder_:
-            raise CarrotError(f"Fitted on vectors of {self.encoder_!r}; {bench.name!r} has those of {bench.encoder!r}.")
+        vectors = vectors_of(bench, self.encoder_)
         bench = replace(bench.pool(self.models_), prices={**self.prices_, **bench.pool(self.models_).prices})
-        vectors = _vectors(bench)
         if self.usage_ == "input_only":
             score, usage = self.estimator.predict(vectors), np.zeros(bench.outcomes.shape)
         else:
@@ -62,7 +67,10 @@ class VectorRouter:
         return Estimates(bench.prompt_ids, self.models_, score, bench.cost_usd_of(usage, self.usage_))
 
 
-def _vectors(bench: Benchmark) -> npt.NDArray[np.float32]:
+def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]:
+    """(n, d) prompt vectors, of the encoder that the router was fitted on."""
+    if bench.encoder != encoder:
+        raise CarrotError(f"Fitted on vectors of {encoder!r}; {bench.name!r} has those of {bench.encoder!r}.")
     if bench.vectors is None or np.isnan(bench.vectors).any():
         raise CarrotError(
             f"Prompts of {bench.name!r} have no vectors yet: run `carrot data embed {bench.name}`, "

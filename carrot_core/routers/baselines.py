@@ -1,4 +1,4 @@
-"""What a learned router has to beat: constant estimates, a lookup by task, and perfect knowledge."""
+"""What a learned router has to beat: constant estimates, a lookup by task, chance, and perfect knowledge."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows
+from carrot_core.routers.draws import uniform
 
 
 def _mean(table: FloatTable, rows: Rows) -> FloatTable:
@@ -80,6 +81,55 @@ class TaskLookup:
             np.array([score for score, _ in known]).reshape(shape),
             np.array([cost for _, cost in known]).reshape(shape),
         )
+
+
+class BestSingle:
+    """Always the model with the best mean score on the training prompts; ties: the cheapest, then by name.
+
+    One point, not a curve. (The best single model that reports compare with is chosen on validation.)
+    """
+
+    name: ClassVar[str] = "best-single"
+
+    def fit(self, train: Benchmark) -> Self:
+        zero = ZeroRouter().fit(train)
+        best = min(range(len(train.models)), key=lambda j: (-zero.score_[j], zero.cost_usd_[j], train.models[j]))
+        self.models_: tuple[str, ...] = (train.models[best],)
+        self.score_, self.cost_usd_ = zero.score_[[best]], zero.cost_usd_[[best]]
+        return self
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        shape = (len(bench.prompt_ids), 1)
+        return Estimates(
+            bench.prompt_ids,
+            self.models_,
+            np.broadcast_to(self.score_, shape),
+            np.broadcast_to(self.cost_usd_, shape),
+        )
+
+
+class RandomRouter:
+    """A model drawn at random for each prompt, at the train mean costs.
+
+    Scores are uniform in [0, 1), independent over prompts and models. So at λ = 0 every model is equally
+    likely (the random router of LLMRouterBench), and as λ grows dear models are drawn ever more rarely,
+    down to the cheapest one alone. What a router does better at the same cost, it does by knowing the
+    prompt or the models. A draw belongs to the seed, the prompt id and the model's name.
+    """
+
+    name: ClassVar[str] = "random"
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, train: Benchmark) -> Self:
+        self.models_ = train.models
+        self.cost_usd_ = ZeroRouter().fit(train).cost_usd_
+        return self
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        score = uniform(self.seed, bench.prompt_ids, self.models_)
+        return Estimates(bench.prompt_ids, self.models_, score, np.broadcast_to(self.cost_usd_, score.shape))
 
 
 class Oracle:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from carrot_core.routers.criteria import fold_r2, mean_over_folds, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray, Vectors, cosines, search, unit_vectors
+from carrot_core.routers.tables import TARGET, check_table
 
 
 class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -133,9 +134,9 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._y_ndim = y.ndim
         self._tables = [y.reshape(len(y), -1)]
         if usage is not None:
-            self._tables.append(check_array(usage, **_TARGET, input_name="usage", ensure_2d=True))
+            self._tables.append(check_array(usage, **TARGET, input_name="usage", ensure_2d=True))
         for name, table in zip(("y", "usage"), self._tables, strict=False):
-            _check_table(name, table, self._tables[0].shape)
+            check_table(name, table, self._tables[0].shape)
         if self.criterion == "routing" and (np.isfinite(self._tables[0]).sum(axis=1) < 2).all():
             raise ValueError('criterion="routing" needs two models observed on a prompt: contrasts are between models.')
         self._vectors = unit_vectors(X)
@@ -181,7 +182,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
             y,
             validate_separately=(
                 {"dtype": np.float64, "ensure_min_samples": fewest},
-                {**_TARGET, "ensure_2d": False},
+                {**TARGET, "ensure_2d": False},
             ),
         )
         check_consistent_length(vectors, scores)
@@ -230,17 +231,6 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _shaped(self, score: FloatArray) -> FloatArray:
         return score[:, 0] if self._y_ndim == 1 else score
-
-
-_TARGET: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
-
-
-def _check_table(name: str, table: FloatArray, shape: tuple[int, int]) -> None:
-    if table.shape != shape:
-        raise ValueError(f"{name} is {table.shape}; {shape[0]} prompts x {shape[1]} models expected.")
-    never = np.isnan(table).all(axis=0)
-    if never.any():
-        raise ValueError(f"Column {never.argmax()} of {name} has no observed value: leave that model out.")
 
 
 def _check_enough(k: int, n: int) -> None:

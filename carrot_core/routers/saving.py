@@ -2,6 +2,9 @@
 
 Nothing in them runs when they are read: JSON names the classes of `_CLASSES` and no others, and their
 attributes are set without calling anything. Estimates are bound to model **names**.
+
+A part of a router that has a layout of its own (`WithFiles`: an encoder's weights and its tokenizer, as
+transformers writes them) lies in a folder beside the two, its files' hashes in the document.
 """
 
 from __future__ import annotations
@@ -10,10 +13,12 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from safetensors import SafetensorError
@@ -28,13 +33,64 @@ _DOCUMENT, _NUMBERS = "router.json", "router.safetensors"
 
 # What a saved router may be made of, by the name it has in the file.
 _CLASSES = {
+    "BestSingle": "carrot_core.routers.baselines",
+    "CarrotEncoder": "carrot_core.routers.encoder.router",
+    "CarrotBlend": "carrot_core.routers.blend",
+    "CarrotBlendRouter": "carrot_core.routers.blend_router",
     "CarrotKNN": "carrot_core.routers.knn",
     "CarrotKNNRouter": "carrot_core.routers",
+    "CarrotLinear": "carrot_core.routers.linear",
+    "CarrotLinearRouter": "carrot_core.routers",
+    "CarrotMLP": "carrot_core.routers.mlp",
+    "CarrotMLPRouter": "carrot_core.routers",
+    "CarrotReleased": "carrot_core.routers.encoder.released",
+    "Cascade": "carrot_core.routers.cascade",
+    "ModelMLPs": "carrot_core.routers.cost_blind",
+    "Network": "carrot_core.routers.encoder.nets.network",
+    "PackedForest": "carrot_core.routers.forest",
+    "PairFactorisation": "carrot_core.routers.factorisation",
+    "KernelRidge": "carrot_core.routers.kernel",
     "Price": "carrot_core.pricing",
+    "RandomRouter": "carrot_core.routers.baselines",
+    "Recipe": "carrot_core.routers.encoder.recipe",
+    "RoRF": "carrot_core.routers.pairs",
+    "RouteLLMBert": "carrot_core.routers.encoder.routellm",
+    "RouteLLMMF": "carrot_core.routers.pairs",
+    "RouterBenchKNN": "carrot_core.routers.cost_blind",
+    "RouterBenchMLP": "carrot_core.routers.cost_blind",
     "TaskLookup": "carrot_core.routers.baselines",
+    "TaskPrior": "carrot_core.routers.task_prior",
+    "TextFeatures": "carrot_core.routers.text_features",
+    "UsageScale": "carrot_core.routers.usage_scale",
     "Vectors": "carrot_core.routers.neighbours",
     "ZeroRouter": "carrot_core.routers.baselines",
 }
+
+
+@runtime_checkable
+class WithFiles(Protocol):
+    """A part of a router that reads and writes a folder of its own."""
+
+    def kept(self) -> Mapping[str, Any]:
+        """What the router's two files keep of it."""
+        ...
+
+    def write_files(self, folder: Path) -> None:
+        """Write the rest."""
+        ...
+
+    @classmethod
+    def from_files(cls, folder: Path, kept: Mapping[str, Any]) -> Self:
+        """The part again; nothing in the folder may run."""
+        ...
+
+
+@dataclass
+class _Parts:
+    """What a router's JSON refers to: arrays, and parts with folders, by the place they stand at."""
+
+    arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    folders: dict[str, WithFiles] = field(default_factory=dict)
 
 
 def save_router(router: Router, folder: Path, about: Mapping[str, Any] | None = None) -> None:
@@ -53,9 +109,9 @@ def save_router(router: Router, folder: Path, about: Mapping[str, Any] | None = 
     """
     if not hasattr(router, "models_"):
         raise CarrotError(f"{type(router).__name__} is not fitted yet, so there is nothing to save.")
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    tree = _pack(router, "", arrays)
-    numbers = tensors_as_bytes(arrays)
+    parts = _Parts()
+    tree = _pack(router, "", parts)
+    numbers = tensors_as_bytes(parts.arrays)
     document = {
         "format": FORMAT,
         "router": router.name,
@@ -64,9 +120,10 @@ def save_router(router: Router, folder: Path, about: Mapping[str, Any] | None = 
         "sha256": hashlib.sha256(numbers).hexdigest(),
         "state": tree,
     }
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        document["files"] = _write_folders(parts.folders, folder)
+        text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
         for name, content in ((_NUMBERS, numbers), (_DOCUMENT, text.encode())):
             part = folder / f"{name}.part"
             part.write_bytes(content)
@@ -100,9 +157,10 @@ def load_router(folder: Path, models: Sequence[str] | None = None) -> Router:
         odd = sorted(set(models) ^ set(fitted_on))
         raise CarrotError(f"{folder} was fitted on another pool: {odd[0]!r} is in one of the two only.")
     try:
-        router: Router = _unpack(document["state"], tensors_from(numbers))
+        _check_files(folder, document.get("files", {}))
+        router: Router = _unpack(document["state"], tensors_from(numbers), folder)
         whole = list(router.models_) == fitted_on and router.name == document["router"]
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DataError(str(folder), f"is damaged ({error}); save it again") from error
     if not whole:
         raise DataError(str(folder), "names and numbers do not belong together; save it again")
@@ -130,8 +188,48 @@ def read_saved(folder: Path) -> tuple[dict[str, Any], bytes]:
     return document, numbers
 
 
-def _pack(value: Any, place: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
-    """``value`` as JSON; its arrays go to ``arrays`` under the place they stand at."""
+def _write_folders(parts: Mapping[str, WithFiles], folder: Path) -> dict[str, str]:
+    """Write the parts' folders, each whole before it takes its place; sha256 by path."""
+    hashes: dict[str, str] = {}
+    for name, part in parts.items():
+        target, made = folder / name, folder / f"{name}.part"
+        shutil.rmtree(made, ignore_errors=True)
+        part.write_files(made)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(made, target)
+        files = sorted(path for path in target.rglob("*") if path.is_file())
+        hashes |= {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    return hashes
+
+
+def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
+    for name, sha256 in hashes.items():
+        if _sha256(_inside(folder, name)) != sha256:
+            raise ValueError(f"{name} is not the file that {_DOCUMENT} describes")
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A path in the folder; a name that leads out of it is refused."""
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+        raise DataError(name, "lies outside of the router's folder")
+    return folder / name
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_of(document: Mapping[str, Any]) -> list[str]:
+    """Paths, in its folder, of all that belongs to a saved router."""
+    names = [_DOCUMENT, _NUMBERS, *document.get("files", {})]
+    for name in names:
+        _inside(Path(), name)
+    return names
+
+
+def _pack(value: Any, place: str, parts: _Parts) -> Any:
+    """``value`` as JSON; its arrays and folders go to ``parts`` under the place they stand at."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | str):
@@ -141,23 +239,27 @@ def _pack(value: Any, place: str, arrays: dict[str, np.ndarray[Any, Any]]) -> An
     if isinstance(value, np.ndarray):
         if value.dtype.kind in "OU":
             return {"$strings": value.tolist(), "shape": list(value.shape)}
-        arrays[place] = np.ascontiguousarray(value)
+        parts.arrays[place] = np.ascontiguousarray(value)
         return {"$array": place}
     kind = type(value).__name__
+    if kind in _CLASSES and isinstance(value, WithFiles):
+        name = place.strip("/")
+        parts.folders[name] = value
+        return {"$files": kind, "folder": name, "state": _pack(dict(value.kept()), place, parts)}
     if kind in _CLASSES:
         state = value._asdict() if hasattr(value, "_fields") else vars(value)
-        return {"$class": kind, "state": _pack(dict(state), place, arrays)}
+        return {"$class": kind, "state": _pack(dict(state), place, parts)}
     if isinstance(value, list | tuple):
-        items = [_pack(item, f"{place}/{i}", arrays) for i, item in enumerate(value)]
+        items = [_pack(item, f"{place}/{i}", parts) for i, item in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {"$dict": {key: _pack(item, f"{place}/{key}", arrays) for key, item in value.items()}}
+        return {"$dict": {key: _pack(item, f"{place}/{key}", parts) for key, item in value.items()}}
     raise CarrotError(f"A router that holds a {kind} (at {place or 'its top'}) cannot be saved.")
 
 
-def _unpack(node: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+def _unpack(node: Any, arrays: Mapping[str, np.ndarray[Any, Any]], folder: Path) -> Any:
     if isinstance(node, list):
-        return [_unpack(item, arrays) for item in node]
+        return [_unpack(item, arrays, folder) for item in node]
     if not isinstance(node, dict):
         return node
     if "$array" in node:
@@ -167,11 +269,14 @@ def _unpack(node: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
     if "$float" in node:
         return float(node["$float"])
     if "$tuple" in node:
-        return tuple(_unpack(item, arrays) for item in node["$tuple"])
+        return tuple(_unpack(item, arrays, folder) for item in node["$tuple"])
     if "$dict" in node:
-        return {key: _unpack(item, arrays) for key, item in node["$dict"].items()}
-    kind = getattr(import_module(_CLASSES[node["$class"]]), node["$class"])
-    state = _unpack(node["state"], arrays)
+        return {key: _unpack(item, arrays, folder) for key, item in node["$dict"].items()}
+    name = node.get("$class") or node["$files"]
+    kind = getattr(import_module(_CLASSES[name]), name)
+    state = _unpack(node["state"], arrays, folder)
+    if "$files" in node:
+        return kind.from_files(_inside(folder, node["folder"]), state)
     if hasattr(kind, "_fields"):
         return kind(**state)
     made = object.__new__(kind)

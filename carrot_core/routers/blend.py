@@ -1,0 +1,174 @@
+"""CARROT-blend: a kernel ridge that knows the likely task, the means of that task, and an MLP."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+from sklearn.base import _fit_context
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils._param_validation import Interval
+
+from carrot_core.routers.contrasts import contrasts
+from carrot_core.routers.criteria import observed_mean
+from carrot_core.routers.kernel import KernelRidge
+from carrot_core.routers.mlp import CarrotMLP
+from carrot_core.routers.neighbours import FloatArray
+from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
+from carrot_core.routers.task_prior import TaskPrior, left_out
+
+
+class CarrotBlend(TableRegressor):
+    """Weighted mean of three estimates of every model's score, each by prompts it was not fitted on.
+
+    1. A ridge on the similarities to some training prompts, beside the inferred probabilities of the tasks
+       (`carrot_core.routers.kernel`).
+    2. The train means of each task, mixed by those probabilities (`carrot_core.routers.task_prior`). Task
+       labels are read in training only; without any this part is left out.
+    3. An ensemble of small networks (`carrot_core.routers.mlp`).
+
+    Their errors differ, so the mean errs less than each, and it is drawn toward the train means where they
+    disagree. Usage is the mean of that of 1 and 3.
+
+    Parameters
+    ----------
+    n_landmarks : int
+        Training prompts that 1 compares with, at most.
+    pull : float
+        How firmly the weights are held at equal shares. Weights are at least 0 and have the least squared
+        error of left-out contrasts between models, plus ``pull`` times the squared distance to equal shares
+        (in units of the parts' mean sum of squares). At 0 the error alone decides; a large value is the
+        plain mean.
+    n_folds : int
+        Folds, and networks of 3.
+    seed : int
+        Seed of landmarks, folds and networks.
+
+    Attributes
+    ----------
+    parts_ : tuple of str
+        Names of the parts, in the order of the weights.
+    blend_weights_ : (P,)
+        Weight of each part's departure from the train means.
+    means_ : (M,)
+        Train mean of each model.
+    n_features_in_ : int
+        Width d of the vectors.
+    feature_names_in_ : (d,) array of str
+        Column names of X; only where X has them.
+
+    Notes
+    -----
+    NaN cells of y and usage are "not observed".
+
+    References
+    ----------
+    CARROT: A Cost Aware Rate Optimal Router, arXiv 2502.03261 (plug-in estimates); Breiman 1996, "Stacked
+    regressions" (weights from left-out estimates, at least 0).
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_landmarks": [Interval(Integral, 1, None, closed="left")],
+        "pull": [Interval(Real, 0, None, closed="left")],
+        "n_folds": [Interval(Integral, 2, None, closed="left")],
+        "seed": [Interval(Integral, 0, 2**32 - 1, closed="both")],
+    }
+
+    def __init__(self, n_landmarks: int = 500, pull: float = 1.0, n_folds: int = 5, seed: int = 0) -> None:
+        self.n_landmarks = n_landmarks
+        self.pull = pull
+        self.n_folds = n_folds
+        self.seed = seed
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        usage: npt.ArrayLike | None = None,
+        tasks: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Learn from scored prompts.
+
+        Parameters
+        ----------
+        X : (n, d) prompt vectors; their length does not matter.
+        y : (n,) or (n, M) scores, NaN = not observed.
+        usage : (n, M) output tokens or US dollars, at least 0, NaN = not observed.
+        tasks : (n,) task labels of the training prompts, from which the task of a new prompt is inferred.
+
+        Raises
+        ------
+        ValueError
+            Shapes that disagree, values that are not finite or not legal, a model never observed, too few
+            prompts.
+        """
+        labels = None if tasks is None else column_or_1d(tasks)
+        check_consistent_length(X, labels)
+        distinct, numbers = np.unique(labels if labels is not None else [], return_inverse=True)
+        self._task_numbers = numbers if len(distinct) > 1 else None
+        try:
+            self._fit(X, y, usage)
+        finally:
+            del self._task_numbers  # labels serve the fit alone
+        return self
+
+    def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
+        self._has_usage = usage is not None
+        tasks = getattr(self, "_task_numbers", None)
+        self.means_ = observed_mean(score)[0]
+        inferred, by_task = np.empty((len(X), 0)), []
+        self._prior = None
+        if tasks is not None:
+            inferred, task_estimate = left_out(X, tasks, score, self.n_folds, self.seed)
+            self._prior, by_task = TaskPrior().fit(X, tasks, score), [task_estimate]
+        self._kernel, self._mlp = KernelRidge(), CarrotMLP(n_networks=self.n_folds, seed=self.seed)
+        found = [
+            self._kernel.fit_left_out(X, inferred, score, usage, n_landmarks=self.n_landmarks, seed=self.seed),
+            self._mlp.learn(X, score, usage),
+        ]
+        self.parts_ = ("kernel", "mlp", "task")[: 2 + len(by_task)]
+        parts = [estimate for estimate, _ in found] + by_task
+        self.blend_weights_ = blend_weights(score, parts, self.means_, self.pull)
+        return self._mixed(parts), _mean_usage([used for _, used in found])
+
+    def estimate(self, X: FloatArray) -> ScoreAndUsage:
+        inferred, by_task = np.empty((len(X), 0)), []
+        if self._prior is not None:
+            inferred = self._prior.probabilities(X)
+            by_task = [inferred @ self._prior.means_]
+        found = [self._kernel.estimate(X, inferred), self._mlp.estimate(X)]
+        return self._mixed([score for score, _ in found] + by_task), _mean_usage([used for _, used in found])
+
+    def _mixed(self, parts: list[FloatArray]) -> FloatArray:
+        departures = np.array(parts) - self.means_
+        mixed: FloatArray = self.means_ + np.tensordot(self.blend_weights_, departures, axes=1)
+        return mixed
+
+
+def _mean_usage(found: list[FloatArray | None]) -> FloatArray | None:
+    known = [usage for usage in found if usage is not None]
+    return np.mean(known, axis=0) if known else None
+
+
+def blend_weights(score: FloatArray, parts: list[FloatArray], means: FloatArray, pull: float) -> FloatArray:
+    """(P,) weights, at least 0, of the departures of left-out estimates (n, M) from the train means.
+
+    They minimise |t - D w|² + pull · c · |w - 1/P|², with t and the columns of D the contrasts of the observed
+    cells, and c the mean of |d|² over the columns. With a single model scores stand for their contrasts.
+    """
+    seen = ~np.isnan(score + np.sum(parts, axis=0))
+    tables = [np.where(seen, table - means, np.nan) for table in (score, *parts)]
+    if score.shape[1] > 1:
+        tables = [contrasts(table) for table in tables]
+    target, *columns = (table[seen] for table in tables)
+    departures = np.column_stack(columns)
+    hold = np.sqrt(pull * np.mean(np.sum(departures**2, axis=0)))
+    equal = np.full(len(parts), 1.0 / len(parts))
+    weights: FloatArray = nnls(
+        np.vstack([departures, hold * np.eye(len(parts))]), np.concatenate([target, hold * equal])
+    )[0]
+    return weights

@@ -1,0 +1,170 @@
+"""The cascade's curve against RouterBench's loop, one prompt and one budget at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.breakdown import by_task, task_labels
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation import evaluate, setting
+from carrot_core.frontier import sweep
+from carrot_core.metrics import aiq
+from carrot_core.operating_point import operating_point
+from carrot_core.outcomes import Benchmark, Outcomes
+from carrot_core.routers.cascade import Cascade
+from carrot_core.store import Store
+from carrot_core.uncertainty import bootstrap_weights, replicate
+from carrot_core.workbench import run_router
+from tests.made import made, write_files
+
+
+def of(score, cost) -> Benchmark:
+    """A benchmark of these outcomes, models m0, m1, …"""
+    score, cost = np.asarray(score, float), np.asarray(cost, float)
+    n, m = score.shape
+    outcomes = Outcomes([f"p{i}" for i in range(n)], [f"m{j}" for j in range(m)], score, cost)
+    nothing = np.full((n, m), np.nan)
+    return replace(made(n), outcomes=outcomes, prices={}, input_tokens=nothing, output_tokens=nothing)
+
+
+def slowly(score, cost, accepts, budget) -> tuple[float, float]:
+    """RouterBench's loop: mean score and cost of a cascade through the columns with a budget for each prompt."""
+    total_score = total_cost = 0.0
+    for i in range(len(score)):
+        spent = 0.0
+        for j in range(score.shape[1]):
+            if cost[i, j] >= budget - spent and j > 0:
+                break
+            spent += cost[i, j]
+            answer = score[i, j]
+            if accepts[i, j]:
+                break
+        total_score += answer
+        total_cost += spent
+    return total_score / len(score), total_cost / len(score)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5), st.sampled_from([0.0, 0.2, 1.0]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_every_budget_gives_what_the_loop_gives(seed, m, error_rate, graded):
+    rng = np.random.default_rng(seed)
+    score = rng.integers(0, 11, (12, m)) / 10 if graded else rng.integers(0, 2, (12, m))
+    # Whole cents, so that budgets between them are clear of rounding.
+    bench = of(score, rng.integers(1, 30, (12, m)) / 100)
+    cascade = Cascade(seed=seed, error_rate=error_rate, threshold=0.7).fit(bench)
+    table = cascade.estimate(bench)
+    frontier = sweep(table, bench.outcomes)
+    called = bench.outcomes.pool(cascade.models_)
+    accepts = cascade._accepts(called.prompt_ids, called.score)
+    for budget in [0.001, *(rng.integers(1, 30 * m + 2, 10) / 100 + 0.005), 1e9]:
+        at = frontier.at(1 / budget)
+        expected = slowly(called.score, called.cost_usd, accepts, budget)
+        assert (frontier.score[at], frontier.cost_usd[at]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_models_are_called_from_cheap_to_dear_until_one_is_right():
+    bench = of([[1, 1, 0], [1, 0, 0], [0, 0, 0]], [[9.0, 2.0, 1.0]] * 3)
+    cascade = Cascade(error_rate=0.0, threshold=1.0).fit(bench)
+    assert cascade.models_ == ("m2", "m1", "m0")
+    frontier = sweep(cascade.estimate(bench), bench.outcomes)
+    rows = np.arange(3)
+    assert [frontier.models[j] for j in frontier.choices(0.0)] == ["m1", "m0", "m0"]
+    assert frontier.paid_usd[rows, frontier.choices(0.0)].tolist() == [3.0, 12.0, 12.0]
+    assert frontier.cost_usd[-1] == 1.0
+
+
+def test_a_free_next_call_is_always_made():
+    bench = of([[0, 1], [0, 1]], [[1.0, 0.0], [1.0, 5.0]])
+    frontier = sweep(Cascade(error_rate=0.0).fit(bench).estimate(bench), bench.outcomes)
+    assert frontier.choices(0.0).tolist() == [1, 1]
+    assert frontier.choices(np.inf).tolist() == [1, 0]
+
+
+def test_the_judge_errs_as_often_as_said_and_the_same_in_any_batch():
+    bench = of(np.random.default_rng(0).integers(0, 2, (4000, 3)), np.ones((4000, 3)))
+    cascade = Cascade(error_rate=0.15, threshold=1.0).fit(bench)
+    seen = bench.outcomes.pool(cascade.models_)
+    wrong = cascade._accepts(seen.prompt_ids, seen.score) != (seen.score == 1)
+    assert wrong.mean(axis=0) == pytest.approx([0.15] * 3, abs=0.02)
+    part = np.array([70, 3, 900])
+    np.testing.assert_array_equal(cascade.estimate(bench.rows(part)).score, cascade.estimate(bench).rows(part).score)
+
+
+def test_good_enough_is_the_best_twentieth_of_all_training_scores():
+    bench = of(np.linspace(0, 1, 201)[:, None], np.ones((201, 1)))
+    assert Cascade().fit(bench).threshold_ == pytest.approx(0.95)
+    assert Cascade(threshold=0.4).fit(bench).threshold_ == 0.4
+
+
+def test_every_figure_counts_all_calls():
+    bench = made()
+    protocol = setting(bench)
+    tables = {split: Cascade().fit(protocol.train).estimate(protocol.part(split)) for split in ("validation", "test")}
+    frontier = protocol.frontier(tables, "test")
+    rows, chosen = np.arange(frontier.n_prompts), frontier.choices(0.0)
+    spent = frontier.paid_usd[rows, chosen]
+    assert (spent >= frontier.outcomes.cost_usd[rows, chosen]).all()
+    assert spent.sum() > 1.05 * frontier.outcomes.cost_usd[rows, chosen].sum()
+    assert frontier.cost_usd[0] == pytest.approx(spent.mean())
+    weights = bootstrap_weights(frontier.n_prompts, 40)
+    curves = replicate(frontier, weights)
+    np.testing.assert_allclose(curves.cost_usd[:, 0], spent @ weights)
+    point = operating_point(frontier, 0.0, protocol.best_single, protocol.cost_unit_usd, weights)
+    assert point.cost_usd.value == pytest.approx(spent.mean())
+    tasks = by_task(frontier, task_labels(protocol, frontier), 0.0, protocol.best_single, replicates=5)
+    assert (tasks.cost_usd * tasks.n_prompts).sum() == pytest.approx(spent.sum())
+    # Single models keep the price of one call, so the interval of costs is that of every other router.
+    cost = protocol.test.outcomes.cost_usd.mean(axis=0)
+    expected = aiq(frontier.cost_usd, frontier.score, cost.min(), cost.max())
+    assert evaluate(bench, "cascade", replicates=5).metrics["test"]["aiq"] == pytest.approx(expected)
+
+
+def test_a_stored_cascade_still_counts_all_calls(tmp_path: Path):
+    store = Store(tmp_path / "store.duckdb")
+    store.save_benchmark("made", read_long_table(write_files(made(120), tmp_path)[0]))
+    bench = store.load("made")
+    run_router(store, bench, "cascade", params={"error_rate": 0.05})
+    again = run_router(store, bench, "cascade", params={"error_rate": 0.05})
+    direct = setting(bench).estimates("cascade", params={"error_rate": 0.05})["test"]
+    assert again.estimates["test"].cost_is_paid
+    protocol = setting(bench)
+    for name in ("score", "cost_usd"):
+        np.testing.assert_allclose(
+            getattr(protocol.frontier(again.estimates, "test"), name),
+            getattr(protocol.frontier({"test": direct}, "test"), name),
+        )
+
+
+def test_only_observed_chains_are_estimated():
+    bench = made()
+    score = bench.outcomes.score.copy()
+    score[::3, 0] = np.nan
+    old = bench.outcomes
+    gaps = replace(bench, outcomes=Outcomes(old.prompt_ids, old.models, score, old.cost_usd))
+    assert len(Cascade().fit(gaps).estimate(gaps).prompt_ids) == 200
+    assert len(Cascade(models=old.models[1:]).fit(gaps).estimate(gaps).prompt_ids) == 300
+    tables = {"test": Cascade(models=old.models[1:]).fit(gaps).estimate(gaps.part("test"))}
+    assert setting(gaps).frontier(tables, "test").n_prompts == gaps.part("test").outcomes.complete.sum()
+
+
+def test_half_a_cascade_is_not_shown():
+    bench = made()
+    tables = {"test": Cascade().fit(bench).estimate(bench.part("test"))}
+    with pytest.raises(CarrotError, match="calls zeta/mid, too"):
+        setting(bench).narrowed(pool=bench.models[:2]).frontier(tables, "test")
+
+
+def test_parameters_out_of_bounds_are_named():
+    with pytest.raises(CarrotError, match=r"error_rate of a cascade must be from 0 to 1, not 1\.5"):
+        Cascade(error_rate=1.5)
+    with pytest.raises(CarrotError, match="threshold of a cascade"):
+        Cascade(threshold=-0.1)
+    with pytest.raises(CarrotError, match="ghost"):
+        Cascade(models=["ghost"]).fit(made(20))

@@ -1,0 +1,49 @@
+"""The log scale of usage: there and back, and the bias of the way back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carrot_core.routers.usage_scale import UsageScale
+
+
+@given(st.integers(0, 10**6), st.floats(1e-7, 1e4))
+def test_there_and_back_is_the_same(seed, unit):
+    usage = unit * np.random.default_rng(seed).exponential(size=(20, 3))
+    scale = UsageScale().fit(usage)
+    np.testing.assert_allclose(scale.usage(scale.logs(usage)), usage, rtol=1e-9, atol=1e-12 * unit)
+
+
+def test_predicting_the_mean_log_gives_the_mean_usage_once_corrected():
+    usage = np.exp(5 + np.random.default_rng(0).normal(size=(5000, 1)))
+    scale = UsageScale().fit(usage)
+    logs = np.full_like(usage, scale.logs(usage).mean())
+    assert scale.usage(logs)[0, 0] < 0.75 * usage.mean()
+    scale.correct(logs, usage)
+    assert scale.usage(logs)[0, 0] == pytest.approx(usage.mean())
+    assert -0.45 < scale.bias_[0] < -0.25  # a log-normal with variance 1 loses 1 - exp(-1/2) = 39 %
+
+
+def test_missing_cells_are_left_out_and_a_model_never_predicted_is_not_corrected():
+    usage = np.array([[100.0, 5.0, 1.0], [np.nan, 5.0, np.nan], [300.0, 5.0, np.nan]])
+    scale = UsageScale().fit(usage)
+    logs = scale.logs(np.array([[200.0, 5.0, np.nan]] * 3))
+    scale.correct(logs, usage)
+    np.testing.assert_allclose(scale.unit_, [2.0, 0.05, 0.01])
+    np.testing.assert_allclose(scale.factor_, [1.0, 1.0, 1.0])
+    np.testing.assert_allclose(scale.bias_, 0.0, atol=1e-12)
+
+
+def test_a_model_that_never_uses_anything_stays_at_nothing():
+    usage = np.zeros((4, 1))
+    scale = UsageScale().fit(usage)
+    logs = scale.logs(usage)
+    assert scale.correct(logs, usage).usage(logs).max() == 0.0
+
+
+def test_negative_usage_is_refused():
+    with pytest.raises(ValueError, match="at least 0"):
+        UsageScale().fit(np.array([[-1.0]]))
