@@ -2,58 +2,270 @@
 
 All work on the common cost interval [cheapest, dearest single model of the pool], so that curves of
 different routers on the same prompts are comparable. Costs are mean US dollars per query, scores are
-means in [0, 1]. Every function takes one curve; `carrot_core.uncertainty` feeds it bootstrap replicates.
+means in [0, 1]. Every function takes one curve of G points, or B bootstrap replicates of it as (B, G)
+tables with one interval or target each, and returns one figure for each curve.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numba
 import numpy as np
+import numpy.typing as npt
 
-from carrot_core.frontier import FloatArray, upper_hull
+from carrot_core.frontier import FloatArray, _upper_hull
+
+BUDGETS = 101  # evenly spaced on the common interval, at which points of different curves are compared
+ARENA_BETA, ARENA_CHEAPEST, ARENA_DEAREST = 0.1, 0.0044, 200.0  # US dollars per 1,000 queries
 
 
-def aiq(cost_usd: FloatArray, score: FloatArray, cheapest_usd: float, dearest_usd: float) -> float:
+@dataclass(frozen=True)
+class Metric:
+    """How a figure is shown.
+
+    Attributes
+    ----------
+    label : what a reader sees.
+    higher_is_better : direction.
+    """
+
+    label: str
+    higher_is_better: bool = True
+
+
+METRICS = {
+    "routing_accuracy": Metric("accuracy at λ = 0"),
+    "peak": Metric("peak score"),
+    "aiq": Metric("AIQ"),
+    "audc": Metric("AUDC"),
+    "qnc": Metric("QNC", higher_is_better=False),
+    "cost_save": Metric("CostSave"),
+    "gap_oracle": Metric("Gap@O", higher_is_better=False),
+    "gain_best_single": Metric("Gain@B"),
+    "gain_random": Metric("Gain@R"),
+    "pareto_dist": Metric("ParetoDist", higher_is_better=False),
+    "arena": Metric("Arena score"),
+    "matched_score_difference": Metric("score difference at the matched point"),
+    "matched_saving": Metric("saving at the matched point"),
+    "apgr": Metric("APGR"),
+    "cpt_50": Metric("CPT(50 %)", higher_is_better=False),
+    "cpt_80": Metric("CPT(80 %)", higher_is_better=False),
+}
+
+
+@numba.njit(cache=True, nogil=True)
+def _aiq(cost, score, low, high):  # type: ignore[no-untyped-def]
+    hull = _upper_hull(cost, score, np.argsort(cost, kind="mergesort"))
+    if high <= low:
+        value = 0.0
+        for i in hull:
+            if cost[i] <= low:
+                value = score[i]
+        return value
+    area, last = 0.0, hull.size - 1
+    for k in range(last + 1):
+        x0, y0 = cost[hull[k]], score[hull[k]]
+        x1, y1 = (high, y0) if k == last else (cost[hull[k + 1]], score[hull[k + 1]])
+        a, b = max(x0, low), min(x1, high)
+        if b > a:
+            slope = (y1 - y0) / (x1 - x0)
+            area += (b - a) * (y0 + slope * ((a + b) / 2 - x0))
+    return area / (high - low)
+
+
+@numba.njit(cache=True, nogil=True)
+def _audc(cost, score, low, high):  # type: ignore[no-untyped-def]
+    best, at, area = 0.0, low, 0.0
+    for i in np.argsort(cost, kind="mergesort"):
+        if cost[i] > max(low, high):
+            break
+        if high > low:
+            step = max(cost[i], low)
+            area += best * (step - at)
+            at = step
+        best = max(best, score[i])
+    if high <= low:
+        best = 0.0
+        for i in range(cost.size):
+            if cost[i] <= low:
+                best = max(best, score[i])
+        return best
+    return (area + best * (high - at)) / (high - low)
+
+
+@numba.njit(cache=True, nogil=True)
+def _affordable(cost, score, budgets, out):  # type: ignore[no-untyped-def]
+    order = np.argsort(cost, kind="mergesort")
+    best, i = np.nan, 0
+    for k in range(budgets.size):
+        while i < order.size and cost[order[i]] <= budgets[k]:
+            if not score[order[i]] <= best:
+                best = score[order[i]]
+            i += 1
+        out[k] = best
+
+
+@numba.njit(cache=True, nogil=True)
+def _distance(points, front, span, out):  # type: ignore[no-untyped-def]
+    """Mean distance of each row's points to that row's front, over evenly spaced budgets."""
+    width = max(points.shape[1] - 1, 1)
+    for b in range(points.shape[0]):
+        total, served = 0.0, 0
+        for k in range(points.shape[1]):
+            if np.isnan(points[b, k]):
+                continue
+            nearest = np.inf
+            for j in range(points.shape[1]):
+                across, up = (k - j) / width, (points[b, k] - front[b, j]) / span[b]
+                nearest = min(nearest, across * across + up * up)
+            total += np.sqrt(nearest)
+            served += 1
+        out[b] = total / served if served else np.nan
+
+
+def _each(area: Callable[..., float], cost: FloatArray, score: FloatArray, *bounds: npt.ArrayLike) -> FloatArray:
+    """One figure for each row of (B, G) tables, each with its own bounds; of one curve, one number."""
+    costs, scores = np.atleast_2d(cost), np.atleast_2d(score)
+    wide = [np.broadcast_to(np.asarray(bound, dtype=np.float64), len(costs)) for bound in bounds]
+    found = np.array([area(*row) for row in zip(costs, scores, *wide, strict=True)])
+    return found if np.ndim(cost) > 1 else np.asarray(found[0])
+
+
+def aiq(cost_usd: FloatArray, score: FloatArray, cheapest_usd: npt.ArrayLike, dearest_usd: npt.ArrayLike) -> FloatArray:
     """Average improvement in quality: area under the non-decreasing convex hull over the interval ÷ its width.
 
     RouterBench (arXiv 2403.12031), on the pool's common interval instead of each hull's own. Left of the
     cheapest point of the curve the value is 0, since the router cannot serve that budget; right of its
     best point it stays at the peak. With one model, or all at one cost, it is the best affordable score.
     """
-    hull = upper_hull(cost_usd, score)
-    x, y = cost_usd[hull], score[hull]
-    if dearest_usd <= cheapest_usd:
-        within = x <= cheapest_usd
-        return float(y[within][-1]) if within.any() else 0.0
-    first = max(x[0], cheapest_usd)
-    if first >= dearest_usd:
-        return 0.0
-    knots = np.concatenate([[first], x[(x > first) & (x < dearest_usd)], [dearest_usd]])
-    return float(np.trapezoid(np.interp(knots, x, y), knots) / (dearest_usd - cheapest_usd))
+    return _each(_aiq, cost_usd, score, cheapest_usd, dearest_usd)
 
 
-def audc(cost_usd: FloatArray, score: FloatArray, cheapest_usd: float, dearest_usd: float) -> float:
+def audc(
+    cost_usd: FloatArray, score: FloatArray, cheapest_usd: npt.ArrayLike, dearest_usd: npt.ArrayLike
+) -> FloatArray:
     """Area under the deferral curve: as `aiq`, but under the curve itself, without mixing points at random.
 
     At each budget the value is the best score on the curve that costs no more (UniRoute,
     arXiv 2502.08773, uses the same area; R2-Router rescales each curve by its own range).
     """
-    order = np.argsort(cost_usd, kind="stable")
-    x, y = cost_usd[order], np.maximum.accumulate(score[order])
-    if dearest_usd <= cheapest_usd:
-        within = x <= cheapest_usd
-        return float(y[within][-1]) if within.any() else 0.0
-    edges = np.concatenate([[cheapest_usd], np.clip(x, cheapest_usd, dearest_usd), [dearest_usd]])
-    steps = np.concatenate([[0.0], y])
-    return float(np.diff(edges) @ steps / (dearest_usd - cheapest_usd))
+    return _each(_audc, cost_usd, score, cheapest_usd, dearest_usd)
 
 
-def qnc(cost_usd: FloatArray, score: FloatArray, target_score: float, target_cost_usd: float) -> float:
+def qnc(
+    cost_usd: FloatArray, score: FloatArray, target_score: npt.ArrayLike, target_cost_usd: npt.ArrayLike
+) -> FloatArray:
     """Query-normalised cost: least cost on the curve that reaches a score ÷ the cost of that reference.
 
-    UniRoute (arXiv 2502.08773); the reference is the best single model. NaN if never reached.
+    UniRoute (arXiv 2502.08773); the reference is the best single model. Infinite if never reached, no
+    number if the reference is free.
     """
     # Curves are running sums: the same choices reached another way may differ in the last bits.
-    reached = score >= target_score - 1e-12
-    if not reached.any() or target_cost_usd <= 0:
-        return float("nan")
-    return float(cost_usd[reached].min() / target_cost_usd)
+    reached = score >= np.asarray(target_score)[..., None] - 1e-12
+    cost = np.where(reached, cost_usd, np.inf).min(axis=-1)
+    reference = np.asarray(target_cost_usd, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: FloatArray = np.where(reference > 0, cost / reference, np.nan)
+    return found
+
+
+def affordable(cost_usd: FloatArray, score: FloatArray, budgets_usd: FloatArray) -> FloatArray:
+    """(…, K) best score on each curve that costs at most each of K ascending budgets; NaN where nothing does."""
+    costs, scores = np.atleast_2d(cost_usd), np.atleast_2d(score)
+    budgets = np.broadcast_to(budgets_usd, (len(costs), np.shape(budgets_usd)[-1]))
+    found = np.empty(budgets.shape)
+    for row in range(len(costs)):
+        _affordable(costs[row], scores[row], budgets[row], found[row])
+    return found if np.ndim(cost_usd) > 1 else found[0]
+
+
+def pareto_front(points: Sequence[FloatArray]) -> FloatArray:
+    """(…, K) best score that any of several curves, read by `affordable`, has at each budget."""
+    front: FloatArray = np.fmax.reduce(list(points))
+    return front
+
+
+def pareto_dist(points: FloatArray, front: FloatArray, score_span: npt.ArrayLike) -> FloatArray:
+    """Mean Euclidean distance of a curve's points to the joint Pareto front of the curves compared.
+
+    LLMRouterBench, whose norm is not published. Here: a point at each of `BUDGETS` evenly spaced budgets of
+    the common interval (`affordable`), budgets the router cannot serve left out; cost in widths of the
+    interval, score in spans between the worst and the best single model.
+
+    Parameters
+    ----------
+    points, front : (…, K) of `affordable` and `pareto_front` at the same evenly spaced budgets.
+    score_span : best minus worst single model's score; no number where it is 0.
+    """
+    rows = np.atleast_2d(points)
+    span = np.broadcast_to(np.asarray(score_span, dtype=np.float64), len(rows))
+    found = np.empty(len(rows))
+    _distance(rows, np.atleast_2d(front), np.where(span > 0, span, np.nan), found)
+    found[~(span > 0)] = np.nan
+    return found if np.ndim(points) > 1 else np.asarray(found[0])
+
+
+def gap_to(score: npt.ArrayLike, oracle: npt.ArrayLike) -> FloatArray:
+    """Gap@O of LLMRouterBench: (oracle - router) / oracle, at λ = 0."""
+    return -gain_over(score, oracle)
+
+
+def gain_over(score: npt.ArrayLike, reference: npt.ArrayLike) -> FloatArray:
+    """Gain@B and Gain@R of LLMRouterBench: (router - reference) / reference, at λ = 0.
+
+    The reference is the best single model or a model drawn evenly from the pool.
+    """
+    reference = np.asarray(reference, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain: FloatArray = np.where(reference > 0, (np.asarray(score) - reference) / reference, np.nan)
+    return gain
+
+
+def arena_score(score: npt.ArrayLike, cost_usd: npt.ArrayLike) -> FloatArray:
+    """RouterArena's score of one point: (1 + β)·A·C / (β·A + C), with β = 0.1.
+
+    C is the log of the cost per 1,000 queries, 0 at $200 and 1 at $0.0044, clamped in between.
+
+    Parameters
+    ----------
+    score : A, mean score in [0, 1].
+    cost_usd : mean US dollars per query.
+    """
+    dear, cheap = np.log2(ARENA_DEAREST), np.log2(ARENA_CHEAPEST)
+    thousand = np.clip(1000 * np.asarray(cost_usd, dtype=np.float64), ARENA_CHEAPEST, ARENA_DEAREST)
+    cost = (dear - np.log2(thousand)) / (dear - cheap)
+    accuracy = np.asarray(score, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (1 + ARENA_BETA) * accuracy * cost / (ARENA_BETA * accuracy + cost)
+    return np.where(accuracy * cost > 0, found, 0.0)
+
+
+def recovered(score: FloatArray, weak: npt.ArrayLike, strong: npt.ArrayLike) -> FloatArray:
+    """PGR of RouteLLM (arXiv 2406.18665): share of the gap from the weak to the strong model that is recovered."""
+    weak, strong = (np.asarray(value, dtype=np.float64)[..., None] for value in (weak, strong))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: FloatArray = np.where(strong > weak, (score - weak) / (strong - weak), np.nan)
+    return found
+
+
+def apgr(strong_share: FloatArray, pgr: FloatArray) -> FloatArray:
+    """Area under PGR over the share of calls to the strong model, from 0 to 1 (RouteLLM); random is 0.5.
+
+    The curve is joined to the two models themselves: PGR 0 at share 0 and 1 at share 1.
+    """
+    order = np.argsort(strong_share, axis=-1, kind="stable")
+    share, gap = (np.take_along_axis(table, order, axis=-1) for table in (strong_share, pgr))
+    ends = np.zeros((*share.shape[:-1], 1))
+    share, gap = (np.concatenate([ends, table, ends + 1], axis=-1) for table in (share, gap))
+    return np.asarray(np.trapezoid(gap, share, axis=-1))
+
+
+def cpt(strong_share: FloatArray, pgr: FloatArray, target: float) -> FloatArray:
+    """CPT(x) of RouteLLM: least share of calls to the strong model with PGR of at least x.
+
+    All calls recover the whole gap, so there always is one where the gap is defined.
+    """
+    least = np.where(pgr >= target - 1e-12, strong_share, 1.0).min(axis=-1)
+    return np.where(np.isnan(pgr).any(axis=-1), np.nan, least)

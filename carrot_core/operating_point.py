@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
-from carrot_core.uncertainty import Interval
+from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.uncertainty import Interval, Weights, weighted_means
 
 
-def rate_inside(frontier: Frontier, point: int) -> float:
+def rate_inside(frontier: ReadableCurve, point: int) -> float:
     """A rate at which breakpoint ``point`` holds: 0 at the first, infinite at the last, else the middle.
 
     At the breakpoint itself the way from rate to λ and back could round to the point before.
@@ -21,7 +21,7 @@ def rate_inside(frontier: Frontier, point: int) -> float:
     return float("inf") if point == len(rates) - 1 else float((rates[point] + rates[point + 1]) / 2)
 
 
-def cheapest_reaching(frontier: Frontier, target_score: float) -> float | None:
+def cheapest_reaching(frontier: ReadableCurve, target_score: float) -> float | None:
     """Exchange rate of the cheapest point of the curve with at least this score; None if there is none."""
     reached = frontier.score >= target_score - 1e-12
     if not reached.any():
@@ -29,7 +29,7 @@ def cheapest_reaching(frontier: Frontier, target_score: float) -> float | None:
     return rate_inside(frontier, int(np.where(reached, frontier.cost_usd, np.inf).argmin()))
 
 
-def best_within_budget(frontier: Frontier, budget_usd: float) -> float | None:
+def best_within_budget(frontier: ReadableCurve, budget_usd: float) -> float | None:
     """Exchange rate of the most accurate point that costs at most this much a query; None if there is none."""
     within = frontier.cost_usd <= budget_usd + 1e-15
     if not within.any():
@@ -49,20 +49,21 @@ class Point:
     saving: Interval
 
 
-def operating_point(
-    frontier: Frontier, rate: float, reference: str, cost_unit_usd: float, weights: FloatArray
-) -> Point:
-    """Score and cost at a rate, and the paired difference and saving against one single model."""
+def operating_point(frontier: Frontier, rate: float, reference: str, cost_unit_usd: float, weights: Weights) -> Point:
+    """Score and cost at a rate, and the paired difference and saving against one single model.
+
+    ``weights`` are (n, B), as `carrot_core.uncertainty.draws` or `bootstrap_weights` give them.
+    """
     rows, chosen = np.arange(frontier.n_prompts), frontier.choices(rate)
     column = frontier.models.index(reference)
-    tables = [
+    tables = (
         frontier.outcomes.score[rows, chosen],
-        frontier.outcomes.cost_usd[rows, chosen],
+        frontier.paid_usd[rows, chosen],
         frontier.outcomes.score[:, column],
         frontier.outcomes.cost_usd[:, column],
-    ]
+    )
     score, cost, ref_score, ref_cost = (table.mean() for table in tables)
-    b_score, b_cost, b_ref_score, b_ref_cost = (table @ weights for table in tables)
+    b_score, b_cost, b_ref_score, b_ref_cost = weighted_means(np.column_stack(tables), weights).T
     with np.errstate(divide="ignore", invalid="ignore"):
         return Point(
             rate,

@@ -1,7 +1,7 @@
 """Bootstrap over prompts: intervals of every figure and paired differences, with no new sweep.
 
 A replicate is a vector of prompt weights. Curves are running sums over sorted switches, so all
-replicates of a curve are one sparse matrix product (`Frontier.increments`).
+replicates of a curve come from one pass over its switches.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from carrot_core.frontier import FloatArray, Frontier, upper_hull
-from carrot_core.metrics import aiq, qnc
+from carrot_core.outcomes import FloatTable
 
 LEVEL = 0.95
+Weights = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -28,61 +30,86 @@ class Interval:
 
     @classmethod
     def of(cls, value: float, replicates: npt.NDArray[np.floating]) -> Interval:
-        """Percentile interval of the replicates around the value measured on the prompts themselves."""
-        defined = replicates[np.isfinite(replicates)]
-        if defined.size < 0.5 * replicates.size or not np.isfinite(value):
+        """Percentile interval of the replicates around the value measured on the prompts themselves.
+
+        An infinite replicate (a score never reached) counts as larger than all others.
+        """
+        defined = replicates[~np.isnan(replicates)]
+        if defined.size < 0.5 * replicates.size or np.isnan(value):
             return cls(value, float("nan"), float("nan"))
-        low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+        finite = np.isfinite(defined).all()
+        low, high = np.quantile(defined, ends) if finite else np.quantile(defined, ends, method="nearest")
         return cls(value, float(low), float(high))
+
+
+@lru_cache(maxsize=4)
+def draws(n_prompts: int, replicates: int = 1000, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """(n, B) how often each prompt was drawn in each of B draws of n prompts with replacement.
+
+    The same n and seed give the same draws, so figures of two routers on the same prompts are paired.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.empty((replicates, n_prompts), np.uint8)
+    for row in counts:
+        row[:] = np.bincount(rng.integers(0, n_prompts, n_prompts, dtype=np.int32), minlength=n_prompts)
+    by_prompt = np.ascontiguousarray(counts.T)
+    by_prompt.flags.writeable = False
+    return by_prompt
 
 
 @lru_cache(maxsize=2)
 def bootstrap_weights(n_prompts: int, replicates: int = 1000, seed: int = 0) -> FloatArray:
-    """(n, B) weights, each column summing to 1: how often each prompt was drawn, over n draws.
-
-    The same n and seed give the same weights, so figures of two routers on the same prompts are paired.
-    """
-    rng = np.random.default_rng(seed)
-    weights = np.empty((n_prompts, replicates))
-    for column in range(replicates):
-        drawn = rng.integers(0, n_prompts, n_prompts, dtype=np.int32)
-        weights[:, column] = np.bincount(drawn, minlength=n_prompts)
+    """(n, B) weights, each column summing to 1: `draws` as shares."""
+    weights: FloatArray = draws(n_prompts, replicates, seed).astype(np.float64)
     weights /= max(n_prompts, 1)
     weights.flags.writeable = False
     return weights
 
 
+def weighted_means(table: FloatTable, weights: Weights) -> FloatArray:
+    """(B, k) means of the columns of an (n, k) table under each column of (n, B) weights."""
+    sums, totals = _weighted_sums(table, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means: FloatArray = (sums / totals).T
+    return means
+
+
+def _weighted_sums(table: FloatTable, weights: Weights) -> tuple[FloatArray, FloatArray]:
+    """(k, B) weighted sums of an (n, k) table's columns, and the (B,) sums of the weights."""
+    sums = np.zeros((table.shape[1] + 1, weights.shape[1]))
+    _sum_up(np.column_stack([table, np.ones(len(table))]), weights, sums)
+    return sums[:-1], sums[-1]
+
+
+# Not a matrix product: it reads the counts as they are, and BLAS' threads would stand in the way of ours.
+@numba.njit(cache=True, nogil=True)
+def _sum_up(table, weights, sums):  # type: ignore[no-untyped-def]
+    for i in range(table.shape[0]):
+        for j in range(table.shape[1]):
+            value = table[i, j]
+            for k in range(weights.shape[1]):
+                sums[j, k] += value * np.float64(weights[i, k])
+
+
 @dataclass(frozen=True, eq=False)
 class CurveReplicates:
-    """Bootstrap replicates of one frontier at G rates, and of the pool's single models.
+    """Bootstrap replicates of one frontier at G rates.
 
     Attributes
     ----------
     exchange_rate_per_usd : (G,) ascending.
     score, cost_usd : (B, G).
-    single_score, single_cost_usd : (B, M).
     """
 
     exchange_rate_per_usd: FloatArray
     score: FloatArray
     cost_usd: FloatArray
-    single_score: FloatArray
-    single_cost_usd: FloatArray
 
     def band(self, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
         """(G,) lower and upper score at each rate."""
         low, high = np.quantile(self.score, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low, high
-
-    def aiq(self) -> FloatArray:
-        """(B,) AIQ of each replicate on its own common interval."""
-        low, high = self.single_cost_usd.min(axis=1), self.single_cost_usd.max(axis=1)
-        return np.array([aiq(*row) for row in zip(self.cost_usd, self.score, low, high, strict=True)])
-
-    def qnc(self, reference: int) -> FloatArray:
-        """(B,) QNC of each replicate against the single model in that column."""
-        target, cost = self.single_score[:, reference], self.single_cost_usd[:, reference]
-        return np.array([qnc(*row) for row in zip(self.cost_usd, self.score, target, cost, strict=True)])
 
 
 def rates_to_keep(frontier: Frontier, points: int = 400) -> FloatArray:
@@ -92,18 +119,47 @@ def rates_to_keep(frontier: Frontier, points: int = 400) -> FloatArray:
     return rates[np.union1d(even, upper_hull(frontier.cost_usd, frontier.score))]
 
 
-def replicate(frontier: Frontier, weights: FloatArray, points: int = 400) -> CurveReplicates:
-    """Bootstrap replicates of a frontier from its sorted switches; ``weights`` as `bootstrap_weights` gives."""
+@numba.njit(cache=True, nogil=True)
+def _add_up(prompt, bins, first, second, weights, to_first, to_second):  # type: ignore[no-untyped-def]
+    """Add each event's weighted changes to its bin; both quantities in one pass over the weights."""
+    for e in range(prompt.size):
+        row, into, a, b = prompt[e], bins[e], first[e], second[e]
+        for k in range(weights.shape[1]):
+            weight = np.float64(weights[row, k])
+            to_first[into, k] += a * weight
+            to_second[into, k] += b * weight
+
+
+def replicate(frontier: Frontier, weights: Weights, points: int = 400) -> CurveReplicates:
+    """Bootstrap replicates of a frontier from its sorted switches.
+
+    Parameters
+    ----------
+    frontier : the curve; n prompts.
+    weights : (n, B) as `draws` or `bootstrap_weights` give; each column is scaled to sum to 1.
+    points : rates kept, beside the corners of the hull.
+    """
     rates = rates_to_keep(frontier, points)
+    score, cost = replicate_tables(frontier, frontier.outcomes.score, frontier.paid_usd, rates, weights)
+    return CurveReplicates(rates, score, cost)
 
-    def curves(table: FloatArray) -> FloatArray:
-        return np.cumsum(frontier.increments(table, rates).T.tocsr() @ weights, axis=0).T
 
-    outcomes = frontier.outcomes
-    return CurveReplicates(
-        rates,
-        curves(outcomes.score),
-        curves(outcomes.cost_usd),
-        (outcomes.score.T @ weights).T,
-        (outcomes.cost_usd.T @ weights).T,
-    )
+def replicate_tables(
+    frontier: Frontier, first: FloatTable, second: FloatTable, rates: FloatArray, weights: Weights
+) -> tuple[FloatArray, FloatArray]:
+    """(B, G) means of two (n, M) tables under the frontier's choices at G ascending rates, in every replicate."""
+    sweep = frontier.sweep
+    bins = np.searchsorted(rates, sweep.rate)
+    kept = slice(0, int(np.searchsorted(bins, len(rates))))
+    prompt, source, target = sweep.prompt[kept], sweep.source[kept], sweep.target[kept]
+    rows = np.arange(frontier.n_prompts)
+    begun, totals = _weighted_sums(np.column_stack([table[rows, sweep.start] for table in (first, second)]), weights)
+    sums = [np.zeros((len(rates), weights.shape[1])) for _ in range(2)]
+    changed = [table[prompt, target] - table[prompt, source] for table in (first, second)]
+    _add_up(prompt, bins[kept], *changed, weights, *sums)
+    for start, total in zip(begun, sums, strict=True):
+        total[0] += start
+        np.cumsum(total, axis=0, out=total)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        score, cost = (np.ascontiguousarray((total / totals).T) for total in sums)
+    return score, cost

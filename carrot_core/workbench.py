@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from carrot_core.embedding import BUNDLED, embed_benchmark
 from carrot_core.errors import CarrotError, StoreError
-from carrot_core.evaluation import data_hash, evaluate, setting, versions
+from carrot_core.evaluation import data_hash, evaluate, setting_for, versions
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
 from carrot_core.routers import make_router
 from carrot_core.store import Run, Store, run_id
@@ -75,7 +76,7 @@ def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | Non
     stored = run.estimates or {}
     if split in stored:
         return stored[split]
-    made = setting(bench.pool(run.pool) if run.pool else bench, fit_on)
+    made = setting_for(bench, fit_on, run.pool, run.split_seed)
     judged = made.everything.part(split)
     return make_router(run.router, run.seed, **run.params).fit(made.train).estimate(judged)
 
@@ -102,6 +103,7 @@ def pull(
     *,
     revision: str | None = None,
     replace: bool = False,
+    drop_chinese: bool = False,
     progress: FileProgress | None = None,
 ) -> BenchmarkInfo:
     """Fetch a benchmark of `carrot_core.benchmarks.hub_sources` from the hub and store it, without embedding it.
@@ -113,6 +115,7 @@ def pull(
     name : in the store; that of the source by default.
     revision : branch, tag or commit of the data set; the newest by default.
     replace : replace a benchmark of the same name.
+    drop_chinese : leave out RouterBench's Chinese tasks, as CARROT's authors do.
     progress : called with bytes done, bytes of the file and its name while files arrive.
 
     Raises
@@ -127,8 +130,13 @@ def pull(
     from carrot_core.benchmarks.hub_sources import hub_source
 
     chosen, name = hub_source(source), name or source
+    read = chosen.without_chinese if drop_chinese else chosen.read
+    if read is None:
+        raise CarrotError(f"{source!r} has no Chinese tasks to leave out: only RouterBench has. Pull it as it is.")
     if not replace and name in {info.name for info in store.benchmarks()}:
         raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
     fetched = fetch(chosen.repo, chosen.wanted, revision=revision, progress=progress)
-    frames = chosen.read([file.path for file in fetched.files], fetched.provenance(chosen.licence))
+    frames = read([file.path for file in fetched.files], fetched.provenance(chosen.licence))
+    if fetched.said:
+        frames = dataclasses.replace(frames, warnings=(fetched.said, *frames.warnings))
     return store.save_benchmark(name, frames, replace=replace)

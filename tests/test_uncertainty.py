@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from carrot_core.frontier import sweep, upper_hull
-from carrot_core.metrics import aiq, qnc
+from carrot_core.metrics import qnc
 from carrot_core.outcomes import Estimates, Outcomes
-from carrot_core.uncertainty import Interval, bootstrap_weights, rates_to_keep, replicate
+from carrot_core.uncertainty import Interval, bootstrap_weights, draws, rates_to_keep, replicate, weighted_means
 
 
 @pytest.fixture
@@ -37,23 +37,28 @@ def test_a_replicate_is_the_sweep_of_the_drawn_prompts(frontier):
             assert curves.cost_usd[b, g] == pytest.approx(frontier.outcomes.cost_usd[drawn, chosen].mean())
 
 
-def test_metrics_of_replicates_are_those_of_their_own_curves(frontier):
-    curves = replicate(frontier, bootstrap_weights(60, 5, seed=2), points=10_000)
-    single = curves.single_cost_usd
-    expected = [aiq(curves.cost_usd[b], curves.score[b], single[b].min(), single[b].max()) for b in range(5)]
-    np.testing.assert_allclose(curves.aiq(), expected)
-    np.testing.assert_allclose(
-        curves.qnc(2),
-        [qnc(curves.cost_usd[b], curves.score[b], curves.single_score[b, 2], single[b, 2]) for b in range(5)],
-    )
-
-
 def test_a_router_that_is_its_reference_costs_what_it_costs_in_every_replicate(frontier):
-    ids, models = frontier.outcomes.prompt_ids, frontier.models
+    ids, models, weights = frontier.outcomes.prompt_ids, frontier.models, draws(60, 50, seed=3)
     flat = np.broadcast_to([0.0, 1.0, 0.0, 0.0], (60, 4))
     always_b = sweep(Estimates(ids, models, flat, np.ones((60, 4))), frontier.outcomes)
-    curves = replicate(always_b, bootstrap_weights(60, 50, seed=3))
-    np.testing.assert_allclose(curves.qnc(1), 1.0)
+    curves = replicate(always_b, weights)
+    single = weighted_means(np.column_stack([frontier.outcomes.score[:, 1], frontier.outcomes.cost_usd[:, 1]]), weights)
+    np.testing.assert_allclose(qnc(curves.cost_usd, curves.score, single[:, 0], single[:, 1]), 1.0)
+
+
+def test_counts_and_shares_are_the_same_weights(frontier):
+    counts, shares = draws(60, 10, seed=4), bootstrap_weights(60, 10, seed=4)
+    np.testing.assert_allclose(replicate(frontier, counts).score, replicate(frontier, shares).score)
+    table = frontier.outcomes.cost_usd
+    np.testing.assert_allclose(weighted_means(table, counts), (table.T @ shares).T)
+
+
+def test_each_replicate_is_scaled_by_its_own_number_of_draws(frontier):
+    some = draws(200, 30, seed=5)[:60]  # of 200 prompts drawn from, these 60 are judged
+    assert (some.sum(axis=0) != 60).any()
+    curves = replicate(frontier, some)
+    chosen = frontier.outcomes.score[np.arange(60), frontier.choices(0.0)]
+    np.testing.assert_allclose(curves.score[:, 0], [np.average(chosen, weights=some[:, b]) for b in range(30)])
 
 
 def test_the_kept_rates_hold_the_ends_and_the_hull(frontier):
@@ -88,3 +93,10 @@ def test_a_figure_mostly_undefined_has_no_interval():
     interval = Interval.of(0.5, np.array([np.nan, np.nan, 0.5]))
     assert np.isnan(interval.low)
     assert np.isnan(interval.high)
+
+
+def test_a_score_never_reached_is_above_every_other():
+    interval = Interval.of(0.5, np.array([0.4, 0.5, 0.6, np.inf] * 25))
+    assert interval.low == 0.4
+    assert interval.high == np.inf
+    assert Interval.of(np.inf, np.full(10, np.inf)).low == np.inf

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,8 @@ import click
 from carrot_core.errors import CarrotError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from carrot_core.store import Store
 
 # What a command returns: the document for --json, and the same for people.
@@ -89,3 +92,20 @@ def open_store() -> Store:
     from carrot_core.store import Store
 
     return Store()
+
+
+def write(frame: pd.DataFrame, out: Path) -> None:
+    """Write a frame in the format the ending of the file's name says."""
+    from carrot_core.csv_out import write_csv
+
+    writers: dict[str, Callable[[], object]] = {
+        ".parquet": lambda: frame.to_parquet(out, index=False),
+        ".csv": lambda: write_csv(frame, out),
+        ".json": lambda: frame.to_json(out, orient="records", double_precision=15),
+    }
+    if out.suffix not in writers:
+        raise click.BadParameter(f"{out.name!r} must end in {', '.join(writers)}", param_hint="--out")
+    try:
+        writers[out.suffix]()
+    except OSError as error:
+        raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error

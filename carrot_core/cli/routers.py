@@ -1,4 +1,4 @@
-"""``carrot fit``, ``evaluate``, ``estimates`` and ``frontier``: one router on one benchmark."""
+"""``carrot fit``, ``estimates`` and ``frontier``: one router on one benchmark."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from carrot_core.cli.common import Result, json_option, open_store, progress
-from carrot_core.errors import CarrotError
+from carrot_core.cli.common import Result, json_option, open_store, progress, write
 from carrot_core.outcomes import SPLITS
 from carrot_core.routers import BASELINES
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from carrot_core.outcomes import Benchmark
     from carrot_core.store import Run, Store
 
@@ -37,18 +34,22 @@ OUT = click.option(
 )
 
 
-def router_options(command: Command) -> Command:
-    """BENCH and the options every command about one router shares."""
+def bench_options(command: Command) -> Command:
+    """BENCH, one router, and what it learns from."""
     for option in (
         click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER, judge on all prompts of BENCH."),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
         click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Parameter of the router."),
-        click.option("--seed", default=0, show_default=True, help="Seed of the router and of the intervals."),
         click.option("--router", default="carrot-knn", show_default=True, help="Router by name."),
         click.argument("bench"),
     ):
         command = option(command)
     return command
+
+
+def router_options(command: Command) -> Command:
+    """BENCH and the options every command about one router on one seed shares."""
+    return bench_options(click.option("--seed", default=0, show_default=True, help="Seed of the router.")(command))
 
 
 def parameters(pairs: Sequence[str]) -> dict[str, Any]:
@@ -135,15 +136,6 @@ def fit(bench: str, router: str, **asked: Any) -> Result:
     return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `carrot evaluate {bench}` shows how good it is."
 
 
-@click.command()
-@router_options
-@json_option
-def evaluate(bench: str, router: str, **asked: Any) -> Result:
-    """Judge a router on BENCH beside the zero router, the task lookup and the oracle."""
-    run, _, _ = run_of(bench, router, **asked)
-    return summary(run), results_table(run)
-
-
 def results_table(run: Run) -> str:
     """The figures of a run and its baselines, each with its 95 % interval."""
     figures = run.metrics[run.metrics["report_on"]]
@@ -171,23 +163,6 @@ def cell(value: float | None, interval: Sequence[float | None]) -> str:
 def split_option(command: Command) -> Command:
     choice = click.Choice([*SPLITS, "all"])
     return click.option("--split", type=choice, help="Prompts (default: test; with --fit-on, all).")(command)
-
-
-def write(frame: pd.DataFrame, out: Path) -> None:
-    """Write a frame in the format the ending of the file's name says."""
-    from carrot_core.csv_out import write_csv
-
-    writers: dict[str, Callable[[], object]] = {
-        ".parquet": lambda: frame.to_parquet(out, index=False),
-        ".csv": lambda: write_csv(frame, out),
-        ".json": lambda: frame.to_json(out, orient="records", double_precision=15),
-    }
-    if out.suffix not in writers:
-        raise click.BadParameter(f"{out.name!r} must end in {', '.join(writers)}", param_hint="--out")
-    try:
-        writers[out.suffix]()
-    except OSError as error:
-        raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
 
 
 @click.command()
@@ -229,7 +204,7 @@ def frontier(bench: str, router: str, split: str | None, out: Path, **asked: Any
 
     run, judged, source = run_of(bench, router, **asked)
     split = split or run.metrics["report_on"]
-    curve = sweep(estimates_on(run, judged, split, source), judged.outcomes)
+    curve = sweep(estimates_on(run, judged, split, source), judged.outcomes, run.metrics["models"])
     frame = frontier_frame(curve, run.cost_unit_usd)
     write(frame, out)
     document = {

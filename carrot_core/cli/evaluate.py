@@ -1,0 +1,150 @@
+"""``carrot evaluate``: one router beside the baselines, or several over several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carrot_core.cli.common import Result, json_option, open_store, progress, write
+from carrot_core.cli.routers import loaded, parameters, results_table, router_options, run_of, summary
+from carrot_core.errors import CarrotError
+
+if TYPE_CHECKING:
+    from carrot_core.evaluation import Comparison
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Numbers(click.ParamType[tuple[int, ...]]):
+    """Whole numbers and ranges: ``0-4``, ``0,2,7``."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        found: dict[int, None] = {}
+        try:
+            for part in value.split(","):
+                first, _, last = part.partition("-")
+                found |= dict.fromkeys(range(int(first), int(last or first) + 1))
+        except ValueError:
+            found = {}
+        if not found:
+            self.fail(f"{value!r} is no list of numbers such as 0-4 or 0,2,7", param, ctx)
+        return tuple(found)
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names, parted by commas."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+@click.command()
+@router_options
+@click.option("--routers", type=Names(), help='"all", or names parted by commas: compare them.')
+@click.option("--seeds", type=Numbers(), help="Such as 0-4: split and routers by each of these seeds, and their mean.")
+@click.option("--leave-one-task-out", "transfer", is_flag=True, help="Each task by a router that never saw it.")
+@click.option("--again", is_flag=True, help="Fit also what is stored.")
+@click.option("--csv", "csv_file", type=_FILE, help="Write every figure and difference to this file.")
+@click.option("--latex", "latex_file", type=_FILE, help="Write the table for a paper to this file.")
+@json_option
+def evaluate(
+    bench: str,
+    routers: tuple[str, ...] | None,
+    seeds: tuple[int, ...] | None,
+    csv_file: Path | None,
+    latex_file: Path | None,
+    transfer: bool,
+    **asked: Any,
+) -> Result:
+    """Judge a router on BENCH beside the baselines, or with --routers or --seeds several over several seeds.
+
+    Every fit is stored as it is done: an interrupted comparison goes on where it stopped. Seed 0 is the
+    split as stored; a source's own split stays, and only the routers' seed varies.
+    """
+    if transfer:
+        if routers or latex_file or asked["fit_on"]:
+            raise click.BadParameter(
+                "goes with one --router on one benchmark, and with --csv", param_hint="--leave-one-task-out"
+            )
+        return _left_out(bench, seeds or (asked["seed"],), csv_file, asked["router"], asked["params"], asked["pool"])
+    if not (routers or seeds or csv_file or latex_file):
+        run, _, _ = run_of(bench, **asked)
+        return summary(run), results_table(run)
+    if asked["params"] and len(routers or ()) > 1:
+        raise click.BadParameter("belongs to one router; name one in --routers", param_hint="--param")
+    result = _compared(bench, routers or (asked["router"],), seeds or (asked["seed"],), **asked)
+    _write(result, csv_file, latex_file)
+    from carrot_core.evaluation.tables import text
+
+    return result.document(), text(result)
+
+
+def _compared(
+    bench: str,
+    routers: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    params: Sequence[str],
+    fit_on: str | None,
+    pool: Sequence[str],
+    again: bool,
+    **_: Any,
+) -> Comparison:
+    from carrot_core.trials import compare_routers
+
+    store = open_store()
+    judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
+    with progress("Fitting and judging", " steps") as advance:
+        return compare_routers(
+            store,
+            judged,
+            routers,
+            seeds,
+            params=parameters(params),
+            fit_on=source,
+            pool=pool,
+            again=again,
+            progress=advance,
+        )
+
+
+def _left_out(
+    bench: str, seeds: Sequence[int], csv_file: Path | None, router: str, params: Sequence[str], pool: Sequence[str]
+) -> Result:
+    from carrot_core.evaluation import records
+    from carrot_core.evaluation.tables import text, transfer_text
+    from carrot_core.evaluation.transfer import leave_one_task_out
+    from carrot_core.trials import settings_of
+
+    store = open_store()
+    settings = settings_of(store, loaded(store, bench), seeds, pool=pool)
+    with progress(f"Fitting {router}", " fits") as advance:
+        found = leave_one_task_out(settings, router, params=parameters(params), progress=advance)
+    if csv_file is not None:
+        write(found.by_task, csv_file)
+    document = {"router": router, "overall": found.overall.document(), "by_task": records(found.by_task)}
+    return document, f"{text(found.overall)}\n\n{transfer_text(found)}"
+
+
+def _write(result: Comparison, csv_file: Path | None, latex_file: Path | None) -> None:
+    from carrot_core.csv_out import write_csv
+    from carrot_core.evaluation.tables import latex, tidy
+
+    try:
+        if csv_file is not None:
+            write_csv(tidy(result), csv_file)
+        if latex_file is not None:
+            latex_file.write_text(latex(result), encoding="utf-8")
+    except OSError as error:
+        raise CarrotError(f"Cannot write {error.filename}: {error.strerror or error}.") from error

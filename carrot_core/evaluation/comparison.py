@@ -1,0 +1,260 @@
+"""Several routers over several seeds: every figure with its interval, and every difference paired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numba
+import numpy as np
+import pandas as pd
+
+from carrot_core.evaluation.judging import Figures, Ground, Measured, chosen_rates, ground, measure, without_nan
+from carrot_core.evaluation.protocol import Setting
+from carrot_core.evaluation.quality import quality
+from carrot_core.metrics import pareto_dist, pareto_front
+from carrot_core.outcomes import Estimates
+from carrot_core.uncertainty import Interval
+
+MEAN = "mean"  # in the column "seed": the mean over seeds
+BEST_SINGLE = "best-single-model"  # in the column "against": the best single model itself
+AGAINST = ("task-lookup", "carrot-knn")
+UNFAIR = ("oracle", "cascade")  # see outcomes: no part of the front that others are measured against
+_SINGLE_SCORES = ("routing_accuracy", "peak")  # what a router and one model can be compared in
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One router on one seed: its estimates of what is reported on, and the rates chosen on validation."""
+
+    estimates: Estimates
+    rates: Mapping[str, float]
+
+    @classmethod
+    def of(cls, made: Setting, estimates: Mapping[str, Estimates]) -> Candidate:
+        """From estimates of validation and of what is reported on."""
+        return cls(estimates[made.report_on], chosen_rates(made, estimates))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Routers on the same prompts, seed by seed and over all seeds.
+
+    Attributes
+    ----------
+    benchmark, fit_on, report_on : what was judged ("test", or "all" prompts where learned from ``fit_on``).
+    models : the pool.
+    routers : those that ran on every seed.
+    seeds : of the split, where it is ours, and of the routers.
+    replicates : behind every interval.
+    protocol : one row a seed: seed, split_seed (NA where the stored split is used), n_train, n_validation,
+        n_judged, n_dropped, best_single, best_single_score, best_single_cost_usd, oracle_score,
+        random_score, cheapest_usd, dearest_usd, cost_unit_usd.
+    figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
+        value, low, high. NaN: not defined. An infinite QNC: never reached.
+    differences : columns router, against, seed, metric, value, low, high: router minus ``against``, which is
+        another router or, for scores, "best-single-model".
+    bands : columns router, exchange_rate_per_usd, cost_usd, score, low, high: each curve of the first seed at
+        some of its points, with the 95 % interval of its score.
+    quality : columns router, seed and those of `carrot_core.evaluation.quality.quality`.
+    latency : of `carrot_core.evaluation.latency.latency_table`; empty where not measured.
+    skipped : why a router that was asked for is not here, by router.
+    versions, data_hash : what the figures rest on.
+    """
+
+    benchmark: str
+    report_on: str
+    models: tuple[str, ...]
+    routers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    replicates: int
+    protocol: pd.DataFrame
+    figures: pd.DataFrame
+    differences: pd.DataFrame
+    bands: pd.DataFrame
+    quality: pd.DataFrame
+    latency: pd.DataFrame = field(default_factory=pd.DataFrame)
+    fit_on: str | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    data_hash: str = ""
+
+    def figure(self, router: str, metric: str, seed: int | str = MEAN) -> Interval | None:
+        """One figure with its interval; None where it does not exist."""
+        return _interval(self.figures, router=router, metric=metric, seed=str(seed))
+
+    def difference(self, router: str, against: str, metric: str, seed: int | str = MEAN) -> Interval | None:
+        """One paired difference with its interval; None where it does not exist."""
+        return _interval(self.differences, router=router, against=against, metric=metric, seed=str(seed))
+
+    def document(self) -> dict[str, Any]:
+        """The whole result as plain JSON; None where a figure does not exist or is infinite."""
+        tables = ("protocol", "figures", "differences", "quality", "latency")
+        return {
+            "benchmark": self.benchmark,
+            "fit_on": self.fit_on or self.benchmark,
+            "evaluated_on": self.report_on,
+            "models": list(self.models),
+            "routers": list(self.routers),
+            "skipped": dict(self.skipped),
+            "seeds": list(self.seeds),
+            "replicates": self.replicates,
+            **{name: records(getattr(self, name)) for name in tables},
+            "versions": dict(self.versions),
+            "data_hash": self.data_hash,
+        }
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame as plain JSON, one object a row."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [without_nan(row) for row in rows]
+
+
+def compare(
+    settings: Mapping[int, Setting],
+    routers: Mapping[str, Mapping[int, Candidate]],
+    *,
+    replicates: int = 1000,
+    against: Sequence[str] = AGAINST,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Judge routers that are fitted already; nothing is swept again for a replicate.
+
+    One replicate draws from all prompts of the benchmark once; each seed uses what was drawn of the prompts
+    it reports on. So seeds, whose test sets overlap, are resampled together, and differences are paired.
+
+    Parameters
+    ----------
+    settings : by seed; all of one benchmark.
+    routers : candidates by router and seed, every router on every seed.
+    replicates : behind every interval.
+    against : routers that the others are compared with, where they are here.
+    progress : called with (seeds done, seeds in all).
+    """
+    measured: dict[str, dict[str, dict[str, Measured]]] = {}
+    protocol, predicted, bands = [], [], []
+    for done, (seed, made) in enumerate(settings.items(), start=1):
+        on = ground(made, made.report_on, replicates)
+        candidates = {name: by_seed[seed] for name, by_seed in routers.items()}
+        judged = judge_together(made, on, candidates)
+        if not measured:
+            bands = [figures.band.assign(router=name) for name, figures in judged.items()]
+        measured[str(seed)] = {name: figures.measured for name, figures in judged.items()}
+        measured[str(seed)][BEST_SINGLE] = dict.fromkeys(_SINGLE_SCORES, Measured.of(on.reference[0]))
+        protocol.append({"seed": seed, **_facts(made, on)})
+        for name, candidate in candidates.items():
+            table = quality(made.test, candidate.estimates, made.train)
+            predicted.append(table.assign(router=name, seed=str(seed)))
+        if progress is not None:
+            progress(done, len(settings))
+    over = {**measured, MEAN: _mean(list(measured.values()))}
+    first = next(iter(settings.values()))
+    return Comparison(
+        benchmark=first.test.name,
+        report_on=first.report_on,
+        models=first.models,
+        routers=tuple(routers),
+        seeds=tuple(settings),
+        replicates=replicates,
+        protocol=pd.DataFrame(protocol),
+        figures=figures_frame(over, list(routers)),
+        differences=differences_frame(over, list(routers), [*against, BEST_SINGLE]),
+        bands=_in_front(pd.concat(bands, ignore_index=True), ["router"]),
+        quality=_in_front(pd.concat(predicted, ignore_index=True), ["router", "seed"]),
+    )
+
+
+def judge_together(made: Setting, on: Ground, candidates: Mapping[str, Candidate]) -> dict[str, Figures]:
+    """Every figure of every router of one seed, on the prompts and in every replicate."""
+
+    def one(candidate: Candidate) -> Figures:
+        curve = made.frontier({made.report_on: candidate.estimates}, made.report_on)
+        return measure(curve, on, candidate.rates)
+
+    with ThreadPoolExecutor(int(numba.config.NUMBA_NUM_THREADS)) as threads:
+        found = dict(zip(candidates, threads.map(one, candidates.values()), strict=True))
+    fair = {name: figures.affordable for name, figures in found.items() if name not in UNFAIR}
+    front = pareto_front([*fair.values(), on.affordable])
+    span = np.ptp(on.single_score, axis=1)
+    for name, points in fair.items():
+        found[name].measured["pareto_dist"] = Measured.of(pareto_dist(points, front, span))
+    return found
+
+
+def _facts(made: Setting, on: Ground) -> dict[str, Any]:
+    """What one seed's figures rest on."""
+    score, cost = on.reference
+    low, high = on.interval_usd
+    return {
+        "n_train": len(made.train.prompt_ids),
+        "n_validation": len(made.validation.prompt_ids),
+        "n_judged": len(on.outcomes.prompt_ids),
+        "n_dropped": len(made.test.prompt_ids) - len(on.outcomes.prompt_ids),
+        "best_single": made.best_single,
+        "best_single_score": float(score[0]),
+        "best_single_cost_usd": float(cost[0]),
+        "oracle_score": float(on.oracle[0]),
+        "random_score": float(on.single_score[0].mean()),
+        "cheapest_usd": float(low[0]),
+        "dearest_usd": float(high[0]),
+        "cost_unit_usd": made.cost_unit_usd,
+    }
+
+
+def _mean(seeds: Sequence[Mapping[str, Mapping[str, Measured]]]) -> dict[str, dict[str, Measured]]:
+    """Mean over seeds of every figure that exists on all of them, replicate by replicate."""
+    return {
+        router: {
+            metric: Measured(
+                float(np.mean([seed[router][metric].value for seed in seeds])),
+                np.mean([seed[router][metric].replicates for seed in seeds], axis=0),
+            )
+            for metric in seeds[0][router]
+            if all(metric in seed[router] for seed in seeds)
+        }
+        for router in seeds[0]
+    }
+
+
+def figures_frame(over: Mapping[str, Mapping[str, Mapping[str, Measured]]], routers: Sequence[str]) -> pd.DataFrame:
+    """`Comparison.figures` of what was measured, by seed, router and metric."""
+    rows = [
+        (router, seed, metric, *_triple(figure))
+        for router in routers
+        for seed, found in over.items()
+        for metric, figure in found[router].items()
+    ]
+    return pd.DataFrame(rows, columns=["router", "seed", "metric", "value", "low", "high"])
+
+
+def differences_frame(
+    over: Mapping[str, Mapping[str, Mapping[str, Measured]]], routers: Sequence[str], against: Sequence[str]
+) -> pd.DataFrame:
+    """`Comparison.differences` of what was measured, by seed, router and metric."""
+    rows = [
+        (router, other, seed, metric, *_triple(figure - found[other][metric]))
+        for router in routers
+        for other in against
+        for seed, found in over.items()
+        if other != router and other in found
+        for metric, figure in found[router].items()
+        if metric in found[other]
+    ]
+    return pd.DataFrame(rows, columns=["router", "against", "seed", "metric", "value", "low", "high"])
+
+
+def _triple(figure: Measured) -> tuple[float, float, float]:
+    interval = figure.interval
+    return interval.value, interval.low, interval.high
+
+
+def _in_front(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    return frame[[*columns, *frame.columns.drop(columns)]]
+
+
+def _interval(frame: pd.DataFrame, **wanted: str) -> Interval | None:
+    rows = frame[np.logical_and.reduce([frame[name] == value for name, value in wanted.items()])]
+    return None if rows.empty else Interval(*(float(rows[name].iloc[0]) for name in ("value", "low", "high")))

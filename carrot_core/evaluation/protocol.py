@@ -1,0 +1,169 @@
+"""Who learns from which prompts, what is chosen where, and what the report is about.
+
+Everything that is compared comes from one `Setting`: the same prompts, the same pool, the same choices
+for every router, with the baselines always alongside (``docs/method.md``, "Protocol").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from carrot_core.benchmarks.splitting import split
+from carrot_core.errors import CarrotError
+from carrot_core.frontier import FloatArray, Frontier, sweep
+from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.routers import BASELINES, Router, make_router
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The prompts a router learns from, is tuned on and is judged on, all with the same pool.
+
+    Attributes
+    ----------
+    train : prompts of the final fit.
+    inner_train : prompts of the fit that validation estimates come from: never those of ``validation``.
+    validation : prompts on which λ, the cost unit and the best single model are chosen.
+    test : prompts the report is about.
+    everything : all prompts of the benchmark the report is about that a router can read.
+    report_on : name of ``test`` in results: "test", or "all" for every prompt of a benchmark not learned from.
+    n_without_text : prompts left out because a router cannot read them.
+    """
+
+    train: Benchmark
+    inner_train: Benchmark
+    validation: Benchmark
+    test: Benchmark
+    everything: Benchmark
+    report_on: str = "test"
+    n_without_text: int = 0
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.test.models
+
+    def part(self, split: str) -> Benchmark:
+        return self.validation if split == "validation" else self.test
+
+    def narrowed(self, pool: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> Setting:
+        """The same protocol with some of the models and, for choosing and reporting, some of the tasks.
+
+        Routers still learn from all prompts: a filter shows a slice of a router, not another router.
+        """
+        parts = {name: getattr(self, name) for name in ("train", "inner_train", "validation", "test", "everything")}
+        if pool is not None:
+            parts = {name: part.pool(pool) for name, part in parts.items()}
+        if tasks is not None:
+            for name in ("validation", "test", "everything"):
+                parts[name] = parts[name].rows(np.isin(parts[name].tasks, list(tasks)))
+        return replace(self, **parts)
+
+    @cached_property
+    def _single(self) -> tuple[FloatArray, FloatArray]:
+        """(M,) mean score and cost of each model on the complete validation prompts."""
+        outcomes = self.validation.outcomes
+        if not outcomes.complete.any():
+            if np.isnan(outcomes.cost_usd).all() and not np.isnan(outcomes.score).all():
+                raise CarrotError(
+                    f"{self.validation.name!r} has scores but no costs, so there is no trade-off to show: import it "
+                    "with tokens and prices, or with cost_usd."
+                )
+            raise CarrotError(
+                f"No validation prompt of {self.validation.name!r} has an outcome of all {len(self.models)} models: "
+                "choose a smaller pool or fewer filters."
+            )
+        return outcomes.score[outcomes.complete].mean(axis=0), outcomes.cost_usd[outcomes.complete].mean(axis=0)
+
+    @cached_property
+    def best_single(self) -> str:
+        """Most accurate single model on validation; ties: the cheapest, then the first by name."""
+        score, cost = self._single
+        return self.models[min(range(len(score)), key=lambda j: (-score[j], cost[j], self.models[j]))]
+
+    @property
+    def strength(self) -> dict[str, float]:
+        """Mean validation score of each model."""
+        return dict(zip(self.models, self._single[0].tolist(), strict=True))
+
+    @cached_property
+    def cost_unit_usd(self) -> float:
+        """u: mean cost per query of the dearest model of the pool on validation, in US dollars."""
+        dearest = float(self._single[1].max())
+        if dearest <= 0:
+            raise CarrotError("Every model of the pool is free: there is no trade-off between cost and accuracy.")
+        return dearest
+
+    def fit(
+        self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None
+    ) -> tuple[Router, dict[str, Estimates]]:
+        """A router fitted on ``train``, and its estimates by split.
+
+        Those of validation come from a fit on ``inner_train``, those of the report from the fit on ``train``.
+        """
+        fitted = make_router(router, seed, **dict(params or {})).fit(self.inner_train)
+        validation = fitted.estimate(self.validation)
+        if self.train is not self.inner_train:
+            fitted = make_router(router, seed, **dict(params or {})).fit(self.train)
+        return fitted, {"validation": validation, self.report_on: fitted.estimate(self.test)}
+
+    def estimates(self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None) -> dict[str, Estimates]:
+        """Estimates of a router by split, as `fit` gives them."""
+        return self.fit(router, seed, params)[1]
+
+    @cached_property
+    def baselines(self) -> dict[str, dict[str, Estimates]]:
+        """Estimates of every baseline, by name and split."""
+        return {name: self.estimates(name) for name in BASELINES}
+
+    def frontier(self, estimates: Mapping[str, Estimates], split: str) -> Frontier:
+        """Exact curve of a router's stored estimates on the prompts and pool of this setting.
+
+        A router may choose among some of the pool only; it is judged on the same prompts as all others.
+        """
+        part, table = self.part(split), estimates[split]
+        known = [model for model in self.models if model in table.models]
+        absent = ", ".join(model for model in table.models if model not in self.models)
+        if not known:
+            raise CarrotError(f"A router chooses among {absent} only: add one to the pool, or leave its curve out.")
+        if absent and table.cost_is_paid:
+            raise CarrotError(f"A cascade calls {absent}, too: add to the pool, or leave its curve out.")
+        wanted = set(part.prompt_ids)
+        kept = np.array([prompt_id in wanted for prompt_id in table.prompt_ids], dtype=bool)
+        return sweep(table.pool(known).rows(kept), part.outcomes, self.models)
+
+
+def setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
+    """The protocol on one benchmark, or fitted on one and judged on all prompts of another.
+
+    With ``fit_on``, routers learn from all of it, choices are made on its validation split with a fit
+    that has not seen it, and the report is about every prompt of ``bench``; models are matched by name.
+    """
+    judged, dropped = _readable(bench)
+    if fit_on is None:
+        train = judged.part("train")
+        made = Setting(train, train, judged.part("validation"), judged.part("test"), judged, "test", dropped)
+    else:
+        source, _ = _readable(fit_on.pool(bench.models))
+        made = Setting(source, source.part("train"), source.part("validation"), judged, judged, "all", dropped)
+    for name, part in (("train", made.train), ("validation", made.validation), ("test", made.test)):
+        if not part.prompt_ids:
+            raise CarrotError(f"{bench.name!r} has no {name} prompts left to work with.")
+    return made
+
+
+def split_by_seed(bench: Benchmark, seed: int) -> Benchmark:
+    """The same prompts in another train, validation and test: 70/15/15 of the distinct texts by a seed."""
+    return replace(bench, split=split(bench.prompt_ids, bench.texts, seed=seed))
+
+
+def _readable(bench: Benchmark) -> tuple[Benchmark, int]:
+    """Prompts a router can read, and how many are left out; a benchmark without any text is kept whole."""
+    has_text = np.array([text is not None for text in bench.texts], dtype=bool)
+    if has_text.all() or not has_text.any():
+        return bench, 0
+    return bench.rows(has_text), int((~has_text).sum())

@@ -1,0 +1,157 @@
+"""How well a router predicts, beside the train mean of each model: scores, and tokens or dollars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage, positions
+from carrot_core.pricing import TOKENS_PER_PRICE
+from carrot_core.routers import ZeroRouter
+
+POOLED = "pooled"
+BINS = 10
+
+
+Values = npt.NDArray[np.float64]
+
+
+def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.DataFrame:
+    """Quality of the predictions, one row a model and one over all of them.
+
+    Parameters
+    ----------
+    bench : prompts with what was observed; every observed cell counts.
+    estimates : of these prompts and perhaps others, perhaps of some of the models only.
+    train : prompts whose means are the predictor to beat.
+
+    Returns
+    -------
+    Columns model ("pooled" for all together), n, n_usage (observed cells with a score, with tokens or
+    dollars), r2, auc (of score >= 0.5), brier (mean squared error of the estimate cut to [0, 1]), ece (see
+    `reliability`), usage_mae, usage_median_relative_error (output tokens; dollars where nothing else is
+    recorded; NaN where only input is charged), usage_bias (mean error ÷ mean), and the same with the prefix
+    train_mean_ for the mean of each model on the train prompts.
+    """
+    pool = train.pool(estimates.models)
+    estimates, observed = _aligned(bench, estimates)
+    usage = observed.usage
+    mean_score = np.broadcast_to(ZeroRouter().fit(pool).score_, estimates.shape)
+    mean_usage = np.broadcast_to(_train_usage(pool, usage), estimates.shape)
+    predicted = {"": (estimates.score, usage_of(observed, estimates.cost_usd)), "train_mean_": (mean_score, mean_usage)}
+    score = observed.outcomes.score
+    used = np.full(score.shape, np.nan) if usage == "input_only" else observed.usage_table(usage)
+    rows = []
+    for name, column in _columns(estimates).items():
+        cells = score[:, column].ravel(), used[:, column].ravel()
+        row: dict[str, Any] = {"model": name}
+        for prefix, (est_score, est_usage) in predicted.items():
+            figures = _of_scores(cells[0], est_score[:, column].ravel())
+            figures |= _of_usage(cells[1], est_usage[:, column].ravel())
+            row |= {prefix + key if key not in ("n", "n_usage") else key: value for key, value in figures.items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def usage_of(bench: Benchmark, cost_usd: FloatTable) -> FloatTable:
+    """Output tokens behind (n, M) estimated dollars, or the dollars themselves where only they are recorded."""
+    if bench.usage != "output_tokens":
+        return cost_usd
+    prices = [bench.prices[model] for model in bench.models]
+    price_in = np.array([price.input_usd_per_mtok for price in prices])
+    price_out = np.array([price.output_usd_per_mtok for price in prices])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tokens = (cost_usd * TOKENS_PER_PRICE - bench.charged_input_tokens * price_in) / price_out
+    return np.where(price_out > 0, np.maximum(tokens, 0.0), np.nan)
+
+
+def _train_usage(train: Benchmark, usage: Usage) -> Values:
+    table = train.usage_table(usage)
+    seen = ~np.isnan(table)
+    with np.errstate(invalid="ignore"):
+        means: Values = np.where(seen, table, 0.0).sum(axis=0) / seen.sum(axis=0)
+    return means
+
+
+def _of_scores(observed: Values, estimated: Values) -> dict[str, float]:
+    from sklearn.metrics import r2_score, roc_auc_score  # takes seconds to load: not for pages that only draw
+
+    seen = ~np.isnan(observed)
+    truth, guess = observed[seen], estimated[seen]
+    right = truth >= 0.5
+    return {
+        "n": int(seen.sum()),
+        "r2": float(r2_score(truth, guess)) if len(truth) > 1 else np.nan,
+        "auc": float(roc_auc_score(right, guess)) if 0 < right.sum() < len(right) else np.nan,
+        "brier": float(np.mean((np.clip(guess, 0, 1) - truth) ** 2)) if len(truth) else np.nan,
+        "ece": _ece(_bins(truth, guess)),
+    }
+
+
+def _of_usage(observed: Values, estimated: Values) -> dict[str, float]:
+    from sklearn.metrics import mean_absolute_error
+
+    seen = ~np.isnan(observed) & ~np.isnan(estimated)
+    truth, guess = observed[seen], estimated[seen]
+    if not seen.any():
+        return {"n_usage": 0, "usage_mae": np.nan, "usage_median_relative_error": np.nan, "usage_bias": np.nan}
+    some = truth > 0
+    relative = np.abs(guess[some] - truth[some]) / truth[some]
+    return {
+        "n_usage": int(seen.sum()),
+        "usage_mae": float(mean_absolute_error(truth, guess)),
+        "usage_median_relative_error": float(np.median(relative)) if some.any() else np.nan,
+        "usage_bias": float((guess - truth).mean() / truth.mean()) if truth.mean() > 0 else np.nan,
+    }
+
+
+def reliability(bench: Benchmark, estimates: Estimates, bins: int = BINS) -> pd.DataFrame:
+    """Reliability diagram: what was estimated against what was observed, in bins of equal width.
+
+    Returns
+    -------
+    Columns model ("pooled" for all together), bin (0 to bins - 1 of the estimate cut to [0, 1]), n,
+    mean_estimate, mean_score; bins without a prompt are left out. The expected calibration error is the mean
+    of abs(mean_estimate - mean_score) weighted with n.
+    """
+    estimates, observed = _aligned(bench, estimates)
+    score = observed.outcomes.score
+    frames = []
+    for name, column in _columns(estimates).items():
+        truth, guess = score[:, column].ravel(), estimates.score[:, column].ravel()
+        seen = ~np.isnan(truth)
+        table = _bins(truth[seen], guess[seen], bins)
+        frames.append(table.assign(model=name))
+    return pd.concat(frames, ignore_index=True)[["model", "bin", "n", "mean_estimate", "mean_score"]]
+
+
+def _aligned(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Benchmark]:
+    """The prompts and models that both have, in the same order."""
+    wanted = set(bench.prompt_ids)
+    estimates = estimates.rows(np.array([prompt_id in wanted for prompt_id in estimates.prompt_ids], dtype=bool))
+    observed = bench.pool(estimates.models)
+    return estimates, observed.rows(positions(estimates.prompt_ids, observed.prompt_ids, "prompt"))
+
+
+def _columns(estimates: Estimates) -> dict[str, list[int]]:
+    """Columns of all models together, and of each."""
+    every = list(range(len(estimates.models)))
+    return {POOLED: every, **{model: [j] for j, model in zip(every, estimates.models, strict=True)}}
+
+
+def _bins(truth: Values, guess: Values, bins: int = BINS) -> pd.DataFrame:
+    cut = np.clip(guess, 0.0, 1.0)
+    cells = pd.DataFrame({"bin": np.minimum((cut * bins).astype(int), bins - 1), "estimate": cut, "score": truth})
+    grouped = cells.groupby("bin").agg(
+        n=("score", "size"), mean_estimate=("estimate", "mean"), mean_score=("score", "mean")
+    )
+    return grouped.reset_index()
+
+
+def _ece(bins: pd.DataFrame) -> float:
+    if bins.empty:
+        return float("nan")
+    return float(np.average((bins["mean_estimate"] - bins["mean_score"]).abs(), weights=bins["n"]))

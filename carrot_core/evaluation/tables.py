@@ -1,0 +1,195 @@
+"""A comparison as text for a terminal, as tidy rows, and as a LaTeX table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Comparison
+from carrot_core.evaluation.quality import POOLED
+from carrot_core.evaluation.transfer import TaskTransfer
+from carrot_core.metrics import METRICS
+from carrot_core.uncertainty import Interval
+
+_BLOCKS = (
+    ("routing_accuracy", "aiq", "audc", "qnc"),
+    ("peak", "arena", "pareto_dist", "matched_saving"),
+    ("gap_oracle", "gain_best_single", "gain_random", "matched_score_difference"),
+    ("apgr", "cpt_50", "cpt_80"),
+)
+_LATEX_METRICS = ("routing_accuracy", "aiq", "audc", "qnc", "arena")
+_LATEX = {"\\": r"\textbackslash{}", "λ": r"$\lambda$", **{letter: rf"\{letter}" for letter in "_%&#${}"}}
+_QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_mae": "usage MAE"}
+
+
+def tidy(result: Comparison) -> pd.DataFrame:
+    """Figures and differences in one frame; ``against`` is "" where the figure is no difference.
+
+    Columns router, against, seed, metric, value, low, high.
+    """
+    both = pd.concat([result.figures.assign(against=""), result.differences], ignore_index=True)
+    return both[["router", "against", "seed", "metric", "value", "low", "high"]]
+
+
+def text(result: Comparison) -> str:
+    """The comparison for a terminal: means over seeds, each with its 95 % interval."""
+    lines = [_head(result)]
+    for metrics in _BLOCKS:
+        present = [name for name in metrics if (result.figures["metric"] == name).any()]
+        cells = {
+            router: [_over_seeds(result, router, metric) for metric in present]
+            for router in result.routers
+            if any(result.figure(router, metric) for metric in present)
+        }
+        lines += [block([_label(name) for name in present], cells)] if present else []
+    lines += [_difference_block(result), _quality_block(result), _latency_block(result)]
+    lines += [f"Not run: {router}. {why}" for router, why in result.skipped.items()]
+    return "\n\n".join(line for line in lines if line)
+
+
+def latex(result: Comparison, metrics: Sequence[str] = _LATEX_METRICS) -> str:
+    """A table for a paper (booktabs): means over seeds with their 95 % intervals."""
+    head = " & ".join(["router", *(_escaped(METRICS[name].label) for name in metrics)])
+    rows = [
+        " & ".join([_escaped(router), *(_latex_cell(result.figure(router, name)) for name in metrics)])
+        for router in result.routers
+    ]
+    return "\n".join(
+        [
+            f"% {_head(result)}".replace("\n", "\n% "),
+            rf"\begin{{tabular}}{{l{'c' * len(metrics)}}}",
+            r"\toprule",
+            rf"{head} \\",
+            r"\midrule",
+            *(rf"{row} \\" for row in rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def transfer_text(found: TaskTransfer, metrics: Sequence[str] = ("aiq", "routing_accuracy")) -> str:
+    """Every task by the router that has never seen it, beside the router that has; means over seeds."""
+    means = found.by_task[found.by_task["seed"] == MEAN]
+    heads = [f"{METRICS[name].label}{part}" for name in metrics for part in ("", " - usual")]
+    shown: dict[str, list[str]] = {}
+    for row in means[means["metric"].isin(metrics)].to_dict("records"):
+        paired = cell(Interval(row["difference"], row["low"], row["high"]), signed=True)
+        shown.setdefault(f"{row['task']} ({row['n_prompts']:,})", []).extend([_number(row["left_out"]), paired])
+    return block(heads, shown, "task left out (prompts)")
+
+
+def cell(figure: Interval | None, signed: bool = False) -> str:
+    """One figure with its interval; "never" where a score is not reached, "-" where there is no figure."""
+    if figure is None or np.isnan(figure.value):
+        return "-"
+    value, low, high = (_number(bound, signed) for bound in (figure.value, figure.low, figure.high))
+    return value if np.isnan(figure.low) else f"{value} [{low}, {high}]"
+
+
+def _over_seeds(result: Comparison, router: str, metric: str) -> str:
+    """A mean over seeds; where it is infinite, on how many of them the score was not reached."""
+    mean = result.figure(router, metric)
+    if mean is None or not np.isinf(mean.value):
+        return cell(mean)
+    each = [result.figure(router, metric, seed) for seed in result.seeds]
+    never = sum(figure is not None and bool(np.isinf(figure.value)) for figure in each)
+    return cell(mean) if never == len(each) else f"never on {never} of {len(each)} seeds"
+
+
+def _number(value: float, signed: bool = False) -> str:
+    if np.isinf(value):
+        return "never"
+    return f"{value:{'+' if signed else ''}.4f}"
+
+
+def _label(name: str) -> str:
+    metric = METRICS[name]
+    return metric.label + ("" if metric.higher_is_better else " (lower is better)")
+
+
+def _head(result: Comparison) -> str:
+    judged = result.protocol["n_judged"]
+    count = f"{judged.min():,}" if judged.nunique() == 1 else f"{judged.min():,} to {judged.max():,}"
+    singles = ", ".join(dict.fromkeys(result.protocol["best_single"]))
+    seeds = (
+        f"mean over seeds {', '.join(map(str, result.seeds))}" if len(result.seeds) > 1 else f"seed {result.seeds[0]}"
+    )
+    return (
+        f"{result.benchmark}, {result.report_on} prompts: {count} x {len(result.models)} models, {seeds}, "
+        f"95 % intervals over prompts ({result.replicates:,} replicates).\n"
+        f"Best single model, chosen on validation: {singles}; "
+        f"score {result.protocol['best_single_score'].mean():.4f}, "
+        f"oracle {result.protocol['oracle_score'].mean():.4f}."
+    )
+
+
+def block(heads: Sequence[str], cells: Mapping[str, Sequence[str]], corner: str = "") -> str:
+    """Cells in columns under their heads, one named row each."""
+    widths = [max(map(len, column)) for column in zip(heads, *cells.values(), strict=True)]
+    first = max(map(len, [corner, *cells]))
+    rows = [(corner, list(heads)), *cells.items()]
+    return "\n".join(
+        f"{name:{first}}" + "".join(f"  {value:>{width}}" for value, width in zip(row, widths, strict=True))
+        for name, row in rows
+    )
+
+
+def _difference_block(result: Comparison) -> str:
+    """Paired differences: AIQ to other routers, accuracy at λ = 0 to the best single model."""
+    columns = [(other, "aiq") for other in dict.fromkeys(result.differences["against"]) if other != BEST_SINGLE]
+    columns.append((BEST_SINGLE, "routing_accuracy"))
+    heads = [f"{METRICS[metric].label} - {other}" for other, metric in columns]
+    cells = {
+        router: [cell(result.difference(router, other, metric), signed=True) for other, metric in columns]
+        for router in result.routers
+    }
+    return block(heads, cells, "paired difference")
+
+
+def _quality_block(result: Comparison) -> str:
+    """Mean over seeds of the pooled quality of routers that estimate the whole pool, beside the train means."""
+    rows = result.quality.groupby("router", sort=False)["model"].transform("nunique")
+    whole = (rows == len(result.models) + 1) & ~result.quality["router"].isin(UNFAIR)
+    if not whole.any():
+        return ""
+    pooled = result.quality[whole & (result.quality["model"] == POOLED)].groupby("router", sort=False)
+    means = pooled[[*_QUALITY, *(f"train_mean_{name}" for name in _QUALITY)]].mean()
+    shown = [name for name in _QUALITY if means[name].notna().any()]
+    cells = {str(router): [f"{row[name]:.4g}" for name in shown] for router, row in means.iterrows()}
+    cells["(train means)"] = [f"{means[f'train_mean_{name}'].iloc[0]:.4g}" for name in shown]
+    return block([_QUALITY[name] for name in shown], cells, "predictions, all models")
+
+
+def _latency_block(result: Comparison) -> str:
+    if result.latency.empty:
+        return ""
+    steps = [step for step in ("embed", "estimate", "choose", "total") if (result.latency["step"] == step).any()]
+    both = {
+        (row.router, row.step): f"{row.p50_ms:.2f} / {row.p95_ms:.2f}" for row in result.latency.itertuples(index=False)
+    }
+    cells = {router: [both.get((router, step), "-") for step in steps] for router in result.routers}
+    return block(steps, cells, "ms per prompt, p50 / p95")
+
+
+def _latex_cell(figure: Interval | None) -> str:
+    if figure is None or np.isnan(figure.value):
+        return "--"
+    value, low, high = (_number(bound).lstrip("0") for bound in (figure.value, figure.low, figure.high))
+    return value if np.isnan(figure.low) else rf"{value} {{\scriptsize [{low}, {high}]}}"
+
+
+def _escaped(words: str) -> str:
+    for plain, safe in (
+        ("\\", r"\textbackslash{}"),
+        ("_", r"\_"),
+        ("%", r"\%"),
+        ("&", r"\&"),
+        ("#", r"\#"),
+        ("λ", r"$\lambda$"),
+    ):
+        words = words.replace(plain, safe)
+    return words

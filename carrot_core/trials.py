@@ -1,0 +1,177 @@
+"""Several routers over several seeds on a stored benchmark: every fit is kept as it is done, so a trial resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from carrot_core.embedding import embed
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.evaluation import (
+    Candidate,
+    Comparison,
+    Setting,
+    compare,
+    counter,
+    data_hash,
+    embed_latency,
+    evaluate,
+    latency_table,
+    setting_for,
+    timed_prompts,
+    versions,
+)
+from carrot_core.outcomes import Benchmark
+from carrot_core.routers import BY_NAME_ONLY, ROUTERS
+from carrot_core.store import Run, Store, run_id
+
+ALL = "all"
+Progress = Callable[[int, int], None]
+
+
+def compare_routers(
+    store: Store,
+    bench: Benchmark,
+    routers: Sequence[str] = (ALL,),
+    seeds: Sequence[int] = (0,),
+    *,
+    params: Mapping[str, Any] | None = None,
+    fit_on: Benchmark | None = None,
+    pool: Sequence[str] = (),
+    again: bool = False,
+    replicates: int = 1000,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Fit routers on several seeds and compare them; a fit that is stored already is used again.
+
+    Seed s is the router's seed and, where the split is ours, that of the split: 0 is the split as stored, s
+    the one that many seeds further. A source's own split stays, and only the routers' seed varies.
+
+    Parameters
+    ----------
+    store : where every fit is kept, as a run, as soon as it is done.
+    bench : prompts with vectors, as stored.
+    routers : names; "all" is every router that needs neither a network nor hours.
+    seeds : whole numbers from 0.
+    params : of every router; give them with one router.
+    fit_on : learn from all of this benchmark instead and judge on all prompts of ``bench``.
+    pool : models to choose from; empty = all of the benchmark.
+    again : fit also what is stored.
+    replicates : bootstrap replicates behind every interval.
+    progress : called with (steps done, steps in all): every fit is one, judging all of them one for each seed.
+
+    Returns
+    -------
+    The comparison; routers that could not run stand in ``skipped`` with the reason.
+
+    Raises
+    ------
+    NotFoundError
+        No router of that name.
+    CarrotError
+        The benchmark has no prompts to judge on, or none of the routers could run.
+    """
+    names = routers_of(routers)
+    splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
+    settings = settings_of(store, bench, seeds, fit_on=fit_on, pool=pool)
+    for made in settings.values():
+        made.cost_unit_usd  # noqa: B018  raises where nothing can be judged, before hours of fitting
+    kept = {} if again else _kept(store, bench, fit_on)
+    step = counter(progress, (len(names) + 1) * len(settings))
+    ran: dict[str, dict[int, Run]] = {name: {} for name in names}
+    skipped: dict[str, str] = {}
+    for seed, made in settings.items():
+        asked = {"params": dict(params or {}), "seed": seed, "pool": tuple(pool), "split_seed": splits[seed]}
+        for name in names:
+            if name in ran:
+                try:
+                    ran[name][seed] = _run(store, bench, name, fit_on, made, asked, kept)
+                except (CarrotError, ImportError) as error:
+                    skipped[name] = str(error)
+                    del ran[name]
+            step()
+    if not ran:
+        raise CarrotError(f"None of the routers could run. {' '.join(f'{n}: {why}' for n, why in skipped.items())}")
+    candidates = {
+        name: {seed: _candidate(store, run, settings[seed]) for seed, run in by_seed.items()}
+        for name, by_seed in ran.items()
+    }
+    result = compare(settings, candidates, replicates=replicates, progress=lambda done, total: step())
+    return replace(
+        result,
+        protocol=result.protocol.assign(split_seed=pd.array(list(splits.values()), "Int64")),
+        latency=_latency(bench, settings, {name: by_seed[seeds[0]] for name, by_seed in ran.items()}),
+        fit_on=None if fit_on is None else fit_on.name,
+        skipped=skipped,
+        versions=versions(),
+        data_hash=data_hash(bench, fit_on),
+    )
+
+
+def routers_of(names: Sequence[str]) -> list[str]:
+    """Routers by name, each once; "all" stands for all but those that are run only by name."""
+    every = [name for name in ROUTERS if name not in BY_NAME_ONLY]
+    found = dict.fromkeys(name for asked in names for name in (every if asked == ALL else [asked]))
+    unknown = [name for name in found if name not in ROUTERS]
+    if unknown:
+        raise NotFoundError(f"No router {unknown[0]!r}; there are {', '.join(ROUTERS)}.")
+    return list(found)
+
+
+def settings_of(
+    store: Store, bench: Benchmark, seeds: Sequence[int], *, fit_on: Benchmark | None = None, pool: Sequence[str] = ()
+) -> dict[int, Setting]:
+    """The protocol by seed, as in `compare_routers`."""
+    splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
+    return {seed: setting_for(bench, fit_on, pool, split_seed) for seed, split_seed in splits.items()}
+
+
+def _split_seeds(store: Store, source: Benchmark, seeds: Sequence[int]) -> dict[int, int | None]:
+    """Seed of the split by seed; None is the split as stored."""
+    info = store.info(source.name)
+    return {seed: None if info.has_own_split or seed == 0 else info.split_seed + seed for seed in seeds}
+
+
+def _kept(store: Store, bench: Benchmark, fit_on: Benchmark | None) -> dict[str, Run]:
+    """Stored runs that a fit on these data, by these versions, would only repeat."""
+    asked = data_hash(bench, fit_on), versions()
+    same = [run for run in store.runs(bench.name) if (run.data_hash, dict(run.versions)) == asked]
+    return {run.run_id: run for run in same if "latency" in run.metrics}  # older runs lack what is compared
+
+
+def _run(
+    store: Store,
+    bench: Benchmark,
+    name: str,
+    fit_on: Benchmark | None,
+    made: Setting,
+    asked: Mapping[str, Any],
+    kept: Mapping[str, Run],
+) -> Run:
+    """The run that is kept, or a new one, stored; without its tables."""
+    wanted = run_id(bench.name, name, fit_on=None if fit_on is None else fit_on.name, **asked)
+    if wanted in kept:
+        return kept[wanted]
+    run = evaluate(bench, name, fit_on=fit_on, made=made, **asked)
+    store.save_run(run)
+    return replace(run, estimates=None)
+
+
+def _candidate(store: Store, run: Run, made: Setting) -> Candidate:
+    """What a run needs to be compared; tables are read from the store, so that few are held at once."""
+    tables = store.load_run(run.run_id).estimates or {}
+    rates = run.metrics[made.report_on]["chosen"]
+    return Candidate(tables[made.report_on], {name: float("inf") if r is None else r for name, r in rates.items()})
+
+
+def _latency(bench: Benchmark, settings: Mapping[int, Setting], runs: Mapping[str, Run]) -> pd.DataFrame:
+    measured = {name: run.metrics["latency"] for name, run in runs.items()}
+    embed_s: list[float] = []
+    if bench.encoder is not None and any(steps["reads_vectors"] for steps in measured.values()):
+        prompts = timed_prompts(next(iter(settings.values())).test)
+        embed_s = embed_latency(prompts, partial(embed, encoder=bench.encoder))
+    return latency_table(measured, embed_s)

@@ -1,0 +1,227 @@
+"""Several routers over several seeds: against judging each alone and against sweeping drawn prompts anew."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation import BEST_SINGLE, MEAN, Candidate, compare, judge, setting, split_by_seed
+from carrot_core.evaluation.judging import ground, measure
+from carrot_core.evaluation.tables import cell, latex, text, tidy
+from carrot_core.metrics import METRICS, aiq, audc, qnc
+from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.uncertainty import Interval
+from tests.made import made
+
+SEEDS = (0, 1, 2)
+ROUTERS = ("task-lookup", "zero", "oracle")
+
+
+@pytest.fixture(scope="module")
+def settings():
+    bench = made(300)
+    return {seed: setting(split_by_seed(bench, seed)) for seed in SEEDS}
+
+
+@pytest.fixture(scope="module")
+def result(settings):
+    return compare(settings, candidates(settings, ROUTERS), replicates=60, against=("zero",))
+
+
+def candidates(settings, routers):
+    return {
+        name: {seed: Candidate.of(one, one.estimates(name, seed)) for seed, one in settings.items()} for name in routers
+    }
+
+
+def pair_of(one, large, small, probability):
+    """A binary router's estimates: 1 for the large model, a probability for the small one."""
+    found = {}
+    for split, part in (("validation", one.validation), ("test", one.test)):
+        suffices = probability(part)
+        score = np.column_stack([np.ones(len(suffices)), suffices])
+        cost = np.broadcast_to([0.003, 0.0001], score.shape)
+        found[split] = Estimates(part.prompt_ids, (large, small), score, cost)
+    return found
+
+
+def test_another_seed_is_another_split_of_the_same_prompts():
+    bench = made(200)
+    first, second = split_by_seed(bench, 1), split_by_seed(bench, 2)
+    assert first.prompt_ids == second.prompt_ids
+    assert (first.split != second.split).any()
+    np.testing.assert_array_equal(first.split, split_by_seed(bench, 1).split)
+    assert [int((first.split == name).sum()) for name in ("train", "validation", "test")] == [140, 30, 30]
+
+
+def test_figures_of_a_seed_are_those_of_judging_it_alone(settings, result):
+    for seed, one in settings.items():
+        for name in ROUTERS:
+            alone = judge(one, one.estimates(name, seed), "test", replicates=60)
+            for metric in ("routing_accuracy", "aiq", "audc", "peak", "arena", "gain_random"):
+                figure = result.figure(name, metric, seed)
+                assert figure.value == alone[metric]
+                assert [figure.low, figure.high] == alone["intervals"][metric]
+
+
+def test_the_mean_over_seeds_and_its_difference_are_those_of_the_seeds(result):
+    for metric in ("routing_accuracy", "aiq"):
+        values = [result.figure("task-lookup", metric, seed).value for seed in SEEDS]
+        others = [result.figure("zero", metric, seed).value for seed in SEEDS]
+        assert result.figure("task-lookup", metric).value == pytest.approx(np.mean(values))
+        paired = result.difference("task-lookup", "zero", metric)
+        assert paired.value == pytest.approx(np.mean(values) - np.mean(others))
+        assert paired.low <= paired.value <= paired.high
+
+
+def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
+    one = settings[1]
+    estimates = one.estimates("task-lookup")
+    on, curve = ground(one, "test", 8), one.frontier(estimates, "test")
+    found = measure(curve, on, {"peak": 0.0, "arena": 0.0}).measured
+    column = one.models.index(one.best_single)
+    for b in range(8):
+        drawn = np.repeat(np.arange(curve.n_prompts), on.weights[:, 1 + b].astype(int))
+        ids = tuple(f"{row} {i}" for i, row in enumerate(drawn))
+        table = Estimates(ids, one.models, curve.estimates.score[drawn], curve.estimates.cost_usd[drawn])
+        seen = Outcomes(ids, one.models, curve.outcomes.score[drawn], curve.outcomes.cost_usd[drawn])
+        again = replace(one, test=replace(one.test.rows(np.arange(0)), **as_bench(seen)))
+        anew = again.frontier({"test": table}, "test")
+        single = seen.cost_usd.mean(axis=0)
+        span = single.min(), single.max()
+        for metric, value in (
+            ("routing_accuracy", anew.score[0]),
+            ("aiq", aiq(anew.cost_usd, anew.score, *span)),
+            ("audc", audc(anew.cost_usd, anew.score, *span)),
+            ("qnc", qnc(anew.cost_usd, anew.score, seen.score[:, column].mean(), single[column])),
+        ):
+            assert found[metric].replicates[b] == pytest.approx(value), metric
+
+
+def as_bench(outcomes):
+    """What a benchmark of these outcomes needs beside them."""
+    n, m = outcomes.shape
+    return {
+        "outcomes": outcomes,
+        "texts": ("",) * n,
+        "tasks": ("",) * n,
+        "split": np.array(["test"] * n),
+        "vectors": None,
+        "input_tokens": np.ones((n, m)),
+        "output_tokens": np.ones((n, m)),
+    }
+
+
+def test_seeds_share_what_was_drawn_of_the_prompts_they_share(settings):
+    counts = {}
+    for one in settings.values():
+        on = ground(one, "test", 20)
+        for prompt_id, row in zip(on.outcomes.prompt_ids, on.weights, strict=True):
+            assert counts.setdefault(prompt_id, row.tolist()) == row.tolist()
+    assert len(counts) < sum(len(one.test.prompt_ids) for one in settings.values())
+
+
+def test_a_router_of_a_pair_is_judged_on_the_same_ground_and_has_routellms_figures(settings):
+    one = settings[0]
+    certain = pair_of(one, "acme/large", "acme/small", lambda part: part.outcomes.score[:, 1])
+    pair = {"pair": {0: Candidate.of(one, certain)}, **candidates({0: one}, ROUTERS)}
+    found = compare({0: one}, pair, replicates=40, against=("zero",))
+    assert found.figure("pair", "gap_oracle").value >= 0
+    assert found.figure("zero", "apgr") is None
+    # It calls the large model exactly where the small one fails: with less it cannot recover the whole gap.
+    small = one.test.outcomes.score[:, 1]
+    assert found.figure("pair", "cpt_80").value <= 1 - small.mean()
+    assert found.figure("pair", "apgr").value > 0.5
+    assert found.figure("pair", "routing_accuracy").value == pytest.approx(
+        np.where(small == 1, 1.0, one.test.outcomes.score[:, 0]).mean()
+    )
+
+
+def test_prompts_without_the_whole_pool_are_left_out_for_every_router():
+    bench = made(200)
+    score = bench.outcomes.score.copy()
+    score[::7, 0] = np.nan
+    old = bench.outcomes
+    holes = replace(bench, outcomes=Outcomes(old.prompt_ids, old.models, score, old.cost_usd))
+    one = setting(holes)
+    found = compare({0: one}, candidates({0: one}, ("zero", "oracle", "carrot-knn")), replicates=20)
+    assert found.protocol["n_dropped"].item() == int((~one.test.outcomes.complete).sum()) > 0
+    pair = pair_of(one, "zeta/mid", "acme/small", lambda part: np.full(len(part.prompt_ids), 0.5))
+    with_pair = compare({0: one}, {"pair": {0: Candidate.of(one, pair)}}, replicates=20)
+    assert with_pair.protocol["n_judged"].item() == found.protocol["n_judged"].item()
+
+
+def test_a_table_of_other_prompts_cannot_be_compared(settings):
+    one = settings[0]
+    some = {split: table.rows(np.arange(10)) for split, table in one.estimates("zero").items()}
+    with pytest.raises(CarrotError, match="same prompts"):
+        compare({0: one}, {"some": {0: Candidate.of(one, some)}}, replicates=5)
+
+
+def test_the_best_router_is_on_the_joint_front_and_the_oracle_is_no_part_of_it(settings, result):
+    assert result.figure("oracle", "pareto_dist") is None
+    alone = compare(settings, candidates(settings, ("task-lookup",)), replicates=5)
+    assert alone.figure("task-lookup", "pareto_dist").value < result.figure("zero", "pareto_dist").value
+
+
+def test_routers_that_see_outcomes_are_no_part_of_the_front(settings):
+    one = {0: settings[0]}
+    best = Candidate.of(settings[0], settings[0].estimates("oracle"))
+    honest, lookup = candidates(one, ("task-lookup",)), candidates(one, ("task-lookup",))
+    found = compare(one, {"cascade": {0: best}, **honest}, replicates=5)
+    assert found.figure("cascade", "pareto_dist") is None
+    alone = compare(one, lookup, replicates=5)
+    assert found.figure("task-lookup", "pareto_dist") == alone.figure("task-lookup", "pareto_dist")
+
+
+def test_against_the_best_single_model_scores_are_compared(settings, result):
+    one = settings[0]
+    column = one.models.index(one.best_single)
+    expected = result.figure("oracle", "routing_accuracy", 0).value - one.test.outcomes.score[:, column].mean()
+    assert result.difference("oracle", BEST_SINGLE, "routing_accuracy", 0).value == pytest.approx(expected)
+    assert result.difference("oracle", BEST_SINGLE, "aiq", 0) is None
+
+
+def test_the_document_is_plain_json(result):
+    document = json.loads(json.dumps(result.document(), allow_nan=False))
+    assert document["routers"] == list(ROUTERS)
+    assert {row["seed"] for row in document["figures"]} == {"0", "1", "2", MEAN}
+    assert {row["metric"] for row in document["figures"]} <= set(METRICS)
+    assert set(result.bands.columns) == {"router", "exchange_rate_per_usd", "cost_usd", "score", "low", "high"}
+
+
+def test_the_tables_show_every_router_and_say_what_is_never_reached(result):
+    shown = text(replace(result, skipped={"cascade": "It needs something."}))
+    for words in (*ROUTERS, "AIQ", "QNC (lower is better)", "best-single-model", "train means", "Not run: cascade. It"):
+        assert words in shown
+    assert cell(Interval(0.5, 0.4, np.inf)) == "0.5000 [0.4000, never]"
+    assert cell(None) == "-"
+    paper = latex(result)
+    assert paper.count(r"\\") == len(ROUTERS) + 1
+    assert r"accuracy at $\lambda$ = 0" in paper
+    rows = tidy(result)
+    assert len(rows) == len(result.figures) + len(result.differences)
+    assert set(rows["against"]) == {"", "zero", BEST_SINGLE}
+
+
+def test_a_score_not_reached_on_some_seeds_is_counted(result):
+    table = result.figures.copy()
+    hit = (table["router"] == "zero") & (table["metric"] == "qnc")
+    table.loc[hit & table["seed"].isin(["0", "2", MEAN]), "value"] = np.inf
+    table.loc[hit & (table["seed"] == "1"), "value"] = 0.5
+    assert "never on 2 of 3 seeds" in text(replace(result, figures=table))
+
+
+def test_predictions_of_a_part_of_the_pool_are_not_set_beside_those_of_all(settings):
+    one = settings[0]
+    pair = pair_of(one, "acme/large", "acme/small", lambda part: np.full(len(part.prompt_ids), 0.5))
+    both = {"pair": {0: Candidate.of(one, pair)}, **candidates({0: one}, ("zero",))}
+    shown = text(compare({0: one}, both, replicates=5)).partition("predictions")[2]
+    assert "zero" in shown
+    assert "pair " not in shown
+    alone = text(compare({0: one}, {"pair": both["pair"]}, replicates=5))
+    assert "predictions" not in alone
