@@ -6,9 +6,10 @@ from carrot_core.frontier import Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.routers import make_router
 from carrot_core.store import Run, Store
+from carrot_core.trials import compare_routers
 from carrot_core.workbench import load_embedded, run_router
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Benchmark",
@@ -22,6 +23,7 @@ __all__ = [
     "Store",
     "StoreError",
     "__version__",
+    "compare_routers",
     "evaluate",
     "load_embedded",
     "make_router",

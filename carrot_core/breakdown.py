@@ -8,8 +8,15 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation import Setting
 from carrot_core.frontier import Frontier
 from carrot_core.uncertainty import bootstrap_weights
+
+
+def task_labels(made: Setting, frontier: Frontier) -> list[str]:
+    """Task of every prompt of a frontier on the prompts that the setting reports on."""
+    labels = dict(zip(made.test.prompt_ids, made.test.tasks, strict=True))
+    return [labels[prompt_id] for prompt_id in frontier.outcomes.prompt_ids]
 
 
 def by_task(
@@ -25,13 +32,13 @@ def by_task(
     column = frontier.models.index(reference)
     chosen = frontier.choices(exchange_rate_per_usd)
     rows = np.arange(frontier.n_prompts)
-    score, cost = frontier.outcomes.score, frontier.outcomes.cost_usd
+    score, cost, paid = frontier.outcomes.score, frontier.outcomes.cost_usd, frontier.paid_usd
     records = []
     for task in sorted(set(tasks)):
         here = np.array([label == task for label in tasks])
         gain = score[rows, chosen][here] - score[here, column]
         low, high = np.quantile(gain @ bootstrap_weights(len(gain), replicates), [0.025, 0.975])
-        spent, reference_cost = cost[rows, chosen][here].mean(), cost[here, column].mean()
+        spent, reference_cost = paid[rows, chosen][here].mean(), cost[here, column].mean()
         records.append(
             {
                 "task": task,
@@ -64,8 +71,8 @@ def flips(frontier: Frontier, rate_before: float, rate_after: float) -> pd.DataF
             "model_after": models[after[rows]],
             "score_before": outcomes.score[rows, before[rows]],
             "score_after": outcomes.score[rows, after[rows]],
-            "cost_usd_before": outcomes.cost_usd[rows, before[rows]],
-            "cost_usd_after": outcomes.cost_usd[rows, after[rows]],
+            "cost_usd_before": frontier.paid_usd[rows, before[rows]],
+            "cost_usd_after": frontier.paid_usd[rows, after[rows]],
         }
     )
 

@@ -13,16 +13,14 @@ st.write(
     "Which model should answer which prompt? CARROT predicts every model's score and cost for every prompt and "
     "picks the best trade: drag **λ** from *most accurate* to *cheapest* and watch what it buys."
 )
-benchmarks = shell.loaded_benchmarks()
-info = controls.benchmark(benchmarks)
-shell.simulated_note(info)
-version = views.version(info)
-fitted = views.runs(version, info.name)
-if not fitted:
+info = controls.benchmark(shell.readable_benchmarks())
+shell.kind_note(info)
+seen = views.view(info)
+if not seen.fitted:
     controls.fit_button(info)
-active = next(iter(fitted), DRAWN_BASELINES[0])
-scene = views.scene(version, info.name, (*list(fitted)[:1], *DRAWN_BASELINES), active)
-point = views.matching_point(version, info.name, active)
+active = next(iter(seen.fitted), DRAWN_BASELINES[0])
+scene = seen.scene((*seen.fitted[:1], *DRAWN_BASELINES), active)
+point = seen.matching_point(active)
 
 best = short_name(scene.best_single)
 if point is None:
@@ -37,7 +35,7 @@ else:
     readings.figure(saving, f"Saving against {best}", point.saving, 100, "{:.0f} %")
     st.write(readings.verdict(point, best, scene.n_prompts))
 
-lam = controls.lam(views.opening_lam(version, info.name, active))
+lam = controls.lam(views.opening_lam(seen, active))
 live_frontier(scene, lam=lam, key="overview", on_release=controls.set_lam)
 st.caption(shell.plain(caption(scene)))
 

@@ -75,7 +75,7 @@ def test_evaluate_prints_every_figure_with_its_interval(imported):
         low, high = document["intervals"][figure]
         assert low <= document[figure] <= high
     assert document["best_single_model"] in MODELS
-    assert set(document["baselines"]) == {"zero", "task-lookup", "oracle"}
+    assert set(document["baselines"]) == {"zero", "task-lookup", "best-single", "oracle"}
     table = imported("evaluate", "made")
     for word in ("carrot-knn", "zero", "task-lookup", "oracle", "lower is better", "95 % intervals"):
         assert word in table
@@ -186,6 +186,7 @@ def test_a_name_that_is_taken_is_refused_without_replace(imported, tmp_path):
         (("frontier", "--prompts", "300"), "times faster"),
         (("knn", "--prompts", "300", "--dimensions", "8"), "same estimates: yes"),
         (("scene", "--prompts", "100"), "times the first drawing"),
+        (("bootstrap", "--prompts", "200", "--routers", "2", "--replicates", "20"), "times as long"),
     ],
 )
 def test_benches_run_and_report(carrot, arguments, said):

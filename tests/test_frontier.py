@@ -128,18 +128,14 @@ def test_prompts_with_an_unobserved_model_are_left_out_and_counted(tables, gaps)
 
 
 @given(problems())
-def test_choices_shares_and_increments_agree(tables):
+def test_choices_and_shares_agree(tables):
     frontier = frontier_of(*tables)
     rates = frontier.exchange_rate_per_usd
     shares = frontier.shares(rates)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
-    weights = np.arange(1, frontier.n_prompts + 1, dtype=float)
-    weights /= weights.sum()
-    running = np.cumsum((frontier.increments(tables[3], rates).T @ weights).T)
     for index, rate in enumerate(rates):
         chosen = frontier.choices(rate)
         np.testing.assert_allclose(shares[index], np.bincount(chosen, minlength=tables[0].shape[1]) / len(chosen))
-        assert running[index] == pytest.approx(weights @ tables[3][np.arange(len(chosen)), chosen])
 
 
 def test_one_model_and_one_prompt():

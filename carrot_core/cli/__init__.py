@@ -11,7 +11,11 @@ from carrot_core import __version__
 from carrot_core.cli.bench import bench
 from carrot_core.cli.common import Group, Result, json_option, open_store, progress
 from carrot_core.cli.data import data
-from carrot_core.cli.routers import estimates, evaluate, fit, frontier, summary
+from carrot_core.cli.evaluate import evaluate
+from carrot_core.cli.learning import learning_curve
+from carrot_core.cli.publish import router
+from carrot_core.cli.results import results
+from carrot_core.cli.routers import estimates, fit, frontier, summary
 from carrot_core.paths import app_script
 
 __all__ = ["main"]
@@ -25,6 +29,7 @@ def main() -> None:
     \b
     carrot data import results.parquet --name mine   your results into the store
     carrot evaluate mine                             CARROT-KNN beside every baseline
+    carrot evaluate mine --routers all --seeds 0-4   every router, five splits, paired intervals
     carrot frontier mine --out curve.csv             the exact curve, one row a breakpoint
     carrot app                                       the same in the browser
 
@@ -62,5 +67,5 @@ def app(port: int, address: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive
 
 
-for command in (data, setup, fit, evaluate, estimates, frontier, app, bench):
+for command in (data, setup, fit, evaluate, learning_curve, estimates, frontier, app, results, bench, router):
     main.add_command(command)

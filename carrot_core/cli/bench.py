@@ -42,6 +42,20 @@ def knn(prompts: int, dimensions: int, models: int) -> Result:
     return result, report(result)
 
 
+@bench.command("bootstrap")
+@click.option("--prompts", default=12_000, show_default=True)
+@click.option("--models", default=14, show_default=True)
+@click.option("--routers", default=8, show_default=True)
+@click.option("--replicates", default=1_000, show_default=True)
+@json_option
+def bootstrap(prompts: int, models: int, routers: int, replicates: int) -> Result:
+    """Every figure, band and paired difference of some routers, against sweeping each replicate anew."""
+    from carrot_core.bench.bootstrap import report, run
+
+    result = run(prompts, models, routers, replicates)
+    return result, report(result)
+
+
 @bench.command("import")
 @click.option("--prompts", default=44_241, show_default=True)
 @click.option("--models", default=13, show_default=True)
@@ -64,4 +78,17 @@ def scene(prompts: int, models: int) -> Result:
     from carrot_core.bench.scene import report, run
 
     result = run(prompts, models)
+    return result, report(result)
+
+
+@bench.command("browse")
+@click.option("--prompts", default=44_241, show_default=True)
+@click.option("--models", default=13, show_default=True)
+@json_option
+def browse(prompts: int, models: int) -> Result:
+    """Turning pages of prompts on the Data page: from the table that is kept, against asking the database."""
+    from carrot_core.bench.browse import report, run
+
+    with progress("Writing the files", " files") as advance:
+        result = run(prompts, models, progress=advance)
     return result, report(result)

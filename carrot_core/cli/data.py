@@ -10,6 +10,7 @@ import click
 
 from carrot_core.cli.check import check, column_option, template
 from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
+from carrot_core.cli.leakage import leakage
 
 if TYPE_CHECKING:
     from carrot_core.store import BenchmarkInfo
@@ -85,18 +86,21 @@ def import_(
 @click.argument("source")
 @click.option("--name", help="Name of the benchmark in the store (default: that of the source).")
 @click.option("--revision", help="Branch, tag or commit of the data set (default: the newest).")
+@click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
 @json_option
-def pull(source: str, name: str | None, revision: str | None, replace: bool) -> Result:
+def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool, replace: bool) -> Result:
     """Fetch SOURCE (sprout, sprout-o3mini, routerbench-0shot or -5shot) from the Hugging Face hub.
 
-    Files are kept in CARROT_HOME/hub: an interrupted pull goes on where it stopped. HF_ENDPOINT names
-    another hub, HF_TOKEN the token.
+    Files are kept in CARROT_HOME/hub: an interrupted pull goes on where it stopped, and where the hub cannot be
+    reached those of an earlier pull are read, which a note says. HF_ENDPOINT names another hub, HF_TOKEN the token.
     """
     from carrot_core.workbench import pull as pull_source
 
     with file_progress() as advance:
-        info = pull_source(open_store(), source, name, revision=revision, replace=replace, progress=advance)
+        info = pull_source(
+            open_store(), source, name, revision=revision, replace=replace, drop_chinese=drop_chinese, progress=advance
+        )
     lines = [f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r} from {info.source}."]
     lines += [f"Note: {warning}" for warning in info.warnings]
     lines.append(f"`carrot data embed {info.name}` computes its vectors.")
@@ -148,6 +152,7 @@ def embed(name: str, encoder: str | None) -> Result:
 
 
 data.add_command(check)
+data.add_command(leakage)
 data.add_command(template)
 
 

@@ -11,17 +11,19 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.figures.compose import DRAWN_BASELINES, label
 from carrot_core.figures.scene import QUERIES
-from carrot_core.frontier import Frontier, lam_of_rate, rate_of_lam
+from carrot_core.frontier import ReadableCurve, lam_of_rate, rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 from carrot_core.workbench import load_embedded, run_router
 
+_DRAWN_AT_FIRST = 2
+
 
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     """Choose one of the loaded benchmarks (``?bench=``)."""
     shown = labels(benchmarks)
-    opened = [info.name for info in benchmarks].index(views.default_benchmark(benchmarks))
+    opened = benchmarks.index(views.default_benchmark(benchmarks))
     label = st.selectbox("Benchmark", shown, opened, key="bench", bind="query-params", on_change=_forget_slice)
     return benchmarks[shown.index(label)]
 
@@ -34,13 +36,14 @@ def _forget_slice() -> None:
     st.query_params.pop("lam", None)
 
 
-def routers(available: Sequence[str]) -> list[str]:
-    """Choose the curves to draw (``?routers=``)."""
-    options = [*available, *DRAWN_BASELINES]
-    return st.multiselect(
-        "Routers", options, options, format_func=label, key="routers", bind="query-params",
+def routers(fitted: Sequence[str]) -> tuple[str, ...]:
+    """Choose the curves to draw (``?routers=``); not all at first where there are many."""
+    options, opened = [*fitted, *DRAWN_BASELINES], [*fitted[:_DRAWN_AT_FIRST], *DRAWN_BASELINES]
+    chosen = st.multiselect(
+        "Routers", options, opened, format_func=label, key="routers", bind="query-params",
         placeholder="Choose a router",
     )  # fmt: skip
+    return tuple(chosen)
 
 
 def along(shown: Sequence[str]) -> str:
@@ -60,8 +63,16 @@ def reference(models: Sequence[str], best_single: str) -> str:
     )  # fmt: skip
 
 
-def pool_and_tasks(models: Sequence[str], tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose models and tasks (``?pool=``, ``?tasks=``); nothing chosen means all."""
+def pool_and_tasks(
+    models: Sequence[str], tasks: Sequence[str], *, whole: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Choose models and tasks (``?pool=``, ``?tasks=``); nothing chosen means all.
+
+    A snapshot is ``whole``: there it says that nothing can be left out.
+    """
+    if whole:
+        st.caption(f"A snapshot shows the whole pool of {len(models)} models on all {len(tasks)} tasks.")
+        return (), ()
     pool = st.multiselect(
         f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
         placeholder="All models",
@@ -99,7 +110,7 @@ def set_lam(value: float) -> None:
     st.session_state["lam"] = value
 
 
-def handles(chosen_on: Frontier, cost_unit_usd: float) -> None:
+def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
     """λ, budget and target accuracy: three plain handles on one point of the validation curve.
 
     Whichever moves, the other two follow.
@@ -127,7 +138,7 @@ def _slide() -> None:
     set_lam(st.session_state["lam_slider"])
 
 
-def _spend(frontier: Frontier, cost_unit_usd: float) -> None:
+def _spend(frontier: ReadableCurve, cost_unit_usd: float) -> None:
     budget = st.session_state["budget"]
     rate = best_within_budget(frontier, budget / QUERIES)
     if rate is None:
@@ -137,7 +148,7 @@ def _spend(frontier: Frontier, cost_unit_usd: float) -> None:
     set_lam(float(lam_of_rate(rate, cost_unit_usd)))
 
 
-def _reach(frontier: Frontier, cost_unit_usd: float) -> None:
+def _reach(frontier: ReadableCurve, cost_unit_usd: float) -> None:
     target = st.session_state["target"]
     rate = cheapest_reaching(frontier, target / 100)
     if rate is None:

@@ -20,8 +20,9 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import Scene, alt_text, short_name
 from carrot_core.figures.theme import THEMES, counterparts, line_styles
-from carrot_core.frontier import Frontier
+from carrot_core.frontier import Frontier, ReadableCurve
 from carrot_core.outcomes import positions
+from carrot_core.snapshots import KeptCurve
 from carrot_core.text import visible
 
 MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
@@ -158,31 +159,33 @@ def _label_order(scene: Scene) -> list[int]:
     return list(dict.fromkeys(first + [int(place) for place in np.argsort(-scene.model_score)]))
 
 
-def _curve(frontier: Frontier, models: tuple[str, ...]) -> dict[str, Any]:
-    rates, columns = frontier.exchange_rate_per_usd, positions(frontier.models, models)
-    exact = len(rates) <= MAX_POINTS
-    kept = np.arange(len(rates)) if exact else np.unique(np.linspace(0, len(rates) - 1, MAX_POINTS).astype(np.intp))
+def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
+    rates, columns = curve.exchange_rate_per_usd, positions(curve.models, models)
+    exact = curve.sweep if isinstance(curve, Frontier) and len(rates) <= MAX_POINTS else None
+    kept = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
     stride = _STRIDE if exact else _THINNED_STRIDE
     counts = np.zeros((len(kept[::stride]), len(models)), dtype=np.int64)
-    counts[:, columns] = np.rint(frontier.shares(rates[kept[::stride]]) * frontier.n_prompts)
+    counts[:, columns] = np.rint(curve.shares(rates[kept[::stride]]) * curve.n_prompts)
     sent: dict[str, Any] = {
-        "points": pd.DataFrame(
-            {
-                "rate": rates[kept],
-                "score": frontier.score[kept].astype(np.float32),
-                "cost": frontier.cost_usd[kept].astype(np.float32),
-                "switches": np.searchsorted(frontier.sweep.rate, rates[kept], side="right").astype(np.uint32),
-            }
-        ),
+        "points": {
+            "rate": rates[kept],
+            "score": curve.score[kept].astype(np.float32),
+            "cost": curve.cost_usd[kept].astype(np.float32),
+        },
+        "switches": None,
         "checkpoints": {"stride": stride, "counts": counts.tolist()},
         "note": "",
     }
-    if not exact:
-        note = f"Drawn and read at {MAX_POINTS:,} of the curve's {len(rates):,} points, evenly spaced."
-        return sent | {"switches": None, "note": note}
-    small = np.uint8 if len(models) <= 256 else np.uint16
-    ends = {"source": columns[frontier.sweep.source], "target": columns[frontier.sweep.target]}
-    return sent | {"switches": pd.DataFrame({name: column.astype(small) for name, column in ends.items()})}
+    if exact:
+        small = np.uint8 if len(models) <= 256 else np.uint16
+        done = np.searchsorted(exact.rate, rates[kept], side="right")
+        sent["points"]["switches"] = done.astype(np.uint32)
+        ends = {"source": columns[exact.source], "target": columns[exact.target]}
+        sent["switches"] = pd.DataFrame({name: column.astype(small) for name, column in ends.items()})
+    else:
+        n_points = curve.n_points if isinstance(curve, KeptCurve) else len(rates)
+        sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {n_points:,} points."
+    return sent | {"points": pd.DataFrame(sent["points"])}
 
 
 def _digest(payload: dict[str, Any]) -> str:

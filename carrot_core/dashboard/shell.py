@@ -17,6 +17,7 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard.stores import private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
+from carrot_core.snapshots import SnapshotInfo, shipped_snapshots
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, visible
 
@@ -117,7 +118,15 @@ def errors_as_text() -> Iterator[None]:
 
 def loaded_benchmarks() -> list[BenchmarkInfo]:
     """What is loaded, by name, the session's own uploads last; with nothing, the page says what to do and ends."""
-    benchmarks = [*Store().benchmarks(), *private_benchmarks()]
+    return _some([*Store().benchmarks(), *private_benchmarks()])
+
+
+def readable_benchmarks() -> list[BenchmarkInfo]:
+    """All whose curves can be shown: what is loaded, then the snapshots of results that ship."""
+    return _some([*Store().benchmarks(), *private_benchmarks(), *shipped_snapshots()])
+
+
+def _some(benchmarks: list[BenchmarkInfo]) -> list[BenchmarkInfo]:
     if not benchmarks:
         st.info(
             "Nothing is loaded yet. `carrot setup` builds the simulated benchmark; "
@@ -128,8 +137,15 @@ def loaded_benchmarks() -> list[BenchmarkInfo]:
     return benchmarks
 
 
-def simulated_note(info: BenchmarkInfo) -> None:
-    """Say on every page that shows it that nothing in the simulated benchmark was measured."""
+def kind_note(info: BenchmarkInfo) -> None:
+    """Say on every page what is not measured (simulated) and what is not here (a snapshot)."""
+    if isinstance(info, SnapshotInfo):
+        st.info(
+            f"Snapshot: results on {info.n_prompts:,} real prompts, which may not be passed on and are not here. "
+            "λ, routers, budget and target work on the real curves; choosing a pool or tasks, prompt by prompt "
+            "and new routers need the data: `carrot data import` or the Data page brings them.",
+            icon=":material/photo_camera:",
+        )
     if info.name == SIMULATED:
         st.warning(
             "Simulated data: these models do not exist and nothing here was measured. "

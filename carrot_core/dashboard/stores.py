@@ -20,11 +20,13 @@ from filelock import FileLock, Timeout
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from carrot_core.snapshots import SnapshotInfo
 from carrot_core.store import BenchmarkInfo, Store
 
 _FOLDER = "carrot_session_folder"
 _PREFIX, _LOCK = "carrot-session-", "in-use.lock"
 ONLY_YOU = " (only you)"
+SNAPSHOT = " (snapshot)"
 
 
 @dataclass(frozen=True)
@@ -129,12 +131,18 @@ def version_of(info: BenchmarkInfo) -> Version:
     return Version(str(store.path), store.version())
 
 
+def _mark(info: BenchmarkInfo) -> str:
+    if isinstance(info, PrivateInfo):
+        return ONLY_YOU
+    return SNAPSHOT if isinstance(info, SnapshotInfo) else ""
+
+
 def labels(benchmarks: Sequence[BenchmarkInfo]) -> list[str]:
-    """What each listed benchmark is called on a page; a private one is marked, and no two are alike."""
+    """What each listed benchmark is called on a page; private ones and snapshots are marked, and no two are alike."""
     shown: list[str] = []
     for info in benchmarks:
-        label = info.name + (ONLY_YOU if isinstance(info, PrivateInfo) else "")
+        label = info.name + _mark(info)
         while label in shown:
-            label += ONLY_YOU
+            label += _mark(info) or ONLY_YOU
         shown.append(label)
     return shown

@@ -1,33 +1,194 @@
-"""What pages show, loaded once; keyed by the store and its version, so never stale nor another session's."""
+"""What pages show of one benchmark, computed from its data or read from a snapshot of its results.
+
+Everything is loaded once; keyed by the store and its version, so never stale nor another session's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import pandas as pd
 import streamlit as st
 
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.breakdown import by_task, flips, task_labels
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.evaluation import Setting, setting
 from carrot_core.figures.compose import compose
 from carrot_core.figures.scene import Scene
-from carrot_core.frontier import Frontier
+from carrot_core.frontier import Frontier, ReadableCurve
 from carrot_core.operating_point import Point, cheapest_reaching, operating_point
 from carrot_core.outcomes import Estimates
 from carrot_core.routers import BASELINES
+from carrot_core.snapshots import Snapshot, SnapshotInfo, read
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.uncertainty import bootstrap_weights
 
-
-def version(info: BenchmarkInfo) -> Version:
-    """Identity of what the benchmark's store holds: another one after every import or fit, by whoever."""
-    return version_of(info)
+SNAPSHOT_FIRST = "mmlu-pro-cot"  # what a page opens on where nothing of one's own is loaded
+Names = tuple[str, ...]
 
 
-def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> str:
-    """The benchmark a page opens on: one of the user's own before the simulated one."""
-    return next((info.name for info in benchmarks if info.name != SIMULATED), benchmarks[0].name)
+class View(Protocol):
+    """One benchmark as a page sees it.
+
+    Attributes
+    ----------
+    fitted : names of the routers with results, learned ones first; baselines are drawn beside them.
+    models, tasks : the whole pool, and all task labels.
+    """
+
+    @property
+    def fitted(self) -> Names: ...
+    @property
+    def models(self) -> Names: ...
+    @property
+    def tasks(self) -> Names: ...
+
+    def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
+        """Best single model on validation; an empty pool or choice of tasks is all of them."""
+        ...
+
+    def scene(
+        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
+    ) -> Scene:
+        """One chart of some routers and baselines by name."""
+        ...
+
+    def chosen_on(self, router: str, pool: Names = (), tasks: Names = ()) -> ReadableCurve:
+        """The curve on validation, where λ is chosen."""
+        ...
+
+    def matching_point(self, router: str) -> Point | None:
+        """The cheapest point as good as the best single model on validation, as it does on test."""
+        ...
+
+    def by_task(self, scene: Scene, rate: float, pool: Names = (), tasks: Names = ()) -> tuple[pd.DataFrame, str]:
+        """Slices of the active curve by task (`carrot_core.breakdown.by_task`), and the model they are compared to."""
+        ...
+
+
+def view(info: BenchmarkInfo) -> View:
+    """The view of a listed benchmark, whether its data are here or a snapshot only."""
+    if isinstance(info, SnapshotInfo):
+        return SnapshotView(_snapshot(str(info.folder)))
+    return StoredView(version_of(info), info.name)
+
+
+def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
+    """The benchmark a page opens on: one of the user's own, else a snapshot of real results, else the simulated."""
+
+    def rank(info: BenchmarkInfo) -> tuple[bool, bool, bool]:
+        snapshot = isinstance(info, SnapshotInfo)
+        return info.name == SIMULATED, snapshot, snapshot and info.name != SNAPSHOT_FIRST
+
+    return min(benchmarks, key=rank)
+
+
+def opening_lam(seen: View, router: str) -> float:
+    """λ a page opens at: as good as the best single model, as cheap as possible; 0.5 where that is out of reach."""
+    point = seen.matching_point(router)
+    return 0.5 if point is None else point.lam
+
+
+@dataclass(frozen=True)
+class StoredView:
+    """A benchmark whose data are in a store."""
+
+    version: Version
+    name: str
+
+    @property
+    def made(self) -> Setting:
+        return protocol(self.version, self.name)
+
+    @property
+    def fitted(self) -> Names:
+        return tuple(runs(self.version, self.name))
+
+    @property
+    def models(self) -> Names:
+        return self.made.models
+
+    @property
+    def tasks(self) -> Names:
+        return tuple(sorted(set(self.made.test.tasks) - {""}))
+
+    def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
+        return _narrowed(self.version, self.name, pool, tasks).best_single
+
+    def scene(
+        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
+    ) -> Scene:
+        return _scene(self.version, self.name, routers, active, pool, tasks, reference)
+
+    def chosen_on(self, router: str, pool: Names = (), tasks: Names = ()) -> Frontier:
+        return _validation_frontier(self.version, self.name, router, pool, tasks)
+
+    def matching_point(self, router: str) -> Point | None:
+        return _matching_point(self.version, self.name, router)
+
+    def by_task(self, scene: Scene, rate: float, pool: Names = (), tasks: Names = ()) -> tuple[pd.DataFrame, str]:
+        frontier = self._frontier(scene)
+        labels = task_labels(_narrowed(self.version, self.name, pool, tasks), frontier)
+        return by_task(frontier, labels, rate, scene.reference), scene.reference
+
+    def flips(self, scene: Scene, before: float, after: float) -> pd.DataFrame:
+        """Prompts of the active curve that get another model between two rates."""
+        return flips(self._frontier(scene), before, after)
+
+    def _frontier(self, scene: Scene) -> Frontier:
+        frontier = scene.active_curve.frontier
+        assert isinstance(frontier, Frontier)  # `compose` made it
+        return frontier
+
+
+@dataclass(frozen=True)
+class SnapshotView:
+    """A benchmark of which only results are here: the whole pool, all tasks, no prompt by prompt."""
+
+    snapshot: Snapshot
+
+    @property
+    def fitted(self) -> Names:
+        return tuple(name for name in self.snapshot.routers if name not in BASELINES)
+
+    @property
+    def models(self) -> Names:
+        return self.snapshot.models
+
+    @property
+    def tasks(self) -> Names:
+        return tuple(self.snapshot.document["tasks"])
+
+    def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
+        return self.snapshot.best_single
+
+    def scene(
+        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
+    ) -> Scene:
+        return _kept_scene(self.snapshot.info.data_hash, self.snapshot, routers, active, reference)
+
+    def chosen_on(self, router: str, pool: Names = (), tasks: Names = ()) -> ReadableCurve:
+        return self.snapshot.curve(router, "validation")
+
+    def matching_point(self, router: str) -> Point | None:
+        return self.snapshot.matching_point(router)
+
+    def by_task(self, scene: Scene, rate: float, pool: Names = (), tasks: Names = ()) -> tuple[pd.DataFrame, str]:
+        return self.snapshot.by_task(scene.active, rate), self.snapshot.best_single
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _snapshot(folder: str) -> Snapshot:
+    return read(Path(folder))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _kept_scene(data_hash: str, _kept: Snapshot, routers: Names, active: str, reference: str | None) -> Scene:
+    return _kept.scene(routers, active, reference)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the benchmark …")
@@ -41,7 +202,7 @@ def runs(version: Version, name: str) -> Mapping[str, Run]:
     """Newest run of every router fitted on the whole pool of a benchmark, by name with its parameters."""
     store, found = Store(Path(version.path)), dict[str, Run]()
     for run in store.runs(name):
-        if run.fit_on is None and not run.pool and run.router not in BASELINES:
+        if run.fit_on is None and not run.pool and run.split_seed is None and run.router not in BASELINES:
             found.setdefault(_run_name(run), run)
     return {title: store.load_run(run.run_id) for title, run in sorted(found.items())}
 
@@ -52,31 +213,24 @@ def _run_name(run: Run) -> str:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def narrowed(version: Version, name: str, pool: tuple[str, ...], tasks: tuple[str, ...]) -> Setting:
+def _narrowed(version: Version, name: str, pool: Names, tasks: Names) -> Setting:
     """The protocol on some of the models and tasks; empty means all."""
     return protocol(version, name).narrowed(pool or None, tasks or None)
 
 
-def estimates_of(version: Version, name: str, router: str) -> Mapping[str, Estimates]:
+def _estimates_of(version: Version, name: str, router: str) -> Mapping[str, Estimates]:
     """Estimates by split of a fitted router or a baseline."""
     fitted = runs(version, name)
     return fitted[router].estimates or {} if router in fitted else protocol(version, name).baselines[router]
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def scene(
-    version: Version,
-    name: str,
-    routers: tuple[str, ...],
-    active: str,
-    pool: tuple[str, ...] = (),
-    tasks: tuple[str, ...] = (),
-    reference: str | None = None,
+def _scene(
+    version: Version, name: str, routers: Names, active: str, pool: Names, tasks: Names, reference: str | None
 ) -> Scene:
-    """One chart of some routers and baselines by name."""
     return compose(
-        narrowed(version, name, pool, tasks),
-        {router: estimates_of(version, name, router) for router in routers if router not in BASELINES},
+        _narrowed(version, name, pool, tasks),
+        {router: _estimates_of(version, name, router) for router in routers if router not in BASELINES},
         title=name,
         active=active,
         reference=reference,
@@ -85,34 +239,18 @@ def scene(
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def validation_frontier(
-    version: Version, name: str, router: str, pool: tuple[str, ...] = (), tasks: tuple[str, ...] = ()
-) -> Frontier:
-    """The curve that λ is chosen on."""
-    return narrowed(version, name, pool, tasks).frontier(estimates_of(version, name, router), "validation")
-
-
-def opening_lam(version: Version, name: str, router: str) -> float:
-    """λ a page opens at: as good as the best single model, as cheap as possible; 0.5 where that is out of reach."""
-    point = matching_point(version, name, router)
-    return 0.5 if point is None else point.lam
-
-
-def task_labels(made: Setting, frontier: Frontier) -> list[str]:
-    """Task of every prompt of a frontier."""
-    labels = dict(zip(made.test.prompt_ids, made.test.tasks, strict=True))
-    return [labels[prompt_id] for prompt_id in frontier.outcomes.prompt_ids]
+def _validation_frontier(version: Version, name: str, router: str, pool: Names, tasks: Names) -> Frontier:
+    return _narrowed(version, name, pool, tasks).frontier(_estimates_of(version, name, router), "validation")
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def matching_point(version: Version, name: str, router: str) -> Point | None:
-    """The cheapest point that is as good as the best single model on validation, as it does on test."""
+def _matching_point(version: Version, name: str, router: str) -> Point | None:
     made = protocol(version, name)
-    chosen = made.frontier(estimates_of(version, name, router), "validation")
+    chosen = made.frontier(_estimates_of(version, name, router), "validation")
     column = made.models.index(made.best_single)
     rate = cheapest_reaching(chosen, float(chosen.outcomes.score[:, column].mean()))
     if rate is None:
         return None
-    shown = made.frontier(estimates_of(version, name, router), "test")
+    shown = made.frontier(_estimates_of(version, name, router), "test")
     weights = bootstrap_weights(shown.n_prompts)
     return operating_point(shown, rate, made.best_single, made.cost_unit_usd, weights)

@@ -13,9 +13,22 @@ from carrot_core.uncertainty import bootstrap_weights, replicate
 
 LABELS = {
     "carrot-knn": "CARROT-KNN",
+    "carrot-linear": "CARROT-Linear",
+    "carrot-mlp": "CARROT-MLP",
+    "carrot-blend": "CARROT-Blend",
+    "carrot-encoder": "CARROT-Encoder",
+    "carrot-released": "CARROT as released",
+    "routellm-bert": "RouteLLM-BERT",
     "zero": "Zero router",
     "task-lookup": "Task lookup",
     "oracle": "Oracle",
+    "best-single": "Best single model",
+    "random": "Random",
+    "routellm-mf": "RouteLLM-MF",
+    "rorf": "RoRF",
+    "routerbench-knn": "RouterBench-KNN",
+    "routerbench-mlp": "RouterBench-MLP",
+    "cascade": "Cascade (judge knows the score)",
 }
 BAND_REPLICATES = 200
 DRAWN_BASELINES = ("task-lookup", "oracle")

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from carrot_core.figures.scene import QUERIES, Band, Curve, Scene, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, model_colors, translucent
-from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
+from carrot_core.frontier import FloatArray, ReadableCurve, lam_of_rate
 from carrot_core.text import visible
 
 
@@ -186,7 +186,7 @@ def _away(others: FloatArray) -> str:
     return "bottom center" if dy > 0 else "top center"
 
 
-def thin(frontier: Frontier, tolerance: float = 1e-4) -> npt.NDArray[np.intp]:
+def thin(frontier: ReadableCurve, tolerance: float = 1e-4) -> npt.NDArray[np.intp]:
     """Positions of the points that draw the same line (Douglas-Peucker, both ends kept).
 
     No point left out lies further from the line than ``tolerance`` of the curve's own extent, on a

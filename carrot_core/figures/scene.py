@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from carrot_core.errors import CarrotError
-from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
+from carrot_core.frontier import FloatArray, ReadableCurve, rate_of_lam
 from carrot_core.outcomes import positions
 from carrot_core.text import visible
 
@@ -30,7 +30,7 @@ class Curve:
 
     name: str
     label: str
-    frontier: Frontier
+    frontier: ReadableCurve
     band: Band | None = None
 
 

@@ -83,6 +83,28 @@ def test_pages_are_turned_and_a_row_opens_its_prompt(open_data: Callable[..., Pa
     page.mouse.click(box["x"] + 18, box["y"] + 55)
     expect(page.locator("[data-testid=stCode]", has_text=f"{HOSTILE} number 50")).to_be_visible()
     assert query(page)["prompt"] == ["id 00050"]
+    # On another page no row is chosen: the prompt stays open, and the same place opens the prompt that is there now.
+    page.locator("[data-testid=stPagination]").get_by_text("1", exact=True).click()
+    expect(page.get_by_text("Prompts 1 to 50 of 120")).to_be_visible()
+    at_rest(page)
+    assert query(page)["prompt"] == ["id 00050"]
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 18, box["y"] + 55)
+    expect(page.locator("[data-testid=stCode]", has_text=f"{HOSTILE} number 0")).to_be_visible()
+
+
+@pytest.mark.parametrize("view", ["Prompts", "Models"])
+def test_no_table_has_a_download_of_its_own(open_data: Callable[..., Page], view: str) -> None:
+    page = open_data(f"view={view}&sql=select+1")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("button", name="Download the answer (CSV)")).to_be_visible()
+    tables = page.locator("[data-testid=stDataFrame]")
+    for number in range(tables.count()):
+        tables.nth(number).hover()
+        expect(tables.nth(number).get_by_role("button", name="Fullscreen")).to_be_visible()
+        expect(tables.nth(number).get_by_role("button", name="Download as CSV")).to_have_count(0)
 
 
 def test_sql_is_asked_and_answered(open_data: Callable[..., Page]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED, Frames, Provenance
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard.browser import PAGE_SIZE
 from carrot_core.dashboard.shell import plain
@@ -74,7 +75,7 @@ def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is(store: Store
     assert ":gray[Split:] train 50, validation 50, test 50; the source's own split" in text
     assert f":gray[Missing cells:] {info.n_missing} of {cells}" in text
     assert f":gray[Repeated prompts:] {info.n_duplicate_prompts}" in text
-    assert ":gray[Licence:] none stated: do not pass its rows on" in text
+    assert ":gray[Licence:] not known" in text
 
 
 def test_texts_of_a_file_are_shown_and_never_markup(store: Store) -> None:
@@ -193,6 +194,43 @@ def test_sql_is_answered_and_a_mistake_is_text(store: Store) -> None:
     assert not app.exception
     assert any("Only one statement that reads" in error.value for error in app.error)
     assert len(store.benchmarks()) == 2
+
+
+def test_the_console_without_a_store_says_so_and_is_no_error(store: Store) -> None:
+    store.path.unlink()
+    script = f"""
+import runpy
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.stores import private_benchmarks, private_store
+from carrot_core.paths import shipped
+if not private_benchmarks():
+    private_store().save_benchmark("mine", read_long_table(shipped("template.csv")))
+runpy.run_path({str(ROOT / "pages" / "data.py")!r})
+"""
+    app = AppTest.from_string(script, default_timeout=60).run()
+    assert not app.exception
+    assert not app.error
+    assert any("nothing is in it yet" in note.value for note in app.info)
+
+
+def test_texts_without_a_licence_are_read_on_the_page_and_in_no_file(store: Store) -> None:
+    published = frames(n_prompts=12)
+    store.save_benchmark("published", replace(published, provenance=Provenance("x", licence=NONE_STATED)))
+    text = published.prompts["text"][0]
+    app = page(bench="published", prompt="id 00000")
+    assert text in [block.value for block in app.code]
+    app.text_area(key="sql").set_value(
+        "select text from prompts join benchmarks using (benchmark) where name = 'published'"
+    )
+    app.run()
+    app.button(key="sql-run").click().run()
+    (answer,) = [frame.value for frame in app.dataframe if list(frame.value) == ["text"]]
+    assert set(answer["text"].dropna()) == {NOT_EXPORTED}
+
+
+def test_no_table_of_the_app_has_a_download_of_its_own() -> None:
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["client"]["disableDataExport"]
 
 
 def test_a_link_never_runs_its_query() -> None:

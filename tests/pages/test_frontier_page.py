@@ -43,7 +43,7 @@ def page(name: str, **query: str | list[str]) -> AppTest:
 
 def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
     app = page("frontier")
-    point = views.matching_point(views.version(Store().info("made")), "made", "carrot-knn")
+    point = views.view(Store().info("made")).matching_point("carrot-knn")
     assert app.slider(key="lam_slider").value == pytest.approx(point.lam)
     assert {"CARROT-KNN", "Task lookup", "Oracle"} == set(app.multiselect(key="routers").options)
 
@@ -66,13 +66,13 @@ def test_budget_and_target_follow_lam_and_move_it():
 
 def test_the_point_a_target_takes_is_the_cheapest_that_reaches_it_on_validation():
     app = page("frontier")
-    curve = views.validation_frontier(views.version(Store().info("made")), "made", "carrot-knn")
+    curve = views.view(Store().info("made")).chosen_on("carrot-knn")
     target = 100 * (curve.score.min() + curve.score.max()) / 2
     app.number_input(key="target").set_value(target).run()
     at = curve.at(
         rate_of_lam(
             app.slider(key="lam_slider").value,
-            views.protocol(views.version(Store().info("made")), "made").cost_unit_usd,
+            views.view(Store().info("made")).made.cost_unit_usd,
         )
     )
     assert curve.score[at] >= target / 100

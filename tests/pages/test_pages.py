@@ -13,9 +13,11 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard import shell
 from carrot_core.dashboard.shell import PAGES, plain
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
+from carrot_core.paths import shipped
 from carrot_core.store import Store
 from carrot_core.workbench import run_router
 from tests.made import made, write_files
@@ -117,11 +119,38 @@ def test_page_takes_a_benchmark_without_texts_routers_or_tasks(name: str) -> Non
 
 
 @pytest.mark.parametrize(("name", "heading", "shown"), TABLE)
-def test_page_without_data_says_what_to_do_next(name: str, heading: str, shown: dict[str, list[str]]) -> None:
+@pytest.mark.parametrize("ships", [True, False], ids=["as it ships", "with nothing at all"])
+def test_page_without_data_says_what_to_do_next(
+    name: str, heading: str, shown: dict[str, list[str]], ships: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not ships:
+        monkeypatch.setattr(shell, "shipped_snapshots", list)
     app = page(name)
     assert not app.exception
     assert [title.value for title in app.title] == [heading]
-    assert "carrot setup" in "".join(info.value for info in app.info)
+    said = "".join(info.value for info in app.info)
+    assert ("Snapshot: results on" if ships and name != "data" else "carrot setup") in said
+
+
+@pytest.mark.parametrize("name", ["overview", "frontier"])
+def test_a_snapshot_opens_where_nothing_else_is_loaded(name: str) -> None:
+    Store().save_benchmark("simulated", read_long_table(shipped("template.csv")))
+    assert page(name).selectbox(key="bench").value == "mmlu-pro-cot (snapshot)"
+    Store().save_benchmark("mine", read_long_table(shipped("template.csv")))
+    assert page(name).selectbox(key="bench").value == "mine"
+
+
+def test_every_snapshot_has_a_working_frontier() -> None:
+    app = page("frontier")
+    for shown in app.selectbox(key="bench").options:
+        app.selectbox(key="bench").set_value(shown).run()
+        assert not app.exception
+        assert not app.error
+        app.slider(key="lam_slider").set_value(0.25).run()
+        assert app.number_input(key="target").value > 0
+        assert len(app.dataframe[0].value) > 0
+        assert "pool" not in {element.key for element in app.multiselect}
+        assert any("holds no prompts" in info.value for info in app.info)
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in TABLE])

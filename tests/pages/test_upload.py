@@ -132,13 +132,42 @@ def test_a_hostile_file_is_refused_in_words(name: str, content: bytes, carrot_ho
     assert not (carrot_home.parent / "x.csv").exists()
 
 
-def test_a_name_taken_in_the_store_is_told_and_nothing_is_lost() -> None:
+def keep(app: AppTest) -> AppTest:
+    return next(button for button in app.button if button.label == "Keep it in the store").click().run()
+
+
+def test_under_a_name_taken_in_the_store_another_is_offered() -> None:
     mine = check(upload(panel(), "same.csv", long_frame(made(20))))
     Store().save_benchmark("same", read_long_table(shipped("template.csv")))
-    next(button for button in mine.button if button.label == "Keep it in the store").click().run()
+    mine.run()
+    (box,) = [box for box in mine.text_input if box.label == "Name in the store"]
+    assert box.value == "same-2"
+    box.set_value("mine").run()
+    keep(mine)
     assert not mine.exception
-    assert "already a benchmark" in mine.error[0].value
-    assert seen(mine) == "Loaded: same, same (only you)"
+    assert not mine.error
+    assert seen(mine) == "Loaded: mine, same"
+
+
+@pytest.mark.parametrize(("name", "says"), [("other", "already a benchmark"), (" ", "no name for a benchmark")])
+def test_a_name_that_cannot_be_used_is_told_and_nothing_is_lost(name: str, says: str) -> None:
+    mine = check(upload(panel(), "same.csv", long_frame(made(20))))
+    for taken in ("same", "other"):
+        Store().save_benchmark(taken, read_long_table(shipped("template.csv")))
+    next(box for box in mine.run().text_input if box.label == "Name in the store").set_value(name).run()
+    keep(mine)
+    assert not mine.exception
+    assert says in mine.error[0].value
+    assert seen(mine) == "Loaded: other, same, same (only you)"
+
+
+def test_a_name_taken_since_the_page_was_drawn_leads_to_another_and_it_is_told() -> None:
+    mine = check(upload(panel(), "same.csv", long_frame(made(20))))
+    Store().save_benchmark("same", read_long_table(shipped("template.csv")))
+    keep(mine)
+    assert not mine.exception
+    assert seen(mine) == "Loaded: same, same-2"
+    assert "same\\-2" in mine.success[0].value
 
 
 @pytest.mark.parametrize("page", ["overview", "frontier", "data"])
@@ -160,7 +189,7 @@ runpy.run_path({str(ROOT / "pages" / f"{page}.py")!r})
     assert not app.exception
     assert [error.value for error in app.error] == []
     if page != "data":
-        assert app.selectbox[0].options == ["shared", "mine (only you)"]
+        assert app.selectbox[0].options[:2] == ["shared", "mine (only you)"]
 
 
 def test_a_router_can_be_fitted_on_an_upload_and_goes_along_when_it_is_kept(carrot_home: Path) -> None:
@@ -180,6 +209,12 @@ def test_a_router_can_be_fitted_on_an_upload_and_goes_along_when_it_is_kept(carr
     assert np.array_equal(kept.estimates["test"].score, run.estimates["test"].score)
     with pytest.raises(StoreError, match="already a benchmark"):
         copy_benchmark(source, "made", target)
+    renamed = copy_benchmark(source, "made", target, "renamed")
+    assert (renamed.name, renamed.data_hash) == ("renamed", copied.data_hash)
+    (again,) = target.runs("renamed")  # a run's identity has the name of its benchmark in it
+    assert again.run_id != run.run_id
+    assert np.array_equal(target.load_run(again.run_id).estimates["test"].score, run.estimates["test"].score)
+    assert run_router(target, target.load("renamed", encoder=BUNDLED)).created_at == run.created_at
 
 
 def test_the_folder_goes_with_the_session_and_what_a_killed_server_left_goes_too(carrot_home: Path) -> None:

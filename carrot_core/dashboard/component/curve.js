@@ -7,7 +7,7 @@ export class Curve {
     this.rate = column(points, "rate"); // score units per dollar, ascending from 0
     this.score = column(points, "score");
     this.cost = column(points, "cost"); // dollars per query
-    this.done = column(points, "switches"); // switches made up to this breakpoint
+    this.done = switches ? column(points, "switches") : null; // switches made up to this breakpoint
     this.source = switches ? column(switches, "source") : null;
     this.target = switches ? column(switches, "target") : null;
     this.stride = checkpoints.stride;
@@ -35,7 +35,7 @@ export class Curve {
   }
 
   // Share of the prompts each model answers: from the nearest checkpoint, then switch by switch.
-  // Without switches (a thinned curve) the checkpoint itself is the answer.
+  // Without switches (a thinned curve, a snapshot) the checkpoint itself is the answer.
   shares(index) {
     const checkpoint = Math.floor(index / this.stride);
     this.counts.set(this.checkpoints[checkpoint]);

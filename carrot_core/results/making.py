@@ -1,0 +1,126 @@
+"""From the files of the real benchmarks to everything computed from them that ships."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from carrot_core import snapshots
+from carrot_core.benchmarks.registry import read_any
+from carrot_core.embedding import BUNDLED
+from carrot_core.errors import DataError, NotFoundError
+from carrot_core.evaluation import setting, versions
+from carrot_core.outcomes import Benchmark
+from carrot_core.results.recipes import RECIPES, Recipe
+from carrot_core.results.report import report
+from carrot_core.routers import make_router
+from carrot_core.routers.saving import save_router
+from carrot_core.store import Run, Store
+from carrot_core.trials import compare_routers
+from carrot_core.workbench import load_embedded
+
+HEADS = "heads"
+HEAD = "carrot-linear"  # small enough to ship, and as quick as a matrix product
+COMPARISON = "comparison.json"
+Progress = Callable[[int, int], None]
+
+
+def make(
+    store: Store,
+    files: Path,
+    data: Path,
+    recipes: Sequence[Recipe] = RECIPES,
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    routers: Sequence[str] = ("all",),
+    *,
+    progress: Callable[[str, str], AbstractContextManager[Progress]],
+) -> None:
+    """Import, fit and judge every benchmark, and write its snapshot and its head; goes on where it stopped.
+
+    Parameters
+    ----------
+    store : where benchmarks and runs are kept on the way.
+    files : folder of the benchmarks' files.
+    data : folder that gets ``snapshots/`` and ``heads/``.
+    seeds : of splits and routers; the snapshot and the head are those of the first.
+    routers : by name, or "all" that run without a download.
+    progress : called with what begins and its unit; gives what is called with (done, in all).
+    """
+    for recipe in recipes:
+        with progress(f"Embedding {recipe.name}", " texts") as advance:
+            bench = _loaded(store, files, recipe, advance)
+        with progress(f"Judging {recipe.name}", " steps") as advance:
+            compared = compare_routers(store, bench, routers, seeds, progress=advance)
+        runs = [run for run in store.runs(recipe.name) if run.fit_on is None and not run.pool and not run.params]
+        first = {run.router: run for run in runs if run.seed == seeds[0] and run.router in compared.routers}
+        validation_aiq = _validation_aiq(runs, compared.routers, seeds)
+        # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
+        best_first = sorted(compared.routers, key=lambda name: (not name.startswith("carrot"), -validation_aiq[name]))
+        taken = snapshots.take(
+            bench,
+            store.info(recipe.name),
+            {name: store.load_run(first[name].run_id).estimates or {} for name in best_first if name in first},
+        )
+        folder = data / snapshots.FOLDER / recipe.name
+        snapshots.write(taken, folder)
+        document = compared.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
+        text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+        (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
+        _write_head(bench, data / HEADS / recipe.name)
+
+
+def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) -> None:
+    """Write ``docs/results.md`` from the comparisons beside the snapshots."""
+    documents = {
+        recipe.name: json.loads(path.read_text(encoding="utf-8"))
+        for recipe in recipes
+        if (path := data / snapshots.FOLDER / recipe.name / COMPARISON).exists()
+    }
+    page.write_text(report(documents, recipes), encoding="utf-8")
+
+
+def _loaded(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
+    """The benchmark with its vectors; a stored one of another file is an error, never taken for this one."""
+    path = files / recipe.file
+    if not path.exists():
+        raise NotFoundError(f"{path} is missing: the results of {recipe.name!r} are made from it.")
+    if recipe.name not in {info.name for info in store.benchmarks()}:
+        store.save_benchmark(recipe.name, read_any(path, where=recipe.where, columns=recipe.columns or None))
+        if recipe.embeddings is not None:
+            store.import_vectors(recipe.name, files / recipe.embeddings, BUNDLED)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if store.info(recipe.name).sha256 != sha256:
+        raise DataError(recipe.name, f"in the store was read from another file than {path}; remove it first")
+    return load_embedded(store, recipe.name, progress=progress)
+
+
+def _validation_aiq(runs: Sequence[Run], routers: Sequence[str], seeds: Sequence[int]) -> dict[str, float]:
+    """Mean AIQ on validation over the seeds, by router: what a choice between routers may look at."""
+    return {
+        name: float(
+            np.mean([run.metrics["validation"]["aiq"] for run in runs if run.router == name and run.seed in seeds])
+        )
+        for name in routers
+    }
+
+
+def _write_head(bench: Benchmark, folder: Path) -> None:
+    """The small router that a typed prompt is estimated with where the benchmark is not at hand."""
+    made = setting(bench)
+    about: Mapping[str, Any] = {
+        "benchmark": bench.name,
+        "data_hash": bench.data_hash,
+        "fitted_on": f"{len(made.train.prompt_ids)} train prompts",
+        "cost_unit_usd": made.cost_unit_usd,
+        "best_single": made.best_single,
+        "seed": 0,
+        "versions": versions(),
+    }
+    save_router(make_router(HEAD, seed=0).fit(made.train), folder, about)

@@ -1,0 +1,316 @@
+"""Result snapshots: what a judged benchmark shows, kept without any of its prompts or outcomes.
+
+A snapshot is a folder of a JSON document and Parquet tables: every router's curve at the points that draw
+it, who answers along it, its slices by task and its figures with intervals. Pages open it where the
+benchmark itself is not at hand; it cannot be fitted, filtered or swept again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from carrot_core.breakdown import by_task, task_labels
+from carrot_core.errors import DataError
+from carrot_core.evaluation import Setting, judge, setting, single_models, versions
+from carrot_core.figures.compose import BAND_REPLICATES, label
+from carrot_core.figures.frontier import thin
+from carrot_core.figures.scene import Band, Curve, Scene
+from carrot_core.frontier import FloatArray, Frontier, upper_hull
+from carrot_core.operating_point import Point
+from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.paths import shipped
+from carrot_core.store import BenchmarkInfo
+from carrot_core.uncertainty import Interval, bootstrap_weights, replicate
+
+FORMAT = 1
+FOLDER = "snapshots"
+_DOCUMENT = "snapshot.json"
+_TABLES = ("curves", "shares", "bands", "tasks")
+_SPLITS = ("validation", "test")
+MOST_POINTS = 1500  # of a curve, evenly by count, beside those that draw its line
+_SHARE_POINTS = 300
+_TASK_POINTS = 25
+
+
+@dataclass(frozen=True, eq=False)
+class KeptCurve:
+    """A curve at some of its points: what is left of a `Frontier` without its prompts.
+
+    Attributes
+    ----------
+    models : M names.
+    n_prompts, n_points : prompts behind it, breakpoints of the exact curve.
+    exchange_rate_per_usd : (K,) ascending from 0; a point holds up to the next one's rate.
+    score, cost_usd : (K,) means per prompt at these rates, as the exact curve has them.
+    share_rates, share : (G,) ascending rates and (G, M) share of the prompts each model answers there.
+    """
+
+    models: tuple[str, ...]
+    n_prompts: int
+    n_points: int
+    exchange_rate_per_usd: FloatArray
+    score: FloatArray
+    cost_usd: FloatArray
+    share_rates: FloatArray
+    share: FloatArray
+
+    def at(self, exchange_rate_per_usd: float) -> int:
+        """Index of the kept point that holds at this rate."""
+        return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
+
+    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
+        """(G, M) share of the prompts that each model answers, at the kept rate before each of G rates."""
+        found = np.searchsorted(self.share_rates, np.asarray(exchange_rates_per_usd), side="right") - 1
+        return self.share[found]
+
+
+@dataclass(frozen=True)
+class SnapshotInfo(BenchmarkInfo):
+    """A benchmark of which only results are here, in ``folder``."""
+
+    folder: Path = Path()
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """An opened snapshot.
+
+    Attributes
+    ----------
+    document : ``snapshot.json``: provenance, models, figures of every router with their intervals.
+    tables : Parquet tables by name; ``curves`` (router, split, exchange_rate_per_usd, score, cost_usd),
+        ``shares`` (router, split, exchange_rate_per_usd, one column a model), ``bands`` (router, cost_usd,
+        score_low, score_high), ``tasks`` (router, exchange_rate_per_usd and the columns of
+        `carrot_core.breakdown.by_task` against the best single model).
+    """
+
+    document: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(self.document["models"])
+
+    @property
+    def best_single(self) -> str:
+        return str(self.document["best_single"])
+
+    @property
+    def routers(self) -> tuple[str, ...]:
+        """Names of all routers with a curve, baselines included, in the order they were given."""
+        return tuple(self.document["routers"])
+
+    @cached_property
+    def info(self) -> BenchmarkInfo:
+        """The benchmark as its store described it."""
+        kept = self.document["benchmark"]
+        named = {field.name: kept[field.name] for field in fields(BenchmarkInfo)}
+        return BenchmarkInfo(**{**named, "models": tuple(named["models"]), "warnings": tuple(named["warnings"])})
+
+    def curve(self, router: str, split: str = "test") -> KeptCurve:
+        """One router's curve on one split."""
+        about = self.document["routers"][router]
+        points, shares = self._of("curves", router, split), self._of("shares", router, split)
+        models = tuple(about["models"])
+        return KeptCurve(
+            models,
+            about["n_prompts"][split],
+            about["n_points"][split],
+            points["exchange_rate_per_usd"].to_numpy(),
+            points["score"].to_numpy(np.float64),
+            points["cost_usd"].to_numpy(np.float64),
+            shares["exchange_rate_per_usd"].to_numpy(),
+            shares[list(models)].to_numpy(np.float64),
+        )
+
+    def scene(self, routers: Sequence[str], active: str, reference: str | None = None) -> Scene:
+        """One chart of some of the routers, on the test prompts and the whole pool."""
+        single = self.document["single_models"]
+        score, cost = (np.array([single[model][key] for model in self.models]) for key in ("score", "cost_usd"))
+        hull = upper_hull(cost, score)
+        shown = {name: self.curve(name) for name in routers}
+        return Scene(
+            title=self.info.name,
+            curves=tuple(
+                Curve(name, label(name), curve, self._band(name) if name == active else None)
+                for name, curve in shown.items()
+            ),
+            models=self.models,
+            model_score=score,
+            model_cost_usd=cost,
+            hull_cost_usd=cost[hull],
+            hull_score=score[hull],
+            best_single=self.best_single,
+            reference=reference or self.best_single,
+            cost_unit_usd=self.document["cost_unit_usd"],
+            n_prompts=self.document["n_prompts"],
+            n_dropped=self.document["n_dropped"],
+            active=active,
+        )
+
+    def matching_point(self, router: str) -> Point | None:
+        """The point chosen on validation to match the best single model, as it does on test."""
+        kept = self.document["routers"][router]["figures"]["match_best_single"]
+        if kept is None:
+            return None
+        known: dict[str, Any] = {
+            name: _interval(value) if isinstance(value, dict) else value for name, value in kept.items()
+        }
+        if known["exchange_rate_per_usd"] is None:  # JSON has no infinity: λ = 1
+            known["exchange_rate_per_usd"] = float("inf")
+        return Point(**known)
+
+    def by_task(self, router: str, exchange_rate_per_usd: float) -> pd.DataFrame:
+        """Slices by task at the nearest kept rate below; columns as in `carrot_core.breakdown.by_task`."""
+        table = self._of("tasks", router)
+        rates = table["exchange_rate_per_usd"].to_numpy()
+        return self._of("tasks", router, rate=rates[rates <= exchange_rate_per_usd].max()).reset_index(drop=True)
+
+    def _band(self, router: str) -> Band:
+        table = self._of("bands", router)
+        return Band(*(table[name].to_numpy(np.float64) for name in ("cost_usd", "score_low", "score_high")))
+
+    def _of(self, table: str, router: str, split: str | None = None, rate: float | None = None) -> pd.DataFrame:
+        rows: pd.DataFrame = self.tables[table]
+        for column, wanted in (("router", router), ("split", split), ("exchange_rate_per_usd", rate)):
+            if wanted is not None:
+                rows = rows[rows[column] == wanted]
+        return rows
+
+
+def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[str, Estimates]]) -> Snapshot:
+    """A snapshot of some fitted routers and all baselines on one benchmark.
+
+    Parameters
+    ----------
+    bench : the benchmark with its stored split.
+    info : its description.
+    routers : estimates on validation and test by router, as `carrot_core.evaluation.evaluate` keeps them.
+    """
+    made = setting(bench)
+    estimates = {**routers, **made.baselines}
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
+    described = {}
+    for name, table in estimates.items():
+        curves = {split: made.frontier(table, split) for split in _SPLITS}
+        for split, curve in curves.items():
+            parts["curves"].append(_points(curve).assign(router=name, split=split))
+            parts["shares"].append(_shares(curve).assign(router=name, split=split))
+        parts["bands"].append(_band_table(curves["test"]).assign(router=name))
+        parts["tasks"].append(_tasks(made, curves["test"]).assign(router=name))
+        described[name] = {
+            "models": list(curves["test"].models),
+            "n_prompts": {split: curve.n_prompts for split, curve in curves.items()},
+            "n_points": {split: len(curve.exchange_rate_per_usd) for split, curve in curves.items()},
+            "figures": judge(made, table, "test"),
+        }
+    oracle = made.frontier(made.baselines["oracle"], "test")
+    document = {
+        "format": FORMAT,
+        "benchmark": asdict(info),
+        "models": list(made.models),
+        "best_single": made.best_single,
+        "cost_unit_usd": made.cost_unit_usd,
+        "single_models": single_models(made),
+        "tasks": sorted(set(made.test.tasks) - {""}),
+        "n_prompts": oracle.n_prompts,
+        "n_dropped": made.frontier(made.baselines["zero"], "test").n_dropped,
+        "n_without_text": made.n_without_text,
+        "versions": versions(),
+        "routers": described,
+    }
+    return Snapshot(document, {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()})
+
+
+def _points(curve: Frontier) -> pd.DataFrame:
+    last = len(curve.exchange_rate_per_usd) - 1
+    even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
+    kept = np.union1d(even, thin(curve))
+    return pd.DataFrame(
+        {
+            "exchange_rate_per_usd": curve.exchange_rate_per_usd[kept],
+            "score": curve.score[kept].astype(np.float32),
+            "cost_usd": curve.cost_usd[kept].astype(np.float32),
+        }
+    )
+
+
+def _evenly(rates: FloatArray, points: int) -> FloatArray:
+    """At most so many of the rates, evenly by count, both ends among them."""
+    return rates[np.unique(np.linspace(0, len(rates) - 1, points).round().astype(np.intp))]
+
+
+def _shares(curve: Frontier) -> pd.DataFrame:
+    rates = _evenly(curve.exchange_rate_per_usd, _SHARE_POINTS)
+    table = pd.DataFrame(curve.shares(rates).astype(np.float32), columns=list(curve.models))
+    return table.assign(exchange_rate_per_usd=rates)
+
+
+def _band_table(curve: Frontier) -> pd.DataFrame:
+    replicates = replicate(curve, bootstrap_weights(curve.n_prompts, BAND_REPLICATES), points=200)
+    low, high = replicates.band()
+    at = [curve.at(rate) for rate in replicates.exchange_rate_per_usd]
+    columns = {"cost_usd": curve.cost_usd[at], "score_low": low, "score_high": high}
+    return pd.DataFrame({name: values.astype(np.float32) for name, values in columns.items()})
+
+
+def _tasks(made: Setting, curve: Frontier) -> pd.DataFrame:
+    tasks = task_labels(made, curve)
+    frames = [
+        by_task(curve, tasks, rate, made.best_single).assign(exchange_rate_per_usd=rate)
+        for rate in _evenly(curve.exchange_rate_per_usd, _TASK_POINTS)
+    ]
+    table = pd.concat(frames, ignore_index=True)
+    small = table.select_dtypes("float64").columns.drop("exchange_rate_per_usd")
+    return table.astype(dict.fromkeys(small, np.float32))
+
+
+def write(snapshot: Snapshot, folder: Path) -> None:
+    """Write a snapshot into a folder, over one that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in snapshot.tables.items():
+        table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+    text = json.dumps(snapshot.document, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / _DOCUMENT).write_text(text + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Snapshot:
+    """A snapshot from its folder.
+
+    Raises
+    ------
+    DataError
+        A file is missing or damaged, or of a format this version does not know.
+    """
+    try:
+        document = json.loads((folder / _DOCUMENT).read_text(encoding="utf-8"))
+        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _TABLES}
+        version = document["format"]
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise DataError(str(folder), f"is not a whole snapshot ({error})") from error
+    if version != FORMAT:
+        raise DataError(str(folder), f"has format {version!r}; this version reads format {FORMAT}")
+    return Snapshot(document, tables)
+
+
+def shipped_snapshots() -> list[SnapshotInfo]:
+    """Descriptions of the snapshots that ship with the project, by name."""
+    found = []
+    for document in sorted(shipped(FOLDER).glob(f"*/{_DOCUMENT}")):
+        kept = json.loads(document.read_text(encoding="utf-8"))["benchmark"]
+        found.append(SnapshotInfo(**{**kept, "folder": document.parent}))
+    return [replace(info, models=tuple(info.models), warnings=tuple(info.warnings)) for info in found]
+
+
+def _interval(kept: Mapping[str, float | None]) -> Interval:
+    return Interval(**{name: float("nan") if value is None else value for name, value in kept.items()})

@@ -1,0 +1,141 @@
+"""The results that ship: made from files in one go, taken up where they stopped, and told no better than they are."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carrot_core import snapshots
+from carrot_core.errors import DataError, NotFoundError
+from carrot_core.results import making
+from carrot_core.results.making import COMPARISON, HEADS, make, write_report
+from carrot_core.results.recipes import RECIPES, Recipe
+from carrot_core.results.report import best_carrot, report
+from carrot_core.routers.saving import load_router
+from carrot_core.store import Store
+from tests.made import made, write_files
+
+ROUTERS = ("carrot-knn", "carrot-linear", "task-lookup", "zero", "oracle")
+SEEDS = (0, 1)
+
+
+def quiet(what: str, unit: str) -> nullcontext[Any]:
+    return nullcontext(lambda done, total: None)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    write_files(made(400), folder)
+    return folder
+
+
+RECIPE = Recipe("made-up", "made.parquet", "A made-up benchmark.", embeddings="made-vectors.parquet")
+
+
+@pytest.fixture(scope="module")
+def data(files: Path) -> Path:
+    make(Store(files / "carrot.duckdb"), files, files / "data", [RECIPE], SEEDS, ROUTERS, progress=quiet)
+    return files / "data"
+
+
+@pytest.fixture
+def document(data: Path) -> dict[str, Any]:
+    return json.loads((data / snapshots.FOLDER / RECIPE.name / COMPARISON).read_text())
+
+
+def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
+    kept = snapshots.read(data / snapshots.FOLDER / RECIPE.name)
+    assert set(kept.routers) >= set(ROUTERS)
+    assert all(name.startswith("carrot") for name in kept.routers[:2])
+    bench = made(400)
+    head = load_router(data / HEADS / RECIPE.name, models=bench.models)
+    assert head.estimate(bench.part("test")).models == kept.models
+
+
+def test_nothing_is_fitted_again(data: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("fitted again")
+
+    store = Store(files / "carrot.duckdb")
+    before = store.version()
+    monkeypatch.setattr("carrot_core.evaluation.evaluate", refuse)
+    make(store, files, files / "again", [RECIPE], SEEDS, ROUTERS, progress=quiet)
+    assert store.version() == before
+    for path in (data / snapshots.FOLDER).rglob("*.parquet"):
+        assert (files / "again" / path.relative_to(data)).read_bytes() == path.read_bytes()
+
+
+def test_another_file_under_the_name_is_refused(data: Path, files: Path, tmp_path: Path) -> None:
+    write_files(made(400, seed=1), tmp_path)
+    with pytest.raises(DataError, match="read from another file"):
+        make(Store(files / "carrot.duckdb"), tmp_path, tmp_path, [RECIPE], SEEDS, ROUTERS, progress=quiet)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"made\.parquet is missing"):
+        make(Store(tmp_path / "carrot.duckdb"), tmp_path, tmp_path, [RECIPE], SEEDS, ROUTERS, progress=quiet)
+
+
+def test_the_page_has_every_router_and_its_figures(data: Path, document: dict[str, Any], tmp_path: Path) -> None:
+    write_report(data, tmp_path / "results.md", [RECIPE, RECIPES[0]])
+    page = (tmp_path / "results.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| Task lookup"))
+    (aiq,) = (
+        row["value"]
+        for row in document["figures"]
+        if (row["router"], row["metric"], row["seed"]) == ("task-lookup", "aiq", "mean")
+    )
+    assert f"| {100 * aiq:.2f} [" in row
+    assert "mmlu-pro-cot" not in page  # not made here
+    assert "nan" not in page
+
+
+def test_the_best_carrot_router_is_chosen_on_validation(document: dict[str, Any]) -> None:
+    aiq = document["validation_aiq"]
+    assert best_carrot(document) == max(("carrot-knn", "carrot-linear"), key=lambda name: aiq[name])
+    worse = document | {"validation_aiq": aiq | {"carrot-knn": 0.9, "carrot-linear": 0.1, "oracle": 1.0}}
+    assert best_carrot(worse) == "carrot-knn"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [(0.001, 0.02, "above"), (-0.02, -0.001, "below"), (-0.01, 0.01, "not measurably different from")],
+)
+def test_a_verdict_is_no_better_than_its_interval(document: dict[str, Any], low: float, high: float, says: str) -> None:
+    for row in document["differences"]:
+        row.update(value=(low + high) / 2, low=low, high=high)
+    assert f"is {says} the task lookup in AIQ" in report({RECIPE.name: document}, [RECIPE])
+
+
+def test_a_qnc_that_is_never_reached_is_no_number(document: dict[str, Any]) -> None:
+    rows = [row for row in document["figures"] if (row["router"], row["metric"]) == ("zero", "qnc")]
+    for row in rows:
+        row.update(value=None, low=None, high=None)
+    assert "| never |" in next(
+        line for line in report({RECIPE.name: document}, [RECIPE]).splitlines() if line.startswith("| Zero router")
+    )
+    rows[0]["value"] = 0.5
+    assert "reached on 1 of 2 seeds" in report({RECIPE.name: document}, [RECIPE])
+
+
+def test_every_recipe_has_a_snapshot_a_head_and_a_place_on_the_page() -> None:
+    root = Path(making.__file__).resolve().parents[2]
+    page = (root / "docs" / "results.md").read_text()
+    for recipe in RECIPES:
+        document = json.loads((root / "data" / snapshots.FOLDER / recipe.name / COMPARISON).read_text())
+        kept = snapshots.read(root / "data" / snapshots.FOLDER / recipe.name)
+        assert (kept.info.data_hash, list(kept.models)) == (document["data_hash"], document["models"])
+        head = load_router(root / "data" / HEADS / recipe.name, models=kept.models)
+        assert head.name == making.HEAD
+        assert f"## {recipe.name}\n" in page
+
+
+def test_what_ships_is_small() -> None:
+    root = Path(making.__file__).resolve().parents[2]
+    shipped = [path for folder in (snapshots.FOLDER, HEADS) for path in (root / "data" / folder).rglob("*.*")]
+    assert sum(path.stat().st_size for path in shipped) < 10_000_000

@@ -1,0 +1,150 @@
+"""Snapshots: what is kept of a judged benchmark is what the data would show, and none of the data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from carrot_core import snapshots
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.breakdown import by_task, task_labels
+from carrot_core.errors import DataError
+from carrot_core.evaluation import Setting, setting
+from carrot_core.figures.frontier import frontier_figure
+from carrot_core.figures.scene import read_out
+from carrot_core.frontier import rate_of_lam
+from carrot_core.operating_point import cheapest_reaching, rate_inside
+from carrot_core.outcomes import Benchmark
+from carrot_core.snapshots import Snapshot, read, shipped_snapshots, take, write
+from carrot_core.store import Store
+from tests.made import made, write_files
+
+
+@pytest.fixture(scope="module")
+def bench() -> Benchmark:
+    return made(900)
+
+
+@pytest.fixture(scope="module")
+def protocol(bench: Benchmark) -> Setting:
+    return setting(bench)
+
+
+@pytest.fixture(scope="module")
+def estimates(protocol: Setting) -> dict[str, object]:
+    return protocol.estimates("carrot-knn")
+
+
+@pytest.fixture(scope="module")
+def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    folder = tmp_path_factory.mktemp("store")
+    store = Store(folder / "carrot.duckdb")
+    info = store.save_benchmark("made", read_long_table(write_files(bench, folder)[0]))
+    return take(bench, info, {"carrot-knn": estimates})
+
+
+@pytest.fixture
+def folder(taken: Snapshot, tmp_path: Path) -> Path:
+    write(taken, tmp_path / "made")
+    return tmp_path / "made"
+
+
+@pytest.mark.parametrize("router", ["carrot-knn", "task-lookup", "oracle", "zero"])
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_small_curve_is_kept_whole(folder: Path, protocol: Setting, estimates: dict, router: str, split: str) -> None:
+    exact = protocol.frontier(protocol.baselines.get(router, estimates), split)
+    kept = read(folder).curve(router, split)
+    assert (kept.models, kept.n_prompts, kept.n_points) == (exact.models, exact.n_prompts, len(exact.score))
+    np.testing.assert_array_equal(kept.exchange_rate_per_usd, exact.exchange_rate_per_usd)
+    np.testing.assert_allclose(kept.score, exact.score, rtol=1e-6)
+    np.testing.assert_allclose(kept.cost_usd, exact.cost_usd, rtol=1e-6)
+    rates = [0.0, *exact.exchange_rate_per_usd[::7], np.inf]
+    np.testing.assert_allclose(kept.shares(rates), exact.shares(rates), atol=1e-6)
+
+
+def test_a_large_curve_keeps_its_line_and_both_ends(monkeypatch: pytest.MonkeyPatch, protocol: Setting) -> None:
+    monkeypatch.setattr(snapshots, "MOST_POINTS", 20)
+    exact = protocol.frontier(protocol.estimates("carrot-knn"), "test")
+    points = snapshots._points(exact)
+    assert 20 <= len(points) < len(exact.score)
+    assert points["exchange_rate_per_usd"].iloc[[0, -1]].tolist() == exact.exchange_rate_per_usd[[0, -1]].tolist()
+    at = [exact.at(rate) for rate in points["exchange_rate_per_usd"]]
+    np.testing.assert_allclose(points["score"], exact.score[at], rtol=1e-6)
+
+
+def test_the_scene_reads_as_that_of_the_data(folder: Path, protocol: Setting, estimates: dict) -> None:
+    scene = read(folder).scene(("carrot-knn", "oracle"), "carrot-knn")
+    exact = protocol.frontier(estimates, "test")
+    assert scene.best_single == protocol.best_single
+    assert frontier_figure(scene).data
+    for lam in (0.0, 0.02, 0.3, 1.0):
+        point, at = read_out(scene, lam), exact.at(rate_of_lam(lam, protocol.cost_unit_usd))
+        assert point.score == pytest.approx(exact.score[at])
+        assert point.cost_usd == pytest.approx(exact.cost_usd[at])
+    assert scene.active_curve.band is not None
+    assert scene.curves[1].band is None
+
+
+def test_the_matching_point_is_the_one_chosen_on_validation(folder: Path, protocol: Setting, estimates: dict) -> None:
+    point = read(folder).matching_point("carrot-knn")
+    chosen = protocol.frontier(estimates, "validation")
+    column = protocol.models.index(protocol.best_single)
+    rate = cheapest_reaching(chosen, float(chosen.outcomes.score[:, column].mean()))
+    assert point is not None
+    assert point.exchange_rate_per_usd == pytest.approx(rate)
+    shown = protocol.frontier(estimates, "test")
+    assert point.score.value == pytest.approx(shown.score[shown.at(rate)])
+    assert point.score.low <= point.score.value <= point.score.high
+
+
+def test_slices_by_task_are_those_of_a_point_of_the_curve(folder: Path, protocol: Setting, estimates: dict) -> None:
+    exact = protocol.frontier(estimates, "test")
+    kept = read(folder).by_task("carrot-knn", rate_inside(exact, 0))
+    whole = by_task(exact, task_labels(protocol, exact), 0.0, protocol.best_single)
+    pd.testing.assert_frame_equal(
+        kept[whole.columns], whole, check_dtype=False, check_index_type=False, rtol=1e-5, obj="slices at rate 0"
+    )
+
+
+def test_no_prompt_is_in_any_file(folder: Path, bench: Benchmark) -> None:
+    content = b"".join(path.read_bytes() for path in folder.iterdir())
+    frames = "".join(pd.read_parquet(path).to_csv() for path in folder.glob("*.parquet"))
+    for prompt_id, text in zip(bench.prompt_ids, bench.texts, strict=True):
+        assert prompt_id not in frames
+        assert text is not None
+        assert text.encode() not in content
+        assert text not in frames
+
+
+@pytest.mark.parametrize("name", ["snapshot.json", "curves.parquet", "tasks.parquet"])
+@pytest.mark.parametrize("damage", ["gone", "half", "empty"])
+def test_a_damaged_snapshot_is_named(folder: Path, name: str, damage: str) -> None:
+    path = folder / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[: len(content) // 2] if damage == "half" else b"")
+    with pytest.raises(DataError, match="made: is not a whole snapshot"):
+        read(folder)
+
+
+def test_a_later_format_is_named(folder: Path) -> None:
+    path = folder / "snapshot.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    with pytest.raises(DataError, match="format 2"):
+        read(folder)
+
+
+def test_what_ships_can_be_opened() -> None:
+    infos = shipped_snapshots()
+    assert "mmlu-pro-cot" in {info.name for info in infos}
+    for info in infos:
+        kept = read(info.folder)
+        assert (kept.info.name, kept.info.data_hash) == (info.name, info.data_hash)
+        scene = kept.scene(kept.routers[:2], kept.routers[0])
+        assert scene.n_prompts > 50
+        assert np.all(np.diff(kept.curve(kept.routers[0]).exchange_rate_per_usd) > 0)
