@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from carrot_core.csv_out import safe_csv
 from carrot_core.dashboard import controls, shell, tables, views
 from carrot_core.dashboard.live import live_frontier
 from carrot_core.evaluation import frontier_frame
@@ -45,17 +44,16 @@ by_share, by_slice, moved, data = st.tabs(["Who answers", "By task", "What a sma
 with by_share:
     st.plotly_chart(share_figure(scene, shell.theme()), key="shares", theme=None, alt=share_text(scene))
 with by_slice:
-    tables.task_table(*seen.by_task(scene, rate, pool, tasks))
+    slices, compared_to = seen.by_task(scene, rate, pool, tasks)
+    tables.task_table(slices, compared_to)
+    tables.csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
 with moved:
     if isinstance(seen, views.StoredView):
         after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
-        tables.flip_table(seen.flips(scene, rate, after), curve.n_prompts, lam, SMALL_STEP)
+        flipped = seen.flips(scene, rate, after)
+        tables.flip_table(flipped, curve.n_prompts, lam, SMALL_STEP)
+        tables.csv_button("Download these prompts (CSV)", lambda: flipped, f"{info.name}-{active}-flips")
     else:
         st.info("Which prompts change their model cannot be told from a snapshot: it holds no prompts.")
 with data:
-    st.download_button(
-        "Download the curve (CSV)",
-        lambda: safe_csv(frontier_frame(curve, unit)),
-        f"{info.name}-{active}-frontier.csv",
-        "text/csv",
-    )
+    tables.csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,14 @@ import pytest
 from carrot_core import snapshots
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.results import making
-from carrot_core.results.making import COMPARISON, HEADS, make, write_report
+from carrot_core.results.making import HEADS, make, write_report
 from carrot_core.results.recipes import RECIPES, Recipe
 from carrot_core.results.report import best_carrot, report
 from carrot_core.routers.saving import load_router
 from carrot_core.store import Store
 from tests.made import made, write_files
+
+pytestmark = pytest.mark.slow
 
 ROUTERS = ("carrot-knn", "carrot-linear", "task-lookup", "zero", "oracle")
 SEEDS = (0, 1)
@@ -45,7 +46,7 @@ def data(files: Path) -> Path:
 
 @pytest.fixture
 def document(data: Path) -> dict[str, Any]:
-    return json.loads((data / snapshots.FOLDER / RECIPE.name / COMPARISON).read_text())
+    return making.read_comparison(data / snapshots.FOLDER / RECIPE.name)
 
 
 def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
@@ -127,7 +128,7 @@ def test_every_recipe_has_a_snapshot_a_head_and_a_place_on_the_page() -> None:
     root = Path(making.__file__).resolve().parents[2]
     page = (root / "docs" / "results.md").read_text()
     for recipe in RECIPES:
-        document = json.loads((root / "data" / snapshots.FOLDER / recipe.name / COMPARISON).read_text())
+        document = making.read_comparison(root / "data" / snapshots.FOLDER / recipe.name)
         kept = snapshots.read(root / "data" / snapshots.FOLDER / recipe.name)
         assert (kept.info.data_hash, list(kept.models)) == (document["data_hash"], document["models"])
         head = load_router(root / "data" / HEADS / recipe.name, models=kept.models)

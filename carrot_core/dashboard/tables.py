@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
 from carrot_core.breakdown import flip_pairs
+from carrot_core.csv_out import safe_csv
 from carrot_core.dashboard.shell import plain
 from carrot_core.figures.scene import QUERIES, short_name
 from carrot_core.text import visible
+
+
+def csv_button(label: str, frame: Callable[[], pd.DataFrame], name: str) -> None:
+    """Offer a table as CSV that no spreadsheet runs; it is made when it is asked for."""
+    st.download_button(label, lambda: safe_csv(frame()), f"{name}.csv", "text/csv", icon=":material/download:")
 
 
 def task_table(slices: pd.DataFrame, reference: str) -> None:

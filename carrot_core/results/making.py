@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from carrot_core import snapshots
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import setting, versions
+from carrot_core.evaluation.comparison import records
 from carrot_core.outcomes import Benchmark
 from carrot_core.results.recipes import RECIPES, Recipe
 from carrot_core.results.report import report
@@ -26,8 +28,9 @@ from carrot_core.trials import compare_routers
 from carrot_core.workbench import load_embedded
 
 HEADS = "heads"
-HEAD = "carrot-linear"  # small enough to ship, and as quick as a matrix product
+HEAD = "carrot-mlp"  # small enough to ship, as quick as a few matrix products, and needs no torch to answer
 COMPARISON = "comparison.json"
+_COMPARED = ("figures", "differences", "quality")  # tables of a comparison, too long for JSON
 Progress = Callable[[int, int], None]
 
 
@@ -70,6 +73,8 @@ def make(
         folder = data / snapshots.FOLDER / recipe.name
         snapshots.write(taken, folder)
         document = compared.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
+        for name in _COMPARED:
+            pd.DataFrame(document.pop(name)).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
         text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
         _write_head(bench, data / HEADS / recipe.name)
@@ -77,12 +82,15 @@ def make(
 
 def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) -> None:
     """Write ``docs/results.md`` from the comparisons beside the snapshots."""
-    documents = {
-        recipe.name: json.loads(path.read_text(encoding="utf-8"))
-        for recipe in recipes
-        if (path := data / snapshots.FOLDER / recipe.name / COMPARISON).exists()
-    }
-    page.write_text(report(documents, recipes), encoding="utf-8")
+    folders = {recipe.name: data / snapshots.FOLDER / recipe.name for recipe in recipes}
+    made = {name: read_comparison(folder) for name, folder in folders.items() if (folder / COMPARISON).exists()}
+    page.write_text(report(made, recipes), encoding="utf-8")
+
+
+def read_comparison(folder: Path) -> dict[str, Any]:
+    """What `carrot_core.evaluation.Comparison.document` gave, from the folder of a snapshot."""
+    document: dict[str, Any] = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
+    return document | {name: records(pd.read_parquet(folder / f"{name}.parquet")) for name in _COMPARED}
 
 
 def _loaded(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:

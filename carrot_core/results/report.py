@@ -23,7 +23,7 @@ Every figure is the mean over seeds {seeds}: each seed draws its own split (70 %
 identical texts on one side) and seeds the router. Routers see train only; λ, the best single model and the operating
 points are chosen on validation; what is shown is test. In brackets: 95 % bootstrap intervals over prompts, differences
 are paired (the same prompts are drawn for both). Accuracies and AIQ are in percent; [method.md](method.md) has the
-definitions.
+definitions. AIQ counts 0 at budgets below a router's cheapest point, so a pair of models or a single one has little.
 """
 
 _PUBLISHED = """\
@@ -120,8 +120,8 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
         f"## {name}\n",
         f"{recipe.about} {document['n_prompts']:,} prompts x {len(document['models'])} models; best single model on "
         f"validation, by seed: {', '.join(dict.fromkeys(row['best_single'] for row in document['protocol']))}.\n",
-        "| router | AIQ | AIQ − task lookup | AIQ − CARROT-KNN | QNC | accuracy at λ = 0 | … − best single | saving at "
-        "the point chosen to match the best single | its accuracy − best single |",
+        "| router | AIQ | AIQ − task lookup | AIQ − CARROT-KNN | QNC | accuracy at λ = 0 | … − best single | "
+        "saving, %, at the point chosen to match the best single | its accuracy − best single |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for router in sorted(document["routers"], key=lambda router: -document["validation_aiq"][router]):
@@ -154,8 +154,8 @@ def _verdict(document: Mapping[str, Any]) -> str:
         if router != against:
             said.append(f"{_standing(_difference(document, router, against, 'aiq'))} {what} in AIQ")
     accuracy = _difference(document, router, "best-single-model", "routing_accuracy")
-    said.append(f"at λ = 0 {_standing(accuracy)} the best single model in accuracy")
-    return f"{label(router)} is {', '.join(said)}."
+    best = f"at λ = 0 {_standing(accuracy)} the best single model in accuracy"
+    return f"{label(router)} is {', '.join(said)}, and {best}."
 
 
 def _standing(difference: tuple[float, float, float]) -> str:

@@ -126,7 +126,7 @@ def test_the_exact_curve_can_be_downloaded(open_app: Callable[..., Page], tmp_pa
     page = open_app("/frontier?bench=plain")
     page.get_by_role("tab", name="Data").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download the exact curve").click()
+        page.get_by_role("button", name="Download the curve").click()
     rows = Path(download.value.path()).read_text().splitlines()
     assert rows[0] == "exchange_rate_per_usd,lam,cost_usd,score"
     assert len(rows) > 10
