@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from carrot_core.routers.contrasts import contrast_loss
@@ -15,7 +15,8 @@ from carrot_core.routers.ridge import leave_one_out
 PENALTIES = (0.1, 1.0, 10.0)
 
 
-# Every check that scikit-learn has applies and passes: no list of exceptions.
+# Every check that scikit-learn has applies and passes: no list of exceptions. The logistic link takes scores from 0 to
+# 1 only, and the checks of a regressor have others.
 @parametrize_with_checks([CarrotLinear(), CarrotLinear(criterion="r2")])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -158,3 +159,42 @@ def test_usage_that_was_not_fitted_cannot_be_asked_for():
     X, score, _ = data()
     with pytest.raises(NotFittedError, match="without usage"):
         CarrotLinear().fit(X, score).predict_usage(X)
+
+
+def test_logistic_scores_are_those_of_one_regression_a_model():
+    X, score, tokens = data(missing=0.3)
+    new = data(n=20, seed=1)[0]
+    linear = CarrotLinear(penalties=(0.5,), link="logistic").fit(X, score, usage=tokens)
+    for column, estimate in enumerate(linear.predict(new).T):
+        seen = ~np.isnan(score[:, column])
+        alone = LogisticRegression(C=2.0, max_iter=1000).fit(X[seen], score[seen, column])
+        np.testing.assert_allclose(estimate, alone.predict_proba(new)[:, 1], atol=1e-4)
+    ridge = CarrotLinear(penalties=(0.5,)).fit(X, score, usage=tokens)
+    np.testing.assert_array_equal(linear.predict_usage(new), ridge.predict_usage(new))
+
+
+def test_a_graded_score_counts_as_so_much_of_an_answer():
+    X, _, _ = data(n=60)
+    graded = np.clip(0.5 + X[:, [0, 1]], 0.1, 0.9).round(1)
+    repeated = np.repeat(X, 10, axis=0)
+    answers = np.concatenate([np.arange(10)[:, None] < 10 * row - 1e-9 for row in graded]).astype(float)
+    once = CarrotLinear(penalties=(1.0,), link="logistic").fit(X, graded)
+    often = CarrotLinear(penalties=(10.0,), link="logistic").fit(repeated, answers)
+    np.testing.assert_allclose(once.predict(X), often.predict(X), atol=1e-4)
+
+
+def test_the_logistic_penalty_is_chosen_by_predictions_of_prompts_not_seen():
+    X, score, _ = data(n=200, seed=3)
+    noise = np.random.default_rng(0).permutation(score)
+    assert CarrotLinear(penalties=PENALTIES, link="logistic").fit(X, noise).penalty_[0] == max(PENALTIES)
+    assert CarrotLinear(penalties=(0.1, 1000.0), link="logistic").fit(X, score).penalty_[0] == 0.1
+
+
+def test_a_model_that_is_always_right_stays_below_one_and_scores_beyond_are_refused():
+    X, score, _ = data(n=40)
+    score[:, 0] = 1.0
+    estimate = CarrotLinear(penalties=(1.0,), link="logistic").fit(X, score).predict(X)
+    assert ((estimate > 0) & (estimate < 1)).all()
+    assert (estimate[:, 0] > 0.95).all()
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        CarrotLinear(link="logistic").fit(X, score + 1)

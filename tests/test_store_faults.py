@@ -321,6 +321,47 @@ def test_full_disk_is_an_error_and_the_old_file_stays(store: Store, room: int) -
     assert left_behind(store) == []
 
 
+ON_A_SMALL_DISK = """
+import sys
+from pathlib import Path
+from carrot_core.errors import StoreError
+from carrot_core.store import Store
+from tests.tables import frames, left_behind
+store = Store(Path(sys.argv[1]) / "carrot.duckdb")
+store.save_benchmark("first", frames())
+before = store.path.read_bytes()
+try:
+    store.save_benchmark("big", frames(n_prompts=20000, n_models=6))
+except StoreError as error:
+    print(error)
+assert store.path.read_bytes() == before
+assert store.load("first").outcomes.shape == (20, 3)
+assert left_behind(store) == []
+"""
+_IN_ITS_OWN_MOUNTS = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+
+
+def _may_mount() -> bool:
+    try:
+        return subprocess.run([*_IN_ITS_OWN_MOUNTS, "mount -t tmpfs tmpfs /mnt"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not _may_mount(), reason="this machine lets nobody mount a disk of their own")
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=6m tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    process = subprocess.run(
+        [*_IN_ITS_OWN_MOUNTS, mount, "sh", str(tmp_path), sys.executable, ON_A_SMALL_DISK],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "carrot.duckdb" in process.stdout
+    assert "disk" in process.stdout.lower() or "space" in process.stdout.lower()
+
+
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file.*carrot\.duckdb"):

@@ -1,13 +1,16 @@
-"""CARROT-linear: scores and log usage of a prompt are linear in its vector (ridge regression)."""
+"""CARROT-linear: scores, or their log-odds, and log usage of a prompt are linear in its vector."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import expit
 from sklearn.utils._param_validation import StrOptions
 
 from carrot_core.routers.contrasts import contrast_loss
+from carrot_core.routers.logistic import coefficients as logistic_coefficients
+from carrot_core.routers.logistic import left_out as logistic_left_out
 from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.ridge import PENALTIES, checked_penalties, coefficients, least_error, leave_one_out
 from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
@@ -15,11 +18,12 @@ from carrot_core.routers.usage_scale import UsageScale
 
 
 class CarrotLinear(TableRegressor):
-    """Ridge estimates of every model's score and usage on a prompt.
+    """Ridge or logistic estimates of every model's score, and ridge estimates of its usage, on a prompt.
 
-    Penalties are chosen by leave-one-out predictions of the training prompts, which ridge regression
-    has in closed form. Usage is fitted on a log scale, one penalty a model, and brought back without
-    bias (`carrot_core.routers.usage_scale.UsageScale`).
+    Penalties are chosen by predictions of training prompts that the fit has not seen: one left out at a
+    time for ridge regression, which has them in closed form, a fifth at a time for logistic regression.
+    Usage is fitted on a log scale, one penalty a model, and brought back without bias
+    (`carrot_core.routers.usage_scale.UsageScale`).
 
     Parameters
     ----------
@@ -34,11 +38,15 @@ class CarrotLinear(TableRegressor):
           that the argmax is not won by noise. With a single model there are no contrasts, and it is
           the error of its scores.
         - "r2": a penalty for each model, with the best R² of its own left-out scores.
+    link : {"identity", "logistic"}
+        "identity" fits the scores by ridge regression, "logistic" their log-odds by logistic regression,
+        which stays within [0, 1] and takes some minutes on thousands of prompts.
 
     Attributes
     ----------
     penalty_ : (M,) chosen penalty of the scores.
-    weights_, intercept_ : (d, M), (M,) scores of a vector x of length 1 are x @ weights_ + intercept_.
+    weights_, intercept_ : (d, M), (M,) scores of a vector x of length 1 (with the logistic link, their
+        log-odds) are x @ weights_ + intercept_.
     penalty_usage_, weights_usage_, intercept_usage_ : the same of log usage; only after a fit with usage.
     usage_scale_ : UsageScale
         Between usage and its logs; ``bias_`` is what was corrected. Only after a fit with usage.
@@ -71,23 +79,31 @@ class CarrotLinear(TableRegressor):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "penalties": ["array-like"],
         "criterion": [StrOptions({"routing", "r2"})],
+        "link": [StrOptions({"identity", "logistic"})],
     }
 
-    def __init__(self, penalties: tuple[float, ...] = PENALTIES, criterion: str = "routing") -> None:
+    def __init__(
+        self, penalties: tuple[float, ...] = PENALTIES, criterion: str = "routing", link: str = "identity"
+    ) -> None:
         self.penalties = penalties
         self.criterion = criterion
+        self.link = link
 
     def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
         self._has_usage = usage is not None
         penalties = checked_penalties(self.penalties)
-        left_out = leave_one_out(X, score, penalties)
+        logistic = self.link == "logistic"
+        if logistic and (np.nanmin(score) < 0 or np.nanmax(score) > 1):
+            raise ValueError('link="logistic" needs scores from 0 to 1.')
+        left_out = expit(logistic_left_out(X, score, penalties)) if logistic else leave_one_out(X, score, penalties)
         if self.criterion == "routing":
             errors = [contrast_loss(score, estimate) for estimate in left_out]
             best = np.full(score.shape[1], np.argmin(errors))
         else:
             best = least_error(score, left_out)
         self.penalty_ = penalties[best]
-        self.weights_, self.intercept_ = coefficients(X, score, self.penalty_)
+        fitted = logistic_coefficients if logistic else coefficients
+        self.weights_, self.intercept_ = fitted(X, score, self.penalty_)
         left_out_usage = None if usage is None else self._learn_usage(X, usage, penalties)
         return _chosen(left_out, best), left_out_usage
 
@@ -103,6 +119,8 @@ class CarrotLinear(TableRegressor):
 
     def estimate(self, X: FloatArray) -> ScoreAndUsage:
         score = X @ self.weights_ + self.intercept_
+        if self.link == "logistic":
+            score = expit(score)
         if not self._has_usage:
             return score, None
         return score, self.usage_scale_.usage(X @ self.weights_usage_ + self.intercept_usage_)
