@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,3 +169,37 @@ def test_parameters_out_of_bounds_are_named():
         Cascade(threshold=-0.1)
     with pytest.raises(CarrotError, match="ghost"):
         Cascade(models=["ghost"]).fit(made(20))
+
+
+@pytest.mark.parametrize("error_rate", [0.0, 0.3])
+@pytest.mark.parametrize("budget", [None, 0.02, 0.5])
+def test_the_list_of_frugalgpt_is_the_best_of_all_lists_within_the_budget(error_rate, budget):
+    rng = np.random.default_rng(5)
+    bench = of(rng.random((80, 4)) < [0.3, 0.5, 0.6, 0.8], rng.random((80, 4)) * [0.01, 0.03, 0.1, 0.4] + 1e-3)
+    cascade = Cascade(error_rate=error_rate, n_models=3, budget_usd=budget)
+    fitted = cascade.fit(bench).models_
+    whole = Cascade(error_rate=error_rate).fit(bench)
+    score, cost = bench.outcomes.pool(whole.models_).score, bench.outcomes.pool(whole.models_).cost_usd
+    accepts = whole._accepts(bench.prompt_ids, score)
+    limit = cost[:, score.mean(axis=0).argmax()].mean() if budget is None else budget
+    found = {}
+    for size in (1, 2, 3):
+        for chosen in itertools.combinations(range(4), size):
+            total_score = total_cost = 0.0
+            for row in range(len(score)):
+                for column in chosen:
+                    total_cost += cost[row, column]
+                    if accepts[row, column] or column == chosen[-1]:
+                        total_score += score[row, column]
+                        break
+            if total_cost / len(score) <= limit:
+                found[tuple(whole.models_[column] for column in chosen)] = (total_score, -total_cost)
+    assert fitted == max(found, key=found.get)
+
+
+def test_a_list_nobody_can_afford_is_refused():
+    bench = of(np.ones((5, 2)), np.full((5, 2), 0.1))
+    with pytest.raises(CarrotError, match=r"No list of models costs 0\.05 dollars"):
+        Cascade(n_models=2, budget_usd=0.05).fit(bench)
+    with pytest.raises(CarrotError, match="at least 1"):
+        Cascade(n_models=0)

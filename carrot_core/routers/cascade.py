@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import ClassVar, Self
 
 import numpy as np
@@ -36,8 +37,13 @@ class Cascade:
     seed : int
         Of the judge's errors.
     models : sequence of str, str or None
-        Models of the cascade; None takes the whole pool, as RouterBench does. FrugalGPT calls about three.
-        They are called in the order of their mean cost on the training prompts.
+        Models of the cascade; None takes the whole pool, as RouterBench does. They are called in the order
+        of their mean cost on the training prompts.
+    n_models : int or None
+        FrugalGPT's form: of these models, the list of at most so many (FrugalGPT: 3) that scores best on the
+        training prompts at a mean cost of at most ``budget_usd``. None calls them all.
+    budget_usd : float or None
+        Of that choice, US dollars per query; None takes the mean cost of the best model on the training prompts.
     error_rate : float in [0, 1]
         How often the judge says the opposite of what the score says; drawn for each prompt and model.
     threshold : float in [0, 1] or None
@@ -57,12 +63,17 @@ class Cascade:
         models: Sequence[str] | None = None,
         error_rate: float = 0.1,
         threshold: float | None = None,
+        n_models: int | None = None,
+        budget_usd: float | None = None,
     ) -> None:
+        if n_models is not None and n_models < 1:
+            raise CarrotError(f"n_models of a cascade must be at least 1, not {n_models}.")
         for name, value in (("error_rate", error_rate), ("threshold", threshold)):
             if value is not None and not 0 <= value <= 1:
                 raise CarrotError(f"{name} of a cascade must be from 0 to 1, not {value}.")
         self.seed, self.error_rate, self.threshold = seed, error_rate, threshold
         self.models = [models] if isinstance(models, str) else None if models is None else list(models)
+        self.n_models, self.budget_usd = n_models, budget_usd
 
     def fit(self, train: Benchmark) -> Self:
         """Put the models in the order of their mean cost, and settle what is good enough."""
@@ -74,7 +85,26 @@ class Cascade:
         if not known.size:
             raise CarrotError(f"No training prompt of {train.name!r} has a score of any of {', '.join(self.models_)}.")
         self.threshold_ = float(np.quantile(known, ACCEPTED_QUANTILE)) if self.threshold is None else self.threshold
+        if self.n_models is not None:
+            self.models_ = self._best_list(pool, self.n_models)
         return self
+
+    def _best_list(self, train: Benchmark, n_models: int) -> tuple[str, ...]:
+        """The best list within the budget on the training prompts; of equals the cheapest, then the shortest."""
+        seen = train.outcomes.pool(self.models_)
+        seen = seen.rows(seen.complete)
+        if not seen.prompt_ids:
+            raise CarrotError(f"No training prompt of {train.name!r} has an outcome of every model to choose from.")
+        accepts, best = self._accepts(seen.prompt_ids, seen.score), seen.score.mean(axis=0).argmax()
+        budget = float(seen.cost_usd[:, best].mean()) if self.budget_usd is None else self.budget_usd
+        columns = range(len(self.models_))
+        lists = [list(chosen) for size in range(1, n_models + 1) for chosen in combinations(columns, size)]
+        found = [(*_asked_in_turn(seen.score, seen.cost_usd, accepts, chosen), chosen) for chosen in lists]
+        within = [each for each in found if each[1] <= budget]
+        if not within:
+            raise CarrotError(f"No list of models costs {budget:g} dollars a query or less on the training prompts.")
+        chosen = max(within, key=lambda each: (each[0], -each[1]))[2]
+        return tuple(self.models_[column] for column in chosen)
 
     def estimate(self, bench: Benchmark) -> Estimates:
         """What each prefix of the cascade costs, and estimates whose sweep is the sweep of the budget.
@@ -92,6 +122,15 @@ class Cascade:
         errs = uniform(self.seed, prompt_ids, self.models_) < self.error_rate
         verdict: Flags = (score >= self.threshold_) ^ errs
         return verdict
+
+
+def _asked_in_turn(score: FloatTable, cost: FloatTable, accepts: Flags, chosen: list[int]) -> tuple[float, float]:
+    """Mean score and mean cost of calling these columns in turn until an answer is accepted, else all of them."""
+    verdict = accepts[:, chosen]
+    verdict[:, -1] = True
+    answered, rows = verdict.argmax(axis=1), np.arange(len(verdict))
+    paid = np.cumsum(cost[:, chosen], axis=1)
+    return float(score[:, chosen][rows, answered].mean()), float(paid[rows, answered].mean())
 
 
 def _worth(cost: FloatTable, paid: FloatTable, accepts: Flags) -> FloatTable:

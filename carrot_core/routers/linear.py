@@ -40,7 +40,7 @@ class CarrotLinear(TableRegressor):
         - "r2": a penalty for each model, with the best R² of its own left-out scores.
     link : {"identity", "logistic"}
         "identity" fits the scores by ridge regression, "logistic" their log-odds by logistic regression,
-        which stays within [0, 1] and takes some minutes on thousands of prompts.
+        which stays within [0, 1] and takes about a minute on thousands of prompts.
 
     Attributes
     ----------
