@@ -16,6 +16,7 @@ from carrot_core.figures.scene import Curve, Scene
 from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.outcomes import Outcomes
+from carrot_core.routers import ROUTERS
 from tests.scenes import MODELS, observed, router, scene
 
 CONFIG = Path(__file__).resolve().parents[1] / ".streamlit" / "config.toml"
@@ -58,6 +59,11 @@ def test_no_two_routers_share_colour_dash_and_marker() -> None:
     for one, other in itertools.combinations(styles, 2):
         assert one.color != other.color
         assert one.symbol != other.symbol
+
+
+def test_many_routers_still_differ_in_colour_dash_or_marker() -> None:
+    styles = line_styles([*ROUTERS, "mine", "theirs", "third"]).values()
+    assert len(set(styles)) == len(styles)
 
 
 def test_a_router_keeps_its_style_whatever_else_is_drawn() -> None:

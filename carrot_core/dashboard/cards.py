@@ -12,6 +12,7 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, store_of, version_of
+from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.summary import split_sizes
 
@@ -42,7 +43,8 @@ def _sizes(version: Version, name: str) -> dict[str, int]:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _fitted(version: Version, name: str) -> int:
-    return len(Store(Path(version.path)).runs(name))
+    """Routers with results, however many seeds and parameters each was fitted with."""
+    return len({run.router for run in Store(Path(version.path)).runs(name)} - set(BASELINES))
 
 
 def _card(info: BenchmarkInfo) -> None:

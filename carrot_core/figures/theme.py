@@ -77,12 +77,22 @@ _FIXED = {"carrot-knn": 0, "carrot-linear": 1, "task-lookup": 2, "carrot-mlp": 3
 
 
 def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
-    """Style of each router by name; names without a fixed style take the free ones in order."""
-    free = [place for place in range(len(_STYLES)) if place not in {_FIXED.get(name) for name in names}]
-    free = free or list(range(len(_STYLES)))
-    unknown = [name for name in names if name not in _FIXED]
-    places = {name: free[position % len(free)] for position, name in enumerate(unknown)}
-    return {name: _STYLES[_FIXED.get(name, places.get(name, 0))] for name in names}
+    """Style of each router by name; names without a fixed style take the free ones in order.
+
+    Where there are more names than styles, colours come again with another dash and another marker.
+    """
+    fixed = {name: _FIXED[name] for name in names if name in _FIXED}
+    free = [place for place in range(len(_STYLES)) if place not in fixed.values()]
+    unknown = [name for name in names if name not in fixed]
+    places = dict(zip(unknown, free, strict=False)) | fixed
+    again = {name: _again(*divmod(i, len(_STYLES))) for i, name in enumerate(unknown[len(free) :])}
+    return {name: _STYLES[place] for name, place in places.items()} | again
+
+
+def _again(round_: int, place: int) -> LineStyle:
+    """A style whose colour is taken: with dash and marker of those further on, others in each round."""
+    dash, marker = (_STYLES[(place + step * (round_ + 1)) % len(_STYLES)] for step in (2, 3))
+    return LineStyle(_STYLES[place].color, dash.dash, marker.symbol)
 
 
 def model_colors(cost_usd: Sequence[float], theme: ThemeName) -> list[str]:
