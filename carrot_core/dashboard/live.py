@@ -183,8 +183,8 @@ def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
         ends = {"source": columns[exact.source], "target": columns[exact.target]}
         sent["switches"] = pd.DataFrame({name: column.astype(small) for name, column in ends.items()})
     else:
-        n_points = curve.n_points if isinstance(curve, KeptCurve) else len(rates)
-        sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {n_points:,} points."
+        n_points, how = (curve.n_points, "") if isinstance(curve, KeptCurve) else (len(rates), ", evenly spaced")
+        sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {n_points:,} points{how}."
     return sent | {"points": pd.DataFrame(sent["points"])}
 
 
