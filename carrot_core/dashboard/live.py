@@ -184,7 +184,8 @@ def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
         sent["switches"] = pd.DataFrame({name: column.astype(small) for name, column in ends.items()})
     else:
         n_points, how = (curve.n_points, "") if isinstance(curve, KeptCurve) else (len(rates), ", evenly spaced")
-        sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {n_points:,} points{how}."
+        if len(kept) < n_points:
+            sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {n_points:,} points{how}."
     return sent | {"points": pd.DataFrame(sent["points"])}
 
 
