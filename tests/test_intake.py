@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -139,3 +140,12 @@ def test_fuzzed_uploads_are_accepted_or_refused_in_bounded_time_and_memory() -> 
     assert said["uploads"] >= int(count)
     assert said["accepted"] > int(count) / 100
     assert said["peak_bytes"] < 1 << 30
+
+
+def test_a_preview_of_very_many_columns_is_refused_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "upload.csv"
+    path.write_bytes(b"a," * 300_000)
+    began = time.process_time()
+    with pytest.raises(DataError, match="300,001 columns"):
+        preview(path, 5)
+    assert time.process_time() - began < 5

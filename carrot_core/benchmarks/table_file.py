@@ -217,6 +217,7 @@ def preview(path: Path, rows: int) -> pd.DataFrame:
     kind = kind_of(path)
     reader = _READERS[kind].replace(_ALL, "hive_partitioning = false")
     if kind in (".csv", ".tsv"):
+        check_columns(path, len(header(path, kind)))  # the reader takes minutes over hundreds of thousands
         reader = f"{reader[:-1]}, all_varchar = true)"
     parameters = {"path": glob.escape(str(path.resolve()))}
     with private_connection() as connection:
