@@ -9,10 +9,12 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from carrot_core.errors import DataError, Problem
 
@@ -24,6 +26,8 @@ MOST_ROWS = 100_000_000
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 _CHUNK = 1 << 20
 _MOST_HEADER = 1 << 20  # bytes; 2,000 columns with names of 500 letters
+_NAME = re.compile(rb'(?<!\\)"\s*:')  # its end, in a JSON object
+_SHORTEST_NAME = 4  # bytes, with quotes and a colon
 _WIDE_CHARACTERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -55,6 +59,7 @@ def check_text(path: Path, kind: str) -> list[str]:
                 raise DataError(path.name, [place.of(chunk, error)]) from error
             start = start if len(start) >= _MOST_HEADER else (start + chunk)[:_MOST_HEADER]
             place.pass_by(chunk)
+            check_columns(path, place.names, " or more")
             if path.suffix.lower() in PACKED and place.bytes > MOST_UNPACKED_BYTES:
                 raise DataError(path.name, [_bomb()])
         try:
@@ -64,7 +69,7 @@ def check_text(path: Path, kind: str) -> list[str]:
     except OSError as error:
         raise DataError(path.name, [_damaged(path, error)]) from error
     names = _names(start, kind)
-    check_columns(path, len(names))
+    check_columns(path, len(names) if place.header else _distinct_names(start))
     return names
 
 
@@ -76,11 +81,21 @@ def header(path: Path, kind: str) -> list[str]:
         raise DataError(path.name, [_damaged(path, error)]) from error
 
 
-def check_columns(path: Path, columns: int) -> None:
-    """At most `MOST_COLUMNS`, else a `DataError`."""
+def check_columns(path: Path, columns: int, more: str = "") -> None:
+    """At most `MOST_COLUMNS`, else a `DataError`; ``more`` says that not all were counted."""
     if columns > MOST_COLUMNS:
         remedy = "One row is one prompt, or one prompt and model; leave out the columns that are neither."
-        raise DataError(path.name, [Problem(f"has {columns:,} columns, the most is {MOST_COLUMNS:,}", remedy)])
+        raise DataError(path.name, [Problem(f"has {columns:,} columns{more}, the most is {MOST_COLUMNS:,}", remedy)])
+
+
+def check_schema(path: Path) -> None:
+    """Count the columns of a Parquet file before it is read; a file that is none is the parser's to refuse."""
+    try:
+        leaves = pq.read_metadata(path).num_columns
+        columns = leaves if leaves <= MOST_COLUMNS else len(pq.read_schema(path))
+    except (pa.ArrowException, OSError, ValueError):
+        return
+    check_columns(path, columns)
 
 
 def check_rows(path: Path, rows: int) -> None:
@@ -105,11 +120,22 @@ class _Place:
         self.bytes = self.lines = 0
         self.header = kind in (".csv", ".tsv")
         self.quoted = False
+        self.names = 0  # of the widest JSON object that stands on one line
+        self._names_of_line = 0
 
     def pass_by(self, chunk: bytes) -> None:
         self.bytes += len(chunk)
         self.lines += chunk.count(b"\n")
         self.quoted = self.quoted or b'"' in chunk
+        if not self.header:
+            self._count_names(chunk)
+
+    def _count_names(self, chunk: bytes) -> None:
+        for place, part in enumerate(chunk.split(b"\n")):
+            # Counted only where there may be too many: most lines are too short.
+            found = len(_NAME.findall(part)) if len(part) > _SHORTEST_NAME * MOST_COLUMNS else 0
+            self._names_of_line = found + (0 if place else self._names_of_line)
+            self.names = max(self.names, self._names_of_line)
 
     def of(self, chunk: bytes, error: UnicodeDecodeError) -> Problem:
         before = chunk[: error.start]
@@ -147,3 +173,14 @@ def _names(start: bytes, kind: str) -> list[str]:
         return next(csv.reader(iter(text.splitlines(keepends=True)), delimiter="," if kind == ".csv" else "\t"), [])
     except csv.Error:
         return []  # likewise
+
+
+def _distinct_names(start: bytes) -> int:
+    """How many keys the first lines have between them; a line that is no JSON is the parser's to refuse."""
+    names = set[str]()
+    for line in start.split(b"\n"):
+        try:
+            names.update(json.loads(line))
+        except (ValueError, RecursionError, TypeError):
+            continue
+    return len(names)

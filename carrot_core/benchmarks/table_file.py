@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from carrot_core.benchmarks.intake import PACKED, check_columns, check_rows, check_text, header
+from carrot_core.benchmarks.intake import PACKED, check_columns, check_rows, check_schema, check_text, header
 from carrot_core.benchmarks.sandbox import lock_down, private_connection
 from carrot_core.errors import DataError, NotFoundError, Problem
 
@@ -129,7 +129,7 @@ def open_table(
         Not a readable file of the type its name says, or one beyond the limits of `intake`.
     """
     kind = kind_of(path)
-    named = [] if kind == ".parquet" else check_text(path, kind)
+    named = _looked_at(path, kind)
     with private_connection() as connection:
         try:
             connection.execute(f"set memory_limit = '{_MEMORY}'; set max_temp_directory_size = '{_SPILL}'")
@@ -139,6 +139,14 @@ def open_table(
             raise DataError(path.name, [_unreadable(path, error)]) from error
         lock_down(connection)
         yield TableFile(path.name, connection, types, tuple(named), columns=columns or {})
+
+
+def _looked_at(path: Path, kind: str) -> list[str]:
+    """What `intake` makes sure of before a file is parsed; the names of a text file's columns."""
+    if kind == ".parquet":
+        check_schema(path)
+        return []
+    return check_text(path, kind)
 
 
 def _load(
@@ -216,9 +224,12 @@ def preview(path: Path, rows: int) -> pd.DataFrame:
     """
     kind = kind_of(path)
     reader = _READERS[kind].replace(_ALL, "hive_partitioning = false")
+    # The reader takes minutes over hundreds of thousands of columns, so they are counted before.
     if kind in (".csv", ".tsv"):
-        check_columns(path, len(header(path, kind)))  # the reader takes minutes over hundreds of thousands
+        check_columns(path, len(header(path, kind)))
         reader = f"{reader[:-1]}, all_varchar = true)"
+    else:
+        _looked_at(path, kind)
     parameters = {"path": glob.escape(str(path.resolve()))}
     with private_connection() as connection:
         try:
