@@ -5,6 +5,7 @@ from carrot_core.evaluation import evaluate, setting
 from carrot_core.frontier import Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.routers import make_router
+from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Run, Store
 from carrot_core.trials import compare_routers
 from carrot_core.workbench import load_embedded, run_router
@@ -14,6 +15,7 @@ __version__ = "0.2.0"
 __all__ = [
     "Benchmark",
     "CarrotError",
+    "CarrotRouter",
     "DataError",
     "Estimates",
     "Frontier",

@@ -159,6 +159,14 @@ class Sweep:
         """(K,) rates at which anything changes, from 0; point k holds on [rate k, rate k+1)."""
         return np.concatenate([[0.0], self.rate[self.last_of_rate]])
 
+    def choices(self, exchange_rate_per_usd: float) -> npt.NDArray[np.int16]:
+        """(n,) column of the model chosen for each prompt at this rate."""
+        chosen = self.start.copy()
+        done = int(np.searchsorted(self.rate, exchange_rate_per_usd, side="right"))
+        # A prompt's switches stand in ascending order, so the last assignment is the one that holds.
+        chosen[self.prompt[:done]] = self.target[:done]
+        return chosen
+
     def in_columns(self, columns: npt.NDArray[np.intp]) -> Sweep:
         """The same switches in wider tables, in which model j stands in ``columns[j]``."""
         column = columns.astype(np.int16)
@@ -252,11 +260,7 @@ class Frontier:
 
     def choices(self, exchange_rate_per_usd: float) -> npt.NDArray[np.int16]:
         """(n,) column of the model chosen for each prompt at this rate."""
-        chosen = self.sweep.start.copy()
-        done = int(np.searchsorted(self.sweep.rate, exchange_rate_per_usd, side="right"))
-        # A prompt's switches stand in ascending order, so the last assignment is the one that holds.
-        chosen[self.sweep.prompt[:done]] = self.sweep.target[:done]
-        return chosen
+        return self.sweep.choices(exchange_rate_per_usd)
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
         """(G, M) share of the prompts that each model answers at each of G ascending rates."""

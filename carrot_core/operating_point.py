@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate
 from carrot_core.uncertainty import Interval, Weights, weighted_means
 
 
@@ -23,18 +24,23 @@ def rate_inside(frontier: ReadableCurve, point: int) -> float:
 
 def cheapest_reaching(frontier: ReadableCurve, target_score: float) -> float | None:
     """Exchange rate of the cheapest point of the curve with at least this score; None if there is none."""
-    reached = frontier.score >= target_score - 1e-12
-    if not reached.any():
-        return None
-    return rate_inside(frontier, int(np.where(reached, frontier.cost_usd, np.inf).argmin()))
+    reached = np.flatnonzero(frontier.score >= target_score - 1e-12)
+    return _rate_of_first(frontier, reached, -frontier.score, frontier.cost_usd)
 
 
 def best_within_budget(frontier: ReadableCurve, budget_usd: float) -> float | None:
     """Exchange rate of the most accurate point that costs at most this much a query; None if there is none."""
-    within = frontier.cost_usd <= budget_usd + 1e-15
-    if not within.any():
+    within = np.flatnonzero(frontier.cost_usd <= budget_usd + 1e-15)
+    return _rate_of_first(frontier, within, frontier.cost_usd, -frontier.score)
+
+
+def _rate_of_first(
+    frontier: ReadableCurve, points: npt.NDArray[np.intp], then: FloatArray, first: FloatArray
+) -> float | None:
+    """A rate at which that of the points holds which is least in ``first``, among equal ones in ``then``."""
+    if not points.size:
         return None
-    return rate_inside(frontier, int(np.where(within, frontier.score, -np.inf).argmax()))
+    return rate_inside(frontier, int(points[np.lexsort((then[points], first[points]))[0]]))
 
 
 @dataclass(frozen=True, eq=False)

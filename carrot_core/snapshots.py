@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -23,9 +22,9 @@ from carrot_core.breakdown import by_task, task_labels
 from carrot_core.errors import DataError
 from carrot_core.evaluation import Setting, judge, setting, single_models, versions
 from carrot_core.figures.compose import BAND_REPLICATES, label
-from carrot_core.figures.frontier import thin
 from carrot_core.figures.scene import Band, Curve, Scene
-from carrot_core.frontier import FloatArray, Frontier, upper_hull
+from carrot_core.frontier import Frontier, upper_hull
+from carrot_core.kept_curve import KeptCurve, evenly, keep
 from carrot_core.operating_point import Point
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.paths import shipped
@@ -37,41 +36,7 @@ FOLDER = "snapshots"
 _DOCUMENT = "snapshot.json"
 _TABLES = ("curves", "shares", "bands", "tasks")
 _SPLITS = ("validation", "test")
-MOST_POINTS = 1500  # of a curve, evenly by count, beside those that draw its line
-_SHARE_POINTS = 300
 _TASK_POINTS = 25
-
-
-@dataclass(frozen=True, eq=False)
-class KeptCurve:
-    """A curve at some of its points: what is left of a `Frontier` without its prompts.
-
-    Attributes
-    ----------
-    models : M names.
-    n_prompts, n_points : prompts behind it, breakpoints of the exact curve.
-    exchange_rate_per_usd : (K,) ascending from 0; a point holds up to the next one's rate.
-    score, cost_usd : (K,) means per prompt at these rates, as the exact curve has them.
-    share_rates, share : (G,) ascending rates and (G, M) share of the prompts each model answers there.
-    """
-
-    models: tuple[str, ...]
-    n_prompts: int
-    n_points: int
-    exchange_rate_per_usd: FloatArray
-    score: FloatArray
-    cost_usd: FloatArray
-    share_rates: FloatArray
-    share: FloatArray
-
-    def at(self, exchange_rate_per_usd: float) -> int:
-        """Index of the kept point that holds at this rate."""
-        return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
-
-    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
-        """(G, M) share of the prompts that each model answers, at the kept rate before each of G rates."""
-        found = np.searchsorted(self.share_rates, np.asarray(exchange_rates_per_usd), side="right") - 1
-        return self.share[found]
 
 
 @dataclass(frozen=True)
@@ -204,8 +169,9 @@ def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[st
     for name, table in estimates.items():
         curves = {split: made.frontier(table, split) for split in _SPLITS}
         for split, curve in curves.items():
-            parts["curves"].append(_points(curve).assign(router=name, split=split))
-            parts["shares"].append(_shares(curve).assign(router=name, split=split))
+            kept = keep(curve)
+            parts["curves"].append(_points(kept).assign(router=name, split=split))
+            parts["shares"].append(_shares(kept).assign(router=name, split=split))
         parts["bands"].append(_band_table(curves["test"]).assign(router=name))
         parts["tasks"].append(_tasks(made, curves["test"]).assign(router=name))
         described[name] = {
@@ -232,28 +198,19 @@ def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[st
     return Snapshot(document, {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()})
 
 
-def _points(curve: Frontier) -> pd.DataFrame:
-    last = len(curve.exchange_rate_per_usd) - 1
-    even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
-    kept = np.union1d(even, thin(curve))
+def _points(curve: KeptCurve) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "exchange_rate_per_usd": curve.exchange_rate_per_usd[kept],
-            "score": curve.score[kept].astype(np.float32),
-            "cost_usd": curve.cost_usd[kept].astype(np.float32),
+            "exchange_rate_per_usd": curve.exchange_rate_per_usd,
+            "score": curve.score.astype(np.float32),
+            "cost_usd": curve.cost_usd.astype(np.float32),
         }
     )
 
 
-def _evenly(rates: FloatArray, points: int) -> FloatArray:
-    """At most so many of the rates, evenly by count, both ends among them."""
-    return rates[np.unique(np.linspace(0, len(rates) - 1, points).round().astype(np.intp))]
-
-
-def _shares(curve: Frontier) -> pd.DataFrame:
-    rates = _evenly(curve.exchange_rate_per_usd, _SHARE_POINTS)
-    table = pd.DataFrame(curve.shares(rates).astype(np.float32), columns=list(curve.models))
-    return table.assign(exchange_rate_per_usd=rates)
+def _shares(curve: KeptCurve) -> pd.DataFrame:
+    table = pd.DataFrame(curve.share, columns=list(curve.models))
+    return table.assign(exchange_rate_per_usd=curve.share_rates)
 
 
 def _band_table(curve: Frontier) -> pd.DataFrame:
@@ -268,7 +225,7 @@ def _tasks(made: Setting, curve: Frontier) -> pd.DataFrame:
     tasks = task_labels(made, curve)
     frames = [
         by_task(curve, tasks, rate, made.best_single).assign(exchange_rate_per_usd=rate)
-        for rate in _evenly(curve.exchange_rate_per_usd, _TASK_POINTS)
+        for rate in evenly(curve.exchange_rate_per_usd, _TASK_POINTS)
     ]
     table = pd.concat(frames, ignore_index=True)
     small = table.select_dtypes("float64").columns.drop("exchange_rate_per_usd")

@@ -11,10 +11,11 @@ import pytest
 from carrot_core import snapshots
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.results import making
-from carrot_core.results.making import HEADS, make, write_report
+from carrot_core.results.making import make, write_report
 from carrot_core.results.recipes import RECIPES, Recipe
 from carrot_core.results.report import best_carrot, report
 from carrot_core.routers.saving import load_router
+from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
 from carrot_core.store import Store
 from tests.made import made, write_files
 
@@ -132,7 +133,7 @@ def test_every_recipe_has_a_snapshot_a_head_and_a_place_on_the_page() -> None:
         kept = snapshots.read(root / "data" / snapshots.FOLDER / recipe.name)
         assert (kept.info.data_hash, list(kept.models)) == (document["data_hash"], document["models"])
         head = load_router(root / "data" / HEADS / recipe.name, models=kept.models)
-        assert head.name == making.HEAD
+        assert head.name == SHIPPED_ROUTER
         assert f"## {recipe.name}\n" in page
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core import snapshots
+from carrot_core import kept_curve
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.breakdown import by_task, task_labels
 from carrot_core.errors import DataError
@@ -17,7 +17,7 @@ from carrot_core.evaluation import Setting, setting
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import read_out
 from carrot_core.frontier import rate_of_lam
-from carrot_core.operating_point import cheapest_reaching, rate_inside
+from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
 from carrot_core.outcomes import Benchmark
 from carrot_core.snapshots import Snapshot, read, shipped_snapshots, take, write
 from carrot_core.store import Store
@@ -66,14 +66,20 @@ def test_a_small_curve_is_kept_whole(folder: Path, protocol: Setting, estimates:
     np.testing.assert_allclose(kept.shares(rates), exact.shares(rates), atol=1e-6)
 
 
-def test_a_large_curve_keeps_its_line_and_both_ends(monkeypatch: pytest.MonkeyPatch, protocol: Setting) -> None:
-    monkeypatch.setattr(snapshots, "MOST_POINTS", 20)
+def test_a_large_curve_keeps_its_line_both_ends_and_all_a_budget_may_choose(
+    monkeypatch: pytest.MonkeyPatch, protocol: Setting
+) -> None:
+    monkeypatch.setattr(kept_curve, "MOST_POINTS", 20)
     exact = protocol.frontier(protocol.estimates("carrot-knn"), "test")
-    points = snapshots._points(exact)
-    assert 20 <= len(points) < len(exact.score)
-    assert points["exchange_rate_per_usd"].iloc[[0, -1]].tolist() == exact.exchange_rate_per_usd[[0, -1]].tolist()
-    at = [exact.at(rate) for rate in points["exchange_rate_per_usd"]]
-    np.testing.assert_allclose(points["score"], exact.score[at], rtol=1e-6)
+    kept = kept_curve.keep(exact)
+    assert 20 <= len(kept.score) < len(exact.score) == kept.n_points
+    assert kept.exchange_rate_per_usd[[0, -1]].tolist() == exact.exchange_rate_per_usd[[0, -1]].tolist()
+    at = [exact.at(rate) for rate in kept.exchange_rate_per_usd]
+    np.testing.assert_array_equal(kept.score, exact.score[at])
+    for budget in np.linspace(exact.cost_usd.min() * 0.9, exact.cost_usd.max(), 50):
+        assert best_within_budget(kept, budget) == best_within_budget(exact, budget)
+    for target in np.linspace(exact.score.min(), exact.score.max() * 1.01, 50):
+        assert cheapest_reaching(kept, target) == cheapest_reaching(exact, target)
 
 
 def test_the_scene_reads_as_that_of_the_data(folder: Path, protocol: Setting, estimates: dict) -> None:

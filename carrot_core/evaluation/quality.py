@@ -56,9 +56,9 @@ def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def usage_of(bench: Benchmark, cost_usd: FloatTable) -> FloatTable:
+def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None) -> FloatTable:
     """Output tokens behind (n, M) estimated dollars, or the dollars themselves where only they are recorded."""
-    if bench.usage != "output_tokens":
+    if (usage or bench.usage) != "output_tokens":
         return cost_usd
     prices = [bench.prices[model] for model in bench.models]
     price_in = np.array([price.input_usd_per_mtok for price in prices])

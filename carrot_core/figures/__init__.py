@@ -1,6 +1,6 @@
 """Figures as plain functions of results: no Streamlit, so a notebook draws what the dashboard shows."""
 
-from carrot_core.figures.frontier import frontier_figure, thin
+from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import Band, Curve, ReadOut, Scene, alt_text, caption, money, read_out, saving
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "money",
     "read_out",
     "saving",
-    "thin",
 ]

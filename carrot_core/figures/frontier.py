@@ -9,12 +9,12 @@ import html
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import plotly.graph_objects as go
 
 from carrot_core.figures.scene import QUERIES, Band, Curve, Scene, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, model_colors, translucent
-from carrot_core.frontier import FloatArray, ReadableCurve, lam_of_rate
+from carrot_core.frontier import FloatArray, lam_of_rate
+from carrot_core.kept_curve import thin, unit_box
 from carrot_core.text import visible
 
 
@@ -172,7 +172,7 @@ def _log_ticks(scene: Scene) -> list[float]:
 
 def label_sides(scene: Scene) -> list[str]:
     """Side of each model's point on which its name is written: away from its nearest neighbour."""
-    box = _unit_box(scene.model_cost_usd, scene.model_score)[:, 1:]
+    box = unit_box(scene.model_cost_usd, scene.model_score)[:, 1:]
     return [_away(np.delete(box, place, axis=0) - point) for place, point in enumerate(box)]
 
 
@@ -184,41 +184,3 @@ def _away(others: FloatArray) -> str:
     if abs(dx) > 3 * abs(dy):
         return "middle left" if dx > 0 else "middle right"
     return "bottom center" if dy > 0 else "top center"
-
-
-def thin(frontier: ReadableCurve, tolerance: float = 1e-4) -> npt.NDArray[np.intp]:
-    """Positions of the points that draw the same line (Douglas-Peucker, both ends kept).
-
-    No point left out lies further from the line than ``tolerance`` of the curve's own extent, on a
-    linear and on a log cost axis alike: 1e-4 is a tenth of a pixel on a chart 1,000 pixels wide.
-    """
-    points = _unit_box(frontier.cost_usd, frontier.score)
-    kept = np.unique([0, len(points) - 1])
-    waiting = np.arange(1, len(points) - 1)  # points of the chords that are not yet known to be close enough
-    while waiting.size:
-        chord = np.searchsorted(kept, waiting) - 1
-        distance = _distance_from_chord(points[waiting], points[kept[chord]], points[kept[chord + 1]])
-        first = np.flatnonzero(np.diff(chord, prepend=-1))
-        furthest = np.repeat(np.maximum.reduceat(distance, first), np.diff(np.append(first, chord.size)))
-        too_far = furthest > tolerance
-        split = too_far & (distance == furthest)
-        kept, waiting = np.sort(np.concatenate([kept, waiting[split]])), waiting[too_far & ~split]
-    return kept
-
-
-def _unit_box(cost_usd: FloatArray, score: FloatArray) -> FloatArray:
-    """(K, 3) cost, log cost and score, each scaled to [0, 1]: a distance here bounds that on either axis."""
-    positive = np.maximum(cost_usd, cost_usd[cost_usd > 0].min(initial=1.0))
-    columns = np.column_stack([cost_usd, np.log(positive), score])
-    extent = np.ptp(columns, axis=0)
-    box: FloatArray = (columns - columns.min(axis=0)) / np.where(extent > 0, extent, 1.0)
-    return box
-
-
-def _distance_from_chord(points: FloatArray, start: FloatArray, end: FloatArray) -> FloatArray:
-    chord, reach = end - start, points - start
-    length = np.maximum(np.einsum("ij,ij->i", chord, chord), 1e-300)
-    along = np.clip(np.einsum("ij,ij->i", reach, chord) / length, 0.0, 1.0)
-    off = reach - along[:, None] * chord
-    distance: FloatArray = np.sqrt(np.einsum("ij,ij->i", off, off))
-    return distance

@@ -21,14 +21,13 @@ from carrot_core.evaluation.comparison import records
 from carrot_core.outcomes import Benchmark
 from carrot_core.results.recipes import RECIPES, Recipe
 from carrot_core.results.report import report
-from carrot_core.routers import make_router
 from carrot_core.routers.saving import save_router
+from carrot_core.serving.companion import companion_of
+from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
 from carrot_core.store import Run, Store
 from carrot_core.trials import compare_routers
 from carrot_core.workbench import load_embedded
 
-HEADS = "heads"
-HEAD = "carrot-mlp"  # small enough to ship, as quick as a few matrix products, and needs no torch to answer
 COMPARISON = "comparison.json"
 _COMPARED = ("figures", "differences", "quality")  # tables of a comparison, too long for JSON
 Progress = Callable[[int, int], None]
@@ -131,4 +130,5 @@ def _write_head(bench: Benchmark, folder: Path) -> None:
         "seed": 0,
         "versions": versions(),
     }
-    save_router(make_router(HEAD, seed=0).fit(made.train), folder, about)
+    fitted, estimates = made.fit(SHIPPED_ROUTER)
+    save_router(fitted, folder, about, companion_of(made, fitted, estimates))

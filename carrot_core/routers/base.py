@@ -77,3 +77,19 @@ def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]
             "or leave out the prompts without text."
         )
     return bench.vectors
+
+
+def texts_of(bench: Benchmark) -> list[str]:
+    """The prompts' texts.
+
+    Raises
+    ------
+    CarrotError
+        A prompt has none.
+    """
+    texts = [text for text in bench.texts if text is not None]
+    if len(texts) < len(bench.texts):
+        raise CarrotError(
+            f"{len(bench.texts) - len(texts):,} prompts of {bench.name!r} have no text to read: leave them out."
+        )
+    return texts

@@ -34,6 +34,7 @@ _DOCUMENT, _NUMBERS = "router.json", "router.safetensors"
 # What a saved router may be made of, by the name it has in the file.
 _CLASSES = {
     "BestSingle": "carrot_core.routers.baselines",
+    "Calibration": "carrot_core.serving.calibration",
     "CarrotEncoder": "carrot_core.routers.encoder.router",
     "CarrotBlend": "carrot_core.routers.blend",
     "CarrotBlendRouter": "carrot_core.routers.blend_router",
@@ -45,10 +46,14 @@ _CLASSES = {
     "CarrotMLPRouter": "carrot_core.routers",
     "CarrotReleased": "carrot_core.routers.encoder.released",
     "Cascade": "carrot_core.routers.cascade",
+    "Companion": "carrot_core.serving.companion",
+    "Distance": "carrot_core.serving.distance",
     "ModelMLPs": "carrot_core.routers.cost_blind",
     "Network": "carrot_core.routers.encoder.nets.network",
     "PackedForest": "carrot_core.routers.forest",
     "PairFactorisation": "carrot_core.routers.factorisation",
+    "KeptCurve": "carrot_core.kept_curve",
+    "InputTokens": "carrot_core.serving.input_tokens",
     "KernelRidge": "carrot_core.routers.kernel",
     "Price": "carrot_core.pricing",
     "RandomRouter": "carrot_core.routers.baselines",
@@ -58,9 +63,11 @@ _CLASSES = {
     "RouteLLMMF": "carrot_core.routers.pairs",
     "RouterBenchKNN": "carrot_core.routers.cost_blind",
     "RouterBenchMLP": "carrot_core.routers.cost_blind",
+    "ScoreInterval": "carrot_core.serving.intervals",
     "TaskLookup": "carrot_core.routers.baselines",
     "TaskPrior": "carrot_core.routers.task_prior",
     "TextFeatures": "carrot_core.routers.text_features",
+    "UsageInterval": "carrot_core.serving.intervals",
     "UsageScale": "carrot_core.routers.usage_scale",
     "Vectors": "carrot_core.routers.neighbours",
     "ZeroRouter": "carrot_core.routers.baselines",
@@ -93,7 +100,9 @@ class _Parts:
     folders: dict[str, WithFiles] = field(default_factory=dict)
 
 
-def save_router(router: Router, folder: Path, about: Mapping[str, Any] | None = None) -> None:
+def save_router(
+    router: Router, folder: Path, about: Mapping[str, Any] | None = None, companion: object | None = None
+) -> None:
     """Write a fitted router into a folder, over one that is there.
 
     Parameters
@@ -101,6 +110,7 @@ def save_router(router: Router, folder: Path, about: Mapping[str, Any] | None = 
     router : fitted; the oracle, which knows only outcomes, cannot be saved.
     folder : made where it is missing.
     about : where it comes from (benchmark, data hash, seed, versions, …); kept as it is.
+    companion : what answers typed prompts beside it (`carrot_core.serving.companion.Companion`).
 
     Raises
     ------
@@ -110,7 +120,7 @@ def save_router(router: Router, folder: Path, about: Mapping[str, Any] | None = 
     if not hasattr(router, "models_"):
         raise CarrotError(f"{type(router).__name__} is not fitted yet, so there is nothing to save.")
     parts = _Parts()
-    tree = _pack(router, "", parts)
+    tree, beside = _pack(router, "", parts), _pack(companion, "/companion", parts)
     numbers = tensors_as_bytes(parts.arrays)
     document = {
         "format": FORMAT,
@@ -119,6 +129,7 @@ def save_router(router: Router, folder: Path, about: Mapping[str, Any] | None = 
         "about": dict(about or {}),
         "sha256": hashlib.sha256(numbers).hexdigest(),
         "state": tree,
+        "companion": beside,
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +144,12 @@ def save_router(router: Router, folder: Path, about: Mapping[str, Any] | None = 
 
 
 def load_router(folder: Path, models: Sequence[str] | None = None) -> Router:
-    """A router saved by `save_router`, ready to estimate.
+    """A router saved by `save_router`, ready to estimate; parameters and errors as for `load_saved`."""
+    return load_saved(folder, models)[0]
+
+
+def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Router, Any, dict[str, Any]]:
+    """A router saved by `save_router`, its companion (None where it was saved without) and ``router.json``.
 
     Parameters
     ----------
@@ -158,13 +174,15 @@ def load_router(folder: Path, models: Sequence[str] | None = None) -> Router:
         raise CarrotError(f"{folder} was fitted on another pool: {odd[0]!r} is in one of the two only.")
     try:
         _check_files(folder, document.get("files", {}))
-        router: Router = _unpack(document["state"], tensors_from(numbers), folder)
+        arrays = tensors_from(numbers)
+        router: Router = _unpack(document["state"], arrays, folder)
+        companion = _unpack(document.get("companion"), arrays, folder)
         whole = list(router.models_) == fitted_on and router.name == document["router"]
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DataError(str(folder), f"is damaged ({error}); save it again") from error
     if not whole:
         raise DataError(str(folder), "names and numbers do not belong together; save it again")
-    return router
+    return router, companion, document
 
 
 def read_saved(folder: Path) -> tuple[dict[str, Any], bytes]:

@@ -24,7 +24,8 @@ from carrot_core.benchmarks.prices import shipped_prices
 from carrot_core.embedding import load_pretrained
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
-from carrot_core.routers.encoder.router import sigmoid, texts_of
+from carrot_core.routers.base import texts_of
+from carrot_core.routers.encoder.router import sigmoid
 
 LABELS = (
     "aws-claude-3-5-sonnet-v1",

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.outcomes import Benchmark
+from carrot_core.routers.base import texts_of
 from carrot_core.routers.encoder.recipe import Recipe
-from carrot_core.routers.encoder.router import sigmoid, texts_of
+from carrot_core.routers.encoder.router import sigmoid
 from carrot_core.routers.pairs import PairRouter
 
 

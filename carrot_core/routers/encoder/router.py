@@ -9,6 +9,7 @@ import numpy as np
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
+from carrot_core.routers.base import texts_of
 from carrot_core.routers.contrasts import contrasts
 from carrot_core.routers.criteria import observed_mean
 from carrot_core.routers.encoder.recipe import Recipe
@@ -96,22 +97,6 @@ class CarrotEncoder:
         outputs = self.network.outputs(texts_of(bench))
         m = len(self.models_)
         return sigmoid(outputs[:, :m]), outputs[:, m:]
-
-
-def texts_of(bench: Benchmark) -> list[str]:
-    """The prompts' texts.
-
-    Raises
-    ------
-    CarrotError
-        A prompt has none.
-    """
-    texts = [text for text in bench.texts if text is not None]
-    if len(texts) < len(bench.texts):
-        raise CarrotError(
-            f"{len(bench.texts) - len(texts):,} prompts of {bench.name!r} have no text to read: leave them out."
-        )
-    return texts
 
 
 def sigmoid(outputs: FloatTable) -> FloatTable:

@@ -1,0 +1,161 @@
+"""``carrot route``: prompts to models, at one operating point."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carrot_core.cli.common import open_store, progress
+from carrot_core.serving.decision import dollars
+
+if TYPE_CHECKING:
+    from carrot_core.serving.decision import Explanation
+    from carrot_core.serving.router import CarrotRouter
+
+_SOURCE = "A benchmark with a fitted head or in the store, a folder of `carrot router save`, or owner/name on the hub."
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
+@click.option("--bench", metavar="NAME", help=_SOURCE)
+@click.option("--point", type=_FILE, help="An exported operating point, in place of --bench and the options below it.")
+@click.option("--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN).")
+@click.option("--lam", type=float, help="λ, 0 to 1 (default: as good as the best single model, as cheap as possible).")
+@click.option("--budget", type=float, help="US dollars per 1,000 queries, solved on validation.")
+@click.option("--target", type=float, help="Accuracy, 0 to 1, solved on validation.")
+@click.option("--mu", type=float, help="λ with the cost unit of the authors' wrapper, $0.01.")
+@click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all).")
+@click.option("--price", "prices", multiple=True, metavar="MODEL=IN,OUT", help="US dollars per million tokens.")
+@click.option("--fallback", metavar="MODEL", help="Answers where a prompt is unlike the training data.")
+@click.option("--fallback-above", type=float, help="Percentile of the distance to it from which it does (default: 99).")
+@click.option("--file", "source", type=_FILE, help="Prompts from a file: CSV, TSV, JSONL or Parquet; needs --out.")
+@click.option("--column", default="prompt", show_default=True, help="Column of --file that holds the prompts.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Decisions: .parquet, .csv or .jsonl.")
+@click.option("--explain", is_flag=True, help="Every model's estimates, the ribbon of λ, how unlike the prompt is.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a prompt, each on a line.")
+def route(
+    prompts: tuple[str, ...],
+    bench: str | None,
+    point: Path | None,
+    router: str | None,
+    source: Path | None,
+    column: str,
+    out: Path | None,
+    explain: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Choose the model for each PROMPT; without one, for every line of standard input.
+
+    \b
+    carrot route "What is 2 + 2?" --bench mmlu-pro-cot --lam .3
+    carrot route "What is 2 + 2?" --bench mmlu-pro-cot --budget 0.2 --explain
+    carrot route --file prompts.jsonl --out decisions.parquet --bench mmlu-pro-cot
+
+    Nothing is called or sent: it says which model to call. Prompts are not kept.
+    """
+    options = _options(**asked)
+    if (source is None) != (out is None):
+        raise click.UsageError("--file and --out go together.")
+    fitted = _loaded(bench, point, router)
+    if source is not None and out is not None:
+        click.echo(_route_file(fitted, source, out, column, options, as_json))
+        return
+    for prompt in prompts or _lines():
+        click.echo(_answer(fitted, prompt, options, explain, as_json))
+
+
+def _loaded(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
+    from carrot_core.serving.router import CarrotRouter
+
+    if (bench is None) == (point is None):
+        raise click.UsageError("Say which router: --bench NAME or --point FILE.")
+    return CarrotRouter.load(bench or str(point), router=router, store=open_store())
+
+
+def _lines() -> list[str]:
+    if sys.stdin.isatty():
+        click.echo("One prompt a line; end with Ctrl-D.", err=True)
+    text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _options(pool: Sequence[str], prices: Sequence[str], **given: Any) -> dict[str, Any]:
+    return {**given, "pool": list(pool) or None, "prices": dict(map(_price, prices)) or None}
+
+
+def _price(text: str) -> tuple[str, tuple[float, float]]:
+    model, _, amounts = text.rpartition("=")
+    try:
+        price_in, price_out = map(float, amounts.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not MODEL=IN,OUT", param_hint="--price") from error
+    return model, (price_in, price_out)
+
+
+def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain: bool, as_json: bool) -> str:
+    if explain:
+        explanation = fitted.explain(prompt, **options)
+        document = explanation.decision.records()[0] | _grounds(explanation)
+        return json.dumps(document, ensure_ascii=False) if as_json else _report(explanation)
+    decisions = fitted.decide([prompt], **options)
+    return json.dumps(decisions.records()[0], ensure_ascii=False) if as_json else decisions.models[0]
+
+
+def _grounds(explanation: Explanation) -> dict[str, Any]:
+    """What ``--explain`` adds to a decision's document; never the text of another prompt."""
+    table = explanation.table.astype(object).where(explanation.table.notna(), None)
+    return {
+        "sentence": explanation.sentence,
+        "runner_up": explanation.runner_up,
+        "estimates": table.to_dict(orient="records"),
+        "ribbon": [vars(segment) for segment in explanation.ribbon],
+        "distance_percentile": explanation.distance_percentile,
+        "unlike": explanation.unlike,
+        "prompt_tokens": explanation.prompt_tokens,
+        "read_tokens": explanation.read_tokens,
+        "seconds": dict(explanation.seconds),
+    }
+
+
+def _row(row: dict[Any, Any]) -> str:
+    """One model of an explanation."""
+    score = f"{row['est_score']:.2f} [{row['score_low']:.2f}, {row['score_high']:.2f}]"
+    tokens = f"{row['est_output_tokens']:.0f} [{row['output_tokens_low']:.0f}, {row['output_tokens_high']:.0f}]"
+    tokens = "not recorded" if "nan" in tokens else tokens
+    cost, low, high = (dollars(row[name]) for name in ("est_cost_usd", "cost_low_usd", "cost_high_usd"))
+    return f"{row['model']:42} {score:>20} {tokens:>24} {f'{cost} [{low}, {high}]':>26} {row['utility']:>9.4f}"
+
+
+def _report(explanation: Explanation) -> str:
+    decision = explanation.decision
+    lines = [
+        explanation.sentence,
+        f"λ {decision.lam:.4g}, cost unit ${decision.cost_unit_usd:.4g}: up to "
+        f"{decision.exchange_rate_per_usd:.4g} score a dollar.",
+        f"{'model':42} {'score (90 %)':>20} {'output tokens (90 %)':>24} {'cost per 1k (90 %)':>26} {'utility':>9}",
+    ]
+    lines += map(_row, explanation.table.to_dict(orient="records"))
+    lines.append("Chosen as λ goes from 0 to 1:")
+    lines += [f"  λ {part.lam_from:.4f} to {part.lam_to:.4f}: {part.model}" for part in explanation.ribbon]
+    if explanation.distance_percentile is not None:
+        unlike = "unlike anything in the training data: " if explanation.unlike else ""
+        lines.append(f"Distance to the training data: {unlike}percentile {explanation.distance_percentile:.1f}.")
+    lines.append(f"{explanation.prompt_tokens:,} tokens, of which the encoder read {explanation.read_tokens:,}.")
+    return "\n".join(lines)
+
+
+def _route_file(
+    fitted: CarrotRouter, source: Path, out: Path, column: str, options: dict[str, Any], as_json: bool
+) -> str:
+    from carrot_core.serving.batch import route_file
+
+    with progress(f"Routing {source.name}", " prompts") as advance:
+        summary = route_file(fitted, source, out, column=column, progress=advance, **options)
+    return json.dumps(summary.document(), ensure_ascii=False) if as_json else summary.text()

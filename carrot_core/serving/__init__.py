@@ -1,0 +1,1 @@
+"""Fitted routers at work: typed prompts, files of prompts, and what a decision rests on."""

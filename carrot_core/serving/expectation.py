@@ -1,0 +1,129 @@
+"""What a fitted router expects of every model on typed prompts, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carrot_core.embedding import Vectors
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation.quality import usage_of
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, positions
+from carrot_core.pricing import Price
+from carrot_core.routers import Router
+from carrot_core.serving.companion import Companion
+
+Prices = Mapping[str, Price | tuple[float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """Estimates of the whole pool on n typed prompts.
+
+    Attributes
+    ----------
+    bench : the prompts.
+    estimates : (n, M) scores and costs.
+    input_tokens, output_tokens : (n, M), NaN where the cost is predicted without them.
+    companion : of the router.
+    """
+
+    bench: Benchmark
+    estimates: Estimates
+    output_tokens: FloatTable
+    companion: Companion
+
+    @property
+    def input_tokens(self) -> FloatTable:
+        return self.bench.input_tokens
+
+    def table(self, columns: npt.NDArray[np.intp]) -> pd.DataFrame:
+        """A row a prompt and model, for some of the models (`CarrotRouter.estimate`)."""
+        low, high = self.companion.score_interval.interval(self.estimates.score)
+        cells = {
+            "est_score": self.estimates.score,
+            "score_low": low,
+            "score_high": high,
+            "input_tokens": self.input_tokens,
+            "est_output_tokens": self.output_tokens,
+        } | self._usage_cells()
+        n, names = len(low), np.array(self.estimates.models, dtype=object)[columns]
+        flat = {name: table[:, columns].ravel() for name, table in cells.items()}
+        return pd.DataFrame({"prompt": np.repeat(np.arange(n), len(columns)), "model": np.tile(names, n), **flat})
+
+    def _usage_cells(self) -> dict[str, FloatTable]:
+        """Ends of the intervals of output tokens, and the cost between its own."""
+        cost, interval = self.estimates.cost_usd, self.companion.usage_interval
+        low = high = np.full(cost.shape, np.nan)
+        cost_low = cost_high = cost  # where only the input is charged, which is known
+        if interval is not None and self.companion.usage == "cost_usd":
+            cost_low, cost_high = interval.interval(cost)
+        elif interval is not None:
+            low, high = interval.interval(self.output_tokens)
+            cost_low, cost_high = (self.bench.cost_usd_of(end, "output_tokens") for end in (low, high))
+        return {
+            "output_tokens_low": low,
+            "output_tokens_high": high,
+            "est_cost_usd": cost,
+            "cost_low_usd": cost_low,
+            "cost_high_usd": cost_high,
+        }
+
+
+def expect(
+    fitted: Router, companion: Companion, texts: Sequence[str], vectors: Vectors | None, prices: Prices | None = None
+) -> Expectation:
+    """What a router expects of every model of its pool on some texts.
+
+    Parameters
+    ----------
+    texts : n prompts.
+    vectors : (n, d) of the companion's encoder.
+    prices : in place of the companion's, by model.
+
+    Raises
+    ------
+    NotFoundError
+        A price of a model that is not in the pool.
+    CarrotError
+        A price that is none, or prices for a benchmark that records only dollars.
+    """
+    shape, count = (len(texts), len(fitted.models_)), companion.input_tokens
+    nothing = np.full(shape, np.nan)
+    bench = Benchmark(
+        name="typed prompts",
+        outcomes=Outcomes(tuple(map(str, range(len(texts)))), fitted.models_, nothing, nothing),
+        texts=tuple(texts),
+        tasks=("",) * len(texts),
+        split=np.full(len(texts), "test"),
+        input_tokens=nothing if count is None else count.predict(texts),
+        prices=_priced(fitted.models_, companion, prices or {}),
+        vectors=vectors,
+        encoder=companion.encoder,
+    )
+    # Estimators refuse to predict for nobody.
+    estimates = fitted.estimate(bench) if texts else Estimates((), fitted.models_, nothing, nothing)
+    known = companion.usage == "output_tokens"
+    return Expectation(
+        bench, estimates, usage_of(bench, estimates.cost_usd, "output_tokens") if known else nothing, companion
+    )
+
+
+def _priced(models: Sequence[str], companion: Companion, prices: Prices) -> dict[str, Price]:
+    if prices and companion.usage == "cost_usd":
+        raise CarrotError(f"{companion.benchmark!r} records dollars and no prices, so no other prices can be applied.")
+    positions(list(prices), models)
+    return {**companion.prices, **{model: as_price(model, price) for model, price in prices.items()}}
+
+
+def as_price(model: str, given: Price | tuple[float, float]) -> Price:
+    """A price given as two numbers, checked."""
+    price = given if isinstance(given, Price) else Price(float(given[0]), float(given[1]))
+    for value in (price.input_usd_per_mtok, price.output_usd_per_mtok):
+        if not 0.0 <= value < float("inf"):
+            raise CarrotError(f"A price of {model!r} is {value}; it must be US dollars per million tokens, at least 0.")
+    return price

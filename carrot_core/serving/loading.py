@@ -1,0 +1,138 @@
+"""Where a router for typed prompts comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from carrot_core import paths
+from carrot_core.errors import DataError, NotFoundError
+from carrot_core.evaluation import setting
+from carrot_core.outcomes import Benchmark
+from carrot_core.routers.saving import load_saved
+from carrot_core.serving.companion import Companion, companion_of
+from carrot_core.serving.point import read_point
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.store import Store
+
+HEADS = "heads"
+SHIPPED_ROUTER = "carrot-mlp"  # small enough to ship, as quick as a few matrix products, needs no torch to answer
+_FITTED_HERE = "carrot-knn"
+
+
+def shipped_heads() -> list[str]:
+    """Names of the benchmarks whose fitted head ships with the project."""
+    return sorted(document.parent.name for document in paths.shipped(HEADS).glob("*/router.json"))
+
+
+def load(source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
+    """See `CarrotRouter.load`."""
+    store, name = store or Store(), str(source)
+    if name.endswith(".json"):
+        return _at_point(Path(source), store)
+    if (Path(source) / "router.json").is_file():
+        return from_folder(Path(source), name, store)
+    if router in (None, SHIPPED_ROUTER) and name in shipped_heads():
+        return from_folder(paths.shipped(HEADS) / name, name, store)
+    if name in {info.name for info in store.benchmarks()}:
+        return _fitted(store.path, store.version(), name, router or _FITTED_HERE)
+    if isinstance(source, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _from_hub(name, store)
+    raise NotFoundError(
+        f"There is no router {name!r}: no benchmark of that name is in the store, no fitted head ships for it "
+        f"(there are {', '.join(shipped_heads())}), and it is no folder that `carrot router save` wrote."
+    )
+
+
+def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
+    """A saved router with its companion; the training prompts come from the store where it has them."""
+    fitted, companion, document = load_saved(folder)
+    if not isinstance(companion, Companion):
+        raise DataError(
+            str(folder), "was saved without what typed prompts need: save it again with `carrot router save`"
+        )
+    return CarrotRouter(name, fitted, companion, document["sha256"], _train_of(companion, store))
+
+
+def _train_of(companion: Companion, store: Store) -> Callable[[], Benchmark | None]:
+    """The training prompts, read when they are first asked for; None where the store has others or none."""
+
+    @cache
+    def train() -> Benchmark | None:
+        hashes = {info.name: info.data_hash for info in store.benchmarks()}
+        if hashes.get(companion.benchmark) != companion.data_hash:
+            return None
+        return setting(store.load(companion.benchmark, encoder=companion.encoder)).train
+
+    return train
+
+
+@lru_cache(maxsize=4)
+def _fitted(path: Path, store_version: str, name: str, router: str) -> CarrotRouter:
+    """A router fitted on a benchmark of a store that holds this version."""
+    from carrot_core.workbench import load_embedded
+
+    made = setting(load_embedded(Store(path), name))
+    fitted, estimates = made.fit(router)
+    artefact = hashlib.sha256(f"{router} {made.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
+    return CarrotRouter(name, fitted, companion_of(made, fitted, estimates), artefact, lambda: made.train)
+
+
+def _at_point(path: Path, store: Store) -> CarrotRouter:
+    """The router of an operating point, which must be the one the point was made with."""
+    point = read_point(path)
+    if point.source.endswith(".json"):
+        raise DataError(path.name, "names another operating point as its router")
+    plain = load(point.source, router=point.router, store=store)
+    for what, stated, found in (
+        ("router", point.router, plain.router),
+        ("data", point.data_hash, plain.companion.data_hash),
+        ("fitted numbers", point.artefact, plain.artefact),
+        ("cost unit", point.cost_unit_usd, plain.cost_unit_usd),
+    ):
+        if stated != found:
+            raise DataError(
+                path.name, f"rests on other {what} ({stated}) than {point.source!r} has here ({found}); export it again"
+            )
+    made = plain.at(point)
+    made.decide([])  # models that the router does not know are told now
+    return made
+
+
+def _from_hub(repo: str, store: Store) -> CarrotRouter:
+    from carrot_core.routers.publishing import pull
+
+    folder = paths.home() / "routers" / repo
+    pull(repo, folder)
+    return from_folder(folder, repo, store)
+
+
+def about(router: CarrotRouter) -> dict[str, Any]:
+    """What a router is and rests on, as a plain document."""
+    kept = router.companion
+    return {
+        "name": router.name,
+        "router": router.router,
+        "benchmark": kept.benchmark,
+        "data_hash": kept.data_hash,
+        "n_train": kept.n_train,
+        "models": list(router.models),
+        "usage": kept.usage,
+        "prices": {
+            model: {
+                "input_usd_per_mtok": price.input_usd_per_mtok,
+                "output_usd_per_mtok": price.output_usd_per_mtok,
+                "as_of": price.as_of,
+                "source": price.source,
+            }
+            for model, price in kept.prices.items()
+        },
+        "cost_unit_usd": kept.cost_unit_usd,
+        "best_single": kept.best_single,
+        "default_lam": kept.default_lam,
+        "coverage": dict(kept.coverage),
+    }

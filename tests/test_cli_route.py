@@ -1,0 +1,95 @@
+"""``carrot route``: prompts in, models out, in every form it is asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from carrot_core import CarrotRouter
+from carrot_core.cli import main
+
+HEAD = "mmlu-pro-cot"
+PROMPT = "What is the derivative of x squared?"
+
+
+@pytest.fixture
+def router(carrot_home: Path) -> CarrotRouter:
+    return CarrotRouter.load(HEAD)
+
+
+def carrot(*arguments: Any, typed: str = "") -> Result:
+    return CliRunner().invoke(main, ["route", *map(str, arguments)], input=typed)
+
+
+def test_a_prompt_gets_a_model(router: CarrotRouter) -> None:
+    for point in ({"lam": 0.3}, {"budget": 0.2}, {"target": 0.68}, {"mu": 0.2}, {}):
+        flags = [part for name, value in point.items() for part in (f"--{name}", value)]
+        done = carrot(PROMPT, "--bench", HEAD, *flags)
+        assert (done.exit_code, done.stdout.strip()) == (0, router.route(PROMPT, **point))
+
+
+def test_json_is_one_object_a_prompt(router: CarrotRouter) -> None:
+    done = carrot("--bench", HEAD, "--lam", ".3", "--json", typed=f"{PROMPT}\n\nAnother\n")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert records == router.decide([PROMPT], lam=0.3).records() + router.decide(["Another"], lam=0.3).records()
+
+
+def test_an_explanation_says_why(router: CarrotRouter) -> None:
+    done = carrot(PROMPT, "--bench", HEAD, "--explain")
+    told = router.explain(PROMPT)
+    assert told.sentence in done.stdout
+    assert all(model in done.stdout for model in router.models)
+    assert f"λ {told.ribbon[-1].lam_from:.4f} to 1.0000: {told.ribbon[-1].model}" in done.stdout
+    document = json.loads(carrot(PROMPT, "--bench", HEAD, "--explain", "--json").stdout)
+    assert document["model"] == told.winner
+    assert [row["model"] for row in document["estimates"]] == told.table["model"].tolist()
+    assert document["ribbon"][0] == vars(told.ribbon[0])
+
+
+def test_pool_prices_and_fallback(router: CarrotRouter) -> None:
+    pool = router.models[:2]
+    flags = ["--pool", pool[0], "--pool", pool[1], "--price", f"{pool[0]}=0,0", "--price", f"{pool[1]}=5,5"]
+    assert carrot(PROMPT, "--bench", HEAD, "--lam", 1, *flags).stdout.strip() == pool[0]
+    flags = ["--fallback", pool[1], "--fallback-above", 0]
+    assert carrot(PROMPT, "--bench", HEAD, *flags).stdout.strip() == pool[1]
+
+
+def test_a_file_of_prompts(router: CarrotRouter, tmp_path: Path) -> None:
+    prompts = [PROMPT, "Another", "🥕"]
+    pd.DataFrame({"question": prompts}).to_json(tmp_path / "in.jsonl", orient="records", lines=True)
+    for ending in ("parquet", "csv", "jsonl"):
+        out = tmp_path / f"out.{ending}"
+        done = carrot(
+            "--bench", HEAD, "--lam", ".3", "--file", tmp_path / "in.jsonl", "--column", "question", "--out", out
+        )
+        assert done.exit_code == 0, done.output
+        read = {"parquet": pd.read_parquet, "csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True)}
+        assert read[ending](out)["model"].tolist() == router.route(prompts, lam=0.3)
+
+
+def test_an_operating_point(router: CarrotRouter, tmp_path: Path) -> None:
+    router.save_point(tmp_path / "point.json", lam=0.4, pool=router.models[:4])
+    done = carrot(PROMPT, "--point", tmp_path / "point.json", "--json")
+    assert json.loads(done.stdout) == router.decide([PROMPT], lam=0.4, pool=router.models[:4]).records()[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ([PROMPT], 2, "--bench NAME or --point FILE"),
+        ([PROMPT, "--bench", HEAD, "--lam", "2"], 1, "lam must be from 0 to 1"),
+        ([PROMPT, "--bench", HEAD, "--lam", ".1", "--budget", "1"], 1, "Give one of lam, budget"),
+        ([PROMPT, "--bench", HEAD, "--pool", "nobody"], 3, "'nobody'"),
+        ([PROMPT, "--bench", HEAD, "--price", "nobody"], 2, "MODEL=IN,OUT"),
+        ([PROMPT, "--bench", "no such"], 3, "no such"),
+        ([PROMPT, "--bench", HEAD, "--out", "x.csv"], 2, "--file and --out"),
+    ],
+)
+def test_a_refusal_says_what_to_do(carrot_home: Path, arguments: list[str], code: int, says: str) -> None:
+    done = carrot(*arguments)
+    assert (done.exit_code, says in done.output) == (code, True), done.output

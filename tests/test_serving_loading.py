@@ -1,0 +1,189 @@
+"""Where routers for typed prompts come from, and that a file decides as the router it was made from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from carrot_core import CarrotRouter
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.embedding import BUNDLED
+from carrot_core.errors import CarrotError, DataError, NotFoundError
+from carrot_core.evaluation import setting
+from carrot_core.outcomes import Benchmark
+from carrot_core.routers.saving import save_router
+from carrot_core.serving.companion import companion_of
+from carrot_core.serving.loading import shipped_heads
+from carrot_core.store import Store
+from tests.made import MODELS, made, write_files
+
+TEXTS = [f"Question {i} of kind {i % 2}" for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Benchmark:
+    return made(400)
+
+
+@pytest.fixture(scope="module")
+def store(bench: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store that holds the made-up benchmark."""
+    files = tmp_path_factory.mktemp("store")
+    store = Store(files / "carrot.duckdb")
+    results, vectors = write_files(bench, files)
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    return store
+
+
+@pytest.fixture
+def nothing(tmp_path: Path) -> Store:
+    return Store(tmp_path / "nothing.duckdb")
+
+
+@pytest.fixture(scope="module")
+def folder(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A router saved with what typed prompts need."""
+    folder = tmp_path_factory.mktemp("saved")
+    protocol = setting(store.load("made", encoder=BUNDLED))
+    fitted, estimates = protocol.fit("carrot-linear")
+    save_router(fitted, folder, {}, companion_of(protocol, fitted, estimates))
+    return folder
+
+
+def test_every_shipped_head_answers_and_says_how_far_its_intervals_hold(nothing: Store) -> None:
+    names = shipped_heads()
+    assert "mmlu-pro-cot" in names
+    for name in names:
+        router = CarrotRouter.load(name, store=nothing)
+        kept = router.companion
+        assert (router.router, kept.benchmark, kept.best_single in router.models) == ("carrot-mlp", name, True)
+        assert router.route("What is 2 + 2?", lam=1.0) in router.models
+        assert kept.coverage["nominal"] == 0.9
+        assert kept.coverage["score"] is not None
+        assert kept.coverage["score"] > 0.85
+        assert kept.coverage["usage"] is None or 0.87 < kept.coverage["usage"] < 0.95
+        assert kept.coverage["unlike"] is not None
+        assert kept.coverage["unlike"] < 0.02
+        assert {len(curve.score) > 1 for curve in kept.curves.values()} == {True}
+
+
+def test_a_head_has_no_neighbours_without_its_data(nothing: Store) -> None:
+    assert CarrotRouter.load("mmlu-pro-cot", store=nothing).explain("x").nearest is None
+
+
+def test_a_benchmark_in_the_store_is_fitted_and_shows_neighbours(store: Store) -> None:
+    router = CarrotRouter.load("made", store=store)
+    assert router.router == "carrot-knn"
+    nearest = router.explain(TEXTS[0]).nearest
+    assert nearest is not None
+    assert nearest["similarity"].is_monotonic_decreasing
+    train = store.load("made").part("train")
+    for _, row in nearest.iterrows():
+        at = train.texts.index(row["prompt"])
+        assert row["task"] == train.tasks[at]
+        np.testing.assert_array_equal(row[list(train.models)].to_numpy(dtype=float), train.outcomes.score[at])
+    assert CarrotRouter.load("made", router="carrot-linear", store=store).router == "carrot-linear"
+
+
+def test_a_saved_router_finds_its_training_prompts_in_the_store(folder: Path, store: Store, nothing: Store) -> None:
+    assert CarrotRouter.load(folder, store=store).explain("x").nearest is not None
+    assert CarrotRouter.load(folder, store=nothing).explain("x").nearest is None
+
+
+def test_a_saved_router_decides_as_before(folder: Path, store: Store, nothing: Store) -> None:
+    fitted = CarrotRouter.load("made", router="carrot-linear", store=store)
+    saved = CarrotRouter.load(str(folder), store=nothing)
+    for lam in (0.0, 0.05, 0.5, 1.0):
+        expected, found = (router.decide(TEXTS, lam=lam) for router in (fitted, saved))
+        np.testing.assert_array_equal(found.estimates.score, expected.estimates.score)
+        np.testing.assert_array_equal(found.estimates.cost_usd, expected.estimates.cost_usd)
+        assert found.models == expected.models
+
+
+def test_a_router_saved_without_what_typed_prompts_need_says_so(bench: Benchmark, tmp_path: Path, store: Store) -> None:
+    fitted, _ = setting(bench).fit("carrot-linear")
+    save_router(fitted, tmp_path / "old")
+    with pytest.raises(DataError, match="save it again with `carrot router save`"):
+        CarrotRouter.load(tmp_path / "old", store=store)
+
+
+def test_what_there_is_not_is_told_with_what_there_is(nothing: Store, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="mmlu-pro-cot"):
+        CarrotRouter.load("no such", store=nothing)
+    with pytest.raises(NotFoundError, match="no such"):
+        CarrotRouter.load(tmp_path / "no such", store=nothing)
+
+
+@pytest.fixture
+def point(folder: Path, store: Store, tmp_path: Path) -> Path:
+    router = CarrotRouter.load(folder, store=store)
+    router.save_point(
+        tmp_path / "point.json",
+        lam=0.07,
+        pool=MODELS[1:],
+        prices={"acme/small": (0.3, 0.9)},
+        fallback="zeta/mid",
+        fallback_above=40.0,
+    )
+    return tmp_path / "point.json"
+
+
+def test_a_point_decides_as_what_it_was_exported_from(point: Path, folder: Path, nothing: Store) -> None:
+    options: dict[str, Any] = {"pool": MODELS[1:], "prices": {"acme/small": (0.3, 0.9)}, "fallback": "zeta/mid"}
+    expected = CarrotRouter.load(folder, store=nothing).decide(TEXTS, lam=0.07, fallback_above=40.0, **options)
+    loaded = CarrotRouter.load(point, store=nothing)
+    found = loaded.decide(TEXTS)
+    assert found.lam == loaded.default_lam == 0.07
+    assert found.models == expected.models
+    assert found.estimates.models == MODELS[1:]
+    np.testing.assert_array_equal(found.fell_back, expected.fell_back)
+    np.testing.assert_array_equal(found.estimates.cost_usd, expected.estimates.cost_usd)
+    assert loaded.decide(TEXTS, lam=1.0, pool=MODELS[2:]).models == [MODELS[2]] * len(TEXTS)
+
+
+def test_a_point_on_a_budget_keeps_the_solved_lambda(folder: Path, nothing: Store, tmp_path: Path) -> None:
+    router = CarrotRouter.load(folder, store=nothing)
+    curve = router.companion.curves["validation"]
+    budget = 1000 * float(np.median(curve.cost_usd))
+    router.save_point(tmp_path / "p.json", budget=budget)
+    loaded = CarrotRouter.load(tmp_path / "p.json", store=nothing)
+    assert loaded.route(TEXTS) == router.route(TEXTS, budget=budget)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"lam": 1.5}, "lam"),
+        ({"lam": None}, "lam"),
+        ({"pool": []}, "pool"),
+        ({"prices": {"acme/small": {"input_usd_per_mtok": -1, "output_usd_per_mtok": 1}}}, "acme/small"),
+        ({"unknown": 1}, "unknown"),
+        ({"format": 2}, "format"),
+        ({"artefact": "0" * 64}, "rests on other fitted numbers"),
+        ({"data_hash": "0" * 64}, "rests on other data"),
+        ({"cost_unit_usd": 1.0}, "rests on other cost unit"),
+        ({"router": "zero"}, "rests on other router"),
+        ({"source": "point.json"}, "another operating point"),
+        ({"pool": ["nobody"]}, "'nobody'"),
+        ({"fallback": "nobody"}, "'nobody'"),
+    ],
+)
+def test_a_point_that_is_not_whole_is_refused(point: Path, nothing: Store, change: dict[str, Any], says: str) -> None:
+    point.write_text(json.dumps(json.loads(point.read_text()) | change))
+    with pytest.raises(CarrotError, match=says):
+        CarrotRouter.load(point, store=nothing)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"lam": NaN}', "[" * 100_000])
+def test_a_file_that_is_no_point_is_refused(nothing: Store, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "point.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"point\.json"):
+        CarrotRouter.load(path, store=nothing)
+    with pytest.raises(NotFoundError, match="no file"):
+        CarrotRouter.load(tmp_path / "none.json", store=nothing)

@@ -1,0 +1,283 @@
+"""`CarrotRouter`: typed prompts get the decisions of the rule, whatever is typed and however many at once."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carrot_core import CarrotRouter
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.evaluation import setting
+from carrot_core.frontier import rate_of_lam
+from carrot_core.operating_point import best_within_budget, cheapest_reaching
+from carrot_core.outcomes import Benchmark
+from carrot_core.pricing import Price
+from carrot_core.serving.companion import companion_of
+from carrot_core.serving.decision import ribbon
+from tests.made import MODELS, PRICES, made
+from tests.typed import HOSTILE, served, typed
+
+TEXTS = [f"Question {i} about {'roots ' * (i % 40)}" for i in range(16)] + list(HOSTILE.values())
+
+
+@pytest.fixture(scope="module")
+def router() -> CarrotRouter:
+    return typed()
+
+
+def dollars_only(bench: Benchmark) -> Benchmark:
+    nothing = np.full(bench.outcomes.shape, np.nan)
+    return replace(bench, input_tokens=nothing, output_tokens=nothing, prices={})
+
+
+def input_only(bench: Benchmark) -> Benchmark:
+    return replace(bench, output_tokens=np.full(bench.outcomes.shape, np.nan))
+
+
+@settings(max_examples=20)
+@given(lam=st.floats(0, 1))
+def test_the_choice_is_the_best_utility(lam: float) -> None:
+    decisions = typed().decide(TEXTS[:6], lam=lam)
+    for row, chosen in enumerate(decisions.chosen):
+        score, cost = decisions.estimates.score[row], decisions.estimates.cost_usd[row]
+        utility = (1 - lam) * score - lam * cost / decisions.cost_unit_usd
+        np.testing.assert_allclose(decisions.utility[row], utility)
+        assert utility[chosen] >= utility.max() - 1e-12
+
+
+def test_a_prompt_gets_the_same_alone_and_among_others(router: CarrotRouter) -> None:
+    together = router.decide(TEXTS, lam=0.2)
+    for row, text in enumerate(TEXTS):
+        alone = router.decide([text], lam=0.2)
+        np.testing.assert_allclose(alone.estimates.score[0], together.estimates.score[row], atol=1e-5)
+        np.testing.assert_allclose(alone.estimates.cost_usd[0], together.estimates.cost_usd[row], rtol=1e-4)
+        assert alone.models == [together.models[row]]
+
+
+def test_threads_get_what_one_gets(router: CarrotRouter) -> None:
+    expected = [router.route(text, lam=0.1) for text in TEXTS]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda text: router.route(text, lam=0.1), TEXTS)) == expected
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_anything_typed_is_answered(router: CarrotRouter, text: str) -> None:
+    explanation = router.explain(text)
+    assert explanation.winner in MODELS
+    numbers = explanation.table.drop(columns="model").to_numpy(dtype=float)
+    assert np.isfinite(numbers).all()
+    assert 0 <= (explanation.distance_percentile or 0) <= 100
+    assert explanation.read_tokens <= 256
+
+
+def test_no_prompts_are_no_decisions(router: CarrotRouter) -> None:
+    assert router.route([]) == []
+    assert router.estimate([]).empty
+
+
+@pytest.mark.parametrize("prompts", [[None], ["a", 3], [b"bytes"]])
+def test_what_is_no_text_is_refused(router: CarrotRouter, prompts: list) -> None:
+    with pytest.raises(CarrotError, match=r"Prompt \d is \w+, not text"):
+        router.route(prompts)
+    with pytest.raises(CarrotError, match="list of prompts"):
+        router.decide("one text")
+
+
+def test_the_ribbon_is_exact(router: CarrotRouter) -> None:
+    for text in TEXTS[::7]:
+        parts = router.explain(text).ribbon
+        assert (parts[0].lam_from, parts[-1].lam_to) == (0.0, 1.0)
+        for before, after in pairwise(parts):
+            assert before.lam_to == after.lam_from
+            assert before.model != after.model
+        for part in parts:
+            assert router.route(text, lam=(part.lam_from + part.lam_to) / 2) == part.model
+        assert router.route(text, lam=0.0) == parts[0].model
+        assert router.route(text, lam=1.0) == parts[-1].model
+
+
+def test_the_ribbon_of_a_pool_of_one(router: CarrotRouter) -> None:
+    decisions = router.decide(["x"], pool=MODELS[:1])
+    (part,) = ribbon(decisions.estimates, decisions.cost_unit_usd)
+    assert (part.model, part.lam_from, part.lam_to) == (MODELS[0], 0.0, 1.0)
+    assert "only model" in router.explain("x", pool=MODELS[:1]).sentence
+
+
+def test_an_explanation_ranks_by_utility_and_tells_the_margin(router: CarrotRouter) -> None:
+    told = router.explain(TEXTS[3], lam=0.1)
+    assert told.winner == told.table["model"][0] == router.route(TEXTS[3], lam=0.1)
+    assert told.table["utility"].is_monotonic_decreasing
+    first, second = told.table.iloc[0], told.table.iloc[1]
+    assert told.margin == pytest.approx(first["utility"] - second["utility"])
+    assert told.score_difference == pytest.approx(first["est_score"] - second["est_score"])
+    assert told.cost_difference_usd == pytest.approx(first["est_cost_usd"] - second["est_cost_usd"])
+    assert told.winner in told.sentence
+    assert str(told.runner_up) in told.sentence
+
+
+def test_estimates_lie_in_their_intervals_and_cost_is_tokens_times_prices(router: CarrotRouter) -> None:
+    table = router.estimate(TEXTS)
+    assert len(table) == len(TEXTS) * len(MODELS)
+    assert table["score_low"].le(table["score_high"]).all()
+    for estimate, low, high in (
+        ("est_output_tokens", "output_tokens_low", "output_tokens_high"),
+        ("est_cost_usd", "cost_low_usd", "cost_high_usd"),
+    ):
+        assert (table[low] <= table[estimate] + 1e-12).all()
+        assert (table[estimate] <= table[high] + 1e-12).all()
+    price_in, price_out = (
+        table["model"].map({name: getattr(price, side) for name, price in PRICES.items()})
+        for side in ("input_usd_per_mtok", "output_usd_per_mtok")
+    )
+    cost = (table["input_tokens"] * price_in + table["est_output_tokens"] * price_out) / 1e6
+    np.testing.assert_allclose(table["est_cost_usd"], cost, atol=1e-15)
+
+
+def test_other_prices_change_cost_and_nothing_else(router: CarrotRouter) -> None:
+    before = router.estimate(TEXTS)
+    after = router.estimate(TEXTS, prices={"acme/small": Price(10.0, 7.0)})
+    pd.testing.assert_frame_equal(router.estimate(TEXTS, prices={"acme/small": (10.0, 7.0)}), after)
+    small = before["model"] == "acme/small"
+    np.testing.assert_array_equal(after["est_score"], before["est_score"])
+    np.testing.assert_array_equal(after["est_cost_usd"][~small], before["est_cost_usd"][~small])
+    expected = (before["input_tokens"] * 10.0 + before["est_output_tokens"] * 7.0) / 1e6
+    np.testing.assert_allclose(after["est_cost_usd"][small], expected[small], rtol=1e-9)
+
+
+@pytest.mark.parametrize("price", [(-1.0, 1.0), (float("nan"), 1.0), (1.0, float("inf"))])
+def test_a_price_that_is_none_is_refused(router: CarrotRouter, price: tuple[float, float]) -> None:
+    with pytest.raises(CarrotError, match="A price of 'acme/small' is"):
+        router.route("x", prices={"acme/small": price})
+
+
+def test_unknown_names_are_told(router: CarrotRouter) -> None:
+    for options in ({"prices": {"nobody": (1.0, 1.0)}}, {"pool": ["nobody"]}, {"fallback": "nobody"}):
+        with pytest.raises(NotFoundError, match="'nobody'"):
+            router.route("x", **options)
+    with pytest.raises(NotFoundError, match="'acme/large'"):
+        router.route("x", pool=["acme/small"], fallback="acme/large")
+    for pool in ([], "acme/small", ["acme/small", "acme/small"]):
+        with pytest.raises(CarrotError, match="pool"):
+            router.route("x", pool=pool)
+    with pytest.raises(TypeError):
+        router.route("x", lamb=0.3)  # type: ignore[call-arg]
+
+
+def test_a_pool_only_leaves_models_out(router: CarrotRouter) -> None:
+    pool = [MODELS[2], MODELS[0]]
+    whole, part = router.decide(TEXTS, lam=0.1), router.decide(TEXTS, lam=0.1, pool=pool)
+    assert part.estimates.models == tuple(pool)
+    np.testing.assert_array_equal(part.estimates.score, whole.estimates.score[:, [2, 0]])
+    assert set(part.models) <= set(pool)
+
+
+def test_mu_is_the_authors_lambda(router: CarrotRouter) -> None:
+    assert router.rate(mu=0.3) == pytest.approx(0.3 / 0.7 / 0.01)
+    assert router.rate(mu=1.0) == float("inf")
+    decisions = router.decide(TEXTS, mu=0.3)
+    slow = (0.7 * decisions.estimates.score - 0.3 * decisions.estimates.cost_usd / 0.01).argmax(axis=1)
+    np.testing.assert_array_equal(decisions.chosen, slow)
+
+
+def test_budget_and_target_are_solved_on_the_exact_validation_curve(router: CarrotRouter) -> None:
+    protocol = setting(made(900))
+    curve = protocol.frontier(protocol.estimates("carrot-linear"), "validation")
+    for share in (0.1, 0.4, 0.9):
+        budget = curve.cost_usd.min() + share * np.ptp(curve.cost_usd)
+        target = curve.score.min() + share * np.ptp(curve.score)
+        assert router.rate(budget=1000 * budget) == best_within_budget(curve, budget)
+        assert router.rate(target=target) == cheapest_reaching(curve, target)
+    with pytest.raises(CarrotError, match="No point on validation has budget"):
+        router.rate(budget=1e-9)
+    with pytest.raises(CarrotError, match="No point on validation has target"):
+        router.rate(target=1.01)
+    with pytest.raises(CarrotError, match="Give one of lam, budget"):
+        router.rate(lam=0.5, budget=1.0)
+    for options in ({"pool": MODELS[:2]}, {"prices": {MODELS[0]: (1.0, 1.0)}}):
+        with pytest.raises(CarrotError, match="whole pool"):
+            router.route("x", budget=1.0, **options)
+
+
+def test_without_a_point_the_router_matches_the_best_single_model(router: CarrotRouter) -> None:
+    protocol = setting(made(900))
+    curve = protocol.frontier(protocol.estimates("carrot-linear"), "validation")
+    column = curve.models.index(protocol.best_single)
+    rate = cheapest_reaching(curve, float(curve.outcomes.score[:, column].mean()))
+    assert rate is not None
+    assert rate_of_lam(router.default_lam, router.cost_unit_usd) == pytest.approx(rate)
+    assert router.decide(["x"]).lam == router.default_lam
+
+
+@pytest.mark.parametrize("lam", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_lambda_out_of_bounds_is_refused(router: CarrotRouter, lam: float) -> None:
+    for name in ("lam", "mu"):
+        with pytest.raises(CarrotError, match=f"{name} must be from 0 to 1"):
+            router.route("x", **{name: lam})
+
+
+def test_the_fallback_answers_what_is_unlike_the_training_data(router: CarrotRouter) -> None:
+    texts = TEXTS[:6]
+    percentile = [router.explain(text).distance_percentile or 0.0 for text in texts]
+    limit = float(np.median(percentile))
+    decisions = router.decide(texts, lam=0.5, fallback="acme/large", fallback_above=limit)
+    np.testing.assert_array_equal(decisions.fell_back, np.array(percentile) >= limit)
+    plain = router.decide(texts, lam=0.5)
+    for row, fell_back in enumerate(decisions.fell_back):
+        assert decisions.models[row] == ("acme/large" if fell_back else plain.models[row])
+    told = router.explain("x", lam=0.5, fallback="acme/large", fallback_above=0.0)
+    assert (told.winner, told.unlike) == ("acme/large", True)
+    assert "fallback answers" in told.sentence
+    with pytest.raises(CarrotError, match="percentile from 0 to 100"):
+        router.route("x", fallback="acme/large", fallback_above=101)
+
+
+def test_records_are_plain_json(router: CarrotRouter) -> None:
+    for lam in (0.0, 0.3, 1.0):
+        (record,) = json.loads(json.dumps(router.decide(["x"], lam=lam).records(), allow_nan=False))
+        assert record["model"] in MODELS
+        assert record["lam"] == lam
+        assert set(record["models"]) == set(MODELS)
+        for cells in record["models"].values():
+            assert set(cells) == {"est_score", "est_cost_usd", "est_output_tokens", "utility"}
+
+
+def test_dollars_are_estimated_where_only_they_are_recorded() -> None:
+    router = served(dollars_only(made(600)))
+    table = router.estimate(TEXTS)
+    assert table[["input_tokens", "est_output_tokens", "output_tokens_high"]].isna().all(axis=None)
+    assert (table["cost_low_usd"] <= table["est_cost_usd"]).all()
+    assert router.decide(["x"]).records()[0]["models"]["acme/small"]["est_output_tokens"] is None
+    with pytest.raises(CarrotError, match="records dollars and no prices"):
+        router.route("x", prices={"acme/small": (1.0, 1.0)})
+
+
+def test_where_only_the_input_is_charged_the_cost_is_known() -> None:
+    router = served(input_only(made(600)))
+    table = router.estimate(TEXTS)
+    np.testing.assert_array_equal(table["cost_low_usd"], table["cost_high_usd"])
+    assert table["est_output_tokens"].isna().all()
+    assert (table["est_cost_usd"] > 0).all() or (table["input_tokens"].eq(0) == table["est_cost_usd"].eq(0)).all()
+
+
+@pytest.mark.parametrize("name", ["task-lookup", "oracle", "rorf", "cascade", "best-single"])
+def test_routers_that_cannot_know_a_typed_prompt_are_refused(name: str) -> None:
+    protocol = setting(made(300))
+    fitted, estimates = protocol.fit(name)
+    with pytest.raises(CarrotError, match="cannot answer typed prompts"):
+        companion_of(protocol, fitted, estimates)
+
+
+@pytest.mark.parametrize("name", ["carrot-knn", "carrot-mlp", "carrot-blend", "routerbench-knn", "zero"])
+def test_every_other_router_answers(name: str) -> None:
+    router = typed(name)
+    decisions = router.decide(TEXTS[:10], lam=0.1)
+    assert np.isfinite(decisions.estimates.score).all()
+    assert 0.5 < (router.companion.coverage["score"] or 0) <= 1
