@@ -95,6 +95,7 @@ def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) ->
     assert {
         "carrot_core/pyproject.toml",
         "carrot_core/store/schema.sql",
+        "carrot_core/dashboard/launcher/with_api.py",
         "carrot_core/_app/app.py",
         "carrot_core/_app/pages/overview.py",
         "carrot_core/_app/.streamlit/config.toml",

@@ -15,8 +15,10 @@ from carrot_core.cli.evaluate import evaluate
 from carrot_core.cli.learning import learning_curve
 from carrot_core.cli.publish import router
 from carrot_core.cli.results import results
+from carrot_core.cli.route import route
 from carrot_core.cli.routers import estimates, fit, frontier, summary
-from carrot_core.paths import app_script
+from carrot_core.cli.serve import serve
+from carrot_core.paths import PACKAGE, app_script
 
 __all__ = ["main"]
 
@@ -56,10 +58,11 @@ def setup(force: bool) -> Result:
 @click.option("--port", default=8501, show_default=True, help="Port to listen on.")
 @click.option("--address", default="localhost", show_default=True, help="Interface to listen on.")
 def app(port: int, address: str) -> None:
-    """Open the dashboard; Ctrl-C stops it."""
+    """Open the dashboard, with the HTTP API of `carrot serve` under /api/v1; Ctrl-C stops it."""
     script = app_script()
     click.echo(f"CARROT on http://{address}:{port}  (Ctrl-C stops it)", err=True)
-    server = ["streamlit", "run", str(script), f"--server.port={port}", f"--server.address={address}"]
+    launcher = PACKAGE / "dashboard" / "launcher" / "with_api.py"
+    server = ["streamlit", "run", str(launcher), f"--server.port={port}", f"--server.address={address}"]
     if address != "localhost":
         # Asked for by name: answer whatever name this machine is called by there.
         server.append("--server.allowedHosts=*")
@@ -67,5 +70,19 @@ def app(port: int, address: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive
 
 
-for command in (data, setup, fit, evaluate, learning_curve, estimates, frontier, app, results, bench, router):
+for command in (
+    data,
+    setup,
+    fit,
+    evaluate,
+    learning_curve,
+    estimates,
+    frontier,
+    route,
+    app,
+    serve,
+    results,
+    bench,
+    router,
+):
     main.add_command(command)

@@ -1,0 +1,196 @@
+"""The app: routes under ``/api/v1``, each a line or two between HTTP and `carrot_core.api.answering`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response, Security
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
+
+from carrot_core import __version__
+from carrot_core.api import answering
+from carrot_core.api.answering import Split
+from carrot_core.api.bodies import (
+    EstimateAnswer,
+    EstimateQuestion,
+    FrontierAnswer,
+    HealthAnswer,
+    ModelsAnswer,
+    RouteAnswer,
+    RouteQuestion,
+)
+from carrot_core.api.gate import LOOPBACK, Gate, log
+from carrot_core.api.metrics import CONTENT_TYPE_LATEST, Metrics
+from carrot_core.api.problems import Refusal, documented, handle_problems
+from carrot_core.api.served import Served
+from carrot_core.api.strict import StrictRoute
+from carrot_core.api.workers import THREADS, Workers
+from carrot_core.errors import CarrotError
+from carrot_core.serving.router import CarrotRouter
+
+PREFIX = "/api/v1"
+DOCUMENT = f"{PREFIX}/openapi.json"
+HEALTH = f"{PREFIX}/health"
+_ABOUT = (
+    "Asks a fitted CARROT router which model should answer a prompt. λ trades expected accuracy against expected "
+    "cost; every answer carries the estimates it rests on. Prompts are neither kept nor logged."
+)
+RouterName = Annotated[str | None, Query(max_length=300, description="Name of a router served; default the first.")]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an app serves.
+
+    Attributes
+    ----------
+    served : the routers.
+    token : bearer token every route but the health check asks for; None asks for none.
+    allowed_hosts : names the server may be called by; ``"*"`` for any.
+    threads : requests worked on at once.
+    """
+
+    served: Served
+    token: str | None = field(default=None, repr=False)
+    allowed_hosts: Sequence[str] = LOOPBACK
+    threads: int = THREADS
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API as an ASGI app of its own; inside another one it stands under ``/api``."""
+    app = FastAPI(
+        title="CARROT",
+        description=_ABOUT,
+        version=__version__,
+        openapi_url=DOCUMENT,
+        docs_url=None,  # its page would ask another host for scripts
+        redoc_url=None,
+        redirect_slashes=False,
+        # FastAPI hands errors with their texts, which may quote a prompt, to any OpenTelemetry that is set up.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    desk = _Desk(settings.served, Metrics(), Workers(settings.threads))
+    secured = [] if settings.token is None else [Security(HTTPBearer(auto_error=False))]
+    open_routes, routes = _open_routes(desk), _routes(desk)
+    app.include_router(open_routes)
+    app.include_router(routes, dependencies=secured)
+    handle_problems(app)
+    app.add_middleware(
+        Gate,
+        routes={DOCUMENT, *(route.path for route in (*open_routes.routes, *routes.routes))},  # type: ignore[attr-defined]
+        open_routes={HEALTH},
+        token=settings.token,
+        allowed_hosts=settings.allowed_hosts,
+        metrics=desk.metrics,
+    )
+    return app
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What the routes share."""
+
+    served: Served
+    metrics: Metrics
+    workers: Workers
+
+    async def answer(
+        self, request: Request, name: str | None, prompts: int, work: Callable[[CarrotRouter, str], BaseModel]
+    ) -> Response:
+        """Do the work in a thread and send what came of it, with the time it took there."""
+        name = self.served.named(name)
+        request.state.asked = f" prompts={prompts} router={name}" if prompts else f" router={name}"
+        document, seconds = await self.workers.run(lambda: self._work(name, work))
+        if prompts:
+            self.metrics.prompts(name, prompts)
+        return Response(
+            document, media_type="application/json", headers={"Server-Timing": f"work;dur={1e3 * seconds:.3f}"}
+        )
+
+    def _work(self, name: str, work: Callable[[CarrotRouter, str], BaseModel]) -> tuple[bytes, float]:
+        try:
+            router = self.served.get(name)
+        except CarrotError as error:
+            log.error("the router %r could not be loaded: %s", name, error)  # names files, no prompts
+            raise RuntimeError("a router served could not be loaded") from error
+        started = time.perf_counter()
+        made = work(router, name)
+        seconds = time.perf_counter() - started
+        if isinstance(made, RouteAnswer):
+            self.metrics.decisions(name, [decision.model for decision in made.decisions])
+        return made.model_dump_json().encode(), seconds
+
+
+def _open_routes(desk: _Desk) -> APIRouter:
+    api = APIRouter(prefix=PREFIX)
+
+    @api.get("/health", response_model=HealthAnswer, responses=documented(403, 405, 503))
+    async def health(request: Request, response: Response) -> HealthAnswer:
+        """Whether the first prompt would be answered at once ("ready"); needs no token."""
+        if desk.served.status == "failed":
+            raise Refusal(503, "The default router could not be loaded; the server's log says why.")
+        return HealthAnswer(
+            request_id=request.state.request_id,
+            status=desk.served.status,
+            version=__version__,
+            served=list(desk.served.names),
+        )
+
+    return api
+
+
+def _routes(desk: _Desk) -> APIRouter:
+    api = APIRouter(prefix=PREFIX, route_class=StrictRoute)
+    asked = documented(401, 403, 404, 405, 422, 500, 503)
+    posted = documented(400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 503)
+
+    @api.post("/route", response_model=RouteAnswer, responses=posted)
+    async def route(question: RouteQuestion, request: Request) -> Response:
+        """Which model should answer each prompt, with the estimates the choice rests on."""
+        return await desk.answer(
+            request,
+            question.router,
+            len(question.prompts),
+            lambda router, name: answering.route(router, name, question, request.state.request_id),
+        )
+
+    @api.post("/estimate", response_model=EstimateAnswer, responses=posted)
+    async def estimate(question: EstimateQuestion, request: Request) -> Response:
+        """What is expected of every model on each prompt, with intervals."""
+        return await desk.answer(
+            request,
+            question.router,
+            len(question.prompts),
+            lambda router, name: answering.estimate(router, name, question, request.state.request_id),
+        )
+
+    @api.get("/models", response_model=ModelsAnswer, responses=asked)
+    async def models(request: Request, router: RouterName = None) -> Response:
+        """The models of a router with their prices, its cost unit, its default λ, how far its intervals hold."""
+        return await desk.answer(
+            request,
+            router,
+            0,
+            lambda loaded, name: answering.models(loaded, name, desk.served.names, request.state.request_id),
+        )
+
+    @api.get("/frontier", response_model=FrontierAnswer, responses=asked)
+    async def frontier(request: Request, router: RouterName = None, split: Split = "validation") -> Response:
+        """A router's curve of score against cost, from λ = 0 to the lowest cost."""
+        return await desk.answer(
+            request,
+            router,
+            0,
+            lambda loaded, name: answering.frontier(loaded, name, split, request.state.request_id),
+        )
+
+    @api.get("/metrics", response_class=Response, responses={**asked, 200: {"content": {"text/plain": {}}}})
+    async def metrics() -> Response:
+        """Requests, their times, prompts and models chosen, for Prometheus."""
+        return Response(desk.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return api

@@ -1,0 +1,166 @@
+"""The routes of the HTTP API: what they answer is what the router says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+
+from carrot_core import __version__
+from carrot_core.api import Served, Settings, create_app
+from carrot_core.api.bodies import MAX_EXPLAINED
+from carrot_core.api.served import sources_of
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.pricing import Price
+from tests.api.conftest import made_router
+
+PROMPTS = ["What is the capital of France?", "", "Ünïcode 🥕 <b>&</b> \u202e", "x" * 100_000]
+
+
+@pytest.mark.parametrize(
+    "point", [{}, {"lam": 0.3}, {"lam": 1}, {"budget": 0.5}, {"target": 0.6}, {"mu": 0.2}], ids=str
+)
+def test_a_routed_prompt_has_the_routers_own_record(client: TestClient, point: dict[str, float]) -> None:
+    answer = client.post("/api/v1/route", json={"prompts": PROMPTS, **point})
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    expected = made_router().decide(PROMPTS, **point).records()
+    assert [{**record, "explanation": None} for record in expected] == said["decisions"]
+    assert said["router"] == "made"
+    assert said["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_pool_prices_and_fallback_reach_the_router(client: TestClient) -> None:
+    pool, price = ["acme/large", "zeta/mid"], {"input_usd_per_mtok": 9, "output_usd_per_mtok": 90.5}
+    body = {"prompts": PROMPTS, "lam": 0.4, "pool": pool, "prices": {"zeta/mid": price}}
+    body |= {"fallback": "acme/large", "fallback_above": 0}
+    said = client.post("/api/v1/route", json=body).json()["decisions"]
+    expected = made_router().decide(
+        PROMPTS, lam=0.4, pool=pool, prices={"zeta/mid": Price(9.0, 90.5)}, fallback="acme/large", fallback_above=0.0
+    )
+    assert [{**record, "explanation": None} for record in expected.records()] == said
+    assert {decision["model"] for decision in said} == {"acme/large"}
+    assert all(decision["fell_back"] for decision in said)
+
+
+def test_estimates_are_the_routers_table(client: TestClient) -> None:
+    said = client.post("/api/v1/estimate", json={"prompts": PROMPTS, "router": "twin"}).json()
+    table = made_router().estimate(PROMPTS)
+    assert said["router"] == "twin"
+    assert len(said["estimates"]) == len(PROMPTS)
+    for row in table.to_dict("records"):
+        given = said["estimates"][row.pop("prompt")][row.pop("model")]
+        assert given == {name: None if np.isnan(value) else value for name, value in row.items()}
+
+
+def test_an_explanation_says_what_the_router_explains(client: TestClient) -> None:
+    said = client.post("/api/v1/route", json={"prompts": PROMPTS[:2], "lam": 0.3, "explain": True}).json()
+    for prompt, decision in zip(PROMPTS, said["decisions"], strict=False):
+        expected, given = made_router().explain(prompt, lam=0.3), decision["explanation"]
+        assert decision["model"] == expected.winner
+        assert given["sentence"] == expected.sentence
+        assert given["runner_up"] == expected.runner_up
+        assert given["ribbon"][0]["lam_from"] == 0
+        assert given["ribbon"][-1]["lam_to"] == 1
+        assert list(given["models"]) == list(expected.table["model"])
+        assert given["prompt_tokens"] == expected.prompt_tokens
+        assert "nearest" not in given, "training prompts may not be passed on"
+
+
+def test_a_pool_of_one_has_no_runner_up(client: TestClient) -> None:
+    body = {"prompts": ["a"], "pool": ["zeta/mid"], "explain": True, "lam": 0.5}
+    given = client.post("/api/v1/route", json=body).json()["decisions"][0]["explanation"]
+    assert [given[name] for name in ("runner_up", "margin", "score_difference", "cost_difference_usd")] == [None] * 4
+
+
+def test_models_tell_pool_prices_point_and_coverage(client: TestClient) -> None:
+    said, router = client.get("/api/v1/models").json(), made_router()
+    assert said["served"] == ["made", "twin"]
+    assert list(said["models"]) == list(router.models)
+    assert said["models"]["acme/large"] == {
+        "input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0, "as_of": "", "source": "",
+    }  # fmt: skip
+    assert said["default_lam"] == router.default_lam
+    assert said["cost_unit_usd"] == router.cost_unit_usd
+    assert said["coverage"] == dict(router.companion.coverage)
+    assert said["method"] == "carrot-knn"
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_frontier_is_the_kept_curve(client: TestClient, split: str) -> None:
+    said, curve = client.get("/api/v1/frontier", params={"split": split}).json(), made_router().companion.curves[split]
+    assert [point["score"] for point in said["points"]] == curve.score.tolist()
+    assert [point["cost_usd"] for point in said["points"]] == curve.cost_usd.tolist()
+    lams = [point["lam"] for point in said["points"]]
+    assert lams == sorted(lams)
+    assert lams[0] == 0
+
+
+def test_health_goes_from_cold_to_ready() -> None:
+    served = Served({"made": "made"}, lambda source: made_router())
+    client = TestClient(create_app(Settings(served)), base_url="http://localhost")
+    assert client.get("/api/v1/health").json()["status"] == "cold"
+    served.warm()
+    said = client.get("/api/v1/health").json()
+    assert (said["status"], said["version"], said["served"]) == ("ready", __version__, ["made"])
+
+
+def test_health_fails_where_the_router_cannot_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    def load(source: object) -> None:
+        raise CarrotError("damaged")
+
+    served = Served({"made": "made"}, load)  # type: ignore[arg-type]
+    served.warm()
+    answer = TestClient(create_app(Settings(served)), base_url="http://localhost").get("/api/v1/health")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
+    assert "damaged" in caplog.text
+
+
+def test_a_router_is_loaded_once_and_only_by_a_name_that_is_served() -> None:
+    asked: list[object] = []
+
+    def load(source: object) -> object:
+        asked.append(source)
+        return made_router()
+
+    served = Served({"a": "source of a", "b": "source of b"}, load)  # type: ignore[arg-type]
+    assert served.named(None) == "a"
+    for name in ("../../etc", "source of b", "owner/name", ""):
+        with pytest.raises(NotFoundError):
+            served.named(name)
+    assert served.get("b") is served.get("b")
+    assert asked == ["source of b"]
+
+
+def test_sources_have_names_and_tell_no_path(tmp_path: object) -> None:
+    assert sources_of(("mmlu-pro-cot", f"{tmp_path}", "mine=owner/name")) == {
+        "mmlu-pro-cot": "mmlu-pro-cot",
+        str(tmp_path).rpartition("/")[2]: str(tmp_path),
+        "mine": "owner/name",
+    }
+    with pytest.raises(CarrotError, match="Two sources"):
+        sources_of(("a=x", "a=y"))
+    with pytest.raises(CarrotError, match="NAME=SOURCE"):
+        sources_of(("=x",))
+
+
+def test_the_document_describes_every_route_and_asks_no_other_host(client: TestClient) -> None:
+    document = client.get("/api/v1/openapi.json").json()
+    schemathesis.openapi.from_dict(document).validate()
+    paths = {f"/api/v1/{name}" for name in ("route", "estimate", "models", "frontier", "health", "metrics")}
+    assert set(document["paths"]) == paths
+    assert "securitySchemes" not in document["components"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["description"]
+            for status, answer in operation["responses"].items():
+                if status != "200":
+                    assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorAnswer")
+    for address in ("/docs", "/redoc", "/api/v1/docs"):
+        assert client.get(address).status_code == 404
+
+
+def test_explaining_is_bounded(client: TestClient) -> None:
+    body = {"prompts": ["a"] * (MAX_EXPLAINED + 1), "explain": True}
+    assert client.post("/api/v1/route", json=body).status_code == 422
