@@ -1,7 +1,7 @@
 # Two commands do everything on a machine with Python >= 3.11 and make: `make app` and `make test`.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help app test check venv dev lint format types contracts quick-tests all-tests chromium clean
+.PHONY: help app test check venv dev lint format types contracts quick-tests all-tests litellm-tests chromium clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +22,7 @@ app: venv
 	@$(BIN)/carrot setup
 	@$(BIN)/carrot app --port $(PORT)
 
-test: dev lint types contracts chromium all-tests
+test: dev lint types contracts chromium all-tests litellm-tests
 
 check: dev lint types contracts quick-tests
 
@@ -66,6 +66,17 @@ quick-tests: dev
 all-tests: quick-tests
 	$(PYTEST) -m "slow and not browser"
 	$(PYTEST) -m browser
+
+# LiteLLM holds other libraries back, so it has an environment of its own, on top of the first one's packages.
+litellm-tests: $(VENV)/litellm/.installed
+	OMP_NUM_THREADS=2 $(VENV)/litellm/bin/python -m pytest -q tests/test_litellm.py
+
+$(VENV)/litellm/.installed: $(VENV)/.dev
+	$(BIN)/python -m venv --clear --without-pip $(VENV)/litellm
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$($(VENV)/litellm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth"
+	$(PIP) --python $(VENV)/litellm/bin/python install -q -e '.[litellm]'
+	@touch $@
 
 chromium: dev
 	@scripts/ensure-chromium

@@ -1,0 +1,1 @@
+"""CARROT inside the gateways that carry live traffic."""

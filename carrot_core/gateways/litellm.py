@@ -1,0 +1,263 @@
+"""LiteLLM asks CARROT which model of a group answers; all else about the call stays LiteLLM's."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from carrot_core.errors import CarrotError
+
+if TYPE_CHECKING:
+    from carrot_core.serving.router import CarrotRouter
+
+_log = logging.getLogger(__name__)
+
+# LiteLLM's selection leaves out the deployments listed here, after every filter of its own
+# (cooldown, tags, order, context window) and before it balances the load over the rest.
+_EXCLUDED = "_excluded_deployment_ids"
+_LOGGING = "litellm_logging_obj"
+_TEXT_PARTS = ("text", "input_text")
+
+
+def last_user_text(messages: object) -> str:
+    """The text of the last user message that has any: what CARROT reads of a call.
+
+    Benchmarks are single questions, and the encoder reads the beginning of a text only. A system
+    prompt before the question would fill that window with the same words in every call, and
+    earlier turns with what is already answered. Tool results do not count as words of the user,
+    so that the calls of an agent at work on one question all go to one model.
+
+    Parameters
+    ----------
+    messages : list of dict, str or None
+        Chat messages, or the ``input`` of LiteLLM's other calls. Of a content in parts the text
+        parts count; images, audio and files are not read.
+
+    Returns
+    -------
+    str
+        Empty where there is no such text.
+    """
+    if isinstance(messages, str):
+        return messages
+    turns = messages if isinstance(messages, Sequence) else ()
+    users = (turn for turn in reversed(turns) if isinstance(turn, Mapping) and turn.get("role") == "user")
+    return next((text for text in map(_content_text, users) if text.strip()), "")
+
+
+def _content_text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, Sequence) else ()
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS)
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Models to ask for, best first, and why."""
+
+    cause: str
+    ranked: Sequence[str] = ()
+    decision: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CarrotStrategy:
+    """A custom routing strategy for one model group of a ``litellm.Router``.
+
+    For calls to ``group``, CARROT ranks the models by utility, and LiteLLM selects among the
+    deployments of the best model that has one it would use: in cooldown, barred or already failed
+    in this call, the next best model is asked for. A model with several deployments is balanced
+    by the router's own strategy. Retries, fallbacks, timeouts and cooldowns are LiteLLM's. Where
+    CARROT cannot decide, LiteLLM selects as it would without it. Other groups are left alone.
+
+    Each decision is kept in the call's ``metadata["carrot"]``, where LiteLLM's callbacks find it;
+    it holds no text of the call.
+
+    Parameters
+    ----------
+    router : litellm.Router
+        Its deployments of ``group`` are read once, here: set a new strategy after changing them.
+        A deployment stands for the model named in its ``model_info.carrot_model``, else in
+        ``litellm_params.model``, with or without the provider before the slash. Models without a
+        deployment are not in the pool.
+    carrot : CarrotRouter
+        Decides, in a thread of its own where the call is asynchronous.
+    group : str
+        The ``model_name`` of the deployments in the pool, and the model that callers ask for.
+    on_error : str, optional
+        Model to ask for where CARROT cannot decide; LiteLLM's own choice of the whole group if
+        not given.
+    text : callable
+        Takes the messages (or ``input``) and returns the text to decide on.
+    **policy
+        ``lam``, ``budget``, ``target``, ``mu``, ``prices``, ``fallback``, ``fallback_above``: as
+        in `CarrotRouter.decide`.
+
+    Raises
+    ------
+    CarrotError
+        The group has no deployment, deployments of unknown models, or no model ``on_error``; or
+        CARROT refuses the policy.
+
+    Examples
+    --------
+    >>> router.set_custom_routing_strategy(CarrotStrategy(router, carrot, lam=0.3))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        router: Any,
+        carrot: CarrotRouter,
+        *,
+        group: str = "carrot",
+        on_error: str | None = None,
+        text: Callable[[object], str] = last_user_text,
+        **policy: Any,
+    ) -> None:
+        self._carrot, self._text = carrot, text
+        self.group = group
+        self._model_of = _models_by_deployment(router, carrot, group)
+        pool = [model for model in carrot.models if model in self._model_of.values()]
+        if on_error is not None and on_error not in pool:
+            raise CarrotError(f"on_error names {on_error!r}, but the pool of {group!r} is {', '.join(pool)}.")
+        self._otherwise = () if on_error is None else (on_error,)
+        # The kept curve behind a budget or a target is of the whole pool: name a pool only if it is smaller.
+        self._policy = policy if len(pool) == len(carrot.models) else {**policy, "pool": pool}
+        self._select = _litellm_own(router, "get_available_deployment", "_select")
+        self._aselect = _litellm_own(router, "async_get_available_deployment", "_aselect")
+        self._decide("Is this policy one that CARROT accepts?")  # now, not at the first call; loads the encoder
+
+    async def async_get_available_deployment(
+        self,
+        model: str,
+        messages: list[dict[str, Any]] | None = None,
+        input: str | list[Any] | None = None,
+        specific_deployment: bool | None = False,
+        request_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """The deployment LiteLLM calls next, in asynchronous calls."""
+        kwargs = {} if request_kwargs is None else request_kwargs
+        ask = partial(self._aselect, model, kwargs, messages, input, specific_deployment)
+        if model != self.group or specific_deployment:
+            return await ask()
+        choice = await asyncio.to_thread(self._choose, input if messages is None else messages)
+        for name in choice.ranked:
+            with self._only(name, kwargs):
+                return self._noted(await ask(), choice, kwargs)
+        return self._noted(await ask(), choice, kwargs)
+
+    def get_available_deployment(
+        self,
+        model: str,
+        messages: list[dict[str, Any]] | None = None,
+        input: str | list[Any] | None = None,
+        specific_deployment: bool | None = False,
+        request_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """The deployment LiteLLM calls next, in synchronous calls."""
+        kwargs = {} if request_kwargs is None else request_kwargs
+        ask = partial(self._select, model, messages, input, specific_deployment, kwargs)
+        if model != self.group or specific_deployment:
+            return ask()
+        choice = self._choose(input if messages is None else messages)
+        for name in choice.ranked:
+            with self._only(name, kwargs):
+                return self._noted(ask(), choice, kwargs)
+        return self._noted(ask(), choice, kwargs)
+
+    def _choose(self, messages: object) -> _Choice:
+        """A failure in here never reaches the call, and its message, which may quote the prompt, no log."""
+        try:
+            text = self._text(messages)
+            return self._decide(text) if text.strip() else _Choice("no text", self._otherwise)
+        except Exception as error:
+            _log.warning("CARROT could not decide (%s); the call goes on without it.", type(error).__name__)
+            return _Choice(f"error: {type(error).__name__}", self._otherwise)
+
+    def _decide(self, text: str) -> _Choice:
+        decisions = self._carrot.decide([text], **self._policy)
+        names = decisions.estimates.models
+        by_utility = [names[column] for column in np.argsort(-decisions.utility[0], kind="stable")]
+        ranked = dict.fromkeys([decisions.models[0], *by_utility])
+        record = decisions.records()[0]
+        return _Choice("fell back" if record["fell_back"] else "utility", tuple(ranked), record)
+
+    @contextmanager
+    def _only(self, name: str, kwargs: dict[str, Any]) -> Iterator[None]:
+        """Have LiteLLM select among the deployments of one model; where it has none to use, leave no trace."""
+        before = dict(kwargs)
+        others = [deployment for deployment, model in self._model_of.items() if model != name]
+        kwargs[_EXCLUDED] = [*(kwargs.get(_EXCLUDED) or ()), *others, *_failed(kwargs)]
+        logging_object = kwargs.pop(_LOGGING, None)  # LiteLLM would log this selection's failure as the call's
+        try:
+            yield
+        except Exception:
+            kwargs.clear()
+            kwargs.update(before)
+        else:
+            if logging_object is not None:
+                kwargs[_LOGGING] = logging_object
+
+    def _noted(self, deployment: Any, choice: _Choice, kwargs: dict[str, Any]) -> Any:
+        identity = str((deployment.get("model_info") or {}).get("id"))
+        metadata = _metadata(kwargs)
+        if metadata is not None:
+            metadata["carrot"] = {
+                "cause": choice.cause,
+                "sent_to": self._model_of.get(identity),
+                "deployment_ids": [*_failed(kwargs), identity],
+                "decision": choice.decision,
+            }
+        return deployment
+
+
+def _litellm_own(router: Any, method: str, kept: str) -> Callable[..., Any]:
+    """What selects without CARROT, also where an earlier strategy stands in its place."""
+    found = getattr(router, method)
+    earlier = getattr(inspect.unwrap(found), "__self__", None)
+    own: Callable[..., Any] = getattr(earlier, kept) if isinstance(earlier, CarrotStrategy) else found
+    return own
+
+
+def _metadata(kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    found = kwargs.get("litellm_metadata", kwargs.get("metadata"))
+    return found if isinstance(found, dict) else None
+
+
+def _failed(kwargs: Mapping[str, Any]) -> list[str]:
+    """Deployments that already failed in this call; metadata can be the caller's, so nothing is taken for granted."""
+    metadata = _metadata(kwargs) or {}
+    noted = metadata.get("carrot") if metadata.get("attempted_retries") else None  # LiteLLM counts its retries
+    tried = noted.get("deployment_ids") if isinstance(noted, dict) else None
+    return tried if isinstance(tried, list) else []
+
+
+def _models_by_deployment(router: Any, carrot: CarrotRouter, group: str) -> dict[str, str]:
+    """Deployment id to CARROT's model name, of every deployment in the group."""
+    deployments = router.get_model_list(model_name=group) or []
+    if not deployments:
+        raise CarrotError(f"LiteLLM has no deployment with model_name {group!r}. Give the deployments of the pool one.")
+    named = {each["model_info"]["id"]: _model_name(each, carrot.models) for each in deployments}
+    unknown = [each["litellm_params"]["model"] for each in deployments if named[each["model_info"]["id"]] is None]
+    if unknown:
+        raise CarrotError(
+            f"{carrot.name} has no estimates for these deployments of {group!r}: {', '.join(unknown)}. "
+            "Name the model each of them is in its model_info, as carrot_model, or take it out of the group. "
+            f"Models: {', '.join(carrot.models)}."
+        )
+    return {identity: model for identity, model in named.items() if model is not None}
+
+
+def _model_name(deployment: Mapping[str, Any], models: Sequence[str]) -> str | None:
+    model = deployment["model_info"].get("carrot_model") or deployment["litellm_params"]["model"]
+    return next((name for name in (model, model.partition("/")[2]) if name in models), None)
