@@ -37,14 +37,14 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
     The files are JSON and safetensors; nothing in them runs when they are read.
     """
     from carrot_core.evaluation import setting, versions
-    from carrot_core.routers import make_router
     from carrot_core.routers.saving import save_router
+    from carrot_core.serving.companion import SERVABLE, companion_of
 
     store = open_store()
     made, info = setting(loaded(store, bench)), store.info(bench)
     if pool:
         made = made.narrowed(pool=pool)
-    fitted = make_router(name, seed, **parameters(params)).fit(made.train)
+    fitted, estimates = made.fit(name, seed, parameters(params))
     about: dict[str, Any] = {
         "benchmark": bench,
         "source": info.source,
@@ -58,7 +58,8 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
         "versions": versions(),
     }
     used = getattr(fitted, "encoder_", None)
-    save_router(fitted, folder, about)
+    companion = companion_of(made, fitted, estimates) if name in SERVABLE else None
+    save_router(fitted, folder, about, companion)
     with_encoder = f" with {used}" if used else ""
     return {**about, "router": name, "encoder": used, "folder": str(folder)}, f"Wrote {name}{with_encoder} to {folder}."
 

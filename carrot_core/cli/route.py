@@ -101,7 +101,7 @@ def _price(text: str) -> tuple[str, tuple[float, float]]:
 
 def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain: bool, as_json: bool) -> str:
     if explain:
-        explanation = fitted.explain(prompt, **options)
+        explanation = fitted.explain(prompt, nearest=False, **options)
         document = explanation.decision.records()[0] | _grounds(explanation)
         return json.dumps(document, ensure_ascii=False) if as_json else _report(explanation)
     decisions = fitted.decide([prompt], **options)

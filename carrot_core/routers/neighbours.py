@@ -14,8 +14,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
-from sklearn.preprocessing import normalize
-from sklearn.utils import gen_even_slices
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -37,6 +35,8 @@ class Vectors(NamedTuple):
 
 
 def unit_vectors(X: FloatArray) -> Vectors:
+    from sklearn.preprocessing import normalize  # slow to import, and what this module defines is used without
+
     exact: FloatArray = np.ascontiguousarray(normalize(X))
     return Vectors(exact, exact.astype(np.float32))
 
@@ -69,6 +69,8 @@ def search(
     # Bounds the rounding of two float32 similarities of unit vectors, product and conversion, with their
     # order decided by the difference.
     tolerance = (width + 2) * float(np.finfo(np.float32).eps)
+    from sklearn.utils import gen_even_slices
+
     k, cells = int(borders[-1]), len(borders) * targets.shape[1]
     rows = max(1, _BLOCK_BYTES // (4 * n + 8 * (k + cells)))
     with ThreadPoolExecutor(_THREADS) as threads:

@@ -6,8 +6,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import KMeans
-from sklearn.covariance import LedoitWolf
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,6 +34,8 @@ class Distance:
 
     def fit(self, train_vectors: npt.NDArray[np.floating], validation_vectors: npt.NDArray[np.floating]) -> Self:
         """Learn from (n, d) and (v, d) vectors, n > 1, v > 0; rows of NaN (no text) are left out."""
+        from sklearn.covariance import LedoitWolf  # slow to import, and not needed to measure
+
         train, validation = _known(train_vectors), _known(validation_vectors)
         centres = _centres(train)
         around = train - centres[_nearest(train, centres)[0]]
@@ -75,6 +75,8 @@ def _known(vectors: npt.NDArray[np.floating]) -> FloatArray:
 
 def _centres(vectors: FloatArray) -> FloatArray:
     """Means of at least `_LEAST_MEMBERS` different vectors, or the mean of all where there are too few for that."""
+    from sklearn.cluster import KMeans
+
     different = np.unique(vectors, axis=0)
     count = int(np.clip(len(different) // _PROMPTS_A_CENTRE, 1, _CENTRES))
     clusters = KMeans(count, n_init=1, random_state=0).fit(different)

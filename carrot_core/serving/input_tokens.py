@@ -8,7 +8,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import FloatTable
@@ -74,6 +73,8 @@ class InputTokens:
 
 def _line(pieces: npt.NDArray[np.float64], tokens: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Slope and intercept."""
+    from scipy.optimize import least_squares  # slow to import, and not needed to count
+
     known = (tokens > 0) & ~np.isnan(pieces)
     if not known.any():
         raise CarrotError("No input tokens are recorded, so how models count them cannot be learned.")

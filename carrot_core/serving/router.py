@@ -219,8 +219,11 @@ class CarrotRouter:
             return self.decide([prompts], **options).models[0]
         return self.decide(prompts, **options).models
 
-    def explain(self, prompt: str, **options: Unpack[Options]) -> Explanation:
-        """One decision with all it rests on; options as for `decide`."""
+    def explain(self, prompt: str, *, nearest: bool = True, **options: Unpack[Options]) -> Explanation:
+        """One decision with all it rests on; options as for `decide`.
+
+        ``nearest`` looks up the nearest training prompts, for which they are read from the store the first time.
+        """
         asked, texts = self._asked(**options), _texts([prompt])
         started = time.perf_counter()
         vectors = self._vectors(texts)
@@ -234,7 +237,7 @@ class CarrotRouter:
             expected.table(asked.columns),
             percentile=percentile,
             unlike=percentile is not None and percentile >= asked.fallback_above,
-            nearest=None if vectors is None else self._nearest(vectors[0]),
+            nearest=self._nearest(vectors[0]) if nearest and vectors is not None else None,
             prompt_tokens=token_count(texts[0], self.companion.encoder or BUNDLED),
             seconds=seconds,
         )
