@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate
+from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
 from carrot_core.uncertainty import Interval, Weights, weighted_means
 
 
@@ -41,6 +41,99 @@ def _rate_of_first(
     if not points.size:
         return None
     return rate_inside(frontier, int(points[np.lexsort((then[points], first[points]))[0]]))
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A rate that was asked for by what it brings.
+
+    Attributes
+    ----------
+    exchange_rate_per_usd : of the point, or of the one nearest to what was asked for.
+    shortfall : why it is not reached, in words; empty where it is.
+    """
+
+    exchange_rate_per_usd: float
+    shortfall: str = ""
+
+
+def solve_budget(frontier: ReadableCurve, budget_usd: float) -> Solution:
+    """The most accurate point within a mean cost per query; where there is none, the cheapest point."""
+    rate = best_within_budget(frontier, budget_usd)
+    if rate is not None:
+        return Solution(rate)
+    least = float(frontier.cost_usd.min())
+    cheapest = best_within_budget(frontier, least)
+    assert cheapest is not None
+    return Solution(
+        cheapest, f"no point costs {_dollars(budget_usd)} per 1k queries or less; the least is {_dollars(least)}"
+    )
+
+
+def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:
+    """The cheapest point with at least this score; where there is none, the most accurate point."""
+    rate = cheapest_reaching(frontier, target_score)
+    if rate is not None:
+        return Solution(rate)
+    most = float(frontier.score.max())
+    best = cheapest_reaching(frontier, most)
+    assert best is not None
+    return Solution(best, f"no point reaches {100 * target_score:.2f} %; the most is {100 * most:.2f} %")
+
+
+def solve_cap(frontier: Frontier, cap_usd: float) -> Solution:
+    """The least rate from which on no prompt's choice is expected to cost more than this.
+
+    The expected cost of a prompt's choice only falls as the rate grows, so each prompt comes under the cap at
+    one of its switches, and the last of these is the answer.
+    """
+    estimated, swept = frontier.estimates.cost_usd, frontier.sweep
+    before, after = estimated[swept.prompt, swept.source], estimated[swept.prompt, swept.target]
+    crossings = swept.rate[(before > cap_usd) & (after <= cap_usd)]
+    point = frontier.at(float(crossings.max())) if crossings.size else 0
+    rows = np.arange(frontier.n_prompts)
+    above = estimated[rows, frontier.choices(float("inf"))] > cap_usd
+    if not above.any():
+        return Solution(rate_inside(frontier, point))
+    shortfall = f"{int(above.sum()):,} of {len(above):,} prompts are expected to cost more with every model"
+    return Solution(rate_inside(frontier, len(frontier.exchange_rate_per_usd) - 1), shortfall)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Two points of a curve mixed at random, which together use a whole budget.
+
+    Attributes
+    ----------
+    exchange_rates_per_usd : of the cheaper point and of the dearer one.
+    dearer_share : share of the queries, 0 to 1, that the dearer one answers.
+    score, cost_usd : of the mixture.
+    """
+
+    exchange_rates_per_usd: tuple[float, float]
+    dearer_share: float
+    score: float
+    cost_usd: float
+
+
+def mix_within_budget(frontier: ReadableCurve, budget_usd: float) -> Mix | None:
+    """The best mixture of two points of the curve's hull at a budget; None where a single point is as good."""
+    hull = upper_hull(frontier.cost_usd, frontier.score)
+    cost, score = frontier.cost_usd[hull], frontier.score[hull]
+    dearer = int(np.searchsorted(cost, budget_usd))
+    single = best_within_budget(frontier, budget_usd)
+    if single is None or dearer in (0, len(hull)):
+        return None
+    share = float((budget_usd - cost[dearer - 1]) / (cost[dearer] - cost[dearer - 1]))
+    mixed = float(score[dearer - 1] + share * (score[dearer] - score[dearer - 1]))
+    if mixed <= frontier.score[frontier.at(single)] + 1e-12:
+        return None
+    cheap, dear = (rate_inside(frontier, int(hull[place])) for place in (dearer - 1, dearer))
+    return Mix((cheap, dear), share, mixed, budget_usd)
+
+
+def _dollars(usd: float) -> str:
+    return f"${1000 * usd:.4g}"
 
 
 @dataclass(frozen=True, eq=False)

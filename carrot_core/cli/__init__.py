@@ -18,6 +18,7 @@ from carrot_core.cli.results import results
 from carrot_core.cli.route import route
 from carrot_core.cli.routers import estimates, fit, frontier, summary
 from carrot_core.cli.serve import serve
+from carrot_core.cli.solve import solve
 from carrot_core.paths import PACKAGE, app_script
 
 __all__ = ["main"]
@@ -78,6 +79,7 @@ for command in (
     learning_curve,
     estimates,
     frontier,
+    solve,
     route,
     app,
     serve,

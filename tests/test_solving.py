@@ -1,0 +1,152 @@
+"""From wishes to λ: exact on validation, reported on test, and honest where a wish cannot be had."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from carrot_core.cli import main
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation.solving import Goal, solve
+from carrot_core.frontier import Frontier, rate_of_lam
+from carrot_core.operating_point import mix_within_budget, solve_budget, solve_cap, solve_target
+from carrot_core.outcomes import Estimates
+from tests.made import made, write_files
+
+
+@pytest.fixture(scope="module")
+def protocol() -> Setting:
+    return setting(made(900))
+
+
+@pytest.fixture(scope="module")
+def estimates(protocol: Setting) -> dict[str, Estimates]:
+    return protocol.estimates("carrot-linear")
+
+
+@pytest.fixture(scope="module")
+def validation(protocol: Setting, estimates: dict[str, Estimates]) -> Frontier:
+    return protocol.frontier(estimates, "validation")
+
+
+def spread(values: np.ndarray, count: int = 25) -> np.ndarray:
+    return np.linspace(values.min(), values.max(), count)
+
+
+def test_a_budget_gets_the_most_accurate_point_within_it(validation: Frontier) -> None:
+    for budget in spread(validation.cost_usd):
+        solution = solve_budget(validation, budget)
+        at = validation.at(solution.exchange_rate_per_usd)
+        within = validation.cost_usd <= budget + 1e-15
+        assert not solution.shortfall
+        assert validation.cost_usd[at] <= budget + 1e-15
+        assert validation.score[at] == validation.score[within].max()
+
+
+def test_a_target_gets_the_cheapest_point_that_reaches_it(validation: Frontier) -> None:
+    for target in spread(validation.score):
+        solution = solve_target(validation, target)
+        at = validation.at(solution.exchange_rate_per_usd)
+        assert not solution.shortfall
+        assert validation.score[at] >= target - 1e-12
+        assert validation.cost_usd[at] == validation.cost_usd[validation.score >= target - 1e-12].min()
+
+
+def test_a_cap_gets_the_least_rate_at_which_no_choice_is_expected_to_cost_more(validation: Frontier) -> None:
+    rows, estimated = np.arange(validation.n_prompts), validation.estimates.cost_usd
+    dearest = np.array([estimated[rows, validation.choices(rate)].max() for rate in validation.exchange_rate_per_usd])
+    for cap in spread(dearest)[1:]:
+        solution = solve_cap(validation, cap)
+        assert not solution.shortfall
+        assert validation.at(solution.exchange_rate_per_usd) == int(np.flatnonzero(dearest <= cap)[0])
+
+
+def test_what_cannot_be_had_gets_the_nearest_and_says_why(validation: Frontier) -> None:
+    cheapest = solve_budget(validation, validation.cost_usd.min() / 2)
+    assert validation.cost_usd[validation.at(cheapest.exchange_rate_per_usd)] == validation.cost_usd.min()
+    assert "the least is $" in cheapest.shortfall
+    best = solve_target(validation, 1.01)
+    assert validation.score[validation.at(best.exchange_rate_per_usd)] == validation.score.max()
+    assert "the most is" in best.shortfall
+    assert "expected to cost more with every model" in solve_cap(validation, 0.0).shortfall
+
+
+def test_a_mixture_uses_the_whole_budget_and_is_on_the_hull(validation: Frontier) -> None:
+    found = 0
+    for budget in spread(validation.cost_usd, 60):
+        mix = mix_within_budget(validation, budget)
+        if mix is None:
+            continue
+        found += 1
+        cheap, dear = (validation.at(rate) for rate in mix.exchange_rates_per_usd)
+        share = mix.dearer_share
+        assert 0 <= share <= 1
+        cost = (1 - share) * validation.cost_usd[cheap] + share * validation.cost_usd[dear]
+        assert cost == pytest.approx(budget)
+        assert mix.score == pytest.approx((1 - share) * validation.score[cheap] + share * validation.score[dear])
+        single = validation.at(solve_budget(validation, budget).exchange_rate_per_usd)
+        assert mix.score > validation.score[single]
+    assert found
+
+
+def test_a_point_is_chosen_on_validation_and_reported_on_test(
+    protocol: Setting, estimates: dict[str, Estimates], validation: Frontier
+) -> None:
+    solved = solve(protocol, estimates, Goal(match="acme/large"))
+    rate = solved.solution.exchange_rate_per_usd
+    assert solved.reference == "acme/large"
+    column = validation.models.index("acme/large")
+    assert validation.score[validation.at(rate)] >= validation.outcomes.score[:, column].mean() - 1e-12
+    for split, point in solved.points.items():
+        curve = protocol.frontier(estimates, split)
+        assert point.score.value == pytest.approx(curve.score[curve.at(rate)])
+        assert point.cost_usd.value == pytest.approx(curve.cost_usd[curve.at(rate)])
+        assert point.score.low < point.score.value < point.score.high
+    assert sum(solved.shares.values()) == pytest.approx(1)
+    assert validation.at(rate_of_lam(solved.lam, solved.cost_unit_usd)) == validation.at(rate)
+
+
+@pytest.mark.parametrize("goal", [{}, {"budget_usd": 1.0, "target_score": 0.5}])
+def test_exactly_one_wish_is_solved(goal: dict[str, float]) -> None:
+    with pytest.raises(CarrotError, match="Ask for one of"):
+        Goal(**goal)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_wish_that_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(CarrotError, match="budget_usd must be"):
+        Goal(budget_usd=value)
+
+
+def test_a_model_to_match_must_be_in_the_pool(protocol: Setting, estimates: dict[str, Estimates]) -> None:
+    with pytest.raises(NotFoundError, match="'nobody'"):
+        solve(protocol, estimates, Goal(match="nobody"))
+
+
+def test_the_command_line_solves(carrot_home, tmp_path) -> None:
+    def carrot(*arguments, code=0):
+        done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert done.exit_code == code, done.output
+        return done.stdout
+
+    results, vectors = write_files(made(), tmp_path)
+    carrot("data", "import", results, "--name", "made", "--embeddings", vectors)
+    document = json.loads(carrot("solve", "made", "--target", 0.7, "--json"))
+    assert {"lam", "exchange_rate_per_usd", "cost_unit_usd", "reached"} <= set(document)
+    assert document["validation"]["score"] >= 0.7
+    for split in ("validation", "test"):
+        for name in ("score", "cost_usd"):
+            low, high = document[split]["intervals"][name]
+            assert low <= document[split][name] <= high
+    monthly = json.loads(carrot("solve", "made", "--budget-per-month", 50, "--queries-per-month", 100_000, "--json"))
+    assert monthly == json.loads(carrot("solve", "made", "--budget-per-1k", 0.5, "--json"))
+    assert "Not reachable on validation" in carrot("solve", "made", "--target", 1.0, "--router", "zero")
+    assert (
+        "--queries-per-month go together"
+        in CliRunner().invoke(main, ["solve", "made", "--budget-per-month", "1"]).output
+    )
+    carrot("solve", "made", code=1)
