@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
+from carrot_core.uncertainty import Interval
 
 MOST_POINTS = 1500  # evenly by count, beside those that draw the line and those a budget or a target may choose
 _SHARE_POINTS = 300
+_Z = 1.959964  # half of a 95 % interval, in standard errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,7 @@ class KeptCurve:
     exchange_rate_per_usd : (K,) ascending from 0; a point holds up to the next one's rate.
     score, cost_usd : (K,) means per prompt at these rates, as the exact curve has them.
     share_rates, share : (G,) ascending rates and (G, M) float32 share of the prompts each model answers there.
+    errors : (2, G) standard errors of the mean score and cost at these rates; None where they were not kept.
     """
 
     models: tuple[str, ...]
@@ -34,10 +37,28 @@ class KeptCurve:
     cost_usd: FloatArray
     share_rates: FloatArray
     share: npt.NDArray[np.floating]
+    errors: FloatArray | None = None
 
     def at(self, exchange_rate_per_usd: float) -> int:
         """Index of the kept point that holds at this rate."""
         return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
+
+    def interval(self, exchange_rate_per_usd: float) -> tuple[Interval, Interval]:
+        """Mean score and cost in US dollars at a rate, with 95 % intervals over prompts by the normal law.
+
+        The standard errors are those of the kept rate before.
+        """
+        at = self.at(exchange_rate_per_usd)
+        values = float(self.score[at]), float(self.cost_usd[at])
+        if self.errors is None:
+            score, cost = (Interval(value, float("nan"), float("nan")) for value in values)
+            return score, cost
+        errors = self.errors[:, np.searchsorted(self.share_rates, exchange_rate_per_usd, side="right") - 1]
+        score, cost = (
+            Interval(value, value - _Z * error, value + _Z * error)
+            for value, error in zip(values, errors.tolist(), strict=True)
+        )
+        return score, cost
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
         """(G, M) share of the prompts that each model answers, at the kept rate before each of G rates."""
@@ -66,7 +87,15 @@ def keep(curve: Frontier) -> KeptCurve:
         curve.cost_usd[kept],
         rates,
         curve.shares(rates).astype(np.float32),
+        np.array([_standard_errors(curve, rate) for rate in rates]).T,
     )
+
+
+def _standard_errors(curve: Frontier, rate: float) -> tuple[float, float]:
+    rows, chosen = np.arange(curve.n_prompts), curve.choices(rate)
+    spread = (np.std(table[rows, chosen]) for table in (curve.outcomes.score, curve.paid_usd))
+    score, cost = (float(each / np.sqrt(curve.n_prompts)) for each in spread)
+    return score, cost
 
 
 def evenly(rates: FloatArray, points: int) -> FloatArray:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import setting
+from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import save_router
 from carrot_core.serving.companion import companion_of
 from carrot_core.serving.loading import shipped_heads
+from carrot_core.serving.point import PointFile, differences, write_point
 from carrot_core.store import Store
 from tests.made import MODELS, made, write_files
 
+ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [f"Question {i} of kind {i % 2}" for i in range(40)]
 
 
@@ -168,15 +173,63 @@ def test_a_point_on_a_budget_keeps_the_solved_lambda(folder: Path, nothing: Stor
         ({"data_hash": "0" * 64}, "rests on other data"),
         ({"cost_unit_usd": 1.0}, "rests on other cost unit"),
         ({"router": "zero"}, "rests on other router"),
-        ({"source": "point.json"}, "another operating point"),
+        ({"source": "point.json"}, "names another operating point"),
         ({"pool": ["nobody"]}, "'nobody'"),
         ({"fallback": "nobody"}, "'nobody'"),
     ],
 )
 def test_a_point_that_is_not_whole_is_refused(point: Path, nothing: Store, change: dict[str, Any], says: str) -> None:
-    point.write_text(json.dumps(json.loads(point.read_text()) | change))
+    changed = json.loads(point.read_text()) | change
+    point.write_text(json.dumps(changed))
+    with pytest.raises(CarrotError):
+        CarrotRouter.load(point, store=nothing)
+    with suppress(ValidationError):  # sealed again by somebody who knows how
+        write_point(PointFile.model_validate(changed).sealed(), point)
     with pytest.raises(CarrotError, match=says):
         CarrotRouter.load(point, store=nothing)
+
+
+def test_numbers_changed_by_hand_are_noticed(point: Path, nothing: Store) -> None:
+    document = json.loads(point.read_text())
+    for change in ({"lam": 0.08}, {"note": "x"}, {"pool": document["pool"][::-1]}, {"sha256": ""}):
+        point.write_text(json.dumps(document | change))
+        with pytest.raises(DataError, match="was changed after it was exported"):
+            CarrotRouter.load(point, store=nothing)
+
+
+def test_a_point_says_what_to_expect_where_that_was_measured(folder: Path, store: Store, nothing: Store) -> None:
+    router = CarrotRouter.load(folder, store=nothing)
+    protocol = setting(store.load("made", encoder=BUNDLED))
+    estimates = protocol.estimates("carrot-linear")
+    for lam in (0.0, 0.03, 0.2, 1.0):
+        point = router.point_file(lam=lam)
+        for split, figures in (("validation", point.validation), ("test", point.test)):
+            curve = protocol.frontier(estimates, split)
+            at = curve.at(rate_of_lam(lam, protocol.cost_unit_usd))
+            assert figures is not None
+            assert figures.score == pytest.approx(curve.score[at], abs=1e-6)
+            assert figures.cost_usd == pytest.approx(curve.cost_usd[at], rel=1e-6)
+            chosen = curve.outcomes.score[np.arange(curve.n_prompts), curve.choices(curve.exchange_rate_per_usd[at])]
+            error = chosen.std() / np.sqrt(len(chosen))
+            assert figures.score_high == pytest.approx(figures.score + 1.96 * error, abs=1e-4)
+        assert sum((point.shares or {}).values()) == pytest.approx(1, abs=1e-5)
+    assert router.point_file(lam=0.1, pool=MODELS[:2]).test is None
+    assert router.point_file(lam=0.1, prices={MODELS[0]: (1.0, 1.0)}).test is None
+
+
+def test_points_are_compared_field_by_field(folder: Path, nothing: Store) -> None:
+    router = CarrotRouter.load(folder, store=nothing)
+    one, same = router.point_file(lam=0.0), router.point_file(lam=0.0)
+    assert differences(one, same) == {}
+    found = differences(one, router.point_file(lam=1.0, fallback=MODELS[0]))
+    assert found["lam"] == (0.0, 1.0)
+    assert found["fallback"] == (None, MODELS[0])
+    assert "test: score" in found
+
+
+def test_the_schema_that_is_published_is_that_of_the_document() -> None:
+    published = json.loads((ROOT / "docs" / "point.schema.json").read_text())
+    assert published == PointFile.model_json_schema()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"lam": NaN}', "[" * 100_000])

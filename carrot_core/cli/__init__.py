@@ -13,6 +13,7 @@ from carrot_core.cli.common import Group, Result, json_option, open_store, progr
 from carrot_core.cli.data import data
 from carrot_core.cli.evaluate import evaluate
 from carrot_core.cli.learning import learning_curve
+from carrot_core.cli.point import export, point
 from carrot_core.cli.publish import router
 from carrot_core.cli.results import results
 from carrot_core.cli.route import route
@@ -80,6 +81,8 @@ for command in (
     estimates,
     frontier,
     solve,
+    export,
+    point,
     route,
     app,
     serve,

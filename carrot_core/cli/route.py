@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,23 +17,39 @@ if TYPE_CHECKING:
     from carrot_core.serving.decision import Explanation
     from carrot_core.serving.router import CarrotRouter
 
-_SOURCE = "A benchmark with a fitted head or in the store, a folder of `carrot router save`, or owner/name on the hub."
+SOURCE = "A benchmark with a fitted head or in the store, a folder of `carrot router save`, or owner/name on the hub."
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def decide_options(command: Command) -> Command:
+    """The options of `CarrotRouter.decide`."""
+    for option in (
+        click.option(
+            "--fallback-above", type=float, help="Percentile of the distance to it from which it does (default: 99)."
+        ),
+        click.option("--fallback", metavar="MODEL", help="Answers where a prompt is unlike the training data."),
+        click.option("--price", "prices", multiple=True, metavar="MODEL=IN,OUT", help="US dollars per million tokens."),
+        click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
+        click.option("--mu", type=float, help="λ with the cost unit of the authors' wrapper, $0.01."),
+        click.option("--target", type=float, help="Accuracy, 0 to 1, solved on validation."),
+        click.option("--budget", type=float, help="US dollars per 1,000 queries, solved on validation."),
+        click.option(
+            "--lam", type=float, help="λ, 0 to 1 (default: as good as the best single model, as cheap as possible)."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
 @click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
-@click.option("--bench", metavar="NAME", help=_SOURCE)
+@click.option("--bench", metavar="NAME", help=SOURCE)
 @click.option("--point", type=_FILE, help="An exported operating point, in place of --bench and the options below it.")
 @click.option("--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN).")
-@click.option("--lam", type=float, help="λ, 0 to 1 (default: as good as the best single model, as cheap as possible).")
-@click.option("--budget", type=float, help="US dollars per 1,000 queries, solved on validation.")
-@click.option("--target", type=float, help="Accuracy, 0 to 1, solved on validation.")
-@click.option("--mu", type=float, help="λ with the cost unit of the authors' wrapper, $0.01.")
-@click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all).")
-@click.option("--price", "prices", multiple=True, metavar="MODEL=IN,OUT", help="US dollars per million tokens.")
-@click.option("--fallback", metavar="MODEL", help="Answers where a prompt is unlike the training data.")
-@click.option("--fallback-above", type=float, help="Percentile of the distance to it from which it does (default: 99).")
+@decide_options
 @click.option("--file", "source", type=_FILE, help="Prompts from a file: CSV, TSV, JSONL or Parquet; needs --out.")
 @click.option("--column", default="prompt", show_default=True, help="Column of --file that holds the prompts.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Decisions: .parquet, .csv or .jsonl.")
@@ -60,7 +76,7 @@ def route(
 
     Nothing is called or sent: it says which model to call. Prompts are not kept.
     """
-    options = _options(**asked)
+    options = asked_options(**asked)
     if (source is None) != (out is None):
         raise click.UsageError("--file and --out go together.")
     fitted = _loaded(bench, point, router)
@@ -86,7 +102,7 @@ def _lines() -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _options(pool: Sequence[str], prices: Sequence[str], **given: Any) -> dict[str, Any]:
+def asked_options(pool: Sequence[str], prices: Sequence[str], **given: Any) -> dict[str, Any]:
     return {**given, "pool": list(pool) or None, "prices": dict(map(_price, prices)) or None}
 
 

@@ -101,7 +101,7 @@ def expect(
         tasks=("",) * len(texts),
         split=np.full(len(texts), "test"),
         input_tokens=nothing if count is None else count.predict(texts),
-        prices=_priced(fitted.models_, companion, prices or {}),
+        prices=priced(fitted.models_, companion, prices or {}),
         vectors=vectors,
         encoder=companion.encoder,
     )
@@ -113,7 +113,8 @@ def expect(
     )
 
 
-def _priced(models: Sequence[str], companion: Companion, prices: Prices) -> dict[str, Price]:
+def priced(models: Sequence[str], companion: Companion, prices: Prices) -> dict[str, Price]:
+    """Prices of a pool: the companion's, some of them replaced."""
     if prices and companion.usage == "cost_usd":
         raise CarrotError(f"{companion.benchmark!r} records dollars and no prices, so no other prices can be applied.")
     positions(list(prices), models)

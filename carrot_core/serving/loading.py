@@ -85,8 +85,6 @@ def _fitted(path: Path, store_version: str, name: str, router: str) -> CarrotRou
 def _at_point(path: Path, store: Store) -> CarrotRouter:
     """The router of an operating point, which must be the one the point was made with."""
     point = read_point(path)
-    if point.source.endswith(".json"):
-        raise DataError(path.name, "names another operating point as its router")
     plain = load(point.source, router=point.router, store=store)
     for what, stated, found in (
         ("router", point.router, plain.router),

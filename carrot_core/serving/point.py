@@ -1,17 +1,22 @@
-"""An operating point as a file: which router, at which λ, on which pool and prices, so that it runs elsewhere."""
+"""An operating point as a file: which router, at which λ, on which pool and prices, and what to expect of it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.pricing import Price
-from carrot_core.serving.expectation import Prices, as_price
 
 _MOST_BYTES = 4 << 20
+Share = Annotated[float, Field(ge=0, le=1)]
+Dollars = Annotated[float, Field(ge=0)]
 
 
 class _Strict(BaseModel):
@@ -19,10 +24,31 @@ class _Strict(BaseModel):
 
 
 class PointPrice(_Strict):
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and where they come from."""
 
-    input_usd_per_mtok: float = Field(ge=0)
-    output_usd_per_mtok: float = Field(ge=0)
+    input_usd_per_mtok: Dollars
+    output_usd_per_mtok: Dollars
+    as_of: str = ""
+    source: str = ""
+
+
+class PointFigures(_Strict):
+    """What the point does on the prompts of one split: means per query, with 95 % intervals over prompts where
+    the router was saved with them."""
+
+    n_prompts: int = Field(ge=1)
+    score: float
+    score_low: float | None
+    score_high: float | None
+    cost_usd: Dollars
+    cost_usd_low: float | None
+    cost_usd_high: float | None
+
+
+def _is_no_point(source: str) -> str:
+    if source.endswith(".json"):
+        raise ValueError("names another operating point as its router")
+    return source
 
 
 class PointFile(_Strict):
@@ -30,45 +56,66 @@ class PointFile(_Strict):
 
     Attributes
     ----------
+    sha256 : of all the rest, so that a change by hand is noticed.
+    note : words of whoever exported it.
     source : what `CarrotRouter.load` takes: a benchmark, a folder or a repository of the hub.
     router, artefact : its name, and the sha256 of its numbers, which must be the same when it is loaded.
     benchmark, data_hash : what it was fitted on.
-    lam, cost_unit_usd : λ and u.
-    pool : models it may choose, all of the router's by default.
-    prices : in place of those of the benchmark.
+    lam, cost_unit_usd, exchange_rate_per_usd : λ, u, and λ/((1 - λ)u), null at λ = 1.
+    pool : models it may choose.
+    prices : of these models; empty where the benchmark records only dollars.
     fallback, fallback_above : model for prompts unlike the training data, and from which percentile.
+    reference : the best single model on validation.
+    validation, test : what to expect; null for a pool or prices on which nothing was measured.
+    shares : share of the test prompts that each model answers; null likewise.
     """
 
     format: Literal[1] = 1
-    source: str
+    sha256: str = ""
+    created_at: str
+    note: str = Field(default="", max_length=10_000)
+    carrot_version: str
+    source: Annotated[str, AfterValidator(_is_no_point)]
     router: str
     artefact: str
     benchmark: str
     data_hash: str
-    lam: float = Field(ge=0, le=1)
+    lam: Share
     cost_unit_usd: float = Field(gt=0)
-    pool: tuple[str, ...] | None = Field(default=None, min_length=1)
-    prices: dict[str, PointPrice] | None = None
+    exchange_rate_per_usd: float | None = Field(ge=0)
+    pool: tuple[str, ...] = Field(min_length=1)
+    prices: dict[str, PointPrice]
     fallback: str | None = None
-    fallback_above: float = Field(default=99.0, ge=0, le=100)
-    carrot_version: str
+    fallback_above: float = Field(ge=0, le=100)
+    reference: str
+    validation: PointFigures | None
+    test: PointFigures | None
+    shares: dict[str, Share] | None
 
     @property
     def token_prices(self) -> dict[str, Price]:
         """Its prices as the library has them."""
-        given = self.prices or {}
-        return {model: Price(price.input_usd_per_mtok, price.output_usd_per_mtok) for model, price in given.items()}
+        return {model: Price(**price.model_dump()) for model, price in self.prices.items()}
+
+    @property
+    def digest(self) -> str:
+        """What ``sha256`` must be."""
+        rest = self.model_dump(mode="json", exclude={"sha256"})
+        return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def sealed(self) -> PointFile:
+        """The same with its ``sha256``."""
+        return self.model_copy(update={"sha256": self.digest})
 
 
-def point_prices(prices: Prices | None) -> dict[str, PointPrice] | None:
-    """Prices as a point has them."""
-    if not prices:
-        return None
-    made = {model: as_price(model, price) for model, price in prices.items()}
-    return {
-        model: PointPrice(input_usd_per_mtok=price.input_usd_per_mtok, output_usd_per_mtok=price.output_usd_per_mtok)
-        for model, price in made.items()
-    }
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def as_point_prices(prices: dict[str, Price], pool: tuple[str, ...]) -> dict[str, PointPrice]:
+    """Prices of a pool as a point has them."""
+    return {model: PointPrice(**vars(prices[model])) for model in pool if model in prices}
 
 
 def read_point(path: Path) -> PointFile:
@@ -79,22 +126,26 @@ def read_point(path: Path) -> PointFile:
     NotFoundError
         There is no such file.
     DataError
-        It is not the document of an operating point; every problem is listed.
+        It is not the document of an operating point, every problem being listed, or it was changed by hand.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(path.name, "is too large to be an operating point")
-        return PointFile.model_validate_json(path.read_bytes())
+        point = PointFile.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {str(path)!r}.") from error
     except OSError as error:
         raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
     except ValidationError as error:
-        problems = [
-            Problem(f"{'.'.join(map(str, found['loc'])) or 'the document'}: {found['msg']}", "Export the point again.")
-            for found in error.errors(include_url=False, include_input=False)
-        ]
-        raise DataError(path.name, problems) from error
+        raise DataError(path.name, [_problem(found) for found in error.errors(include_url=False)]) from error
+    if point.sha256 != point.digest:
+        raise DataError(path.name, "was changed after it was exported (its sha256 is another); export the point again")
+    return point
+
+
+def _problem(found: Any) -> Problem:
+    place = ".".join(str(part) for part in found["loc"]) or "the document"
+    return Problem(f"{place}: {found['msg']}", "Export the point again.")
 
 
 def write_point(point: PointFile, path: Path) -> None:
@@ -103,3 +154,19 @@ def write_point(point: PointFile, path: Path) -> None:
         path.write_text(point.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise CarrotError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def differences(one: PointFile, other: PointFile) -> dict[str, tuple[Any, Any]]:
+    """What two points do not share, by the path of the field; when and by which version they were made left out."""
+    apart = {"sha256", "created_at", "carrot_version"}
+    before, after = (point.model_dump(mode="json", exclude=apart) for point in (one, other))
+    return dict(_apart(before, after))
+
+
+def _apart(one: dict[str, Any], other: dict[str, Any], above: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for name in {**one, **other}:
+        before, after = one.get(name), other.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _apart(before, after, f"{above}{name}: ")
+        elif before != after:
+            yield f"{above}{name}", (before, after)

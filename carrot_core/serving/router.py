@@ -15,13 +15,14 @@ import pandas as pd
 from carrot_core.embedding import BUNDLED, Vectors, embed, token_count
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep_tables
+from carrot_core.kept_curve import KeptCurve
 from carrot_core.operating_point import best_within_budget, cheapest_reaching
 from carrot_core.outcomes import Benchmark, positions
 from carrot_core.routers import Router
 from carrot_core.serving.companion import UNLIKE_FROM, Companion
 from carrot_core.serving.decision import QUERIES, Decisions, Explanation, explained
-from carrot_core.serving.expectation import Expectation, Prices, expect
-from carrot_core.serving.point import PointFile, point_prices, write_point
+from carrot_core.serving.expectation import Expectation, Prices, expect, priced
+from carrot_core.serving.point import PointFigures, PointFile, as_point_prices, now, write_point
 
 if TYPE_CHECKING:
     from carrot_core.store import Store
@@ -246,10 +247,22 @@ class CarrotRouter:
         """The same router with the settings of an operating point as its own."""
         return CarrotRouter(self.name, self._fitted, self.companion, self.artefact, self._train, point)
 
-    def save_point(self, path: Path, **options: Unpack[Options]) -> PointFile:
-        """Write an operating point to a file, from which `load` makes the same decisions; options as for `decide`."""
+    def point_file(self, *, note: str = "", **options: Unpack[Options]) -> PointFile:
+        """An operating point as a document, from which `load` makes the same decisions; options as for `decide`.
+
+        What it is expected to do is told for the whole pool at the benchmark's prices, on which it was measured.
+        """
         asked = self._asked(**options)
-        point = PointFile(
+        pool = tuple(self.models[column] for column in asked.columns)
+        prices = priced(self.models, self.companion, asked.prices or {})
+        measured = set(pool) == set(self.models) and prices == dict(self.companion.prices)
+        figures = {name: _figures(curve, asked.rate) for name, curve in self.companion.curves.items()}
+        curve = self.companion.curves["test"]
+        shares = dict(zip(curve.models, curve.shares([asked.rate])[0].tolist(), strict=True))
+        return PointFile(
+            created_at=now(),
+            note=note,
+            carrot_version=version("carrot-core"),
             source=self.name,
             router=self.router,
             artefact=self.artefact,
@@ -257,12 +270,20 @@ class CarrotRouter:
             data_hash=self.companion.data_hash,
             lam=asked.lam,
             cost_unit_usd=self.cost_unit_usd,
-            pool=tuple(self.models[column] for column in asked.columns),
-            prices=point_prices(asked.prices),
+            exchange_rate_per_usd=None if asked.lam == 1.0 else asked.rate,
+            pool=pool,
+            prices=as_point_prices(prices, pool),
             fallback=asked.fallback,
             fallback_above=asked.fallback_above,
-            carrot_version=version("carrot-core"),
-        )
+            reference=self.companion.best_single,
+            validation=figures["validation"] if measured else None,
+            test=figures["test"] if measured else None,
+            shares=shares if measured else None,
+        ).sealed()
+
+    def save_point(self, path: Path, *, note: str = "", **options: Unpack[Options]) -> PointFile:
+        """Write `point_file` to a file."""
+        point = self.point_file(note=note, **options)
         write_point(point, path)
         return point
 
@@ -283,7 +304,7 @@ class CarrotRouter:
         fallback_above: float | None = None,
     ) -> _Asked:
         """Options checked; those not given are the operating point's."""
-        if (budget is not None or target is not None) and (pool is not None or prices):
+        if (budget is not None or target is not None) and (pool is not None or prices or self._point_is_its_own):
             raise CarrotError(
                 "A budget or target is solved on the validation curve of the whole pool at the prices of the "
                 "benchmark: with a pool or prices of your own, give lam or mu."
@@ -303,6 +324,11 @@ class CarrotRouter:
         if not 0 <= above <= 100:
             raise CarrotError(f"fallback_above is a percentile from 0 to 100, not {above:g}.")
         return _Asked(rate, at, columns, prices, fallback, above)
+
+    @property
+    def _point_is_its_own(self) -> bool:
+        """Whether the operating point has a pool or prices on which no curve was measured."""
+        return self.point is not None and self.point.test is None
 
     def _columns(self, pool: Sequence[str] | None) -> npt.NDArray[np.intp]:
         if pool is None:
@@ -353,6 +379,14 @@ class CarrotRouter:
         near = train.rows(rows)
         scores = dict(zip(near.models, near.outcomes.score.T, strict=True))
         return pd.DataFrame({"similarity": similarity[rows], "prompt": near.texts, "task": near.tasks, **scores})
+
+
+def _figures(curve: KeptCurve, rate: float) -> PointFigures:
+    figures: dict[str, float | None] = {}
+    for name, interval in zip(("score", "cost_usd"), curve.interval(rate), strict=True):
+        ends = {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        figures |= {name: interval.value} | {end: None if np.isnan(value) else value for end, value in ends.items()}
+    return PointFigures.model_validate({"n_prompts": curve.n_prompts, **figures})
 
 
 def _texts(prompts: Sequence[str]) -> list[str]:

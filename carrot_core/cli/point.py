@@ -1,0 +1,118 @@
+"""``carrot export`` and ``carrot point``: operating points as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carrot_core.cli.common import Group, Result, json_option, open_store
+from carrot_core.cli.route import asked_options, decide_options
+
+if TYPE_CHECKING:
+    from carrot_core.serving.point import PointFigures, PointFile
+
+_QUERIES = 1000
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("bench")
+@click.option("--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN).")
+@decide_options
+@click.option("--note", default="", help="Words to keep with it.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write, .json.")
+@json_option
+def export(bench: str, router: str | None, note: str, out: Path, **asked: Any) -> Result:
+    """Write an operating point of BENCH (or of a saved router, or owner/name on the hub) to a file.
+
+    \b
+    carrot export mmlu-pro-cot --lam .1 --out point.json
+    carrot route "What is 2 + 2?" --point point.json
+    """
+    from carrot_core.serving.router import CarrotRouter
+
+    if out.suffix != ".json":
+        raise click.BadParameter(f"{out.name!r} must end in .json", param_hint="--out")
+    fitted = CarrotRouter.load(bench, router=router, store=open_store())
+    made = fitted.save_point(out, note=note, **asked_options(**asked))
+    return made.model_dump(mode="json"), f"Wrote λ {made.lam:.6g} of {made.router} on {bench!r} to {out}."
+
+
+@click.group(cls=Group)
+def point() -> None:
+    """Look at operating points that `carrot export` wrote."""
+
+
+@point.command()
+@click.argument("file", type=_FILE)
+@json_option
+def show(file: Path) -> Result:
+    """What FILE says: the router, λ, the pool, and what to expect."""
+    from carrot_core.serving.point import read_point
+
+    made = read_point(file)
+    return made.model_dump(mode="json"), _report(made)
+
+
+@point.command()
+@click.argument("file", type=_FILE)
+@json_option
+def check(file: Path) -> Result:
+    """Load FILE's router here, and say whether it is the one the point was made with."""
+    from carrot_core.serving.router import CarrotRouter
+
+    fitted = CarrotRouter.load(file, store=open_store())
+    document = {"file": str(file), "router": fitted.router, "artefact": fitted.artefact, "whole": True}
+    return document, f"{file} is whole: {fitted.router} of {fitted.name!r} is here and decides as when it was exported."
+
+
+@point.command()
+@click.argument("one", type=_FILE)
+@click.argument("other", type=_FILE)
+@json_option
+def diff(one: Path, other: Path) -> Result:
+    """What two points do not share."""
+    from carrot_core.serving.point import differences, read_point
+
+    found = differences(read_point(one), read_point(other))
+    lines = [f"{name}: {_short(before)} -> {_short(after)}" for name, (before, after) in found.items()]
+    return {name: list(values) for name, values in found.items()}, "\n".join(lines) or "The two are the same point."
+
+
+def _short(value: Any) -> str:
+    """A value on half a line: of a table only that it is there."""
+    if isinstance(value, dict):
+        return "given"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "none" if value in (None, "") else str(value)
+
+
+def _report(made: PointFile) -> str:
+    worth = "any" if made.exchange_rate_per_usd is None else f"{made.exchange_rate_per_usd:.4g}"
+    lines = [
+        f"{made.router} of {made.source!r}, exported {made.created_at} by carrot-core {made.carrot_version}",
+        f"λ {made.lam:.6g}, cost unit ${made.cost_unit_usd:.4g}: a dollar is worth {worth} score",
+        f"pool: {', '.join(made.pool)}",
+    ]
+    if made.fallback:
+        lines.append(f"fallback from percentile {made.fallback_above:g} of distance: {made.fallback}")
+    for name, figures in (("validation", made.validation), ("test", made.test)):
+        lines.append(f"{name}: " + ("not measured on this pool or these prices" if figures is None else _told(figures)))
+    used = sorted((made.shares or {}).items(), key=lambda item: -item[1])
+    if used:
+        lines.append("answered by: " + ", ".join(f"{model} {100 * share:.1f} %" for model, share in used if share))
+    return "\n".join([*lines, *([f"note: {made.note}"] if made.note else [])])
+
+
+def _told(figures: PointFigures) -> str:
+    score = _interval(100 * figures.score, figures.score_low, figures.score_high, 100, ".2f")
+    cost = _interval(_QUERIES * figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high, _QUERIES, ".4g")
+    return f"accuracy {score} %, cost per 1k queries $ {cost} ({figures.n_prompts:,} prompts)"
+
+
+def _interval(value: float, low: float | None, high: float | None, factor: float, form: str) -> str:
+    ends = "" if low is None or high is None else f" [{factor * low:{form}}, {factor * high:{form}}]"
+    return f"{value:{form}}{ends}"

@@ -1,0 +1,54 @@
+"""``carrot export`` and ``carrot point``: a point out, looked at, checked, compared, and used again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from carrot_core.cli import main
+
+HEAD = "mmlu-pro-cot"
+
+
+@pytest.fixture
+def exported(carrot_home: Path, tmp_path: Path) -> Path:
+    assert carrot("export", HEAD, "--budget", 0.2, "--note", "for the team", "--out", tmp_path / "p.json")
+    return tmp_path / "p.json"
+
+
+def carrot(*arguments: object, code: int = 0) -> str:
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_an_exported_point_is_shown_checked_and_used(exported: Path) -> None:
+    document = json.loads(carrot("point", "show", exported, "--json"))
+    assert document["validation"]["cost_usd"] <= 0.2 / 1000
+    assert document["test"]["score_low"] < document["test"]["score"] < document["test"]["score_high"]
+    told = carrot("point", "show", exported)
+    assert "for the team" in told
+    assert f"accuracy {100 * document['test']['score']:.2f}" in told
+    assert "is whole" in carrot("point", "check", exported)
+    prompt = "What is the derivative of x squared?"
+    assert carrot("route", prompt, "--point", exported) == carrot("route", prompt, "--bench", HEAD, "--budget", 0.2)
+
+
+def test_points_are_compared(exported: Path, tmp_path: Path) -> None:
+    assert carrot("point", "diff", exported, exported) == "The two are the same point.\n"
+    carrot("export", HEAD, "--lam", 1, "--pool", "google/gemini-1.5-pro-002", "--out", tmp_path / "q.json")
+    told = carrot("point", "diff", exported, tmp_path / "q.json")
+    assert "-> 1.0" in told
+    assert "test: given -> none" in told
+    assert "not measured" in carrot("point", "show", tmp_path / "q.json")
+
+
+def test_what_is_no_point_is_refused(exported: Path, tmp_path: Path) -> None:
+    exported.write_text(exported.read_text().replace('"note": "for the team"', '"note": "for others"'))
+    for command in ("show", "check"):
+        assert "was changed after it was exported" in carrot("point", command, exported, code=4)
+    assert "must end in .json" in carrot("export", HEAD, "--out", tmp_path / "p.yaml", code=2)
+    assert "no such" in carrot("export", "no such", "--out", tmp_path / "p.json", code=3)
