@@ -1,7 +1,7 @@
 """Text to vectors: a sentence encoder run locally, its vectors kept in the store.
 
 The bundled encoder travels inside a Python package and needs no network; any other is loaded by its
-Hugging Face hub id or from a local folder. torch and transformers are imported on first use only.
+Hugging Face hub id or from a local folder. torch is imported on first use only, transformers for those.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +21,13 @@ import numpy.typing as npt
 from carrot_core.errors import CarrotError, NotFoundError
 
 if TYPE_CHECKING:
+    import torch
+
     from carrot_core.store import Store
 
 BUNDLED = "all-MiniLM-L6-v2"
 MAX_TOKENS = 256
+BATCH_TEXTS = 64
 # 128 characters a token. Ordinary words of up to 100 characters fill the window of 256 tokens long
 # before this, so the cut shows only in a text that opens with unbroken runs of thousands of characters
 # (of which the bundled tokenizer makes one unknown token each) or with as much white space.
@@ -46,7 +48,7 @@ def embed(
     texts: Sequence[str],
     encoder: str = BUNDLED,
     *,
-    batch_size: int = 64,
+    batch_size: int = BATCH_TEXTS,
     progress: Progress | None = None,
 ) -> Vectors:
     """Sentence vectors: mean of the last layer over the attention mask, scaled to unit length.
@@ -74,13 +76,18 @@ def embed(
     vectors = np.empty((len(texts), loaded.dimension), dtype=np.float32)
     done = 0
     for start in range(0, len(texts), _BLOCK_TEXTS):
-        tokens = loaded.tokens(texts[start : start + _BLOCK_TEXTS])
+        tokens = _tokens(loaded, texts[start : start + _BLOCK_TEXTS])
         for batch in batches([len(ids) for ids in tokens], batch_size):
-            vectors[start + batch] = loaded.vectors([tokens[index] for index in batch])
+            vectors[start + batch] = _vectors(loaded, [tokens[index] for index in batch])
             done += len(batch)
             if progress is not None:
                 progress(done, len(texts))
     return vectors
+
+
+def token_count(text: str, encoder: str = BUNDLED) -> int:
+    """Tokens that an encoder's tokenizer makes of a text, of which the encoder reads at most `MAX_TOKENS`."""
+    return len(_encoder(encoder).encode([readable(text, len(text))], None)[0])
 
 
 def embed_benchmark(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> None:
@@ -111,7 +118,7 @@ def _after(progress: Progress | None, before: int, total: int) -> Progress | Non
     return None if progress is None else lambda done, _: progress(before + done, total)
 
 
-def batches(lengths: Sequence[int], batch_size: int) -> Iterator[npt.NDArray[np.intp]]:
+def batches(lengths: Sequence[int], batch_size: int = BATCH_TEXTS) -> Iterator[npt.NDArray[np.intp]]:
     """Positions of texts of similar length, shortest first; padded tokens and texts per batch are bounded."""
     order = np.argsort(lengths, kind="stable")
     start = 0
@@ -127,44 +134,89 @@ def readable(text: str, characters: int = MAX_CHARACTERS) -> str:
     return text[:characters].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-@dataclass(frozen=True)
-class _Encoder:
+class _Encoder(Protocol):
     """A loaded tokenizer and model; may be used from several threads at once."""
 
-    tokenizer: Any
-    model: Any
-    lock: threading.Lock
-
     @property
-    def dimension(self) -> int:
-        return int(self.model.config.hidden_size)
+    def dimension(self) -> int: ...
 
     @property
     def padding(self) -> int:
-        return int(self.tokenizer.pad_token_id or 0)
+        """Token that fills a batch."""
+        ...
 
-    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
-        """Token numbers of each text, at most `MAX_TOKENS`."""
-        length = min(MAX_TOKENS, self.tokenizer.model_max_length)
-        with self.lock:  # a fast tokenizer keeps its truncation settings in one place for all threads
-            encoded = self.tokenizer([readable(text) for text in texts], truncation=True, max_length=length)
-        # Tokenizers that mark neither start nor end make nothing of an empty text.
-        return [np.array(ids or [self.padding], dtype=np.int64) for ids in encoded["input_ids"]]
+    def encode(self, texts: Sequence[str], length: int | None) -> list[list[int]]:
+        """Token numbers of each text, at most so many."""
+        ...
 
-    def vectors(self, tokens: Sequence[Tokens]) -> Vectors:
-        """(k, d) unit vectors of one batch."""
-        import torch
+    def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(k, t, d) last layer for (k, t) token numbers; ``mask`` is 0 where a text has ended."""
+        ...
 
-        ids = np.full((len(tokens), max(map(len, tokens))), self.padding, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, text in enumerate(tokens):
-            ids[row, : len(text)], mask[row, : len(text)] = text, 1
-        attention = torch.from_numpy(mask)
-        with torch.inference_mode():
-            hidden = self.model(input_ids=torch.from_numpy(ids), attention_mask=attention).last_hidden_state
-            summed = (hidden * attention.unsqueeze(-1)).sum(dim=1)  # unit length is the same for sum and mean
-            vectors: Vectors = torch.nn.functional.normalize(summed, dim=1).numpy()
-        return vectors
+
+class _Bundled:
+    """The bundled encoder."""
+
+    padding = 0
+
+    def __init__(self) -> None:
+        from carrot_core import minilm
+
+        self.tokenizer, self.states = minilm.load(bundled_folder())
+        self.dimension = self.states.dimension
+        self._lock = threading.Lock()
+
+    def encode(self, texts: Sequence[str], length: int | None) -> list[list[int]]:
+        with self._lock:  # truncation is a setting of the tokenizer, for all threads
+            if length is None:
+                self.tokenizer.no_truncation()
+            else:
+                self.tokenizer.enable_truncation(length)
+            return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+
+
+class _Pretrained:
+    """An encoder that transformers opens."""
+
+    def __init__(self, name: str) -> None:
+        self.tokenizer, model = load_pretrained(name)
+        self._model = model.eval()
+        self.dimension = int(model.config.hidden_size)
+        self.padding = int(self.tokenizer.pad_token_id or 0)
+        self._lock = threading.Lock()
+
+    def encode(self, texts: Sequence[str], length: int | None) -> list[list[int]]:
+        cut = {} if length is None else {"truncation": True, "max_length": min(length, self.tokenizer.model_max_length)}
+        with self._lock:  # a fast tokenizer keeps its truncation settings in one place for all threads
+            ids: list[list[int]] = self.tokenizer(list(texts), verbose=False, **cut)["input_ids"]
+        return ids
+
+    def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        states: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states
+
+
+def _tokens(encoder: _Encoder, texts: Sequence[str]) -> list[list[int]]:
+    """Token numbers of each text, at least one and at most `MAX_TOKENS`."""
+    encoded = encoder.encode([readable(text) for text in texts], MAX_TOKENS)
+    # Tokenizers that mark neither start nor end make nothing of an empty text.
+    return [ids or [encoder.padding] for ids in encoded]
+
+
+def _vectors(encoder: _Encoder, tokens: Sequence[Sequence[int]]) -> Vectors:
+    """(k, d) unit vectors of one batch."""
+    import torch
+
+    ids = np.full((len(tokens), max(map(len, tokens))), encoder.padding, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, text in enumerate(tokens):
+        ids[row, : len(text)], mask[row, : len(text)] = text, 1
+    attention = torch.from_numpy(mask)
+    with torch.inference_mode():
+        states = encoder.states(torch.from_numpy(ids), attention)
+        summed = (states * attention.unsqueeze(-1)).sum(dim=1)  # unit length is the same for sum and mean
+        vectors: Vectors = torch.nn.functional.normalize(summed, dim=1).numpy()
+    return vectors
 
 
 _loading = threading.Lock()
@@ -177,8 +229,7 @@ def _encoder(name: str) -> _Encoder:
 
 @lru_cache(maxsize=2)
 def _load(name: str) -> _Encoder:
-    tokenizer, model = load_pretrained(name)
-    return _Encoder(tokenizer, model.eval(), threading.Lock())
+    return _Bundled() if name == BUNDLED else _Pretrained(name)
 
 
 def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str | None = None) -> tuple[Any, Any]:

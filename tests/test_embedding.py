@@ -13,7 +13,7 @@ import pytest
 
 from carrot_core import embedding
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.embedding import BUNDLED, MAX_CHARACTERS, Vectors, embed, embed_benchmark
+from carrot_core.embedding import BUNDLED, MAX_CHARACTERS, Vectors, embed, embed_benchmark, token_count
 from carrot_core.errors import CarrotError
 from carrot_core.store import Store
 
@@ -129,8 +129,12 @@ def test_threads_share_one_encoder_and_agree(together: Vectors) -> None:
 
 
 def test_a_local_folder_is_an_encoder(together: Vectors) -> None:
+    """transformers opens the same folder: the reference of what the bundled encoder does without it."""
     folder = str(embedding.bundled_folder())
-    np.testing.assert_allclose(embed(TEXTS[:2], folder), together[:2], atol=1e-5)
+    np.testing.assert_allclose(embed(TEXTS, folder), together, atol=2e-6)
+    for text in [*TEXTS, "Ünïcode Ça \u0301 ﬁ\x00\t", "\U0001f600 [MASK] [SEP] <s>", "many words " * 3000]:
+        assert token_count(text, folder) == token_count(text)
+        np.testing.assert_allclose(embed([text], folder), embed([text]), atol=2e-6)
 
 
 def test_a_folder_without_a_model_is_refused_by_name(tmp_path: Path) -> None:
@@ -149,7 +153,7 @@ def test_importing_is_light_and_loading_is_silent() -> None:
         "import sys, carrot_core.embedding as e\n"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy import'\n"
         "e.embed(['a text'])\n"
-        "assert 'sentence_transformers' not in sys.modules"
+        "assert not {'transformers', 'sentence_transformers', 'torch._dynamo'} & set(sys.modules), 'slow start'"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -18,7 +18,7 @@ import carrot_core
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "transformers", "streamlit"}
-WRITTEN_IN_THEM = ("carrot_core.dashboard", "carrot_core.routers.encoder.nets")
+WRITTEN_IN_THEM = ("carrot_core.dashboard", "carrot_core.minilm", "carrot_core.routers.encoder.nets")
 REQUIREMENTS = [Requirement(line) for line in importlib.metadata.requires("carrot-core") or ()]
 
 
@@ -71,11 +71,11 @@ def test_requirements_file_and_package_ask_for_the_same() -> None:
 def test_streamlit_finds_the_live_component() -> None:
     manifests = {manifest.name: (manifest, root) for manifest, root in scan_component_manifests()}
     manifest, package = manifests["carrot-core"]
-    (component,) = manifest.components
-    assert component.name == "frontier"
-    assets = component.resolve_asset_root(package)
-    assert assets is not None
-    assert (assets / "frontier.js").is_file()
+    assert {component.name for component in manifest.components} == {"frontier", "decision"}
+    for component in manifest.components:
+        assets = component.resolve_asset_root(package)
+        assert assets is not None
+        assert (assets / f"{component.name}.js").is_file()
 
 
 def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) -> None:

@@ -92,3 +92,19 @@ def browse(prompts: int, models: int) -> Result:
     with progress("Writing the files", " files") as advance:
         result = run(prompts, models, progress=advance)
     return result, report(result)
+
+
+@bench.command("live")
+@click.option("--bench", "source", default="mmlu-pro-cot", show_default=True, help="Router, as for `carrot route`.")
+@click.option("--prompts", default=48, show_default=True, help="One after the other.")
+@click.option("--batched", default=1_000, show_default=True, help="In one call.")
+@click.option("--clients", default=64, show_default=True, help="Of the HTTP API, at once; 0 leaves it out.")
+@click.option("--seconds", default=60.0, show_default=True, help="For which they ask.")
+@json_option
+def live(source: str, prompts: int, batched: int, clients: int, seconds: float) -> Result:
+    """Decisions on typed prompts against the bare encoder and two RoBERTa-base networks; HTTP under load."""
+    from carrot_core.bench.live import report, run
+
+    with progress("One prompt at a time", " prompts") as advance:
+        result = run(source, prompts, batched, clients=clients, seconds=seconds, progress=advance)
+    return result, report(result)
