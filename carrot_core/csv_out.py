@@ -21,15 +21,17 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _PROTECTED = re.compile(r"'+[=+\-@\t\r]")
 
 
-def safe_csv(frame: pd.DataFrame) -> str:
+def safe_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
     """A frame as CSV; text that a spreadsheet would take for a formula gets an apostrophe in front.
 
     Numbers, also negative ones, stay as they are. `restored` undoes it; Parquet and JSON never have it.
     """
     protected = _each_text(frame, _protected)
-    text: str = protected.to_csv(index=False)
+    text: str = protected.to_csv(index=False, header=header)
     # A carriage return is not quoted by itself, and what stands behind one would be a cell of its own.
-    return protected.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC) if "\r" in text else text
+    if "\r" not in text:
+        return text
+    return str(protected.to_csv(index=False, header=header, quoting=csv.QUOTE_NONNUMERIC))
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -46,8 +46,8 @@ def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, name: str, m
 def test_a_bomb_is_left_at_the_limit_not_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MOST_UNPACKED_BYTES", 5 << 20)
     seen = []
-    chunks = intake._chunks
-    monkeypatch.setattr(intake, "_chunks", lambda path: (seen.append(len(c)) or c for c in chunks(path)))
+    chunks = intake.chunks
+    monkeypatch.setattr(intake, "chunks", lambda path: (seen.append(len(c)) or c for c in chunks(path)))
     refused(tmp_path / "t.csv.gz", gzip.compress(HEADER + b"\n" * (50 << 20)))
     assert sum(seen) <= 7 << 20
 
@@ -71,10 +71,9 @@ def test_ten_thousand_columns(tmp_path: Path, name: str) -> None:
         pq.write_table(pa.table({key: [1] for key in row}), tmp_path / name)
         content = (tmp_path / name).read_bytes()
     problem = refused(tmp_path / name, gzip.compress(content) if name.endswith(".gz") else content)
-    assert "has 10,000 columns, the most is 2,000" in problem.message
-    if not name.endswith(".jsonl"):
-        with pytest.raises(DataError, match="10,000 columns"):
-            preview(tmp_path / name, 5)
+    assert problem.message.replace(" or more", "") == "has 10,000 columns, the most is 2,000"
+    with pytest.raises(DataError, match="10,000 columns"):
+        preview(tmp_path / name, 5)
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,11 @@ def check_text(path: Path, kind: str) -> list[str]:
     Parameters
     ----------
     path : the file, which may be packed (`PACKED`).
-    kind : ".csv", ".tsv", ".jsonl" or ".ndjson".
+    kind : ".csv", ".tsv", ".jsonl", ".ndjson", or ".txt", which has no columns.
 
     Returns
     -------
-    The names in its header, exactly as they are; for JSON lines the keys of the first line.
+    The names in its header, exactly as they are; for JSON lines the keys of the first line; none for ".txt".
 
     Raises
     ------
@@ -50,7 +50,7 @@ def check_text(path: Path, kind: str) -> list[str]:
     """
     decode, start, place = codecs.getincrementaldecoder("utf-8")().decode, b"", _Place(kind)
     try:
-        for chunk in _chunks(path):
+        for chunk in chunks(path):
             if not place.bytes and chunk.startswith(_WIDE_CHARACTERS):
                 raise DataError(path.name, [_not_utf8("is UTF-16", None)])
             try:
@@ -68,15 +68,15 @@ def check_text(path: Path, kind: str) -> list[str]:
             raise DataError(path.name, [place.of(b"", error)]) from error
     except OSError as error:
         raise DataError(path.name, [_damaged(path, error)]) from error
-    names = _names(start, kind)
-    check_columns(path, len(names) if place.header else _distinct_names(start))
+    names = [] if kind == ".txt" else _names(start, kind)
+    check_columns(path, _distinct_names(start) if place.json else len(names))
     return names
 
 
 def header(path: Path, kind: str) -> list[str]:
     """What `check_text` returns, from the beginning of the file alone."""
     try:
-        return _names(next(_chunks(path), b""), kind)
+        return _names(next(chunks(path), b""), kind)
     except OSError as error:
         raise DataError(path.name, [_damaged(path, error)]) from error
 
@@ -104,7 +104,8 @@ def check_rows(path: Path, rows: int) -> None:
         raise DataError(path.name, [Problem(f"has {rows:,} rows, the most is {MOST_ROWS:,}", "Keep a part of it.")])
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, unpacked, about a megabyte at a time."""
     packed = PACKED.get(path.suffix.lower())
     with path.open("rb") as file:
         # An empty file is no gzip file to the reader; that it is empty is said elsewhere.
@@ -119,6 +120,7 @@ class _Place:
     def __init__(self, kind: str) -> None:
         self.bytes = self.lines = 0
         self.header = kind in (".csv", ".tsv")
+        self.json = kind in (".jsonl", ".ndjson")
         self.quoted = False
         self.names = 0  # of the widest JSON object that stands on one line
         self._names_of_line = 0
@@ -127,7 +129,7 @@ class _Place:
         self.bytes += len(chunk)
         self.lines += chunk.count(b"\n")
         self.quoted = self.quoted or b'"' in chunk
-        if not self.header:
+        if self.json:
             self._count_names(chunk)
 
     def _count_names(self, chunk: bytes) -> None:

@@ -109,7 +109,11 @@ def kind_of(path: Path) -> str:
 
 @contextmanager
 def open_table(
-    path: Path, known: Collection[str], others: bool, columns: Mapping[str, str] | None = None
+    path: Path,
+    known: Collection[str],
+    others: bool,
+    columns: Mapping[str, str] | None = None,
+    memory: str = _MEMORY,
 ) -> Iterator[TableFile]:
     """Load a file and close every door behind it.
 
@@ -120,6 +124,7 @@ def open_table(
         that no id is taken for a date and a bad value can be shown.
     others : load the other columns as well, in the types their values have.
     columns : the file's own name of a known column, by the known name.
+    memory : what DuckDB may use, as it writes it; below 512MiB a CSV may not load.
 
     Raises
     ------
@@ -132,7 +137,7 @@ def open_table(
     named = _looked_at(path, kind)
     with private_connection() as connection:
         try:
-            connection.execute(f"set memory_limit = '{_MEMORY}'; set max_temp_directory_size = '{_SPILL}'")
+            connection.execute(f"set memory_limit = '{memory}'; set max_temp_directory_size = '{_SPILL}'")
             types = _load(connection, kind, path, known, others, columns or {})
             named = _parquet_names(connection, path) if kind == ".parquet" else named
         except (duckdb.Error, RuntimeError) as error:

@@ -163,7 +163,7 @@ def explained(
         margin=float(margin),
         score_difference=float(score),
         cost_difference_usd=float(cost),
-        sentence=in_words(ranked, score, cost, fell_back=bool(decision.fell_back[0])),
+        sentence=in_words(decision.estimates, *order[:2], fell_back=bool(decision.fell_back[0])),
         distance_percentile=percentile,
         unlike=unlike,
         nearest=nearest,
@@ -173,16 +173,22 @@ def explained(
     )
 
 
-def in_words(ranked: pd.DataFrame, score: float, cost_usd: float, *, fell_back: bool) -> str:
-    """A decision for people who do not know what λ is."""
-    first = ranked.iloc[0]
-    cost = dollars(first["est_cost_usd"])
-    facts = f"{first['model']} is expected to score {100 * first['est_score']:.0f} % at {cost} per 1,000 such prompts."
+def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fell_back: bool) -> str:
+    """A decision on one prompt for people who do not know what λ is.
+
+    Parameters
+    ----------
+    winner, second : columns of the model that answers and of the one that comes after it.
+    """
+    models, score, cost = estimates.models, estimates.score[0], estimates.cost_usd[0]
+    expected = 100 * min(max(score[winner], 0.0), 1.0)  # a linear estimate may leave the scale
+    facts = f"{models[winner]} is expected to score {expected:.0f} % at {dollars(cost[winner])} per 1,000 such prompts."
     if fell_back:
         return f"This prompt is unlike the training data, so the fallback answers: {facts}"
-    if len(ranked) == 1:
+    if second is None:
         return f"{facts} It is the only model of the pool."
-    return f"{facts} Second comes {ranked['model'][1]}, {_compared(100 * score, -cost_usd)}."
+    compared = _compared(100 * float(score[winner] - score[second]), float(cost[second] - cost[winner]))
+    return f"{facts} Second comes {models[second]}, {compared}."
 
 
 def _compared(points: float, saved_usd: float) -> str:

@@ -1,0 +1,169 @@
+"""Prompts of a file or a list, a chunk at a time."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from carrot_core.benchmarks.intake import PACKED, check_text, chunks
+from carrot_core.benchmarks.long_table import refusing
+from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quoted
+from carrot_core.errors import DataError, NotFoundError, Problem
+
+MOST_CHARACTERS = 1_000_000  # of a prompt
+CHUNK_PROMPTS = 512
+_CHUNK_CHARACTERS = 4_000_000
+_FETCH = 64  # rows
+_MEMORY = "512MiB"  # of the database that holds a table while it is read; the rest goes to the disk
+_ID, _PROMPT = "prompt_id", "prompt"
+Row = tuple[str | None, str]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts to be read once, from the first to the last.
+
+    Attributes
+    ----------
+    source : of a message about them.
+    count : how many; 0 where that is not known beforehand.
+    rows : id and text of each.
+    """
+
+    source: str
+    count: int
+    rows: Iterator[Row]
+
+    def chunks(self, most: int = CHUNK_PROMPTS) -> Iterator[tuple[list[str | None], list[str]]]:
+        """Ids and texts of at most so many prompts together, fewer where they are long."""
+        ids: list[str | None] = []
+        texts: list[str] = []
+        characters = 0
+        for prompt_id, text in self.rows:
+            if ids and (len(ids) >= most or characters + len(text) > _CHUNK_CHARACTERS):
+                yield ids, texts
+                ids, texts, characters = [], [], 0
+            ids.append(prompt_id)
+            texts.append(text)
+            characters += len(text)
+        if ids:
+            yield ids, texts
+
+
+def listed(lines: Iterable[str], source: str = "the list") -> Prompts:
+    """One prompt a line, its number from 1 its id; blank lines are left out, and their numbers with them."""
+    return Prompts(source, 0, _numbered(lines, source))
+
+
+def has_columns(path: Path) -> bool:
+    """Whether a file is a table and not a text with a prompt a line."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
+    return suffixes[-1:] != [".txt"]
+
+
+def prompt_columns(path: Path) -> tuple[str, ...]:
+    """Columns that a file's prompts may stand in; none for ``.txt``.
+
+    Raises
+    ------
+    NotFoundError, DataError
+        As `open_prompts`, as far as the beginning of the file shows it.
+    """
+    return column_names(path) if has_columns(path) else ()
+
+
+@contextmanager
+def open_prompts(path: Path, column: str = _PROMPT) -> Iterator[Prompts]:
+    """The prompts of a file, checked as the results of a benchmark are.
+
+    Parameters
+    ----------
+    path : Parquet, CSV, TSV, JSON lines with a column of prompts, or ``.txt`` with a prompt a line; text also
+        packed (.gz, .zst). ``prompt_id`` is kept where there is one, as it is; else it is the row, from 1,
+        in ``.txt`` the line.
+    column : name of the column of prompts.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    DataError
+        It cannot be used: damaged, beyond the limits, no such column, or a row without a prompt.
+    """
+    if not has_columns(path):
+        yield _lines_of(path)
+        return
+    mapped = {} if column == _PROMPT else {_PROMPT: column}
+    with open_table(path, (_PROMPT, _ID), others=False, columns=mapped, memory=_MEMORY) as table, refusing(path):
+        _check(table, column)
+        (count,) = table.connection.execute("select count(*) from file").fetchall()[0]
+        yield Prompts(path.name, count, _rows(table, count))
+
+
+def _check(table: TableFile, column: str) -> None:
+    if not table.named:
+        raise DataError(table.source, "the file is empty")
+    if _PROMPT not in table.types:
+        remedy = f"Name the column that has the prompts. The file has: {names_listed(table.types)}."
+        raise DataError(table.source, [Problem("the column is missing", remedy, column=_PROMPT)])
+    if table.types[_PROMPT] != "VARCHAR":
+        raise DataError(table.source, [Problem(f"holds {table.types[_PROMPT]}, not text", column=column)])
+    rules = {
+        "prompt is null": Problem("there is no prompt", "Fill it in or leave the row out.", column=column),
+        f"length(prompt) > {MOST_CHARACTERS}": _too_long(column),
+    }
+    problems = []
+    for rule, problem in rules.items():
+        first = f"select min({quoted(ROW)}), count(*) from file where {rule}"  # noqa: S608
+        row, rows = table.connection.execute(first).fetchall()[0]
+        if rows:
+            several = f" (first of {rows:,} such rows)" if rows > 1 else ""
+            problems.append(Problem(f"{problem.message}{several}", problem.remedy, row, column))
+    if problems:
+        raise DataError(table.source, problems)
+
+
+def _too_long(column: str | None = None, row: int | None = None) -> Problem:
+    return Problem(f"a prompt has more than {MOST_CHARACTERS:,} characters", "Shorten it.", row, column)
+
+
+def _rows(table: TableFile, count: int) -> Iterator[Row]:
+    """The rows in the order of the file; few at a time are taken out of the database."""
+    prompt_id = _ID if _ID in table.types else quoted(ROW)
+    window = (
+        f"select {prompt_id}::varchar, prompt from file "  # noqa: S608
+        f"where {quoted(ROW)} > $first and {quoted(ROW)} <= $first + {_FETCH} order by {quoted(ROW)}"
+    )
+    for first in range(0, count, _FETCH):
+        yield from table.connection.execute(window, {"first": first}).fetchall()
+
+
+def _lines_of(path: Path) -> Prompts:
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {str(path)!r}.")
+    check_text(path, ".txt")
+    count = sum(1 for _ in _numbered(_lines(path), path.name))
+    return Prompts(path.name, count, _numbered(_lines(path), path.name))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    decode, rest = codecs.getincrementaldecoder("utf-8-sig")().decode, ""
+    for chunk in chunks(path):
+        *whole, rest = (rest + decode(chunk)).split("\n")
+        yield from whole
+        # What is longer is refused: it need not be read to its end.
+        rest = rest[: MOST_CHARACTERS + 1]
+    yield rest
+
+
+def _numbered(lines: Iterable[str], source: str) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if not isinstance(line, str):
+            raise DataError(source, [Problem(f"is {type(line).__name__}, not text", row=number)])
+        if len(line) > MOST_CHARACTERS:
+            raise DataError(source, [_too_long(row=number)])
+        if line.strip():
+            yield str(number), line.rstrip("\r\n")

@@ -1,0 +1,201 @@
+"""What decisions on many prompts add up to, against one model for all of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.outcomes import FloatTable
+from carrot_core.serving.calibration import Between
+from carrot_core.serving.companion import UNLIKE_FROM
+from carrot_core.serving.decision import Decisions
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.text import visible
+
+ROUTED = "CARROT"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What answering all prompts in one way is expected to give: mean score, total cost in US dollars."""
+
+    score: Between
+    total_cost_usd: Between
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What the decisions on n prompts add up to.
+
+    The 90 % intervals are those of `carrot_core.serving.calibration.Calibration`: they hold for prompts like
+    the benchmark's. Their ends are NaN where the router was saved without it.
+
+    Attributes
+    ----------
+    n_prompts, n_fell_back : prompts, and those that the fallback answers.
+    n_unlike : prompts at the 99th percentile of distance or above; None where the router has no vectors.
+    lam, exchange_rate_per_usd : the point.
+    share : of the prompts, by model of the pool.
+    routed : as decided.
+    alone : by model of the pool, if it answered everything.
+    best_single : the model to compare with: the best single one on validation or, where that is not in the
+        pool, the one with the highest expected score.
+    saving : share of the best single model's cost that the decisions save; below 0 where they cost more. Its
+        interval takes the errors of the two costs for independent.
+    """
+
+    n_prompts: int
+    n_fell_back: int
+    n_unlike: int | None
+    lam: float
+    exchange_rate_per_usd: float
+    share: dict[str, float]
+    routed: Expected
+    alone: dict[str, Expected]
+    best_single: str
+    saving: Between
+
+    def table(self) -> pd.DataFrame:
+        """A row for the decisions (``model`` is "CARROT") and one for each model alone, the dearest first.
+
+        ``model``, ``share`` (of the prompts, in CARROT's decisions), ``score``, ``score_low``, ``score_high``,
+        ``total_cost_usd``, ``total_cost_low_usd``, ``total_cost_high_usd``.
+        """
+        dearest = sorted(self.alone, key=lambda model: -self.alone[model].total_cost_usd.value)
+        ways = [(ROUTED, 1.0, self.routed), *((model, self.share[model], self.alone[model]) for model in dearest)]
+        names = ["model", "share", "score", "score_low", "score_high"]
+        names += ["total_cost_usd", "total_cost_low_usd", "total_cost_high_usd"]
+        return pd.DataFrame(
+            [(name, share, *way.score, *way.total_cost_usd) for name, share, way in ways], columns=names
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The same as a plain document; what is not known or infinite is null."""
+        return {
+            "n_prompts": self.n_prompts,
+            "n_fell_back": self.n_fell_back,
+            "n_unlike": self.n_unlike,
+            "lam": self.lam,
+            "exchange_rate_per_usd": _or_none(self.exchange_rate_per_usd),
+            "share": self.share,
+            "routed": _plain(self.routed),
+            "alone": {model: _plain(way) for model, way in self.alone.items()},
+            "best_single": self.best_single,
+            "saving": _ends(self.saving),
+        }
+
+    def text(self) -> str:
+        """The same for people."""
+        routed, alone = self.routed, self.alone[self.best_single]
+        best = visible(self.best_single)
+        used = sorted((model for model in self.share if self.share[model]), key=lambda model: -self.share[model])
+        lines = [
+            f"{self.n_prompts:,} prompts at λ {self.lam:.4g}. Expected, with 90 % intervals:",
+            f"  CARROT: accuracy {percent(routed.score)}, total cost {dollars(routed.total_cost_usd)}",
+            f"  {best} alone: accuracy {percent(alone.score)}, total cost {dollars(alone.total_cost_usd)}",
+            f"  saving against it: {percent(self.saving)}",
+            "Answered by: " + ", ".join(f"{visible(model)} {100 * self.share[model]:.1f} %" for model in used) + ".",
+        ]
+        if self.n_unlike:
+            fallback = f"; the fallback answers {self.n_fell_back:,}" if self.n_fell_back else ""
+            lines.append(
+                f"{self.n_unlike:,} are unlike anything in the training data{fallback}; for them the figures promise "
+                "nothing."
+            )
+        return "\n".join(lines)
+
+
+def percent(share: Between) -> str:
+    """In percent, with its interval where there is one."""
+    low, high = (f"{100 * end:.1f}" for end in (share.low, share.high))
+    interval = "" if math.isnan(share.low) else f" [{low}, {high}]"
+    return f"{100 * share.value:.1f} %{interval}"
+
+
+def dollars(cost_usd: Between) -> str:
+    """In US dollars, with its interval where there is one."""
+    interval = "" if math.isnan(cost_usd.low) else f" [${cost_usd.low:.3g}, ${cost_usd.high:.3g}]"
+    return f"${cost_usd.value:.3g}{interval}"
+
+
+def _plain(way: Expected) -> dict[str, Any]:
+    return {"score": _ends(way.score), "total_cost_usd": _ends(way.total_cost_usd)}
+
+
+def _ends(figure: Between) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in figure._asdict().items()}
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+class Sums:
+    """What is kept of the decisions so far: sums, whose size does not grow with the prompts."""
+
+    def __init__(self, router: CarrotRouter) -> None:
+        self._router = router
+        self.n_prompts = self._fell_back = self._unlike = 0
+        self._alone: FloatTable = np.zeros((3, 1))  # of each model: prompts it answers, score, dollars
+        self._routed: FloatTable = np.zeros(2)  # score, dollars
+
+    def add(self, decisions: Decisions, percentile: FloatTable) -> None:
+        """Add the decisions on some prompts of one pool and point, with their (n,) percentiles of distance."""
+        estimates, chosen = decisions.estimates, decisions.chosen
+        tables, rows = (estimates.score, estimates.cost_usd), np.arange(len(chosen))
+        count = np.bincount(chosen, minlength=len(estimates.models))
+        self._alone = self._alone + np.array([count, *(table.sum(axis=0) for table in tables)])
+        self._routed = self._routed + np.array([table[rows, chosen].sum() for table in tables])
+        self._models, self._lam, self._rate = estimates.models, decisions.lam, decisions.exchange_rate_per_usd
+        self.n_prompts += len(chosen)
+        self._fell_back += int(decisions.fell_back.sum())
+        self._unlike += int((percentile >= UNLIKE_FROM).sum())
+
+    def summary(self) -> Summary:
+        """Of all that were added, at least one prompt."""
+        kept, (counts, scores, costs) = self._router.companion, self._alone
+        alone = {
+            model: self._expected(score, cost, model)
+            for model, score, cost in zip(self._models, scores, costs, strict=True)
+        }
+        best = max(alone, key=lambda model: (model == kept.best_single, alone[model].score.value))
+        routed = self._expected(self._routed[0], self._routed[1], None)
+        return Summary(
+            n_prompts=self.n_prompts,
+            n_fell_back=self._fell_back,
+            n_unlike=None if kept.distance is None else self._unlike,
+            lam=self._lam,
+            exchange_rate_per_usd=self._rate,
+            share={model: float(n / self.n_prompts) for model, n in zip(self._models, counts, strict=True)},
+            routed=routed,
+            alone=alone,
+            best_single=best,
+            saving=_saving(routed.total_cost_usd, alone[best].total_cost_usd),
+        )
+
+    def _expected(self, score: float, cost_usd: float, model: str | None) -> Expected:
+        """From sums over the prompts, of a model alone or as decided."""
+        n, calibration = self.n_prompts, self._router.companion.calibration
+        mean, total = float(score) / n, float(cost_usd)
+        if calibration is None:
+            return Expected(Between(mean, math.nan, math.nan), Between(total, math.nan, math.nan))
+        at = calibration.at_rate(self._rate)
+        if model is not None:
+            at = calibration.at_model(self._router.models.index(model))
+        return Expected(calibration.score(mean, n, at=at), calibration.cost_usd(total, n, at=at))
+
+
+def _saving(routed: Between, alone: Between) -> Between:
+    """1 - routed/alone; ends by the relative errors of both, as if they were independent."""
+    if not alone.value:
+        return Between(math.nan, math.nan, math.nan)
+    ratio = routed.value / alone.value
+    if not routed.value:
+        return Between(1.0, 1.0, 1.0)
+    up = ratio * math.hypot(routed.high / routed.value - 1, 1 - alone.low / alone.value)
+    down = ratio * math.hypot(1 - routed.low / routed.value, alone.high / alone.value - 1)
+    return Between(1 - ratio, 1 - ratio - up, min(1 - ratio + down, 1.0))
