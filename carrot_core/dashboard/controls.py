@@ -30,7 +30,7 @@ def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
 
 def _forget_slice() -> None:
     """Another benchmark has other routers, models and tasks: start at its own opening point, unfiltered."""
-    for key in ("routers", "along", "reference", "lam"):
+    for key in ("routers", "along", "reference", "router", "fallback", "lam"):
         st.session_state.pop(key, None)
     st.session_state["pool"] = st.session_state["tasks"] = []
     st.query_params.pop("lam", None)
@@ -73,15 +73,21 @@ def pool_and_tasks(
     if whole:
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on all {len(tasks)} tasks.")
         return (), ()
-    pool = st.multiselect(
+    models_left = pool(models)
+    chosen = st.multiselect(
+        f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
+    )
+    return models_left, tuple(chosen)
+
+
+def pool(models: Sequence[str]) -> tuple[str, ...]:
+    """Choose models (``?pool=``); nothing chosen means all."""
+    chosen = st.multiselect(
         f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
         placeholder="All models",
         help="A model left out needs no refit: the router simply may not choose it.",
     )  # fmt: skip
-    chosen = st.multiselect(
-        f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
-    )
-    return tuple(pool), tuple(chosen)
+    return tuple(chosen)
 
 
 def lam(opened_at: float) -> float:
@@ -116,14 +122,11 @@ def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
     Whichever moves, the other two follow.
     """
     at = chosen_on.at(rate_of_lam(st.session_state["lam"], cost_unit_usd))
-    st.session_state["lam_slider"] = st.session_state["lam"]
     st.session_state["budget"] = float(f"{QUERIES * chosen_on.cost_usd[at]:.4g}")
     st.session_state["target"] = float(f"{100 * chosen_on.score[at]:.2f}")
     for_lam, for_budget, for_target = st.columns([2, 1, 1])
-    for_lam.slider(
-        "λ", 0.0, 1.0, step=0.001, format="%.3f", key="lam_slider", on_change=_slide,
-        help="0 takes the most accurate model whatever it costs, 1 the cheapest whatever it scores.",
-    )  # fmt: skip
+    with for_lam:
+        lam_slider()
     for_budget.number_input(
         "Budget, $ per 1k (validation)", 0.0, key="budget", format="%.4g", on_change=_spend,
         args=(chosen_on, cost_unit_usd), help="Takes the most accurate point that costs no more on validation.",
@@ -131,6 +134,15 @@ def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
     for_target.number_input(
         "Target accuracy, % (validation)", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
         args=(chosen_on, cost_unit_usd), help="Takes the cheapest point that reaches it on validation.",
+    )  # fmt: skip
+
+
+def lam_slider() -> None:
+    """λ alone, where no validation curve is known."""
+    st.session_state["lam_slider"] = st.session_state["lam"]
+    st.slider(
+        "λ", 0.0, 1.0, step=0.001, format="%.3f", key="lam_slider", on_change=_slide,
+        help="0 takes the most accurate model whatever it costs, 1 the cheapest whatever it scores.",
     )  # fmt: skip
 
 

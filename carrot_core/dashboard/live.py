@@ -21,8 +21,8 @@ from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import Scene, alt_text, short_name
 from carrot_core.figures.theme import THEMES, counterparts, line_styles
 from carrot_core.frontier import Frontier, ReadableCurve
+from carrot_core.kept_curve import KeptCurve
 from carrot_core.outcomes import positions
-from carrot_core.snapshots import KeptCurve
 from carrot_core.text import visible
 
 MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
@@ -59,7 +59,7 @@ def live_frontier(
     arrived = f"{key}:arrived"
 
     def released() -> None:
-        st.session_state[arrived] = _checked(st.session_state[key]["released"])
+        st.session_state[arrived] = checked_lam(st.session_state[key]["released"])
         if on_release is not None:
             on_release(st.session_state[arrived])
 
@@ -76,7 +76,8 @@ def live_frontier(
     return new
 
 
-def _checked(message: dict[str, Any]) -> float:
+def checked_lam(message: dict[str, Any]) -> float:
+    """λ of a release, as the browser tells it."""
     lam = message["lam"]
     if not isinstance(lam, int | float) or not 0 <= lam <= 1:
         raise CarrotError(f"The browser sent λ = {lam!r}; a number from 0 to 1 was expected.")

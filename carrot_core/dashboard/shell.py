@@ -40,6 +40,7 @@ PAGES = (
         ":material/show_chart:",
         "Every router's accuracy against its cost; drag λ and see what each model answers.",
     ),
+    PageEntry("live", "Live prompt", ":material/edit_note:", "Type a prompt and see which model answers, and why."),
     PageEntry("data", "Data", ":material/database:", "Which benchmarks are loaded, from where, and how complete."),
 )
 

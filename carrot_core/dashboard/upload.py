@@ -69,7 +69,7 @@ def upload_panel() -> None:
 
 
 def _bring_in(uploaded: UploadedFile) -> None:
-    path = _on_disk(uploaded)
+    path = on_disk(uploaded, "uploads")
     first = preview(path, _ROWS)
     names = [str(name) for name in first.columns]
     st.dataframe(
@@ -94,9 +94,9 @@ def _bring_in(uploaded: UploadedFile) -> None:
         _problems(refused)
 
 
-def _on_disk(uploaded: UploadedFile) -> Path:
-    """The file in the session's folder, where the readers find it; an earlier upload goes."""
-    folder = session_folder() / "uploads"
+def on_disk(uploaded: UploadedFile, place: str) -> Path:
+    """The file in a place of the session's folder, where the readers find it; what was there before goes."""
+    folder = session_folder() / place
     # The name is the browser's: only what can stand in a file's name is taken from it, and its ending.
     path = folder / re.sub(r"\W", "_", uploaded.file_id) / re.sub(r"[^\w.\- ]", "_", uploaded.name)[-60:]
     if not path.is_file():

@@ -15,7 +15,7 @@ from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
 from carrot_core.serving.companion import Companion, companion_of
-from carrot_core.serving.point import read_point
+from carrot_core.serving.point import ENDINGS, PointFile, read_point
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
 
@@ -32,13 +32,17 @@ def shipped_heads() -> list[str]:
 def load(source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
     """See `CarrotRouter.load`."""
     store, name = store or Store(), str(source)
-    if name.endswith(".json"):
-        return _at_point(Path(source), store)
+    if name.endswith(ENDINGS):
+        return at_point(read_point(Path(source)), store, Path(source).name)
     if (Path(source) / "router.json").is_file():
         return from_folder(Path(source), name, store)
-    if router in (None, SHIPPED_ROUTER) and name in shipped_heads():
-        return from_folder(paths.shipped(HEADS) / name, name, store)
-    if name in {info.name for info in store.benchmarks()}:
+    hashes = {info.name: info.data_hash for info in store.benchmarks()}
+    if name in shipped_heads() and router in (None, SHIPPED_ROUTER):
+        head = from_folder(paths.shipped(HEADS) / name, name, store)
+        # Asked for by name, the router is one of the data at hand, which may be others of the same name.
+        if router is None or hashes.get(name, head.companion.data_hash) == head.companion.data_hash:
+            return head
+    if name in hashes:
         return _fitted(store.path, store.version(), name, router or _FITTED_HERE)
     if isinstance(source, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _from_hub(name, store)
@@ -82,9 +86,11 @@ def _fitted(path: Path, store_version: str, name: str, router: str) -> CarrotRou
     return CarrotRouter(name, fitted, companion_of(made, fitted, estimates), artefact, lambda: made.train)
 
 
-def _at_point(path: Path, store: Store) -> CarrotRouter:
-    """The router of an operating point, which must be the one the point was made with."""
-    point = read_point(path)
+def at_point(point: PointFile, store: Store | None = None, name: str = "the operating point") -> CarrotRouter:
+    """The router of an operating point, which must be the one the point was made with.
+
+    ``name`` is what an error calls the point.
+    """
     plain = load(point.source, router=point.router, store=store)
     for what, stated, found in (
         ("router", point.router, plain.router),
@@ -94,7 +100,7 @@ def _at_point(path: Path, store: Store) -> CarrotRouter:
     ):
         if stated != found:
             raise DataError(
-                path.name, f"rests on other {what} ({stated}) than {point.source!r} has here ({found}); export it again"
+                name, f"rests on other {what} ({stated}) than {point.source!r} has here ({found}); export it again"
             )
     made = plain.at(point)
     made.decide([])  # models that the router does not know are told now

@@ -39,6 +39,20 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
         },
     ),
     (
+        "live",
+        "Live prompt",
+        {
+            "selectbox": ["Benchmark", "Router", "Fallback model"],
+            "multiselect": ["Pool (3 models)"],
+            "slider": ["λ"],
+            "number_input": [
+                "Budget, $ per 1k (validation)",
+                "Target accuracy, % (validation)",
+                "Unlike from percentile",
+            ],
+        },
+    ),
+    (
         "data",
         "Data",
         {
@@ -129,7 +143,8 @@ def test_page_without_data_says_what_to_do_next(
     assert not app.exception
     assert [title.value for title in app.title] == [heading]
     said = "".join(info.value for info in app.info)
-    assert ("Snapshot: results on" if ships and name != "data" else "carrot setup") in said
+    with_a_snapshot = {"data": "carrot setup", "live": "Type a prompt above"}.get(name, "Snapshot: results on")
+    assert (with_a_snapshot if ships else "carrot setup") in said
 
 
 @pytest.mark.parametrize("name", ["overview", "frontier"])

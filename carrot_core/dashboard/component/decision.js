@@ -1,0 +1,148 @@
+// The decision on one prompt at every λ. λ moves here; Python hears of it only when it is released.
+import { Rows, element } from "./rows.js";
+import { Slider } from "./slider.js";
+import { lamText, money, price } from "./words.js";
+
+// Black or white, whichever is read more easily on a colour.
+function inkOn(color) {
+  const channels = [1, 3, 5].map((place) => parseInt(color.slice(place, place + 2), 16) / 255);
+  const [red, green, blue] = channels.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+}
+
+function isDark(root) {
+  const [red, green, blue] = getComputedStyle(root).backgroundColor.match(/[\d.]+/g).map(Number);
+  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
+}
+
+class Decision {
+  constructor(root) {
+    this.root = root.querySelector(".decision");
+    this.rows = new Rows(this.root.querySelector("tbody"));
+    this.told = null; // name of the last release told to Python
+    this.slider = new Slider(this.root, { onMove: (lam) => this.move(lam), onRelease: () => this.release() });
+  }
+
+  get attached() {
+    return this.root.isConnected;
+  }
+
+  update(data, tell) {
+    this.tell = tell;
+    const dark = isDark(this.root);
+    const asked = JSON.stringify([data.models, data.stretches, data.nearest, dark]);
+    if (this.asked !== asked) {
+      this.asked = asked;
+      this.data = data;
+      this.colors = data.models.map((model) => (dark ? model.dark : model.light));
+      this.rows.fill(data.models, this.colors, data.nearest);
+      this.#ribbon();
+      this.#nearest();
+      this.said = null;
+    }
+    // An answer that does not know of the last release yet has an old λ.
+    if (!this.moving && (this.told === null || this.told === data.heard)) this.kept = data.lam;
+    this.show(this.moving ? this.lam : this.kept);
+    if (!this.moving) this.#speak();
+  }
+
+  #ribbon() {
+    const { models, segments, alt } = this.data;
+    const band = this.root.querySelector(".band");
+    band.setAttribute("aria-label", alt);
+    band.replaceChildren(...segments.map((part) => this.#segment(part)));
+    this.switches = segments.map(({ model, from, to }) => {
+      const item = element("li", "");
+      const swatch = element("i", "swatch");
+      swatch.style.background = this.colors[model];
+      item.append(swatch, element("span", "name", models[model].short), element("span", "range", `${lamText(from)} – ${lamText(to)}`));
+      item.title = `${models[model].name}: λ ${from} to ${to}`;
+      return item;
+    });
+    this.root.querySelector(".switches").replaceChildren(...this.switches);
+  }
+
+  #nearest() {
+    const { nearest } = this.data;
+    const list = this.root.querySelector(".nearest");
+    list.hidden = !nearest.length;
+    const items = nearest.map(({ similarity, task, text }) => {
+      const item = element("li", "");
+      item.append(element("span", "about", `${similarity.toFixed(2)} similar${task ? ` · ${task}` : ""}`));
+      const box = element("details", "");
+      box.append(element("summary", "", text));
+      item.append(box);
+      return item;
+    });
+    list.querySelector("ol").replaceChildren(...items);
+  }
+
+  #segment({ model, from, to }) {
+    const part = element("span", "segment");
+    const color = this.colors[model];
+    Object.assign(part.style, { left: `${100 * from}%`, width: `${100 * (to - from)}%`, background: color, color: inkOn(color) });
+    part.append(element("span", "", this.data.models[model].short));
+    part.title = this.data.models[model].name;
+    return part;
+  }
+
+  move(lam) {
+    this.moving = true;
+    this.show(lam);
+  }
+
+  release() {
+    this.moving = false;
+    this.#speak();
+    if (this.lam === this.kept) return;
+    this.kept = this.lam;
+    this.told = String(Math.random());
+    this.tell("released", { lam: this.lam, name: this.told });
+  }
+
+  #speak() {
+    if (this.said === this.sentence) return;
+    this.said = this.sentence;
+    this.root.querySelector(".spoken").textContent = this.sentence;
+  }
+
+  show(lam) {
+    this.lam = lam;
+    const { models, segments, stretches, unit, fellBack } = this.data;
+    const stretch = stretches.findLast(({ from }) => from <= lam);
+    const chosen = segments.findLastIndex(({ from }) => from <= lam);
+    const utility = models.map(({ score, cost }) => (1 - lam) * score - (lam * cost) / unit);
+    const winner = models[stretch.winner];
+    this.sentence = stretch.sentence;
+    this.#write(".label", fellBack ? "The fallback answers" : "CARROT sends it to");
+    this.#write(".about-ribbon", fellBack ? "What CARROT would choose for which λ" : "Which model for which λ");
+    this.#write(".winner", winner.name);
+    this.#write(".sentence", stretch.sentence);
+    this.#write("[data-read=lam]", lamText(lam));
+    const rate = lam < 1 ? lam / ((1 - lam) * unit) : Infinity;
+    this.#write("[data-read=price]", rate ? `${price(rate)} a query for one more accuracy point` : "any price");
+    this.#write("[data-read=unit]", money(unit));
+    const margin = stretch.second === null ? NaN : utility[stretch.winner] - utility[stretch.second];
+    this.#write("[data-read=margin]", stretch.second === null ? "no other model" : margin.toFixed(4));
+    this.root.style.setProperty("--at", lam);
+    this.slider.show(lam, `λ ${lamText(lam)}: ${winner.name}`);
+    this.switches.forEach((item, place) => item.classList.toggle("here", place === chosen));
+    this.rows.show(utility, stretch);
+  }
+
+  #write(selector, text) {
+    const node = this.root.querySelector(selector);
+    if (node.textContent !== text) node.textContent = text;
+  }
+}
+
+const decisions = new WeakMap();
+
+export default function ({ data, parentElement, setStateValue }) {
+  let decision = decisions.get(parentElement);
+  if (!decision?.attached) {
+    decision = new Decision(parentElement);
+    decisions.set(parentElement, decision);
+  }
+  decision.update(data, setStateValue);
+}

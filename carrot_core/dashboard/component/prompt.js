@@ -1,0 +1,78 @@
+// The box for a prompt. It keeps its own text: Python hears of it as the reader stops typing and never writes to it.
+
+const PAUSE = 300; // milliseconds without a key
+
+// Characters as Python counts them: a pair of surrogates is one.
+function lengthOf(text) {
+  let length = 0;
+  for (const _ of text) length += 1;
+  return length;
+}
+
+class Box {
+  constructor(root, { text, limit, examples }) {
+    this.area = root.querySelector("textarea");
+    this.counter = root.querySelector(".count");
+    this.spoken = root.querySelector(".spoken");
+    this.limit = limit;
+    this.area.value = text;
+    this.sent = text;
+    this.area.addEventListener("input", () => this.#typed());
+    this.area.addEventListener("blur", () => this.#send());
+    this.area.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#send();
+    });
+    for (const [name, example] of examples) root.querySelector(".examples").append(this.#button(name, example));
+    this.#count();
+  }
+
+  get attached() {
+    return this.area.isConnected;
+  }
+
+  #button(name, example) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+    button.addEventListener("click", () => {
+      this.area.value = example;
+      this.#count();
+      this.#send();
+    });
+    return button;
+  }
+
+  #typed() {
+    this.#count();
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.#send(), PAUSE);
+  }
+
+  #count() {
+    this.length = lengthOf(this.area.value);
+    const [used, most] = [this.length, this.limit].map((number) => number.toLocaleString("en-US"));
+    const over = this.length > this.limit;
+    this.counter.textContent = `${used} of ${most} characters${over ? ": too long, nothing is sent" : ""}`;
+    this.counter.classList.toggle("over", over);
+    this.area.setAttribute("aria-invalid", String(over));
+    if (over !== this.over) this.spoken.textContent = over ? this.counter.textContent : "";
+    this.over = over;
+  }
+
+  #send() {
+    clearTimeout(this.waiting);
+    const text = this.area.value;
+    if (text === this.sent) return;
+    this.sent = text;
+    this.tell("typed", { text: this.over ? "" : text, length: this.length });
+  }
+}
+
+const boxes = new WeakMap();
+
+export default function ({ data, parentElement, setStateValue }) {
+  let box = boxes.get(parentElement);
+  if (!box?.attached) {
+    box = new Box(parentElement, data);
+    boxes.set(parentElement, box);
+  }
+  box.tell = setStateValue;
+}

@@ -1,0 +1,23 @@
+"""Live prompt: type a prompt and see which model answers, why, and for which λ it would be another."""
+
+import streamlit as st
+
+from carrot_core.dashboard import answer, controls, live_prompt, shell
+from carrot_core.dashboard.batch import batch_panel
+
+shell.guard(__file__)
+st.title("Live prompt")
+
+for_bench, for_router = st.columns(2)
+with for_bench:
+    info = controls.benchmark(shell.readable_benchmarks())
+with for_router:
+    router = live_prompt.router_of(info)
+asked = live_prompt.asked_of(router)
+live_prompt.note(info, router, asked)
+
+one, many = st.tabs(["One prompt", "Many prompts"])
+with one:
+    answer.one_prompt(router, asked, live_prompt.no_neighbours(info))
+with many:
+    batch_panel(router, **vars(asked))

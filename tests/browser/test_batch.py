@@ -1,0 +1,49 @@
+"""A run of many prompts in a browser: it shows how far it is, can be ended, and its files can be downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import HERE, at_rest
+
+PANEL = HERE / "batch_app.py"
+
+
+def _paste(page: Page, count: int) -> None:
+    box = page.get_by_label("Prompts, one a line")
+    box.fill("\n".join(f"question {number}" for number in range(count)))
+    page.get_by_role("button", name="Decide").click()
+
+
+def test_a_run_is_ended_by_its_button_and_leaves_nothing(
+    serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    address = serve(PANEL, TMPDIR=str(tmp_path), SECONDS_A_PROMPT="0.005")
+    page = open_page(address, ready="h1")
+    _paste(page, 2000)
+    expect(page.get_by_text("of 2,000 prompts").or_(page.get_by_text("prompts", exact=False)).first).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("ended before all was decided")).to_be_visible(timeout=5_000)
+    at_rest(page)
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    expect(page.get_by_text("Decisions (CSV)")).to_have_count(0)
+    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("decisions.parquet"))
+
+
+def test_decisions_are_downloaded(serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = open_page(serve(PANEL), ready="h1")
+    _paste(page, 150)
+    expect(page.get_by_text("150 prompts: expected accuracy")).to_be_visible()
+    at_rest(page)
+    for kind in ("CSV", "Parquet"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Decisions ({kind})").click()
+        download.value.save_as(tmp_path / kind)
+    csv, parquet = pd.read_csv(tmp_path / "CSV"), pd.read_parquet(tmp_path / "Parquet")
+    assert len(csv) == len(parquet) == 150
+    assert csv["model"].tolist() == parquet["model"].tolist()

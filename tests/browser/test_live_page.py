@@ -1,0 +1,186 @@
+"""The Live prompt page as people use it: typing, dragging λ, links, on the head that ships and on loaded data."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.embedding import BUNDLED
+from carrot_core.store import Store
+from carrot_core.workbench import load_embedded, run_router
+from tests.browser.conftest import ROOT, at_rest
+from tests.made import made, write_files
+
+APP = ROOT / "app.py"
+PROMPTS = [
+    "Which planet is the largest?",
+    "Prove that the square root of 2 is irrational.",
+    "def f(x): return x + 1  # what is wrong?",
+    "A patient has a fever and a rash. What is the diagnosis?",
+    "Was ist der Unterschied zwischen Masse und Gewicht?",
+    "Which court hears appeals in patent cases?",
+]
+# Milliseconds from the moment the text is sent (300 after the last key) to the other sentence on the screen.
+ANSWERED = """(root, text) => new Promise((done) => {
+  const [sentence, pause] = [document.carrotSentence, 300];
+  root.value = text;
+  root.dispatchEvent(new Event("input", { bubbles: true }));
+  const sent = performance.now() + pause;
+  const seen = new MutationObserver(() => {
+    seen.disconnect();
+    requestAnimationFrame(() => done(performance.now() - sent));
+  });
+  seen.observe(sentence, { childList: true, characterData: true, subtree: true });
+})"""
+
+
+@pytest.fixture
+def open_live(serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path) -> Callable[..., Page]:
+    """Open the page where nothing is loaded: the head that ships answers."""
+    return lambda query="", **how: open_page(serve(APP) + f"/live{query}", ready=".prompt textarea", **how)
+
+
+def box(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="Prompt", exact=True)
+
+
+def sentence(page: Page) -> Locator:
+    return page.locator(".decision .sentence")
+
+
+def winner(page: Page) -> str:
+    return page.locator(".decision .winner").inner_text()
+
+
+def handle(page: Page) -> Locator:
+    return page.locator(".decision").get_by_role("slider", name="λ")
+
+
+def ask(page: Page, text: str) -> None:
+    box(page).fill(text)
+    sentence(page).wait_for(timeout=60_000)
+    at_rest(page)
+
+
+def test_the_answer_follows_the_typing_and_the_box_keeps_every_key(open_live: Callable[..., Page]) -> None:
+    page = open_live()
+    expect(page.get_by_text("Type a prompt above")).to_be_visible()
+    box(page).click()
+    typed = "Which river flows through Vienna, Budapest and Belgrade?"
+    for start in range(0, len(typed), 14):  # with rests in which the page answers
+        box(page).press_sequentially(typed[start : start + 14], delay=15)
+        page.wait_for_timeout(400)
+    expect(sentence(page)).to_contain_text("is expected to score", timeout=60_000)
+    assert box(page).input_value() == typed
+    expect(box(page)).to_be_focused()
+    box(page).press("Home")
+    box(page).press_sequentially("Q: ", delay=200)
+    page.wait_for_timeout(500)
+    at_rest(page)
+    assert box(page).input_value() == "Q: " + typed
+    assert box(page).evaluate("box => box.selectionStart") == 3
+    assert "Vienna" not in page.url
+
+
+def test_later_answers_are_quick(open_live: Callable[..., Page], capsys: pytest.CaptureFixture[str]) -> None:
+    page = open_live()
+    ask(page, "Hello, which model?")
+    sentence(page).evaluate("node => { document.carrotSentence = node; }")
+    took = [box(page).evaluate(ANSWERED, text) for text in PROMPTS]
+    with capsys.disabled():
+        print(f" {statistics.median(took):.0f} ms at the median of {len(took)} answers ", end="")
+
+
+def test_lam_moves_the_choice_in_the_browser_and_python_hears_of_the_release(open_live: Callable[..., Page]) -> None:
+    page = open_live("?lam=0.02")
+    ask(page, PROMPTS[0])
+    first, segments = winner(page), page.locator(".decision .segment")
+    bounds = page.locator(".decision .band").bounding_box()
+    assert bounds is not None
+    grip = handle(page).bounding_box()
+    assert grip is not None
+    y = bounds["y"] + bounds["height"]
+    page.mouse.move(bounds["x"] + 0.02 * bounds["width"], y)
+    page.mouse.down()
+    page.mouse.move(bounds["x"] + 0.97 * bounds["width"], y, steps=10)
+    last = winner(page)
+    assert last != first
+    assert "lam=0.02" in page.url  # not let go of yet
+    assert last.endswith(segments.last.inner_text())
+    expect(page.locator(".decision tbody tr").first).to_contain_text("chosen")
+    page.mouse.up()
+    page.wait_for_url(lambda url: 0.95 < float(parse_qs(urlsplit(url).query)["lam"][0]) < 0.99)
+    at_rest(page)
+    assert winner(page) == last
+
+
+def test_lam_answers_to_the_keyboard_and_to_the_other_slider(open_live: Callable[..., Page]) -> None:
+    page = open_live("?lam=0.5")
+    ask(page, PROMPTS[0])
+    handle(page).press("PageUp")
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] == ["0.55"])
+    at_rest(page)
+    page.get_by_text("Pool, λ by budget").click()
+    native = page.get_by_test_id("stSlider").get_by_role("slider")
+    expect(native).to_have_value("0.55")
+    native.press("End")
+    expect(handle(page)).to_have_attribute("aria-valuenow", "1")
+    handle(page).press("Home")
+    expect(handle(page)).to_have_attribute("aria-valuenow", "0")
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] == ["0.0"])
+
+
+def test_an_example_is_typed_by_a_click(open_live: Callable[..., Page]) -> None:
+    page = open_live()
+    page.get_by_role("button", name="Another language").click()
+    expect(box(page)).to_have_value(
+        "¿Por qué el cielo es azul durante el día y rojizo al atardecer? Responde en dos frases."
+    )
+    expect(sentence(page)).to_contain_text("is expected to score", timeout=60_000)
+
+
+def test_a_text_over_the_limit_is_not_cut_and_not_sent(open_live: Callable[..., Page]) -> None:
+    page = open_live()
+    ask(page, "word " * 20_000)
+    box(page).fill("word " * 40_001)
+    expect(page.get_by_text("longer than 200,000 characters")).to_be_visible()
+    expect(page.locator(".prompt .count")).to_contain_text("200,005 of 200,000 characters: too long")
+    assert len(box(page).input_value()) == 200_005
+    expect(sentence(page)).to_have_count(0)
+
+
+def test_the_text_is_still_there_after_another_page(open_live: Callable[..., Page]) -> None:
+    page = open_live()
+    ask(page, PROMPTS[1])
+    page.get_by_role("link", name="Data").click()
+    expect(box(page)).to_have_count(0)
+    page.get_by_role("link", name="Live prompt").click()
+    expect(box(page)).to_have_value(PROMPTS[1])
+    expect(sentence(page)).to_contain_text("is expected to score")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_texts_that_are_markup_do_nothing(
+    width: int, scheme: str, serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    hostile = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
+    store, bench = Store(tmp_path / "carrot.duckdb"), made(200)
+    results, vectors = write_files(bench, tmp_path, "mine")
+    store.save_benchmark(hostile, read_long_table(results))
+    store.import_vectors(hostile, vectors, BUNDLED)
+    run_router(store, load_embedded(store, hostile))
+    page = open_page(
+        serve(APP, CARROT_HOME=str(tmp_path)) + "/live", ready=".prompt textarea", width=width, scheme=scheme
+    )
+    ask(page, hostile)
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect(page.locator(".nearest li")).to_have_count(5)
+    expect(page.locator(".decision tbody tr").first.locator(".dot")).to_have_count(5)

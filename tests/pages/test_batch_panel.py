@@ -1,0 +1,123 @@
+"""Many prompts on a page: lines or a file, the column that holds them, what comes of it, and the way back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.dashboard import batch
+from carrot_core.errors import CarrotError
+from carrot_core.serving import router as serving_router
+
+PANEL = Path(__file__).resolve().parents[2] / "tests" / "browser" / "batch_app.py"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("tempfile.tempdir", str(carrot_home))
+    monkeypatch.setattr(serving_router, "embed", serving_router.embed)  # the page puts another in its place
+    yield
+    st.cache_resource.clear()
+
+
+def panel() -> AppTest:
+    return AppTest.from_file(str(PANEL), default_timeout=60).run()
+
+
+def decide(app: AppTest) -> AppTest:
+    app.button(key="batch:run").click().run()
+    assert not app.exception
+    return app
+
+
+def uploaded(name: str, content: bytes) -> AppTest:
+    app = panel()
+    app.segmented_control(key="batch:way").set_value(batch.UPLOAD).run()
+    app.file_uploader[0].set_value((name, content, "text/plain"))
+    return app.run()
+
+
+def test_pasted_lines_are_decided_and_compared_with_every_model_alone() -> None:
+    app = panel()
+    app.text_area[0].set_value("one\n\n=two\nthree\u2028still three").run()
+    decide(app)
+    against, rows = (frame.value for frame in app.dataframe)
+    assert against["Answered by"].tolist()[0] == "CARROT chooses"
+    assert len(against) == 4
+    assert against["CARROT's share"].sum() == pytest.approx(100)
+    assert rows["prompt_id"].tolist() == ["1", "3", "4"]
+    assert "3 prompts" in app.markdown[0].value
+    assert "validation prompts" in app.caption[-1].value
+
+
+def test_what_was_decided_says_for_which_lam() -> None:
+    app = panel()
+    app.text_area[0].set_value("one").run()
+    decide(app)
+    assert not app.info
+    app.slider[0].set_value(0.9).run()
+    assert app.info[0].value == "These are the decisions at λ 0.3; press Decide for λ 0.9."
+    decide(app)
+    assert not app.info
+    assert set(app.dataframe[1].value["lam"]) == {0.9}
+
+
+def test_a_file_may_call_its_prompts_otherwise() -> None:
+    table = pd.DataFrame({"id": [1, 2], "Question": ["a", "b"]})
+    app = uploaded("p.csv", table.to_csv(index=False).encode())
+    (box,) = app.selectbox
+    assert (box.label, box.value) == ("Column of the prompts", "Question")
+    decide(app)
+    assert len(app.dataframe[1].value) == 2
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "txt"])
+def test_a_file_of_any_kind(kind: str) -> None:
+    table, written = pd.DataFrame({"prompt": ["a", "b"], "prompt_id": ["\u202ex", "y"]}), io.BytesIO()
+    table.to_parquet(written)
+    content = {
+        "jsonl": table.to_json(orient="records", lines=True).encode(),
+        "parquet": written.getvalue(),
+        "txt": b"a\nb\n",
+    }
+    app = uploaded(f"p.{kind}", content[kind])
+    assert not app.selectbox
+    decide(app)
+    assert app.dataframe[1].value["prompt_id"].tolist() == (["1", "2"] if kind == "txt" else ["⟨U+202E⟩x", "y"])
+
+
+def test_what_cannot_be_used_is_said() -> None:
+    assert "There are no prompts yet" in decide(panel()).error[0].value
+    app = uploaded("p.csv", b"prompt_id,prompt\n1,a\n2,\n")
+    assert not app.error
+    decide(app)
+    assert "row 2, column 'prompt'" in app.error[0].value.replace("\\", "")
+    assert not app.dataframe
+    app = uploaded("p.parquet", b"nothing")
+    assert "cannot be read" in app.error[0].value
+
+
+def test_a_run_that_was_ended_keeps_nothing_and_says_so(monkeypatch: pytest.MonkeyPatch, carrot_home: Path) -> None:
+    app = panel()
+    app.text_area[0].set_value("one\ntwo").run()
+    app.session_state["batch:running"] = True  # what an interrupted script leaves behind
+    app.run()
+    assert "ended before all was decided" in app.info[0].value
+    assert not app.run().info
+
+
+def test_a_refusal_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise CarrotError("no")
+
+    monkeypatch.setattr(batch, "route_all", refuse)
+    app = panel()
+    app.text_area[0].set_value("one").run()
+    assert decide(app).error[0].value == "no"
+    assert not app.run().info

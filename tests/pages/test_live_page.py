@@ -1,0 +1,238 @@
+"""The Live prompt page: who answers typed prompts, what is said of them, and texts that are up to no good."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core import CarrotRouter
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard import answer, prompt_box
+from carrot_core.dashboard.decision import build_payload
+from carrot_core.embedding import BUNDLED
+from carrot_core.errors import CarrotError
+from carrot_core.store import Store
+from carrot_core.text import SENTENCE, visible
+from carrot_core.workbench import run_router
+from tests.made import MODELS, made, write_files
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = "mmlu-pro-cot"
+QUESTION = "Which river flows through Vienna?"
+Type = Callable[[str | None], None]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches(carrot_home: Path) -> Iterator[None]:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Type:
+    """What the box holds: a test without a browser cannot type into a component."""
+    return lambda text: monkeypatch.setattr(answer, "prompt_box", lambda: text)
+
+
+@pytest.fixture
+def loaded(carrot_home: Path, tmp_path: Path) -> Store:
+    """A benchmark with texts and vectors, CARROT-KNN and the zero router fitted on it."""
+    results, vectors = write_files(made(), tmp_path)
+    store = Store()
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    for router in ("carrot-knn", "routellm-mf", "zero"):
+        run_router(store, store.load("made", encoder=BUNDLED), router)
+    return store
+
+
+def page(**query: str | list[str]) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.query_params.update(query)
+    app.switch_page("pages/live.py").run()
+    assert not app.exception
+    return app
+
+
+def shown(app: AppTest) -> dict[str, Any]:
+    """What the decision component is given."""
+    (found,) = [part.proto for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
+    data: dict[str, Any] = json.loads(found.json)
+    return data
+
+
+def said(app: AppTest) -> str:
+    elements = [*app.caption, *app.info, *app.warning, *app.error]
+    return "\n".join(element.value for element in elements).replace("\\", "")
+
+
+def at(data: dict[str, Any], lam: float) -> dict[str, Any]:
+    """The stretch that holds at λ, as the browser finds it."""
+    stretch: dict[str, Any] = [part for part in data["stretches"] if part["from"] <= lam][-1]
+    return stretch
+
+
+def test_the_shipped_head_answers_where_nothing_is_loaded(type_in: Type) -> None:
+    type_in(QUESTION)
+    app = page()
+    router = CarrotRouter.load(HEAD)
+    data, explained = shown(app), router.explain(QUESTION)
+    assert app.selectbox(key="router").value == "carrot-mlp"
+    assert data["lam"] == router.default_lam
+    stretch = at(data, data["lam"])
+    assert stretch["sentence"] == explained.sentence
+    assert data["models"][stretch["winner"]]["name"] == explained.winner
+    assert data["models"][stretch["second"]]["name"] == explained.runner_up
+    assert "may not be passed on" in said(app)
+    assert "tokens, all read. Answered in" in said(app)
+    assert f"on test {100 * router.companion.coverage['score']:.1f} % held" in said(app)
+    assert f"u = ${router.cost_unit_usd:.3g}" in said(app)
+
+
+@pytest.mark.parametrize("pool", [None, 4, 2, 1])
+def test_the_browser_can_tell_the_choice_at_every_lam(pool: int | None) -> None:
+    router = CarrotRouter.load(HEAD)
+    models = router.models[:pool] if pool else None
+    data = build_payload(router.explain(QUESTION, pool=models, lam=0.5))
+    ends = [part["from"] for part in data["stretches"]]
+    assert ends[0] == 0
+    assert ends == sorted(ends)
+    names = [entry["name"] for entry in data["models"]]
+    # Not at the switches themselves: there two models are worth the same.
+    for lam in [0.0, 1.0, *np.random.default_rng(3).random(25), *np.add(ends, 1e-9)]:
+        explained, stretch = router.explain(QUESTION, pool=models, lam=float(lam)), at(data, lam)
+        assert names[stretch["winner"]] == explained.winner, lam
+        assert (stretch["second"] is None) == (explained.runner_up is None)
+        assert stretch["second"] is None or names[stretch["second"]] == explained.runner_up
+        assert stretch["sentence"] == visible(explained.sentence, SENTENCE)
+
+
+def test_every_segment_of_the_ribbon_is_told_in_words() -> None:
+    explained = CarrotRouter.load(HEAD).explain(QUESTION)
+    data = build_payload(explained)
+    assert len(data["segments"]) == len(explained.ribbon) > 1
+    assert all(part.model in data["alt"] for part in explained.ribbon)
+    assert (data["segments"][0]["from"], data["segments"][-1]["to"]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t "])
+def test_an_empty_prompt_says_what_to_do(text: str, type_in: Type) -> None:
+    type_in(text)
+    app = page()
+    assert "Type a prompt above" in said(app)
+    assert not [part for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
+
+
+def test_a_prompt_that_is_too_long_is_refused_and_not_cut(type_in: Type) -> None:
+    type_in(None)
+    assert "longer than 200,000 characters" in said(page())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$",
+        "Why is the sky blue? " * 5000,
+        "x" * 100_000,
+        "👩‍👩‍👧‍👦 🏳️‍🌈 ﷽ ‮gnihton‬ \u0000\u0007\u001b[31m \ud83d lone \udc00",
+        "def f(x):\n\treturn {x!r}\r\n```\n'''\"\"\"",
+        "为什么天空是蓝色的？ Почему небо голубое? لماذا السماء زرقاء؟",
+        "%s %d {0} {} \\n \\u0000 '; drop table prompts; --",
+    ],
+    ids=["markup", "100k", "one word", "unseen", "code", "languages", "formats"],
+)
+def test_any_text_gets_an_answer(text: str, type_in: Type) -> None:
+    type_in(text)
+    app = page()
+    assert not app.error
+    assert "is expected to score" in at(shown(app), 0.5)["sentence"]
+    if len(text) > 2000 and " " in text:
+        assert "the encoder reads the first 256, the rest counts for the cost only" in said(app)
+
+
+def test_an_unlike_prompt_is_flagged_and_the_fallback_answers_at_every_lam(type_in: Type) -> None:
+    type_in("zxq%%7 @@ ░░▒▓ 🜁🜂🜃🜄 qwrtz ;;;; plinth 000111000 ☂☂☂ {{{{")
+    app = page(unlike="50.0")
+    assert "Unlike anything in the training data" in said(app)
+    assert "A fallback can be chosen above." in said(app)
+    other = CarrotRouter.load(HEAD).models[-1]
+    app.selectbox(key="fallback").set_value(other).run()
+    assert not app.exception
+    data = shown(app)
+    assert data["fellBack"]
+    assert {data["models"][part["winner"]]["name"] for part in data["stretches"]} == {other}
+    assert all("so the fallback answers" in part["sentence"] for part in data["stretches"])
+    assert len(data["segments"]) > 1  # what CARROT would choose is still told
+    app.number_input(key="unlike").set_value(100.0).run()
+    if "Unlike" not in said(app):
+        assert not shown(app)["fellBack"]
+
+
+def test_a_pool_of_the_address_is_what_is_chosen_from(type_in: Type) -> None:
+    type_in(QUESTION)
+    models = sorted(CarrotRouter.load(HEAD).models)[:2]
+    app = page(pool=models, lam="0.9")
+    assert sorted(entry["name"] for entry in shown(app)["models"]) == models
+    assert shown(app)["lam"] == 0.9
+    assert QUESTION not in str(dict(app.query_params))
+    app.slider(key="lam_slider").set_value(0.25).run()
+    assert shown(app)["lam"] == 0.25
+    assert app.query_params["lam"] == "0.25"
+
+
+def test_loaded_data_show_what_was_nearest_and_what_models_scored_there(loaded: Store, type_in: Type) -> None:
+    bench = loaded.load("made", encoder=BUNDLED)
+    type_in(bench.texts[0])
+    app = page()
+    assert app.selectbox(key="router").options == ["CARROT-KNN"]  # neither what reads outcomes nor the baseline
+    data = shown(app)
+    near = data["nearest"]
+    assert len(near) == 5
+    assert [part["similarity"] for part in near] == sorted((part["similarity"] for part in near), reverse=True)
+    scores, names = dict(zip(bench.texts, bench.outcomes.score, strict=True)), [m["name"] for m in data["models"]]
+    for part in near:
+        assert dict(zip(names, part["scores"], strict=True)) == dict(zip(MODELS, scores[part["text"]], strict=True))
+
+
+def test_the_shipped_head_stands_aside_for_other_data_of_its_name(loaded: Store, tmp_path: Path) -> None:
+    results, _ = write_files(made(80), tmp_path, HEAD)
+    loaded.save_benchmark(HEAD, read_long_table(results))
+    app = page(bench=HEAD)
+    assert "No router is fitted on mmlu-pro-cot yet" in said(app)
+    assert [button.label for button in app.button] == ["Fit CARROT-KNN"]
+
+
+def test_texts_of_training_prompts_are_never_markup(loaded: Store, type_in: Type, tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)> ![x](//host/x.png) \u202e"
+    bench = replace(made(), texts=tuple(f"{hostile} {i}" for i in range(300)))
+    results, vectors = write_files(bench, tmp_path, "hostile")
+    loaded.save_benchmark("hostile", read_long_table(results))
+    loaded.import_vectors("hostile", vectors, BUNDLED)
+    run_router(loaded, loaded.load("hostile", encoder=BUNDLED))
+    type_in(hostile)
+    app = page(bench="hostile")
+    for element in [*app.markdown, *app.caption, *app.info, *app.warning]:
+        assert "<img" not in element.value
+        assert "![x]" not in element.value
+    assert all("\u202e" not in part["text"] for part in shown(app)["nearest"])
+
+
+@pytest.mark.parametrize("message", ["text", {"text": 3, "length": 1}, {"text": "a"}, {"text": None, "length": 0}])
+def test_what_is_no_text_is_refused(message: object) -> None:
+    with pytest.raises(CarrotError, match="Reload the page"):
+        prompt_box._checked(message)
+
+
+def test_a_length_is_never_below_the_text_s() -> None:
+    assert prompt_box._checked({"text": "abc", "length": 0})["length"] == 3
