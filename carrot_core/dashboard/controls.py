@@ -12,7 +12,7 @@ from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.figures.compose import DRAWN_BASELINES, label
 from carrot_core.figures.scene import QUERIES
 from carrot_core.frontier import ReadableCurve, lam_of_rate, rate_of_lam
-from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
+from carrot_core.operating_point import Solution, solve_budget, solve_target
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 from carrot_core.workbench import load_embedded, run_router
@@ -151,22 +151,17 @@ def _slide() -> None:
 
 
 def _spend(frontier: ReadableCurve, cost_unit_usd: float) -> None:
-    budget = st.session_state["budget"]
-    rate = best_within_budget(frontier, budget / QUERIES)
-    if rate is None:
-        rate = rate_inside(frontier, int(frontier.cost_usd.argmin()))
-        least = QUERIES * frontier.cost_usd.min()
-        st.toast(f"No point on validation costs {budget:.3g} dollars per 1k queries or less; the cheapest {least:.3g}.")
-    set_lam(float(lam_of_rate(rate, cost_unit_usd)))
+    _take(solve_budget(frontier, st.session_state["budget"] / QUERIES), cost_unit_usd)
 
 
 def _reach(frontier: ReadableCurve, cost_unit_usd: float) -> None:
-    target = st.session_state["target"]
-    rate = cheapest_reaching(frontier, target / 100)
-    if rate is None:
-        rate = rate_inside(frontier, int(frontier.score.argmax()))
-        st.toast(f"No point on validation reaches {target:.2f} %; the best reaches {100 * frontier.score.max():.2f} %.")
-    set_lam(float(lam_of_rate(rate, cost_unit_usd)))
+    _take(solve_target(frontier, st.session_state["target"] / 100), cost_unit_usd)
+
+
+def _take(solution: Solution, cost_unit_usd: float) -> None:
+    if solution.shortfall:
+        st.toast(plain(f"On validation {solution.shortfall}: took the nearest."))
+    set_lam(float(lam_of_rate(solution.exchange_rate_per_usd, cost_unit_usd)))
 
 
 def fit_button(info: BenchmarkInfo) -> None:
