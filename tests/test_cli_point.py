@@ -50,5 +50,5 @@ def test_what_is_no_point_is_refused(exported: Path, tmp_path: Path) -> None:
     exported.write_text(exported.read_text().replace('"note": "for the team"', '"note": "for others"'))
     for command in ("show", "check"):
         assert "was changed after it was exported" in carrot("point", command, exported, code=4)
-    assert "must end in .json" in carrot("export", HEAD, "--out", tmp_path / "p.yaml", code=2)
+    assert "must end in one of .json" in carrot("export", HEAD, "--out", tmp_path / "p.txt", code=2)
     assert "no such" in carrot("export", "no such", "--out", tmp_path / "p.json", code=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import runpy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from carrot_core.errors import CarrotError
+from carrot_core.exports import FORMATS
 from carrot_core.gateways.litellm import CarrotStrategy, last_user_text
 from carrot_core.outcomes import Estimates
 from carrot_core.serving.decision import Decisions
@@ -24,6 +27,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or importing LiteLLM asks
 # It waits seconds between retries.
 os.environ |= {"INITIAL_RETRY_DELAY": "0.01", "MAX_RETRY_DELAY": "0.01", "JITTER": "0"}
 litellm = pytest.importorskip("litellm", reason="an optional extra; `make litellm-tests` runs these")
+CustomLogger = pytest.importorskip("litellm.integrations.custom_logger").CustomLogger
 
 pytestmark = [
     # LiteLLM's own: a qualifier in its types, and names that its 1.109 renamed and still has.
@@ -357,6 +361,32 @@ def test_a_shipped_head_decides_for_real(carrot_home: Path, server: Upstream) ->
     assert len(set(expected)) > 1
     with pytest.raises(CarrotError, match="budget"):
         CarrotStrategy(plain(server, *pool), carrot, budget=1.0)
+
+
+def test_an_exported_configuration_with_its_hook_decides_as_the_point(
+    carrot_home: Path, tmp_path: Path, server: Upstream
+) -> None:
+    carrot = CarrotRouter.load("mmlu-pro-cot")
+    point = carrot.point_file(lam=0.1, pool=carrot.models[4:8])
+    for name, file in (("litellm", "config.yaml"), ("litellm-hook", "carrot_hook.py")):
+        (tmp_path / file).write_bytes(FORMATS[name].make(carrot, point))
+    pool = yaml.safe_load((tmp_path / "config.yaml").read_text())["model_list"]
+    hook = runpy.run_path(str(tmp_path / "carrot_hook.py"))
+    assert isinstance(hook["attach"], CustomLogger)
+
+    with pytest.raises(litellm.BadRequestError, match="FILL-IN/"):
+        litellm.Router(model_list=pool)
+    for each in pool:
+        name = each["litellm_params"]["model"].removeprefix("FILL-IN/")
+        each["litellm_params"] = deployment(server, name)["litellm_params"]
+    with pytest.raises(CarrotError, match=f"No deployment of 'carrot' is filled in for {point.pool[0]}"):
+        hook["strategy"](litellm.Router(model_list=pool[1:]))
+
+    router = litellm.Router(model_list=pool)
+    router.set_custom_routing_strategy(hook["strategy"](router))
+    prompts = [SECRET, "What is 2 + 2?", "Find the integral of x exp(-x^2) from 0 to infinity.", "Who wrote Faust?"]
+    expected = carrot.at(point).route(prompts)
+    assert [ask_sync(router, prompt).model for prompt in prompts] == expected == server.models
 
 
 def test_what_cannot_work_is_refused_at_once(server: Upstream) -> None:

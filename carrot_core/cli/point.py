@@ -9,6 +9,8 @@ import click
 
 from carrot_core.cli.common import Group, Result, json_option, open_store
 from carrot_core.cli.route import asked_options, decide_options
+from carrot_core.errors import CarrotError
+from carrot_core.exports import FORMATS, format_for
 
 if TYPE_CHECKING:
     from carrot_core.serving.point import PointFigures, PointFile
@@ -22,22 +24,39 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN).")
 @decide_options
 @click.option("--note", default="", help="Words to keep with it.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write, .json.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option(
+    "--format", "name", type=click.Choice(list(FORMATS)), help="Of the file (default: what its name ends in)."
+)
 @json_option
-def export(bench: str, router: str | None, note: str, out: Path, **asked: Any) -> Result:
-    """Write an operating point of BENCH (or of a saved router, or owner/name on the hub) to a file.
+def export(bench: str, router: str | None, note: str, out: Path, name: str | None, **asked: Any) -> Result:
+    """Write an operating point of BENCH (or of a saved router, owner/name on the hub, a point's file) to a file.
 
     \b
-    carrot export mmlu-pro-cot --lam .1 --out point.json
+    carrot export mmlu-pro-cot --lam .1 --out point.json       the point itself (also .yaml)
+    carrot export mmlu-pro-cot --lam .1 --out report.html      one page to print
+    carrot export point.json --out route.py                    a script that routes prompts
+    carrot export point.json --out curve.csv                   the curve it lies on (also .parquet)
+    carrot export point.json --format litellm --out config.yaml
+    carrot export point.json --format litellm-hook --out carrot_hook.py
     carrot route "What is 2 + 2?" --point point.json
     """
     from carrot_core.serving.router import CarrotRouter
 
-    if out.suffix != ".json":
-        raise click.BadParameter(f"{out.name!r} must end in .json", param_hint="--out")
+    try:
+        wanted = format_for(out.name, name)
+    except CarrotError as error:
+        raise click.BadParameter(str(error), param_hint="--out") from error
     fitted = CarrotRouter.load(bench, router=router, store=open_store())
-    made = fitted.save_point(out, note=note, **asked_options(**asked))
-    return made.model_dump(mode="json"), f"Wrote λ {made.lam:.6g} of {made.router} on {bench!r} to {out}."
+    options = {option: value for option, value in asked_options(**asked).items() if value is not None}
+    made = None if options or note else fitted.point  # a point's file, asked for nothing new, is exported as it is
+    made = made or fitted.point_file(note=note, **options)
+    content = wanted.make(fitted, made)
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
+    return made.model_dump(mode="json"), f"Wrote λ {made.lam:.6g} of {made.router} on {made.source!r} to {out}."
 
 
 @click.group(cls=Group)

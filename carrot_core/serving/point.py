@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,8 +13,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.pricing import Price
+from carrot_core.serving import plain_yaml
 
 _MOST_BYTES = 4 << 20
+_YAML = (".yaml", ".yml")
+ENDINGS = (".json", *_YAML)  # of files that `read_point` reads
 Share = Annotated[float, Field(ge=0, le=1)]
 Dollars = Annotated[float, Field(ge=0)]
 
@@ -46,7 +49,7 @@ class PointFigures(_Strict):
 
 
 def _is_no_point(source: str) -> str:
-    if source.endswith(".json"):
+    if source.endswith(ENDINGS):
         raise ValueError("names another operating point as its router")
     return source
 
@@ -119,7 +122,7 @@ def as_point_prices(prices: dict[str, Price], pool: tuple[str, ...]) -> dict[str
 
 
 def read_point(path: Path) -> PointFile:
-    """An operating point from its file.
+    """An operating point from its file, JSON or YAML.
 
     Raises
     ------
@@ -131,15 +134,31 @@ def read_point(path: Path) -> PointFile:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(path.name, "is too large to be an operating point")
-        point = PointFile.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {str(path)!r}.") from error
     except OSError as error:
         raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
+    return point_of(plain_yaml.parsed(content, path.name) if path.suffix in _YAML else content, path.name)
+
+
+def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating point") -> PointFile:
+    """An operating point from its document or from that as JSON; ``name`` is what an error calls it.
+
+    Raises
+    ------
+    DataError
+        As for `read_point`.
+    """
+    try:
+        if isinstance(document, bytes):
+            point = PointFile.model_validate_json(document)
+        else:
+            point = PointFile.model_validate(document)
     except ValidationError as error:
-        raise DataError(path.name, [_problem(found) for found in error.errors(include_url=False)]) from error
+        raise DataError(name, [_problem(found) for found in error.errors(include_url=False)]) from error
     if point.sha256 != point.digest:
-        raise DataError(path.name, "was changed after it was exported (its sha256 is another); export the point again")
+        raise DataError(name, "was changed after it was exported (its sha256 is another); export the point again")
     return point
 
 

@@ -17,7 +17,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep_tables
 from carrot_core.kept_curve import KeptCurve
 from carrot_core.operating_point import best_within_budget, cheapest_reaching
-from carrot_core.outcomes import Benchmark, positions
+from carrot_core.outcomes import Benchmark, Estimates, positions
 from carrot_core.routers import Router
 from carrot_core.serving.companion import UNLIKE_FROM, Companion
 from carrot_core.serving.decision import QUERIES, Decisions, Explanation, explained
@@ -286,6 +286,10 @@ class CarrotRouter:
         point = self.point_file(note=note, **options)
         write_point(point, path)
         return point
+
+    def estimates(self, bench: Benchmark) -> Estimates:
+        """What it estimates for the prompts of a benchmark, as they were recorded there."""
+        return self._fitted.estimate(bench)
 
     def warm(self) -> None:
         """Load the encoder, so that the first prompt need not wait for it."""

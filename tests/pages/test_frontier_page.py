@@ -80,7 +80,7 @@ def test_the_point_a_target_takes_is_the_cheapest_that_reaches_it_on_validation(
 
 
 @pytest.mark.parametrize(
-    ("key", "asked", "said"), [("budget", 0.0, "the cheapest"), ("target", 100.0, "the best reaches")]
+    ("key", "asked", "said"), [("budget", 0.0, "the least is"), ("target", 100.0, "the most is")]
 )
 def test_an_unreachable_wish_takes_the_nearest_and_says_so(key, asked, said):
     app = page("frontier", pool=["acme/large", "acme/small"])

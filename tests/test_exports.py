@@ -1,0 +1,347 @@
+"""Every form of an operating point: what it says, what it decides, and that no name in it does harm."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from carrot_core.cli import main
+from carrot_core.errors import CarrotError, DataError
+from carrot_core.exports import FORMATS, format_for
+from carrot_core.paths import PACKAGE, shipped
+from carrot_core.serving.point import PointFile, point_of, read_point, write_point
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.store import Store
+
+HEAD = "mmlu-pro-cot"
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "</title></svg><script>alert(1)</script>",
+    "a\n# b: [c\nimport os",
+    "'''\"\"\"\\",
+    "=cmd|' /C calc'!A0",
+    "*alias &anchor !!python/object:os.system {{7*7}}",
+    "\u202eright to left\u2028",
+    "no",
+    "2026-11-22",
+)
+BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory) -> CarrotRouter:
+    return CarrotRouter.load(HEAD, store=Store(tmp_path_factory.mktemp("empty") / "carrot.duckdb"))
+
+
+@pytest.fixture(scope="module")
+def alone(point: PointFile) -> dict[str, float]:
+    """What the reference does alone on the test prompts, as the shipped results have it."""
+    document = json.loads((shipped("snapshots") / HEAD / "snapshot.json").read_text())
+    return document["single_models"][point.reference]
+
+
+@pytest.fixture(scope="module")
+def point(router: CarrotRouter) -> PointFile:
+    return router.point_file(lam=0.1, note="for <b>the</b> team")
+
+
+@pytest.fixture(scope="module")
+def hostile(point: PointFile) -> PointFile:
+    price = next(iter(point.prices.values()))
+    return point.model_copy(
+        update={
+            "pool": HOSTILE,
+            "prices": {name: price.model_copy(update={"source": name, "as_of": name}) for name in HOSTILE},
+            "shares": dict.fromkeys(HOSTILE, 1 / len(HOSTILE)),
+            "note": "\n".join(HOSTILE),
+            "router": HOSTILE[0],
+            "benchmark": HOSTILE[1],
+            "source": HOSTILE[2],
+            "reference": HOSTILE[0],
+            "fallback": HOSTILE[1],
+        }
+    ).sealed()
+
+
+def made(name: str, router: CarrotRouter, point: PointFile) -> bytes:
+    return FORMATS[name].make(router, point)
+
+
+def assigned(script: bytes) -> dict[str, object]:
+    """What a script assigns to POINT, read without running it."""
+    body = ast.parse(script).body
+    values = [each.value for each in body if isinstance(each, ast.Assign) and each.targets[0].id == "POINT"]
+    assert len(values) == 1
+    return ast.literal_eval(values[0])
+
+
+class Page(HTMLParser):
+    """Tags, their attributes and the text between them."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(content.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_formats_are_found_by_name_and_by_ending() -> None:
+    assert all(each.name == name and each.about and "/" in each.media_type for name, each in FORMATS.items())
+    assert format_for("p.yaml").name == "yaml"
+    assert format_for("p.py").name == "python"
+    assert format_for("config.yaml", "litellm").name == "litellm"
+    for file_name, name, says in (
+        ("p.txt", None, "must end in one of .json, .yaml, .html"),
+        ("p.txt", "json", "must end in .json for the format json"),
+        ("p.json", "xml", "no format 'xml'"),
+    ):
+        with pytest.raises(CarrotError, match=says):
+            format_for(file_name, name)
+
+
+@pytest.mark.parametrize("which", ["point", "hostile"])
+def test_yaml_and_scripts_hold_the_very_point(
+    which: str, router: CarrotRouter, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    point = request.getfixturevalue(which)
+    for name in ("json", "yaml"):
+        file = tmp_path / f"p{FORMATS[name].ending}"
+        file.write_bytes(made(name, router, point))
+        assert read_point(file) == point
+    assert yaml.safe_load(made("yaml", router, point)) == json.loads(made("json", router, point))
+    write_point(point, tmp_path / "written.json")
+    assert (tmp_path / "written.json").read_bytes() == made("json", router, point)
+    for name in ("python", "litellm-hook"):
+        assert point_of(assigned(made(name, router, point))) == point
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace("lam: 0.1", "lam: 0.2"), "was changed after it was exported"),
+        (lambda text: text.replace("format: 1", "format: 2"), "format: Input should be 1"),
+        (lambda text: f"{text}more: 1\n", "more: Extra inputs"),
+        (lambda text: f"{text}when: 2026-99-99\n", "is not plain YAML"),
+        (lambda text: f"{text}ran: !!python/object/apply:os.getcwd []\n", "is not plain YAML"),
+        (lambda text: f"{text}? [1, 2]\n: 3\n", "is not plain YAML"),
+        (lambda text: f"{text}1: 2\n", "1: Keys should be strings"),
+        (lambda text: f'{text}x: "\\uD800"\n', "x: Extra inputs"),
+        (lambda text: f"{text}[", "is not plain YAML"),
+        (lambda _: BOMB, "has an anchor or alias in line 1"),
+        (lambda _: "a: *b\n", "has an anchor or alias in line 1"),
+        (lambda _: "[" * 100_000, "is nested deeper than 20"),
+        (lambda _: "- " * 100_000, "is nested deeper than 20"),
+        (lambda _: f"a: {'x' * (300 << 10)}", "is larger than the 256 KiB"),
+        (lambda _: "just text", "the document: Input should be a valid dictionary"),
+        (lambda _: "", "the document: Input should be a valid dictionary"),
+    ],
+)
+def test_yaml_that_is_no_point_is_refused(
+    change: object, says: str, router: CarrotRouter, point: PointFile, tmp_path: Path
+) -> None:
+    text = made("yaml", router, point).decode()
+    changed = change(text)  # type: ignore[operator]
+    assert changed != text
+    (tmp_path / "p.yaml").write_text(changed)
+    with pytest.raises(DataError, match=says):
+        CarrotRouter.load(tmp_path / "p.yaml", store=Store(tmp_path / "carrot.duckdb"))
+
+
+def test_a_yaml_point_decides_as_the_json_one(router: CarrotRouter, point: PointFile, tmp_path: Path) -> None:
+    (tmp_path / "p.yml").write_bytes(made("yaml", router, point))
+    loaded = CarrotRouter.load(tmp_path / "p.yml", store=Store(tmp_path / "carrot.duckdb"))
+    assert loaded.route(PROMPTS) == router.route(PROMPTS, lam=0.1)
+
+
+def test_the_curve_is_the_one_kept_and_holds_the_point(router: CarrotRouter, point: PointFile) -> None:
+    csv = pd.read_csv(io.BytesIO(made("csv", router, point)))
+    parquet = pd.read_parquet(io.BytesIO(made("parquet", router, point)))
+    pd.testing.assert_frame_equal(csv, parquet, check_exact=True, check_dtype=False)
+    assert list(csv) == ["split", "lam", "exchange_rate_per_usd", "score", "cost_usd"]
+    for split, figures in (("validation", point.validation), ("test", point.test)):
+        rows = csv[csv["split"] == split]
+        assert len(rows) == len(router.companion.curves[split].score)
+        at = rows[rows["lam"] <= point.lam].iloc[-1]
+        assert (at["score"], at["cost_usd"]) == (figures.score, figures.cost_usd)
+    rates = csv["lam"] / ((1 - csv["lam"]) * router.cost_unit_usd)
+    np.testing.assert_allclose(rates, csv["exchange_rate_per_usd"], rtol=1e-6)
+
+
+def test_where_nothing_was_measured_there_is_no_curve_and_the_page_says_so(router: CarrotRouter) -> None:
+    own = router.point_file(lam=0.1, pool=router.models[:3])
+    for name in ("csv", "parquet"):
+        with pytest.raises(CarrotError, match="its pool or prices are its own"):
+            made(name, router, own)
+    page = Page(made("html", router, own))
+    assert "nothing was measured on them" in page.text
+    assert "svg" not in page.tags
+    assert "not measured" in page.text
+
+
+def test_the_page_tells_the_points_figures(router: CarrotRouter, point: PointFile, alone: dict[str, float]) -> None:
+    page = Page(made("html", router, point))
+    for figures in (point.validation, point.test):
+        assert f"{100 * figures.score:.2f} % [{100 * figures.score_low:.2f}" in page.text
+    assert page.tags.count("circle") == 2
+    assert f"alone, test{100 * alone['score']:.2f} %" in page.text
+    for told in ("for <b>the</b> team", point.data_hash, point.artefact, point.sha256, "as of", "no signature"):
+        assert told in page.text
+    for model, price in point.prices.items():
+        share = f"{100 * point.shares[model]:.1f} %"
+        assert f"{price.input_usd_per_mtok:g}{price.output_usd_per_mtok:g}{share}" in page.text
+    assert "no saving at equal accuracy" in page.text
+    cheap = Page(made("html", router, router.point_file(lam=router.default_lam)))
+    assert "no saving" not in cheap.text
+    assert "At equal accuracy" in cheap.text
+
+
+def test_the_saving_is_against_the_reference_on_the_same_prompts(
+    router: CarrotRouter, point: PointFile, alone: dict[str, float]
+) -> None:
+    text = Page(made("html", router, point)).text
+    saving = 100 * (1 - point.test.cost_usd / alone["cost_usd"])
+    assert f"costs {saving:.1f} % less" in text
+    elsewhere = point.model_copy(update={"data_hash": "0"}).sealed()
+    assert "is not known here" in Page(made("html", router, elsewhere)).text
+
+
+def test_a_curve_of_one_point_and_of_no_cost_is_drawn(router: CarrotRouter, point: PointFile) -> None:
+    curves = {
+        name: replace(curve, exchange_rate_per_usd=np.zeros(1), score=np.full(1, 0.5), cost_usd=np.zeros(1))
+        for name, curve in router.companion.curves.items()
+    }
+    figures = point.test.model_copy(update={"score": 0.5, "cost_usd": 0.0, "score_low": None, "score_high": None})
+    flat = CarrotRouter(router.name, router._fitted, replace(router.companion, curves=curves), router.artefact)
+    still = point.model_copy(update={"test": figures, "validation": figures, "data_hash": "0"})
+    content = made("html", flat, still)
+    assert b"nan" not in content
+    assert b"inf " not in content
+    assert Page(content).tags.count("circle") == 2
+
+
+def test_nothing_in_a_name_becomes_markup(router: CarrotRouter, point: PointFile, hostile: PointFile) -> None:
+    content = made("html", router, hostile)
+    page, plain = Page(content), Page(made("html", router, point))
+    assert set(page.tags) <= set(plain.tags)
+    assert not {"script", "img"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name in ("href", "src")]
+    assert HOSTILE[0] in page.text
+    assert "⟨U+202E⟩" in page.text
+    assert b"http" not in content.replace(b"http-equiv", b"")
+    assert b"default-src 'none'" in content
+
+
+def test_the_configuration_has_every_model_of_the_pool(router: CarrotRouter, hostile: PointFile) -> None:
+    document = yaml.safe_load(made("litellm", router, hostile))
+    assert [each["model_info"]["carrot_model"] for each in document["model_list"]] == list(HOSTILE)
+    assert {each["model_name"] for each in document["model_list"]} == {"carrot"}
+    assert all(each["litellm_params"]["model"].startswith("FILL-IN/") for each in document["model_list"])
+    assert document["litellm_settings"] == {"callbacks": "carrot_hook.attach"}
+
+
+def test_the_command_writes_each_format(carrot_home: Path, tmp_path: Path) -> None:
+    def carrot(*arguments: object, code: int = 0) -> str:
+        done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    first = tmp_path / "first.json"
+    carrot("export", HEAD, "--lam", 0.1, "--note", "one", "--out", first)
+    point = read_point(first)
+    for name, each in FORMATS.items():
+        out = tmp_path / f"{name}{each.ending}"
+        carrot("export", first, "--format", name, "--out", out)
+        assert out.read_bytes() == each.make(CarrotRouter.load(first), point)
+    carrot("export", first, "--lam", 0.2, "--out", tmp_path / "second.yaml")
+    assert read_point(tmp_path / "second.yaml").lam == 0.2
+    assert "must end in .json" in carrot("export", HEAD, "--format", "json", "--out", tmp_path / "p.yaml", code=2)
+    assert "Cannot write" in carrot("export", HEAD, "--out", tmp_path / "no" / "p.yaml", code=1)
+
+
+PROMPTS = [
+    *(f"What is {n} times {n + 1}?" for n in range(8)),
+    "Prove that there are infinitely many primes.",
+    "Find the integral of x exp(-x^2) from 0 to infinity.",
+    "Which organ makes insulin? A) liver B) pancreas C) spleen",
+    "A 2 kg block slides down a frictionless plane at 30 degrees. What is its acceleration?",
+    "Wer schrieb Faust? 😀",
+    "Explain promissory estoppel in contract law, with a case.",
+    "def f(n): return n if n < 2 else f(n - 1) + f(n - 2)  # complexity?",
+    "Balance: Fe + O2 -> Fe2O3",
+    "日本の首都はどこですか。",
+    "",
+    "--help",
+    "x" * 5000,
+]
+
+
+@pytest.fixture(scope="module")
+def fresh_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment of its own that has carrot-core and what it needs, and nothing of this test."""
+    folder = tmp_path_factory.mktemp("fresh") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    site = Path(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip())
+    (site / "beneath.pth").write_text(f"{sysconfig.get_path('purelib')}\n{PACKAGE.parent}\n")
+    return python
+
+
+def run(python: Path, script: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(script.parent),
+        "CARROT_HOME": str(script.parent / "home"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [python, script.name, *arguments], cwd=script.parent, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_the_script_decides_as_the_router_and_writes_nothing(
+    router: CarrotRouter, point: PointFile, tmp_path: Path, fresh_python: Path
+) -> None:
+    script = tmp_path / "point.py"
+    script.write_bytes(made("python", router, point))
+    told = run(fresh_python, script, *PROMPTS).stdout.splitlines()
+    assert told == router.at(point).route(PROMPTS)
+    assert len(set(told)) > 1
+    assert [file.name for file in tmp_path.iterdir()] == ["point.py"]
+    assert "Usage: python point.py" in run(fresh_python, script, code=1).stderr
+
+
+@pytest.mark.slow
+def test_a_script_whose_point_was_changed_says_so(
+    router: CarrotRouter, point: PointFile, tmp_path: Path, fresh_python: Path
+) -> None:
+    script = tmp_path / "point.py"
+    script.write_text(made("python", router, point).decode().replace("'lam': 0.1", "'lam': 0.2"))
+    refused = run(fresh_python, script, "Why?", code=1)
+    assert "was changed after it was exported" in refused.stderr
+    assert "Traceback" not in refused.stderr
