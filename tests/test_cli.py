@@ -34,7 +34,7 @@ def imported(carrot, tmp_path):
 
 
 def test_help_names_every_command(carrot):
-    for command in ("data", "setup", "fit", "evaluate", "estimates", "frontier", "app", "bench"):
+    for command in ("data", "setup", "fit", "evaluate", "frontier", "solve", "route", "export", "point", "serve", "app"):
         assert command in carrot("--help")
         assert carrot(command, "--help")
 
@@ -186,6 +186,7 @@ def test_a_name_that_is_taken_is_refused_without_replace(imported, tmp_path):
         (("frontier", "--prompts", "300"), "times faster"),
         (("knn", "--prompts", "300", "--dimensions", "8"), "same estimates: yes"),
         (("scene", "--prompts", "100"), "times the first drawing"),
+        (("whatif", "--prompts", "100"), "thresholds takes"),
         (("bootstrap", "--prompts", "200", "--routers", "2", "--replicates", "20"), "times as long"),
     ],
 )

@@ -35,7 +35,10 @@ def main() -> None:
     carrot evaluate mine                             CARROT-KNN beside every baseline
     carrot evaluate mine --routers all --seeds 0-4   every router, five splits, paired intervals
     carrot frontier mine --out curve.csv             the exact curve, one row a breakpoint
-    carrot app                                       the same in the browser
+    carrot solve mine --budget-per-1k 0.5            λ for a budget, a target, a model to match
+    carrot route "What is 2 + 2?" --bench mine       which model should answer, and why (--explain)
+    carrot serve                                     the same over HTTP
+    carrot app                                       all of it in the browser
 
     Everything is kept in CARROT_HOME (data/ in a checkout).
 

@@ -81,6 +81,18 @@ def scene(prompts: int, models: int) -> Result:
     return result, report(result)
 
 
+@bench.command("whatif")
+@click.option("--prompts", default=12_000, show_default=True)
+@click.option("--models", default=14, show_default=True)
+@json_option
+def whatif(prompts: int, models: int) -> Result:
+    """A scenario on the What-if page, with drift and thresholds, against one sweep of the same prompts."""
+    from carrot_core.bench.whatif import report, run
+
+    result = run(prompts, models)
+    return result, report(result)
+
+
 @bench.command("browse")
 @click.option("--prompts", default=44_241, show_default=True)
 @click.option("--models", default=13, show_default=True)

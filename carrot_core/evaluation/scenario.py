@@ -1,0 +1,173 @@
+"""A what-if as a document: prices, tokens, tasks and models other than those a benchmark recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
+from carrot_core.evaluation.protocol import Setting
+from carrot_core.outcomes import positions
+
+_MOST_BYTES = 1 << 20
+Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=0, le=1000)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+UsdPerMtok = Annotated[float, Field(ge=0, le=1e6)]
+Name = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ScenarioPrice(_Strict):
+    """US dollars per million tokens."""
+
+    input_usd_per_mtok: UsdPerMtok
+    output_usd_per_mtok: UsdPerMtok
+
+
+class Hypothetical(_Strict):
+    """A model nobody has run, told by its difference to one that was.
+
+    Attributes
+    ----------
+    name : its own; text before "/" is its provider.
+    base : model of the benchmark whose answers it has, and so whose errors.
+    score_offset : its mean score on validation minus the base's. Each score moves by the same share of what is
+        missing to 1 (or, downwards, of what is there), the estimates with it.
+    token_factor : its output tokens ÷ the base's.
+    price : the base's price before factors where none is given.
+    """
+
+    name: Name
+    base: Name
+    score_offset: float = Field(default=0.0, ge=-1, le=1)
+    token_factor: float = Field(default=1.0, ge=0, le=1000)
+    price: ScenarioPrice | None = None
+
+
+class Scenario(_Strict):
+    """What differs from the benchmark; what is not named stays as it was recorded.
+
+    Attributes
+    ----------
+    prices : in place of the recorded ones, by model.
+    price_factor, provider_factors, model_factors : a model's price is multiplied by all three that name it;
+        a provider is the text before "/" in a model's name.
+    output_token_factor : of every model's output tokens, recorded and predicted.
+    cached_share, cached_price_factor : share of the input tokens read from a provider's cache, and what such
+        a token costs compared to another.
+    task_weights : how often a task comes up compared to now; tasks not named have 1.
+    pool : models of the benchmark that may be chosen; empty for all. Hypothetical models always may.
+    hypothetical : models added.
+    call_usd : fixed dollars for each call of the router, on top of the model's.
+    """
+
+    format: Literal[1] = 1
+    prices: dict[Name, ScenarioPrice] = Field(default={}, max_length=1000)
+    price_factor: Factor = 1.0
+    provider_factors: dict[Name, Factor] = Field(default={}, max_length=1000)
+    model_factors: dict[Name, Factor] = Field(default={}, max_length=1000)
+    output_token_factor: Factor = 1.0
+    cached_share: Share = 0.0
+    cached_price_factor: Factor = 0.1
+    task_weights: dict[str, Weight] = Field(default={}, max_length=10_000)
+    pool: tuple[Name, ...] = Field(default=(), max_length=1000)
+    hypothetical: tuple[Hypothetical, ...] = Field(default=(), max_length=20)
+    call_usd: float = Field(default=0.0, ge=0, le=1000)
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        added = [model.name for model in self.hypothetical]
+        for what, names in (("pool", self.pool), ("hypothetical", added)):
+            twice = [name for name in names if list(names).count(name) > 1]
+            if twice:
+                raise ValueError(f"{what} names {twice[0]!r} twice")
+        return self
+
+    @property
+    def input_factor(self) -> float:
+        """What an input token costs on average, compared to one that no cache knows."""
+        return 1.0 - self.cached_share + self.cached_share * self.cached_price_factor
+
+    def check(self, made: Setting) -> None:
+        """Whether everything named is in the benchmark.
+
+        Raises
+        ------
+        NotFoundError
+            A model, provider or task that is not there.
+        CarrotError
+            A hypothetical model with the name of a real one; prices where only dollars are recorded.
+        """
+        added = [model.name for model in self.hypothetical]
+        known = [*made.models, *added]
+        positions([*self.prices, *self.pool, *(model.base for model in self.hypothetical)], made.models)
+        positions(list(self.model_factors), known)
+        positions(list(self.provider_factors), sorted({provider(name) for name in known}), "provider")
+        positions(list(self.task_weights), sorted({*made.validation.tasks, *made.test.tasks}), "task")
+        taken = sorted(set(added) & set(made.models))
+        if taken:
+            raise CarrotError(f"The hypothetical model {taken[0]!r} has the name of a real one: give it another.")
+        priced = [*self.prices, *(model.name for model in self.hypothetical if model.price is not None)]
+        if priced and made.test.usage == "cost_usd":
+            raise CarrotError(
+                f"{made.test.name!r} records dollars only, so no price per token can be set for {priced[0]!r}: "
+                "give a factor on its costs (model_factors) in its place."
+            )
+
+
+def provider(model: str) -> str:
+    """Text before "/" in a model's name; empty where there is none."""
+    return model.partition("/")[0] if "/" in model else ""
+
+
+def parse_scenario(document: bytes | str, name: str = "scenario") -> Scenario:
+    """A scenario from its JSON.
+
+    Raises
+    ------
+    DataError
+        It is not the document of a scenario; every problem is listed.
+    """
+    if len(document) > _MOST_BYTES:
+        raise DataError(name, f"is larger than {_MOST_BYTES:,} bytes, too large to be a scenario")
+    try:
+        return Scenario.model_validate_json(document)
+    except ValidationError as error:
+        raise DataError(name, [_problem(found) for found in error.errors(include_url=False)]) from error
+
+
+def _problem(found: Any) -> Problem:
+    place = ".".join(str(part) for part in found["loc"]) or "the document"
+    return Problem(f"{place}: {found['msg']}", "Correct it, or download the scenario again.")
+
+
+def read_scenario(path: Path) -> Scenario:
+    """A scenario from its file; errors as `parse_scenario`, and `NotFoundError` where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return parse_scenario(file.read(_MOST_BYTES + 1), path.name)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is no file {str(path)!r}.") from error
+    except OSError as error:
+        raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def write_scenario(scenario: Scenario, path: Path) -> None:
+    """Write a scenario to a file, only what differs from the benchmark."""
+    try:
+        path.write_text(scenario_json(scenario) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CarrotError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def scenario_json(scenario: Scenario, indent: int | None = 1) -> str:
+    """The document: its format and what differs from the benchmark."""
+    told = {"format": scenario.format} | scenario.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(told, indent=indent, ensure_ascii=False)

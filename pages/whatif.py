@@ -1,0 +1,42 @@
+"""What-if: other prices, tokens, tasks or models, and where the frontier and the operating point go."""
+
+import streamlit as st
+
+from carrot_core.dashboard import controls, scenario, shell, views, whatif
+from carrot_core.dashboard.live import live_frontier
+from carrot_core.dashboard.stores import version_of
+from carrot_core.figures.scene import caption
+from carrot_core.frontier import rate_of_lam
+
+shell.guard(__file__)
+st.title("What-if")
+
+for_bench, for_router = st.columns(2)
+with for_bench:
+    info = controls.benchmark(shell.readable_benchmarks())
+with for_router:
+    router = whatif.router(info)
+seen = views.StoredView(version_of(info), info.name)
+shell.kind_note(info)
+
+for_settings, for_result = st.columns([2, 3], gap="medium")
+with for_settings:
+    asked = scenario.scenario_of(seen.made)
+with for_result, shell.errors_as_text():
+    found, scene = whatif.changed(info, router, asked)
+    lam, unit = controls.lam(views.opening_lam(seen, router)), found.cost_unit_usd
+    live_frontier(scene, lam=lam, key="whatif", on_release=controls.set_lam)
+    st.caption(shell.plain(caption(scene)))
+    whatif.notes(found)
+    st.caption("The point to follow, by λ or by what it does before the scenario:")
+    controls.handles(found.before.curves["validation"], unit)
+    rate = rate_of_lam(lam, unit)
+    by_point, by_share, by_price = st.tabs(
+        ["Where the point goes", "Who answers", "What would make a model worth using"]
+    )
+    with by_point:
+        whatif.drift_table(found, rate)
+    with by_share:
+        whatif.share_table(found, rate)
+    with by_price:
+        whatif.worth(found, rate)

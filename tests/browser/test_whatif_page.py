@@ -1,0 +1,102 @@
+"""The What-if page as people use it: editing a price, a link, a file brought back, names that are markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.embedding import BUNDLED
+from carrot_core.outcomes import Outcomes
+from carrot_core.store import Store
+from carrot_core.workbench import load_embedded, run_router
+from tests.browser.conftest import ROOT, at_rest
+from tests.made import MODELS, PRICES, made, write_files
+
+APP = ROOT / "app.py"
+HOSTILE = "<img src=x onerror=window.__xss=1>"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one benchmark, one of its models hostile, CARROT-KNN fitted on it."""
+    folder = tmp_path_factory.mktemp("home")
+    store, plain = Store(folder / "carrot.duckdb"), made(400)
+    names, old = (HOSTILE, *MODELS[1:]), plain.outcomes
+    bench = replace(
+        plain,
+        outcomes=Outcomes(old.prompt_ids, names, old.score, old.cost_usd),
+        prices=dict(zip(names, PRICES.values(), strict=True)),
+    )
+    results, vectors = write_files(bench, folder)
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    run_router(store, load_embedded(store, "made"))
+    return folder
+
+
+@pytest.fixture
+def open_whatif(serve: Callable[..., str], open_page: Callable[..., Page], home: Path) -> Callable[..., Page]:
+    """Open the page on that store."""
+    return lambda query="", **how: open_page(serve(APP, CARROT_HOME=str(home)) + f"/whatif{query}", **how)
+
+
+def scenario_in(url: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(parse_qs(urlsplit(url).query).get("scenario", ["{}"])[0])
+    return found
+
+
+def test_a_price_typed_into_the_table_moves_the_curve_and_a_file_brings_it_back(
+    open_whatif: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = open_whatif()
+    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    at_rest(page)
+    table = page.get_by_test_id("stDataFrame").first
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.dblclick(box["x"] + 200, box["y"] + 52)  # input price of the first model
+    typed = page.locator(".gdg-input")
+    typed.fill("30")
+    typed.press("Enter")
+    page.wait_for_url(lambda url: "prices" in scenario_in(url))
+    expect(page.get_by_text("Changed: prices set: 1.")).to_be_visible()
+    at_rest(page)
+    prices = scenario_in(page.url)["prices"]
+    assert isinstance(prices, dict)
+    ((model, price),) = prices.items()
+    assert price["input_usd_per_mtok"] == 30
+    with page.expect_download() as downloaded:
+        page.get_by_role("button", name="Download the scenario").click()
+    downloaded.value.save_as(tmp_path / "scenario.json")
+    page.get_by_role("button", name="Reset all").click()
+    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    assert scenario_in(page.url) == {}
+    page.locator("input[type=file]").set_input_files(tmp_path / "scenario.json")
+    page.wait_for_url(lambda url: scenario_in(url).get("prices") == {model: price})
+    expect(page.get_by_text("Changed: prices set: 1.")).to_be_visible()
+    (tmp_path / "wrong.json").write_text('{"price_factor": -1}')
+    at_rest(page)
+    page.locator("input[type=file]").set_input_files(tmp_path / "wrong.json")
+    expect(page.get_by_test_id("stAlert")).to_contain_text("price_factor")
+    expect(page.get_by_text("Changed: prices set: 1.")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_a_scenario_in_a_link_opens_at_every_width_and_markup_stays_text(
+    open_whatif: Callable[..., Page], width: int, scheme: str
+) -> None:
+    scenario = {"hypothetical": [{"name": "<b onclick=window.__xss=1>new", "base": HOSTILE, "score_offset": 0.05}]}
+    page = open_whatif(f"?scenario={json.dumps(scenario)}", width=width, scheme=scheme)
+    expect(page.get_by_text("Changed: hypothetical models: 1.")).to_be_visible()
+    page.get_by_role("tab", name="What would make").click()
+    at_rest(page)
+    expect(page.get_by_text("Exact, from the predictions")).to_be_visible()
+    assert page.evaluate("window.__xss") is None
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

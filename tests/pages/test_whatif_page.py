@@ -1,0 +1,196 @@
+"""The What-if page on a fitted benchmark: what changes, what a link brings, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.whatif import in_words, said
+from carrot_core.embedding import BUNDLED
+from carrot_core.evaluation.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
+from carrot_core.evaluation.whatif import Threshold
+from carrot_core.figures.whatif import threshold_figure
+from carrot_core.store import Store
+from carrot_core.workbench import load_embedded, run_router
+from tests.made import long_frame, made, write_files
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with two benchmarks, of which one records dollars only, and CARROT-KNN fitted on both."""
+    folder = tmp_path_factory.mktemp("home")
+    store = Store(folder / "carrot.duckdb")
+    for name, bench, lost in (("made", made(), []), ("other", made(200, seed=4), ["input_tokens", "output_tokens"])):
+        _, vectors = write_files(bench, folder, name)
+        long_frame(bench).drop(columns=lost).to_parquet(folder / f"{name}.parquet")
+        store.save_benchmark(name, read_long_table(folder / f"{name}.parquet"))
+        store.import_vectors(name, vectors, BUNDLED)
+        run_router(store, load_embedded(store, name))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("CARROT_HOME", str(home))
+    yield
+    st.cache_resource.clear()
+
+
+def page(**query: str | list[str]) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params.update(query)
+    app = app.switch_page("pages/whatif.py").run()
+    assert not app.exception
+    return app
+
+
+def drifted(app: AppTest) -> dict[str, dict[str, object]]:
+    """Rows of the table of points, by point."""
+    table = next(frame.value for frame in app.dataframe if "Point" in frame.value)
+    return {row["Point"]: row for row in table.to_dict("records")}
+
+
+def in_address(app: AppTest) -> str:
+    """The scenario that a link to the page would bring."""
+    found = app.query_params["scenario"]
+    return found if isinstance(found, str) else found[0]
+
+
+def captions(app: AppTest) -> str:
+    return " ".join(caption.value for caption in app.caption)
+
+
+def test_nothing_changed_is_said_and_leaves_the_point_where_it_is() -> None:
+    app = page()
+    rows = drifted(app)
+    assert plain("Nothing is changed yet") in captions(app)
+    assert rows["Before"] == rows["Same λ"] | {"Point": "Before"}
+    assert "scenario" not in app.query_params
+
+
+def test_a_factor_on_all_prices_moves_the_cost_and_goes_to_the_address() -> None:
+    app = page(lam="0.3")
+    app.number_input(key="wi_price_factor").set_value(2.0).run()
+    assert not app.exception
+    assert parse_scenario(in_address(app)) == Scenario(price_factor=2.0)
+    app.slider(key="lam_slider").set_value(1.0).run()
+    rows = drifted(app)  # at λ = 1 the cheapest model stays the cheapest
+    assert rows["Same λ"]["Cost"] == pytest.approx(100)
+    assert rows["Same λ"]["Points"] == 0
+
+
+@pytest.mark.parametrize(
+    ("scenario", "shown"),
+    [
+        (Scenario(output_token_factor=2.0), "output tokens × 2"),
+        (Scenario(cached_share=0.5), "50 % of the input cached"),
+        (Scenario(call_usd=1e-5), "$0.0100 per 1k calls"),
+        (Scenario(task_weights={"kind 0": 3.0}), "tasks weighted: 1"),
+        (Scenario(provider_factors={"acme": 3.0}, model_factors={"zeta/mid": 0.5}), "providers with a factor: 1"),
+        (
+            Scenario(hypothetical=(Hypothetical(name="new", base="zeta/mid", score_offset=0.1),)),
+            "hypothetical models: 1",
+        ),
+    ],
+)
+def test_a_link_reopens_its_scenario(scenario: Scenario, shown: str) -> None:
+    text = scenario_json(scenario, indent=None)
+    app = page(scenario=text)
+    assert not app.error
+    assert not app.warning
+    assert plain(shown) in captions(app)
+    assert in_address(app) == text
+    assert app.session_state["wi_scenario"] == scenario
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("{", "Invalid JSON"),
+        ('{"price_factor": -3}', "price_factor"),
+        ('{"pool": ["ghost"]}', "ghost"),
+        ('{"hypothetical": [{"name": "<script>alert(1)</script>", "base": "ghost"}]}', "ghost"),
+        ("<script>alert(1)</script>", "Invalid JSON"),
+    ],
+)
+def test_a_stale_or_hostile_link_is_left_out_with_a_notice(text: str, refused: str) -> None:
+    app = page(scenario=text)
+    assert not app.error
+    assert plain(refused) in app.warning[0].value
+    assert plain("Nothing is changed yet") in captions(app)
+    assert "scenario" not in app.query_params
+
+
+def test_reset_brings_the_benchmark_back() -> None:
+    app = page(scenario='{"price_factor": 3, "task_weights": {"kind 0": 2}}', pool=["acme/large", "zeta/mid"])
+    assert plain("models in the pool: 2") in captions(app)
+    next(button for button in app.button if button.label == "Reset all").click().run()
+    assert not app.exception
+    assert plain("Nothing is changed yet") in captions(app)
+    assert app.multiselect(key="pool").value == []
+    assert app.number_input(key="wi_price_factor").value == 1.0
+
+
+def test_what_cannot_be_is_text_beside_the_settings() -> None:
+    app = page(scenario='{"hypothetical": [{"name": "new", "base": "acme/large", "score_offset": 0.9}]}')
+    assert plain("the offset must be from") in app.error[0].value
+    assert app.number_input(key="wi_price_factor").value == 1.0
+
+
+def test_the_scenario_survives_a_look_at_another_page() -> None:
+    app = page()
+    app.number_input(key="wi_price_factor").set_value(4.0).run()
+    app.switch_page("pages/data.py").run()
+    app.switch_page("pages/whatif.py").run()
+    assert not app.exception
+    assert app.number_input(key="wi_price_factor").value == 4.0
+
+
+def test_another_benchmark_starts_with_nothing_changed() -> None:
+    app = page(bench="made", scenario='{"price_factor": 3}')
+    app.selectbox(key="bench").set_value("other").run()
+    assert not app.exception
+    assert plain("Nothing is changed yet") in captions(app)
+    assert "records dollars and no prices" in captions(app)
+    app.number_input(key="wi_price_factor").set_value(3.0).run()
+    assert plain("multiplies a call's whole cost") in captions(app)
+
+
+def test_a_snapshot_says_that_prompts_are_needed() -> None:
+    app = page(bench="mmlu-pro-cot (snapshot)")
+    assert any("needs the prompts" in info.value for info in app.info)
+    assert not app.dataframe
+
+
+@pytest.mark.parametrize(
+    ("factor", "rate", "text"),
+    [
+        ([0.4, 0.2], 1.0, "below 0.4 times that price (-60.0 %); 10 % of them below 0.4"),
+        ([-1.0, -2.0], 1.0, "even for nothing it would answer no query"),
+        ([np.inf, -np.inf], 0.0, "At λ = 0 no price counts: mid answers 50.0 %"),
+        ([np.inf, 0.5], 1.0, "comes at any price"),
+    ],
+)
+def test_a_threshold_in_words(factor: list[float], rate: float, text: str) -> None:
+    assert text in said(Threshold("zeta/mid", rate, np.array(factor), np.array([0.5, 1.0])))
+
+
+def test_the_picture_of_a_threshold_steps_where_the_share_does() -> None:
+    threshold = Threshold("zeta/mid", 1.0, np.array([2.0, 0.5, -1.0]), np.array([1, 2, 3]) / 3)
+    line = threshold_figure(threshold).data[0]
+    assert list(line.x) == [0.01, 0.5, 1.0, 2.0, 100.0]
+    assert list(line.y) == pytest.approx([200 / 3, 200 / 3, 100 / 3, 100 / 3, 0])
+
+
+def test_a_scenario_in_words() -> None:
+    assert in_words(Scenario()) == "Nothing is changed yet: both curves are the same."
+    assert in_words(Scenario(price_factor=0.5, pool=("a", "b"))) == "Changed: all prices × 0.5, models in the pool: 2."
