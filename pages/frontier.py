@@ -4,6 +4,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, shell, tables, views
 from carrot_core.dashboard.live import live_frontier
+from carrot_core.dashboard.points import keep_button
 from carrot_core.evaluation import frontier_frame
 from carrot_core.figures.scene import caption
 from carrot_core.figures.shares import share_figure, share_text
@@ -38,6 +39,7 @@ shell.kind_note(info)
 live_frontier(scene, lam=lam, key="frontier", on_release=controls.set_lam)
 st.caption(shell.plain(caption(scene)))
 controls.handles(seen.chosen_on(active, pool, tasks), unit)
+keep_button(info, active, lam, whole=not (pool or tasks))
 
 rate = rate_of_lam(lam, unit)
 by_share, by_slice, moved, data = st.tabs(["Who answers", "By task", "What a small step changes", "Data"])

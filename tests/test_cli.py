@@ -34,7 +34,7 @@ def imported(carrot, tmp_path):
 
 
 def test_help_names_every_command(carrot):
-    for command in ("data", "setup", "fit", "evaluate", "frontier", "solve", "route", "export", "point", "serve", "app"):
+    for command in ("data", "fit", "evaluate", "frontier", "solve", "route", "export", "point", "serve", "app"):
         assert command in carrot("--help")
         assert carrot(command, "--help")
 

@@ -31,7 +31,7 @@ _SLOW_TO_FIT = ("carrot-encoder", "carrot-released")
 
 def router_of(info: BenchmarkInfo) -> CarrotRouter:
     """Choose the router that answers (``?router=``); where there is none, the page says what to do and ends."""
-    names = _servable(info)
+    names = servable(info)
     if not names:
         _nothing_to_serve(info)
         st.stop()
@@ -39,10 +39,10 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
         "Router", names, format_func=lambda name: _called(name, info), key="router", bind="query-params",
         help="The fitted head ships with the project. The others are fitted on the data when they are chosen.",
     )  # fmt: skip
-    return _loaded(version_of(info), info.name, str(name))
+    return loaded(version_of(info), info.name, str(name))
 
 
-def _servable(info: BenchmarkInfo) -> list[str]:
+def servable(info: BenchmarkInfo) -> list[str]:
     """Routers that can answer typed prompts, the head that ships first."""
     fits = _head_fits(info)
     ships = [SHIPPED_ROUTER] if fits else []
@@ -95,10 +95,11 @@ def _nothing_to_serve(info: BenchmarkInfo) -> None:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Making the router ready …")
-def _loaded(version: Version, name: str, router: str) -> CarrotRouter:
-    loaded = CarrotRouter.load(name, router=router, store=Store(Path(version.path)))
-    threading.Thread(target=_warm, args=(loaded,), daemon=True).start()
-    return loaded
+def loaded(version: Version, name: str, router: str) -> CarrotRouter:
+    """A router by name, ready to answer."""
+    made = CarrotRouter.load(name, router=router, store=Store(Path(version.path)))
+    threading.Thread(target=_warm, args=(made,), daemon=True).start()
+    return made
 
 
 def _warm(router: CarrotRouter) -> None:
@@ -107,10 +108,10 @@ def _warm(router: CarrotRouter) -> None:
         router.explain("warm")
 
 
-def asked_of(router: CarrotRouter) -> Asked:
+def asked_of(router: CarrotRouter, *, expanded: bool = False) -> Asked:
     """Choose λ, pool and fallback, the same for one prompt and for many."""
     lam = controls.lam(router.default_lam)
-    with st.expander("Pool, λ by budget or target, and a fallback for unlike prompts"):
+    with st.expander("Pool, λ by budget or target, and a fallback for unlike prompts", expanded=expanded):
         pool = controls.pool(router.models)
         if pool:
             controls.lam_slider()

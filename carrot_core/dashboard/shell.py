@@ -41,6 +41,18 @@ PAGES = (
         "Every router's accuracy against its cost; drag λ and see what each model answers.",
     ),
     PageEntry("live", "Live prompt", ":material/edit_note:", "Type a prompt and see which model answers, and why."),
+    PageEntry(
+        "whatif",
+        "What-if",
+        ":material/tune:",
+        "Change prices, tokens, tasks or models, and see the frontier and the point move.",
+    ),
+    PageEntry(
+        "points",
+        "Operating points",
+        ":material/bookmarks:",
+        "Keep points of a curve, see them side by side, download them, bring one back.",
+    ),
     PageEntry("data", "Data", ":material/database:", "Which benchmarks are loaded, from where, and how complete."),
 )
 

@@ -104,7 +104,7 @@ def test_another_benchmark_starts_afresh(open_app: Callable[..., Page]) -> None:
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
 
-@pytest.mark.parametrize("path", ["/", "/frontier", "/live", "/data"])
+@pytest.mark.parametrize("path", ["/", "/frontier", "/live", "/whatif", "/points", "/data"])
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
 def test_names_that_are_markup_are_shown_and_do_nothing(
     open_app: Callable[..., Page], path: str, width: int, scheme: str

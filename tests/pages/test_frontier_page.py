@@ -79,9 +79,7 @@ def test_the_point_a_target_takes_is_the_cheapest_that_reaches_it_on_validation(
     assert curve.cost_usd[at] == pytest.approx(curve.cost_usd[curve.score >= target / 100].min())
 
 
-@pytest.mark.parametrize(
-    ("key", "asked", "said"), [("budget", 0.0, "the least is"), ("target", 100.0, "the most is")]
-)
+@pytest.mark.parametrize(("key", "asked", "said"), [("budget", 0.0, "the least is"), ("target", 100.0, "the most is")])
 def test_an_unreachable_wish_takes_the_nearest_and_says_so(key, asked, said):
     app = page("frontier", pool=["acme/large", "acme/small"])
     app.number_input(key=key).set_value(asked).run()

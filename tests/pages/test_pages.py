@@ -53,6 +53,34 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
         },
     ),
     (
+        "whatif",
+        "What-if",
+        {
+            "selectbox": ["Benchmark", "Router", "Model"],
+            "multiselect": ["Pool (3 models)"],
+            "slider": ["Input tokens from a cache", "λ"],
+            "number_input": [
+                "Factor on all prices",
+                "Factor on output tokens",
+                "Price of a cached token, % of another",
+                "Router's own cost, $ per 1k queries",
+                "Budget, $ per 1k (validation)",
+                "Target accuracy, % (validation)",
+            ],
+        },
+    ),
+    (
+        "points",
+        "Operating points",
+        {
+            "selectbox": ["Benchmark", "Router", "Fallback model", "As good as a model, as cheap as possible"],
+            "multiselect": ["Pool (3 models)"],
+            "slider": ["λ"],
+            "text_input": ["Name"],
+            "text_area": ["Note"],
+        },
+    ),
+    (
         "data",
         "Data",
         {
@@ -143,7 +171,9 @@ def test_page_without_data_says_what_to_do_next(
     assert not app.exception
     assert [title.value for title in app.title] == [heading]
     said = "".join(info.value for info in app.info)
-    with_a_snapshot = {"data": "carrot setup", "live": "Type a prompt above"}.get(name, "Snapshot: results on")
+    with_a_snapshot = {"data": "carrot setup", "live": "Type a prompt above", "points": "No point is kept yet"}.get(
+        name, "Snapshot: results on"
+    )
     assert (with_a_snapshot if ships else "carrot setup") in said
 
 

@@ -1,0 +1,111 @@
+"""Keep an operating point: solve it, see what it does, give it a name."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import streamlit as st
+
+from carrot_core.dashboard import controls, live_prompt, views
+from carrot_core.dashboard import point_words as words
+from carrot_core.dashboard.point_places import place_for
+from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
+from carrot_core.dashboard.stores import version_of
+from carrot_core.frontier import lam_of_rate
+from carrot_core.operating_point import solve_target
+from carrot_core.serving.kept_points import MOST_NAME, MOST_NOTE, joined
+from carrot_core.serving.point import PointFile
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.store import BenchmarkInfo
+from carrot_core.text import visible
+
+DONE = "points:done"  # what the last action did, said once
+
+
+def keep_panel() -> None:
+    """Choose a router and a point of it, see what to expect, and keep it; ends the page where there is no router."""
+    for_bench, for_router = st.columns(2)
+    with for_bench:
+        info = controls.benchmark(readable_benchmarks())
+    with for_router:
+        router = live_prompt.router_of(info)
+    asked = live_prompt.asked_of(router, expanded=True)
+    _match(info, router, disabled=asked.pool is not None)
+    live_prompt.note(info, router, asked)
+    with errors_as_text():
+        point = router.point_file(**asdict(asked))
+        _expected(point)
+        with st.form("points:keep", clear_on_submit=True):
+            name = st.text_input("Name", max_chars=MOST_NAME, placeholder="Optional: what you will know it by")
+            note = st.text_area("Note", max_chars=MOST_NOTE, height=68, placeholder="Optional: what it is for")
+            kept = st.form_submit_button("Keep this point", type="primary", icon=":material/bookmark_add:")
+        if kept:
+            keep(info, router.point_file(note=joined(name, note), **asdict(asked)))
+            st.rerun()
+
+
+def keep(info: BenchmarkInfo, point: PointFile) -> None:
+    """Keep a point of a benchmark where it belongs, and say so on the next run."""
+    place_for(info).keep(point)
+    st.session_state[DONE] = f"Kept: {words.made_of(point)}."
+
+
+def _match(info: BenchmarkInfo, router: CarrotRouter, disabled: bool) -> None:
+    """Set λ to what is as good as one model on validation, as cheap as possible."""
+    st.session_state["match"] = None  # a handle that sets λ once, not a state
+    # A snapshot keeps no accuracy of single models on validation, but the point that matches the best of them.
+    models = (router.companion.best_single,) if not isinstance(views.view(info), views.StoredView) else router.models
+    st.selectbox(
+        "As good as a model, as cheap as possible", models, format_func=visible, key="match", disabled=disabled,
+        placeholder="Choose the model to match", on_change=_matched, args=(info, router),
+        help="Sets λ to the cheapest point that is as accurate as this model alone on validation.",
+    )  # fmt: skip
+
+
+def _matched(info: BenchmarkInfo, router: CarrotRouter) -> None:
+    model, seen = st.session_state["match"], views.view(info)
+    if not isinstance(seen, views.StoredView):
+        controls.set_lam(router.companion.default_lam)
+    elif model is not None:
+        solution = solve_target(router.companion.curves["validation"], seen.made.strength[model])
+        if solution.shortfall:
+            st.toast(f"On validation {solution.shortfall}: that point is set.")
+        controls.set_lam(float(lam_of_rate(solution.exchange_rate_per_usd, router.cost_unit_usd)))
+
+
+def _expected(point: PointFile) -> None:
+    """What the point does, with its intervals."""
+    if point.test is None:
+        st.info("On a pool of one's own nothing was measured: the point decides as the page shows, untested.")
+        return
+    for_accuracy, for_cost, for_models = st.columns([1, 1, 2])
+    for box, what, tell in (
+        (for_accuracy, "Accuracy on test", words.accuracy),
+        (for_cost, "Cost per 1k queries on test", words.cost),
+    ):
+        value, bracket, ends = tell(point.test).partition(" [")
+        box.metric(what, value)
+        box.caption(plain(f"{bracket}{ends} · on validation {tell(point.validation)}".strip()))
+    for_models.markdown(plain(f"λ {point.lam:.4g}. Test prompts answered by {words.answered_by(point)}."))
+    without = " Prompts that the fallback takes are counted with CARROT's choice." if point.fallback else ""
+    for_models.caption(
+        f"{point.test.n_prompts:,} test prompts, {point.validation.n_prompts if point.validation else 0:,} on "
+        f"validation; 95 % intervals in brackets.{without}"
+    )
+
+
+def keep_button(info: BenchmarkInfo, router: str, lam: float, *, whole: bool) -> None:
+    """Keep λ of the curve another page shows, where a router of that name answers typed prompts here.
+
+    ``whole`` says that the page shows the whole pool on all tasks: a slice has another cost unit and other figures.
+    """
+    if not whole or router not in live_prompt.servable(info):
+        return
+    if st.button(
+        "Keep this point", icon=":material/bookmark_add:",
+        help="The Operating points page lists it, compares it with others, and downloads it.",
+    ):  # fmt: skip
+        with errors_as_text():
+            point = live_prompt.loaded(version_of(info), info.name, router).point_file(lam=lam)
+            keep(info, point)
+            st.toast(plain(str(st.session_state[DONE])), icon=":material/bookmark_added:")

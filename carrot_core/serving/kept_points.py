@@ -1,0 +1,198 @@
+"""Operating points that are kept: a folder of files, one a point, that the command line reads as well."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from filelock import FileLock
+
+from carrot_core import paths
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.serving.point import PointFile, read_point, write_point
+
+MOST_POINTS = 200
+MOST_NAME, MOST_NOTE = 80, 2_000  # characters
+_ID = re.compile(r"[0-9a-f]{16}")
+_DELETED, _LOCK = ".deleted", ".lock"
+_SHOWN_DAMAGED = 20
+
+
+def shared_points() -> KeptPoints:
+    """The points of ``CARROT_HOME``, which everybody sees who uses it."""
+    return KeptPoints(paths.home() / "points")
+
+
+@dataclass(frozen=True)
+class KeptPoint:
+    """A point with the id it was first kept under, which stays when its note changes."""
+
+    id: str
+    point: PointFile
+
+    @property
+    def name(self) -> str:
+        """First line of its note, else what it is."""
+        return title_and_note(self.point)[0] or f"{self.point.router} on {self.point.benchmark}, λ {self.point.lam:.3f}"
+
+
+def title_and_note(point: PointFile) -> tuple[str, str]:
+    """The first line of a point's note, cut to a name's length, and the lines after it."""
+    first, _, rest = point.note.partition("\n")
+    return first.strip()[:MOST_NAME], rest.strip()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is kept: points, newest first, and files that are none, by name with the reason."""
+
+    points: tuple[KeptPoint, ...]
+    damaged: dict[str, str]
+
+
+@dataclass(frozen=True)
+class KeptPoints:
+    """Operating points in a folder that may not exist yet; several processes may use it at once."""
+
+    folder: Path
+
+    def listing(self) -> Listing:
+        """All points, newest first; a file that cannot be read stands aside and hinders no other."""
+        points: list[KeptPoint] = []
+        damaged: dict[str, str] = {}
+        for path in self._files():
+            try:
+                points.append(KeptPoint(_checked(path.stem), self.read(path.stem)))
+            except CarrotError as error:
+                if len(damaged) < _SHOWN_DAMAGED:
+                    damaged[path.name] = str(error)
+        points.sort(key=lambda kept: (kept.point.created_at, kept.id), reverse=True)
+        return Listing(tuple(points), damaged)
+
+    def path(self, id: str) -> Path:
+        """Where a point is kept.
+
+        Raises
+        ------
+        NotFoundError
+            This is no id.
+        """
+        return self.folder / f"{_checked(id)}.json"
+
+    def read(self, id: str) -> PointFile:
+        """A kept point; errors as for `carrot_core.serving.point.read_point`."""
+        path = self.path(id)
+        try:
+            state = path.stat()
+        except FileNotFoundError as error:
+            raise NotFoundError(f"The operating point {id} is not kept here (any more).") from error
+        except OSError as error:
+            raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
+        return _read(path, state.st_mtime_ns, state.st_size)
+
+    def keep(self, point: PointFile) -> str:
+        """Keep a point and return its id; one that is kept already stays as it is.
+
+        Raises
+        ------
+        CarrotError
+            There are `MOST_POINTS` already, or the folder cannot be written.
+        """
+        point = point.sealed()
+        id = point.sha256[:16]
+        with self._alone():
+            if not self.path(id).exists():
+                self._room_for_one()
+                self._write(id, point)
+        return id
+
+    def note(self, id: str, name: str, note: str) -> None:
+        """Give a point another name and note; what it decides does not change."""
+        with self._alone():
+            self._write(id, self.read(id).model_copy(update={"note": joined(name, note)}).sealed())
+
+    def delete(self, id: str) -> None:
+        """Put a point where `restore` finds it; the oldest of many put there go for good."""
+        gone = self.folder / _DELETED
+        with self._alone():
+            gone.mkdir(exist_ok=True)
+            self._move(self.path(id), gone / f"{id}.json")
+            os.utime(gone / f"{id}.json")
+            for path in sorted(gone.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)[:-MOST_POINTS]:
+                path.unlink()
+
+    def restore(self, id: str) -> None:
+        """Undo `delete`."""
+        with self._alone():
+            self._room_for_one()
+            self._move(self.folder / _DELETED / f"{_checked(id)}.json", self.path(id))
+
+    def _files(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.folder.glob("*.json") if path.is_file())
+        except OSError as error:
+            raise CarrotError(f"Cannot read {self.folder}: {error.strerror or error}.") from error
+
+    def _room_for_one(self) -> None:
+        if len(self._files()) >= MOST_POINTS:
+            raise CarrotError(f"{MOST_POINTS} operating points are kept, which is the most: delete one first.")
+
+    def _write(self, id: str, point: PointFile) -> None:
+        """Whole or not at all, for readers and after a crash alike."""
+        part = self.folder / f".{id}.{secrets.token_hex(4)}.part"
+        try:
+            write_point(point, part)
+            os.replace(part, self.path(id))
+        finally:
+            part.unlink(missing_ok=True)
+
+    @staticmethod
+    def _move(source: Path, target: Path) -> None:
+        try:
+            os.replace(source, target)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"The operating point {source.stem} is not there (any more).") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One writer at a time; what the disk refuses is told in words."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / _LOCK):
+                yield
+        except OSError as error:
+            raise CarrotError(f"Cannot write {self.folder}: {error.strerror or error}.") from error
+
+
+def joined(name: str, note: str) -> str:
+    """Name and note as one text, of which `title_and_note` gives them back.
+
+    Raises
+    ------
+    CarrotError
+        One of them is too long.
+    """
+    # A lone surrogate is no text: no file could hold it.
+    name, note = (text.encode("utf-8", "replace").decode().strip() for text in (name, note))
+    for what, text, most in (("name", name, MOST_NAME), ("note", note, MOST_NOTE)):
+        if len(text) > most:
+            raise CarrotError(f"A {what} has at most {most:,} characters; this one has {len(text):,}.")
+    name = " ".join(name.splitlines())
+    return f"{name}\n{note}" if note else name
+
+
+def _checked(id: str) -> str:
+    if not _ID.fullmatch(id):
+        raise NotFoundError(f"{id[:40]!r} is not the id of a kept operating point (16 digits and letters a to f).")
+    return id
+
+
+@lru_cache(maxsize=2 * MOST_POINTS)
+def _read(path: Path, _changed_ns: int, _size: int) -> PointFile:
+    return read_point(path)

@@ -1,0 +1,30 @@
+"""Operating points: keep points of a curve, see them side by side, download them, bring one back."""
+
+import streamlit as st
+
+from carrot_core.dashboard import shell
+from carrot_core.dashboard.point_comparison import compare
+from carrot_core.dashboard.point_shelf import bring_panel, kept_points, said, shelf
+from carrot_core.dashboard.points import keep_panel
+
+shell.guard(__file__)
+st.title("Operating points")
+with st.container():  # what comes and goes here must not move, and so close, what stands below
+    said()
+# Where no router can be kept from, that panel ends the page: it is made last, so that the rest stands.
+making, rest = st.container(), st.container()
+with rest:
+    with st.expander("Bring a point from a file", icon=":material/upload:"):
+        bring_panel()
+    with shell.errors_as_text():
+        found = kept_points()
+        st.subheader(f"Kept points ({len(found)})" if found else "Kept points")
+        if found:
+            shelf(found)
+        else:
+            st.info("No point is kept yet. Choose λ, a budget or a target above, and keep the point.")
+        if len(found) > 1:
+            st.subheader("Side by side")
+            compare([kept for _, kept in found])
+with making:
+    keep_panel()

@@ -1,0 +1,121 @@
+"""The Operating points page as people use it: keep, compare, rename, delete with undo, download, bring back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from carrot_core import CarrotRouter
+from carrot_core.serving.kept_points import KeptPoints
+from carrot_core.serving.point import read_point
+from tests.browser.conftest import ROOT, at_rest
+
+APP = ROOT / "app.py"
+HEAD = "mmlu-pro-cot"
+HOSTILE = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
+LONG = "a-name-that-goes-on-for-ever-and-a-day-in-one-unbroken-word-and-then-some-more-of-it"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Two kept points, one of them with a name that is up to no good."""
+    head, place = CarrotRouter.load(HEAD), KeptPoints(tmp_path / "points")
+    place.keep(head.point_file(lam=0.1, note=f"{HOSTILE}\n{HOSTILE} {LONG}"))
+    place.keep(head.point_file(lam=0.6, note=LONG))
+    return tmp_path
+
+
+@pytest.fixture
+def open_points(serve: Callable[..., str], open_page: Callable[..., Page], home: Path) -> Callable[..., Page]:
+    """Open the page where these are kept."""
+    return lambda **how: open_page(serve(APP, CARROT_HOME=str(home)) + "/points", ready="h1", **how)
+
+
+def at_work(page: Page) -> None:
+    page.get_by_role("button", name="Keep this point").wait_for(timeout=60_000)
+    at_rest(page)
+
+
+def test_keep_compare_rename_delete_and_undo(open_points: Callable[..., Page], home: Path) -> None:
+    page = open_points()
+    at_work(page)
+    page.get_by_role("textbox", name="Name").first.fill("Night shift")
+    page.get_by_role("button", name="Keep this point").click()
+    expect(page.get_by_text("Kept: CARROT-MLP")).to_be_visible()
+    at_rest(page)
+    expect(page.get_by_role("heading", name="Night shift")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Name").first).to_have_value("")
+    expect(page.get_by_text("Kept points (3)")).to_be_visible()
+    expect(page.get_by_text("Difference to")).to_be_visible()
+
+    page.get_by_role("button", name="Rename").first.click()
+    page.get_by_role("textbox", name="Name").last.fill("Day shift")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Day shift")).to_be_visible()
+    at_rest(page)
+
+    page.get_by_role("button", name="Delete").first.click()
+    expect(page.get_by_text("Deleted Day shift.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Day shift")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("heading", name="Day shift")).to_be_visible()
+    assert len(KeptPoints(home / "points").listing().points) == 3
+
+
+def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page], home: Path, tmp_path: Path) -> None:
+    page = open_points()
+    at_work(page)
+    page.get_by_role("button", name="Download", exact=True).first.click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="The document itself").click()
+    file = tmp_path / "down.json"
+    download.value.save_as(file)
+    points = KeptPoints(home / "points")
+    assert read_point(file) in [kept.point for kept in points.listing().points]
+    for name in ("One page to read and print", "Configuration of LiteLLM"):
+        at_rest(page)
+        with page.expect_download() as other:
+            page.get_by_role("button", name=name).first.click()
+        assert Path(other.value.path()).stat().st_size > 200
+    page.keyboard.press("Escape")
+
+    for kept in points.listing().points:
+        points.delete(kept.id)
+    page.get_by_text("Bring a point from a file").click()
+    at_rest(page)
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Keep it here").click()
+    expect(page.get_by_text("Kept points (1)")).to_be_visible()
+    changed = json.loads(file.read_text()) | {"lam": 0.9}
+    (tmp_path / "changed.json").write_text(json.dumps(changed))
+    page.locator("input[type=file]").set_input_files(tmp_path / "changed.json")
+    expect(page.get_by_text("was changed after it was exported")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_hostile_and_long_names_are_shown_and_fit(open_points: Callable[..., Page], width: int, scheme: str) -> None:
+    page = open_points(width=width, scheme=scheme)
+    at_work(page)
+    page.get_by_role("button", name="Use it").first.click()
+    expect(page.get_by_text("In use: CARROT-MLP")).to_be_visible(timeout=30_000)
+    at_rest(page)
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_lam_of_a_point_in_use_is_that_of_the_other_pages(open_points: Callable[..., Page]) -> None:
+    page = open_points()
+    at_work(page)
+    page.get_by_role("button", name="Use it").first.click()
+    expect(page.get_by_text("In use: CARROT-MLP")).to_be_visible(timeout=30_000)
+    at_rest(page)
+    lam = page.url.split("lam=")[1].split("&")[0]
+    assert lam in ("0.1", "0.6")
+    page.get_by_role("link", name="Live prompt").first.click()
+    page.wait_for_url(lambda url: "/live" in url and f"lam={lam}" in url)
