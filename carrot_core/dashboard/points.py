@@ -65,7 +65,11 @@ def _match(info: BenchmarkInfo, router: CarrotRouter, disabled: bool) -> None:
 def _matched(info: BenchmarkInfo, router: CarrotRouter) -> None:
     model, seen = st.session_state["match"], views.view(info)
     if not isinstance(seen, views.StoredView):
-        controls.set_lam(router.companion.default_lam)
+        point = seen.matching_point(router.router)
+        if point is None:
+            st.toast("On validation this router never reaches the best single model: λ stays where it is.")
+        else:
+            controls.set_lam(point.lam)
     elif model is not None:
         solution = solve_target(router.companion.curves["validation"], seen.made.strength[model])
         if solution.shortfall:

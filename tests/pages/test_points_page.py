@@ -301,3 +301,18 @@ def test_points_of_an_upload_stay_with_the_session(carrot_home: Path) -> None:
     assert len(list((folder / "points").glob("*.json"))) == 1
     assert kept() == ()
     assert not (carrot_home / "points").exists()
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_on_a_snapshot_the_best_single_model_is_matched_or_said_to_be_out_of_reach(
+    carrot_home: Path, monkeypatch: pytest.MonkeyPatch, reached: bool
+) -> None:
+    app = page(bench=SNAPSHOT, lam="0.9")
+    if not reached:
+        monkeypatch.setattr("carrot_core.snapshots.Snapshot.matching_point", lambda snapshot, router: None)
+    best = CarrotRouter.load(HEAD).companion.best_single
+    app.selectbox(key="match").set_value(best).run()
+    assert not app.exception
+    matched = CarrotRouter.load(HEAD).default_lam
+    assert app.session_state["lam"] == pytest.approx(matched if reached else 0.9)
+    assert bool(app.toast) is not reached
