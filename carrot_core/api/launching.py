@@ -41,6 +41,13 @@ def hosts_for(address: str, named: tuple[str, ...] = ()) -> tuple[str, ...]:
     return named or (LOOPBACK if address in LOOPBACK else (ANY_HOST,))
 
 
+def warning_of(settings: Settings, address: str) -> str:
+    """What to say where others than this machine may ask without a token; empty elsewhere."""
+    if settings.token is not None or address in LOOPBACK:
+        return ""
+    return f"Whoever reaches this port may ask: set {TOKEN_VARIABLE} to ask for a token."
+
+
 def log_to_stderr() -> None:
     """Print the API's log, one line a request, without anything of the prompts."""
     handler = logging.StreamHandler()

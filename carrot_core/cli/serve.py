@@ -27,14 +27,13 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
     import uvicorn
 
     from carrot_core.api import create_app
-    from carrot_core.api.gate import LOOPBACK
-    from carrot_core.api.launching import TOKEN_VARIABLE, hosts_for, log_to_stderr, settings_of
+    from carrot_core.api.launching import hosts_for, log_to_stderr, settings_of, warning_of
 
     settings = settings_of(sources, token_env, hosts_for(address, hosts))
     click.echo(f"CARROT's API on http://{address}:{port}/api/v1  (Ctrl-C stops it)", err=True)
     click.echo(f"Routers: {', '.join(settings.served.names)}", err=True)
-    if settings.token is None and address not in LOOPBACK:
-        click.echo(f"Whoever reaches this port may ask: set {TOKEN_VARIABLE} to ask for a token.", err=True)
+    if warning := warning_of(settings, address):
+        click.echo(warning, err=True)
     log_to_stderr()
     settings.served.warm_in_background()
     try:

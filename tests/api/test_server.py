@@ -21,7 +21,7 @@ from fastapi.testclient import TestClient
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from carrot_core.api.gate import LOOPBACK
-from carrot_core.api.launching import TOKEN_VARIABLE, hosts_for, settings_of
+from carrot_core.api.launching import TOKEN_VARIABLE, hosts_for, settings_of, warning_of
 from carrot_core.api.served import Served
 from carrot_core.bench.http_load import report, run
 from carrot_core.cli import main
@@ -171,3 +171,15 @@ def test_many_clients_at_once_get_through(carrot_home: Path) -> None:
     assert result["errors"] == 0, result["first_error"]
     assert result["requests"] >= 64
     assert "64 clients" in report(result)
+
+
+@pytest.mark.parametrize(
+    ("address", "token", "warns"), [("localhost", "", False), ("0.0.0.0", "", True), ("0.0.0.0", "secret", False)]
+)
+def test_a_server_that_others_reach_says_that_no_token_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, carrot_home: Path, address: str, token: str, warns: bool
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, token)
+    result, _, _ = _serve(monkeypatch, "--address", address)
+    assert ("Whoever reaches this port may ask" in result.output) is warns
+    assert bool(warning_of(settings_of((), None, ("localhost",)), address)) is warns
