@@ -9,11 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from carrot_core.dashboard.shell import PAGES
 from tests.browser.conftest import ROOT, at_rest
 
 Serve = Callable[..., str]
 APP = ROOT / "app.py"
-MENU = ["Overview", "Frontier", "Data"]
+MENU = [entry.title for entry in PAGES]
 
 
 def links(page: Page) -> list[str]:
@@ -61,6 +62,6 @@ def test_every_page_is_reached_by_the_menu_and_asks_no_other_host(serve: Serve, 
 def test_no_page_is_wider_than_the_screen(
     serve: Serve, open_page: Callable[..., Page], width: int, scheme: str
 ) -> None:
-    for path in ("/", "/frontier", "/data"):
+    for path in ("/", *(f"/{entry.name}" for entry in PAGES[1:])):
         page = open_page(serve(APP) + path, ready="h1", width=width, scheme=scheme)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
