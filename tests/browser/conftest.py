@@ -168,10 +168,13 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
 def at_rest(page: Page) -> None:
     """Wait until the script has run, what moves has stopped (a list closes when an opening box scrolls it) and the
-    browser has drawn."""
+    browser has drawn; no longer than five seconds for the last two, which a browser may put off for ever."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     page.evaluate(
-        "() => Promise.allSettled(document.getAnimations()"
-        ".filter((moving) => moving.effect.getComputedTiming().endTime < Infinity).map((moving) => moving.finished))"
+        """() => {
+          const moving = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < Infinity);
+          const still = Promise.allSettled(moving.map((one) => one.finished))
+            .then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+          return Promise.race([still, new Promise((done) => setTimeout(done, 5000))]).then(() => null);
+        }"""
     )
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
