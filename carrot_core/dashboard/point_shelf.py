@@ -157,6 +157,7 @@ def _download(place: KeptPoints, kept: KeptPoint, form: Format) -> None:
         f"{form.about[0].upper()}{form.about[1:]} ({form.name})",
         (kept.point.model_dump_json(indent=1) + "\n").encode() if form.name == "json" else made,
         f"{_stem(kept.point)}{form.ending}", form.media_type, key=f"{form.name}:{kept.id}", type="tertiary",
+        on_click="ignore",  # it changes nothing, and a run would take the list away under the next click
     )  # fmt: skip
 
 
