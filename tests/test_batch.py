@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import subprocess
 import sys
 import zlib
@@ -292,19 +291,6 @@ class TestSummary:
         assert table["total_cost_usd"][0] == document["routed"]["total_cost_usd"]["value"]
         assert table["total_cost_usd"][1:].is_monotonic_decreasing
         assert f"{len(TEXTS)} prompts at λ 1" in summary.text()
-
-    def test_without_calibration_there_are_no_intervals(self, router: CarrotRouter) -> None:
-        plain = CarrotRouter("made", router._fitted, _without_calibration(router), "made artefact")
-        summary = route_all(plain, listed(TEXTS[:9]), lambda frame: None, lam=0.3)
-        assert math.isnan(summary.routed.score.low)
-        assert math.isnan(summary.saving.low)
-        assert "[" not in summary.text()
-
-
-def _without_calibration(router: CarrotRouter) -> Any:
-    from dataclasses import replace
-
-    return replace(router.companion, calibration=None)
 
 
 class TestCalibration:

@@ -72,6 +72,16 @@ def test_a_file_of_prompts(router: CarrotRouter, tmp_path: Path) -> None:
         assert read[ending](out)["model"].tolist() == router.route(prompts, lam=0.3)
 
 
+def test_lines_are_written_to_a_file_as_a_file_of_prompts_is(router: CarrotRouter, tmp_path: Path) -> None:
+    prompts = [PROMPT, "Another"]
+    for ending, lines, typed in (("csv", (), "\n".join([PROMPT, "", "Another"])), ("jsonl", prompts, "")):
+        done = carrot(*lines, "--bench", HEAD, "--lam", ".3", "--out", tmp_path / f"out.{ending}", typed=typed)
+        assert done.exit_code == 0, done.output
+        assert "2 prompts at λ 0.3" in done.output
+    assert pd.read_csv(tmp_path / "out.csv")["model"].tolist() == router.route(prompts, lam=0.3)
+    assert pd.read_json(tmp_path / "out.jsonl", lines=True)["model"].tolist() == router.route(prompts, lam=0.3)
+
+
 def test_an_operating_point(router: CarrotRouter, tmp_path: Path) -> None:
     router.save_point(tmp_path / "point.json", lam=0.4, pool=router.models[:4])
     done = carrot(PROMPT, "--point", tmp_path / "point.json", "--json")
@@ -87,7 +97,9 @@ def test_an_operating_point(router: CarrotRouter, tmp_path: Path) -> None:
         ([PROMPT, "--bench", HEAD, "--pool", "nobody"], 3, "'nobody'"),
         ([PROMPT, "--bench", HEAD, "--price", "nobody"], 2, "MODEL=IN,OUT"),
         ([PROMPT, "--bench", "no such"], 3, "no such"),
-        ([PROMPT, "--bench", HEAD, "--out", "x.csv"], 2, "--file and --out"),
+        (["--bench", HEAD, "--file", __file__], 2, "--file needs --out"),
+        ([PROMPT, "--bench", HEAD, "--file", __file__, "--out", "x.csv"], 2, "no PROMPT beside it"),
+        ([PROMPT, "--bench", HEAD, "--out", "x.xlsx"], 1, "x.xlsx"),
     ],
 )
 def test_a_refusal_says_what_to_do(carrot_home: Path, arguments: list[str], code: int, says: str) -> None:

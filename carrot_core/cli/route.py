@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,7 +52,9 @@ def decide_options(command: Command) -> Command:
 @decide_options
 @click.option("--file", "source", type=_FILE, help="Prompts from a file: CSV, TSV, JSONL or Parquet; needs --out.")
 @click.option("--column", default="prompt", show_default=True, help="Column of --file that holds the prompts.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Decisions: .parquet, .csv or .jsonl.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write decisions: .parquet, .csv or .jsonl."
+)
 @click.option("--explain", is_flag=True, help="Every model's estimates, the ribbon of λ, how unlike the prompt is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a prompt, each on a line.")
 def route(
@@ -77,11 +79,11 @@ def route(
     Nothing is called or sent: it says which model to call. Prompts are not kept.
     """
     options = asked_options(**asked)
-    if (source is None) != (out is None):
-        raise click.UsageError("--file and --out go together.")
+    if source is not None and (out is None or prompts):
+        raise click.UsageError("--file needs --out, and no PROMPT beside it.")
     fitted = _loaded(bench, point, router)
-    if source is not None and out is not None:
-        click.echo(_route_file(fitted, source, out, column, options, as_json))
+    if out is not None:
+        click.echo(_into_file(fitted, source, prompts, out, column, options, as_json))
         return
     for prompt in prompts or _lines():
         click.echo(_answer(fitted, prompt, options, explain, as_json))
@@ -95,11 +97,13 @@ def _loaded(bench: str | None, point: Path | None, router: str | None) -> Carrot
     return CarrotRouter.load(bench or str(point), router=router, store=open_store())
 
 
-def _lines() -> list[str]:
+def _lines() -> Iterator[str]:
+    """Lines of standard input as they come, blank ones left out."""
     if sys.stdin.isatty():
         click.echo("One prompt a line; end with Ctrl-D.", err=True)
-    text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    return [line for line in text.splitlines() if line.strip()]
+    for line in sys.stdin.buffer:
+        if text := line.decode("utf-8", errors="replace").strip():
+            yield text
 
 
 def asked_options(pool: Sequence[str], prices: Sequence[str], **given: Any) -> dict[str, Any]:
@@ -167,11 +171,20 @@ def _report(explanation: Explanation) -> str:
     return "\n".join(lines)
 
 
-def _route_file(
-    fitted: CarrotRouter, source: Path, out: Path, column: str, options: dict[str, Any], as_json: bool
+def _into_file(
+    fitted: CarrotRouter,
+    source: Path | None,
+    prompts: Sequence[str],
+    out: Path,
+    column: str,
+    options: dict[str, Any],
+    as_json: bool,
 ) -> str:
-    from carrot_core.serving.batch import route_file
+    from carrot_core.serving.batch import route_file, route_lines
 
-    with progress(f"Routing {source.name}", " prompts") as advance:
-        summary = route_file(fitted, source, out, column=column, progress=advance, **options)
+    with progress("Routing", " prompts") as advance:
+        if source is None:
+            summary = route_lines(fitted, prompts or _lines(), out, progress=advance, **options)
+        else:
+            summary = route_file(fitted, source, out, column=column, progress=advance, **options)
     return json.dumps(summary.document(), ensure_ascii=False) if as_json else summary.text()

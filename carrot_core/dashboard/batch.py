@@ -211,8 +211,6 @@ def _against_one_model(summary: Summary) -> None:
 
 
 def _limits(router: CarrotRouter) -> str:
-    if router.companion.calibration is None:
-        return "Expected, not measured. This router was saved without what intervals of such sums need."
     return (
         "Expected, not measured: nothing was sent to a model. 90 % intervals, learned from how far off such sums "
         f"were on {router.companion.calibration.n_prompts_:,} validation prompts; they hold for prompts like those."

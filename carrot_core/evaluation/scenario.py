@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
+from carrot_core.errors import CarrotError, DataError, Problem
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.outcomes import positions
 
@@ -146,25 +145,6 @@ def parse_scenario(document: bytes | str, name: str = "scenario") -> Scenario:
 def _problem(found: Any) -> Problem:
     place = ".".join(str(part) for part in found["loc"]) or "the document"
     return Problem(f"{place}: {found['msg']}", "Correct it, or download the scenario again.")
-
-
-def read_scenario(path: Path) -> Scenario:
-    """A scenario from its file; errors as `parse_scenario`, and `NotFoundError` where there is no such file."""
-    try:
-        with path.open("rb") as file:
-            return parse_scenario(file.read(_MOST_BYTES + 1), path.name)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"There is no file {str(path)!r}.") from error
-    except OSError as error:
-        raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
-def write_scenario(scenario: Scenario, path: Path) -> None:
-    """Write a scenario to a file, only what differs from the benchmark."""
-    try:
-        path.write_text(scenario_json(scenario) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CarrotError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def scenario_json(scenario: Scenario, indent: int | None = 1) -> str:

@@ -56,7 +56,7 @@ class Companion:
     coverage : on test, of the intervals meant to hold in ``nominal`` of cases: ``score``, ``usage``, and
         ``unlike``, the share of test prompts at the 99th percentile of distance or above.
     n_train : prompts learned from.
-    calibration : how far means of many decisions lie from what is expected; None where saved without.
+    calibration : how far means of many decisions lie from what is expected.
     """
 
     benchmark: str
@@ -74,7 +74,7 @@ class Companion:
     distance: Distance | None
     coverage: Mapping[str, float | None]
     n_train: int
-    calibration: Calibration | None = None
+    calibration: Calibration
 
 
 def companion_of(made: Setting, router: Router, estimates: Mapping[str, Estimates]) -> Companion:

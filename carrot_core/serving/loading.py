@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from carrot_core import paths
 from carrot_core.errors import DataError, NotFoundError
@@ -113,30 +112,3 @@ def _from_hub(repo: str, store: Store) -> CarrotRouter:
     folder = paths.home() / "routers" / repo
     pull(repo, folder)
     return from_folder(folder, repo, store)
-
-
-def about(router: CarrotRouter) -> dict[str, Any]:
-    """What a router is and rests on, as a plain document."""
-    kept = router.companion
-    return {
-        "name": router.name,
-        "router": router.router,
-        "benchmark": kept.benchmark,
-        "data_hash": kept.data_hash,
-        "n_train": kept.n_train,
-        "models": list(router.models),
-        "usage": kept.usage,
-        "prices": {
-            model: {
-                "input_usd_per_mtok": price.input_usd_per_mtok,
-                "output_usd_per_mtok": price.output_usd_per_mtok,
-                "as_of": price.as_of,
-                "source": price.source,
-            }
-            for model, price in kept.prices.items()
-        },
-        "cost_unit_usd": kept.cost_unit_usd,
-        "best_single": kept.best_single,
-        "default_lam": kept.default_lam,
-        "coverage": dict(kept.coverage),
-    }

@@ -77,7 +77,7 @@ class CarrotRouter:
     >>> from carrot_core import CarrotRouter
     >>> router = CarrotRouter.load("mmlu-pro-cot")
     >>> router.route("What is the capital of France?", lam=1.0)
-    'meta-llama/Meta-Llama-3.1-8B-Instruct'
+    'microsoft/Phi-3-mini-4k-instruct'
     """
 
     def __init__(

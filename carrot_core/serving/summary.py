@@ -32,7 +32,7 @@ class Summary:
     """What the decisions on n prompts add up to.
 
     The 90 % intervals are those of `carrot_core.serving.calibration.Calibration`: they hold for prompts like
-    the benchmark's. Their ends are NaN where the router was saved without it.
+    the benchmark's.
 
     Attributes
     ----------
@@ -181,8 +181,6 @@ class Sums:
         """From sums over the prompts, of a model alone or as decided."""
         n, calibration = self.n_prompts, self._router.companion.calibration
         mean, total = float(score) / n, float(cost_usd)
-        if calibration is None:
-            return Expected(Between(mean, math.nan, math.nan), Between(total, math.nan, math.nan))
         at = calibration.at_rate(self._rate)
         if model is not None:
             at = calibration.at_model(self._router.models.index(model))
