@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from carrot_core.analyses import ANALYSES, KEPT
 from carrot_core.breakdown import by_task, task_labels
 from carrot_core.errors import DataError
 from carrot_core.evaluation import Setting, judge, setting, single_models, versions
@@ -35,6 +36,7 @@ FORMAT = 1
 FOLDER = "snapshots"
 _DOCUMENT = "snapshot.json"
 _TABLES = ("curves", "shares", "bands", "tasks")
+_ANALYSIS = "analysis-"
 _SPLITS = ("validation", "test")
 _TASK_POINTS = 25
 
@@ -57,10 +59,12 @@ class Snapshot:
         ``shares`` (router, split, exchange_rate_per_usd, one column a model), ``bands`` (router, cost_usd,
         score_low, score_high), ``tasks`` (router, exchange_rate_per_usd and the columns of
         `carrot_core.breakdown.by_task` against the best single model).
+    analyses : the tables of `carrot_core.analyses` by name, for all routers.
     """
 
     document: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
+    analyses: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -79,7 +83,7 @@ class Snapshot:
     def info(self) -> BenchmarkInfo:
         """The benchmark as its store described it."""
         kept = self.document["benchmark"]
-        named = {field.name: kept[field.name] for field in fields(BenchmarkInfo)}
+        named = {each.name: kept[each.name] for each in fields(BenchmarkInfo)}
         return BenchmarkInfo(**{**named, "models": tuple(named["models"]), "warnings": tuple(named["warnings"])})
 
     def curve(self, router: str, split: str = "test") -> KeptCurve:
@@ -141,6 +145,16 @@ class Snapshot:
         rates = table["exchange_rate_per_usd"].to_numpy()
         return self._of("tasks", router, rate=rates[rates <= exchange_rate_per_usd].max()).reset_index(drop=True)
 
+    def analysis(self, name: str, routers: Sequence[str]) -> pd.DataFrame | None:
+        """A table of `carrot_core.analyses` for some of the routers, in their order; None where it was not kept."""
+        if name not in self.analyses:
+            return None
+        table = self.analyses[name]
+        sides = [column for column in ("router", "other") if column in table.columns]
+        chosen = table[table[sides].isin(list(routers)).all(axis=1)]
+        place = {router: k for k, router in enumerate(routers)}
+        return chosen.sort_values(sides, key=lambda side: side.map(place), kind="stable", ignore_index=True)
+
     def _band(self, router: str) -> Band:
         table = self._of("bands", router)
         return Band(*(table[name].to_numpy(np.float64) for name in ("cost_usd", "score_low", "score_high")))
@@ -195,7 +209,8 @@ def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[st
         "versions": versions(),
         "routers": described,
     }
-    return Snapshot(document, {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()})
+    tables = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+    return Snapshot(document, tables, {name: ANALYSES[name].make(made, estimates) for name in KEPT})
 
 
 def _points(curve: KeptCurve) -> pd.DataFrame:
@@ -235,7 +250,8 @@ def _tasks(made: Setting, curve: Frontier) -> pd.DataFrame:
 def write(snapshot: Snapshot, folder: Path) -> None:
     """Write a snapshot into a folder, over one that is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in snapshot.tables.items():
+    analyses = {f"{_ANALYSIS}{name}": table for name, table in snapshot.analyses.items()}
+    for name, table in {**snapshot.tables, **analyses}.items():
         table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
     text = json.dumps(snapshot.document, ensure_ascii=False, indent=1, allow_nan=False)
     (folder / _DOCUMENT).write_text(text + "\n", encoding="utf-8")
@@ -252,12 +268,15 @@ def read(folder: Path) -> Snapshot:
     try:
         document = json.loads((folder / _DOCUMENT).read_text(encoding="utf-8"))
         tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _TABLES}
+        analyses = {
+            path.stem.removeprefix(_ANALYSIS): pd.read_parquet(path) for path in folder.glob(f"{_ANALYSIS}*.parquet")
+        }
         version = document["format"]
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DataError(str(folder), f"is not a whole snapshot ({error})") from error
     if version != FORMAT:
         raise DataError(str(folder), f"has format {version!r}; this version reads format {FORMAT}")
-    return Snapshot(document, tables)
+    return Snapshot(document, tables, analyses)
 
 
 def shipped_snapshots() -> list[SnapshotInfo]:

@@ -48,7 +48,7 @@ def test_lines_and_marks_stand_out_from_the_ground(name: ThemeName) -> None:
         assert contrast(color, theme.ground) >= 4.5, color
 
 
-@pytest.mark.parametrize("name", THEMES)
+@pytest.mark.parametrize("name", ["light", "dark"])
 def test_charts_use_the_colours_of_the_dashboard(name: ThemeName) -> None:
     configured = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["theme"][name]["chartCategoricalColors"]
     assert list(THEMES[name].curves) == configured

@@ -13,6 +13,7 @@ from typing import Protocol
 import pandas as pd
 import streamlit as st
 
+from carrot_core.analyses import ANALYSES
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.breakdown import by_task, flips, task_labels
 from carrot_core.dashboard.stores import Version, version_of
@@ -67,6 +68,10 @@ class View(Protocol):
 
     def by_task(self, scene: Scene, rate: float, pool: Names = (), tasks: Names = ()) -> tuple[pd.DataFrame, str]:
         """Slices of the active curve by task (`carrot_core.breakdown.by_task`), and the model they are compared to."""
+        ...
+
+    def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
+        """A table of `carrot_core.analyses` for some routers and baselines; None where a snapshot has none."""
         ...
 
 
@@ -139,6 +144,9 @@ class StoredView:
         """Prompts of the active curve that get another model between two rates."""
         return flips(self._frontier(scene), before, after)
 
+    def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
+        return _analysis(self.version, self.name, name, routers)
+
     def _frontier(self, scene: Scene) -> Frontier:
         frontier = scene.active_curve.frontier
         assert isinstance(frontier, Frontier)  # `compose` made it
@@ -181,6 +189,9 @@ class SnapshotView:
 
     def by_task(self, scene: Scene, rate: float, pool: Names = (), tasks: Names = ()) -> tuple[pd.DataFrame, str]:
         return self.snapshot.by_task(scene.active, rate), self.snapshot.best_single
+
+    def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
+        return self.snapshot.analysis(name, routers)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -238,6 +249,12 @@ def _scene(
         reference=reference,
         baselines=[router for router in routers if router in BASELINES],
     )
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing routers …")
+def _analysis(version: Version, name: str, analysis: str, routers: Names) -> pd.DataFrame:
+    estimates = {router: _estimates_of(version, name, router) for router in routers}
+    return ANALYSES[analysis].make(protocol(version, name), estimates)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -10,6 +10,7 @@ import pandas as pd
 from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Comparison
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.evaluation.transfer import TaskTransfer
+from carrot_core.latex_out import escaped, tabular
 from carrot_core.metrics import METRICS
 from carrot_core.uncertainty import Interval
 
@@ -20,7 +21,6 @@ _BLOCKS = (
     ("apgr", "cpt_50", "cpt_80"),
 )
 _LATEX_METRICS = ("routing_accuracy", "aiq", "audc", "qnc", "arena")
-_LATEX = {"\\": r"\textbackslash{}", "λ": r"$\lambda$", **{letter: rf"\{letter}" for letter in "_%&#${}"}}
 _QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_mae": "usage MAE"}
 
 
@@ -51,24 +51,11 @@ def text(result: Comparison) -> str:
 
 def latex(result: Comparison, metrics: Sequence[str] = _LATEX_METRICS) -> str:
     """A table for a paper (booktabs): means over seeds with their 95 % intervals."""
-    head = " & ".join(["router", *(_escaped(METRICS[name].label) for name in metrics)])
     rows = [
-        " & ".join([_escaped(router), *(_latex_cell(result.figure(router, name)) for name in metrics)])
-        for router in result.routers
+        [escaped(router), *(_latex_cell(result.figure(router, name)) for name in metrics)] for router in result.routers
     ]
-    return "\n".join(
-        [
-            f"% {_head(result)}".replace("\n", "\n% "),
-            rf"\begin{{tabular}}{{l{'c' * len(metrics)}}}",
-            r"\toprule",
-            rf"{head} \\",
-            r"\midrule",
-            *(rf"{row} \\" for row in rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    heads = ["router", *(escaped(METRICS[name].label) for name in metrics)]
+    return tabular(heads, rows, f"l{'c' * len(metrics)}", _head(result))
 
 
 def transfer_text(found: TaskTransfer, metrics: Sequence[str] = ("aiq", "routing_accuracy")) -> str:
@@ -180,16 +167,3 @@ def _latex_cell(figure: Interval | None) -> str:
         return "--"
     value, low, high = (_number(bound).lstrip("0") for bound in (figure.value, figure.low, figure.high))
     return value if np.isnan(figure.low) else rf"{value} {{\scriptsize [{low}, {high}]}}"
-
-
-def _escaped(words: str) -> str:
-    for plain, safe in (
-        ("\\", r"\textbackslash{}"),
-        ("_", r"\_"),
-        ("%", r"\%"),
-        ("&", r"\&"),
-        ("#", r"\#"),
-        ("λ", r"$\lambda$"),
-    ):
-        words = words.replace(plain, safe)
-    return words

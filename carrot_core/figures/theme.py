@@ -1,4 +1,4 @@
-"""How things look on every chart: colours for a light and a dark ground, dashes and markers.
+"""How things look on every chart: colours for a light and a dark ground, greys for print, dashes and markers.
 
 A router keeps its colour, dash and marker wherever it appears, so that a line is recognised without a
 legend and without colour. A model's colour says how dear it is in its pool.
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-ThemeName = Literal["light", "dark"]
+ThemeName = Literal["light", "dark", "print"]  # print: black on white, told apart by dash, marker and pattern
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Theme:
     """Colours for one ground. Lines and marks reach 3:1 against it, text 4.5:1 (WCAG 2.2).
 
     ``curves`` are the dashboard's ``chartCategoricalColors``, same hue at the same place in both themes.
-    ``ramp`` is the stretch of Viridis, cheapest to dearest, that stays visible on the ground.
+    ``ramp`` is the stretch of Plotly's ``scale``, cheapest to dearest, that stays visible on the ground.
     """
 
     ground: str
@@ -31,6 +31,7 @@ class Theme:
     hull: str
     curves: tuple[str, ...]
     ramp: tuple[float, float]
+    scale: str = "Viridis"
 
 
 THEMES: dict[ThemeName, Theme] = {
@@ -51,6 +52,16 @@ THEMES: dict[ThemeName, Theme] = {
         hull="#8a909b",
         curves=("#e8743b", "#56b4e9", "#009e73", "#cc79a7", "#8a8aff", "#f0e442", "#ededed"),
         ramp=(0.95, 0.35),
+    ),
+    "print": Theme(
+        ground="#ffffff",
+        ink="#000000",
+        muted="#404040",
+        grid="#d9d9d9",
+        hull="#707070",
+        curves=("#000000",) * 7,
+        ramp=(0.6, 1.0),
+        scale="Greys",
     ),
 }
 
@@ -97,10 +108,10 @@ def _again(round_: int, place: int) -> LineStyle:
 
 def model_colors(cost_usd: Sequence[float], theme: ThemeName) -> list[str]:
     """Colour of each model by the rank of its cost, cheapest to dearest along the theme's ramp."""
-    first, last = THEMES[theme].ramp
+    (first, last), scale = THEMES[theme].ramp, THEMES[theme].scale
     rank = np.argsort(np.argsort(cost_usd, kind="stable"), kind="stable")
     places = first + (last - first) * rank / max(len(rank) - 1, 1)
-    return ["#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(c))) for c in sample_colorscale("Viridis", places)]
+    return ["#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(c))) for c in sample_colorscale(scale, places)]
 
 
 def counterparts(model_cost_usd: Sequence[float]) -> dict[str, str]:

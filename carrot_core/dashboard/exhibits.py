@@ -1,0 +1,59 @@
+"""An exhibit on a page: the figure or table, how to read it, and every form to take it away in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from carrot_core.dashboard.shell import plain, theme
+from carrot_core.exports.exhibit import EXHIBIT_FORMATS, ExhibitFormat
+from carrot_core.exports.images import IMAGES, browser
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.theme import ThemeName
+
+_LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
+_PRINT: tuple[ThemeName, ...] = ("light", "print")
+
+
+def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = None) -> None:
+    """Draw an exhibit with its caption and its downloads.
+
+    Parameters
+    ----------
+    key : unique on the page.
+    table : draws the table where the exhibit is one and a plain one will not do.
+    """
+    if exhibit.draw is not None:
+        st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt)
+    elif table is not None:
+        table()
+    else:
+        st.dataframe(exhibit.table, hide_index=True, alt=exhibit.alt, key=key)
+    words, forms = st.columns([5, 1], vertical_alignment="top")
+    words.caption(plain(exhibit.caption))
+    with forms.popover("Download", icon=":material/download:", type="tertiary", key=f"{key}:forms"):
+        _downloads(exhibit, key)
+
+
+def _downloads(exhibit: Exhibit, key: str) -> None:
+    usable = [form for form in EXHIBIT_FORMATS.values() if exhibit.draw is not None or not form.of_figure]
+    for form in usable:
+        if form.name in IMAGES and browser() is None:
+            continue
+        for look in _PRINT if form.of_figure else ("light",):
+            _button(exhibit, form, look, key)
+    if exhibit.draw is not None and browser() is None:
+        st.caption("PNG, SVG and PDF need Chromium or Chrome on the machine that serves this page: none was found.")
+
+
+def _button(exhibit: Exhibit, form: ExhibitFormat, look: ThemeName, key: str) -> None:
+    def made() -> bytes:
+        return form.make(exhibit, look)
+
+    label = _LABELS.get(form.name, f"Figure ({form.name.upper()})")
+    ending = "-print" if look == "print" else ""
+    st.download_button(
+        label + (", black and white" if look == "print" else ""), made, f"{exhibit.name}{ending}{form.ending}",
+        form.media_type, key=f"{key}:{form.name}:{look}", type="tertiary", on_click="ignore",
+    )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Plotly figures as PNG, SVG and PDF, drawn by the machine's own Chromium or Chrome where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import plotly
+import plotly.graph_objects as go
+
+from carrot_core.errors import CarrotError
+
+IMAGES = ("svg", "png", "pdf")
+WIDTH, HEIGHT = 900, 560  # of a figure that sets none, in CSS pixels
+_SCALE = 2  # pixels of a PNG for one of the figure's
+_NO_BROWSER = (
+    "PNG, SVG and PDF are drawn by Chromium or Chrome, and none was found on this machine. "
+    "Install one, or take HTML, which needs none."
+)
+
+
+@cache
+def browser() -> str | None:
+    """Path of the browser that draws; None where there is none."""
+    from choreographer.browsers.chromium import Chromium
+
+    found: str | None = Chromium.find_browser(skip_local=False)
+    return found
+
+
+def image(figure: go.Figure, kind: str) -> bytes:
+    """One figure in one of `IMAGES`; some seconds, most of them the browser's start.
+
+    Raises
+    ------
+    CarrotError
+        There is no browser on this machine.
+    """
+    import kaleido
+
+    drawn: bytes = kaleido.calc_fig_sync(_sized(figure), opts=_options(kind), kopts=_offline())
+    return drawn
+
+
+def write_images(figures: Mapping[Path, go.Figure]) -> None:
+    """Write many figures with one browser; each file's ending says its kind.
+
+    Raises
+    ------
+    CarrotError
+        There is no browser on this machine.
+    """
+    import kaleido
+
+    asked = [
+        {"fig": _sized(figure), "path": str(path), "opts": _options(path.suffix[1:])}
+        for path, figure in figures.items()
+    ]
+    if asked:
+        kaleido.write_fig_from_object_sync(asked, kopts=_offline())
+
+
+def _sized(figure: go.Figure) -> go.Figure:
+    """The figure with a size and, unless it has one, a white or dark ground of its own: pages show it on theirs."""
+    sized = go.Figure(figure)
+    return sized.update_layout(width=sized.layout.width or WIDTH, height=sized.layout.height or HEIGHT)
+
+
+def _options(kind: str) -> dict[str, Any]:
+    return {"format": kind, "scale": _SCALE if kind == "png" else 1}
+
+
+def _offline() -> dict[str, Any]:
+    """Settings of the drawing page: Plotly from the installed package, no formula font from a host."""
+    if browser() is None:
+        raise CarrotError(_NO_BROWSER)
+    library = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    return {"plotlyjs": library, "mathjax": False, "path": browser()}

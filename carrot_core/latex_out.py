@@ -1,0 +1,52 @@
+"""Tables for a paper: LaTeX with booktabs, any text in it harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.text import SENTENCE, visible
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "λ": r"$\lambda$",
+    "−": "$-$",
+    "²": r"$^2$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    **{letter: rf"\{letter}" for letter in "_%&#${}"},
+}
+
+
+def escaped(words: str) -> str:
+    """Text as LaTeX shows it unchanged, on one line."""
+    shown = visible(words, SENTENCE).replace("\n", " ")
+    return "".join(_LATEX.get(char, char) for char in shown)
+
+
+def tabular(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: str, comment: str = "") -> str:
+    """A booktabs table of cells that are LaTeX already; ``comment`` goes in front, one ``%`` a line."""
+    lines = [f"% {line}" for line in comment.splitlines()]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{' & '.join(heads)} \\", r"\midrule"]
+    lines += [*(rf"{' & '.join(row)} \\" for row in rows), r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join(lines)
+
+
+def latex_table(frame: pd.DataFrame, comment: str = "") -> str:
+    """A frame as a booktabs table: text left, numbers right with four significant digits, "--" where none is."""
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    columns = "".join("r" if number else "l" for number in numeric)
+    return tabular([escaped(str(name)) for name in frame.columns], rows, columns, comment)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float | np.floating):
+        if np.isnan(value):
+            return "--"
+        return r"$\infty$" if value == np.inf else f"{value:.4g}"
+    return "--" if value is None or value is pd.NA else escaped(str(value))
