@@ -40,7 +40,8 @@ def _rate_of_first(
     """A rate at which that of the points holds which is least in ``first``, among equal ones in ``then``."""
     if not points.size:
         return None
-    return rate_inside(frontier, int(points[np.lexsort((then[points], first[points]))[0]]))
+    least = points[first[points] == first[points].min()]
+    return rate_inside(frontier, int(least[then[least].argmin()]))
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,28 @@ def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:
     return Solution(best, f"no point reaches {100 * target_score:.2f} %; the most is {100 * most:.2f} %")
 
 
-def solve_cap(frontier: Frontier, cap_usd: float) -> Solution:
-    """The least rate from which on no prompt's choice is expected to cost more than this.
+def crossings_of_cap(frontier: Frontier, cap_usd: float) -> FloatArray:
+    """(n,) the rate from which on each prompt's choice is expected to cost at most this: 0 from the start, infinite
+    where every model is expected to cost more.
 
-    The expected cost of a prompt's choice only falls as the rate grows, so each prompt comes under the cap at
-    one of its switches, and the last of these is the answer.
+    The expected cost of a prompt's choice only falls as the rate grows, so each comes under the cap once.
     """
     estimated, swept = frontier.estimates.cost_usd, frontier.sweep
     before, after = estimated[swept.prompt, swept.source], estimated[swept.prompt, swept.target]
-    crossings = swept.rate[(before > cap_usd) & (after <= cap_usd)]
-    point = frontier.at(float(crossings.max())) if crossings.size else 0
-    rows = np.arange(frontier.n_prompts)
-    above = estimated[rows, frontier.choices(float("inf"))] > cap_usd
+    comes = (before > cap_usd) & (after <= cap_usd)
+    crossing = np.zeros(frontier.n_prompts)
+    crossing[swept.prompt[comes]] = swept.rate[comes]
+    cheapest = estimated[np.arange(frontier.n_prompts), frontier.choices(float("inf"))]
+    crossing[cheapest > cap_usd] = np.inf
+    return crossing
+
+
+def solve_cap(frontier: Frontier, cap_usd: float) -> Solution:
+    """The least rate from which on no prompt's choice is expected to cost more than this."""
+    crossing = crossings_of_cap(frontier, cap_usd)
+    above = np.isinf(crossing)
     if not above.any():
-        return Solution(rate_inside(frontier, point))
+        return Solution(rate_inside(frontier, frontier.at(float(crossing.max(initial=0.0)))))
     shortfall = f"{int(above.sum()):,} of {len(above):,} prompts are expected to cost more with every model"
     return Solution(rate_inside(frontier, len(frontier.exchange_rate_per_usd) - 1), shortfall)
 

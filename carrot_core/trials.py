@@ -25,6 +25,7 @@ from carrot_core.evaluation import (
     timed_prompts,
     versions,
 )
+from carrot_core.evaluation.solving import Goal, Solved, solve
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers import BY_NAME_ONLY, ROUTERS
 from carrot_core.store import Run, Store, run_id
@@ -136,10 +137,52 @@ def _split_seeds(store: Store, source: Benchmark, seeds: Sequence[int]) -> dict[
     return {seed: None if info.has_own_split or seed == 0 else info.split_seed + seed for seed in seeds}
 
 
+def seeds_of(store: Store, bench: Benchmark, run: Run) -> dict[int, Run]:
+    """Stored runs like this one, its own seed and all others, as `compare_routers` keeps them; without tables.
+
+    Only runs of these very data and versions count, and of the seed's own split. A run that learned from another
+    benchmark keeps no validation estimates to solve anything on, so there are none like it.
+    """
+    if run.fit_on is not None:
+        return {}
+    asked = run.router, dict(run.params), sorted(run.pool)
+    alike = [
+        other
+        for other in _same(store, bench, None)
+        if other.fit_on is None and (other.router, dict(other.params), sorted(other.pool)) == asked
+    ]
+    splits = _split_seeds(store, bench, [other.seed for other in alike])
+    found = {other.seed: other for other in reversed(alike) if other.split_seed == splits[other.seed]}
+    return dict(sorted(found.items()))
+
+
+def solve_seeds(
+    store: Store, bench: Benchmark, run: Run, goal: Goal, reference: str | None = None, replicates: int = 1000
+) -> dict[int, Solved]:
+    """A goal solved on each stored seed's validation prompts and reported on its test prompts, by seed.
+
+    Parameters
+    ----------
+    store, bench : where runs are kept, and the benchmark as stored.
+    run : which router, parameters and pool; its other seeds are looked up (`seeds_of`).
+    goal, reference, replicates : as for `carrot_core.evaluation.solving.solve`.
+    """
+    found = {}
+    for seed, other in seeds_of(store, bench, run).items():
+        made = setting_for(bench, None, other.pool, other.split_seed)
+        found[seed] = solve(made, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
+    return found
+
+
+def _same(store: Store, bench: Benchmark, fit_on: Benchmark | None) -> list[Run]:
+    """Stored runs of these data by these versions, newest first."""
+    asked = data_hash(bench, fit_on), versions()
+    return [run for run in store.runs(bench.name) if (run.data_hash, dict(run.versions)) == asked]
+
+
 def _kept(store: Store, bench: Benchmark, fit_on: Benchmark | None) -> dict[str, Run]:
     """Stored runs that a fit on these data, by these versions, would only repeat."""
-    asked = data_hash(bench, fit_on), versions()
-    same = [run for run in store.runs(bench.name) if (run.data_hash, dict(run.versions)) == asked]
+    same = _same(store, bench, fit_on)
     return {run.run_id: run for run in same if "latency" in run.metrics}  # older runs lack what is compared
 
 

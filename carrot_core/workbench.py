@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from carrot_core.embedding import BUNDLED, embed_benchmark
 from carrot_core.errors import CarrotError, StoreError
-from carrot_core.evaluation import data_hash, evaluate, setting_for, versions
+from carrot_core.evaluation import Setting, data_hash, evaluate, setting_for, versions
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
 from carrot_core.routers import make_router
 from carrot_core.store import Run, Store, run_id
@@ -79,6 +79,18 @@ def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | Non
     made = setting_for(bench, fit_on, run.pool, run.split_seed)
     judged = made.everything.part(split)
     return make_router(run.router, run.seed, **run.params).fit(made.train).estimate(judged)
+
+
+def tables_of(run: Run, made: Setting) -> Mapping[str, Estimates]:
+    """Estimates of a run by split; those of validation made again where the run judged another benchmark.
+
+    Such a run keeps none of them, since its validation prompts are not those of the benchmark it is stored with.
+    """
+    stored = run.estimates or {}
+    if "validation" in stored:
+        return stored
+    fitted = make_router(run.router, run.seed, **run.params).fit(made.inner_train)
+    return {**stored, "validation": fitted.estimate(made.validation)}
 
 
 def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> Run:

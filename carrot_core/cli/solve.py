@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Result, json_option
+from carrot_core.cli.common import Result, json_option, open_store
 from carrot_core.cli.routers import cell, router_options, run_of
+from carrot_core.text import visible
 
 if TYPE_CHECKING:
     from carrot_core.evaluation.solving import Solved
+    from carrot_core.evaluation.stability import Stability
+    from carrot_core.store import Run
 
 _QUERIES = 1000
 
@@ -23,9 +27,11 @@ _QUERIES = 1000
 @click.option("--target", type=float, help="Least accuracy, 0 to 1.")
 @click.option("--match", metavar="MODEL", help="As good as this model alone, as cheap as possible.")
 @click.option("--cap-per-query", "cap", type=float, help="Most US dollars any query is expected to cost.")
+@click.option("--lam", type=click.FloatRange(0, 1), help="λ itself: nothing is solved, the point is only reported.")
 @click.option(
     "--reference", metavar="MODEL", help="Savings are told against it (default: --match, else the best single)."
 )
+@click.option("--stability", "steady", is_flag=True, help="Also how sure the point is: samples, tasks, stored seeds.")
 @json_option
 def solve(
     bench: str,
@@ -36,7 +42,9 @@ def solve(
     target: float | None,
     match: str | None,
     cap: float | None,
+    lam: float | None,
     reference: str | None,
+    steady: bool,
     **asked: Any,
 ) -> Result:
     """Find the λ of a router on BENCH for what you want: chosen on validation, reported on test.
@@ -45,10 +53,15 @@ def solve(
     carrot solve simulated --budget-per-1k 0.5
     carrot solve simulated --target 0.8 --router carrot-linear --json
     carrot solve simulated --match MODEL
+    carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and seeds
     """
     from carrot_core.evaluation import setting_for
     from carrot_core.evaluation.solving import Goal
     from carrot_core.evaluation.solving import solve as solve_goal
+    from carrot_core.evaluation.stability import stability
+    from carrot_core.frontier import rate_of_lam
+    from carrot_core.trials import solve_seeds
+    from carrot_core.workbench import tables_of
 
     if (monthly is None) != (queries_per_month is None):
         raise click.UsageError("--budget-per-month and --queries-per-month go together.")
@@ -56,12 +69,20 @@ def solve(
         raise click.UsageError("Give a budget per 1,000 queries or a month, not both.")
     if monthly is not None and queries_per_month is not None:
         budget = _QUERIES * monthly / queries_per_month
-    goal = Goal(None if budget is None else budget / _QUERIES, target, match, cap)
+    goal = Goal(None if budget is None else budget / _QUERIES, target, match, cap, lam)  # λ as a rate once u is known
     run, judged, source = run_of(bench, router, **asked)
     made = setting_for(judged, source, run.pool, run.split_seed)
-    solved = solve_goal(made, run.estimates or {}, goal, reference)
-    document = {"benchmark": bench, "router": router, **solved.document()}
-    return document, _report(bench, router, solved)
+    if lam is not None:
+        goal = Goal(rate_per_usd=rate_of_lam(lam, made.cost_unit_usd))
+    tables = tables_of(run, made)
+    solved = solve_goal(made, tables, goal, reference)
+    document, text = {"benchmark": bench, "router": router, **solved.document()}, _report(bench, router, solved)
+    if not steady:
+        return document, text
+    found, seeds = stability(made, tables, goal), solve_seeds(open_store(), judged, run, goal, reference)
+    more = f"carrot evaluate {bench} --router {router} --seeds 0-4"
+    told = found.document() | {"seeds": {str(seed): other.document() for seed, other in seeds.items()}}
+    return document | {"stability": told}, f"{text}\n\n{_steady(found, seeds, more, run)}"
 
 
 def _report(bench: str, router: str, solved: Solved) -> str:
@@ -91,6 +112,42 @@ def _report(bench: str, router: str, solved: Solved) -> str:
             f"λ {first:.6g} use the whole budget: accuracy {solved.mix.score:.4f} on validation."
         )
     return "\n".join(lines)
+
+
+def _steady(found: Stability, seeds: Mapping[int, Solved], more: str, run: Run) -> str:
+    from carrot_core.figures.stability import detail, of_seeds, of_tasks, verdict
+
+    about_seeds = of_seeds(seeds, more)
+    if run.fit_on is not None:
+        about_seeds = "Seeds: a run that learned from another benchmark keeps nothing to solve on, so none is compared."
+    parts = [verdict(found), detail(found), of_tasks(found), about_seeds, *_seed_lines(seeds), *_task_lines(found)]
+    return "\n".join(filter(None, parts))
+
+
+def _seed_lines(seeds: Mapping[int, Solved]) -> list[str]:
+    if len(seeds) < 2:
+        return []
+    return [
+        f"  seed {seed}: λ {solved.lam:.4g}, test accuracy {solved.reported.score.value:.4f}, "
+        f"${_QUERIES * solved.reported.cost_usd.value:.4g} per 1k queries"
+        + (" (not reachable on validation)" if solved.solution.shortfall else "")
+        for seed, solved in seeds.items()
+    ]
+
+
+def _task_lines(found: Stability) -> list[str]:
+    if found.tasks.empty:
+        return []
+    lines = [f"{'task':28}{'prompts':>9}{'accuracy':>26}{'$ per 1k queries':>28}{'λ alone':>10}"]
+    for row in found.tasks.to_dict("records"):
+        accuracy = cell(row["score"], (row["score_low"], row["score_high"]))
+        cost = [_QUERIES * row[name] for name in ("cost_usd", "cost_usd_low", "cost_usd_high")]
+        dollars = f"{cost[0]:.4g} [{cost[1]:.4g}, {cost[2]:.4g}]"
+        alone = "" if row["reached_alone"] is None else f"{row['lam_alone']:.4g}{'' if row['reached_alone'] else '*'}"
+        lines.append(f"{visible(row['task'])[:27]:28}{row['n_reported']:>9,}{accuracy:>26}{dollars:>28}{alone:>10}")
+    if found.is_solved and not found.tasks["reached_alone"].fillna(True).all():
+        lines.append("* not reachable on this task alone: the nearest point.")
+    return lines
 
 
 def _percent(share: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.frontier import Frontier, lam_of_rate
+from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
 from carrot_core.operating_point import (
     Mix,
     Point,
@@ -33,20 +33,31 @@ class Goal:
     target_score : least accuracy, 0 to 1.
     match : a model: as good as it alone, as cheap as possible.
     cap_usd : most expected cost of any single query, US dollars.
+    rate_per_usd : the exchange rate itself, score per US dollar: nothing is solved, the point is only reported.
     """
 
     budget_usd: float | None = None
     target_score: float | None = None
     match: str | None = None
     cap_usd: float | None = None
+    rate_per_usd: float | None = None
 
     def __post_init__(self) -> None:
         given = {name: value for name, value in vars(self).items() if value is not None}
         if len(given) != 1:
-            raise CarrotError("Ask for one of: a budget, a target accuracy, a model to match, a cap per query.")
+            raise CarrotError(
+                "Ask for one of: a budget, a target accuracy, a model to match, a cap per query, an exchange rate."
+            )
+        if not given.get("rate_per_usd", 0) >= 0:
+            raise CarrotError(f"rate_per_usd must be a number of at least 0, not {given['rate_per_usd']}.")
         for name in ("budget_usd", "target_score", "cap_usd"):
             if not 0 <= given.get(name, 0) < float("inf"):
                 raise CarrotError(f"{name} must be a number of at least 0, not {given[name]}.")
+
+    def document(self) -> dict[str, Any]:
+        """What is asked for, as plain JSON; λ = 1 is an infinite rate, which JSON has not: null."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: None if value == float("inf") else value for name, value in given.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +82,16 @@ class Solved:
     shares: Mapping[str, float]
     mix: Mix | None
 
+    @property
+    def reported(self) -> Point:
+        """What the point does on the prompts reported on."""
+        return next(point for split, point in self.points.items() if split != "validation")
+
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON."""
         rate = self.solution.exchange_rate_per_usd
         return {
-            "asked": {name: value for name, value in vars(self.goal).items() if value is not None},
+            "asked": self.goal.document(),
             "reached": not self.solution.shortfall,
             "why": self.solution.shortfall or None,
             "lam": self.lam,
@@ -127,7 +143,7 @@ def solve(
     reference = reference or goal.match or made.best_single
     positions([reference], made.models)
     curves = {split: made.frontier(estimates, split) for split in ("validation", made.report_on)}
-    solution = _solution(curves["validation"], goal)
+    solution = solve_on(curves["validation"], goal)
     rate, unit = solution.exchange_rate_per_usd, made.cost_unit_usd
     shown = curves[made.report_on]
     mix = None if goal.budget_usd is None else mix_within_budget(curves["validation"], goal.budget_usd)
@@ -146,13 +162,28 @@ def solve(
     )
 
 
-def _solution(validation: Frontier, goal: Goal) -> Solution:
-    if goal.budget_usd is not None:
-        return solve_budget(validation, goal.budget_usd)
+def solve_on(validation: Frontier, goal: Goal) -> Solution:
+    """The rate of a goal on a validation curve, or of the point nearest to it."""
     if goal.cap_usd is not None:
         return solve_cap(validation, goal.cap_usd)
+    return read_off(validation, goal, matched_score(validation, goal))
+
+
+def matched_score(validation: Frontier, goal: Goal) -> float:
+    """Mean score of the model to match on a curve's prompts; NaN where the goal is another."""
     if goal.match is None:
-        assert goal.target_score is not None
-        return solve_target(validation, goal.target_score)
+        return float("nan")
     (column,) = positions([goal.match], validation.models)
-    return solve_target(validation, float(validation.outcomes.score[:, column].mean()))
+    return float(validation.outcomes.score[:, column].mean())
+
+
+def read_off(curve: ReadableCurve, goal: Goal, matched: float) -> Solution:
+    """A goal other than a cap, which needs every prompt's estimates, read off any curve.
+
+    ``matched`` is the score of the model to match on the curve's prompts, where the goal is one.
+    """
+    if goal.rate_per_usd is not None:
+        return Solution(goal.rate_per_usd)
+    if goal.budget_usd is not None:
+        return solve_budget(curve, goal.budget_usd)
+    return solve_target(curve, matched if goal.target_score is None else goal.target_score)

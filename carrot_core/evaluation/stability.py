@@ -1,0 +1,296 @@
+"""How sure an operating point is: solved again on bootstrap samples, on every task alone, and on every seed.
+
+No curve is swept again. A sample of the validation prompts, and likewise one task of them, is a weight a prompt;
+the curve under any weights is the same running sum over the same switches (`carrot_core.uncertainty`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carrot_core.evaluation.comparison import records
+from carrot_core.evaluation.protocol import Setting
+from carrot_core.evaluation.solving import Goal, read_off, solve_on
+from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
+from carrot_core.operating_point import crossings_of_cap, rate_inside
+from carrot_core.outcomes import Estimates, positions
+from carrot_core.uncertainty import Interval, Weights, draws, replicate_tables, weighted_means
+
+_CELLS = 4_000_000  # of the table of one block of samples: breakpoints times samples
+FEW = 30  # prompts: a task of fewer says next to nothing about its λ
+_SEED = 1  # of the draws of the prompts reported on, which are not those of validation
+
+
+@dataclass(frozen=True, eq=False)
+class Again:
+    """A goal solved on B weightings of the same prompts.
+
+    Attributes
+    ----------
+    rate_per_usd : (B,) exchange rate of the point, or of the one nearest to what was asked for; NaN where no
+        prompt has a weight.
+    reached : (B,) whether there is a point as asked for.
+    """
+
+    rate_per_usd: FloatArray
+    reached: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted:
+    """A curve under some weights of its prompts, to read a goal off; its breakpoints are those of the whole."""
+
+    models: tuple[str, ...]
+    n_prompts: int
+    exchange_rate_per_usd: FloatArray
+    score: FloatArray
+    cost_usd: FloatArray
+
+    def at(self, exchange_rate_per_usd: float) -> int:
+        return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
+
+    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
+        raise NotImplementedError("no goal asks who answers")
+
+
+def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> Again:
+    """Solve a goal exactly under each column of (n, B) weights of a curve's prompts, with no new sweep.
+
+    Of points that only prompts without weight tell apart, the first is taken: they do the same on the others.
+    """
+    if goal.cap_usd is not None:
+        return _cap_again(curve, goal.cap_usd, weights)
+    rates, n_samples = curve.exchange_rate_per_usd, weights.shape[1]
+    matched = np.full(n_samples, np.nan)
+    if goal.match is not None:
+        (column,) = positions([goal.match], curve.models)
+        matched = weighted_means(curve.outcomes.score[:, [column]], weights)[:, 0]
+    found = np.full(n_samples, np.nan)
+    reached = np.zeros(n_samples, dtype=bool)
+    step = max(_CELLS // len(rates), 1)
+    for first in range(0, n_samples, step):
+        block: Weights = weights[:, first : first + step].copy()
+        tables = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, block)
+        for place, (score, cost) in enumerate(zip(*tables, strict=True), first):
+            if np.isnan(score[0]):
+                continue
+            sample = _Weighted(curve.models, curve.n_prompts, rates, score, cost)
+            solution = read_off(sample, goal, float(matched[place]))
+            found[place], reached[place] = solution.exchange_rate_per_usd, not solution.shortfall
+    return Again(found, reached)
+
+
+def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> Again:
+    """The rate at which the last prompt with a weight comes under the cap."""
+    crossing = crossings_of_cap(curve, cap_usd)
+    last = np.max(np.where(weights > 0, crossing[:, None], -1.0), axis=0, initial=-1.0)
+    within = np.array([np.nan if rate < 0 else _inside(curve, rate) for rate in last.tolist()])
+    return Again(within, np.isfinite(last) & (last >= 0))
+
+
+def _inside(curve: Frontier, rate: float) -> float:
+    return float("inf") if np.isinf(rate) else rate_inside(curve, curve.at(rate))
+
+
+@dataclass(frozen=True, eq=False)
+class Stability:
+    """How sure an operating point is.
+
+    Attributes
+    ----------
+    goal : what the point is for. One that is a rate is not solved: only what it does on test can vary.
+    cost_unit_usd : u, by which λ is told throughout.
+    rate_per_usd, lam : the point.
+    n_validation, n_reported : prompts it was chosen on, and prompts it is reported on.
+    samples : one row a bootstrap sample: lam, exchange_rate_per_usd and reached (of the point chosen on this sample
+        of the validation prompts), score and cost_usd (of that point on the prompts reported on), score_drawn,
+        cost_usd_drawn and kept (on a sample of these prompts, too; whether what was asked for holds there).
+    lam_interval : of λ over the samples.
+    score, cost_usd : what the point does, with 95 % intervals of the points chosen again.
+    score_in_all, cost_usd_in_all : the same, the luck of the prompts reported on included.
+    tasks : one row a task (`by_task`); empty where there are none.
+    """
+
+    goal: Goal
+    cost_unit_usd: float
+    rate_per_usd: float
+    lam: float
+    n_validation: int
+    n_reported: int
+    samples: pd.DataFrame
+    lam_interval: Interval
+    score: Interval
+    cost_usd: Interval
+    score_in_all: Interval
+    cost_usd_in_all: Interval
+    tasks: pd.DataFrame
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether the point was solved for, and so would be another on other prompts."""
+        return self.goal.rate_per_usd is None
+
+    @property
+    def kept(self) -> float:
+        """Share of the samples whose point keeps on test what was asked for; NaN for a point that was only set."""
+        return float(self.samples["kept"].mean()) if self.is_solved else float("nan")
+
+    @property
+    def reached(self) -> float:
+        """Share of the samples in which what was asked for can be had on validation."""
+        return float(self.samples["reached"].mean())
+
+    def document(self) -> dict[str, Any]:
+        """All of it but the single samples, as plain JSON."""
+        return {
+            "asked": self.goal.document(),
+            "replicates": len(self.samples),
+            "lam": _told(self.lam_interval),
+            "reached": self.reached if self.is_solved else None,
+            "kept_on_test": self.kept if self.is_solved else None,
+            "chosen_again": {"score": _told(self.score), "cost_usd": _told(self.cost_usd)},
+            "in_all": {"score": _told(self.score_in_all), "cost_usd": _told(self.cost_usd_in_all)},
+            "tasks": records(self.tasks),
+        }
+
+
+def _told(interval: Interval) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else value for name, value in vars(interval).items()}
+
+
+def stability(made: Setting, estimates: Mapping[str, Estimates], goal: Goal, replicates: int = 1000) -> Stability:
+    """Solve a goal on validation, and again on bootstrap samples of it and on each task of it.
+
+    Parameters
+    ----------
+    made, estimates, goal : as for `carrot_core.evaluation.solving.solve`.
+    replicates : samples.
+    """
+    chosen, shown = (made.frontier(estimates, split) for split in ("validation", made.report_on))
+    rate, unit = solve_on(chosen, goal).exchange_rate_per_usd, made.cost_unit_usd
+    again = solve_again(chosen, goal, draws(chosen.n_prompts, replicates))
+    samples = _samples(shown, goal, again, unit, replicates)
+    at = shown.at(rate)
+    score, cost, lam = float(shown.score[at]), float(shown.cost_usd[at]), float(lam_of_rate(rate, unit))
+    return Stability(
+        goal,
+        unit,
+        rate,
+        lam,
+        chosen.n_prompts,
+        shown.n_prompts,
+        samples,
+        Interval.of(lam, samples["lam"].to_numpy()),
+        Interval.of(score, samples["score"].to_numpy()),
+        Interval.of(cost, samples["cost_usd"].to_numpy()),
+        Interval.of(score, samples["score_drawn"].to_numpy()),
+        Interval.of(cost, samples["cost_usd_drawn"].to_numpy()),
+        by_task(made, estimates, goal, rate, replicates),
+    )
+
+
+def _samples(shown: Frontier, goal: Goal, again: Again, cost_unit_usd: float, replicates: int) -> pd.DataFrame:
+    rates = again.rate_per_usd
+    at = np.searchsorted(shown.exchange_rate_per_usd, rates, side="right") - 1
+    different, place = np.unique(rates, return_inverse=True)
+    drawn = draws(shown.n_prompts, replicates, _SEED)
+    tables = replicate_tables(shown, shown.outcomes.score, shown.paid_usd, different, drawn)
+    rows = np.arange(replicates)
+    score, cost = (table[rows, place] for table in tables)
+    return pd.DataFrame(
+        {
+            "lam": lam_of_rate(rates, cost_unit_usd),
+            "exchange_rate_per_usd": rates,
+            "reached": again.reached,
+            "kept": _keeps(shown, goal, rates, drawn, score, cost),
+            "score": shown.score[at],
+            "cost_usd": shown.cost_usd[at],
+            "score_drawn": score,
+            "cost_usd_drawn": cost,
+        }
+    )
+
+
+def _keeps(
+    shown: Frontier, goal: Goal, rates: FloatArray, drawn: Weights, score: FloatArray, cost_usd: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """(B,) whether the points keep on the drawn prompts, of which score and cost are means, what was asked for."""
+    if goal.budget_usd is not None:
+        return cost_usd <= goal.budget_usd + 1e-15
+    if goal.cap_usd is not None:
+        crossing = crossings_of_cap(shown, goal.cap_usd)[:, None]
+        last = np.max(np.where(drawn > 0, crossing, 0.0), axis=0)
+        kept: npt.NDArray[np.bool_] = np.isfinite(last) & (rates >= last)
+        return kept
+    if goal.match is not None:
+        (column,) = positions([goal.match], shown.models)
+        return score >= weighted_means(shown.outcomes.score[:, [column]], drawn)[:, 0] - 1e-12
+    return score >= (0.0 if goal.target_score is None else goal.target_score) - 1e-12
+
+
+def by_task(
+    made: Setting, estimates: Mapping[str, Estimates], goal: Goal, rate_per_usd: float, replicates: int = 1000
+) -> pd.DataFrame:
+    """Where a goal would be solved on each task alone, and what the common point does there.
+
+    Returns
+    -------
+    One row a task of the prompts reported on: task, n_validation, n_reported, lam_alone and reached_alone (solved on
+    the task's validation prompts; NaN and None without any), score, score_low, score_high, cost_usd, cost_usd_low,
+    cost_usd_high (of the common point on the task, 95 % intervals), score_alone, cost_usd_alone (of the task's own
+    point). λ by the u of all tasks. Empty where prompts have no tasks.
+    """
+    chosen, shown = (made.frontier(estimates, split) for split in ("validation", made.report_on))
+    of_chosen, of_shown = _labels(made.validation, chosen), _labels(made.test, shown)
+    tasks = sorted(set(of_shown.tolist()) - {""})
+    weights = np.stack([of_chosen == task for task in tasks], axis=1) if tasks else np.empty((chosen.n_prompts, 0))
+    again = solve_again(chosen, goal, weights.astype(np.uint8))
+    rows = []
+    for place, task in enumerate(tasks):
+        here, own = np.flatnonzero(of_shown == task), float(again.rate_per_usd[place])
+        none = bool(np.isnan(own))
+        score, cost = _intervals(shown, here, rate_per_usd, replicates)
+        alone = [np.nan, np.nan] if none else _measured(shown, here, own).mean(axis=0).tolist()
+        rows.append(
+            {
+                "task": task,
+                "n_validation": int(weights[:, place].sum()),
+                "n_reported": len(here),
+                "lam_alone": np.nan if none else float(lam_of_rate(own, made.cost_unit_usd)),
+                "reached_alone": None if none else bool(again.reached[place]),
+                **{f"score{end}": value for end, value in _ends(score)},
+                **{f"cost_usd{end}": value for end, value in _ends(cost)},
+                "score_alone": alone[0],
+                "cost_usd_alone": alone[1],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _labels(part: Any, curve: Frontier) -> npt.NDArray[np.object_]:
+    """(n,) task of each of a curve's prompts."""
+    task_of = dict(zip(part.prompt_ids, part.tasks, strict=True))
+    return np.array([task_of[prompt_id] for prompt_id in curve.outcomes.prompt_ids], dtype=object)
+
+
+def _measured(curve: Frontier, rows: npt.NDArray[np.intp], rate: float) -> FloatArray:
+    """(n, 2) score and cost of the choices for some prompts."""
+    picked = curve.choices(rate)[rows]
+    return np.column_stack([curve.outcomes.score[rows, picked], curve.paid_usd[rows, picked]])
+
+
+def _intervals(curve: Frontier, rows: npt.NDArray[np.intp], rate: float, replicates: int) -> tuple[Interval, Interval]:
+    table = _measured(curve, rows, rate)
+    drawn = weighted_means(table, draws(len(table), replicates))
+    score, cost = (Interval.of(float(table[:, k].mean()), drawn[:, k]) for k in range(2))
+    return score, cost
+
+
+def _ends(interval: Interval) -> list[tuple[str, float]]:
+    return [("", interval.value), ("_low", interval.low), ("_high", interval.high)]

@@ -1,0 +1,294 @@
+"""How sure an operating point is, as pictures and in words."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.evaluation.solving import Goal, Solved
+from carrot_core.evaluation.stability import FEW, Stability
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.scene import QUERIES, money, short_name
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, translucent
+from carrot_core.frontier import ReadableCurve
+from carrot_core.kept_curve import thin
+from carrot_core.text import visible
+from carrot_core.uncertainty import Interval
+
+_SURE, _LIKELY = 0.9, 0.6  # of the samples
+_ROW = 24  # pixels a task
+Seeds = Mapping[int, Solved]
+
+
+def asked(goal: Goal) -> str:
+    """What a point is for, in a few words."""
+    if goal.budget_usd is not None:
+        return f"at most {money(QUERIES * goal.budget_usd)} per 1k queries"
+    if goal.target_score is not None:
+        return f"at least {100 * goal.target_score:.2f} % accuracy"
+    if goal.match is not None:
+        return f"as accurate as {short_name(goal.match)} alone"
+    if goal.cap_usd is not None:
+        return f"no query expected to cost more than {money(goal.cap_usd)}"
+    return "this λ"
+
+
+def verdict(found: Stability) -> str:
+    """How sure the point is, in one plain sentence."""
+    if not found.is_solved:
+        return (
+            f"λ is set, so other prompts would not change it; what it does is known to {_scores(found.score_in_all)} "
+            f"and {_costs(found.cost_usd_in_all)} per 1k queries (95 % intervals)."
+        )
+    kept = found.kept
+    if kept >= _SURE:
+        how = "This point is sure to keep what was asked for"
+    elif kept >= _LIKELY:
+        how = "This point will probably keep what was asked for"
+    elif kept > 1 - _LIKELY:
+        how = "Whether this point keeps what was asked for is about even"
+    else:
+        how = "This point will probably miss what was asked for"
+    return (
+        f"{how}: {asked(found.goal)} holds on test in {100 * kept:.0f} % of {len(found.samples):,} bootstrap samples."
+    )
+
+
+def detail(found: Stability) -> str:
+    """Where λ and the figures lie over the samples; empty for a λ that is only set."""
+    if not found.is_solved:
+        return ""
+    low, high = found.lam_interval.low, found.lam_interval.high
+    text = (
+        f"Chosen again on samples of the {found.n_validation:,} validation prompts, λ is {_lams(low, high)} in 95 % of "
+        f"them (chosen: {found.lam:.4g}). On the {found.n_reported:,} test prompts these points score "
+        f"{_scores(found.score)} at {_costs(found.cost_usd)} per 1k queries; with the luck of the test prompts "
+        f"counted in, {_scores(found.score_in_all)} at {_costs(found.cost_usd_in_all)}."
+    )
+    if found.reached < 1:
+        text += f" In {100 * (1 - found.reached):.1f} % of the samples no point reaches it; there the nearest is taken."
+    return text
+
+
+def of_tasks(found: Stability) -> str:
+    """What single tasks would choose, in a sentence; empty without tasks."""
+    known = found.tasks.dropna(subset=["lam_alone"]) if len(found.tasks) else found.tasks
+    if not found.is_solved or not len(known):
+        return ""
+    known = known.sort_values("lam_alone")
+    first, last = known.iloc[0], known.iloc[-1]
+    few = int((known["n_validation"] < FEW).sum())
+    text = (
+        f"Solved on each of {len(known)} tasks alone, λ would be {_lams(first['lam_alone'], last['lam_alone'])} "
+        f"({_task(first['task'])} to {_task(last['task'])})."
+    )
+    return text + (f" {few} of them have fewer than {FEW} validation prompts and say little." if few else "")
+
+
+def of_seeds(seeds: Seeds, more: str) -> str:
+    """What the stored seeds chose, in a sentence; ``more`` is the command that makes more of them."""
+    if len(seeds) < 2:
+        stored = "No seed is stored that could be compared" if not seeds else f"Only seed {next(iter(seeds))} is stored"
+        return f"{stored}: `{more}` fits and keeps more, and then they stand here."
+    lams = [solved.lam for solved in seeds.values()]
+    points = [solved.reported for solved in seeds.values()]
+    scores, costs = [point.score.value for point in points], [point.cost_usd.value for point in points]
+    missed = sum(bool(solved.solution.shortfall) for solved in seeds.values())
+    return (
+        f"Over {len(seeds)} stored seeds λ is {_lams(min(lams), max(lams))}, on test {100 * min(scores):.1f} % to "
+        f"{100 * max(scores):.1f} % at {_costs(Interval(0, min(costs), max(costs)))} per 1k queries."
+        + (f" On {missed} of them it cannot be reached." if missed else "")
+    )
+
+
+def _task(name: str) -> str:
+    return visible(name)
+
+
+def _lams(low: float, high: float) -> str:
+    return f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
+
+
+def _scores(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} % to {100 * interval.high:.1f} %"
+
+
+def _costs(interval: Interval) -> str:
+    low, high = (money(QUERIES * max(end, 0.0)) for end in (interval.low, interval.high))
+    return low if low == high else f"{low} to {high}"
+
+
+def stability_exhibit(found: Stability, shown: ReadableCurve, seeds: Seeds | None = None, name: str = "") -> Exhibit:
+    """Where a point lies over bootstrap samples, on the curve of the prompts reported on.
+
+    Parameters
+    ----------
+    found : the point.
+    shown : its curve on the prompts reported on.
+    seeds : the same goal solved on other seeds.
+    name : of the exhibit's files.
+    """
+    seeds = {} if seeds is None or len(seeds) < 2 else seeds
+    words = " ".join(part for part in (verdict(found), detail(found)) if part)
+    cloud = "The cloud is where the point lies in each sample, the luck of the test prompts included."
+    stretch = " The thick stretch of the curve is where 95 % of the points chosen again lie." if found.is_solved else ""
+    split = " Diamonds are other seeds, on their own test prompts." if seeds else ""
+    return Exhibit(
+        name=name or "stability",
+        title="How sure the point is",
+        caption=f"{cloud}{stretch}{split}",
+        alt=f"Accuracy against cost of one operating point over {len(found.samples):,} bootstrap samples. {words}",
+        table=found.samples,
+        draw=lambda theme: _cloud(found, shown, seeds, theme),
+    )
+
+
+def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeName) -> go.Figure:
+    look, samples = THEMES[theme], found.samples
+    drawn = [point for point in thin(shown) if shown.cost_usd[point] > 0]
+    figure = go.Figure()
+    figure.add_trace(
+        go.Scatter(
+            x=QUERIES * samples["cost_usd_drawn"], y=100 * samples["score_drawn"], mode="markers", name="Samples",
+            marker={"color": translucent(look.curves[1], 0.35) if theme != "print" else look.hull, "size": 5},
+            customdata=samples["lam"],
+            hovertemplate="%{y:.1f} % at $%{x:.3r} per 1k queries<br>λ %{customdata:.4~f}<extra></extra>",
+        )
+    )  # fmt: skip
+    line = {"color": look.hull, "width": 1.75}
+    figure.add_trace(_stretch(shown, drawn, "Curve on test", line))
+    if found.is_solved:
+        rates = samples["exchange_rate_per_usd"].quantile([0.025, 0.975], interpolation="nearest")
+        within = range(shown.at(float(rates.iloc[0])), shown.at(float(rates.iloc[1])) + 1)
+        figure.add_trace(_stretch(shown, within, "Chosen again, 95 %", {"color": look.curves[0], "width": 6}))
+    if seeds:
+        points = [solved.reported for solved in seeds.values()]
+        figure.add_trace(
+            go.Scatter(
+                x=[QUERIES * point.cost_usd.value for point in points],
+                y=[100 * point.score.value for point in points],
+                mode="markers+text", name="Other seeds", text=[f"seed {seed}" for seed in seeds],
+                textposition="top center", textfont={"color": look.muted, "size": 11},
+                marker={"symbol": "diamond", "size": 9, "color": look.curves[2],
+                        "line": {"color": look.ground, "width": 1}},
+                hovertemplate="%{text}: %{y:.1f} % at $%{x:.3r} per 1k queries<extra></extra>",
+            )
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=[QUERIES * found.cost_usd.value], y=[100 * found.score.value], mode="markers", name="The point",
+            marker={"symbol": "star", "size": 15, "color": look.ink, "line": {"color": look.ground, "width": 1}},
+            hovertemplate=f"λ {found.lam:.4g}: %{{y:.1f}} % at $%{{x:.3r}} per 1k queries<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(_layout(look, height=380, left=56))
+    figure.update_xaxes(title="Cost per 1,000 queries (US dollars)", tickprefix="$", range=_span(figure, "x"))
+    figure.update_yaxes(title="Accuracy (%)", range=_span(figure, "y"))
+    return figure
+
+
+def _stretch(curve: ReadableCurve, points: Any, name: str, line: dict[str, Any]) -> go.Scatter:
+    at = np.fromiter(points, dtype=np.intp)
+    mode = "lines" if len(at) > 1 else "markers"
+    return go.Scatter(
+        x=QUERIES * curve.cost_usd[at], y=100 * curve.score[at], mode=mode, line=line, name=name, hoverinfo="skip",
+        marker={"color": line["color"], "size": 2 + line["width"]},
+    )  # fmt: skip
+
+
+def _span(figure: go.Figure, axis: str) -> list[float]:
+    """Range that shows everything but the whole curve, with room at both ends."""
+    shown = [np.asarray(trace[axis], dtype=float) for trace in figure.data if trace.name != "Curve on test"]
+    values = np.concatenate(shown)
+    low, high = float(values.min()), float(values.max())
+    room = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
+    return [max(low - room, 0.0) if axis == "x" else low - room, high + room]
+
+
+def tasks_exhibit(found: Stability, name: str = "") -> Exhibit | None:
+    """Every task: what the common point does there, and which λ it would choose alone; None without tasks."""
+    if not len(found.tasks):
+        return None
+    table = found.tasks.sort_values("score", ascending=False, ignore_index=True)
+    own = (
+        " To the right, λ as each task alone would choose it; hollow where it has fewer than "
+        f"{FEW} validation prompts, and the line is the common λ."
+        if found.is_solved
+        else ""
+    )
+    return Exhibit(
+        name=name or "stability-tasks",
+        title="The point on every task",
+        caption=f"Accuracy of the common point on each task's test prompts, with 95 % intervals.{own}",
+        alt=f"One row for each of {len(table)} tasks. {of_tasks(found)}".strip(),
+        table=table,
+        draw=lambda theme: _forest(found, table, theme),
+    )
+
+
+def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figure:
+    look = THEMES[theme]
+    rows = [html.escape(_short(_task(task)), quote=False) for task in table["task"]]
+    place = list(range(len(rows)))
+    figure = go.Figure()
+    figure.add_trace(
+        go.Scatter(
+            x=100 * table["score"], y=place, mode="markers", name="Accuracy at the common λ", customdata=rows,
+            marker={"color": look.curves[1], "size": 8},
+            error_x={
+                "type": "data", "symmetric": False, "color": look.curves[1], "thickness": 1.5, "width": 3,
+                "array": 100 * (table["score_high"] - table["score"]),
+                "arrayminus": 100 * (table["score"] - table["score_low"]),
+            },
+            hovertemplate="%{customdata}: %{x:.1f} %<extra></extra>",
+        )
+    )  # fmt: skip
+    if found.is_solved:
+        few = (table["n_validation"] < FEW).tolist()
+        figure.add_trace(
+            go.Scatter(
+                x=table["lam_alone"], y=place, xaxis="x2", mode="markers", name="λ of the task alone",
+                customdata=rows,
+                marker={"symbol": ["square-open" if each else "square" for each in few], "color": look.curves[0],
+                        "size": 8, "line": {"color": look.curves[0], "width": 1.5}},
+                hovertemplate="%{customdata}: λ %{x:.4~f}<extra></extra>",
+            )
+        )  # fmt: skip
+        figure.add_shape(
+            type="line", xref="x2", yref="paper", x0=found.lam, x1=found.lam, y0=0, y1=1,
+            line={"color": look.ink, "dash": "dot", "width": 1.5},
+        )  # fmt: skip
+    height = 110 + _ROW * len(rows)
+    figure.update_layout(_layout(look, height=height, left=8))
+    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink}
+    figure.update_layout(
+        xaxis={**axis, "title": "Accuracy (%)", "domain": [0.0, 0.62 if found.is_solved else 1.0]},
+        yaxis={**axis, "tickvals": place, "ticktext": rows, "autorange": "reversed", "automargin": True, "title": ""},
+    )
+    if found.is_solved:
+        figure.update_layout(xaxis2={**axis, "title": "λ", "domain": [0.68, 1.0], "range": [-0.03, 1.03]})
+    return figure
+
+
+def _short(text: str, most: int = 26) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _layout(look: Theme, height: int, left: int) -> dict[str, Any]:
+    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink, "exponentformat": "none"}
+    return {
+        "template": None,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": look.ink, "size": 12},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "margin": {"l": left, "r": 16, "t": 16, "b": 50},
+        "xaxis": axis,
+        "yaxis": axis,
+        "height": height,
+    }

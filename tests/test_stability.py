@@ -1,0 +1,257 @@
+"""How sure a point is: against sweeping the drawn prompts anew, against each task by itself, and over stored seeds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from carrot_core.cli import main
+from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation.solving import Goal, solve, solve_on
+from carrot_core.evaluation.stability import Stability, by_task, solve_again, stability
+from carrot_core.figures.stability import (
+    asked,
+    detail,
+    of_seeds,
+    of_tasks,
+    stability_exhibit,
+    tasks_exhibit,
+    verdict,
+)
+from carrot_core.frontier import Frontier, rate_of_lam, sweep
+from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.uncertainty import draws
+from tests.made import MODELS, made, write_files
+
+GOALS = {
+    "budget": Goal(budget_usd=0.0006),
+    "budget out of reach": Goal(budget_usd=1e-6),
+    "target": Goal(target_score=0.8),
+    "target out of reach": Goal(target_score=0.999),
+    "match": Goal(match=MODELS[0]),
+    "cap": Goal(cap_usd=0.002),
+    "cap out of reach": Goal(cap_usd=1e-6),
+}
+
+
+@pytest.fixture(scope="module")
+def protocol() -> Setting:
+    return setting(made(600))
+
+
+@pytest.fixture(scope="module")
+def estimates(protocol: Setting) -> dict[str, Estimates]:
+    return protocol.estimates("carrot-linear")
+
+
+@pytest.fixture(scope="module")
+def validation(protocol: Setting, estimates: dict[str, Estimates]) -> Frontier:
+    return protocol.frontier(estimates, "validation")
+
+
+def drawn(curve: Frontier, counts: np.ndarray) -> Frontier:
+    """The curve swept anew on prompts repeated as often as they were drawn."""
+    rows = np.repeat(np.arange(curve.n_prompts), counts)
+    ids = tuple(map(str, range(len(rows))))
+    tables = [(type(table), table.score[rows], table.cost_usd[rows]) for table in (curve.estimates, curve.outcomes)]
+    made_anew = [kind(ids, curve.models, score, cost) for kind, score, cost in tables]
+    assert isinstance(made_anew[0], Estimates)
+    assert isinstance(made_anew[1], Outcomes)
+    return sweep(made_anew[0], made_anew[1])
+
+
+@pytest.mark.parametrize("goal", GOALS.values(), ids=GOALS)
+def test_a_sample_is_solved_as_if_its_prompts_were_swept_anew(validation: Frontier, goal: Goal) -> None:
+    weights = draws(validation.n_prompts, 40, seed=3)
+    again = solve_again(validation, goal, weights)
+    for counts, rate, reached in zip(weights.T, again.rate_per_usd, again.reached, strict=True):
+        anew = drawn(validation, counts)
+        expected = solve_on(anew, goal)
+        assert reached == (not expected.shortfall)
+        # The rates may differ within a stretch in which no drawn prompt changes its model.
+        assert np.array_equal(anew.choices(rate), anew.choices(expected.exchange_rate_per_usd))
+
+
+def test_blocks_of_samples_are_the_samples(validation: Frontier, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = draws(validation.n_prompts, 30, seed=4)
+    whole = solve_again(validation, GOALS["match"], weights)
+    monkeypatch.setattr("carrot_core.evaluation.stability._CELLS", 7 * len(validation.exchange_rate_per_usd))
+    parts = solve_again(validation, GOALS["match"], weights)
+    assert np.array_equal(whole.rate_per_usd, parts.rate_per_usd)
+    assert np.array_equal(whole.reached, parts.reached)
+
+
+@pytest.mark.parametrize("goal", GOALS.values(), ids=GOALS)
+def test_a_task_alone_is_the_goal_solved_on_that_task(
+    protocol: Setting, estimates: dict[str, Estimates], goal: Goal
+) -> None:
+    rate = solve(protocol, estimates, goal, replicates=20).solution.exchange_rate_per_usd
+    table = by_task(protocol, estimates, goal, rate, replicates=100).set_index("task")
+    assert list(table.index) == ["kind 0", "kind 1"]
+    for task, row in table.iterrows():
+        only = protocol.narrowed(tasks=[str(task)])
+        alone = solve(only, estimates, goal, replicates=20)
+        assert row["reached_alone"] == (not alone.solution.shortfall)
+        assert row["score_alone"] == pytest.approx(alone.points["test"].score.value)
+        assert row["cost_usd_alone"] == pytest.approx(alone.points["test"].cost_usd.value)
+        shown = only.frontier(estimates, "test")
+        assert row["score"] == pytest.approx(shown.score[shown.at(rate)])
+        assert row["cost_usd"] == pytest.approx(shown.cost_usd[shown.at(rate)])
+        assert row["n_reported"] == shown.n_prompts
+        assert row["score_low"] <= row["score"] <= row["score_high"]
+
+
+def test_a_task_without_validation_prompts_has_no_point_of_its_own(
+    protocol: Setting, estimates: dict[str, Estimates]
+) -> None:
+    part = protocol.validation
+    kept = part.rows(np.array([task != "kind 1" for task in part.tasks]))
+    table = by_task(replace(protocol, validation=kept), estimates, GOALS["budget"], 1.0).set_index("task")
+    assert np.isnan(table.loc["kind 1", "lam_alone"])
+    assert table.loc["kind 1", "reached_alone"] is None
+    assert not np.isnan(table.loc["kind 1", "score"])
+
+
+@pytest.fixture(scope="module")
+def found(protocol: Setting, estimates: dict[str, Estimates]) -> dict[str, Stability]:
+    return {name: stability(protocol, estimates, goal, 300) for name, goal in GOALS.items()}
+
+
+def test_the_point_itself_is_the_one_that_solve_finds(
+    protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
+) -> None:
+    for name, goal in GOALS.items():
+        expected = solve(protocol, estimates, goal, replicates=20)
+        assert found[name].lam == expected.lam
+        assert found[name].score.value == pytest.approx(expected.points["test"].score.value)
+        assert found[name].cost_usd.value == pytest.approx(expected.points["test"].cost_usd.value)
+
+
+def test_intervals_hold_what_they_are_of(found: dict[str, Stability]) -> None:
+    for each in found.values():
+        samples = each.samples
+        assert each.lam_interval.low <= each.lam_interval.high
+        for name, interval in (("score", each.score), ("cost_usd", each.cost_usd)):
+            within = samples[name].between(interval.low, interval.high)
+            assert within.mean() >= 0.94
+        # What the luck of the test prompts adds makes an interval no narrower.
+        assert each.score_in_all.high - each.score_in_all.low >= each.score.high - each.score.low
+    assert found["budget out of reach"].reached == found["target out of reach"].reached == 0.0
+    assert found["budget"].reached == 1.0
+
+
+def test_whether_a_goal_is_kept_is_counted_on_the_drawn_test_prompts(
+    protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
+) -> None:
+    shown = protocol.frontier(estimates, "test")
+    again = draws(shown.n_prompts, 300, seed=1)
+    for name, goal in GOALS.items():
+        for place in (0, 17, 123):
+            anew, row = drawn(shown, again[:, place]), found[name].samples.iloc[place]
+            at = anew.at(row["exchange_rate_per_usd"])
+            choice = anew.choices(row["exchange_rate_per_usd"])
+            dearest = anew.estimates.cost_usd[np.arange(anew.n_prompts), choice].max()
+            expected = {
+                "budget_usd": anew.cost_usd[at] <= (goal.budget_usd or 0) + 1e-15,
+                "target_score": anew.score[at] >= (goal.target_score or 0) - 1e-12,
+                "match": anew.score[at] >= anew.outcomes.score[:, 0].mean() - 1e-12,
+                "cap_usd": dearest <= (goal.cap_usd or 0),
+            }
+            (kind,) = (key for key, value in vars(goal).items() if value is not None)
+            assert row["kept"] == expected[kind], name
+            assert row["score_drawn"] == pytest.approx(anew.score[at])
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
+def test_a_lam_that_is_set_stays_and_only_what_it_does_varies(
+    protocol: Setting, estimates: dict[str, Estimates], lam: float
+) -> None:
+    rate = rate_of_lam(lam, protocol.cost_unit_usd)
+    found = stability(protocol, estimates, Goal(rate_per_usd=rate), 200)
+    assert not found.is_solved
+    assert found.lam == found.lam_interval.low == found.lam_interval.high == pytest.approx(lam)
+    assert found.score.low == found.score.high
+    assert found.score_in_all.low < found.score.value < found.score_in_all.high
+    assert "other prompts would not change it" in verdict(found)
+    assert detail(found) == of_tasks(found) == ""
+    assert json.loads(json.dumps(found.document(), allow_nan=False))["kept_on_test"] is None
+
+
+def test_the_words_say_how_sure_it_is(found: dict[str, Stability]) -> None:
+    assert "probably miss" in verdict(found["target out of reach"])
+    samples = found["budget"].samples
+    for kept, words in (
+        (1.0, "sure to keep"),
+        (0.7, "will probably keep"),
+        (0.5, "about even"),
+        (0.2, "probably miss"),
+    ):
+        as_if = replace(found["budget"], samples=samples.assign(kept=np.arange(300) < 300 * kept))
+        assert words in verdict(as_if)
+    assert "at most $0.600 per 1k queries holds on test" in verdict(found["budget"])
+    assert "no point reaches it" in detail(found["target out of reach"])
+    assert "95 % of them" in detail(found["match"])
+    assert "2 tasks alone" in of_tasks(found["match"])
+    assert {asked(goal) for goal in GOALS.values()} >= {"at least 80.00 % accuracy", "as accurate as large alone"}
+    json.dumps([each.document() for each in found.values()], allow_nan=False)
+
+
+def test_the_pictures_hold_every_sample_and_task(
+    protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
+) -> None:
+    shown = protocol.frontier(estimates, "test")
+    for each in found.values():
+        exhibit = stability_exhibit(each, shown)
+        assert exhibit.draw is not None
+        for theme in ("light", "dark", "print"):
+            figure = exhibit.draw(theme)
+            assert len(figure.data[0].x) == len(each.samples)
+        tasks = tasks_exhibit(each)
+        assert tasks is not None
+        assert tasks.draw is not None
+        assert list(tasks.draw("light").layout.yaxis.ticktext) == tasks.table["task"].tolist()
+        assert verdict(each) in exhibit.alt
+    assert tasks_exhibit(replace(found["match"], tasks=found["match"].tasks.iloc[:0])) is None
+
+
+def carrot(*arguments: object, code: int = 0) -> str:
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def test_the_command_line_tells_samples_tasks_and_seeds(carrot_home: Path, tmp_path: Path) -> None:
+    for name, seed in (("made", 0), ("other", 5)):
+        results, vectors = write_files(made(200, seed=seed), tmp_path, name)
+        carrot("data", "import", results, "--name", name, "--embeddings", vectors)
+    wish = ("solve", "made", "--target", 0.8, "--router", "carrot-linear", "--stability")
+    said = carrot(*wish)
+    assert "Only seed 0 is stored" in said
+    assert "carrot evaluate made --router carrot-linear --seeds 0-4" in said
+    assert "kind 0" in said
+    carrot("evaluate", "made", "--router", "carrot-linear", "--seeds", "0-2")
+    document = json.loads(carrot(*wish, "--json"))
+    seeds = document["stability"]["seeds"]
+    assert list(seeds) == ["0", "1", "2"]
+    assert seeds["0"]["lam"] == document["lam"]
+    assert seeds["1"]["cost_unit_usd"] != seeds["0"]["cost_unit_usd"]
+    assert "Over 3 stored seeds" in carrot(*wish)
+    assert "  seed 2: λ" in carrot(*wish)
+    # Another seed of the router alone, on the stored split, is none of these.
+    carrot("evaluate", "made", "--router", "carrot-linear", "--seed", 7)
+    assert list(json.loads(carrot(*wish, "--json"))["stability"]["seeds"]) == ["0", "1", "2"]
+    set_ = json.loads(carrot("solve", "made", "--lam", 0.25, "--router", "carrot-linear", "--stability", "--json"))
+    assert set_["lam"] == pytest.approx(0.25)
+    assert set_["stability"]["kept_on_test"] is None
+    elsewhere = carrot("solve", "made", "--target", 0.8, "--fit-on", "other", "--stability")
+    assert "learned from another benchmark" in elsewhere
+
+
+def test_one_seed_is_told_with_the_way_to_more() -> None:
+    assert of_seeds({}, "do this").startswith("No seed is stored")
+    assert "`do this`" in of_seeds({}, "do this")
