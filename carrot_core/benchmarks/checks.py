@@ -70,11 +70,12 @@ def problems(table: TableFile) -> list[Problem]:
         if name not in table.types
     ]
     for rule in _rules(table.types, table.wide):
-        found.extend(_violations(table, rule))
+        found.extend(violations(table, rule))
     return found or _of_the_whole(table)
 
 
-def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
+def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
+    """What ids and numbers must be, whatever else stands in the file."""
     for name in [name for name in IDS if name in types]:
         empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
         yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")
@@ -84,6 +85,10 @@ def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
         yield Rule(name, text, "is not a number", "Write a plain number, or nothing where none was recorded.")
         top, remedy = (1, "Divide percentages by 100.") if name == "score" else (LARGEST, "Correct it or leave it out.")
         yield Rule(name, f"not {name} between 0 and {top}", f"must be from 0 to {top:,.0f}", remedy)
+
+
+def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
+    yield from cell_rules(types)
     if "split" in types:
         known = "split not in ('train', 'validation', 'test')"
         yield Rule("split", known, "must be train, validation or test", "Rename it, or leave the column out.")
@@ -104,7 +109,8 @@ def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
         yield Rule(name, differs, "differs from an earlier row of the same prompt_id", "One id is one prompt.")
 
 
-def _violations(table: TableFile, rule: Rule) -> Iterator[Problem]:
+def violations(table: TableFile, rule: Rule) -> Iterator[Problem]:
+    """The rows that break a rule, in one problem; none where there are none."""
     shown = f"raw_{rule.column}" if rule.column in NUMBERS else rule.column
     count, row, first = table.connection.execute(
         f"select count(distinct row), min(row), arg_min({{'value': coalesce({shown}, ''), 'model': model}}, cell) "  # noqa: S608

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core.cli.common import Group, Result, json_option, open_store
+from carrot_core.cli.drift import drift
 from carrot_core.cli.route import asked_options, decide_options
 from carrot_core.errors import CarrotError
 from carrot_core.exports import FORMATS, format_for
@@ -98,6 +99,9 @@ def diff(one: Path, other: Path) -> Result:
     found = differences(read_point(one), read_point(other))
     lines = [f"{name}: {_short(before)} -> {_short(after)}" for name, (before, after) in found.items()]
     return {name: list(values) for name, values in found.items()}, "\n".join(lines) or "The two are the same point."
+
+
+point.add_command(drift)
 
 
 def _short(value: Any) -> str:

@@ -51,6 +51,12 @@ def load(source: str | Path, *, router: str | None = None, store: Store | None =
     )
 
 
+def is_here(source: str, store: Store) -> bool:
+    """Whether a router's source is on this machine, so that loading it asks no other for it."""
+    in_store = source in {info.name for info in store.benchmarks()}
+    return in_store or source in shipped_heads() or (Path(source) / "router.json").is_file()
+
+
 def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
     """A saved router with its companion; the training prompts come from the store where it has them."""
     fitted, companion, document = load_saved(folder)

@@ -1,0 +1,131 @@
+"""Reader of logs: one row a call that was made, to compare with what an operating point promised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from carrot_core.benchmarks.checks import RECOGNISED, cell_rules, create_views, violations
+from carrot_core.benchmarks.long_table import check_mapping, refusing
+from carrot_core.benchmarks.mapping import hint
+from carrot_core.benchmarks.table_file import TableFile, names_listed, open_table
+from carrot_core.errors import DataError, Problem
+
+LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")
+MOST_CALLS = 2_000_000
+MOST_MODELS = 1_000
+MOST_TEXTS = 2_000  # distinct prompts looked at
+_CHARACTERS = 20_000  # of a prompt: encoders read less
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """n calls that were made, in the order of the file.
+
+    Attributes
+    ----------
+    source : name of the file.
+    models : names of those that answered, by name.
+    model, prompt : (n,) place in ``models``, and number of the distinct prompt; each call is its own prompt where
+        the file has no prompt_id.
+    score, cost_usd, input_tokens, output_tokens : (n,) as recorded, NaN where not.
+    texts : at most `MOST_TEXTS` distinct prompts, cut to what an encoder may read; empty without any.
+    n_texts : distinct prompts there are.
+    """
+
+    source: str
+    models: tuple[str, ...]
+    model: npt.NDArray[np.intp]
+    prompt: npt.NDArray[np.intp]
+    score: FloatArray
+    cost_usd: FloatArray
+    input_tokens: FloatArray
+    output_tokens: FloatArray
+    texts: tuple[str, ...] = ()
+    n_texts: int = 0
+
+    def __len__(self) -> int:
+        return len(self.model)
+
+
+def read_logs(path: Path, *, columns: Mapping[str, str] | None = None) -> Calls:
+    """Read the calls of a file: Parquet, CSV, TSV or JSON lines, text also packed (.gz, .zst).
+
+    ``model`` is needed: the model that answered. Recognised: ``prompt_id`` (a prompt that was sent several times
+    counts as one draw), ``score`` (0 to 1, where known), ``cost_usd``, ``input_tokens``, ``output_tokens``,
+    ``prompt`` (text). Other columns are not read.
+
+    Parameters
+    ----------
+    columns : the file's own name of a recognised column, by the recognised name, where they differ.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    DataError
+        It cannot be used; every kind of problem is listed with the first row it stands in.
+    """
+    check_mapping(path, columns or {}, LOGGED)
+    with open_table(path, RECOGNISED, others=False, columns=columns) as table, refusing(path):
+        create_views(table)
+        found = _problems(table)
+        if found:
+            raise DataError(path.name, found)
+        return _calls(table)
+
+
+def _problems(table: TableFile) -> list[Problem]:
+    if "model" not in table.types:
+        listed = f"The file has: {names_listed(table.types)}.{hint('model', table.types)}"
+        return [Problem("the column is missing", listed, column="model")]
+    found = [problem for rule in cell_rules(table.types) for problem in violations(table, rule)]
+    if found:
+        return found
+    rows, models = _one(table, "select count(*), count(distinct model) from cells")
+    if not rows:
+        return [Problem("there are no rows", "A log has a row for each call.")]
+    if rows > MOST_CALLS:
+        return [Problem(f"has {rows:,} calls, the most is {MOST_CALLS:,}", "Keep a sample of them.")]
+    if models > MOST_MODELS:
+        return [Problem(f"names {models:,} models, the most is {MOST_MODELS:,}", "Was another column meant?", None)]
+    return []
+
+
+def _one(table: TableFile, query: str) -> tuple[Any, ...]:
+    (row,) = table.connection.execute(query).fetchall()
+    return tuple(row)
+
+
+def _calls(table: TableFile) -> Calls:
+    key = "prompt_id" if "prompt_id" in table.types else "cell"
+    cells = table.connection.execute(
+        f"select dense_rank() over (order by {key}) - 1 as prompt, dense_rank() over (order by model) - 1 as model, "  # noqa: S608
+        "score, cost_usd, input_tokens, output_tokens from cells order by cell"
+    ).fetchnumpy()
+    names = table.connection.execute("select distinct model from cells order by model").fetchall()
+    texts = table.connection.execute(
+        f"select distinct left(prompt, {_CHARACTERS}) as text from cells where prompt is not null "  # noqa: S608
+        f"order by hash(text), text limit {MOST_TEXTS}"
+    ).fetchall()
+    (n_texts,) = _one(table, f"select count(distinct left(prompt, {_CHARACTERS})) from cells")  # noqa: S608
+    numbers = {
+        name: np.ma.filled(np.ma.asarray(cells[name], dtype=np.float64), np.nan)
+        for name in ("score", "cost_usd", "input_tokens", "output_tokens")
+    }
+    return Calls(
+        table.source,
+        tuple(name for (name,) in names),
+        np.asarray(cells["model"], dtype=np.intp),
+        np.asarray(cells["prompt"], dtype=np.intp),
+        **numbers,
+        texts=tuple(text for (text,) in texts),
+        n_texts=int(n_texts),
+    )
