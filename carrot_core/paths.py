@@ -36,3 +36,8 @@ def shipped(name: str) -> Path:
 def app_script() -> Path:
     """Path of the dashboard's entry script."""
     return (_CHECKOUT if IN_CHECKOUT else PACKAGE / "_app") / "app.py"
+
+
+def document(name: str) -> Path:
+    """Path of a file of the project's ``docs/`` folder that the dashboard shows."""
+    return (_CHECKOUT / "docs" if IN_CHECKOUT else PACKAGE / "_docs") / name

@@ -85,6 +85,9 @@ def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) ->
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("app.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, tree)
+    (tree / "docs").mkdir()
+    for name in ("glossary.md", "method.md", "data.md"):
+        shutil.copy(ROOT / "docs" / name, tree / "docs")
     (tree / "data").mkdir()
     for name in ("carrot.duckdb", "shipped.json"):
         (tree / "data" / name).touch()
@@ -101,5 +104,7 @@ def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) ->
         "carrot_core/_app/.streamlit/config.toml",
         "carrot_core/_app/assets/logo.svg",
         "carrot_core/_data/shipped.json",
+        "carrot_core/_docs/glossary.md",
+        "carrot_core/_docs/method.md",
     } <= names
     assert "carrot_core/_data/carrot.duckdb" not in names

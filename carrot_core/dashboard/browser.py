@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
+from carrot_core.dashboard import links
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import NotFoundError
@@ -81,6 +82,9 @@ def _filter(version: Version, name: str) -> Filter:
         "Models disagree", key="disagree", bind="query-params", on_change=_first_page,
         help="Some models got the prompt right (a score of 0.5 or more) and some wrong.",
     )  # fmt: skip
+    links.judge("task", links.among([_ANY, *map(visible, _tasks(version, name))]), visible(task))
+    links.judge("split", links.among([_ANY, *SPLITS]), split)
+    links.judge("disagree", links.flag, "with and without agreement")
     return Filter(text or "", None if task == _ANY else task, None if split == _ANY else split, disagree)
 
 
@@ -89,6 +93,7 @@ def _table(version: Version, info: BenchmarkInfo, chosen: Filter, found: npt.NDA
     pages = -(-len(found) // PAGE_SIZE)
     place = st.container()
     at = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+    links.judge("page", links.between(1, pages, whole=True), f"page {at}")
     rows = _all(version, info.name).iloc[found[(at - 1) * PAGE_SIZE : at * PAGE_SIZE]]
     first = (at - 1) * PAGE_SIZE + 1
     listed = (version, info.name, chosen, at)
@@ -135,6 +140,7 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
     try:
         prompt = _prompt(version, info.name, prompt_id)
     except NotFoundError:  # the address was made on another benchmark
+        links.refuse("prompt", "No prompt has this id here.", "no prompt")
         del st.query_params["prompt"]
         return
     st.markdown(f"#### {plain(prompt.prompt_id)}")

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.csv_out import safe_csv
+from carrot_core.dashboard import links
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.store import Store
 from carrot_core.store.console import MAX_ROWS, MAX_SQL, TIME_LIMIT_S, Answer, query, schema
@@ -39,6 +40,7 @@ def sql_console() -> None:
                 f"{DUCKDB_MEMORY} of memory; no file and no network can be reached. An answer can be saved: it has no "
                 "text of a prompt whose source states no licence.",
             )  # fmt: skip
+            links.judge("sql", lambda text: len(text) <= MAX_SQL, "the example")
             if st.button("Run", type="primary", icon=":material/play_arrow:", key="sql-run"):
                 st.session_state.pop(_ANSWER, None)
                 with st.spinner("Running …"):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from carrot_core.dashboard import views
+from carrot_core.dashboard import links, views
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.figures.compose import DRAWN_BASELINES, label
@@ -25,6 +25,7 @@ def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     shown = labels(benchmarks)
     opened = benchmarks.index(views.default_benchmark(benchmarks))
     label = st.selectbox("Benchmark", shown, opened, key="bench", bind="query-params", on_change=_forget_slice)
+    links.judge("bench", links.among(shown), label)
     return benchmarks[shown.index(label)]
 
 
@@ -43,24 +44,29 @@ def routers(fitted: Sequence[str]) -> tuple[str, ...]:
         "Routers", options, opened, format_func=label, key="routers", bind="query-params",
         placeholder="Choose a router",
     )  # fmt: skip
+    _judge_several("routers", options, chosen, "no router", label)
     return tuple(chosen)
 
 
 def along(shown: Sequence[str]) -> str:
     """Choose the curve λ moves along (``?along=``)."""
-    return str(st.selectbox("λ moves along", shown, format_func=label, key="along", bind="query-params"))
+    chosen = str(st.selectbox("λ moves along", shown, format_func=label, key="along", bind="query-params"))
+    links.judge("along", links.among([label(name) for name in shown]), label(chosen))
+    return chosen
 
 
 # Models are listed by their full names: two makers' models may share the short one, and links name them.
 def reference(models: Sequence[str], best_single: str) -> str:
     """Choose the model that savings are measured against (``?reference=``); the best single model at first."""
-    return str(
+    chosen = str(
         st.selectbox(
             "Reference model", models, list(models).index(best_single), format_func=visible, key="reference",
             bind="query-params",
             help="Savings are measured against this model. At first it is the best single model on validation.",
         )
     )  # fmt: skip
+    links.judge("reference", links.among([visible(model) for model in models]), visible(chosen))
+    return chosen
 
 
 def pool_and_tasks(
@@ -72,11 +78,14 @@ def pool_and_tasks(
     """
     if whole:
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on all {len(tasks)} tasks.")
+        _judge_several("pool", (), (), "all models")
+        _judge_several("tasks", (), (), "all tasks")
         return (), ()
     models_left = pool(models)
     chosen = st.multiselect(
         f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
     )
+    _judge_several("tasks", tasks, chosen, "all tasks")
     return models_left, tuple(chosen)
 
 
@@ -87,7 +96,14 @@ def pool(models: Sequence[str]) -> tuple[str, ...]:
         placeholder="All models",
         help="A model left out needs no refit: the router simply may not choose it.",
     )  # fmt: skip
+    _judge_several("pool", models, chosen, "all models")
     return tuple(chosen)
+
+
+def _judge_several(
+    name: str, options: Sequence[str], chosen: Sequence[str], otherwise: str, shown: Callable[[str], str] = visible
+) -> None:
+    links.judge(name, links.among(list(map(shown, options))), ", ".join(map(shown, chosen)) or otherwise, many=True)
 
 
 def lam(opened_at: float) -> float:
@@ -97,6 +113,7 @@ def lam(opened_at: float) -> float:
     """
     if "lam" not in st.session_state:
         set_lam(_lam_in(st.query_params.get("lam"), opened_at))
+        links.judge("lam", links.between(0, 1), f"{st.session_state['lam']:.4g}")
     text = repr(st.session_state["lam"])
     if st.query_params.get("lam") != text:  # writing the address anew would undo what was just chosen elsewhere
         st.query_params["lam"] = text

@@ -10,6 +10,7 @@ import streamlit as st
 from plotly.graph_objects import Figure
 
 from carrot_core.csv_out import safe_csv
+from carrot_core.dashboard import links
 from carrot_core.dashboard.browser import prompt_browser
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.stores import Version, version_of
@@ -47,6 +48,7 @@ def details(info: BenchmarkInfo) -> None:
         "View", list(views), default="Prompts", key="view", bind="query-params", required=True,
         label_visibility="collapsed",
     )  # fmt: skip
+    links.judge("view", links.among(views), str(chosen))
     views[str(chosen)](info)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.dashboard import controls
+from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.answer import Asked
 from carrot_core.dashboard.shell import kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
@@ -33,12 +33,14 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
     """Choose the router that answers (``?router=``); where there is none, the page says what to do and ends."""
     names = servable(info)
     if not names:
+        links.judge("router", links.among(()), "no router")
         _nothing_to_serve(info)
         st.stop()
     name = st.selectbox(
         "Router", names, format_func=lambda name: _called(name, info), key="router", bind="query-params",
         help="The fitted head ships with the project. The others are fitted on the data when they are chosen.",
     )  # fmt: skip
+    links.judge("router", links.among([_called(name, info) for name in names]), _called(str(name), info))
     return loaded(version_of(info), info.name, str(name))
 
 
@@ -125,6 +127,7 @@ def asked_of(router: CarrotRouter, *, expanded: bool = False) -> Asked:
 def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, float]:
     if router.companion.distance is None:
         st.caption("This router reads no vectors, so how unlike a prompt is cannot be told and no fallback is needed.")
+        links.judge("fallback", links.among(()), "no fallback")
         return None, UNLIKE_FROM
     for_model, for_limit = st.columns([2, 1])
     fallback = for_model.selectbox(
@@ -136,6 +139,8 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
         "Unlike from percentile", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike", bind="query-params",
         help="A prompt at the 99th percentile is farther from the training data than 99 % of the validation prompts.",
     )  # fmt: skip
+    links.judge("fallback", links.among(["", *map(visible, pool)]), visible(fallback) if fallback else "no fallback")
+    links.judge("unlike", links.between(50, 100), f"{above:g}")
     return fallback, above
 
 

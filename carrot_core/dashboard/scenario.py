@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import controls
+from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
@@ -36,7 +36,7 @@ def scenario_of(made: Setting) -> Scenario:
     _start(made)
     refused = st.session_state.pop("wi_refused", "")
     if refused:
-        st.warning(plain(refused), icon=":material/link_off:")
+        st.warning(plain(refused), icon=":material/upload_file:")
     with st.expander("Prices", expanded=True):
         fields = _prices(made)
     with st.expander("Tokens, cache and the router's own cost"):
@@ -57,20 +57,24 @@ def _start(made: Setting) -> None:
     state, here = st.session_state, (made.test.name, made.test.data_hash)
     if state.get("wi_of") != here:
         asked = st.query_params.get("scenario", "") if "wi_of" not in state else ""
-        _fill(made, _accepted(made, asked) if asked else Scenario())
+        _fill(made, _linked(made, asked) if asked else Scenario())
         state["wi_of"] = here
     elif "wi_price_factor" not in state:
         _fill(made, state["wi_scenario"])
 
 
-def _accepted(made: Setting, document: str | bytes, name: str = "The scenario in the link") -> Scenario:
-    """The scenario of a document; where it does not fit, an unchanged one, and a notice on the page."""
+def _linked(made: Setting, document: str) -> Scenario:
+    """The scenario of the address; where it does not fit, an unchanged one, and the page's notice says so."""
     try:
-        scenario = parse_scenario(document, name)
-        scenario.check(made)
+        return _fitting(made, document, "The scenario")
     except CarrotError as error:
-        st.session_state["wi_refused"] = f"{error} It was left out."
+        links.refuse("scenario", str(error), "an unchanged scenario")
         return Scenario()
+
+
+def _fitting(made: Setting, document: str | bytes, name: str) -> Scenario:
+    scenario = parse_scenario(document, name)
+    scenario.check(made)
     return scenario
 
 
@@ -105,8 +109,11 @@ def _load(made: Setting, key: str) -> None:
     uploaded = st.session_state[key]
     if uploaded is None:
         return
-    scenario = _accepted(made, uploaded.getvalue(), uploaded.name)
-    if "wi_refused" not in st.session_state:
+    try:
+        scenario = _fitting(made, uploaded.getvalue(), uploaded.name)
+    except CarrotError as error:
+        st.session_state["wi_refused"] = f"{error} It was left out."
+    else:
         _fill(made, scenario)
         st.session_state["pool"] = list(scenario.pool)
 

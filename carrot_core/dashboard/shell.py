@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from streamlit.navigation.page import Page
 
 from carrot_core import paths
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.dashboard import links
+from carrot_core.dashboard.markdown import plain as plain  # pages take it from here
 from carrot_core.dashboard.stores import private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
 from carrot_core.snapshots import SnapshotInfo, shipped_snapshots
 from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.text import SENTENCE, visible
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ PAGES = (
         "Keep points of a curve, see them side by side, download them, bring one back.",
     ),
     PageEntry("data", "Data", ":material/database:", "Which benchmarks are loaded, from where, and how complete."),
+    PageEntry("method", "Method", ":material/menu_book:", "What every word means, and how the figures are made."),
 )
 
 _IN_APP = "carrot_in_app"
 _GOTO = "goto"
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-=.!|~$:&])")
 
 
 def run() -> None:
@@ -75,8 +75,12 @@ def run() -> None:
     _follow_deep_link(pages)
     st.set_page_config(f"{page.title} · CARROT")
     st.logo(str(assets / "logo.svg"), size="large")
-    with errors_as_text():
-        page.run()
+    links.begin()
+    try:
+        with errors_as_text():
+            page.run()
+    finally:
+        links.end()
 
 
 def guard(page_file: str) -> None:
@@ -179,12 +183,3 @@ def origin(info: BenchmarkInfo) -> str:
     text += f" ({info.note})" if info.note else ""
     gaps = f" {info.n_missing:,} cells were not observed." if info.n_missing else " No cell is missing."
     return f"{text}. Licence: {info.licence or 'not stated'}.{gaps} Split: {info.split_rule}."
-
-
-def plain(text: str) -> str:
-    """Markdown that shows exactly this text.
-
-    Names and messages come from files: unescaped, an image in one would make the browser ask
-    another host for it. Characters nobody sees stand there by their codes.
-    """
-    return _MARKUP.sub(r"\\\1", visible(text, SENTENCE)).replace("\n", "  \n")

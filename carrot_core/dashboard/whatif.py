@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import controls, shell, views
+from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.evaluation.scenario import Scenario, parse_scenario, scenario_json
 from carrot_core.evaluation.whatif import BEFORE, Moved, Threshold, WhatIf, apply, drift, worth_using
@@ -37,9 +37,12 @@ def router(info: BenchmarkInfo) -> str:
         if run.estimates and not any(table.cost_is_paid for table in run.estimates.values())
     ]
     if not fitted:
+        links.judge("router", links.among(()), "no router")
         controls.fit_button(info)
         st.stop()
-    return str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
+    chosen = str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
+    links.judge("router", links.among([label(name) for name in fitted]), label(chosen))
+    return chosen
 
 
 def changed(info: BenchmarkInfo, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
@@ -163,6 +166,7 @@ def worth(found: WhatIf, rate: float) -> None:
     model = st.selectbox(
         "Model", options, _opened(thresholds), format_func=visible, key="candidate", bind="query-params"
     )
+    links.judge("candidate", links.among([visible(option) for option in options]), visible(str(model)))
     threshold = thresholds[str(model)]
     st.write(shell.plain(said(threshold)))
     if threshold.factor_for() is not None and rate > 0:

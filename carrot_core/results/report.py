@@ -22,7 +22,7 @@ in this repository: what was computed from them is in `data/snapshots/` (curves,
 Every figure is the mean over seeds {seeds}: each seed draws its own split (70 % train, 15 % validation, 15 % test;
 identical texts on one side) and seeds the router. Routers see train only; λ, the best single model and the operating
 points are chosen on validation; what is shown is test. In brackets: 95 % bootstrap intervals over prompts, differences
-are paired (the same prompts are drawn for both). Accuracies and AIQ are in percent; [method.md](method.md) has the
+are paired (the same prompts are drawn for both). Accuracies and AIQ are in percent; the [glossary](glossary.md) has the
 definitions. AIQ counts 0 at budgets below a router's cheapest point, so a pair of models or a single one has little.
 A dash: on some seed the router never reaches the best single model on validation, so no such point can be chosen.
 """

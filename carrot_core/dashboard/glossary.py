@@ -1,0 +1,143 @@
+"""The words of the pages, read from ``docs/glossary.md``: the only place where a term is defined."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import quote
+
+from carrot_core import paths
+
+PAGE = "method"  # the page that shows the glossary; ``?term=`` opens it at a term
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]*)\)")
+_CODE = re.compile(r"(`[^`\n]*`)")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])")
+
+# What shows each figure of `carrot_core.metrics.METRICS`.
+OF_METRIC = {
+    "routing_accuracy": "routing-accuracy",
+    "peak": "peak",
+    "aiq": "aiq",
+    "audc": "audc",
+    "qnc": "qnc",
+    "cost_save": "costsave",
+    "gap_oracle": "gap-o",
+    "gain_best_single": "gain-b",
+    "gain_random": "gain-r",
+    "pareto_dist": "paretodist",
+    "arena": "arena-score",
+    "matched_score_difference": "matched-point",
+    "matched_saving": "saving-at-equal-score",
+    "apgr": "apgr",
+    "cpt_50": "cpt",
+    "cpt_80": "cpt",
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One word and what it means.
+
+    Attributes
+    ----------
+    name : as a reader sees it.
+    slug : as the address has it.
+    anchor : as the file's own links have it (GitHub's rule).
+    group : heading it stands under.
+    text : its definition, Markdown as it stands in the file.
+    """
+
+    name: str
+    slug: str
+    anchor: str
+    group: str
+    text: str
+
+    @property
+    def first_sentence(self) -> str:
+        return _SENTENCE_END.split(self.text, maxsplit=1)[0]
+
+
+@cache
+def terms() -> dict[str, Term]:
+    """Every term by its slug, in the order of the file."""
+    found = {}
+    text = paths.document("glossary.md").read_text(encoding="utf-8")
+    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        head, *entries = re.split(r"^### ", part, flags=re.MULTILINE)
+        group = head.partition("\n")[0].strip()
+        for entry in entries:
+            name, _, body = (piece.strip() for piece in entry.partition("\n"))
+            found[slug_of(name)] = Term(name, slug_of(name), anchor_of(name), group, body)
+    return found
+
+
+@cache
+def about(group: str) -> str:
+    """What the file says under the heading of a group, before its terms; may be empty."""
+    text = paths.document("glossary.md").read_text(encoding="utf-8")
+    return text.partition(f"\n## {group}\n")[2].partition("\n#")[0].strip()
+
+
+def slug_of(name: str) -> str:
+    """A name as the address has it: ASCII letters and digits, joined by hyphens."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return "-".join(re.findall(r"[a-z0-9]+", plain))
+
+
+def anchor_of(heading: str) -> str:
+    """The anchor GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def address(slug: str) -> str:
+    """Where a term is shown, from any page; relative, so that it holds under any base path."""
+    return f"{PAGE}?term={quote(slug)}"
+
+
+def tip(*slugs: str, also: str = "") -> str:
+    """Help text for a widget, a figure or a column: each term's first sentence with a link; Markdown.
+
+    Parameters
+    ----------
+    slugs : terms of the glossary; another one is a bug.
+    also : what this one widget does beyond its term, put first.
+    """
+    said = [also] if also else []
+    for slug in slugs:
+        term = terms()[slug]
+        said.append(f"**{in_app(term.name)}**: {in_app(term.first_sentence)} [More]({address(slug)})")
+    return "\n\n".join(said)
+
+
+def metric_tip(name: str) -> str:
+    """Help text of a figure of `carrot_core.metrics.METRICS`."""
+    return tip(OF_METRIC[name])
+
+
+def linked(slug: str, words: str = "") -> str:
+    """A link to a term, for a caption; Markdown."""
+    return f"[{words or in_app(terms()[slug].name)}]({address(slug)})"
+
+
+def in_app(text: str) -> str:
+    """Markdown of the docs as the app shows it: links lead to the app's places, dollars are dollars.
+
+    A link to a file that the app does not show stays as its words.
+    """
+    anchors = {term.anchor: term.slug for term in terms().values()} if "](" in text else {}
+
+    def place(link: re.Match[str]) -> str:
+        words, (file, _, anchor) = link[1], link[2].partition("#")
+        if link[2].startswith("https://") or (not file and anchor not in anchors):
+            return link[0]
+        if file in ("", "glossary.md") and anchor in anchors:
+            return f"[{words}]({address(anchors[anchor])})"
+        if file in ("", "glossary.md", "method.md"):
+            return f"[{words}]({PAGE})"
+        return words
+
+    pieces = _CODE.split(text)
+    return "".join(piece if at % 2 else _LINK.sub(place, piece).replace("$", r"\$") for at, piece in enumerate(pieces))

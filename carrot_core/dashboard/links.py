@@ -1,0 +1,103 @@
+"""What of a link could not be followed: told once, at the top of the page that it opened.
+
+Streamlit drops what it cannot use of an address without a word. So the first run of a session keeps what the
+address asked for, every widget that is bound to it says what it would have understood, and one notice names the
+rest and what is shown instead. The next run knows nothing of it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from math import isfinite
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from carrot_core.dashboard.markdown import plain
+from carrot_core.text import visible
+
+MOST_LETTERS = 60  # of a value in the notice
+_MOST_VALUES = 3
+_OPENED, _ASKED, _NOTICE = "link:opened", "link:asked", "link:notice"
+
+Understood = Callable[[str], bool]
+
+
+def begin() -> None:
+    """Start a run of the app: its first one keeps what the address asks for and makes room for the notice."""
+    first = _OPENED not in st.session_state
+    st.session_state[_OPENED] = True
+    st.session_state[_ASKED] = {name: st.query_params.get_all(name) for name in st.query_params} if first else {}
+    st.session_state[_NOTICE] = (st.empty(), []) if first and st.session_state[_ASKED] else None
+
+
+def end() -> None:
+    """Nothing after the page has run is about the link: what a fragment meets later, the reader chose."""
+    st.session_state[_ASKED], st.session_state[_NOTICE] = {}, None
+
+
+def judge(name: str, understood: Understood, shown: str, *, many: bool = False) -> None:
+    """Compare what the address asked of a widget with what the widget can do.
+
+    Parameters
+    ----------
+    name : of the parameter.
+    understood : whether a value, as it stands in the address, can be shown.
+    shown : what is shown now, in words.
+    many : whether the parameter may be given more than once.
+    """
+    values = st.session_state.get(_ASKED, {}).pop(name, None)
+    if not values or (many and not any(values)):
+        return
+    wrong = [value for value in (values if many else values[-1:]) if not understood(value)]
+    if wrong:
+        told = ", ".join(map(_told, wrong[:_MOST_VALUES]))
+        told += f" and {len(wrong) - _MOST_VALUES} more" if len(wrong) > _MOST_VALUES else ""
+        _tell(f"**{name}**: {told} cannot be used. Shown: {plain(shown)}.")
+    elif len(values) > 1 and not many:
+        _tell(f"**{name}** stands there {len(values)} times. Shown is the last: {plain(shown)}.")
+
+
+def refuse(name: str, why: str, shown: str) -> None:
+    """Say why a parameter that is read as a whole was left out, and what is shown instead."""
+    if st.session_state.get(_ASKED, {}).pop(name, None):
+        _tell(f"**{name}**: {plain(_cut(why, 3 * MOST_LETTERS))} Shown: {plain(shown)}.")
+
+
+def among(options: Collection[str]) -> Understood:
+    """One of some options, as the widget shows them."""
+    return set(options).__contains__
+
+
+def between(low: float, high: float, *, whole: bool = False) -> Understood:
+    """A number within limits."""
+
+    def fits(text: str) -> bool:
+        try:
+            number = int(text) if whole else float(text)
+        except ValueError:
+            return False
+        return isfinite(number) and low <= number <= high
+
+    return fits
+
+
+def flag(text: str) -> bool:
+    """Yes or no."""
+    return text.lower() in ("true", "false")
+
+
+def _told(value: str) -> str:
+    return plain(visible(_cut(value, MOST_LETTERS))) if value else "an empty value"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} …"
+
+
+def _tell(line: str) -> None:
+    place: DeltaGenerator
+    place, lines = st.session_state[_NOTICE]
+    lines.append(line)
+    text = "Not all of this link could be followed.\n\n" + "\n".join(f"- {one}" for one in lines)
+    place.warning(text, icon=":material/link_off:")
