@@ -172,6 +172,11 @@ class Sweep:
         column = columns.astype(np.int16)
         return Sweep(column[self.start], self.rate, self.prompt, column[self.source], column[self.target])
 
+    def rows(self, rows: npt.NDArray[np.bool_]) -> Sweep:
+        """The switches of some of the prompts, an (n,) mask."""
+        place, kept = np.cumsum(rows, dtype=np.int32) - 1, rows[self.prompt]
+        return Sweep(self.start[rows], self.rate[kept], place[self.prompt[kept]], self.source[kept], self.target[kept])
+
     def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
         """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""
         n = len(self.start)
@@ -253,6 +258,10 @@ class Frontier:
     def est_cost_usd(self) -> FloatArray:
         """(K,) mean predicted cost of the choices in US dollars; never rises with the rate."""
         return self.sweep.mean_of(self.estimates.cost_usd)
+
+    def rows(self, rows: npt.NDArray[np.bool_]) -> Frontier:
+        """The curve on some of the prompts, an (n,) mask, without a new sweep; ``n_dropped`` stays that of all."""
+        return Frontier(self.estimates.rows(rows), self.outcomes.rows(rows), self.n_dropped, self.sweep.rows(rows))
 
     def at(self, exchange_rate_per_usd: float) -> int:
         """Index of the breakpoint whose choices hold at this rate."""
