@@ -75,8 +75,8 @@ def keep(curve: Frontier) -> KeptCurve:
     """
     last = len(curve.exchange_rate_per_usd) - 1
     even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
-    unbeaten = _unbeaten(curve.cost_usd, curve.score)
-    kept = np.unique(np.concatenate([even, thin(curve), unbeaten, np.minimum(unbeaten + 1, last)]))
+    first = unbeaten(curve.cost_usd, curve.score)
+    kept = np.unique(np.concatenate([even, thin(curve), first, np.minimum(first + 1, last)]))
     rates = evenly(curve.exchange_rate_per_usd, _SHARE_POINTS)
     return KeptCurve(
         curve.models,
@@ -103,8 +103,11 @@ def evenly(rates: FloatArray, points: int) -> FloatArray:
     return rates[np.unique(np.linspace(0, len(rates) - 1, points).round().astype(np.intp))]
 
 
-def _unbeaten(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.intp]:
-    """Positions of the points that no other point beats in cost and score; of equal ones the first."""
+def unbeaten(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.intp]:
+    """Positions, by ascending cost, of the points no other point beats in cost and score; of equal ones the first.
+
+    They are all that a budget or a target can choose.
+    """
     order = np.lexsort((np.arange(len(score)), -score, cost_usd))
     best_before = np.concatenate([[-np.inf], np.maximum.accumulate(score[order])[:-1]])
     return order[score[order] > best_before]

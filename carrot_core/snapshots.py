@@ -125,6 +125,7 @@ class Snapshot:
             n_prompts=self.document["n_prompts"],
             n_dropped=self.document["n_dropped"],
             active=active,
+            chosen_on=self.curve(active, "validation"),
         )
 
     def matching_point(self, router: str) -> Point | None:

@@ -36,9 +36,8 @@ scene = seen.scene(shown, active, pool, tasks, reference)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
 lam = controls.lam(views.opening_lam(seen, active))
 shell.kind_note(info)
-live_frontier(scene, lam=lam, key="frontier", on_release=controls.set_lam)
+live_frontier(scene, lam=lam, key="frontier", wishes="validation", on_release=controls.set_lam)
 st.caption(shell.plain(caption(scene)))
-controls.handles(seen.chosen_on(active, pool, tasks), unit)
 keep_button(info, active, lam, whole=not (pool or tasks))
 
 rate = rate_of_lam(lam, unit)

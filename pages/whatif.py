@@ -25,11 +25,9 @@ with for_settings:
 with for_result, shell.errors_as_text():
     found, scene = whatif.changed(info, router, asked)
     lam, unit = controls.lam(views.opening_lam(seen, router)), found.cost_unit_usd
-    live_frontier(scene, lam=lam, key="whatif", on_release=controls.set_lam)
+    live_frontier(scene, lam=lam, key="whatif", wishes="validation, before", on_release=controls.set_lam)
     st.caption(shell.plain(caption(scene)))
     whatif.notes(found)
-    st.caption("The point to follow, by λ or by what it does before the scenario:")
-    controls.handles(found.before.curves["validation"], unit)
     rate = rate_of_lam(lam, unit)
     by_point, by_share, by_price = st.tabs(
         ["Where the point goes", "Who answers", "What would make a model worth using"]

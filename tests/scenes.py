@@ -43,12 +43,13 @@ def router(outcomes: Outcomes, score: np.ndarray) -> Frontier:
 
 
 def scene(n: int = 2000, models: Sequence[str] = MODELS, *, seed: int = 0, title: str = "Made-up · test") -> Scene:
-    """A whole chart: a noisy router with its band, a task lookup, the oracle, single models and hull."""
+    """A whole chart: a noisy router with its band and its validation curve, a task lookup, the oracle, models, hull."""
     outcomes, chance = observed(n, models, seed)
     rng = np.random.default_rng(seed + 1)
     tasks = rng.integers(0, 6, n) + 6 * (chance.mean(axis=1) > 0.6)
     lookup = np.stack([chance[tasks == task].mean(axis=0) for task in range(12)])[tasks] if n > 100 else chance
     knn = router(outcomes, chance + rng.normal(0, 0.12, chance.shape))
+    validation, chance_there = observed(max(n // 2, 1), models, seed + 100)
     score, cost = outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0)
     hull = upper_hull(cost, score)
     best = models[int(score.argmax())]
@@ -76,4 +77,5 @@ def scene(n: int = 2000, models: Sequence[str] = MODELS, *, seed: int = 0, title
         n_prompts=n,
         n_dropped=0,
         active="carrot-knn",
+        chosen_on=router(validation, chance_there + rng.normal(0, 0.12, chance_there.shape)),
     )

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard import live
 from carrot_core.dashboard.assets import install_plotly_js
 from carrot_core.dashboard.live import build_payload
 from carrot_core.errors import CarrotError
+from carrot_core.frontier import lam_of_rate
+from carrot_core.operating_point import solve_budget, solve_target
 from tests.scenes import scene
 
 APP = Path(__file__).parent / "browser" / "live_app.py"
@@ -39,6 +43,23 @@ def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.Mo
     assert sent["points"]["score"].iloc[[0, -1]].to_numpy() == pytest.approx(frontier.score[[0, -1]])
     assert sent["switches"] is None
     assert "500 of the curve's" in sent["note"]
+
+
+@given(seed=st.integers(0, 20), share=st.floats(0, 1))
+def test_the_steps_sent_are_what_a_budget_or_a_target_takes(seed: int, share: float) -> None:
+    made = scene(60, seed=seed)
+    steps, curve, unit = build_payload(made, "validation")["steps"], made.chosen_on, made.cost_unit_usd
+    assert (np.diff(steps["cost"]) > 0).all()
+    assert (np.diff(steps["score"]) > 0).all()
+    budget, target = (float(np.quantile(values, share)) for values in (curve.cost_usd, curve.score))
+    within = steps[steps["cost"] <= budget + 1e-15].iloc[-1]
+    assert within["lam"] == lam_of_rate(solve_budget(curve, budget).exchange_rate_per_usd, unit)
+    reaching = steps[steps["score"] >= target - 1e-12].iloc[0]
+    assert reaching["lam"] == lam_of_rate(solve_target(curve, target).exchange_rate_per_usd, unit)
+
+
+def test_without_wishes_no_validation_curve_is_sent() -> None:
+    assert build_payload(scene(60))["validation"] is None
 
 
 def test_hash_changes_with_what_is_shown_and_with_nothing_else() -> None:

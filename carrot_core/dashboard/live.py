@@ -20,8 +20,9 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import Scene, alt_text, short_name
 from carrot_core.figures.theme import THEMES, counterparts, line_styles
-from carrot_core.frontier import Frontier, ReadableCurve
-from carrot_core.kept_curve import KeptCurve
+from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.kept_curve import KeptCurve, unbeaten
+from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import positions
 from carrot_core.text import visible
 
@@ -29,7 +30,7 @@ MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is th
 _STRIDE = 256  # breakpoints between two counts of who answers
 _THINNED_STRIDE = 16
 
-_payloads: WeakKeyDictionary[Scene, dict[str, Any]] = WeakKeyDictionary()
+_payloads: WeakKeyDictionary[Scene, dict[str, dict[str, Any]]] = WeakKeyDictionary()
 
 
 def live_frontier(
@@ -39,6 +40,7 @@ def live_frontier(
     key: str,
     log_cost: bool = True,
     height: int = 480,
+    wishes: str = "",
     on_release: Callable[[float], None] | None = None,
 ) -> float:
     """Draw the live chart at λ.
@@ -50,6 +52,8 @@ def live_frontier(
     key : key of the component in the session.
     log_cost : whether the cost axis starts logarithmic; the reader may change it.
     height : of the plot, in pixels.
+    wishes : what the scene's ``chosen_on`` is a curve of, in a word or two: budget and target accuracy there are
+        handles too. "" for λ alone.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
 
     Returns
@@ -67,7 +71,7 @@ def live_frontier(
     with st.container(gap=None):
         state = chart(
             key=key,
-            data=_payload(scene) | {"chart": key, "logCost": log_cost, "height": height},
+            data=_payload(scene, wishes) | {"chart": key, "logCost": log_cost, "height": height},
             on_released_change=released,
         )
         heard = (state.get("released") or {}).get("name")
@@ -99,19 +103,22 @@ def _renderers() -> tuple[ComponentRenderer, ComponentRenderer]:
     return chart, courier
 
 
-def _payload(scene: Scene) -> dict[str, Any]:
-    if scene not in _payloads:
-        _payloads[scene] = build_payload(scene)
-    return _payloads[scene]
+def _payload(scene: Scene, wishes: str) -> dict[str, Any]:
+    made = _payloads.setdefault(scene, {})
+    if wishes not in made:
+        made[wishes] = build_payload(scene, wishes)
+    return made[wishes]
 
 
-def build_payload(scene: Scene) -> dict[str, Any]:
+def build_payload(scene: Scene, wishes: str = "") -> dict[str, Any]:
     """All the browser needs for every λ; ``hash`` changes exactly when the rest does.
 
     ``points`` has one row a breakpoint of the active curve (rate, score, cost in dollars per query,
     switches made so far), ``switches`` one row a switch (model left, model taken), ``checkpoints`` the
     prompts each model answers at every ``stride``-th breakpoint. A curve of more than `MAX_POINTS`
-    breakpoints is thinned evenly and comes without switches.
+    breakpoints is thinned evenly and comes without switches. With ``wishes``, ``validation`` has the same
+    columns of the curve on validation but switches, and ``steps`` the points that a budget or a target takes there,
+    by ascending cost and score, each with its λ.
     """
     frontier = scene.active_curve.frontier
     styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
@@ -146,6 +153,8 @@ def build_payload(scene: Scene) -> dict[str, Any]:
         "canLog": scene.can_log,
         "alt": alt_text(scene),
         **_curve(frontier, scene.models),
+        "readOn": wishes,
+        **_validation(scene if wishes else None),
     }
     return payload | {"hash": _digest(payload)}
 
@@ -188,6 +197,20 @@ def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
         if len(kept) < n_points:
             sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {n_points:,} points{how}."
     return sent | {"points": pd.DataFrame(sent["points"])}
+
+
+def _validation(scene: Scene | None) -> dict[str, pd.DataFrame | None]:
+    if scene is None or scene.chosen_on is None:
+        return {"validation": None, "steps": None}
+    curve, rates = scene.chosen_on, scene.chosen_on.exchange_rate_per_usd
+    kept = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
+    steps = unbeaten(curve.cost_usd, curve.score)
+    lams = [float(lam_of_rate(rate_inside(curve, int(point)), scene.cost_unit_usd)) for point in steps]
+    small = {"score": curve.score[kept].astype(np.float32), "cost": curve.cost_usd[kept].astype(np.float32)}
+    return {
+        "validation": pd.DataFrame({"rate": rates[kept], **small}),
+        "steps": pd.DataFrame({"lam": lams, "score": curve.score[steps], "cost": curve.cost_usd[steps]}),
+    }
 
 
 def _digest(payload: dict[str, Any]) -> str:

@@ -82,6 +82,7 @@ def compose(
         n_prompts=moved.n_prompts,
         n_dropped=moved.n_dropped,
         active=active,
+        chosen_on=made.frontier(tables[active], "validation"),
     )
 
 

@@ -47,6 +47,7 @@ class Scene:
     best_single, reference : a model each; savings are against the reference.
     cost_unit_usd : u in λ = r·u / (1 + r·u), US dollars.
     active : name of the curve that λ moves along; the only one whose band is drawn.
+    chosen_on : the active router's curve on validation, where budgets and targets are solved; None where unknown.
 
     Raises
     ------
@@ -67,6 +68,7 @@ class Scene:
     n_prompts: int
     n_dropped: int
     active: str
+    chosen_on: ReadableCurve | None = None
 
     def __post_init__(self) -> None:
         positions([self.active], [curve.name for curve in self.curves], "curve")

@@ -34,6 +34,7 @@ def whatif_scene(changed: WhatIf, title: str) -> Scene:
         n_prompts=curve.n_prompts,
         n_dropped=curve.frontier.n_dropped,
         active="after",
+        chosen_on=changed.before.curves["validation"],
     )
 
 

@@ -8,9 +8,11 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from carrot_core.figures.scene import alt_text, read_out
+from carrot_core.frontier import lam_of_rate, rate_of_lam
+from carrot_core.operating_point import solve_budget, solve_target
 from tests.browser.conftest import HERE, at_rest
 from tests.scenes import MODELS, scene
 
@@ -122,6 +124,65 @@ def test_slider_answers_to_the_keyboard_and_reports_when_keys_rest(address: str,
     expect_runs(page, 2)
     assert python_lam(page) == 0.95
     expect(page.locator(".live .spoken")).to_contain_text("λ 0.95: accuracy")
+
+
+def wish(page: Page, name: str) -> Locator:
+    return page.get_by_role("spinbutton", name=name)
+
+
+def test_all_three_handles_move_together_while_one_is_dragged_and_python_runs_once(
+    address: str, open_page: Open
+) -> None:
+    made = scene(2000)
+    page = open_page(f"{address}/?n=2000&lam=0.4&wishes=validation")
+    before = (wish(page, "Budget").input_value(), wish(page, "Target").input_value())
+    x, y = ring(page)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 150, y - 40, steps=12)
+    at_rest(page)
+    during = (wish(page, "Budget").input_value(), wish(page, "Target").input_value())
+    assert all(now != was for now, was in zip(during, before, strict=True))
+    assert runs(page) == 1
+    at = made.chosen_on.at(rate_of_lam(number(page, "lam"), made.cost_unit_usd))
+    assert float(during[0]) == pytest.approx(1000 * made.chosen_on.cost_usd[at], rel=1e-3)
+    assert float(during[1]) == pytest.approx(100 * made.chosen_on.score[at], abs=0.006)
+    page.mouse.up()
+    expect_runs(page, 2)
+    slider = page.get_by_role("slider", name="Budget on validation")
+    box = slider.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.down()
+    lams = []
+    for step in range(1, 9):
+        page.mouse.move(box["x"] + (0.5 - 0.04 * step) * box["width"], box["y"] + box["height"] / 2)
+        at_rest(page)
+        lams.append(number(page, "lam"))
+    assert lams == sorted(lams)  # cheaper: a higher λ
+    assert lams[0] < lams[-1]
+    assert runs(page) == 2
+    page.mouse.up()
+    expect_runs(page, 3)
+    assert python_lam(page) == lams[-1]
+
+
+def test_a_budget_and_a_target_take_exactly_the_point_that_python_solves(address: str, open_page: Open) -> None:
+    made = scene(2000)
+    curve, unit = made.chosen_on, made.cost_unit_usd
+    page = open_page(f"{address}/?n=2000&lam=0.4&wishes=validation")
+    rng = np.random.default_rng(3)
+    asked = [("Budget", float(b)) for b in rng.uniform(*np.quantile(1000 * curve.cost_usd, [0, 1]), 5).round(4)]
+    asked += [("Target", float(t)) for t in rng.uniform(*np.quantile(100 * curve.score, [0, 1]), 5).round(2)]
+    for name, value in [*asked, ("Budget", 0.0), ("Target", 100.0)]:
+        box = wish(page, name)
+        box.fill(f"{value}")
+        box.press("Enter")
+        solved = solve_budget(curve, value / 1000) if name == "Budget" else solve_target(curve, value / 100)
+        lam = float(lam_of_rate(solved.exchange_rate_per_usd, unit))
+        expect(page.get_by_test_id("stText")).to_contain_text(f"λ {lam!r}")
+        said = page.locator(".missed").inner_text()
+        assert bool(said) == bool(solved.shortfall), value
+        at_rest(page)
 
 
 def test_zoom_and_hidden_lines_survive_a_new_lam_and_a_new_pool(address: str, open_page: Open) -> None:
@@ -251,7 +312,7 @@ def test_colours_follow_a_change_of_theme_and_keep_the_zoom(address: str, open_p
 
 
 def test_touch_targets_are_large_enough_for_a_finger(address: str, open_page: Open) -> None:
-    page = open_page(f"{address}/?n=2000&lam=0.4", width=390)
+    page = open_page(f"{address}/?n=2000&lam=0.4&wishes=validation", width=390)
     for target in (".legend button", ".axis [data-axis]", "input", ".grip"):
         for place in page.locator(f".live {target}").all():
             box = place.bounding_box()

@@ -12,7 +12,6 @@ from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
 from carrot_core.embedding import BUNDLED
-from carrot_core.frontier import rate_of_lam
 from carrot_core.store import Store
 from carrot_core.workbench import load_embedded, run_router
 from tests.made import made, write_files
@@ -44,47 +43,8 @@ def page(name: str, **query: str | list[str]) -> AppTest:
 def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
     app = page("frontier")
     point = views.view(Store().info("made")).matching_point("carrot-knn")
-    assert app.slider(key="lam_slider").value == pytest.approx(point.lam)
+    assert app.session_state["lam"] == pytest.approx(point.lam)
     assert {"CARROT-KNN", "Task lookup", "Oracle"} == set(app.multiselect(key="routers").options)
-
-
-def test_budget_and_target_follow_lam_and_move_it():
-    app = page("frontier")
-    app.slider(key="lam_slider").set_value(0.0).run()
-    dearest, best = app.number_input(key="budget").value, app.number_input(key="target").value
-    app.slider(key="lam_slider").set_value(1.0).run()
-    cheapest, worst = app.number_input(key="budget").value, app.number_input(key="target").value
-    assert cheapest < dearest
-    assert worst < best
-    app.number_input(key="budget").set_value((cheapest + dearest) / 2).run()
-    assert not app.exception
-    assert 0 < app.slider(key="lam_slider").value < 1
-    assert app.number_input(key="budget").value <= (cheapest + dearest) / 2
-    app.number_input(key="target").set_value((worst + best) / 2).run()
-    assert app.number_input(key="target").value >= (worst + best) / 2 - 0.01
-
-
-def test_the_point_a_target_takes_is_the_cheapest_that_reaches_it_on_validation():
-    app = page("frontier")
-    curve = views.view(Store().info("made")).chosen_on("carrot-knn")
-    target = 100 * (curve.score.min() + curve.score.max()) / 2
-    app.number_input(key="target").set_value(target).run()
-    at = curve.at(
-        rate_of_lam(
-            app.slider(key="lam_slider").value,
-            views.view(Store().info("made")).made.cost_unit_usd,
-        )
-    )
-    assert curve.score[at] >= target / 100
-    assert curve.cost_usd[at] == pytest.approx(curve.cost_usd[curve.score >= target / 100].min())
-
-
-@pytest.mark.parametrize(("key", "asked", "said"), [("budget", 0.0, "the least is"), ("target", 100.0, "the most is")])
-def test_an_unreachable_wish_takes_the_nearest_and_says_so(key, asked, said):
-    app = page("frontier", pool=["acme/large", "acme/small"])
-    app.number_input(key=key).set_value(asked).run()
-    assert not app.exception
-    assert said in app.toast[0].value
 
 
 def test_pool_tasks_and_reference_narrow_the_scene():
@@ -114,7 +74,7 @@ def test_no_router_chosen_is_an_empty_state_not_an_error():
 
 def test_a_link_reopens_what_was_seen():
     app = page("frontier", bench="made", lam="0.25", pool=["acme/large", "acme/small"], reference="acme/small")
-    assert app.slider(key="lam_slider").value == 0.25
+    assert app.session_state["lam"] == 0.25
     assert app.multiselect(key="pool").value == ["acme/large", "acme/small"]
     assert app.selectbox(key="reference").value == "acme/small"
 
@@ -136,7 +96,7 @@ def test_a_link_reopens_what_was_seen():
 def test_a_hostile_or_stale_link_opens_the_page_all_the_same(query):
     app = page("frontier", **query)
     assert [title.value for title in app.title] == ["Frontier"]
-    assert 0 <= app.slider(key="lam_slider").value <= 1
+    assert 0 <= app.session_state["lam"] <= 1
 
 
 def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come_from():

@@ -1,6 +1,20 @@
 // The active router's exact curve: every breakpoint, and who answers at each.
 
-const column = (table, name) => table.getChild(name).toArray();
+export const column = (table, name) => table.getChild(name).toArray();
+
+// Position of the last of ascending values that is not above one; 0 where all are.
+export function lastAtMost(values, most) {
+  let low = 0;
+  let high = values.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (values[middle] <= most) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+export const rateOf = (lam, unit) => (lam >= 1 ? Infinity : lam / ((1 - lam) * unit));
 
 export class Curve {
   constructor({ points, switches, checkpoints, unit, prompts, models }) {
@@ -18,20 +32,12 @@ export class Curve {
   }
 
   rateOf(lam) {
-    return lam >= 1 ? Infinity : lam / ((1 - lam) * this.unit);
+    return rateOf(lam, this.unit);
   }
 
   // Last breakpoint whose rate is not above λ's.
   index(lam) {
-    const rate = this.rateOf(lam);
-    let low = 0;
-    let high = this.rate.length;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (this.rate[middle] <= rate) low = middle;
-      else high = middle;
-    }
-    return low;
+    return lastAtMost(this.rate, this.rateOf(lam));
   }
 
   // Share of the prompts each model answers: from the nearest checkpoint, then switch by switch.

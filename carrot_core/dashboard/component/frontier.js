@@ -5,6 +5,7 @@ import { Handle } from "./handle.js";
 import { drawLegend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { Slider } from "./slider.js";
+import { Wishes } from "./wishes.js";
 import { reading } from "./words.js";
 
 function lookOf(root) {
@@ -21,6 +22,7 @@ class Live {
     this.frame = 0;
     const moves = { onMove: (lam) => this.move(lam), onRelease: () => this.release() };
     this.slider = new Slider(this.root, moves);
+    this.wishes = new Wishes(this.root, moves);
     this.handle = new Handle(this.root, {
       ...moves,
       onMove: (index) => this.move(this.curve.lamOf(index)),
@@ -58,6 +60,7 @@ class Live {
   #scene(data) {
     this.data = data;
     this.curve = new Curve(data);
+    this.wishes.update(data);
     this.root.setAttribute("aria-label", data.title);
     this.root.style.setProperty("--height", `${data.height}px`);
     const note = this.root.querySelector(".note");
@@ -129,6 +132,7 @@ class Live {
     const point = { score: this.curve.score[index], cost: this.curve.cost[index] };
     this.text = reading(lam, point);
     this.slider.show(lam, this.text);
+    this.wishes.show(lam);
     this.next = () => {
       this.handle.show(index);
       this.panel.render(lam, this.curve.rateOf(lam), point, this.curve.shares(index));

@@ -7,7 +7,7 @@ const IDLE = 400; // milliseconds without a key after which λ counts as release
 
 export class Slider {
   constructor(root, { onMove, onRelease }) {
-    this.input = root.querySelector("input");
+    this.input = root.querySelector("#lam");
     this.onMove = onMove;
     this.onRelease = onRelease;
     this.input.addEventListener("input", () => onMove(Number(Number(this.input.value).toFixed(DIGITS))));

@@ -1,0 +1,128 @@
+// Budget and target accuracy: two more handles on the same point. Both are read on validation, where λ is chosen.
+import { column, lastAtMost, rateOf } from "./curve.js";
+import { money, percent } from "./words.js";
+
+const QUERIES = 1000; // budgets are told per thousand queries
+
+// One handle: how its value on the validation curve is shown, and which point a wish for it takes.
+class Wish {
+  constructor(box, { scale, unscale, shown, told, take, onMove, onRelease, onMiss }) {
+    [this.number, this.range] = [box.querySelector("[type=number]"), box.querySelector("[type=range]")];
+    Object.assign(this, { scale, unscale, shown, told, take, onMove, onMiss });
+    this.held = null; // the input in use, which is left as it is until it is let go of
+    this.number.addEventListener("input", () => (this.held = this.number));
+    this.number.addEventListener("blur", () => this.#typed(onRelease));
+    this.number.addEventListener("change", () => this.#typed(onRelease));
+    this.range.addEventListener("input", () => {
+      this.held = this.range;
+      this.#ask(unscale(Number(this.range.value)));
+    });
+    for (const end of ["change", "pointerup", "pointercancel"]) {
+      this.range.addEventListener(end, () => this.#letGo(this.range, onRelease));
+    }
+  }
+
+  limits(low, high) {
+    [this.range.min, this.range.max] = [this.scale(low), this.scale(high)];
+    this.range.disabled = low === high;
+  }
+
+  #ask(value) {
+    const { lam, miss } = this.take(value);
+    this.onMove(lam);
+    this.onMiss(miss, lam);
+  }
+
+  #typed(onRelease) {
+    if (this.held !== this.number) return;
+    if (this.number.value !== "") this.#ask(Number(this.number.value));
+    this.#letGo(this.number, onRelease);
+  }
+
+  #letGo(input, onRelease) {
+    if (this.held !== input) return;
+    this.held = null;
+    onRelease();
+    this.show(this.value);
+  }
+
+  show(value) {
+    this.value = value;
+    const text = this.told(value);
+    this.range.setAttribute("aria-valuetext", text);
+    if (this.held !== this.range) this.range.value = this.scale(value);
+    const [low, high] = [Number(this.range.min), Number(this.range.max)];
+    const filled = high > low ? (Number(this.range.value) - low) / (high - low) : 1;
+    this.range.style.setProperty("--filled", `${100 * Math.min(1, Math.max(0, filled))}%`);
+    if (this.held !== this.number) this.number.value = this.shown(value);
+  }
+}
+
+export class Wishes {
+  constructor(root, { onMove, onRelease }) {
+    this.box = root.querySelector(".wishes");
+    this.note = root.querySelector(".missed");
+    const onMiss = (miss, lam) => {
+      this.note.textContent = miss;
+      this.missedAt = lam; // the note stays until λ moves on
+    };
+    const moves = { onMove, onRelease, onMiss };
+    const part = (name) => this.box.querySelector(`[data-wish=${name}]`);
+    this.budget = new Wish(part("budget"), {
+      ...moves,
+      scale: (value) => (this.log ? Math.log10(value) : value),
+      unscale: (value) => (this.log ? 10 ** value : value),
+      shown: (value) => Number(value.toPrecision(4)),
+      told: (value) => `${money(value)} per 1k queries on validation`,
+      take: (value) => this.#within(value / QUERIES),
+    });
+    this.target = new Wish(part("target"), {
+      ...moves,
+      scale: (value) => value,
+      unscale: (value) => value,
+      shown: (value) => value.toFixed(2),
+      told: (value) => `${percent(value / 100, 2)} on validation`,
+      take: (value) => this.#reaching(value / 100),
+    });
+  }
+
+  update({ validation, steps, unit, readOn }) {
+    this.box.hidden = !validation;
+    if (!validation) return;
+    for (const where of this.box.querySelectorAll(".read-on")) where.textContent = `on ${readOn}`;
+    this.unit = unit;
+    [this.rate, this.score, this.cost] = ["rate", "score", "cost"].map((name) => column(validation, name));
+    [this.lams, this.scores, this.costs] = ["lam", "score", "cost"].map((name) => column(steps, name));
+    const ends = (values) => [values[0], values[values.length - 1]];
+    this.log = this.costs[0] > 0;
+    this.budget.limits(...ends(this.costs).map((cost) => QUERIES * cost));
+    this.target.limits(...ends(this.scores).map((score) => 100 * score));
+    this.note.textContent = "";
+  }
+
+  // The most accurate point that costs no more; where there is none, the cheapest.
+  #within(cost) {
+    const miss = this.costs[0] > cost + 1e-15;
+    const lam = this.lams[lastAtMost(this.costs, cost + 1e-15)];
+    return { lam, miss: miss ? `No point is that cheap: the least is ${money(QUERIES * this.costs[0])} per 1k.` : "" };
+  }
+
+  // The cheapest point with at least this score; where there is none, the most accurate.
+  #reaching(score) {
+    const last = this.scores.length - 1;
+    const place = this.scores.findIndex((reached) => reached >= score - 1e-12);
+    const most = percent(this.scores[last], 2);
+    return place >= 0
+      ? { lam: this.lams[place], miss: "" }
+      : { lam: this.lams[last], miss: `No point is that accurate: the most is ${most}.` };
+  }
+
+  // The chart's λ moved, from whichever handle.
+  show(lam) {
+    if (this.box.hidden) return;
+    const at = lastAtMost(this.rate, rateOf(lam, this.unit));
+    if (lam !== this.missedAt) this.note.textContent = "";
+    this.budget.show(QUERIES * this.cost[at]);
+    this.target.show(100 * this.score[at]);
+  }
+}
