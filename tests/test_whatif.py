@@ -30,7 +30,8 @@ from carrot_core.evaluation.whatif import (
     worth_using,
 )
 from carrot_core.frontier import rate_of_lam
-from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.uncertainty import draws
 from tests.made import MODELS, made
 
 LARGE, SMALL, MID = MODELS
@@ -224,6 +225,47 @@ def test_the_point_is_left_alone_or_solved_again_on_validation(
         assert row.cost_usd.low <= row.cost_usd.value <= row.cost_usd.high
     free = drift(apply(protocol, estimates, Scenario(call_usd=1.0)), rate, replicates=50)
     assert "no point costs" in next(row.shortfall for row in free if row.what == SAME_BUDGET)
+
+
+def test_changes_of_a_point_are_paired(protocol: Setting, estimates: dict[str, Estimates]) -> None:
+    scenario = Scenario(price_factor=1.01, task_weights={"kind 0": 2.0}, call_usd=1e-6)
+    changed = apply(protocol, estimates, scenario)
+    rate = rate_of_lam(0.2, changed.cost_unit_usd)
+    before, same, *_ = drift(changed, rate, replicates=200)
+    for zero in (before.score_change, before.cost_change_usd):
+        assert zero.low == zero.value == zero.high == 0
+    # Slowly: the same draws of prompts, weighted on either side by its own task weights.
+    curves = [(side.shown, side.shown.frontier.choices(rate)) for side in (changed.before, changed.after)]
+    n, means = changed.before.shown.n_prompts, np.empty((2, 200, 2))
+    for place, (curve, choice) in enumerate(curves):
+        rows = np.arange(n)
+        values = np.column_stack(
+            [curve.frontier.outcomes.score[rows, choice], curve.frontier.paid_usd[rows, choice] + curve.call_usd]
+        )
+        for b, counts in enumerate(draws(n, 200).T):
+            means[place, b] = np.average(values, axis=0, weights=counts * curve.weights)
+    low, high = np.quantile(means[1] - means[0], [0.025, 0.975], axis=0)
+    assert (same.score_change.low, same.score_change.high) == pytest.approx((low[0], high[0]))
+    assert (same.cost_change_usd.low, same.cost_change_usd.high) == pytest.approx((low[1], high[1]))
+    assert same.score_change.value == pytest.approx(same.score.value - before.score.value)
+    # One per cent on all prices is seen at once, where the two costs' own intervals overlap.
+    dearer = drift(apply(protocol, estimates, Scenario(price_factor=1.01)), 0.0, replicates=200)[1]
+    assert dearer.cost_change_usd.low > 0
+    assert dearer.cost_usd.low < dearer.cost_usd.value - dearer.cost_change_usd.value
+
+
+def test_a_pool_that_makes_other_prompts_complete_is_paired_over_all_of_them(
+    protocol: Setting, estimates: dict[str, Estimates]
+) -> None:
+    part = protocol.test
+    score = part.outcomes.score.copy()
+    score[::3, 0] = np.nan  # complete without the first model only
+    holes = replace(part, outcomes=Outcomes(part.prompt_ids, part.models, score, part.outcomes.cost_usd))
+    changed = apply(replace(protocol, test=holes), estimates, Scenario(pool=(SMALL, MID)))
+    assert changed.after.shown.n_prompts > changed.before.shown.n_prompts
+    same = drift(changed, 0.0, replicates=100)[1]
+    assert same.score_change.low <= same.score_change.value <= same.score_change.high
+    assert same.score.value == pytest.approx(changed.after.shown.score[0])
 
 
 @pytest.mark.parametrize("lam", [0.02, 0.3, 0.9, 1.0])

@@ -18,7 +18,9 @@ from carrot_core.figures.whatif import threshold_figure, whatif_scene
 from carrot_core.snapshots import SnapshotInfo
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
+from carrot_core.uncertainty import Interval
 
+_PAIRED = "After minus before on the same resampled prompts."
 _SOME = 0.1  # share of the queries from which on a model is used for more than odd prompts
 
 
@@ -103,13 +105,15 @@ def drift_table(found: WhatIf, rate: float) -> None:
             **dict.fromkeys(("$ per 1k", "$ per 1k, validation"), st.column_config.NumberColumn(format="$%.3g")),
             "Points": st.column_config.NumberColumn(format="%+.1f", help="Change of the accuracy."),
             "Cost": st.column_config.NumberColumn(format="%+.1f %%", help="Change of the cost."),
+            **dict.fromkeys(("95 %, points", "95 %, $ change"), st.column_config.TextColumn(help=_PAIRED)),
         },
         alt="The operating point before the scenario and after it: left alone, or solved again for the same goal.",
     )
     st.caption(
         "The first row is the point as it is. Below it, what it does after the scenario: at the same λ, and solved "
         "again on validation for the same cost, the same accuracy, or the best single model's. "
-        "Accuracy and cost are of the test prompts, with 95 % intervals."
+        "Accuracy and cost are of the test prompts, with 95 % intervals. Those of a change are paired: after and "
+        "before on the same prompts, so one across 0 shows no difference."
     )
     for point in points:
         if point.shortfall:
@@ -122,14 +126,21 @@ def _row(point: Moved, base: Moved) -> dict[str, object]:
         "Point": point.what,
         "λ": point.lam,
         "Accuracy": 100 * score.value,
-        "Points": 100 * (score.value - base.score.value),
+        "Points": 100 * point.score_change.value,
+        "95 %, points": _change(point.score_change, 100, "+.1f"),
         "$ per 1k": QUERIES * cost.value,
         "Cost": 100 * (cost.value / base.cost_usd.value - 1) if base.cost_usd.value > 0 else np.nan,
+        "95 %, $ change": _change(point.cost_change_usd, QUERIES, "+.3g"),
         "95 %, accuracy": f"{100 * score.low:.1f} to {100 * score.high:.1f}",
         "95 %, $": f"{QUERIES * cost.low:.3g} to {QUERIES * cost.high:.3g}",
         "Validation": 100 * point.validation_score,
         "$ per 1k, validation": QUERIES * point.validation_cost_usd,
     }
+
+
+def _change(interval: Interval, factor: float, form: str) -> str:
+    low, high = factor * interval.low, factor * interval.high
+    return "" if low == high == 0 else f"{low:{form}} to {high:{form}}"
 
 
 def share_table(found: WhatIf, rate: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -226,6 +226,8 @@ class Moved:
     exchange_rate_per_usd, lam : the point.
     validation_score, validation_cost_usd : what it does where it was chosen.
     score, cost_usd : what it does on the prompts reported on, with 95 % intervals.
+    score_change, cost_change_usd : after minus before, on the same resampled prompts: of 0 it says that nothing
+        changed, where the two intervals of the figures themselves may overlap all the same.
     shortfall : why a goal is not reached; empty where it is.
     """
 
@@ -236,6 +238,8 @@ class Moved:
     validation_cost_usd: float
     score: Interval
     cost_usd: Interval
+    score_change: Interval
+    cost_change_usd: Interval
     shortfall: str = ""
 
 
@@ -261,39 +265,53 @@ def drift(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 1000)
         SAME_ACCURACY: solve_target(now, float(was.score[at])),
         MATCH: solve_target(now, float(best)),
     }
+    ids = list(dict.fromkeys([*_ids(changed.before.shown), *_ids(changed.after.shown)]))
+    base = _drawn(changed.before.shown, exchange_rate_per_usd, ids, replicates)
     unit = changed.cost_unit_usd
-    found = [_moved(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, replicates)]
-    return found + [_moved(what, point, changed.after, unit, replicates) for what, point in solved.items()]
+    found = [_moved(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, base, base)]
+    for what, point in solved.items():
+        drawn = _drawn(changed.after.shown, point.exchange_rate_per_usd, ids, replicates)
+        found.append(_moved(what, point, changed.after, unit, drawn, base))
+    return found
 
 
-def _moved(what: str, solution: Solution, side: Side, cost_unit_usd: float, replicates: int) -> Moved:
+def _moved(
+    what: str, solution: Solution, side: Side, cost_unit_usd: float, drawn: FloatArray, base: FloatArray
+) -> Moved:
     rate, chosen = solution.exchange_rate_per_usd, side.curves["validation"]
-    at = chosen.at(rate)
-    score, cost = _measured(side.shown, rate, replicates)
+    at, change = chosen.at(rate), drawn - base
     return Moved(
         what,
         rate,
         float(lam_of_rate(rate, cost_unit_usd)),
         float(chosen.score[at]),
         float(chosen.cost_usd[at]),
-        score,
-        cost,
-        solution.shortfall,
+        *(Interval.of(float(column[0]), column[1:]) for column in (*drawn.T, *change.T)),
+        shortfall=solution.shortfall,
     )
 
 
-def _measured(curve: WeightedCurve, rate: float, replicates: int) -> tuple[Interval, Interval]:
-    """Score and cost of a curve at a rate, with bootstrap intervals over its weighted prompts."""
-    frontier = curve.frontier
-    rows, picked = np.arange(frontier.n_prompts), frontier.choices(rate)
-    table = np.column_stack([frontier.outcomes.score[rows, picked], frontier.paid_usd[rows, picked]])
-    means = curve.weights @ table / len(table)
-    # A draw's weights are those of its prompts: means of weighted values over the mean of the weights.
-    weighted = np.column_stack([table * curve.weights[:, None], curve.weights])
-    drawn = weighted_means(weighted, draws(len(table), replicates))
-    score, cost = (drawn[:, :2] / drawn[:, 2:]).T
-    call = curve.call_usd
-    return Interval.of(float(means[0]), score), Interval.of(float(means[1]) + call, cost + call)
+def _ids(curve: WeightedCurve) -> tuple[str, ...]:
+    return curve.frontier.outcomes.prompt_ids
+
+
+def _drawn(curve: WeightedCurve, rate: float, ids: Sequence[str], replicates: int) -> FloatArray:
+    """(1 + B, 2) mean score and cost of a curve at a rate: on its weighted prompts, and in B draws from ``ids``.
+
+    ``ids`` are all prompts of the curves that are compared, so that these share the draws; a pool may make prompts
+    complete that were not, or the other way round. A draw's weights are those of its prompts: means of weighted
+    values over the mean of the weights.
+    """
+    frontier, rows = curve.frontier, positions(_ids(curve), ids, "prompt")
+    table = np.zeros((len(ids), 3))
+    picked = np.arange(frontier.n_prompts), frontier.choices(rate)
+    paid = frontier.paid_usd[picked] + curve.call_usd
+    values = np.column_stack([frontier.outcomes.score[picked], paid, np.ones(len(paid))])
+    table[rows] = curve.weights[:, None] * values
+    sums = np.vstack([table.mean(axis=0), weighted_means(table, draws(len(ids), replicates))])
+    with np.errstate(invalid="ignore"):
+        means: FloatArray = sums[:, :2] / sums[:, 2:]
+    return means
 
 
 @dataclass(frozen=True, eq=False)
