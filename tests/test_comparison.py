@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -225,3 +226,13 @@ def test_predictions_of_a_part_of_the_pool_are_not_set_beside_those_of_all(setti
     assert "pair " not in shown
     alone = text(compare({0: one}, {"pair": both["pair"]}, replicates=5))
     assert "predictions" not in alone
+
+
+def test_every_pair_is_there_once_and_is_the_difference_of_both(result):
+    pairs = result.pairs
+    assert set(zip(pairs["router"], pairs["other"], strict=True)) == set(combinations(ROUTERS, 2))
+    for row in pairs[pairs["metric"] == "aiq"].itertuples():
+        apart = result.figure(row.router, "aiq").value - result.figure(row.other, "aiq").value
+        assert row.value == pytest.approx(apart)
+        kept = result.difference(row.router, row.other, "aiq")
+        assert kept is None or (kept.low, kept.high) == (row.low, row.high)

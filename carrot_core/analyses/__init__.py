@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from carrot_core.analyses.accuracy import accuracy
 from carrot_core.analyses.agreement import agreement
+from carrot_core.analyses.decomposition import decomposition
+from carrot_core.analyses.losses import losses
+from carrot_core.analyses.reliability import reliability
+from carrot_core.analyses.spider import spider
+from carrot_core.analyses.task_curves import task_curves
+from carrot_core.analyses.usage import usage
 from carrot_core.evaluation import Setting
 from carrot_core.outcomes import Estimates
 
@@ -35,5 +42,17 @@ class Analysis:
     of_prompts: bool = False
 
 
-ANALYSES: dict[str, Analysis] = {made.name: made for made in (Analysis("agreement", agreement),)}
+ANALYSES: dict[str, Analysis] = {
+    made.name: made
+    for made in (
+        Analysis("accuracy", accuracy),
+        Analysis("agreement", agreement),
+        Analysis("decomposition", decomposition),
+        Analysis("reliability", reliability),
+        Analysis("spider", spider),
+        Analysis("task-curves", task_curves),
+        Analysis("usage", usage),
+        Analysis("losses", losses, of_prompts=True),
+    )
+}
 KEPT = tuple(name for name, analysis in ANALYSES.items() if not analysis.of_prompts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numba
@@ -14,7 +15,7 @@ import pandas as pd
 from carrot_core.evaluation.judging import Figures, Ground, Measured, chosen_rates, ground, measure, without_nan
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import quality
-from carrot_core.metrics import pareto_dist, pareto_front
+from carrot_core.metrics import METRICS, pareto_dist, pareto_front
 from carrot_core.outcomes import Estimates
 from carrot_core.uncertainty import Interval
 
@@ -56,6 +57,8 @@ class Comparison:
         value, low, high. NaN: not defined. An infinite QNC: never reached.
     differences : columns router, against, seed, metric, value, low, high: router minus ``against``, which is
         another router or, for scores, "best-single-model".
+    pairs : columns router, other, metric, value, low, high: router minus ``other``, mean over seeds, for every
+        pair of routers once, in the order of ``routers``.
     bands : columns router, exchange_rate_per_usd, cost_usd, score, low, high: each curve of the first seed at
         some of its points, with the 95 % interval of its score.
     quality : columns router, seed and those of `carrot_core.evaluation.quality.quality`.
@@ -75,6 +78,7 @@ class Comparison:
     differences: pd.DataFrame
     bands: pd.DataFrame
     quality: pd.DataFrame
+    pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
     latency: pd.DataFrame = field(default_factory=pd.DataFrame)
     fit_on: str | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +95,7 @@ class Comparison:
 
     def document(self) -> dict[str, Any]:
         """The whole result as plain JSON; None where a figure does not exist or is infinite."""
-        tables = ("protocol", "figures", "differences", "quality", "latency")
+        tables = ("protocol", "figures", "differences", "pairs", "quality", "latency")
         return {
             "benchmark": self.benchmark,
             "fit_on": self.fit_on or self.benchmark,
@@ -164,6 +168,7 @@ def compare(
         differences=differences_frame(over, list(routers), [*against, BEST_SINGLE]),
         bands=_in_front(pd.concat(bands, ignore_index=True), ["router"]),
         quality=_in_front(pd.concat(predicted, ignore_index=True), ["router", "seed"]),
+        pairs=pairs_frame(over[MEAN], list(routers)),
     )
 
 
@@ -244,6 +249,17 @@ def differences_frame(
         if metric in found[other]
     ]
     return pd.DataFrame(rows, columns=["router", "against", "seed", "metric", "value", "low", "high"])
+
+
+def pairs_frame(found: Mapping[str, Mapping[str, Measured]], routers: Sequence[str]) -> pd.DataFrame:
+    """`Comparison.pairs` of what was measured, by router and metric."""
+    rows = [
+        (router, other, metric, *_triple(found[router][metric] - found[other][metric]))
+        for router, other in combinations(routers, 2)
+        for metric in METRICS
+        if metric in found[router] and metric in found[other]
+    ]
+    return pd.DataFrame(rows, columns=["router", "other", "metric", "value", "low", "high"])
 
 
 def _triple(figure: Measured) -> tuple[float, float, float]:

@@ -37,7 +37,7 @@ def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.Data
     train_mean_ for the mean of each model on the train prompts.
     """
     pool = train.pool(estimates.models)
-    estimates, observed = _aligned(bench, estimates)
+    estimates, observed = aligned(bench, estimates)
     usage = observed.usage
     mean_score = np.broadcast_to(ZeroRouter().fit(pool).score_, estimates.shape)
     mean_usage = np.broadcast_to(_train_usage(pool, usage), estimates.shape)
@@ -117,7 +117,7 @@ def reliability(bench: Benchmark, estimates: Estimates, bins: int = BINS) -> pd.
     mean_estimate, mean_score; bins without a prompt are left out. The expected calibration error is the mean
     of abs(mean_estimate - mean_score) weighted with n.
     """
-    estimates, observed = _aligned(bench, estimates)
+    estimates, observed = aligned(bench, estimates)
     score = observed.outcomes.score
     frames = []
     for name, column in _columns(estimates).items():
@@ -128,7 +128,7 @@ def reliability(bench: Benchmark, estimates: Estimates, bins: int = BINS) -> pd.
     return pd.concat(frames, ignore_index=True)[["model", "bin", "n", "mean_estimate", "mean_score"]]
 
 
-def _aligned(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Benchmark]:
+def aligned(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Benchmark]:
     """The prompts and models that both have, in the same order."""
     wanted = set(bench.prompt_ids)
     estimates = estimates.rows(np.array([prompt_id in wanted for prompt_id in estimates.prompt_ids], dtype=bool))

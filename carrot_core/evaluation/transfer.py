@@ -83,11 +83,13 @@ def _without_own_task(
     """Estimates of every prompt by the router that was fitted without its task; unlabelled prompts by none."""
     found: dict[str, list[Estimates]] = {"validation": [], made.report_on: []}
     for task in tasks:
-        learned = [_of(part, task, False) for part in (made.train, made.inner_train)]
-        judged = [_of(part, task, True) for part in (made.validation, made.test)]
-        without = replace(made, train=learned[0], inner_train=learned[0], validation=judged[0], test=judged[1])
+        learned = _of(made.train, task, False)
+        judged = {"validation": _of(made.validation, task, True), made.report_on: _of(made.test, task, True)}
+        some = [part for part in judged.values() if part.prompt_ids]  # a small task may lie on one side of the split
+        without = replace(made, train=learned, inner_train=learned, validation=some[0], test=some[-1])
         for split, table in without.estimates(router, seed, params).items():
-            found[split].append(table)
+            if judged[split].prompt_ids:
+                found[split].append(table)
         step()
     parts = {"validation": made.validation, made.report_on: made.test}
     return {split: _joined(tables, parts[split]) for split, tables in found.items()}

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from carrot_core import snapshots
+from carrot_core.analyses.frames import small
+from carrot_core.analyses.studies import ROUTER, STUDIES
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import DataError, NotFoundError
@@ -25,11 +28,11 @@ from carrot_core.routers.saving import save_router
 from carrot_core.serving.companion import companion_of
 from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
 from carrot_core.store import Run, Store
-from carrot_core.trials import compare_routers
+from carrot_core.trials import compare_routers, settings_of
 from carrot_core.workbench import load_embedded
 
 COMPARISON = "comparison.json"
-_COMPARED = ("figures", "differences", "quality")  # tables of a comparison, too long for JSON
+_COMPARED = ("figures", "differences", "pairs", "quality")  # tables of a comparison, too long for JSON
 Progress = Callable[[int, int], None]
 
 
@@ -69,11 +72,17 @@ def make(
             store.info(recipe.name),
             {name: store.load_run(first[name].run_id).estimates or {} for name in best_first if name in first},
         )
+        studied = {}
+        for study in STUDIES.values():
+            with progress(f"Fitting {recipe.name} anew for {study.name}", " fits") as advance:
+                studied[study.name] = study.make(settings_of(store, bench, seeds[: study.seeds]), ROUTER, advance)
         folder = data / snapshots.FOLDER / recipe.name
-        snapshots.write(taken, folder)
+        snapshots.write(replace(taken, analyses={**taken.analyses, **studied}), folder)
         document = compared.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
         for name in _COMPARED:
-            pd.DataFrame(document.pop(name)).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+            table = pd.DataFrame(document.pop(name))
+            table = small([table], table.columns.tolist()) if name == "pairs" else table
+            table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
         text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
         _write_head(bench, data / HEADS / recipe.name)
@@ -87,9 +96,13 @@ def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) ->
 
 
 def read_comparison(folder: Path) -> dict[str, Any]:
-    """What `carrot_core.evaluation.Comparison.document` gave, from the folder of a snapshot."""
+    """What `carrot_core.evaluation.Comparison.document` gave, from the folder of a snapshot.
+
+    Without its pairs where the snapshot is older than they are.
+    """
     document: dict[str, Any] = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
-    return document | {name: records(pd.read_parquet(folder / f"{name}.parquet")) for name in _COMPARED}
+    kept = {name: folder / f"{name}.parquet" for name in _COMPARED}
+    return document | {name: records(pd.read_parquet(path)) for name, path in kept.items() if path.exists()}
 
 
 def _loaded(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:

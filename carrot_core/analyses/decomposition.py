@@ -1,0 +1,130 @@
+"""What stands between a router and the oracle (``docs/method.md``, "Comparing routers")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.analyses.frames import small
+from carrot_core.breakdown import task_labels
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation import Setting
+from carrot_core.evaluation.judging import Ground, Measured, ground
+from carrot_core.frontier import FloatArray, Frontier, rate_of_lam, sweep
+from carrot_core.metrics import aiq
+from carrot_core.outcomes import Estimates, FloatTable, pick, positions
+from carrot_core.uncertainty import Interval, rates_to_keep, replicate_tables
+
+LAMS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
+GAP = ("scores", "costs", "rest", "reach")  # they add up to the gap
+PARTS = ("router", "oracle", "gap", *GAP, "task_label")
+AIQ, UTILITY = "aiq", "utility"
+_COLUMNS = ["router", "measure", "lam", "part", "value", "low", "high"]
+_REPLICATES, _POINTS = 200, 300
+
+
+def decomposition(
+    made: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
+) -> pd.DataFrame:
+    """The gap of every router to the oracle, taken apart by what would close it, with paired 95 % intervals.
+
+    Columns router, measure ("aiq", or "utility": mean of (1 - λ)·score - λ·cost/u at the choices of one λ), lam
+    (NaN for AIQ), part, value, low, high. Parts: "router" and "oracle" are the figures themselves; "gap" is their
+    difference and the sum of "scores" (observed scores in place of the estimated ones), "costs" (observed costs in
+    place of the estimated ones), "rest" (what only both together bring; negative where one makes the other
+    needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what
+    the router gains where its estimates get each task's training means, NaN with fewer than two tasks.
+    """
+    on = ground(made, made.report_on, replicates)
+    oracle = _figures(made.frontier(made.baselines["oracle"], made.report_on), made, on)
+    return small((_of_router(name, made, table, on, oracle) for name, table in routers.items()), _COLUMNS)
+
+
+def _of_router(
+    name: str, made: Setting, estimates: Mapping[str, Estimates], on: Ground, oracle: FloatArray
+) -> pd.DataFrame:
+    curve = made.frontier(estimates, made.report_on)
+    if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
+        raise CarrotError(f"{name} did not estimate the same prompts as the others, so it cannot be compared.")
+    found = {part: _figures(other, made, on) for part, other in with_better(made, curve).items()}
+    scores, costs, both = (found[part] - found["router"] for part in ("scores", "costs", "both"))
+    label = found["task_label"] - found["router"] if "task_label" in found else np.full_like(oracle, np.nan)
+    parts = {
+        "router": found["router"],
+        "oracle": oracle,
+        "gap": oracle - found["router"],
+        "scores": scores,
+        "costs": costs,
+        "rest": both - scores - costs,
+        "reach": oracle - found["both"],
+        "task_label": label,
+    }
+    measures = [(AIQ, np.nan), *((UTILITY, lam) for lam in LAMS)]
+    rows = [
+        (name, measure, lam, part, *_interval(values[:, column]))
+        for part, values in parts.items()
+        for column, (measure, lam) in enumerate(measures)
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
+    """Curves of a router ("router") and of the same router knowing more, on the same prompts and pool.
+
+    "scores", "costs", "both": what is observed in place of what it estimates. "task_label": its estimates moved,
+    within each task, to the means of the training prompts of that task: scores by a sum, costs by a factor.
+    """
+    known = np.asarray(~np.isnan(curve.estimates.score).any(axis=0))
+    own = curve.estimates.pool(pick(curve.models, known))
+    seen = curve.outcomes.pool(own.models)
+    paid = own.cost_usd if own.cost_is_paid else seen.cost_usd
+    tables = {
+        "router": (own.score, own.cost_usd),
+        "scores": (seen.score, own.cost_usd),
+        "costs": (own.score, paid),
+        "both": (seen.score, paid),
+    }
+    tasks = np.array(task_labels(made, curve), dtype=object)
+    if len(set(tasks)) > 1:
+        tables["task_label"] = _with_task_means(made, own, tasks)
+    return {
+        part: sweep(Estimates(own.prompt_ids, own.models, score, cost, own.cost_is_paid), curve.outcomes, curve.models)
+        for part, (score, cost) in tables.items()
+    }
+
+
+def _with_task_means(made: Setting, own: Estimates, tasks: FloatArray) -> tuple[FloatTable, FloatTable]:
+    lookup = made.baselines["task-lookup"][made.report_on].pool(own.models)
+    lookup = lookup.rows(positions(own.prompt_ids, lookup.prompt_ids, "prompt"))
+    score, cost = own.score.copy(), own.cost_usd.copy()
+    for task in set(tasks):
+        here = tasks == task
+        score[here] += lookup.score[here] - own.score[here].mean(axis=0)
+        mean = own.cost_usd[here].mean(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scaled = own.cost_usd[here] * (lookup.cost_usd[here] / mean)
+        cost[here] = np.where(mean > 0, scaled, lookup.cost_usd[here])
+    return score, own.cost_usd if own.cost_is_paid else cost
+
+
+def _figures(curve: Frontier, made: Setting, on: Ground) -> FloatArray:
+    """(1 + B, 1 + L) AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate."""
+    kept = rates_to_keep(curve, _POINTS)
+    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, kept, on.weights)
+    low, high = on.interval_usd
+    exact = aiq(curve.cost_usd, curve.score, low[0], high[0])
+    area = Measured.on_curve(exact, aiq(cost, score, low, high))
+    rows = np.arange(curve.n_prompts)
+    utilities = []
+    for lam in LAMS:
+        chosen = curve.choices(rate_of_lam(lam, made.cost_unit_usd))
+        spent = curve.paid_usd[rows, chosen] / made.cost_unit_usd
+        utilities.append((1 - lam) * curve.outcomes.score[rows, chosen] - lam * spent)
+    return np.column_stack([[area.value, *area.replicates], on.means(np.column_stack(utilities))])
+
+
+def _interval(values: FloatArray) -> tuple[float, float, float]:
+    interval = Interval.of(float(values[0]), values[1:])
+    return interval.value, interval.low, interval.high

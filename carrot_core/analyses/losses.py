@@ -1,0 +1,115 @@
+"""Where a router loses: the prompts on which its choice was worst, and which estimate led it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.breakdown import task_labels
+from carrot_core.evaluation import Setting
+from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
+from carrot_core.outcomes import Benchmark, Estimates, positions
+
+LAMS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+WORST = 25  # prompts of each router and λ
+REASONS = {
+    "score_too_high": "chosen model scored too high",
+    "score_too_low": "best model scored too low",
+    "cost_error": "costs misjudged",
+}
+NOT_IN_POOL = "best model not in its pool"
+
+
+def losses(
+    made: Setting, routers: Mapping[str, Mapping[str, Estimates]], lams: Sequence[float] = LAMS, worst: int = WORST
+) -> pd.DataFrame:
+    """The prompts with the largest regret of every router at each λ, worst first.
+
+    The utility of a model on a prompt is (1 - λ)·score - λ·cost/u of what was observed; the regret is that of the
+    best model of the pool minus that of the chosen one. Columns router, lam, prompt_id, task, regret, chosen, best;
+    est_score_, score_, est_cost_usd_ and cost_usd_ of "chosen" and "best"; score_too_high (of the chosen model),
+    score_too_low (of the best one), cost_error (of both) and margin, by which the router preferred its choice:
+    regret = score_too_high + score_too_low + cost_error - margin. reason is the largest of the three, in words.
+    """
+    curves = {name: made.frontier(table, made.report_on) for name, table in routers.items()}
+    frames = [_at(made, curve, lam, worst).assign(router=name) for name, curve in curves.items() for lam in lams]
+    table = pd.concat(frames, ignore_index=True)
+    return table[["router", *table.columns.drop("router")]]
+
+
+def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
+    rows, unit = np.arange(curve.n_prompts), made.cost_unit_usd
+    score, cost = curve.outcomes.score, curve.paid_usd
+    est_score, est_cost = curve.estimates.score, curve.estimates.cost_usd
+    chosen = curve.choices(rate_of_lam(lam, unit)).astype(np.intp)
+    utility = (1 - lam) * score - lam * cost / unit
+    reachable = np.where(np.isnan(utility), -np.inf, utility)  # a cascade pays for no model it does not call
+    best = reachable.argmax(axis=1)
+    regret = utility[rows, best] - utility[rows, chosen]
+    kept = np.lexsort((rows, -regret))[:worst]
+    kept = kept[regret[kept] > 0]
+    sides = {"chosen": chosen[kept], "best": best[kept]}
+    models, ids = np.array(curve.models, dtype=object), np.array(curve.outcomes.prompt_ids, dtype=object)
+    tables = {"est_score": est_score, "score": score, "est_cost_usd": est_cost, "cost_usd": cost}
+    columns: dict[str, FloatArray] = {
+        f"{name}_{side}": table[kept, model] for side, model in sides.items() for name, table in tables.items()
+    }
+    off = {name: (1 - lam) * (columns[f"est_score_{name}"] - columns[f"score_{name}"]) for name in sides}
+    dear = {name: lam / unit * (columns[f"est_cost_usd_{name}"] - columns[f"cost_usd_{name}"]) for name in sides}
+    parts = {
+        "score_too_high": off["chosen"],
+        "score_too_low": -off["best"],
+        "cost_error": dear["best"] - dear["chosen"],
+    }
+    table = pd.DataFrame(
+        {
+            "lam": lam,
+            "prompt_id": ids[kept],
+            "task": np.array(task_labels(made, curve), dtype=object)[kept],
+            "regret": regret[kept],
+            **{side: models[model] for side, model in sides.items()},
+            **columns,
+            **parts,
+            "margin": sum(parts.values()) - regret[kept],
+        }
+    )
+    largest = np.array(list(REASONS.values()), dtype=object)[table[list(REASONS)].fillna(0.0).to_numpy().argmax(axis=1)]
+    return table.assign(reason=np.where(table["est_score_best"].isna(), NOT_IN_POOL, largest))
+
+
+def distances(bench: Benchmark, prompt_ids: Sequence[str]) -> pd.DataFrame:
+    """How far prompts lie from the training prompts: columns prompt_id, distance, percentile, nearest_prompt_id.
+
+    The distance is 1 - cosine to the nearest training vector; the percentile is the share of validation prompts
+    that lie nearer to theirs. NaN and None where a prompt has no vector.
+    """
+    table = pd.DataFrame({"prompt_id": list(prompt_ids), "distance": np.nan, "percentile": np.nan})
+    if bench.vectors is None:
+        return table.assign(nearest_prompt_id=None)
+    asked = bench.rows(positions(prompt_ids, bench.prompt_ids, "prompt"))
+    train, validation = bench.part("train"), bench.part("validation")
+    near, at = _nearest(asked, train)
+    usual = np.sort(_nearest(validation, train)[0])
+    usual = usual[~np.isnan(usual)]
+    share = np.where(np.isnan(near), np.nan, np.searchsorted(usual, near) / max(len(usual), 1))
+    ids = np.array([*train.prompt_ids, None], dtype=object)
+    return table.assign(distance=near, percentile=100 * share, nearest_prompt_id=ids[at])
+
+
+def _nearest(asked: Benchmark, train: Benchmark, block: int = 2000) -> tuple[FloatArray, FloatArray]:
+    """1 - cosine to the nearest training vector, and its row; NaN and -1 without a vector."""
+    known = _unit(train)
+    known = np.where(np.isnan(known), 0.0, known)
+    given = _unit(asked)
+    found = [given[first : first + block] @ known.T for first in range(0, len(given), block)]
+    near = np.concatenate([1 - each.max(axis=1) for each in found])
+    at = np.concatenate([np.where(np.isnan(each).any(axis=1), -1, each.argmax(axis=1)) for each in found])
+    return near.astype(np.float64), at
+
+
+def _unit(bench: Benchmark) -> FloatArray:
+    assert bench.vectors is not None
+    unit: FloatArray = bench.vectors / np.linalg.norm(bench.vectors, axis=1, keepdims=True)
+    return unit

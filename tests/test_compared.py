@@ -1,0 +1,266 @@
+"""What the Compare page is drawn from: each table against a slow, obvious way to the same numbers, and its laws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from carrot_core.analyses.decomposition import AIQ, GAP, LAMS, decomposition, with_better
+from carrot_core.analyses.losses import NOT_IN_POOL, REASONS, distances, losses
+from carrot_core.analyses.reliability import reliability
+from carrot_core.analyses.studies import learning, transfer
+from carrot_core.analyses.task_curves import task_curves
+from carrot_core.analyses.usage import ALL, usage
+from carrot_core.evaluation import MEAN, Setting, setting, split_by_seed
+from carrot_core.frontier import rate_of_lam
+from carrot_core.metrics import aiq
+from carrot_core.outcomes import Benchmark, Estimates
+from tests.made import MODELS, made
+
+NAMES = ("carrot-knn", "zero", "task-lookup", "oracle", "best-single")
+Tables = dict[str, dict[str, Estimates]]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Setting:
+    return setting(made(300))
+
+
+@pytest.fixture(scope="module")
+def routers(bench: Setting) -> Tables:
+    return {name: dict(bench.estimates(name, 0)) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def taken_apart(bench: Setting, routers: Tables) -> pd.DataFrame:
+    return decomposition(bench, routers, replicates=20)
+
+
+def choice(made: Setting, estimates: Estimates, lam: float) -> dict[str, str]:
+    """The model each prompt gets, one by one."""
+    rate, found = rate_of_lam(lam, made.cost_unit_usd), {}
+    for prompt, score, cost in zip(estimates.prompt_ids, estimates.score, estimates.cost_usd, strict=True):
+        utility = [-c if rate == np.inf else s - rate * c for s, c in zip(score, cost, strict=True)]
+        tie = [s if rate == np.inf else -c for s, c in zip(score, cost, strict=True)]
+        best = min(range(len(utility)), key=lambda j: (-utility[j], -tie[j], estimates.models[j]))
+        found[prompt] = estimates.models[best]
+    return found
+
+
+def cell(made: Setting, prompt: str, model: str) -> tuple[float, float]:
+    outcomes, row = made.test.outcomes, made.test.prompt_ids.index(prompt)
+    column = outcomes.models.index(model)
+    return float(outcomes.score[row, column]), float(outcomes.cost_usd[row, column])
+
+
+def value(table: pd.DataFrame, router: str, part: str, lam: float | None = None) -> float:
+    rows = table[(table["router"] == router) & (table["part"] == part)]
+    return float(rows[rows["lam"].isna() if lam is None else np.isclose(rows["lam"], lam)]["value"].item())
+
+
+def test_utilities_are_those_of_choosing_prompt_by_prompt(
+    bench: Setting, routers: Tables, taken_apart: pd.DataFrame
+) -> None:
+    knn, seen = routers["carrot-knn"]["test"], routers["oracle"]["test"]
+    better = {
+        "router": knn,
+        "scores": Estimates(knn.prompt_ids, MODELS, seen.score, knn.cost_usd),
+        "costs": Estimates(knn.prompt_ids, MODELS, knn.score, seen.cost_usd),
+    }
+    for lam in LAMS:
+        utility = {}
+        for part, table in better.items():
+            outcomes = [cell(bench, prompt, model) for prompt, model in choice(bench, table, lam).items()]
+            utility[part] = np.mean([(1 - lam) * s - lam * c / bench.cost_unit_usd for s, c in outcomes])
+        assert value(taken_apart, "carrot-knn", "router", lam) == pytest.approx(utility["router"], abs=1e-6)
+        for part in ("scores", "costs"):
+            gain = utility[part] - utility["router"]
+            assert value(taken_apart, "carrot-knn", part, lam) == pytest.approx(gain, abs=1e-6)
+
+
+def test_aiq_is_that_of_the_curves(bench: Setting, routers: Tables, taken_apart: pd.DataFrame) -> None:
+    costs = bench.test.outcomes.cost_usd.mean(axis=0)
+    curve = bench.frontier(routers["carrot-knn"], "test")
+    for part, other in with_better(bench, curve).items():
+        area = float(aiq(other.cost_usd, other.score, costs.min(), costs.max()))
+        base = 0.0 if part == "router" else value(taken_apart, "carrot-knn", "router")
+        if part != "both":
+            assert value(taken_apart, "carrot-knn", part) == pytest.approx(area - base, abs=1e-6)
+
+
+def test_parts_add_up_to_the_gap_and_the_oracle_has_none(taken_apart: pd.DataFrame) -> None:
+    wide = taken_apart.pivot(index=["router", "measure", "lam"], columns="part", values="value")
+    np.testing.assert_allclose(wide[list(GAP)].sum(axis=1), wide["gap"], atol=1e-6)
+    np.testing.assert_allclose(wide["oracle"] - wide["router"], wide["gap"], atol=1e-6)
+    assert (wide.loc["oracle"][["gap", *GAP]].abs() < 1e-6).all(axis=None)
+    assert (wide["gap"] > -1e-6).all()
+    assert (wide["reach"] > -1e-6).all()  # a smaller pool is no better one
+
+
+def test_the_task_label_makes_the_zero_router_the_task_lookup(taken_apart: pd.DataFrame) -> None:
+    for lam in (None, *LAMS):
+        label = value(taken_apart, "zero", "router", lam) + value(taken_apart, "zero", "task_label", lam)
+        assert label == pytest.approx(value(taken_apart, "task-lookup", "router", lam), abs=1e-6)
+        assert value(taken_apart, "task-lookup", "task_label", lam) == pytest.approx(0, abs=1e-6)
+
+
+def test_without_tasks_no_label_buys_anything(routers: Tables) -> None:
+    plain = made(300)
+    unlabelled = setting(replace(plain, tasks=("",) * len(plain.prompt_ids)))
+    table = decomposition(unlabelled, {"zero": routers["zero"]}, replicates=5)
+    assert table.loc[table["part"] == "task_label", "value"].isna().all()
+    assert table.loc[table["part"] != "task_label", "value"].notna().all()
+
+
+def test_intervals_hold_the_value(taken_apart: pd.DataFrame) -> None:
+    known = taken_apart[taken_apart["measure"] == AIQ].dropna(subset=["value"])
+    assert (known["low"] <= known["high"]).all()
+    assert ((known["value"] >= known["low"] - 0.05) & (known["value"] <= known["high"] + 0.05)).all()
+
+
+def test_reliability_counts_in_bins(bench: Setting, routers: Tables) -> None:
+    table = reliability(bench, routers)
+    knn = routers["carrot-knn"]["test"]
+    column = MODELS.index("zeta/mid")
+    truth = dict(zip(bench.test.prompt_ids, bench.test.outcomes.score[:, column], strict=True))
+    pairs = [(e, truth[p]) for p, e in zip(knn.prompt_ids, knn.score[:, column], strict=True)]
+    for row in table[(table["router"] == "carrot-knn") & (table["model"] == "zeta/mid")].itertuples():
+        inside = [(e, s) for e, s in pairs if min(int(min(max(e, 0), 1) * 10), 9) == row.bin]
+        assert row.n == len(inside)
+        assert row.mean_score == pytest.approx(np.mean([s for _, s in inside]), abs=1e-6)
+    assert table.groupby(["router", "model"])["n"].sum()["carrot-knn", "pooled"] == knn.score.size
+
+
+def test_usage_bins_hold_all_calls_and_their_quantiles(bench: Setting, routers: Tables) -> None:
+    table = usage(bench, routers)
+    knn = table[(table["router"] == "carrot-knn") & (table["model"] == "acme/large")]
+    whole, bins = knn[knn["bin"] == ALL].iloc[0], knn[knn["bin"] != ALL]
+    observed = bench.test.output_tokens[:, MODELS.index("acme/large")]
+    assert whole["n"] == bins["n"].sum() == len(observed)
+    assert whole["p50"] == pytest.approx(np.median(observed))
+    assert bins["predicted"].is_monotonic_increasing
+    assert set(table["unit"]) == {"tokens"}
+    oracle = table[table["router"] == "oracle"]
+    np.testing.assert_allclose(oracle[["ratio_p10", "ratio_p50", "ratio_p90"]], 1, rtol=1e-4)
+
+
+def test_one_prediction_for_all_calls_has_no_bins(bench: Setting, routers: Tables) -> None:
+    known = replace(bench, test=replace(bench.test, prices={}))  # dollars only, so the zero router's are constant
+    zero = usage(known, {"zero": routers["zero"]})
+    assert set(zero["unit"]) == {"usd"}
+    assert set(zero.loc[zero["model"] != "pooled", "bin"]) == {ALL}
+    assert set(zero.loc[zero["model"] == "pooled", "bin"]) > {ALL}
+
+
+def test_usage_has_no_rows_where_only_input_is_charged(routers: Tables) -> None:
+    free = made(300)
+    silent = setting(replace(free, output_tokens=np.full(free.output_tokens.shape, np.nan)))
+    table = usage(silent, {"zero": dict(silent.estimates("zero"))})
+    assert len(table) == 0
+    assert "ratio_p50" in table.columns
+
+
+def test_task_curves_weighted_by_prompts_are_the_whole_curve(bench: Setting, routers: Tables) -> None:
+    table = task_curves(bench, routers)
+    for router in NAMES:
+        curve = bench.frontier(routers[router], "test")
+        rows = table[table["router"] == router]
+        assert (rows["n_tasks"] == 2).all()
+        for lam, point in rows.groupby("lam"):
+            at = curve.at(rate_of_lam(float(lam), bench.cost_unit_usd) * (1 + 1e-6))
+            weight = point["n_prompts"] / curve.n_prompts
+            near = curve.score[max(at - 1, 0) : at + 2]
+            assert np.abs(near - (weight * point["score"]).sum()).min() < 1e-5
+
+
+def test_losses_are_the_worst_prompts_and_their_errors_add_up(bench: Setting, routers: Tables) -> None:
+    table = losses(bench, routers)
+    for lam in (0.0, 0.3, 1.0):
+        chosen = choice(bench, routers["carrot-knn"]["test"], lam)
+        regrets = {}
+        for prompt, model in chosen.items():
+            utility = {
+                name: (1 - lam) * s - lam * c / bench.cost_unit_usd
+                for name in MODELS
+                for s, c in [cell(bench, prompt, name)]
+            }
+            regrets[prompt] = max(utility.values()) - utility[model]
+        rows = table[(table["router"] == "carrot-knn") & (table["lam"] == lam)]
+        worst = sorted(regrets.values(), reverse=True)[: len(rows)]
+        np.testing.assert_allclose(rows["regret"], worst, atol=1e-12)
+        for row in rows.itertuples():
+            assert row.regret == pytest.approx(regrets[row.prompt_id])
+            assert row.chosen == chosen[row.prompt_id]
+    known = table.dropna(subset=["est_score_best"])
+    parts = known[list(REASONS)].sum(axis=1)
+    np.testing.assert_allclose(parts - known["margin"], known["regret"], atol=1e-12)
+    assert (known["margin"] > -1e-12).all()  # the router preferred what it chose
+    assert "oracle" not in set(table["router"])
+    single = table[(table["router"] == "best-single") & (table["chosen"] != table["best"])]
+    assert set(single["reason"]) == {NOT_IN_POOL}
+
+
+def test_distances_are_to_the_nearest_training_prompt() -> None:
+    bench = made(120)
+    asked = bench.part("test").prompt_ids[:5]
+    table = distances(bench, asked)
+    assert bench.vectors is not None
+    unit = bench.vectors / np.linalg.norm(bench.vectors, axis=1, keepdims=True)
+    train = np.flatnonzero(bench.split == "train")
+    for row in table.itertuples():
+        cosines = unit[train] @ unit[bench.prompt_ids.index(row.prompt_id)]
+        assert row.distance == pytest.approx(1 - cosines.max(), abs=1e-6)
+        assert row.nearest_prompt_id == bench.prompt_ids[train[cosines.argmax()]]
+        assert 0 <= row.percentile <= 100
+    assert distances(replace(bench, vectors=None), asked)["distance"].isna().all()
+
+
+def test_a_prompt_without_a_vector_has_no_distance() -> None:
+    bench = made(120)
+    assert bench.vectors is not None
+    vectors, prompt = bench.vectors.copy(), bench.part("test").prompt_ids[0]
+    vectors[bench.prompt_ids.index(prompt)] = np.nan
+    row = distances(replace(bench, vectors=vectors), [prompt]).iloc[0]
+    assert np.isnan(row["distance"])
+    assert np.isnan(row["percentile"])
+    assert row["nearest_prompt_id"] is None
+
+
+@pytest.fixture(scope="module")
+def two_seeds() -> dict[int, Setting]:
+    bench = made(400)
+    return {0: setting(bench), 1: setting(split_by_seed(bench, 1))}
+
+
+def test_learning_ends_with_all_prompts_and_no_loss(two_seeds: dict[int, Setting]) -> None:
+    table = learning(two_seeds, "carrot-knn")
+    assert set(table["router"]) == {"carrot-knn"}
+    aiqs = table[(table["metric"] == "aiq") & (table["seed"] == MEAN)]
+    assert aiqs["size"].is_monotonic_increasing
+    last = aiqs["size"].max()
+    assert last == min(len(made.train.prompt_ids) for made in two_seeds.values())
+    assert aiqs.set_index("size").loc[last, "lost"] == 0
+    np.testing.assert_allclose(aiqs["lost"], aiqs["value"] - aiqs["value"].iloc[-1], atol=1e-6)
+    assert {"r2", "brier"} < set(table["metric"])
+
+
+def test_transfer_has_both_fits_of_every_task(two_seeds: dict[int, Setting]) -> None:
+    table = transfer({0: two_seeds[0]}, "carrot-knn")
+    assert set(table["task"]) == {"kind 0", "kind 1"}
+    assert set(table["metric"]) == {"aiq", "routing_accuracy"}
+    np.testing.assert_allclose(table["left_out"] - table["usual"], table["difference"], atol=1e-6)
+
+
+def test_a_task_without_validation_prompts_can_be_left_out(two_seeds: dict[int, Setting]) -> None:
+    seed = two_seeds[0]
+    tasks = np.array(seed.validation.tasks)
+    only = replace(seed, validation=seed.validation.rows(tasks == "kind 0"))
+    assert set(transfer({0: only}, "carrot-knn")["task"]) == {"kind 0"}
+
+
+def test_one_task_cannot_be_left_out() -> None:
+    bench: Benchmark = made(60)
+    assert transfer({0: setting(replace(bench, tasks=("one",) * 60))}, "zero").empty
