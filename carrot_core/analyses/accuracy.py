@@ -48,7 +48,7 @@ def accuracy(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> p
 
 def _known(curve: Frontier) -> npt.NDArray[np.bool_]:
     """(M,) which models of the pool the router estimates."""
-    return ~np.isnan(curve.estimates.score).any(axis=0)
+    return np.asarray(~np.isnan(curve.estimates.score).any(axis=0))
 
 
 def _of_prompts(made: Setting, curve: Frontier) -> dict[str, FloatArray]:
