@@ -280,14 +280,20 @@ def _moved(
 ) -> Moved:
     rate, chosen = solution.exchange_rate_per_usd, side.curves["validation"]
     at, change = chosen.at(rate), drawn - base
+    score, cost, score_change, cost_change = (
+        Interval.of(float(column[0]), column[1:]) for column in (*drawn.T, *change.T)
+    )
     return Moved(
         what,
         rate,
         float(lam_of_rate(rate, cost_unit_usd)),
         float(chosen.score[at]),
         float(chosen.cost_usd[at]),
-        *(Interval.of(float(column[0]), column[1:]) for column in (*drawn.T, *change.T)),
-        shortfall=solution.shortfall,
+        score,
+        cost,
+        score_change,
+        cost_change,
+        solution.shortfall,
     )
 
 
