@@ -61,7 +61,7 @@ def judge(name: str, understood: Understood, shown: str, *, many: bool = False) 
 def refuse(name: str, why: str, shown: str) -> None:
     """Say why a parameter that is read as a whole was left out, and what is shown instead."""
     if st.session_state.get(_ASKED, {}).pop(name, None):
-        _tell(f"**{name}**: {plain(_cut(why, 3 * MOST_LETTERS))} Shown: {plain(shown)}.")
+        _tell(f"**{name}**: {plain(_cut(' '.join(why.split()), 3 * MOST_LETTERS))} Shown: {plain(shown)}.")
 
 
 def among(options: Collection[str]) -> Understood:

@@ -1,0 +1,171 @@
+"""Links that are stale, malformed or contradict themselves: the page opens, says once what it left out, and goes on."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.shell import PAGES, plain
+from carrot_core.embedding import BUNDLED
+from carrot_core.store import Store
+from carrot_core.workbench import run_router
+from tests.made import made, write_files
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
+LAM = ["nan", "1e400", "-0.1", "7", "0,5", "", "9" * 10_000, HOSTILE]
+POOL = ["ghost/model", HOSTILE, "x" * 10_000]
+
+# page, and for every parameter it reads: values that it cannot use
+TABLE: dict[str, dict[str, list[str]]] = {
+    "overview": {"bench": ["ghost", HOSTILE, ""], "lam": LAM[:1]},
+    "frontier": {
+        "bench": ["ghost", "made (only you)"],
+        "routers": ["RoRF", "../../etc/passwd"],
+        "along": ["RoRF", "oracle'"],
+        "reference": ["ghost"],
+        "pool": POOL,
+        "tasks": ["'; drop table runs; --"],
+        "lam": LAM,
+    },
+    "live": {
+        "bench": ["ghost"], "router": ["RoRF"], "pool": POOL[:1], "fallback": ["ghost"], "lam": LAM[1:2],
+        "unlike": ["nan", "12", "1e400", "x"],
+    },
+    "whatif": {
+        "bench": ["ghost"], "router": ["RoRF"], "pool": POOL[:1], "candidate": ["ghost"], "lam": LAM[2:3],
+        "scenario": ["{", '{"price_factor": -1}', '{"prices": {"ghost": {}}}', "[" * 10_000, HOSTILE],
+    },
+    "points": {
+        "bench": ["ghost"], "router": ["RoRF"], "pool": POOL[:1], "fallback": ["ghost"], "unlike": ["x"], "lam": LAM[3:4],
+    },
+    "data": {
+        "bench": ["ghost"], "view": ["Everything"], "task": ["ghost"], "split": ["all"], "disagree": ["perhaps"],
+        "page": ["0", "99", "1.5", "x"], "prompt": ["ghost", HOSTILE], "sql": ["select " + "1" * 30_000],
+    },
+    "method": {"term": ["ghost", HOSTILE, "x" * 10_000], "words": ["x" * 10_000]},
+}  # fmt: skip
+CASES = [(page, name, value) for page, asked in TABLE.items() for name, values in asked.items() for value in values]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home folder with one benchmark of several pages of prompts, and CARROT-KNN fitted on it."""
+    folder = tmp_path_factory.mktemp("links")
+    results, vectors = write_files(made(), folder)
+    store = Store(folder / "carrot.duckdb")
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    run_router(store, store.load("made", encoder=BUNDLED))
+    yield folder
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture(autouse=True)
+def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(home))
+
+
+def opened(page: str, /, **query: str | list[str]) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params.update(query)
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    assert not app.error
+    return app
+
+
+def notices(app: AppTest) -> list[str]:
+    return [warning.value for warning in app.warning if "this link" in warning.value]
+
+
+def test_every_page_is_in_this_table() -> None:
+    assert set(TABLE) == {entry.name for entry in PAGES}
+
+
+def test_every_widget_bound_to_the_address_says_what_it_understood() -> None:
+    bound, judged = set(), set()
+    for path in [*(ROOT / "carrot_core" / "dashboard").rglob("*.py"), *(ROOT / "pages").glob("*.py")]:
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call):
+                words = {word.arg: getattr(word.value, "value", None) for word in call.keywords}
+                if words.get("bind") == "query-params":
+                    bound.add(words["key"])
+                if ast.unparse(call.func).endswith(("links.judge", "links.refuse", "_judge_several")):
+                    judged.add(getattr(call.args[0], "value", None))
+    assert bound - judged == {"find"}  # any text can be searched for
+    assert {"bench", "pool", "lam", "scenario", "term"} <= judged
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "name", "value"), CASES, ids=[f"{p}-{n}-{v[:12]}" for p, n, v in CASES])
+def test_what_cannot_be_used_is_named_once_and_no_longer_than_a_line(page: str, name: str, value: str) -> None:
+    app = opened(page, **{name: value})
+    (said,) = notices(app)
+    (line,) = said.splitlines()[2:]
+    assert line.startswith(f"- **{name}**: ")
+    assert "Shown: " in line
+    assert len(line) < 600
+    assert not re.search(r"(?<!\\)[<\[$]", line)  # no markup of the value's own
+    app.run()
+    assert not app.exception
+    assert notices(app) == []
+
+
+@pytest.mark.parametrize("page", list(TABLE))
+def test_everything_wrong_at_once_is_one_notice(page: str) -> None:
+    app = opened(page, **{name: values[0] for name, values in TABLE[page].items()})
+    (said,) = notices(app)
+    told = {line.split("**")[1] for line in said.splitlines()[2:]}
+    assert told == set(TABLE[page])
+
+
+def test_a_link_that_holds_says_nothing() -> None:
+    app = opened(
+        "frontier", bench="made", routers=["CARROT-KNN", "Oracle"], along="Oracle", pool=["acme/large", "zeta/mid"],
+        tasks="kind 1", reference="zeta/mid", lam="0.25",
+    )  # fmt: skip
+    assert notices(app) == []
+    assert app.session_state["lam"] == 0.25
+    assert app.selectbox(key="along").value == "oracle"
+    assert notices(opened("live", bench="made", router="CARROT-KNN", fallback="acme/large", unlike="97.5")) == []
+    assert notices(opened("data", view="Models", split="test", disagree="true", page="1", utm_source="x")) == []
+    assert notices(opened("whatif", scenario='{"price_factor": 2}', candidate="zeta/mid")) == []
+    assert notices(opened("method", term="aiq", words="area")) == []
+
+
+def test_parts_of_a_link_that_exclude_each_other_are_told() -> None:
+    app = opened("frontier", pool=["acme/large", "zeta/mid"], reference="acme/small")
+    (said,) = notices(app)
+    assert f"**reference**: {plain('acme/small')} cannot be used" in said
+    assert app.selectbox(key="reference").value in ("acme/large", "zeta/mid")
+
+
+def test_a_choice_of_several_keeps_what_there_is() -> None:
+    app = opened("frontier", pool=["ghost/1", "acme/large", "ghost/2", "zeta/mid", "ghost/3", "ghost/4"])
+    assert app.multiselect(key="pool").value == ["acme/large", "zeta/mid"]
+    (said,) = notices(app)
+    assert "and 1 more cannot be used" in said
+    assert plain("acme/large, zeta/mid") in said
+
+
+def test_a_parameter_given_twice_takes_the_last() -> None:
+    app = opened("frontier", bench=["mmlu-pro-cot (snapshot)", "made"], lam=["0.1", "0.2"])
+    (said,) = notices(app)
+    assert "**bench** stands there 2 times" in said
+    assert "**lam** stands there 2 times" in said
+    assert app.session_state["lam"] == 0.2
+
+
+def test_a_snapshot_says_that_it_has_no_pool_to_choose() -> None:
+    (said,) = notices(opened("frontier", bench="mmlu-pro-cot (snapshot)", pool="acme/large", tasks="kind 1"))
+    assert "**pool**" in said
+    assert "all tasks" in said
