@@ -28,7 +28,8 @@ def begin() -> None:
     first = _OPENED not in st.session_state
     st.session_state[_OPENED] = True
     st.session_state[_ASKED] = {name: st.query_params.get_all(name) for name in st.query_params} if first else {}
-    st.session_state[_NOTICE] = (st.empty(), []) if first and st.session_state[_ASKED] else None
+    place = st.empty()  # in every run: what comes and goes here must not move, and so close, what stands below
+    st.session_state[_NOTICE] = (place, []) if first and st.session_state[_ASKED] else None
 
 
 def end() -> None:

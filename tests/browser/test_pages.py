@@ -57,18 +57,18 @@ def query(page: Page) -> dict[str, list[str]]:
 
 
 def test_letting_go_of_any_handle_moves_the_others_and_the_address(open_app: Callable[..., Page]) -> None:
-    page = open_app("/frontier?bench=plain&lam=0.5")
+    page = open_app("/frontier?bench=plain&lam=0.9")
     live = page.get_by_role("slider", name="λ")
     live.focus()
     live.press("PageUp")
-    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] != ["0.5"])
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] != ["0.9"])
     at_rest(page)
-    assert float(query(page)["lam"][0]) == pytest.approx(0.55)
+    assert float(query(page)["lam"][0]) == pytest.approx(0.95)
     budget, target = (page.get_by_role("spinbutton", name=name) for name in ("Budget", "Target"))
     before = float(budget.input_value())
     target.fill("100")
     target.press("Enter")
-    page.wait_for_url(lambda url: abs(float(parse_qs(urlsplit(url).query)["lam"][0]) - 0.55) > 1e-3)
+    page.wait_for_url(lambda url: abs(float(parse_qs(urlsplit(url).query)["lam"][0]) - 0.95) > 1e-3)
     at_rest(page)
     assert float(live.get_attribute("aria-valuenow")) == pytest.approx(float(query(page)["lam"][0]))
     assert float(budget.input_value()) > before
