@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carrot_core.analyses.spider import AUTHORS, BUDGET_SHARES, HONEST, PAPER_REFERENCE, spider
+from carrot_core.analyses.spider import AUTHORS, BUDGET_SHARES, HONEST, LEAST_PROMPTS, PAPER_REFERENCE, spider
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import rate_of_lam
@@ -174,6 +174,16 @@ def test_only_what_was_chosen_beforehand_has_an_interval(table: pd.DataFrame) ->
     assert honest["score"].between(honest["score_low"] - 1e-6, honest["score_high"] + 1e-6).all()
     assert len(authors)
     assert len(honest)
+
+
+def test_tasks_of_a_few_prompts_have_no_interval() -> None:
+    bench = made(200)
+    few = setting(replace(bench, tasks=tuple("few" if i % 20 == 0 else "many" for i in range(200))))
+    table = spider(few, {"task-lookup": few.baselines["task-lookup"]}).dropna(subset="score")
+    honest = table[table["way"] == HONEST].set_index("task")
+    assert (honest.loc[["few"], "n_prompts"] < LEAST_PROMPTS).all()
+    assert honest.loc[["few"], ["score_low", "score_share_high"]].isna().all().all()
+    assert honest.loc[["many"], ["score_low", "score_share_high"]].notna().all().all()
 
 
 def test_the_papers_reference_is_taken_where_it_is_in_the_pool() -> None:

@@ -22,6 +22,7 @@ from carrot_core.uncertainty import Interval, draws, weighted_means
 
 BUDGET_SHARES = (0.1, 0.2, 0.3)
 AUTHORS, HONEST = "authors", "honest"
+LEAST_PROMPTS = 10  # for an interval: draws of fewer say nothing of prompts that were not seen
 PAPER_REFERENCE = "openai-gpt-4o"
 _FIGURES = ("score", "score_share", "cost_usd", "cost_share", "reference_score", "reference_cost_usd", "lam")
 
@@ -40,7 +41,7 @@ def spider(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.
     model: the paper's where it is in the pool, else the best single model on validation), n_prompts,
     exchange_rate_per_usd, lam, score, score_low, score_high, cost_usd, reference_score, reference_cost_usd,
     score_share with its interval (score ÷ reference_score, paired) and cost_share. Where no point is within
-    the share, what the router does is NaN.
+    the share, what the router does is NaN; so are intervals of tasks with fewer than `LEAST_PROMPTS` prompts.
     """
     reference = PAPER_REFERENCE if PAPER_REFERENCE in made.models else made.best_single
     column = made.models.index(reference)
@@ -107,6 +108,8 @@ def _no_interval() -> dict[str, float]:
 
 def _intervals(here: Frontier, reference: FloatArray, rates: list[float | None]) -> list[dict[str, float]]:
     """95 % intervals over the prompts of the score at each rate and of its paired share of the reference's."""
+    if here.n_prompts < LEAST_PROMPTS:
+        return [{} for _ in rates]
     rows = np.arange(here.n_prompts)
     chosen = {rate: here.outcomes.score[rows, here.choices(rate)] for rate in rates if rate is not None}
     replicates = weighted_means(np.column_stack([reference, *chosen.values()]), draws(here.n_prompts))
