@@ -22,6 +22,7 @@ from carrot_core.dashboard.stores import labels
 from carrot_core.dashboard.upload import on_disk
 from carrot_core.errors import CarrotError
 from carrot_core.exports import FORMATS, Format
+from carrot_core.exports.images import browser
 from carrot_core.serving.kept_points import (
     MOST_NAME,
     MOST_NOTE,
@@ -143,8 +144,10 @@ def _downloads(place: KeptPoints, kept: KeptPoint) -> None:
             return
         why = differs_here(place, kept.id)
         for form in FORMATS.values():
-            if form.name == "json" or not why:
+            if form.name == "json" or not (why or (form.name in ("png", "pdf") and browser() is None)):
                 _download(place, kept, form)
+        if browser() is None:
+            st.caption("PNG and PDF need Chromium or Chrome on the machine that serves this page: none was found.")
         if why:
             st.caption(plain(f"The other forms are made from its router: {why}"))
 

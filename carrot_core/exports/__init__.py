@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from carrot_core.errors import CarrotError
 from carrot_core.exports import curve, document, litellm, report, script
@@ -38,6 +39,9 @@ FORMATS: dict[str, Format] = {
         Format("json", ".json", "application/json", "the document itself", document.as_json),
         Format("yaml", ".yaml", "application/yaml", "the same document as YAML", document.as_yaml),
         Format("html", ".html", "text/html", "one page to read and print", report.as_html),
+        Format("svg", ".svg", "image/svg+xml", "the curve with the point on it, as a picture", report.as_svg),
+        Format("png", ".png", "image/png", "the same picture", partial(report.as_image, "png")),
+        Format("pdf", ".pdf", "application/pdf", "the same picture", partial(report.as_image, "pdf")),
         Format("python", ".py", "text/x-python", "a script that routes prompts at the point", script.as_python),
         Format("csv", ".csv", "text/csv", "the curve it lies on", curve.as_csv),
         Format("parquet", ".parquet", "application/vnd.apache.parquet", "the curve it lies on", curve.as_parquet),

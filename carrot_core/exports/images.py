@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,16 @@ def image(figure: go.Figure, kind: str) -> bytes:
 
     drawn: bytes = kaleido.calc_fig_sync(_sized(figure), opts=_options(kind), kopts=_offline())
     return drawn
+
+
+def image_of_svg(svg: bytes, size: tuple[int, int], kind: str) -> bytes:
+    """An SVG of (width, height) pixels as PNG or PDF: the browser draws it on an empty figure."""
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    hidden = {"visible": False, "fixedrange": True}
+    figure = go.Figure(layout={"width": size[0], "height": size[1], "xaxis": hidden, "yaxis": hidden})
+    figure.update_layout(margin=dict.fromkeys("lrtb", 0), plot_bgcolor="rgba(0,0,0,0)")
+    figure.add_layout_image(source=source, xref="paper", yref="paper", x=0, y=1, sizex=1, sizey=1)
+    return image(figure, kind)
 
 
 def write_images(figures: Mapping[Path, go.Figure]) -> None:

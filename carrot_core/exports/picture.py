@@ -17,6 +17,7 @@ from carrot_core.text import visible
 
 _LOOK = THEMES["light"]
 _STYLE = {"validation": (_LOOK.curves[1], "6 4"), "test": (_LOOK.curves[0], "none")}
+SIZE = (720, 380)  # pixels
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 700.0, 40.0, 330.0
 _Place = Callable[[float], float]
 
@@ -45,7 +46,8 @@ def picture(curves: Mapping[str, KeptCurve], figures: Mapping[str, PointFigures]
     at_x, x_ticks = _cost_axis(QUERIES * np.concatenate(costs))
     at_y, y_ticks = _score_axis(100 * np.concatenate(scores))
     parts = [
-        '<svg viewBox="0 0 720 380" role="img" aria-label="Accuracy over cost: the curves and the operating point">',
+        f'<svg viewBox="0 0 {SIZE[0]} {SIZE[1]}" role="img" '
+        'aria-label="Accuracy over cost: the curves and the operating point">',
         *(_line(at_x(x), _TOP, at_x(x), _BOTTOM) + _text(at_x(x), _BOTTOM + 18, f"{x:g}") for x in x_ticks),
         *(_line(_LEFT, at_y(y), _RIGHT, at_y(y)) + _text(_LEFT - 8, at_y(y) + 4, f"{y:g}", "end") for y in y_ticks),
         _text((_LEFT + _RIGHT) / 2, _BOTTOM + 40, "US dollars per 1,000 queries"),
@@ -57,6 +59,16 @@ def picture(curves: Mapping[str, KeptCurve], figures: Mapping[str, PointFigures]
         "</svg>",
     ]
     return "\n".join(parts)
+
+
+def standalone(svg: str) -> str:
+    """A picture as a file of its own: with its size, its ground and a font that every system has."""
+    width, height = SIZE
+    font = 'font-family="sans-serif" font-size="13"'
+    own = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {font} '
+    ground = f'<rect width="{width}" height="{height}" fill="{_LOOK.ground}"/>'
+    head, body = svg.split(">", 1)
+    return f"{head.replace('<svg ', own, 1)}>{ground}{body}\n"
 
 
 def _cost_axis(costs: FloatArray) -> tuple[_Place, list[float]]:

@@ -8,7 +8,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from carrot_core.exports.picture import Single, picture
+from carrot_core.errors import CarrotError
+from carrot_core.exports.images import image_of_svg
+from carrot_core.exports.picture import SIZE, Single, picture, standalone
 from carrot_core.serving.decision import dollars
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -79,10 +81,34 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0)
     return f'<div class="wide"><table>{top}{body}</table></div>'
 
 
+def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
+    """The curves on validation and test with the point on them, as a picture of its own.
+
+    Raises
+    ------
+    CarrotError
+        Nothing was measured on the point's pool and prices, so there is nothing to draw.
+    """
+    figures = _measured(point)
+    if not figures:
+        raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
+    snapshot = _snapshot(point)
+    single = None if snapshot is None else _single(snapshot, point)
+    return standalone(picture(router.companion.curves, figures, single)).encode()
+
+
+def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
+    """The same picture as PNG or PDF, drawn by the machine's browser."""
+    return image_of_svg(as_svg(router, point), SIZE, kind)
+
+
+def _measured(point: PointFile) -> dict[str, PointFigures]:
+    both = (("validation", point.validation), ("test", point.test))
+    return {name: each for name, each in both if each is not None}
+
+
 def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> list[str]:
-    figures = {
-        name: each for name, each in (("validation", point.validation), ("test", point.test)) if each is not None
-    }
+    figures = _measured(point)
     if not figures:
         return ["<p>Its pool or prices are its own: nothing was measured on them, so no figures can be given.</p>"]
     rows = [[name, *_figures(each)] for name, each in figures.items()]
