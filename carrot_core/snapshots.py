@@ -29,6 +29,7 @@ from carrot_core.kept_curve import KeptCurve, evenly, keep
 from carrot_core.operating_point import Point
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.paths import shipped
+from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
 from carrot_core.uncertainty import Interval, bootstrap_weights, replicate
 
@@ -78,6 +79,12 @@ class Snapshot:
     def routers(self) -> tuple[str, ...]:
         """Names of all routers with a curve, baselines included, in the order they were given."""
         return tuple(self.document["routers"])
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """Names of the routers that are no baselines: the best one, CARROT-KNN, then the others."""
+        names = [name for name in self.routers if name not in BASELINES]
+        return tuple(sorted(names, key=lambda name: (name != names[0], name != "carrot-knn")))
 
     @cached_property
     def info(self) -> BenchmarkInfo:

@@ -10,7 +10,7 @@ from carrot_core.embedding import BUNDLED, embed_benchmark
 from carrot_core.errors import CarrotError, StoreError
 from carrot_core.evaluation import Setting, data_hash, evaluate, setting_for, versions
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
-from carrot_core.routers import make_router
+from carrot_core.routers import BASELINES, make_router
 from carrot_core.store import Run, Store, run_id
 
 if TYPE_CHECKING:
@@ -63,6 +63,19 @@ def _stored(store: Store, bench: Benchmark, router: str, fit_on: Benchmark | Non
         if run.run_id == wanted and run.data_hash == data_hash(bench, fit_on) and dict(run.versions) == versions():
             return store.load_run(wanted)
     return None
+
+
+def newest_runs(store: Store, name: str) -> dict[str, Run]:
+    """Newest stored run of every router fitted on the whole pool of a benchmark, without its tables.
+
+    By the router's name with its parameters; baselines, and runs of other splits or benchmarks, are not among them.
+    """
+    found: dict[str, Run] = {}
+    for run in store.runs(name):
+        if run.fit_on is None and not run.pool and run.split_seed is None and run.router not in BASELINES:
+            given = ", ".join(f"{key}={value}" for key, value in sorted(run.params.items()))
+            found.setdefault(run.router + (f" ({given})" if given else ""), run)
+    return dict(sorted(found.items()))
 
 
 def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | None = None) -> Estimates:

@@ -27,6 +27,7 @@ from carrot_core.routers import BASELINES
 from carrot_core.snapshots import Snapshot, SnapshotInfo, read
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.uncertainty import bootstrap_weights
+from carrot_core.workbench import newest_runs
 
 SNAPSHOT_FIRST = "mmlu-pro-cot"  # what a page opens on where nothing of one's own is loaded
 Names = tuple[str, ...]
@@ -161,9 +162,7 @@ class SnapshotView:
 
     @property
     def fitted(self) -> Names:
-        names = [name for name in self.snapshot.routers if name not in BASELINES]
-        # The best one, then the published procedure: these two are drawn at first.
-        return tuple(sorted(names, key=lambda name: (name != names[0], name != "carrot-knn")))
+        return self.snapshot.fitted
 
     @property
     def models(self) -> Names:
@@ -213,16 +212,8 @@ def protocol(version: Version, name: str) -> Setting:
 @st.cache_resource(max_entries=8, show_spinner="Loading fitted routers …")
 def runs(version: Version, name: str) -> Mapping[str, Run]:
     """Newest run of every router fitted on the whole pool of a benchmark, by name with its parameters."""
-    store, found = Store(Path(version.path)), dict[str, Run]()
-    for run in store.runs(name):
-        if run.fit_on is None and not run.pool and run.split_seed is None and run.router not in BASELINES:
-            found.setdefault(_run_name(run), run)
-    return {title: store.load_run(run.run_id) for title, run in sorted(found.items())}
-
-
-def _run_name(run: Run) -> str:
-    given = ", ".join(f"{key}={value}" for key, value in sorted(run.params.items()))
-    return run.router + (f" ({given})" if given else "")
+    store = Store(Path(version.path))
+    return {title: store.load_run(run.run_id) for title, run in newest_runs(store, name).items()}
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

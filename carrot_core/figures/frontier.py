@@ -9,6 +9,7 @@ import html
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from carrot_core.figures.scene import QUERIES, Band, Curve, Scene, short_name
@@ -31,11 +32,14 @@ def shortened(name: str, most: int = 36) -> str:
 _VALUES = "%{y:.1f} % at $%{x:.3r} per 1k queries"
 
 
-def frontier_figure(scene: Scene, *, log_cost: bool = True, theme: ThemeName = "light") -> go.Figure:
+def frontier_figure(
+    scene: Scene, *, log_cost: bool = True, theme: ThemeName = "light", tolerance: float = 1e-4
+) -> go.Figure:
     """The chart of a scene: accuracy in percent against US dollars per 1,000 queries.
 
-    Each trace's ``meta`` says its ``role`` (band, curve, hull, models, best, reference) and, for lines, its
-    curve's ``name``. A log axis is used only where every cost is above zero.
+    Curves are drawn as `carrot_core.kept_curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` says its
+    ``role`` (band, curve, hull, models, best, reference) and, for lines, its curve's ``name``. A log axis is used
+    only where every cost is above zero.
     """
     look, styles = THEMES[theme], line_styles([curve.name for curve in scene.curves])
     figure = go.Figure()
@@ -45,7 +49,8 @@ def frontier_figure(scene: Scene, *, log_cost: bool = True, theme: ThemeName = "
     figure.add_trace(_hull(scene, look))
     for curve in sorted(scene.curves, key=lambda curve: curve.name == scene.active):
         style = styles[curve.name]
-        figure.add_trace(_line(scene, curve, look, look.curves[style.color], style.dash, style.symbol))
+        kept = thin(curve.frontier, tolerance)
+        figure.add_trace(_line(scene, curve, kept, look, look.curves[style.color], style.dash, style.symbol))
     figure.add_trace(_models(scene, model_colors(list(scene.model_cost_usd), theme), look))
     figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
     figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
@@ -83,9 +88,10 @@ def _hull(scene: Scene, look: Theme) -> go.Scatter:
     )
 
 
-def _line(scene: Scene, curve: Curve, look: Theme, color: str, dash: str, symbol: str) -> go.Scatter:
+def _line(
+    scene: Scene, curve: Curve, kept: npt.NDArray[np.intp], look: Theme, color: str, dash: str, symbol: str
+) -> go.Scatter:
     frontier, active = curve.frontier, curve.name == scene.active
-    kept = thin(frontier)
     return go.Scatter(
         x=QUERIES * frontier.cost_usd[kept],
         y=100 * frontier.score[kept],

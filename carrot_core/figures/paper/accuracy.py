@@ -1,0 +1,180 @@
+"""The authors' table of CARROT-KNN (arXiv 2502.03261), theirs beside ours where the benchmark is theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.benchmarks.open_llm import WORKERS
+from carrot_core.figures.compose import label
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.paper.shown import Names, NotDrawnError, Shown, among, analysis_of
+from carrot_core.text import visible
+
+METRICS = (
+    "binarised_accuracy",
+    "score_mae",
+    "r2",
+    "routing_accuracy",
+    "best_single",
+    "oracle",
+    "cost_mae_usd",
+    "output_tokens_mae",
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the authors published of CARROT-KNN on one benchmark.
+
+    Attributes
+    ----------
+    benchmark : as they call it.
+    models : names of the pool, by which the benchmark is known.
+    n_test : test prompts; None where not stated.
+    figures : by name of `METRICS`, as published.
+    note : what keeps them from being a measure of ours; a sentence.
+    """
+
+    benchmark: str
+    models: frozenset[str]
+    n_test: int | None
+    figures: Mapping[str, float]
+    note: str
+
+
+_EMBEDDED = "They embed prompts with OpenAI's model"
+PUBLISHED = (
+    Published(
+        "RouterBench 0-shot",
+        frozenset(
+            (
+                "WizardLM/WizardLM-13B-V1.2",
+                "claude-instant-v1",
+                "claude-v1",
+                "claude-v2",
+                "gpt-3.5-turbo-1106",
+                "gpt-4-1106-preview",
+                "meta/code-llama-instruct-34b-chat",
+                "meta/llama-2-70b-chat",
+                "mistralai/mistral-7b-chat",
+                "mistralai/mixtral-8x7b-chat",
+                "zero-one-ai/Yi-34B-Chat",
+            )
+        ),
+        7143,
+        dict(zip(METRICS, (0.6884, 0.3298, 0.2459, 0.7870, 0.7851, 0.9169, 0.0001), strict=False)),
+        f"{_EMBEDDED}, leave out the Chinese tasks and split 80 to 20: other prompts, so an order of size.",
+    ),
+    Published(
+        "SPROUT",
+        frozenset(
+            (
+                "aws-claude-3-5-sonnet-v1",
+                "aws-titan-text-premier-v1",
+                "openai-gpt-4o",
+                "openai-gpt-4o-mini",
+                "wxai-granite-3-2b-instruct-8k-max-tokens",
+                "wxai-granite-3-8b-instruct-8k-max-tokens",
+                "wxai-llama-3-1-70b-instruct",
+                "wxai-llama-3-1-8b-instruct",
+                "wxai-llama-3-2-1b-instruct",
+                "wxai-llama-3-2-3b-instruct",
+                "wxai-llama-3-3-70b-instruct",
+                "wxai-llama-3-405b-instruct",
+                "wxai-mixtral-8x7b-instruct-v01",
+            )
+        ),
+        6637,
+        dict(zip(METRICS[:6], (0.7943, 0.2743, 0.2900, 0.8648, 0.8482, 0.9791), strict=True))
+        | {"output_tokens_mae": 357.4},
+        f"{_EMBEDDED}.",
+    ),
+    Published(
+        "Open LLM Leaderboard v2",
+        frozenset(WORKERS) - {"upstage/SOLAR-10.7B-Instruct-v1.0"},
+        None,
+        {"best_single": 0.5649, "oracle": 0.9715},
+        "Their rows were in another order for every model, so the oracle and all that is routed mean nothing there: "
+        "no figure to aim at.",
+    ),
+)
+ROWS = ("here", "here, 95 % from", "here, 95 % to", "published")
+
+
+def published_for(models: Sequence[str]) -> Published | None:
+    """What was published on the benchmark that has exactly these models."""
+    return next((known for known in PUBLISHED if known.models == set(models)), None)
+
+
+def knn_accuracy(shown: Shown) -> Exhibit:
+    """How well CARROT-KNN predicts, and how well it chooses at λ = 0.
+
+    Raises
+    ------
+    NotDrawnError
+        CARROT-KNN is not fitted, or a snapshot was made without this table.
+    """
+    routers: Names = among(shown.fitted, ["carrot-knn"])
+    if not routers:
+        raise NotDrawnError("CARROT-KNN is not fitted on this benchmark: `carrot fit BENCH` fits it.")
+    name = routers[0]
+    scene = shown.scene((name,), name)
+    found = analysis_of(shown, "accuracy", (name,)).set_index("metric")
+    known = published_for(scene.models)
+    table = _table(visible(scene.title), found, known)
+    return Exhibit(
+        "knn-accuracy",
+        f"{label(name)}: predictions and choices ({visible(scene.title)})",
+        _caption(table, known),
+        _alt(label(name), found, known),
+        table,
+    )
+
+
+def _table(title: str, found: pd.DataFrame, known: Published | None) -> pd.DataFrame:
+    n, m = int(found["n_prompts"].iloc[0]), int(found["n_models"].iloc[0])
+    rows: list[dict[str, Any]] = [
+        {"row": row, "benchmark": title, "n_test": n, "models": m, **dict(found[column].reindex(METRICS))}
+        for row, column in zip(ROWS[:3], ("value", "low", "high"), strict=True)
+    ]
+    if known is not None:
+        about = {"row": ROWS[3], "benchmark": known.benchmark, "n_test": known.n_test, "models": len(known.models)}
+        rows.append(about | dict(known.figures))
+    table = pd.DataFrame(rows).astype({"n_test": "Int64", "models": "Int64"})
+    told = [metric for metric in METRICS if metric in table and table[metric].notna().any()]
+    return table[["row", "benchmark", "n_test", "models", *told]]
+
+
+def _caption(table: pd.DataFrame, known: Published | None) -> str:
+    parts = [
+        "On test prompts with an outcome of every model. Binarised accuracy: how often estimate and score lie on the "
+        "same side of 0.5. MAE: mean absolute error. R² is over all models together, so it also holds what the means "
+        "of the models tell. Routing accuracy is the score at λ = 0; the best single model was chosen on validation."
+    ]
+    if "cost_mae_usd" not in table:
+        parts.append("Only input is charged here, so a call's cost is known beforehand and has no error.")
+    elif "output_tokens_mae" not in table:
+        parts.append("No output tokens are recorded, so the usage error is in dollars per call.")
+    if known is None:
+        parts.append("The authors published nothing on this benchmark.")
+    else:
+        parts.append(f"Published: the authors' row on {known.benchmark}. {known.note}")
+    return " ".join(parts)
+
+
+def _alt(router: str, found: pd.DataFrame, known: Published | None) -> str:
+    value = found["value"]
+    theirs = ""
+    if known is not None and "routing_accuracy" in known.figures:
+        theirs = f" Published on {known.benchmark}: {100 * known.figures['routing_accuracy']:.1f} %."
+    return (
+        f"{router} on {int(found['n_prompts'].iloc[0]):,} test prompts: binarised accuracy "
+        f"{100 * value['binarised_accuracy']:.1f} %, R² {np.round(value['r2'], 3):g}; at λ = 0 it scores "
+        f"{100 * value['routing_accuracy']:.1f} %, the best single model {100 * value['best_single']:.1f} %, the "
+        f"oracle {100 * value['oracle']:.1f} %.{theirs}"
+    )

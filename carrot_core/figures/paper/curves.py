@@ -1,0 +1,194 @@
+"""Plots 2 to 5 of CARROT (arXiv 2502.03261): routers beside their rivals on the common cost interval."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.frontier import frontier_figure, label_sides, shortened
+from carrot_core.figures.paper.shown import NotDrawnError, Shown, among, first_carrot
+from carrot_core.figures.scene import QUERIES, Scene, alt_text, caption, short_name
+from carrot_core.figures.theme import ThemeName
+from carrot_core.frontier import FloatArray, lam_of_rate, upper_hull
+from carrot_core.kept_curve import thin
+from carrot_core.outcomes import pick
+from carrot_core.text import visible
+
+CARROT = ("carrot-knn", "carrot-mlp", "carrot-encoder", "carrot-released")
+BINARY = ("routellm-mf", "routellm-bert", "rorf")
+RULE = ("routerbench-knn", "routerbench-mlp")
+TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by no more
+_LETTER = 0.0078  # width of a letter beside a point, as a share of a chart of the usual width
+_MARGIN = 0.05  # of the cost interval, on both sides
+
+
+def binary_routers(shown: Shown, *, oracle: bool = False) -> Exhibit:
+    """Plots 2 and 5: CARROT's routers against those that choose between two models."""
+    rivals = among(shown.fitted, BINARY)
+    what = (
+        "CARROT chooses among all models; RouteLLM and RoRF choose between a large and a small one, so their "
+        "curves run from one of the two to the other."
+    )
+    return _exhibit(shown, "binary-routers", "Against binary routers", (CARROT, rivals, BINARY), what, oracle)
+
+
+def routerbench_rule(shown: Shown, *, oracle: bool = False) -> Exhibit:
+    """Plot 3: CARROT's routers against RouterBench's, which take one mean cost for each model."""
+    rivals = among(shown.fitted, RULE)
+    what = (
+        "RouterBench's rule predicts the score of each prompt, as CARROT does, but takes the same cost for all "
+        "prompts: the model's mean. What lies between the two is what predicting costs brings."
+    )
+    return _exhibit(shown, "routerbench-rule", "Against RouterBench's rule", (CARROT, rivals, RULE), what, oracle)
+
+
+def zero_router(shown: Shown, *, oracle: bool = False) -> Exhibit:
+    """Plot 4: RouterBench's rule and the zero router, which knows nothing of the prompt, beside CARROT-KNN."""
+    rivals = (*among(shown.fitted, RULE), "zero")
+    what = (
+        "The zero router knows each model's mean score and cost and nothing of the prompt: a router below its "
+        "line does worse than not looking."
+    )
+    ours = ("carrot-knn",)
+    return _exhibit(shown, "zero-router", "RouterBench's rule and the zero router", (ours, rivals, RULE), what, oracle)
+
+
+def _exhibit(
+    shown: Shown,
+    name: str,
+    title: str,
+    kinds: tuple[Sequence[str], tuple[str, ...], Sequence[str]],
+    what: str,
+    oracle: bool,
+) -> Exhibit:
+    """Curves of ours and of rivals; ``kinds`` are our kinds, the rivals that are there, and the rivals' kinds."""
+    wanted, rivals, rival_kinds = kinds
+    active = first_carrot(shown.fitted)
+    ours = tuple(dict.fromkeys((active, *among(shown.fitted, wanted))))
+    scene = shown.scene((*ours, *rivals, *(("oracle",) if oracle else ())), active)
+    if len(scene.models) < 2:
+        raise NotDrawnError(f"There is one model, {visible(scene.models[0])}: nothing to route between, so no curve.")
+    missing = [kind for kind in rival_kinds if not among(rivals, [kind])]
+    drawn = [part for part in (what, caption(scene), _below(scene), _absent(missing)) if part]
+    return Exhibit(
+        name,
+        f"{title} ({visible(scene.title)})",
+        " ".join(drawn),
+        alt_text(scene),
+        curve_table(scene),
+        partial(deferral_figure, scene),
+    )
+
+
+def _below(scene: Scene) -> str:
+    """Single models that the axis does not reach down to."""
+    low, _ = accuracy_range(scene)
+    below = int((scene.model_score < low).sum())
+    if not below:
+        return ""
+    told = "single model stands" if below == 1 else "single models stand"
+    return f"{below} {told} below {100 * low:.0f} %, so only in the data."
+
+
+def _absent(missing: Sequence[str]) -> str:
+    if not missing:
+        return ""
+    verb = "is" if len(missing) == 1 else "are"
+    return f"Not fitted on this benchmark, so not drawn, {verb} {' and '.join(missing)}: `carrot fit BENCH --router …`."
+
+
+def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
+    """The chart of a scene from its cheapest to its dearest single model, and down to its lowest curve."""
+    low, high = accuracy_range(scene)
+    seen = scene.model_score >= low
+    drawn = replace(
+        scene,
+        models=pick(scene.models, seen),
+        model_score=scene.model_score[seen],
+        model_cost_usd=scene.model_cost_usd[seen],
+    )
+    figure = frontier_figure(drawn, theme=theme, tolerance=TOLERANCE)
+    twice = {"hull"} if "zero" in {curve.name for curve in scene.curves} else set()
+    figure.data = [trace for trace in figure.data if trace.meta["role"] not in twice | {"reference"}]
+    ends = QUERIES * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()])
+    ends = np.log10(ends) if figure.layout.xaxis.type == "log" else ends
+    room = _MARGIN * (float(np.ptp(ends)) or float(ends[1]) or 1.0)
+    figure.update_traces(
+        textposition=_sides(drawn, ends, (low, high)), text=_names(drawn), selector={"name": "Single models"}
+    )
+    figure.update_traces(legendrank=1, selector=lambda trace: trace.meta == {"role": "curve", "name": scene.active})
+    figure.update_yaxes(range=[100 * low, 100 * high], ticksuffix=" %", title="Accuracy")
+    return figure.update_xaxes(range=[ends[0] - room, ends[1] + room])
+
+
+def accuracy_range(scene: Scene) -> tuple[float, float]:
+    """Ends of the accuracy axis, 0 to 1: what routers, their hull and the best single model reach, with some room.
+
+    Single models below it would press all curves into a strip.
+    """
+    cheapest, dearest = scene.model_cost_usd.min(), scene.model_cost_usd.max()
+    curves = [(curve.frontier.cost_usd, curve.frontier.score) for curve in scene.curves]
+    inside = [score[(cost >= cheapest) & (cost <= dearest)] for cost, score in curves]
+    best = scene.model_score[[scene.models.index(scene.best_single)]]
+    scores = np.concatenate([best, scene.hull_score, *inside])
+    room = 0.08 * float(np.ptp(scores)) or 0.01
+    band = scene.active_curve.band
+    top = max(float(scores.max()), float(band.score_high.max()) if band is not None else 0.0)
+    return float(scores.min()) - room, top + room
+
+
+def _names(scene: Scene) -> list[str]:
+    """Names beside the models' points; that of the best single model stands in the legend."""
+    shown = [html.escape(shortened(short_name(model), 28), quote=False) for model in scene.models]
+    return ["" if model == scene.best_single else name for model, name in zip(scene.models, shown, strict=True)]
+
+
+def _sides(scene: Scene, ends: FloatArray, accuracy: tuple[float, float]) -> list[str]:
+    """Sides of the models' names: off the curves where a model is on the hull, and never beyond the chart's edge."""
+    costs = QUERIES * scene.model_cost_usd
+    place = ((np.log10(costs) if scene.can_log else costs) - ends[0]) / (float(np.ptp(ends)) or 1.0)
+    on_hull = set(upper_hull(scene.model_cost_usd, scene.model_score).tolist())
+    sides = []
+    for k, (side, model, score) in enumerate(zip(label_sides(scene), scene.models, scene.model_score, strict=True)):
+        wide = _LETTER * len(short_name(model))
+        side = ("top left" if wide < place[k] else "bottom right") if k in on_hull else side
+        at_the_foot = score - accuracy[0] < 0.06 * (accuracy[1] - accuracy[0])
+        side = side.replace("bottom", "top") if at_the_foot and k not in on_hull else side
+        sides.append(_turned(side, float(place[k]), wide))
+    return sides
+
+
+def _turned(side: str, at: float, wide: float) -> str:
+    """A side on which a name of this width, as a share of the chart's, does not leave the chart."""
+    half = wide / 2 if "center" in side else wide
+    if "right" not in side and at < half:
+        return side.replace("center", "right").replace("left", "right")
+    if "left" not in side and at > 1 - half:
+        return side.replace("center", "left").replace("right", "left").replace("middle", "bottom")
+    return side
+
+
+def curve_table(scene: Scene) -> pd.DataFrame:
+    """All that is drawn, one row a point.
+
+    Columns kind ("router", "model", "hull"), name, exchange_rate_per_usd and lam (of routers), cost_usd (mean
+    per query), score (mean).
+    """
+    frames = []
+    for curve in scene.curves:
+        kept = thin(curve.frontier, TOLERANCE)
+        rates = curve.frontier.exchange_rate_per_usd[kept]
+        points = {"cost_usd": curve.frontier.cost_usd[kept], "score": curve.frontier.score[kept]}
+        lams = {"exchange_rate_per_usd": rates, "lam": lam_of_rate(rates, scene.cost_unit_usd)}
+        frames.append(pd.DataFrame({"kind": "router", "name": curve.name, **lams, **points}))
+    singles = {"name": scene.models, "cost_usd": scene.model_cost_usd, "score": scene.model_score}
+    hull = {"name": "zero router", "cost_usd": scene.hull_cost_usd, "score": scene.hull_score}
+    frames += [pd.DataFrame({"kind": "model", **singles}), pd.DataFrame({"kind": "hull", **hull})]
+    return pd.concat(frames, ignore_index=True)
