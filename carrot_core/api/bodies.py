@@ -68,7 +68,9 @@ class RouteQuestion(Question):
         None, ge=0, le=1, description="λ of the authors' wrapper, whose cost unit is 0.01 dollars."
     )
     fallback: Name | None = Field(None, description="Model that answers prompts unlike the training data.")
-    fallback_above: float = Field(99.0, ge=0, le=100, description="Percentile of distance from which it does.")
+    fallback_above: float | None = Field(
+        None, ge=0, le=100, description="Percentile of distance from which it does; that of the router, mostly 99."
+    )
     explain: bool = Field(False, description=f"With an explanation each; at most {MAX_EXPLAINED} prompts then.")
 
     @model_validator(mode="after")
