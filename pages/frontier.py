@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, shell, tables, views
+from carrot_core.dashboard import controls, shell, solving, tables, views
 from carrot_core.dashboard.live import live_frontier
 from carrot_core.dashboard.points import keep_button
+from carrot_core.dashboard.stability import stability_panel
 from carrot_core.evaluation import frontier_frame
 from carrot_core.figures.scene import caption
 from carrot_core.figures.shares import share_figure, share_text
@@ -38,10 +39,16 @@ lam = controls.lam(views.opening_lam(seen, active))
 shell.kind_note(info)
 live_frontier(scene, lam=lam, key="frontier", wishes="validation", on_release=controls.set_lam)
 st.caption(shell.plain(caption(scene)))
-keep_button(info, active, lam, whole=not (pool or tasks))
+with st.container(horizontal=True):
+    solving.solve_popover(seen, active, pool, tasks, unit)
+    keep_button(info, active, lam, whole=not (pool or tasks))
+solving.said(lam)
 
 rate = rate_of_lam(lam, unit)
-by_share, by_slice, moved, data = st.tabs(["Who answers", "By task", "What a small step changes", "Data"])
+by_share, by_slice, moved, sure, data = st.tabs(
+    ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],
+    key="frontier:tabs", on_change="rerun",
+)  # fmt: skip
 with by_share:
     st.plotly_chart(share_figure(scene, shell.theme()), key="shares", theme=None, alt=share_text(scene))
 with by_slice:
@@ -56,5 +63,8 @@ with moved:
         tables.csv_button("Download these prompts (CSV)", lambda: flipped, f"{info.name}-{active}-flips")
     else:
         st.info("Which prompts change their model cannot be told from a snapshot: it holds no prompts.")
+with sure:
+    if sure.open:  # a second's work, and nobody else's
+        stability_panel(seen, active, rate, reference, pool, tasks, key="frontier:sure")
 with data:
     tables.csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")

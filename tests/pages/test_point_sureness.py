@@ -1,0 +1,167 @@
+"""Solving beyond budget and target, and how sure a point is, on the Frontier page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard import solving, stability, views
+from carrot_core.embedding import BUNDLED
+from carrot_core.evaluation.solving import Goal, solve, solve_on
+from carrot_core.frontier import rate_of_lam
+from carrot_core.outcomes import SPLITS
+from carrot_core.store import Store
+from carrot_core.trials import compare_routers
+from carrot_core.workbench import load_embedded, run_router
+from tests.made import MODELS, made, write_files
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAPSHOT = "mmlu-pro-cot (snapshot)"
+SURE = "How sure the point is"
+
+
+@pytest.fixture(autouse=True)
+def store(carrot_home: Path, tmp_path: Path) -> Iterator[Store]:
+    """A store with the made-up benchmark and CARROT-KNN fitted on it."""
+    st.cache_resource.clear()
+    results, vectors = write_files(made(), tmp_path)
+    store = Store()
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    run_router(store, load_embedded(store, "made"))
+    yield store
+    st.cache_resource.clear()
+
+
+def page(opened: str = "", **query: str | list[str]) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=90)
+    app.query_params.update(query)
+    if opened:
+        app.session_state["frontier:tabs"] = opened
+    app = app.switch_page("pages/frontier.py").run()
+    assert not app.exception
+    return app
+
+
+def asked(app: AppTest, wish: str, **values: object) -> AppTest:
+    app.segmented_control(key="solve:wish").set_value(wish).run()
+    for key, value in values.items():
+        [box] = [box for box in [*app.selectbox, *app.number_input] if box.key == f"solve:{key}"]
+        box.set_value(value)
+    app.button(key="solve:set").click().run()
+    assert not app.exception
+    return app
+
+
+def captions(app: AppTest) -> str:
+    return "\n".join(caption.value for caption in app.caption).replace("\\", "")
+
+
+def seen() -> views.StoredView:
+    found = views.view(Store().info("made"))
+    assert isinstance(found, views.StoredView)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("wish", "values", "goal", "words"),
+    [
+        (solving.MATCH, {"model": MODELS[1]}, Goal(match=MODELS[1]), "as accurate as small alone"),
+        (solving.MONTH, {"dollars": 50.0, "queries": 100_000}, Goal(budget_usd=0.0005), "100,000 queries cost"),
+        (solving.CAP, {"cap": 0.002}, Goal(cap_usd=0.002), "no validation prompt is expected to cost more than"),
+    ],
+)
+def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, object], goal: Goal, words: str) -> None:
+    app = asked(page(), wish, **values)
+    made_here, curve = seen().made, seen().chosen_on("carrot-knn")
+    rate = rate_of_lam(app.session_state["lam"], made_here.cost_unit_usd)
+    assert curve.at(rate) == curve.at(solve_on(curve, goal).exchange_rate_per_usd)
+    assert words in captions(app)
+    app.session_state["lam"] = 0.987
+    assert words not in captions(app.run())
+
+
+def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share(store: Store) -> None:
+    curve, unit = seen().chosen_on("carrot-knn"), seen().made.cost_unit_usd
+    for budget in np.linspace(curve.cost_usd.min(), curve.cost_usd.max(), 200):
+        app_less = solve(seen().made, views.runs(seen().version, "made")["carrot-knn"].estimates or {},
+                         Goal(budget_usd=float(budget)), replicates=2)  # fmt: skip
+        mix, single = app_less.mix, app_less.points["validation"].score.value
+        if mix is not None and mix.score - single > 0.002:
+            break
+    else:
+        pytest.fail("no budget of this curve is better used by a mixture")
+    app = asked(page(), solving.MONTH, dollars=round(1e6 * float(budget), 2), queries=1_000_000)
+    assert "mixed at random" in captions(app)
+    assert f"{100 * mix.score:.1f} %" in captions(app)
+    assert unit > 0
+
+
+def test_a_wish_out_of_reach_takes_the_nearest_and_says_so() -> None:
+    app = asked(page(), solving.CAP, cap=0.0)
+    assert "expected to cost more with every model" in captions(app)
+    assert app.session_state["lam"] == 1.0
+
+
+def test_a_slice_is_solved_on_the_slice() -> None:
+    app = asked(page(pool=list(MODELS[1:])), solving.MATCH, model=MODELS[2])
+    curve = seen().chosen_on("carrot-knn", MODELS[1:])
+    unit = seen().made.narrowed(MODELS[1:]).cost_unit_usd
+    at = curve.at(rate_of_lam(app.session_state["lam"], unit))
+    assert curve.score[at] >= curve.outcomes.score[:, 1].mean() - 1e-12
+
+
+def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
+    app = page(bench=SNAPSHOT)
+    app.session_state["lam"] = 0.9
+    app = asked(app.run(), solving.MONTH, dollars=10.0, queries=100_000)
+    assert "100,000 queries cost" in captions(app)
+    app.segmented_control(key="solve:wish").set_value(solving.CAP).run()
+    assert app.button(key="solve:set").disabled
+    assert any("prompt by prompt" in info.value for info in app.info)
+    before = app.session_state["lam"]
+    app = asked(app, solving.MATCH)
+    assert app.session_state["lam"] != before
+    assert len(app.selectbox(key="solve:model").options) == 1
+
+
+def test_how_sure_the_point_is_with_the_way_to_more_seeds() -> None:
+    app = page(SURE, lam="0.2")
+    text = "\n".join(element.value for element in app.markdown).replace("\\", "")
+    assert "holds on test in" in text
+    assert "in 95 % of them" in text
+    assert "Only seed 0 is stored" in text
+    assert "2 tasks alone" in text
+    for purpose in (stability.ACCURACY, stability.MATCH, stability.AS_IS):
+        app.segmented_control(key="frontier:sure:purpose").set_value(purpose).run()
+        assert not app.exception
+    assert any("λ is set" in element.value for element in app.markdown)
+
+
+def test_other_seeds_stand_beside_the_point(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carrot_core.trials.embed", lambda texts, encoder: np.zeros((len(texts), 384)))
+    compare_routers(store, store.load("made", encoder=BUNDLED), ["carrot-knn"], (0, 1, 2), replicates=10)
+    app = page(SURE, lam="0.2")
+    (table,) = [frame.value for frame in app.dataframe if "Seed" in frame.value]
+    assert table["Seed"].tolist() == [0, 1, 2]
+    app.multiselect(key="tasks").set_value(["kind 1"]).run()
+    assert not app.exception
+    assert "with some of them left out none is compared" in captions(app)
+
+
+def test_a_baseline_and_a_snapshot_say_what_is_not_possible() -> None:
+    assert "A baseline has no runs" in captions(page(SURE, routers=["Oracle"]))
+    assert any("cannot be told from a snapshot" in info.value for info in page(SURE, bench=SNAPSHOT).info)
+
+
+def test_nothing_is_solved_again_before_the_tab_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stability, "stability", lambda *_: pytest.fail("solved for nobody"))
+    app = page()
+    assert set(SPLITS)
+    assert "frontier:sure:purpose" not in [control.key for control in app.segmented_control]
