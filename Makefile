@@ -1,7 +1,7 @@
 # Two commands do everything on a machine with Python >= 3.11 and make: `make app` and `make test`.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help app test check venv dev lint format types contracts quick-tests all-tests litellm-tests chromium clean
+.PHONY: help app test check approve venv dev lint format types contracts quick-tests all-tests litellm-tests chromium clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +14,7 @@ help:
 	@echo "make app      install what is missing, prepare the data, serve http://localhost:$(PORT) (PORT=n for another)"
 	@echo "make test     everything: lint, format, types, import contracts, unit, page and browser tests"
 	@echo "make check    the quick part of it: no slow test, no browser"
+	@echo "make approve  take what every page looks like now as approved (look at test-results/look first)"
 	@echo "make format   rewrite the code the way 'make check' wants it"
 	@echo "make venv     only install, into $(VENV)"
 	@echo "make clean    remove $(VENV) and caches; data/ is kept"
@@ -66,6 +67,10 @@ quick-tests: dev
 all-tests: quick-tests
 	$(PYTEST) -m "slow and not browser"
 	$(PYTEST) -m browser
+
+# Pictures that look as approved stay as they are. When a page is meant to look different: `make test`, look, approve.
+approve: dev chromium
+	CARROT_APPROVE=1 $(PYTEST) tests/browser/test_look.py
 
 # LiteLLM holds other libraries back, so it has an environment of its own, on top of the first one's packages.
 litellm-tests: $(VENV)/litellm/.installed

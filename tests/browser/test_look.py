@@ -1,0 +1,160 @@
+"""Every page looks as it was approved: both widths, light and dark.
+
+``make approve`` takes what the pages look like now as approved, after somebody has looked at
+``test-results/look``, where every picture that differs lies beside its approved one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from carrot_core import CarrotRouter
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.shell import PAGES
+from carrot_core.embedding import BUNDLED
+from carrot_core.serving.kept_points import KeptPoints
+from carrot_core.store import Store
+from carrot_core.workbench import load_embedded, run_router
+from tests import looks
+from tests.browser.conftest import ROOT, at_rest
+from tests.made import made, write_files
+
+APPROVED = Path(__file__).resolve().parent / "approved"
+RESULTS = ROOT / "test-results" / "look"
+APPROVE = os.environ.get("CARROT_APPROVE") == "1"
+HEIGHTS = {1440: 2000, 390: 2800}  # what a picture shows of a page, from its top
+SCHEMES = ("light", "dark")
+SNAPSHOT = "mmlu-pro-cot (snapshot)"
+# What a page is opened with, where its plain address would not show what it is for.
+QUERIES = {"overview": {"bench": SNAPSHOT}, "frontier": {"bench": SNAPSHOT}, "live": {"bench": SNAPSHOT}}
+STILL = """
+*, *::before, *::after { animation: none !important; transition: none !important; caret-color: transparent !important }
+[data-testid=stStatusWidget], [data-testid=stMainMenu] { visibility: hidden !important }
+"""
+# Times and dates of this run: whatever they are, the same stands there.
+STEADY = r"""() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    const told = text.data
+      .replace(/\b20\d\d-\d\d-\d\d \d\d:\d\d UTC/g, "2026-01-01 00:00 UTC")
+      .replace(/Answered in \d+ ms: \d+ to read, \d+ to decide/g, "Answered in 9 ms: 6 to read, 3 to decide")
+      .replace(/\b\d+(\.\d+)? (ms|s)\b/g, "9 $2");
+    if (told !== text.data) text.data = told;
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A server on made-up results, two kept points and what ships; Streamlit's own font, the same on every machine."""
+    home = tmp_path_factory.mktemp("look")
+    results, vectors = write_files(made(400), home)
+    store = Store(home / "carrot.duckdb")
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    run_router(store, load_embedded(store, "made"))
+    router, place = CarrotRouter.load("mmlu-pro-cot"), KeptPoints(home / "points")
+    for lam, name in ((0.1, "Accurate"), (0.6, "Cheap")):
+        place.keep(router.point_file(lam=lam, note=name))
+    shutil.rmtree(RESULTS, ignore_errors=True)
+    return serve(ROOT / "app.py", CARROT_HOME=str(home), STREAMLIT_THEME_FONT="sans-serif")
+
+
+@pytest.fixture(scope="module")
+def windows(chromium: Browser) -> Iterator[Callable[[int, str], Page]]:
+    """``windows(width, scheme)``: the same window for all pages."""
+    opened: dict[tuple[int, str], Page] = {}
+
+    def window(width: int, scheme: str) -> Page:
+        if (width, scheme) not in opened:
+            phone = width < 600
+            context = chromium.new_context(
+                viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=scheme, reduced_motion="reduce",
+                has_touch=phone, is_mobile=phone, locale="en-GB", timezone_id="UTC",
+            )  # fmt: skip
+            opened[width, scheme] = context.new_page()
+        return opened[width, scheme]
+
+    yield window
+    for page in opened.values():
+        page.context.close()
+
+
+def settled(page: Page) -> None:
+    """Wait until the page, its charts and tables are drawn."""
+    at_rest(page)
+    page.wait_for_function(
+        "() => !document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner], [data-stale=true]')",
+        timeout=30_000,
+    )
+    for waiting in page.get_by_text("Loading the chart").all():
+        waiting.wait_for(state="hidden", timeout=30_000)
+    page.evaluate("document.fonts.ready.then(() => null)")
+
+
+def picture(page: Page, address: str, name: str, width: int) -> Image.Image:
+    """What a page looks like, as pictures are compared."""
+    path = "" if name == PAGES[0].name else name
+    page.goto(f"{address}/{path}?{urlencode(QUERIES.get(name, {}))}")
+    page.locator("h1").first.wait_for(timeout=60_000)
+    page.add_style_tag(content=STILL)
+    settled(page)
+    if name == "live":
+        page.locator(".prompt .examples button").first.click()
+        page.get_by_text("Answered in").wait_for(timeout=60_000)
+    before = b""
+    for _ in range(12):  # charts arrive after the script has run
+        settled(page)
+        page.evaluate(STEADY)
+        shot = page.screenshot(animations="disabled", caret="hide")
+        if shot == before:
+            break
+        before = shot
+        page.wait_for_timeout(350)
+    wrong = page.locator("[data-testid=stException]").or_(page.get_by_text("BidiComponent Error"))
+    assert wrong.count() == 0, wrong.first.inner_text()  # never a picture to approve
+    return looks.shrunk(shot, width)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in PAGES])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", list(HEIGHTS))
+def test_page_looks_as_approved(
+    address: str, windows: Callable[[int, str], Page], name: str, width: int, scheme: str
+) -> None:
+    new = picture(windows(width, scheme), address, name, width)
+    stem = f"{name}-{width}-{scheme}"
+    path = APPROVED / f"{stem}.webp"
+    found = looks.compare(new, Image.open(path).convert("RGB")) if path.is_file() else None
+    if found is not None and not found.why:
+        return
+    if APPROVE:
+        looks.save(new, path)
+        return
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    new.save(RESULTS / f"{stem}.png")
+    if found is None:
+        pytest.fail(f"{stem} has no approved picture. Look at {RESULTS / stem}.png; `make approve` takes it.")
+    sheet = RESULTS / f"{stem}-difference.png"
+    looks.difference(new, Image.open(path).convert("RGB"), found).save(sheet)
+    pytest.fail(f"{stem}: {found.why}. Look at {sheet}; if it is meant, `make approve` takes it.")
+
+
+def test_pictures_are_of_pages_that_there_are_and_small() -> None:
+    kept = {f"{entry.name}-{width}-{scheme}.webp" for entry in PAGES for width in HEIGHTS for scheme in SCHEMES}
+    stray = [path for path in APPROVED.glob("*") if path.name not in kept]
+    if APPROVE:
+        for path in stray:
+            path.unlink()
+    else:
+        assert not stray
+    assert sum(path.stat().st_size for path in APPROVED.glob("*.webp")) < 1_500_000
