@@ -113,6 +113,17 @@ def compare_routers(
     )
 
 
+def kept_runs(store: Store, bench: Benchmark, routers: Sequence[str]) -> dict[str, dict[int, Run]]:
+    """Runs on the whole pool that `compare_routers` would use again, by router and seed; without tables."""
+    kept = _kept(store, bench, None)
+    splits = _split_seeds(store, bench, sorted({run.seed for run in kept.values()}))
+    found: dict[str, dict[int, Run]] = {}
+    for name in routers:
+        ids = {seed: run_id(bench.name, name, {}, seed, None, (), split_seed) for seed, split_seed in splits.items()}
+        found[name] = {seed: kept[wanted] for seed, wanted in ids.items() if wanted in kept}
+    return found
+
+
 def routers_of(names: Sequence[str]) -> list[str]:
     """Routers by name, each once; "all" stands for all but those that are run only by name."""
     every = [name for name in ROUTERS if name not in BY_NAME_ONLY]

@@ -18,6 +18,7 @@ from carrot_core.text import visible
 from carrot_core.workbench import load_embedded, run_router
 
 _DRAWN_AT_FIRST = 2
+_COMPARED = ("compared", "of", "areas", "model_of", "seed", "beside")  # of the Compare page
 
 
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
@@ -31,7 +32,7 @@ def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
 
 def _forget_slice() -> None:
     """Another benchmark has other routers, models and tasks: start at its own opening point, unfiltered."""
-    for key in ("routers", "along", "reference", "router", "fallback", "lam"):
+    for key in ("routers", "along", "reference", "router", "fallback", "lam", *_COMPARED):
         st.session_state.pop(key, None)
     st.session_state["pool"] = st.session_state["tasks"] = []
     st.query_params.pop("lam", None)

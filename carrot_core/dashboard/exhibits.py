@@ -22,12 +22,12 @@ def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = Non
     Parameters
     ----------
     key : unique on the page.
-    table : draws the table where the exhibit is one and a plain one will not do.
+    table : draws the table, or the figure in parts, where the plain one will not do.
     """
-    if exhibit.draw is not None:
-        st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt)
-    elif table is not None:
+    if table is not None:
         table()
+    elif exhibit.draw is not None:
+        st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt)
     else:
         st.dataframe(exhibit.table, hide_index=True, alt=exhibit.alt, key=key)
     words, forms = st.columns([5, 1], vertical_alignment="top")

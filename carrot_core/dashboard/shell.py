@@ -40,6 +40,12 @@ PAGES = (
         ":material/show_chart:",
         "Every router's accuracy against its cost; drag λ and see what each model answers.",
     ),
+    PageEntry(
+        "compare",
+        "Compare",
+        ":material/compare_arrows:",
+        "Routers side by side: figures with intervals and ranks, differences, what each gets wrong.",
+    ),
     PageEntry("live", "Live prompt", ":material/edit_note:", "Type a prompt and see which model answers, and why."),
     PageEntry(
         "whatif",

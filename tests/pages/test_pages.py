@@ -37,6 +37,15 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
         },
     ),
     (
+        "compare",
+        "Compare",
+        {
+            "selectbox": ["Benchmark", "Seeds", "Metric"],
+            "multiselect": ["Routers", "Columns of the table", "The same routers on other benchmarks"],
+            "number_input": ["Seeds to fit"],
+        },
+    ),
+    (
         "live",
         "Live prompt",
         {

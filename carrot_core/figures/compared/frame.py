@@ -1,0 +1,91 @@
+"""What the figures that compare routers share: ground, names, colour scales, patterns."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from carrot_core.figures.compose import label
+from carrot_core.figures.frontier import shortened
+from carrot_core.figures.scene import short_name
+from carrot_core.figures.theme import THEMES, Theme, ThemeName
+from carrot_core.metrics import METRICS
+from carrot_core.text import visible
+
+PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
+NO_TASK = "(no task)"
+
+
+def layout(look: Theme, height: int, **more: Any) -> dict[str, Any]:
+    """Ground, words, axes and legend that all of these figures have."""
+    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink, "automargin": True, "exponentformat": "none"}
+    return {
+        "template": None,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": look.ink, "size": 12},
+        "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "margin": {"l": 8, "r": 16, "t": 16, "b": 48},
+        "height": height,
+        **{name: axis | more.pop(name, {}) for name in ("xaxis", "yaxis")},
+        **more,
+    }
+
+
+def each(frame: pd.DataFrame) -> Iterator[Any]:
+    """Rows of a frame, a column an attribute."""
+    return iter(frame.itertuples())
+
+
+def router_name(name: str, most: int = 30) -> str:
+    """A router as Plotly may show it."""
+    return html.escape(shortened(visible(label(name)), most), quote=False)
+
+
+def model_name(name: str, most: int = 30) -> str:
+    """A model as Plotly may show it."""
+    return html.escape(shortened(short_name(name), most), quote=False)
+
+
+def task_name(name: str, most: int = 26) -> str:
+    """A task as Plotly may show it."""
+    return html.escape(shortened(visible(name), most), quote=False) if name else NO_TASK
+
+
+def metric_name(metric: str) -> str:
+    """A metric with the direction where lower is better."""
+    known = METRICS[metric]
+    return known.label if known.higher_is_better else f"{known.label} (lower is better)"
+
+
+def diverging(theme: ThemeName) -> list[list[Any]]:
+    """Colours from below 0 over the ground to above 0; in print grey by size, the sign stands in the cell."""
+    low, high = (_toned(theme, color) for color in (1, 0))
+    return [[0.0, low], [0.5, THEMES[theme].ground], [1.0, high]]
+
+
+def rising(theme: ThemeName) -> list[list[Any]]:
+    """Colours from the ground to the strongest."""
+    return [[0.0, THEMES[theme].ground], [1.0, _toned(theme, 1)]]
+
+
+def _toned(theme: ThemeName, color: int, strength: float = 0.55) -> str:
+    """A colour of the theme on its ground, so light (or dark) that words in ink can be read on it."""
+    look = THEMES[theme]
+    ends = [[int(text[place : place + 2], 16) for place in (1, 3, 5)] for text in (look.ground, look.curves[color])]
+    mixed = [round(ground + strength * (full - ground)) for ground, full in zip(*ends, strict=True)]
+    return "#{:02x}{:02x}{:02x}".format(*mixed)
+
+
+def words_in_cells(theme: ThemeName, columns: int) -> dict[str, Any]:
+    """Font of the words in a heat map's cells: as large as fits where there are many."""
+    return {"color": THEMES[theme].ink} | ({"size": 10} if columns <= 8 else {})
+
+
+def names_of(routers: pd.Series | list[str]) -> list[str]:
+    """Routers of a column in the order they come, each once."""
+    return list(dict.fromkeys(routers))

@@ -1,0 +1,179 @@
+"""How good the predictions are: reliability diagrams, and observed against predicted usage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.analyses.usage import ALL
+from carrot_core.evaluation.quality import POOLED
+from carrot_core.figures.compared.frame import PATTERNS, each, layout, model_name, names_of, router_name
+from carrot_core.figures.compose import label
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.scene import QUERIES, short_name
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, translucent
+from carrot_core.text import visible
+
+
+def _of(model: str) -> str:
+    return "all models together" if model == POOLED else short_name(model)
+
+
+def reliability_exhibit(table: pd.DataFrame, model: str = POOLED) -> Exhibit:
+    """Mean observed score against mean estimate, in bins of the estimate.
+
+    Parameters
+    ----------
+    table : `carrot_core.analyses.reliability.reliability` of the routers to show.
+    model : one of its models.
+    """
+    rows = table[table["model"] == model].reset_index(drop=True)
+    off = (rows["mean_estimate"] - rows["mean_score"]).abs() * rows["n"]
+    ece = off.groupby(rows["router"]).sum() / rows.groupby("router")["n"].sum()
+    told = "; ".join(f"{visible(label(name))} {100 * ece[name]:.1f}" for name in names_of(rows["router"]))
+    return Exhibit(
+        name="reliability",
+        title=f"Reliability of the estimated scores, {_of(model)}",
+        caption="Mean observed score of the outcomes whose estimate lies in each tenth from 0 to 1, against their mean "
+        "estimate. On the dotted line estimates are right on average; below it they are too high. Larger marks hold "
+        f"more outcomes. Expected calibration error, times 100: {told}.",
+        alt=f"Reliability diagram, {_of(model)}. Mean distance from the diagonal in points: {told}.",
+        table=rows,
+        draw=lambda theme: _reliability(rows, theme),
+    )
+
+
+def _reliability(rows: pd.DataFrame, theme: ThemeName) -> go.Figure:
+    look, routers = THEMES[theme], names_of(rows["router"])
+    styles, figure = line_styles(routers), go.Figure()
+    figure.add_trace(_diagonal([0, 100], look))
+    for router in routers:
+        of, style = rows[rows["router"] == router], styles[router]
+        color = look.curves[style.color]
+        figure.add_trace(
+            go.Scatter(
+                x=100 * of["mean_estimate"], y=100 * of["mean_score"], mode="lines+markers", name=router_name(router),
+                line={"color": color, "dash": style.dash, "width": 1.75}, customdata=of["n"],
+                marker={"color": color, "symbol": style.symbol, "size": 5 + 9 * np.sqrt(of["n"] / rows["n"].max())},
+                hovertemplate="estimated %{x:.1f} %, observed %{y:.1f} %<br>%{customdata:,} outcomes"
+                "<extra>%{fullData.name}</extra>",
+            )
+        )  # fmt: skip
+    return figure.update_layout(
+        layout(
+            look, 440, hovermode="closest",
+            xaxis={"title": "Estimated score (%)", "range": [-2, 102]},
+            yaxis={"title": "Observed score (%)", "range": [-2, 102]},
+        )
+    )  # fmt: skip
+
+
+def _diagonal(ends: list[float], look: Theme) -> go.Scatter:
+    return go.Scatter(
+        x=ends, y=ends, mode="lines", line={"color": look.muted, "dash": "dot", "width": 1}, name="Estimates are right",
+        hoverinfo="skip",
+    )  # fmt: skip
+
+
+def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhibit:
+    """What calls really used against what one router predicted.
+
+    Parameters
+    ----------
+    table : `carrot_core.analyses.usage.usage` with the router.
+    model : one of its models.
+    """
+    rows = table[(table["router"] == router) & (table["model"] == model)].reset_index(drop=True)
+    tokens = bool((rows["unit"] == "tokens").all())
+    what = "output tokens" if tokens else "dollars per 1,000 calls"
+    whole = rows[rows["bin"] == ALL].iloc[0]
+    told = (
+        f"Half of all calls use less than {whole['ratio_p50']:.2f} times the prediction, and eight of ten from "
+        f"{whole['ratio_p10']:.2f} to {whole['ratio_p90']:.2f} times"
+    )
+    bins = rows[rows["bin"] != ALL]
+    bins = bins if len(bins) else rows
+    return Exhibit(
+        name="usage",
+        title=f"Observed and predicted {what}: {visible(label(router))}, {_of(model)}",
+        caption=f"Calls sorted by the {what} predicted and cut into tenths: the median observed (line) and the middle "
+        f"80 % (band) of each. On the dotted line the prediction is right. {told}.",
+        alt=f"Observed against predicted {what} of {visible(label(router))}, {_of(model)}. {told}.",
+        table=rows,
+        draw=lambda theme: _usage(bins, router, what, 1 if tokens else QUERIES, theme),
+    )
+
+
+def _usage(bins: pd.DataFrame, router: str, what: str, times: int, theme: ThemeName) -> go.Figure:
+    look = THEMES[theme]
+    color = look.curves[line_styles([router])[router].color]
+    x, figure = times * bins["predicted"], go.Figure()
+    high, low = times * bins["p90"], times * bins["p10"]
+    edge = {"color": color, "width": 1, "dash": "dot"}
+    figure.add_trace(
+        go.Scatter(x=x, y=high, mode="lines", line=edge, showlegend=False, name="90th percentile",
+                   hovertemplate="90th percentile %{y:.3~s}<extra></extra>")
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(x=x, y=low, mode="lines", line=edge, fill="tonexty", fillcolor=translucent(color),
+                   name="Middle 80 % of calls", hovertemplate="10th percentile %{y:.3~s}<extra></extra>")
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(x=x, y=times * bins["p50"], mode="lines+markers", name="Median observed", customdata=bins["n"],
+                   line={"color": color, "width": 2}, marker={"size": 7, "color": color},
+                   hovertemplate="predicted %{x:.3~s}, observed %{y:.3~s}<br>%{customdata:,} calls<extra></extra>")
+    )  # fmt: skip
+    figure.add_trace(_diagonal([float(x.min()), float(x.max())], look))
+    return figure.update_layout(
+        layout(
+            look, 420, hovermode="closest",
+            xaxis={"title": f"Predicted {what} (median of each tenth)"},
+            yaxis={"title": f"Observed {what}", "rangemode": "tozero"},
+        )
+    )  # fmt: skip
+
+
+def ratios_exhibit(table: pd.DataFrame, router: str) -> Exhibit:
+    """Observed ÷ predicted usage of every model, for one router."""
+    rows = table[(table["router"] == router) & (table["bin"] == ALL) & (table["model"] != POOLED)]
+    rows = rows.dropna(subset=["ratio_p50"]).sort_values("ratio_p50", ignore_index=True)
+    what = "output tokens" if (rows["unit"] == "tokens").all() else "dollars"
+    told = "; ".join(f"{short_name(row.model)} {row.ratio_p50:.2f}" for row in each(rows))
+    return Exhibit(
+        name="usage-by-model",
+        title=f"Observed ÷ predicted {what} by model: {visible(label(router))}",
+        caption=f"How many times the predicted {what} each model's calls used: median and middle 80 %. 1 is right; a "
+        "call above it costs more than expected.",
+        alt=f"Median of observed divided by predicted {what}, by model: {told}.",
+        table=rows,
+        draw=lambda theme: _ratios(rows, what, theme),
+    )
+
+
+def _ratios(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
+    look, names = THEMES[theme], [model_name(name) for name in rows["model"]]
+    figure = go.Figure(
+        go.Bar(
+            y=names, x=rows["ratio_p90"] - rows["ratio_p10"], base=rows["ratio_p10"], orientation="h",
+            marker={"color": translucent(look.curves[1], 0.3), "line": {"color": look.curves[1], "width": 1},
+                    "pattern": {"shape": PATTERNS[1] if theme == "print" else "", "fgcolor": look.muted}},
+            name="Middle 80 % of calls", customdata=rows[["ratio_p10", "ratio_p90"]],
+            hovertemplate="%{y}: %{customdata[0]:.2f} to %{customdata[1]:.2f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=rows["ratio_p50"], y=names, mode="markers", name="Median",
+            marker={"color": look.ink, "size": 9, "symbol": "diamond"},
+            hovertemplate="%{y}: median %{x:.2f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_vline(1, line={"color": look.muted, "dash": "dot", "width": 1.5})
+    return figure.update_layout(
+        layout(
+            look, 100 + 26 * len(rows), bargap=0.45,
+            xaxis={"title": f"Observed ÷ predicted {what}", "rangemode": "tozero"},
+            yaxis={"type": "category", "autorange": "reversed", "showgrid": False},
+        )
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""How a router grows with what it learns from, and what it does on tasks it has never seen."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.evaluation import MEAN
+from carrot_core.figures.compared.frame import each, layout, metric_name, task_name
+from carrot_core.figures.compose import label
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.theme import THEMES, ThemeName, line_styles, translucent
+from carrot_core.metrics import METRICS
+from carrot_core.text import visible
+
+
+def learning_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
+    """A metric against the number of training prompts, with its interval.
+
+    Parameters
+    ----------
+    table : `carrot_core.analyses.studies.learning` of one router.
+    metric : one of its metrics.
+    """
+    means = table[(table["metric"] == metric) & (table["seed"] == MEAN)].sort_values("size", ignore_index=True)
+    router, seeds = str(means["router"].iloc[0]), table.loc[table["seed"] != MEAN, "seed"].nunique()
+    same = means[(means["lost_low"] <= 0) & (means["lost_high"] >= 0)]
+    enough = f" From {same['size'].min():,} prompts on, what is lost against all cannot be told from 0." * bool(
+        len(same) > 1
+    )
+    told = "; ".join(f"{row.size:,} prompts {100 * row.value:.1f}" for row in each(means))
+    return Exhibit(
+        name=f"learning-{metric.replace('_', '-')}",
+        title=f"Learning curve of {visible(label(router))}",
+        caption=f"{metric_name(metric)} times 100 on the same test prompts after learning from more and more training "
+        f"prompts, each set within the next, mean over {seeds} seed{'s' * (seeds > 1)}; the band is a 95 % interval "
+        f"over prompts.{enough}",
+        alt=f"{metric_name(metric)} of {visible(label(router))} by number of training prompts: {told}.",
+        table=means,
+        draw=lambda theme: _learning(means, router, metric, theme),
+    )
+
+
+def _learning(means: pd.DataFrame, router: str, metric: str, theme: ThemeName) -> go.Figure:
+    look, style = THEMES[theme], line_styles([router])[router]
+    color, figure = look.curves[style.color], go.Figure()
+    sizes = means["size"].astype(float)
+    for end in ("high", "low"):
+        figure.add_trace(
+            go.Scatter(
+                x=sizes, y=100 * means[end], mode="lines", line={"color": color, "width": 0.75, "dash": "dot"},
+                fill="tonexty" if end == "low" else None, fillcolor=translucent(color), name="95 % interval",
+                showlegend=end == "low", hoverinfo="skip",
+            )
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=sizes, y=100 * means["value"], mode="lines+markers", name=METRICS[metric].label,
+            line={"color": color, "width": 2}, marker={"color": color, "symbol": style.symbol, "size": 8},
+            customdata=100 * means[["lost", "lost_low", "lost_high"]],
+            hovertemplate="%{x:,} prompts: %{y:.2f}<br>against all: %{customdata[0]:+.2f} "
+            "[%{customdata[1]:+.2f}, %{customdata[2]:+.2f}]<extra></extra>",
+        )
+    )  # fmt: skip
+    return figure.update_layout(
+        layout(
+            look, 400,
+            xaxis={"title": "Training prompts", "type": "log", "tickvals": sizes.tolist(),
+                   "ticktext": [f"{size:,}" for size in means["size"]], "tickangle": -40},
+            yaxis={"title": f"{metric_name(metric)}, × 100"},
+        )
+    )  # fmt: skip
+
+
+def transfer_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
+    """Every task by the router that has never seen it, beside the router that has.
+
+    Parameters
+    ----------
+    table : `carrot_core.analyses.studies.transfer` of one router.
+    metric : "aiq" or "routing_accuracy".
+    """
+    rows = table[table["metric"] == metric].sort_values("difference", ignore_index=True)
+    router, total = str(rows["router"].iloc[0]), int(rows["n_tasks"].max())
+    worse, better = int((rows["high"] < 0).sum()), int((rows["low"] > 0).sum())
+    rest = f" The {len(rows)} largest of {total} tasks." if total > len(rows) else ""
+    return Exhibit(
+        name=f"new-tasks-{metric.replace('_', '-')}",
+        title=f"{visible(label(router))} on tasks it has never seen",
+        caption=f"{metric_name(metric)} times 100 on each task's test prompts: fitted without that task's prompts "
+        "(hollow) and as usual (filled). Filled lines: the 95 % interval of the paired difference leaves out 0; "
+        f"dotted: it does not.{rest}",
+        alt=f"{metric_name(metric)} of {visible(label(router))} on {len(rows)} tasks, fitted without and with the "
+        f"task's prompts: measurably worse without them on {worse}, better on {better}. Largest loss: "
+        f"{visible(str(rows['task'].iloc[0])) or 'no task'}, {100 * rows['difference'].iloc[0]:+.1f} points.",
+        table=rows,
+        draw=lambda theme: _transfer(rows, metric, theme),
+    )
+
+
+def _transfer(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
+    look, place = THEMES[theme], list(range(len(rows)))
+    names = [f"{task_name(row.task)} ({row.n_prompts:,})" for row in each(rows)]
+    told = [
+        f"{name}: {100 * row.left_out:.1f} without, {100 * row.usual:.1f} with<br>"
+        f"{100 * row.difference:+.2f} [{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
+        for name, row in zip(names, each(rows), strict=True)
+    ]
+    figure = go.Figure()
+    for row in each(rows):
+        sure = row.high < 0 or row.low > 0
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * row.left_out, 100 * row.usual], y=[row.Index] * 2, mode="lines", showlegend=False,
+                line={"color": look.muted, "width": 3 if sure else 1.5, "dash": "solid" if sure else "dot"},
+                hoverinfo="skip",
+            )
+        )  # fmt: skip
+    for column, words, symbol in (("left_out", "Task left out", "circle-open"), ("usual", "As usual", "circle")):
+        figure.add_trace(
+            go.Scatter(
+                x=100 * rows[column], y=place, mode="markers", name=words, customdata=told,
+                marker={"symbol": symbol, "size": 10, "color": look.curves[0], "line": {"width": 2,
+                        "color": look.curves[0]}},
+                hovertemplate="%{customdata}<extra></extra>",
+            )
+        )  # fmt: skip
+    return figure.update_layout(
+        layout(
+            look, 110 + 28 * len(rows), hovermode="closest",
+            xaxis={"title": f"{metric_name(metric)}, × 100"},
+            yaxis={"tickvals": place, "ticktext": names, "autorange": "reversed", "showgrid": False},
+        )
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""Compare: routers side by side, by every figure there is of them."""
+
+import streamlit as st
+
+from carrot_core.analyses.decomposition import LAMS
+from carrot_core.analyses.task_curves import TASKS
+from carrot_core.dashboard import compare_controls as choose
+from carrot_core.dashboard import compare_tables, compared, controls, shell, views
+from carrot_core.dashboard.exhibits import show
+from carrot_core.figures.compared.choices import agreement_exhibit, shares_exhibit, tasks_exhibit
+from carrot_core.figures.compared.gap import gap_exhibit
+from carrot_core.figures.compared.losing import losses_exhibit
+from carrot_core.figures.compared.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
+from carrot_core.figures.compared.standing import (
+    across_exhibit,
+    matrix_exhibit,
+    metric_exhibit,
+    standing,
+    table_exhibit,
+)
+from carrot_core.figures.compared.studies import learning_exhibit, transfer_exhibit
+from carrot_core.text import visible
+
+shell.guard(__file__)
+st.title("Compare")
+
+for_bench, for_routers, for_seeds = st.columns([1, 2, 1])
+benchmarks = shell.readable_benchmarks()
+with for_bench:
+    info = controls.benchmark(benchmarks)
+seen = views.view(info)
+stored = isinstance(seen, views.StoredView)
+with for_routers:
+    shown = choose.routers(seen.fitted)
+if not shown:
+    st.info("Choose at least one router.")
+    st.stop()
+known_seeds = compared.seeds_of(info, seen, shown)
+with for_seeds:
+    seeds = choose.seeds(known_seeds, whole=not stored)
+shell.kind_note(info)
+if stored:
+    compared.fit_panel(info, seen.fitted, known_seeds)
+section = choose.section()
+over = f"{visible(info.name)}, {choose.seeds_words(seeds)}"
+
+if section == "Metrics":
+    for_metric, for_columns = st.columns([1, 3])
+    with for_metric:
+        metric = choose.metric()
+    with for_columns:
+        metrics = choose.metrics()
+    figures, pairs, seed = compared.comparison(info, seen, shown, seeds)
+    table = standing(figures, pairs, shown, list(dict.fromkeys([metric, *metrics])), seed)
+    show(metric_exhibit(table, metric, over), key="c-metric")
+    listed = table_exhibit(table, metrics, over)
+    show(listed, key="c-metrics-of", table=lambda: compare_tables.metric_table(listed, metrics))
+    if not stored and len(seeds) == 1 and len(known_seeds) > 1:
+        st.caption("A snapshot keeps paired differences of the mean over its seeds only: ranks are those of the mean.")
+    others = choose.beside([other for other in benchmarks if other != info])
+    if others:
+        tables = {visible(info.name): standing(figures, pairs, shown, [metric], seed)}
+        for other in others:
+            view = views.view(other)
+            there = tuple(name for name in shown if name in (*view.fitted, *choose.BASELINES))
+            first = compared.seeds_of(other, view, there) if not isinstance(view, views.StoredView) else (0,)
+            tables[visible(other.name)] = standing(*compared.comparison(other, view, there, first)[:2], there, [metric])
+        across = across_exhibit(tables, metric)
+        show(across, key="c-across", table=lambda: compare_tables.across_table(across, {name: name for name in tables}))
+
+elif section == "Differences":
+    metric = choose.metric()
+    _, pairs, _ = compared.comparison(info, seen, shown, seeds if stored else known_seeds)
+    if len(shown) < 2:
+        st.info("Choose at least two routers.")
+    elif pairs.empty:
+        st.info("This snapshot keeps no paired differences of all routers.")
+    else:
+        words = over if stored else f"{visible(info.name)}, {choose.seeds_words(known_seeds)}"
+        show(matrix_exhibit(pairs, shown, metric, words), key="c-matrix")
+
+elif section == "Gap to oracle":
+    table = seen.analysis("decomposition", shown)
+    if choose.there(table, "gap to the oracle"):
+        lam = choose.lam_or_whole(LAMS)
+        show(gap_exhibit(table, lam), key="c-gap")
+
+elif section == "Who answers":
+    table = seen.analysis("agreement", shown)
+    lam = choose.lam(LAMS)
+    if choose.there(table, "agreement of choices"):
+        show(agreement_exhibit(table, lam), key="c-agreement")
+    areas = choose.several("Shares of", shown, "areas")
+    for router in areas:
+        st.markdown(f"**{shell.plain(visible(choose.label(router)))}**")
+        show(shares_exhibit(seen.scene((router,), router)), key=f"c-shares-{router}")
+
+elif section == "By task":
+    table = seen.analysis("task-curves", shown)
+    if choose.there(table, "curves of single tasks"):
+        if len(seen.tasks) < 2:
+            st.info("This benchmark has no tasks to tell apart: all prompts are in one picture.")
+        drawn = tasks_exhibit(table)
+        show(drawn, key="c-tasks", table=lambda: compare_tables.task_panels(drawn))
+        if len(seen.tasks) > TASKS:
+            st.caption(f"The Frontier page lists all {len(seen.tasks)} tasks at one λ.")
+
+elif section == "Where it loses":
+    if isinstance(seen, views.StoredView):
+        router, lam = choose.one(shown), choose.lam(LAMS)
+        rows = seen.analysis("losses", (router,))
+        rows = rows[rows["lam"] == lam]
+        if rows.empty:
+            st.info(f"At λ {lam:g} every choice of this router was the best there was.")
+        else:
+            ids = tuple(rows["prompt_id"])
+            rows = rows.merge(compared.nearby(seen.version, seen.name, ids), on="prompt_id", how="left")
+            lost = losses_exhibit(rows, router, lam)
+            texts = dict(zip(seen.made.test.prompt_ids, seen.made.test.texts, strict=True))
+            show(lost, key="c-losses", table=lambda: compare_tables.loss_table(lost, texts))
+    else:
+        st.info("Which prompts a router loses on cannot be told from a snapshot: it holds no prompts.")
+
+elif section == "Predictions":
+    model = choose.model(seen.models)
+    table = seen.analysis("reliability", shown)
+    if choose.there(table, "reliability diagrams"):
+        if model in set(table["model"]):
+            show(reliability_exhibit(table, model), key="c-reliability")
+        else:
+            st.info("None of the routers shown estimates this model.")
+    used = seen.analysis("usage", shown)
+    if choose.there(used, "usage errors"):
+        choices = [name for name in shown if name in set(used["router"])]
+        if used.empty:
+            st.info("Only input is charged here, so there is no usage to predict." if not choices else "")
+        else:
+            router = choose.one(choices)
+            if model in set(used.loc[used["router"] == router, "model"]):
+                show(usage_exhibit(used, router, model), key="c-usage")
+            show(ratios_exhibit(used, router), key="c-ratios")
+
+elif section == "Learning":
+    table = compared.study(info, seen, "learning", "learning curve")
+    if table is not None:
+        show(learning_exhibit(table, choose.metric(sorted(set(table["metric"])))), key="c-learning")
+
+elif section == "New tasks":
+    table = compared.study(info, seen, "transfer", "leave-one-task-out result")
+    if table is not None:
+        show(transfer_exhibit(table, choose.metric(["aiq", "routing_accuracy"])), key="c-transfer")

@@ -1,0 +1,157 @@
+"""Compare: every section, on data that are here and on a snapshot; what is fitted; nothing that a name can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard.compare_controls import SECTIONS
+from carrot_core.embedding import BUNDLED
+from carrot_core.paths import shipped
+from carrot_core.snapshots import read
+from carrot_core.store import Store
+from carrot_core.trials import compare_routers, kept_runs
+from carrot_core.workbench import run_router
+from tests.made import made, write_files
+from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
+
+SNAPSHOT = "frugalgpt-overruling (snapshot)"
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A benchmark with CARROT-KNN, CARROT-Linear and two seeds of both."""
+    home = tmp_path_factory.mktemp("compared")
+    results, vectors = write_files(made(), home)
+    store = Store(home / "carrot.duckdb")
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    bench = store.load("made", encoder=BUNDLED)
+    compare_routers(store, bench, ("carrot-knn", "carrot-linear"), (0, 1), replicates=10)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches(carrot_home: Path) -> Iterator[None]:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.switch_page("pages/compare.py").run()
+
+
+def said(app: AppTest) -> str:
+    return " ".join(element.value for kind in ("info", "warning", "caption", "error") for element in app.get(kind))
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_runs_on_data_and_on_a_snapshot(
+    section: str, fitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    for bench in ("made", SNAPSHOT):
+        app = page(bench=bench, show=section)
+        assert not app.exception, (bench, section)
+        assert not app.error, (bench, section)
+        assert app.get("plotly_chart") or app.dataframe or app.info, (bench, section)
+
+
+def test_seeds_that_are_kept_can_be_chosen(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    app = page(bench="made")
+    seeds = app.selectbox(key="seed")
+    assert list(seeds.options) == ["mean over seeds 0, 1", "seed 0", "seed 1"]
+    alone = app.dataframe[0].value["AIQ"].tolist()
+    app = seeds.select("mean over seeds 0, 1").run()
+    assert not app.exception
+    assert app.dataframe[0].value["AIQ"].tolist() != alone
+
+
+def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    store = Store(fitted / "carrot.duckdb")
+    bench = store.load("made", encoder=BUNDLED)
+    expected = compare_routers(store, bench, ("carrot-knn", "carrot-linear"), (0,))
+    table = page(bench="made").dataframe[0].value.set_index("Router")
+    for router, name in (("carrot-knn", "CARROT-KNN"), ("carrot-linear", "CARROT-Linear")):
+        figure = expected.figure(router, "aiq")
+        assert figure is not None
+        assert table.loc[name, "AIQ"] == pytest.approx(100 * figure.value)
+        assert table.loc[name, "95 % · AIQ"] == f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+    assert "QNC (lower is better)" in table.columns
+
+
+def test_only_what_would_be_used_again_counts_as_kept(fitted: Path) -> None:
+    store = Store(fitted / "carrot.duckdb")
+    runs = kept_runs(store, store.load("made"), ("carrot-knn", "rorf"))
+    assert sorted(runs["carrot-knn"]) == [0, 1]
+    assert runs["rorf"] == {}
+    assert runs["carrot-knn"][1].seed == 1
+
+
+def test_a_press_fits_all_routers_and_the_page_goes_on_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(tmp_path))
+    monkeypatch.setattr("carrot_core.dashboard.compared.ALL", "carrot-linear")
+    results, vectors = write_files(made(), tmp_path)
+    store = Store(tmp_path / "carrot.duckdb")
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    run_router(store, store.load("made", encoder=BUNDLED))
+    app = page(bench="made")
+    assert "CARROT-Linear" not in app.multiselect(key="compared").options
+    app = app.button(key="fit_all").click().run()
+    assert not app.exception
+    assert "CARROT-Linear" in app.multiselect(key="compared").options
+
+
+def test_a_study_is_made_on_demand_and_kept(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    app = page(bench="made", show="New tasks")
+    assert not app.get("plotly_chart")
+    app = app.button(key="study:transfer").click().run()
+    assert not app.exception
+    assert app.get("plotly_chart")
+    assert page(bench="made", show="New tasks").get("plotly_chart")  # no button again
+
+
+def test_baselines_are_enough(carrot_home: Path) -> None:
+    load_a_benchmark()
+    for section in SECTIONS:
+        app = page(bench="toy", show=section)
+        assert not app.exception, section
+        assert not any(HOSTILE in element.value for element in app.markdown), section
+
+
+def test_a_snapshot_says_what_it_cannot_show(carrot_home: Path) -> None:
+    assert "it holds no prompts" in said(page(bench=SNAPSHOT, show="Where it loses"))
+    kept = read(shipped("snapshots") / "frugalgpt-overruling")
+    if "decomposition" not in kept.analyses:
+        assert "keeps no gap to the oracle" in said(page(bench=SNAPSHOT, show="Gap to oracle"))
+
+
+def test_other_benchmarks_stand_beside(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    app = page(bench="made", beside=SNAPSHOT)
+    assert not app.exception
+    assert "frugalgpt-overruling" in app.dataframe[1].value.columns
+
+
+def test_no_router_is_an_empty_state(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    app = page(bench="made").multiselect(key="compared").set_value([]).run()
+    assert not app.exception
+    assert "Choose at least one router" in said(app)
