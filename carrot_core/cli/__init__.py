@@ -12,6 +12,7 @@ from carrot_core.cli.bench import bench
 from carrot_core.cli.common import Group, Result, json_option, open_store, progress
 from carrot_core.cli.data import data
 from carrot_core.cli.evaluate import evaluate
+from carrot_core.cli.figures import figures
 from carrot_core.cli.learning import learning_curve
 from carrot_core.cli.point import export, point
 from carrot_core.cli.publish import router
@@ -89,6 +90,7 @@ for command in (
     route,
     app,
     serve,
+    figures,
     results,
     bench,
     router,

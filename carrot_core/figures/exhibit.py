@@ -23,7 +23,6 @@ class Exhibit:
     alt : what a reader would see, in words, with the figures that matter; plain text.
     table : the data behind it, one tidy frame; columns with units in their names.
     draw : from a theme to the Plotly figure; None where the table itself is the thing.
-    panels : the figure's parts, each drawn by itself, where a page may have to show them one below the other.
     """
 
     name: str
@@ -32,4 +31,3 @@ class Exhibit:
     alt: str
     table: pd.DataFrame
     draw: Callable[[ThemeName], go.Figure] | None = None
-    panels: tuple[Callable[[ThemeName], go.Figure], ...] = ()

@@ -119,13 +119,14 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
     figure.data = [trace for trace in figure.data if trace.meta["role"] not in twice | {"reference"}]
     ends = QUERIES * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()])
     ends = np.log10(ends) if figure.layout.xaxis.type == "log" else ends
-    room = _MARGIN * (float(np.ptp(ends)) or float(ends[1]) or 1.0)
+    room = _MARGIN * (float(np.ptp(ends)) or abs(float(ends[1])) or 1.0)
+    ends += np.array([-room, room])
     figure.update_traces(
         textposition=_sides(drawn, ends, (low, high)), text=_names(drawn), selector={"name": "Single models"}
     )
     figure.update_traces(legendrank=1, selector=lambda trace: trace.meta == {"role": "curve", "name": scene.active})
     figure.update_yaxes(range=[100 * low, 100 * high], ticksuffix=" %", title="Accuracy")
-    return figure.update_xaxes(range=[ends[0] - room, ends[1] + room])
+    return figure.update_xaxes(range=list(ends))
 
 
 def accuracy_range(scene: Scene) -> tuple[float, float]:
@@ -153,7 +154,7 @@ def _names(scene: Scene) -> list[str]:
 def _sides(scene: Scene, ends: FloatArray, accuracy: tuple[float, float]) -> list[str]:
     """Sides of the models' names: off the curves where a model is on the hull, and never beyond the chart's edge."""
     costs = QUERIES * scene.model_cost_usd
-    place = ((np.log10(costs) if scene.can_log else costs) - ends[0]) / (float(np.ptp(ends)) or 1.0)
+    place = ((np.log10(costs) if scene.can_log else costs) - ends[0]) / float(np.ptp(ends))
     on_hull = set(upper_hull(scene.model_cost_usd, scene.model_score).tolist())
     sides = []
     for k, (side, model, score) in enumerate(zip(label_sides(scene), scene.models, scene.model_score, strict=True)):

@@ -20,6 +20,8 @@ from carrot_core.figures.frontier import shortened
 from carrot_core.figures.paper.shown import NotDrawnError, Shown, analysis_of, first_carrot
 from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName
+from carrot_core.outcomes import positions
+from carrot_core.routers import BASELINES
 from carrot_core.text import visible
 
 MOST_TASKS, LEAST_TASKS = 16, 3  # axes of a spider that can be read, and that are one
@@ -37,15 +39,18 @@ def spider(shown: Shown, *, router: str | None = None) -> Exhibit:
 
     Raises
     ------
+    NotFoundError
+        There is no such router here.
     NotDrawnError
         No prompt has a task, or a snapshot was made without this table.
     """
     name = router or first_carrot(shown.fitted)
+    positions([name], [*shown.fitted, *BASELINES], "router")
     table = analysis_of(shown, "spider", (name,)).drop(columns="router")
     tasks = [task for task in dict.fromkeys(table["task"]) if task]
     if not tasks:
         raise NotDrawnError("The prompts of this benchmark have no task labels, so there are no tasks to tell apart.")
-    drawn = most_prompts(table[table["task"].isin(tasks)])
+    drawn = most_prompts(table)
     enough = len(drawn) >= LEAST_TASKS
     reference = visible(table["reference"].iloc[0])
     return Exhibit(
@@ -54,14 +59,13 @@ def spider(shown: Shown, *, router: str | None = None) -> Exhibit:
         _caption(table, tasks, drawn, reference),
         _alt(table, label(name), reference),
         table,
-        partial(spider_figure, table[table["task"].isin(drawn)]) if enough else None,
-        tuple(partial(spider_figure, table[table["task"].isin(drawn)], ways=(way,)) for way in TITLES if enough),
+        partial(spider_figure, table) if enough else None,
     )
 
 
 def most_prompts(table: pd.DataFrame, most: int = MOST_TASKS) -> list[str]:
-    """The tasks with the most prompts, by name; all of them where there are few."""
-    sizes = table.groupby("task")["n_prompts"].first()
+    """The tasks with the most prompts, by name, without the prompts that have none; all where there are few."""
+    sizes = table[table["task"] != ""].groupby("task")["n_prompts"].first()
     return sorted(sorted(sizes.index, key=lambda task: (-sizes[task], task))[:most])
 
 
@@ -82,16 +86,16 @@ def spider_figure(table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = t
 
     Parameters
     ----------
-    table : of `carrot_core.analyses.spider.spider`, of one router and the tasks to draw.
+    table : of `carrot_core.analyses.spider.spider`, of one router; the tasks of `most_prompts` are drawn.
     """
-    look = THEMES[theme]
+    look, table = THEMES[theme], table[table["task"].isin(most_prompts(table))]
     figure = make_subplots(cols=len(ways), specs=[[{"type": "polar"}] * len(ways)], horizontal_spacing=0.2)
     for place, way in enumerate(ways):
         for trace in _traces(table[table["way"] == way], look):
             figure.add_trace(trace.update(showlegend=place == 0), row=1, col=place + 1)
         where = figure.layout["polar" if place == 0 else f"polar{place + 1}"].domain.x
         figure.add_annotation(
-            text=TITLES[way], x=sum(where) / 2, y=1, xref="paper", yref="paper", yshift=44, yanchor="bottom",
+            text=TITLES[way], x=sum(where) / 2, y=1, xref="paper", yref="paper", yshift=52, yanchor="bottom",
             xanchor="center", showarrow=False, font={"color": look.ink, "size": 13},
         )  # fmt: skip
     return _laid_out(figure, table, look)
@@ -135,11 +139,16 @@ def axis_labels(tasks: Sequence[str]) -> list[str]:
     common = os.path.commonprefix(list(tasks)) if len(tasks) > 1 else ""  # noqa: RUF071  by letter
     cut = max(common.rfind(mark) for mark in "_-/:. ") + 1
     shown = [visible(task[cut:].replace("_", " ")) or visible(task) for task in tasks]
-    lines = [wrap(name, 13, break_long_words=False, max_lines=2, placeholder="…") for name in shown]
-    short = ["<br>".join(html.escape(shortened(line, 16), quote=False) for line in name) for name in lines]
+    short = ["<br>".join(html.escape(line, quote=False) for line in _lines(name)) for name in shown]
     if len(set(short)) == len(short):
         return short
     return [f"{place}. {name}" for place, name in enumerate(short, start=1)]
+
+
+def _lines(name: str) -> list[str]:
+    """A name in three short lines at most: its beginning, and where that is not all, its end."""
+    lines = [shortened(line, 16) for line in wrap(name, 14, break_long_words=False)]
+    return lines if len(lines) <= 3 else [lines[0], f"…{lines[-2]}", lines[-1]]
 
 
 def _laid_out(figure: go.Figure, table: pd.DataFrame, look: Theme) -> go.Figure:
@@ -172,8 +181,8 @@ def _laid_out(figure: go.Figure, table: pd.DataFrame, look: Theme) -> go.Figure:
         font={"color": look.ink, "size": 12},
         hoverlabel={"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
         legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0.5, "xanchor": "center"},
-        margin={"l": 72, "r": 72, "t": 88, "b": 24},
-        height=470,
+        margin={"l": 72, "r": 72, "t": 96, "b": 24},
+        height=490,
     )
 
 
