@@ -7,6 +7,7 @@ from carrot_core.analyses.task_curves import TASKS
 from carrot_core.dashboard import compare_controls as choose
 from carrot_core.dashboard import compare_tables, compared, controls, shell, views
 from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.paper import paper_figures
 from carrot_core.figures.compared.choices import agreement_exhibit, shares_exhibit, tasks_exhibit
 from carrot_core.figures.compared.gap import gap_exhibit
 from carrot_core.figures.compared.losing import losses_exhibit
@@ -149,3 +150,6 @@ elif section == "New tasks":
     table = compared.study(info, seen, "transfer", "leave-one-task-out result")
     if table is not None:
         show(transfer_exhibit(table, choose.metric(["aiq", "routing_accuracy"])), key="c-transfer")
+
+elif section == choose.PAPER:
+    paper_figures(seen)

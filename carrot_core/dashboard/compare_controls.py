@@ -18,9 +18,10 @@ from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
+PAPER = "The paper's figures"
 SECTIONS = (
     "Metrics", "Differences", "Gap to oracle", "Who answers", "By task", "Where it loses", "Predictions", "Learning",
-    "New tasks",
+    "New tasks", PAPER,
 )  # fmt: skip
 _OPENED_BASELINES = ("task-lookup", "zero")
 _OPENED_FITTED = 4
