@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, shell, solving, tables, views
+from carrot_core.dashboard import controls, glossary, shell, solving, tables, views
 from carrot_core.dashboard.live import live_frontier
 from carrot_core.dashboard.points import keep_button
 from carrot_core.dashboard.stability import stability_panel
@@ -38,7 +38,9 @@ curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
 lam = controls.lam(views.opening_lam(seen, active))
 shell.kind_note(info)
 live_frontier(scene, lam=lam, key="frontier", wishes="validation", on_release=controls.set_lam)
-st.caption(shell.plain(caption(scene)))
+st.caption(
+    f"{shell.plain(caption(scene))} {glossary.see('frontier', 'exchange-rate', 'zero-router', 'task-lookup', 'oracle')}"
+)
 with st.container(horizontal=True):
     solving.solve_popover(seen, active, pool, tasks, unit)
     keep_button(info, active, lam, whole=not (pool or tasks))

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, readings, shell, views
+from carrot_core.dashboard import controls, glossary, readings, shell, views
 from carrot_core.dashboard.live import live_frontier
 from carrot_core.figures.compose import DRAWN_BASELINES, label
 from carrot_core.figures.scene import QUERIES, caption, short_name
@@ -30,14 +30,19 @@ if point is None:
 else:
     st.subheader(shell.plain(f"Chosen to match {best}, the best single model, at the lowest cost"))
     accuracy, cost, saving = st.columns(3)
-    readings.figure(accuracy, f"Accuracy at λ {point.lam:.3f}", point.score, 100, "{:.1f} %")
-    readings.figure(cost, "Cost per 1k queries", point.cost_usd, QUERIES, "${:.3g}")
-    readings.figure(saving, f"Saving against {best}", point.saving, 100, "{:.0f} %")
+    readings.figure(
+        accuracy, f"Accuracy at λ {point.lam:.3f}", point.score, 100, "{:.1f} %", glossary.tip("accuracy", "lambda")
+    )
+    readings.figure(cost, "Cost per 1k queries", point.cost_usd, QUERIES, "${:.3g}", glossary.tip("cost"))
+    equal = glossary.tip("saving-at-equal-score", "95-interval")
+    readings.figure(saving, f"Saving against {best}", point.saving, 100, "{:.0f} %", equal)
     st.write(readings.verdict(point, best, scene.n_prompts))
 
 lam = controls.lam(views.opening_lam(seen, active))
 live_frontier(scene, lam=lam, key="overview", on_release=controls.set_lam)
-st.caption(shell.plain(caption(scene)))
+st.caption(
+    f"{shell.plain(caption(scene))} {glossary.see('frontier', 'lambda', 'zero-router', 'task-lookup', 'oracle')}"
+)
 
 st.subheader("Where the data come from")
 st.write(shell.plain(shell.origin(info)))

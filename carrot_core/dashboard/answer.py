@@ -8,6 +8,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, shell, tables
 from carrot_core.dashboard.decision import live_decision
+from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.prompt_box import MAX_CHARACTERS, prompt_box
 from carrot_core.dashboard.shell import plain
 from carrot_core.serving.companion import Companion
@@ -62,7 +63,8 @@ def answer(router: CarrotRouter, text: str, asked: Asked, no_neighbours: str) ->
         st.warning(plain(_unlike(explanation, asked)), icon=":material/travel_explore:")
     live_decision(explanation, lam=asked.lam, key="live:decision", on_release=_moved)
     about = [_reading(explanation), _distance(explanation, asked), _intervals(router.companion)]
-    st.caption(plain("\n".join(filter(None, about))))
+    words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
+    st.caption(plain("\n".join(filter(None, about))) + "  \n" + words)
     if explanation.nearest is None:
         st.caption(no_neighbours)
     tables.csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")

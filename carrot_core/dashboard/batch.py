@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import streamlit as st
 
 from carrot_core.csv_out import safe_csv
+from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import session_folder
 from carrot_core.dashboard.upload import on_disk
@@ -165,7 +166,7 @@ def _results(done: _Done, router: CarrotRouter, lam: float) -> None:
             icon=":material/explore_off:",
         )
     _against_one_model(summary)
-    st.caption(_limits(router))
+    st.caption(f"{_limits(router)} {see('conformal-interval', 'distance-to-the-training-data', 'fallback')}")
     first = _first_rows(done.decisions)
     st.dataframe(first, hide_index=True, alt=f"The first {len(first)} decisions.")
     with st.container(horizontal=True):
@@ -197,13 +198,14 @@ def _against_one_model(summary: Summary) -> None:
             "$ high": table["total_cost_high_usd"],
         }
     )
-    percents = st.column_config.NumberColumn(format="%.1f %%")
-    money = st.column_config.NumberColumn(format="$%.4g")
+    percents = st.column_config.NumberColumn(format="%.1f %%", help=tip("accuracy"))
+    money = st.column_config.NumberColumn(format="$%.4g", help=tip("cost"))
     st.dataframe(
         shown,
         hide_index=True,
         column_config={
-            **dict.fromkeys(("CARROT's share", "Accuracy", "low", "high"), percents),
+            "CARROT's share": st.column_config.NumberColumn(format="%.1f %%", help=tip("share")),
+            **dict.fromkeys(("Accuracy", "low", "high"), percents),
             **dict.fromkeys(("Total cost", "$ low", "$ high"), money),
         },
         alt=f"Expected accuracy and total cost of {ROUTED}'s decisions and of each of {len(table) - 1} models alone.",

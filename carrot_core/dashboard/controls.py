@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from carrot_core.dashboard import links, views
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.figures.compose import DRAWN_BASELINES, label
@@ -25,7 +26,10 @@ def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     """Choose one of the loaded benchmarks (``?bench=``)."""
     shown = labels(benchmarks)
     opened = benchmarks.index(views.default_benchmark(benchmarks))
-    label = st.selectbox("Benchmark", shown, opened, key="bench", bind="query-params", on_change=_forget_slice)
+    label = st.selectbox(
+        "Benchmark", shown, opened, key="bench", bind="query-params", on_change=_forget_slice,
+        help=tip("benchmark", "snapshot"),
+    )  # fmt: skip
     links.judge("bench", links.among(shown), label)
     return benchmarks[shown.index(label)]
 
@@ -43,7 +47,7 @@ def routers(fitted: Sequence[str]) -> tuple[str, ...]:
     options, opened = [*fitted, *DRAWN_BASELINES], [*fitted[:_DRAWN_AT_FIRST], *DRAWN_BASELINES]
     chosen = st.multiselect(
         "Routers", options, opened, format_func=label, key="routers", bind="query-params",
-        placeholder="Choose a router",
+        placeholder="Choose a router", help=tip("router", "baseline"),
     )  # fmt: skip
     _judge_several("routers", options, chosen, "no router", label)
     return tuple(chosen)
@@ -51,7 +55,11 @@ def routers(fitted: Sequence[str]) -> tuple[str, ...]:
 
 def along(shown: Sequence[str]) -> str:
     """Choose the curve λ moves along (``?along=``)."""
-    chosen = str(st.selectbox("λ moves along", shown, format_func=label, key="along", bind="query-params"))
+    chosen = str(
+        st.selectbox(
+            "λ moves along", shown, format_func=label, key="along", bind="query-params", help=tip("lambda")
+        )
+    )  # fmt: skip
     links.judge("along", links.among([label(name) for name in shown]), label(chosen))
     return chosen
 
@@ -63,7 +71,7 @@ def reference(models: Sequence[str], best_single: str) -> str:
         st.selectbox(
             "Reference model", models, list(models).index(best_single), format_func=visible, key="reference",
             bind="query-params",
-            help="Savings are measured against this model. At first it is the best single model on validation.",
+            help=tip("reference", "best-single-model"),
         )
     )  # fmt: skip
     links.judge("reference", links.among([visible(model) for model in models]), visible(chosen))
@@ -95,7 +103,7 @@ def pool(models: Sequence[str]) -> tuple[str, ...]:
     chosen = st.multiselect(
         f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
         placeholder="All models",
-        help="A model left out needs no refit: the router simply may not choose it.",
+        help=tip("pool"),
     )  # fmt: skip
     _judge_several("pool", models, chosen, "all models")
     return tuple(chosen)
@@ -147,11 +155,11 @@ def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
         lam_slider()
     for_budget.number_input(
         "Budget, $ per 1k (validation)", 0.0, key="budget", format="%.4g", on_change=_spend,
-        args=(chosen_on, cost_unit_usd), help="Takes the most accurate point that costs no more on validation.",
+        args=(chosen_on, cost_unit_usd), help=tip("budget"),
     )  # fmt: skip
     for_target.number_input(
         "Target accuracy, % (validation)", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
-        args=(chosen_on, cost_unit_usd), help="Takes the cheapest point that reaches it on validation.",
+        args=(chosen_on, cost_unit_usd), help=tip("target"),
     )  # fmt: skip
 
 
@@ -160,7 +168,7 @@ def lam_slider() -> None:
     st.session_state["lam_slider"] = st.session_state["lam"]
     st.slider(
         "λ", 0.0, 1.0, step=0.001, format="%.3f", key="lam_slider", on_change=_slide,
-        help="0 takes the most accurate model whatever it costs, 1 the cheapest whatever it scores.",
+        help=tip("lambda"),
     )  # fmt: skip
 
 

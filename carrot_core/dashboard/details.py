@@ -12,6 +12,7 @@ from plotly.graph_objects import Figure
 from carrot_core.csv_out import safe_csv
 from carrot_core.dashboard import links
 from carrot_core.dashboard.browser import prompt_browser
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.figures.benchmark import (
@@ -83,9 +84,13 @@ def _models(info: BenchmarkInfo) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "Mean score": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+            "Mean score": st.column_config.ProgressColumn(
+                format="%.1f %%", min_value=0, max_value=100, help=tip("score")
+            ),
             "Output tokens": st.column_config.NumberColumn(format="%.0f", help="Mean of a call."),
-            "Observed": st.column_config.NumberColumn(format="%.1f %%", help="Share of the prompts with an outcome."),
+            "Observed": st.column_config.NumberColumn(
+                format="%.1f %%", help=tip("missing-cell", also="Share of the prompts with an outcome.")
+            ),
             **dict.fromkeys(("$ per 1k", "$/1M in", "$/1M out"), dollars),
         },
         alt=f"Mean score, mean cost, coverage and prices of the {len(table)} models of {visible(info.name)}.",

@@ -122,6 +122,11 @@ def linked(slug: str, words: str = "") -> str:
     return f"[{words or in_app(terms()[slug].name)}]({address(slug)})"
 
 
+def see(*slugs: str) -> str:
+    """Links to terms, to end a caption with; Markdown."""
+    return "Terms: " + ", ".join(linked(slug) for slug in slugs) + "."
+
+
 def in_app(text: str) -> str:
     """Markdown of the docs as the app shows it: links lead to the app's places, dollars are dollars.
 

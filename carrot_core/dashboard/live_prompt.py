@@ -11,6 +11,7 @@ import streamlit as st
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.answer import Asked
+from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
@@ -38,7 +39,7 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
         st.stop()
     name = st.selectbox(
         "Router", names, format_func=lambda name: _called(name, info), key="router", bind="query-params",
-        help="The fitted head ships with the project. The others are fitted on the data when they are chosen.",
+        help=tip("fitted-head", "router", also="A router that does not ship is fitted on the data when it is chosen."),
     )  # fmt: skip
     links.judge("router", links.among([_called(name, info) for name in names]), _called(str(name), info))
     return loaded(version_of(info), info.name, str(name))
@@ -133,11 +134,11 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
     fallback = for_model.selectbox(
         "Fallback model", pool, None, format_func=visible, key="fallback", bind="query-params",
         placeholder="None: CARROT always chooses",
-        help="Answers in place of CARROT's choice where a prompt is unlike the training data.",
+        help=tip("fallback"),
     )  # fmt: skip
     above = for_limit.number_input(
         "Unlike from percentile", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike", bind="query-params",
-        help="A prompt at the 99th percentile is farther from the training data than 99 % of the validation prompts.",
+        help=tip("distance-to-the-training-data"),
     )  # fmt: skip
     links.judge("fallback", links.among(["", *map(visible, pool)]), visible(fallback) if fallback else "no fallback")
     links.judge("unlike", links.between(50, 100), f"{above:g}")
@@ -157,6 +158,8 @@ def note(info: BenchmarkInfo, router: CarrotRouter, asked: Asked) -> None:
             f"and chooses among {models} {len(router.models)} models, as they answered there. "
             f"At λ {round(asked.lam, 4):g} it pays {worth} for one more accuracy point (cost unit u = {unit})."
         )
+        + " "
+        + see("lambda", "exchange-rate", "cost-unit")
     )
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from carrot_core.dashboard import point_words as words
 from carrot_core.dashboard import tables
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.point_places import data_of
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
@@ -39,7 +40,7 @@ def compare(kept: Sequence[KeptPoint]) -> None:
     chosen = st.multiselect(
         "Compare", list(named), opened[:_AT_FIRST], format_func=visible, key="compare",
         placeholder="Choose points",
-        help="Differences are to the first one.",
+        help=tip("operating-point", "paired-difference", also="Differences are to the first one."),
     )  # fmt: skip
     if len(chosen) < _AT_FIRST:
         st.info("Choose at least two points to see them side by side.")
@@ -131,7 +132,10 @@ def differences(points: Mapping[str, PointFile]) -> None:
 
 def _difference_table(table: list[list[object]], first: str) -> None:
     columns = ["Point", "Accuracy", "low", "high", "$ per 1k", "$ low", "$ high", "Measured"]
-    accuracy, dollars = (st.column_config.NumberColumn(format=form) for form in ("%+.2f", "%+.3g"))
+    accuracy, dollars = (
+        st.column_config.NumberColumn(format=form, help=tip(of, "95-interval"))
+        for form, of in (("%+.2f", "accuracy"), ("%+.3g", "cost"))
+    )
     st.dataframe(
         pd.DataFrame(table, columns=columns),
         hide_index=True,

@@ -8,6 +8,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, live_prompt, views
 from carrot_core.dashboard import point_words as words
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.point_places import place_for
 from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
 from carrot_core.dashboard.stores import version_of
@@ -58,7 +59,7 @@ def _match(info: BenchmarkInfo, router: CarrotRouter, disabled: bool) -> None:
     st.selectbox(
         "As good as a model, as cheap as possible", models, format_func=visible, key="match", disabled=disabled,
         placeholder="Choose the model to match", on_change=_matched, args=(info, router),
-        help="Sets λ to the cheapest point that is as accurate as this model alone on validation.",
+        help=tip("matched-point", also="Sets λ."),
     )  # fmt: skip
 
 

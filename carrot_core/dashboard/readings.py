@@ -9,10 +9,12 @@ from carrot_core.operating_point import Point
 from carrot_core.uncertainty import Interval
 
 
-def figure(place: DeltaGenerator, label: str, interval: Interval, factor: float, form: str) -> None:
-    """One number with its 95 % interval under it."""
+def figure(
+    place: DeltaGenerator, label: str, interval: Interval, factor: float, form: str, help: str | None = None
+) -> None:
+    """One number with its 95 % interval under it; ``help`` as of `carrot_core.dashboard.glossary.tip`."""
     value, low, high = (form.format(factor * number) for number in (interval.value, interval.low, interval.high))
-    place.metric(plain(label), value)
+    place.metric(plain(label), value, help=help)
     place.caption(plain(f"95 % interval {low} to {high}"))
 
 

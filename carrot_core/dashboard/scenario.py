@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import controls, links
+from carrot_core.dashboard.glossary import in_app, linked, terms, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
@@ -162,7 +163,7 @@ def _tokens(made: Setting) -> dict[str, Any]:
     )  # fmt: skip
     cached = st.slider(
         "Input tokens from a cache", 0.0, 100.0, step=1.0, format="%.0f %%", key="wi_cached",
-        disabled=usage == "cost_usd", help="Share of the input tokens that the provider has in its cache.",
+        disabled=usage == "cost_usd", help=tip("cached-input"),
     )  # fmt: skip
     cached_price = st.number_input(
         "Price of a cached token, % of another", 0.0, 1000.0, step=5.0, format="%.4g", key="wi_cached_price",
@@ -183,14 +184,14 @@ def _tokens(made: Setting) -> dict[str, Any]:
 
 
 def _tasks(made: Setting) -> dict[str, float]:
-    st.caption("How often a task comes up compared to the benchmark: 2 is twice as often, 0 never.")
+    st.caption(in_app(terms()["task-mix"].text))
     weight = st.column_config.NumberColumn(min_value=0.0, max_value=1e6, format="%.4g", required=True)
     table = _editor("tasks", disabled=["Task"], column_config={"Weight": weight})
     return _other_than_1(_tasks_of(made), table["Weight"])
 
 
 def _hypothetical(made: Setting) -> list[dict[str, Any]]:
-    st.caption("Add a model that nobody has run: it answers as its base does, better or worse by some points.")
+    st.caption(f"{linked('hypothetical-model')}: {in_app(terms()['hypothetical-model'].text)}")
     table = _editor(
         "hypothetical",
         num_rows="dynamic",

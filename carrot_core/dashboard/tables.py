@@ -9,6 +9,7 @@ import streamlit as st
 
 from carrot_core.breakdown import flip_pairs
 from carrot_core.csv_out import safe_csv
+from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.figures.scene import QUERIES, short_name
 from carrot_core.text import visible
@@ -21,7 +22,8 @@ def csv_button(label: str, frame: Callable[[], pd.DataFrame], name: str) -> None
 
 def task_table(slices: pd.DataFrame, reference: str) -> None:
     """Every task at the λ that is set, with its difference to the reference model and the 95 % interval."""
-    percent = st.column_config.NumberColumn(format="%.1f %%")
+    percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
+    points = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
     shown = pd.DataFrame(
         {
             "Task": slices["task"].replace("", "(no task)").map(visible),
@@ -40,9 +42,10 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
         shown,
         hide_index=True,
         column_config={
-            "$ per 1k": st.column_config.NumberColumn(format="$%.3g"),
-            **dict.fromkeys(("Accuracy", "Reference", "Saving"), percent),
-            **{name: st.column_config.NumberColumn(format="%+.1f") for name in ("Difference", "95 % low", "95 % high")},
+            "$ per 1k": st.column_config.NumberColumn(format="$%.3g", help=tip("cost")),
+            **{name: st.column_config.NumberColumn(format="%.1f %%", help=tip(of)) for name, of in percents.items()},
+            **{name: st.column_config.NumberColumn(format="%+.1f", help=tip(of)) for name, of in points.items()},
+            "Answered most by": st.column_config.TextColumn(help=tip("share")),
         },
         alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at the chosen λ.",
     )
@@ -67,6 +70,7 @@ def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -
             f"{change} per 1k queries."
         )
     )
+    st.caption(see("flip", "breakpoint"))
     st.dataframe(
         pd.DataFrame(
             {

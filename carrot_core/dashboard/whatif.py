@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import controls, links, shell, views
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.evaluation.scenario import Scenario, parse_scenario, scenario_json
 from carrot_core.evaluation.whatif import BEFORE, Moved, Threshold, WhatIf, apply, drift, worth_using
@@ -100,9 +101,14 @@ def drift_table(found: WhatIf, rate: float) -> None:
         pd.DataFrame([_row(point, base) for point in points]),
         hide_index=True,
         column_config={
-            "λ": st.column_config.NumberColumn(format="%.4f"),
-            **dict.fromkeys(("Accuracy", "Validation"), st.column_config.NumberColumn(format="%.1f %%")),
-            **dict.fromkeys(("$ per 1k", "$ per 1k, validation"), st.column_config.NumberColumn(format="$%.3g")),
+            "Point": st.column_config.TextColumn(help=tip("operating-point")),
+            "λ": st.column_config.NumberColumn(format="%.4f", help=tip("lambda")),
+            **dict.fromkeys(
+                ("Accuracy", "Validation"), st.column_config.NumberColumn(format="%.1f %%", help=tip("accuracy"))
+            ),
+            **dict.fromkeys(
+                ("$ per 1k", "$ per 1k, validation"), st.column_config.NumberColumn(format="$%.3g", help=tip("cost"))
+            ),
             "Points": st.column_config.NumberColumn(format="%+.1f", help="Change of the accuracy."),
             "Cost": st.column_config.NumberColumn(format="%+.1f %%", help="Change of the cost."),
             **dict.fromkeys(("95 %, points", "95 %, $ change"), st.column_config.TextColumn(help=_PAIRED)),
@@ -159,7 +165,7 @@ def share_table(found: WhatIf, rate: float) -> None:
     table = table.sort_values("After", ascending=False, na_position="last").assign(
         Model=lambda t: t["Model"].map(visible)
     )
-    percent = st.column_config.NumberColumn(format="%.1f %%")
+    percent = st.column_config.NumberColumn(format="%.1f %%", help=tip("share"))
     st.dataframe(
         table, hide_index=True, column_config={"Before": percent, "After": percent},
         alt="Share of the queries that each model answers at the same λ before and after the scenario.",
@@ -196,7 +202,7 @@ def _opened(thresholds: Mapping[str, Threshold]) -> int:
 
 def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
     found = thresholds.values()
-    factor = st.column_config.NumberColumn(format="× %.4g")
+    factor = st.column_config.NumberColumn(format="× %.4g", help=tip("price-threshold"))
     some = f"{100 * _SOME:.0f} % of the queries below"
     table = pd.DataFrame(
         {
@@ -209,7 +215,8 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
     st.dataframe(
         table, hide_index=True, placeholder="never",
         column_config={
-            "Share now": st.column_config.NumberColumn(format="%.1f %%"), "First query below": factor, some: factor
+            "Share now": st.column_config.NumberColumn(format="%.1f %%", help=tip("share")),
+            "First query below": factor, some: factor
         },
         alt="Factor on its price below which each model answers its first query, and a tenth of them; "
         "never where it would not even for nothing.",
