@@ -3,6 +3,7 @@
 import streamlit as st
 
 from carrot_core.dashboard import shell
+from carrot_core.dashboard.point_check import check_panel
 from carrot_core.dashboard.point_comparison import compare
 from carrot_core.dashboard.point_shelf import bring_panel, kept_points, said, shelf
 from carrot_core.dashboard.points import keep_panel
@@ -26,5 +27,8 @@ with rest:
         if len(found) > 1:
             st.subheader("Side by side")
             compare([kept for _, kept in found])
+        if found:
+            st.subheader("A point in question")
+            check_panel(found)
 with making:
     keep_panel()

@@ -146,7 +146,7 @@ def test_what_is_not_logged_is_not_known_and_hides_nothing_else() -> None:
     found = drift(promised(rng), calls_of(nothing, cost, model))
     assert found.score.verdict == "not known"
     assert found.verdict == "inside"
-    assert told(found.score) == "accuracy: not known, no accuracy is logged."
+    assert told(found.score) == "accuracy: not known, no score is logged."
     some = score.copy()
     some[100:] = np.nan
     assert "100 of 500 calls have a score" in " ".join(drift(promised(rng), calls_of(some, cost, model)).notes)
@@ -210,7 +210,7 @@ def test_a_model_outside_the_pool_is_named_and_counted() -> None:
     score, cost, model = drawn(rng, 300)
     model[:120] = 3
     found = drift(promised(rng), replace(calls_of(score, cost, model), models=(*MODELS, "evil/other")))
-    assert "evil/other is not in the point's pool and answered 120 calls." in about_models(found)
+    assert "Not in the point's pool: evil/other (120 calls)." in about_models(found)
     share = next(one for one in found.shares if one.what == "share of evil/other")
     assert share.promised.value == 0
     assert share.verdict == "outside"

@@ -16,7 +16,15 @@ from carrot_core.dashboard.stores import Version
 from carrot_core.evaluation.solving import Goal, Solved
 from carrot_core.evaluation.stability import Stability, stability
 from carrot_core.figures.scene import QUERIES
-from carrot_core.figures.stability import detail, of_seeds, of_tasks, stability_exhibit, tasks_exhibit, verdict
+from carrot_core.figures.stability import (
+    detail,
+    lam_text,
+    of_seeds,
+    of_tasks,
+    stability_exhibit,
+    tasks_exhibit,
+    verdict,
+)
 from carrot_core.frontier import Frontier
 from carrot_core.routers import BASELINES
 from carrot_core.store import Store
@@ -57,11 +65,19 @@ def stability_panel(
         "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
         help="The cost or the accuracy that it has on validation is solved for again on other prompts.",
     )  # fmt: skip
-    goal = _goal(str(purpose), seen.chosen_on(router, pool, tasks), rate_per_usd, reference)
+    chosen = seen.chosen_on(router, pool, tasks)
+    goal = _goal(str(purpose), chosen, rate_per_usd, reference)
     found, shown = _found(seen.version, seen.name, router, pool, tasks, json.dumps(vars(goal)))
     st.markdown(f"**{plain(verdict(found))}**")
     if text := detail(found):
         st.write(plain(text))
+    if purpose in (COST, ACCURACY) and chosen.at(found.rate_per_usd) != chosen.at(rate_per_usd):
+        st.caption(
+            plain(
+                f"Solved for {str(purpose).lower()} on validation, the point is λ {lam_text(found.lam)}, as good there "
+                "as the λ that is set, or better: all this is about that point."
+            )
+        )
     seeds = _seeds(seen.version, seen.name, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
     show(stability_exhibit(found, shown, seeds, f"{_stem(seen.name)}-stability"), key=f"{key}:cloud")
     _seed_table(seen.name, router, seeds, whole=not (pool or tasks))

@@ -66,7 +66,7 @@ def detail(found: Stability) -> str:
     low, high = found.lam_interval.low, found.lam_interval.high
     text = (
         f"Chosen again on samples of the {found.n_validation:,} validation prompts, λ is {_lams(low, high)} in 95 % of "
-        f"them (chosen: {found.lam:.4g}). On the {found.n_reported:,} test prompts these points score "
+        f"them (chosen: {lam_text(found.lam)}). On the {found.n_reported:,} test prompts these points score "
         f"{_scores(found.score)} at {_costs(found.cost_usd)} per 1k queries; with the luck of the test prompts "
         f"counted in, {_scores(found.score_in_all)} at {_costs(found.cost_usd_in_all)}."
     )
@@ -111,7 +111,13 @@ def _task(name: str) -> str:
 
 
 def _lams(low: float, high: float) -> str:
-    return f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
+    first, last = lam_text(low), lam_text(high)
+    return first if first == last else f"{first} to {last}"
+
+
+def lam_text(lam: float) -> str:
+    """λ to five decimals: smaller differences are none."""
+    return f"{round(lam, 5):g}"
 
 
 def _scores(interval: Interval) -> str:
@@ -183,7 +189,7 @@ def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeNam
         go.Scatter(
             x=[QUERIES * found.cost_usd.value], y=[100 * found.score.value], mode="markers", name="The point",
             marker={"symbol": "star", "size": 15, "color": look.ink, "line": {"color": look.ground, "width": 1}},
-            hovertemplate=f"λ {found.lam:.4g}: %{{y:.1f}} % at $%{{x:.3r}} per 1k queries<extra></extra>",
+            hovertemplate=f"λ {lam_text(found.lam)}: %{{y:.1f}} % at $%{{x:.3r}} per 1k queries<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(_layout(look, height=380, left=56))
@@ -202,9 +208,10 @@ def _stretch(curve: ReadableCurve, points: Any, name: str, line: dict[str, Any])
 
 
 def _span(figure: go.Figure, axis: str) -> list[float]:
-    """Range that shows everything but the whole curve, with room at both ends."""
-    shown = [np.asarray(trace[axis], dtype=float) for trace in figure.data if trace.name != "Curve on test"]
-    values = np.concatenate(shown)
+    """Range that shows all but the whole curve and the outermost samples, with room at both ends."""
+    shown = {trace.name: np.asarray(trace[axis], dtype=float) for trace in figure.data}
+    shown["Samples"] = np.quantile(shown["Samples"], [0.005, 0.995])
+    values = np.concatenate([at for name, at in shown.items() if name != "Curve on test"])
     low, high = float(values.min()), float(values.max())
     room = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
     return [max(low - room, 0.0) if axis == "x" else low - room, high + room]

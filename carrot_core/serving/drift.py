@@ -231,7 +231,18 @@ def _means(
     n = len(number)
     if n == 0:
         nothing = Interval(nan, nan, nan)
-        return Compared(what, unit, nothing, promised, nothing, tolerance, 0, None, "not known", f"no {what} is logged")
+        return Compared(
+            what,
+            unit,
+            nothing,
+            promised,
+            nothing,
+            tolerance,
+            0,
+            None,
+            "not known",
+            f"no {'score' if unit == 'score' else what} is logged",
+        )
     mean = float(values[known].mean())
     off = np.bincount(prompt, values[known] - mean)
     spread = sqrt(float((off**2).sum()) / n) / (int(known.sum()) / n)  # of one draw

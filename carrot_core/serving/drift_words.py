@@ -6,11 +6,12 @@ from math import isnan
 
 import pandas as pd
 
-from carrot_core.serving.decision import QUERIES, dollars
+from carrot_core.serving.decision import dollars
 from carrot_core.serving.drift import LEAST, SAME_PRICE, Compared, Drift
 from carrot_core.text import visible
 from carrot_core.uncertainty import Interval
 
+_NAMED = 8  # models outside the pool
 _ONCE = {
     "inside": "The logs agree with the point: what could be told is inside.",
     "outside": "The logs do not agree with the point: {}.",
@@ -68,11 +69,12 @@ def figures_of(found: Drift) -> pd.DataFrame:
 
 def about_models(found: Drift) -> list[str]:
     """Models outside the pool, and models whose calls cost other than the point's prices say."""
-    lines = []
-    for row in found.models.to_dict("records"):
+    rows = found.models.to_dict("records")
+    strange = [f"{visible(row['model'])} ({row['calls']:,} calls)" for row in rows if not row["in_pool"]]
+    more = f" and {len(strange) - _NAMED:,} more" if len(strange) > _NAMED else ""
+    lines = [f"Not in the point's pool: {', '.join(strange[:_NAMED])}{more}."] if strange else []
+    for row in rows:
         name = visible(row["model"])
-        if not row["in_pool"]:
-            lines.append(f"{name} is not in the point's pool and answered {row['calls']:,} calls.")
         ratio = row["price_ratio"]
         if not isnan(ratio) and abs(ratio - 1) > SAME_PRICE:
             text = f"{name}: calls cost {ratio:.4g} times what the point's prices say"
@@ -94,10 +96,15 @@ def _amount(one: Compared, interval: Interval) -> str:
 
 
 def _difference(one: Compared) -> str:
-    factor, unit = (QUERIES, " $ per 1k") if one.unit == "usd" else (100, " points")
-    value, low, high = (factor * end for end in vars(one.difference).values())
-    form = "+.3g" if one.unit == "usd" else "+.1f"
-    return f"{value:{form}}{unit} [{low:{form}}, {high:{form}}]"
+    if one.unit == "usd":
+        value, low, high = (_signed(end) for end in vars(one.difference).values())
+        return f"{value} per 1k [{low}, {high}]"
+    value, low, high = (f"{100 * end:+.1f}" for end in vars(one.difference).values())
+    return f"{value} points [{low}, {high}]"
+
+
+def _signed(usd: float) -> str:
+    return f"{'-' if usd < 0 else '+'}{dollars(abs(usd))}"
 
 
 def _size(one: Compared, amount: float) -> str:

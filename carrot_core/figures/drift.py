@@ -1,0 +1,90 @@
+"""Logs against a point, as a picture: how far each figure is off, in units of what matters."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.theme import THEMES, ThemeName, translucent
+from carrot_core.text import visible
+
+_ROW = 28  # pixels a figure
+_MOST_ROWS = 16
+_FURTHEST = 4.0  # tolerances drawn; beyond, a mark stands at the edge
+_SYMBOLS = {"inside": "circle", "outside": "diamond", "too few": "circle-open"}
+_COLORS = {"inside": 2, "outside": 0, "too few": 1}  # places in a theme's curves
+_SAID = {"inside": "Inside", "outside": "Outside", "too few": "Too few to tell"}
+
+
+def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, name: str = "drift") -> Exhibit:
+    """The differences of all figures, each divided by its tolerance.
+
+    Parameters
+    ----------
+    table : one row a figure: what, difference, difference_low, difference_high, tolerance, verdict.
+    words : of each figure by ``what``, as the reader sees them on hovering.
+    headline : the check in one sentence.
+    """
+    known = table[table["difference"].notna()].head(_MOST_ROWS).reset_index(drop=True)
+    return Exhibit(
+        name=name,
+        title="Logged minus promised",
+        caption=(
+            "Each line is the 95 % interval of a difference, logged minus promised, in units of the tolerance that is "
+            "set. Outside: the line does not touch 0. Inside: it does, and is no longer than the shaded band. Too few "
+            "to tell: it touches 0 and is longer."
+        ),
+        alt=f"{headline} " + " ".join(words[what] for what in known["what"]),
+        table=table,
+        draw=lambda theme: _figure(known, words, theme),
+    )
+
+
+def _figure(known: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> go.Figure:
+    look, figure = THEMES[theme], go.Figure()
+    names = [html.escape(_short(visible(what)), quote=False) for what in known["what"]]
+    scaled = {
+        end: (known[f"difference{end}"] / known["tolerance"]).clip(-_FURTHEST, _FURTHEST)
+        for end in ("", "_low", "_high")
+    }
+    figure.add_shape(
+        type="rect", xref="x", yref="paper", x0=-1, x1=1, y0=0, y1=1, line={"width": 0}, layer="below",
+        fillcolor=look.grid if theme == "print" else translucent(look.hull, 0.18),
+    )  # fmt: skip
+    for verdict, symbol in _SYMBOLS.items():
+        here = known.index[known["verdict"] == verdict].tolist()
+        color = look.curves[_COLORS[verdict]]
+        value, low, high = (scaled[end].iloc[here] for end in ("", "_low", "_high"))
+        figure.add_trace(
+            go.Scatter(
+                x=value, y=here, mode="markers", name=_SAID[verdict], showlegend=bool(here),
+                marker={"symbol": symbol, "size": 10, "color": color, "line": {"color": color, "width": 2}},
+                error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low,
+                         "color": color, "thickness": 2, "width": 4},
+                customdata=[html.escape(words[what], quote=False) for what in known["what"].iloc[here]],
+                hovertemplate="%{customdata}<extra></extra>",
+            )
+        )  # fmt: skip
+    figure.add_vline(0, line={"color": look.ink, "width": 1, "dash": "dot"})
+    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink}
+    reach = float(max(scaled["_high"].max(), -scaled["_low"].min(), 1.0)) * 1.08
+    figure.update_layout(
+        template=None, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": look.ink, "size": 12}, height=110 + _ROW * len(known),
+        margin={"l": 8, "r": 16, "t": 16, "b": 50},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        xaxis={**axis, "title": "Difference ÷ tolerance", "range": [-reach, reach]},
+        yaxis={**axis, "tickvals": list(range(len(names))), "ticktext": names, "autorange": "reversed",
+               "automargin": True},
+    )  # fmt: skip
+    return figure
+
+
+def _short(text: str, most: int = 30) -> str:
+    model = text.removeprefix("share of ")
+    text = text.capitalize() if model == text else f"by {model.rsplit('/', 1)[-1]}"
+    return text if len(text) <= most else f"{text[: most - 1]}…"

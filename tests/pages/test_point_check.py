@@ -1,0 +1,179 @@
+"""A kept point in question on its page: logs as promised, drifted and hostile, and how sure it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core import CarrotRouter
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.embedding import BUNDLED
+from carrot_core.serving.kept_points import shared_points
+from carrot_core.serving.point import PointFile
+from carrot_core.store import Store
+from carrot_core.workbench import run_router
+from tests.made import made, write_files
+from tests.test_point_difference import point
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = "mmlu-pro-cot"
+SNAPSHOT = f"{HEAD} (snapshot)"
+MARKUP = re.compile(r"(?<!\\)(<img|!\[x|:red)")  # not escaped
+HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
+SURE = "How sure it is"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches(carrot_home: Path) -> Iterator[None]:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture(scope="module")
+def head() -> PointFile:
+    return CarrotRouter.load(HEAD).point_file(lam=0.1)
+
+
+def page(opened: str = "", **query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.query_params.update({"bench": SNAPSHOT} | query)
+    if opened:
+        app.session_state["check:tabs"] = opened
+    app.switch_page("pages/points.py").run()
+    assert not app.exception
+    return app
+
+
+def logs(point: PointFile, n: int = 2000, **changed: object) -> pd.DataFrame:
+    assert point.test is not None
+    assert point.shares is not None
+    rng = np.random.default_rng(3)
+    shares = np.array(list(point.shares.values()))
+    frame = pd.DataFrame(
+        {
+            "engine": rng.choice(list(point.shares), n, p=shares / shares.sum()),
+            "score": (rng.random(n) < point.test.score).astype(float),
+            "cost_usd": point.test.cost_usd * rng.lognormal(-0.02, 0.2, n),
+        }
+    )
+    return frame.assign(**changed)
+
+
+def compared(app: AppTest, content: bytes, name: str = "logs.csv") -> AppTest:
+    app.file_uploader(key="drift:file").upload(name, content, "text/csv").run()
+    assert not app.exception
+    if [button for button in app.button if button.key == "drift:run" and not button.disabled]:
+        app.button(key="drift:run").click().run()
+        assert not app.exception
+    return app
+
+
+def as_csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False).encode()
+
+
+def shown(app: AppTest) -> str:
+    elements = [*app.success, *app.info, *app.warning, *app.error, *app.caption, *app.markdown]
+    return "\n".join(element.value for element in elements)
+
+
+def said(app: AppTest) -> str:
+    return shown(app).replace("\\", "")
+
+
+def test_logs_as_promised_agree(head: PointFile) -> None:
+    shared_points().keep(head)
+    app = compared(page(), as_csv(logs(head)))
+    assert "The logs agree with the point" in said(app)
+    assert "2,000 calls" in said(app)
+    # Another tolerance is another question: the old answer is gone until it is asked.
+    app.number_input(key="drift:points").set_value(1.0).run()
+    assert "The logs agree" not in said(app)
+    app.button(key="drift:run").click().run()
+    assert "no number of prompts can tell 1 points" in said(app)
+
+
+def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointFile) -> None:
+    shared_points().keep(head)
+    frame = logs(head)
+    frame.loc[:99, "engine"] = HOSTILE
+    app = compared(page(), as_csv(frame.assign(cost_usd=2 * frame["cost_usd"])))
+    assert "The logs do not agree with the point: cost" in said(app)
+    assert "Not in the point's pool: " in said(app)
+    assert not MARKUP.search(shown(app))
+    table = next(frame.value for frame in app.dataframe if "Paid ÷ price" in frame.value)
+    assert table["Calls"].sum() == 2000
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        (b"", "logs.csv", "empty"),
+        ("model\nx".encode("utf-16"), "logs.csv", "logs.csv"),
+        (b"model,score\nx,7\n", "logs.csv", "must be from 0 to 1"),
+        (b"model,score\n,1\n", "logs.csv", "is empty"),
+        (b"PAR1", "logs.parquet", "cannot be read"),
+        (b"\x1f\x8b\x08", "logs.csv.gz", "logs.csv.gz"),
+        (f"model,score\n{HOSTILE},x\n".encode(), "logs.csv", "is not a number"),
+    ],
+)
+def test_files_that_are_no_logs_are_refused_in_words(head: PointFile, content: bytes, name: str, words: str) -> None:
+    shared_points().keep(head)
+    app = compared(page(), content, name)
+    assert words in "".join(error.value for error in app.error).replace("\\", "")
+    assert not MARKUP.search(shown(app))
+
+
+def test_the_column_of_the_model_is_asked_for_where_it_cannot_be_told(head: PointFile) -> None:
+    shared_points().keep(head)
+    frame = logs(head).rename(columns={"engine": "who"})
+    app = compared(page(), as_csv(frame))
+    assert "Choose the column that names the model" in said(app)
+    (box,) = [box for box in app.selectbox if box.label == "model"]
+    box.set_value("who").run()
+    app.button(key="drift:run").click().run()
+    assert "The logs agree with the point" in said(app)
+
+
+def test_a_point_on_which_nothing_was_measured_says_so() -> None:
+    shared_points().keep(point(test=None, validation=None, shares=None))
+    app = page()
+    assert "nothing to compare logs with" in said(app)
+    assert not app.file_uploader(key="points:upload").value
+
+
+def test_how_sure_a_point_is_where_its_data_are_here(carrot_home: Path, tmp_path: Path) -> None:
+    results, vectors = write_files(made(), tmp_path)
+    store = Store()
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    run_router(store, store.load("made", encoder=BUNDLED), "carrot-knn")
+    router = CarrotRouter.load("made", router="carrot-knn")
+    shared_points().keep(router.point_file(lam=0.3, note="mine"))
+    app = page(SURE)
+    assert "holds on test in" in said(app)
+    shared_points().keep(router.point_file(lam=0.3, note="other").model_copy(update={"data_hash": "x"}).sealed())
+    app.run()
+    app.selectbox(key="check").set_value("other").run()
+    assert not app.exception
+    assert "has other data than the point was made on" in said(app)
+
+
+def test_how_sure_a_point_is_cannot_be_told_from_a_snapshot_or_nothing(head: PointFile) -> None:
+    shared_points().keep(head)
+    assert "cannot be told from a snapshot" in said(page(SURE))
+    shared_points().keep(point(benchmark=HOSTILE, note="far").sealed())
+    app = page(SURE)
+    app.selectbox(key="check").set_value("far").run()
+    assert "so nothing can be solved again" in said(app)
+    assert not MARKUP.search(shown(app))
