@@ -21,6 +21,7 @@ from carrot_core.cli.route import route
 from carrot_core.cli.routers import estimates, fit, frontier, summary
 from carrot_core.cli.serve import serve
 from carrot_core.cli.solve import solve
+from carrot_core.cli.theory import theory
 from carrot_core.paths import PACKAGE, app_script
 
 __all__ = ["main"]
@@ -92,6 +93,7 @@ for command in (
     serve,
     figures,
     results,
+    theory,
     bench,
     router,
 ):

@@ -1,0 +1,144 @@
+"""How fast the plug-in rule comes up to the oracle rule as it learns from more prompts: simulated, beside the law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from carrot_core.theory.local import local_estimate
+from carrot_core.theory.world import World
+from carrot_core.theory.zigzag import FloatArray
+
+SIZES = (100, 316, 1_000, 3_162, 10_000, 31_623, 100_000)
+_POOL, _CLOSE, _CLEAR = 20_000, 1_200, 400  # prompts drawn in a repetition, and asked of the close and the clear ones
+Progress = Callable[[int, int], None]
+
+
+def predicted_slope(world: World) -> float:
+    """Of log excess risk over log n: -γ(1 + α)/(2γ + d), for the smoothness and margin that are taken for granted."""
+    return -world.smoothness * (1 + world.margin) / (2 * world.smoothness + world.dimension)
+
+
+def neighbours(n: int, world: World) -> int:
+    """How many neighbours to average over: of the order n^(2γ/(2γ + d)), which balances bias and noise."""
+    needed = 1 if world.smoothness <= 1 else 2 * (world.dimension + 1)
+    k = round(n ** (2 * world.smoothness / (2 * world.smoothness + world.dimension)))
+    return int(min(n, max(needed, k)))
+
+
+def plug_in(world: World, n: int, at: FloatArray, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(q,) models that the plug-in rule chooses at some points after learning from n prompts."""
+    x = world.trained(n, rng)
+    # The estimate is linear in the outcomes: that of the utility is the utility of the estimates.
+    observed = world.utility(*world.outcomes(x, rng))
+    estimate = local_estimate(x, observed, at, neighbours(n, world), degree=int(world.smoothness > 1))
+    chosen: NDArray[np.int64] = estimate.argmax(axis=1)
+    return chosen
+
+
+def repetitions(world: World) -> int:
+    """How often each size is run: in one dimension few boundary points decide, and runs are quick."""
+    return 24 if world.dimension == 1 else 10
+
+
+def questions(world: World, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Fresh prompts and what each counts, in all 1: most of them where the choice is close enough to go wrong.
+
+    Of 20,000 prompts drawn as they are asked, those whose best two utilities are within four or so standard
+    deviations of an estimate's noise are sampled apart from the others, and each part counts by its size.
+    """
+    drawn = world.asked(_POOL, rng)
+    best = np.partition(world.true_utility(drawn), -2, axis=1)
+    close = best[:, -1] - best[:, -2] <= 1 / math.sqrt(neighbours(n, world))
+    parts = [(np.flatnonzero(close), _CLOSE), (np.flatnonzero(~close), _CLEAR)]
+    taken = [rows[:most] for rows, most in parts]
+    counts = [np.full(len(some), len(rows) / max(len(some), 1)) for some, (rows, _) in zip(taken, parts, strict=True)]
+    return drawn[np.concatenate(taken)], np.concatenate(counts) / _POOL
+
+
+def lost(world: World, chosen: NDArray[np.int64], at: FloatArray) -> FloatArray:
+    """(q,) utility that each choice loses against the oracle rule, from the known Φ: no noise of outcomes."""
+    utility = world.true_utility(at)
+    short: FloatArray = utility.max(axis=1) - utility[np.arange(len(at)), chosen]
+    return short
+
+
+def excess_risk(world: World, n: int, repetition: int, seed: int = 0) -> float:
+    """Excess risk of the plug-in rule on fresh prompts, after learning from n prompts drawn anew."""
+    rng = np.random.default_rng([seed, n, repetition])
+    at, counts = questions(world, n, rng)
+    return float(lost(world, plug_in(world, n, at, rng), at) @ counts)
+
+
+@dataclass(frozen=True, eq=False)
+class RateCurve:
+    """Excess risk against n.
+
+    Attributes
+    ----------
+    world : what was simulated.
+    excess : (sizes, repetitions).
+    """
+
+    world: World
+    sizes: tuple[int, ...]
+    excess: FloatArray
+
+    def slope(self, first: int = 0, replicates: int = 1000) -> tuple[float, float, float]:
+        """Slope of log mean excess over log n with its 95 % bootstrap interval over repetitions.
+
+        Sizes from ``first`` on count. Where the plug-in rule lost nothing at all there is no slope: NaN.
+        """
+        used = np.array(self.sizes) >= first
+        draws, n = self.excess[used], self.excess.shape[1]
+        picked = np.random.default_rng(0).integers(n, size=(replicates, used.sum(), n))
+        means = np.take_along_axis(np.broadcast_to(draws, (replicates, *draws.shape)), picked, axis=2).mean(axis=2)
+        log_n = np.log10(np.array(self.sizes)[used])
+        lever = (log_n - log_n.mean()) / ((log_n - log_n.mean()) ** 2).sum()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = np.quantile(np.log10(means) @ lever, [0.025, 0.975])
+            return float(np.log10(draws.mean(axis=1)) @ lever), float(low), float(high)
+
+    def table(self, replicates: int = 1000) -> pd.DataFrame:
+        """One row a size: n, neighbours, excess, low, high (95 % bootstrap over repetitions)."""
+        rng, n = np.random.default_rng(0), self.excess.shape[1]
+        means = self.excess[:, rng.integers(n, size=(replicates, n))].mean(axis=2)
+        low, high = np.quantile(means, [0.025, 0.975], axis=1)
+        return pd.DataFrame(
+            {
+                "n": self.sizes,
+                "neighbours": [neighbours(size, self.world) for size in self.sizes],
+                "excess": self.excess.mean(axis=1),
+                "low": low,
+                "high": high,
+            }
+        )
+
+
+def simulate(
+    world: World,
+    sizes: Sequence[int] = SIZES,
+    repeats: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    one: Callable[[World, int, int, int], float] = excess_risk,
+) -> RateCurve:
+    """Excess risk for every size and repetition.
+
+    Parameters
+    ----------
+    repeats : of each size; `repetitions` by default.
+    progress : called with (runs done, runs in all).
+    one : computes one run; a caller that keeps runs gives its own.
+    """
+    found = np.zeros((len(sizes), repeats or repetitions(world)))
+    for done, (row, repetition) in enumerate(np.ndindex(found.shape)):
+        found[row, repetition] = one(world, sizes[row], repetition, seed)
+        if progress is not None:
+            progress(done + 1, found.size)
+    return RateCurve(world, tuple(sizes), found)

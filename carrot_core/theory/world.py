@@ -1,0 +1,172 @@
+"""A world in which everything is known: what every model would score and cost on every prompt, and how surely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carrot_core.errors import CarrotError
+from carrot_core.theory.zigzag import FloatArray, zigzag, zigzag_integral
+
+Breach = Literal["none", "no-margin", "rough", "thin"]
+BREACHES: dict[Breach, str] = {
+    "none": "none: all assumptions hold",
+    "no-margin": "no margin: the best two models are all but tied too often",
+    "rough": "rough: accuracy and cost change faster than the estimator takes for granted",
+    "thin": "thin data: hardly any training prompts where the choice is close",
+}
+MAX_DIMENSION, MAX_MODELS = 4, 5
+ROUGH = 0.3  # smoothness of the rough world
+_SPREAD = 0.6  # utility between the first and the last model, over all steps, at most
+_FARTHEST = 0.9  # from a boundary, in height
+_SHY = 0.5  # the gap below a boundary, as a share of that above
+_TRADE = 0.3  # how much more the last model costs than the first, at the λ the world is made for
+_SWAY = 0.15  # how far the other coordinates move a boundary
+_GRADES = 10  # a score is a whole number of tenths, as in SPROUT
+_COST_SHAPE = 4.0  # of the gamma law of costs: standard deviation half the mean
+_THIN = 3.0  # density of the thin world: |x - boundary| to this power
+
+
+@dataclass(frozen=True)
+class World:
+    """Known functions Φ(x) = (score, cost) of every model on the cube [0, 1]^d, and draws from them.
+
+    Attributes
+    ----------
+    dimension : d.
+    smoothness : Hölder exponent γ of every score and cost, in [0.3, 1] or [1.25, 2].
+    margin : α: the best two utilities are within t of each other on a share of the prompts like t^α.
+    lam : λ of the rule, in [0, 1]; the margin is that of the λ-weighted utility.
+    n_models : M, in [2, 5].
+    breach : assumption that does not hold. ``no-margin``: the share falls slower than any power of t.
+        ``rough``: γ is 0.3. ``thin``: no density of training prompts at the boundaries; prompts are asked evenly.
+    """
+
+    dimension: int = 1
+    smoothness: float = 1.0
+    margin: float = 1.0
+    lam: float = 0.5
+    n_models: int = 2
+    breach: Breach = "none"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dimension <= MAX_DIMENSION or not 2 <= self.n_models <= MAX_MODELS:
+            raise CarrotError(f"The simulation has 1 to {MAX_DIMENSION} dimensions and 2 to {MAX_MODELS} models.")
+        if (
+            not (ROUGH <= self.smoothness <= 1 or 1.25 <= self.smoothness <= 2)
+            or not 0.25 <= self.margin <= 3
+            or not 0 <= self.lam <= 1
+        ):
+            raise CarrotError(
+                f"Smoothness goes from {ROUGH} to 1 and from 1.25 to 2, the margin from 0.25 to 3, λ from 0 to 1."
+            )
+        if self.breach not in BREACHES:
+            raise CarrotError(f"Nothing is known of the breach {self.breach!r}: there are {', '.join(BREACHES)}.")
+        if not possible(self.smoothness, self.margin):
+            raise CarrotError(
+                f"No function with smoothness {self.smoothness:g} crosses a boundary with margin {self.margin:g}: "
+                "only a margin of 1, or smoothness × margin of at most 1, can be had here."
+            )
+
+    @property
+    def truth(self) -> World:
+        """The world the outcomes come from, where the breach is that smoothness and margin are not as stated."""
+        return replace(self, smoothness=ROUGH, margin=1.0) if self.breach == "rough" else self
+
+    @property
+    def boundaries(self) -> FloatArray:
+        """(M - 1,) heights of `height` at which the best model changes."""
+        steps = self.n_models - 1
+        return 0.25 + 0.5 * (np.arange(steps) + 0.5) / steps
+
+    def height(self, x: FloatArray) -> FloatArray:
+        """(n,) the one number that decides, at (n, d) points; within 1/4 of a boundary its density is that of [0, 1].
+
+        Exactly uniform there for γ ≤ 1; between 2/3 and 2 for γ > 1.
+        """
+        coordinates = self._coordinate(x)
+        height = coordinates[:, 0]
+        if self.dimension > 1:
+            height = height + _SWAY * (2 * coordinates[:, 1:] - 1).mean(axis=1)
+        return height
+
+    def _coordinate(self, x: FloatArray) -> FloatArray:
+        """From [0, 1] to [0, 1], as rough as the world is to be once the gap has been taken of it."""
+        smoothness, margin = self.truth.smoothness, self.truth.margin
+        if smoothness > 1:
+            return 0.5 * x + zigzag_integral(x, smoothness - 1)
+        return zigzag(x, min(1.0, smoothness * max(1.0, margin)))
+
+    def steps(self, x: FloatArray) -> FloatArray:
+        """(n, M - 1) by how much each model's utility exceeds that of the one before."""
+        away = (self.height(x)[:, None] - self.boundaries) / _FARTHEST
+        size = np.abs(away)
+        if self.breach == "no-margin":
+            with np.errstate(divide="ignore"):
+                gap = np.exp(1 - 1 / size)
+        else:
+            gap = size ** (1 / self.truth.margin)
+        # Unequal on both sides: a mean over a ball around the boundary is off, and a Lipschitz gap is no smoother.
+        shy = 1.0 if self.truth.smoothness > 1 else _SHY
+        signed: FloatArray = np.where(away < 0, -shy, 1.0) * gap
+        return _SPREAD / (self.n_models - 1) * signed
+
+    def phi(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Expected score and cost, both in [0, 1], each (n, M).
+
+        A model's utility exceeds that of the one before by `steps` in score and in cost alike; and the last
+        model costs more, by as much as makes up, at this λ, for what it scores more.
+        """
+        steps, trade = self.steps(x), _TRADE / (self.n_models - 1)
+        return 0.5 + _centred(steps + self.lam * trade), 0.5 - _centred(steps - (1 - self.lam) * trade)
+
+    def utility(self, score: FloatArray, cost: FloatArray) -> FloatArray:
+        """(1 - λ)·score - λ·cost."""
+        return (1 - self.lam) * score - self.lam * cost
+
+    def true_utility(self, x: FloatArray) -> FloatArray:
+        """(n, M) utilities that the oracle rule takes the largest of."""
+        return self.utility(*self.phi(x))
+
+    def asked(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n, d) prompts as they are asked: evenly."""
+        return rng.random((n, self.dimension))
+
+    def trained(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n, d) prompts as they are learned from: as asked, but for the thin world."""
+        x = self.asked(n, rng)
+        if self.breach == "thin":
+            x[:, 0] = _thinned(x[:, 0], self.boundaries, rng)
+        return x
+
+    def outcomes(self, x: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Noisy score and cost of every model on every prompt, each (n, M), with the means of `phi`."""
+        score, cost = self.phi(x)
+        graded: NDArray[np.int64] = rng.binomial(_GRADES, score)
+        return graded / _GRADES, cost * rng.gamma(_COST_SHAPE, 1 / _COST_SHAPE, cost.shape)
+
+
+def possible(smoothness: float, margin: float) -> bool:
+    """Whether `World` can build it: a crossing cannot be steeper than the smoothness allows."""
+    return margin == 1 or smoothness * margin <= 1
+
+
+def _centred(steps: FloatArray) -> FloatArray:
+    """(n, M) from (n, M - 1) differences, with mean 0 over the models."""
+    summed = np.cumsum(np.concatenate([np.zeros((len(steps), 1)), steps], axis=1), axis=1)
+    centred: FloatArray = summed - summed.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _thinned(x: FloatArray, boundaries: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Points moved away from their nearest boundary, within the same stretch between halfway points and ends."""
+    middles = (boundaries[1:] + boundaries[:-1]) / 2
+    ends = np.concatenate([[0.0], middles, [1.0]])
+    nearest = np.searchsorted(middles, x)
+    centre = boundaries[nearest]
+    reach = np.where(x < centre, ends[nearest], ends[nearest + 1]) - centre
+    moved: FloatArray = centre + reach * ((x - centre) / reach) ** (1 / (1 + _THIN))
+    return moved
