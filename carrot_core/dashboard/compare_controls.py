@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import links
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.figures.compared.frame import metric_name
@@ -65,7 +66,7 @@ def seeds(known: Sequence[int], *, whole: bool) -> tuple[int, ...]:
     first = 0 if whole or len(options) == 1 else 1
     chosen = st.selectbox(
         "Seeds", words, first, key="seed", bind="query-params",
-        help="A seed is a split of the prompts and a fit of the routers on it.",
+        help=tip("seed", "split"),
     )  # fmt: skip
     links.judge("seed", links.among(words), str(chosen))
     return options[words.index(str(chosen))]

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.analyses.losses import REASONS
+from carrot_core.dashboard.glossary import metric_tip, tip
 from carrot_core.dashboard.shell import theme
 from carrot_core.figures.compared.choices import legend_of, task_figure
 from carrot_core.figures.compared.frame import NO_TASK, metric_name, names_of
@@ -33,15 +34,17 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
             )
         ]
         shown[f"Rank · {name}"] = table[f"{metric}_rank"]
-        config[name] = st.column_config.NumberColumn(format="%.2f")
-        config[f"95 % · {name}"] = st.column_config.TextColumn("95 %", help=f"95 % interval of {name}, × 100")
-        config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=f"Rank in {name}; see below")
+        config[name] = st.column_config.NumberColumn(format="%.2f", help=metric_tip(metric))
+        config[f"95 % · {name}"] = st.column_config.TextColumn(
+            "95 %", help=tip("95-interval", also=f"Of {name}, × 100.")
+        )
+        config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=tip("rank", also=f"In {name}."))
     config["Router"] = st.column_config.TextColumn(pinned=True)
     st.dataframe(shown, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
 
 
 def _end(high: float) -> str:
-    return "never" if np.isinf(high) else f"{100 * high:.1f}"
+    return "never" if not np.isfinite(high) else f"{100 * high:.1f}"
 
 
 def across_table(exhibit: Exhibit, benchmarks: Mapping[str, str]) -> None:
@@ -102,6 +105,7 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
     columns = list(map(str, shown.columns))
     config = {name: st.column_config.NumberColumn(format="$%.3g") for name in columns if "$" in name}
     points = {name: st.column_config.NumberColumn(format="%+.1f") for name in columns if name.startswith("Of it")}
+    config["Prompt"] = st.column_config.TextColumn(width="medium")
     config |= points | {"Regret": st.column_config.NumberColumn(format="%.1f")}
     if "percentile" in rows and rows["percentile"].notna().any():
         shown.insert(4, "Farther from training prompts than", rows["percentile"])

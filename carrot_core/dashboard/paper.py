@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import compare_controls as choose
 from carrot_core.dashboard import links
 from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.views import View
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.paper import PRESETS, NotDrawnError, Preset
-from carrot_core.figures.paper.accuracy import METRICS
+from carrot_core.figures.paper.accuracy import ROWS
 from carrot_core.figures.paper.shown import first_carrot
 from carrot_core.figures.paper.spider import TITLES, spider_figure
 from carrot_core.routers import BASELINES
 
 _HEADS = {
-    "row": "",
-    "benchmark": "Benchmark",
     "n_test": "Test prompts",
     "models": "Models",
-    **dict(
-        zip(
-            METRICS,
-            (
-                "Binarised accuracy",
-                "Score MAE (lower is better)",
-                "R²",
-                "Accuracy at λ = 0",
-                "Best single",
-                "Oracle",
-                "Cost MAE, $ a call (lower is better)",
-                "Output tokens MAE (lower is better)",
-            ),
-            strict=True,
-        )
-    ),
+    "binarised_accuracy": "Binarised accuracy",
+    "score_mae": "Score MAE (lower is better)",
+    "r2": "R²",
+    "routing_accuracy": "Accuracy at λ = 0",
+    "best_single": "Best single model",
+    "oracle": "Oracle",
+    "cost_mae_usd": "Cost MAE, $ a call (lower is better)",
+    "output_tokens_mae": "Output tokens MAE (lower is better)",
 }
-_FORMATS = {"cost_mae_usd": "%.6f", "output_tokens_mae": "%.1f"}
+_FORMATS = {"n_test": ",.0f", "models": ",.0f", "cost_mae_usd": ".6f", "output_tokens_mae": ",.1f"}
+_OWN = (
+    "These figures have routers of their own, on the stored split: the routers and seeds above are for the other parts."
+)
 
 
 def paper_figures(seen: View) -> None:
@@ -49,6 +44,7 @@ def paper_figures(seen: View) -> None:
         title = st.selectbox("Figure", list(titles), key="figure", bind="query-params")
         links.judge("figure", links.among(list(titles)), title)
     preset = titles[title]
+    st.caption(_OWN)
     try:
         with for_option:
             options = _options(preset, seen)
@@ -71,7 +67,9 @@ def _options(preset: Preset, seen: View) -> dict[str, object]:
         first = first_carrot(seen.fitted)
         return {"router": choose.one(list(dict.fromkeys((first, *seen.fitted, *BASELINES))))}
     if "oracle" in preset.options:
-        return {"oracle": st.toggle("Draw the oracle", key="oracle", bind="query-params")}
+        drawn = st.toggle("Draw the oracle", key="oracle", bind="query-params", help=tip("oracle"))
+        links.judge("oracle", links.flag, "the oracle" if drawn else "no oracle")
+        return {"oracle": drawn}
     return {}
 
 
@@ -83,11 +81,21 @@ def _side_by_side(exhibit: Exhibit, key: str) -> None:
 
 
 def _table(exhibit: Exhibit, key: str) -> None:
-    columns = {
-        name: st.column_config.NumberColumn(_HEADS[name], format=_FORMATS.get(name, "%.4f"))
-        if name in METRICS
-        else _HEADS[name]
-        for name in exhibit.table.columns
-        if name in _HEADS
+    """The table with a figure a row, so that a narrow page has room for it."""
+    rows = exhibit.table.set_index("row")
+    told = {
+        head: [_cell(rows, row, name) for row in ROWS] for name, head in _HEADS.items() if name in exhibit.table.columns
     }
-    st.dataframe(exhibit.table, hide_index=True, column_config=columns, alt=exhibit.alt, key=key)
+    table = pd.DataFrame.from_dict(told, "index", columns=list(ROWS)).rename_axis("Figure").reset_index()
+    shown = pd.DataFrame({"Figure": table["Figure"], "Here": table[ROWS[0]]})
+    shown["95 % interval"] = [
+        f"{low} to {high}" if low != high else "" for low, high in zip(table[ROWS[1]], table[ROWS[2]], strict=True)
+    ]
+    if ROWS[3] in rows.index:
+        shown["Published"] = table[ROWS[3]]
+    st.dataframe(shown, hide_index=True, alt=exhibit.alt, key=key, height="content")
+
+
+def _cell(rows: pd.DataFrame, row: str, name: str) -> str:
+    value = rows[name].get(row)
+    return "" if value is None or pd.isna(value) else f"{float(value):{_FORMATS.get(name, '.4f')}}"

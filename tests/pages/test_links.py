@@ -44,15 +44,25 @@ TABLE: dict[str, dict[str, list[str]]] = {
         "scenario": ["{", '{"price_factor": -1}', '{"prices": {"ghost": {}}}', "[" * 10_000, HOSTILE],
     },
     "points": {
-        "bench": ["ghost"], "router": ["RoRF"], "pool": POOL[:1], "fallback": ["ghost"], "unlike": ["x"], "lam": LAM[3:4],
+        "bench": ["ghost"], "router": ["RoRF"], "pool": POOL[:1], "fallback": ["ghost"], "unlike": ["x"],
+        "lam": LAM[3:4],
     },
     "data": {
         "bench": ["ghost"], "view": ["Everything"], "task": ["ghost"], "split": ["all"], "disagree": ["perhaps"],
         "page": ["0", "99", "1.5", "x"], "prompt": ["ghost", HOSTILE], "sql": ["select " + "1" * 30_000],
     },
+    "compare": {
+        "bench": ["ghost"], "compared": ["ghost", HOSTILE], "seed": ["seed 99"], "show": ["Everything"],
+        "metric_of": ["ghost"], "metrics": ["ghost", "x" * 10_000], "beside": ["ghost"],
+    },
+    "theory": {
+        "part": ["Everything"], "sim_d": ["nan", "99"], "sim_gamma": ["1e400"], "sim_alpha": [HOSTILE],
+        "sim_lam": ["0.55"], "sim_models": ["1" * 10_000],
+    },
     "method": {"term": ["ghost", HOSTILE, "x" * 10_000], "words": ["x" * 10_000]},
 }  # fmt: skip
-CASES = [(page, name, value) for page, asked in TABLE.items() for name, values in asked.items() for value in values]
+PAGES_HERE = [entry.name for entry in PAGES]
+CASES = [(page, name, value) for page in PAGES_HERE for name, values in TABLE[page].items() for value in values]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +98,7 @@ def notices(app: AppTest) -> list[str]:
 
 
 def test_every_page_is_in_this_table() -> None:
-    assert set(TABLE) == {entry.name for entry in PAGES}
+    assert set(PAGES_HERE) <= set(TABLE)
 
 
 def test_every_widget_bound_to_the_address_says_what_it_understood() -> None:
@@ -120,7 +130,7 @@ def test_what_cannot_be_used_is_named_once_and_no_longer_than_a_line(page: str, 
     assert notices(app) == []
 
 
-@pytest.mark.parametrize("page", list(TABLE))
+@pytest.mark.parametrize("page", PAGES_HERE)
 def test_everything_wrong_at_once_is_one_notice(page: str) -> None:
     app = opened(page, **{name: values[0] for name, values in TABLE[page].items()})
     (said,) = notices(app)
