@@ -56,7 +56,9 @@ if section == "Metrics":
     show(metric_exhibit(table, metric, over), key="c-metric")
     listed = table_exhibit(table, metrics, over)
     show(listed, key="c-metrics-of", table=lambda: compare_tables.metric_table(listed, metrics))
-    if not stored and len(seeds) == 1 and len(known_seeds) > 1:
+    if pairs.empty:
+        st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
+    elif not stored and len(seeds) == 1 and len(known_seeds) > 1:
         st.caption("A snapshot keeps paired differences of the mean over its seeds only: ranks are those of the mean.")
     others = choose.beside([other for other in benchmarks if other != info])
     if others:

@@ -27,7 +27,6 @@ from carrot_core.workbench import load_embedded
 
 MOST_SEEDS = 5
 _SKIPPED = "compare:skipped"
-_FRAMES = ("figures", "pairs", "quality", "protocol")
 
 
 def seeds_of(info: BenchmarkInfo, seen: views.View, routers: Names) -> tuple[int, ...]:
@@ -60,10 +59,10 @@ def comparison(
 def _kept(folder: str, _data_hash: str) -> Comparison:
     """The comparison that was stored beside a snapshot."""
     document = read_comparison(Path(folder))
-    frames = {name: pd.DataFrame(document.get(name, [])) for name in _FRAMES}
-    for frame in frames.values():
-        for column in {"value", "low", "high"} & set(frame.columns):
-            frame[column] = frame[column].astype(float)
+    frames = {name: pd.DataFrame(document[name]) for name in ("protocol", "quality")}
+    for name in ("figures", "pairs"):  # as they are: the document has no infinity
+        path = Path(folder) / f"{name}.parquet"
+        frames[name] = pd.read_parquet(path) if path.exists() else pd.DataFrame()
     return Comparison(
         benchmark=document["benchmark"],
         report_on=document["evaluated_on"],

@@ -80,7 +80,8 @@ def make(
         snapshots.write(replace(taken, analyses={**taken.analyses, **studied}), folder)
         document = compared.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
         for name in _COMPARED:
-            table = pd.DataFrame(document.pop(name))
+            del document[name]
+            table = getattr(compared, name)  # not the document's, which has no infinity: a score never reached
             table = small([table], table.columns.tolist()) if name == "pairs" else table
             table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
         text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)

@@ -122,8 +122,9 @@ def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     figure = go.Figure([trace.update(x=[None], y=[None], showlegend=True) for trace in traces])
     hidden = {"visible": False}
     return figure.update_layout(
-        layout(look, 60, xaxis=hidden, yaxis=hidden, margin={"l": 0, "r": 0, "t": 0, "b": 0}),
-        legend={"orientation": "h", "y": 0.5, "yanchor": "middle", "x": 0},
+        # High enough for two names a line, as on a narrow screen.
+        layout(look, 20 + 12 * len(traces), xaxis=hidden, yaxis=hidden, margin={"l": 0, "r": 0, "t": 0, "b": 0}),
+        legend={"orientation": "h", "y": 1, "yanchor": "top", "x": 0, "maxheight": 1},
     )
 
 
@@ -175,7 +176,8 @@ def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
         traces.append(
             go.Scatter(
                 x=QUERIES * rows["cost_usd"], y=100 * rows["score"], mode="lines+markers", name=router_name(router),
-                legendgroup=router, customdata=rows["lam"], line={"color": color, "dash": style.dash, "width": 1.75},
+                legendgroup=router_name(router),
+                customdata=rows["lam"], line={"color": color, "dash": style.dash, "width": 1.75},
                 marker={"color": color, "symbol": style.symbol, "size": 4 if len(rows) > 1 else 9},
                 hovertemplate="%{y:.1f} % at $%{x:.3~r}, λ %{customdata:.3~f}<extra>%{fullData.name}</extra>",
             )

@@ -1,0 +1,201 @@
+"""Figures of the Compare page: ranks and differences keep their laws; all draw in every theme, whatever names say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carrot_core.analyses import ANALYSES
+from carrot_core.analyses.studies import learning, transfer
+from carrot_core.evaluation import Candidate, Comparison, Setting, compare, setting
+from carrot_core.exports.exhibit import as_csv, as_html, as_json, as_latex, figure_of
+from carrot_core.figures.compared.choices import (
+    agreement_exhibit,
+    legend_of,
+    shares_exhibit,
+    task_figure,
+    tasks_exhibit,
+)
+from carrot_core.figures.compared.gap import WORDS, gap_exhibit
+from carrot_core.figures.compared.losing import losses_exhibit
+from carrot_core.figures.compared.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
+from carrot_core.figures.compared.standing import (
+    across_exhibit,
+    matrix_exhibit,
+    metric_exhibit,
+    ranks,
+    square,
+    standing,
+    table_exhibit,
+)
+from carrot_core.figures.compared.studies import learning_exhibit, transfer_exhibit
+from carrot_core.figures.compose import compose
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.theme import THEMES
+from carrot_core.metrics import METRICS
+from carrot_core.outcomes import Estimates
+from tests.made import made
+
+NAMES = ("carrot-knn", "zero", "task-lookup", "oracle")
+HOSTILE = "<img src=x onerror=alert(1)>"
+FAIR = ("a", "b", "c", "d")
+ends = st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(sorted)
+
+
+def pairs_of(intervals: list[list[float]], metric: str) -> pd.DataFrame:
+    rows = [
+        (one, other, metric, (low + high) / 2, low, high)
+        for (one, other), (low, high) in zip(combinations(FAIR, 2), intervals, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["router", "other", "metric", "value", "low", "high"])
+
+
+@given(st.lists(ends, min_size=6, max_size=6), st.sampled_from(["aiq", "qnc"]))
+def test_a_rank_counts_those_measurably_better(intervals: list[list[float]], metric: str) -> None:
+    pairs = pairs_of(intervals, metric)
+    found = ranks(pairs, FAIR, metric)
+    for name in FAIR:
+        better = 0
+        for row in pairs.itertuples():
+            ahead = row.low > 0 if METRICS[metric].higher_is_better else row.high < 0
+            behind = row.high < 0 if METRICS[metric].higher_is_better else row.low > 0
+            better += (row.other == name and ahead) or (row.router == name and behind)
+        assert found[name] == 1 + better
+
+
+@given(ends)
+def test_two_routers_tie_exactly_where_the_interval_covers_zero(interval: list[float]) -> None:
+    pairs = pairs_of([interval] * 6, "aiq")
+    found = ranks(pairs, ("a", "b"), "aiq")
+    assert (found["a"] == found["b"]) == (interval[0] <= 0 <= interval[1])
+
+
+def test_those_that_see_outcomes_have_no_rank_and_move_none(compared: Comparison) -> None:
+    found = ranks(compared.pairs, NAMES, "aiq")
+    assert "oracle" not in found
+    assert found == ranks(compared.pairs, [name for name in NAMES if name != "oracle"], "aiq")
+
+
+@given(st.lists(ends, min_size=6, max_size=6))
+def test_the_square_is_antisymmetric(intervals: list[list[float]]) -> None:
+    table = square(pairs_of(intervals, "aiq"), FAIR, "aiq").set_index(["router", "other"])
+    assert len(table) == 12
+    for one, other in combinations(FAIR, 2):
+        there, back = table.loc[(one, other)], table.loc[(other, one)]
+        assert there["value"] == -back["value"]
+        assert (there["low"], there["high"]) == (-back["high"], -back["low"])
+
+
+@pytest.fixture(scope="module")
+def bench() -> Setting:
+    return setting(made(300))
+
+
+@pytest.fixture(scope="module")
+def routers(bench: Setting) -> dict[str, dict[str, Estimates]]:
+    return {name: dict(bench.estimates(name, 0)) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def compared(bench: Setting, routers: dict[str, dict[str, Estimates]]) -> Comparison:
+    return compare(
+        {0: bench}, {name: {0: Candidate.of(bench, table)} for name, table in routers.items()}, replicates=50
+    )
+
+
+@pytest.fixture(scope="module")
+def exhibits(bench: Setting, routers: dict[str, dict[str, Estimates]], compared: Comparison) -> dict[str, Exhibit]:
+    tables = {name: analysis.make(bench, routers) for name, analysis in ANALYSES.items()}
+    table = standing(compared.figures, compared.pairs, NAMES, ["aiq", "qnc"])
+    lost = tables["losses"]
+    lost = lost[(lost["router"] == "carrot-knn") & (lost["lam"] == 0.3)]
+    made_ones = [
+        metric_exhibit(table, "aiq", "made"),
+        metric_exhibit(table, "qnc", "made"),
+        table_exhibit(table, ["aiq", "qnc"], "made"),
+        matrix_exhibit(compared.pairs, NAMES, "aiq", "made"),
+        across_exhibit({"made": table, HOSTILE: table.iloc[:2]}, "aiq"),
+        gap_exhibit(tables["decomposition"]),
+        gap_exhibit(tables["decomposition"], 0.3),
+        agreement_exhibit(tables["agreement"], 0.3),
+        shares_exhibit(compose(bench, {}, title="made", active="zero", baselines=["zero"])),
+        tasks_exhibit(tables["task-curves"]),
+        reliability_exhibit(tables["reliability"]),
+        reliability_exhibit(tables["reliability"], "acme/small"),
+        usage_exhibit(tables["usage"], "carrot-knn"),
+        ratios_exhibit(tables["usage"], "carrot-knn"),
+        losses_exhibit(lost, "carrot-knn", 0.3),
+        learning_exhibit(learning({0: bench}, "carrot-knn")),
+        transfer_exhibit(transfer({0: bench}, "carrot-knn")),
+    ]
+    return {f"{place}-{one.name}": one for place, one in enumerate(made_ones)}
+
+
+def test_every_one_draws_in_every_theme_and_goes_out_in_every_form(exhibits: dict[str, Exhibit]) -> None:
+    for name, exhibit in exhibits.items():
+        assert exhibit.caption, name
+        assert exhibit.alt, name
+        assert len(exhibit.table), name
+        for form in (as_csv, as_json, as_latex, as_html):
+            assert form(exhibit), name
+        if exhibit.draw is not None:
+            for theme in THEMES:
+                assert figure_of(exhibit, theme).data, (name, theme)
+
+
+def test_print_has_no_colour(exhibits: dict[str, Exhibit]) -> None:
+    """Every colour of a figure for print is a grey."""
+    for name, exhibit in exhibits.items():
+        if exhibit.draw is None:
+            continue
+        drawn = exhibit.draw("print").update_layout(template=None)  # Plotly's own, of which nothing is drawn
+        for code in set(re.findall(r'"#([0-9a-f]{6})"', drawn.to_json())):
+            assert len({code[i : i + 2] for i in (0, 2, 4)}) == 1, (name, code)
+
+
+def test_the_gap_is_told_in_words_and_bars(exhibits: dict[str, Exhibit]) -> None:
+    exhibit = next(one for one in exhibits.values() if one.name == "gap-to-oracle")
+    rows = exhibit.table.set_index(["router", "part"])["value"]
+    assert f"CARROT-KNN: {100 * rows['carrot-knn', 'gap']:.1f}" in exhibit.alt
+    assert exhibit.draw is not None
+    bars = {trace.name: trace for trace in exhibit.draw("light").data}
+    assert set(bars) == set(WORDS.values())
+    assert len({trace.marker.pattern.shape for trace in bars.values()}) == len(bars)
+    np.testing.assert_allclose(bars["Observed costs"].x[0], 100 * rows["carrot-knn", "costs"])
+
+
+def test_a_cell_that_is_no_difference_is_in_brackets_and_uncoloured(compared: Comparison) -> None:
+    exhibit = matrix_exhibit(compared.pairs, NAMES, "aiq", "made")
+    assert exhibit.draw is not None
+    (heat,) = exhibit.draw("light").data
+    for i, one in enumerate(NAMES):
+        for j, other in enumerate(NAMES):
+            if i == j:
+                assert heat.text[i][j] == ""
+                continue
+            row = exhibit.table[(exhibit.table["router"] == one) & (exhibit.table["other"] == other)].iloc[0]
+            sure = row["low"] > 0 or row["high"] < 0
+            assert (heat.z[i][j] != 0) == sure
+            assert heat.text[i][j].startswith("(") != sure
+
+
+def test_names_from_files_are_text(bench: Setting, routers: dict[str, dict[str, Estimates]]) -> None:
+    tasks = ANALYSES["task-curves"].make(bench, routers).replace({"task": {"kind 0": HOSTILE}})
+    used = ANALYSES["usage"].make(bench, routers).replace({"model": {"acme/large": HOSTILE}})
+    moved = transfer({0: bench}, "carrot-knn").replace({"task": {"kind 0": HOSTILE}})
+    drawn: list[Callable[[], object]] = [
+        lambda: figure_of(tasks_exhibit(tasks), "light"),
+        lambda: task_figure(tasks, HOSTILE, "light"),
+        lambda: legend_of(tasks.assign(router=HOSTILE), "light"),
+        lambda: figure_of(ratios_exhibit(used, "carrot-knn"), "light"),
+        lambda: figure_of(transfer_exhibit(moved), "light"),
+    ]
+    for figure in drawn:
+        assert "<img" not in figure().to_json().replace("\\u003c", "<")  # type: ignore[attr-defined]
