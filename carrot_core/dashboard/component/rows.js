@@ -11,35 +11,85 @@ function between(low, high, words) {
   return low === null || words(low) === words(high) ? "" : `${words(low)} to ${words(high)}`;
 }
 
-function cell(kind, value, interval) {
-  const node = element("td", kind);
-  node.append(element("span", "value", value), element("small", "", interval));
-  return node;
+// Text that is written only where it is another one: a row that stays is not drawn again.
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+class Cell {
+  constructor(kind) {
+    this.node = element("td", kind);
+    [this.value, this.interval] = [element("span", "value"), element("small", "")];
+    this.node.append(this.value, this.interval);
+  }
+
+  show(value, interval) {
+    write(this.value, value);
+    write(this.interval, interval);
+  }
 }
 
 // The interval on a scale from 0 to 100 %, the estimate a tick on it.
-function bar({ score, scoreLow, scoreHigh }, color) {
-  const node = element("span", "bar");
-  const [range, tick] = [element("i", "range"), element("i", "tick")];
-  const at = (score) => `${100 * share(score)}%`;
-  Object.assign(range.style, { left: at(scoreLow), width: at(scoreHigh - scoreLow), background: color });
-  tick.style.left = at(score);
-  node.append(range, tick);
-  return node;
+class Bar {
+  constructor(color) {
+    this.node = element("span", "bar");
+    [this.range, this.tick] = [element("i", "range"), element("i", "tick")];
+    this.range.style.background = color;
+    this.node.append(this.range, this.tick);
+  }
+
+  show({ score, scoreLow, scoreHigh }) {
+    const at = (score) => `${100 * share(score)}%`;
+    Object.assign(this.range.style, { left: at(scoreLow), width: at(scoreHigh - scoreLow) });
+    this.tick.style.left = at(score);
+  }
 }
 
 // What a model scored on the nearest training prompts, a box each, filled as far as it was right.
-function record(scores) {
-  const node = element("td", "near");
+function record(node, scores) {
   const said = scores.map((score) => (score === null ? "not known" : percent(score, 0)));
-  node.append(element("span", "unseen", said.join(", ")));
-  scores.forEach((score, place) => {
+  const boxes = scores.map((score, place) => {
     const box = element("i", score === null ? "dot none" : "dot");
     box.style.setProperty("--filled", score === null ? 0 : share(score));
     box.title = `${place + 1}: ${said[place]}`;
-    node.append(box);
+    return box;
   });
-  return node;
+  node.replaceChildren(element("span", "unseen", said.join(", ")), ...boxes);
+}
+
+class Row {
+  constructor({ name, short }, color) {
+    this.node = element("tr", "");
+    const head = element("th", "");
+    head.scope = "row";
+    const swatch = element("i", "swatch");
+    swatch.style.background = color;
+    this.badge = element("span", "badge");
+    const maker = name.endsWith(short) ? name.slice(0, -short.length) : "";
+    const words = element("span", "name");
+    words.append(element("span", "maker", maker), maker ? short : name, this.badge);
+    head.title = name;
+    const line = element("span", "line");
+    line.append(swatch, words);
+    head.append(line);
+    const kinds = ["accuracy", "cost", "output", "input"];
+    [this.accuracy, this.cost, this.output, this.input] = kinds.map((kind) => new Cell(kind));
+    this.bar = new Bar(color);
+    this.accuracy.node.append(this.bar.node);
+    [this.near, this.utility] = [element("td", "near"), element("td", "utility")];
+    const cells = [this.cost, this.output, this.input].map(({ node }) => node);
+    this.node.append(head, this.accuracy.node, this.near, ...cells, this.utility);
+  }
+
+  show(model, scores) {
+    const ends = (name, words) => between(model[`${name}Low`], model[`${name}High`], words);
+    this.accuracy.show(percent(share(model.score)), ends("score", (end) => percent(end, 0)));
+    this.cost.show(dollars(model.cost), ends("cost", dollars));
+    this.output.show(count(model.output), ends("output", count));
+    this.input.show(count(model.input), "");
+    this.bar.show(model);
+    record(this.near, scores);
+  }
 }
 
 export class Rows {
@@ -53,37 +103,13 @@ export class Rows {
     for (const kind of ["input", "output"]) {
       table.classList.toggle(`without-${kind}`, models.every((model) => model[kind] === null));
     }
-    this.rows = models.map((model, place) => this.#row(model, colors[place], nearest.map(({ scores }) => scores[place])));
-    this.order = "";
-  }
-
-  #row(model, color, scores) {
-    const row = element("tr", "");
-    const name = element("th", "");
-    name.scope = "row";
-    const swatch = element("i", "swatch");
-    swatch.style.background = color;
-    const badge = element("span", "badge");
-    const maker = model.name.endsWith(model.short) ? model.name.slice(0, -model.short.length) : "";
-    const words = element("span", "name");
-    words.append(element("span", "maker", maker), maker ? model.short : model.name, badge);
-    name.title = model.name;
-    const line = element("span", "line");
-    line.append(swatch, words);
-    name.append(line);
-    const accuracy = cell("accuracy", percent(share(model.score)), between(model.scoreLow, model.scoreHigh, (end) => percent(end, 0)));
-    accuracy.append(bar(model, color));
-    const utility = element("td", "utility");
-    row.append(
-      name,
-      accuracy,
-      record(scores),
-      cell("cost", dollars(model.cost), between(model.costLow, model.costHigh, dollars)),
-      cell("output", count(model.output), between(model.outputLow, model.outputHigh, count)),
-      cell("input", count(model.input), ""),
-      utility,
-    );
-    return { row, badge, utility };
+    const made = JSON.stringify([models.map(({ name, short }) => [name, short]), colors]);
+    if (made !== this.made) {
+      this.made = made;
+      this.rows = models.map((model, place) => new Row(model, colors[place]));
+      this.order = "";
+    }
+    this.rows.forEach((row, place) => row.show(models[place], nearest.map(({ scores }) => scores[place])));
   }
 
   show(utility, { winner, second }) {
@@ -91,14 +117,12 @@ export class Rows {
     const order = utility.map((_, model) => model).sort((a, b) => first(a) - first(b) || utility[b] - utility[a]);
     if (String(order) !== this.order) {
       this.order = String(order);
-      this.body.replaceChildren(...order.map((model) => this.rows[model].row));
-      this.rows.forEach(({ row, badge }, model) => {
-        row.className = ["first", "second", ""][first(model)];
-        badge.textContent = ["chosen", "second", ""][first(model)];
-      });
+      this.body.replaceChildren(...order.map((model) => this.rows[model].node));
     }
     this.rows.forEach((row, model) => {
-      row.utility.textContent = utility[model].toFixed(4);
+      row.node.className = ["first", "second", ""][first(model)];
+      write(row.badge, ["chosen", "second", ""][first(model)]);
+      write(row.utility, utility[model].toFixed(4));
     });
   }
 }
