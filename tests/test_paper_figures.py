@@ -172,7 +172,7 @@ def test_the_oracle_is_drawn_when_asked_for(judged: Judged) -> None:
 def test_what_is_not_fitted_is_said(judged: Judged) -> None:
     alone = Judged("made", judged.made, {"carrot-knn": judged.estimates["carrot-knn"]})
     told = PRESETS["binary-routers"].make(alone).caption
-    assert all(name in told for name in ("routellm-mf", "routellm-bert", "rorf"))
+    assert all(name in told for name in ("RouteLLM-MF", "RouteLLM-BERT", "RoRF"))
     rule = dict.fromkeys(("carrot-knn", "routerbench-knn", "routerbench-mlp"), judged.estimates["carrot-knn"])
     assert "Not fitted" not in PRESETS["routerbench-rule"].make(Judged("made", judged.made, rule)).caption
     for preset in PRESETS.values():

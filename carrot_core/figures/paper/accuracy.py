@@ -121,7 +121,7 @@ def knn_accuracy(shown: Shown) -> Exhibit:
     """
     routers: Names = among(shown.fitted, ["carrot-knn"])
     if not routers:
-        raise NotDrawnError("CARROT-KNN is not fitted on this benchmark: `carrot fit BENCH` fits it.")
+        raise NotDrawnError("CARROT-KNN is not fitted on this benchmark (carrot fit BENCH fits it).")
     name = routers[0]
     scene = shown.scene((name,), name)
     found = analysis_of(shown, "accuracy", (name,)).set_index("metric")

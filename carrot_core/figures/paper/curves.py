@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import frontier_figure, label_sides, shortened
 from carrot_core.figures.paper.shown import NotDrawnError, Shown, among, first_carrot
@@ -100,8 +101,7 @@ def _below(scene: Scene) -> str:
 def _absent(missing: Sequence[str]) -> str:
     if not missing:
         return ""
-    verb = "is" if len(missing) == 1 else "are"
-    return f"Not fitted on this benchmark, so not drawn, {verb} {' and '.join(missing)}: `carrot fit BENCH --router …`."
+    return f"Not fitted on this benchmark, so not drawn: {', '.join(map(label, missing))}."
 
 
 def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:

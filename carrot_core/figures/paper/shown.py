@@ -52,7 +52,7 @@ def first_carrot(fitted: Sequence[str]) -> str:
     """
     ours = [*among(fitted, ["carrot-knn"]), *(name for name in fitted if name.startswith("carrot-")), *fitted]
     if not ours:
-        raise NotDrawnError("No router is fitted on this benchmark yet: `carrot fit BENCH` fits CARROT-KNN.")
+        raise NotDrawnError("No router is fitted on this benchmark yet (carrot fit BENCH fits CARROT-KNN).")
     return ours[0]
 
 
