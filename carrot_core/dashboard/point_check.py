@@ -31,6 +31,7 @@ from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
 _FOUND = "drift:found"
+_BOXES = 4  # a row
 _ICONS = {"inside": ":material/check_circle:", "outside": ":material/error:", "too few": ":material/hourglass_empty:"}
 
 
@@ -86,16 +87,16 @@ def _mapping(names: Sequence[str], file_id: str) -> dict[str, str]:
     """The file's own name of each column that is there, guessed and to be corrected."""
     guessed = guess_columns(names)
     chosen: dict[str, str] = {}
-    boxes = st.columns(4)
-    for place, column in enumerate(LOGGED):
-        options = [None, *names]
-        needed = "" if column == "model" else " (optional)"
-        source = boxes[place % 4].selectbox(
-            f"{column}{needed}", options, options.index(guessed.get(column)), key=f"drift:map:{file_id}:{column}",
-            format_func=lambda name: "(none)" if name is None else visible(name),
-        )  # fmt: skip
-        if source is not None:
-            chosen[column] = source
+    for first in range(0, len(LOGGED), _BOXES):  # row by row, so that they stand in order on a phone, too
+        for box, column in zip(st.columns(_BOXES), LOGGED[first : first + _BOXES], strict=False):
+            options = [None, *names]
+            needed = "" if column == "model" else " (optional)"
+            source = box.selectbox(
+                f"{column}{needed}", options, options.index(guessed.get(column)), key=f"drift:map:{file_id}:{column}",
+                format_func=lambda name: "(none)" if name is None else visible(name),
+            )  # fmt: skip
+            if source is not None:
+                chosen[column] = source
     return chosen
 
 

@@ -11,6 +11,7 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.solving import Goal, solve_on
 from carrot_core.figures.scene import QUERIES, money, short_name
+from carrot_core.figures.stability import lam_text
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
 from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget
 from carrot_core.text import visible
@@ -98,9 +99,9 @@ def _solve(seen: views.View, router: str, pool: views.Names, tasks: views.Names,
         return
     lam = float(lam_of_rate(solution.exchange_rate_per_usd, cost_unit_usd))
     if solution.shortfall:
-        lines = [f"On validation {solution.shortfall}: λ {lam:.4g} is the nearest."]
+        lines = [f"On validation {solution.shortfall}: λ {lam_text(lam)} is the nearest."]
     controls.set_lam(lam)
-    st.session_state[_DONE] = (lam, [line.replace("{lam}", f"{lam:.4g}") for line in lines])
+    st.session_state[_DONE] = (lam, [line.replace("{lam}", lam_text(lam)) for line in lines])
 
 
 def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[str]]:
@@ -121,8 +122,8 @@ def _mixed(mix: Mix, score: float, cost_unit_usd: float) -> str:
     cheap, dear = (float(lam_of_rate(rate, cost_unit_usd)) for rate in mix.exchange_rates_per_usd)
     return (
         f"Two points mixed at random use the budget better: {100 * mix.dearer_share:.1f} % of the queries at λ "
-        f"{dear:.4g} and the others at λ {cheap:.4g} reach {100 * mix.score:.1f} % on validation in place of "
-        f"{100 * score:.1f} %."
+        f"{lam_text(dear)} and the others at λ {lam_text(cheap)} reach {100 * mix.score:.1f} % on validation in place "
+        f"of {100 * score:.1f} %."
     )
 
 

@@ -25,7 +25,7 @@ from carrot_core.figures.stability import (
     tasks_exhibit,
     verdict,
 )
-from carrot_core.frontier import Frontier
+from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.routers import BASELINES
 from carrot_core.store import Store
 from carrot_core.trials import solve_seeds
@@ -71,11 +71,12 @@ def stability_panel(
     st.markdown(f"**{plain(verdict(found))}**")
     if text := detail(found):
         st.write(plain(text))
-    if purpose in (COST, ACCURACY) and chosen.at(found.rate_per_usd) != chosen.at(rate_per_usd):
+    set_to = lam_text(float(lam_of_rate(rate_per_usd, found.cost_unit_usd)))
+    if purpose in (COST, ACCURACY) and lam_text(found.lam) != set_to:
         st.caption(
             plain(
                 f"Solved for {str(purpose).lower()} on validation, the point is λ {lam_text(found.lam)}, as good there "
-                "as the λ that is set, or better: all this is about that point."
+                f"as λ {set_to}, which is set, or better: all this is about that point."
             )
         )
     seeds = _seeds(seen.version, seen.name, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
