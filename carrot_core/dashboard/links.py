@@ -8,10 +8,12 @@ rest and what is shown instead. The next run knows nothing of it any more.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from math import isfinite
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.errors import StreamlitAPIException
 
 from carrot_core.dashboard.markdown import plain
 from carrot_core.text import visible
@@ -52,6 +54,8 @@ def judge(name: str, understood: Understood, shown: str, *, many: bool = False) 
         return
     wrong = [value for value in (values if many else values[-1:]) if not understood(value)]
     if wrong:
+        with suppress(StreamlitAPIException):  # a widget that is bound to it has put the address right already
+            st.query_params.pop(name, None)
         told = ", ".join(map(_told, wrong[:_MOST_VALUES]))
         told += f" and {len(wrong) - _MOST_VALUES} more" if len(wrong) > _MOST_VALUES else ""
         _tell(f"**{name}**: {told} cannot be used. Shown: {plain(shown)}.")
