@@ -98,5 +98,5 @@ def test_what_ships_is_what_the_vectors_give(shared_data: Path) -> None:
     vectors = distinct(np.stack(file["embedding"].to_numpy()))
     made = estimates(subsample(vectors, 1_000, SEED)).set_index("estimator")["dimension"]
     kept = kept_dimensions()
-    kept = kept[(kept["benchmark"] == "routerbench-0shot") & (kept["n_vectors"] == 1_000)].set_index("estimator")
+    kept = kept[(kept["benchmark"] == "routerbench-subset") & (kept["n_vectors"] == 1_000)].set_index("estimator")
     assert kept["dimension"].to_dict() == pytest.approx(made.to_dict())

@@ -61,6 +61,12 @@ PAGES = (
         "Keep points of a curve, see them side by side, download them, bring one back.",
     ),
     PageEntry("data", "Data", ":material/database:", "Which benchmarks are loaded, from where, and how complete."),
+    PageEntry(
+        "theory",
+        "Theory",
+        ":material/functions:",
+        "How fast a router learns: the law, a simulation of it, and how many dimensions prompts fill.",
+    ),
     PageEntry("method", "Method", ":material/menu_book:", "What every word means, and how the figures are made."),
 )
 

@@ -95,10 +95,15 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
             "text_area": ["Query"],
         },
     ),
+    (
+        "theory",
+        "Theory",
+        {"selectbox": ["Dimension d", "Smoothness γ", "Margin α", "λ of the simulation", "Models"]},
+    ),
     ("method", "Method", {"text_input": ["Search the terms"]}),
 ]
 
-NEED_NO_DATA = {"method"}  # pages that show the same whatever is loaded
+NEED_NO_DATA = {"method", "theory"}  # pages that show the same whatever is loaded
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,95 @@
+"""The Theory page: every part, worlds that ship and worlds that do not, links that cannot be followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core.dashboard import theory
+from tests.test_theory_kept import learned
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches(carrot_home: Path) -> Iterator[None]:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=90)
+    app.query_params.update({"goto": "theory", **query})
+    return app.run()
+
+
+def charts(app: AppTest) -> int:
+    return len(app.get("plotly_chart"))
+
+
+@pytest.mark.parametrize(("part", "drawn"), list(zip(theory.PARTS, (2, 1, 1, 2, 0), strict=True)))
+def test_every_part_draws_its_figures(part: str, drawn: int) -> None:
+    app = opened(part=part)
+    assert not app.exception
+    assert not app.error
+    assert charts(app) == drawn
+    assert not app.warning
+
+
+def test_it_opens_on_what_ships_and_simulates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(theory, "simulate", None)
+    app = opened()
+    assert not app.exception
+    assert app.metric[0].value == "-0.50"
+    assert app.metric[2].value == "4.0 times the prompts"
+
+
+def test_another_world_is_simulated_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(theory, "_QUICK", 316)
+    app = opened(sim_d="1", sim_lam="0.2", sim_models="3")
+    assert not app.exception
+    assert app.metric[0].value == "-0.67"
+    runs: list[int] = []
+    monkeypatch.setattr(theory, "excess_risk", lambda *given: runs.append(1))
+    app.selectbox(key="sim_d").set_value("2").run()
+    assert runs or app.exception  # another world asks for runs of its own
+    runs.clear()
+    app.selectbox(key="sim_d").set_value("1").run()
+    assert not app.exception
+    assert not runs
+
+
+def test_a_margin_that_cannot_be_is_not_offered() -> None:
+    app = opened(part="Decision boundary", sim_gamma="1.0")
+    assert app.selectbox(key="sim_alpha").options == ["0.5", "1.0"]
+    app.selectbox(key="sim_alpha").set_value("0.5").run()
+    app.selectbox(key="sim_gamma").set_value("2.0").run()
+    assert not app.exception
+    assert app.selectbox(key="sim_alpha").options == ["0.5", "1.0"]
+    app.selectbox(key="sim_gamma").set_value("0.5").run()
+    app.selectbox(key="sim_alpha").set_value("2.0").run()
+    app.selectbox(key="sim_gamma").set_value("0.75").run()
+    assert not app.exception
+    assert app.selectbox(key="sim_alpha").value == "1.0"
+
+
+def test_a_hostile_link_shows_the_default_and_says_so() -> None:
+    app = opened(part="<img src=x>", sim_d="9", sim_gamma="nan", sim_breach="none")
+    assert not app.exception
+    assert app.selectbox(key="sim_d").value == "2"
+    assert "sim_d" in app.warning[0].value
+    assert "<img" not in app.warning[0].value.replace("\\<img", "")
+
+
+def test_learning_curves_of_snapshots_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(theory, "_learning", lambda snapshots: {"<b>one</b>": learned()})
+    app = opened(part="Real prompts")
+    assert not app.exception
+    assert charts(app) == 3
