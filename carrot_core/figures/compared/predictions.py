@@ -15,6 +15,8 @@ from carrot_core.figures.scene import QUERIES, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, translucent
 from carrot_core.text import visible
 
+_WIDE = 30  # times the least prediction: from here on both axes are logarithmic
+
 
 def _of(model: str) -> str:
     return "all models together" if model == POOLED else short_name(model)
@@ -125,11 +127,13 @@ def _usage(bins: pd.DataFrame, router: str, what: str, times: int, theme: ThemeN
                    hovertemplate="predicted %{x:.3~s}, observed %{y:.3~s}<br>%{customdata:,} calls<extra></extra>")
     )  # fmt: skip
     figure.add_trace(_diagonal([float(x.min()), float(x.max())], look))
+    wide = min(x.min(), low.min()) > 0 and x.max() > _WIDE * x.min()
+    scale = {"type": "log", "dtick": 1} if wide else {"type": "linear"}
     return figure.update_layout(
         layout(
             look, 420, hovermode="closest",
-            xaxis={"title": f"Predicted {what} (median of each tenth)"},
-            yaxis={"title": f"Observed {what}", "rangemode": "tozero"},
+            xaxis={"title": f"Predicted {what} (median of each tenth)", **scale},
+            yaxis={"title": f"Observed {what}", "rangemode": "normal" if wide else "tozero", **scale},
         )
     )  # fmt: skip
 

@@ -24,10 +24,10 @@ def learning_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
     """
     means = table[(table["metric"] == metric) & (table["seed"] == MEAN)].sort_values("size", ignore_index=True)
     router, seeds = str(means["router"].iloc[0]), table.loc[table["seed"] != MEAN, "seed"].nunique()
-    same = means[(means["lost_low"] <= 0) & (means["lost_high"] >= 0)]
-    enough = f" From {same['size'].min():,} prompts on, what is lost against all cannot be told from 0." * bool(
-        len(same) > 1
-    )
+    apart = means.loc[(means["lost_low"] > 0) | (means["lost_high"] < 0), "size"]
+    same = means.loc[means["size"] > apart.max(), "size"] if len(apart) else means["size"]
+    known = means["lost_low"].notna().all() and len(same) > 1
+    enough = f" From {same.min():,} prompts on, what is lost against all cannot be told from 0." if known else ""
     told = "; ".join(f"{row.size:,} prompts {100 * row.value:.1f}" for row in each(means))
     return Exhibit(
         name=f"learning-{metric.replace('_', '-')}",
@@ -88,7 +88,7 @@ def transfer_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
         name=f"new-tasks-{metric.replace('_', '-')}",
         title=f"{visible(label(router))} on tasks it has never seen",
         caption=f"{metric_name(metric)} times 100 on each task's test prompts: fitted without that task's prompts "
-        "(hollow) and as usual (filled). Filled lines: the 95 % interval of the paired difference leaves out 0; "
+        "(hollow) and as usual (filled). Solid line: the 95 % interval of the paired difference leaves out 0; "
         f"dotted: it does not.{rest}",
         alt=f"{metric_name(metric)} of {visible(label(router))} on {len(rows)} tasks, fitted without and with the "
         f"task's prompts: measurably worse without them on {worse}, better on {better}. Largest loss: "
