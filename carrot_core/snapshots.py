@@ -31,6 +31,7 @@ from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.paths import shipped
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
+from carrot_core.theory.kept import kept_spectra
 from carrot_core.uncertainty import Interval, bootstrap_weights, replicate
 
 FORMAT = 1
@@ -162,6 +163,12 @@ class Snapshot:
         chosen = table[table[sides].isin(list(routers)).all(axis=1)]
         place = {router: k for k, router in enumerate(routers)}
         return chosen.sort_values(sides, key=lambda side: side.map(place), kind="stable", ignore_index=True)
+
+    def spectra(self) -> pd.DataFrame | None:
+        """Spectra of the prompts' vectors, as they ship (`carrot_core.theory.kept`); None where there are none."""
+        table = kept_spectra()
+        own = table[table["benchmark"] == self.info.name]
+        return None if own.empty else own.reset_index(drop=True)
 
     def _band(self, router: str) -> Band:
         table = self._of("bands", router)

@@ -33,6 +33,7 @@ from carrot_core.store import Store
 from tests.made import MODELS, made
 from tests.test_exhibits import HOSTILE
 
+RESULTS = [name for name in PRESETS if name != "embedding-dimension"]  # the rest, of vectors alone, is no result
 FITTED = ("carrot-knn", "rorf", "routellm-mf", "routerbench-knn")
 _COLOR = re.compile(r"#[0-9a-fA-F]{3,8}\b|rgba?\([^)]*\)")
 
@@ -64,8 +65,9 @@ def snapshot(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Shown:
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
+        for key, item in value.items():
+            if key != "legendgroup":  # never shown
+                yield from _texts(item)
     elif isinstance(value, list | tuple | np.ndarray):
         for item in value:
             yield from _texts(item)
@@ -83,7 +85,7 @@ def _curves(figure: Any) -> list[Any]:
     return [trace for trace in figure.data if trace.mode and "lines" in trace.mode and trace.fill is None]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("where", ["judged", "snapshot"])
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_figure_is_whole_wherever_the_results_are(
@@ -109,7 +111,7 @@ def test_every_figure_is_whole_wherever_the_results_are(
         assert len({look[1:] for look in looks}) == len({look[0] for look in looks}) == len(looks)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", RESULTS)
 def test_a_snapshot_shows_what_the_benchmark_shows(name: str, judged: Judged, snapshot: Shown) -> None:
     here, kept = PRESETS[name].make(judged), PRESETS[name].make(snapshot)
     assert here.alt == kept.alt
@@ -118,7 +120,7 @@ def test_a_snapshot_shows_what_the_benchmark_shows(name: str, judged: Judged, sn
         pd.testing.assert_frame_equal(here.table, kept.table, rtol=1e-5, check_dtype=False)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", RESULTS)
 def test_tables_for_papers_and_documents_are_well_formed(name: str, judged: Judged) -> None:
     exhibit = PRESETS[name].make(judged)
     text = as_latex(exhibit).decode()
@@ -139,7 +141,7 @@ def test_tables_for_papers_and_documents_are_well_formed(name: str, judged: Judg
 @pytest.mark.parametrize("name", [info.name for info in shipped_snapshots()])
 def test_the_snapshots_that_ship_have_their_figures(name: str, theme: ThemeName, carrot_home: Path) -> None:
     shown = open_judged(Store(), name)
-    for preset in PRESETS.values():
+    for preset in map(PRESETS.__getitem__, RESULTS):
         table = {"spider": "spider", "knn-accuracy": "accuracy"}.get(preset.name)
         if table is not None and shown.analysis(table, shown.fitted) is None:
             with pytest.raises(NotDrawnError, match="made without"):
@@ -175,7 +177,7 @@ def test_what_is_not_fitted_is_said(judged: Judged) -> None:
     assert all(name in told for name in ("RouteLLM-MF", "RouteLLM-BERT", "RoRF"))
     rule = dict.fromkeys(("carrot-knn", "routerbench-knn", "routerbench-mlp"), judged.estimates["carrot-knn"])
     assert "Not fitted" not in PRESETS["routerbench-rule"].make(Judged("made", judged.made, rule)).caption
-    for preset in PRESETS.values():
+    for preset in map(PRESETS.__getitem__, RESULTS):
         with pytest.raises(NotDrawnError, match="fit"):
             preset.make(Judged("made", judged.made, {}))
 
@@ -217,12 +219,33 @@ def test_hostile_names_stay_text() -> None:
     bench = _bench(name=HOSTILE)
     outcomes = Outcomes(bench.prompt_ids, (HOSTILE, *MODELS[1:]), bench.outcomes.score, bench.outcomes.cost_usd)
     tasks = tuple(f"{task}{HOSTILE}" for task in bench.tasks)
-    shown = _judged(replace(bench, outcomes=outcomes, prices={}, tasks=tasks))
+    shown = replace(_judged(replace(bench, outcomes=outcomes, prices={}, tasks=tasks)), vectors=bench.vectors)
     for preset in PRESETS.values():
         exhibit = preset.make(shown)
         assert "<script>alert" not in as_html(exhibit).decode()
         if exhibit.draw is not None:
             assert not any("<script" in text for text in _texts(exhibit.draw("light").to_plotly_json()))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_spectra_are_of_the_benchmarks_own_vectors_or_of_those_that_ship(
+    judged: Judged, theme: ThemeName, carrot_home: Path
+) -> None:
+    preset = PRESETS["embedding-dimension"]
+    for shown in (replace(judged, vectors=made(240).vectors), open_judged(Store(), "routerbench-subset")):
+        exhibit = preset.make(shown)
+        assert exhibit.name == preset.name
+        assert exhibit.draw is not None
+        assert exhibit.table["benchmark"].nunique() == 1
+        assert set(exhibit.table["method"]) == {"pca", "kernel-pca", "isomap"}
+        colors = [color for text in _texts(exhibit.draw(theme).to_plotly_json()) for color in _COLOR.findall(text)]
+        assert theme != "print" or all(len(set(_channels(color))) == 1 for color in colors)
+
+
+def test_without_vectors_spectra_are_missing_in_words(judged: Judged, carrot_home: Path) -> None:
+    for shown in (judged, replace(judged, vectors=made(40).vectors), open_judged(Store(), "frugalgpt-overruling")):
+        with pytest.raises(NotDrawnError, match="vectors"):
+            PRESETS["embedding-dimension"].make(shown)
 
 
 def test_axis_labels_are_short_and_never_alike() -> None:

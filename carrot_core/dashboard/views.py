@@ -17,10 +17,12 @@ from carrot_core.analyses import ANALYSES
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.breakdown import by_task, flips, task_labels
 from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import Setting, setting
 from carrot_core.figures.compose import compose
 from carrot_core.figures.scene import Scene
 from carrot_core.frontier import Frontier, ReadableCurve
+from carrot_core.judged import spectra_of
 from carrot_core.operating_point import Point, cheapest_reaching, operating_point
 from carrot_core.outcomes import Estimates
 from carrot_core.routers import BASELINES
@@ -73,6 +75,10 @@ class View(Protocol):
 
     def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
         """A table of `carrot_core.analyses` for some routers and baselines; None where a snapshot has none."""
+        ...
+
+    def spectra(self) -> pd.DataFrame | None:
+        """Spectra of the prompts' vectors; None where there are none."""
         ...
 
 
@@ -148,6 +154,9 @@ class StoredView:
     def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
         return _analysis(self.version, self.name, name, routers)
 
+    def spectra(self) -> pd.DataFrame | None:
+        return _spectra(self.version, self.name)
+
     def _frontier(self, scene: Scene) -> Frontier:
         frontier = scene.active_curve.frontier
         assert isinstance(frontier, Frontier)  # `compose` made it
@@ -191,6 +200,9 @@ class SnapshotView:
 
     def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
         return self.snapshot.analysis(name, routers)
+
+    def spectra(self) -> pd.DataFrame | None:
+        return self.snapshot.spectra()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -246,6 +258,11 @@ def _scene(
 def _analysis(version: Version, name: str, analysis: str, routers: Names) -> pd.DataFrame:
     estimates = {router: _estimates_of(version, name, router) for router in routers}
     return ANALYSES[analysis].make(protocol(version, name), estimates)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Measuring the prompts' vectors …")
+def _spectra(version: Version, name: str) -> pd.DataFrame | None:
+    return spectra_of(name, Store(Path(version.path)).load(name, encoder=BUNDLED).vectors)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -9,6 +9,7 @@ from typing import Any
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.paper.accuracy import knn_accuracy
 from carrot_core.figures.paper.curves import binary_routers, routerbench_rule, zero_router
+from carrot_core.figures.paper.dimension import embedding_dimension
 from carrot_core.figures.paper.shown import NotDrawnError, Shown
 from carrot_core.figures.paper.spider import spider
 
@@ -45,5 +46,6 @@ PRESETS: dict[str, Preset] = {
         Preset("routerbench-rule", "Against RouterBench's rule (plot 3)", routerbench_rule, ("oracle",)),
         Preset("zero-router", "RouterBench's rule and the zero router (plot 4)", zero_router, ("oracle",)),
         Preset("knn-accuracy", "Accuracy of CARROT-KNN (table)", knn_accuracy),
+        Preset("embedding-dimension", "Dimension of the embeddings", embedding_dimension),
     )
 }

@@ -36,6 +36,10 @@ class Shown(Protocol):
         """A table of `carrot_core.analyses`; None where a snapshot was made without it."""
         ...
 
+    def spectra(self) -> pd.DataFrame | None:
+        """Spectra of the prompts' vectors (`carrot_core.theory.dimension.spectra`) and benchmark; None without any."""
+        ...
+
 
 def among(fitted: Sequence[str], wanted: Sequence[str]) -> Names:
     """Fitted routers of the wanted kinds, whatever their parameters, in the order wanted."""

@@ -147,7 +147,7 @@ def axis_labels(tasks: Sequence[str]) -> list[str]:
 
 def _lines(name: str) -> list[str]:
     """A name in three short lines at most: its beginning, and where that is not all, its end."""
-    lines = [shortened(line, 16) for line in wrap(name, 14, break_long_words=False)]
+    lines = [shortened(line, 16) for line in wrap(name, 13, break_long_words=False)]
     return lines if len(lines) <= 3 else [lines[0], f"…{lines[-2]}", lines[-1]]
 
 
@@ -181,7 +181,7 @@ def _laid_out(figure: go.Figure, table: pd.DataFrame, look: Theme) -> go.Figure:
         font={"color": look.ink, "size": 12},
         hoverlabel={"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
         legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0.5, "xanchor": "center"},
-        margin={"l": 72, "r": 72, "t": 96, "b": 24},
+        margin={"l": 84, "r": 84, "t": 96, "b": 24},
         height=490,
     )
 
