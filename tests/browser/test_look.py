@@ -63,8 +63,10 @@ def address(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory)
     store.import_vectors("made", vectors, BUNDLED)
     run_router(store, load_embedded(store, "made"))
     router, place = CarrotRouter.load("mmlu-pro-cot"), KeptPoints(home / "points")
-    for lam, name in ((0.1, "Accurate"), (0.6, "Cheap")):
-        place.keep(router.point_file(lam=lam, note=name))
+    with pytest.MonkeyPatch.context() as patch:  # they are listed by the time they were made
+        for day, lam, name in ((2, 0.1, "Accurate"), (1, 0.6, "Cheap")):
+            patch.setattr("carrot_core.serving.router.now", lambda day=day: f"2026-01-0{day}T00:00:00+00:00")
+            place.keep(router.point_file(lam=lam, note=name))
     shutil.rmtree(RESULTS, ignore_errors=True)
     return serve(ROOT / "app.py", CARROT_HOME=str(home), STREAMLIT_THEME_FONT="sans-serif")
 
