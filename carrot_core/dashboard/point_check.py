@@ -13,6 +13,7 @@ from carrot_core.benchmarks.mapping import guess_columns
 from carrot_core.benchmarks.table_file import preview
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.point_comparison import distinct_names
 from carrot_core.dashboard.point_places import benchmark_of, differs_here, router_at
 from carrot_core.dashboard.shell import errors_as_text, plain
@@ -63,7 +64,7 @@ def _against_logs(place: KeptPoints, kept: KeptPoint) -> None:
     )
     uploaded = st.file_uploader(
         "Logs", TYPES, key="drift:file",
-        help="CSV, TSV, JSON lines or Parquet, text also packed (.gz, .zst). `carrot point drift` takes larger files.",
+        help=tip("drift", also="CSV, TSV, JSON lines or Parquet. `carrot point drift` takes larger files."),
     )  # fmt: skip
     if uploaded is None:
         st.session_state.pop(_FOUND, None)
@@ -106,7 +107,7 @@ def _tolerance() -> Tolerance:
         score = boxes[0].number_input("Accuracy points", 0.1, 100.0, 5.0, 0.5, key="drift:points")
         cost = boxes[1].number_input("Per cent of the cost", 0.1, 1000.0, 20.0, 1.0, key="drift:percent")
         share = boxes[2].number_input("Points of a model's share", 0.1, 100.0, 10.0, 1.0, key="drift:share")
-        st.caption("An interval wider than this cannot say that nothing has changed: then it is too few to tell.")
+        st.caption(f"An interval wider than this means too few calls to tell. {see('tolerance', 'drift')}")
     return Tolerance(score / 100, cost / 100, share / 100)
 
 

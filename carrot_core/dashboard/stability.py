@@ -11,6 +11,7 @@ import streamlit as st
 
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version
 from carrot_core.evaluation.solving import Goal, Solved
@@ -63,7 +64,7 @@ def stability_panel(
         return
     purpose = st.segmented_control(
         "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
-        help="The cost or the accuracy that it has on validation is solved for again on other prompts.",
+        help=tip("stability", also="Solved for again is the cost or the accuracy that it has on validation."),
     )  # fmt: skip
     chosen = seen.chosen_on(router, pool, tasks)
     goal = _goal(str(purpose), chosen, rate_per_usd, reference)

@@ -87,7 +87,8 @@ def of_tasks(found: Stability) -> str:
         f"Solved on each of {len(known)} tasks alone, λ would be {_lams(first['lam_alone'], last['lam_alone'])} "
         f"({_task(first['task'])} to {_task(last['task'])})."
     )
-    return text + (f" {few} of them have fewer than {FEW} validation prompts and say little." if few else "")
+    have = "has" if few == 1 else "have"
+    return text + (f" {few} of them {have} fewer than {FEW} validation prompts: that says little." if few else "")
 
 
 def of_seeds(seeds: Seeds, more: str) -> str:
