@@ -23,7 +23,7 @@ part = theory.part()
 
 if part == "Rate":
     world = theory.world()
-    curve = theory.curve(world)
+    (curve,) = theory.curves(world)
     theory.readings(curve)
     show(rate_exhibit(curve), key="t-rate")
     st.write(shell.plain(slope_words(curve)))
@@ -47,7 +47,7 @@ elif part == "Decision boundary":
 elif part == "Broken assumption":
     world = theory.world()
     broken = replace(world, breach=theory.breach())
-    kept, curve = theory.curve(world), theory.curve(broken)
+    kept, curve = theory.curves(world, broken)
     show(rate_exhibit(curve, kept), key="t-broken")
     st.write("With the assumption broken: " + shell.plain(slope_words(curve)))
     st.markdown(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -74,21 +75,30 @@ def _run(simulated: World, n: int, repetition: int, seed: int) -> float:
     return excess_risk(simulated, n, repetition, seed)
 
 
-def curve(simulated: World) -> RateCurve:
-    """Runs of a world: those that ship, else simulated now, with progress."""
-    if (kept := kept_curve(simulated)) is not None:
-        return kept
+def curves(*worlds: World) -> list[RateCurve]:
+    """Runs of some worlds: those that ship, else simulated now, with progress."""
+    kept = [kept_curve(one) for one in worlds]
+    most = _QUICK if None in kept and not _whole() else SIZES[-1]
+    return [made or _simulated(one, most) for made, one in zip(kept, worlds, strict=True)]
+
+
+def _whole() -> bool:
+    """Choose whether to simulate to the end (``?sim_full=``)."""
     full = st.toggle(
-        "Simulate up to n = 100,000 (some seconds to minutes)", key="sim_full", bind="query-params",
-        help="Without it, simulated up to n = 10,000.",
+        "Simulate up to n = 100,000 (may take some minutes)", key="sim_full", bind="query-params",
+        help=f"Without it, simulated up to n = {_QUICK:,}.",
     )  # fmt: skip
     links.judge("sim_full", links.flag, "yes" if full else "no")
+    return full
+
+
+def _simulated(world_: World, most: int) -> RateCurve:
     place = st.empty()
 
     def progress(done: int, total: int) -> None:
         place.progress(done / total, f"Simulating: run {done} of {total}")
 
-    made = simulate(simulated, [n for n in SIZES if full or n <= _QUICK], progress=progress, one=_run)
+    made = simulate(world_, [n for n in SIZES if n <= most], progress=progress, one=_run)
     place.empty()
     return made
 
@@ -127,8 +137,6 @@ def kept_learning() -> Mapping[str, pd.DataFrame]:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _learning(snapshots: tuple[tuple[str, str, str], ...]) -> Mapping[str, pd.DataFrame]:
-    from pathlib import Path
-
     found = {name: read(Path(folder)).analyses.get("learning") for name, folder, _ in snapshots}
     return {name: table for name, table in found.items() if table is not None and not table.empty}
 

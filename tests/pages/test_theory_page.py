@@ -66,6 +66,14 @@ def test_another_world_is_simulated_and_kept(monkeypatch: pytest.MonkeyPatch) ->
     assert not runs
 
 
+def test_a_broken_world_and_its_counterpart_are_simulated_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(theory, "_QUICK", 316)
+    app = opened(part="Broken assumption", sim_d="1", sim_models="3")
+    assert not app.exception
+    assert [toggle.value for toggle in app.toggle] == [False]
+    assert charts(app) == 1
+
+
 def test_a_margin_that_cannot_be_is_not_offered() -> None:
     app = opened(part="Decision boundary", sim_gamma="1.0")
     assert app.selectbox(key="sim_alpha").options == ["0.5", "1.0"]
