@@ -36,7 +36,7 @@ def layout(look: Theme, height: int, **more: Any) -> dict[str, Any]:
         "font": {"color": look.ink, "size": 12},
         "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
         "legend": {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"color": look.ink}},
-        "margin": {"l": 62, "r": 12, "t": 12, "b": 10},
+        "margin": {"l": 74, "r": 12, "t": 12, "b": 10},
         "height": height,
     } | more
 
