@@ -88,9 +88,9 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
     shown = pd.DataFrame(
         {
             "Prompt": [_start(texts.get(prompt), prompt) for prompt in rows["prompt_id"]],
-            "Task": rows["task"].map(visible),
             "Reason": rows["reason"],
             "Regret": 100 * rows["regret"],
+            "Task": rows["task"].map(visible),
             "Chosen": rows["chosen"].map(short_name),
             "Score, expected → seen": told("chosen"),
             "$ per 1k, expected": QUERIES * rows["est_cost_usd_chosen"],

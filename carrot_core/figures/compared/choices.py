@@ -123,7 +123,7 @@ def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     hidden = {"visible": False}
     return figure.update_layout(
         # High enough for two names a line, as on a narrow screen.
-        layout(look, 20 + 12 * len(traces), xaxis=hidden, yaxis=hidden, margin={"l": 0, "r": 0, "t": 0, "b": 0}),
+        layout(look, 8 + 10 * len(traces), xaxis=hidden, yaxis=hidden, margin={"l": 0, "r": 0, "t": 0, "b": 0}),
         legend={"orientation": "h", "y": 1, "yanchor": "top", "x": 0, "maxheight": 1},
     )
 
