@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -183,6 +185,16 @@ def solve_seeds(
         made = setting_for(bench, None, other.pool, other.split_seed)
         found[seed] = solve(made, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
     return found
+
+
+def seeds_command(run: Run) -> str:
+    """The command that fits and keeps more seeds of a run, as a shell takes it."""
+    words = ["carrot", "evaluate", run.benchmark, "--router", run.router]
+    for key, value in run.params.items():
+        words += ["--param", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    for model in run.pool:
+        words += ["--pool", model]
+    return shlex.join([*words, "--seeds", "0-4"])
 
 
 def _same(store: Store, bench: Benchmark, fit_on: Benchmark | None) -> list[Run]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from carrot_core.cli import main
-from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation import Setting, evaluate, setting
 from carrot_core.evaluation.solving import Goal, solve, solve_on
 from carrot_core.evaluation.stability import Stability, by_task, solve_again, stability
 from carrot_core.figures.stability import (
@@ -25,6 +26,7 @@ from carrot_core.figures.stability import (
 )
 from carrot_core.frontier import Frontier, rate_of_lam, sweep
 from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.trials import seeds_command
 from carrot_core.uncertainty import draws
 from tests.made import MODELS, made, write_files
 
@@ -250,6 +252,14 @@ def test_the_command_line_tells_samples_tasks_and_seeds(carrot_home: Path, tmp_p
     assert set_["stability"]["kept_on_test"] is None
     elsewhere = carrot("solve", "made", "--target", 0.8, "--fit-on", "other", "--stability")
     assert "learned from another benchmark" in elsewhere
+
+
+def test_the_command_for_more_seeds_asks_for_the_very_router(protocol: Setting) -> None:
+    run = evaluate(made(300), "carrot-knn", params={"candidates": [4, 8]}, pool=MODELS[:2], replicates=5)
+    words = shlex.split(seeds_command(run))
+    assert words[:5] == ["carrot", "evaluate", "made", "--router", "carrot-knn"]
+    assert words[words.index("--param") + 1] == "candidates=[4, 8]"
+    assert [words[at + 1] for at, word in enumerate(words) if word == "--pool"] == list(MODELS[:2])
 
 
 def test_one_seed_is_told_with_the_way_to_more() -> None:

@@ -80,9 +80,8 @@ def solve(
     if not steady:
         return document, text
     found, seeds = stability(made, tables, goal), solve_seeds(open_store(), judged, run, goal, reference)
-    more = f"carrot evaluate {bench} --router {router} --seeds 0-4"
     told = found.document() | {"seeds": {str(seed): other.document() for seed, other in seeds.items()}}
-    return document | {"stability": told}, f"{text}\n\n{_steady(found, seeds, more, run)}"
+    return document | {"stability": told}, f"{text}\n\n{_steady(found, seeds, run)}"
 
 
 def _report(bench: str, router: str, solved: Solved) -> str:
@@ -114,10 +113,11 @@ def _report(bench: str, router: str, solved: Solved) -> str:
     return "\n".join(lines)
 
 
-def _steady(found: Stability, seeds: Mapping[int, Solved], more: str, run: Run) -> str:
+def _steady(found: Stability, seeds: Mapping[int, Solved], run: Run) -> str:
     from carrot_core.figures.stability import detail, of_seeds, of_tasks, verdict
+    from carrot_core.trials import seeds_command
 
-    about_seeds = of_seeds(seeds, more)
+    about_seeds = of_seeds(seeds, seeds_command(run))
     if run.fit_on is not None:
         about_seeds = "Seeds: a run that learned from another benchmark keeps nothing to solve on, so none is compared."
     parts = [verdict(found), detail(found), of_tasks(found), about_seeds, *_seed_lines(seeds), *_task_lines(found)]

@@ -29,7 +29,7 @@ from carrot_core.figures.stability import (
 from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.routers import BASELINES
 from carrot_core.store import Store
-from carrot_core.trials import solve_seeds
+from carrot_core.trials import seeds_command, solve_seeds
 
 COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"
 ON_SNAPSHOT = (
@@ -82,7 +82,8 @@ def stability_panel(
         )
     seeds = _seeds(seen.version, seen.name, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
     show(stability_exhibit(found, shown, seeds, f"{_stem(seen.name)}-stability"), key=f"{key}:cloud")
-    _seed_table(seen.name, router, seeds, whole=not (pool or tasks))
+    run = views.runs(seen.version, seen.name).get(router)
+    _seed_table(seeds, "" if run is None else seeds_command(run), whole=not (pool or tasks))
     exhibit = tasks_exhibit(found, f"{_stem(seen.name)}-stability-tasks")
     if exhibit is None:
         st.caption("The prompts have no task labels, so there are no single tasks to solve it on.")
@@ -120,14 +121,15 @@ def _seeds(version: Version, name: str, router: str, goal: str) -> Mapping[int, 
     return solve_seeds(store, store.load(name), run, Goal(**json.loads(goal)), replicates=200)
 
 
-def _seed_table(name: str, router: str, seeds: Mapping[int, Solved], *, whole: bool) -> None:
-    if router in BASELINES:
+def _seed_table(seeds: Mapping[int, Solved], more: str, *, whole: bool) -> None:
+    """The point on every stored seed; ``more`` is the command that makes more of them, "" for a baseline."""
+    if not more:
         st.caption("A baseline has no runs of other seeds to compare.")
         return
     if not whole:
         st.caption("Other seeds were run on all models and all tasks: with some of them left out none is compared.")
         return
-    st.write(plain(of_seeds(seeds, f"carrot evaluate {name} --router {router.partition(' ')[0]} --seeds 0-4")))
+    st.write(plain(of_seeds(seeds, more)))
     if len(seeds) < 2:
         return
     rows = [
