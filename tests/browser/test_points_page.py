@@ -95,13 +95,13 @@ def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page]
         points.delete(kept.id)
     page.get_by_text("Bring a point from a file").click()
     at_rest(page)
-    page.locator("input[type=file]").set_input_files(file)
+    page.locator("input[type=file]").first.set_input_files(file)
     at_rest(page)
     page.get_by_role("button", name="Keep it here").click()
     expect(page.get_by_text("Kept points (1)")).to_be_visible()
     changed = json.loads(file.read_text()) | {"lam": 0.9}
     (tmp_path / "changed.json").write_text(json.dumps(changed))
-    page.locator("input[type=file]").set_input_files(tmp_path / "changed.json")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "changed.json")
     expect(page.get_by_text("was changed after it was exported")).to_be_visible()
 
 
