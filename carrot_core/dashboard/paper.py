@@ -53,9 +53,9 @@ def paper_figures(seen: View) -> None:
         st.info(plain(str(why)))
         return
     key = f"paper-{preset.name}"
-    if exhibit.draw is None:
+    if preset.name == "knn-accuracy":
         show(exhibit, key=key, table=lambda: _table(exhibit, key))
-    elif preset.name == "spider":
+    elif preset.name == "spider" and exhibit.draw is not None:
         show(exhibit, key=key, table=lambda: _side_by_side(exhibit, key))
     else:
         show(exhibit, key=key)
