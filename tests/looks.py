@@ -15,9 +15,10 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 WIDTHS = {1440: 480, 390: 195}  # of a picture that is kept, by that of the window, pixels
-QUALITY = 55  # of WebP
+ENDING = ".avif"
+PACKING = {"quality": 65, "subsampling": "4:4:4"}  # the colours of what is small stay: with fewer they would not
 BLUR = 2.0  # radius, pixels of a picture that is kept
-DIFFERS = 14  # of 255 in any channel: less is noise of rasterising, blurring and WebP
+DIFFERS = 14  # of 255 in any channel: less is noise of rasterising and packing
 MOST_PIXELS = 25  # that may differ in a picture; a short line of a caption is about 60
 
 
@@ -77,4 +78,4 @@ def difference(new: Image.Image, approved: Image.Image, verdict: Verdict) -> Ima
 def save(picture: Image.Image, path: Path) -> None:
     """Keep a picture, small."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, "WEBP", quality=QUALITY, method=6)
+    picture.save(path, "AVIF", **PACKING)

@@ -21,7 +21,7 @@ Alter = Callable[[Image.Image, float], Image.Image]
 
 def approved(stem: str) -> tuple[Image.Image, float]:
     """A picture, and how many of its pixels are one of the window's."""
-    picture = Image.open(APPROVED / f"{stem}.webp").convert("RGB")
+    picture = Image.open(APPROVED / f"{stem}{looks.ENDING}").convert("RGB")
     window = int(stem.split("-")[1])
     return picture, picture.width / window
 
@@ -115,16 +115,8 @@ def grainy(picture: Image.Image, scale: float) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
 
 
-def packed_again(picture: Image.Image, scale: float) -> Image.Image:
-    buffer = BytesIO()
-    picture.save(buffer, "WEBP", quality=looks.QUALITY)
-    return Image.open(buffer).convert("RGB")
-
-
 @pytest.mark.parametrize("stem", PICTURES)
-@pytest.mark.parametrize(
-    "draw", [softer, sharper, heavier, shifted_by_half_a_pixel_of_the_window, grainy, packed_again]
-)
+@pytest.mark.parametrize("draw", [softer, sharper, heavier, shifted_by_half_a_pixel_of_the_window, grainy])
 def test_how_a_machine_draws_is_forgiven(stem: str, draw: Alter) -> None:
     picture, scale = approved(stem)
     found = looks.compare(draw(picture, scale), picture)
@@ -151,3 +143,14 @@ def test_a_screenshot_is_shrunk_to_the_width_that_is_kept() -> None:
     buffer = BytesIO()
     Image.new("RGB", (1440, 600), "white").save(buffer, "PNG")
     assert looks.shrunk(buffer.getvalue(), 1440).size == (480, 200)
+
+
+def test_a_picture_is_like_itself_once_it_was_kept(tmp_path: Path) -> None:
+    """Regression: packing took the colour out of small signs, so a page differed from its own picture."""
+    signs = Image.new("RGB", (120, 60), "white")
+    for at in range(0, 120, 12):
+        ImageDraw.Draw(signs).rectangle((at, 20, at + 3, 23), fill=(75, 26, 153))
+        ImageDraw.Draw(signs).rectangle((at + 4, 20, at + 5, 23), fill=(200, 220, 0))
+    looks.save(signs, tmp_path / "signs.avif")
+    found = looks.compare(signs, Image.open(tmp_path / "signs.avif").convert("RGB"))
+    assert found.n_differing == 0
