@@ -88,7 +88,7 @@ def section() -> str:
 
 
 def metric(options: Sequence[str] = tuple(METRICS)) -> str:
-    """Choose one metric (``?metric=``)."""
+    """Choose one metric (``?metric_of=``)."""
     known = [name for name in METRICS if name in options]
     first = known.index("aiq") if "aiq" in known else 0
     chosen = str(st.selectbox("Metric", known, first, format_func=metric_name, key="metric_of", bind="query-params"))
@@ -125,7 +125,7 @@ def _lam_of(words: list[str], first: str, key: str = "at") -> str:
 
 
 def model(models: Sequence[str]) -> str:
-    """Choose a model, or all together (``?model=``)."""
+    """Choose a model, or all together (``?model_of=``)."""
     chosen = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
     links.judge("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(chosen))
     return chosen
