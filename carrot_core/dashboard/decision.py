@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,12 @@ _CELLS = {
 
 
 def live_decision(
-    explanation: Explanation, *, lam: float, key: str, on_release: Callable[[float], None] | None = None
+    explanation: Explanation,
+    *,
+    lam: float,
+    key: str,
+    about: Sequence[str] = (),
+    on_release: Callable[[float], None] | None = None,
 ) -> None:
     """Draw the decision at λ: sentence, ribbon with the handle on it, and the table of the models.
 
@@ -36,6 +41,7 @@ def live_decision(
     explanation : of one prompt.
     lam : λ in [0, 1] to show.
     key : key of the component in the session.
+    about : lines below it on how the decision came about; plain text.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
@@ -44,7 +50,11 @@ def live_decision(
             on_release(checked_lam(st.session_state[key]["released"]))
 
     heard = (st.session_state.get(key, {}).get("released") or {}).get("name")
-    data = build_payload(explanation) | {"lam": lam, "heard": heard}
+    data = build_payload(explanation) | {
+        "lam": lam,
+        "heard": heard,
+        "about": [visible(line, SENTENCE) for line in about],
+    }
     _renderer()(key=key, data=data, on_released_change=released)
 
 

@@ -114,7 +114,9 @@ def _warm(router: CarrotRouter) -> None:
 def asked_of(router: CarrotRouter, *, expanded: bool = False) -> Asked:
     """Choose λ, pool and fallback, the same for one prompt and for many."""
     lam = controls.lam(router.default_lam)
-    with st.expander("Pool, λ by budget or target, and a fallback for unlike prompts", expanded=expanded):
+    about = "Pool, λ by budget or target, and a fallback for unlike prompts"
+    # What a closed popover holds is not in the browser, where all that is there is drawn anew at every answer.
+    with st.expander(about, expanded=True) if expanded else st.popover(about, icon=":material/tune:"):
         pool = controls.pool(router.models)
         if pool:
             controls.lam_slider()

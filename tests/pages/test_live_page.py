@@ -73,8 +73,11 @@ def shown(app: AppTest) -> dict[str, Any]:
 
 
 def said(app: AppTest) -> str:
-    elements = [*app.caption, *app.info, *app.warning, *app.error]
-    return "\n".join(element.value for element in elements).replace("\\", "")
+    elements = [element.value for element in (*app.caption, *app.info, *app.warning, *app.error)]
+    parts = [part.proto for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
+    return "\n".join([*elements, *(line for part in parts for line in json.loads(part.json)["about"])]).replace(
+        "\\", ""
+    )
 
 
 def at(data: dict[str, Any], lam: float) -> dict[str, Any]:

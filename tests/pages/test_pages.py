@@ -32,7 +32,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
         "frontier",
         "Frontier",
         {
-            "selectbox": ["Benchmark", "Reference model", "λ moves along"],
+            "selectbox": ["Benchmark", "Reference model", "λ moves along", "Model to match"],
             "multiselect": ["Routers", "Pool (3 models)", "Tasks (2)"],
         },
     ),

@@ -314,5 +314,6 @@ def test_on_a_snapshot_the_best_single_model_is_matched_or_said_to_be_out_of_rea
     app.selectbox(key="match").set_value(best).run()
     assert not app.exception
     matched = CarrotRouter.load(HEAD).default_lam
-    assert app.session_state["lam"] == pytest.approx(matched if reached else 0.9)
+    # The head and the snapshot come from two fits of the same router, which differ in the last digits.
+    assert app.session_state["lam"] == pytest.approx(matched if reached else 0.9, rel=1e-5)
     assert bool(app.toast) is not reached

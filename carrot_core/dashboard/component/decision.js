@@ -40,6 +40,7 @@ class Decision {
       this.#nearest();
       this.said = null;
     }
+    this.#write(".came-about", data.about.join("\n"));
     // An answer that does not know of the last release yet has an old λ.
     if (!this.moving && (this.told === null || this.told === data.heard)) this.kept = data.lam;
     this.show(this.moving ? this.lam : this.kept);

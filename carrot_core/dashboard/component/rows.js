@@ -3,7 +3,8 @@ import { money, percent } from "./words.js";
 
 export const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
 
-const count = (tokens) => (tokens === null ? "–" : Math.round(tokens).toLocaleString("en-US"));
+const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 }); // made once: making one takes long
+const count = (tokens) => (tokens === null ? "–" : whole.format(tokens));
 const share = (score) => Math.min(1, Math.max(0, score)); // an estimate may leave the scale
 const dollars = (usd) => money(1000 * usd);
 

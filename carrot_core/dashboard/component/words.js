@@ -1,10 +1,19 @@
 // Numbers as people read them.
 
+const formats = new Map(); // by their decimals: making one takes long
+
+function fixed(value, decimals) {
+  if (!formats.has(decimals)) {
+    formats.set(decimals, new Intl.NumberFormat("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  }
+  return formats.get(decimals).format(value);
+}
+
 export function money(usd) {
   if (!(usd > 0) || usd === Infinity) return usd === 0 ? "$0" : "any price";
   const rounded = Number(usd.toPrecision(3));
   const decimals = Math.min(20, Math.max(0, 2 - Math.floor(Math.log10(rounded))));
-  return `$${rounded.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals })}`;
+  return `$${fixed(rounded, decimals)}`;
 }
 
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
