@@ -51,6 +51,6 @@ def test_a_tip_leads_to_its_term(serve: Callable[..., str], open_page: Callable[
     tip = page.get_by_test_id("stTooltipContent")
     expect(tip).to_contain_text("Benchmark")
     with page.context.expect_page() as opened:
-        tip.get_by_role("link", name="More").first.click()
+        tip.get_by_role("link", name="More", exact=True).first.click()
     expect(opened.value.get_by_role("heading", level=1)).to_have_text("Method")
     expect(opened.value.get_by_role("heading", level=4, name="Benchmark")).to_be_visible()

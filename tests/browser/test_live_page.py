@@ -158,9 +158,9 @@ def test_a_text_over_the_limit_is_not_cut_and_not_sent(open_live: Callable[..., 
 def test_the_text_is_still_there_after_another_page(open_live: Callable[..., Page]) -> None:
     page = open_live()
     ask(page, PROMPTS[1])
-    page.get_by_role("link", name="Data").click()
+    page.get_by_role("link", name="Data", exact=True).click()
     expect(box(page)).to_have_count(0)
-    page.get_by_role("link", name="Live prompt").click()
+    page.get_by_role("link", name="Live prompt", exact=True).click()
     expect(box(page)).to_have_value(PROMPTS[1])
     expect(sentence(page)).to_contain_text("is expected to score")
 

@@ -141,6 +141,6 @@ def test_an_import_beside_the_open_app_shows_on_the_next_run(
     page = open_app("/data", ready="h1")
     results, _ = write_files(made(60, seed=8), tmp_path, "late")
     Store(home / "carrot.duckdb").save_benchmark("late", read_long_table(results))
-    page.get_by_role("link", name="Overview").click()
-    page.get_by_role("link", name="Data").click()
+    page.get_by_role("link", name="Overview", exact=True).click()
+    page.get_by_role("link", name="Data", exact=True).click()
     expect(page.get_by_test_id("stExpander").filter(has_text="late")).to_have_count(1)

@@ -126,5 +126,5 @@ def test_lam_of_a_point_in_use_is_that_of_the_other_pages(open_points: Callable[
     at_rest(page)
     lam = page.url.split("lam=")[1].split("&")[0]
     assert lam in ("0.1", "0.6")
-    page.get_by_role("link", name="Live prompt").first.click()
+    page.get_by_role("link", name="Live prompt", exact=True).first.click()
     page.wait_for_url(lambda url: "/live" in url and f"lam={lam}" in url)
