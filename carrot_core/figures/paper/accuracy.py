@@ -13,6 +13,7 @@ from carrot_core.benchmarks.open_llm import WORKERS
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.paper.shown import Names, NotDrawnError, Shown, among, analysis_of
+from carrot_core.routers.encoder.released import LABELS as SPROUT_MODELS
 from carrot_core.text import visible
 
 METRICS = (
@@ -72,23 +73,7 @@ PUBLISHED = (
     ),
     Published(
         "SPROUT",
-        frozenset(
-            (
-                "aws-claude-3-5-sonnet-v1",
-                "aws-titan-text-premier-v1",
-                "openai-gpt-4o",
-                "openai-gpt-4o-mini",
-                "wxai-granite-3-2b-instruct-8k-max-tokens",
-                "wxai-granite-3-8b-instruct-8k-max-tokens",
-                "wxai-llama-3-1-70b-instruct",
-                "wxai-llama-3-1-8b-instruct",
-                "wxai-llama-3-2-1b-instruct",
-                "wxai-llama-3-2-3b-instruct",
-                "wxai-llama-3-3-70b-instruct",
-                "wxai-llama-3-405b-instruct",
-                "wxai-mixtral-8x7b-instruct-v01",
-            )
-        ),
+        frozenset(SPROUT_MODELS),
         6637,
         dict(zip(METRICS[:6], (0.7943, 0.2743, 0.2900, 0.8648, 0.8482, 0.9791), strict=True))
         | {"output_tokens_mae": 357.4},
