@@ -3,12 +3,14 @@
 import streamlit as st
 
 from carrot_core.dashboard import controls, glossary, shell, solving, tables, views
+from carrot_core.dashboard.exhibits import show, take_away
 from carrot_core.dashboard.live import live_frontier
 from carrot_core.dashboard.points import keep_button
 from carrot_core.dashboard.stability import stability_panel
 from carrot_core.evaluation import frontier_frame
+from carrot_core.figures.compared.choices import shares_exhibit
+from carrot_core.figures.paper.curves import chart_exhibit
 from carrot_core.figures.scene import caption
-from carrot_core.figures.shares import share_figure, share_text
 from carrot_core.frontier import rate_of_lam
 
 SMALL_STEP = 0.01
@@ -52,7 +54,7 @@ by_share, by_slice, moved, sure, data = st.tabs(
     key="frontier:tabs", on_change="rerun",
 )  # fmt: skip
 with by_share:
-    st.plotly_chart(share_figure(scene, shell.theme()), key="shares", theme=None, alt=share_text(scene))
+    show(shares_exhibit(scene), key="shares")
 with by_slice:
     slices, compared_to = seen.by_task(scene, rate, pool, tasks)
     tables.task_table(slices, compared_to)
@@ -70,3 +72,4 @@ with sure:
         stability_panel(seen, active, rate, reference, pool, tasks, key="frontier:sure")
 with data:
     tables.csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")
+    take_away(chart_exhibit(scene), "Download the chart", key="chart")

@@ -7,23 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
-from plotly.graph_objects import Figure
 
 from carrot_core.csv_out import safe_csv
 from carrot_core.dashboard import links
 from carrot_core.dashboard.browser import prompt_browser
+from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.shell import plain, theme
+from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
-from carrot_core.figures.benchmark import (
-    coverage_caption,
-    coverage_figure,
-    coverage_text,
-    score_figure,
-    score_text,
-    token_figure,
-    token_text,
-)  # fmt: skip
+from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
 from carrot_core.figures.scene import QUERIES
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.summary import LEVELS, coverage, model_summary, score_levels, token_spread
@@ -51,11 +43,6 @@ def details(info: BenchmarkInfo) -> None:
     )  # fmt: skip
     links.judge("view", links.among(views), str(chosen))
     views[str(chosen)](info)
-
-
-def _chart(figure: Figure, key: str, alt: str) -> None:
-    # Plotly's bar of tools lies over the legend on a phone, where it is always there.
-    st.plotly_chart(figure, key=key, theme=None, alt=alt, config={"displayModeBar": False})
 
 
 def _csv(frame: pd.DataFrame, info: BenchmarkInfo, what: str) -> None:
@@ -104,15 +91,12 @@ def _missing(info: BenchmarkInfo) -> None:
     if not info.n_missing:
         st.success("Every model was observed on every prompt: no cell is missing.", icon=":material/check:")
     else:
-        _chart(coverage_figure(table, theme()), "coverage", coverage_text(table))
-        st.caption(plain(coverage_caption(table)))
-    _csv(table, info, "coverage")
+        show(coverage_exhibit(table), key="coverage")
 
 
 def _scores(info: BenchmarkInfo) -> None:
     table = _table(version_of(info), info.name, "scores")
-    _chart(score_figure(table, LEVELS, theme()), "scores", score_text(table, LEVELS))
-    _csv(table.assign(level=table["level"].map(lambda level: LEVELS[level])), info, "scores")
+    show(score_exhibit(table, LEVELS), key="scores")
 
 
 def _tokens(info: BenchmarkInfo) -> None:
@@ -120,6 +104,4 @@ def _tokens(info: BenchmarkInfo) -> None:
     if table.empty:
         st.info(plain(f"{info.name} records no output tokens."))
         return
-    _chart(token_figure(table, theme()), "tokens-spread", token_text(table))
-    st.caption("Box: the middle half of the calls, with the median; whiskers: from the 5th to the 95th percentile.")
-    _csv(table, info, "output-tokens")
+    show(token_exhibit(table), key="tokens-spread")

@@ -27,12 +27,19 @@ def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = Non
     if table is not None:
         table()
     elif exhibit.draw is not None:
-        st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt)
+        # Plotly's bar of tools lies over the chart on a phone, where it is always there.
+        st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt, config={"displayModeBar": False})
     else:
         st.dataframe(exhibit.table, hide_index=True, alt=exhibit.alt, key=key)
     words, forms = st.columns([5, 1], vertical_alignment="top")
     words.caption(plain(exhibit.caption))
-    with forms.popover("Download", icon=":material/download:", type="tertiary", key=f"{key}:forms"):
+    with forms:
+        take_away(exhibit, "Download", key=key)
+
+
+def take_away(exhibit: Exhibit, label: str, *, key: str) -> None:
+    """A button that opens every form of an exhibit to download."""
+    with st.popover(label, icon=":material/download:", type="tertiary", key=f"{key}:forms"):
         _downloads(exhibit, key)
 
 

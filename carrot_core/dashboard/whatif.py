@@ -9,13 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import controls, links, shell, views
+from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.evaluation.scenario import Scenario, parse_scenario, scenario_json
 from carrot_core.evaluation.whatif import BEFORE, Moved, Threshold, WhatIf, apply, drift, worth_using
 from carrot_core.figures.compose import label
 from carrot_core.figures.scene import QUERIES, Scene, money, short_name
-from carrot_core.figures.whatif import threshold_figure, whatif_scene
+from carrot_core.figures.whatif import threshold_exhibit, whatif_scene
 from carrot_core.snapshots import SnapshotInfo
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
@@ -187,11 +188,7 @@ def worth(found: WhatIf, rate: float) -> None:
     threshold = thresholds[str(model)]
     st.write(shell.plain(said(threshold)))
     if threshold.factor_for() is not None and rate > 0:
-        st.plotly_chart(threshold_figure(threshold, shell.theme()), key="threshold", theme=None, alt=said(threshold))
-    st.caption(
-        "Exact, from the predictions for each test prompt at the λ that is set, all else as after the scenario; "
-        "no outcome is used. A model's price is meant for input and output alike."
-    )
+        show(threshold_exhibit(threshold, said(threshold)), key="threshold")
 
 
 def _opened(thresholds: Mapping[str, Threshold]) -> int:

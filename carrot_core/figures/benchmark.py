@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import shortened
 from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName
@@ -247,4 +248,40 @@ def token_text(spread: pd.DataFrame) -> str:
         f"Output tokens of {len(spread)} models. Lowest median: {least['model']}, {least['p50']:,.0f} "
         f"(5 % to 95 %: {least['p05']:,.0f} to {least['p95']:,.0f}); highest: {most['model']}, {most['p50']:,.0f} "
         f"({most['p05']:,.0f} to {most['p95']:,.0f})."
+    )
+
+
+def coverage_exhibit(coverage: pd.DataFrame) -> Exhibit:
+    """The heat map of `coverage_figure` with its words and data."""
+    return Exhibit(
+        "coverage",
+        "Which cells are missing",
+        coverage_caption(coverage),
+        coverage_text(coverage),
+        coverage,
+        lambda theme: coverage_figure(coverage, theme),
+    )
+
+
+def score_exhibit(levels: pd.DataFrame, names: tuple[str, ...]) -> Exhibit:
+    """The bars of `score_figure` with their words and data."""
+    return Exhibit(
+        "scores",
+        "How scores are spread",
+        "One bar a model, divided by the share of its scores at each level; the best model is on top.",
+        score_text(levels, names),
+        levels.assign(level=levels["level"].map(lambda level: names[level])),
+        lambda theme: score_figure(levels, names, theme),
+    )
+
+
+def token_exhibit(spread: pd.DataFrame) -> Exhibit:
+    """The boxes of `token_figure` with their words and data."""
+    return Exhibit(
+        "output-tokens",
+        "How output tokens are spread",
+        "Box: the middle half of the calls, with the median; whiskers: from the 5th to the 95th percentile.",
+        token_text(spread),
+        spread,
+        lambda theme: token_figure(spread, theme),
     )

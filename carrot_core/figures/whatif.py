@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.evaluation.whatif import Threshold, WhatIf
-from carrot_core.figures.scene import Curve, Scene
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.scene import Curve, Scene, short_name
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.frontier import FloatArray
 
@@ -43,6 +45,20 @@ def steps(threshold: Threshold) -> tuple[FloatArray, FloatArray]:
     drawn = threshold.factor[(threshold.factor > _LEAST) & (threshold.factor < _MOST)]
     factors = np.unique(np.concatenate([[_LEAST, 1.0, _MOST], drawn]))
     return factors, np.array([threshold.share_at(factor) for factor in factors])
+
+
+def threshold_exhibit(threshold: Threshold, said: str) -> Exhibit:
+    """How much a model is used at which price; ``said`` is the threshold in words."""
+    factors, shares = steps(threshold)
+    return Exhibit(
+        "price-threshold",
+        f"What would make {short_name(threshold.model)} worth using",
+        "Exact, from the predictions for each test prompt at the λ that is set, all else as after the scenario; "
+        "no outcome is used. A model's price is meant for input and output alike.",
+        said,
+        pd.DataFrame({"model": threshold.model, "price_factor": factors, "share": shares}),
+        lambda theme: threshold_figure(threshold, theme),
+    )
 
 
 def threshold_figure(threshold: Threshold, theme: ThemeName = "light") -> go.Figure:

@@ -61,6 +61,18 @@ def zero_router(shown: Shown, *, oracle: bool = False) -> Exhibit:
     return _exhibit(shown, "zero-router", "RouterBench's rule and the zero router", (ours, rivals, RULE), what, oracle)
 
 
+def chart_exhibit(scene: Scene) -> Exhibit:
+    """The chart of a scene as it stands, with everything drawn as data."""
+    return Exhibit(
+        "frontier",
+        f"Accuracy against cost ({visible(scene.title)})",
+        " ".join(part for part in (caption(scene), _below(scene)) if part),
+        alt_text(scene),
+        curve_table(scene),
+        partial(deferral_figure, scene),
+    )
+
+
 def _exhibit(
     shown: Shown,
     name: str,
