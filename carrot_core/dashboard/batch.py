@@ -173,7 +173,12 @@ def _results(done: _Done, router: CarrotRouter, lam: float) -> None:
         icon = ":material/download:"
         name = f"{router.companion.benchmark}-decisions"
         st.download_button(
-            "Decisions (CSV)", lambda: safe_csv(pd.read_parquet(done.decisions)), f"{name}.csv", "text/csv", icon=icon
+            "Decisions (CSV)",
+            lambda: safe_csv(pd.read_parquet(done.decisions)),
+            f"{name}.csv",
+            "text/csv",
+            icon=icon,
+            on_click="ignore",  # a run for nothing would take the next click away
         )
         st.download_button(
             "Decisions (Parquet)",
@@ -181,6 +186,7 @@ def _results(done: _Done, router: CarrotRouter, lam: float) -> None:
             f"{name}.parquet",
             "application/vnd.apache.parquet",
             icon=icon,
+            on_click="ignore",
         )
 
 

@@ -34,7 +34,7 @@ def charts(app: AppTest) -> int:
     return len(app.get("plotly_chart"))
 
 
-@pytest.mark.parametrize(("part", "drawn"), list(zip(theory.PARTS, (2, 1, 1, 2, 0), strict=True)))
+@pytest.mark.parametrize(("part", "drawn"), list(zip(theory.PARTS, (2, 1, 1, 3, 0), strict=True)))
 def test_every_part_draws_its_figures(part: str, drawn: int) -> None:
     app = opened(part=part)
     assert not app.exception
