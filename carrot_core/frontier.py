@@ -25,6 +25,9 @@ IntArray = npt.NDArray[np.int32]
 
 # Prompts one thread takes at a time: more than a page has, so that only large sweeps start threads.
 _BLOCK = 50_000
+# Rates nearer to each other than this share of them are one: equal switches differ by rounding in the last
+# bits, and a rate that has been a λ on the way comes back changed by about as much.
+_SAME_RATE = 1e-12
 
 
 @numba.njit(cache=True, inline="always")
@@ -201,7 +204,16 @@ def sweep_tables(
     rank[np.argsort(np.array(models, dtype=object)) if models is not None else np.arange(m)] = np.arange(m)
     start, events = _walk(est_score, est_cost_usd, rank)
     order = np.argsort(events[0])
-    return Sweep(start, *(array[order] for array in events))
+    rate, *rest = (array[order] for array in events)
+    return Sweep(start, _without_rounding(rate), *rest)
+
+
+def _without_rounding(rate: FloatArray) -> FloatArray:
+    """Ascending rates, those that only rounding tells apart made equal to the first of them."""
+    with np.errstate(invalid="ignore"):  # from infinite to infinite
+        apart = rate[1:] > rate[:-1] * (1 + _SAME_RATE)
+    first = np.flatnonzero(np.concatenate([[True], apart])) if rate.size else np.empty(0, np.intp)
+    return np.repeat(rate[first], np.diff(first, append=rate.size))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep, sweep_tables, upper_hull
+from carrot_core.operating_point import cheapest_reaching, rate_inside
 from carrot_core.outcomes import Estimates, Outcomes
 from tests.reference import frontier as reference
 
@@ -43,6 +44,22 @@ def rates_to_try(frontier):
     r = frontier.exchange_rate_per_usd
     finite = r[np.isfinite(r)]
     return [0.0, *((finite[1:] + finite[:-1]) / 2), finite[-1] * 2 + 1, np.inf]
+
+
+@given(arrays(np.int8, (12, 4), elements=st.integers(0, 10)), st.permutations([0.003, 0.01, 0.07, 0.9]))
+def test_equal_switches_are_one_point_that_any_rate_within_it_gives(neighbours, costs):
+    """Shares of ten neighbours at one cost a model: equal switches, whose rates differ in the last bits."""
+    shares = neighbours / 10
+    frontier = frontier_of(shares, np.tile(costs, (12, 1)), shares, np.tile(costs, (12, 1)))
+    rates = frontier.exchange_rate_per_usd
+    assert (rates[1:] > rates[:-1] * (1 + 1e-13)).all()
+    for point in range(len(rates)):
+        inside = rate_inside(frontier, point)
+        assert frontier.at(inside) == point
+        assert frontier.at(rate_of_lam(float(lam_of_rate(inside, 0.9)), 0.9)) == point
+        rate = cheapest_reaching(frontier, frontier.score[point])
+        assert rate is not None
+        assert frontier.score[frontier.at(rate)] >= frontier.score[point] - 1e-12
 
 
 @given(problems())
