@@ -283,15 +283,27 @@ def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str |
         raise CarrotError(
             f"The encoder {name!r} could not be loaded: {reason}. It must be {BUNDLED!r} (bundled), a local "
             "folder with a transformers model and its tokenizer, or a Hugging Face hub id that this machine "
-            "can reach or has cached."
+            "can reach or has cached, with weights as safetensors and no code of its own."
         ) from error
 
 
 def _pretrained(source: str, kind: Any) -> Any:
+    """Opened without running anything that comes with it: no code of its own, no pickle."""
     local = Path(source).is_dir()
-    dtype = {} if "Tokenizer" in kind.__name__ else {"dtype": "float32"}
+    weights = {} if "Tokenizer" in kind.__name__ else {"dtype": "float32", "use_safetensors": True}
     with no_bar() if local else nullcontext():
-        return kind.from_pretrained(source, local_files_only=local, **dtype)
+        return kind.from_pretrained(source, local_files_only=local, trust_remote_code=False, **weights)
+
+
+def is_here(encoder: str) -> bool:
+    """Whether an encoder is bundled or already on this machine, so that loading it fetches nothing new."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        here = encoder == BUNDLED or Path(encoder).is_dir()
+        return here or isinstance(try_to_load_from_cache(encoder, "config.json"), str)
+    except (ValueError, OSError):  # no name that the hub or the disk could have
+        return False
 
 
 @contextmanager

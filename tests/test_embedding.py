@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,10 @@ import pytest
 
 from carrot_core import embedding
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.embedding import BUNDLED, MAX_CHARACTERS, Vectors, embed, embed_benchmark, token_count
+from carrot_core.embedding import BUNDLED, MAX_CHARACTERS, Vectors, embed, embed_benchmark, is_here, token_count
 from carrot_core.errors import CarrotError
 from carrot_core.store import Store
+from tests.encoders import tiny_encoder
 
 TEXTS = [
     "What is 17 + 25?",
@@ -140,6 +142,36 @@ def test_a_local_folder_is_an_encoder(together: Vectors) -> None:
 def test_a_folder_without_a_model_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(CarrotError, match=f"{tmp_path.name}.*could not be loaded"):
         embed(["x"], str(tmp_path))
+
+
+def test_code_that_lies_beside_an_encoder_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(tiny_encoder(tmp_path / "encoder"))
+    own = f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\nclass Config: ...\nclass Model: ...\n"
+    (folder / "own.py").write_text(own)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")  # transformers would ask
+    with pytest.raises(CarrotError, match="could not be loaded"):
+        embed(["x"], str(folder))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+    folder = Path(tiny_encoder(tmp_path / "encoder"))
+    assert embed(["x"], str(folder)).shape == (1, 32)
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"")
+    embedding._load.cache_clear()
+    with pytest.raises(CarrotError, match=r"could not be loaded.*safetensors"):
+        embed(["x"], str(folder))
+
+
+def test_an_encoder_is_here_where_nothing_would_be_fetched(tmp_path: Path) -> None:
+    assert is_here(BUNDLED)
+    assert is_here(str(tmp_path))
+    for name in ("no-such-org/no-such-encoder", "..", "", "a/b/c", "x" * 5000, "a\0b"):
+        assert not is_here(name) or Path(name).is_dir()
 
 
 def test_an_unreachable_hub_name_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

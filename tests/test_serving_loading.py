@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,14 @@ def test_a_router_saved_without_what_typed_prompts_need_says_so(bench: Benchmark
     save_router(fitted, tmp_path / "old")
     with pytest.raises(DataError, match="save it again with `carrot router save`"):
         CarrotRouter.load(tmp_path / "old", store=store)
+
+
+def test_an_encoder_that_only_a_file_names_is_not_fetched(store: Store, tmp_path: Path) -> None:
+    protocol = setting(store.load("made", encoder=BUNDLED))
+    fitted, estimates = protocol.fit("carrot-linear")
+    save_router(fitted, tmp_path / "saved", {}, replace(companion_of(protocol, fitted, estimates), encoder="acme/none"))
+    with pytest.raises(CarrotError, match="'acme/none', which is not on this machine"):
+        CarrotRouter.load(tmp_path / "saved", store=store)
 
 
 def test_what_there_is_not_is_told_with_what_there_is(nothing: Store, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from carrot_core import paths
-from carrot_core.errors import DataError, NotFoundError
+from carrot_core import embedding, paths
+from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
@@ -63,6 +63,12 @@ def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
     if not isinstance(companion, Companion):
         raise DataError(
             str(folder), "was saved without what typed prompts need: save it again with `carrot router save`"
+        )
+    # The name comes from a file: nothing is fetched on its word.
+    if companion.encoder is not None and not embedding.is_here(companion.encoder):
+        raise CarrotError(
+            f"{name!r} reads prompts with the encoder {companion.encoder!r}, which is not on this machine. If you want "
+            "it there, fetch it first: `hf download` with its name."
         )
     return CarrotRouter(name, fitted, companion, document["sha256"], _train_of(companion, store))
 
