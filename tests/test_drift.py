@@ -18,6 +18,7 @@ from carrot_core import CarrotRouter
 from carrot_core.benchmarks.log_table import Calls, read_logs
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError
+from carrot_core.figures.drift import drift_exhibit
 from carrot_core.serving.drift import LEAST, Drift, Tolerance, drift, wilson, worst
 from carrot_core.serving.drift_words import about_models, figures_of, headline, told
 from carrot_core.serving.point import PointFigures, PointFile, PointPrice, write_point
@@ -137,6 +138,21 @@ def test_a_prompt_sent_many_times_counts_once() -> None:
         assert getattr(as_new, name).difference.low > one.low
     assert again.n_calls == 1400
     assert again.n_prompts == 200
+
+
+@pytest.mark.parametrize("sent", [[40] + [1] * 600, [200] + [1] * 300, np.ceil(90 / np.arange(1, 400)).astype(int)])
+def test_prompts_sent_far_more_often_than_others_are_no_false_alarm(sent: Any) -> None:
+    """All calls of a prompt have its score, its cost and its model: as little news as there can be."""
+    rng, outside = np.random.default_rng(13), np.zeros(3)
+    prompt = np.repeat(np.arange(len(sent)), sent)
+    for _ in range(200):
+        calls = calls_of(*(values[prompt] for values in drawn(rng, len(sent))), prompt=prompt)
+        found = drift(promised(rng), calls)
+        outside += [found.score.verdict == "outside", found.cost.verdict == "outside", found.of_shares == "outside"]
+    assert (outside / 200 < 0.09).all(), outside
+    assert found.n_prompts == found.score.n == len(sent)
+    assert found.score.n_even == pytest.approx(sum(sent) ** 2 / sum(k * k for k in sent))
+    assert "sent equally often" in told(found.score)
 
 
 def test_what_is_not_logged_is_not_known_and_hides_nothing_else() -> None:
@@ -388,6 +404,13 @@ def test_a_router_that_is_elsewhere_is_not_fetched(carrot_home: Path, tmp_path: 
     write_point(made, tmp_path / "p.json")
     logs = written(logs_as_promised(made, 3000).assign(prompt="What?"), tmp_path / "logs.csv")
     assert "'owner/name' is not here" in carrot("point", "drift", tmp_path / "p.json", logs)
+
+
+def test_an_interval_cut_by_the_edge_of_the_picture_is_told() -> None:
+    row = {"what": "cost", "difference": 1.0, "difference_low": 0.5, "tolerance": 1.0, "verdict": "outside"}
+    for end, cut in ((1.5, False), (9.0, True)):
+        exhibit = drift_exhibit(pd.DataFrame([row | {"difference_high": end}]), {"cost": "Cost."}, "It drifted.")
+        assert ("beyond ±4" in exhibit.caption) == cut
 
 
 def test_every_verdict_has_its_words() -> None:

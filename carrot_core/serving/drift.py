@@ -12,6 +12,7 @@ from math import ceil, hypot, nan, sqrt
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
@@ -60,6 +61,7 @@ class Compared:
     logged, promised, difference : with 95 % intervals; NaN where not known.
     tolerance : in the unit.
     n : distinct prompts behind the logged figure.
+    n_even : of how many prompts, each sent equally often, it is as sure (`_evened`); at most n.
     needed : about how many distinct prompts would do where ``n`` are too few; None where no number would, or none
         is needed.
     verdict : what is to be said.
@@ -73,6 +75,7 @@ class Compared:
     difference: Interval
     tolerance: float
     n: int
+    n_even: float
     needed: int | None
     verdict: Verdict
     why: str = ""
@@ -85,7 +88,7 @@ class Compared:
 
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON."""
-        told = {name: getattr(self, name) for name in ("what", "unit", "tolerance", "n", "needed", "verdict")}
+        told = {name: getattr(self, name) for name in ("what", "unit", "tolerance", "n", "n_even", "needed", "verdict")}
         intervals = {name: getattr(self, name) for name in ("logged", "promised", "difference")}
         return told | {"why": self.why or None} | {name: _plain(value) for name, value in intervals.items()}
 
@@ -239,28 +242,35 @@ def _means(
             nothing,
             tolerance,
             0,
+            0,
             None,
             "not known",
             f"no {'score' if unit == 'score' else what} is logged",
         )
     mean = float(values[known].mean())
-    off = np.bincount(prompt, values[known] - mean)
-    spread = sqrt(float((off**2).sum()) / n) / (int(known.sum()) / n)  # of one draw
+    off, even = np.bincount(prompt, values[known] - mean), _evened(prompt)
+    spread = sqrt(float((off**2).sum()) * even) / int(known.sum())  # of one draw
     promised_error = (promised.high - promised.low) / (2 * _Z)
     if np.isnan(promised_error):
         promised_error = spread / sqrt(n_promised)
     # As the promise goes the calls have its spread: calls that happen to agree do not make the mean surer.
     spread = max(spread, promised_error * sqrt(n_promised))
-    error, quantile = spread / sqrt(n), float(stdtrit(max(n - 1, 1), (1 + LEVEL) / 2))
+    error, quantile = spread / sqrt(even), float(stdtrit(max(even - 1, 1), (1 + LEVEL) / 2))
     half, apart = quantile * hypot(error, promised_error), mean - promised.value
     difference = Interval(apart, apart - half, apart + half)
     logged = Interval(mean, mean - quantile * error, mean + quantile * error)
-    verdict = _verdict(n, difference, tolerance)
-    needed = _needed(spread, _Z * promised_error, tolerance, _Z) if verdict == "too few" else None
-    return Compared(what, unit, logged, promised, difference, tolerance, n, needed, verdict)
+    verdict = _verdict(even, difference, tolerance)
+    needed = _needed(spread, _Z * promised_error, tolerance, _Z, n / even) if verdict == "too few" else None
+    return Compared(what, unit, logged, promised, difference, tolerance, n, even, needed, verdict)
 
 
-def _verdict(n: int, difference: Interval, tolerance: float) -> Verdict:
+def _evened(prompt: npt.NDArray[np.intp]) -> float:
+    """(Σk)² / Σk² for the k calls of each prompt (Kish 1965): as many draws as the calls are worth."""
+    calls = np.bincount(prompt).astype(float)
+    return float(calls.sum() ** 2 / (calls**2).sum())
+
+
+def _verdict(n: float, difference: Interval, tolerance: float) -> Verdict:
     if n < LEAST:
         return "too few"
     if difference.low > 0 or difference.high < 0:
@@ -268,10 +278,13 @@ def _verdict(n: int, difference: Interval, tolerance: float) -> Verdict:
     return "inside" if (difference.high - difference.low) / 2 <= tolerance else "too few"
 
 
-def _needed(spread: float, promised_half: float, tolerance: float, quantile: float) -> int | None:
-    """Draws of this spread after which the interval is no wider than the tolerance; None where none are enough."""
+def _needed(spread: float, promised_half: float, tolerance: float, quantile: float, repeats: float) -> int | None:
+    """Distinct prompts after which the interval is no wider than the tolerance; None where none are enough.
+
+    ``spread`` is of one draw, and of so many prompts (``repeats``) one draw is made.
+    """
     left = tolerance**2 - promised_half**2
-    return None if left <= 0 else max(LEAST, ceil((quantile * spread) ** 2 / left))
+    return None if left <= 0 else ceil(repeats * max(LEAST, (quantile * spread) ** 2 / left))
 
 
 def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[Compared, ...]:
@@ -281,32 +294,36 @@ def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[Compared,
     names = list(dict.fromkeys([*point.shares, *calls.models]))
     counts = dict(zip(calls.models, np.bincount(calls.model, minlength=len(calls.models)).tolist(), strict=True))
     quantile = float(ndtri(1 - (1 - LEVEL) / (2 * len(names))))
-    n, promised = len(np.unique(calls.prompt)), point.shares
+    sent, promised = (len(np.unique(calls.prompt)), _evened(calls.prompt)), point.shares
     rows = [(name, counts.get(name, 0) / len(calls), promised.get(name, 0.0)) for name in names]
     rows.sort(key=lambda row: -max(row[1:]))
     return tuple(
-        _proportion(f"share of {name}", share, n, stated, point.test.n_prompts, tolerance, quantile)
+        _proportion(f"share of {name}", share, sent, stated, point.test.n_prompts, tolerance, quantile)
         for name, share, stated in rows
     )
 
 
 def _proportion(
-    what: str, share: float, n: int, stated: float, n_stated: int, tolerance: float, quantile: float
+    what: str, share: float, sent: tuple[int, float], stated: float, n_stated: int, tolerance: float, quantile: float
 ) -> Compared:
-    """The difference of two proportions, by Newcombe's interval (1998, method 10), which holds near 0 and 1, too."""
-    logged, promised = wilson(share, n, quantile), wilson(stated, n_stated, quantile)
+    """The difference of two proportions, by Newcombe's interval (1998, method 10), which holds near 0 and 1, too.
+
+    ``sent`` are the distinct prompts and how many they are worth (`Compared.n_even`).
+    """
+    n, even = sent
+    logged, promised = wilson(share, even, quantile), wilson(stated, n_stated, quantile)
     apart = share - stated
     low = apart - hypot(share - logged.low, promised.high - stated)
     high = apart + hypot(logged.high - share, stated - promised.low)
     difference = Interval(apart, low, high)
-    verdict = _verdict(n, difference, tolerance)
+    verdict = _verdict(even, difference, tolerance)
     middle = (logged.low + logged.high) / 2
     half = (promised.high - promised.low) / 2
-    needed = _needed(sqrt(middle * (1 - middle)), half, tolerance, quantile) if verdict == "too few" else None
-    return Compared(what, "share", logged, promised, difference, tolerance, n, needed, verdict)
+    needed = _needed(sqrt(middle * (1 - middle)), half, tolerance, quantile, n / even) if verdict == "too few" else None
+    return Compared(what, "share", logged, promised, difference, tolerance, n, even, needed, verdict)
 
 
-def wilson(share: float, n: int, quantile: float) -> Interval:
+def wilson(share: float, n: float, quantile: float) -> Interval:
     """A proportion of n draws with Wilson's interval (1927)."""
     squared = quantile**2 / n
     middle = (share + squared / 2) / (1 + squared)
@@ -321,8 +338,8 @@ def _unlike(point: PointFile, calls: Calls, companion: Companion | None, toleran
     percentile = companion.distance.percentile(embed(list(calls.texts), companion.encoder))
     share = float((percentile >= point.fallback_above).mean())
     stated, n_stated = 1 - point.fallback_above / 100, len(companion.distance.validation_)
-    what = "prompts unlike the training data"
-    return _proportion(what, share, len(calls.texts), stated, n_stated, tolerance, _Z)
+    what, n = "prompts unlike the training data", len(calls.texts)
+    return _proportion(what, share, (n, n), stated, n_stated, tolerance, _Z)
 
 
 def _models(point: PointFile, calls: Calls, paid: FloatArray, by_price: FloatArray) -> pd.DataFrame:

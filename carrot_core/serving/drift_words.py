@@ -47,10 +47,13 @@ def verdict(one: Compared) -> str:
         return "outside" + (f", though by less than {_size(one, one.tolerance)}" if one.slight else "")
     if one.verdict != "too few":
         return one.verdict
+    there = f"{one.n:,}"
+    if round(one.n_even) < one.n:
+        there += f", as good as {one.n_even:,.0f} sent equally often"
     if one.needed is not None:
-        return f"too few prompts to tell ({one.n:,}; about {max(one.needed, LEAST):,} are needed)"
-    if one.n < LEAST:
-        return f"too few prompts to tell ({one.n:,}; {LEAST} at the very least)"
+        return f"too few prompts to tell ({there}; about {max(one.needed, LEAST):,} are needed)"
+    if one.n_even < LEAST:
+        return f"too few prompts to tell ({there}; {LEAST} at the very least)"
     return f"no number of prompts can tell {_size(one, one.tolerance)}: the test figure itself is not that sure"
 
 
