@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
+from carrot_core.evaluation.protocol import tasks_of
 from carrot_core.frontier import Frontier
-from carrot_core.uncertainty import bootstrap_weights
+from carrot_core.uncertainty import LEAST_PROMPTS, bootstrap_weights
 
 
-def task_labels(made: Setting, frontier: Frontier) -> list[str]:
-    """Task of every prompt of a frontier on the prompts that the setting reports on."""
-    labels = dict(zip(made.test.prompt_ids, made.test.tasks, strict=True))
-    return [labels[prompt_id] for prompt_id in frontier.outcomes.prompt_ids]
+def task_labels(made: Setting, frontier: Frontier) -> npt.NDArray[np.object_]:
+    """(n,) task of every prompt of a frontier on the prompts that the setting reports on."""
+    return tasks_of(made.test, frontier)
 
 
 def by_task(
-    frontier: Frontier, tasks: Sequence[str], exchange_rate_per_usd: float, reference: str, replicates: int = 300
+    frontier: Frontier,
+    tasks: Sequence[str] | npt.NDArray[np.object_],
+    exchange_rate_per_usd: float,
+    reference: str,
+    replicates: int = 300,
 ) -> pd.DataFrame:
     """One row per task at one rate: score, cost, and the difference to the reference model with its interval.
 
     Columns: task, n_prompts, score, cost_usd, reference_score, difference, difference_low, difference_high,
     saving (1 - cost / the reference's cost), most_used. ``tasks`` are in the order of the frontier's prompts.
+    No interval (NaN) of a task with fewer than `LEAST_PROMPTS` prompts.
     """
     if len(tasks) != frontier.n_prompts:
         raise CarrotError(f"{len(tasks)} task labels for {frontier.n_prompts} prompts.")
@@ -35,9 +41,11 @@ def by_task(
     score, cost, paid = frontier.outcomes.score, frontier.outcomes.cost_usd, frontier.paid_usd
     records = []
     for task in sorted(set(tasks)):
-        here = np.array([label == task for label in tasks])
+        here = np.asarray(tasks, dtype=object) == task
         gain = score[rows, chosen][here] - score[here, column]
-        low, high = np.quantile(gain @ bootstrap_weights(len(gain), replicates), [0.025, 0.975])
+        low, high = np.nan, np.nan
+        if len(gain) >= LEAST_PROMPTS:
+            low, high = np.quantile(gain @ bootstrap_weights(len(gain), replicates), [0.025, 0.975])
         spent, reference_cost = paid[rows, chosen][here].mean(), cost[here, column].mean()
         records.append(
             {

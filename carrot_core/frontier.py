@@ -257,6 +257,11 @@ class Frontier:
         return np.maximum(self.sweep.mean_of(self.paid_usd), 0.0)
 
     @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """(M,) which models of the pool the router estimates: it never chooses another."""
+        return np.asarray(~np.isnan(self.estimates.score).any(axis=0))
+
+    @property
     def paid_usd(self) -> FloatTable:
         """(n, M) what answering with each model costs: its call, or in a cascade all calls up to it."""
         return (self.estimates if self.estimates.cost_is_paid else self.outcomes).cost_usd

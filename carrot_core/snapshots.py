@@ -22,9 +22,9 @@ from carrot_core.analyses import ANALYSES, KEPT
 from carrot_core.breakdown import by_task, task_labels
 from carrot_core.errors import DataError
 from carrot_core.evaluation import Setting, judge, setting, single_models, versions
-from carrot_core.figures.compose import BAND_REPLICATES, label
+from carrot_core.figures.compose import band, label
 from carrot_core.figures.scene import Band, Curve, Scene
-from carrot_core.frontier import Frontier, upper_hull
+from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.kept_curve import KeptCurve, evenly, keep
 from carrot_core.operating_point import Point
 from carrot_core.outcomes import Benchmark, Estimates
@@ -32,7 +32,7 @@ from carrot_core.paths import shipped
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
 from carrot_core.theory.kept import kept_spectra
-from carrot_core.uncertainty import Interval, bootstrap_weights, replicate
+from carrot_core.uncertainty import Interval
 
 FORMAT = 1
 FOLDER = "snapshots"
@@ -114,7 +114,7 @@ class Snapshot:
         """One chart of some of the routers, on the test prompts and the whole pool."""
         single = self.document["single_models"]
         score, cost = (np.array([single[model][key] for model in self.models]) for key in ("score", "cost_usd"))
-        hull = upper_hull(cost, score)
+        zero = self.curve("zero")
         shown = {name: self.curve(name) for name in routers}
         return Scene(
             title=self.info.name,
@@ -125,8 +125,8 @@ class Snapshot:
             models=self.models,
             model_score=score,
             model_cost_usd=cost,
-            hull_cost_usd=cost[hull],
-            hull_score=score[hull],
+            hull_cost_usd=zero.cost_usd[::-1],
+            hull_score=zero.score[::-1],
             best_single=self.best_single,
             reference=reference or self.best_single,
             cost_unit_usd=self.document["cost_unit_usd"],
@@ -149,10 +149,16 @@ class Snapshot:
         return Point(**known)
 
     def by_task(self, router: str, exchange_rate_per_usd: float) -> pd.DataFrame:
-        """Slices by task at the nearest kept rate below; columns as in `carrot_core.breakdown.by_task`."""
-        table = self._of("tasks", router)
-        rates = table["exchange_rate_per_usd"].to_numpy()
-        return self._of("tasks", router, rate=rates[rates <= exchange_rate_per_usd].max()).reset_index(drop=True)
+        """Slices by task at `task_rate`; columns as in `carrot_core.breakdown.by_task`."""
+        rate = self.task_rate(router, exchange_rate_per_usd)
+        return self._of("tasks", router, rate=rate).reset_index(drop=True)
+
+    def task_rate(self, router: str, exchange_rate_per_usd: float) -> float:
+        """The rate with kept slices whose λ is nearest to that of a rate."""
+        unit = self.document["cost_unit_usd"]
+        rates = self._of("tasks", router)["exchange_rate_per_usd"].unique()
+        apart = np.abs(lam_of_rate(rates, unit) - lam_of_rate(exchange_rate_per_usd, unit))
+        return float(rates[apart.argmin()])
 
     def analysis(self, name: str, routers: Sequence[str]) -> pd.DataFrame | None:
         """A table of `carrot_core.analyses` for some of the routers, in their order; None where it was not kept."""
@@ -244,10 +250,8 @@ def _shares(curve: KeptCurve) -> pd.DataFrame:
 
 
 def _band_table(curve: Frontier) -> pd.DataFrame:
-    replicates = replicate(curve, bootstrap_weights(curve.n_prompts, BAND_REPLICATES), points=200)
-    low, high = replicates.band()
-    at = [curve.at(rate) for rate in replicates.exchange_rate_per_usd]
-    columns = {"cost_usd": curve.cost_usd[at], "score_low": low, "score_high": high}
+    drawn = band(curve)
+    columns = {"cost_usd": drawn.cost_usd, "score_low": drawn.score_low, "score_high": drawn.score_high}
     return pd.DataFrame({name: values.astype(np.float32) for name, values in columns.items()})
 
 

@@ -17,6 +17,7 @@ from carrot_core.frontier import FloatArray, Frontier, upper_hull
 from carrot_core.outcomes import FloatTable
 
 LEVEL = 0.95
+LEAST_PROMPTS = 10  # for an interval of a slice: draws of fewer say nothing of prompts that were not seen
 Weights = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 
 

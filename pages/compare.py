@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from carrot_core.analyses.decomposition import LAMS
+from carrot_core.analyses.frames import LAMS
 from carrot_core.analyses.task_curves import TASKS
 from carrot_core.dashboard import compare_controls as choose
 from carrot_core.dashboard import compare_tables, compared, controls, shell, views
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.paper import paper_figures
+from carrot_core.dashboard.stores import labels
 from carrot_core.figures.compared.choices import agreement_exhibit, shares_exhibit, tasks_exhibit
 from carrot_core.figures.compared.gap import gap_exhibit
 from carrot_core.figures.compared.losing import losses_exhibit
@@ -60,16 +61,13 @@ if section == "Metrics":
         st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
     elif not stored and len(seeds) == 1 and len(known_seeds) > 1:
         st.caption("A snapshot keeps paired differences of the mean over its seeds only: ranks are those of the mean.")
-    others = choose.beside([other for other in benchmarks if other != info])
+    called = dict(zip(labels(benchmarks), benchmarks, strict=True))
+    others = compared.elsewhere(choose.beside({name: it for name, it in called.items() if it != info}), shown, metric)
     if others:
-        tables = {visible(info.name): standing(figures, pairs, shown, [metric], seed)}
-        for other in others:
-            view = views.view(other)
-            there = tuple(name for name in shown if name in (*view.fitted, *choose.BASELINES))
-            first = compared.seeds_of(other, view, there) if not isinstance(view, views.StoredView) else (0,)
-            tables[visible(other.name)] = standing(*compared.comparison(other, view, there, first)[:2], there, [metric])
+        (here,) = (name for name, it in called.items() if it == info)
+        tables = {here: standing(figures, pairs, shown, [metric], seed), **others}
         across = across_exhibit(tables, metric)
-        show(across, key="c-across", table=lambda: compare_tables.across_table(across, {name: name for name in tables}))
+        show(across, key="c-across", table=lambda: compare_tables.across_table(across, list(tables)))
 
 elif section == "Differences":
     metric = choose.metric()
@@ -134,11 +132,10 @@ elif section == "Predictions":
             st.info("None of the routers shown estimates this model.")
     used = seen.analysis("usage", shown)
     if choose.there(used, "usage errors"):
-        choices = [name for name in shown if name in set(used["router"])]
         if used.empty:
-            st.info("Only input is charged here, so there is no usage to predict." if not choices else "")
+            st.info("None of the routers shown predicts output tokens or dollars here.")
         else:
-            router = choose.one(choices)
+            router = choose.one([name for name in shown if name in set(used["router"])])
             if model in set(used.loc[used["router"] == router, "model"]):
                 show(usage_exhibit(used, router, model), key="c-usage")
             show(ratios_exhibit(used, router), key="c-ratios")

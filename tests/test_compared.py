@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core.analyses.decomposition import AIQ, GAP, LAMS, decomposition, with_better
+from carrot_core.analyses.decomposition import AIQ, GAP, decomposition, with_better
+from carrot_core.analyses.frames import LAMS
 from carrot_core.analyses.losses import NOT_IN_POOL, REASONS, distances, losses
 from carrot_core.analyses.reliability import reliability
 from carrot_core.analyses.studies import learning, transfer

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from carrot_core.analyses.frames import LAMS
 from carrot_core.evaluation import Setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Estimates, pick
-
-LAMS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
 
 def agreement(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:

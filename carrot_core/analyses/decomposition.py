@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.analyses.frames import small
+from carrot_core.analyses.frames import LAMS, small
 from carrot_core.breakdown import task_labels
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
@@ -17,7 +18,6 @@ from carrot_core.metrics import aiq
 from carrot_core.outcomes import Estimates, FloatTable, pick, positions
 from carrot_core.uncertainty import Interval, rates_to_keep, replicate_tables
 
-LAMS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 GAP = ("scores", "costs", "rest", "reach")  # they add up to the gap
 PARTS = ("router", "oracle", "gap", *GAP, "task_label")
 AIQ, UTILITY = "aiq", "utility"
@@ -76,8 +76,7 @@ def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
     "scores", "costs", "both": what is observed in place of what it estimates. "task_label": its estimates moved,
     within each task, to the means of the training prompts of that task: scores by a sum, costs by a factor.
     """
-    known = np.asarray(~np.isnan(curve.estimates.score).any(axis=0))
-    own = curve.estimates.pool(pick(curve.models, known))
+    own = curve.estimates.pool(pick(curve.models, curve.known))
     seen = curve.outcomes.pool(own.models)
     paid = own.cost_usd if own.cost_is_paid else seen.cost_usd
     tables = {
@@ -86,7 +85,7 @@ def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
         "costs": (own.score, paid),
         "both": (seen.score, paid),
     }
-    tasks = np.array(task_labels(made, curve), dtype=object)
+    tasks = task_labels(made, curve)
     if len(set(tasks)) > 1:
         tables["task_label"] = _with_task_means(made, own, tasks)
     return {
@@ -95,7 +94,7 @@ def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
     }
 
 
-def _with_task_means(made: Setting, own: Estimates, tasks: FloatArray) -> tuple[FloatTable, FloatTable]:
+def _with_task_means(made: Setting, own: Estimates, tasks: npt.NDArray[np.object_]) -> tuple[FloatTable, FloatTable]:
     lookup = made.baselines["task-lookup"][made.report_on].pool(own.models)
     lookup = lookup.rows(positions(own.prompt_ids, lookup.prompt_ids, "prompt"))
     score, cost = own.score.copy(), own.cost_usd.copy()

@@ -1,4 +1,4 @@
-"""Frames small enough to ship."""
+"""What the analyses share: the λ they stand at, and frames small enough to ship."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+
+LAMS = tuple(step / 20 for step in range(21))  # at which a table that cannot be of all λ stands
 
 
 def small(frames: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

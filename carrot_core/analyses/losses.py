@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from carrot_core.analyses.frames import LAMS
 from carrot_core.breakdown import task_labels
 from carrot_core.evaluation import Setting
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
-from carrot_core.outcomes import Benchmark, Estimates, positions
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
 
-LAMS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 WORST = 25  # prompts of each router and λ
 REASONS = {
     "score_too_high": "chosen model scored too high",
@@ -28,7 +29,9 @@ def losses(
     """The prompts with the largest regret of every router at each λ, worst first.
 
     The utility of a model on a prompt is (1 - λ)·score - λ·cost/u of what was observed; the regret is that of the
-    best model of the pool minus that of the chosen one. Columns router, lam, prompt_id, task, regret, chosen, best;
+    best model of the pool minus that of the chosen one. Of equal regrets those come first where the router preferred
+    its choice most; of equally good models the best is the one it expects most of, and where it knows none of them
+    the cheapest. Columns router, lam, prompt_id, task, regret, chosen, best;
     est_score_, score_, est_cost_usd_ and cost_usd_ of "chosen" and "best"; score_too_high (of the chosen model),
     score_too_low (of the best one), cost_error (of both) and margin, by which the router preferred its choice:
     regret = score_too_high + score_too_low + cost_error - margin. reason is the largest of the three, in words.
@@ -46,9 +49,11 @@ def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
     chosen = curve.choices(rate_of_lam(lam, unit)).astype(np.intp)
     utility = (1 - lam) * score - lam * cost / unit
     reachable = np.where(np.isnan(utility), -np.inf, utility)  # a cascade pays for no model it does not call
-    best = reachable.argmax(axis=1)
+    expected = (1 - lam) * est_score - lam * est_cost / unit
+    best = _best(reachable, expected, cost)
     regret = utility[rows, best] - utility[rows, chosen]
-    kept = np.lexsort((rows, -regret))[:worst]
+    preferred = np.nan_to_num(expected[rows, chosen] - expected[rows, best])
+    kept = np.lexsort((rows, -preferred, -regret))[:worst]
     kept = kept[regret[kept] > 0]
     sides = {"chosen": chosen[kept], "best": best[kept]}
     models, ids = np.array(curve.models, dtype=object), np.array(curve.outcomes.prompt_ids, dtype=object)
@@ -67,7 +72,7 @@ def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
         {
             "lam": lam,
             "prompt_id": ids[kept],
-            "task": np.array(task_labels(made, curve), dtype=object)[kept],
+            "task": task_labels(made, curve)[kept],
             "regret": regret[kept],
             **{side: models[model] for side, model in sides.items()},
             **columns,
@@ -77,6 +82,15 @@ def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
     )
     largest = np.array(list(REASONS.values()), dtype=object)[table[list(REASONS)].fillna(0.0).to_numpy().argmax(axis=1)]
     return table.assign(reason=np.where(table["est_score_best"].isna(), NOT_IN_POOL, largest))
+
+
+def _best(utility: FloatArray, expected: FloatArray, cost_usd: FloatTable) -> npt.NDArray[np.intp]:
+    """(n,) column of the largest utility; ties: the largest expected one, then the cheapest, then the first."""
+    tied = utility == utility.max(axis=1, keepdims=True)
+    hoped = np.where(tied & ~np.isnan(expected), expected, -np.inf)
+    tied &= hoped == hoped.max(axis=1, keepdims=True)
+    best: npt.NDArray[np.intp] = np.where(tied, cost_usd, np.inf).argmin(axis=1)
+    return best
 
 
 def distances(bench: Benchmark, prompt_ids: Sequence[str]) -> pd.DataFrame:

@@ -18,11 +18,10 @@ from carrot_core.evaluation import Setting
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.operating_point import best_within_budget
 from carrot_core.outcomes import Estimates
-from carrot_core.uncertainty import Interval, draws, weighted_means
+from carrot_core.uncertainty import LEAST_PROMPTS, Interval, draws, weighted_means
 
 BUDGET_SHARES = (0.1, 0.2, 0.3)
 AUTHORS, HONEST = "authors", "honest"
-LEAST_PROMPTS = 10  # for an interval: draws of fewer say nothing of prompts that were not seen
 PAPER_REFERENCE = "openai-gpt-4o"
 _FIGURES = ("score", "score_share", "cost_usd", "cost_share", "reference_score", "reference_cost_usd", "lam")
 
@@ -48,7 +47,7 @@ def spider(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.
     curves = {name: made.frontier(table, made.report_on) for name, table in routers.items()}
     rates = {name: _honest_rates(made.frontier(table, "validation"), column) for name, table in routers.items()}
     rows: list[dict[str, Any]] = []
-    labels = np.array(task_labels(made, next(iter(curves.values()))), dtype=object) if curves else np.empty(0)
+    labels = task_labels(made, next(iter(curves.values()))) if curves else np.empty(0)
     for task in sorted(set(labels)):  # the outer loop: all routers share the draws of a task
         for name, curve in curves.items():
             told = {"router": name, "task": task, "reference": reference}

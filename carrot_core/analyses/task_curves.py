@@ -32,7 +32,7 @@ def task_curves(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -
 
 
 def _of_router(made: Setting, curve: Frontier) -> pd.DataFrame:
-    labels = np.array(task_labels(made, curve), dtype=object)
+    labels = task_labels(made, curve)
     counted = Counter(labels.tolist())
     largest = sorted(counted, key=lambda task: (-counted[task], task))[:TASKS]
     rates = evenly(curve.exchange_rate_per_usd, POINTS)

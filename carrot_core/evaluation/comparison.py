@@ -185,7 +185,7 @@ def judge_together(made: Setting, on: Ground, candidates: Mapping[str, Candidate
     front = pareto_front([*fair.values(), on.affordable])
     span = np.ptp(on.single_score, axis=1)
     for name, points in fair.items():
-        found[name].measured["pareto_dist"] = Measured.of(pareto_dist(points, front, span))
+        found[name].measured["pareto_dist"] = Measured.of(pareto_dist(points, front, span)).without_bias()
     return found
 
 

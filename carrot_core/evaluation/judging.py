@@ -27,7 +27,7 @@ from carrot_core.metrics import (
     recovered,
 )
 from carrot_core.operating_point import cheapest_reaching, operating_point, rate_inside
-from carrot_core.outcomes import Estimates, FloatTable, Outcomes
+from carrot_core.outcomes import Estimates, FloatTable, Outcomes, pick
 from carrot_core.uncertainty import (
     LEVEL,
     Interval,
@@ -65,6 +65,11 @@ class Measured:
     @property
     def interval(self) -> Interval:
         return Interval.of(self.value, self.replicates)
+
+    def without_bias(self) -> Measured:
+        """Replicates moved so that their mean is the value: of a figure that resampling itself makes larger."""
+        with np.errstate(invalid="ignore"):
+            return Measured(self.value, self.replicates - (self.replicates.mean() - self.value))
 
     def __sub__(self, other: Measured) -> Measured:
         """The paired difference: both in the same replicates."""
@@ -206,7 +211,7 @@ def measure(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> Figures:
         "qnc": Measured.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
     }
     found["cost_save"] = Measured(1 - found["qnc"].value, 1 - found["qnc"].replicates)
-    pair = [model for j, model in enumerate(curve.models) if not np.isnan(curve.estimates.score[:, j]).any()]
+    pair = pick(curve.models, curve.known)
     if len(pair) == 2:
         found |= _of_pair(curve, on, sorted(pair, key=lambda model: on.strength[model]))
     return Figures(found, affordable(cost, score, on.budgets_usd), _band(curve, kept, score[1:]))
@@ -242,8 +247,13 @@ def _at_points(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> dict[
 
 
 def _of_pair(curve: Frontier, on: Ground, pair: Sequence[str]) -> dict[str, Measured]:
-    """RouteLLM's figures of a router that chooses between a weak and a strong model."""
+    """RouteLLM's figures of a router that chooses between a weak and a strong model.
+
+    None where the strong model is not measurably better: shares of a gap that may be 0 mean nothing.
+    """
     weak, strong = (curve.models.index(model) for model in pair)
+    if not Measured.of(on.single_score[:, strong] - on.single_score[:, weak]).interval.low > 0:
+        return {}
     calls = np.zeros(curve.outcomes.shape)
     calls[:, strong] = 1.0
     kept = rates_to_keep(curve, _POINTS)

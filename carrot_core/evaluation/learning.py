@@ -82,7 +82,7 @@ def learning_curve(
 
     def part(made: Setting, order: Sequence[int], n: int) -> Setting:
         few = made.train.rows(np.sort(order[:n]).astype(np.intp))
-        return replace(made, train=few, inner_train=few)
+        return replace(made, train=few, inner_train=_unseen(few, made))
 
     most = min(len(made.train.prompt_ids) for made in settings.values())
     return _curve(settings, router, None, _checked(sizes, most, FIRST), part, params, replicates, progress)
@@ -114,7 +114,7 @@ def new_model_curve(
     def part(made: Setting, order: Sequence[int], n: int) -> Setting:
         train = made.train.pool([name for name in made.models if name != model]) if n == 0 else made.train
         few = train if n == 0 else _with_few(train, model, order[n:])
-        return replace(made, train=few, inner_train=few)
+        return replace(made, train=few, inner_train=_unseen(few, made))
 
     unknown = [name for made in settings.values() for name in [model] if name not in made.models]
     if unknown:
@@ -154,6 +154,13 @@ def _order(train: Benchmark, model: str | None, seed: int) -> Sequence[int]:
         return order
     unscored = np.isnan(train.pool([model]).outcomes.score[:, 0])
     return sorted(order, key=lambda row: bool(unscored[row]))
+
+
+def _unseen(few: Benchmark, made: Setting) -> Benchmark:
+    """Without the validation prompts, which are among those learned from where another benchmark is judged."""
+    if made.train is made.inner_train:
+        return few
+    return few.rows(~np.isin(few.prompt_ids, made.validation.prompt_ids))
 
 
 def _with_few(train: Benchmark, model: str, hidden: Sequence[int]) -> Benchmark:

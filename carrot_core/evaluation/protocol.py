@@ -12,9 +12,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from carrot_core.benchmarks.splitting import split
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation.leakage import normal
 from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import BASELINES, Router, make_router
@@ -33,6 +35,7 @@ class Setting:
     everything : all prompts of the benchmark the report is about that a router can read.
     report_on : name of ``test`` in results: "test", or "all" for every prompt of a benchmark not learned from.
     n_without_text : prompts left out because a router cannot read them.
+    n_copies : prompts of another benchmark that are not learned from because they are judged here, too.
     """
 
     train: Benchmark
@@ -42,6 +45,7 @@ class Setting:
     everything: Benchmark
     report_on: str = "test"
     n_without_text: int = 0
+    n_copies: int = 0
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -141,15 +145,16 @@ def setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
     """The protocol on one benchmark, or fitted on one and judged on all prompts of another.
 
     With ``fit_on``, routers learn from all of it, choices are made on its validation split with a fit
-    that has not seen it, and the report is about every prompt of ``bench``; models are matched by name.
+    that has not seen it, and the report is about every prompt of ``bench``; models are matched by name. Prompts
+    of ``fit_on`` with a text that is judged are left out of it.
     """
     judged, dropped = _readable(bench)
     if fit_on is None:
         train = judged.part("train")
         made = Setting(train, train, judged.part("validation"), judged.part("test"), judged, "test", dropped)
     else:
-        source, _ = _readable(fit_on.pool(bench.models))
-        made = Setting(source, source.part("train"), source.part("validation"), judged, judged, "all", dropped)
+        source, copies = _without_copies(_readable(fit_on.pool(bench.models))[0], judged)
+        made = Setting(source, source.part("train"), source.part("validation"), judged, judged, "all", dropped, copies)
     for name, part in (("train", made.train), ("validation", made.validation), ("test", made.test)):
         if not part.prompt_ids:
             raise CarrotError(f"{bench.name!r} has no {name} prompts left to work with.")
@@ -159,6 +164,19 @@ def setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
 def split_by_seed(bench: Benchmark, seed: int) -> Benchmark:
     """The same prompts in another train, validation and test: 70/15/15 of the distinct texts by a seed."""
     return replace(bench, split=split(bench.prompt_ids, bench.texts, seed=seed))
+
+
+def tasks_of(part: Benchmark, curve: Frontier) -> npt.NDArray[np.object_]:
+    """(n,) task of each of a curve's prompts, which are some of the benchmark's."""
+    task_of = dict(zip(part.prompt_ids, part.tasks, strict=True))
+    return np.array([task_of[prompt_id] for prompt_id in curve.outcomes.prompt_ids], dtype=object)
+
+
+def _without_copies(source: Benchmark, judged: Benchmark) -> tuple[Benchmark, int]:
+    """The prompts whose text is not one of those judged, and how many are left out."""
+    asked = {normal(text) for text in judged.texts if text is not None}
+    new = np.array([text is None or normal(text) not in asked for text in source.texts], dtype=bool)
+    return (source, 0) if new.all() else (source.rows(new), int((~new).sum()))
 
 
 def _readable(bench: Benchmark) -> tuple[Benchmark, int]:

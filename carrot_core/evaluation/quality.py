@@ -57,15 +57,26 @@ def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.Data
 
 
 def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None) -> FloatTable:
-    """Output tokens behind (n, M) estimated dollars, or the dollars themselves where only they are recorded."""
+    """Output tokens behind (n, M) estimated dollars, or the dollars themselves where only they are recorded.
+
+    A router that expects one cost a model expects a mean prompt: its tokens are those beside the mean input.
+    """
     if (usage or bench.usage) != "output_tokens":
         return cost_usd
     prices = [bench.prices[model] for model in bench.models]
     price_in = np.array([price.input_usd_per_mtok for price in prices])
     price_out = np.array([price.output_usd_per_mtok for price in prices])
+    tokens_in = bench.charged_input_tokens
+    if one_cost_a_model(cost_usd):
+        tokens_in = np.nanmean(tokens_in, axis=0, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        tokens = (cost_usd * TOKENS_PER_PRICE - bench.charged_input_tokens * price_in) / price_out
+        tokens = (cost_usd * TOKENS_PER_PRICE - tokens_in * price_in) / price_out
     return np.where(price_out > 0, np.maximum(tokens, 0.0), np.nan)
+
+
+def one_cost_a_model(cost_usd: FloatTable) -> bool:
+    """Whether (n, M) estimated dollars are the same for every prompt: means that know nothing of a prompt."""
+    return len(cost_usd) > 1 and bool((cost_usd == cost_usd[:1]).all())
 
 
 def _train_usage(train: Benchmark, usage: Usage) -> Values:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.evaluation.quality import usage_of
+from carrot_core.evaluation.quality import one_cost_a_model, usage_of
 from carrot_core.evaluation.scenario import Hypothetical, Scenario, provider
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage, positions
 from carrot_core.pricing import TOKENS_PER_PRICE, Price
@@ -137,11 +138,10 @@ def reprice_estimates(made: Setting, estimates: Mapping[str, Estimates], models:
         The router pays for several calls a prompt (a cascade), it estimates none of the models, or output
         tokens get a price whose predictions were never priced and so cannot be read back from dollars.
     """
-    usage = made.test.usage
-    return {split: _reprice_table(made.part(split), table, models, usage) for split, table in estimates.items()}
+    return {split: _reprice_table(made, made.part(split), table, models) for split, table in estimates.items()}
 
 
-def _reprice_table(part: Benchmark, table: Estimates, models: list[Column], usage: Usage) -> Estimates:
+def _reprice_table(made: Setting, part: Benchmark, table: Estimates, models: list[Column]) -> Estimates:
     if table.cost_is_paid:
         raise CarrotError("A cascade pays for several calls a prompt, which cannot be repriced: take another router.")
     known = [model for model in models if model.base in table.models]
@@ -151,11 +151,7 @@ def _reprice_table(part: Benchmark, table: Estimates, models: list[Column], usag
     if judged.prompt_ids != table.prompt_ids:
         judged = judged.rows(positions(table.prompt_ids, judged.prompt_ids, "prompt"))
     at = positions([model.base for model in known], table.models)
-    tokens_in, tokens_out = judged.charged_input_tokens, usage_of(judged, table.cost_usd, usage)
-    cost = [
-        model.cost_usd(table.cost_usd[:, j], tokens_in[:, j], tokens_out[:, j])
-        for j, model in zip(at, known, strict=True)
-    ]
+    cost = _of_means(made, table, known, at) or _of_prompts(judged, table, known, at, made.test.usage)
     lost = [model.name for model, column in zip(known, cost, strict=True) if np.isnan(column).any()]
     if lost:
         raise CarrotError(
@@ -165,3 +161,29 @@ def _reprice_table(part: Benchmark, table: Estimates, models: list[Column], usag
     score = [model.floor + model.slope * table.score[:, j] for j, model in zip(at, known, strict=True)]
     names = tuple(model.name for model in known)
     return Estimates(table.prompt_ids, names, np.column_stack(score), np.column_stack(cost))
+
+
+def _of_means(made: Setting, table: Estimates, known: list[Column], at: npt.NDArray[np.intp]) -> list[FloatTable]:
+    """Costs of a router that expects one cost a model: as its mean over the train prompts moves; else none.
+
+    Such a router knows nothing of a prompt's tokens, and a scenario must not teach it.
+    """
+    if not one_cost_a_model(table.cost_usd):
+        return []
+    before = np.nanmean(made.train.pool([model.base for model in known]).outcomes.cost_usd, axis=0)
+    after = np.nanmean(_reprice_part(made.train, known).outcomes.cost_usd, axis=0)
+    return [
+        table.cost_usd[:, j] * (new / old) if old > 0 else np.full(len(table.cost_usd), new)
+        for j, old, new in zip(at, before, after, strict=True)
+    ]
+
+
+def _of_prompts(
+    judged: Benchmark, table: Estimates, known: list[Column], at: npt.NDArray[np.intp], usage: Usage
+) -> list[FloatTable]:
+    """Costs from the tokens that a router expects on each prompt."""
+    tokens_in, tokens_out = judged.charged_input_tokens, usage_of(judged, table.cost_usd, usage)
+    return [
+        model.cost_usd(table.cost_usd[:, j], tokens_in[:, j], tokens_out[:, j])
+        for j, model in zip(at, known, strict=True)
+    ]

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
+from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation.judging import judge
 from carrot_core.evaluation.latency import estimate_latency, timed_prompts
 from carrot_core.evaluation.protocol import Setting, setting, split_by_seed
@@ -72,6 +73,7 @@ def evaluate(
             "split_seed": split_seed,
             "models": list(made.models),
             "n_without_text": made.n_without_text,
+            "n_copies": made.n_copies,
             "cost_is_paid": estimates[report].cost_is_paid,
             "latency": latency,
             "validation": judged(estimates, "validation"),
@@ -113,11 +115,16 @@ def single_models(made: Setting) -> dict[str, dict[str, float]]:
 
 
 def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:
-    """Content a result rests on: of the benchmark judged, and of the one learned from where it is another."""
-    return bench.data_hash if fit_on is None else f"{bench.data_hash}+{fit_on.data_hash}"
+    """Content a result rests on: of the benchmark judged, and of the one learned from where it is another.
+
+    With the encoder where the vectors are not the bundled one's.
+    """
+    parts = [bench] if fit_on is None else [bench, fit_on]
+    encoders = {part.encoder for part in parts} - {None, BUNDLED}
+    return "+".join([*(part.data_hash for part in parts), *sorted(map(str, encoders))])
 
 
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on, stored with every run."""
-    packages = ("carrot-core", "numpy", "numba", "scikit-learn", "scipy")
+    packages = ("carrot-core", "numpy", "numba", "scikit-learn", "scipy", "torch")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

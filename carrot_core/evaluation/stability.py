@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.evaluation.comparison import records
-from carrot_core.evaluation.protocol import Setting
+from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.evaluation.solving import Goal, read_off, solve_on
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.operating_point import crossings_of_cap, rate_inside
 from carrot_core.outcomes import Estimates, positions
-from carrot_core.uncertainty import Interval, Weights, draws, replicate_tables, weighted_means
+from carrot_core.uncertainty import LEAST_PROMPTS, Interval, Weights, draws, replicate_tables, weighted_means
 
 _CELLS = 4_000_000  # of the table of one block of samples: breakpoints times samples
 FEW = 30  # prompts: a task of fewer says next to nothing about its λ
@@ -243,11 +243,11 @@ def by_task(
     -------
     One row a task of the prompts reported on: task, n_validation, n_reported, lam_alone and reached_alone (solved on
     the task's validation prompts; NaN and None without any), score, score_low, score_high, cost_usd, cost_usd_low,
-    cost_usd_high (of the common point on the task, 95 % intervals), score_alone, cost_usd_alone (of the task's own
-    point). λ by the u of all tasks. Empty where prompts have no tasks.
+    cost_usd_high (of the common point on the task, 95 % intervals; NaN with fewer than `LEAST_PROMPTS`),
+    score_alone, cost_usd_alone (of the task's own point). λ by the u of all tasks. Empty where prompts have no tasks.
     """
     chosen, shown = (made.frontier(estimates, split) for split in ("validation", made.report_on))
-    of_chosen, of_shown = _labels(made.validation, chosen), _labels(made.test, shown)
+    of_chosen, of_shown = tasks_of(made.validation, chosen), tasks_of(made.test, shown)
     tasks = sorted(set(of_shown.tolist()) - {""})
     weights = np.stack([of_chosen == task for task in tasks], axis=1) if tasks else np.empty((chosen.n_prompts, 0))
     again = solve_again(chosen, goal, weights.astype(np.uint8))
@@ -273,12 +273,6 @@ def by_task(
     return pd.DataFrame(rows)
 
 
-def _labels(part: Any, curve: Frontier) -> npt.NDArray[np.object_]:
-    """(n,) task of each of a curve's prompts."""
-    task_of = dict(zip(part.prompt_ids, part.tasks, strict=True))
-    return np.array([task_of[prompt_id] for prompt_id in curve.outcomes.prompt_ids], dtype=object)
-
-
 def _measured(curve: Frontier, rows: npt.NDArray[np.intp], rate: float) -> FloatArray:
     """(n, 2) score and cost of the choices for some prompts."""
     picked = curve.choices(rate)[rows]
@@ -287,7 +281,8 @@ def _measured(curve: Frontier, rows: npt.NDArray[np.intp], rate: float) -> Float
 
 def _intervals(curve: Frontier, rows: npt.NDArray[np.intp], rate: float, replicates: int) -> tuple[Interval, Interval]:
     table = _measured(curve, rows, rate)
-    drawn = weighted_means(table, draws(len(table), replicates))
+    enough = len(table) >= LEAST_PROMPTS
+    drawn = weighted_means(table, draws(len(table), replicates)) if enough else np.full((1, 2), np.nan)
     score, cost = (Interval.of(float(table[:, k].mean()), drawn[:, k]) for k in range(2))
     return score, cost
 

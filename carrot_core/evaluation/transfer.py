@@ -27,7 +27,7 @@ class TaskTransfer:
     ----------
     router : name.
     overall : comparison of "task left out" (every prompt by the router fitted without its task), the router
-        itself and the zero router, on all test prompts.
+        itself and the zero router, on all test prompts that have a task.
     by_task : one row for each task, seed and metric: task, n_prompts, seed, metric, left_out, usual,
         difference, low, high; left out minus usual, paired.
     """
@@ -60,6 +60,7 @@ def leave_one_task_out(
     tasks = sorted({task for made in settings.values() for task in made.test.tasks} - {""})
     if len(tasks) < 2:
         raise CarrotError("Leaving one task out needs prompts of at least two tasks; here all are of one.")
+    settings = {seed: made.narrowed(tasks=tasks) for seed, made in settings.items()}
     step = counter(progress, len(settings) * (len(tasks) + 2))
     candidates: dict[str, dict[int, Candidate]] = {LEFT_OUT: {}, router: {}, _FLOOR: {}}
     for seed, made in settings.items():
@@ -80,7 +81,7 @@ def _without_own_task(
     tasks: list[str],
     step: Callable[[], None],
 ) -> dict[str, Estimates]:
-    """Estimates of every prompt by the router that was fitted without its task; unlabelled prompts by none."""
+    """Estimates of every prompt by the router that was fitted without its task."""
     found: dict[str, list[Estimates]] = {"validation": [], made.report_on: []}
     for task in tasks:
         learned = _of(made.train, task, False)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.protocol import Setting
+from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.evaluation.repricing import columns, reprice_estimates, reprice_setting
 from carrot_core.evaluation.scenario import Scenario
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate
@@ -185,9 +185,7 @@ def _weights(part: Benchmark, frontier: Frontier, scenario: Scenario) -> FloatAr
     """(n,) weights of a curve's prompts by their tasks, mean 1."""
     if not scenario.task_weights:
         return np.ones(frontier.n_prompts)
-    task_of = dict(zip(part.prompt_ids, part.tasks, strict=True))
-    by_task = scenario.task_weights
-    weights = np.array([by_task.get(task_of[prompt_id], 1.0) for prompt_id in frontier.outcomes.prompt_ids])
+    weights = np.array([scenario.task_weights.get(task, 1.0) for task in tasks_of(part, frontier)])
     mean = weights.mean()
     if mean == 0:
         raise CarrotError("Every task that is left has the weight 0: give one of them a weight above 0.")
@@ -369,9 +367,10 @@ def worth_using(curve: WeightedCurve, model: str, exchange_rate_per_usd: float) 
     """
     (column,) = positions([model], curve.models)
     estimates, rate = curve.frontier.estimates, exchange_rate_per_usd
-    if np.isnan(estimates.score[:, column]).any():
+    known = curve.frontier.known
+    if not known[column]:
         raise CarrotError(f"The router knows nothing of {model}, so no price makes it choose it.")
-    others = [j for j in range(len(curve.models)) if j != column and not np.isnan(estimates.score[:, j]).any()]
+    others = [j for j in np.flatnonzero(known) if j != column]
     cost, other_cost = estimates.cost_usd[:, column], estimates.cost_usd[:, others]
     with np.errstate(divide="ignore", invalid="ignore"):
         if np.isinf(rate):

@@ -70,7 +70,9 @@ def compose(
     zero = made.frontier(made.baselines["zero"], made.report_on)
     return Scene(
         title=title,
-        curves=tuple(Curve(name, label(name), curve, _band(curve, name == active)) for name, curve in curves.items()),
+        curves=tuple(
+            Curve(name, label(name), curve, band(curve) if name == active else None) for name, curve in curves.items()
+        ),
         models=moved.models,
         model_score=moved.outcomes.score.mean(axis=0),
         model_cost_usd=moved.outcomes.cost_usd.mean(axis=0),
@@ -86,9 +88,8 @@ def compose(
     )
 
 
-def _band(frontier: Frontier, wanted: bool) -> Band | None:
-    if not wanted:
-        return None
+def band(frontier: Frontier) -> Band:
+    """The 95 % interval of a curve's score, at some of its points."""
     curves = replicate(frontier, bootstrap_weights(frontier.n_prompts, BAND_REPLICATES), points=200)
     low, high = curves.band()
     at = [frontier.at(rate) for rate in curves.exchange_rate_per_usd]

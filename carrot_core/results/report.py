@@ -8,9 +8,6 @@ from typing import Any
 
 from carrot_core.figures.compose import label
 from carrot_core.results.recipes import Recipe
-from carrot_core.routers import BASELINES
-
-_NOT_A_CHOICE = {*BASELINES, "best-single", "random", "cascade"}  # nobody deploys these for their own sake
 
 _HEAD = """\
 # Results

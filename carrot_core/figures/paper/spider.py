@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from carrot_core.analyses.spider import AUTHORS, HONEST, LEAST_PROMPTS
+from carrot_core.analyses.spider import AUTHORS, HONEST
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import shortened
@@ -23,6 +23,7 @@ from carrot_core.figures.theme import THEMES, Theme, ThemeName
 from carrot_core.outcomes import positions
 from carrot_core.routers import BASELINES
 from carrot_core.text import visible
+from carrot_core.uncertainty import LEAST_PROMPTS
 
 MOST_TASKS, LEAST_TASKS = 16, 3  # axes of a spider that can be read, and that are one
 TITLES = {AUTHORS: "λ chosen per task on test (authors)", HONEST: "One λ chosen on validation (honest)"}
@@ -168,6 +169,7 @@ def _laid_out(figure: go.Figure, table: pd.DataFrame, look: Theme) -> go.Figure:
             "tickfont": {"size": 10, "color": look.muted},
         },
         angularaxis={
+            "type": "category",
             "gridcolor": look.grid,
             "linecolor": look.hull,
             "direction": "clockwise",
@@ -203,7 +205,10 @@ def _caption(table: pd.DataFrame, tasks: Sequence[str], drawn: Sequence[str], re
         "prompts; a task may cost more or less than its share.",
     ]
     if len(drawn) < LEAST_TASKS:
-        parts.append(f"A spider needs {LEAST_TASKS} tasks; here {'is 1' if len(tasks) == 1 else 'are 2'}: a table.")
+        parts.append(
+            f"A spider needs {LEAST_TASKS} tasks; there {'is 1' if len(tasks) == 1 else 'are 2'} here, "
+            "so this is a table."
+        )
     else:
         low, _ = score_range(table[table["task"].isin(drawn)])
         parts.append(f"The centre is {low:.0f} %.")
@@ -218,9 +223,10 @@ def _margin(table: pd.DataFrame) -> list[str]:
     few = int(table.loc[table["n_prompts"] < LEAST_PROMPTS, "task"].nunique())
     told = []
     if not half.empty:
+        between = " to ".join(dict.fromkeys(f"±{end:.1f}" for end in (half.min(), half.max())))
         told.append(
-            f"The honest way's 95 % intervals over the prompts of a task, in the data, reach ±{half.min():.1f} to "
-            f"±{half.max():.1f} points; the authors' way has none, since it chose on the same prompts."
+            f"The honest way's 95 % intervals over the prompts of a task, in the data, reach {between} points; the "
+            "authors' way has none, since it chose on the same prompts."
         )
     if few:
         told.append(f"{few} task{'s have' if few > 1 else ' has'} fewer than {LEAST_PROMPTS} prompts and no interval.")
@@ -252,7 +258,8 @@ def _alt(table: pd.DataFrame, router: str, reference: str) -> str:
                 f"at {100 * share:.0f} % it keeps {100 * ours:.1f} % of the score for {100 * cost:.0f} % of the cost"
                 f" with one λ chosen on validation{best}"
             )
+    n = table["task"].nunique()
     return (
-        f"{router} at part of the cost of {reference}, on {table['task'].nunique()} tasks. "
+        f"{router} at part of the cost of {reference}, on {n} task{'s' * (n != 1)}. "
         f"Over all prompts, {'; '.join(told)}."
     )
