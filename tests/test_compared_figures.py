@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carrot_core.analyses import ANALYSES
+from carrot_core.analyses.decomposition import GAP
 from carrot_core.analyses.studies import learning, transfer
 from carrot_core.evaluation import Candidate, Comparison, Setting, compare, setting
 from carrot_core.exports.exhibit import as_csv, as_html, as_json, as_latex, figure_of
@@ -23,6 +24,7 @@ from carrot_core.figures.compared.choices import (
     task_figure,
     tasks_exhibit,
 )
+from carrot_core.figures.compared.frame import model_names, router_names
 from carrot_core.figures.compared.gap import WORDS, gap_exhibit
 from carrot_core.figures.compared.losing import losses_exhibit
 from carrot_core.figures.compared.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
@@ -36,7 +38,7 @@ from carrot_core.figures.compared.standing import (
     table_exhibit,
 )
 from carrot_core.figures.compared.studies import learning_exhibit, transfer_exhibit
-from carrot_core.figures.compose import compose
+from carrot_core.figures.compose import compose, label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES
 from carrot_core.metrics import METRICS
@@ -169,6 +171,48 @@ def test_the_gap_is_told_in_words_and_bars(exhibits: dict[str, Exhibit]) -> None
     assert set(bars) == set(WORDS.values())
     assert len({trace.marker.pattern.shape for trace in bars.values()}) == len(bars)
     np.testing.assert_allclose(bars["Observed costs"].x[0], 100 * rows["carrot-knn", "costs"])
+
+
+def test_the_gap_in_words_has_all_its_parts_and_the_task_label_apart(exhibits: dict[str, Exhibit]) -> None:
+    for exhibit in (one for one in exhibits.values() if one.name.startswith("gap-to-oracle")):
+        rows = exhibit.table[exhibit.table["router"] == "carrot-knn"].set_index("part")["value"]
+        parts = ", ".join(f"{WORDS[part].lower()} {100 * rows[part]:+.1f}" for part in GAP)
+        label = f" (apart from it, the task label {100 * rows['task_label']:+.1f})" if "task_label" in rows else ""
+        assert f"of which {parts}{label}" in exhibit.alt
+
+
+ALIKE = ("routerbench-knn (n_neighbors=10)", "routerbench-knn (n_neighbors=40)")
+
+
+def test_names_that_look_alike_when_cut_stay_apart() -> None:
+    assert router_names(["carrot-knn", *ALIKE], 22) == ["CARROT-KNN", *(label(name) for name in ALIKE)]
+    assert model_names(["a/x", "b/x", "b/y"]) == ["a/x", "b/x", "y"]
+    square_of = pd.DataFrame([(one, other, 0.3, 0.5) for one in ALIKE for other in ALIKE])
+    square_of.columns = pd.Index(["router", "other", "lam", "agreement"])
+    drawn = agreement_exhibit(square_of, 0.3).draw
+    assert drawn is not None
+    (heat,) = drawn("light").data
+    assert len(set(heat.x)) == len(set(heat.y)) == 2
+
+
+def test_an_interval_without_an_end_runs_to_the_edge() -> None:
+    table = pd.DataFrame(
+        [("a", 0.2, 0.1, 0.4, 1), ("b", 0.6, 0.3, np.inf, 2), ("c", 0.7, np.nan, np.nan, 3)],
+        columns=["router", "qnc", "qnc_low", "qnc_high", "qnc_rank"],
+    )
+    exhibit = metric_exhibit(table, "qnc", "made")
+    assert exhibit.alt.endswith("a 20.0 (10.0 to 40.0); b 60.0 (30.0 to no end); c 70.0.")
+    assert "A bar that runs to the edge has no end" in exhibit.caption
+    assert exhibit.draw is not None
+    figure = exhibit.draw("light")
+    closed, endless, dots = figure.data
+    assert tuple(closed.x) == (10.0, 40.0)
+    assert tuple(endless.x) == (30.0, figure.layout.xaxis.range[1])
+    assert endless.x[1] > 70
+    assert [text.partition(": ")[2] for text in dots.customdata] == [
+        "20.00 [10.00, 40.00], rank 1", "60.00 [30.00, no end], rank 2", "70.00, rank 3",
+    ]  # fmt: skip
+    assert "edge" not in metric_exhibit(table.iloc[[0, 2]], "qnc", "made").caption
 
 
 def test_a_cell_that_is_no_difference_is_in_brackets_and_uncoloured(compared: Comparison) -> None:

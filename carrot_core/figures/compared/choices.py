@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from carrot_core.figures.compared.frame import each, layout, names_of, rising, router_name, task_name, words_in_cells
+from carrot_core.figures.compared.frame import each, layout, names_of, rising, router_names, task_name, words_in_cells
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import QUERIES, Scene, money
@@ -49,7 +51,7 @@ def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
 
 def _agreement(rows: pd.DataFrame, theme: ThemeName) -> go.Figure:
     look, routers = THEMES[theme], names_of(rows["router"])
-    names = [router_name(name, 22) for name in routers]
+    names = router_names(routers, 22)
     square = rows.pivot(index="router", columns="other", values="agreement").reindex(index=routers, columns=routers)
     figure = go.Figure(
         go.Heatmap(
@@ -170,13 +172,13 @@ def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
     """Every router on one task, and the best single model."""
     routers = names_of(here["router"])
     styles, traces = line_styles(routers), []
-    for router in routers:
+    for router, name in zip(routers, router_names(routers), strict=True):
         rows, style = here[here["router"] == router], styles[router]
         color = look.curves[style.color]
         traces.append(
             go.Scatter(
-                x=QUERIES * rows["cost_usd"], y=100 * rows["score"], mode="lines+markers", name=router_name(router),
-                legendgroup=router_name(router),
+                x=QUERIES * rows["cost_usd"], y=100 * rows["score"], mode="lines+markers", name=name,
+                legendgroup=html.escape(router),
                 customdata=rows["lam"], line={"color": color, "dash": style.dash, "width": 1.75},
                 marker={"color": color, "symbol": style.symbol, "size": 4 if len(rows) > 1 else 9},
                 hovertemplate="%{y:.1f} % at $%{x:.3~r}, λ %{customdata:.3~f}<extra>%{fullData.name}</extra>",

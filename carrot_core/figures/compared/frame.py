@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from carrot_core.text import visible
 
 PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
 NO_TASK = "(no task)"
+HUNDRED = "times 100 (not in the data)"  # as pages and charts show what is at most 1
 
 
 def layout(look: Theme, height: int, **more: Any) -> dict[str, Any]:
@@ -41,14 +42,23 @@ def each(frame: pd.DataFrame) -> Iterator[Any]:
     return iter(frame.itertuples())
 
 
-def router_name(name: str, most: int = 30) -> str:
-    """A router as Plotly may show it."""
-    return html.escape(shortened(visible(label(name)), most), quote=False)
+def router_names(names: Sequence[str], most: int = 30) -> list[str]:
+    """Different routers as Plotly may show them."""
+    whole = [visible(label(name)) for name in names]
+    return _apart([shortened(name, most) for name in whole], whole)
 
 
-def model_name(name: str, most: int = 30) -> str:
-    """A model as Plotly may show it."""
-    return html.escape(shortened(short_name(name), most), quote=False)
+def model_names(names: Sequence[str], most: int = 30) -> list[str]:
+    """Different models as Plotly may show them."""
+    return _apart([shortened(short_name(name), most) for name in names], [visible(name) for name in names])
+
+
+def _apart(short: list[str], whole: list[str]) -> list[str]:
+    """Short names, whole ones where two would look the same: Plotly draws what has one name in one row."""
+    return [
+        html.escape(name if short.count(name) == 1 else other, quote=False)
+        for name, other in zip(short, whole, strict=True)
+    ]
 
 
 def task_name(name: str, most: int = 26) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.analyses.decomposition import AIQ, GAP
-from carrot_core.figures.compared.frame import PATTERNS, each, layout, names_of, router_name
+from carrot_core.figures.compared.frame import HUNDRED, PATTERNS, each, layout, names_of, router_names
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, ThemeName
@@ -38,7 +38,7 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
     return Exhibit(
         name="gap-to-oracle" + ("" if lam is None else f"-lam-{lam:g}".replace(".", "-")),
         title=f"Gap to the oracle in {what}",
-        caption=f"Points of {what} (times 100) that each router would gain if it knew more; the first four add up to "
+        caption=f"Points of {what}, {HUNDRED}, that each router would gain if it knew more; the first four add up to "
         "its gap to the oracle. “Only both together” is what observed scores and costs bring jointly beyond their "
         "sum, and is negative where one makes the other needless. The task label stands beside: estimates moved to "
         "each task's training means. A score observed is one draw of a model's answer, luck included, so no router "
@@ -50,14 +50,17 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
 
 
 def _sentence(rows: pd.DataFrame, router: str, gap: float) -> str:
-    parts = rows[(rows["router"] == router) & rows["part"].isin(["scores", "costs", "task_label"])].dropna()
-    told = ", ".join(f"{WORDS[row.part].lower()} {100 * row.value:+.1f}" for row in each(parts))
-    return f"{visible(label(router))}: {100 * gap:.1f}, of which {told}"
+    of = rows[rows["router"] == router].dropna(subset=["value"])
+    inside, apart = (
+        ", ".join(f"{WORDS[row.part].lower()} {100 * row.value:+.1f}" for row in each(of[of["part"].isin(parts)]))
+        for parts in (GAP, ["task_label"])
+    )
+    return f"{visible(label(router))}: {100 * gap:.1f}, of which {inside}{apart and f' (apart from it, {apart})'}"
 
 
 def _bars(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
     look, routers = THEMES[theme], names_of(rows["router"])
-    names = [router_name(name) for name in routers]
+    names = router_names(routers)
     figure = go.Figure()
     for place, (part, words) in enumerate(WORDS.items()):
         of = rows[rows["part"] == part].set_index("router").reindex(routers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from carrot_core.figures.compared.frame import HUNDRED
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.text import visible
@@ -22,7 +23,7 @@ def losses_exhibit(rows: pd.DataFrame, router: str, lam: float) -> Exhibit:
         name=f"losses-{router.split(' ')[0]}-lam-{lam:g}".replace(".", "-"),
         title=f"Where {visible(label(router))} loses most at λ {lam:g}",
         caption="The prompts on which the choice was furthest from the best: regret is the utility of the best model "
-        "minus that of the chosen one, times 100, as observed. It is the sum of how much the chosen model's score was "
+        f"minus that of the chosen one, as observed, {HUNDRED}. It is the sum of how much the chosen model's score was "
         "estimated too high, the best one's too low and the costs wrongly, less the margin by which the router "
         "preferred its choice; the reason is the largest of the three. One answer each: some of it is luck.",
         alt=f"The {len(rows)} prompts on which {visible(label(router))} loses most at λ {lam:g}; {told}.",

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from carrot_core.analyses.usage import ALL
 from carrot_core.evaluation.quality import POOLED
-from carrot_core.figures.compared.frame import PATTERNS, each, layout, model_name, names_of, router_name
+from carrot_core.figures.compared.frame import PATTERNS, each, layout, model_names, names_of, router_names
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import QUERIES, short_name
@@ -50,12 +50,12 @@ def _reliability(rows: pd.DataFrame, theme: ThemeName) -> go.Figure:
     look, routers = THEMES[theme], names_of(rows["router"])
     styles, figure = line_styles(routers), go.Figure()
     figure.add_trace(_diagonal([0, 100], look))
-    for router in routers:
+    for router, name in zip(routers, router_names(routers), strict=True):
         of, style = rows[rows["router"] == router], styles[router]
         color = look.curves[style.color]
         figure.add_trace(
             go.Scatter(
-                x=100 * of["mean_estimate"], y=100 * of["mean_score"], mode="lines+markers", name=router_name(router),
+                x=100 * of["mean_estimate"], y=100 * of["mean_score"], mode="lines+markers", name=name,
                 line={"color": color, "dash": style.dash, "width": 1.75}, customdata=of["n"],
                 marker={"color": color, "symbol": style.symbol, "size": 5 + 9 * np.sqrt(of["n"] / rows["n"].max())},
                 hovertemplate="estimated %{x:.1f} %, observed %{y:.1f} %<br>%{customdata:,} outcomes"
@@ -156,7 +156,7 @@ def ratios_exhibit(table: pd.DataFrame, router: str) -> Exhibit:
 
 
 def _ratios(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
-    look, names = THEMES[theme], [model_name(name) for name in rows["model"]]
+    look, names = THEMES[theme], model_names(list(rows["model"]))
     figure = go.Figure(
         go.Bar(
             y=names, x=rows["ratio_p90"] - rows["ratio_p10"], base=rows["ratio_p10"], orientation="h",

@@ -11,7 +11,15 @@ import plotly.graph_objects as go
 
 from carrot_core.evaluation import MEAN
 from carrot_core.evaluation.comparison import UNFAIR
-from carrot_core.figures.compared.frame import diverging, each, layout, metric_name, router_name, words_in_cells
+from carrot_core.figures.compared.frame import (
+    HUNDRED,
+    diverging,
+    each,
+    layout,
+    metric_name,
+    router_names,
+    words_in_cells,
+)
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, ThemeName, line_styles
@@ -23,6 +31,7 @@ RANK_RULE = (
     "difference lies on one side of 0. So routers that cannot be told apart may share a rank. Oracle and cascade see "
     "outcomes and have none."
 )
+_ENDLESS = "A bar that runs to the edge has no end: in some samples the score is never reached."
 
 
 def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str, int]:
@@ -68,7 +77,7 @@ def table_exhibit(table: pd.DataFrame, metrics: Sequence[str], over: str) -> Exh
     return Exhibit(
         name="metrics",
         title=f"Metrics of {len(table)} routers, {over}",
-        caption=f"{over}; everything times 100, with 95 % intervals over prompts. {RANK_RULE}",
+        caption=f"{over}; everything {HUNDRED}, with 95 % intervals over prompts. {RANK_RULE}",
         alt=f"Metrics of {len(table)} routers, {over}. First in rank: {'; '.join(best) or 'not known'}.",
         table=table.assign(router=table["router"].map(lambda name: visible(label(name)))),
     )
@@ -83,28 +92,59 @@ def metric_exhibit(table: pd.DataFrame, metric: str, over: str) -> Exhibit:
     left = len(table) - len(kept)
     absent = f" {left} of the routers have no such figure." if left else ""
     named = "; ".join(
-        f"{visible(label(row.router))} {100 * row.value:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f})"
+        f"{visible(label(row.router))} {100 * row.value:.1f}"
+        + (f" ({_end(row.low, '.1f')} to {_end(row.high, '.1f')})" if _has_bar(row) else "")
         for row in each(kept)
     )
+    endless = f" {_ENDLESS}" if _is_endless(kept) else ""
     return Exhibit(
         name=f"metric-{metric.replace('_', '-')}",
         title=f"{metric_name(metric)}, {over}",
-        caption=f"{metric_name(metric)} times 100, {over}, best on top; bars are 95 % intervals over prompts. The "
+        caption=f"{metric_name(metric)}, {HUNDRED}, {over}, best on top; bars are 95 % intervals over prompts. The "
         f"number beside a dot is its rank: routers whose bars overlap may still differ, since the same prompts are "
-        f"drawn for both.{absent}",
+        f"drawn for both.{endless}{absent}",
         alt=f"{metric_name(metric)} times 100: {named}.",
         table=kept,
         draw=lambda theme: _dots(kept, metric, theme),
     )
 
 
+def _has_bar(row: Any) -> bool:
+    return not (np.isnan(row.low) and np.isnan(row.high))
+
+
+def _is_endless(kept: pd.DataFrame) -> bool:
+    """Whether a bar has an end that is not finite."""
+    ends = kept[["low", "high"]]
+    return bool((~np.isfinite(ends) & ~ends.isna().all(axis=1).to_numpy()[:, None]).any(axis=None))
+
+
+def _end(value: float, digits: str) -> str:
+    return f"{100 * value:{digits}}" if np.isfinite(value) else "no end"
+
+
+def _interval(row: Any, digits: str) -> str:
+    return f" [{_end(row.low, digits)}, {_end(row.high, digits)}]" if _has_bar(row) else ""
+
+
+def _edges(kept: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the chart, a little beyond all that is finite."""
+    known = kept[["value", "low", "high"]].to_numpy(np.float64)
+    known = 100 * known[np.isfinite(known)]
+    room = 0.06 * float(np.ptp(known)) or 1.0
+    return float(known.min()) - room, float(known.max()) + room
+
+
 def _dots(kept: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     look, styles = THEMES[theme], line_styles(list(kept["router"]))
-    names, place = [router_name(name) for name in kept["router"]], list(range(len(kept)))
+    names, place = router_names(list(kept["router"])), list(range(len(kept)))
+    edges = _edges(kept) if len(kept) else (0.0, 100.0)
     colors = [look.curves[styles[name].color] for name in kept["router"]]
     figure = go.Figure()
     for row, color in zip(each(kept), colors, strict=True):
-        ends = [100 * end if np.isfinite(end) else 100 * row.value for end in (row.low, row.high)]
+        if not _has_bar(row):
+            continue
+        ends = [100 * end if np.isfinite(end) else edge for end, edge in zip((row.low, row.high), edges, strict=True)]
         figure.add_trace(
             go.Scatter(x=ends, y=[row.Index] * 2, mode="lines", line={"color": color, "width": 3}, hoverinfo="skip")
         )
@@ -115,7 +155,7 @@ def _dots(kept: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
             textfont={"color": look.muted, "size": 11},
             marker={"color": colors, "size": 10, "symbol": [styles[name].symbol for name in kept["router"]]},
             customdata=[
-                f"{name}: {100 * row.value:.2f} [{100 * row.low:.2f}, {100 * row.high:.2f}]"
+                f"{name}: {100 * row.value:.2f}{_interval(row, '.2f')}"
                 + ("" if pd.isna(row.rank) else f", rank {row.rank}")
                 for name, row in zip(names, each(kept), strict=True)
             ],
@@ -125,7 +165,7 @@ def _dots(kept: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     return figure.update_layout(
         layout(
             look, 90 + 34 * len(kept), showlegend=False, hovermode="closest",
-            xaxis={"title": f"{metric_name(metric)}, × 100"},
+            xaxis={"title": f"{metric_name(metric)}, × 100", "range": edges if _is_endless(kept) else None},
             yaxis={"tickvals": place, "ticktext": names, "range": [len(kept) - 0.4, -0.8], "showgrid": False},
         )
     )  # fmt: skip
@@ -150,7 +190,7 @@ def matrix_exhibit(pairs: pd.DataFrame, routers: Sequence[str], metric: str, ove
     return Exhibit(
         name=f"differences-{metric.replace('_', '-')}",
         title=f"Paired differences in {METRICS[metric].label}, {over}",
-        caption=f"Each cell is the row's {METRICS[metric].label} minus the column's, times 100, {over}. Coloured: the "
+        caption=f"Each cell is the row's {METRICS[metric].label} minus the column's, {HUNDRED}, {over}. Coloured: the "
         "95 % interval of the paired difference leaves out 0. In brackets, on the ground's colour: it does not, so "
         f"the two cannot be told apart.{direction}",
         alt=f"Paired differences in {METRICS[metric].label} between {len(routers)} routers; {int(sure.sum()) // 2} of "
@@ -166,7 +206,7 @@ def _filled(value: Any, size: int) -> list[list[Any]]:
 
 def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     look, routers = THEMES[theme], list(dict.fromkeys(table["router"]))
-    names = [router_name(name, 22) for name in routers]
+    names = router_names(routers, 22)
     z, words, hover = (_filled(empty, len(routers)) for empty in (None, "", ""))
     place = {name: k for k, name in enumerate(routers)}
     for row in each(table):
@@ -177,7 +217,7 @@ def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
         told = f"{100 * row.value:+.1f}"
         z[at[0]][at[1]] = np.sign(row.value) * np.sqrt(abs(row.value)) if sure else 0.0  # so that small ones show
         words[at[0]][at[1]] = told if sure else f"({told})"
-        interval = f"{100 * row.value:+.2f} [{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
+        interval = f"{100 * row.value:+.2f}{_interval(row, '+.2f')}"
         hover[at[0]][at[1]] = f"{names[at[0]]} - {names[at[1]]}: {interval}"
     most = max((abs(value) for line in z for value in line if value is not None), default=1.0) or 1.0
     figure = go.Figure(
@@ -215,7 +255,7 @@ def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str) -> Exhibit:
     return Exhibit(
         name=f"benchmarks-{metric.replace('_', '-')}",
         title=f"{metric_name(metric)} on {len(tables)} benchmarks",
-        caption=f"{metric_name(metric)} times 100 on each benchmark, with 95 % intervals over prompts and ranks among "
+        caption=f"{metric_name(metric)} on each benchmark, {HUNDRED}, with 95 % intervals over prompts and ranks among "
         "the routers shown. Figures of different benchmarks are not comparable with each other: their prompts, pools "
         "and costs differ.",
         alt=f"{metric_name(metric)} of {len(routers)} routers on {', '.join(map(visible, tables))}.",

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.evaluation import MEAN
-from carrot_core.figures.compared.frame import each, layout, metric_name, task_name
+from carrot_core.figures.compared.frame import HUNDRED, each, layout, metric_name, task_name
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, ThemeName, line_styles, translucent
@@ -32,9 +32,9 @@ def learning_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
     return Exhibit(
         name=f"learning-{metric.replace('_', '-')}",
         title=f"Learning curve of {visible(label(router))}",
-        caption=f"{metric_name(metric)} times 100 on the same test prompts after learning from more and more training "
-        f"prompts, each set within the next, mean over {seeds} seed{'s' * (seeds > 1)}; the band is a 95 % interval "
-        f"over prompts.{enough}",
+        caption=f"{metric_name(metric)}, {HUNDRED}, on the same test prompts after learning from more and more "
+        f"training prompts, each set within the next, mean over {seeds} seed{'s' * (seeds > 1)}; the band is a 95 % "
+        f"interval over prompts.{enough}",
         alt=f"{metric_name(metric)} of {visible(label(router))} by number of training prompts: {told}.",
         table=means,
         draw=lambda theme: _learning(means, router, metric, theme),
@@ -87,7 +87,7 @@ def transfer_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
     return Exhibit(
         name=f"new-tasks-{metric.replace('_', '-')}",
         title=f"{visible(label(router))} on tasks it has never seen",
-        caption=f"{metric_name(metric)} times 100 on each task's test prompts: fitted without that task's prompts "
+        caption=f"{metric_name(metric)}, {HUNDRED}, on each task's test prompts: fitted without that task's prompts "
         "(hollow) and as usual (filled). Solid line: the 95 % interval of the paired difference leaves out 0; "
         f"dotted: it does not.{rest}",
         alt=f"{metric_name(metric)} of {visible(label(router))} on {len(rows)} tasks, fitted without and with the "
