@@ -18,6 +18,13 @@ _LATEX = {
     "²": r"$^2$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
+    "⟨": r"$\langle$",
+    "⟩": r"$\rangle$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # after the line before it would be that line's argument, as would be the star
+    "*": "{*}",
     **{letter: rf"\{letter}" for letter in "_%&#${}"},
 }
 
@@ -48,5 +55,5 @@ def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
         if np.isnan(value):
             return "--"
-        return r"$\infty$" if value == np.inf else f"{value:.4g}"
+        return f"{value:.4g}" if np.isfinite(value) else r"$\infty$" if value > 0 else r"$-\infty$"
     return "--" if value is None or value is pd.NA else escaped(str(value))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
@@ -15,6 +17,7 @@ from carrot_core.exports import images
 from carrot_core.exports.exhibit import EXHIBIT_FORMATS, as_csv, as_html, as_json, as_latex
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, ThemeName
+from carrot_core.latex_out import escaped, latex_table
 
 HOSTILE = '=1+1_{%}<script>alert("x")</script>'
 TABLE = pd.DataFrame({"router": [HOSTILE, "b"], "aiq": [0.71234, float("nan")], "qnc": [float("inf"), 0.5]})
@@ -42,9 +45,21 @@ def test_json_is_strict_and_has_all_words() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["[5pt]", "*", "*[1em] x"])
+def test_a_row_of_latex_is_no_argument_of_the_line_before(name: str) -> None:
+    rows = latex_table(pd.DataFrame({"name": ["a", name]})).splitlines()
+    assert not re.search(r"\\\\\s*[*\[]", "\n".join(rows))
+
+
+def test_latex_has_signs_for_what_its_text_fonts_lack() -> None:
+    assert escaped("a<b>|c⟨U+200B⟩") == r"a\textless{}b\textgreater{}\textbar{}c$\langle$U+200B$\rangle$"
+    row = latex_table(pd.DataFrame({"a": [-np.inf], "b": [np.inf], "c": [np.nan]})).splitlines()[-3]
+    assert row == r"$-\infty$ & $\infty$ & -- \\"
+
+
 def test_latex_shows_names_as_they_are() -> None:
     text = as_latex(EXHIBIT).decode()
-    assert r"=1+1\_\{\%\}<script>" in text
+    assert r"=1+1\_\{\%\}\textless{}script\textgreater{}" in text
     assert r"0.7123 & $\infty$ \\" in text
     assert "b & -- & 0.5" in text
     assert all(line.startswith("%") for line in text.splitlines()[:2])
