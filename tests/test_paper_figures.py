@@ -23,7 +23,7 @@ from carrot_core.exports.exhibit import as_html, as_json, as_latex
 from carrot_core.exports.folder import folder_name, write_exhibits
 from carrot_core.figures.paper import PRESETS, NotDrawnError, Shown
 from carrot_core.figures.paper.accuracy import PUBLISHED, ROWS, knn_accuracy
-from carrot_core.figures.paper.curves import accuracy_range, deferral_figure
+from carrot_core.figures.paper.curves import accuracy_range, chart_exhibit, deferral_figure
 from carrot_core.figures.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, kept_share, spider
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.judged import Judged, judged_names, open_judged
@@ -165,6 +165,33 @@ def test_the_chart_ends_where_single_models_do_and_hides_none_without_a_word(jud
     assert (f"{below} single" in caption) == bool(below)
 
 
+def test_a_reference_below_the_axis_is_no_obstacle(judged: Judged) -> None:
+    scene = judged.scene(("carrot-knn",), "carrot-knn")
+    weakest = scene.models[int(scene.model_score.argmin())]
+    weak = replace(scene, reference=weakest, model_score=scene.model_score - (np.array(scene.models) == weakest))
+    assert weak.model_score.min() < accuracy_range(weak)[0]
+    assert len(chart_exhibit(weak).draw("light").data)  # type: ignore[misc]
+    assert "1 single model stands below" in chart_exhibit(weak).caption
+
+
+def test_the_mixing_line_is_told_of_only_where_it_is_drawn(judged: Judged) -> None:
+    for name in ("binary-routers", "zero-router"):
+        exhibit = PRESETS[name].make(judged)
+        assert exhibit.draw is not None
+        drawn = "hull" in [trace.meta["role"] for trace in exhibit.draw("light").data]
+        assert ("thin dotted line" in exhibit.caption) == drawn == (name == "binary-routers")
+
+
+def test_tasks_that_are_numbers_are_names_all_the_same() -> None:
+    bench = _bench()
+    levels = replace(bench, tasks=tuple(f"Level {i % 5 + 1}" for i in range(240)))
+    exhibit = spider(_judged(levels, ("carrot-knn",)))
+    assert exhibit.draw is not None
+    figure = exhibit.draw("light")
+    assert set(figure.data[0].theta) == set("12345")
+    assert {figure.layout[polar].angularaxis.type for polar in ("polar", "polar2")} == {"category"}
+
+
 def test_the_oracle_is_drawn_when_asked_for(judged: Judged) -> None:
     without, with_it = (PRESETS["zero-router"].make(judged, oracle=oracle) for oracle in (False, True))
     assert "oracle" not in set(without.table["name"])
@@ -198,7 +225,7 @@ def test_prompts_without_tasks_have_no_spider(judged: Judged) -> None:
 def test_two_tasks_make_a_table_and_many_the_largest(judged: Judged) -> None:
     two = spider(_judged(_bench(2), ("carrot-knn",)))
     assert two.draw is None
-    assert "here are 2" in two.caption
+    assert "there are 2 here, so this is a table" in two.caption
     bench = _judged(_bench(20), ("carrot-knn",))
     many, there = spider(bench), len(set(bench.made.test.tasks))
     assert many.draw is not None

@@ -127,18 +127,18 @@ def _names(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def caption(scene: Scene) -> str:
-    """How to read the chart, in three sentences; plain text."""
+def caption(scene: Scene, *, hull: bool = True) -> str:
+    """How to read the chart, in a few sentences; plain text. ``hull`` says whether the zero router's is drawn."""
     left_out = (
         f" {scene.n_dropped:,} more are left out because not every model of the pool was observed there."
         if scene.n_dropped
         else ""
     )
     band = " The band is a 95 % interval over prompts." if scene.active_curve.band is not None else ""
+    mixes = "; the thin dotted line without marks mixes them without looking at the prompt."
     return (
         f"Each line is one router at every λ, on {scene.n_prompts:,} prompts; up and to the left is better.{left_out}"
-        " Dots are single models, coloured by their cost; the dotted line mixes them without looking at the prompt."
-        f"{band}"
+        f" Dots are single models, the dearer the darker{mixes if hull else '.'}{band}"
     )
 
 

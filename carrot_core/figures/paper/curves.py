@@ -66,7 +66,7 @@ def chart_exhibit(scene: Scene) -> Exhibit:
     return Exhibit(
         "frontier",
         f"Accuracy against cost ({visible(scene.title)})",
-        " ".join(part for part in (caption(scene), _below(scene)) if part),
+        " ".join(part for part in (caption(scene, hull=_has_hull(scene)), _below(scene)) if part),
         alt_text(scene),
         curve_table(scene),
         partial(deferral_figure, scene),
@@ -89,7 +89,7 @@ def _exhibit(
     if len(scene.models) < 2:
         raise NotDrawnError(f"There is one model, {visible(scene.models[0])}: nothing to route between, so no curve.")
     missing = [kind for kind in rival_kinds if not among(rivals, [kind])]
-    drawn = [part for part in (what, caption(scene), _below(scene), _absent(missing)) if part]
+    drawn = [part for part in (what, caption(scene, hull=_has_hull(scene)), _below(scene), _absent(missing)) if part]
     return Exhibit(
         name,
         f"{title} ({visible(scene.title)})",
@@ -100,14 +100,19 @@ def _exhibit(
     )
 
 
+def _has_hull(scene: Scene) -> bool:
+    """Whether the zero router's hull is drawn: it is its curve, which may be there already."""
+    return "zero" not in {curve.name for curve in scene.curves}
+
+
 def _below(scene: Scene) -> str:
     """Single models that the axis does not reach down to."""
     low, _ = accuracy_range(scene)
     below = int((scene.model_score < low).sum())
     if not below:
         return ""
-    told = "single model stands" if below == 1 else "single models stand"
-    return f"{below} {told} below {100 * low:.0f} %, so only in the data."
+    told = ("single model stands", "is") if below == 1 else ("single models stand", "are")
+    return f"{below} {told[0]} below {100 * low:.0f} % and {told[1]} only in the data."
 
 
 def _absent(missing: Sequence[str]) -> str:
@@ -123,12 +128,13 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
     drawn = replace(
         scene,
         models=pick(scene.models, seen),
+        reference=scene.best_single,  # the user's may be out of sight; its mark is not drawn
         model_score=scene.model_score[seen],
         model_cost_usd=scene.model_cost_usd[seen],
     )
     figure = frontier_figure(drawn, theme=theme, tolerance=TOLERANCE)
-    twice = {"hull"} if "zero" in {curve.name for curve in scene.curves} else set()
-    figure.data = [trace for trace in figure.data if trace.meta["role"] not in twice | {"reference"}]
+    left_out = {"reference"} if _has_hull(scene) else {"reference", "hull"}
+    figure.data = [trace for trace in figure.data if trace.meta["role"] not in left_out]
     ends = QUERIES * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()])
     ends = np.log10(ends) if figure.layout.xaxis.type == "log" else ends
     room = _MARGIN * (float(np.ptp(ends)) or abs(float(ends[1])) or 1.0)
