@@ -102,8 +102,18 @@ def test_names_are_shown_and_never_markup(store: Store) -> None:
     for figure in (coverage_figure(table), score_figure(levels, LEVELS), token_figure(tokens)):
         assert "&lt;img" in str(figure)
         assert "<img" not in str(figure)
+    hidden = "a\u202eb"
+    assert "a⟨U+202E⟩b, 0" in coverage_text(cells(["t"], [hidden, "b"]).assign(n_observed=[0, 10]))
     (heat,) = coverage_figure(table).data
     assert list(heat.x)[1:] == ["another/model", "other/model"]
+
+
+def test_models_that_are_numbers_are_names_all_the_same(store: Store) -> None:
+    numbers = {"model-a": "2024-01-01", "model-b": "7", "model-c": "70"}
+    levels, tokens = score_levels(store, "made").replace(numbers), token_spread(store, "made").replace(numbers)
+    figure = coverage_figure(cells(["t"], list(numbers.values())))
+    assert figure.layout.xaxis.type == "category"
+    assert score_figure(levels, LEVELS).layout.yaxis.type == token_figure(tokens).layout.yaxis.type == "category"
 
 
 def test_words_name_the_ends(store: Store, tmp_path: Path) -> None:

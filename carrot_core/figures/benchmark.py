@@ -95,7 +95,7 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
     )
     figure.update_layout(
         _layout(look, len(tasks) + 6),
-        xaxis=_axis(look, tickangle=-45, showgrid=False, dtick=1),
+        xaxis=_axis(look, type="category", tickangle=-45, showgrid=False, dtick=1),
         yaxis=_axis(
             look,
             autorange="reversed",
@@ -117,7 +117,7 @@ def coverage_caption(coverage: pd.DataFrame) -> str:
     n_tasks = coverage["task"].nunique()
     drawn = f" The {MOST_TASKS} least covered of {n_tasks} tasks are drawn." if n_tasks > MOST_TASKS else ""
     return (
-        "Grey: every prompt of the task was observed; the fuller the orange, the more are missing. "
+        "Faintest: every prompt of the task was observed; the stronger a cell, the more are missing. "
         f"The tasks with the most missing cells come first.{drawn}"
     )
 
@@ -127,10 +127,13 @@ def coverage_text(coverage: pd.DataFrame) -> str:
     by_model = coverage.groupby("model")[["n_observed", "n_prompts"]].sum()
     share = by_model["n_observed"] / by_model["n_prompts"]
     total = by_model["n_observed"].sum() / by_model["n_prompts"].sum()
+    models, tasks = (
+        f"{n} {noun}{'s' * (n != 1)}" for n, noun in ((share.size, "model"), (coverage["task"].nunique(), "task"))
+    )
     return (
-        f"Share of prompts with an outcome, {share.size} models by {coverage['task'].nunique()} tasks: "
-        f"{100 * total:.1f} % of all cells. Least observed: {share.idxmin()}, {100 * share.min():.1f} %; "
-        f"most: {share.idxmax()}, {100 * share.max():.1f} %."
+        f"Share of prompts with an outcome, {models} by {tasks}: "
+        f"{100 * total:.1f} % of all cells. Least observed: {visible(str(share.idxmin()))}, {100 * share.min():.1f} %; "
+        f"most: {visible(str(share.idxmax()))}, {100 * share.max():.1f} %."
     )
 
 
@@ -176,7 +179,7 @@ def score_figure(levels: pd.DataFrame, names: tuple[str, ...], theme: ThemeName 
         barmode="stack",
         bargap=0.25,
         xaxis=_axis(look, title={"text": "Share of outcomes"}, range=[0, 100], dtick=20, ticksuffix=" %"),
-        yaxis=_axis(look, autorange="reversed", showgrid=False, dtick=1),
+        yaxis=_axis(look, type="category", autorange="reversed", showgrid=False, dtick=1),
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "traceorder": "normal", "title": {"text": "Score "}},
     )
     return figure
@@ -193,7 +196,7 @@ def score_text(levels: pd.DataFrame, names: tuple[str, ...]) -> str:
     for model in dict.fromkeys((_by_mean_level(levels)[0], _by_mean_level(levels)[-1])):
         shares = levels[levels["model"] == model].set_index("level")["share"]
         low, high = shares.get(0, 0.0), shares.get(len(names) - 1, 0.0)
-        parts.append(f"{model}: {100 * high:.0f} % full score, {100 * low:.0f} % zero")
+        parts.append(f"{visible(model)}: {100 * high:.0f} % full score, {100 * low:.0f} % zero")
     return f"How the scores of {levels['model'].nunique()} models are spread. " + "; ".join(parts) + "."
 
 
@@ -230,7 +233,7 @@ def token_figure(spread: pd.DataFrame, theme: ThemeName = "light") -> go.Figure:
             title={"text": "Output tokens a call"},
             **(_log_ticks(float(spread["p95"].max())) if log else {}),
         ),
-        yaxis=_axis(look, autorange="reversed", showgrid=False, dtick=1),
+        yaxis=_axis(look, type="category", autorange="reversed", showgrid=False, dtick=1),
     )
     return figure
 
@@ -245,9 +248,9 @@ def token_text(spread: pd.DataFrame) -> str:
     """The boxes in words."""
     least, most = spread.iloc[int(spread["p50"].argmin())], spread.iloc[int(spread["p50"].argmax())]
     return (
-        f"Output tokens of {len(spread)} models. Lowest median: {least['model']}, {least['p50']:,.0f} "
-        f"(5 % to 95 %: {least['p05']:,.0f} to {least['p95']:,.0f}); highest: {most['model']}, {most['p50']:,.0f} "
-        f"({most['p05']:,.0f} to {most['p95']:,.0f})."
+        f"Output tokens of {len(spread)} models. Lowest median: {visible(least['model'])}, {least['p50']:,.0f} "
+        f"(5 % to 95 %: {least['p05']:,.0f} to {least['p95']:,.0f}); highest: {visible(most['model'])}, "
+        f"{most['p50']:,.0f} ({most['p05']:,.0f} to {most['p95']:,.0f})."
     )
 
 
