@@ -49,6 +49,8 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
         )
     axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink}
     figure.update_layout(
+        template=None,
+        hoverlabel={"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
         xaxis={**axis, "title": "λ", "range": [0, 1]},
         yaxis={**axis, "title": "Share of prompts", "range": [0, 100], "ticksuffix": " %"},
         hovermode="x unified",
