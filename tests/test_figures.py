@@ -48,6 +48,12 @@ def test_lines_and_marks_stand_out_from_the_ground(name: ThemeName) -> None:
         assert contrast(color, theme.ground) >= 4.5, color
 
 
+@pytest.mark.parametrize("name", THEMES)
+def test_the_dearer_a_model_the_darker(name: ThemeName) -> None:
+    shades = [luminance(color) for color in model_colors(range(30), name)]
+    assert all(dearer < cheaper for cheaper, dearer in itertools.pairwise(shades))
+
+
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_charts_use_the_colours_of_the_dashboard(name: ThemeName) -> None:
     configured = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["theme"][name]["chartCategoricalColors"]
@@ -60,6 +66,12 @@ def test_no_two_routers_share_colour_dash_and_marker() -> None:
     for one, other in itertools.combinations(styles, 2):
         assert one.color != other.color
         assert one.symbol != other.symbol
+
+
+def test_styles_differ_without_colour() -> None:
+    """As in print."""
+    styles = line_styles([f"router {place}" for place in range(7)]).values()
+    assert len({style.dash for style in styles}) == len({style.symbol for style in styles}) == 7
 
 
 def test_many_routers_still_differ_in_colour_dash_or_marker() -> None:

@@ -25,6 +25,7 @@ from carrot_core.figures.stability import (
     verdict,
 )
 from carrot_core.frontier import Frontier, rate_of_lam, sweep
+from carrot_core.kept_curve import keep
 from carrot_core.outcomes import Estimates, Outcomes
 from carrot_core.trials import seeds_command
 from carrot_core.uncertainty import draws
@@ -219,6 +220,17 @@ def test_the_pictures_hold_every_sample_and_task(
         assert list(tasks.draw("light").layout.yaxis.ticktext) == tasks.table["task"].tolist()
         assert verdict(each) in exhibit.alt
     assert tasks_exhibit(replace(found["match"], tasks=found["match"].tasks.iloc[:0])) is None
+
+
+def test_in_print_the_curve_is_no_sample_and_a_free_point_has_its_place(
+    protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
+) -> None:
+    curve = keep(protocol.frontier(estimates, "test"))
+    draw = stability_exhibit(found["match"], replace(curve, cost_usd=curve.cost_usd - curve.cost_usd.min())).draw
+    assert draw is not None
+    samples, line, *_ = draw("print").data
+    assert samples.marker.color != line.line.color
+    assert 0.0 in line.x
 
 
 def carrot(*arguments: object, code: int = 0) -> str:

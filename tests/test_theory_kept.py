@@ -152,6 +152,27 @@ def test_the_two_lines_of_the_rate_have_the_two_slopes() -> None:
         assert np.polyfit(np.log(line.x.astype(float)), np.log(line.y), 1)[0] == pytest.approx(slope)
 
 
+def test_where_nothing_was_lost_there_is_no_slope_in_words_or_lines() -> None:
+    lost = np.full((3, 4), 0.1)
+    lost[1] = 0
+    exhibit = rate_exhibit(RateCurve(World(), (100, 300, 1_000), lost))
+    assert "No slope: at some size nothing was lost" in exhibit.alt
+    assert exhibit.draw is not None
+    assert not any("fitted" in trace.name for trace in exhibit.draw("light").data)
+    lost[1, 0] = 0.1
+    said = rate_exhibit(RateCurve(World(), (100, 300, 1_000), lost)).alt
+    assert "inf" not in said
+    assert "nan" not in said
+
+
+def test_two_fitted_lines_differ_without_colour() -> None:
+    two = [simulate(World(breach=breach), (100, 300, 1_000), 3) for breach in ("rough", "none")]
+    draw = rate_exhibit(*two).draw
+    assert draw is not None
+    fitted = [trace for trace in draw("print").data if "fitted" in trace.name]
+    assert len({trace.line.dash for trace in fitted}) == 2
+
+
 def test_the_maps_mark_exactly_where_the_rules_differ() -> None:
     exhibit = boundary_exhibit(World(2, 0.5, 1.0, 0.3, 4), 300)
     table = exhibit.table

@@ -137,14 +137,14 @@ def stability_exhibit(found: Stability, shown: ReadableCurve, seeds: Seeds | Non
     ----------
     found : the point.
     shown : its curve on the prompts reported on.
-    seeds : the same goal solved on other seeds.
+    seeds : the same goal solved on every stored seed, its own among them.
     name : of the exhibit's files.
     """
     seeds = {} if seeds is None or len(seeds) < 2 else seeds
     words = " ".join(part for part in (verdict(found), detail(found)) if part)
     cloud = "The cloud is where the point lies in each sample, the luck of the test prompts included."
     stretch = " The thick stretch of the curve is where 95 % of the points chosen again lie." if found.is_solved else ""
-    split = " Diamonds are other seeds, on their own test prompts." if seeds else ""
+    split = " Diamonds are every stored seed, on its own test prompts." if seeds else ""
     return Exhibit(
         name=name or "stability",
         title="How sure the point is",
@@ -157,7 +157,6 @@ def stability_exhibit(found: Stability, shown: ReadableCurve, seeds: Seeds | Non
 
 def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeName) -> go.Figure:
     look, samples = THEMES[theme], found.samples
-    drawn = [point for point in thin(shown) if shown.cost_usd[point] > 0]
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
@@ -167,8 +166,8 @@ def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeNam
             hovertemplate="%{y:.1f} % at $%{x:.3r} per 1k queries<br>λ %{customdata:.4~f}<extra></extra>",
         )
     )  # fmt: skip
-    line = {"color": look.hull, "width": 1.75}
-    figure.add_trace(_stretch(shown, drawn, "Curve on test", line))
+    line = {"color": look.hull if theme != "print" else look.ink, "width": 1.75}
+    figure.add_trace(_stretch(shown, thin(shown), "Curve on test", line))
     if found.is_solved:
         rates = samples["exchange_rate_per_usd"].quantile([0.025, 0.975], interpolation="nearest")
         within = range(shown.at(float(rates.iloc[0])), shown.at(float(rates.iloc[1])) + 1)
@@ -179,7 +178,7 @@ def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeNam
             go.Scatter(
                 x=[QUERIES * point.cost_usd.value for point in points],
                 y=[100 * point.score.value for point in points],
-                mode="markers+text", name="Other seeds", text=[f"seed {seed}" for seed in seeds],
+                mode="markers+text", name="Every stored seed", text=[f"seed {seed}" for seed in seeds],
                 textposition="top center", textfont={"color": look.muted, "size": 11},
                 marker={"symbol": "diamond", "size": 9, "color": look.curves[2],
                         "line": {"color": look.ground, "width": 1}},

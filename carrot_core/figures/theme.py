@@ -81,7 +81,7 @@ _STYLES = (
     LineStyle(2, "dashdot", "diamond"),
     LineStyle(3, "longdash", "triangle-up"),
     LineStyle(4, "longdashdot", "cross"),
-    LineStyle(5, "dash", "x"),
+    LineStyle(5, "4px,2px,1px,2px", "x"),
     LineStyle(6, "dot", "triangle-down"),
 )
 _FIXED = {"carrot-knn": 0, "carrot-linear": 1, "task-lookup": 2, "carrot-mlp": 3, "carrot-encoder": 4, "oracle": 6}

@@ -58,6 +58,13 @@ def slope_words(curve: RateCurve) -> str:
     """Measured slope beside the predicted one, in a sentence."""
     measured, low, high = curve.slope()
     promised = predicted_slope(curve.world)
+    if not math.isfinite(measured):
+        return f"No slope: at some size nothing was lost; predicted slope {promised:.2f}."
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return (
+            f"Measured slope {measured:.2f}, without an interval, since at some size nothing was lost in some samples "
+            f"of the repetitions; predicted slope {promised:.2f}."
+        )
     inside = "contains" if low <= promised <= high else "does not contain"
     return (
         f"Measured slope {measured:.2f}, 95 % interval {low:.2f} to {high:.2f}; predicted slope {promised:.2f}, which "
@@ -124,10 +131,11 @@ def _rates(curves: Sequence[RateCurve], theme: ThemeName) -> go.Figure:
             hovertemplate="n = %{x:,}: %{y:.3g}<extra></extra>",
         )
         slope = curve.slope()[0]
-        figure.add_scatter(
-            x=shown["n"], y=_line(shown, slope), mode="lines", hoverinfo="skip",
-            line={"color": color, "width": 2}, name=f"fitted, slope {slope:.2f}",
-        )  # fmt: skip
+        if math.isfinite(slope):
+            figure.add_scatter(
+                x=shown["n"], y=_line(shown, slope), mode="lines", hoverinfo="skip",
+                line={"color": color, "width": 2, "dash": ("solid", "dot")[place]}, name=f"fitted, slope {slope:.2f}",
+            )  # fmt: skip
         if place == len(curves) - 1:
             promised = predicted_slope(curve.world)
             figure.add_scatter(
