@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from carrot_core.figures.frontier import shortened
 from carrot_core.figures.theme import THEMES
 from carrot_core.frontier import FloatArray
 from carrot_core.kept_curve import KeptCurve, thin
@@ -127,7 +128,7 @@ def _reference(single: Single, at_x: _Place, at_y: _Place) -> str:
     x, y = at_x(QUERIES * single.cost_usd), at_y(100 * single.score)
     mark = f'<path d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z" fill="{_LOOK.ink}"/>'
     # Down there nothing else is: what costs most is rarely the worst.
-    return mark + _text(_RIGHT, _BOTTOM - 10, f"◆ {visible(single.model)} alone, test", "end")
+    return mark + _text(_RIGHT, _BOTTOM - 10, f"◆ {shortened(visible(single.model), 60)} alone, test", "end")
 
 
 def _legend(place: int, split: str) -> str:

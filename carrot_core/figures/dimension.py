@@ -113,7 +113,9 @@ def spectra_exhibit(table: pd.DataFrame) -> Exhibit:
         half = components_for(rows, 0.5)
         last = rows.iloc[-1]
         said = (
-            f"half the variance in {half} components" if half else f"{last['component']} hold {last['cumulative']:.0%}"
+            f"half the variance in {half} components"
+            if half
+            else f"{last['component']} components hold {100 * last['cumulative']:.0f} %"
         )
         parts.append(f"{visible(str(benchmark))}, {METHODS[str(method)]}: {said}")
     return Exhibit(
@@ -158,7 +160,7 @@ def _spectra(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     figure.update_yaxes(axis(look, "", range=[0, 100]))
     figure.update_yaxes(title="Share of variance, %", col=1)
     figure.update_annotations(font={"size": 13, "color": look.ink})
-    figure.update_layout(layout(look, 400, margin={"l": 55, "r": 10, "t": 56, "b": 10}))
+    figure.update_layout(layout(look, 400, margin={"l": 55, "r": 18, "t": 30, "b": 10}))
     return figure
 
 

@@ -30,14 +30,20 @@ def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, 
     headline : the check in one sentence.
     """
     known = table[table["difference"].notna()].head(_MOST_ROWS).reset_index(drop=True)
-    beyond = (known["difference"].abs() > _FURTHEST * known["tolerance"]).any()
+    ends = known[["difference", "difference_low", "difference_high"]].abs()
+    beyond = ends.gt(_FURTHEST * known["tolerance"], axis=0).any(axis=None)
     return Exhibit(
         name=name,
         title="Logged minus promised",
         caption=(
             "Each line is the 95 % interval of a difference, logged minus promised, in units of the tolerance that is "
-            "set. Outside: the line does not touch 0. Inside: it does, and is no longer than the shaded band. Too few "
-            "to tell: it touches 0 and is longer." + (" What stands at the edge lies further out." if beyond else "")
+            "set; those of models' shares hold at 95 % for all models together. Outside: the line does not touch 0. "
+            "Inside: it does, and is no longer than the shaded band. Too few to tell: neither, or too few calls."
+            + (
+                f" Nothing is drawn beyond ±{_FURTHEST:g}: what stands there lies or reaches further out."
+                if beyond
+                else ""
+            )
         ),
         alt=f"{headline} " + " ".join(words[what] for what in known["what"]),
         table=table,
