@@ -39,6 +39,36 @@ def test_help_names_every_command(carrot):
         assert carrot(command, "--help")
 
 
+@pytest.mark.parametrize(
+    ("address", "listed", "any_name"),
+    [
+        ("localhost", None, False),
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("0.0.0.0", None, True),
+        ("0.0.0.0", '["carrot.example"]', False),
+    ],
+)
+def test_the_dashboard_answers_to_any_name_only_where_it_was_put_for_others(monkeypatch, address, listed, any_name):
+    started = []
+    monkeypatch.setattr("os.execv", lambda _, arguments: started.extend(arguments))
+    monkeypatch.setattr("os.chdir", lambda _: None)
+    monkeypatch.delenv("STREAMLIT_SERVER_ALLOWED_HOSTS", raising=False)
+    if listed:
+        monkeypatch.setenv("STREAMLIT_SERVER_ALLOWED_HOSTS", listed)
+    assert CliRunner().invoke(main, ["app", "--address", address]).exit_code == 0
+    assert f"--server.address={address}" in started
+    assert ("--server.allowedHosts=*" in started) == any_name
+
+
+@pytest.mark.parametrize("command", ["app", "serve"])
+@pytest.mark.parametrize("port", ["0", "99999", "-1"])
+def test_a_port_that_is_none_is_wrong_usage(command, port):
+    result = CliRunner().invoke(main, [command, "--port", port])
+    assert result.exit_code == 2
+    assert "1<=x<=65535" in result.stderr
+
+
 def test_import_list_remove(carrot, tmp_path):
     results, vectors = write_files(made(), tmp_path)
     info = carrot("data", "import", results, "--name", "made", "--embeddings", vectors, "--json")

@@ -9,7 +9,7 @@ import click
 
 from carrot_core import __version__
 from carrot_core.cli.bench import bench
-from carrot_core.cli.common import Group, Result, json_option, open_store, progress
+from carrot_core.cli.common import PORT, Group, Result, json_option, open_store, progress
 from carrot_core.cli.data import data
 from carrot_core.cli.evaluate import evaluate
 from carrot_core.cli.figures import figures
@@ -62,16 +62,20 @@ def setup(force: bool) -> Result:
 
 
 @click.command()
-@click.option("--port", default=8501, show_default=True, help="Port to listen on.")
+@click.option("--port", type=PORT, default=8501, show_default=True, help="Port to listen on.")
 @click.option("--address", default="localhost", show_default=True, help="Interface to listen on.")
 def app(port: int, address: str) -> None:
-    """Open the dashboard, with the HTTP API of `carrot serve` under /api/v1; Ctrl-C stops it."""
+    """Open the dashboard, with the HTTP API of `carrot serve` under /api/v1; Ctrl-C stops it.
+
+    On another interface it answers to any name, unless STREAMLIT_SERVER_ALLOWED_HOSTS lists those it may be called by.
+    """
+    from carrot_core.api.gate import LOOPBACK
+
     script = app_script()
     click.echo(f"CARROT on http://{address}:{port}  (Ctrl-C stops it)", err=True)
     launcher = PACKAGE / "dashboard" / "launcher" / "with_api.py"
     server = ["streamlit", "run", str(launcher), f"--server.port={port}", f"--server.address={address}"]
-    if address != "localhost":
-        # Asked for by name: answer whatever name this machine is called by there.
+    if address not in LOOPBACK and not os.environ.get("STREAMLIT_SERVER_ALLOWED_HOSTS"):
         server.append("--server.allowedHosts=*")
     os.chdir(script.parent)  # where Streamlit finds its configuration
     os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What a command returns: the document for --json, and the same for people.
 Result = tuple[Any, str]
+PORT = click.IntRange(1, 65535)
 
 
 class Group(click.Group):

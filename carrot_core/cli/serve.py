@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from carrot_core.cli.common import PORT
 from carrot_core.errors import CarrotError
 
 _SOURCES = "A benchmark, a folder of `carrot router save`, a hub id; NAME=SOURCE serves it under a name."
 
 
 @click.command()
-@click.option("--port", default=8502, show_default=True, help="Port to listen on.")
+@click.option("--port", type=PORT, default=8502, show_default=True, help="Port to listen on.")
 @click.option("--address", default="localhost", show_default=True, help="Interface to listen on.")
 @click.option("--bench", "sources", multiple=True, metavar="[NAME=]SOURCE", help=f"{_SOURCES} Default: all that ship.")
 @click.option("--token-env", metavar="VARIABLE", help="Environment variable with the token; default CARROT_API_TOKEN.")
