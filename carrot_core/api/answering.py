@@ -21,7 +21,9 @@ from carrot_core.api.bodies import (
     RouteQuestion,
     Stretch,
 )
+from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate
+from carrot_core.pricing import Price
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.router import CarrotRouter
 
@@ -49,14 +51,16 @@ def estimate(router: CarrotRouter, name: str, question: EstimateQuestion, reques
 
 def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id: str) -> ModelsAnswer:
     """The pool with its prices, and what the router was set to and measured at."""
-    companion = router.companion
+    companion, prices, pool = router.companion, router.companion.prices, router.models
+    if router.point is not None:  # an operating point has its own
+        prices, pool = router.point.token_prices, router.point.pool
     return ModelsAnswer(
         request_id=request_id,
         router=name,
         served=list(served),
         method=router.router,
         benchmark=companion.benchmark,
-        models={model: _price(router, model) for model in router.models},
+        models={model: _price(prices.get(model)) for model in pool},
         cost_unit_usd=router.cost_unit_usd,
         default_lam=router.default_lam,
         best_single=companion.best_single,
@@ -66,7 +70,15 @@ def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id:
 
 
 def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> FrontierAnswer:
-    """The router's curve on validation, where λ is chosen, or on test, where it is judged."""
+    """The router's curve on validation, where λ is chosen, or on test, where it is judged.
+
+    Raises
+    ------
+    CarrotError
+        An operating point on a pool or at prices of its own.
+    """
+    if router.point is not None and router.point.test is None:
+        raise CarrotError("This operating point has a pool or prices of its own, on which no curve was measured.")
     curve = router.companion.curves[split]
     lams = lam_of_rate(curve.exchange_rate_per_usd, router.cost_unit_usd)
     rows = zip(lams, curve.exchange_rate_per_usd, curve.score, curve.cost_usd, strict=True)
@@ -110,8 +122,7 @@ def _rows(table: pd.DataFrame) -> dict[str, EstimateRow]:
     return {model: EstimateRow.model_validate(row) for model, row in zip(table["model"], rows, strict=True)}
 
 
-def _price(router: CarrotRouter, model: str) -> ModelPrice | None:
-    price = router.companion.prices.get(model)
+def _price(price: Price | None) -> ModelPrice | None:
     if price is None:
         return None
     return ModelPrice(

@@ -99,7 +99,8 @@ def sources_of(given: tuple[str, ...]) -> dict[str, Source]:
     for text in given:
         name, equals, source = text.partition("=")
         if not equals:
-            source, name = text, Path(text).stem if Path(text).exists() else text
+            path = Path(text)
+            source, name = text, path.name if path.is_dir() else path.stem if path.exists() else text
         if not name or not source:
             raise CarrotError(f"{text!r} must be SOURCE or NAME=SOURCE.")
         if name in sources:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import schemathesis
@@ -13,8 +15,10 @@ from carrot_core.api.bodies import MAX_EXPLAINED
 from carrot_core.api.served import sources_of
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.pricing import Price
-from tests.api.conftest import made_router
+from tests.api.conftest import Client, made_router
+from tests.made import MODELS
 
+OWN = {MODELS[0]: Price(2.0, 9.0)}
 PROMPTS = ["What is the capital of France?", "", "Ünïcode 🥕 <b>&</b> \u202e", "x" * 100_000]
 
 
@@ -97,6 +101,22 @@ def test_frontier_is_the_kept_curve(client: TestClient, split: str) -> None:
     assert lams[0] == 0
 
 
+def test_a_point_on_its_own_pool_and_prices_tells_these_and_no_curve(client_of: Client) -> None:
+    router = made_router()
+    whole, own = (router.at(router.point_file(lam=0.2, **more)) for more in ({}, {"pool": MODELS[:2], "prices": OWN}))
+    client = client_of(load=lambda source: own)
+    said = client.get("/api/v1/models").json()
+    assert list(said["models"]) == list(MODELS[:2])
+    assert said["models"][MODELS[0]]["output_usd_per_mtok"] == 9.0
+    assert said["default_lam"] == 0.2
+    answer = client.get("/api/v1/frontier")
+    assert answer.status_code == 422
+    assert "no curve was measured" in answer.json()["error"]["message"]
+    client = client_of(load=lambda source: whole)
+    assert list(client.get("/api/v1/models").json()["models"]) == list(router.models)
+    assert client.get("/api/v1/frontier").status_code == 200
+
+
 def test_health_goes_from_cold_to_ready() -> None:
     served = Served({"made": "made"}, lambda source: made_router())
     client = TestClient(create_app(Settings(served)), base_url="http://localhost")
@@ -133,7 +153,10 @@ def test_a_router_is_loaded_once_and_only_by_a_name_that_is_served() -> None:
     assert asked == ["source of b"]
 
 
-def test_sources_have_names_and_tell_no_path(tmp_path: object) -> None:
+def test_sources_have_names_and_tell_no_path(tmp_path: Path) -> None:
+    (tmp_path / "v1.2").mkdir()
+    (tmp_path / "cheap.json").touch()
+    assert list(sources_of((f"{tmp_path}/v1.2", f"{tmp_path}/cheap.json"))) == ["v1.2", "cheap"]
     assert sources_of(("mmlu-pro-cot", f"{tmp_path}", "mine=owner/name")) == {
         "mmlu-pro-cot": "mmlu-pro-cot",
         str(tmp_path).rpartition("/")[2]: str(tmp_path),
