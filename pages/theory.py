@@ -7,6 +7,7 @@ import streamlit as st
 from carrot_core.dashboard import compared, controls, shell, theory, views
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import see
+from carrot_core.dashboard.stores import labels
 from carrot_core.figures.dimension import dimension_exhibit, learning_exhibit, spectra_exhibit
 from carrot_core.figures.theory import rate_exhibit, slope_words, slopes_exhibit
 from carrot_core.theory.kept import kept_dimensions, kept_spectra, slopes
@@ -67,11 +68,12 @@ elif part == "Real prompts":
     st.subheader("Learning curves of real benchmarks")
     curves = dict(theory.kept_learning())
     with st.expander("Add a benchmark of your own"):
-        info = controls.benchmark(shell.readable_benchmarks())
+        benchmarks = shell.readable_benchmarks()
+        info = controls.benchmark(benchmarks)
         if theory.is_snapshot(info):
             st.info("A snapshot is drawn below where it keeps a learning curve. Load a benchmark's data to make one.")
         elif (own := compared.study(info, views.view(info), "learning", "learning curve")) is not None:
-            curves[info.name] = own
+            curves[labels(benchmarks)[benchmarks.index(info)]] = own
     if curves:
         show(learning_exhibit(curves), key="t-learning")
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 import pandas as pd
@@ -10,7 +10,6 @@ import streamlit as st
 
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.figures.compared.frame import metric_name
 from carrot_core.figures.compose import label
@@ -135,15 +134,15 @@ def _model(name: str) -> str:
     return "All models together" if name == POOLED else visible(name)
 
 
-def beside(others: Sequence[BenchmarkInfo]) -> list[BenchmarkInfo]:
-    """Choose other benchmarks to see the same routers on (``?beside=``)."""
-    shown = labels(others)
+def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
+    """Choose other benchmarks, by what each is called, to see the same routers on (``?beside=``)."""
+    shown = list(others)
     chosen = st.multiselect(
         "The same routers on other benchmarks", shown, key="beside", bind="query-params",
         placeholder="Choose benchmarks",
     )  # fmt: skip
     links.judge("beside", links.among(shown), ", ".join(map(visible, chosen)) or "none", many=True)
-    return [others[shown.index(name)] for name in chosen]
+    return {name: others[name] for name in chosen}
 
 
 def there(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:

@@ -47,17 +47,17 @@ def _end(high: float) -> str:
     return "never" if not np.isfinite(high) else f"{100 * high:.1f}"
 
 
-def across_table(exhibit: Exhibit, benchmarks: Mapping[str, str]) -> None:
-    """One metric on several benchmarks; any column sorts. ``benchmarks`` has what each is called, by column."""
+def across_table(exhibit: Exhibit, benchmarks: Sequence[str]) -> None:
+    """One metric on several benchmarks, a column each; any column sorts."""
     shown, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
-    for column, name in benchmarks.items():
+    for column in benchmarks:
         low, high = exhibit.table[f"{column} low"], exhibit.table[f"{column} high"]
         shown[column] = 100 * exhibit.table[column]
         shown[f"{column} 95 %"] = [
             "–" if np.isnan(a) else f"{100 * a:.1f} to {_end(b)}" for a, b in zip(low, high, strict=True)
         ]
         shown[f"{column} rank"] = exhibit.table[f"{column} rank"]
-        config[column] = st.column_config.NumberColumn(visible(name), format="%.2f")
+        config[column] = st.column_config.NumberColumn(visible(column), format="%.2f")
         config[f"{column} 95 %"] = st.column_config.TextColumn("95 %")
         config[f"{column} rank"] = st.column_config.NumberColumn("Rank")
     config["Router"] = st.column_config.TextColumn(pinned=True)

@@ -16,17 +16,37 @@ from carrot_core.dashboard.stores import Version, store_of
 from carrot_core.dashboard.views import Names, StoredView
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import MEAN, Candidate, Comparison, compare
+from carrot_core.figures.compared.standing import standing
 from carrot_core.figures.compose import label
 from carrot_core.outcomes import Estimates
 from carrot_core.results.making import read_comparison
 from carrot_core.routers import BASELINES
 from carrot_core.snapshots import SnapshotInfo
 from carrot_core.store import BenchmarkInfo, Run, Store
+from carrot_core.text import visible
 from carrot_core.trials import ALL, compare_routers, kept_runs, settings_of
 from carrot_core.workbench import load_embedded
 
-MOST_SEEDS = 5
+MOST_SEEDS = 5  # that a page fits; more may be stored
 _SKIPPED = "compare:skipped"
+
+
+def elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, metric: str) -> dict[str, pd.DataFrame]:
+    """`carrot_core.figures.compared.standing.standing` by one metric on other benchmarks, by what each is called.
+
+    Where none of the routers is fitted there is none, which the page says.
+    """
+    tables = {}
+    for called, info in others.items():
+        seen = views.view(info)
+        there = tuple(name for name in routers if name in (*seen.fitted, *BASELINES))
+        if not there:
+            name = plain(visible(called))
+            st.info(f"None of the routers shown is fitted on {name}: fit one there, or add a baseline.")
+            continue
+        figures, pairs, _ = comparison(info, seen, there, (0,))
+        tables[called] = standing(figures, pairs, there, [metric])
+    return tables
 
 
 def seeds_of(info: BenchmarkInfo, seen: views.View, routers: Names) -> tuple[int, ...]:
@@ -56,7 +76,7 @@ def comparison(
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _kept(folder: str, _data_hash: str) -> Comparison:
+def _kept(folder: str, data_hash: str) -> Comparison:
     """The comparison that was stored beside a snapshot."""
     document = read_comparison(Path(folder))
     frames = {name: pd.DataFrame(document[name]) for name in ("protocol", "quality")}
@@ -118,7 +138,7 @@ def fit_panel(info: BenchmarkInfo, fitted: Sequence[str], seeds: Sequence[int]) 
             "that need no download can be fitted here; it takes minutes to hours, every fit is kept as soon as it is "
             "done, and pressing again goes on where it stopped."
         )
-        wanted = st.number_input("Seeds to fit", 1, MOST_SEEDS, max(1, len(seeds)), key="fit_seeds")
+        wanted = st.number_input("Seeds to fit", 1, MOST_SEEDS, min(max(1, len(seeds)), MOST_SEEDS), key="fit_seeds")
         if st.button("Fit all routers", key="fit_all"):
             st.session_state[_SKIPPED] = _fit(info, int(wanted))
             st.rerun()
@@ -138,7 +158,7 @@ def _fit(info: BenchmarkInfo, seeds: int) -> Mapping[str, str]:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _studies(path: str, name: str, _data_hash: str) -> dict[str, pd.DataFrame]:
+def _studies(path: str, name: str, data_hash: str) -> dict[str, pd.DataFrame]:
     """Tables that were fitted for, by name, of one content of one benchmark; filled by `study`."""
     return {}
 

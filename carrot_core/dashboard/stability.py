@@ -106,9 +106,8 @@ def _goal(purpose: str, chosen: Frontier, rate_per_usd: float, reference: str) -
 def _found(
     version: Version, name: str, router: str, pool: views.Names, tasks: views.Names, goal: str
 ) -> tuple[Stability, Frontier]:
-    made = views.protocol(version, name).narrowed(pool or None, tasks or None)
-    fitted = views.runs(version, name)
-    estimates = fitted[router].estimates or {} if router in fitted else made.baselines[router]
+    made = views.narrowed(version, name, pool, tasks)
+    estimates = views.estimates_of(version, name, router, pool, tasks)
     return stability(made, estimates, Goal(**json.loads(goal))), made.frontier(estimates, made.report_on)
 
 

@@ -131,6 +131,11 @@ def version_of(info: BenchmarkInfo) -> Version:
     return Version(str(store.path), store.version())
 
 
+def snapshot_version(info: SnapshotInfo) -> Version:
+    """Identity of what a snapshot's folder holds now: another one once it is written again."""
+    return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
+
+
 def _mark(info: BenchmarkInfo) -> str:
     if isinstance(info, PrivateInfo):
         return ONLY_YOU

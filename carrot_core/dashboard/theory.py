@@ -12,6 +12,7 @@ import streamlit as st
 
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
+from carrot_core.dashboard.stores import labels, snapshot_version
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theory import boundary_exhibit
 from carrot_core.snapshots import SnapshotInfo, read, shipped_snapshots
@@ -131,8 +132,9 @@ def factor(slope: float) -> str:
 
 
 def kept_learning() -> Mapping[str, pd.DataFrame]:
-    """Learning curves of the snapshots that have one, by benchmark."""
-    return _learning(tuple((info.name, str(info.folder), info.data_hash) for info in shipped_snapshots()))
+    """Learning curves of the snapshots that have one, by what each is called."""
+    kept = shipped_snapshots()
+    return _learning(tuple((name, *snapshot_version(info)) for name, info in zip(labels(kept), kept, strict=True)))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -16,7 +16,7 @@ import streamlit as st
 from carrot_core.analyses import ANALYSES
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.breakdown import by_task, flips, task_labels
-from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.dashboard.stores import Version, snapshot_version, version_of
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import Setting, setting
 from carrot_core.figures.compose import compose
@@ -85,7 +85,8 @@ class View(Protocol):
 def view(info: BenchmarkInfo) -> View:
     """The view of a listed benchmark, whether its data are here or a snapshot only."""
     if isinstance(info, SnapshotInfo):
-        return SnapshotView(_snapshot(str(info.folder)))
+        version = snapshot_version(info)
+        return SnapshotView(version, _snapshot(version))
     return StoredView(version_of(info), info.name)
 
 
@@ -129,7 +130,7 @@ class StoredView:
         return tuple(sorted(set(self.made.test.tasks) - {""}))
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
-        return _narrowed(self.version, self.name, pool, tasks).best_single
+        return narrowed(self.version, self.name, pool, tasks).best_single
 
     def scene(
         self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
@@ -144,7 +145,7 @@ class StoredView:
 
     def by_task(self, scene: Scene, rate: float, pool: Names = (), tasks: Names = ()) -> tuple[pd.DataFrame, str]:
         frontier = self._frontier(scene)
-        labels = task_labels(_narrowed(self.version, self.name, pool, tasks), frontier)
+        labels = task_labels(narrowed(self.version, self.name, pool, tasks), frontier)
         return by_task(frontier, labels, rate, scene.reference), scene.reference
 
     def flips(self, scene: Scene, before: float, after: float) -> pd.DataFrame:
@@ -167,6 +168,7 @@ class StoredView:
 class SnapshotView:
     """A benchmark of which only results are here: the whole pool, all tasks, no prompt by prompt."""
 
+    version: Version
     snapshot: Snapshot
 
     @property
@@ -187,7 +189,7 @@ class SnapshotView:
     def scene(
         self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
     ) -> Scene:
-        return _kept_scene(self.snapshot.info.data_hash, self.snapshot, routers, active, reference)
+        return _kept_scene(self.version, routers, active, reference)
 
     def chosen_on(self, router: str, pool: Names = (), tasks: Names = ()) -> ReadableCurve:
         return self.snapshot.curve(router, "validation")
@@ -198,6 +200,10 @@ class SnapshotView:
     def by_task(self, scene: Scene, rate: float, pool: Names = (), tasks: Names = ()) -> tuple[pd.DataFrame, str]:
         return self.snapshot.by_task(scene.active, rate), self.snapshot.best_single
 
+    def task_rate(self, router: str, rate: float) -> float:
+        """The rate that `by_task` is of, in place of the one asked for."""
+        return self.snapshot.task_rate(router, rate)
+
     def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
         return self.snapshot.analysis(name, routers)
 
@@ -206,13 +212,13 @@ class SnapshotView:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _snapshot(folder: str) -> Snapshot:
-    return read(Path(folder))
+def _snapshot(version: Version) -> Snapshot:
+    return read(Path(version.path))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _kept_scene(data_hash: str, _kept: Snapshot, routers: Names, active: str, reference: str | None) -> Scene:
-    return _kept.scene(routers, active, reference)
+def _kept_scene(version: Version, routers: Names, active: str, reference: str | None) -> Scene:
+    return _snapshot(version).scene(routers, active, reference)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the benchmark …")
@@ -229,15 +235,20 @@ def runs(version: Version, name: str) -> Mapping[str, Run]:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _narrowed(version: Version, name: str, pool: Names, tasks: Names) -> Setting:
+def narrowed(version: Version, name: str, pool: Names, tasks: Names) -> Setting:
     """The protocol on some of the models and tasks; empty means all."""
-    return protocol(version, name).narrowed(pool or None, tasks or None)
+    made = protocol(version, name)
+    return made.narrowed(pool or None, tasks or None) if pool or tasks else made
 
 
-def _estimates_of(version: Version, name: str, router: str) -> Mapping[str, Estimates]:
-    """Estimates by split of a fitted router or a baseline."""
+def estimates_of(
+    version: Version, name: str, router: str, pool: Names = (), tasks: Names = ()
+) -> Mapping[str, Estimates]:
+    """Estimates by split of a fitted router, or of a baseline on some of the models and tasks."""
     fitted = runs(version, name)
-    return fitted[router].estimates or {} if router in fitted else protocol(version, name).baselines[router]
+    if router in fitted:
+        return fitted[router].estimates or {}
+    return narrowed(version, name, pool, tasks).baselines[router]
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -245,8 +256,8 @@ def _scene(
     version: Version, name: str, routers: Names, active: str, pool: Names, tasks: Names, reference: str | None
 ) -> Scene:
     return compose(
-        _narrowed(version, name, pool, tasks),
-        {router: _estimates_of(version, name, router) for router in routers if router not in BASELINES},
+        narrowed(version, name, pool, tasks),
+        {router: estimates_of(version, name, router) for router in routers if router not in BASELINES},
         title=name,
         active=active,
         reference=reference,
@@ -256,7 +267,7 @@ def _scene(
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing routers …")
 def _analysis(version: Version, name: str, analysis: str, routers: Names) -> pd.DataFrame:
-    estimates = {router: _estimates_of(version, name, router) for router in routers}
+    estimates = {router: estimates_of(version, name, router) for router in routers}
     return ANALYSES[analysis].make(protocol(version, name), estimates)
 
 
@@ -267,17 +278,18 @@ def _spectra(version: Version, name: str) -> pd.DataFrame | None:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _validation_frontier(version: Version, name: str, router: str, pool: Names, tasks: Names) -> Frontier:
-    return _narrowed(version, name, pool, tasks).frontier(_estimates_of(version, name, router), "validation")
+    estimates = estimates_of(version, name, router, pool, tasks)
+    return narrowed(version, name, pool, tasks).frontier(estimates, "validation")
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _matching_point(version: Version, name: str, router: str) -> Point | None:
     made = protocol(version, name)
-    chosen = made.frontier(_estimates_of(version, name, router), "validation")
+    chosen = made.frontier(estimates_of(version, name, router), "validation")
     column = made.models.index(made.best_single)
     rate = cheapest_reaching(chosen, float(chosen.outcomes.score[:, column].mean()))
     if rate is None:
         return None
-    shown = made.frontier(_estimates_of(version, name, router), "test")
+    shown = made.frontier(estimates_of(version, name, router), "test")
     weights = bootstrap_weights(shown.n_prompts)
     return operating_point(shown, rate, made.best_single, made.cost_unit_usd, weights)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +13,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard import compared, views
 from carrot_core.dashboard.compare_controls import SECTIONS
 from carrot_core.embedding import BUNDLED
 from carrot_core.paths import shipped
-from carrot_core.snapshots import read
+from carrot_core.snapshots import read, shipped_snapshots
 from carrot_core.store import Store
 from carrot_core.trials import compare_routers, kept_runs
 from carrot_core.workbench import run_router
@@ -147,7 +151,69 @@ def test_other_benchmarks_stand_beside(fitted: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CARROT_HOME", str(fitted))
     app = page(bench="made", beside=SNAPSHOT)
     assert not app.exception
-    assert "frugalgpt-overruling" in app.dataframe[1].value.columns
+    assert SNAPSHOT in app.dataframe[1].value.columns
+
+
+def test_a_loaded_benchmark_and_a_snapshot_of_its_name_are_two_columns(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(tmp_path))
+    results, _ = write_files(made(), tmp_path)
+    Store().save_benchmark("frugalgpt-overruling", read_long_table(results))
+    app = page(bench="frugalgpt-overruling", beside=SNAPSHOT)
+    assert not app.exception
+    table = app.dataframe[1].value.set_index("Router")
+    assert {"frugalgpt-overruling", SNAPSHOT} < set(table.columns)
+    assert (table["frugalgpt-overruling"] != table[SNAPSHOT]).any()
+
+
+def test_a_benchmark_with_none_of_the_routers_is_left_out_in_words(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(fitted, tmp_path / "home")
+    monkeypatch.setenv("CARROT_HOME", str(tmp_path / "home"))
+    load_a_benchmark()
+    app = page(bench="made", beside="toy", compared="CARROT-KNN")
+    assert not app.exception
+    assert "None of the routers shown is fitted on toy: fit one there, or add a baseline." in said(app)
+    assert len(app.dataframe) == 1
+    app.multiselect(key="compared").set_value(["carrot-knn", "zero"]).run()
+    assert "toy" in app.dataframe[1].value.columns
+
+
+def test_more_seeds_may_be_stored_than_a_page_fits(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    monkeypatch.setattr("carrot_core.dashboard.compared.MOST_SEEDS", 1)
+    app = page(bench="made")
+    assert not app.exception
+    assert app.number_input(key="fit_seeds").value == 1
+
+
+def test_no_usage_is_no_word_about_what_is_charged(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(shutil.copytree(fitted, tmp_path / "home"))
+    monkeypatch.setenv("CARROT_HOME", str(home))
+    run_router(Store(), Store().load("made", encoder=BUNDLED), "cascade")
+    app = page(bench="made", show="Predictions")
+    app.multiselect(key="compared").set_value(["cascade"]).run()
+    assert not app.exception
+    assert "None of the routers shown predicts output tokens or dollars here." in said(app)
+
+
+def test_what_is_kept_of_data_goes_with_them(tmp_path: Path) -> None:
+    studies = compared._studies("store", "made", "one")
+    assert compared._studies("store", "made", "one") is studies
+    assert compared._studies("store", "made", "other") is not studies
+    folder = Path(shutil.copytree(shipped("snapshots") / "frugalgpt-overruling", tmp_path / "snapshot"))
+    info = replace(shipped_snapshots()[0], folder=folder)
+    seen = views.view(info)
+    assert isinstance(seen, views.SnapshotView)
+    assert views.view(info) == seen
+    os.utime(folder / "curves.parquet", ns=(0, 2**62))
+    again = views.view(info)
+    assert isinstance(again, views.SnapshotView)
+    assert again.snapshot is not seen.snapshot
 
 
 def test_no_router_is_an_empty_state(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

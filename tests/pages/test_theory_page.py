@@ -96,6 +96,12 @@ def test_a_hostile_link_shows_the_default_and_says_so() -> None:
     assert "<img" not in app.warning[0].value.replace("\\<img", "")
 
 
+def test_learning_curves_go_by_what_a_snapshot_is_called() -> None:
+    kept = theory.kept_learning()
+    assert kept
+    assert all(name.endswith(" (snapshot)") for name in kept)
+
+
 def test_learning_curves_of_snapshots_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(theory, "_learning", lambda snapshots: {"<b>one</b>": learned()})
     app = opened(part="Real prompts")
