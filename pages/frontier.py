@@ -11,7 +11,7 @@ from carrot_core.evaluation import frontier_frame
 from carrot_core.figures.compared.choices import shares_exhibit
 from carrot_core.figures.paper.curves import chart_exhibit
 from carrot_core.figures.scene import caption
-from carrot_core.frontier import rate_of_lam
+from carrot_core.frontier import lam_of_rate, rate_of_lam
 
 SMALL_STEP = 0.01
 
@@ -58,6 +58,8 @@ with by_share:
 with by_slice:
     slices, compared_to = seen.by_task(scene, rate, pool, tasks)
     tables.task_table(slices, compared_to)
+    if isinstance(seen, views.SnapshotView):
+        tables.kept_rate_note(lam, float(lam_of_rate(seen.task_rate(active, rate), unit)))
     tables.csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
 with moved:
     if isinstance(seen, views.StoredView):

@@ -47,12 +47,18 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
             **{name: st.column_config.NumberColumn(format="%+.1f", help=tip(of)) for name, of in points.items()},
             "Answered most by": st.column_config.TextColumn(help=tip("share")),
         },
-        alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at the chosen λ.",
+        alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at one λ.",
     )
     st.caption(
         f"Difference to {plain(visible(reference))} in accuracy points, with its 95 % interval over the task's "
         "prompts. Tasks of a few dozen prompts say little: an interval across 0 shows no difference."
     )
+
+
+def kept_rate_note(lam: float, kept_lam: float) -> None:
+    """Say which λ the slices of a snapshot are of, where it is not the one that is set."""
+    if f"{kept_lam:.4g}" != f"{lam:.4g}":
+        st.caption(f"A snapshot keeps the tasks at a few points of the curve: these figures are of λ {kept_lam:.4g}.")
 
 
 def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
@@ -90,7 +96,7 @@ def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -
         st.dataframe(
             pd.DataFrame(
                 {
-                    "Prompt": flipped["prompt_id"],
+                    "Prompt": flipped["prompt_id"].map(visible),
                     "From": flipped["model_before"].map(short_name),
                     "To": flipped["model_after"].map(short_name),
                     "Score before": flipped["score_before"],

@@ -12,6 +12,8 @@ from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
 from carrot_core.embedding import BUNDLED
+from carrot_core.frontier import lam_of_rate, rate_of_lam
+from carrot_core.snapshots import shipped_snapshots
 from carrot_core.store import Store
 from carrot_core.workbench import load_embedded, run_router
 from tests.made import made, write_files
@@ -45,6 +47,19 @@ def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
     point = views.view(Store().info("made")).matching_point("carrot-knn")
     assert app.session_state["lam"] == pytest.approx(point.lam)
     assert {"CARROT-KNN", "Task lookup", "Oracle"} == set(app.multiselect(key="routers").options)
+
+
+def test_a_snapshot_says_which_lam_its_tasks_are_of():
+    app = page("frontier", bench="mmlu-pro-cot (snapshot)", lam="0.3456")
+    seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
+    unit = seen.snapshot.document["cost_unit_usd"]
+    kept = float(lam_of_rate(seen.task_rate(app.selectbox(key="along").value, rate_of_lam(0.3456, unit)), unit))
+    said = f"these figures are of λ {kept:.4g}."
+    assert kept != pytest.approx(0.3456, abs=1e-4)
+    assert any(said in caption.value for caption in app.caption)
+    app.session_state["lam"] = kept
+    app.run()
+    assert not any("these figures are of" in caption.value for caption in app.caption)
 
 
 def test_pool_tasks_and_reference_narrow_the_scene():
