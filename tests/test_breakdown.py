@@ -31,6 +31,14 @@ def test_tasks_add_up_to_the_whole(frontier_and_tasks):
     assert (slices.difference <= slices.difference_high + 1e-12).all()
 
 
+def test_a_handful_of_prompts_has_no_interval(frontier_and_tasks):
+    frontier, tasks = frontier_and_tasks
+    few = ["few"] * 9 + ["ten"] * 10 + tasks[19:]
+    slices = by_task(frontier, few, 0.0, frontier.models[0]).set_index("task")
+    assert slices.loc["few", ["difference_low", "difference_high"]].isna().all()
+    assert slices.loc["ten", ["difference_low", "difference_high"]].notna().all()
+
+
 def test_labels_for_other_prompts_are_refused(frontier_and_tasks):
     frontier, tasks = frontier_and_tasks
     with pytest.raises(CarrotError, match="task labels for"):

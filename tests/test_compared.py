@@ -108,6 +108,21 @@ def test_the_task_label_makes_the_zero_router_the_task_lookup(taken_apart: pd.Da
         assert value(taken_apart, "task-lookup", "task_label", lam) == pytest.approx(0, abs=1e-6)
 
 
+def test_of_equal_losses_the_surest_choice_comes_first_and_the_best_is_what_it_might_have_known(
+    bench: Setting, routers: Tables
+) -> None:
+    table = losses(bench, {"carrot-knn": routers["carrot-knn"]}, [0.0])
+    assert table["regret"].nunique() == 1
+    assert table["margin"].is_monotonic_decreasing
+    assert table["margin"].iloc[0] > table["margin"].iloc[-1]
+    place = {prompt_id: row for row, prompt_id in enumerate(bench.test.prompt_ids)}
+    for row in table.itertuples():
+        scores = dict(zip(MODELS, bench.test.outcomes.score[place[row.prompt_id]], strict=True))
+        expected = dict(zip(MODELS, routers["carrot-knn"]["test"].score[place[row.prompt_id]], strict=True))
+        right = [model for model in MODELS if scores[model] == max(scores.values())]
+        assert expected[row.best] == max(expected[model] for model in right)
+
+
 def test_without_tasks_no_label_buys_anything(routers: Tables) -> None:
     plain = made(300)
     unlabelled = setting(replace(plain, tasks=("",) * len(plain.prompt_ids)))

@@ -142,6 +142,22 @@ def test_a_router_of_a_pair_is_judged_on_the_same_ground_and_has_routellms_figur
     )
 
 
+def test_a_pair_has_no_share_of_a_gap_that_may_be_0(settings):
+    """The strong model's lead over the weak one is within what other prompts would change."""
+    one = settings[0]
+    pair = pair_of(one, "acme/small", "zeta/mid", lambda part: np.full(len(part.prompt_ids), 0.5))
+    found = compare({0: one}, {"pair": {0: Candidate.of(one, pair)}}, replicates=200)
+    assert abs(np.diff(one.test.outcomes.score[:, 1:].mean(axis=0)).item()) < 0.1
+    assert found.figure("pair", "apgr") is None
+    assert found.figure("pair", "routing_accuracy") is not None
+
+
+def test_the_distance_to_the_front_lies_within_its_interval(result):
+    for name in result.routers:
+        found = result.figure(name, "pareto_dist")
+        assert found is None or found.low <= found.value <= found.high
+
+
 def test_prompts_without_the_whole_pool_are_left_out_for_every_router():
     bench = made(200)
     score = bench.outcomes.score.copy()

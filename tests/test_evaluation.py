@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation import estimates_frame, evaluate, frontier_frame, judge, setting
+from carrot_core.evaluation import data_hash, estimates_frame, evaluate, frontier_frame, judge, setting, versions
 from carrot_core.frontier import sweep
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, operating_point
 from carrot_core.outcomes import Outcomes
@@ -45,8 +45,24 @@ def test_estimates_do_not_depend_on_validation_outcomes():
     )
 
 
+def elsewhere(bench):
+    """The benchmark with texts that no other has."""
+    return replace(bench, texts=tuple(f"Elsewhere: {text}" for text in bench.texts))
+
+
+def test_prompts_that_are_judged_are_not_learned_from_elsewhere():
+    source, bench = elsewhere(made(200, seed=1)), replace(made(80, seed=2), name="held out")
+    both = replace(source, texts=(f" {bench.texts[3].upper()}\n", *source.texts[1:]))
+    made_setting = setting(bench, both)
+    assert made_setting.train.prompt_ids == source.prompt_ids[1:]
+    assert made_setting.n_copies == 1
+    assert evaluate(bench, fit_on=both, replicates=5).metrics["n_copies"] == 1
+    with pytest.raises(CarrotError, match="no train prompts left"):
+        setting(bench, bench)
+
+
 def test_fitting_elsewhere_learns_from_all_of_it_and_judges_every_prompt():
-    source, bench = made(200, seed=1), replace(made(80, seed=2), name="held out")
+    source, bench = elsewhere(made(200, seed=1)), replace(made(80, seed=2), name="held out")
     made_setting = setting(bench, source)
     assert made_setting.train.prompt_ids == source.prompt_ids
     assert made_setting.test.prompt_ids == bench.prompt_ids
@@ -58,7 +74,7 @@ def test_fitting_elsewhere_learns_from_all_of_it_and_judges_every_prompt():
 
 
 def test_models_of_two_benchmarks_are_matched_by_name():
-    source, bench = made(200, seed=1), made(80, seed=2)
+    source, bench = elsewhere(made(200, seed=1)), made(80, seed=2)
     shuffled = source.pool(source.models[::-1])
     np.testing.assert_allclose(
         evaluate(bench, fit_on=source, replicates=5).estimates["all"].score,
@@ -197,3 +213,10 @@ def test_scores_without_costs_are_said_to_lack_costs():
     costless = replace(bench, outcomes=Outcomes(old.prompt_ids, old.models, old.score, np.full(old.shape, np.nan)))
     with pytest.raises(CarrotError, match="scores but no costs"):
         evaluate(costless, "zero")
+
+
+def test_vectors_of_another_encoder_are_other_data():
+    bench = made(60)
+    assert data_hash(bench) == bench.data_hash
+    assert "another/encoder" in data_hash(replace(bench, encoder="another/encoder"))
+    assert "torch" in versions()

@@ -87,6 +87,24 @@ def test_unscored_prompts_of_the_model_are_never_counted_as_scored(learned):
     assert [int((~np.isnan(train.outcomes.score[:, 2])).sum()) for train in learned] == [10, 40]
 
 
+def test_where_another_benchmark_is_judged_validation_is_still_unseen(monkeypatch):
+    here, there = made(200, seed=1), made(300)
+    there = replace(there, texts=tuple(f"There: {text}" for text in there.texts))
+    one, inner = setting(here, fit_on=there), []
+    fit = Setting.fit
+
+    def watching(self, *asked):
+        inner.append(set(self.inner_train.prompt_ids))
+        return fit(self, *asked)
+
+    monkeypatch.setattr(Setting, "fit", watching)
+    learning_curve({0: one}, "zero", (50, 300), replicates=5)
+    new_model_curve({0: one}, "zero", "zeta/mid", (0, 20), replicates=5)
+    validation = set(one.validation.prompt_ids)
+    assert len(inner) == 4
+    assert all(ids and not ids & validation for ids in inner)
+
+
 def test_default_sizes_of_a_new_model_begin_without_it(settings, monkeypatch):
     monkeypatch.setattr(learning, "compare", lambda *a, **k: None)
     assert new_model_curve(settings, "zero", "zeta/mid").sizes == (0, 25, 50, 100, 200, 280)
@@ -116,6 +134,14 @@ def test_a_left_out_task_is_never_learned_from(settings, learned):
 def test_left_out_estimates_cover_every_prompt_in_order(settings):
     found = leave_one_task_out({0: settings[0]}, "zero", replicates=5)
     assert found.overall.protocol["n_judged"].item() == len(settings[0].test.prompt_ids)
+
+
+def test_prompts_without_a_task_are_not_judged_where_tasks_are_left_out():
+    bench = made(300)
+    some = replace(bench, tasks=("",) * 15 + bench.tasks[15:])
+    one = setting(some)
+    found = leave_one_task_out({0: one}, "zero", replicates=5)
+    assert found.overall.protocol["n_judged"].item() == sum(task != "" for task in one.test.tasks)
 
 
 def test_one_task_cannot_be_left_out():

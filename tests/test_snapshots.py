@@ -16,7 +16,7 @@ from carrot_core.errors import DataError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import read_out
-from carrot_core.frontier import rate_of_lam
+from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
 from carrot_core.outcomes import Benchmark
 from carrot_core.snapshots import Snapshot, read, shipped_snapshots, take, write
@@ -93,6 +93,9 @@ def test_the_scene_reads_as_that_of_the_data(folder: Path, protocol: Setting, es
         assert point.cost_usd == pytest.approx(exact.cost_usd[at])
     assert scene.active_curve.band is not None
     assert scene.curves[1].band is None
+    zero = protocol.frontier(protocol.baselines["zero"], "test")  # not the hull of the test means: it never saw them
+    assert scene.hull_score == pytest.approx(zero.score[::-1])
+    assert scene.hull_cost_usd == pytest.approx(zero.cost_usd[::-1])
 
 
 def test_the_matching_point_is_the_one_chosen_on_validation(folder: Path, protocol: Setting, estimates: dict) -> None:
@@ -114,6 +117,15 @@ def test_slices_by_task_are_those_of_a_point_of_the_curve(folder: Path, protocol
     pd.testing.assert_frame_equal(
         kept[whole.columns], whole, check_dtype=False, check_index_type=False, rtol=1e-5, obj="slices at rate 0"
     )
+
+
+def test_slices_are_those_of_the_nearest_kept_lam(folder: Path, protocol: Setting) -> None:
+    kept, unit = read(folder), protocol.cost_unit_usd
+    lams = lam_of_rate(kept.tables["tasks"].query("router == 'carrot-knn'")["exchange_rate_per_usd"].unique(), unit)
+    for lam in (0.0, 0.013, 0.3, 0.77, 1.0):
+        rate = kept.task_rate("carrot-knn", rate_of_lam(lam, unit))
+        assert abs(lam_of_rate(rate, unit) - lam) == pytest.approx(np.abs(lams - lam).min())
+        assert set(kept.by_task("carrot-knn", rate_of_lam(lam, unit))["exchange_rate_per_usd"]) == {rate}
 
 
 def test_no_prompt_is_in_any_file(folder: Path, bench: Benchmark) -> None:

@@ -147,6 +147,21 @@ def test_all_prices_times_a_factor_are_the_same_choices_at_the_rate_divided_by_i
         assert after.cost_usd[after.at(rate / factor)] == pytest.approx(factor * before.cost_usd[before.at(rate)])
 
 
+def test_a_router_that_expects_one_cost_a_model_still_does(protocol: Setting) -> None:
+    """It knows nothing of a prompt's tokens: what a scenario does to its costs is what it does to their means."""
+    blind = protocol.estimates("routerbench-knn")
+    assert len(np.unique(blind["test"].cost_usd[:, 0])) == 1
+    dearer = apply(protocol, blind, Scenario(price_factor=2.0))
+    after = dearer.after.shown.frontier
+    assert after.estimates.cost_usd == pytest.approx(2 * dearer.before.shown.frontier.estimates.cost_usd)
+    for lam in LAMS:
+        rate = rate_of_lam(lam, dearer.cost_unit_usd)
+        assert (dearer.before.shown.frontier.choices(rate) == after.choices(rate / 2)).all()
+    longer = apply(protocol, blind, Scenario(output_token_factor=3.0)).after
+    zero = longer.made.estimates("zero")["test"]
+    assert longer.shown.frontier.estimates.cost_usd == pytest.approx(zero.cost_usd)
+
+
 def test_equal_weights_are_no_weights_and_a_weight_of_0_leaves_a_task_out(
     protocol: Setting, estimates: dict[str, Estimates]
 ) -> None:
