@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, NotFoundError
@@ -24,6 +26,7 @@ from carrot_core.exports.folder import folder_name, write_exhibits
 from carrot_core.figures.paper import PRESETS, NotDrawnError, Shown
 from carrot_core.figures.paper.accuracy import PUBLISHED, ROWS, knn_accuracy
 from carrot_core.figures.paper.curves import accuracy_range, chart_exhibit, deferral_figure
+from carrot_core.figures.paper.names import box, sides
 from carrot_core.figures.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, kept_share, spider
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.judged import Judged, judged_names, open_judged
@@ -31,6 +34,7 @@ from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.snapshots import read, shipped_snapshots, take, write
 from carrot_core.store import Store
 from tests.made import MODELS, made
+from tests.scenes import scene as made_scene
 from tests.test_exhibits import HOSTILE
 
 RESULTS = [name for name in PRESETS if name != "embedding-dimension"]  # the rest, of vectors alone, is no result
@@ -172,6 +176,35 @@ def test_a_reference_below_the_axis_is_no_obstacle(judged: Judged) -> None:
     assert weak.model_score.min() < accuracy_range(weak)[0]
     assert len(chart_exhibit(weak).draw("light").data)  # type: ignore[misc]
     assert "1 single model stands below" in chart_exhibit(weak).caption
+
+
+@given(st.lists(st.tuples(st.floats(0, 760), st.floats(0, 320), st.integers(0, 30)), min_size=1, max_size=20))
+def test_names_cover_no_other_name_no_point_and_no_edge(spots: list[tuple[float, float, int]]) -> None:
+    points, names = np.array([spot[:2] for spot in spots]), ["n" * spot[2] for spot in spots]
+    found = sides(points, names, [np.array([[0.0, 0.0], [760.0, 320.0]])], (760, 320))
+    boxes = [box(at, name, side) for at, name, side in zip(points, names, found, strict=True) if side]
+    for k, (left, bottom, right, top) in enumerate(boxes):
+        assert left >= 0
+        assert bottom >= 0
+        assert right <= 760
+        assert top <= 320
+        assert not any(left - 5.99 < x < right + 5.99 and bottom - 5.99 < y < top + 5.99 for x, y in points)
+        for other in boxes[:k]:
+            assert left >= other[2] or right <= other[0] or bottom >= other[3] or top <= other[1]
+    assert not any(side for side, name in zip(found, names, strict=True) if not name)
+
+
+def test_a_name_alone_is_written_off_the_line_and_the_best_one_has_the_room() -> None:
+    line = np.array([[0.0, 160.0], [760.0, 160.0]])
+    assert sides(np.array([[380.0, 160.0]]), ["alone"], [line], (760, 320))[0] in ("top center", "bottom center")
+    assert sides(np.array([[20.0, 20.0]]), ["wide"], [], (30, 320)) == [""]
+    crowd = np.array([[60.0, 4.0 * k + 40] for k in range(20)])
+    found = sides(crowd, [f"model {k}" for k in range(20)], [], (120, 160))
+    assert found[-1]
+    assert "" in found
+    chart = deferral_figure(made_scene(400), "light")
+    models = next(trace for trace in chart.data if trace.name == "Single models")
+    assert sum(map(bool, models.text)) > len(models.text) / 2
 
 
 def test_the_mixing_line_is_told_of_only_where_it_is_drawn(judged: Judged) -> None:

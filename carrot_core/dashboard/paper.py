@@ -14,6 +14,7 @@ from carrot_core.dashboard.views import View
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.paper import PRESETS, NotDrawnError, Preset
 from carrot_core.figures.paper.accuracy import ROWS
+from carrot_core.figures.paper.curves import PLOT
 from carrot_core.figures.paper.shown import first_carrot
 from carrot_core.figures.paper.spider import TITLES, spider_figure
 from carrot_core.routers import BASELINES
@@ -31,6 +32,11 @@ _HEADS = {
     "output_tokens_mae": "Output tokens MAE (lower is better)",
 }
 _FORMATS = {"n_test": ",.0f", "models": ",.0f", "cost_mae_usd": ".6f", "output_tokens_mae": ",.1f"}
+# Names beside points have room in a plot as wide as `curves.PLOT`; in a narrower one they are in the hover text alone.
+_NAMES = (
+    "<style>.st-key-{key} {{ container-type: inline-size }}"
+    f"@container (max-width: {PLOT[0] + 80:.0f}px) {{{{ .st-key-{{key}} .textpoint {{{{ display: none }}}} }}}}</style>"
+)
 _OWN = (
     "These figures have routers of their own, on the stored split: the routers and seeds above are for the other parts."
 )
@@ -58,6 +64,8 @@ def paper_figures(seen: View) -> None:
     elif preset.name == "spider" and exhibit.draw is not None:
         show(exhibit, key=key, table=lambda: _side_by_side(exhibit, key))
     else:
+        if "oracle" in preset.options:
+            st.html(_NAMES.format(key=key))
         show(exhibit, key=key)
 
 

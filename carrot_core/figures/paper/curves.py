@@ -13,11 +13,12 @@ import plotly.graph_objects as go
 
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.frontier import frontier_figure, label_sides, shortened
+from carrot_core.figures.frontier import frontier_figure, shortened
+from carrot_core.figures.paper.names import sides
 from carrot_core.figures.paper.shown import NotDrawnError, Shown, among, first_carrot
 from carrot_core.figures.scene import QUERIES, Scene, alt_text, caption, short_name
 from carrot_core.figures.theme import ThemeName
-from carrot_core.frontier import FloatArray, lam_of_rate, upper_hull
+from carrot_core.frontier import FloatArray, lam_of_rate
 from carrot_core.kept_curve import thin
 from carrot_core.outcomes import pick
 from carrot_core.text import visible
@@ -26,7 +27,7 @@ CARROT = ("carrot-knn", "carrot-mlp", "carrot-encoder", "carrot-released")
 BINARY = ("routellm-mf", "routellm-bert", "rorf")
 RULE = ("routerbench-knn", "routerbench-mlp")
 TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by no more
-_LETTER = 0.0078  # width of a letter beside a point, as a share of a chart of the usual width
+PLOT = (760.0, 320.0)  # pixels in which names have room: a wide page's plot, smaller than a file's
 _MARGIN = 0.05  # of the cost interval, on both sides
 
 
@@ -66,7 +67,7 @@ def chart_exhibit(scene: Scene) -> Exhibit:
     return Exhibit(
         "frontier",
         f"Accuracy against cost ({visible(scene.title)})",
-        " ".join(part for part in (caption(scene, hull=_has_hull(scene)), _below(scene)) if part),
+        _words(scene),
         alt_text(scene),
         curve_table(scene),
         partial(deferral_figure, scene),
@@ -89,7 +90,7 @@ def _exhibit(
     if len(scene.models) < 2:
         raise NotDrawnError(f"There is one model, {visible(scene.models[0])}: nothing to route between, so no curve.")
     missing = [kind for kind in rival_kinds if not among(rivals, [kind])]
-    drawn = [part for part in (what, caption(scene, hull=_has_hull(scene)), _below(scene), _absent(missing)) if part]
+    drawn = [part for part in (what, _words(scene), _absent(missing)) if part]
     return Exhibit(
         name,
         f"{title} ({visible(scene.title)})",
@@ -103,6 +104,11 @@ def _exhibit(
 def _has_hull(scene: Scene) -> bool:
     """Whether the zero router's hull is drawn: it is its curve, which may be there already."""
     return "zero" not in {curve.name for curve in scene.curves}
+
+
+def _words(scene: Scene) -> str:
+    parts = (caption(scene, hull=_has_hull(scene)), "Names without room are in the hover text.", _below(scene))
+    return " ".join(filter(None, parts))
 
 
 def _below(scene: Scene) -> str:
@@ -139,12 +145,11 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
     ends = np.log10(ends) if figure.layout.xaxis.type == "log" else ends
     room = _MARGIN * (float(np.ptp(ends)) or abs(float(ends[1])) or 1.0)
     ends += np.array([-room, room])
-    figure.update_traces(
-        textposition=_sides(drawn, ends, (low, high)), text=_names(drawn), selector={"name": "Single models"}
-    )
     figure.update_traces(legendrank=1, selector=lambda trace: trace.meta == {"role": "curve", "name": scene.active})
     figure.update_yaxes(range=[100 * low, 100 * high], ticksuffix=" %", title="Accuracy")
-    return figure.update_xaxes(range=list(ends))
+    figure.update_xaxes(range=list(ends))
+    _placed(figure, drawn, (low, high))
+    return figure
 
 
 def accuracy_range(scene: Scene) -> tuple[float, float]:
@@ -165,33 +170,28 @@ def accuracy_range(scene: Scene) -> tuple[float, float]:
 
 def _names(scene: Scene) -> list[str]:
     """Names beside the models' points; that of the best single model stands in the legend."""
-    shown = [html.escape(shortened(short_name(model), 28), quote=False) for model in scene.models]
-    return ["" if model == scene.best_single else name for model, name in zip(scene.models, shown, strict=True)]
+    return ["" if model == scene.best_single else shortened(short_name(model), 28) for model in scene.models]
 
 
-def _sides(scene: Scene, ends: FloatArray, accuracy: tuple[float, float]) -> list[str]:
-    """Sides of the models' names: off the curves where a model is on the hull, and never beyond the chart's edge."""
-    costs = QUERIES * scene.model_cost_usd
-    place = ((np.log10(costs) if scene.can_log else costs) - ends[0]) / float(np.ptp(ends))
-    on_hull = set(upper_hull(scene.model_cost_usd, scene.model_score).tolist())
-    sides = []
-    for k, (side, model, score) in enumerate(zip(label_sides(scene), scene.models, scene.model_score, strict=True)):
-        wide = _LETTER * len(short_name(model))
-        side = ("top left" if wide < place[k] else "bottom right") if k in on_hull else side
-        at_the_foot = score - accuracy[0] < 0.06 * (accuracy[1] - accuracy[0])
-        side = side.replace("bottom", "top") if at_the_foot and k not in on_hull else side
-        sides.append(_turned(side, float(place[k]), wide))
-    return sides
+def _placed(figure: go.Figure, scene: Scene, accuracy: tuple[float, float]) -> None:
+    """Write the models' names where they have room."""
+    log, ends = figure.layout.xaxis.type == "log", np.asarray(figure.layout.xaxis.range, dtype=np.float64)
 
+    def pixels(x: FloatArray, y: FloatArray) -> FloatArray:
+        place = np.column_stack([np.log10(x) if log else x, np.asarray(y) / 100])
+        low, high = np.array([ends, accuracy]).T
+        at: FloatArray = (place - low) / (high - low) * PLOT
+        return at
 
-def _turned(side: str, at: float, wide: float) -> str:
-    """A side on which a name of this width, as a share of the chart's, does not leave the chart."""
-    half = wide / 2 if "center" in side else wide
-    if "right" not in side and at < half:
-        return side.replace("center", "right").replace("left", "right")
-    if "left" not in side and at > 1 - half:
-        return side.replace("center", "left").replace("right", "left").replace("middle", "bottom")
-    return side
+    curves = [pixels(trace.x, trace.y) for trace in figure.data if trace.meta["role"] in ("curve", "hull")]
+    points = pixels(QUERIES * scene.model_cost_usd, 100 * scene.model_score)
+    names = _names(scene)
+    found = sides(points, names, curves, PLOT)
+    figure.update_traces(
+        textposition=[side or "top center" for side in found],
+        text=[html.escape(name, quote=False) if side else "" for name, side in zip(names, found, strict=True)],
+        selector={"name": "Single models"},
+    )
 
 
 def curve_table(scene: Scene) -> pd.DataFrame:
