@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
 from carrot_core import CarrotRouter
 from carrot_core.cli import main
+from carrot_core.cli.route import _report
+from carrot_core.outcomes import Estimates
+from carrot_core.serving.decision import Decisions, explained
 
 HEAD = "mmlu-pro-cot"
 PROMPT = "What is the derivative of x squared?"
@@ -82,6 +86,34 @@ def test_lines_are_written_to_a_file_as_a_file_of_prompts_is(router: CarrotRoute
     assert pd.read_json(tmp_path / "out.jsonl", lines=True)["model"].tolist() == router.route(prompts, lam=0.3)
 
 
+def test_lines_typed_have_the_ids_and_limits_of_a_files_lines(router: CarrotRouter, tmp_path: Path) -> None:
+    lines = f"\ufeff{PROMPT}\n\n  \nAnother\n"
+    (tmp_path / "in.txt").write_text(lines, encoding="utf-8")
+    given = (("file.csv", ("--file", tmp_path / "in.txt"), ""), ("typed.csv", (), lines))
+    for name, flags, typed in given:
+        done = carrot(*flags, "--bench", HEAD, "--lam", ".3", "--out", tmp_path / name, typed=typed)
+        assert done.exit_code == 0, done.output
+    assert pd.read_csv(tmp_path / "typed.csv")["prompt_id"].tolist() == [1, 4]
+    assert (tmp_path / "typed.csv").read_text() == (tmp_path / "file.csv").read_text()
+    done = carrot("--bench", HEAD, "--lam", ".3", typed=f"{PROMPT}\n{'é' * 1_000_001}\n")
+    assert done.exit_code == 4
+    assert "standard input: row 2: a prompt has more than 1,000,000 characters" in done.stderr
+
+
+def test_names_in_a_routers_files_do_not_steer_the_terminal() -> None:
+    name = "acme/\x1b]0;owned\x07\u202e"
+    estimates = Estimates(("p",), (name,), np.array([[0.5]]), np.array([[1e-4]]))
+    tokens = np.array([[10.0]])
+    decision = Decisions(0.3, 1.0, 1.0, estimates, tokens, tokens, np.array([0]), np.array([False]))
+    cells = {f"{one}{end}": 0.5 for one in ("score", "output_tokens", "cost") for end in ("_low", "_high")}
+    cells |= {f"cost{end}_usd": 1e-4 for end in ("_low", "_high")} | {"est_score": 0.5, "est_cost_usd": 1e-4}
+    table = pd.DataFrame([{"prompt": 0, "model": name, "est_output_tokens": 10.0, "input_tokens": 10.0, **cells}])
+    told = explained(decision, table, percentile=1.0, unlike=False, nearest=None, prompt_tokens=3, seconds={})
+    text = _report(told)
+    assert text.count("acme/⟨U+001B⟩]0;owned⟨U+0007⟩⟨U+202E⟩") == 3  # sentence, table, ribbon
+    assert not set("\x1b\x07\u202e") & set(text)
+
+
 def test_an_operating_point(router: CarrotRouter, tmp_path: Path) -> None:
     router.save_point(tmp_path / "point.json", lam=0.4, pool=router.models[:4])
     done = carrot(PROMPT, "--point", tmp_path / "point.json", "--json")
@@ -100,6 +132,9 @@ def test_an_operating_point(router: CarrotRouter, tmp_path: Path) -> None:
         (["--bench", HEAD, "--file", __file__], 2, "--file needs --out"),
         ([PROMPT, "--bench", HEAD, "--file", __file__, "--out", "x.csv"], 2, "no PROMPT beside it"),
         ([PROMPT, "--bench", HEAD, "--out", "x.xlsx"], 1, "x.xlsx"),
+        ([PROMPT, "--bench", HEAD, "--out", f"{__file__}/o.csv"], 1, "Cannot write"),
+        ([PROMPT, "--bench", HEAD, "--out", "x.csv", "--explain"], 2, "--explain"),
+        ([PROMPT, "--bench", HEAD, "--router", "carrot-knn"], 3, "must be in the store"),
     ],
 )
 def test_a_refusal_says_what_to_do(carrot_home: Path, arguments: list[str], code: int, says: str) -> None:

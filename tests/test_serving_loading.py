@@ -118,6 +118,14 @@ def test_a_router_saved_without_what_typed_prompts_need_says_so(bench: Benchmark
         CarrotRouter.load(tmp_path / "old", store=store)
 
 
+def test_a_router_that_is_not_there_is_refused_and_no_other_answers(folder: Path, store: Store, nothing: Store) -> None:
+    assert CarrotRouter.load(folder, router="carrot-linear", store=nothing).router == "carrot-linear"
+    with pytest.raises(CarrotError, match="is carrot-linear, not carrot-knn"):
+        CarrotRouter.load(folder, router="carrot-knn", store=store)
+    with pytest.raises(NotFoundError, match="To fit carrot-knn on 'mmlu-pro-cot' the benchmark must be in the store"):
+        CarrotRouter.load("mmlu-pro-cot", router="carrot-knn", store=nothing)
+
+
 def test_an_encoder_that_only_a_file_names_is_not_fetched(store: Store, tmp_path: Path) -> None:
     protocol = setting(store.load("made", encoder=BUNDLED))
     fitted, estimates = protocol.fit("carrot-linear")
@@ -158,6 +166,8 @@ def test_a_point_decides_as_what_it_was_exported_from(point: Path, folder: Path,
     np.testing.assert_array_equal(found.fell_back, expected.fell_back)
     np.testing.assert_array_equal(found.estimates.cost_usd, expected.estimates.cost_usd)
     assert loaded.decide(TEXTS, lam=1.0, pool=MODELS[2:]).models == [MODELS[2]] * len(TEXTS)
+    with pytest.raises(CarrotError, match="is carrot-linear, not zero"):
+        CarrotRouter.load(point, router="zero", store=nothing)
 
 
 def test_a_point_on_a_budget_keeps_the_solved_lambda(folder: Path, nothing: Store, tmp_path: Path) -> None:
@@ -183,6 +193,8 @@ def test_a_point_on_a_budget_keeps_the_solved_lambda(folder: Path, nothing: Stor
         ({"cost_unit_usd": 1.0}, "rests on other cost unit"),
         ({"router": "zero"}, "rests on other router"),
         ({"source": "point.json"}, "names another operating point"),
+        ({"source": "x" * 300}, "There is no router 'xxx"),
+        ({"source": "x" * 5000}, "at most 4096 characters"),
         ({"pool": ["nobody"]}, "'nobody'"),
         ({"fallback": "nobody"}, "'nobody'"),
     ],

@@ -11,6 +11,7 @@ import click
 from carrot_core.cli.common import Result, as_document, json_option
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.paths import shipped
+from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,12 +76,16 @@ def check(
         if out is not None:
             _write(found, out)
         # A problem is what was asked for: it goes to standard output, and the exit code says there is one.
-        click.echo(as_document({"ok": False, "problems": found.to_dict("records")}) if as_json else str(error))
+        click.echo(
+            as_document({"ok": False, "problems": found.to_dict("records")})
+            if as_json
+            else visible(str(error), keep=SENTENCE)
+        )
         context.exit(DataError.exit_code)
     size = f"{len(frames.prompts):,} prompts x {len(frames.models)} models, {len(frames.outcomes):,} outcomes"
     lines = [f"{file.name} can be imported: {size}.", *(f"Note: {warning}" for warning in frames.warnings)]
     document = {"ok": True, "problems": [], "warnings": list(frames.warnings)}
-    click.echo(as_document(document) if as_json else "\n".join(lines))
+    click.echo(as_document(document) if as_json else visible("\n".join(lines), keep=SENTENCE))
 
 
 def _write(found: pd.DataFrame, out: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core.errors import CarrotError
+from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except CarrotError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {visible(str(error), keep=SENTENCE)}", err=True)
             ctx.exit(error.exit_code)
 
 
@@ -44,13 +45,16 @@ def as_document(value: Any) -> str:
 
 
 def json_option(command: Callable[..., Result]) -> Callable[..., None]:
-    """Add ``--json`` to a command, and print what it returns in the form asked for."""
+    """Add ``--json`` to a command, and print what it returns in the form asked for.
+
+    Names of files reach the text: nothing of it steers the terminal.
+    """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @functools.wraps(command)
     def printing(*args: Any, as_json: bool, **kwargs: Any) -> None:
         document, text = command(*args, **kwargs)
-        click.echo(as_document(document) if as_json else text)
+        click.echo(as_document(document) if as_json else visible(text, keep=SENTENCE))
 
     return printing
 

@@ -11,6 +11,7 @@ import click
 from carrot_core.cli.check import check, column_option, template
 from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
 from carrot_core.cli.leakage import leakage
+from carrot_core.text import visible
 
 if TYPE_CHECKING:
     from carrot_core.store import BenchmarkInfo
@@ -118,7 +119,8 @@ def list_() -> Result:
     """List the benchmarks in the store."""
     infos = open_store().benchmarks()
     lines = [
-        f"{info.name:24} {info.n_prompts:>8,} prompts  {info.n_models:>3} models  {info.source}  {info.note}".rstrip()
+        f"{visible(info.name):24} {info.n_prompts:>8,} prompts  {info.n_models:>3} models  "
+        f"{visible(info.source)}  {visible(info.note, keep=' ')}".rstrip()
         for info in infos
     ]
     if not infos:

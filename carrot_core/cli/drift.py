@@ -9,6 +9,7 @@ import click
 
 from carrot_core.cli.check import column_option
 from carrot_core.cli.common import as_document, open_store
+from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
     from carrot_core.benchmarks.log_table import Calls
@@ -62,7 +63,7 @@ def drift(
     companion, without = _companion(point, calls)
     tolerance = Tolerance(points / 100, percent / 100, share_points / 100)
     found = compare(point, calls, companion=companion, tolerance=tolerance, without=without)
-    click.echo(as_document(found.document()) if as_json else _report(found))
+    click.echo(as_document(found.document()) if as_json else visible(_report(found), keep=SENTENCE))
     context.exit({"inside": 0, "outside": OUTSIDE}.get(found.verdict, TOO_FEW))
 
 

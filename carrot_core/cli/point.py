@@ -12,6 +12,7 @@ from carrot_core.cli.drift import drift
 from carrot_core.cli.route import asked_options, decide_options
 from carrot_core.errors import CarrotError
 from carrot_core.exports import FORMATS, format_for
+from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
     from carrot_core.serving.point import PointFigures, PointFile
@@ -85,7 +86,10 @@ def check(file: Path) -> Result:
 
     fitted = CarrotRouter.load(file, store=open_store())
     document = {"file": str(file), "router": fitted.router, "artefact": fitted.artefact, "whole": True}
-    return document, f"{file} is whole: {fitted.router} of {fitted.name!r} is here and decides as when it was exported."
+    return (
+        document,
+        f"{file} is whole: {fitted.router} of {visible(fitted.name)} is here and decides as when it was exported.",
+    )
 
 
 @point.command()
@@ -97,7 +101,9 @@ def diff(one: Path, other: Path) -> Result:
     from carrot_core.serving.point import differences, read_point
 
     found = differences(read_point(one), read_point(other))
-    lines = [f"{name}: {_short(before)} -> {_short(after)}" for name, (before, after) in found.items()]
+    lines = [
+        f"{visible(name, keep=' ')}: {_short(before)} -> {_short(after)}" for name, (before, after) in found.items()
+    ]
     return {name: list(values) for name, values in found.items()}, "\n".join(lines) or "The two are the same point."
 
 
@@ -109,25 +115,28 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return "given"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "none" if value in (None, "") else str(value)
+        return ", ".join(visible(str(item)) for item in value)
+    return "none" if value in (None, "") else visible(str(value), keep=SENTENCE)
 
 
 def _report(made: PointFile) -> str:
     worth = "any" if made.exchange_rate_per_usd is None else f"{made.exchange_rate_per_usd:.4g}"
     lines = [
-        f"{made.router} of {made.source!r}, exported {made.created_at} by carrot-core {made.carrot_version}",
+        f"{visible(made.router)} of {visible(made.source)}, exported {visible(made.created_at)} by carrot-core "
+        f"{visible(made.carrot_version)}",
         f"λ {made.lam:.6g}, cost unit ${made.cost_unit_usd:.4g}: a dollar is worth {worth} score",
-        f"pool: {', '.join(made.pool)}",
+        f"pool: {', '.join(map(visible, made.pool))}",
     ]
     if made.fallback:
-        lines.append(f"fallback from percentile {made.fallback_above:g} of distance: {made.fallback}")
+        lines.append(f"fallback from percentile {made.fallback_above:g} of distance: {visible(made.fallback)}")
     for name, figures in (("validation", made.validation), ("test", made.test)):
         lines.append(f"{name}: " + ("not measured on this pool or these prices" if figures is None else _told(figures)))
     used = sorted((made.shares or {}).items(), key=lambda item: -item[1])
     if used:
-        lines.append("answered by: " + ", ".join(f"{model} {100 * share:.1f} %" for model, share in used if share))
-    return "\n".join([*lines, *([f"note: {made.note}"] if made.note else [])])
+        lines.append(
+            "answered by: " + ", ".join(f"{visible(model)} {100 * share:.1f} %" for model, share in used if share)
+        )
+    return "\n".join([*lines, *([f"note: {visible(made.note, keep=SENTENCE)}"] if made.note else [])])
 
 
 def _told(figures: PointFigures) -> str:

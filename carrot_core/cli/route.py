@@ -12,6 +12,8 @@ import click
 
 from carrot_core.cli.common import open_store, progress
 from carrot_core.serving.decision import dollars
+from carrot_core.serving.prompt_file import MOST_CHARACTERS, listed
+from carrot_core.text import visible
 
 if TYPE_CHECKING:
     from carrot_core.serving.decision import Explanation
@@ -50,7 +52,7 @@ def decide_options(command: Command) -> Command:
 @click.option("--point", type=_FILE, help="An exported operating point, in place of --bench and the options below it.")
 @click.option("--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN).")
 @decide_options
-@click.option("--file", "source", type=_FILE, help="Prompts from a file: CSV, TSV, JSONL or Parquet; needs --out.")
+@click.option("--file", "source", type=_FILE, help="Prompts from a file: CSV, TSV, JSONL, Parquet, .txt; needs --out.")
 @click.option("--column", default="prompt", show_default=True, help="Column of --file that holds the prompts.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write decisions: .parquet, .csv or .jsonl."
@@ -81,11 +83,13 @@ def route(
     options = asked_options(**asked)
     if source is not None and (out is None or prompts):
         raise click.UsageError("--file needs --out, and no PROMPT beside it.")
+    if out is not None and explain:
+        raise click.UsageError("--explain is for the terminal: it does not go with --out.")
     fitted = _loaded(bench, point, router)
     if out is not None:
         click.echo(_into_file(fitted, source, prompts, out, column, options, as_json))
         return
-    for prompt in prompts or _lines():
+    for prompt in prompts or (text for _, text in listed(_lines(), "standard input").rows):
         click.echo(_answer(fitted, prompt, options, explain, as_json))
 
 
@@ -98,12 +102,12 @@ def _loaded(bench: str | None, point: Path | None, router: str | None) -> Carrot
 
 
 def _lines() -> Iterator[str]:
-    """Lines of standard input as they come, blank ones left out."""
+    """Lines of standard input as they come; of one that is too long only as much as shows that."""
     if sys.stdin.isatty():
         click.echo("One prompt a line; end with Ctrl-D.", err=True)
-    for line in sys.stdin.buffer:
-        if text := line.decode("utf-8", errors="replace").strip():
-            yield text
+    lines = iter(lambda: sys.stdin.buffer.readline(4 * (MOST_CHARACTERS + 1)), b"")
+    for number, line in enumerate(lines):
+        yield line.decode("utf-8" if number else "utf-8-sig", errors="replace")
 
 
 def asked_options(pool: Sequence[str], prices: Sequence[str], **given: Any) -> dict[str, Any]:
@@ -125,7 +129,7 @@ def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain:
         document = explanation.decision.records()[0] | _grounds(explanation)
         return json.dumps(document, ensure_ascii=False) if as_json else _report(explanation)
     decisions = fitted.decide([prompt], **options)
-    return json.dumps(decisions.records()[0], ensure_ascii=False) if as_json else decisions.models[0]
+    return json.dumps(decisions.records()[0], ensure_ascii=False) if as_json else visible(decisions.models[0])
 
 
 def _grounds(explanation: Explanation) -> dict[str, Any]:
@@ -150,20 +154,20 @@ def _row(row: dict[Any, Any]) -> str:
     tokens = f"{row['est_output_tokens']:.0f} [{row['output_tokens_low']:.0f}, {row['output_tokens_high']:.0f}]"
     tokens = "not recorded" if "nan" in tokens else tokens
     cost, low, high = (dollars(row[name]) for name in ("est_cost_usd", "cost_low_usd", "cost_high_usd"))
-    return f"{row['model']:42} {score:>20} {tokens:>24} {f'{cost} [{low}, {high}]':>26} {row['utility']:>9.4f}"
+    return f"{visible(row['model']):42} {score:>20} {tokens:>24} {f'{cost} [{low}, {high}]':>26} {row['utility']:>9.4f}"
 
 
 def _report(explanation: Explanation) -> str:
     decision = explanation.decision
     lines = [
-        explanation.sentence,
+        visible(explanation.sentence, keep=" "),
         f"λ {decision.lam:.4g}, cost unit ${decision.cost_unit_usd:.4g}: up to "
         f"{decision.exchange_rate_per_usd:.4g} score a dollar.",
         f"{'model':42} {'score (90 %)':>20} {'output tokens (90 %)':>24} {'cost per 1k (90 %)':>26} {'utility':>9}",
     ]
     lines += map(_row, explanation.table.to_dict(orient="records"))
     lines.append("Chosen as λ goes from 0 to 1:")
-    lines += [f"  λ {part.lam_from:.4f} to {part.lam_to:.4f}: {part.model}" for part in explanation.ribbon]
+    lines += [f"  λ {part.lam_from:.4f} to {part.lam_to:.4f}: {visible(part.model)}" for part in explanation.ribbon]
     if explanation.distance_percentile is not None:
         unlike = "unlike anything in the training data: " if explanation.unlike else ""
         lines.append(f"Distance to the training data: {unlike}percentile {explanation.distance_percentile:.1f}.")

@@ -48,7 +48,8 @@ def decision_file(out: Path) -> Iterator[Write]:
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong before is told
+            part.unlink(missing_ok=True)
 
 
 @contextmanager

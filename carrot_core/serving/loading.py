@@ -30,10 +30,20 @@ def shipped_heads() -> list[str]:
 
 def load(source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
     """See `CarrotRouter.load`."""
-    store, name = store or Store(), str(source)
+    made = _loaded(source, router, store or Store())
+    if router not in (None, made.router):
+        raise CarrotError(
+            f"{str(source)!r} is {made.router}, not {router}: only a benchmark in the store can be either."
+        )
+    return made
+
+
+def _loaded(source: str | Path, router: str | None, store: Store) -> CarrotRouter:
+    """A router of the source; ``router`` counts where there is a choice."""
+    name = str(source)
     if name.endswith(ENDINGS):
         return at_point(read_point(Path(source)), store, Path(source).name)
-    if (Path(source) / "router.json").is_file():
+    if _is_saved(source):
         return from_folder(Path(source), name, store)
     hashes = {info.name: info.data_hash for info in store.benchmarks()}
     if name in shipped_heads() and router in (None, SHIPPED_ROUTER):
@@ -43,6 +53,11 @@ def load(source: str | Path, *, router: str | None = None, store: Store | None =
             return head
     if name in hashes:
         return _fitted(store.path, store.version(), name, router or _FITTED_HERE)
+    if name in shipped_heads():
+        raise NotFoundError(
+            f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
+            f"{SHIPPED_ROUTER}."
+        )
     if isinstance(source, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _from_hub(name, store)
     raise NotFoundError(
@@ -54,7 +69,15 @@ def load(source: str | Path, *, router: str | None = None, store: Store | None =
 def is_here(source: str, store: Store) -> bool:
     """Whether a router's source is on this machine, so that loading it asks no other for it."""
     in_store = source in {info.name for info in store.benchmarks()}
-    return in_store or source in shipped_heads() or (Path(source) / "router.json").is_file()
+    return in_store or source in shipped_heads() or _is_saved(source)
+
+
+def _is_saved(source: str | Path) -> bool:
+    """Whether it is a folder that `carrot router save` wrote."""
+    try:
+        return (Path(source) / "router.json").is_file()
+    except OSError:  # too long for a path
+        return False
 
 
 def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
@@ -93,6 +116,7 @@ def _fitted(path: Path, store_version: str, name: str, router: str) -> CarrotRou
 
     made = setting(load_embedded(Store(path), name))
     fitted, estimates = made.fit(router)
+    # Not of its numbers: those of the same fit differ in their last bits from machine to machine.
     artefact = hashlib.sha256(f"{router} {made.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
     return CarrotRouter(name, fitted, companion_of(made, fitted, estimates), artefact, lambda: made.train)
 
@@ -102,7 +126,7 @@ def at_point(point: PointFile, store: Store | None = None, name: str = "the oper
 
     ``name`` is what an error calls the point.
     """
-    plain = load(point.source, router=point.router, store=store)
+    plain = _loaded(point.source, point.router, store or Store())
     for what, stated, found in (
         ("router", point.router, plain.router),
         ("data", point.data_hash, plain.companion.data_hash),

@@ -43,6 +43,9 @@ def _refuse_tricks(content: bytes, name: str) -> None:
     for event in yaml.parse(content, Loader=yaml.SafeLoader):
         if getattr(event, "anchor", None) is not None:
             raise DataError(name, f"has an anchor or alias in line {event.start_mark.line + 1}; write values out")
+        # Untagged, a plain value is what it looks like; a tag can call it what it cannot be read as.
+        if getattr(event, "tag", None) is not None:
+            raise DataError(name, f"has a tag in line {event.start_mark.line + 1}; write values without one")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
             raise DataError(name, f"is nested deeper than {_DEEPEST} levels")

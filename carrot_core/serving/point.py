@@ -62,7 +62,8 @@ class PointFile(_Strict):
     sha256 : of all the rest, so that a change by hand is noticed.
     note : words of whoever exported it.
     source : what `CarrotRouter.load` takes: a benchmark, a folder or a repository of the hub.
-    router, artefact : its name, and the sha256 of its numbers, which must be the same when it is loaded.
+    router, artefact : its name, and the sha256 of its numbers, or for one fitted from the store of what it was
+        fitted with (name, data, version); they must be the same when it is loaded.
     benchmark, data_hash : what it was fitted on.
     lam, cost_unit_usd, exchange_rate_per_usd : λ, u, and λ/((1 - λ)u), null at λ = 1.
     pool : models it may choose.
@@ -78,7 +79,7 @@ class PointFile(_Strict):
     created_at: str
     note: str = Field(default="", max_length=10_000)
     carrot_version: str
-    source: Annotated[str, AfterValidator(_is_no_point)]
+    source: Annotated[str, Field(max_length=4096), AfterValidator(_is_no_point)]
     router: str
     artefact: str
     benchmark: str

@@ -122,7 +122,7 @@ class CarrotRouter:
             fitted then), a folder that `carrot router save` wrote, "owner/name" on the hub, or the file of
             an operating point (`save_point`).
         router : the router to fit on a benchmark in the store; by default the head that ships, else
-            "carrot-knn".
+            "carrot-knn". Of any other source it must be the one that is there.
         store : where benchmarks are; by default that of ``CARROT_HOME``.
 
         Raises
@@ -132,7 +132,7 @@ class CarrotRouter:
         DataError
             What is there is damaged.
         CarrotError
-            It cannot answer typed prompts.
+            It cannot answer typed prompts, is not the router asked for, or needs an encoder that is not here.
         """
         from carrot_core.serving.loading import load
 
