@@ -58,7 +58,7 @@ def test_seeds_alone_are_for_the_one_router(carrot):
         (("--seeds", "4-0"), 2, "0-4 or 0,2,7"),
         (("--routers", "zero,ghost"), 3, "ghost"),
         (("--routers", "zero,carrot-knn", "--param", "n_neighbors=3"), 2, "one router"),
-        (("--routers", "zero", "--csv", "/nowhere/x.csv"), 1, "/nowhere/x.csv"),
+        (("--routers", "zero", "--csv", "/nowhere/x.csv"), 2, "'/nowhere'"),
         (("--routers", "zero", "--leave-one-task-out"), 2, "one --router"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from carrot_core.cli import main
+from carrot_core.serving.point import PointFile, write_point
 
 HEAD = "mmlu-pro-cot"
 
@@ -44,6 +45,20 @@ def test_points_are_compared(exported: Path, tmp_path: Path) -> None:
     assert "-> 1.0" in told
     assert "test: given -> none" in told
     assert "not measured" in carrot("point", "show", tmp_path / "q.json")
+
+
+def test_nothing_in_a_point_steers_the_terminal(exported: Path, tmp_path: Path) -> None:
+    odd = "\x1b]0;owned\x07\u202e"
+    found = PointFile.model_validate_json(exported.read_bytes())
+    changed = {"note": f"two\nlines{odd}", "pool": (*found.pool, f"acme/{odd}"), "fallback": odd, "created_at": odd}
+    write_point(found.model_copy(update=changed).sealed(), tmp_path / "odd.json")
+    for told in (
+        carrot("point", "show", tmp_path / "odd.json"),
+        carrot("point", "diff", exported, tmp_path / "odd.json"),
+    ):
+        assert not set("\x1b\x07\u202e") & set(told)
+        assert "two\nlines⟨U+001B⟩]0;owned⟨U+0007⟩⟨U+202E⟩" in told
+        assert "acme/⟨U+001B⟩]0;owned" in told
 
 
 def test_what_is_no_point_is_refused(exported: Path, tmp_path: Path) -> None:

@@ -99,8 +99,27 @@ def open_store() -> Store:
     return Store()
 
 
+class OutFile(click.Path):
+    """A file to write, refused before anything is computed where it could not be written in the end."""
+
+    def __init__(self, *endings: str) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+        self._endings = endings
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        out: Path = super().convert(value, param, ctx)  # type: ignore[assignment]  # as path_type says
+        if self._endings and out.suffix not in self._endings:
+            self.fail(f"{out.name!r} must end in {', '.join(self._endings)}", param, ctx)
+        if not out.parent.is_dir():
+            self.fail(f"there is no folder {str(out.parent)!r}", param, ctx)
+        return out
+
+
+TABLE = OutFile(".parquet", ".csv", ".json")  # what `write` writes
+
+
 def write(frame: pd.DataFrame, out: Path) -> None:
-    """Write a frame in the format the ending of the file's name says."""
+    """Write a frame in the format the ending of the file's name says, one of `TABLE`."""
     from carrot_core.csv_out import write_csv
 
     writers: dict[str, Callable[[], object]] = {
@@ -108,8 +127,6 @@ def write(frame: pd.DataFrame, out: Path) -> None:
         ".csv": lambda: write_csv(frame, out),
         ".json": lambda: frame.to_json(out, orient="records", double_precision=15),
     }
-    if out.suffix not in writers:
-        raise click.BadParameter(f"{out.name!r} must end in {', '.join(writers)}", param_hint="--out")
     try:
         writers[out.suffix]()
     except OSError as error:

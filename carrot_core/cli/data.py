@@ -30,8 +30,9 @@ def data() -> None:
 @click.option("--name", required=True, help="Name of the benchmark in the store.")
 @click.option("--format", metavar="FORMAT", help="long, wide, routerbench or open-llm (default: told by the file).")
 @click.option("--where", metavar="PREDICATE", help="Keep these rows: SQL over the file's columns, as in kind = 'chat'.")
-@click.option("--embeddings", type=FILE, help="Vectors computed before: Parquet with prompt_id, embedding.")
-@click.option("--encoder", help="Encoder the vectors come from (default: the bundled MiniLM).")
+@click.option(
+    "--embeddings", type=FILE, help="Vectors of the bundled MiniLM, computed before: Parquet with prompt_id, embedding."
+)
 @click.option("--prices", type=FILE, help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, for files of tokens.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test.")
 @click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
@@ -44,7 +45,6 @@ def import_(
     format: str | None,
     where: str | None,
     embeddings: Path | None,
-    encoder: str | None,
     prices: Path | None,
     seed: int,
     drop_chinese: bool,
@@ -77,7 +77,7 @@ def import_(
         lines.append(f"{info.n_missing:,} cells of the table were not observed.")
     with_vectors = 0
     if embeddings is not None:
-        with_vectors = store.import_vectors(name, embeddings, encoder or BUNDLED)
+        with_vectors = store.import_vectors(name, embeddings, BUNDLED)
         lines.append(f"Vectors for {with_vectors:,} prompts.")
     lines += [f"Note: {warning}" for warning in info.warnings]
     return {**described(info), "n_with_vectors": with_vectors}, "\n".join(lines)
@@ -139,15 +139,17 @@ def remove(name: str) -> Result:
 
 @data.command()
 @click.argument("name")
-@click.option("--encoder", help="Hub id or local folder of a sentence encoder (default: the bundled MiniLM).")
 @json_option
-def embed(name: str, encoder: str | None) -> Result:
-    """Compute the vectors that NAME lacks; an interrupted run goes on where it stopped."""
-    from carrot_core.embedding import BUNDLED
+def embed(name: str) -> Result:
+    """Compute the vectors that NAME lacks; an interrupted run goes on where it stopped.
+
+    They are of the bundled MiniLM, which every command and page reads. Other encoders are for Python:
+    `carrot_core.embedding.embed_benchmark` and `Store.load(name, encoder=...)`.
+    """
     from carrot_core.workbench import load_embedded
 
     with progress(f"Embedding {name}", " texts") as advance:
-        bench = load_embedded(open_store(), name, encoder or BUNDLED, advance)
+        bench = load_embedded(open_store(), name, progress=advance)
     if bench.vectors is None:
         return {"name": name, "encoder": None}, f"{name!r} has no prompt texts to embed."
     return {"name": name, "encoder": bench.encoder}, f"{name!r} has its vectors of {bench.encoder}."

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Result, json_option, open_store, progress, write
+from carrot_core.cli.common import TABLE, OutFile, Result, json_option, open_store, progress, write
 from carrot_core.cli.routers import loaded, parameters, results_table, router_options, run_of, summary
 from carrot_core.errors import CarrotError
 
 if TYPE_CHECKING:
     from carrot_core.evaluation import Comparison
-
-_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class Numbers(click.ParamType[tuple[int, ...]]):
@@ -55,8 +53,10 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--seeds", type=Numbers(), help="Such as 0-4: split and routers by each of these seeds, and their mean.")
 @click.option("--leave-one-task-out", "transfer", is_flag=True, help="Each task by a router that never saw it.")
 @click.option("--again", is_flag=True, help="Fit also what is stored.")
-@click.option("--csv", "csv_file", type=_FILE, help="Write every figure and difference to this file.")
-@click.option("--latex", "latex_file", type=_FILE, help="Write the table for a paper to this file.")
+@click.option(
+    "--csv", "csv_file", type=TABLE, help="Write every figure and difference to a file: .csv, .parquet or .json."
+)
+@click.option("--latex", "latex_file", type=OutFile(), help="Write the table for a paper to this file.")
 @json_option
 def evaluate(
     bench: str,
@@ -138,13 +138,12 @@ def _left_out(
 
 
 def _write(result: Comparison, csv_file: Path | None, latex_file: Path | None) -> None:
-    from carrot_core.csv_out import write_csv
     from carrot_core.evaluation.tables import latex, tidy
 
-    try:
-        if csv_file is not None:
-            write_csv(tidy(result), csv_file)
-        if latex_file is not None:
+    if csv_file is not None:
+        write(tidy(result), csv_file)
+    if latex_file is not None:
+        try:
             latex_file.write_text(latex(result), encoding="utf-8")
-    except OSError as error:
-        raise CarrotError(f"Cannot write {error.filename}: {error.strerror or error}.") from error
+        except OSError as error:
+            raise CarrotError(f"Cannot write {latex_file}: {error.strerror or error}.") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from carrot_core.cli.common import Result, json_option, open_store, progress, write
+from carrot_core.cli.common import TABLE, Result, json_option, open_store, progress, write
 
 
 @click.command()
@@ -14,7 +14,7 @@ from carrot_core.cli.common import Result, json_option, open_store, progress, wr
 @click.option("--cosine", default=0.98, show_default=True, help="Least cosine of vectors that counts as near.")
 @click.option("--jaccard", default=0.8, show_default=True, help="Least share of common word triples that does.")
 @click.option("--seed", type=int, help="Look at the split of this seed (default: the one that is stored).")
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the pairs to a file.")
+@click.option("--csv", "csv_file", type=TABLE, help="Write the pairs to a file: .csv, .parquet or .json.")
 @json_option
 def leakage(name: str, cosine: float, jaccard: float, seed: int | None, csv_file: Path | None) -> Result:
     """Find prompts of NAME whose copy, exact or near, stands on another side of the split."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carrot_core.cli.common import Result, json_option, open_store, progress, write
+from carrot_core.cli.common import TABLE, Result, json_option, open_store, progress, write
 from carrot_core.cli.evaluate import Numbers
 from carrot_core.cli.routers import bench_options, loaded, parameters
 
@@ -24,9 +24,7 @@ _SHOWN = ("aiq", "routing_accuracy", "qnc")
 @click.option("--seeds", type=Numbers(), default="0-4", show_default=True, help="Splits and parts: 0-4, or 0,2,7.")
 @click.option("--sizes", type=Numbers(), help="Numbers of prompts (default: 100, 200, 400, … and all).")
 @click.option("--new-model", metavar="MODEL", help="Only this model has few scored prompts; the others have all.")
-@click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure to a file."
-)
+@click.option("--csv", "csv_file", type=TABLE, help="Write every figure to a file: .csv, .parquet or .json.")
 @json_option
 def learning_curve(
     bench: str,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Group, Result, json_option, open_store
+from carrot_core.cli.common import Group, OutFile, Result, json_option, open_store
 from carrot_core.cli.drift import drift
 from carrot_core.cli.route import asked_options, decide_options
 from carrot_core.errors import CarrotError
@@ -26,7 +26,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN).")
 @decide_options
 @click.option("--note", default="", help="Words to keep with it.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option("--out", required=True, type=OutFile(), help="File to write.")
 @click.option(
     "--format", "name", type=click.Choice(list(FORMATS)), help="Of the file (default: what its name ends in)."
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from carrot_core.cli.common import Result, json_option, open_store, progress, write
+from carrot_core.cli.common import TABLE, Result, json_option, open_store, progress, write
 from carrot_core.outcomes import SPLITS
 from carrot_core.routers import BASELINES
 
@@ -29,7 +29,7 @@ METRICS = {
 OUT = click.option(
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=TABLE,
     help="File to write: .parquet, .csv or .json.",
 )
 
