@@ -39,6 +39,7 @@ METRICS = {
     "routing_accuracy": Metric("accuracy at λ = 0"),
     "peak": Metric("peak score"),
     "aiq": Metric("AIQ"),
+    "aiq_chosen": Metric("chosen AIQ"),
     "audc": Metric("AUDC"),
     "qnc": Metric("QNC", higher_is_better=False),
     "cost_save": Metric("CostSave"),
@@ -57,17 +58,27 @@ METRICS = {
 
 @numba.njit(cache=True, nogil=True)
 def _aiq(cost, score, low, high):  # type: ignore[no-untyped-def]
-    hull = _upper_hull(cost, score, np.argsort(cost, kind="mergesort"))
+    return _under(cost, score, _upper_hull(cost, score, np.argsort(cost, kind="mergesort")), low, high)
+
+
+@numba.njit(cache=True, nogil=True)
+def _aiq_of_points(cost, score, low, high):  # type: ignore[no-untyped-def]
+    return _under(cost, score, np.argsort(cost, kind="mergesort"), low, high)
+
+
+@numba.njit(cache=True, nogil=True)
+def _under(cost, score, order, low, high):  # type: ignore[no-untyped-def]
+    """Mean height on [low, high] of the line through points in an order of ascending cost."""
     if high <= low:
         value = 0.0
-        for i in hull:
+        for i in order:
             if cost[i] <= low:
                 value = score[i]
         return value
-    area, last = 0.0, hull.size - 1
+    area, last = 0.0, order.size - 1
     for k in range(last + 1):
-        x0, y0 = cost[hull[k]], score[hull[k]]
-        x1, y1 = (high, y0) if k == last else (cost[hull[k + 1]], score[hull[k + 1]])
+        x0, y0 = cost[order[k]], score[order[k]]
+        x1, y1 = (high, y0) if k == last else (cost[order[k + 1]], score[order[k + 1]])
         a, b = max(x0, low), min(x1, high)
         if b > a:
             slope = (y1 - y0) / (x1 - x0)
@@ -141,6 +152,17 @@ def aiq(cost_usd: FloatArray, score: FloatArray, cheapest_usd: npt.ArrayLike, de
     best point it stays at the peak. With one model, or all at one cost, it is the best affordable score.
     """
     return _each(_aiq, cost_usd, score, cheapest_usd, dearest_usd)
+
+
+def aiq_of_points(
+    cost_usd: FloatArray, score: FloatArray, cheapest_usd: npt.ArrayLike, dearest_usd: npt.ArrayLike
+) -> FloatArray:
+    """`aiq` of points that were chosen beforehand: each budget is served by mixing its two neighbours at random.
+
+    The line goes through all of them, also where one turned out worse than its neighbours' mixture: whoever
+    chose it did not know.
+    """
+    return _each(_aiq_of_points, cost_usd, score, cheapest_usd, dearest_usd)
 
 
 def audc(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from carrot_core.embedding import embed
@@ -206,7 +207,12 @@ def _same(store: Store, bench: Benchmark, fit_on: Benchmark | None) -> list[Run]
 def _kept(store: Store, bench: Benchmark, fit_on: Benchmark | None) -> dict[str, Run]:
     """Stored runs that a fit on these data, by these versions, would only repeat."""
     same = _same(store, bench, fit_on)
-    return {run.run_id: run for run in same if "latency" in run.metrics}  # older runs lack what is compared
+    # Older runs lack what is compared: the latency, and of another benchmark what was chosen there.
+    return {
+        run.run_id: run
+        for run in same
+        if "latency" in run.metrics and (run.fit_on is None or "chosen_hull" in run.metrics[run.metrics["report_on"]])
+    }
 
 
 def _run(
@@ -230,8 +236,16 @@ def _run(
 def _candidate(store: Store, run: Run, made: Setting) -> Candidate:
     """What a run needs to be compared; tables are read from the store, so that few are held at once."""
     tables = store.load_run(run.run_id).estimates or {}
-    rates = run.metrics[made.report_on]["chosen"]
-    return Candidate(tables[made.report_on], {name: float("inf") if r is None else r for name, r in rates.items()})
+    if "validation" in tables:
+        return Candidate.of(made, tables)
+    judged = run.metrics[made.report_on]  # of another benchmark, whose validation prompts were not kept
+    rates = {name: _infinite(rate) for name, rate in judged["chosen"].items()}
+    return Candidate(tables[made.report_on], rates, np.array([_infinite(rate) for rate in judged["chosen_hull"]]))
+
+
+def _infinite(rate: float | None) -> float:
+    """A rate as JSON has it, which knows no infinity."""
+    return float("inf") if rate is None else rate
 
 
 def _latency(bench: Benchmark, settings: Mapping[int, Setting], runs: Mapping[str, Run]) -> pd.DataFrame:

@@ -11,9 +11,9 @@ import pytest
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import BEST_SINGLE, MEAN, Candidate, compare, judge, setting, split_by_seed
-from carrot_core.evaluation.judging import ground, measure
+from carrot_core.evaluation.judging import chosen_hull, ground, measure
 from carrot_core.evaluation.tables import cell, latex, text, tidy
-from carrot_core.metrics import METRICS, aiq, audc, qnc
+from carrot_core.metrics import METRICS, aiq, aiq_of_points, audc, qnc
 from carrot_core.outcomes import Estimates, Outcomes
 from carrot_core.uncertainty import Interval
 from tests.made import made
@@ -83,7 +83,8 @@ def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
     one = settings[1]
     estimates = one.estimates("task-lookup")
     on, curve = ground(one, "test", 8), one.frontier(estimates, "test")
-    found = measure(curve, on, {"peak": 0.0, "arena": 0.0}).measured
+    rates = chosen_hull(one, estimates)
+    found = measure(curve, on, {"peak": 0.0, "arena": 0.0}, rates).measured
     column = one.models.index(one.best_single)
     for b in range(8):
         drawn = np.repeat(np.arange(curve.n_prompts), on.weights[:, 1 + b].astype(int))
@@ -93,10 +94,11 @@ def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
         again = replace(one, test=replace(one.test.rows(np.arange(0)), **as_bench(seen)))
         anew = again.frontier({"test": table}, "test")
         single = seen.cost_usd.mean(axis=0)
-        span = single.min(), single.max()
+        span, both = (single.min(), single.max()), (anew.cost_usd, anew.score)
         for metric, value in (
             ("routing_accuracy", anew.score[0]),
             ("aiq", aiq(anew.cost_usd, anew.score, *span)),
+            ("aiq_chosen", aiq_of_points(*(each[[anew.at(rate) for rate in rates]] for each in both), *span)),
             ("audc", audc(anew.cost_usd, anew.score, *span)),
             ("qnc", qnc(anew.cost_usd, anew.score, seen.score[:, column].mean(), single[column])),
         ):

@@ -81,7 +81,9 @@ def _made(n_prompts: int, n_models: int, n_routers: int, seed: int) -> tuple[Set
     for number in range(n_routers):
         noisy = est_score[20:] + rng.normal(0, 0.05 * number, (n_prompts, n_models))
         candidates[f"router {number}"] = Candidate(
-            Estimates(made.test.prompt_ids, models, noisy, est_cost[20:]), {"peak": 0.0, "arena": 0.1, "matched": 0.1}
+            Estimates(made.test.prompt_ids, models, noisy, est_cost[20:]),
+            {"peak": 0.0, "arena": 0.1, "matched": 0.1},
+            np.array([0.0, 0.1, np.inf]),
         )
     return made, candidates
 

@@ -20,6 +20,7 @@ OF_METRIC = {
     "routing_accuracy": "routing-accuracy",
     "peak": "peak",
     "aiq": "aiq",
+    "aiq_chosen": "chosen-aiq",
     "audc": "audc",
     "qnc": "qnc",
     "cost_save": "costsave",

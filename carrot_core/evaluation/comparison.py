@@ -12,9 +12,19 @@ import numba
 import numpy as np
 import pandas as pd
 
-from carrot_core.evaluation.judging import Figures, Ground, Measured, chosen_rates, ground, measure, without_nan
+from carrot_core.evaluation.judging import (
+    Figures,
+    Ground,
+    Measured,
+    chosen_hull,
+    chosen_rates,
+    ground,
+    measure,
+    without_nan,
+)
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import quality
+from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS, pareto_dist, pareto_front
 from carrot_core.outcomes import Estimates
 from carrot_core.uncertainty import Interval
@@ -28,15 +38,21 @@ _SINGLE_SCORES = ("routing_accuracy", "peak")  # what a router and one model can
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One router on one seed: its estimates of what is reported on, and the rates chosen on validation."""
+    """One router on one seed: its estimates of what is reported on, and the rates chosen on validation.
+
+    Attributes
+    ----------
+    rates, hull_rates : of `carrot_core.evaluation.judging.chosen_rates` and `chosen_hull`.
+    """
 
     estimates: Estimates
     rates: Mapping[str, float]
+    hull_rates: FloatArray
 
     @classmethod
     def of(cls, made: Setting, estimates: Mapping[str, Estimates]) -> Candidate:
         """From estimates of validation and of what is reported on."""
-        return cls(estimates[made.report_on], chosen_rates(made, estimates))
+        return cls(estimates[made.report_on], chosen_rates(made, estimates), chosen_hull(made, estimates))
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +193,7 @@ def judge_together(made: Setting, on: Ground, candidates: Mapping[str, Candidate
 
     def one(candidate: Candidate) -> Figures:
         curve = made.frontier({made.report_on: candidate.estimates}, made.report_on)
-        return measure(curve, on, candidate.rates)
+        return measure(curve, on, candidate.rates, candidate.hull_rates)
 
     with ThreadPoolExecutor(int(numba.config.NUMBA_NUM_THREADS)) as threads:
         found = dict(zip(candidates, threads.map(one, candidates.values()), strict=True))

@@ -12,11 +12,12 @@ import pandas as pd
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.frontier import FloatArray, Frontier
+from carrot_core.frontier import FloatArray, Frontier, upper_hull
 from carrot_core.metrics import (
     BUDGETS,
     affordable,
     aiq,
+    aiq_of_points,
     apgr,
     arena_score,
     audc,
@@ -189,7 +190,14 @@ def chosen_rates(made: Setting, estimates: Mapping[str, Estimates]) -> dict[str,
     return {name: rate for name, rate in found.items() if rate is not None}
 
 
-def measure(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> Figures:
+def chosen_hull(made: Setting, estimates: Mapping[str, Estimates]) -> FloatArray:
+    """(G,) ascending exchange rates of the corners of the validation curve's hull."""
+    curve = made.frontier(estimates, "validation")
+    corners = upper_hull(curve.cost_usd, curve.score).tolist()
+    return np.sort([rate_inside(curve, corner) for corner in corners])
+
+
+def measure(curve: Frontier, on: Ground, rates: Mapping[str, float], hull_rates: FloatArray) -> Figures:
     """Every figure of one router but those that need the other routers.
 
     Parameters
@@ -197,6 +205,7 @@ def measure(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> Figures:
     curve : on the prompts of the ground.
     on : what it is compared with.
     rates : of `chosen_rates`.
+    hull_rates : of `chosen_hull`.
     """
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError("This router did not estimate the same prompts as the others, so it cannot be compared.")
@@ -207,6 +216,7 @@ def measure(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> Figures:
     found = {
         **_at_points(curve, on, rates),
         "aiq": Measured.on_curve(aiq(*exact, low[0], high[0]), aiq(cost, score, low, high)),
+        "aiq_chosen": _of_chosen(curve, on, hull_rates),
         "audc": Measured.on_curve(audc(*exact, low[0], high[0]), audc(cost, score, low, high)),
         "qnc": Measured.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
     }
@@ -246,6 +256,12 @@ def _at_points(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> dict[
     return {name: Measured.of(values) for name, values in figures.items()}
 
 
+def _of_chosen(curve: Frontier, on: Ground, rates: FloatArray) -> Measured:
+    """AIQ of the points at these rates, which were chosen on other prompts."""
+    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
+    return Measured.of(aiq_of_points(cost, score, *on.interval_usd))
+
+
 def _of_pair(curve: Frontier, on: Ground, pair: Sequence[str]) -> dict[str, Measured]:
     """RouteLLM's figures of a router that chooses between a weak and a strong model.
 
@@ -272,10 +288,10 @@ def judge(
     made: Setting, estimates: Mapping[str, Estimates], split: str, *, replicates: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
     """All figures of one router on one split, each with its interval; plain numbers, ready for JSON."""
-    rates, on = chosen_rates(made, estimates), ground(made, split, replicates, seed)
+    rates, hull, on = chosen_rates(made, estimates), chosen_hull(made, estimates), ground(made, split, replicates, seed)
     curve = made.frontier(estimates, split)
     figures = {
-        **measure(curve, on, rates).measured,
+        **measure(curve, on, rates, hull).measured,
         "best_single": Measured.of(on.reference[0]),
         "best_single_cost_usd": Measured.of(on.reference[1]),
         "oracle": Measured.of(on.oracle),
@@ -291,6 +307,7 @@ def judge(
         "n_dropped": curve.n_dropped,
         "intervals": {name: without_nan([figure.low, figure.high]) for name, figure in intervals.items()},
         "chosen": without_nan(rates),
+        "chosen_hull": without_nan(hull.tolist()),
         "match_best_single": None if point is None else without_nan(asdict(point)),
     }
 

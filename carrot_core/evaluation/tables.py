@@ -15,12 +15,12 @@ from carrot_core.metrics import METRICS
 from carrot_core.uncertainty import Interval
 
 _BLOCKS = (
-    ("routing_accuracy", "aiq", "audc", "qnc"),
+    ("routing_accuracy", "aiq", "aiq_chosen", "audc", "qnc"),
     ("peak", "arena", "pareto_dist", "matched_saving"),
     ("gap_oracle", "gain_best_single", "gain_random", "matched_score_difference"),
     ("apgr", "cpt_50", "cpt_80"),
 )
-_LATEX_METRICS = ("routing_accuracy", "aiq", "audc", "qnc", "arena")
+_LATEX_METRICS = ("routing_accuracy", "aiq", "aiq_chosen", "audc", "qnc", "arena")
 _QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_mae": "usage MAE"}
 
 

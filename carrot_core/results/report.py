@@ -18,10 +18,12 @@ in this repository: what was computed from them is in `data/snapshots/` (curves,
 
 Every figure is the mean over seeds {seeds}: each seed draws its own split (70 % train, 15 % validation, 15 % test;
 identical texts on one side) and seeds the router. Routers see train only; λ, the best single model and the operating
-points are chosen on validation; what is shown is test. In brackets: 95 % bootstrap intervals over prompts, differences
-are paired (the same prompts are drawn for both). Accuracies and AIQ are in percent; the [glossary](glossary.md) has the
-definitions. AIQ counts 0 at budgets below a router's cheapest point, so a pair of models or a single one has little.
-A dash: on some seed the router never reaches the best single model on validation, so no such point can be chosen.
+points are chosen on validation; what is shown is test. AIQ and QNC are of the test curve as a whole, so at each budget
+of the points that did best on test, as those who define them have it; **chosen AIQ** is of points fixed on validation:
+what one gets. In brackets: 95 % bootstrap intervals over prompts, differences are paired (the same prompts are drawn
+for both). Accuracies and AIQ are in percent; the [glossary](glossary.md) has the definitions. AIQ counts 0 at budgets
+below a router's cheapest point, so a pair of models or a single one has little. A dash: on some seed the router never
+reaches the best single model on validation, so no such point can be chosen.
 """
 
 _PUBLISHED = """\
@@ -91,9 +93,9 @@ def best_carrot(document: Mapping[str, Any]) -> str:
 def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]) -> str:
     lines = [
         "The CARROT router with the best AIQ on validation, per benchmark:\n",
-        "| benchmark | prompts x models | router | AIQ | AIQ − task lookup | AIQ − CARROT-KNN | QNC | "
-        "accuracy at λ = 0 − best single |",
-        "|---|---|---|---|---|---|---|---|",
+        "| benchmark | prompts x models | router | AIQ | AIQ − task lookup | … of chosen AIQ | AIQ − CARROT-KNN | "
+        "QNC | accuracy at λ = 0 − best single |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for recipe in recipes:
         document = documents[recipe.name]
@@ -104,6 +106,7 @@ def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe
             label(router),
             _percent(_figure(document, router, "aiq")),
             _points(_difference(document, router, "task-lookup", "aiq")),
+            _points(_difference(document, router, "task-lookup", "aiq_chosen")),
             "–" if router == "carrot-knn" else _points(_difference(document, router, "carrot-knn", "aiq")),
             _qnc(document, router),
             _points(_difference(document, router, "best-single-model", "routing_accuracy")),
@@ -118,14 +121,15 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
         f"## {name}\n",
         f"{recipe.about} {document['n_prompts']:,} prompts x {len(document['models'])} models; best single model on "
         f"validation, by seed: {', '.join(dict.fromkeys(row['best_single'] for row in document['protocol']))}.\n",
-        "| router | AIQ | AIQ − task lookup | AIQ − CARROT-KNN | QNC | accuracy at λ = 0 | … − best single | "
-        "saving, %, at the point chosen to match the best single | its accuracy − best single |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| router | AIQ | chosen AIQ | AIQ − task lookup | AIQ − CARROT-KNN | QNC | accuracy at λ = 0 | "
+        "… − best single | saving, %, at the point chosen to match the best single | its accuracy − best single |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for router in sorted(document["routers"], key=lambda router: -document["validation_aiq"][router]):
         cells = [
             f"**{label(router)}**" if router == best_carrot(document) else label(router),
             _percent(_figure(document, router, "aiq")),
+            _percent(_figure(document, router, "aiq_chosen")),
             "–" if router == "task-lookup" else _points(_difference(document, router, "task-lookup", "aiq")),
             "–" if router == "carrot-knn" else _points(_difference(document, router, "carrot-knn", "aiq")),
             _qnc(document, router),
@@ -150,7 +154,9 @@ def _verdict(document: Mapping[str, Any]) -> str:
     said = []
     for against, what in (("task-lookup", "the task lookup"), ("carrot-knn", "plain CARROT-KNN")):
         if router != against:
-            said.append(f"{_standing(_difference(document, router, against, 'aiq'))} {what} in AIQ")
+            standings = [_standing(_difference(document, router, against, metric)) for metric in ("aiq", "aiq_chosen")]
+            both = " and chosen AIQ" if standings[0] == standings[1] else f" and {standings[1]} it in chosen AIQ"
+            said.append(f"{standings[0]} {what} in AIQ{both}")
     accuracy = _difference(document, router, "best-single-model", "routing_accuracy")
     best = f"at λ = 0 {_standing(accuracy)} the best single model in accuracy"
     return f"{label(router)} is {', '.join(said)}, and {best}."

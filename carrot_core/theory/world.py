@@ -85,7 +85,8 @@ class World:
     def height(self, x: FloatArray) -> FloatArray:
         """(n,) the one number that decides, at (n, d) points; within 1/4 of a boundary its density is that of [0, 1].
 
-        Exactly uniform there for γ ≤ 1; between 2/3 and 2 for γ > 1.
+        With two models exactly uniform there for γ ≤ 1, between 2/3 and 2 for γ > 1; with more in several
+        dimensions the density varies.
         """
         coordinates = self._coordinate(x)
         height = coordinates[:, 0]
