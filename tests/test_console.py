@@ -102,6 +102,14 @@ def test_nothing_can_be_learned_of_them_by_a_condition(mixed: Store, sql: str) -
 
 
 @pytest.mark.parametrize(
+    "told_of", ["text", "text || 'x'", "text[:3]", "coalesce(text, 'x')", "struct_pack(t := text)"]
+)
+def test_statistics_tell_nothing_of_them(mixed: Store, told_of: str) -> None:
+    told = query(mixed, f"select stats({told_of}) from prompts limit 1").frame.iloc[0, 0]
+    assert not any(known in told for known in ("max", "min", *TEXTS.str[:5]))
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         "from query((select 'from ' || database_name || '.prompts' from duckdb_databases() limit 1))",
