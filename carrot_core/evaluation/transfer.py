@@ -29,7 +29,8 @@ class TaskTransfer:
     overall : comparison of "task left out" (every prompt by the router fitted without its task), the router
         itself and the zero router, on all test prompts that have a task.
     by_task : one row for each task, seed and metric: task, n_prompts, seed, metric, left_out, usual,
-        difference, low, high; left out minus usual, paired.
+        difference, low, high; left out minus usual, paired. Not of the matched point, which is chosen to match
+        the best single model of all tasks.
     """
 
     router: str
@@ -136,6 +137,7 @@ def _of_task(
     table = values.rename(columns={LEFT_OUT: "left_out", router: "usual"}).merge(
         paired[[*keys, "difference", "low", "high"]], on=keys
     )
+    table = table[~table["metric"].str.startswith("matched")].reset_index(drop=True)
     table.insert(0, "task", task)
     table.insert(1, "n_prompts", int(result.protocol["n_judged"].sum()))
     return table

@@ -28,7 +28,7 @@ from carrot_core.routers.saving import save_router
 from carrot_core.serving.companion import companion_of
 from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
 from carrot_core.store import Run, Store
-from carrot_core.trials import compare_routers, settings_of
+from carrot_core.trials import compare_routers, kept_runs, settings_of
 from carrot_core.workbench import load_embedded
 
 COMPARISON = "comparison.json"
@@ -62,15 +62,14 @@ def make(
             bench = _loaded(store, files, recipe, advance)
         with progress(f"Judging {recipe.name}", " steps") as advance:
             compared = compare_routers(store, bench, routers, seeds, progress=advance)
-        runs = [run for run in store.runs(recipe.name) if run.fit_on is None and not run.pool and not run.params]
-        first = {run.router: run for run in runs if run.seed == seeds[0] and run.router in compared.routers}
-        validation_aiq = _validation_aiq(runs, compared.routers, seeds)
+        runs = kept_runs(store, bench, compared.routers)
+        validation_aiq = {name: _validation_aiq([runs[name][seed] for seed in seeds]) for name in compared.routers}
         # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
         best_first = sorted(compared.routers, key=lambda name: (not name.startswith("carrot"), -validation_aiq[name]))
         taken = snapshots.take(
             bench,
             store.info(recipe.name),
-            {name: store.load_run(first[name].run_id).estimates or {} for name in best_first if name in first},
+            {name: store.load_run(runs[name][seeds[0]].run_id).estimates or {} for name in best_first},
         )
         studied = {}
         for study in STUDIES.values():
@@ -122,14 +121,9 @@ def _loaded(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Be
     return load_embedded(store, recipe.name, progress=progress)
 
 
-def _validation_aiq(runs: Sequence[Run], routers: Sequence[str], seeds: Sequence[int]) -> dict[str, float]:
-    """Mean AIQ on validation over the seeds, by router: what a choice between routers may look at."""
-    return {
-        name: float(
-            np.mean([run.metrics["validation"]["aiq"] for run in runs if run.router == name and run.seed in seeds])
-        )
-        for name in routers
-    }
+def _validation_aiq(runs: Sequence[Run]) -> float:
+    """Mean AIQ on validation over the seeds of a router: what a choice between routers may look at."""
+    return float(np.mean([run.metrics["validation"]["aiq"] for run in runs]))
 
 
 def _write_head(bench: Benchmark, folder: Path) -> None:
