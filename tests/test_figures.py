@@ -12,7 +12,9 @@ import pytest
 
 from carrot_core.errors import CarrotError
 from carrot_core.figures import alt_text, caption, frontier_figure, money, read_out, saving
+from carrot_core.figures.ground import shown
 from carrot_core.figures.scene import Curve, Scene
+from carrot_core.figures.shares import share_figure
 from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.kept_curve import thin
@@ -46,6 +48,18 @@ def test_lines_and_marks_stand_out_from_the_ground(name: ThemeName) -> None:
         assert contrast(color, theme.ground) >= 3, color
     for color in (theme.ink, theme.muted):
         assert contrast(color, theme.ground) >= 4.5, color
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_hover_text_can_be_read(made: Scene, name: ThemeName) -> None:
+    for figure in (frontier_figure(made, theme=name), share_figure(made, name)):
+        label = figure.layout.hoverlabel
+        assert contrast(label.font.color, label.bgcolor) >= 4.5
+
+
+def test_words_are_cut_and_never_markup() -> None:
+    assert shown('<b>&"', 3) == "&lt;b…"
+    assert shown('<b>&"') == '&lt;b&gt;&amp;"'
 
 
 @pytest.mark.parametrize("name", THEMES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carrot_core.figures.frontier import shortened
+from carrot_core.figures.ground import shortened
 from carrot_core.figures.theme import THEMES
 from carrot_core.frontier import FloatArray
 from carrot_core.kept_curve import KeptCurve, thin

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import html
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from carrot_core.figures.compared.frame import model_names
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.frontier import shortened
-from carrot_core.figures.scene import short_name
+from carrot_core.figures.ground import axis, layout, shortened, shown
 from carrot_core.figures.theme import THEMES, Theme, ThemeName
 from carrot_core.text import visible
 
@@ -21,36 +21,19 @@ _PATTERNS = ("", "/", "\\", "x", ".", "")
 
 
 def _shown(task: str) -> str:
-    return html.escape(visible(task) or "(no task)", quote=False)
-
-
-def _label(model: str) -> str:
-    return html.escape(shortened(visible(short_name(model)), 28), quote=False)
+    return shown(visible(task) or "(no task)")
 
 
 def _labels(models: list[str]) -> list[str]:
-    """Short names; whole ones where two models share the short one."""
-    short = [_label(model) for model in models]
-    return [
-        name if short.count(name) == 1 else html.escape(visible(model), quote=False)
-        for name, model in zip(short, models, strict=True)
-    ]
+    return model_names(models, 28)
 
 
-def _layout(look: Theme, rows: int, **more: object) -> dict[str, object]:
-    return {
-        "template": None,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": look.ink, "size": 12},
-        "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
-        "margin": {"l": 8, "r": 28, "t": 32, "b": 8},
-        "height": 110 + _ROW * rows,
-    } | more
+def _layout(look: Theme, rows: int) -> dict[str, Any]:
+    return layout(look, 110 + _ROW * rows, margin={"l": 8, "r": 28, "t": 32, "b": 8})
 
 
-def _axis(look: Theme, **more: object) -> dict[str, object]:
-    return {"gridcolor": look.grid, "linecolor": look.grid, "zeroline": False, "automargin": True} | more
+def _axis(look: Theme, title: str = "", **more: Any) -> dict[str, Any]:
+    return axis(look, title, linecolor=look.grid, automargin=True, **more)
 
 
 def least_covered(coverage: pd.DataFrame, most: int = MOST_TASKS) -> list[str]:
@@ -178,7 +161,7 @@ def score_figure(levels: pd.DataFrame, names: tuple[str, ...], theme: ThemeName 
         _layout(look, len(models)),
         barmode="stack",
         bargap=0.25,
-        xaxis=_axis(look, title={"text": "Share of outcomes"}, range=[0, 100], dtick=20, ticksuffix=" %"),
+        xaxis=_axis(look, title="Share of outcomes", range=[0, 100], dtick=20, ticksuffix=" %"),
         yaxis=_axis(look, type="category", autorange="reversed", showgrid=False, dtick=1),
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "traceorder": "normal", "title": {"text": "Score "}},
     )
@@ -230,7 +213,7 @@ def token_figure(spread: pd.DataFrame, theme: ThemeName = "light") -> go.Figure:
         _layout(look, len(spread)),
         xaxis=_axis(
             look,
-            title={"text": "Output tokens a call"},
+            title="Output tokens a call",
             **(_log_ticks(float(spread["p95"].max())) if log else {}),
         ),
         yaxis=_axis(look, type="category", autorange="reversed", showgrid=False, dtick=1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,8 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.ground import axis, shown
 from carrot_core.figures.theme import THEMES, ThemeName, line_styles
-from carrot_core.figures.theory import axis, layout, log_axis
+from carrot_core.figures.theory import log_axis, over_legend
 from carrot_core.text import visible
 from carrot_core.theory.dimension import ESTIMATORS, METHODS, NEIGHBOURS, components_for
 
@@ -87,13 +87,13 @@ def _learning(drawn: pd.DataFrame, theme: ThemeName) -> go.Figure:
             mode="lines+markers",
             line={"color": look.curves[style.color], "dash": style.dash, "width": 2},
             marker={"symbol": style.symbol, "size": 8},
-            name=html.escape(visible(name), quote=False),
+            name=shown(visible(name)),
             hovertemplate="%{x:,} prompts: %{y:.4f} lost<extra></extra>",
         )
     sizes = [*drawn["n"]] or [100, 1_000]
     values = [*drawn["loss"], *drawn["high"], least] if len(drawn) else [1e-3, 1e-1]
     figure.update_layout(
-        layout(look, 440),
+        over_legend(look, 440),
         xaxis=log_axis(look, "Training prompts n", sizes),
         yaxis=log_axis(look, "AIQ lost against all prompts", values),
     )
@@ -148,19 +148,19 @@ def _spectra(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
                 y=100 * rows["cumulative"],
                 mode="lines",
                 line={"color": look.curves[style.color], "dash": style.dash, "width": 2},
-                name=html.escape(visible(str(name)), quote=False),
+                name=shown(visible(str(name))),
                 legendgroup=str(name),
                 showlegend=column == 1,
                 hovertemplate="%{x} components: %{y:.1f} %<extra></extra>",
                 row=1,
                 col=column,
             )
-    figure.update_xaxes(axis(look, "", range=[0, 101], tickvals=[1, 50, 100]))
+    figure.update_xaxes(axis(look, range=[0, 101], tickvals=[1, 50, 100]))
     figure.update_xaxes(title="Components", col=(len(methods) + 1) // 2)
-    figure.update_yaxes(axis(look, "", range=[0, 100]))
+    figure.update_yaxes(axis(look, range=[0, 100]))
     figure.update_yaxes(title="Share of variance, %", col=1)
     figure.update_annotations(font={"size": 13, "color": look.ink})
-    figure.update_layout(layout(look, 400, margin={"l": 55, "r": 18, "t": 30, "b": 10}))
+    figure.update_layout(over_legend(look, 400, margin={"l": 55, "r": 18, "t": 30, "b": 10}))
     return figure
 
 
@@ -207,7 +207,7 @@ def _dimensions(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
                 mode="lines+markers",
                 line={"color": look.curves[style.color], "dash": "dot" if near else "solid", "width": 2},
                 marker={"symbol": style.symbol + ("-open" if near else ""), "size": 8},
-                name=f"{html.escape(visible(str(name)), quote=False)}, {label}",
+                name=f"{shown(visible(str(name)))}, {label}",
                 hovertemplate="%{x:,} vectors: %{y:.1f}<extra></extra>",
             )
     ticks = {
@@ -215,7 +215,7 @@ def _dimensions(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
         "ticktext": ["1,000", "2,000", "4,000", "8,000", "16,000"],
     }
     figure.update_layout(
-        layout(look, 460),
+        over_legend(look, 460),
         xaxis=axis(look, "Vectors", type="log", **ticks),
         yaxis=axis(look, "Dimension", rangemode="tozero"),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.ground import axis, layout, shown
 from carrot_core.figures.theme import THEMES, ThemeName, translucent
 from carrot_core.text import visible
 
@@ -53,7 +53,8 @@ def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, 
 
 def _figure(known: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> go.Figure:
     look, figure = THEMES[theme], go.Figure()
-    names = [html.escape(_short(visible(what)), quote=False) for what in known["what"]]
+    place = list(range(len(known)))
+    names = [shown(_said_of(visible(what)), 30) for what in known["what"]]
     scaled = {
         end: (known[f"difference{end}"] / known["tolerance"]).clip(-_FURTHEST, _FURTHEST)
         for end in ("", "_low", "_high")
@@ -72,26 +73,23 @@ def _figure(known: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> 
                 marker={"symbol": symbol, "size": 10, "color": color, "line": {"color": color, "width": 2}},
                 error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low,
                          "color": color, "thickness": 2, "width": 4},
-                customdata=[html.escape(words[what], quote=False) for what in known["what"].iloc[here]],
+                customdata=[shown(words[what]) for what in known["what"].iloc[here]],
                 hovertemplate="%{customdata}<extra></extra>",
             )
         )  # fmt: skip
     figure.add_vline(0, line={"color": look.ink, "width": 1, "dash": "dot"})
-    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink}
     reach = float(max(scaled["_high"].max(), -scaled["_low"].min(), 1.0)) * 1.08
-    figure.update_layout(
-        template=None, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": look.ink, "size": 12}, height=110 + _ROW * len(known),
-        margin={"l": 8, "r": 16, "t": 16, "b": 50},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        xaxis={**axis, "title": "Difference ÷ tolerance", "range": [-reach, reach]},
-        yaxis={**axis, "tickvals": list(range(len(names))), "ticktext": names, "autorange": "reversed",
-               "automargin": True},
-    )  # fmt: skip
-    return figure
+    return figure.update_layout(
+        layout(
+            look,
+            110 + _ROW * len(known),
+            margin={"l": 8, "r": 16, "t": 16, "b": 50},
+            xaxis=axis(look, "Difference ÷ tolerance", range=[-reach, reach]),
+            yaxis=axis(look, tickvals=place, ticktext=names, autorange="reversed", automargin=True),
+        )
+    )
 
 
-def _short(text: str, most: int = 30) -> str:
+def _said_of(text: str) -> str:
     model = text.removeprefix("share of ")
-    text = text.capitalize() if model == text else f"by {model.rsplit('/', 1)[-1]}"
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return text.capitalize() if model == text else f"by {model.rsplit('/', 1)[-1]}"

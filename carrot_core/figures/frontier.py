@@ -5,29 +5,18 @@ The figure shows every λ at once and does not depend on one: moving λ never re
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from carrot_core.figures.ground import axis, layout, shortened, shown
 from carrot_core.figures.scene import QUERIES, Band, Curve, Scene, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, model_colors, translucent
 from carrot_core.frontier import FloatArray, lam_of_rate
 from carrot_core.kept_curve import thin, unit_box
 from carrot_core.text import visible
-
-
-def _shown(text: str) -> str:
-    """Text as Plotly shows it unchanged: it reads the rest as HTML."""
-    return html.escape(text, quote=False)
-
-
-def shortened(name: str, most: int = 36) -> str:
-    """A name cut to what fits beside a point; the hover text has all of it."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
 
 _VALUES = "%{y:.1f} % at $%{x:.3r} per 1k queries"
 
@@ -105,7 +94,7 @@ def _line(
             "maxdisplayed": 7,
             "line": {"color": look.ground, "width": 1},
         },
-        name=_shown(curve.label),
+        name=shown(curve.label),
         meta={"role": "curve", "name": curve.name},
         hovertemplate=f"<b>%{{fullData.name}}</b><br>{_VALUES}<br>λ %{{customdata:.4~f}}<extra></extra>",
     )
@@ -117,10 +106,10 @@ def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
         y=100 * scene.model_score,
         mode="markers+text",
         marker={"color": colors, "size": 10, "line": {"color": look.ground, "width": 1.5}},
-        text=[_shown(shortened(short_name(model))) for model in scene.models],
+        text=[shown(shortened(short_name(model))) for model in scene.models],
         textposition=label_sides(scene),
         textfont={"size": 11, "color": look.muted},
-        customdata=[_shown(visible(model)) for model in scene.models],
+        customdata=[shown(visible(model)) for model in scene.models],
         name="Single models",
         meta={"role": "models", "name": ""},
         hovertemplate=f"<b>%{{customdata}}</b><br>{_VALUES}<extra></extra>",
@@ -135,7 +124,7 @@ def _mark(scene: Scene, look: Theme, role: str, model: str, what: str, symbol: s
         y=[100 * scene.model_score[at]],
         mode="markers",
         marker={"color": look.ink, "symbol": symbol, "size": size, "line": {"color": look.ink, "width": 1.5}},
-        name=f"{what}: {_shown(short_name(model))}",
+        name=f"{what}: {shown(short_name(model))}",
         meta={"role": role, "name": ""},
         hoverinfo="skip",
         cliponaxis=False,
@@ -143,30 +132,18 @@ def _mark(scene: Scene, look: Theme, role: str, model: str, what: str, symbol: s
 
 
 def _layout(look: Theme) -> dict[str, Any]:
-    axis = {
-        "gridcolor": look.grid,
-        "linecolor": look.grid,
-        "tickcolor": look.grid,
-        "zeroline": False,
-        "ticks": "outside",
-    }
-    return {
-        "template": None,
-        "paper_bgcolor": look.ground,
-        "plot_bgcolor": look.ground,
-        "font": {"color": look.muted, "size": 12},
-        "hovermode": "closest",
-        "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink, "size": 12}},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-        "margin": {"l": 56, "r": 24, "t": 16, "b": 52},
-        "xaxis": axis
-        | {
-            "title": {"text": "Cost per 1,000 queries (US dollars)"},
-            "tickprefix": "$",
-            "exponentformat": "none",
-        },
-        "yaxis": axis | {"title": {"text": "Accuracy (%)"}},
-    }
+    ticked = {"color": look.muted, "linecolor": look.grid, "tickcolor": look.grid, "ticks": "outside"}
+    return layout(
+        look,
+        None,
+        paper_bgcolor=look.ground,
+        plot_bgcolor=look.ground,
+        font={"color": look.muted, "size": 12},
+        hovermode="closest",
+        margin={"l": 56, "r": 24, "t": 16, "b": 52},
+        xaxis=axis(look, "Cost per 1,000 queries (US dollars)", **ticked, tickprefix="$", exponentformat="none"),
+        yaxis=axis(look, "Accuracy (%)", **ticked),
+    )
 
 
 def _log_ticks(scene: Scene) -> list[float]:

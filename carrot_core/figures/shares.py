@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import html
-
 import numpy as np
 import plotly.graph_objects as go
 
+from carrot_core.figures.ground import axis, layout, shown
 from carrot_core.figures.scene import Scene, short_name
 from carrot_core.figures.theme import THEMES, ThemeName, model_colors
 from carrot_core.frontier import rate_of_lam
@@ -43,25 +42,21 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
                     "size": 10,
                     "solidity": 0.1,
                 },
-                name=html.escape(short_name(scene.models[column]), quote=False),
+                name=shown(short_name(scene.models[column])),
                 hovertemplate="%{y:.1f} %",
             )
         )
-    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink}
-    figure.update_layout(
-        template=None,
-        hoverlabel={"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
-        xaxis={**axis, "title": "λ", "range": [0, 1]},
-        yaxis={**axis, "title": "Share of prompts", "range": [0, 100], "ticksuffix": " %"},
-        hovermode="x unified",
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "font": {"color": look.ink}},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": look.ink},
-        margin={"l": 55, "r": 10, "t": 10, "b": 10},
-        height=420,
+    return figure.update_layout(
+        layout(
+            look,
+            420,
+            hovermode="x unified",
+            legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
+            margin={"l": 55, "r": 10, "t": 10, "b": 10},
+            xaxis=axis(look, "λ", range=[0, 1]),
+            yaxis=axis(look, "Share of prompts", range=[0, 100], ticksuffix=" %"),
+        )
     )
-    return figure
 
 
 def share_text(scene: Scene) -> str:

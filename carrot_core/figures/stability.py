@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import plotly.graph_objects as go
 from carrot_core.evaluation.solving import Goal, Solved
 from carrot_core.evaluation.stability import FEW, Stability
 from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.ground import axis, layout, shown
 from carrot_core.figures.scene import QUERIES, money, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, translucent
 from carrot_core.frontier import ReadableCurve
@@ -240,7 +240,7 @@ def tasks_exhibit(found: Stability, name: str = "") -> Exhibit | None:
 
 def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     look = THEMES[theme]
-    rows = [html.escape(_short(_task(task)), quote=False) for task in table["task"]]
+    rows = [shown(_task(task), 26) for task in table["task"]]
     place = list(range(len(rows)))
     figure = go.Figure()
     figure.add_trace(
@@ -272,30 +272,15 @@ def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figur
         )  # fmt: skip
     height = 110 + _ROW * len(rows)
     figure.update_layout(_layout(look, height=height, left=8))
-    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink}
     figure.update_layout(
-        xaxis={**axis, "title": "Accuracy (%)", "domain": [0.0, 0.62 if found.is_solved else 1.0]},
-        yaxis={**axis, "tickvals": place, "ticktext": rows, "autorange": "reversed", "automargin": True, "title": ""},
+        xaxis=axis(look, "Accuracy (%)", domain=[0.0, 0.62 if found.is_solved else 1.0]),
+        yaxis=axis(look, tickvals=place, ticktext=rows, autorange="reversed", automargin=True),
     )
     if found.is_solved:
-        figure.update_layout(xaxis2={**axis, "title": "λ", "domain": [0.68, 1.0], "range": [-0.03, 1.03]})
+        figure.update_layout(xaxis2=axis(look, "λ", domain=[0.68, 1.0], range=[-0.03, 1.03]))
     return figure
 
 
-def _short(text: str, most: int = 26) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
 def _layout(look: Theme, height: int, left: int) -> dict[str, Any]:
-    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink, "exponentformat": "none"}
-    return {
-        "template": None,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": look.ink, "size": 12},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "margin": {"l": left, "r": 16, "t": 16, "b": 50},
-        "xaxis": axis,
-        "yaxis": axis,
-        "height": height,
-    }
+    plain = axis(look, exponentformat="none")
+    return layout(look, height, margin={"l": left, "r": 16, "t": 16, "b": 50}, xaxis=plain, yaxis=plain)

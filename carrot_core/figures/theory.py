@@ -14,6 +14,7 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.ground import axis, layout
 from carrot_core.figures.theme import THEMES, Theme, ThemeName
 from carrot_core.theory.rates import RateCurve, lost, plug_in, predicted_slope
 from carrot_core.theory.world import World
@@ -27,22 +28,10 @@ _BREACHES = {
 }
 
 
-def layout(look: Theme, height: int, **more: Any) -> dict[str, Any]:
-    """What all these figures share."""
-    return {
-        "template": None,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": look.ink, "size": 12},
-        "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
-        "legend": {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"color": look.ink}},
-        "margin": {"l": 74, "r": 12, "t": 12, "b": 10},
-        "height": height,
-    } | more
-
-
-def axis(look: Theme, title: str, **more: Any) -> dict[str, Any]:
-    return {"title": title, "gridcolor": look.grid, "zeroline": False, "color": look.ink} | more
+def over_legend(look: Theme, height: int, **more: Any) -> dict[str, Any]:
+    """A layout with the legend below."""
+    below = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"}
+    return layout(look, height, **{"legend": below, "margin": {"l": 74, "r": 12, "t": 12, "b": 10}} | more)
 
 
 def log_axis(look: Theme, title: str, values: Sequence[float], **more: Any) -> dict[str, Any]:
@@ -143,7 +132,7 @@ def _rates(curves: Sequence[RateCurve], theme: ThemeName) -> go.Figure:
                 line={"color": look.ink, "width": 2, "dash": "dash"}, name=f"predicted, slope {promised:.2f}",
             )  # fmt: skip
     figure.update_layout(
-        layout(look, 420),
+        over_legend(look, 420),
         xaxis=log_axis(look, "Training prompts n", [size for curve in curves for size in curve.sizes]),
         yaxis=log_axis(look, "Excess risk (utility lost)", values or [1e-3, 1.0]),
     )
@@ -213,7 +202,7 @@ def _slopes(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
             name=name,
         )
     figure.update_layout(
-        layout(look, 440), xaxis=axis(look, "Predicted slope", range=ends), yaxis=axis(look, "Measured slope")
+        over_legend(look, 440), xaxis=axis(look, "Predicted slope", range=ends), yaxis=axis(look, "Measured slope")
     )
     return figure
 
@@ -285,5 +274,5 @@ def _maps(table: pd.DataFrame, n_models: int, theme: ThemeName) -> go.Figure:
     figure.update_yaxes(showticklabels=False, col=2)
     figure.update_annotations(font={"size": 13, "color": look.ink})
     bottom = {"orientation": "h", "x": 0, "y": -0.1, "yanchor": "top"}
-    figure.update_layout(layout(look, 440, legend=bottom, margin={"l": 30, "r": 8, "t": 56, "b": 10}))
+    figure.update_layout(over_legend(look, 440, legend=bottom, margin={"l": 30, "r": 8, "t": 56, "b": 10}))
     return figure

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from carrot_core.evaluation.whatif import Threshold, WhatIf
 from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.ground import axis, layout
 from carrot_core.figures.scene import Curve, Scene, short_name
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.frontier import FloatArray
@@ -76,22 +77,14 @@ def threshold_figure(threshold: Threshold, theme: ThemeName = "light") -> go.Fig
     )
     now = {"text": "now", "textposition": "end", "textangle": 0, "xanchor": "left", "font": {"color": look.ink}}
     figure.add_vline(1.0, line={"color": look.hull, "dash": "dot"}, label=now)
-    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink}
-    ticks = [0.01, 0.1, 0.5, 1, 2, 10, 100]
-    figure.update_layout(
-        xaxis={
-            **axis,
-            "title": "Price, as a factor on what it is after the scenario",
-            "type": "log",
-            "tickvals": ticks,
-            "ticktext": [f"×{tick:g}" for tick in ticks],
-        },
-        yaxis={**axis, "title": "Share of queries", "rangemode": "tozero", "ticksuffix": " %"},
-        template=None,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": look.ink},
-        margin={"l": 60, "r": 10, "t": 25, "b": 50},
-        height=300,
+    at = [0.01, 0.1, 0.5, 1, 2, 10, 100]
+    ticks = {"type": "log", "tickvals": at, "ticktext": [f"×{tick:g}" for tick in at]}
+    return figure.update_layout(
+        layout(
+            look,
+            300,
+            margin={"l": 60, "r": 10, "t": 25, "b": 50},
+            xaxis=axis(look, "Price, as a factor on what it is after the scenario", **ticks),
+            yaxis=axis(look, "Share of queries", rangemode="tozero", ticksuffix=" %"),
+        )
     )
-    return figure

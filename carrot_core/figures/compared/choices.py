@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,6 +10,7 @@ from plotly.subplots import make_subplots
 from carrot_core.figures.compared.frame import each, layout, names_of, rising, router_names, task_name, words_in_cells
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.ground import axis, shown
 from carrot_core.figures.scene import QUERIES, Scene, money
 from carrot_core.figures.shares import share_figure, share_text
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles
@@ -160,9 +159,9 @@ def _tasks(table: pd.DataFrame, tasks: list[str], theme: ThemeName) -> go.Figure
             figure.add_trace(trace.update(showlegend=place == 0), row=place // columns + 1, col=place % columns + 1)
     figure.update_layout(layout(look, 110 + 200 * lines, hovermode="closest"))
     figure.update_annotations(font={"size": 12, "color": look.ink})
-    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink, "nticks": 5, "automargin": True}
-    figure.update_xaxes(**axis, tickprefix="$", exponentformat="none", tickfont={"size": 10})
-    figure.update_yaxes(**axis, tickfont={"size": 10})
+    small = axis(look, nticks=5, automargin=True, tickfont={"size": 10})
+    figure.update_xaxes(small, tickprefix="$", exponentformat="none")
+    figure.update_yaxes(small)
     return figure.update_layout(
         legend={"orientation": "h", "y": 1 + 46 / (200 * lines), "yanchor": "bottom", "x": 0}, margin={"t": 70}
     )
@@ -178,7 +177,7 @@ def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
         traces.append(
             go.Scatter(
                 x=QUERIES * rows["cost_usd"], y=100 * rows["score"], mode="lines+markers", name=name,
-                legendgroup=html.escape(router),
+                legendgroup=shown(router),
                 customdata=rows["lam"], line={"color": color, "dash": style.dash, "width": 1.75},
                 marker={"color": color, "symbol": style.symbol, "size": 4 if len(rows) > 1 else 9},
                 hovertemplate="%{y:.1f} % at $%{x:.3~r}, λ %{customdata:.3~f}<extra>%{fullData.name}</extra>",

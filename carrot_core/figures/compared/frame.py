@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
+from carrot_core.figures import ground
 from carrot_core.figures.compose import label
-from carrot_core.figures.frontier import shortened
+from carrot_core.figures.ground import axis, shortened, shown
 from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName
 from carrot_core.metrics import METRICS
@@ -22,19 +22,9 @@ HUNDRED = "times 100 (not in the data)"  # as pages and charts show what is at m
 
 def layout(look: Theme, height: int, **more: Any) -> dict[str, Any]:
     """Ground, words, axes and legend that all of these figures have."""
-    axis = {"gridcolor": look.grid, "zeroline": False, "color": look.ink, "automargin": True, "exponentformat": "none"}
-    return {
-        "template": None,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": look.ink, "size": 12},
-        "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "margin": {"l": 8, "r": 16, "t": 16, "b": 48},
-        "height": height,
-        **{name: axis | more.pop(name, {}) for name in ("xaxis", "yaxis")},
-        **more,
-    }
+    plain = axis(look, automargin=True, exponentformat="none")
+    axes = {name: plain | more.pop(name, {}) for name in ("xaxis", "yaxis")}
+    return ground.layout(look, height, **{"margin": {"l": 8, "r": 16, "t": 16, "b": 48}} | axes | more)
 
 
 def each(frame: pd.DataFrame) -> Iterator[Any]:
@@ -55,15 +45,12 @@ def model_names(names: Sequence[str], most: int = 30) -> list[str]:
 
 def _apart(short: list[str], whole: list[str]) -> list[str]:
     """Short names, whole ones where two would look the same: Plotly draws what has one name in one row."""
-    return [
-        html.escape(name if short.count(name) == 1 else other, quote=False)
-        for name, other in zip(short, whole, strict=True)
-    ]
+    return [shown(name if short.count(name) == 1 else other) for name, other in zip(short, whole, strict=True)]
 
 
 def task_name(name: str, most: int = 26) -> str:
     """A task as Plotly may show it."""
-    return html.escape(shortened(visible(name), most), quote=False) if name else NO_TASK
+    return shown(visible(name), most) if name else NO_TASK
 
 
 def metric_name(metric: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,8 @@ import plotly.graph_objects as go
 
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.frontier import frontier_figure, shortened
+from carrot_core.figures.frontier import frontier_figure
+from carrot_core.figures.ground import shortened, shown
 from carrot_core.figures.paper.names import sides
 from carrot_core.figures.paper.shown import NotDrawnError, Shown, among, first_carrot
 from carrot_core.figures.scene import QUERIES, Scene, alt_text, caption, short_name
@@ -189,7 +189,7 @@ def _placed(figure: go.Figure, scene: Scene, accuracy: tuple[float, float]) -> N
     found = sides(points, names, curves, PLOT)
     figure.update_traces(
         textposition=[side or "top center" for side in found],
-        text=[html.escape(name, quote=False) if side else "" for name, side in zip(names, found, strict=True)],
+        text=[shown(name) if side else "" for name, side in zip(names, found, strict=True)],
         selector={"name": "Single models"},
     )
 

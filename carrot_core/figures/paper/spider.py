@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os.path
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +15,7 @@ from plotly.subplots import make_subplots
 from carrot_core.analyses.spider import AUTHORS, HONEST
 from carrot_core.figures.compose import label
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.frontier import shortened
+from carrot_core.figures.ground import layout, shortened, shown
 from carrot_core.figures.paper.shown import NotDrawnError, Shown, analysis_of, first_carrot
 from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName
@@ -105,11 +104,9 @@ def spider_figure(table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = t
 def _traces(table: pd.DataFrame, look: Theme) -> list[go.Scatterpolar]:
     """The reference, then the budgets, each a closed line over the tasks."""
     tasks = list(dict.fromkeys(table["task"]))
-    axis = pd.DataFrame(
-        {"label": axis_labels(tasks), "name": [html.escape(visible(task), quote=False) for task in tasks]}
-    )
+    axis = pd.DataFrame({"label": axis_labels(tasks), "name": [shown(visible(task)) for task in tasks]})
     first = table.drop_duplicates("task").set_index("task").loc[tasks]
-    reference = html.escape(short_name(first["reference"].iloc[0]), quote=False)
+    reference = shown(short_name(first["reference"].iloc[0]))
     lines = [_line(axis, first["reference_score"], reference, look.hull, "solid", None)]
     shares = sorted(set(table["budget_share"]))
     for share, (dash, symbol), color in zip(shares, _STYLES, look.curves[2::-1], strict=True):
@@ -139,8 +136,8 @@ def axis_labels(tasks: Sequence[str]) -> list[str]:
     """Names of tasks short enough for an axis, without what all of them begin with; no two alike."""
     common = os.path.commonprefix(list(tasks)) if len(tasks) > 1 else ""  # noqa: RUF071  by letter
     cut = max(common.rfind(mark) for mark in "_-/:. ") + 1
-    shown = [visible(task[cut:].replace("_", " ")) or visible(task) for task in tasks]
-    short = ["<br>".join(html.escape(line, quote=False) for line in _lines(name)) for name in shown]
+    whole = [visible(task[cut:].replace("_", " ")) or visible(task) for task in tasks]
+    short = ["<br>".join(map(shown, _lines(name))) for name in whole]
     if len(set(short)) == len(short):
         return short
     return [f"{place}. {name}" for place, name in enumerate(short, start=1)]
@@ -178,13 +175,12 @@ def _laid_out(figure: go.Figure, table: pd.DataFrame, look: Theme) -> go.Figure:
         },
     )
     return figure.update_layout(
-        template=None,
-        paper_bgcolor="rgba(0,0,0,0)",
-        font={"color": look.ink, "size": 12},
-        hoverlabel={"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink}},
-        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0.5, "xanchor": "center"},
-        margin={"l": 84, "r": 84, "t": 96, "b": 24},
-        height=490,
+        layout(
+            look,
+            490,
+            legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0.5, "xanchor": "center"},
+            margin={"l": 84, "r": 84, "t": 96, "b": 24},
+        )
     )
 
 
