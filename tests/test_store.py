@@ -326,6 +326,25 @@ def test_vector_file_that_is_wrong(
         store.import_vectors("made", file, "mini")
 
 
+def test_a_vector_file_is_read_without_keeping_what_is_not_wanted(store: Store, tmp_path: Path) -> None:
+    store.save_benchmark("made", frames())
+    path, wide = tmp_path / "v.parquet", [0.5] * 384
+    ids = ["id 00001", *map(str, range(5000)), "id 00000"]
+    assert store.import_vectors("made", vector_file(path, ids, [wide] * len(ids)), "wide") == 2
+    with pytest.raises(DataError, match=r"row 5,003.*already has a vector"):
+        store.import_vectors("made", vector_file(path, [*ids, "id 00001"], [wide] * (len(ids) + 1)), "wide")
+    with pytest.raises(DataError, match=r"row 5,002.*have 384 numbers"):
+        store.import_vectors("made", vector_file(path, ids, [*[wide] * 5001, [0.5]]), "wide")
+    many = pa.table({"prompt_id": ["x"] * 1000, "embedding": [wide] * 1000})
+    with pq.ParquetWriter(path, many.schema, compression="zstd") as writer:
+        for _ in range(60):
+            writer.write_table(many)
+    before = pa.default_memory_pool().max_memory()
+    with pytest.raises(DataError, match=r"row 2.*already has a vector"):
+        store.import_vectors("made", path, "wide")
+    assert pa.default_memory_pool().max_memory() <= max(before, 50 << 20)  # of 180 MB
+
+
 def test_vectors_of_the_bundled_encoder_have_its_length(store: Store, tmp_path: Path) -> None:
     store.save_benchmark("made", frames())
     file = vector_file(tmp_path / "v.parquet", ["id 00000"], [[1.0, 2.0]])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -18,6 +19,7 @@ from carrot_core.store.database import rows
 Vectors = npt.NDArray[np.float32]
 # Length of the vectors of the encoder that ships with the project.
 KNOWN_LENGTHS = {"all-MiniLM-L6-v2": 384}
+_BATCH_ROWS = 2048
 
 
 def checked(texts: Sequence[str], vectors: npt.ArrayLike) -> Vectors:
@@ -87,53 +89,66 @@ def delete_unshared(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def read_file(file: Path, encoder: str, wanted: Container[str]) -> tuple[list[str], Vectors]:
-    """Ids and unit vectors of a Parquet file, those of wanted ids only; everything wrong is a `DataError`."""
+    """Ids and unit vectors of a Parquet file, those of wanted ids only; everything wrong is a `DataError`.
+
+    Rows that are not wanted are not kept, so memory is bounded by what is wanted, whatever the file holds.
+    """
     if not file.is_file():
         raise NotFoundError(f"There is no file {str(file)!r}.")
+    found: dict[str, Vectors] = {}
+    right, before = KNOWN_LENGTHS.get(encoder), 0
+    for ids, lists in _batches(file):
+        lengths = lists.value_lengths().fill_null(0).to_numpy()
+        right = right or int(lengths[0]) or -1
+        problems = [*_length_problems(lengths, encoder, right, before), *_id_problems(ids, found, before)]
+        if problems:
+            raise DataError(file.name, problems)
+        values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
+        norms = np.linalg.norm(values, axis=1, keepdims=True)
+        bad = ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0)
+        if bad.any():
+            row, what = int(bad.argmax()), "not finite, or all zeros"
+            raise DataError(file.name, [Problem(what, "", before + row + 1, "embedding", repr(ids[row]))])
+        unit = (values / norms).astype(np.float32)
+        found |= {name: unit[row].copy() for row, name in enumerate(ids) if name in wanted}
+        before += len(ids)
+    if not before:
+        raise DataError(file.name, "the file has no rows")
+    if not found:
+        problem = Problem("no id is that of a prompt with text in this benchmark", "Is it the file of this benchmark?")
+        raise DataError(file.name, [problem])
+    return list(found), np.array(list(found.values()))
+
+
+def _batches(file: Path) -> Iterator[tuple[list[Any], pa.ListArray]]:
+    """Ids and lists of float64 of a few rows at a time."""
     try:
-        with file.open("rb") as handle:
-            table = pq.read_table(handle, columns=["prompt_id", "embedding"])
-        ids = table["prompt_id"].cast(pa.string()).to_pylist()
-        lists = table["embedding"].combine_chunks().cast(pa.list_(pa.float64()))
+        with pq.ParquetFile(file) as source:
+            for batch in source.iter_batches(_BATCH_ROWS, columns=["prompt_id", "embedding"]):
+                yield batch["prompt_id"].cast(pa.string()).to_pylist(), batch["embedding"].cast(pa.list_(pa.float64()))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(file.name, f"is no Parquet file of prompt_id and embedding: {error}") from error
-    lengths = lists.value_lengths().fill_null(0).to_numpy()
-    problems = [*_length_problems(lengths, encoder), *_id_problems(ids, wanted)]
-    if problems:
-        raise DataError(file.name, problems)
-    values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
-    bad = ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0)
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(file.name, [Problem("not finite, or all zeros", "", row + 1, "embedding", repr(ids[row]))])
-    keep = [row for row, prompt_id in enumerate(ids) if prompt_id in wanted]
-    return [ids[row] for row in keep], (values[keep] / norms[keep]).astype(np.float32)
 
 
-def _length_problems(lengths: npt.NDArray[np.int32], encoder: str) -> list[Problem]:
-    if not len(lengths):
-        return [Problem("the file has no rows")]
-    right = KNOWN_LENGTHS.get(encoder, int(lengths[0])) or -1
+def _length_problems(lengths: npt.NDArray[np.int32], encoder: str, right: int, before: int) -> list[Problem]:
     wrong = lengths != right
     if not wrong.any():
         return []
     row = int(wrong.argmax())
     expected = f"vectors of {encoder!r} have {right} numbers" if right > 0 else "a vector has numbers"
-    return [Problem(expected, "", row + 1, "embedding", f"{lengths[row]} numbers")]
+    return [Problem(expected, "", before + row + 1, "embedding", f"{lengths[row]} numbers")]
 
 
-def _id_problems(ids: list[str | None], wanted: Container[str]) -> list[Problem]:
+def _id_problems(ids: list[str | None], found: Container[str], before: int) -> list[Problem]:
+    """No id, or one that has a vector; of ids that are not wanted only those beside each other are looked at."""
     problems = []
     if None in ids:
-        problems.append(Problem("no prompt id", "", ids.index(None) + 1, "prompt_id"))
-    first: dict[str | None, int] = {}
+        problems.append(Problem("no prompt id", "", before + ids.index(None) + 1, "prompt_id"))
+    here: set[str | None] = set()
     for row, prompt_id in enumerate(ids):
-        if first.setdefault(prompt_id, row) != row:
-            problems.append(Problem("this prompt already has a vector", "", row + 1, "prompt_id", repr(prompt_id)))
+        if prompt_id in here or prompt_id in found:
+            message = "this prompt already has a vector"
+            problems.append(Problem(message, "", before + row + 1, "prompt_id", repr(prompt_id)))
             break
-    if not any(prompt_id in wanted for prompt_id in ids):
-        problems.append(
-            Problem("no id is that of a prompt with text in this benchmark", "Is it the file of this benchmark?")
-        )
+        here.add(prompt_id)
     return problems
