@@ -23,10 +23,13 @@ from click.testing import CliRunner
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.exports import FORMATS, format_for
+from carrot_core.exports.picture import Single, picture
+from carrot_core.kept_curve import keep
 from carrot_core.paths import PACKAGE, shipped
 from carrot_core.serving.point import PointFile, point_of, read_point, write_point
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
+from tests.scenes import scene
 
 HEAD = "mmlu-pro-cot"
 HOSTILE = (
@@ -275,6 +278,13 @@ def test_the_picture_stands_alone_and_no_name_does_harm(
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert {each.tag.split("}")[1] for each in root.iter()} <= {"svg", "rect", "path", "text", "polyline", "circle"}
     assert not any(name.startswith("on") or "href" in name for each in root.iter() for name in each.attrib)
+
+
+def test_a_long_name_stays_inside_the_picture() -> None:
+    curve = keep(scene(60).active_curve.frontier)
+    words = picture({"test": curve}, {}, Single("m" * 200, 0.5, 1e-3))
+    assert "m" * 59 + "… alone" in words
+    assert "m" * 60 not in words
 
 
 def test_a_point_with_no_figures_has_no_picture_and_says_why(router: CarrotRouter, point: PointFile) -> None:
