@@ -6,11 +6,12 @@ from carrot_core.dashboard import controls, glossary, shell, solving, tables, vi
 from carrot_core.dashboard.exhibits import show, take_away
 from carrot_core.dashboard.live import live_frontier
 from carrot_core.dashboard.points import keep_button
+from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stability import stability_panel
 from carrot_core.evaluation import frontier_frame
 from carrot_core.figures.compared.choices import shares_exhibit
 from carrot_core.figures.paper.curves import chart_exhibit
-from carrot_core.figures.scene import caption
+from carrot_core.figures.scene import caption, money
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 
 SMALL_STEP = 0.01
@@ -23,7 +24,7 @@ with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 seen = views.view(info)
 if not seen.fitted:
-    controls.fit_button(info)
+    controls.fit_button(info, "Below are the baselines.")
 with for_routers:
     shown = controls.routers(seen.fitted)
 if not shown:
@@ -41,12 +42,17 @@ lam = controls.lam(views.opening_lam(seen, active))
 shell.kind_note(info)
 live_frontier(scene, lam=lam, key="frontier", wishes="validation", on_release=controls.set_lam)
 st.caption(
-    f"{shell.plain(caption(scene))} {glossary.see('frontier', 'exchange-rate', 'zero-router', 'task-lookup', 'oracle')}"
+    f"{plain(caption(scene))} {glossary.see('frontier', 'exchange-rate', 'zero-router', 'task-lookup', 'oracle')}"
 )
+if pool or tasks:
+    st.caption(
+        f"λ is counted here in the cost unit of these models and tasks, {plain(money(unit))}. The Live prompt and "
+        "Operating points pages count it in that of all: the same λ is another exchange rate there."
+    )
 with st.container(horizontal=True):
     solving.solve_popover(seen, active, pool, tasks, unit)
     keep_button(info, active, lam, whole=not (pool or tasks))
-solving.said(lam)
+solving.said(seen, active, pool, tasks, lam)
 
 rate = rate_of_lam(lam, unit)
 by_share, by_slice, moved, sure, data = st.tabs(

@@ -17,25 +17,24 @@ info = controls.benchmark(shell.readable_benchmarks())
 shell.kind_note(info)
 seen = views.view(info)
 if not seen.fitted:
-    controls.fit_button(info)
+    controls.fit_button(info, "Below are the baselines.")
 active = next(iter(seen.fitted), DRAWN_BASELINES[0])
 scene = seen.scene((*seen.fitted[:1], *DRAWN_BASELINES), active)
 point = seen.matching_point(active)
 
 best = short_name(scene.best_single)
-if point is None:
+if seen.fitted and point is None:
     st.info(
         shell.plain(f"On validation, {label(active)} never reaches {best}, the best single model: no saving to show.")
     )
-else:
-    st.subheader(shell.plain(f"Chosen to match {best}, the best single model, at the lowest cost"))
+elif seen.fitted and point is not None:  # of a baseline there is nothing to promise
+    st.subheader(shell.plain(f"{label(active)}, set to match {best} (the best single model) as cheaply as possible"))
     accuracy, cost, saving = st.columns(3)
     readings.figure(
         accuracy, f"Accuracy at λ {point.lam:.3f}", point.score, 100, "{:.1f} %", glossary.tip("accuracy", "lambda")
     )
     readings.figure(cost, "Cost per 1k queries", point.cost_usd, QUERIES, "${:.3g}", glossary.tip("cost"))
-    equal = glossary.tip("saving-at-equal-score", "95-interval")
-    readings.figure(saving, f"Saving against {best}", point.saving, 100, "{:.0f} %", equal)
+    readings.saving(saving, point, best, glossary.tip("saving-at-equal-score", "95-interval"))
     st.write(readings.verdict(point, best, scene.n_prompts))
 
 lam = controls.lam(views.opening_lam(seen, active))

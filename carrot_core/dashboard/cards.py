@@ -102,8 +102,9 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
     key = f"{'own' if isinstance(info, PrivateInfo) else 'shared'}:{info.name}"
     with st.container(horizontal=True, gap="small"):
         asked = not fitted and st.button(
-            "Embed and fit", key=f"fit:{key}", icon=":material/model_training:",
-            help="Compute the vectors that are missing, then fit CARROT-KNN and judge it.",
+            controls.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_with_text,
+            help="Compute the vectors that are missing, then fit CARROT-KNN and judge it."
+            if info.n_with_text else controls.without_texts(info),
         )  # fmt: skip
         with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
             st.markdown(

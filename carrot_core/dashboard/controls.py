@@ -18,6 +18,7 @@ from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 from carrot_core.workbench import load_embedded, run_router
 
+FIT = "Fit CARROT-KNN"
 _DRAWN_AT_FIRST = 2
 _COMPARED = ("compared", "of", "areas", "model_of", "seed", "beside")  # of the Compare page
 
@@ -86,7 +87,8 @@ def pool_and_tasks(
     A snapshot is ``whole``: there it says that nothing can be left out.
     """
     if whole:
-        st.caption(f"A snapshot shows the whole pool of {len(models)} models on all {len(tasks)} tasks.")
+        on = f"all {len(tasks)} tasks" if len(tasks) > 1 else "its one task"
+        st.caption(f"A snapshot shows the whole pool of {len(models)} models on {on}.")
         _judge_several("pool", (), (), "all models")
         _judge_several("tasks", (), (), "all tasks")
         return (), ()
@@ -190,12 +192,26 @@ def _take(solution: Solution, cost_unit_usd: float) -> None:
     set_lam(float(lam_of_rate(solution.exchange_rate_per_usd, cost_unit_usd)))
 
 
-def fit_button(info: BenchmarkInfo) -> None:
-    """Offer to fit CARROT-KNN where no router is fitted, with progress; the page starts again when it is done."""
-    st.info(f"No router is fitted on {plain(info.name)} yet: below are the baselines.")
-    if st.button("Fit CARROT-KNN", type="primary"):
+def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
+    """Offer to fit CARROT-KNN where no router is fitted, with progress; the page starts again when it is done.
+
+    ``besides`` says what the page shows all the same.
+    """
+    if not info.n_with_text:
+        st.info(f"{without_texts(info)} Choose another benchmark, or import one that has texts. {besides}".strip())
+        return
+    st.info(
+        f"No router is fitted on {plain(info.name)} yet. CARROT-KNN is fitted in seconds once texts have vectors. "
+        f"{besides}".strip()
+    )
+    if st.button(FIT, type="primary"):
         fit(info)
         st.rerun()
+
+
+def without_texts(info: BenchmarkInfo) -> str:
+    """Why no router can be fitted on prompts without texts; Markdown."""
+    return f"The prompts of {plain(info.name)} came without their texts, so no router can learn from them."
 
 
 def fit(info: BenchmarkInfo) -> None:

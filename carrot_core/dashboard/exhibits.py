@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import streamlit as st
@@ -14,6 +15,11 @@ from carrot_core.figures.theme import ThemeName
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
 _PRINT: tuple[ThemeName, ...] = ("light", "print")
+
+
+def file_stem(name: str) -> str:
+    """Of a name only what every system takes in the name of a file."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40]
 
 
 def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = None) -> None:

@@ -83,18 +83,8 @@ def _nothing_to_serve(info: BenchmarkInfo) -> None:
             f"No fitted head ships for {plain(info.name)}, and its data are not here. Choose another benchmark, or "
             "bring its data: `carrot data import` or the Data page."
         )
-    elif not info.n_with_text:
-        st.info(
-            f"The prompts of {plain(info.name)} came without their texts, so nothing can be learned from it about "
-            "a typed prompt. Choose another benchmark, or import one that has texts."
-        )
     else:
-        st.info(
-            f"No router is fitted on {plain(info.name)} yet. CARROT-KNN is fitted in seconds once texts have vectors."
-        )
-        if st.button("Fit CARROT-KNN", type="primary"):
-            controls.fit(info)
-            st.rerun()
+        controls.fit_button(info)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Making the router ready …")
@@ -114,13 +104,16 @@ def _warm(router: CarrotRouter) -> None:
 def asked_of(router: CarrotRouter, *, expanded: bool = False) -> Asked:
     """Choose λ, pool and fallback, the same for one prompt and for many."""
     lam = controls.lam(router.default_lam)
-    about = "Pool, λ by budget or target, and a fallback for unlike prompts"
+    about = "Pool, λ by budget, fallback"  # in one line on a phone
     # What a closed popover holds is not in the browser, where all that is there is drawn anew at every answer.
     with st.expander(about, expanded=True) if expanded else st.popover(about, icon=":material/tune:"):
         pool = controls.pool(router.models)
         if pool:
             controls.lam_slider()
-            st.caption("A budget or a target is read off the curve of the whole pool: with a pool of one's own, set λ.")
+            st.caption(
+                "A budget or a target is read off the curve of the whole pool. With some models left out, set λ "
+                "instead."
+            )
         else:
             controls.handles(router.companion.curves["validation"], router.cost_unit_usd)
         fallback, above = _fallback(router, pool or router.models)
@@ -139,8 +132,8 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
         help=tip("fallback"),
     )  # fmt: skip
     above = for_limit.number_input(
-        "Unlike from percentile", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike", bind="query-params",
-        help=tip("distance-to-the-training-data"),
+        "Called unlike from (percentile)", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",
+        bind="query-params", help=tip("distance-to-the-training-data"),
     )  # fmt: skip
     links.judge("fallback", links.among(["", *map(visible, pool)]), visible(fallback) if fallback else "no fallback")
     links.judge("unlike", links.between(50, 100), f"{above:g}")

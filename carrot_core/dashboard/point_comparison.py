@@ -156,7 +156,9 @@ def _difference_table(table: list[list[object]], first: str) -> None:
             "interval wider than it need be; with the data loaded the points are compared prompt by prompt."
         )
     if "of other data" in measured:
-        said.append("Of other data: the points were measured on different prompts, which may differ more than they do.")
+        said.append(
+            "Of other data: the points were measured on different prompts, so the difference may come from the prompts."
+        )
     st.caption(" ".join(said))
 
 

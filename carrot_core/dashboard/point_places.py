@@ -7,13 +7,14 @@ from importlib.metadata import version
 import streamlit as st
 
 from carrot_core.dashboard import live_prompt
-from carrot_core.dashboard.stores import PrivateInfo, private_benchmarks, session_folder, store_of
+from carrot_core.dashboard.shell import known_benchmarks
+from carrot_core.dashboard.stores import PrivateInfo, session_folder, store_of
 from carrot_core.errors import CarrotError
 from carrot_core.serving.kept_points import KeptPoints, Listing, shared_points
 from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_heads
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
-from carrot_core.snapshots import SnapshotInfo, shipped_snapshots
+from carrot_core.snapshots import SnapshotInfo
 from carrot_core.store import BenchmarkInfo, Store
 
 _OWN = "points:own"  # set once the session has points of its own, so that looking makes no folder
@@ -38,14 +39,9 @@ def all_points() -> list[tuple[KeptPoints, Listing]]:
     return [(place, place.listing()) for place in (*places, shared_points())]
 
 
-def benchmarks() -> list[BenchmarkInfo]:
-    """All whose curves can be shown, as the pages list them; may be empty."""
-    return [*Store().benchmarks(), *private_benchmarks(), *shipped_snapshots()]
-
-
 def benchmark_of(point: PointFile) -> BenchmarkInfo | None:
     """The listed benchmark a point is about: the one with its very data before others of the name."""
-    same = [info for info in benchmarks() if info.name == point.benchmark]
+    same = [info for info in known_benchmarks() if info.name == point.benchmark]
     return min(same, key=lambda info: info.data_hash != point.data_hash, default=None)
 
 

@@ -6,23 +6,24 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from carrot_core.dashboard import controls
+from carrot_core.dashboard import controls, views
 from carrot_core.dashboard import point_words as words
+from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.point_places import (
     all_points,
     benchmark_of,
-    benchmarks,
     differs_here,
     place_for,
     router_at,
 )
 from carrot_core.dashboard.points import DONE
-from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.shell import errors_as_text, known_benchmarks, plain
 from carrot_core.dashboard.stores import labels
 from carrot_core.dashboard.upload import on_disk
 from carrot_core.errors import CarrotError
 from carrot_core.exports import FORMATS, Format
 from carrot_core.exports.images import browser
+from carrot_core.figures.compose import DRAWN_BASELINES
 from carrot_core.serving.kept_points import (
     MOST_NAME,
     MOST_NOTE,
@@ -44,16 +45,20 @@ def said() -> None:
     """What the last action did, and the way back from a deletion."""
     if done := st.session_state.pop(DONE, None):
         st.success(plain(done), icon=":material/check:")
-    if deleted := st.session_state.get(_DELETED):
+    if deleted := st.session_state.pop(_DELETED, None):  # until the next action
         place, kept = deleted
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(plain(f"Deleted {visible(kept.name)}."), icon=":material/delete:")
-            if st.button("Undo", icon=":material/undo:", key="points:undo"):
-                with errors_as_text():
-                    place.restore(kept.id)
-                    del st.session_state[_DELETED]
-                    st.session_state[DONE] = f"{visible(kept.name)} is back."
-                    st.rerun()
+            st.button("Undo", icon=":material/undo:", key="points:undo", on_click=_undo, args=(place, kept))
+
+
+def _undo(place: KeptPoints, kept: KeptPoint) -> None:
+    try:
+        place.restore(kept.id)
+    except CarrotError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+    else:
+        st.session_state[DONE] = f"{visible(kept.name)} is back."
 
 
 def bring_panel() -> None:
@@ -126,7 +131,8 @@ def _actions(place: KeptPoints, kept: KeptPoint) -> None:
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Use it", key=f"use:{kept.id}", icon=":material/check_circle:", on_click=_use, args=(place, kept),
-            help="Sets the benchmark, the router and λ on all pages, once its router was found here unchanged.",
+            help="Sets benchmark, router, λ, pool, reference and fallback on all pages, once its router was found here "
+            "unchanged.",
         )  # fmt: skip
         _downloads(place, kept)
         with st.popover("Rename", icon=":material/edit:", key=f"rename:{kept.id}"):
@@ -165,11 +171,8 @@ def _download(place: KeptPoints, kept: KeptPoint, form: Format) -> None:
 
 
 def _stem(point: PointFile) -> str:
-    """Name of a downloaded file: of the benchmark's name only what every system takes."""
-    plain_name = "".join(
-        char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in point.benchmark
-    )
-    return f"{plain_name[:40]}-lam-{point.lam:.4g}"
+    """Name of a downloaded file."""
+    return f"{file_stem(point.benchmark)}-lam-{point.lam:.4g}"
 
 
 def _rename(place: KeptPoints, kept: KeptPoint) -> None:
@@ -209,12 +212,20 @@ def _use(place: KeptPoints, kept: KeptPoint) -> None:
 
 def _set_session(point: PointFile) -> None:
     """Benchmark, router, λ, pool and fallback of a point, for all pages."""
-    listed, info, state = benchmarks(), benchmark_of(point), st.session_state
+    listed, info, state = known_benchmarks(), benchmark_of(point), st.session_state
     assert info is not None  # the button is there only then
     state["bench"] = labels(listed)[listed.index(info)]
     state["pool"] = [] if point.test is not None else list(point.pool)
     state["tasks"] = []
     state["router"], state["fallback"], state["unlike"] = point.router, point.fallback, point.fallback_above
+    seen = views.view(info)
+    state.pop("reference", None)  # of another pool, perhaps
+    if point.reference in (state["pool"] or seen.models):
+        state["reference"] = point.reference
+    if point.router in seen.fitted:  # else the Frontier page has no curve of it
+        state["routers"], state["along"] = [point.router, *DRAWN_BASELINES], point.router
     controls.set_lam(point.lam)
     state.pop(_REFUSED, None)
     state[DONE] = f"In use: {words.made_of(point)}. Every page is at this λ now."
+    if state["pool"]:
+        state[DONE] += " The Frontier page counts λ in the cost unit of the pool: it is another exchange rate there."

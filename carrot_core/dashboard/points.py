@@ -6,14 +6,14 @@ from dataclasses import asdict
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, live_prompt, views
+from carrot_core.dashboard import controls, live_prompt, solving, views
 from carrot_core.dashboard import point_words as words
+from carrot_core.dashboard.answer import Asked
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.point_places import place_for
 from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
 from carrot_core.dashboard.stores import version_of
-from carrot_core.frontier import lam_of_rate
-from carrot_core.operating_point import solve_target
+from carrot_core.figures.compose import label
 from carrot_core.serving.kept_points import MOST_NAME, MOST_NOTE, joined
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -31,7 +31,7 @@ def keep_panel() -> None:
     with for_router:
         router = live_prompt.router_of(info)
     asked = live_prompt.asked_of(router, expanded=True)
-    _match(info, router, disabled=asked.pool is not None)
+    _match(info, router, asked)
     live_prompt.note(info, router, asked)
     with errors_as_text():
         point = router.point_file(**asdict(asked))
@@ -51,37 +51,30 @@ def keep(info: BenchmarkInfo, point: PointFile) -> None:
     st.session_state[DONE] = f"Kept: {words.made_of(point)}."
 
 
-def _match(info: BenchmarkInfo, router: CarrotRouter, disabled: bool) -> None:
-    """Set λ to what is as good as one model on validation, as cheap as possible."""
+def _match(info: BenchmarkInfo, router: CarrotRouter, asked: Asked) -> None:
+    """Set λ to what is as good as one model on validation, as cheap as possible, and say which model that was."""
     st.session_state["match"] = None  # a handle that sets λ once, not a state
-    # A snapshot keeps no accuracy of single models on validation, but the point that matches the best of them.
-    models = (router.companion.best_single,) if not isinstance(views.view(info), views.StoredView) else router.models
+    seen = views.view(info)
     st.selectbox(
-        "As good as a model, as cheap as possible", models, format_func=visible, key="match", disabled=disabled,
-        placeholder="Choose the model to match", on_change=_matched, args=(info, router),
-        help=tip("matched-point", also="Sets λ."),
+        "As good as a model, as cheap as possible", solving.matchable(seen, router.models), format_func=visible,
+        key="match", disabled=asked.pool is not None, placeholder="Choose the model to match", on_change=_matched,
+        args=(seen, router), help=tip("matched-point", also="Sets λ."),
     )  # fmt: skip
+    solving.said(seen, router.router, asked.pool or (), (), asked.lam)
 
 
-def _matched(info: BenchmarkInfo, router: CarrotRouter) -> None:
-    model, seen = st.session_state["match"], views.view(info)
-    if not isinstance(seen, views.StoredView):
-        point = seen.matching_point(router.router)
-        if point is None:
-            st.toast("On validation this router never reaches the best single model: λ stays where it is.")
-        else:
-            controls.set_lam(point.lam)
-    elif model is not None:
-        solution = solve_target(router.companion.curves["validation"], seen.made.strength[model])
-        if solution.shortfall:
-            st.toast(f"On validation {solution.shortfall}: that point is set.")
-        controls.set_lam(float(lam_of_rate(solution.exchange_rate_per_usd, router.cost_unit_usd)))
+def _matched(seen: views.View, router: CarrotRouter) -> None:
+    model = st.session_state["match"]
+    if model is not None:
+        solving.match(seen, router.router, router.companion.curves["validation"], model, router.cost_unit_usd)
 
 
 def _expected(point: PointFile) -> None:
     """What the point does, with its intervals."""
     if point.test is None:
-        st.info("On a pool of one's own nothing was measured: the point decides as the page shows, untested.")
+        st.info(
+            "Nothing was measured on this pool: the point will route as shown, but its accuracy and cost are untested."
+        )
         return
     for_accuracy, for_cost, for_models = st.columns([1, 1, 2])
     for box, what, tell in (
@@ -104,12 +97,13 @@ def keep_button(info: BenchmarkInfo, router: str, lam: float, *, whole: bool) ->
 
     ``whole`` says that the page shows the whole pool on all tasks: a slice has another cost unit and other figures.
     """
-    if not whole or router not in live_prompt.servable(info):
-        return
-    if st.button(
-        "Keep this point", icon=":material/bookmark_add:",
-        help="The Operating points page lists it, compares it with others, and downloads it.",
-    ):  # fmt: skip
+    able = router in live_prompt.servable(info)
+    does = "The Operating points page lists it, compares it with others, and downloads it."
+    if not whole:
+        does = "Kept from here is a point of all models on all tasks. The Operating points page keeps one of a pool."
+    elif not able:
+        does = f"{plain(label(router))} cannot answer typed prompts here, so no point of it can be kept."
+    if st.button("Keep this point", icon=":material/bookmark_add:", help=does, disabled=not (whole and able)):
         with errors_as_text():
             point = live_prompt.loaded(version_of(info), info.name, router).point_file(lam=lam)
             keep(info, point)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from streamlit.delta_generator import DeltaGenerator
 
 from carrot_core.dashboard.shell import plain
@@ -18,6 +20,16 @@ def figure(
     place.caption(plain(f"95 % interval {low} to {high}"))
 
 
+def saving(place: DeltaGenerator, point: Point, best: str, help: str) -> None:
+    """What the point saves against the best single model, which may cost nothing."""
+    name = f"Saving against {best}"
+    if isfinite(point.saving.value):
+        figure(place, name, point.saving, 100, "{:.0f} %", help)
+    else:
+        place.metric(plain(name), "–", help=help)
+        place.caption(plain(f"{best} is free: nothing to save."))
+
+
 def verdict(point: Point, best: str, n_prompts: int) -> str:
     """What the point is worth against the best single model, no better than the interval allows; Markdown."""
     difference = point.score_difference
@@ -28,6 +40,6 @@ def verdict(point: Point, best: str, n_prompts: int) -> str:
         equal = f"On test it scores higher than {best}: {apart}."
     else:
         equal = f"On test its accuracy is not measurably different from {best}: {apart}."
-    if point.saving.low <= 0:
+    if isfinite(point.saving.value) and point.saving.low <= 0:
         equal += " The interval of the saving includes 0: there may be none."
     return plain(f"λ was chosen on validation; these are {n_prompts:,} other prompts. {equal}")

@@ -148,20 +148,25 @@ def errors_as_text() -> Iterator[None]:
 
 def loaded_benchmarks() -> list[BenchmarkInfo]:
     """What is loaded, by name, the session's own uploads last; with nothing, the page says what to do and ends."""
-    return _some([*Store().benchmarks(), *private_benchmarks()])
+    return _some([*Store().benchmarks(), *private_benchmarks()], "above")
 
 
 def readable_benchmarks() -> list[BenchmarkInfo]:
+    """`known_benchmarks`; with none, the page says what to do and ends."""
+    return _some(known_benchmarks(), "on the Data page")
+
+
+def known_benchmarks() -> list[BenchmarkInfo]:
     """All whose curves can be shown: what is loaded, then the snapshots of results that ship."""
-    return _some([*Store().benchmarks(), *private_benchmarks(), *shipped_snapshots()])
+    return [*Store().benchmarks(), *private_benchmarks(), *shipped_snapshots()]
 
 
-def _some(benchmarks: list[BenchmarkInfo]) -> list[BenchmarkInfo]:
+def _some(benchmarks: list[BenchmarkInfo], upload: str) -> list[BenchmarkInfo]:
     if not benchmarks:
         st.info(
             "Nothing is loaded yet. `carrot setup` builds the simulated benchmark; "
             "`carrot data import FILE --name NAME` adds your own results. Then reload this page. "
-            "Or upload a file on the Data page."
+            f"Or upload a file {upload}."
         )
         st.stop()
     return benchmarks
@@ -172,8 +177,8 @@ def kind_note(info: BenchmarkInfo) -> None:
     if isinstance(info, SnapshotInfo):
         st.info(
             f"Snapshot: results on {info.n_prompts:,} real prompts, which may not be passed on and are not here. "
-            "λ, routers, budget and target work on the real curves; choosing a pool or tasks, prompt by prompt "
-            "and new routers need the data: `carrot data import` or the Data page brings them. "
+            "λ, routers, budget and target work on the real curves. Leaving out models or tasks, looking at single "
+            "prompts and fitting routers need the data: `carrot data import` or the Data page brings them. "
             + linked("snapshot", "What a snapshot is"),
             icon=":material/photo_camera:",
         )

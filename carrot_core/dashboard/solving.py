@@ -13,7 +13,7 @@ from carrot_core.evaluation.solving import Goal, solve_on
 from carrot_core.figures.scene import QUERIES, money, short_name
 from carrot_core.figures.stability import lam_text
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
-from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget
+from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_target
 from carrot_core.text import visible
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
@@ -29,7 +29,7 @@ def solve_popover(seen: views.View, router: str, pool: views.Names, tasks: views
         )
         ready = True
         if wish == MATCH:
-            _model_box(seen, pool)
+            _model_box(seen, pool, tasks)
         elif wish == MONTH:
             _month_boxes()
         else:
@@ -41,23 +41,33 @@ def solve_popover(seen: views.View, router: str, pool: views.Names, tasks: views
         )  # fmt: skip
 
 
-def said(lam: float) -> None:
-    """What the last wish came to, as long as λ is where it put it."""
-    solved_at, lines = st.session_state.get(_DONE, (None, []))
-    if solved_at == lam:
+def said(seen: views.View, router: str, pool: views.Names, tasks: views.Names, lam: float) -> None:
+    """What the last wish came to, as long as all is as it was then and λ is where the wish put it."""
+    of, lines = st.session_state.get(_DONE, (None, []))
+    if of == (seen, router, pool, tasks, lam):
         for line in lines:
             st.caption(plain(line))
 
 
-def _model_box(seen: views.View, pool: views.Names) -> None:
-    models: Sequence[str] = pool or seen.models
+def matchable(seen: views.View, models: Sequence[str]) -> Sequence[str]:
+    """Those of the models that can be matched: of a snapshot the best single one only."""
+    return models if isinstance(seen, views.StoredView) else [seen.best_single()]
+
+
+def match(seen: views.View, router: str, curve: ReadableCurve, model: str, cost_unit_usd: float) -> None:
+    """Set λ to the cheapest point of a router's whole validation curve that is as accurate as a model alone."""
+    _take(*_match(seen, curve, router, model), (seen, router, (), ()), cost_unit_usd)
+
+
+def _model_box(seen: views.View, pool: views.Names, tasks: views.Names) -> None:
+    models = matchable(seen, pool or seen.models)
     if not isinstance(seen, views.StoredView):
-        models = [seen.best_single()]
         st.caption("A snapshot keeps how to match the best single model only.")
     if st.session_state.get("solve:model") not in models:
         st.session_state.pop("solve:model", None)
     st.selectbox(
-        "Model to match", models, list(models).index(seen.best_single(pool)), format_func=visible, key="solve:model",
+        "Model to match", models, list(models).index(seen.best_single(pool, tasks)), format_func=visible,
+        key="solve:model",
         help="The cheapest point that is as accurate as this model alone on validation.",
     )  # fmt: skip
 
@@ -88,12 +98,17 @@ def _solve(seen: views.View, router: str, pool: views.Names, tasks: views.Names,
     solution: Solution | None
     try:
         if wish == MATCH:
-            solution, lines = _match(seen, curve, router)
+            solution, lines = _match(seen, curve, router, str(st.session_state["solve:model"]))
         else:
             solution, lines = _month(curve, cost_unit_usd) if wish == MONTH else _cap(curve)
     except CarrotError as error:
         st.toast(plain(str(error)), icon=":material/error:")
         return
+    _take(solution, lines, (seen, router, pool, tasks), cost_unit_usd)
+
+
+def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], cost_unit_usd: float) -> None:
+    """Set λ, and keep what to say ``of`` what."""
     if solution is None:
         st.toast(plain(lines[0]), icon=":material/info:")
         return
@@ -101,7 +116,7 @@ def _solve(seen: views.View, router: str, pool: views.Names, tasks: views.Names,
     if solution.shortfall:
         lines = [f"On validation {solution.shortfall}: λ {lam_text(lam)} is the nearest."]
     controls.set_lam(lam)
-    st.session_state[_DONE] = (lam, [line.replace("{lam}", lam_text(lam)) for line in lines])
+    st.session_state[_DONE] = ((*of, lam), [line.replace("{lam}", lam_text(lam)) for line in lines])
 
 
 def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[str]]:
@@ -127,10 +142,11 @@ def _mixed(mix: Mix, score: float, cost_unit_usd: float) -> str:
     )
 
 
-def _match(seen: views.View, curve: ReadableCurve, router: str) -> tuple[Solution | None, list[str]]:
-    model = str(st.session_state["solve:model"])
+def _match(seen: views.View, curve: ReadableCurve, router: str, model: str) -> tuple[Solution | None, list[str]]:
     if isinstance(curve, Frontier):
         solution = solve_on(curve, Goal(match=model))
+    elif isinstance(seen, views.StoredView):
+        solution = solve_target(curve, seen.made.strength[model])
     else:
         point = seen.matching_point(router)
         if point is None:

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import views
-from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.exhibits import file_stem, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version
@@ -69,22 +69,22 @@ def stability_panel(
     chosen = seen.chosen_on(router, pool, tasks)
     goal = _goal(str(purpose), chosen, rate_per_usd, reference)
     found, shown = _found(seen.version, seen.name, router, pool, tasks, json.dumps(vars(goal)))
-    st.markdown(f"**{plain(verdict(found))}**")
-    if text := detail(found):
-        st.write(plain(text))
     set_to = lam_text(float(lam_of_rate(rate_per_usd, found.cost_unit_usd)))
     if purpose in (COST, ACCURACY) and lam_text(found.lam) != set_to:
         st.caption(
             plain(
-                f"Solved for {str(purpose).lower()} on validation, the point is λ {lam_text(found.lam)}, as good there "
-                f"as λ {set_to}, which is set, or better: all this is about that point."
+                f"Solved for {str(purpose).lower()} on validation, λ {lam_text(found.lam)} is at least as good as "
+                f"λ {set_to}, which is set. The figures below are for λ {lam_text(found.lam)}."
             )
         )
+    st.markdown(f"**{plain(verdict(found))}**")
+    if text := detail(found):
+        st.write(plain(text))
     seeds = _seeds(seen.version, seen.name, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
-    show(stability_exhibit(found, shown, seeds, f"{_stem(seen.name)}-stability"), key=f"{key}:cloud")
+    show(stability_exhibit(found, shown, seeds, f"{file_stem(seen.name)}-stability"), key=f"{key}:cloud")
     run = views.runs(seen.version, seen.name).get(router)
     _seed_table(seeds, "" if run is None else seeds_command(run), whole=not (pool or tasks))
-    exhibit = tasks_exhibit(found, f"{_stem(seen.name)}-stability-tasks")
+    exhibit = tasks_exhibit(found, f"{file_stem(seen.name)}-stability-tasks")
     if exhibit is None:
         st.caption("The prompts have no task labels, so there are no single tasks to solve it on.")
     else:
@@ -151,7 +151,3 @@ def _seed_table(seeds: Mapping[int, Solved], more: str, *, whole: bool) -> None:
         alt=f"The point solved on the validation prompts of each of {len(seeds)} seeds, and what it does on their test "
         "prompts.",
     )  # fmt: skip
-
-
-def _stem(name: str) -> str:
-    return "".join(char if char.isascii() and char.isalnum() else "-" for char in name.lower())[:40]

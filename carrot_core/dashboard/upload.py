@@ -20,6 +20,7 @@ from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.table_file import preview
 from carrot_core.benchmarks.wide_table import OF_PROMPT, is_wide
 from carrot_core.csv_out import problems_frame, safe_csv
+from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import ONLY_YOU, private_benchmarks, private_store, session_folder
 from carrot_core.errors import DataError, PricesNeededError
@@ -187,7 +188,7 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
 
 
 def _free_name(path: Path) -> str:
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.split(".")[0]).strip("-") or "results"
+    stem = file_stem(path.name.split(".")[0]) or "results"
     taken = {info.name for info in private_benchmarks()}
     return _unlike(stem, taken)
 

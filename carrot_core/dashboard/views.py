@@ -6,7 +6,7 @@ Everything is loaded once; keyed by the store and its version, so never stale no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -169,7 +169,7 @@ class SnapshotView:
     """A benchmark of which only results are here: the whole pool, all tasks, no prompt by prompt."""
 
     version: Version
-    snapshot: Snapshot
+    snapshot: Snapshot = field(compare=False)
 
     @property
     def fitted(self) -> Names:

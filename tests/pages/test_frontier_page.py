@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.snapshots import shipped_snapshots
 from carrot_core.store import Store
+from carrot_core.uncertainty import Interval
 from carrot_core.workbench import load_embedded, run_router
 from tests.made import made, write_files
+from tests.pages.test_pages import load_a_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +44,10 @@ def page(name: str, **query: str | list[str]) -> AppTest:
     app = app.switch_page(f"pages/{name}.py").run()
     assert not app.exception
     return app
+
+
+def said(app: AppTest) -> str:
+    return " ".join(element.value for element in [*app.caption, *app.info]).replace("\\", "")
 
 
 def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
@@ -114,13 +122,82 @@ def test_a_hostile_or_stale_link_opens_the_page_all_the_same(query):
     assert 0 <= app.session_state["lam"] <= 1
 
 
+def test_what_a_wish_came_to_is_said_only_of_what_it_was_about():
+    app = page("frontier")
+    app.button(key="solve:set").click().run()
+    lam = app.session_state["lam"]
+    assert "is the cheapest point as accurate as" in said(app)
+    app.selectbox(key="along").set_value("oracle").run()
+    assert app.session_state["lam"] == lam
+    assert "is the cheapest point as accurate as" not in said(app)
+    app.selectbox(key="along").set_value("carrot-knn").run()
+    assert "is the cheapest point as accurate as" in said(app)
+    app.multiselect(key="tasks").set_value(["kind 1"]).run()
+    assert not app.exception
+    assert "is the cheapest point as accurate as" not in said(app)
+
+
+def test_the_model_to_match_opens_at_the_best_of_what_is_chosen():
+    app = page("frontier", tasks="kind 1")
+    assert app.selectbox(key="solve:model").value == app.selectbox(key="reference").value == "zeta/mid"
+
+
+def test_another_cost_unit_is_said():
+    assert "in the cost unit of these models and tasks" not in said(page("frontier"))
+    assert "in the cost unit of these models and tasks" in said(page("frontier", pool=["acme/small", "zeta/mid"]))
+
+
+def test_a_baseline_s_point_is_not_kept_and_the_button_says_why():
+    (keep,) = [button for button in page("frontier").button if button.label == "Keep this point"]
+    assert not keep.disabled
+    app = page("frontier", along="Oracle")
+    (keep,) = [button for button in app.button if button.label == "Keep this point"]
+    assert keep.disabled
+    assert "cannot answer typed prompts" in keep.help
+    (keep,) = [button for button in page("frontier", tasks="kind 1").button if button.label == "Keep this point"]
+    assert keep.disabled
+    assert "all models on all tasks" in keep.help
+
+
 def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come_from():
     app = page("overview")
     assert [metric.label for metric in app.metric][1:] == ["Cost per 1k queries", plain("Saving against large")]
+    assert app.subheader[0].value == plain(
+        "CARROT-KNN, set to match large (the best single model) as cheaply as possible"
+    )
     assert sum("interval" in caption.value for caption in app.caption) >= 3
     text = " ".join(markdown.value for markdown in app.markdown)
     assert plain("300 prompts, 3 models") in text
     assert "chosen on validation" in text
+
+
+def test_nothing_is_saved_against_a_free_model(monkeypatch):
+    point = views.view(Store().info("made")).matching_point("carrot-knn")
+    nothing = Interval(-math.inf, math.nan, math.nan)
+    monkeypatch.setattr(views.StoredView, "matching_point", lambda seen, router: replace(point, saving=nothing))
+    app = page("overview")
+    assert app.metric[2].value == "–"
+    assert "large is free: nothing to save" in said(app)
+    assert not any(text in element.value for element in [*app.caption, *app.markdown] for text in ("nan", "inf "))
+
+
+def test_the_overview_promises_nothing_of_a_baseline(store, tmp_path):
+    results, _ = write_files(made(80, seed=3), tmp_path, "other")
+    store.save_benchmark("another", read_long_table(results))
+    app = page("overview", bench="another")
+    assert not app.metric
+    assert "No router is fitted" in app.info[0].value
+    assert "Below are the baselines" in app.info[0].value
+
+
+def test_a_benchmark_without_texts_offers_no_fit_that_cannot_work(store):
+    load_a_benchmark()
+    for name in ("overview", "frontier", "whatif", "live"):
+        app = page(name, bench="toy")
+        assert "came without their texts" in said(app), name
+        assert "Fit CARROT-KNN" not in [button.label for button in app.button], name
+    (button,) = [button for button in page("data").button if button.key == "fit:shared:toy"]
+    assert button.disabled
 
 
 def test_a_benchmark_without_a_router_shows_baselines_and_offers_to_fit(store, tmp_path):

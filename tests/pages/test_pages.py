@@ -55,7 +55,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
             "number_input": [
                 "Budget, $ per 1k (validation)",
                 "Target accuracy, % (validation)",
-                "Unlike from percentile",
+                "Called unlike from (percentile)",
             ],
         },
     ),

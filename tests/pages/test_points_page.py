@@ -121,6 +121,9 @@ def test_a_budget_a_target_and_a_model_to_match_are_solved_on_validation(loaded:
     assert matched.validation.score >= strength
     assert not ((curve.score >= strength) & (curve.cost_usd < matched.validation.cost_usd)).any()
     assert app.selectbox(key="match").value is None
+    assert f"as accurate as {MODELS[1].partition('/')[2]} alone on validation" in said(app)
+    app.slider(key="lam_slider").set_value(0.5).run()
+    assert "alone on validation" not in said(app)
 
 
 def test_two_points_on_loaded_data_are_compared_prompt_by_prompt(loaded: Store) -> None:
@@ -175,6 +178,10 @@ def test_rename_delete_and_undo() -> None:
     click(app, "Undo")
     assert "New is back." in said(app)
     assert [each.name for each in kept()] == ["New"]
+    click(app, "Delete")
+    app.slider(key="lam_slider").set_value(0.5).run()
+    assert "Deleted New." not in said(app)
+    assert "Undo" not in [button.label for button in app.button]
 
 
 def test_a_point_is_used_on_every_page() -> None:
@@ -185,6 +192,22 @@ def test_a_point_is_used_on_every_page() -> None:
     assert app.selectbox(key="bench").value == "routerbench-subset (snapshot)"
     assert app.query_params["lam"] == "0.123"
     assert app.slider(key="lam_slider").value == pytest.approx(0.123)
+    assert app.session_state["along"] == app.session_state["routers"][0] == "carrot-mlp"
+    assert app.session_state["reference"] == kept()[0].point.reference
+
+
+def test_a_point_with_a_pool_is_used_with_it_and_says_what_lam_is_there(loaded: Store) -> None:
+    made = CarrotRouter.load("made", router="carrot-linear").point_file(lam=0.4, pool=MODELS[1:])
+    shared_points().keep(made)
+    app = page(bench="made")
+    click(app, "Use it")
+    assert "it is another exchange rate there" in said(app)
+    assert app.session_state["along"] == "carrot-linear"
+    assert app.session_state["pool"] == list(MODELS[1:])
+    app.switch_page("pages/frontier.py").run()
+    assert not app.exception
+    assert app.session_state["lam"] == 0.4
+    assert app.selectbox(key="along").value == "carrot-linear"
 
 
 @pytest.mark.parametrize(
@@ -275,7 +298,7 @@ def test_the_frontier_page_keeps_the_point_it_shows() -> None:
     assert kept()[0].point.lam == 0.07
     assert app.toast
     app.multiselect(key="routers").set_value(["carrot-blend"]).run()
-    assert "Keep this point" not in [button.label for button in app.button]
+    assert [button.disabled for button in app.button if button.label == "Keep this point"] == [True]
 
 
 def _keep_of_an_upload() -> None:
