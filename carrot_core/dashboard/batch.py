@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import streamlit as st
 
 from carrot_core.csv_out import safe_csv
+from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import session_folder
@@ -35,14 +36,18 @@ PASTE, UPLOAD = "Paste lines", "Upload a file"
 _STEP = 64  # prompts between two looks at whether the reader wants something else
 _FIRST_ROWS = 20
 _RUNNING, _DONE = "batch:running", "batch:done"
+_LINES, _PASTED = "batch:lines", "batch:pasted"
 
 
 @dataclass(frozen=True)
 class _Done:
-    """A finished run."""
+    """A finished run, and what it was asked: other settings make its figures none of theirs."""
 
     summary: Summary
     decisions: Path
+    asked: tuple[object, ...]
+    name: str
+    limits: str
 
 
 def batch_panel(
@@ -53,6 +58,8 @@ def batch_panel(
     per_model = st.checkbox(
         "Also write what is expected of every model", key="batch:per_model", help="Three more columns for each model."
     )
+    options = {"lam": lam, "pool": pool, "fallback": fallback, "fallback_above": fallback_above}
+    asked = (router.artefact, lam, pool, fallback, fallback and fallback_above)
     started = st.button("Decide", type="primary", key="batch:run")
     if st.session_state.pop(_RUNNING, False) and not started:
         st.info("The run was ended before all was decided: none of it is kept.", icon=":material/cancel:")
@@ -61,12 +68,15 @@ def batch_panel(
         with errors_as_text():
             if opened is None:
                 raise CarrotError("There are no prompts yet: paste some or choose a file.")
-            options = {"lam": lam, "pool": pool, "fallback": fallback, "fallback_above": fallback_above}
-            st.session_state[_DONE] = _run(router, opened, per_model=per_model, **options)
+            summary, decisions = _run(router, opened, per_model=per_model, **options)
+            name = f"{file_stem(router.companion.benchmark)}-decisions"
+            st.session_state[_DONE] = _Done(summary, decisions, asked, name, _limits(router))
         st.session_state.pop(_RUNNING, None)
     done = st.session_state.get(_DONE)
-    if done is not None and set(done.summary.alone) <= set(router.models):
-        _results(done, router, lam)
+    if done is not None:
+        if done.asked != asked:
+            st.info("These decisions are of other settings: press Decide again.")
+        _results(done)
 
 
 Opened = Callable[[ExitStack], Prompts]
@@ -78,9 +88,11 @@ def _way() -> str:
 
 
 def _pasted() -> Opened | None:
-    text = st.text_area(
+    if _LINES not in st.session_state:  # Streamlit drops what a box held once it is not drawn
+        st.session_state[_LINES] = st.session_state.get(_PASTED, "")
+    text = st.session_state[_PASTED] = st.text_area(
         "Prompts, one a line",
-        key="batch:lines",
+        key=_LINES,
         height=160,
         max_chars=MOST_PASTED,
         placeholder="What is the capital of France?\nProve that the square root of 2 is irrational.",
@@ -122,7 +134,7 @@ def _column(names: tuple[str, ...], file_id: str) -> str:
     )
 
 
-def _run(router: CarrotRouter, opened: Opened, **options: Any) -> _Done:
+def _run(router: CarrotRouter, opened: Opened, **options: Any) -> tuple[Summary, Path]:
     """Decide, under a bar with a button beside it."""
     st.session_state[_RUNNING] = True
     shown = st.empty()
@@ -143,13 +155,11 @@ def _run(router: CarrotRouter, opened: Opened, **options: Any) -> _Done:
     finally:
         with suppress(Exception):  # a run that is being ended may no longer draw
             shown.empty()
-    return _Done(summary, path)
+    return summary, path
 
 
-def _results(done: _Done, router: CarrotRouter, lam: float) -> None:
+def _results(done: _Done) -> None:
     summary = done.summary
-    if summary.lam != lam:
-        st.info(f"These are the decisions at λ {summary.lam:.3g}; press Decide for λ {lam:.3g}.")
     alone = summary.alone[summary.best_single]
     st.markdown(
         plain(
@@ -161,21 +171,20 @@ def _results(done: _Done, router: CarrotRouter, lam: float) -> None:
     if summary.n_unlike:
         answered = f" The fallback answers {summary.n_fell_back:,} of them." if summary.n_fell_back else ""
         st.warning(
-            f"{summary.n_unlike:,} prompts are unlike anything in the training data: for them nothing here is "
-            f"promised.{answered}",
+            f"{summary.n_unlike:,} prompts are unlike anything in the training data: for them these estimates are "
+            f"little more than guesses.{answered}",
             icon=":material/explore_off:",
         )
     _against_one_model(summary)
-    st.caption(f"{_limits(router)} {see('conformal-interval', 'distance-to-the-training-data', 'fallback')}")
+    st.caption(f"{done.limits} {see('conformal-interval', 'distance-to-the-training-data', 'fallback')}")
     first = _first_rows(done.decisions)
     st.dataframe(first, hide_index=True, alt=f"The first {len(first)} decisions.")
     with st.container(horizontal=True):
         icon = ":material/download:"
-        name = f"{router.companion.benchmark}-decisions"
         st.download_button(
             "Decisions (CSV)",
             lambda: safe_csv(pd.read_parquet(done.decisions)),
-            f"{name}.csv",
+            f"{done.name}.csv",
             "text/csv",
             icon=icon,
             on_click="ignore",  # a run for nothing would take the next click away
@@ -183,7 +192,7 @@ def _results(done: _Done, router: CarrotRouter, lam: float) -> None:
         st.download_button(
             "Decisions (Parquet)",
             lambda: done.decisions.read_bytes(),
-            f"{name}.parquet",
+            f"{done.name}.parquet",
             "application/vnd.apache.parquet",
             icon=icon,
             on_click="ignore",
@@ -197,11 +206,11 @@ def _against_one_model(summary: Summary) -> None:
             "Answered by": ["CARROT chooses", *(f"{visible(name)} alone" for name in table["model"][1:])],
             "CARROT's share": [None, *(100 * table["share"][1:])],
             "Accuracy": 100 * table["score"],
-            "low": 100 * table["score_low"],
-            "high": 100 * table["score_high"],
+            "90 % low": 100 * table["score_low"],
+            "90 % high": 100 * table["score_high"],
             "Total cost": table["total_cost_usd"],
-            "$ low": table["total_cost_low_usd"],
-            "$ high": table["total_cost_high_usd"],
+            "$, 90 % low": table["total_cost_low_usd"],
+            "$, 90 % high": table["total_cost_high_usd"],
         }
     )
     percents = st.column_config.NumberColumn(format="%.1f %%", help=tip("accuracy"))
@@ -211,8 +220,8 @@ def _against_one_model(summary: Summary) -> None:
         hide_index=True,
         column_config={
             "CARROT's share": st.column_config.NumberColumn(format="%.1f %%", help=tip("share")),
-            **dict.fromkeys(("Accuracy", "low", "high"), percents),
-            **dict.fromkeys(("Total cost", "$ low", "$ high"), money),
+            **dict.fromkeys(("Accuracy", "90 % low", "90 % high"), percents),
+            **dict.fromkeys(("Total cost", "$, 90 % low", "$, 90 % high"), money),
         },
         alt=f"Expected accuracy and total cost of {ROUTED}'s decisions and of each of {len(table) - 1} models alone.",
     )

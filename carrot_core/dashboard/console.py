@@ -44,7 +44,7 @@ def sql_console() -> None:
             if st.button("Run", type="primary", icon=":material/play_arrow:", key="sql-run"):
                 st.session_state.pop(_ANSWER, None)
                 with st.spinner("Running …"):
-                    st.session_state[_ANSWER] = query(store, sql or "")
+                    st.session_state[_ANSWER] = (sql, query(store, sql or ""))
         with for_schema:
             tables = _schema(store.version(), str(store.path))
             st.caption("Tables and columns; the view `results` has the names already joined.")
@@ -52,7 +52,10 @@ def sql_console() -> None:
                 tables, hide_index=True, height=220, alt=f"{len(tables)} columns of the database: table, column, type."
             )
         if _ANSWER in st.session_state:
-            _show(st.session_state[_ANSWER])
+            asked, answer = st.session_state[_ANSWER]
+            if asked != sql:
+                st.info("The query has changed since: this is the answer to the one before. Press Run again.")
+            _show(answer)
 
 
 def _show(answer: Answer) -> None:

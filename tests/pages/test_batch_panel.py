@@ -56,16 +56,26 @@ def test_pasted_lines_are_decided_and_compared_with_every_model_alone() -> None:
     assert "validation prompts" in app.caption[-1].value
 
 
-def test_what_was_decided_says_for_which_lam() -> None:
+def test_decisions_of_other_settings_say_so() -> None:
     app = panel()
     app.text_area[0].set_value("one").run()
     decide(app)
     assert not app.info
     app.slider[0].set_value(0.9).run()
-    assert app.info[0].value == "These are the decisions at λ 0.3; press Decide for λ 0.9."
+    assert app.info[0].value == "These decisions are of other settings: press Decide again."
     decide(app)
     assert not app.info
     assert set(app.dataframe[1].value["lam"]) == {0.9}
+
+
+def test_pasted_lines_outlast_a_look_at_the_upload() -> None:
+    app = panel()
+    app.text_area[0].set_value("one\ntwo").run()
+    app.segmented_control(key="batch:way").set_value(batch.UPLOAD).run()
+    assert not app.text_area
+    app.segmented_control(key="batch:way").set_value(batch.PASTE).run()
+    assert app.text_area[0].value == "one\ntwo"
+    assert "2 prompts" in decide(app).markdown[0].value
 
 
 def test_a_file_may_call_its_prompts_otherwise() -> None:

@@ -189,7 +189,9 @@ def test_sql_is_answered_and_a_mistake_is_text(store: Store) -> None:
     app.text_area(key="sql").set_value("select count(*) as n from benchmarks").run()
     app.button(key="sql-run").click().run()
     assert any(frame.value.to_dict("list") == {"n": [2]} for frame in app.dataframe)
+    assert not any("The query has changed" in info.value for info in app.info)
     app.text_area(key="sql").set_value("delete from benchmarks").run()
+    assert any("The query has changed" in info.value for info in app.info)
     app.button(key="sql-run").click().run()
     assert not app.exception
     assert any("Only one statement that reads" in error.value for error in app.error)
