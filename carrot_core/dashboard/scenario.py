@@ -47,7 +47,11 @@ def scenario_of(made: Setting) -> Scenario:
     with st.expander("Pool and hypothetical models"):
         fields["pool"] = controls.pool(made.models)
         fields["hypothetical"] = _hypothetical(made)
-    scenario = parse_scenario(json.dumps(fields), "the scenario")
+    try:
+        scenario = parse_scenario(json.dumps(fields), "the scenario")
+    except CarrotError as error:
+        st.error(plain(f"{error} Shown is the scenario before."), icon=":material/error:")
+        scenario = st.session_state["wi_scenario"]
     _file(made, scenario)
     _tell_address(scenario)
     return scenario
@@ -119,10 +123,10 @@ def _load(made: Setting, key: str) -> None:
         st.session_state["pool"] = list(scenario.pool)
 
 
-def _editor(name: str, **how: Any) -> pd.DataFrame:
+def _editor(name: str, alt: str, **how: Any) -> pd.DataFrame:
     state = st.session_state
     edited: pd.DataFrame = st.data_editor(
-        state["wi_tables"][name], key=f"wi_{name}_{state['wi_generation']}", hide_index=True, **how
+        state["wi_tables"][name], key=f"wi_{name}_{state['wi_generation']}", hide_index=True, alt=alt, **how
     )
     return edited
 
@@ -135,6 +139,7 @@ def _prices(made: Setting) -> dict[str, Any]:
     }
     table = _editor(
         "models",
+        f"Prices and a factor on them for each of {len(made.models)} models, to be changed.",
         disabled=["Model"],
         column_config={"Model": st.column_config.TextColumn(width=170), "Factor": _FACTOR, **_PRICE},
         height=min(38 + 35 * len(made.models), 420),
@@ -150,7 +155,8 @@ def _prices(made: Setting) -> dict[str, Any]:
     providers = _providers(made)
     fields["provider_factors"] = {}
     if providers:
-        factors = _editor("providers", disabled=["Provider"], column_config={"Factor": _FACTOR})
+        alt = f"A factor on the prices of each of {len(providers)} providers, to be changed."
+        factors = _editor("providers", alt, disabled=["Provider"], column_config={"Factor": _FACTOR})
         fields["provider_factors"] = _other_than_1(providers, factors["Factor"])
     return fields
 
@@ -186,7 +192,8 @@ def _tokens(made: Setting) -> dict[str, Any]:
 def _tasks(made: Setting) -> dict[str, float]:
     st.caption(in_app(terms()["task-mix"].text))
     weight = st.column_config.NumberColumn(min_value=0.0, max_value=1e6, format="%.4g", required=True)
-    table = _editor("tasks", disabled=["Task"], column_config={"Weight": weight})
+    alt = f"A weight for each of {len(_tasks_of(made))} tasks, to be changed."
+    table = _editor("tasks", alt, disabled=["Task"], column_config={"Weight": weight})
     return _other_than_1(_tasks_of(made), table["Weight"])
 
 
@@ -194,6 +201,7 @@ def _hypothetical(made: Setting) -> list[dict[str, Any]]:
     st.caption(f"{linked('hypothetical-model')}: {in_app(terms()['hypothetical-model'].text)}")
     table = _editor(
         "hypothetical",
+        "One row for each hypothetical model: name, base and what is different. Rows can be added.",
         num_rows="dynamic",
         column_config={
             "Base": st.column_config.SelectboxColumn(options=list(made.models)),
@@ -209,10 +217,13 @@ def _hypothetical(made: Setting) -> list[dict[str, Any]]:
     if made.test.usage == "cost_usd":
         table = table.assign(**{_INPUT: None, _OUTPUT: None})
     rows = table.to_dict("records")
-    whole = [row for row in rows if _given(row["Name"]) and _given(row["Base"])]
-    if len(whole) < len(rows):
+    named = [row for row in rows if _given(row["Base"]) and _given(row["Name"]) and row["Name"].strip()]
+    if len(named) < len(rows):
         st.caption("A hypothetical model needs a name and a base: rows without both are left out.")
-    return [_model_of(row, made) for row in whole]
+    first = {row["Name"].strip(): row for row in reversed(named)}
+    if len(first) < len(named):
+        st.caption("Two hypothetical models have one name: only the first of them is counted.")
+    return [_model_of(row, made) for row in named if first[row["Name"].strip()] is row]
 
 
 def _model_of(row: Mapping[Any, Any], made: Setting) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard import scenario as scenario_widgets
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.whatif import in_words, said
 from carrot_core.embedding import BUNDLED
@@ -22,6 +25,7 @@ from carrot_core.workbench import load_embedded, run_router
 from tests.made import long_frame, made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
+NUMBERS = ("Points", "Tokens ×", "In $/M", "Out $/M")
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +149,33 @@ def test_what_cannot_be_is_text_beside_the_settings() -> None:
     app = page(scenario='{"hypothetical": [{"name": "new", "base": "acme/large", "score_offset": 0.9}]}')
     assert plain("the offset must be from") in app.error[0].value
     assert app.number_input(key="wi_price_factor").value == 1.0
+
+
+def test_a_repeated_or_blank_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(" new ", "acme/large"), ("new", "acme/small"), ("  ", "acme/small"), ("other", "zeta/mid")]
+    table = pd.DataFrame(rows, columns=["Name", "Base"]).assign(**dict.fromkeys(NUMBERS))
+    original = scenario_widgets._editor
+
+    def edited(name: str, *args: Any, **how: Any) -> pd.DataFrame:
+        return table if name == "hypothetical" else original(name, *args, **how)
+
+    monkeypatch.setattr(scenario_widgets, "_editor", edited)
+    app = page()
+    assert not app.error
+    added = app.session_state["wi_scenario"].hypothetical
+    assert [(model.name, model.base) for model in added] == [("new", "acme/large"), ("other", "zeta/mid")]
+    assert "have one name" in captions(app)
+    assert "needs a name and a base" in captions(app)
+    assert drifted(app)
+
+
+def test_a_scenario_that_cannot_be_leaves_the_chart_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenario_widgets, "_hypothetical", lambda made: [{"name": "x" * 301, "base": "zeta/mid"}])
+    app = page()
+    assert "Shown is the scenario before" in app.error[0].value
+    assert drifted(app)
+    assert "Reset all" in [button.label for button in app.button]
+    assert app.get("download_button")
 
 
 def test_the_scenario_survives_a_look_at_another_page() -> None:
