@@ -38,11 +38,9 @@ def live_frontier(
     *,
     lam: float,
     key: str,
-    log_cost: bool = True,
-    height: int = 480,
     wishes: str = "",
     on_release: Callable[[float], None] | None = None,
-) -> float:
+) -> None:
     """Draw the live chart at λ.
 
     Parameters
@@ -50,34 +48,24 @@ def live_frontier(
     scene : what to draw; keep the same object between reruns (it is prepared once).
     lam : λ in [0, 1] to show. Moving it never redraws the chart, whoever moves it.
     key : key of the component in the session.
-    log_cost : whether the cost axis starts logarithmic; the reader may change it.
-    height : of the plot, in pixels.
     wishes : what the scene's ``chosen_on`` is a curve of, in a word or two: budget and target accuracy there are
         handles too. "" for λ alone.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
-
-    Returns
-    -------
-    The released λ in the run that a release started, else ``lam``.
     """
-    arrived = f"{key}:arrived"
 
     def released() -> None:
-        st.session_state[arrived] = checked_lam(st.session_state[key]["released"])
         if on_release is not None:
-            on_release(st.session_state[arrived])
+            on_release(checked_lam(st.session_state[key]["released"]))
 
     chart, courier = _renderers()
     with st.container(gap=None):
         state = chart(
             key=key,
-            data=_payload(scene, wishes) | {"chart": key, "logCost": log_cost, "height": height},
+            data=_payload(scene, wishes) | {"chart": key},
             on_released_change=released,
         )
         heard = (state.get("released") or {}).get("name")
         courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": heard})
-    new: float = st.session_state.pop(arrived, lam)
-    return new
 
 
 def checked_lam(message: dict[str, Any]) -> float:

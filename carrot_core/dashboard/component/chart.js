@@ -62,7 +62,7 @@ export class Chart {
   async update(data, look) {
     this.data = data;
     this.look = look;
-    this.logCost = data.canLog && (this.logCost ?? data.logCost);
+    this.logCost = data.canLog && (this.logCost ?? true);
     this.#showAxis();
     try {
       this.plotly = await loadPlotly();

@@ -62,7 +62,6 @@ class Live {
     this.curve = new Curve(data);
     this.wishes.update(data);
     this.root.setAttribute("aria-label", data.title);
-    this.root.style.setProperty("--height", `${data.height}px`);
     const note = this.root.querySelector(".note");
     note.textContent = data.note;
     note.hidden = !data.note;

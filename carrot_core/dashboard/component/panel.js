@@ -48,8 +48,11 @@ export class Panel {
     item.append(swatch, name, share);
     item.title = names;
     segment.title = names;
-    item.addEventListener("pointerenter", () => this.#highlight(segment));
-    item.addEventListener("pointerleave", () => this.#highlight(null));
+    item.tabIndex = 0; // the keyboard reads whole names and finds the part of the bar, too
+    for (const type of ["pointerenter", "focus"]) item.addEventListener(type, () => this.#highlight(segment));
+    for (const type of ["pointerleave", "blur"]) item.addEventListener(type, () => this.#highlight(null));
+    item.addEventListener("focus", () => (name.textContent = names));
+    item.addEventListener("blur", () => (name.textContent = label));
     return { models, label, item, share, segment };
   }
 
