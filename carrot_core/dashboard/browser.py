@@ -53,7 +53,7 @@ def prompt_browser(info: BenchmarkInfo) -> None:
         chosen = _filter(version, info.name)
         found = _found(version, info.name, chosen)
         if not len(found):
-            st.info("No prompt is like this: search for less, or take a filter away.")
+            st.info("No prompt matches. Use fewer words or remove a filter.")
             return
         shown = _table(version, info, chosen, found)
         if shown is not None:

@@ -31,7 +31,7 @@ def glossary_list() -> None:
     links.judge("words", lambda text: len(text) <= 100, "all terms")
     found = matching(asked or "")
     if not found:
-        st.info("No term is like this: search for less.")
+        st.info("No term matches. Use fewer words.")
         return
     st.caption(f"{len(found)} of {len(terms())} terms." if asked else f"{len(found)} terms.")
     for group in dict.fromkeys(term.group for term in found):

@@ -52,7 +52,10 @@ def world() -> World:
     margins = [alpha for alpha in _MARGINS if possible(gamma, alpha)]
     alpha = _one(
         places[2], "Margin α", margins, 1.0, "sim_alpha",
-        tip("margin-exponent", also="A margin other than 1 needs γ·α of at most 1: no smoother function crosses so."),
+        tip(
+            "margin-exponent",
+            also="A margin other than 1 needs γ·α of at most 1: a smoother function cannot have that margin.",
+        ),
     )  # fmt: skip
     lam = _one(places[3], "λ of the simulation", _LAMS, 0.5, "sim_lam", "Weighs the errors of accuracy and of cost.")
     models = _one(places[4], "Models", (2, 3, 4, 5), 2, "sim_models")

@@ -152,11 +152,17 @@ def test_words_find_terms_by_name_first_and_by_definition() -> None:
     assert "ParetoDist" in shown(app)
     assert "##### Pool" not in shown(app)
     app.text_input(key="words").set_value("no-such-word").run()
-    assert "No term is like this" in app.info[0].value
+    assert "No term matches" in app.info[0].value
+
+
+@pytest.mark.parametrize("name", ["routing_accuracy", "peak", "aiq"])
+def test_a_metric_is_found_by_what_charts_call_it(name: str) -> None:
+    assert OF_METRIC[name] in [term.slug for term in matching(METRICS[name].label)]
+    assert METRICS[name].label in f"{terms()[OF_METRIC[name]].name} {terms()[OF_METRIC[name]].text}"
 
 
 @pytest.mark.parametrize("value", ["", "ghost", HOSTILE, "x" * 10_000, "../../etc/passwd", "AIQ"])
 def test_a_term_that_is_none_opens_the_page_all_the_same(value: str) -> None:
     app = page(term=value)
     assert "\n##### Pool" in shown(app)
-    assert "\n#### " not in shown(app)
+    assert not any(element.value.startswith("#### ") for element in app.markdown)
