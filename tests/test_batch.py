@@ -29,6 +29,7 @@ from carrot_core.serving.calibration import Calibration
 from carrot_core.serving.companion import companion_of
 from carrot_core.serving.prompt_file import MOST_CHARACTERS, listed, open_prompts, prompt_columns
 from carrot_core.serving.router import CarrotRouter
+from carrot_core.serving.summary import Summary
 from tests.made import MODELS, made
 
 TEXTS = [f"Question {number}: {'why ' * (number % 7)}?" for number in range(200)]
@@ -275,6 +276,27 @@ class TestSummary:
         assert summary.best_single == router.companion.best_single
         assert summary.saving.value == pytest.approx(1 - summary.routed.total_cost_usd.value / best)
         assert summary.saving.low < summary.saving.value < summary.saving.high <= 1
+
+    def test_decisions_on_which_no_interval_was_learned_have_none(self, router: CarrotRouter) -> None:
+        def summary_of(**options: Any) -> Summary:
+            return route_all(router, listed(TEXTS), lambda frame: None, lam=0.3, **options)
+
+        same = dict(router.companion.prices)
+        for options in ({}, {"prices": same}, {"pool": list(MODELS)}):
+            summary = summary_of(**options)
+            assert summary.calibrated
+            assert summary.routed.score.low < summary.routed.score.value
+            assert "No interval" not in summary.text()
+        own = {"pool": MODELS[:2]}, {"prices": {MODELS[0]: (9.0, 9.0)}}, {"fallback": MODELS[0], "fallback_above": 0.0}
+        for options in own:
+            summary = summary_of(**options)
+            document = json.loads(json.dumps(summary.document(), allow_nan=False))
+            ends = [document["routed"]["score"], document["routed"]["total_cost_usd"], document["saving"]]
+            assert {end[name] for end in ends for name in ("low", "high")} == {None}
+            assert not document["calibrated"]
+            assert "No interval is known for CARROT" in summary.text()
+            assert np.isnan(summary.alone[MODELS[0]].total_cost_usd.low) == ("prices" in options)
+            assert not np.isnan(summary.alone[MODELS[0]].score.low)
 
     def test_one_model_saves_nothing_against_itself(self, router: CarrotRouter) -> None:
         summary = route_all(router, listed(TEXTS), lambda frame: None, lam=0.3, pool=[MODELS[1]])

@@ -31,6 +31,7 @@ class Decisions:
     chosen : (n,) column of the model that answers.
     fell_back : (n,) whether that is the fallback, the prompt being unlike the training prompts.
     vectors : (n, d) of the prompts; None where the router reads none.
+    own_prices : whether prices other than the benchmark's were given.
     """
 
     lam: float
@@ -42,6 +43,7 @@ class Decisions:
     chosen: npt.NDArray[np.intp]
     fell_back: npt.NDArray[np.bool_]
     vectors: Vectors | None = None
+    own_prices: bool = False
 
     @property
     def models(self) -> list[str]:

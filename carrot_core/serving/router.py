@@ -366,6 +366,7 @@ class CarrotRouter:
             chosen=chosen,
             fell_back=fell_back,
             vectors=expected.bench.vectors,
+            own_prices=dict(expected.bench.prices) != dict(self.companion.prices),
         )
 
     def _percentile(self, expected: Expectation) -> npt.NDArray[np.float64]:

@@ -32,7 +32,8 @@ class Summary:
     """What the decisions on n prompts add up to.
 
     The 90 % intervals are those of `carrot_core.serving.calibration.Calibration`: they hold for prompts like
-    the benchmark's.
+    the benchmark's. They were learned on decisions of the whole pool at the benchmark's prices, so those of another
+    pool, at other prices or of a fallback have none (NaN), and at other prices no cost has one.
 
     Attributes
     ----------
@@ -40,6 +41,7 @@ class Summary:
     n_unlike : prompts at the 99th percentile of distance or above; None where the router has no vectors.
     lam, exchange_rate_per_usd : the point.
     share : of the prompts, by model of the pool.
+    calibrated : whether the decisions have intervals.
     routed : as decided.
     alone : by model of the pool, if it answered everything.
     best_single : the model to compare with: the best single one on validation or, where that is not in the
@@ -54,6 +56,7 @@ class Summary:
     lam: float
     exchange_rate_per_usd: float
     share: dict[str, float]
+    calibrated: bool
     routed: Expected
     alone: dict[str, Expected]
     best_single: str
@@ -82,6 +85,7 @@ class Summary:
             "lam": self.lam,
             "exchange_rate_per_usd": _or_none(self.exchange_rate_per_usd),
             "share": self.share,
+            "calibrated": self.calibrated,
             "routed": _plain(self.routed),
             "alone": {model: _plain(way) for model, way in self.alone.items()},
             "best_single": self.best_single,
@@ -100,6 +104,11 @@ class Summary:
             f"  saving against it: {percent(self.saving)}",
             "Answered by: " + ", ".join(f"{visible(model)} {100 * self.share[model]:.1f} %" for model in used) + ".",
         ]
+        if not self.calibrated:
+            lines.append(
+                "No interval is known for CARROT here: those there are were learned on the whole pool at the "
+                "benchmark's prices, without a fallback."
+            )
         if self.n_unlike:
             fallback = f"; the fallback answers {self.n_fell_back:,}" if self.n_fell_back else ""
             lines.append(
@@ -150,6 +159,7 @@ class Sums:
         count = np.bincount(chosen, minlength=len(estimates.models))
         self._alone = self._alone + np.array([count, *(table.sum(axis=0) for table in tables)])
         self._routed = self._routed + np.array([table[rows, chosen].sum() for table in tables])
+        self._own_prices = decisions.own_prices
         self._models, self._lam, self._rate = estimates.models, decisions.lam, decisions.exchange_rate_per_usd
         self.n_prompts += len(chosen)
         self._fell_back += int(decisions.fell_back.sum())
@@ -171,6 +181,7 @@ class Sums:
             lam=self._lam,
             exchange_rate_per_usd=self._rate,
             share={model: float(n / self.n_prompts) for model, n in zip(self._models, counts, strict=True)},
+            calibrated=self._calibrated,
             routed=routed,
             alone=alone,
             best_single=best,
@@ -184,7 +195,20 @@ class Sums:
         at = calibration.at_rate(self._rate)
         if model is not None:
             at = calibration.at_model(self._router.models.index(model))
-        return Expected(calibration.score(mean, n, at=at), calibration.cost_usd(total, n, at=at))
+        elif not self._calibrated:
+            return Expected(_bare(mean), _bare(total))
+        cost = _bare(total) if self._own_prices else calibration.cost_usd(total, n, at=at)
+        return Expected(calibration.score(mean, n, at=at), cost)
+
+    @property
+    def _calibrated(self) -> bool:
+        whole = set(self._models) == set(self._router.models)
+        return whole and not self._own_prices and not self._fell_back
+
+
+def _bare(value: float) -> Between:
+    """A figure without an interval."""
+    return Between(value, math.nan, math.nan)
 
 
 def _saving(routed: Between, alone: Between) -> Between:
