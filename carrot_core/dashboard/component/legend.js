@@ -24,7 +24,7 @@ function swatch({ line, marker, mode }) {
     svg.append(node);
   };
   if (mode.includes("lines"))
-    add("path", { d: "M0 8h28", stroke: line.color, "stroke-width": line.width, "stroke-dasharray": DASHES[line.dash] });
+    add("path", { d: "M0 8h28", stroke: line.color, "stroke-width": line.width, "stroke-dasharray": DASHES[line.dash] ?? line.dash });
   if (mode.includes("markers")) {
     const color = Array.isArray(marker.color) ? "currentColor" : marker.color;
     const open = marker.symbol === "circle-open";
