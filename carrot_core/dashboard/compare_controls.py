@@ -25,7 +25,7 @@ SECTIONS = (
 )  # fmt: skip
 _OPENED_BASELINES = ("task-lookup", "zero")
 _OPENED_FITTED = 4
-_OPENED_METRICS = ("aiq", "routing_accuracy", "peak", "qnc")
+_OPENED_METRICS = ("aiq", "aiq_chosen", "routing_accuracy", "qnc")
 _WHOLE = "all λ (AIQ)"
 
 
