@@ -218,6 +218,7 @@ def _against_one_model(summary: Summary) -> None:
     st.dataframe(
         shown,
         hide_index=True,
+        placeholder="–",
         column_config={
             "CARROT's share": st.column_config.NumberColumn(format="%.1f %%", help=tip("share")),
             **dict.fromkeys(("Accuracy", "90 % low", "90 % high"), percents),
