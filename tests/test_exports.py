@@ -313,7 +313,7 @@ def test_the_command_writes_each_format(carrot_home: Path, tmp_path: Path) -> No
     carrot("export", first, "--lam", 0.2, "--out", tmp_path / "second.yaml")
     assert read_point(tmp_path / "second.yaml").lam == 0.2
     assert "must end in .json" in carrot("export", HEAD, "--format", "json", "--out", tmp_path / "p.yaml", code=2)
-    assert "Cannot write" in carrot("export", HEAD, "--out", tmp_path / "no" / "p.yaml", code=1)
+    assert "there is no folder" in carrot("export", HEAD, "--out", tmp_path / "no" / "p.yaml", code=2)
 
 
 PROMPTS = [

@@ -159,7 +159,7 @@ def test_search_and_filters_narrow_the_prompts(store: Store) -> None:
 
 
 def test_nothing_found_says_so_and_a_search_is_no_pattern() -> None:
-    assert any("No prompt is like this" in note.value for note in page(bench="gaps", find="%").info)
+    assert any("No prompt matches" in note.value for note in page(bench="gaps", find="%").info)
 
 
 def test_a_link_opens_a_page_of_prompts_and_a_prompt(store: Store) -> None:
