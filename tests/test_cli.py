@@ -178,6 +178,9 @@ def test_fit_on_another_benchmark_judges_every_prompt(imported, tmp_path):
     imported("data", "import", results, "--name", "held", "--embeddings", vectors)
     document = imported("evaluate", "held", "--fit-on", "made", "--json")
     assert (document["evaluated_on"], document["n_prompts"], document["fit_on"]) == ("all", 90, "made")
+    assert document["n_copies"] > 0
+    said = imported("evaluate", "held", "--fit-on", "made")
+    assert f"{document['n_copies']} prompts of made were not learned from" in said
     written = imported("estimates", "held", "--fit-on", "made", "--split", "all", "--out", tmp_path / "e.csv", "--json")
     assert written["n_prompts"] == 90
     some = imported("estimates", "held", "--fit-on", "made", "--split", "test", "--out", tmp_path / "t.csv", "--json")

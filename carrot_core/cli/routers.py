@@ -119,6 +119,7 @@ def summary(run: Run) -> dict[str, Any]:
         "single_models": run.metrics["single_models"],
         "models": list(run.metrics["models"]),
         "n_without_text": run.metrics["n_without_text"],
+        "n_copies": run.metrics.get("n_copies", 0),
         "params": dict(run.params),
         "seed": run.seed,
         "data_hash": run.data_hash,
@@ -149,6 +150,8 @@ def results_table(run: Run) -> str:
     for name, values in judged.items():
         cells = (cell(values[metric], values["intervals"][metric]) for metric in METRICS)
         lines.append(f"{name:{width}}" + "".join(f"{text:>26}" for text in cells))
+    if copies := run.metrics.get("n_copies"):
+        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are judged here, too.")
     return "\n".join(lines)
 
 

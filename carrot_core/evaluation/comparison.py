@@ -67,8 +67,8 @@ class Comparison:
     seeds : of the split, where it is ours, and of the routers.
     replicates : behind every interval.
     protocol : one row a seed: seed, split_seed (NA where the stored split is used), n_train, n_validation,
-        n_judged, n_dropped, best_single, best_single_score, best_single_cost_usd, oracle_score,
-        random_score, cheapest_usd, dearest_usd, cost_unit_usd.
+        n_judged, n_dropped, n_copies (not learned from elsewhere, since they are judged here), best_single,
+        best_single_score, best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd.
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
         value, low, high. NaN: not defined. An infinite QNC: never reached.
     differences : columns router, against, seed, metric, value, low, high: router minus ``against``, which is
@@ -214,6 +214,7 @@ def _facts(made: Setting, on: Ground) -> dict[str, Any]:
         "n_validation": len(made.validation.prompt_ids),
         "n_judged": len(on.outcomes.prompt_ids),
         "n_dropped": len(made.test.prompt_ids) - len(on.outcomes.prompt_ids),
+        "n_copies": made.n_copies,
         "best_single": made.best_single,
         "best_single_score": float(score[0]),
         "best_single_cost_usd": float(cost[0]),
