@@ -7,8 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Two workers share the cores with numba's and BLAS' own threads.
-PYTEST := OMP_NUM_THREADS=2 NUMBA_NUM_THREADS=2 $(BIN)/python -m pytest -q
+PYTEST := NUMBA_NUM_THREADS=2 $(BIN)/python -m pytest -q
+# One worker a core, each with one thread of BLAS' and torch's own.
+WORKERS := -n auto --maxprocesses 4
 
 help:
 	@echo "make app      install what is missing, prepare the data, serve http://localhost:$(PORT) (PORT=n for another)"
@@ -61,12 +62,12 @@ contracts: dev
 	$(BIN)/lint-imports
 
 quick-tests: dev
-	$(PYTEST) -m "not slow and not browser" -n 2
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not browser" $(WORKERS)
 
 # Quick ones first, so that a plain mistake shows in seconds; the browser has the machine to itself.
 all-tests: quick-tests
-	$(PYTEST) -m "slow and not browser"
-	$(PYTEST) -m browser
+	OMP_NUM_THREADS=1 $(PYTEST) -m "slow and not browser" $(WORKERS)
+	OMP_NUM_THREADS=2 $(PYTEST) -m browser
 
 # Pictures that look as approved stay as they are. When a page is meant to look different: `make test`, look, approve.
 approve: dev chromium
