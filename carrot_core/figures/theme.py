@@ -84,7 +84,15 @@ _STYLES = (
     LineStyle(5, "4px,2px,1px,2px", "x"),
     LineStyle(6, "dot", "triangle-down"),
 )
-_FIXED = {"carrot-knn": 0, "carrot-linear": 1, "task-lookup": 2, "carrot-mlp": 3, "carrot-encoder": 4, "oracle": 6}
+_FIXED = {
+    "carrot-knn": 0,
+    "carrot-linear": 1,
+    "task-lookup": 2,
+    "carrot-mlp": 3,
+    "carrot-blend": 4,
+    "carrot-encoder": 5,
+    "oracle": 6,
+}
 
 
 def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:

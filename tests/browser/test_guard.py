@@ -55,13 +55,3 @@ def test_every_page_is_reached_by_the_menu_and_asks_no_other_host(serve: Serve, 
         page.get_by_test_id("stTopNav").get_by_role("link", name=title).click()
         expect(page).to_have_title(f"{title} · CARROT")
         at_rest(page)
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_is_wider_than_the_screen(
-    serve: Serve, open_page: Callable[..., Page], width: int, scheme: str
-) -> None:
-    for path in ("/", *(f"/{entry.name}" for entry in PAGES[1:])):
-        page = open_page(serve(APP) + path, ready="h1", width=width, scheme=scheme)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

@@ -126,6 +126,7 @@ def picture(page: Page, address: str, name: str, width: int, approved: Image.Ima
     assert new is not None
     wrong = page.locator("[data-testid=stException]").or_(page.get_by_text("BidiComponent Error"))
     assert wrong.count() == 0, wrong.first.inner_text()  # never a picture to approve
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than the screen"
     return new
 
 

@@ -165,7 +165,7 @@ def _dots(kept: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     return figure.update_layout(
         layout(
             look, 90 + 34 * len(kept), showlegend=False, hovermode="closest",
-            xaxis={"title": f"{metric_name(metric)}, × 100", "range": edges if _is_endless(kept) else None},
+            xaxis={"title": f"{metric_name(metric)}, × 100", "range": edges},
             yaxis={"tickvals": place, "ticktext": names, "range": [len(kept) - 0.4, -0.8], "showgrid": False},
         )
     )  # fmt: skip
