@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.analyses.losses import REASONS
+from carrot_core.dashboard.exhibits import NO_TOOLS
 from carrot_core.dashboard.glossary import metric_tip, tip
 from carrot_core.dashboard.shell import theme
 from carrot_core.figures.compared.choices import legend_of, task_figure
@@ -67,12 +68,13 @@ def across_table(exhibit: Exhibit, benchmarks: Sequence[str]) -> None:
 def task_panels(exhibit: Exhibit) -> None:
     """Small charts three a row, one below the other on a narrow screen, under one legend."""
     look, tasks = theme(), names_of(exhibit.table["task"])
-    st.plotly_chart(legend_of(exhibit.table, look), key="tasks-legend", theme=None, alt=exhibit.alt)
+    legend = legend_of(exhibit.table, look)
+    st.plotly_chart(legend, key="tasks-legend", theme=None, alt=exhibit.alt, config=NO_TOOLS)
     for first in range(0, len(tasks), _ROW):
         for column, task in zip(st.columns(_ROW), tasks[first : first + _ROW], strict=False):
             figure = task_figure(exhibit.table, task, look)
             alt = f"Accuracy against cost on {visible(task) or NO_TASK}."
-            column.plotly_chart(figure, key=f"task-{task}", theme=None, alt=alt)
+            column.plotly_chart(figure, key=f"task-{task}", theme=None, alt=alt, config=NO_TOOLS)
 
 
 def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:

@@ -14,6 +14,7 @@ from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import ThemeName
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
+NO_TOOLS = {"displayModeBar": False}  # on a touch screen Plotly's tools lie over the chart for good
 _PRINT: tuple[ThemeName, ...] = ("light", "print")
 
 
@@ -34,7 +35,7 @@ def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = Non
         table()
     elif exhibit.draw is not None:
         # Plotly's bar of tools lies over the chart on a phone, where it is always there.
-        st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt, config={"displayModeBar": False})
+        st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt, config=NO_TOOLS)
     else:
         st.dataframe(exhibit.table, hide_index=True, alt=exhibit.alt, key=key)
     words, forms = st.columns([5, 1], vertical_alignment="top")

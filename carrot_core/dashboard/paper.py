@@ -7,7 +7,7 @@ import streamlit as st
 
 from carrot_core.dashboard import compare_controls as choose
 from carrot_core.dashboard import links
-from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.exhibits import NO_TOOLS, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.views import View
@@ -85,7 +85,8 @@ def _side_by_side(exhibit: Exhibit, key: str) -> None:
     """Both ways of choosing λ; one below the other where the page is narrow."""
     for way, column in zip(TITLES, st.columns(len(TITLES)), strict=True):
         figure = spider_figure(exhibit.table, theme(), (way,))
-        column.plotly_chart(figure, key=f"{key}-{way}", theme=None, alt=f"{TITLES[way]}. {exhibit.alt}")
+        alt = f"{TITLES[way]}. {exhibit.alt}"
+        column.plotly_chart(figure, key=f"{key}-{way}", theme=None, alt=alt, config=NO_TOOLS)
 
 
 def _table(exhibit: Exhibit, key: str) -> None:
