@@ -83,7 +83,7 @@ def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
     one = settings[1]
     estimates = one.estimates("task-lookup")
     on, curve = ground(one, "test", 8), one.frontier(estimates, "test")
-    rates = chosen_hull(one, estimates)
+    rates = chosen_hull(one.frontier(estimates, "validation"))
     found = measure(curve, on, {"peak": 0.0, "arena": 0.0}, rates).measured
     column = one.models.index(one.best_single)
     for b in range(8):

@@ -91,3 +91,17 @@ def test_reliability_and_its_error_by_hand(judged):
     np.testing.assert_allclose(bins["mean_score"], [0.5, 1.0])
     ece = quality(small, table, one.train).set_index("model").loc["pooled", "ece"]
     assert ece == pytest.approx((0.27 + 0.05) / 2)
+
+
+def test_one_cost_a_model_is_one_count_of_tokens_also_of_a_model_that_never_ran():
+    bench = made(200)
+    part = bench.part("test")
+    tokens_in, tokens_out = part.input_tokens.copy(), part.output_tokens.copy()
+    tokens_in[:, 2] = tokens_out[:, 2] = np.nan
+    never = replace(part, input_tokens=tokens_in, output_tokens=tokens_out)
+    blind = setting(bench).estimates("zero")["test"]
+    tokens = usage_of(never, blind.cost_usd)
+    assert (tokens == tokens[:1]).all()
+    price = bench.prices[bench.models[0]]
+    paid = part.input_tokens[:, 0].mean() * price.input_usd_per_mtok + tokens[0, 0] * price.output_usd_per_mtok
+    assert paid / 1e6 == pytest.approx(blind.cost_usd[0, 0])

@@ -52,7 +52,8 @@ class Candidate:
     @classmethod
     def of(cls, made: Setting, estimates: Mapping[str, Estimates]) -> Candidate:
         """From estimates of validation and of what is reported on."""
-        return cls(estimates[made.report_on], chosen_rates(made, estimates), chosen_hull(made, estimates))
+        curve = made.frontier(estimates, "validation")
+        return cls(estimates[made.report_on], chosen_rates(made, curve), chosen_hull(curve))
 
 
 @dataclass(frozen=True, eq=False)

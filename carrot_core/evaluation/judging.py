@@ -173,13 +173,12 @@ def ground(made: Setting, split: str, replicates: int = 1000, seed: int = 0) -> 
     return Ground(outcomes, weights, made.best_single, made.strength)
 
 
-def chosen_rates(made: Setting, estimates: Mapping[str, Estimates]) -> dict[str, float]:
-    """Exchange rates of the operating points that are chosen on validation.
+def chosen_rates(made: Setting, curve: Frontier) -> dict[str, float]:
+    """Exchange rates of the operating points that are chosen on a router's validation curve.
 
     "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
     cheapest point with at least the score of the best single model; absent where there is none.
     """
-    curve = made.frontier(estimates, "validation")
     single = float(curve.outcomes.score[:, made.models.index(made.best_single)].mean())
     arena = int(np.argmax(arena_score(curve.score, curve.cost_usd)))
     found = {
@@ -190,9 +189,8 @@ def chosen_rates(made: Setting, estimates: Mapping[str, Estimates]) -> dict[str,
     return {name: rate for name, rate in found.items() if rate is not None}
 
 
-def chosen_hull(made: Setting, estimates: Mapping[str, Estimates]) -> FloatArray:
-    """(G,) ascending exchange rates of the corners of the validation curve's hull."""
-    curve = made.frontier(estimates, "validation")
+def chosen_hull(curve: Frontier) -> FloatArray:
+    """(G,) ascending exchange rates of the corners of a validation curve's hull."""
     corners = upper_hull(curve.cost_usd, curve.score).tolist()
     return np.sort([rate_inside(curve, corner) for corner in corners])
 
@@ -288,7 +286,8 @@ def judge(
     made: Setting, estimates: Mapping[str, Estimates], split: str, *, replicates: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
     """All figures of one router on one split, each with its interval; plain numbers, ready for JSON."""
-    rates, hull, on = chosen_rates(made, estimates), chosen_hull(made, estimates), ground(made, split, replicates, seed)
+    chosen_on, on = made.frontier(estimates, "validation"), ground(made, split, replicates, seed)
+    rates, hull = chosen_rates(made, chosen_on), chosen_hull(chosen_on)
     curve = made.frontier(estimates, split)
     figures = {
         **measure(curve, on, rates, hull).measured,

@@ -40,7 +40,7 @@ def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.Data
     estimates, observed = aligned(bench, estimates)
     usage = observed.usage
     mean_score = np.broadcast_to(ZeroRouter().fit(pool).score_, estimates.shape)
-    mean_usage = np.broadcast_to(_train_usage(pool, usage), estimates.shape)
+    mean_usage = np.broadcast_to(means_of(pool.usage_table(usage)), estimates.shape)
     predicted = {"": (estimates.score, usage_of(observed, estimates.cost_usd)), "train_mean_": (mean_score, mean_usage)}
     score = observed.outcomes.score
     used = np.full(score.shape, np.nan) if usage == "input_only" else observed.usage_table(usage)
@@ -68,7 +68,7 @@ def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None)
     price_out = np.array([price.output_usd_per_mtok for price in prices])
     tokens_in = bench.charged_input_tokens
     if one_cost_a_model(cost_usd):
-        tokens_in = np.nanmean(tokens_in, axis=0, keepdims=True)
+        tokens_in = np.broadcast_to(means_of(tokens_in), tokens_in.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         tokens = (cost_usd * TOKENS_PER_PRICE - tokens_in * price_in) / price_out
     return np.where(price_out > 0, np.maximum(tokens, 0.0), np.nan)
@@ -79,8 +79,8 @@ def one_cost_a_model(cost_usd: FloatTable) -> bool:
     return len(cost_usd) > 1 and bool((cost_usd == cost_usd[:1]).all())
 
 
-def _train_usage(train: Benchmark, usage: Usage) -> Values:
-    table = train.usage_table(usage)
+def means_of(table: FloatTable) -> Values:
+    """(M,) means of the observed cells of each column; NaN where there is none."""
     seen = ~np.isnan(table)
     with np.errstate(invalid="ignore"):
         means: Values = np.where(seen, table, 0.0).sum(axis=0) / seen.sum(axis=0)

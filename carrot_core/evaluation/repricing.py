@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.evaluation.quality import one_cost_a_model, usage_of
+from carrot_core.evaluation.quality import means_of, one_cost_a_model, usage_of
 from carrot_core.evaluation.scenario import Hypothetical, Scenario, provider
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage, positions
 from carrot_core.pricing import TOKENS_PER_PRICE, Price
@@ -170,8 +170,8 @@ def _of_means(made: Setting, table: Estimates, known: list[Column], at: npt.NDAr
     """
     if not one_cost_a_model(table.cost_usd):
         return []
-    before = np.nanmean(made.train.pool([model.base for model in known]).outcomes.cost_usd, axis=0)
-    after = np.nanmean(_reprice_part(made.train, known).outcomes.cost_usd, axis=0)
+    before = means_of(made.train.pool([model.base for model in known]).outcomes.cost_usd)
+    after = means_of(_reprice_part(made.train, known).outcomes.cost_usd)
     return [
         table.cost_usd[:, j] * (new / old) if old > 0 else np.full(len(table.cost_usd), new)
         for j, old, new in zip(at, before, after, strict=True)

@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 
 from carrot_core.evaluation.solving import Goal, Solved
 from carrot_core.evaluation.stability import FEW, Stability
+from carrot_core.figures import ground
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.ground import axis, layout, shown
+from carrot_core.figures.ground import axis, layout
 from carrot_core.figures.scene import QUERIES, money, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, translucent
 from carrot_core.frontier import ReadableCurve
@@ -240,7 +241,7 @@ def tasks_exhibit(found: Stability, name: str = "") -> Exhibit | None:
 
 def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     look = THEMES[theme]
-    rows = [shown(_task(task), 26) for task in table["task"]]
+    rows = [ground.shown(_task(task), 26) for task in table["task"]]
     place = list(range(len(rows)))
     figure = go.Figure()
     figure.add_trace(
