@@ -40,7 +40,7 @@ $(VENV)/.installed: $(VENV)/.created requirements.txt pyproject.toml
 	@echo "Installing into $(VENV); the first time takes some minutes ..."
 	$(PIP) install -r requirements.txt
 	$(PIP) install -q --no-deps -e .
-	@$(BIN)/python -c "from carrot_core.dashboard.assets import install_plotly_js as copy; copy()"
+	@$(BIN)/python -c "from carrot_core.dashboard.components import install_plotly_js as copy; copy()"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
@@ -88,5 +88,5 @@ chromium: dev
 	@scripts/ensure-chromium
 
 clean:
-	rm -rf $(VENV) carrot_core/dashboard/component/plotly.min.js .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) carrot_core/dashboard/components/plotly.min.js .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

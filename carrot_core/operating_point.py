@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from carrot_core.bootstrap import Interval, Weights, weighted_means
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
-from carrot_core.uncertainty import Interval, Weights, weighted_means
 
 
 def rate_inside(frontier: ReadableCurve, point: int) -> float:
@@ -160,7 +160,7 @@ class Point:
 def operating_point(frontier: Frontier, rate: float, reference: str, cost_unit_usd: float, weights: Weights) -> Point:
     """Score and cost at a rate, and the paired difference and saving against one single model.
 
-    ``weights`` are (n, B), as `carrot_core.uncertainty.draws` or `bootstrap_weights` give them.
+    ``weights`` are (n, B), as `carrot_core.bootstrap.draws` or `bootstrap_weights` give them.
     """
     rows, chosen = np.arange(frontier.n_prompts), frontier.choices(rate)
     column = frontier.models.index(reference)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.pricing import Price, token_cost_usd
+from carrot_core.prices import Price, token_cost_usd
 
 FloatTable = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_] | npt.NDArray[np.intp]

@@ -2,25 +2,21 @@
 
 import streamlit as st
 
-from carrot_core.analyses.frames import LAMS
-from carrot_core.analyses.task_curves import TASKS
-from carrot_core.dashboard import compare_controls as choose
-from carrot_core.dashboard import compare_tables, compared, controls, shell, views
+from carrot_core.compare.agreement import agreement_exhibit
+from carrot_core.compare.gap import gap_exhibit
+from carrot_core.compare.losses import losses_exhibit
+from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
+from carrot_core.compare.ranking import across_exhibit, matrix_exhibit, metric_exhibit, standing, table_exhibit
+from carrot_core.compare.studies import learning_exhibit, transfer_exhibit
+from carrot_core.compare.task_curves import TASKS, tasks_exhibit
+from carrot_core.dashboard import controls, shell, views
+from carrot_core.dashboard.compare import controls as choose
+from carrot_core.dashboard.compare import results, tables
+from carrot_core.dashboard.compare.paper import paper_figures
 from carrot_core.dashboard.exhibits import show
-from carrot_core.dashboard.paper import paper_figures
 from carrot_core.dashboard.stores import labels
-from carrot_core.figures.compared.choices import agreement_exhibit, shares_exhibit, tasks_exhibit
-from carrot_core.figures.compared.gap import gap_exhibit
-from carrot_core.figures.compared.losing import losses_exhibit
-from carrot_core.figures.compared.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
-from carrot_core.figures.compared.standing import (
-    across_exhibit,
-    matrix_exhibit,
-    metric_exhibit,
-    standing,
-    table_exhibit,
-)
-from carrot_core.figures.compared.studies import learning_exhibit, transfer_exhibit
+from carrot_core.evaluation.tables import LAMS
+from carrot_core.figures.shares import shares_exhibit
 from carrot_core.text import visible
 
 shell.guard(__file__)
@@ -37,12 +33,12 @@ with for_routers:
 if not shown:
     st.info("Choose at least one router.")
     st.stop()
-known_seeds = compared.seeds_of(info, seen, shown)
+known_seeds = results.seeds_of(info, seen, shown)
 with for_seeds:
     seeds = choose.seeds(known_seeds, whole=not stored)
 shell.kind_note(info)
 if stored:
-    compared.fit_panel(info, seen.fitted, known_seeds)
+    results.fit_panel(info, seen.fitted, known_seeds)
 section = choose.section()
 over = f"{visible(info.name)}, {choose.seeds_words(seeds)}"
 
@@ -52,26 +48,26 @@ if section == "Metrics":
         metric = choose.metric()
     with for_columns:
         metrics = choose.metrics()
-    figures, pairs, seed = compared.comparison(info, seen, shown, seeds)
+    figures, pairs, seed = results.comparison(info, seen, shown, seeds)
     table = standing(figures, pairs, shown, list(dict.fromkeys([metric, *metrics])), seed)
     show(metric_exhibit(table, metric, over), key="c-metric")
     listed = table_exhibit(table, metrics, over)
-    show(listed, key="c-metrics-of", table=lambda: compare_tables.metric_table(listed, metrics))
+    show(listed, key="c-metrics-of", table=lambda: tables.metric_table(listed, metrics))
     if pairs.empty:
         st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
     elif not stored and len(seeds) == 1 and len(known_seeds) > 1:
         st.caption("A snapshot keeps paired differences of the mean over its seeds only: ranks are those of the mean.")
     called = dict(zip(labels(benchmarks), benchmarks, strict=True))
-    others = compared.elsewhere(choose.beside({name: it for name, it in called.items() if it != info}), shown, metric)
+    others = results.elsewhere(choose.beside({name: it for name, it in called.items() if it != info}), shown, metric)
     if others:
         (here,) = (name for name, it in called.items() if it == info)
         tables = {here: standing(figures, pairs, shown, [metric], seed), **others}
         across = across_exhibit(tables, metric)
-        show(across, key="c-across", table=lambda: compare_tables.across_table(across, list(tables)))
+        show(across, key="c-across", table=lambda: tables.across_table(across, list(tables)))
 
 elif section == "Differences":
     metric = choose.metric()
-    _, pairs, _ = compared.comparison(info, seen, shown, seeds if stored else known_seeds)
+    _, pairs, _ = results.comparison(info, seen, shown, seeds if stored else known_seeds)
     if len(shown) < 2:
         st.info("Choose at least two routers.")
     elif pairs.empty:
@@ -102,7 +98,7 @@ elif section == "By task":
         if len(seen.tasks) < 2:
             st.info("This benchmark has no tasks to tell apart: all prompts are in one picture.")
         drawn = tasks_exhibit(table)
-        show(drawn, key="c-tasks", table=lambda: compare_tables.task_panels(drawn))
+        show(drawn, key="c-tasks", table=lambda: tables.task_panels(drawn))
         if len(seen.tasks) > TASKS:
             st.caption(f"The Frontier page lists all {len(seen.tasks)} tasks at one λ.")
 
@@ -115,10 +111,10 @@ elif section == "Where it loses":
             st.info(f"At λ {lam:g} every choice of this router was the best there was.")
         else:
             ids = tuple(rows["prompt_id"])
-            rows = rows.merge(compared.nearby(seen.version, seen.name, ids), on="prompt_id", how="left")
+            rows = rows.merge(results.nearby(seen.version, seen.name, ids), on="prompt_id", how="left")
             lost = losses_exhibit(rows, router, lam)
             texts = dict(zip(seen.made.test.prompt_ids, seen.made.test.texts, strict=True))
-            show(lost, key="c-losses", table=lambda: compare_tables.loss_table(lost, texts))
+            show(lost, key="c-losses", table=lambda: tables.loss_table(lost, texts))
     else:
         st.info("Which prompts a router loses on cannot be told from a snapshot: it holds no prompts.")
 
@@ -141,12 +137,12 @@ elif section == "Predictions":
             show(ratios_exhibit(used, router), key="c-ratios")
 
 elif section == "Learning":
-    table = compared.study(info, seen, "learning", "learning curve")
+    table = results.study(info, seen, "learning", "learning curve")
     if table is not None:
         show(learning_exhibit(table, choose.metric(sorted(set(table["metric"])))), key="c-learning")
 
 elif section == "New tasks":
-    table = compared.study(info, seen, "transfer", "leave-one-task-out result")
+    table = results.study(info, seen, "transfer", "leave-one-task-out result")
     if table is not None:
         show(transfer_exhibit(table, choose.metric(["aiq", "routing_accuracy"])), key="c-transfer")
 

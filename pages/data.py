@@ -3,11 +3,10 @@
 import streamlit as st
 
 from carrot_core.dashboard import controls, shell
-from carrot_core.dashboard.bringing import pull_panel
-from carrot_core.dashboard.cards import cards, damaged_note
-from carrot_core.dashboard.console import sql_console
-from carrot_core.dashboard.details import details
-from carrot_core.dashboard.upload import upload_panel
+from carrot_core.dashboard.data.cards import cards, damaged_note, pull_panel
+from carrot_core.dashboard.data.details import details
+from carrot_core.dashboard.data.sql import sql_console
+from carrot_core.dashboard.data.upload import upload_panel
 from carrot_core.store import Store
 
 shell.guard(__file__)

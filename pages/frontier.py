@@ -2,17 +2,18 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, glossary, shell, solving, tables, views
+from carrot_core.dashboard import controls, glossary, shell, tables, views
+from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.dashboard.exhibits import show, take_away
-from carrot_core.dashboard.live import live_frontier
-from carrot_core.dashboard.points import keep_button
+from carrot_core.dashboard.frontier import solve
+from carrot_core.dashboard.frontier.stability import stability_panel
+from carrot_core.dashboard.points.keep import keep_button
 from carrot_core.dashboard.shell import plain
-from carrot_core.dashboard.stability import stability_panel
 from carrot_core.evaluation import frontier_frame
-from carrot_core.figures.compared.choices import shares_exhibit
-from carrot_core.figures.paper.curves import chart_exhibit
 from carrot_core.figures.scene import caption, money
+from carrot_core.figures.shares import shares_exhibit
 from carrot_core.frontier import lam_of_rate, rate_of_lam
+from carrot_core.paper.curves import chart_exhibit
 
 SMALL_STEP = 0.01
 
@@ -50,9 +51,9 @@ if pool or tasks:
         "Operating points pages count it in that of all: the same λ is another exchange rate there."
     )
 with st.container(horizontal=True):
-    solving.solve_popover(seen, active, pool, tasks, unit)
+    solve.solve_popover(seen, active, pool, tasks, unit)
     keep_button(info, active, lam, whole=not (pool or tasks))
-solving.said(seen, active, pool, tasks, lam)
+solve.said(seen, active, pool, tasks, lam)
 
 rate = rate_of_lam(lam, unit)
 by_share, by_slice, moved, sure, data = st.tabs(

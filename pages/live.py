@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import answer, controls, live_prompt, shell
-from carrot_core.dashboard.batch import batch_panel
+from carrot_core.dashboard import controls, shell
+from carrot_core.dashboard.live import answer, settings
+from carrot_core.dashboard.live.batch import batch_panel
 
 shell.guard(__file__)
 st.title("Live prompt")
@@ -12,15 +13,15 @@ for_bench, for_router = st.columns(2)
 with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 with for_router:
-    router = live_prompt.router_of(info)
-asked = live_prompt.asked_of(router)
-live_prompt.note(info, router, asked)
+    router = settings.router_of(info)
+asked = settings.asked_of(router)
+settings.note(info, router, asked)
 
 # Only the open one is on the page: what is there is drawn anew at every answer.
 one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
 with one:
     if one.open:
-        answer.one_prompt(router, asked, live_prompt.no_neighbours(info))
+        answer.one_prompt(router, asked, settings.no_neighbours(info))
 with many:
     if many.open:
         batch_panel(router, **vars(asked))

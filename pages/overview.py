@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, glossary, readings, shell, views
-from carrot_core.dashboard.live import live_frontier
-from carrot_core.figures.compose import DRAWN_BASELINES, label
-from carrot_core.figures.scene import QUERIES, caption, short_name
+from carrot_core.dashboard import controls, glossary, overview, shell, views
+from carrot_core.dashboard.components.frontier_chart import live_frontier
+from carrot_core.figures.scene import DRAWN_BASELINES, QUERIES, caption, label, short_name
 
 shell.guard(__file__)
 st.title("CARROT")
@@ -30,12 +29,12 @@ if seen.fitted and point is None:
 elif seen.fitted and point is not None:  # of a baseline there is nothing to promise
     st.subheader(shell.plain(f"{label(active)}, set to match {best} (the best single model) as cheaply as possible"))
     accuracy, cost, saving = st.columns(3)
-    readings.figure(
+    overview.figure(
         accuracy, f"Accuracy at λ {point.lam:.3f}", point.score, 100, "{:.1f} %", glossary.tip("accuracy", "lambda")
     )
-    readings.figure(cost, "Cost per 1k queries", point.cost_usd, QUERIES, "${:.3g}", glossary.tip("cost"))
-    readings.saving(saving, point, best, glossary.tip("saving-at-equal-score", "95-interval"))
-    st.write(readings.verdict(point, best, scene.n_prompts))
+    overview.figure(cost, "Cost per 1k queries", point.cost_usd, QUERIES, "${:.3g}", glossary.tip("cost"))
+    overview.saving(saving, point, best, glossary.tip("saving-at-equal-score", "95-interval"))
+    st.write(overview.verdict(point, best, scene.n_prompts))
 
 lam = controls.lam(views.opening_lam(seen, active))
 live_frontier(scene, lam=lam, key="overview", on_release=controls.set_lam)

@@ -3,10 +3,10 @@
 import streamlit as st
 
 from carrot_core.dashboard import shell
-from carrot_core.dashboard.point_check import check_panel
-from carrot_core.dashboard.point_comparison import compare
-from carrot_core.dashboard.point_shelf import bring_panel, kept_points, said, shelf
-from carrot_core.dashboard.points import keep_panel
+from carrot_core.dashboard.points.check import check_panel
+from carrot_core.dashboard.points.comparison import compare
+from carrot_core.dashboard.points.keep import keep_panel
+from carrot_core.dashboard.points.shelf import bring_panel, kept_points, said, shelf
 
 shell.guard(__file__)
 st.title("Operating points")

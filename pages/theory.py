@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import streamlit as st
 
-from carrot_core.dashboard import compared, controls, shell, theory, views
+from carrot_core.dashboard import controls, shell, theory, views
+from carrot_core.dashboard.compare import results
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.stores import labels
-from carrot_core.figures.dimension import dimension_exhibit, learning_exhibit, spectra_exhibit
-from carrot_core.figures.theory import rate_exhibit, slope_words, slopes_exhibit
-from carrot_core.theory.kept import kept_dimensions, kept_spectra, slopes
+from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exhibit, spectra_exhibit
+from carrot_core.theory.rate_figures import rate_exhibit, slope_words, slopes_exhibit
+from carrot_core.theory.shipped import kept_dimensions, kept_spectra, slopes
 
 shell.guard(__file__)
 st.title("Theory")
@@ -72,7 +73,7 @@ elif part == "Real prompts":
         info = controls.benchmark(benchmarks)
         if theory.is_snapshot(info):
             st.info("A snapshot is drawn below where it keeps a learning curve. Load a benchmark's data to make one.")
-        elif (own := compared.study(info, views.view(info), "learning", "learning curve")) is not None:
+        elif (own := results.study(info, views.view(info), "learning", "learning curve")) is not None:
             curves[labels(benchmarks)[benchmarks.index(info)]] = own
     if curves:
         show(learning_exhibit(curves), key="t-learning")

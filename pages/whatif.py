@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, scenario, shell, views, whatif
-from carrot_core.dashboard.live import live_frontier
+from carrot_core.dashboard import controls, shell, views
+from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.dashboard.stores import version_of
+from carrot_core.dashboard.whatif import results, settings
 from carrot_core.figures.scene import caption
 from carrot_core.frontier import rate_of_lam
 
@@ -15,26 +16,26 @@ for_bench, for_router = st.columns(2)
 with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 with for_router:
-    router = whatif.router(info)
+    router = results.router(info)
 seen = views.StoredView(version_of(info), info.name)
 shell.kind_note(info)
 
 for_settings, for_result = st.columns([2, 3], gap="medium")
 with for_settings:
-    asked = scenario.scenario_of(seen.made)
+    asked = settings.scenario_of(seen.made)
 with for_result, shell.errors_as_text():
-    found, scene = whatif.changed(info, router, asked)
+    found, scene = results.changed(info, router, asked)
     lam, unit = controls.lam(views.opening_lam(seen, router)), found.cost_unit_usd
     live_frontier(scene, lam=lam, key="whatif", wishes="validation, before", on_release=controls.set_lam)
     st.caption(shell.plain(caption(scene)))
-    whatif.notes(found)
+    results.notes(found)
     rate = rate_of_lam(lam, unit)
     by_point, by_share, by_price = st.tabs(
         ["Where the point goes", "Who answers", "What would make a model worth using"]
     )
     with by_point:
-        whatif.drift_table(found, rate)
+        results.drift_table(found, rate)
     with by_share:
-        whatif.share_table(found, rate)
+        results.share_table(found, rate)
     with by_price:
-        whatif.worth(found, rate)
+        results.worth(found, rate)

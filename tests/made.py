@@ -9,7 +9,7 @@ import pandas as pd
 
 from carrot_core.embedding import BUNDLED
 from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.pricing import Price, token_cost_usd
+from carrot_core.prices import Price, token_cost_usd
 
 MODELS = ("acme/large", "acme/small", "zeta/mid")
 PRICES = {"acme/large": Price(3.0, 15.0), "acme/small": Price(0.1, 0.4), "zeta/mid": Price(0.5, 1.5)}

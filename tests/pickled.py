@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core.benchmarks.stand_ins import RefusedError
-from carrot_core.benchmarks.unpickling import columns, load
+from carrot_core.benchmarks.pickles.reader import columns, load
+from carrot_core.benchmarks.pickles.records import RefusedError
 
 PROTOCOLS = (2, 3, 4, 5)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carrot_core.analyses import ANALYSES, KEPT
-from carrot_core.analyses.agreement import agreement
-from carrot_core.analyses.frames import LAMS
+from carrot_core.compare import ANALYSES, KEPT
+from carrot_core.compare.agreement import agreement
 from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation.tables import LAMS
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Estimates
 from tests.made import made

@@ -11,7 +11,7 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import sweep, upper_hull
 from carrot_core.outcomes import Outcomes
 from carrot_core.routers import BestSingle, Oracle, RandomRouter, TaskLookup, ZeroRouter, make_router
-from carrot_core.routers.draws import uniform
+from carrot_core.routers.baselines import uniform
 from tests.made import made
 
 

@@ -18,16 +18,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carrot_core.csv_out import restored
 from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import sweep
+from carrot_core.safe_csv import restored
 from carrot_core.serving import router as serving_router
 from carrot_core.serving.batch import route_all, route_file, route_lines
-from carrot_core.serving.calibration import Calibration
-from carrot_core.serving.companion import companion_of
-from carrot_core.serving.prompt_file import MOST_CHARACTERS, listed, open_prompts, prompt_columns
+from carrot_core.serving.files import MOST_CHARACTERS, listed, open_prompts, prompt_columns
+from carrot_core.serving.intervals import Calibration
+from carrot_core.serving.profile import companion_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import Summary
 from tests.made import MODELS, made

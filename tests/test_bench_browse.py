@@ -6,8 +6,8 @@ import json
 
 from click.testing import CliRunner
 
-from carrot_core.bench import browse
 from carrot_core.cli import main
+from scripts.bench import browse
 
 
 def test_both_ways_show_the_same_prompts() -> None:

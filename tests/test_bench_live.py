@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from carrot_core.bench import live
 from carrot_core.benchmarks.simulated import simulate
+from scripts.bench import live
 
 
 @pytest.mark.slow

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carrot_core.breakdown import by_task, flip_pairs, flips
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import setting
+from carrot_core.evaluation.breakdown import by_task, flip_pairs, flips
 from carrot_core.frontier import sweep
 from tests.made import made
 

@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.breakdown import by_task, task_labels
+from carrot_core.bootstrap import bootstrap_weights, replicate
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import evaluate, setting
+from carrot_core.evaluation.breakdown import by_task, task_labels
+from carrot_core.evaluation.runs import run_router
 from carrot_core.frontier import sweep
 from carrot_core.metrics import aiq
 from carrot_core.operating_point import operating_point
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.routers.cascade import Cascade
 from carrot_core.store import Store
-from carrot_core.uncertainty import bootstrap_weights, replicate
-from carrot_core.workbench import run_router
 from tests.made import made, write_files
 
 

@@ -114,7 +114,7 @@ def test_evaluate_prints_every_figure_with_its_interval(imported):
 def test_a_stored_run_is_used_again_and_fit_makes_a_new_one(imported, monkeypatch):
     first = imported("evaluate", "made", "--json")
     with monkeypatch.context() as patch:
-        patch.setattr("carrot_core.workbench.evaluate", lambda *a, **k: pytest.fail("fitted twice"))
+        patch.setattr("carrot_core.evaluation.runs.evaluate", lambda *a, **k: pytest.fail("fitted twice"))
         assert imported("evaluate", "made", "--json") == first
     assert imported("fit", "made", "--json")["aiq"] == first["aiq"]
 

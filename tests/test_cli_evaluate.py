@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from carrot_core import trials
 from carrot_core.cli import main
+from carrot_core.evaluation import runs
 from tests.made import made, write_files
 
 
 @pytest.fixture
 def carrot(carrot_home, tmp_path, monkeypatch):
     """Run a command on a store that holds the made-up benchmark; returns its parsed JSON or its output."""
-    monkeypatch.setattr(trials, "embed", lambda texts, encoder: np.zeros((len(texts), 384)))
+    monkeypatch.setattr(runs, "embed", lambda texts, encoder: np.zeros((len(texts), 384)))
 
     def run(*arguments, code=0):
         result = CliRunner().invoke(main, [str(argument) for argument in arguments])

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core.analyses.decomposition import AIQ, GAP, decomposition, with_better
-from carrot_core.analyses.frames import LAMS
-from carrot_core.analyses.losses import NOT_IN_POOL, REASONS, distances, losses
-from carrot_core.analyses.reliability import reliability
-from carrot_core.analyses.studies import learning, transfer
-from carrot_core.analyses.task_curves import task_curves
-from carrot_core.analyses.usage import ALL, usage
+from carrot_core.compare.gap import AIQ, GAP, decomposition, with_better
+from carrot_core.compare.losses import NOT_IN_POOL, REASONS, distances, losses
+from carrot_core.compare.predictions import ALL, reliability, usage
+from carrot_core.compare.studies import learning, transfer
+from carrot_core.compare.task_curves import task_curves
 from carrot_core.evaluation import MEAN, Setting, setting, split_by_seed
+from carrot_core.evaluation.tables import LAMS
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import aiq
 from carrot_core.outcomes import Benchmark, Estimates

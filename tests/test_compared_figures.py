@@ -12,23 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.analyses import ANALYSES
-from carrot_core.analyses.decomposition import GAP
-from carrot_core.analyses.studies import learning, transfer
-from carrot_core.evaluation import Candidate, Comparison, Setting, compare, setting
-from carrot_core.exports.exhibit import as_csv, as_html, as_json, as_latex, figure_of
-from carrot_core.figures.compared.choices import (
-    agreement_exhibit,
-    legend_of,
-    shares_exhibit,
-    task_figure,
-    tasks_exhibit,
-)
-from carrot_core.figures.compared.frame import model_names, router_names
-from carrot_core.figures.compared.gap import WORDS, gap_exhibit
-from carrot_core.figures.compared.losing import losses_exhibit
-from carrot_core.figures.compared.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
-from carrot_core.figures.compared.standing import (
+from carrot_core.compare import ANALYSES
+from carrot_core.compare.agreement import agreement_exhibit
+from carrot_core.compare.gap import GAP, WORDS, gap_exhibit
+from carrot_core.compare.losses import losses_exhibit
+from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
+from carrot_core.compare.ranking import (
     across_exhibit,
     matrix_exhibit,
     metric_exhibit,
@@ -37,9 +26,13 @@ from carrot_core.figures.compared.standing import (
     standing,
     table_exhibit,
 )
-from carrot_core.figures.compared.studies import learning_exhibit, transfer_exhibit
-from carrot_core.figures.compose import compose, label
-from carrot_core.figures.exhibit import Exhibit
+from carrot_core.compare.studies import learning, learning_exhibit, transfer, transfer_exhibit
+from carrot_core.compare.task_curves import legend_of, task_figure, tasks_exhibit
+from carrot_core.evaluation import Candidate, Comparison, Setting, compare, setting
+from carrot_core.figures.exhibit import Exhibit, as_csv, as_html, as_json, as_latex, figure_of
+from carrot_core.figures.names import model_names, router_names
+from carrot_core.figures.scene import compose, label
+from carrot_core.figures.shares import shares_exhibit
 from carrot_core.figures.theme import THEMES
 from carrot_core.metrics import METRICS
 from carrot_core.outcomes import Estimates

@@ -9,13 +9,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from carrot_core.bootstrap import Interval
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import BEST_SINGLE, MEAN, Candidate, compare, judge, setting, split_by_seed
-from carrot_core.evaluation.judging import chosen_hull, ground, measure
+from carrot_core.evaluation.measure import chosen_hull, ground, measure
 from carrot_core.evaluation.tables import cell, latex, text, tidy
 from carrot_core.metrics import METRICS, aiq, aiq_of_points, audc, qnc
 from carrot_core.outcomes import Estimates, Outcomes
-from carrot_core.uncertainty import Interval
 from tests.made import made
 
 SEEDS = (0, 1, 2)

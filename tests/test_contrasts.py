@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carrot_core.routers.contrasts import contrast_loss, contrasts
+from carrot_core.routers.criteria import contrast_loss, contrasts
 
 
 def test_contrasts_of_hand_made_rows():

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.csv_out import problems_frame, restored, safe_csv, write_csv
 from carrot_core.errors import DataError, Problem
+from carrot_core.safe_csv import problems_frame, restored, safe_csv, write_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = st.one_of(

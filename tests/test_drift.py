@@ -18,9 +18,8 @@ from carrot_core import CarrotRouter
 from carrot_core.benchmarks.log_table import Calls, read_logs
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError
-from carrot_core.figures.drift import drift_exhibit
-from carrot_core.serving.drift import LEAST, Drift, Tolerance, drift, wilson, worst
-from carrot_core.serving.drift_words import about_models, figures_of, headline, told
+from carrot_core.points.drift import LEAST, Drift, Tolerance, drift, wilson, worst
+from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
 from carrot_core.serving.point import PointFigures, PointFile, PointPrice, write_point
 from tests.made import MODELS
 from tests.test_point_difference import point

@@ -16,7 +16,7 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.routers import make_router
-from carrot_core.routers.contrasts import contrasts
+from carrot_core.routers.criteria import contrasts
 from carrot_core.routers.encoder import recipe
 from carrot_core.routers.encoder.recipe import ONLINE, chosen_encoder
 from carrot_core.routers.saving import load_router, save_router

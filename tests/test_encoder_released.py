@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carrot_core.benchmarks.prices import shipped_prices
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Benchmark, Outcomes
+from carrot_core.prices import shipped_prices
 from carrot_core.routers import make_router
 from carrot_core.routers.encoder.released import LABELS, CarrotReleased
 from carrot_core.routers.saving import load_router, save_router

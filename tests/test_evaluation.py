@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from carrot_core.bootstrap import bootstrap_weights
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import data_hash, estimates_frame, evaluate, frontier_frame, judge, setting, versions
 from carrot_core.frontier import sweep
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, operating_point
 from carrot_core.outcomes import Outcomes
-from carrot_core.uncertainty import bootstrap_weights
 from tests.made import made
 from tests.reference.frontier import choose
 

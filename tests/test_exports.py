@@ -21,11 +21,11 @@ import yaml
 from click.testing import CliRunner
 
 from carrot_core.cli import main
+from carrot_core.curve import keep
 from carrot_core.errors import CarrotError, DataError
-from carrot_core.exports import FORMATS, format_for
-from carrot_core.exports.picture import Single, picture
-from carrot_core.kept_curve import keep
 from carrot_core.paths import PACKAGE, shipped
+from carrot_core.points.formats import FORMATS, format_for
+from carrot_core.points.formats.picture import Single, picture
 from carrot_core.serving.point import PointFile, point_of, read_point, write_point
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from carrot_core.errors import CarrotError
-from carrot_core.routers.factorisation import PairFactorisation
+from carrot_core.routers.pairs import PairFactorisation
 
 
 def data(n: int = 240, d: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from carrot_core.routers.forest import PackedForest
+from carrot_core.routers.pairs import PackedForest
 
 
 @pytest.fixture(scope="module")

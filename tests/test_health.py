@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
+from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
 from carrot_core.store.health import rebuild, verify
-from carrot_core.workbench import run_router
 from tests.tables import frames
 
 NAMES = ("one", "three", "two")

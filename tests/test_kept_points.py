@@ -13,8 +13,8 @@ from hypothesis import strategies as some
 
 from carrot_core import CarrotRouter
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.serving import kept_points
-from carrot_core.serving.kept_points import MOST_NAME, KeptPoints, joined, shared_points, title_and_note
+from carrot_core.points import shelf
+from carrot_core.points.shelf import MOST_NAME, KeptPoints, joined, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point, write_point
 from tests.test_point_difference import point
 
@@ -129,7 +129,7 @@ def test_a_file_changed_outside_is_read_anew(place: KeptPoints) -> None:
 
 
 def test_there_is_a_most(place: KeptPoints, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_points, "MOST_POINTS", 3)
+    monkeypatch.setattr(shelf, "MOST_POINTS", 3)
     ids = [place.keep(point(note=str(n))) for n in range(3)]
     with pytest.raises(CarrotError, match="delete one first"):
         place.keep(point(note="one more"))

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.kernel_ridge import KernelRidge as Reference
 from sklearn.linear_model import Ridge
 
-from carrot_core.routers.kernel import KernelRidge
+from carrot_core.routers.blend import KernelRidge
 
 
 def data(n=80, d=5, seed=0):

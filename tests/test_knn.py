@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from carrot_core.bench.knn import make_data, plain, run
 from carrot_core.routers import neighbours
 from carrot_core.routers.knn import CarrotKNN
+from scripts.bench.knn import make_data, plain, run
 from tests.reference import knn as reference
 
 KS = (2, 4, 8, 16, 32, 64)

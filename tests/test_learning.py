@@ -9,9 +9,8 @@ import pytest
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import learning, setting, split_by_seed
-from carrot_core.evaluation.learning import learning_curve, new_model_curve, sizes_to
+from carrot_core.evaluation.learning import LEFT_OUT, learning_curve, leave_one_task_out, new_model_curve, sizes_to
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.evaluation.transfer import LEFT_OUT, leave_one_task_out
 from tests.made import made
 
 

@@ -8,9 +8,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from carrot_core.routers.contrasts import contrast_loss
-from carrot_core.routers.linear import CarrotLinear
-from carrot_core.routers.ridge import leave_one_out
+from carrot_core.routers.criteria import contrast_loss
+from carrot_core.routers.linear import CarrotLinear, leave_one_out
 
 PENALTIES = (0.1, 1.0, 10.0)
 

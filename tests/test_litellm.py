@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from carrot_core.errors import CarrotError
-from carrot_core.exports import FORMATS
 from carrot_core.gateways.litellm import CarrotStrategy, last_user_text
 from carrot_core.outcomes import Estimates
+from carrot_core.points.formats import FORMATS
 from carrot_core.serving.decision import Decisions
 from carrot_core.serving.router import CarrotRouter
 from tests.openai_upstream import Upstream, upstream

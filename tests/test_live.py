@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.dashboard import live
-from carrot_core.dashboard.assets import install_plotly_js
-from carrot_core.dashboard.live import build_payload
+from carrot_core.dashboard.components import frontier_chart, install_plotly_js
+from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import solve_budget, solve_target
@@ -36,7 +35,7 @@ def test_checkpoints_and_switches_give_the_shares_at_every_breakpoint() -> None:
 
 
 def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MAX_POINTS", 500)
+    monkeypatch.setattr(frontier_chart, "MAX_POINTS", 500)
     made = scene(400)
     sent, frontier = build_payload(made), made.active_curve.frontier
     assert len(sent["points"]) == 500
@@ -94,6 +93,6 @@ def test_chart_stands_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("lam", [float("nan"), -0.1, 1.5, "0.5", None])
 def test_a_lam_that_is_not_one_is_refused(lam: object) -> None:
-    checked: Callable[[dict[str, object]], float] = live.checked_lam
+    checked: Callable[[dict[str, object]], float] = frontier_chart.checked_lam
     with pytest.raises(CarrotError, match="from 0 to 1"):
         checked({"lam": lam})

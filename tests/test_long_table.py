@@ -20,7 +20,7 @@ from carrot_core.benchmarks.checks import RECOGNISED
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.table_file import open_table
 from carrot_core.errors import DataError, NotFoundError, Problem
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 from tests.tables import long_table, write
 
 PRICES = {"small": Price(1.0, 2.0), "large": Price(3.0, 4.0)}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from carrot_core.benchmarks.column_names import guess_columns
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.benchmarks.mapping import guess_columns
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.table_file import column_names, preview
 from carrot_core.errors import DataError

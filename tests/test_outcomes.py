@@ -7,7 +7,7 @@ import pytest
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 
 IDS, MODELS = ("p", "q", "r"), ("a", "b")
 

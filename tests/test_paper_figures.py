@@ -20,18 +20,17 @@ from hypothesis import strategies as st
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import setting
-from carrot_core.exports import folder
-from carrot_core.exports.exhibit import as_html, as_json, as_latex
-from carrot_core.exports.folder import folder_name, write_exhibits
-from carrot_core.figures.paper import PRESETS, NotDrawnError, Shown
-from carrot_core.figures.paper.accuracy import PUBLISHED, ROWS, knn_accuracy
-from carrot_core.figures.paper.curves import accuracy_range, chart_exhibit, deferral_figure
-from carrot_core.figures.paper.names import box, sides
-from carrot_core.figures.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, kept_share, spider
+from carrot_core.figures import exhibit
+from carrot_core.figures.exhibit import as_html, as_json, as_latex, folder_name, write_exhibits
+from carrot_core.figures.names import box, sides
 from carrot_core.figures.theme import THEMES, ThemeName
-from carrot_core.judged import Judged, judged_names, open_judged
 from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.snapshots import read, shipped_snapshots, take, write
+from carrot_core.paper import PRESETS, NotDrawnError, Shown
+from carrot_core.paper.accuracy import PUBLISHED, ROWS, knn_accuracy
+from carrot_core.paper.curves import accuracy_range, chart_exhibit, deferral_figure
+from carrot_core.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, kept_share, spider
+from carrot_core.results.snapshot import read, shipped_snapshots, take, write
+from carrot_core.results.source import Judged, judged_names, open_judged
 from carrot_core.store import Store
 from tests.made import MODELS, made
 from tests.scenes import scene as made_scene
@@ -361,7 +360,7 @@ def test_files_are_whole_or_absent(judged: Judged, tmp_path: Path, monkeypatch: 
     assert names == ["zero-router-print.html", "zero-router.csv", "zero-router.json", "zero-router.tex"]
     assert all((tmp_path / path).is_file() for path in files)
     before = {path: (tmp_path / path).read_bytes() for path in files}
-    monkeypatch.setattr(folder, "ENDINGS", {**folder.ENDINGS, "csv": replace(folder.ENDINGS["csv"], make=_fails)})
+    monkeypatch.setattr(exhibit, "ENDINGS", {**exhibit.ENDINGS, "csv": replace(exhibit.ENDINGS["csv"], make=_fails)})
     with pytest.raises(RuntimeError, match="half way"):
         write_exhibits([("a/b", exhibit)], tmp_path, ("json", "csv"))
     assert {path: (tmp_path / path).read_bytes() for path in files} == before
@@ -375,14 +374,14 @@ def _fails(*_: object) -> bytes:
 def test_without_a_browser_all_but_pictures_is_written(
     judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "browser", lambda: None)
+    monkeypatch.setattr(exhibit, "browser", lambda: None)
     with pytest.raises(CarrotError, match="SVG, PDF are drawn by Chromium or Chrome"):
         write_exhibits([("made", PRESETS["spider"].make(judged))], tmp_path, ("svg", "pdf", "html", "csv"))
     assert {path.name for path in (tmp_path / "made").iterdir()} == {"spider.html", "spider.csv"}
 
 
 def test_a_table_needs_no_browser(judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "browser", lambda: None)
+    monkeypatch.setattr(exhibit, "browser", lambda: None)
     files = write_exhibits([("made", knn_accuracy(judged))], tmp_path, ("svg", "tex"))
     assert [path.name for path in files] == ["knn-accuracy.tex"]
 

@@ -11,8 +11,8 @@ import pytest
 
 from carrot_core.evaluation import setting
 from carrot_core.frontier import Frontier, rate_of_lam
+from carrot_core.points.difference import paired, unpaired
 from carrot_core.serving.point import PointFigures, PointFile
-from carrot_core.serving.point_difference import paired, unpaired
 from tests.made import MODELS, made
 
 

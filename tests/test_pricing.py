@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.pricing import Price, infer_price, token_cost_usd
+from carrot_core.prices import Price, infer_price, token_cost_usd
 
 TOKENS_IN = np.array([100.0, 250.0, 40.0, 900.0])
 TOKENS_OUT = np.array([10.0, 300.0, 77.0, 5.0])

@@ -16,8 +16,7 @@ from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers import make_router
-from carrot_core.routers.model_card import model_card
-from carrot_core.routers.publishing import pull, push
+from carrot_core.routers.publishing import model_card, pull, push
 from carrot_core.routers.saving import load_router, read_saved, save_router
 from tests.encoders import tiny_encoder
 from tests.made import MODELS, made, write_files

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from carrot_core import snapshots
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.results import making
-from carrot_core.results.making import make, write_report
+from carrot_core.results import build, snapshot
+from carrot_core.results.build import make, write_report
+from carrot_core.results.page import best_carrot, report
 from carrot_core.results.recipes import RECIPES, Recipe
-from carrot_core.results.report import best_carrot, report
 from carrot_core.routers.saving import load_router
 from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
 from carrot_core.store import Store
@@ -47,11 +46,11 @@ def data(files: Path) -> Path:
 
 @pytest.fixture
 def document(data: Path) -> dict[str, Any]:
-    return making.read_comparison(data / snapshots.FOLDER / RECIPE.name)
+    return build.read_comparison(data / snapshot.FOLDER / RECIPE.name)
 
 
 def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
-    kept = snapshots.read(data / snapshots.FOLDER / RECIPE.name)
+    kept = snapshot.read(data / snapshot.FOLDER / RECIPE.name)
     assert set(kept.routers) >= set(ROUTERS)
     assert all(name.startswith("carrot") for name in kept.routers[:2])
     bench = made(400)
@@ -68,7 +67,7 @@ def test_nothing_is_fitted_again(data: Path, files: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("carrot_core.evaluation.evaluate", refuse)
     make(store, files, files / "again", [RECIPE], SEEDS, ROUTERS, progress=quiet)
     assert store.version() == before
-    for path in (data / snapshots.FOLDER).rglob("*.parquet"):
+    for path in (data / snapshot.FOLDER).rglob("*.parquet"):
         assert (files / "again" / path.relative_to(data)).read_bytes() == path.read_bytes()
 
 
@@ -126,11 +125,11 @@ def test_a_qnc_that_is_never_reached_is_no_number(document: dict[str, Any]) -> N
 
 
 def test_every_recipe_has_a_snapshot_a_head_and_a_place_on_the_page() -> None:
-    root = Path(making.__file__).resolve().parents[2]
+    root = Path(build.__file__).resolve().parents[2]
     page = (root / "docs" / "results.md").read_text()
     for recipe in RECIPES:
-        document = making.read_comparison(root / "data" / snapshots.FOLDER / recipe.name)
-        kept = snapshots.read(root / "data" / snapshots.FOLDER / recipe.name)
+        document = build.read_comparison(root / "data" / snapshot.FOLDER / recipe.name)
+        kept = snapshot.read(root / "data" / snapshot.FOLDER / recipe.name)
         assert (kept.info.data_hash, list(kept.models)) == (document["data_hash"], document["models"])
         head = load_router(root / "data" / HEADS / recipe.name, models=kept.models)
         assert head.name == SHIPPED_ROUTER
@@ -138,6 +137,6 @@ def test_every_recipe_has_a_snapshot_a_head_and_a_place_on_the_page() -> None:
 
 
 def test_what_ships_is_small() -> None:
-    root = Path(making.__file__).resolve().parents[2]
-    shipped = [path for folder in (snapshots.FOLDER, HEADS) for path in (root / "data" / folder).rglob("*.*")]
+    root = Path(build.__file__).resolve().parents[2]
+    shipped = [path for folder in (snapshot.FOLDER, HEADS) for path in (root / "data" / folder).rglob("*.*")]
     assert sum(path.stat().st_size for path in shipped) < 10_000_000

@@ -13,7 +13,7 @@ from carrot_core.benchmarks.registry import read_any, reader_for
 from carrot_core.benchmarks.routerbench import COST, family, is_chinese, prompt_text, read_routerbench
 from carrot_core.cli import main
 from carrot_core.errors import DataError
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 from carrot_core.store import Store
 from tests.routerbench_files import MODELS, published
 

@@ -20,9 +20,9 @@ from carrot_core.evaluation import setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import save_router
-from carrot_core.serving.companion import companion_of
 from carrot_core.serving.loading import shipped_heads
 from carrot_core.serving.point import PointFile, differences, write_point
+from carrot_core.serving.profile import companion_of
 from carrot_core.store import Store
 from tests.made import MODELS, made, write_files
 

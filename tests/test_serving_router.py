@@ -19,9 +19,9 @@ from carrot_core.evaluation import setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching
 from carrot_core.outcomes import Benchmark
-from carrot_core.pricing import Price
-from carrot_core.serving.companion import companion_of
+from carrot_core.prices import Price
 from carrot_core.serving.decision import ribbon
+from carrot_core.serving.profile import companion_of
 from tests.made import MODELS, PRICES, made
 from tests.typed import HOSTILE, served, typed
 

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core import kept_curve
+from carrot_core import curve
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.breakdown import by_task, task_labels
 from carrot_core.errors import DataError
 from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation.breakdown import by_task, task_labels
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
 from carrot_core.outcomes import Benchmark
-from carrot_core.snapshots import Snapshot, read, shipped_snapshots, take, write
+from carrot_core.results.snapshot import Snapshot, read, shipped_snapshots, take, write
 from carrot_core.store import Store
 from tests.made import made, write_files
 
@@ -69,9 +69,9 @@ def test_a_small_curve_is_kept_whole(folder: Path, protocol: Setting, estimates:
 def test_a_large_curve_keeps_its_line_both_ends_and_all_a_budget_may_choose(
     monkeypatch: pytest.MonkeyPatch, protocol: Setting
 ) -> None:
-    monkeypatch.setattr(kept_curve, "MOST_POINTS", 20)
+    monkeypatch.setattr(curve, "MOST_POINTS", 20)
     exact = protocol.frontier(protocol.estimates("carrot-knn"), "test")
-    kept = kept_curve.keep(exact)
+    kept = curve.keep(exact)
     assert 20 <= len(kept.score) < len(exact.score) == kept.n_points
     assert kept.exchange_rate_per_usd[[0, -1]].tolist() == exact.exchange_rate_per_usd[[0, -1]].tolist()
     at = [exact.at(rate) for rate in kept.exchange_rate_per_usd]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import Setting, setting
-from carrot_core.evaluation.solving import Goal, solve
+from carrot_core.evaluation.solve import Goal, solve
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.operating_point import mix_within_budget, solve_budget, solve_cap, solve_target
 from carrot_core.outcomes import Estimates

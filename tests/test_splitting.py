@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.benchmarks.splitting import duplicate_keys, split
+from carrot_core.benchmarks.split import duplicate_keys, split
 from carrot_core.errors import CarrotError
 
 TEXTS = st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=40)

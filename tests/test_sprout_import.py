@@ -7,9 +7,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from carrot_core.bench import sprout_import
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError
+from scripts.bench import sprout_import
 
 
 def test_every_made_up_answer_is_imported() -> None:

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from carrot_core.bootstrap import draws
 from carrot_core.cli import main
+from carrot_core.curve import keep
 from carrot_core.evaluation import Setting, evaluate, setting
-from carrot_core.evaluation.solving import Goal, solve, solve_on
+from carrot_core.evaluation.runs import seeds_command
+from carrot_core.evaluation.solve import Goal, solve, solve_on
 from carrot_core.evaluation.stability import Stability, by_task, solve_again, stability
 from carrot_core.figures.stability import (
     asked,
@@ -25,10 +28,7 @@ from carrot_core.figures.stability import (
     verdict,
 )
 from carrot_core.frontier import Frontier, rate_of_lam, sweep
-from carrot_core.kept_curve import keep
 from carrot_core.outcomes import Estimates, Outcomes
-from carrot_core.trials import seeds_command
-from carrot_core.uncertainty import draws
 from tests.made import MODELS, made, write_files
 
 GOALS = {

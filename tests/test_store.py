@@ -13,10 +13,10 @@ import pytest
 
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.benchmarks.splitting import split
+from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.outcomes import Benchmark, Estimates
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 from carrot_core.store import Run, Store
 from tests.tables import frames
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from carrot_core.routers.task_prior import TaskPrior, left_out
+from carrot_core.routers.blend import TaskPrior, left_out
 
 
 def data(n=300, tasks=3, seed=0):

@@ -14,13 +14,13 @@ from click.testing import CliRunner
 
 from carrot_core.cli import main
 from carrot_core.errors import DataError
-from carrot_core.figures.dimension import dimension_exhibit, learning_exhibit, loss_table, spectra_exhibit
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES
-from carrot_core.figures.theory import boundary_exhibit, rate_exhibit, slopes_exhibit
 from carrot_core.theory import RateCurve, World, predicted_slope
-from carrot_core.theory.kept import WORLDS, kept_curve, kept_dimensions, kept_spectra, make, slopes
+from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exhibit, loss_table, spectra_exhibit
+from carrot_core.theory.rate_figures import boundary_exhibit, rate_exhibit, slopes_exhibit
 from carrot_core.theory.rates import SIZES, excess_risk, simulate
+from carrot_core.theory.shipped import WORLDS, kept_curve, kept_dimensions, kept_spectra, make, slopes
 from tests.test_theory_dimension import cloud
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -38,7 +38,7 @@ def vectors_file(folder: Path, name: str = "made_up") -> Path:
 
 
 def learned(lost: tuple[float, ...] = (-0.04, -0.02, 0.001, 0.0)) -> pd.DataFrame:
-    """A table as `carrot_core.analyses.studies.learning` makes it."""
+    """A table as `carrot_core.compare.studies.learning` makes it."""
     sizes = [100 * 2**i for i in range(len(lost))]
     frame = pd.DataFrame({"router": "carrot-knn", "size": sizes, "seed": "mean", "metric": "aiq", "lost": lost})
     return frame.assign(value=0.7 + frame["lost"], lost_low=frame["lost"] - 0.005, lost_high=frame["lost"] + 0.005)
@@ -95,7 +95,7 @@ def test_make_writes_tables_without_a_vector(tmp_path: Path) -> None:
 
 
 def test_the_command_makes_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carrot_core.theory.kept.WORLDS", ())
+    monkeypatch.setattr("carrot_core.theory.shipped.WORLDS", ())
     (tmp_path / "embeddings").mkdir()
     vectors_file(tmp_path / "embeddings", "mmlu_pro_cot")
     done = CliRunner().invoke(main, ["theory", str(tmp_path), "--out", str(tmp_path / "out"), "--json"])

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.theory.local import local_estimate
 from carrot_core.theory.rates import (
     RateCurve,
     excess_risk,
+    local_estimate,
     lost,
     neighbours,
     plug_in,

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carrot_core.errors import CarrotError
-from carrot_core.theory.world import BREACHES, World, possible
-from carrot_core.theory.zigzag import strokes, zigzag, zigzag_integral
+from carrot_core.theory.world import BREACHES, World, possible, strokes, zigzag, zigzag_integral
 from tests.reference import theory as slow
 
 RNG = np.random.default_rng(0)

@@ -11,14 +11,12 @@ import time
 import numpy as np
 import pytest
 
-from carrot_core import trials
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.evaluation import evaluate
+from carrot_core.evaluation import evaluate, runs
+from carrot_core.evaluation.runs import compare_routers, estimates_on, routers_of
 from carrot_core.routers import BY_NAME_ONLY, ROUTERS
 from carrot_core.store import Store
-from carrot_core.trials import compare_routers, routers_of
-from carrot_core.workbench import estimates_on
 from tests.made import long_frame, made, write_files
 
 FAST = ("task-lookup", "zero")
@@ -36,7 +34,7 @@ def store(carrot_home, tmp_path):
 @pytest.fixture(autouse=True)
 def no_encoder(monkeypatch):
     """Embedding a text takes seconds to load; its time is not what is tested here."""
-    monkeypatch.setattr(trials, "embed", lambda texts, encoder: np.zeros((len(texts), 384)))
+    monkeypatch.setattr(runs, "embed", lambda texts, encoder: np.zeros((len(texts), 384)))
 
 
 def load(store):
@@ -70,12 +68,12 @@ def test_a_router_evaluated_alone_is_the_same_run_as_seed_0(store):
 def test_what_is_stored_is_not_fitted_again_unless_asked(store, monkeypatch):
     first = compared(store)
     with monkeypatch.context() as patch:
-        patch.setattr(trials, "evaluate", lambda *a, **k: pytest.fail("fitted twice"))
+        patch.setattr(runs, "evaluate", lambda *a, **k: pytest.fail("fitted twice"))
         second = compared(store)
     assert first.figures.equals(second.figures)
     assert first.differences.equals(second.differences)
     fits = []
-    monkeypatch.setattr(trials, "evaluate", lambda bench, name, **k: fits.append(name) or evaluate(bench, name, **k))
+    monkeypatch.setattr(runs, "evaluate", lambda bench, name, **k: fits.append(name) or evaluate(bench, name, **k))
     compared(store, again=True)
     assert fits == [*FAST, *FAST]
 
@@ -99,7 +97,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(store, monkeypatch):
         compared(store, progress=stop_at)
     assert len(store.runs("made")) == 3
     fits = []
-    monkeypatch.setattr(trials, "evaluate", lambda bench, name, **k: fits.append(name) or evaluate(bench, name, **k))
+    monkeypatch.setattr(runs, "evaluate", lambda bench, name, **k: fits.append(name) or evaluate(bench, name, **k))
     compared(store)
     assert fits == ["zero"]
 

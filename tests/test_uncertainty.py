@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from carrot_core.bootstrap import Interval, bootstrap_weights, draws, rates_to_keep, replicate, weighted_means
 from carrot_core.frontier import sweep, upper_hull
 from carrot_core.metrics import qnc
 from carrot_core.outcomes import Estimates, Outcomes
-from carrot_core.uncertainty import Interval, bootstrap_weights, draws, rates_to_keep, replicate, weighted_means
 
 
 @pytest.fixture

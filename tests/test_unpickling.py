@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from carrot_core.benchmarks.stand_ins import RefusedError
-from carrot_core.benchmarks.unpickling import columns, leaves, load
+from carrot_core.benchmarks.pickles.reader import columns, leaves, load
+from carrot_core.benchmarks.pickles.records import RefusedError
 from tests.pickled import PROTOCOLS, Calls, frame, stopped, values
 
 NUMPY = "numpy._core.multiarray"
@@ -80,7 +80,7 @@ def test_a_command_does_not_run_wherever_it_hides(protocol: int, place: str, tmp
         (np.load, ("{canary}",), "numpy.load"),
         (np.fromfile, ("{canary}",), "fromfile"),
         (np.empty, (10**12,), "empty"),
-        (load, (Path("x"),), "carrot_core.benchmarks.unpickling.load"),
+        (load, (Path("x"),), "carrot_core.benchmarks.pickles.reader.load"),
         (bytes.fromhex, ("00",), "builtins.getattr"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -116,7 +116,7 @@ def named(module: str, name: str) -> bytes:
         ("copyreg", "_reconstructor"),
         ("copyreg", "__newobj__"),
         ("_codecs", "decode"),
-        ("carrot_core.benchmarks.stand_ins", "Frame"),
+        ("carrot_core.benchmarks.pickles.records", "Frame"),
         ("__main__", "x"),
     ],
 )

@@ -9,16 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carrot_core.bootstrap import draws
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
-from carrot_core.evaluation.scenario import (
-    Hypothetical,
-    Scenario,
-    ScenarioPrice,
-    parse_scenario,
-    scenario_json,
-)
-from carrot_core.evaluation.whatif import (
+from carrot_core.frontier import rate_of_lam
+from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.whatif.apply import (
     BEFORE,
     MATCH,
     SAME_ACCURACY,
@@ -29,9 +25,7 @@ from carrot_core.evaluation.whatif import (
     drift,
     worth_using,
 )
-from carrot_core.frontier import rate_of_lam
-from carrot_core.outcomes import Benchmark, Estimates, Outcomes
-from carrot_core.uncertainty import draws
+from carrot_core.whatif.scenario import Hypothetical, Scenario, ScenarioPrice, parse_scenario, scenario_json
 from tests.made import MODELS, made
 
 LARGE, SMALL, MID = MODELS

@@ -15,7 +15,7 @@ from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.registry import read_any, reader_for
 from carrot_core.benchmarks.wide_table import is_wide, read_wide_table
 from carrot_core.errors import DataError, PricesNeededError, Problem
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 from tests.tables import long_table, write
 
 NUMBERS = ("cost_usd", "output_tokens", "input_tokens")

@@ -6,7 +6,7 @@ from functools import cache
 
 from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
-from carrot_core.serving.companion import companion_of
+from carrot_core.serving.profile import companion_of
 from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 

@@ -1,20 +1,25 @@
-"""The app: routes under ``/api/v1``, each a line or two between HTTP and `carrot_core.api.answering`."""
+"""The app: routes under ``/api/v1``, each a line or two between HTTP and `carrot_core.api.answers`."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 from carrot_core import __version__
-from carrot_core.api import answering
-from carrot_core.api.answering import Split
-from carrot_core.api.bodies import (
+from carrot_core.api import answers
+from carrot_core.api.answers import Served, Split
+from carrot_core.api.json_body import StrictRoute
+from carrot_core.api.middleware import CONTENT_TYPE_LATEST, LOOPBACK, Gate, Metrics, log
+from carrot_core.api.problems import Refusal, documented, handle_problems
+from carrot_core.api.schemas import (
     EstimateAnswer,
     EstimateQuestion,
     FrontierAnswer,
@@ -23,22 +28,51 @@ from carrot_core.api.bodies import (
     RouteAnswer,
     RouteQuestion,
 )
-from carrot_core.api.gate import LOOPBACK, Gate, log
-from carrot_core.api.metrics import CONTENT_TYPE_LATEST, Metrics
-from carrot_core.api.problems import Refusal, documented, handle_problems
-from carrot_core.api.served import Served
-from carrot_core.api.strict import StrictRoute
-from carrot_core.api.workers import THREADS, Workers
 from carrot_core.errors import CarrotError
 from carrot_core.serving.router import CarrotRouter
 
+THREADS = 4
+
+
+MOST_WAITING = 512
+
+T = TypeVar("T")
+
+
+class Workers:
+    """A bounded number of threads with a bounded queue."""
+
+    def __init__(self, threads: int = THREADS, most_waiting: int = MOST_WAITING) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="carrot-api")
+        self._most = threads + most_waiting
+        self._taken = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What the work returns or raises; refused with 503 where too much of it is waiting."""
+        if self._taken >= self._most:
+            raise Refusal(503, "Too many requests are waiting; try again in a second.", {"Retry-After": "1"})
+        self._taken += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._taken -= 1
+
+
 PREFIX = "/api/v1"
+
+
 DOCUMENT = f"{PREFIX}/openapi.json"
+
+
 HEALTH = f"{PREFIX}/health"
+
+
 _ABOUT = (
     "Asks a fitted CARROT router which model should answer a prompt. λ trades expected accuracy against expected "
     "cost; every answer carries the estimates it rests on. Prompts are neither kept nor logged."
 )
+
+
 RouterName = Annotated[str | None, Query(max_length=300, description="Name of a router served; default the first.")]
 
 
@@ -155,7 +189,7 @@ def _routes(desk: _Desk) -> APIRouter:
             request,
             question.router,
             len(question.prompts),
-            lambda router, name: answering.route(router, name, question, request.state.request_id),
+            lambda router, name: answers.route(router, name, question, request.state.request_id),
         )
 
     @api.post("/estimate", response_model=EstimateAnswer, responses=posted)
@@ -165,7 +199,7 @@ def _routes(desk: _Desk) -> APIRouter:
             request,
             question.router,
             len(question.prompts),
-            lambda router, name: answering.estimate(router, name, question, request.state.request_id),
+            lambda router, name: answers.estimate(router, name, question, request.state.request_id),
         )
 
     @api.get("/models", response_model=ModelsAnswer, responses=asked)
@@ -175,7 +209,7 @@ def _routes(desk: _Desk) -> APIRouter:
             request,
             router,
             0,
-            lambda loaded, name: answering.models(loaded, name, desk.served.names, request.state.request_id),
+            lambda loaded, name: answers.models(loaded, name, desk.served.names, request.state.request_id),
         )
 
     @api.get("/frontier", response_model=FrontierAnswer, responses=asked)
@@ -185,7 +219,7 @@ def _routes(desk: _Desk) -> APIRouter:
             request,
             router,
             0,
-            lambda loaded, name: answering.frontier(loaded, name, split, request.state.request_id),
+            lambda loaded, name: answers.frontier(loaded, name, split, request.state.request_id),
         )
 
     @api.get("/metrics", response_class=Response, responses={**asked, 200: {"content": {"text/plain": {}}}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from carrot_core.benchmarks.mapping import hint
+from carrot_core.benchmarks.column_names import hint
 from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quoted
 from carrot_core.errors import Problem
 

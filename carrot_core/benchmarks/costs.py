@@ -10,7 +10,7 @@ import pandas as pd
 
 from carrot_core.benchmarks.table_file import TableFile
 from carrot_core.errors import DataError, Problem
-from carrot_core.pricing import Price, infer_price, token_cost_usd
+from carrot_core.prices import Price, infer_price, token_cost_usd
 
 
 def check_prices(prices: Mapping[str, Price]) -> None:

@@ -1,16 +1,15 @@
-"""Files of a data set on the Hugging Face hub: listed, downloaded where they stopped, checked, described.
-
-Files stay in ``CARROT_HOME/hub``, so that a second pull only checks them.
-"""
+"""Files of a data set on the Hugging Face hub: listed, downloaded where they stopped, checked, found again offline."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
@@ -20,15 +19,67 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
 from carrot_core import paths
-from carrot_core.benchmarks import Provenance, hub_kept
-from carrot_core.benchmarks.hub_kept import file_sha256
+from carrot_core.benchmarks import Provenance, hub
 from carrot_core.errors import CarrotError, DataError, NotFoundError
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Files of one commit that are all here: sha256 by name, and the day they were fetched (UTC)."""
+
+    commit: str
+    sha256: Mapping[str, str]
+    day: str
+
+
+def sums(sha256: Mapping[str, str]) -> str:
+    """One line "sha256  name" a file, in the order of their names."""
+    return "".join(f"{sha256[name]}  {name}\n" for name in sorted(sha256))
+
+
+def note(target: Path, wanted: Sequence[str], sha256: Mapping[str, str]) -> None:
+    """Write down that every file of a commit that matches ``wanted`` is in ``target``."""
+    path = target / _list_name(wanted)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(sums(sha256), encoding="utf-8")
+    part.replace(path)  # a list is there whole or not at all
+
+
+def newest(folder: Path, wanted: Sequence[str], revision: str | None) -> Kept | None:
+    """The files fetched last, still whole; None where there are none, or not of that commit."""
+    lists = [path for path in folder.glob(f"*/{_list_name(wanted)}") if revision in (None, path.parent.name)]
+    for path in sorted(lists, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        lines = (line.partition("  ") for line in path.read_text(encoding="utf-8").splitlines())
+        sha256 = {name: digest for digest, _, name in lines}
+        if all(_has(path.parent.joinpath(*PurePosixPath(name).parts), digest) for name, digest in sha256.items()):
+            day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
+            return Kept(path.parent.name, sha256, day)
+    return None
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _has(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_sha256(path) == sha256
+
+
+def _list_name(wanted: Sequence[str]) -> str:
+    return f".{re.sub(r'[^A-Za-z0-9]+', '-', ' '.join(wanted)).strip('-')}.sha256"
+
 
 # Bytes done, bytes of the file, name of the file.
 FileProgress = Callable[[int, int, str], None]
 
 _TIMEOUT_S = 10.0  # of silence; a machine without a network is told so at once
+
+
 _CHUNK_BYTES = 1 << 20
+
+
 # What the transport raises: the class of httpx with version 1 of the hub's client, of httpx2 with version 2.
 _TransportError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
 
@@ -68,7 +119,7 @@ class HubFiles:
 
     def provenance(self, licence: str) -> Provenance:
         """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files."""
-        lines = hub_kept.sums({file.name: file.sha256 for file in self.files})
+        lines = hub.sums({file.name: file.sha256 for file in self.files})
         note = f"{len(self.files)} files of the hub; the sha256 is of their list (sha256, two spaces, name)"
         return Provenance(
             f"{self.repo}@{self.revision}", hashlib.sha256(lines.encode()).hexdigest(), licence, note=note
@@ -106,7 +157,7 @@ def fetch(
         try:
             commit, remote = _listed(repo, revision, wanted)
         except (_TransportError, errors.OfflineModeIsEnabled) as error:
-            kept = None if isinstance(error, errors.HfHubHTTPError) else hub_kept.newest(folder, wanted, revision)
+            kept = None if isinstance(error, errors.HfHubHTTPError) else hub.newest(folder, wanted, revision)
             if kept is None:
                 raise
             return _fetched_before(repo, kept, folder)
@@ -116,11 +167,11 @@ def fetch(
             _check_room(target, remote)
             report = progress or (lambda done, total, name: None)
             files = [_download(repo, commit, file, target, report) for file in remote]
-            hub_kept.note(target, wanted, {file.name: file.sha256 for file in files})
+            hub.note(target, wanted, {file.name: file.sha256 for file in files})
     return HubFiles(repo, commit, tuple(files))
 
 
-def _fetched_before(repo: str, kept: hub_kept.Kept, folder: Path) -> HubFiles:
+def _fetched_before(repo: str, kept: hub.Kept, folder: Path) -> HubFiles:
     said = (
         f"The hub could not be reached: these are the files of commit {kept.commit}, fetched on {kept.day}. "
         "There may be newer ones."

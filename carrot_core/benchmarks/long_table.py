@@ -16,7 +16,7 @@ from carrot_core.benchmarks.checks import RECOGNISED, create_views, problems
 from carrot_core.benchmarks.costs import check_prices, cost_problems, unpriced, with_costs
 from carrot_core.benchmarks.table_file import TableFile, open_table, reason
 from carrot_core.errors import DataError, PricesNeededError
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 
 _PROMPTS = """
 select prompt_id, any_value(prompt) as text, coalesce(any_value(task), '') as task,

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.benchmarks.choosing import choose
 from carrot_core.benchmarks.costs import check_prices, with_costs
-from carrot_core.benchmarks.safe_pickle import read_pickled_arrays
+from carrot_core.benchmarks.pickles.process import read_pickled_arrays
+from carrot_core.benchmarks.row_filter import choose
 from carrot_core.errors import DataError, Problem
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 
 Scores = npt.NDArray[np.float64]
 

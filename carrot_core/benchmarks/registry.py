@@ -9,12 +9,12 @@ from typing import Protocol
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.open_llm import read_open_llm
+from carrot_core.benchmarks.pickles.process import holds_dictionary
 from carrot_core.benchmarks.routerbench import read_routerbench
-from carrot_core.benchmarks.safe_pickle import holds_dictionary
 from carrot_core.benchmarks.table_file import column_names
 from carrot_core.benchmarks.wide_table import is_wide, read_wide_table
 from carrot_core.errors import DataError
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 
 
 class Reader(Protocol):

@@ -20,10 +20,9 @@ import pyarrow.parquet as pq
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.checks import LARGEST
-from carrot_core.benchmarks.prices import own_prices_path
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.outcomes import SPLITS
-from carrot_core.pricing import Price, token_cost_usd
+from carrot_core.prices import Price, own_prices_path, token_cost_usd
 
 FIELDS = ("score", "num_input_tokens", "num_output_tokens")
 # Published with either spelling.

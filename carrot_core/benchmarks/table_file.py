@@ -7,6 +7,7 @@ predicate is evaluated, as one expression over the columns.
 from __future__ import annotations
 
 import glob
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,17 +16,30 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from carrot_core.benchmarks.intake import PACKED, check_columns, check_rows, check_schema, check_text, header
-from carrot_core.benchmarks.sandbox import lock_down, private_connection
+from carrot_core.benchmarks.limits import PACKED, check_columns, check_rows, check_schema, check_text, header
 from carrot_core.errors import DataError, NotFoundError, Problem
 
 _MEMORY = "1GiB"  # beyond it DuckDB goes to the disk: what a file unpacks to is not ours to decide
+
+
 _SPILL = "16GiB"
+
+
 PER_MODEL = ("input_tokens", "output_tokens", "cost_usd")  # columns each model of a wide file may have
+
+
 ROW = "row of the file"  # 1-based position of a data row; a name no file is likely to use
+
+
 _ALL = "sample_size = -1, hive_partitioning = false"  # types are found by looking at every row
+
+
 _CSV = f"header = true, quote = '\"', escape = '\"', skip = 0, comment = '', {_ALL}"
+
+
 _JSON = f"format = 'newline_delimited', records = true, map_inference_threshold = -1, {_ALL}"
+
+
 _READERS = {
     ".parquet": "read_parquet($path, binary_as_string = true, hive_partitioning = false)",
     ".csv": f"read_csv($path, delim = ',', {_CSV})",
@@ -271,3 +285,26 @@ def _unreadable(path: Path, error: Exception) -> Problem:
         "the file is empty" if path.stat().st_size == 0 else f"cannot be read: {reason(error)}",
         "The name must end in the type the file has: .parquet, .csv, .tsv or .jsonl (.gz or .zst for a packed text).",
     )
+
+
+@contextmanager
+def private_connection(path: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB instance of its own, in memory or on a file nobody else has open.
+
+    Nothing is fetched from a network, no Python variable is visible to a query, and what does not fit
+    into memory goes to a temporary folder that is gone afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="carrot-", dir=path.parent if path else None) as spill:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+            "temp_directory": spill,
+        }
+        with duckdb.connect(str(path) if path else ":memory:", config=config) as connection:
+            yield connection
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
+    """From here on: no file beyond those already open, no change of settings."""
+    connection.execute("set enable_external_access = false; set lock_configuration = true")

@@ -9,11 +9,11 @@ from pathlib import Path
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.checks import NUMBERS, TEXTS, size_problems, typed_as
 from carrot_core.benchmarks.costs import check_prices
-from carrot_core.benchmarks.intake import MOST_COLUMNS
+from carrot_core.benchmarks.limits import MOST_COLUMNS
 from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quoted
 from carrot_core.errors import DataError, Problem
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 
 OF_PROMPT = ("prompt_id", *TEXTS)  # columns that are the prompt's, not a model's
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 import click
 
 from carrot_core import __version__
-from carrot_core.cli.bench import bench
 from carrot_core.cli.common import PORT, Group, Result, json_option, open_store, progress
 from carrot_core.cli.data import data
-from carrot_core.cli.evaluate import evaluate
-from carrot_core.cli.figures import figures
-from carrot_core.cli.learning import learning_curve
+from carrot_core.cli.evaluate import evaluate, learning_curve
+from carrot_core.cli.fit import estimates, fit, frontier, summary
 from carrot_core.cli.point import export, point
-from carrot_core.cli.publish import router
-from carrot_core.cli.results import results
+from carrot_core.cli.results import figures, results, theory
 from carrot_core.cli.route import route
-from carrot_core.cli.routers import estimates, fit, frontier, summary
+from carrot_core.cli.router import router
 from carrot_core.cli.serve import serve
 from carrot_core.cli.solve import solve
-from carrot_core.cli.theory import theory
+from carrot_core.errors import CarrotError
 from carrot_core.paths import PACKAGE, app_script
 
 __all__ = ["main"]
@@ -54,7 +52,7 @@ def main() -> None:
 @json_option
 def setup(force: bool) -> Result:
     """Build the simulated benchmark and fit CARROT-KNN on it, so that the dashboard has something to show."""
-    from carrot_core.workbench import set_up
+    from carrot_core.evaluation.runs import set_up
 
     with progress("Building the simulated benchmark", " steps") as advance:
         run = set_up(open_store(), again=force, progress=advance)
@@ -69,7 +67,7 @@ def app(port: int, address: str) -> None:
 
     On another interface it answers to any name, unless STREAMLIT_SERVER_ALLOWED_HOSTS lists those it may be called by.
     """
-    from carrot_core.api.gate import LOOPBACK
+    from carrot_core.api.middleware import LOOPBACK
 
     script = app_script()
     click.echo(f"CARROT on http://{address}:{port}  (Ctrl-C stops it)", err=True)
@@ -79,6 +77,19 @@ def app(port: int, address: str) -> None:
         server.append("--server.allowedHosts=*")
     os.chdir(script.parent)  # where Streamlit finds its configuration
     os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive
+
+
+@click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def bench(words: tuple[str, ...]) -> None:
+    """Measure speed on this machine, as ratios within one run; only in a checkout of the project."""
+    try:
+        group = import_module("scripts.bench.cli").bench
+    except ModuleNotFoundError as error:
+        if error.name not in ("scripts", "scripts.bench", "scripts.bench.cli"):
+            raise
+        raise CarrotError("The benchmarks of the program are in a checkout, not in the package.") from error
+    group.main(args=list(words), prog_name="carrot bench", standalone_mode=False)
 
 
 for command in (

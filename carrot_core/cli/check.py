@@ -1,4 +1,4 @@
-"""``carrot data check`` and ``carrot data template``: a file of results before it is imported."""
+"""``carrot data check``, ``template``, ``leakage``: results before their import, prompts on two sides of a split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from carrot_core.cli.common import Result, as_document, json_option
+from carrot_core.cli.common import TABLE, Result, as_document, json_option, open_store, progress, write
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.paths import shipped
 from carrot_core.text import SENTENCE, visible
@@ -16,8 +16,13 @@ from carrot_core.text import SENTENCE, visible
 if TYPE_CHECKING:
     import pandas as pd
 
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
 TEMPLATE = "template.csv"
 
 
@@ -64,9 +69,9 @@ def check(
 
     Nothing is imported. The exit code is 0 where FILE can be imported and 4 where it cannot.
     """
-    from carrot_core.benchmarks.prices import read_prices
     from carrot_core.benchmarks.registry import read_any
-    from carrot_core.csv_out import problems_frame
+    from carrot_core.prices import read_prices
+    from carrot_core.safe_csv import problems_frame
 
     try:
         given = None if prices is None else read_prices(prices)
@@ -89,7 +94,7 @@ def check(
 
 
 def _write(found: pd.DataFrame, out: Path) -> None:
-    from carrot_core.csv_out import write_csv
+    from carrot_core.safe_csv import write_csv
 
     try:
         write_csv(found, out)
@@ -117,3 +122,33 @@ def template(out: Path | None) -> Result:
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
     return {"out": str(out)}, f"Wrote {out}. `carrot data check {out}` says whether it can be imported."
+
+
+@click.command()
+@click.argument("name")
+@click.option("--cosine", default=0.98, show_default=True, help="Least cosine of vectors that counts as near.")
+@click.option("--jaccard", default=0.8, show_default=True, help="Least share of common word triples that does.")
+@click.option("--seed", type=int, help="Look at the split of this seed (default: the one that is stored).")
+@click.option("--csv", "csv_file", type=TABLE, help="Write the pairs to a file: .csv, .parquet or .json.")
+@json_option
+def leakage(name: str, cosine: float, jaccard: float, seed: int | None, csv_file: Path | None) -> Result:
+    """Find prompts of NAME whose copy, exact or near, stands on another side of the split."""
+    from carrot_core.embedding import BUNDLED
+    from carrot_core.evaluation import records, split_by_seed
+    from carrot_core.evaluation.leakage import leaks, report
+
+    bench = open_store().load(name, encoder=BUNDLED)
+    with progress(f"Comparing {name}", " pairs of splits") as advance:
+        judged = bench if seed is None else split_by_seed(bench, seed)
+        found = leaks(judged, cosine=cosine, jaccard=jaccard, progress=advance)
+    if csv_file is not None:
+        write(found.pairs, csv_file)
+    document = {
+        "benchmark": name,
+        "n_prompts": found.n_prompts,
+        "cosine": found.cosine,
+        "jaccard": found.jaccard,
+        "counts": records(found.counts),
+        "pairs": records(found.pairs),
+    }
+    return document, report(found)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.check import check, column_option, template
+from carrot_core.cli.check import check, column_option, leakage, template
 from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
-from carrot_core.cli.leakage import leakage
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -58,9 +57,9 @@ def import_(
     of scores per model and <model>|cost_usd, <model>|output_tokens, <model>|input_tokens beside it.
     `carrot data check FILE` lists everything that is wrong, `carrot data template` shows the long format.
     """
-    from carrot_core.benchmarks.prices import read_prices
     from carrot_core.benchmarks.registry import read_any
     from carrot_core.embedding import BUNDLED
+    from carrot_core.prices import read_prices
 
     store = open_store()
     frames = read_any(
@@ -96,7 +95,7 @@ def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool
     Files are kept in CARROT_HOME/hub: an interrupted pull goes on where it stopped, and where the hub cannot be
     reached those of an earlier pull are read, which a note says. HF_ENDPOINT names another hub, HF_TOKEN the token.
     """
-    from carrot_core.workbench import pull as pull_source
+    from carrot_core.store.pull import pull as pull_source
 
     with file_progress() as advance:
         info = pull_source(
@@ -146,7 +145,7 @@ def embed(name: str) -> Result:
     They are of the bundled MiniLM, which every command and page reads. Other encoders are for Python:
     `carrot_core.embedding.embed_benchmark` and `Store.load(name, encoder=...)`.
     """
-    from carrot_core.workbench import load_embedded
+    from carrot_core.embedding import load_embedded
 
     with progress(f"Embedding {name}", " texts") as advance:
         bench = load_embedded(open_store(), name, progress=advance)

@@ -1,4 +1,4 @@
-"""``carrot evaluate``: one router beside the baselines, or several over several seeds."""
+"""``carrot evaluate`` and ``carrot learning-curve``: routers over seeds, and how they grow with data."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core.cli.common import TABLE, OutFile, Result, json_option, open_store, progress, write
-from carrot_core.cli.routers import loaded, parameters, results_table, router_options, run_of, summary
+from carrot_core.cli.fit import bench_options, loaded, parameters, results_table, router_options, run_of, summary
 from carrot_core.errors import CarrotError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from carrot_core.evaluation import Comparison
+    from carrot_core.evaluation.learning import LearningCurve
 
 
 class Numbers(click.ParamType[tuple[int, ...]]):
@@ -101,7 +104,7 @@ def _compared(
     again: bool,
     **_: Any,
 ) -> Comparison:
-    from carrot_core.trials import compare_routers
+    from carrot_core.evaluation.runs import compare_routers
 
     store = open_store()
     judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
@@ -123,9 +126,9 @@ def _left_out(
     bench: str, seeds: Sequence[int], csv_file: Path | None, router: str, params: Sequence[str], pool: Sequence[str]
 ) -> Result:
     from carrot_core.evaluation import records
+    from carrot_core.evaluation.learning import leave_one_task_out
+    from carrot_core.evaluation.runs import settings_of
     from carrot_core.evaluation.tables import text, transfer_text
-    from carrot_core.evaluation.transfer import leave_one_task_out
-    from carrot_core.trials import settings_of
 
     store = open_store()
     settings = settings_of(store, loaded(store, bench), seeds, pool=pool)
@@ -147,3 +150,82 @@ def _write(result: Comparison, csv_file: Path | None, latex_file: Path | None) -
             latex_file.write_text(latex(result), encoding="utf-8")
         except OSError as error:
             raise CarrotError(f"Cannot write {latex_file}: {error.strerror or error}.") from error
+
+
+_SHOWN = ("aiq", "routing_accuracy", "qnc")
+
+
+@click.command("learning-curve")
+@bench_options
+@click.option("--seeds", type=Numbers(), default="0-4", show_default=True, help="Splits and parts: 0-4, or 0,2,7.")
+@click.option("--sizes", type=Numbers(), help="Numbers of prompts (default: 100, 200, 400, … and all).")
+@click.option("--new-model", metavar="MODEL", help="Only this model has few scored prompts; the others have all.")
+@click.option("--csv", "csv_file", type=TABLE, help="Write every figure to a file: .csv, .parquet or .json.")
+@json_option
+def learning_curve(
+    bench: str,
+    router: str,
+    params: tuple[str, ...],
+    fit_on: str | None,
+    pool: tuple[str, ...],
+    seeds: tuple[int, ...],
+    sizes: tuple[int, ...] | None,
+    new_model: str | None,
+    csv_file: Path | None,
+) -> Result:
+    """How a router on BENCH grows with the number of training prompts, or of scored prompts of a new model."""
+    from carrot_core.evaluation import records
+    from carrot_core.evaluation.learning import learning_curve as grow
+    from carrot_core.evaluation.learning import new_model_curve
+    from carrot_core.evaluation.runs import settings_of
+
+    store = open_store()
+    judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
+    settings = settings_of(store, judged, seeds, fit_on=source, pool=pool)
+    chosen, given = sizes or (), parameters(params)
+    with progress(f"Fitting {router}", " fits") as advance:
+        if new_model is None:
+            curve = grow(settings, router, chosen, params=given, progress=advance)
+        else:
+            curve = new_model_curve(settings, router, new_model, chosen, params=given, progress=advance)
+    if csv_file is not None:
+        write(curve.figures, csv_file)
+    document = {
+        "benchmark": bench,
+        "router": router,
+        "params": given,
+        "new_model": new_model,
+        "seeds": list(seeds),
+        "sizes": list(curve.sizes),
+        "figures": records(curve.figures),
+        "lost": records(curve.lost),
+        "quality": records(curve.quality),
+    }
+    return document, _text(bench, curve)
+
+
+def _text(bench: str, curve: LearningCurve) -> str:
+    from carrot_core.evaluation.tables import block, cell
+    from carrot_core.metrics import METRICS
+
+    what = "training prompts" if curve.new_model is None else f"scored prompts of {curve.new_model}"
+    seeds = ", ".join(map(str, curve.comparison.seeds))
+    shown = {
+        f"{size:,}": [
+            *(cell(curve.comparison.figure(str(size), metric)) for metric in _SHOWN),
+            cell(curve.comparison.difference(str(size), str(curve.sizes[-1]), "aiq"), signed=True),
+            _error(curve.quality, size, curve.new_model or "pooled"),
+        ]
+        for size in curve.sizes
+    }
+    heads = [*(METRICS[name].label for name in _SHOWN), "AIQ - with all", f"Brier, {curve.new_model or 'all models'}"]
+    return f"{bench}, {curve.router}: mean over seeds {seeds}, 95 % intervals over prompts.\n" + block(
+        heads, shown, what
+    )
+
+
+def _error(quality: pd.DataFrame, size: int, model: str) -> str:
+    rows = quality[(quality["size"] == size) & (quality["model"] == model)]
+    if rows.empty:
+        return "-"
+    return f"{rows['brier'].mean():.4f} (train mean {rows['train_mean_brier'].mean():.4f})"

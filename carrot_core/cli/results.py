@@ -1,14 +1,23 @@
-"""``carrot results``: everything computed from the real benchmarks that ships, from their files."""
+"""``carrot figures``, ``results`` and ``theory``: the paper's figures as files, and everything computed that ships."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from carrot_core.cli.common import Result, json_option, open_store, progress
-from carrot_core.errors import CarrotError
+from carrot_core.cli.evaluate import Names
+from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.paths import IN_CHECKOUT, PACKAGE, shipped
+from carrot_core.text import visible
+
+if TYPE_CHECKING:
+    from carrot_core.figures.exhibit import Exhibit
+    from carrot_core.figures.theme import ThemeName
+    from carrot_core.store import Store
 
 
 @click.command()
@@ -20,7 +29,7 @@ def results(folder: Path, only: tuple[str, ...]) -> Result:
 
     Runs are kept in the store (CARROT_HOME): an interrupted run goes on where it stopped.
     """
-    from carrot_core.results.making import make, write_report
+    from carrot_core.results.build import make, write_report
     from carrot_core.results.recipes import RECIPES
 
     if not IN_CHECKOUT:
@@ -33,3 +42,120 @@ def results(folder: Path, only: tuple[str, ...]) -> Result:
     make(open_store(), folder, data, recipes, progress=progress)
     write_report(data, page)
     return {"benchmarks": [recipe.name for recipe in recipes], "report": str(page)}, f"Wrote {data} and {page}."
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the tables (default: data/theory)."
+)
+@json_option
+def theory(folder: Path, out: Path | None) -> Result:
+    """Make data/theory: how fast the rule comes up to the oracle, and how many dimensions real prompts fill.
+
+    FOLDER holds the benchmarks' files, as for `carrot results`; only their vectors are read. Takes some minutes.
+    """
+    from carrot_core.results.recipes import RECIPES
+    from carrot_core.theory.shipped import FOLDER, make
+
+    files = {recipe.name: folder / recipe.embeddings for recipe in RECIPES if recipe.embeddings}
+    vectors = {name: file for name, file in files.items() if file.exists()}
+    if not vectors:
+        raise NotFoundError(f"{folder} has none of the files of vectors: {', '.join(map(str, files.values()))}.")
+    written = out or shipped(FOLDER)
+    make(vectors, written, progress=progress)
+    return {"vectors": list(vectors), "folder": str(written)}, f"Wrote {written}."
+
+
+_STYLES = ("light", "dark", "print")
+
+
+_ENDINGS = ("svg", "pdf", "png", "html", "csv", "json", "tex")
+
+
+@click.command()
+@click.argument("benches", nargs=-1, metavar="[BENCH]...")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; made if missing.")
+@click.option("--style", type=click.Choice(_STYLES), default="light", show_default=True, help="print: black on white.")
+@click.option(
+    "--format", "endings", type=Names(), default=",".join(_ENDINGS), show_default=True, help="Kinds of files."
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Only this figure; repeat for more.")
+@click.option("--router", metavar="NAME", help="Router of the spider (default: CARROT-KNN).")
+@click.option("--oracle", is_flag=True, help="Draw the oracle's curve, too.")
+@click.option("--list", "listing", is_flag=True, help="List the figures and the benchmarks, and draw nothing.")
+@json_option
+def figures(
+    benches: tuple[str, ...],
+    out: Path | None,
+    style: ThemeName,
+    endings: tuple[str, ...],
+    only: tuple[str, ...],
+    listing: bool,
+    **options: Any,
+) -> Result:
+    """Draw the paper's figures of BENCH, loaded or a snapshot that ships (default: all of both).
+
+    Each benchmark gets a folder. SVG, PDF and PNG need Chromium or Chrome; the other files need nothing.
+    """
+    from carrot_core.paper import PRESETS
+    from carrot_core.results.source import judged_names
+
+    store = open_store()
+    if listing:
+        return _listed(judged_names(store))
+    if out is None:
+        raise click.UsageError("Say where to with --out, or list what there is with --list.")
+    for asked, known, option in ((endings, _ENDINGS, "--format"), (only, tuple(PRESETS), "--only")):
+        unknown = [name for name in asked if name not in known]
+        if unknown:
+            raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(known)}", param_hint=option)
+    from carrot_core.figures.exhibit import write_exhibits
+
+    names = list(dict.fromkeys(benches)) or judged_names(store)
+    with progress("Computing", " benchmarks") as advance:
+        made, missing = _made(store, names, only or tuple(PRESETS), options, advance)
+    if not made:
+        raise CarrotError("\n".join(["There is nothing to draw.", *missing.values()]))
+    files = write_exhibits(made, out, endings, style)
+    document = {
+        "out": str(out),
+        "files": [path.as_posix() for path in files],
+        "not_drawn": [{"benchmark": bench, "figure": figure, "why": why} for (bench, figure), why in missing.items()],
+    }
+    told = [f"{visible(bench)}: no {figure}. {why}" for (bench, figure), why in missing.items()]
+    return document, "\n".join([f"Wrote {len(files)} files to {out}.", *told])
+
+
+def _made(
+    store: Store,
+    names: Sequence[str],
+    only: Sequence[str],
+    options: dict[str, Any],
+    advance: Callable[[int, int], None],
+) -> tuple[list[tuple[str, Exhibit]], dict[tuple[str, str], str]]:
+    """Exhibits by benchmark, and why others are not there."""
+    from carrot_core.paper import PRESETS
+    from carrot_core.results.source import open_judged
+
+    given = {name: value for name, value in options.items() if value is not None}
+    made: list[tuple[str, Exhibit]] = []
+    missing: dict[tuple[str, str], str] = {}
+    for done, bench in enumerate(names, start=1):
+        judged = open_judged(store, bench)
+        for name in only:
+            try:
+                made.append((bench, PRESETS[name].make(judged, **given)))
+            except CarrotError as why:
+                missing[bench, name] = str(why)
+        advance(done, len(names))
+    return made, missing
+
+
+def _listed(benches: list[str]) -> Result:
+    from carrot_core.paper import PRESETS
+
+    wide = max(map(len, PRESETS)) + 2
+    lines = [f"{preset.name:{wide}}{preset.title}" for preset in PRESETS.values()]
+    document = {"figures": {preset.name: preset.title for preset in PRESETS.values()}, "benchmarks": benches}
+    return document, "\n".join([*lines, "", f"Benchmarks: {', '.join(map(visible, benches)) or 'none'}."])

@@ -12,7 +12,7 @@ import click
 
 from carrot_core.cli.common import open_store, progress
 from carrot_core.serving.decision import dollars
-from carrot_core.serving.prompt_file import MOST_CHARACTERS, listed
+from carrot_core.serving.files import MOST_CHARACTERS, listed
 from carrot_core.text import visible
 
 if TYPE_CHECKING:

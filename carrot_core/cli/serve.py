@@ -28,7 +28,7 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
     import uvicorn
 
     from carrot_core.api import create_app
-    from carrot_core.api.launching import hosts_for, log_to_stderr, settings_of, warning_of
+    from carrot_core.api.server import hosts_for, log_to_stderr, settings_of, warning_of
 
     settings = settings_of(sources, token_env, hosts_for(address, hosts))
     click.echo(f"CARROT's API on http://{address}:{port}/api/v1  (Ctrl-C stops it)", err=True)

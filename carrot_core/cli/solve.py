@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core.cli.common import Result, json_option, open_store
-from carrot_core.cli.routers import cell, router_options, run_of
+from carrot_core.cli.fit import cell, router_options, run_of
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
-    from carrot_core.evaluation.solving import Solved
+    from carrot_core.evaluation.solve import Solved
     from carrot_core.evaluation.stability import Stability
     from carrot_core.store import Run
 
@@ -56,12 +56,11 @@ def solve(
     carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and seeds
     """
     from carrot_core.evaluation import setting_for
-    from carrot_core.evaluation.solving import Goal
-    from carrot_core.evaluation.solving import solve as solve_goal
+    from carrot_core.evaluation.runs import solve_seeds, tables_of
+    from carrot_core.evaluation.solve import Goal
+    from carrot_core.evaluation.solve import solve as solve_goal
     from carrot_core.evaluation.stability import stability
     from carrot_core.frontier import rate_of_lam
-    from carrot_core.trials import solve_seeds
-    from carrot_core.workbench import tables_of
 
     if (monthly is None) != (queries_per_month is None):
         raise click.UsageError("--budget-per-month and --queries-per-month go together.")
@@ -114,8 +113,8 @@ def _report(bench: str, router: str, solved: Solved) -> str:
 
 
 def _steady(found: Stability, seeds: Mapping[int, Solved], run: Run) -> str:
+    from carrot_core.evaluation.runs import seeds_command
     from carrot_core.figures.stability import detail, of_seeds, of_tasks, verdict
-    from carrot_core.trials import seeds_command
 
     about_seeds = of_seeds(seeds, seeds_command(run))
     if run.fit_on is not None:

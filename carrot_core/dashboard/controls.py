@@ -10,13 +10,13 @@ from carrot_core.dashboard import links, views
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import labels, store_of
-from carrot_core.figures.compose import DRAWN_BASELINES, label
-from carrot_core.figures.scene import QUERIES
+from carrot_core.embedding import load_embedded
+from carrot_core.evaluation.runs import run_router
+from carrot_core.figures.scene import DRAWN_BASELINES, QUERIES, label
 from carrot_core.frontier import ReadableCurve, lam_of_rate, rate_of_lam
 from carrot_core.operating_point import Solution, solve_budget, solve_target
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
-from carrot_core.workbench import load_embedded, run_router
 
 FIT = "Fit CARROT-KNN"
 _DRAWN_AT_FIRST = 2

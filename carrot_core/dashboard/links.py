@@ -7,6 +7,7 @@ rest and what is shown instead. The next run knows nothing of it any more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from math import isfinite
@@ -15,11 +16,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
-from carrot_core.dashboard.markdown import plain
-from carrot_core.text import visible
+from carrot_core.text import SENTENCE, visible
 
 MOST_LETTERS = 60  # of a value in the notice
+
+
 _MOST_VALUES = 3
+
+
 _OPENED, _ASKED, _NOTICE = "link:opened", "link:asked", "link:notice"
 
 Understood = Callable[[str], bool]
@@ -106,3 +110,15 @@ def _tell(line: str) -> None:
     lines.append(line)
     text = "Not all of this link could be followed.\n\n" + "\n".join(f"- {one}" for one in lines)
     place.warning(text, icon=":material/link_off:")
+
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-=.!|~$:&])")
+
+
+def plain(text: str) -> str:
+    """Markdown that shows exactly this text.
+
+    Names and messages come from files: unescaped, an image in one would make the browser ask
+    another host for it. Characters nobody sees stand there by their codes.
+    """
+    return _MARKUP.sub(r"\\\1", visible(text, SENTENCE)).replace("\n", "  \n")

@@ -15,11 +15,11 @@ from carrot_core import paths
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import linked
-from carrot_core.dashboard.markdown import plain as plain  # pages take it from here
+from carrot_core.dashboard.links import plain as plain  # pages take it from here
 from carrot_core.dashboard.stores import private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
-from carrot_core.snapshots import SnapshotInfo, shipped_snapshots
+from carrot_core.results.snapshot import SnapshotInfo, shipped_snapshots
 from carrot_core.store import BenchmarkInfo, Store
 
 

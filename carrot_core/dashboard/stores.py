@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from carrot_core.snapshots import SnapshotInfo
+from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.store import BenchmarkInfo, Store
 
 _FOLDER = "carrot_session_folder"

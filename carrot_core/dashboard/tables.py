@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from carrot_core.breakdown import flip_pairs
-from carrot_core.csv_out import safe_csv
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
+from carrot_core.evaluation.breakdown import flip_pairs
 from carrot_core.figures.scene import QUERIES, short_name
+from carrot_core.safe_csv import safe_csv
 from carrot_core.text import visible
 
 

@@ -13,23 +13,22 @@ from typing import Protocol
 import pandas as pd
 import streamlit as st
 
-from carrot_core.analyses import ANALYSES
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.breakdown import by_task, flips, task_labels
+from carrot_core.bootstrap import bootstrap_weights
+from carrot_core.compare import ANALYSES
 from carrot_core.dashboard.stores import Version, snapshot_version, version_of
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import Setting, setting
-from carrot_core.figures.compose import compose
-from carrot_core.figures.scene import Scene
+from carrot_core.evaluation.breakdown import by_task, flips, task_labels
+from carrot_core.evaluation.runs import newest_runs
+from carrot_core.figures.scene import Scene, compose
 from carrot_core.frontier import Frontier, ReadableCurve
-from carrot_core.judged import spectra_of
 from carrot_core.operating_point import Point, cheapest_reaching, operating_point
 from carrot_core.outcomes import Estimates
+from carrot_core.results.snapshot import Snapshot, SnapshotInfo, read
+from carrot_core.results.source import spectra_of
 from carrot_core.routers import BASELINES
-from carrot_core.snapshots import Snapshot, SnapshotInfo, read
 from carrot_core.store import BenchmarkInfo, Run, Store
-from carrot_core.uncertainty import bootstrap_weights
-from carrot_core.workbench import newest_runs
 
 SNAPSHOT_FIRST = "mmlu-pro-cot"  # what a page opens on where nothing of one's own is loaded
 Names = tuple[str, ...]
@@ -70,11 +69,11 @@ class View(Protocol):
         ...
 
     def by_task(self, scene: Scene, rate: float, pool: Names = (), tasks: Names = ()) -> tuple[pd.DataFrame, str]:
-        """Slices of the active curve by task (`carrot_core.breakdown.by_task`), and the model they are compared to."""
+        """Slices of the active curve by task (see `breakdown.by_task`), and the model they are compared to."""
         ...
 
     def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
-        """A table of `carrot_core.analyses` for some routers and baselines; None where a snapshot has none."""
+        """A table of `carrot_core.compare` for some routers and baselines; None where a snapshot has none."""
         ...
 
     def spectra(self) -> pd.DataFrame | None:

@@ -1,12 +1,21 @@
 """From a benchmark to judged curves (``docs/method.md``, "Protocol" and "Metrics")."""
 
 from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, Candidate, Comparison, compare, records
-from carrot_core.evaluation.frames import estimates_frame, frontier_frame
-from carrot_core.evaluation.judging import judge
-from carrot_core.evaluation.latency import embed_latency, latency_table, timed_prompts
+from carrot_core.evaluation.evaluate import (
+    counter,
+    data_hash,
+    embed_latency,
+    evaluate,
+    latency_table,
+    setting_for,
+    single_models,
+    timed_prompts,
+    versions,
+)
+from carrot_core.evaluation.measure import judge
 from carrot_core.evaluation.protocol import Setting, setting, split_by_seed
 from carrot_core.evaluation.quality import quality, reliability
-from carrot_core.evaluation.running import counter, data_hash, evaluate, setting_for, single_models, versions
+from carrot_core.evaluation.tables import estimates_frame, frontier_frame
 
 __all__ = [
     "BEST_SINGLE",

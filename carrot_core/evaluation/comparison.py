@@ -12,7 +12,8 @@ import numba
 import numpy as np
 import pandas as pd
 
-from carrot_core.evaluation.judging import (
+from carrot_core.bootstrap import Interval
+from carrot_core.evaluation.measure import (
     Figures,
     Ground,
     Measured,
@@ -27,7 +28,6 @@ from carrot_core.evaluation.quality import quality
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS, pareto_dist, pareto_front
 from carrot_core.outcomes import Estimates
-from carrot_core.uncertainty import Interval
 
 MEAN = "mean"  # in the column "seed": the mean over seeds
 BEST_SINGLE = "best-single-model"  # in the column "against": the best single model itself
@@ -42,7 +42,7 @@ class Candidate:
 
     Attributes
     ----------
-    rates, hull_rates : of `carrot_core.evaluation.judging.chosen_rates` and `chosen_hull`.
+    rates, hull_rates : of `carrot_core.evaluation.measure.chosen_rates` and `chosen_hull`.
     """
 
     estimates: Estimates
@@ -79,7 +79,7 @@ class Comparison:
     bands : columns router, exchange_rate_per_usd, cost_usd, score, low, high: each curve of the first seed at
         some of its points, with the 95 % interval of its score.
     quality : columns router, seed and those of `carrot_core.evaluation.quality.quality`.
-    latency : of `carrot_core.evaluation.latency.latency_table`; empty where not measured.
+    latency : of `carrot_core.evaluation.evaluate.latency_table`; empty where not measured.
     skipped : why a router that was asked for is not here, by router.
     versions, data_hash : what the figures rest on.
     """

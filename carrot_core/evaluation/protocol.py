@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.benchmarks.splitting import split
+from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
 from carrot_core.frontier import FloatArray, Frontier, sweep

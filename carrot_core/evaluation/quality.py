@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage, positions
-from carrot_core.pricing import TOKENS_PER_PRICE
+from carrot_core.prices import TOKENS_PER_PRICE
 from carrot_core.routers import ZeroRouter
 
 POOLED = "pooled"

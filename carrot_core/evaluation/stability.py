@@ -1,7 +1,7 @@
 """How sure an operating point is: solved again on bootstrap samples, on every task alone, and on every seed.
 
 No curve is swept again. A sample of the validation prompts, and likewise one task of them, is a weight a prompt;
-the curve under any weights is the same running sum over the same switches (`carrot_core.uncertainty`).
+the curve under any weights is the same running sum over the same switches (`carrot_core.bootstrap`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carrot_core.bootstrap import LEAST_PROMPTS, Interval, Weights, draws, replicate_tables, weighted_means
 from carrot_core.evaluation.comparison import records
 from carrot_core.evaluation.protocol import Setting, tasks_of
-from carrot_core.evaluation.solving import Goal, read_off, solve_on
+from carrot_core.evaluation.solve import Goal, read_off, solve_on
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.operating_point import crossings_of_cap, rate_inside
 from carrot_core.outcomes import Estimates, positions
-from carrot_core.uncertainty import LEAST_PROMPTS, Interval, Weights, draws, replicate_tables, weighted_means
 
 _CELLS = 4_000_000  # of the table of one block of samples: breakpoints times samples
 FEW = 30  # prompts: a task of fewer says next to nothing about its λ
@@ -169,7 +169,7 @@ def stability(made: Setting, estimates: Mapping[str, Estimates], goal: Goal, rep
 
     Parameters
     ----------
-    made, estimates, goal : as for `carrot_core.evaluation.solving.solve`.
+    made, estimates, goal : as for `carrot_core.evaluation.solve.solve`.
     replicates : samples.
     """
     chosen, shown = (made.frontier(estimates, split) for split in ("validation", made.report_on))

@@ -1,18 +1,20 @@
-"""A comparison as text for a terminal, as tidy rows, and as a LaTeX table."""
+"""Results as tables: a comparison as text, tidy rows and LaTeX; estimates and curves as files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from carrot_core.bootstrap import Interval
 from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Comparison
+from carrot_core.evaluation.learning import TaskTransfer
 from carrot_core.evaluation.quality import POOLED
-from carrot_core.evaluation.transfer import TaskTransfer
-from carrot_core.latex_out import escaped, tabular
+from carrot_core.frontier import ReadableCurve, lam_of_rate
+from carrot_core.latex import escaped, tabular
 from carrot_core.metrics import METRICS
-from carrot_core.uncertainty import Interval
+from carrot_core.outcomes import Estimates, Outcomes, positions
 
 _BLOCKS = (
     ("routing_accuracy", "aiq", "aiq_chosen", "audc", "qnc"),
@@ -20,7 +22,11 @@ _BLOCKS = (
     ("gap_oracle", "gain_best_single", "gain_random", "matched_score_difference"),
     ("apgr", "cpt_50", "cpt_80"),
 )
+
+
 _LATEX_METRICS = ("routing_accuracy", "aiq", "aiq_chosen", "audc", "qnc", "arena")
+
+
 _QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_mae": "usage MAE"}
 
 
@@ -167,3 +173,43 @@ def _latex_cell(figure: Interval | None) -> str:
         return "--"
     value, low, high = (_number(bound).lstrip("0") for bound in (figure.value, figure.low, figure.high))
     return value if np.isnan(figure.low) else rf"{value} {{\scriptsize [{low}, {high}]}}"
+
+
+def estimates_frame(estimates: Estimates, outcomes: Outcomes) -> pd.DataFrame:
+    """Long table, one row per prompt and model: estimates beside what was observed (NaN = not observed)."""
+    seen = outcomes.pool(estimates.models)
+    seen = seen.rows(positions(estimates.prompt_ids, seen.prompt_ids, "prompt"))
+    n, m = estimates.shape
+    return pd.DataFrame(
+        {
+            "prompt_id": np.repeat(np.array(estimates.prompt_ids, dtype=object), m),
+            "model": np.tile(np.array(estimates.models, dtype=object), n),
+            "est_score": estimates.score.ravel(),
+            "est_cost_usd": estimates.cost_usd.ravel(),
+            "score": seen.score.ravel(),
+            "cost_usd": seen.cost_usd.ravel(),
+        }
+    )
+
+
+def frontier_frame(frontier: ReadableCurve, cost_unit_usd: float) -> pd.DataFrame:
+    """One row a breakpoint, ascending from rate 0; a row holds from its rate up to the next row's."""
+    rates = frontier.exchange_rate_per_usd
+    return pd.DataFrame(
+        {
+            "exchange_rate_per_usd": rates,
+            "lam": lam_of_rate(rates, cost_unit_usd),
+            "cost_usd": frontier.cost_usd,
+            "score": frontier.score,
+        }
+    )
+
+
+LAMS = tuple(step / 20 for step in range(21))  # at which a table that cannot be of all λ stands
+
+
+def small(frames: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Frames one below the other, these columns of them; fractions in single precision."""
+    found = list(frames)
+    table = pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    return table.astype(dict.fromkeys(table.select_dtypes("float64").columns, np.float32))

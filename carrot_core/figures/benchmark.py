@@ -8,10 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from carrot_core.figures.compared.frame import model_names
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.ground import axis, layout, shortened, shown
-from carrot_core.figures.theme import THEMES, Theme, ThemeName
+from carrot_core.figures.names import model_names
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, shortened, shown
 from carrot_core.text import visible
 
 MOST_TASKS = 40  # rows of the coverage chart

@@ -1,14 +1,27 @@
-"""One thing to look at, with all that is needed to understand it, to check it and to use it elsewhere."""
+"""One thing to look at with all that explains it, every form it is taken away in, and folders of many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import html
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from carrot_core.figures.theme import ThemeName
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation.comparison import records
+from carrot_core.figures.images import IMAGES, browser, image, write_images
+from carrot_core.figures.theme import THEMES, ThemeName
+from carrot_core.latex import latex_table
+from carrot_core.safe_csv import safe_csv
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +44,172 @@ class Exhibit:
     alt: str
     table: pd.DataFrame
     draw: Callable[[ThemeName], go.Figure] | None = None
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>body {{ font: 15px/1.5 system-ui, sans-serif; color: {ink}; background: {ground}; max-width: 64rem;
+  margin: 1.5rem auto; padding: 0 1rem }} h1 {{ font-size: 1.3rem }} .wide {{ overflow-x: auto }}
+table {{ border-collapse: collapse }}
+th, td {{ text-align: right; padding: .15rem .6rem; border-bottom: 1px solid {grid} }}
+</style></head><body><h1>{title}</h1>
+{body}
+<p>{caption}</p></body></html>
+"""
+
+
+@dataclass(frozen=True)
+class ExhibitFormat:
+    """One form of an exhibit.
+
+    Attributes
+    ----------
+    name : as people know it; ``ending`` of its files, with the dot; ``media_type`` for downloads.
+    about : what is in it, in a few words.
+    of_figure : whether it holds the figure, and so has a theme and needs a figure.
+    make : from the exhibit and a theme to the bytes of the file.
+    """
+
+    name: str
+    ending: str
+    media_type: str
+    about: str
+    of_figure: bool
+    make: Callable[[Exhibit, ThemeName], bytes]
+
+
+def figure_of(exhibit: Exhibit, theme: ThemeName) -> go.Figure:
+    """The figure on a ground of its own, so that it can stand anywhere."""
+    assert exhibit.draw is not None
+    ground = THEMES[theme].ground
+    return exhibit.draw(theme).update_layout(paper_bgcolor=ground, plot_bgcolor=ground)
+
+
+def as_csv(exhibit: Exhibit, _: ThemeName = "light") -> bytes:
+    """The data as CSV that no spreadsheet runs."""
+    return safe_csv(exhibit.table).encode("utf-8", "backslashreplace")
+
+
+def as_json(exhibit: Exhibit, _: ThemeName = "light") -> bytes:
+    """Title, words and data as one JSON document; null where a number does not exist or is infinite."""
+    words = {name: getattr(exhibit, name) for name in ("name", "title", "caption", "alt")}
+    document = {**words, "columns": [str(name) for name in exhibit.table.columns], "rows": records(exhibit.table)}
+    return (json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+
+
+def as_latex(exhibit: Exhibit, _: ThemeName = "light") -> bytes:
+    """The data as a booktabs table, the caption as a comment above it."""
+    return latex_table(exhibit.table, f"{exhibit.title}\n{exhibit.caption}").encode()
+
+
+def as_html(exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
+    """One page that needs no host: the figure, alive, or the table."""
+    look = THEMES[theme]
+    if exhibit.draw is None:
+        body = f'<div class="wide">{exhibit.table.to_html(index=False, border=0, float_format="{:.4g}".format)}</div>'
+    else:
+        drawn = figure_of(exhibit, theme).to_html(full_html=False, include_plotlyjs=True, include_mathjax=False)
+        body = f'<div role="img" aria-label="{html.escape(exhibit.alt)}">{drawn}</div>'
+    words = {name: html.escape(getattr(exhibit, name)) for name in ("title", "caption")}
+    return _PAGE.format(body=body, ink=look.ink, ground=look.ground, grid=look.grid, **words).encode()
+
+
+def _as_image(kind: str, exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
+    return image(figure_of(exhibit, theme), kind)
+
+
+_MEDIA = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
+
+
+EXHIBIT_FORMATS: dict[str, ExhibitFormat] = {
+    made.name: made
+    for made in (
+        ExhibitFormat("csv", ".csv", "text/csv", "the data", False, as_csv),
+        ExhibitFormat("json", ".json", "application/json", "the data with all words", False, as_json),
+        ExhibitFormat("latex", ".tex", "application/x-tex", "the data as a table", False, as_latex),
+        ExhibitFormat("html", ".html", "text/html", "the figure, alive, with its caption", True, as_html),
+        *(
+            ExhibitFormat(kind, f".{kind}", _MEDIA[kind], "the figure", True, partial(_as_image, kind))
+            for kind in IMAGES
+        ),
+    )
+}
+
+ENDINGS = {form.ending[1:]: form for form in EXHIBIT_FORMATS.values()}
+
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+_LONGEST = 60
+
+
+def write_exhibits(
+    exhibits: Sequence[tuple[str, Exhibit]], out: Path, endings: Sequence[str], style: ThemeName = "light"
+) -> list[Path]:
+    """Write exhibits in several forms; each file appears whole or not at all.
+
+    Parameters
+    ----------
+    exhibits : with the name of the benchmark, which gets a folder (`folder_name`).
+    out : folder, made where it is missing; files of the same names are replaced.
+    endings : of `ENDINGS`; a table by itself has no picture.
+    style : of what shows a figure; any but "light" stands in the file's name.
+
+    Returns
+    -------
+    Paths of the files below ``out``.
+
+    Raises
+    ------
+    CarrotError
+        Pictures are wanted and there is no browser, said after all else was written; or a file cannot be written.
+    """
+    plain, pictures = ([end for end in endings if (end in IMAGES) == image] for image in (False, True))
+    drawn = [(bench, exhibit) for bench, exhibit in exhibits if exhibit.draw is not None]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".figures-", dir=out) as part:
+            made = [_write(Path(part), bench, exhibit, end, style) for bench, exhibit in exhibits for end in plain]
+            files = _moved(made, Path(part), out)
+            if pictures and drawn and browser() is None:
+                raise CarrotError(
+                    f"{', '.join(pictures).upper()} are drawn by Chromium or Chrome, and none was found on this "
+                    f"machine. The other {len(files)} files are in {out}; install a browser for the pictures, or leave "
+                    "these kinds out."
+                )
+            wanted = {_place(Path(part), *both, end, style): both[1] for both in drawn for end in pictures}
+            write_images({path: figure_of(exhibit, style) for path, exhibit in wanted.items()})
+            return files + _moved(list(wanted), Path(part), out)
+    except OSError as error:
+        raise CarrotError(f"Cannot write to {out}: {error.strerror or error}.") from error
+
+
+def folder_name(bench: str) -> str:
+    """A benchmark's name as a folder's: plain letters only; a name that is not so gets part of its hash, too."""
+    safe = _UNSAFE.sub("-", bench).strip("-.")[:_LONGEST]
+    marked = hashlib.sha256(bench.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return safe if safe and safe == bench else f"{safe}-{marked}".strip("-")
+
+
+def _place(folder: Path, bench: str, exhibit: Exhibit, end: str, style: ThemeName) -> Path:
+    marked = f"-{style}" if style != "light" and ENDINGS[end].of_figure else ""
+    path = folder / folder_name(bench) / f"{exhibit.name}{marked}.{end}"
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+def _write(folder: Path, bench: str, exhibit: Exhibit, end: str, style: ThemeName) -> Path:
+    path = _place(folder, bench, exhibit, end, style)
+    path.write_bytes(ENDINGS[end].make(exhibit, style))
+    return path
+
+
+def _moved(made: Sequence[Path], part: Path, out: Path) -> list[Path]:
+    """Files from the folder they were made in to where they belong; their paths below it."""
+    names = [path.relative_to(part) for path in made]
+    for path, name in zip(made, names, strict=True):
+        (out / name).parent.mkdir(exist_ok=True)
+        os.replace(path, out / name)
+    return names

@@ -11,11 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from carrot_core.figures.ground import axis, layout, shortened, shown
+from carrot_core.curve import thin, unit_box
 from carrot_core.figures.scene import QUERIES, Band, Curve, Scene, short_name
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, model_colors, translucent
+from carrot_core.figures.theme import (
+    THEMES,
+    Theme,
+    ThemeName,
+    axis,
+    layout,
+    line_styles,
+    model_colors,
+    shortened,
+    shown,
+    translucent,
+)
 from carrot_core.frontier import FloatArray, lam_of_rate
-from carrot_core.kept_curve import thin, unit_box
 from carrot_core.text import visible
 
 _VALUES = "%{y:.1f} % at $%{x:.3r} per 1k queries"
@@ -26,7 +36,7 @@ def frontier_figure(
 ) -> go.Figure:
     """The chart of a scene: accuracy in percent against US dollars per 1,000 queries.
 
-    Curves are drawn as `carrot_core.kept_curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` says its
+    Curves are drawn as `carrot_core.curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` says its
     ``role`` (band, curve, hull, models, best, reference) and, for lines, its curve's ``name``. A log axis is used
     only where every cost is above zero.
     """

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
-from carrot_core.figures.ground import axis, layout, shown
-from carrot_core.figures.scene import Scene, short_name
-from carrot_core.figures.theme import THEMES, ThemeName, model_colors
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.scene import Scene, label, short_name
+from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, model_colors, shown
 from carrot_core.frontier import rate_of_lam
 from carrot_core.text import visible
 
 _STEPS = 400
+
+
 _PATTERNS = ("", "/", ".", "\\", "-", "+", "|")
 
 
@@ -68,3 +71,24 @@ def share_text(scene: Scene) -> str:
         named = ", ".join(f"{visible(scene.models[j])} {100 * shares[j]:.0f} %" for j in order)
         parts.append(f"at λ {lam:g}: {named}")
     return "Share of prompts each model answers; " + "; ".join(parts) + "."
+
+
+def shares_exhibit(scene: Scene) -> Exhibit:
+    """Who answers at which λ: the active curve of a scene."""
+    name = scene.active
+    return Exhibit(
+        name=f"shares-{name.split(' ')[0]}",
+        title=f"Who answers: {visible(label(name))}",
+        caption=f"Share of the prompts that each model answers when {visible(label(name))} routes, at every λ; the "
+        "cheapest model is at the bottom.",
+        alt=f"{visible(label(name))}. {share_text(scene)}",
+        table=_shares(scene),
+        draw=lambda theme: share_figure(scene, theme),
+    )
+
+
+def _shares(scene: Scene) -> pd.DataFrame:
+    lams = np.linspace(0, 1, 101)
+    shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
+    table = pd.DataFrame(shares, columns=list(scene.active_curve.frontier.models)).assign(lam=lams)
+    return table.melt("lam", var_name="model", value_name="share").assign(router=scene.active)

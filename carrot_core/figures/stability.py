@@ -9,17 +9,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from carrot_core.evaluation.solving import Goal, Solved
+from carrot_core.bootstrap import Interval
+from carrot_core.curve import thin
+from carrot_core.evaluation.solve import Goal, Solved
 from carrot_core.evaluation.stability import FEW, Stability
-from carrot_core.figures import ground
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.ground import axis, layout
 from carrot_core.figures.scene import QUERIES, money, short_name
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, translucent
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, shown, translucent
 from carrot_core.frontier import ReadableCurve
-from carrot_core.kept_curve import thin
 from carrot_core.text import visible
-from carrot_core.uncertainty import Interval
 
 _SURE, _LIKELY = 0.9, 0.6  # of the samples
 _ROW = 24  # pixels a task
@@ -241,7 +239,7 @@ def tasks_exhibit(found: Stability, name: str = "") -> Exhibit | None:
 
 def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     look = THEMES[theme]
-    rows = [ground.shown(_task(task), 26) for task in table["task"]]
+    rows = [shown(_task(task), 26) for task in table["task"]]
     place = list(range(len(rows)))
     figure = go.Figure()
     figure.add_trace(

@@ -1,14 +1,11 @@
-"""How things look on every chart: colours for a light and a dark ground, greys for print, dashes and markers.
-
-A router keeps its colour, dash and marker wherever it appears, so that a line is recognised without a
-legend and without colour. A model's colour says how dear it is in its pool.
-"""
+"""How every chart looks: colours for a light and a dark ground, greys for print, dashes, markers, axes and legends."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from plotly.colors import sample_colorscale, unlabel_rgb
@@ -84,6 +81,8 @@ _STYLES = (
     LineStyle(5, "4px,2px,1px,2px", "x"),
     LineStyle(6, "dot", "triangle-down"),
 )
+
+
 _FIXED = {
     "carrot-knn": 0,
     "carrot-linear": 1,
@@ -135,3 +134,32 @@ def translucent(color: str, alpha: float = 0.16) -> str:
     """The colour of a band drawn under its line."""
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha})"
+
+
+def shortened(name: str, most: int = 36) -> str:
+    """A name cut to what fits; the hover text has all of it."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def shown(text: str, most: int | None = None) -> str:
+    """Text, perhaps cut, as Plotly shows it unchanged: it reads the rest as HTML."""
+    return html.escape(text if most is None else shortened(text, most), quote=False)
+
+
+def axis(look: Theme, title: str = "", **more: Any) -> dict[str, Any]:
+    """An axis without a line; ``more`` goes over it."""
+    titled = {"title": title} if title else {}
+    return titled | {"gridcolor": look.grid, "zeroline": False, "color": look.ink} | more
+
+
+def layout(look: Theme, height: int | None, **more: Any) -> dict[str, Any]:
+    """A layout on whatever ground the page has, the legend above; ``more`` goes over it."""
+    return {
+        "template": None,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": look.ink, "size": 12},
+        "hoverlabel": {"bgcolor": look.ground, "bordercolor": look.muted, "font": {"color": look.ink, "size": 12}},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "height": height,
+    } | more

@@ -76,7 +76,7 @@ ROUTERS: dict[str, Callable[..., Router]] = {
     "carrot-knn": CarrotKNNRouter,
     "carrot-linear": CarrotLinearRouter,
     "carrot-mlp": CarrotMLPRouter,
-    "carrot-blend": _later("carrot_core.routers.blend_router", "CarrotBlendRouter"),
+    "carrot-blend": _later("carrot_core.routers.blend", "CarrotBlendRouter"),
     "carrot-encoder": _later("carrot_core.routers.encoder", "CarrotEncoder"),
     "carrot-released": _later("carrot_core.routers.encoder", "CarrotReleased"),
     "routellm-bert": _later("carrot_core.routers.encoder", "RouteLLMBert"),

@@ -2,31 +2,93 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import block_diag
 from scipy.optimize import nnls
+from scipy.special import softmax
 from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import normalize
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval
 
-from carrot_core.routers.contrasts import contrasts
-from carrot_core.routers.criteria import observed_mean
-from carrot_core.routers.kernel import KernelRidge
+from carrot_core.errors import CarrotError
+from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.routers.base import VectorRouter, vectors_of
+from carrot_core.routers.criteria import contrasts, observed_mean
+from carrot_core.routers.linear import CarrotLinear
 from carrot_core.routers.mlp import CarrotMLP
-from carrot_core.routers.neighbours import FloatArray
+from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
-from carrot_core.routers.task_prior import TaskPrior, left_out
+from carrot_core.routers.text_features import TextFeatures
+
+# Weak enough a penalty to be sure of a plain case; few steps, since late ones only sharpen what is sure.
+_C, _STEPS = 10.0, 30
+
+
+class TaskPrior:
+    """Multinomial logistic regression from vectors to the training tasks, and what each task's models score.
+
+    Attributes
+    ----------
+    weights_, intercept_ : (d, K), (K,) float32
+        Log-probabilities up to a constant are x @ weights_ + intercept_; -inf for a task without prompts.
+    means_ : (K, M)
+        Train mean of each model on each task; its mean over all tasks where it was never observed on one.
+    """
+
+    def fit(self, X: FloatArray, tasks: IntArray, score: FloatArray) -> Self:
+        """Learn from (n, d) vectors, n tasks numbered from 0, and (n, M) scores, NaN = not observed."""
+        n_tasks = int(tasks.max()) + 1
+        present = np.unique(tasks)
+        self.weights_ = np.zeros((X.shape[1], n_tasks), np.float32)
+        self.intercept_ = np.full(n_tasks, -np.inf, np.float32)
+        self.intercept_[present] = 0.0
+        if len(present) > 1:
+            learned = present if len(present) > 2 else present[1:]  # of two, one is the other's complement
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early on purpose
+                model = LogisticRegression(C=_C, max_iter=_STEPS).fit(X, tasks)
+            self.weights_[:, learned], self.intercept_[learned] = model.coef_.T, model.intercept_
+        overall = observed_mean(score)
+        self.means_ = np.tile(np.nan_to_num(overall), (n_tasks, 1))
+        for task in present:
+            mean = observed_mean(score[tasks == task])[0]
+            self.means_[task] = np.where(np.isnan(mean), self.means_[task], mean)
+        return self
+
+    def probabilities(self, X: FloatArray) -> FloatArray:
+        """(m, K) probability of each task."""
+        probabilities: FloatArray = softmax(X @ self.weights_.astype(np.float64) + self.intercept_, axis=1)
+        return probabilities
+
+
+def left_out(X: FloatArray, tasks: IntArray, score: FloatArray, folds: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Task probabilities (n, K) and the scores they imply (n, M), by fits that have not seen the prompt."""
+    probabilities, estimate = np.zeros((len(X), int(tasks.max()) + 1)), np.empty(score.shape)
+    for train, held_out in KFold(min(folds, len(X)), shuffle=True, random_state=seed).split(X):
+        prior = TaskPrior().fit(X[train], tasks[train], score[train])
+        found = prior.probabilities(X[held_out])
+        probabilities[held_out, : found.shape[1]] = found
+        estimate[held_out] = found @ prior.means_
+    return probabilities, estimate
 
 
 class CarrotBlend(TableRegressor):
     """Weighted mean of three estimates of every model's score, each by prompts it was not fitted on.
 
     1. A ridge on the similarities to some training prompts, beside the inferred probabilities of the tasks
-       (`carrot_core.routers.kernel`).
-    2. The train means of each task, mixed by those probabilities (`carrot_core.routers.task_prior`). Task
+       (`carrot_core.routers.blend`).
+    2. The train means of each task, mixed by those probabilities (`carrot_core.routers.blend`). Task
        labels are read in training only; without any this part is left out.
     3. An ensemble of small networks (`carrot_core.routers.mlp`).
 
@@ -172,3 +234,105 @@ def blend_weights(score: FloatArray, parts: list[FloatArray], means: FloatArray,
         np.vstack([departures, hold * np.eye(len(parts))]), np.concatenate([target, hold * equal])
     )[0]
     return weights
+
+
+_GAMMA = 2.0
+
+
+_TASK_WEIGHT = 0.5
+
+
+# Directions of the landmarks' kernel below this share of the largest are rounding.
+_NEGLIGIBLE = 1e-8
+
+
+class KernelRidge:
+    """`CarrotLinear` on the Nyström features of an RBF kernel, beside the probabilities of the tasks.
+
+    Landmarks are drawn from the training prompts (Williams and Seeger 2000); their map is folded into the
+    weights.
+
+    Attributes
+    ----------
+    landmarks_ : (L, d) float16
+        Vectors that a prompt is compared with.
+    linear_ : CarrotLinear
+        From L similarities and K task probabilities to scores and usage.
+    """
+
+    def fit_left_out(
+        self,
+        X: FloatArray,
+        tasks: FloatArray,
+        score: FloatArray,
+        usage: FloatArray | None,
+        *,
+        n_landmarks: int,
+        seed: int,
+    ) -> ScoreAndUsage:
+        """Fit, and estimate the training prompts by fits that have not seen them.
+
+        Parameters
+        ----------
+        X : (n, d) vectors of length 1.
+        tasks : (n, K) probabilities of the tasks, by fits that have not seen the prompt.
+        score, usage : (n, M), NaN = not observed.
+        n_landmarks : at most this many.
+        seed : of the choice of landmarks.
+        """
+        rows = np.random.default_rng(seed).permutation(len(X))[:n_landmarks]
+        self.landmarks_ = X[rows].astype(np.float16)
+        variance, directions = np.linalg.eigh(self._similarity(self.landmarks_.astype(np.float64)))
+        kept = variance > _NEGLIGIBLE * variance[-1]
+        whiten = directions[:, kept] / np.sqrt(variance[kept])
+        self.linear_ = CarrotLinear()
+        features = np.hstack([self._similarity(X) @ whiten, _TASK_WEIGHT * tasks])
+        left_out = self.linear_.learn(features, score, usage)
+        self.linear_.fold(block_diag(whiten, _TASK_WEIGHT * np.eye(tasks.shape[1])))
+        return left_out
+
+    def estimate(self, X: FloatArray, tasks: FloatArray) -> ScoreAndUsage:
+        """Scores and usage (None after a fit without) of (m, d) vectors with (m, K) task probabilities."""
+        return self.linear_.estimate(np.hstack([self._similarity(X), tasks]))
+
+    def _similarity(self, X: FloatArray) -> FloatArray:
+        similarity: FloatArray = rbf_kernel(X, self.landmarks_.astype(np.float64), gamma=_GAMMA)
+        return similarity
+
+
+class CarrotBlendRouter(VectorRouter):
+    """CARROT with a blend of estimates from a prompt's vector, its text and the task both suggest.
+
+    Task labels are read in training, to learn to infer the task, and never at decision time. Where the
+    training prompts have vectors but no texts, vectors alone are used.
+    """
+
+    name: ClassVar[str] = "carrot-blend"
+
+    def __init__(self, seed: int = 0, **params: Any) -> None:
+        super().__init__(CarrotBlend(seed=seed, **params))
+
+    def fit(self, train: Benchmark) -> Self:
+        texts = [text for text in train.texts if text is not None]
+        self.text_features_ = TextFeatures().fit(texts) if texts else None
+        self.encoder_ = train.encoder
+        return super().fit(self._with_text(train))
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        return super().estimate(self._with_text(bench))
+
+    def _more_to_learn(self, train: Benchmark) -> dict[str, Any]:
+        return {"tasks": np.array(train.tasks)}
+
+    def _with_text(self, bench: Benchmark) -> Benchmark:
+        vectors = vectors_of(bench, self.encoder_)
+        if self.text_features_ is None:
+            return bench
+        texts = [text for text in bench.texts if text is not None]
+        if len(texts) < len(bench.texts):
+            raise CarrotError(
+                f"{self.name} reads the text of a prompt beside its vector: leave out the prompts of "
+                f"{bench.name!r} that have none."
+            )
+        beside = np.hstack([normalize(vectors), self.text_features_.transform(texts)])
+        return replace(bench, vectors=beside.astype(np.float32))

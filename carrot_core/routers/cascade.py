@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
-from carrot_core.routers.baselines import ZeroRouter
-from carrot_core.routers.draws import uniform
+from carrot_core.routers.baselines import ZeroRouter, uniform
 
 Flags = npt.NDArray[np.bool_]
 

@@ -70,3 +70,19 @@ def mean_over_folds(r2: FloatArray) -> FloatArray:
         raise ValueError("No fold has enough observed cells to choose k: give n_neighbors.")
     mean: FloatArray = r2[defined].mean(axis=0)
     return mean
+
+
+def contrasts(table: FloatArray) -> FloatArray:
+    """(n, M) table less the mean of each row's observed cells; NaN cells stay NaN."""
+    return table - observed_mean(table, axis=1)
+
+
+def contrast_loss(truth: FloatArray, estimate: FloatArray) -> float:
+    """Squared error of the contrasts between models, summed over the cells that both tables have.
+
+    With a single model there are no contrasts, and the loss is that of its scores.
+    """
+    error = truth - estimate
+    if error.shape[1] > 1:
+        error = contrasts(error)  # the contrast of the error is the error of the contrast
+    return float(np.nansum(error**2))

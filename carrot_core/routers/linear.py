@@ -2,19 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit
+import numpy.typing as npt
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import StrOptions
 
-from carrot_core.routers.contrasts import contrast_loss
-from carrot_core.routers.logistic import coefficients as logistic_coefficients
-from carrot_core.routers.logistic import left_out as logistic_left_out
+from carrot_core.routers.criteria import contrast_loss
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.ridge import PENALTIES, checked_penalties, coefficients, least_error, leave_one_out
-from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
-from carrot_core.routers.usage_scale import UsageScale
+from carrot_core.routers.tables import ScoreAndUsage, TableRegressor, UsageScale
+
+# For vectors of length 1; from nearly none to nothing but the mean.
+PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(-2.0, 4.01, 0.5))
+
+
+def checked_penalties(penalties: npt.ArrayLike) -> FloatArray:
+    """The distinct penalties, strongest first so that it wins a tie; all must be greater than 0."""
+    found: FloatArray = np.unique(check_array(penalties, ensure_2d=False, dtype=np.float64, input_name="penalties"))
+    if found[0] <= 0:
+        raise ValueError(f"penalties must be greater than 0, got {found[0]:g}.")
+    return found[::-1]
+
+
+def least_error(table: FloatArray, estimates: FloatArray) -> IntArray:
+    """(T,) which of the (A, n, T) estimates has the least squared error in each column."""
+    best: IntArray = np.nansum((table - estimates) ** 2, axis=1).argmin(axis=0)
+    return best
+
+
+def leave_one_out(X: FloatArray, table: FloatArray, penalties: FloatArray) -> FloatArray:
+    """(A, n, T) estimate of each cell by a ridge that has not seen its row, for A penalties.
+
+    Unobserved cells are NaN, and so are those of a column with fewer than three observed ones. As
+    scikit-learn's `RidgeCV`, which keeps no predictions of every penalty without a slow decomposition of X.
+    """
+    left_out = np.full((len(penalties), *table.shape), np.nan)
+    for rows, columns in _patterns(table):
+        if len(rows) > 2:
+            cells = np.ix_(np.arange(len(penalties)), rows, columns)
+            left_out[cells] = _left_out(X[rows], table[np.ix_(rows, columns)], penalties)
+    return left_out
+
+
+def _left_out(X: FloatArray, table: FloatArray, penalties: FloatArray) -> FloatArray:
+    """`leave_one_out` of a complete table, by the leverage of each row."""
+    centred, deviation = X - X.mean(axis=0), table - table.mean(axis=0)
+    variance, directions = np.linalg.eigh(centred.T @ centred)
+    rotated = centred @ directions
+    moment, squares = rotated.T @ deviation, rotated**2
+    left_out = np.empty((len(penalties), *table.shape))
+    for estimate, penalty in zip(left_out, penalties, strict=True):
+        shrunk = 1.0 / (np.maximum(variance, 0.0) + penalty)
+        residual = deviation - rotated @ (shrunk[:, None] * moment)
+        estimate[:] = table - residual / (1.0 - 1.0 / len(X) - squares @ shrunk)[:, None]
+    return left_out
+
+
+def coefficients(X: FloatArray, table: FloatArray, penalties: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights (d, T) and intercepts (T,) of the ridge of each column with its own penalty, (T,)."""
+    weights, intercept = np.zeros((X.shape[1], table.shape[1])), np.zeros(table.shape[1])
+    for rows, columns in _patterns(table):
+        ridge = Ridge(penalties[columns], solver="cholesky").fit(X[rows], table[np.ix_(rows, columns)])
+        weights[:, columns], intercept[columns] = np.atleast_2d(ridge.coef_).T, ridge.intercept_
+    return weights, intercept
+
+
+def _patterns(table: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Observed rows and the columns that share them, so that these are one regression."""
+    seen, group = np.unique(~np.isnan(table), axis=1, return_inverse=True)
+    for number, mask in enumerate(seen.T):
+        yield np.flatnonzero(mask), np.flatnonzero(group == number)
+
+
+_FOLDS = 5
+
+
+def logistic_left_out(X: FloatArray, table: FloatArray, penalties: FloatArray) -> FloatArray:
+    """(A, n, T) log-odds of each cell by a regression that has not seen its fold, for A penalties.
+
+    Unobserved cells are NaN, and so are those of a column with fewer observed ones than folds.
+    """
+    estimates = np.full((len(penalties), *table.shape), np.nan)
+    for column, score in enumerate(table.T):
+        rows = np.flatnonzero(~np.isnan(score))
+        if len(rows) < _FOLDS:
+            continue
+        for train, test in KFold(_FOLDS, shuffle=True, random_state=0).split(rows):
+            fits = _fits(X[rows[train]], score[rows[train]], penalties)
+            for estimate, (weights, intercept) in zip(estimates, fits, strict=True):
+                estimate[rows[test], column] = X[rows[test]] @ weights + intercept
+    return estimates
+
+
+def logistic_coefficients(X: FloatArray, table: FloatArray, penalties: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights (d, T) and intercepts (T,) of the log-odds of each column with its own penalty, (T,)."""
+    weights, intercept = np.zeros((X.shape[1], table.shape[1])), np.zeros(table.shape[1])
+    for column, score in enumerate(table.T):
+        seen = ~np.isnan(score)
+        ((weights[:, column], intercept[column]),) = _fits(X[seen], score[seen], penalties[[column]])
+    return weights, intercept
+
+
+def _fits(X: FloatArray, score: FloatArray, penalties: FloatArray) -> Iterator[tuple[FloatArray, float]]:
+    """Weights and intercept for each penalty; a score of s counts as s of a right answer and 1 - s of a wrong one."""
+    right, wrong = score > 0, score < 1
+    if not right.any() or not wrong.any():  # nothing to tell apart: as if one more answer had been half right
+        yield from [(np.zeros(X.shape[1]), float(logit((score.sum() + 0.5) / (len(score) + 1))))] * len(penalties)
+        return
+    answers = np.concatenate([np.ones(right.sum()), np.zeros(wrong.sum())])
+    counts = np.concatenate([score[right], 1 - score[wrong]])
+    prompts = np.concatenate([X[right], X[wrong]])
+    regression = LogisticRegression(max_iter=1000, warm_start=True)  # from one penalty's weights to the next's
+    for penalty in penalties:
+        fitted = regression.set_params(C=1 / penalty).fit(prompts, answers, counts)
+        yield fitted.coef_[0].copy(), float(fitted.intercept_[0])
 
 
 class CarrotLinear(TableRegressor):
@@ -23,7 +129,7 @@ class CarrotLinear(TableRegressor):
     Penalties are chosen by predictions of training prompts that the fit has not seen: one left out at a
     time for ridge regression, which has them in closed form, a fifth at a time for logistic regression.
     Usage is fitted on a log scale, one penalty a model, and brought back without bias
-    (`carrot_core.routers.usage_scale.UsageScale`).
+    (`carrot_core.routers.tables.UsageScale`).
 
     Parameters
     ----------

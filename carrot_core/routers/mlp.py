@@ -12,11 +12,9 @@ import numpy.typing as npt
 from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import Interval
 
-from carrot_core.routers.contrasts import contrast_loss
-from carrot_core.routers.criteria import observed_mean
+from carrot_core.routers.criteria import contrast_loss, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
-from carrot_core.routers.usage_scale import UsageScale
+from carrot_core.routers.tables import ScoreAndUsage, TableRegressor, UsageScale
 
 if TYPE_CHECKING:
     import torch

@@ -1,18 +1,14 @@
-"""What the binary routers share: a large and a small model, and how likely the small one suffices.
-
-A router of a pair chooses the small model where P(small suffices) is at least a threshold. With constant
-costs that is the common rule on estimates of just the two models, 1 for the large one and the probability
-for the small one, so sweeping λ sweeps the threshold over the full range: all prompts to the large model
-at λ = 0, all to the small one at λ = 1.
-"""
+"""Binary routers (RouteLLM, RoRF): a large and a small model, and how likely the small one suffices."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
@@ -156,7 +152,6 @@ class RoRF(VectorPairRouter):
     name = "rorf"
 
     def __init__(self, seed: int = 0, large: str | None = None, small: str | None = None, **params: Any) -> None:
-        from carrot_core.routers.forest import PackedForest
 
         super().__init__(PackedForest(seed=seed, **params), large, small)
 
@@ -167,6 +162,145 @@ class RouteLLMMF(VectorPairRouter):
     name = "routellm-mf"
 
     def __init__(self, seed: int = 0, large: str | None = None, small: str | None = None, **params: Any) -> None:
-        from carrot_core.routers.factorisation import PairFactorisation
 
         super().__init__(PairFactorisation(seed=seed, **params), large, small)
+
+
+class PackedForest:
+    """A binary random forest whose trees are arrays of nodes, one tree after the other.
+
+    Parameters
+    ----------
+    n_estimators, max_depth, max_features : those of scikit-learn's ``RandomForestClassifier``; by default
+        RoRF's 100 trees of at most 20 levels.
+    seed : int
+        Of the bootstrap samples and the features tried.
+
+    Attributes
+    ----------
+    roots_ : (T,) node at which each tree begins.
+    left_, right_ : (N,) child nodes; a leaf's are itself.
+    feature_, threshold_ : (N,) go left where the float32 feature is at most the threshold.
+    share_ : (N,) share of the second class among the training samples of the node.
+    depth_ : levels of the deepest tree.
+    """
+
+    def __init__(
+        self,
+        n_estimators: int = 100,
+        max_depth: int | None = 20,
+        max_features: float | str | None = "sqrt",
+        seed: int = 0,
+    ) -> None:
+        self.n_estimators, self.max_depth = n_estimators, max_depth
+        self.max_features, self.seed = max_features, seed
+
+    def fit(self, X: npt.NDArray[np.floating], y: npt.NDArray[np.bool_]) -> Self:
+        """Grow the trees on (n, d) vectors and (n,) labels of both kinds."""
+        from sklearn.ensemble import RandomForestClassifier  # slow to import, and not needed to predict
+
+        forest = RandomForestClassifier(
+            self.n_estimators,
+            max_depth=self.max_depth,
+            max_features=self.max_features,
+            random_state=self.seed,
+            n_jobs=-1,
+        ).fit(X, y)
+        trees = [estimator.tree_ for estimator in forest.estimators_]
+        ends = np.cumsum([tree.node_count for tree in trees])
+        self.roots_ = ends - [tree.node_count for tree in trees]
+        self.depth_ = max(tree.max_depth for tree in trees)
+        self.left_, self.right_ = (self._children(trees, side) for side in ("children_left", "children_right"))
+        self.feature_ = np.maximum(np.concatenate([tree.feature for tree in trees]), 0).astype(np.int32)
+        self.threshold_ = np.concatenate([tree.threshold for tree in trees])
+        self.share_ = np.concatenate([tree.value[:, 0, 1] / tree.value[:, 0].sum(axis=1) for tree in trees])
+        return self
+
+    def _children(self, trees: list[Any], side: str) -> npt.NDArray[np.int32]:
+        children = [
+            np.where((own := getattr(tree, side)) < 0, np.arange(tree.node_count), own) + root
+            for tree, root in zip(trees, self.roots_, strict=True)
+        ]
+        return np.concatenate(children).astype(np.int32)
+
+    def predict_proba(self, X: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """(n, 2) mean over the trees of the shares of both classes in the leaf that each vector reaches."""
+        vectors, rows = X.astype(np.float32), np.arange(len(X))[:, None]
+        node = np.broadcast_to(self.roots_, (len(X), len(self.roots_)))
+        for _ in range(self.depth_):
+            low = vectors[rows, self.feature_[node]] <= self.threshold_[node]
+            node = np.where(low, self.left_[node], self.right_[node])
+        second = self.share_[node].mean(axis=1)
+        return np.column_stack([1 - second, second])
+
+
+_PENALTIES = tuple(float(value) for value in 10.0 ** np.arange(-2, 4.01, 0.5))
+
+
+class PairFactorisation:
+    """P(small suffices) by RouteLLM's matrix factorisation, from the outcomes of one pair.
+
+    RouteLLM gives a model m on a prompt with vector x the strength δ(m, x) = w · (v_m * (W x + b)) with a
+    learned embedding v_m, and takes σ(δ(small, x) - δ(large, x)) for the probability. With one pair the
+    embeddings enter through their difference alone: the logit is θ · x + β with θ = Wᵀ(w * (v_small - v_large)),
+    and every θ and β can be had so. This fits θ and β themselves, by the same binary cross-entropy: the
+    same family of functions without its many equal optima. In place of RouteLLM's weight decay of all
+    factors, which for one pair either does next to nothing or sets θ to 0, half the squared length of θ
+    times a penalty is added to the sum of the cross-entropies.
+
+    Parameters
+    ----------
+    penalties : sequence of float above 0
+        Chosen from by the cross-entropy of stratified cross-validation; ties go to the largest.
+    n_folds : int of at least 2
+        Fewer where a label is rarer; with a single example of a label, the largest penalty is taken.
+    seed : int
+        Of the folds.
+
+    Attributes
+    ----------
+    coef_, intercept_ : (d,) θ, and β.
+    penalty_ : the one chosen.
+
+    References
+    ----------
+    RouteLLM: Learning to Route LLMs with Preference Data, arXiv 2406.18665, section 4.2. There, embeddings of
+    64 models are learned from human votes between many pairs.
+    """
+
+    def __init__(self, penalties: Sequence[float] = _PENALTIES, n_folds: int = 5, seed: int = 0) -> None:
+        if not penalties or min(penalties) <= 0 or n_folds < 2:
+            raise CarrotError("A factorisation needs penalties above 0 and at least 2 folds.")
+        self.penalties, self.n_folds, self.seed = tuple(penalties), n_folds, seed
+
+    def fit(self, X: npt.NDArray[np.floating], y: npt.NDArray[np.bool_]) -> Self:
+        """Learn from (n, d) vectors and (n,) labels of both kinds."""
+        from sklearn.linear_model import LogisticRegression  # slow to import, and not needed to predict
+
+        vectors = X.astype(np.float64)
+        self.penalty_ = self._choose(vectors, y)
+        fitted = LogisticRegression(C=1 / self.penalty_, max_iter=1000).fit(vectors, y)
+        self.coef_, self.intercept_ = fitted.coef_[0], float(fitted.intercept_[0])
+        return self
+
+    def predict_proba(self, X: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """(n, 2) probabilities that the small model does not, and does, suffice."""
+        logit = X.astype(np.float64) @ self.coef_ + self.intercept_
+        return np.column_stack([expit(-logit), expit(logit)])
+
+    def _choose(self, X: npt.NDArray[np.floating], y: npt.NDArray[np.bool_]) -> float:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+        penalties = sorted(self.penalties, reverse=True)
+        n_folds = min(self.n_folds, int(y.sum()), int((~y).sum()))
+        if n_folds < 2 or len(penalties) == 1:
+            return penalties[0]
+        search = GridSearchCV(
+            LogisticRegression(max_iter=1000),
+            {"C": [1 / penalty for penalty in penalties]},
+            scoring="neg_log_loss",
+            cv=StratifiedKFold(n_folds, shuffle=True, random_state=self.seed),
+            refit=False,
+        ).fit(X, y)
+        return float(penalties[search.best_index_])

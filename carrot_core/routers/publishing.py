@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +14,16 @@ from huggingface_hub import CommitOperationAdd, HfApi, errors, snapshot_download
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.routers.base import Router
-from carrot_core.routers.model_card import model_card
 from carrot_core.routers.saving import files_of, load_router, read_saved
+from carrot_core.text import visible
 
 CARD = "README.md"
+
+
 # All that a router is made of: no pickle is ever fetched.
 _WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", CARD)
+
+
 _TIMEOUT_S = 10.0
 
 
@@ -111,3 +117,122 @@ def _explained(repo: str) -> Iterator[None]:
             f"The hub cannot be reached or the files cannot be written ({error or type(error).__name__}). Check the "
             "connection, HF_HUB_OFFLINE and the disk, then do it again."
         ) from error
+
+
+_FIGURES = {
+    "n_prompts": "prompts",
+    "routing_accuracy": "accuracy at λ = 0",
+    "aiq": "AIQ",
+    "qnc": "QNC (lower is better)",
+    "best_single": "best single model",
+    "oracle": "oracle",
+}
+
+
+# Of what `save_router` was told about the fit; anything else stays out of the card, since it may be a prompt.
+_ABOUT = (
+    "benchmark",
+    "source",
+    "licence",
+    "data_hash",
+    "fitted_on",
+    "cost_unit_usd",
+    "best_single",
+    "seed",
+    "versions",
+)
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#])")
+
+
+_LIMITS = """\
+- It knows these models and these prompts' kind. A model that was updated since, another system prompt, another
+  language or another kind of task are outside of what it learned; its estimates there are guesses.
+- Scores are estimates of the benchmark's own score, with the flaws of that score and its judge.
+- Costs rest on list prices at the time of the fit unless other prices are given when it is used.
+- It does not look at safety, privacy or latency. It must not decide alone where an error does harm."""
+
+
+def model_card(
+    document: Mapping[str, Any], repo: str, licence: str = "", metrics: Mapping[str, Any] | None = None
+) -> str:
+    """The README.md of a saved router; it holds no prompt and no response.
+
+    Parameters
+    ----------
+    document : what ``router.json`` holds.
+    repo : "owner/name" it is to have on the hub.
+    licence : identifier of the hub, e.g. "apache-2.0"; empty is said to be none.
+    metrics : what ``carrot evaluate BENCH --json`` prints, or part of it; only plain figures are taken.
+    """
+    models = document["models"]
+    about = {name: document["about"][name] for name in _ABOUT if name in document["about"]}
+    sections = [
+        _header(licence),
+        f"# {_shown(repo)}",
+        f"A fitted router of the kind {_shown(document['router'])}. For each of {len(models)} language models it "
+        "estimates the score and the cost of a prompt, so that the model worth its price can be chosen: the rule of "
+        "[CARROT](https://arxiv.org/abs/2502.03261).",
+        "## Use",
+        f"```\ncarrot router pull {repo} FOLDER\n```\n\n```python\nfrom pathlib import Path\n\n"
+        "from carrot_core.routers.saving import load_router\n\n"
+        'router = load_router(Path("FOLDER"))\nestimates = router.estimate(benchmark)  # scores and US dollars\n```',
+        "Nothing in these files runs when they are read: JSON, safetensors and, for encoders, the tokenizer's files.",
+        "## Models",
+        "\n".join(f"- {_shown(model)}" for model in models),
+        "## Data",
+        _table(about) if about else "Not stated by whoever saved it. Ask before relying on it.",
+        _contents(document),
+        "## Figures",
+        _figures(metrics),
+        "## Limits",
+        _LIMITS,
+        "## Licence",
+        _shown(licence) or "None was stated. Without one, nobody but its owner may use it; ask the owner.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _header(licence: str) -> str:
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(license=licence or None, library_name="carrot-core", tags=["llm-routing", "carrot"])
+    return f"---\n{data.to_yaml()}\n---"
+
+
+def _contents(document: Mapping[str, Any]) -> str:
+    """What of the training data the files hold: nobody should publish that without knowing."""
+    if '"$class": "Vectors"' in json.dumps(document["state"]):
+        return (
+            "The files hold the vector, the scores and the usage of every training prompt, no text. Whether these "
+            "may be passed on is for the licence of the data to say."
+        )
+    return "The files hold no prompt and no response. Numbers that were fitted to data may still echo it."
+
+
+def _figures(metrics: Mapping[str, Any] | None) -> str:
+    if not metrics or not any(name in metrics for name in _FIGURES):
+        return "None were given."
+    told = [metrics[name] for name in ("benchmark", "evaluated_on") if isinstance(metrics.get(name), str)]
+    intervals = metrics.get("intervals", {})
+    rows = {}
+    for name, label in _FIGURES.items():
+        value, (low, high) = metrics.get(name), intervals.get(name) or (None, None)
+        between = f" (95 % interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
+        if isinstance(value, int | float):
+            rows[label] = f"{value:,}" if isinstance(value, int) else f"{value:.4f}{between}"
+    return (f"Measured on {', '.join(map(_shown, told))}.\n\n" if told else "") + _table(rows)
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    lines = [f"| {_shown(key)} | {_shown(value)} |" for key, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _shown(value: Any) -> str:
+    """A value of a file as plain text of one line, on which markdown does not act."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_shown(key)} {_shown(item)}" for key, item in value.items()) or "none"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _MARKDOWN.sub(r"\\\1", visible(text))

@@ -34,10 +34,10 @@ _DOCUMENT, _NUMBERS = "router.json", "router.safetensors"
 # What a saved router may be made of, by the name it has in the file.
 _CLASSES = {
     "BestSingle": "carrot_core.routers.baselines",
-    "Calibration": "carrot_core.serving.calibration",
+    "Calibration": "carrot_core.serving.intervals",
     "CarrotEncoder": "carrot_core.routers.encoder.router",
     "CarrotBlend": "carrot_core.routers.blend",
-    "CarrotBlendRouter": "carrot_core.routers.blend_router",
+    "CarrotBlendRouter": "carrot_core.routers.blend",
     "CarrotKNN": "carrot_core.routers.knn",
     "CarrotKNNRouter": "carrot_core.routers",
     "CarrotLinear": "carrot_core.routers.linear",
@@ -46,29 +46,29 @@ _CLASSES = {
     "CarrotMLPRouter": "carrot_core.routers",
     "CarrotReleased": "carrot_core.routers.encoder.released",
     "Cascade": "carrot_core.routers.cascade",
-    "Companion": "carrot_core.serving.companion",
-    "Distance": "carrot_core.serving.distance",
+    "Companion": "carrot_core.serving.profile",
+    "Distance": "carrot_core.serving.profile",
     "ModelMLPs": "carrot_core.routers.cost_blind",
     "Network": "carrot_core.routers.encoder.nets.network",
-    "PackedForest": "carrot_core.routers.forest",
-    "PairFactorisation": "carrot_core.routers.factorisation",
-    "KeptCurve": "carrot_core.kept_curve",
+    "PackedForest": "carrot_core.routers.pairs",
+    "PairFactorisation": "carrot_core.routers.pairs",
+    "KeptCurve": "carrot_core.curve",
     "InputTokens": "carrot_core.serving.input_tokens",
-    "KernelRidge": "carrot_core.routers.kernel",
-    "Price": "carrot_core.pricing",
+    "KernelRidge": "carrot_core.routers.blend",
+    "Price": "carrot_core.prices",
     "RandomRouter": "carrot_core.routers.baselines",
     "Recipe": "carrot_core.routers.encoder.recipe",
     "RoRF": "carrot_core.routers.pairs",
-    "RouteLLMBert": "carrot_core.routers.encoder.routellm",
+    "RouteLLMBert": "carrot_core.routers.encoder.router",
     "RouteLLMMF": "carrot_core.routers.pairs",
     "RouterBenchKNN": "carrot_core.routers.cost_blind",
     "RouterBenchMLP": "carrot_core.routers.cost_blind",
     "ScoreInterval": "carrot_core.serving.intervals",
     "TaskLookup": "carrot_core.routers.baselines",
-    "TaskPrior": "carrot_core.routers.task_prior",
+    "TaskPrior": "carrot_core.routers.blend",
     "TextFeatures": "carrot_core.routers.text_features",
     "UsageInterval": "carrot_core.serving.intervals",
-    "UsageScale": "carrot_core.routers.usage_scale",
+    "UsageScale": "carrot_core.routers.tables",
     "Vectors": "carrot_core.routers.neighbours",
     "ZeroRouter": "carrot_core.routers.baselines",
 }
@@ -110,7 +110,7 @@ def save_router(
     router : fitted; the oracle, which knows only outcomes, cannot be saved.
     folder : made where it is missing.
     about : where it comes from (benchmark, data hash, seed, versions, …); kept as it is.
-    companion : what answers typed prompts beside it (`carrot_core.serving.companion.Companion`).
+    companion : what answers typed prompts beside it (`carrot_core.serving.profile.Companion`).
 
     Raises
     ------

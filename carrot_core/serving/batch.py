@@ -13,8 +13,7 @@ from carrot_core.embedding import Progress, readable
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import FloatTable
 from carrot_core.serving.decision import Decisions
-from carrot_core.serving.decision_file import Write, decision_file
-from carrot_core.serving.prompt_file import CHUNK_PROMPTS, Prompts, listed, open_prompts
+from carrot_core.serving.files import CHUNK_PROMPTS, Prompts, Write, decision_file, listed, open_prompts
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import Summary, Sums
 
@@ -24,7 +23,7 @@ def route_file(router: CarrotRouter, path: Path, out: Path, *, column: str = "pr
 
     Parameters
     ----------
-    path, column : the prompts (`carrot_core.serving.prompt_file.open_prompts`).
+    path, column : the prompts (`carrot_core.serving.files.open_prompts`).
     out : ``.parquet``, ``.csv`` or ``.jsonl``; it is there only once all is decided. A row a prompt:
         ``prompt_id``, ``model``, ``lam``, ``fell_back``, ``distance_percentile``, and what is expected of that
         model, ``est_score``, ``est_output_tokens``, ``est_cost_usd``; NaN where it is not known.

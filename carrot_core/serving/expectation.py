@@ -13,9 +13,9 @@ from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.quality import usage_of
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, positions
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 from carrot_core.routers import Router
-from carrot_core.serving.companion import Companion
+from carrot_core.serving.profile import Companion
 
 Prices = Mapping[str, Price | tuple[float, float]]
 

@@ -13,8 +13,8 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
-from carrot_core.serving.companion import Companion, companion_of
 from carrot_core.serving.point import ENDINGS, PointFile, read_point
+from carrot_core.serving.profile import Companion, companion_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
 
@@ -112,7 +112,7 @@ def _train_of(companion: Companion, store: Store) -> Callable[[], Benchmark | No
 @lru_cache(maxsize=4)
 def _fitted(path: Path, store_version: str, name: str, router: str) -> CarrotRouter:
     """A router fitted on a benchmark of a store that holds this version."""
-    from carrot_core.workbench import load_embedded
+    from carrot_core.embedding import load_embedded
 
     made = setting(load_embedded(Store(path), name))
     fitted, estimates = made.fit(router)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 from carrot_core.serving import plain_yaml
 
 _MOST_BYTES = 4 << 20

@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carrot_core.curve import KeptCurve
 from carrot_core.embedding import BUNDLED, Vectors, embed, token_count
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep_tables
-from carrot_core.kept_curve import KeptCurve
 from carrot_core.operating_point import best_within_budget, cheapest_reaching
 from carrot_core.outcomes import Benchmark, Estimates, positions
 from carrot_core.routers import Router
-from carrot_core.serving.companion import UNLIKE_FROM, Companion
 from carrot_core.serving.decision import QUERIES, Decisions, Explanation, explained
 from carrot_core.serving.expectation import Expectation, Prices, expect, priced
 from carrot_core.serving.point import PointFigures, PointFile, as_point_prices, now, write_point
+from carrot_core.serving.profile import UNLIKE_FROM, Companion
 
 if TYPE_CHECKING:
     from carrot_core.store import Store

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.outcomes import FloatTable
-from carrot_core.serving.calibration import Between
-from carrot_core.serving.companion import UNLIKE_FROM
 from carrot_core.serving.decision import Decisions
+from carrot_core.serving.intervals import Between
+from carrot_core.serving.profile import UNLIKE_FROM
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import visible
 
@@ -31,7 +31,7 @@ class Expected:
 class Summary:
     """What the decisions on n prompts add up to.
 
-    The 90 % intervals are those of `carrot_core.serving.calibration.Calibration`: they hold for prompts like
+    The 90 % intervals are those of `carrot_core.serving.intervals.Calibration`: they hold for prompts like
     the benchmark's. They were learned on decisions of the whole pool at the benchmark's prices, so those of another
     pool, at other prices or of a fallback have none (NaN), and at other prices no cost has one.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.splitting import FRACTIONS, duplicate_keys, split
+from carrot_core.benchmarks.split import FRACTIONS, duplicate_keys, split
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS
 from carrot_core.store.records import OWN_SPLIT

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from carrot_core.benchmarks.sandbox import lock_down, private_connection
+from carrot_core.benchmarks.table_file import lock_down, private_connection
 from carrot_core.errors import NotFoundError, StoreError
 
 SCHEMA_VERSION = 1

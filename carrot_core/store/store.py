@@ -18,7 +18,7 @@ from carrot_core import paths
 from carrot_core.benchmarks import Frames
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 from carrot_core.store import runs, vectors
 from carrot_core.store.content import Content, content_of
 from carrot_core.store.database import Database, rows

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from carrot_core.errors import CarrotError
-from carrot_core.theory.zigzag import FloatArray
+from carrot_core.theory.world import FloatArray
 
 SUBSAMPLE = 2_000  # spectra need every pair
 NEIGHBOURS = 15  # of Isomap's graph

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carrot_core.errors import CarrotError
-from carrot_core.theory.zigzag import FloatArray, zigzag, zigzag_integral
 
 Breach = Literal["none", "no-margin", "rough", "thin"]
+
+
 BREACHES: dict[Breach, str] = {
     "none": "none: all assumptions hold",
     "no-margin": "no margin: the best two models are all but tied too often",
     "rough": "rough: accuracy and cost change faster than the estimator takes for granted",
     "thin": "thin data: hardly any training prompts where the choice is close",
 }
+
+
 MAX_DIMENSION, MAX_MODELS = 4, 5
+
+
 ROUGH = 0.3  # smoothness of the rough world
+
+
 _SPREAD = 0.6  # utility between the first and the last model, over all steps, at most
+
+
 _FARTHEST = 0.9  # from a boundary, in height
+
+
 _SHY = 0.5  # the gap below a boundary, as a share of that above
+
+
 _TRADE = 0.3  # how much more the last model costs than the first, at the λ the world is made for
+
+
 _SWAY = 0.15  # how far the other coordinates move a boundary
+
+
 _GRADES = 10  # a score is a whole number of tenths, as in SPROUT
+
+
 _COST_SHAPE = 4.0  # of the gamma law of costs: standard deviation half the mean
+
+
 _THIN = 3.0  # density of the thin world: |x - boundary| to this power
 
 
@@ -171,3 +194,59 @@ def _thinned(x: FloatArray, boundaries: FloatArray, rng: np.random.Generator) ->
     reach = np.where(x < centre, ends[nearest], ends[nearest + 1]) - centre
     moved: FloatArray = centre + reach * ((x - centre) / reach) ** (1 / (1 + _THIN))
     return moved
+
+
+FloatArray = NDArray[np.float64]
+
+_LEAST = 0.25
+
+
+_LEVELS = 16  # heights below 2^-16 are drawn straight
+
+
+@lru_cache(maxsize=64)
+def strokes(exponent: float) -> tuple[int, ...]:
+    """``k`` of every level, chosen so that the mean exponent after each level is as close as it can be."""
+    if not _LEAST <= exponent <= 1:
+        raise ValueError(f"exponent must be between {_LEAST} and 1, not {exponent}")
+    wanted, left, chosen = (1 / exponent - 1) * math.log(2), 0.0, []
+    for _ in range(_LEVELS if exponent < 1 else 0):
+        left += wanted
+        chosen.append(2 * max(0, round((math.exp(left) - 1) / 2)) + 1)
+        left -= math.log(chosen[-1])
+    return tuple(chosen)
+
+
+def zigzag(x: FloatArray, exponent: float) -> FloatArray:
+    """Values in [0, 1] at points in [0, 1]; exponent 1 is the identity."""
+    return _descend(x, exponent, integrated=False)
+
+
+def zigzag_integral(x: FloatArray, exponent: float) -> FloatArray:
+    """Integral of `zigzag` from 0: differentiable, with a derivative of that Hölder exponent and no more."""
+    return _descend(x, exponent, integrated=True)
+
+
+def _descend(x: FloatArray, exponent: float, integrated: bool) -> FloatArray:
+    """Value or integral, digit by digit; below the last level the function is taken to be straight."""
+    at = np.array(x, np.float64)
+    integral = np.zeros_like(at)
+    slope, width = np.ones_like(at), 1.0  # signed height and width of the piece that a point is in
+    floor = np.zeros_like(at)  # the height at which it begins
+    for k in strokes(exponent):
+        at *= 2 * k
+        part = np.minimum(np.floor(at), 2 * k - 1)
+        at -= part
+        upper = part >= k
+        width /= 2 * k
+        if integrated:
+            # What the whole parts before this one add: heights of the lower half are 1/4 on average, of the upper 3/4.
+            integral += width * (floor * part + slope * (0.25 * part + 0.5 * np.maximum(part - k, 0)))
+        slope *= 0.5
+        down = (part - k * upper) % 2 == 1
+        floor += slope * (1.0 * upper + down)
+        slope[down] *= -1
+    if integrated:
+        return integral + width * (floor * at + slope * at**2 / 2)
+    value: FloatArray = floor + slope * at
+    return value

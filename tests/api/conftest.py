@@ -15,7 +15,7 @@ from carrot_core.api import Served, Settings, create_app
 from carrot_core.embedding import Vectors
 from carrot_core.evaluation import setting
 from carrot_core.serving import router as serving_router
-from carrot_core.serving.companion import companion_of
+from carrot_core.serving.profile import companion_of
 from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 

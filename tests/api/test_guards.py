@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from carrot_core.api import strict
-from carrot_core.api.bodies import MAX_CHARACTERS, MAX_MODELS, MAX_PROMPTS
-from carrot_core.api.strict import MAX_BODY_BYTES
-from carrot_core.api.workers import Workers
+from carrot_core.api import json_body
+from carrot_core.api.app import Workers
+from carrot_core.api.json_body import MAX_BODY_BYTES
+from carrot_core.api.schemas import MAX_CHARACTERS, MAX_MODELS, MAX_PROMPTS
 from carrot_core.errors import DataError
 from carrot_core.serving.router import CarrotRouter
 from tests.api.conftest import SECRET, Client, made_router
@@ -145,7 +145,7 @@ def test_what_goes_wrong_inside_stays_inside(
     assert "log" in message
     assert "seen-1" in caplog.text
     assert type(error).__name__ in caplog.text
-    assert "answering.py" in caplog.text
+    assert "answers.py" in caplog.text
     assert SECRET not in caplog.text
 
 
@@ -263,7 +263,7 @@ def test_apps_count_for_themselves(client_of: Client) -> None:
 
 
 def test_work_beyond_the_queue_is_turned_down() -> None:
-    with pytest.raises(strict.Refusal) as refused:
+    with pytest.raises(json_body.Refusal) as refused:
         asyncio.run(Workers(threads=1, most_waiting=-1).run(made_router))
     assert refused.value.status_code == 503
     assert asyncio.run(Workers(threads=1, most_waiting=0).run(made_router)) is made_router()
@@ -276,7 +276,7 @@ def test_every_answer_is_kept_from_caches_and_guessing(client: TestClient) -> No
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(client_of: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strict, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(json_body, "READ_SECONDS", 0.05)
     app, sent = client_of().app, []
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     scope = {"type": "http", "method": "POST", "path": ROUTE, "headers": headers, "query_string": b""}

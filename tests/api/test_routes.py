@@ -11,10 +11,10 @@ from fastapi.testclient import TestClient
 
 from carrot_core import __version__
 from carrot_core.api import Served, Settings, create_app
-from carrot_core.api.bodies import MAX_EXPLAINED
-from carrot_core.api.served import sources_of
+from carrot_core.api.answers import sources_of
+from carrot_core.api.schemas import MAX_EXPLAINED
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.pricing import Price
+from carrot_core.prices import Price
 from tests.api.conftest import Client, made_router
 from tests.made import MODELS
 

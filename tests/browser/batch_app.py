@@ -7,11 +7,11 @@ import zlib
 import numpy as np
 import streamlit as st
 
-from carrot_core.dashboard.batch import batch_panel
+from carrot_core.dashboard.live.batch import batch_panel
 from carrot_core.embedding import Vectors
 from carrot_core.evaluation import setting
 from carrot_core.serving import router as serving_router
-from carrot_core.serving.companion import companion_of
+from carrot_core.serving.profile import companion_of
 from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 

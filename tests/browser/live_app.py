@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from carrot_core.dashboard.live import live_frontier
+from carrot_core.dashboard.components.frontier_chart import live_frontier
 from tests.scenes import MODELS, scene
 
 st.set_page_config(layout="wide")

@@ -10,11 +10,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.dashboard.compare_controls import SECTIONS
-from carrot_core.embedding import BUNDLED
+from carrot_core.dashboard.compare.controls import SECTIONS
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.evaluation.runs import run_router
 from carrot_core.outcomes import Outcomes
 from carrot_core.store import Store
-from carrot_core.workbench import load_embedded, run_router
 from tests.browser.conftest import ROOT, at_rest
 from tests.made import MODELS, PRICES, made, write_files
 

@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.embedding import BUNDLED
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
-from carrot_core.workbench import load_embedded, run_router
 from tests.browser.conftest import ROOT, at_rest
 from tests.made import made, write_files
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Download, Page, expect
 
 from carrot_core import CarrotRouter
-from carrot_core.serving.kept_points import KeptPoints
+from carrot_core.points.shelf import KeptPoints
 from carrot_core.serving.point import read_point
 from tests.browser.conftest import ROOT, at_rest
 

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from carrot_core.dashboard.data.upload import upload_panel
 from carrot_core.dashboard.stores import labels, private_benchmarks
-from carrot_core.dashboard.upload import upload_panel
 from carrot_core.store import Store
 
 st.title("Upload")

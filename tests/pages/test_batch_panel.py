@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.dashboard import batch
+from carrot_core.dashboard.live import batch
 from carrot_core.errors import CarrotError
 from carrot_core.serving import router as serving_router
 

@@ -13,14 +13,14 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.dashboard import compared, views
-from carrot_core.dashboard.compare_controls import SECTIONS
+from carrot_core.dashboard import views
+from carrot_core.dashboard.compare import results
+from carrot_core.dashboard.compare.controls import SECTIONS
 from carrot_core.embedding import BUNDLED
+from carrot_core.evaluation.runs import compare_routers, kept_runs, run_router
 from carrot_core.paths import shipped
-from carrot_core.snapshots import read, shipped_snapshots
+from carrot_core.results.snapshot import read, shipped_snapshots
 from carrot_core.store import Store
-from carrot_core.trials import compare_routers, kept_runs
-from carrot_core.workbench import run_router
 from tests.made import made, write_files
 from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
 
@@ -109,7 +109,7 @@ def test_a_press_fits_all_routers_and_the_page_goes_on_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARROT_HOME", str(tmp_path))
-    monkeypatch.setattr("carrot_core.dashboard.compared.ALL", "carrot-linear")
+    monkeypatch.setattr("carrot_core.dashboard.compare.results.ALL", "carrot-linear")
     results, vectors = write_files(made(), tmp_path)
     store = Store(tmp_path / "carrot.duckdb")
     store.save_benchmark("made", read_long_table(results))
@@ -183,7 +183,7 @@ def test_a_benchmark_with_none_of_the_routers_is_left_out_in_words(
 
 def test_more_seeds_may_be_stored_than_a_page_fits(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(fitted))
-    monkeypatch.setattr("carrot_core.dashboard.compared.MOST_SEEDS", 1)
+    monkeypatch.setattr("carrot_core.dashboard.compare.results.MOST_SEEDS", 1)
     app = page(bench="made")
     assert not app.exception
     assert app.number_input(key="fit_seeds").value == 1
@@ -202,9 +202,9 @@ def test_no_usage_is_no_word_about_what_is_charged(
 
 
 def test_what_is_kept_of_data_goes_with_them(tmp_path: Path) -> None:
-    studies = compared._studies("store", "made", "one")
-    assert compared._studies("store", "made", "one") is studies
-    assert compared._studies("store", "made", "other") is not studies
+    studies = results._studies("store", "made", "one")
+    assert results._studies("store", "made", "one") is studies
+    assert results._studies("store", "made", "other") is not studies
     folder = Path(shutil.copytree(shipped("snapshots") / "frugalgpt-overruling", tmp_path / "snapshot"))
     info = replace(shipped_snapshots()[0], folder=folder)
     seen = views.view(info)

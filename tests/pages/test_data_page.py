@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED, Frames, Provenance
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.dashboard.browser import PAGE_SIZE
+from carrot_core.dashboard.data.prompts import PAGE_SIZE
 from carrot_core.dashboard.shell import plain
 from carrot_core.embedding import BUNDLED
 from carrot_core.store import Store

@@ -11,14 +11,14 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
-from carrot_core.embedding import BUNDLED
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.evaluation.runs import run_router
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.snapshots import shipped_snapshots
+from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
-from carrot_core.uncertainty import Interval
-from carrot_core.workbench import load_embedded, run_router
 from tests.made import made, write_files
 from tests.pages.test_pages import load_a_benchmark
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core import paths
 from carrot_core.dashboard.glossary import OF_METRIC, anchor_of, in_app, metric_tip, slug_of, terms, tip
-from carrot_core.dashboard.method_notes import matching
+from carrot_core.dashboard.method import matching
 from carrot_core.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard.shell import PAGES, plain
 from carrot_core.embedding import BUNDLED
+from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
-from carrot_core.workbench import run_router
 from tests.made import made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,13 +15,14 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.dashboard import answer, prompt_box
-from carrot_core.dashboard.decision import build_payload
+from carrot_core.dashboard.components import prompt_box
+from carrot_core.dashboard.components.decision import build_payload
+from carrot_core.dashboard.live import answer
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
-from carrot_core.workbench import run_router
 from tests.made import MODELS, made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]

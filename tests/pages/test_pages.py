@@ -17,9 +17,9 @@ from carrot_core.dashboard import shell
 from carrot_core.dashboard.shell import PAGES, plain
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
+from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.store import Store
-from carrot_core.workbench import run_router
 from tests.made import made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]

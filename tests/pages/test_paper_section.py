@@ -9,8 +9,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.dashboard.compare_controls import PAPER
-from carrot_core.figures.paper import PRESETS
+from carrot_core.dashboard.compare.controls import PAPER
+from carrot_core.paper import PRESETS
 from tests.pages.test_pages import ROOT, load_a_benchmark
 
 SNAPSHOT = "mmlu-pro-cot (snapshot)"

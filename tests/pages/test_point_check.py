@@ -15,10 +15,10 @@ from streamlit.testing.v1 import AppTest
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.embedding import BUNDLED
-from carrot_core.serving.kept_points import shared_points
+from carrot_core.evaluation.runs import run_router
+from carrot_core.points.shelf import shared_points
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
-from carrot_core.workbench import run_router
 from tests.made import made, write_files
 from tests.test_point_difference import point
 

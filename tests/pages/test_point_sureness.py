@@ -11,14 +11,15 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.dashboard import solving, stability, views
-from carrot_core.embedding import BUNDLED
-from carrot_core.evaluation.solving import Goal, solve, solve_on
+from carrot_core.dashboard import views
+from carrot_core.dashboard.frontier import solve as solve_panel
+from carrot_core.dashboard.frontier import stability
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.evaluation.runs import compare_routers, run_router
+from carrot_core.evaluation.solve import Goal, solve, solve_on
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import SPLITS
 from carrot_core.store import Store
-from carrot_core.trials import compare_routers
-from carrot_core.workbench import load_embedded, run_router
 from tests.made import MODELS, made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,9 +73,9 @@ def seen() -> views.StoredView:
 @pytest.mark.parametrize(
     ("wish", "values", "goal", "words"),
     [
-        (solving.MATCH, {"model": MODELS[1]}, Goal(match=MODELS[1]), "as accurate as small alone"),
-        (solving.MONTH, {"dollars": 50.0, "queries": 100_000}, Goal(budget_usd=0.0005), "100,000 queries cost"),
-        (solving.CAP, {"cap": 0.002}, Goal(cap_usd=0.002), "no validation prompt is expected to cost more than"),
+        (solve_panel.MATCH, {"model": MODELS[1]}, Goal(match=MODELS[1]), "as accurate as small alone"),
+        (solve_panel.MONTH, {"dollars": 50.0, "queries": 100_000}, Goal(budget_usd=0.0005), "100,000 queries cost"),
+        (solve_panel.CAP, {"cap": 0.002}, Goal(cap_usd=0.002), "no validation prompt is expected to cost more than"),
     ],
 )
 def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, object], goal: Goal, words: str) -> None:
@@ -97,20 +98,20 @@ def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share(sto
             break
     else:
         pytest.fail("no budget of this curve is better used by a mixture")
-    app = asked(page(), solving.MONTH, dollars=round(1e6 * float(budget), 2), queries=1_000_000)
+    app = asked(page(), solve_panel.MONTH, dollars=round(1e6 * float(budget), 2), queries=1_000_000)
     assert "mixed at random" in captions(app)
     assert f"{100 * mix.score:.1f} %" in captions(app)
     assert unit > 0
 
 
 def test_a_wish_out_of_reach_takes_the_nearest_and_says_so() -> None:
-    app = asked(page(), solving.CAP, cap=0.0)
+    app = asked(page(), solve_panel.CAP, cap=0.0)
     assert "expected to cost more with every model" in captions(app)
     assert app.session_state["lam"] == 1.0
 
 
 def test_a_slice_is_solved_on_the_slice() -> None:
-    app = asked(page(pool=list(MODELS[1:])), solving.MATCH, model=MODELS[2])
+    app = asked(page(pool=list(MODELS[1:])), solve_panel.MATCH, model=MODELS[2])
     curve = seen().chosen_on("carrot-knn", MODELS[1:])
     unit = seen().made.narrowed(MODELS[1:]).cost_unit_usd
     at = curve.at(rate_of_lam(app.session_state["lam"], unit))
@@ -120,13 +121,13 @@ def test_a_slice_is_solved_on_the_slice() -> None:
 def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
     app = page(bench=SNAPSHOT)
     app.session_state["lam"] = 0.9
-    app = asked(app.run(), solving.MONTH, dollars=10.0, queries=100_000)
+    app = asked(app.run(), solve_panel.MONTH, dollars=10.0, queries=100_000)
     assert "100,000 queries cost" in captions(app)
-    app.segmented_control(key="solve:wish").set_value(solving.CAP).run()
+    app.segmented_control(key="solve:wish").set_value(solve_panel.CAP).run()
     assert app.button(key="solve:set").disabled
     assert any("prompt by prompt" in info.value for info in app.info)
     before = app.session_state["lam"]
-    app = asked(app, solving.MATCH)
+    app = asked(app, solve_panel.MATCH)
     assert app.session_state["lam"] != before
     assert len(app.selectbox(key="solve:model").options) == 1
 
@@ -145,7 +146,7 @@ def test_how_sure_the_point_is_with_the_way_to_more_seeds() -> None:
 
 
 def test_other_seeds_stand_beside_the_point(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carrot_core.trials.embed", lambda texts, encoder: np.zeros((len(texts), 384)))
+    monkeypatch.setattr("carrot_core.evaluation.runs.embed", lambda texts, encoder: np.zeros((len(texts), 384)))
     compare_routers(store, store.load("made", encoder=BUNDLED), ["carrot-knn"], (0, 1, 2), replicates=10)
     app = page(SURE, lam="0.2")
     (table,) = [frame.value for frame in app.dataframe if "Seed" in frame.value]

@@ -16,13 +16,13 @@ from carrot_core import CarrotRouter
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import setting
-from carrot_core.exports import FORMATS
+from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
-from carrot_core.serving.kept_points import KeptPoint, shared_points, title_and_note
+from carrot_core.points.formats import FORMATS
+from carrot_core.points.shelf import KeptPoint, shared_points, title_and_note
+from carrot_core.results.snapshot import read
 from carrot_core.serving.point import PointFile
-from carrot_core.snapshots import read
 from carrot_core.store import Store
-from carrot_core.workbench import run_router
 from tests.made import MODELS, made, write_files
 from tests.test_point_difference import point
 
@@ -305,8 +305,8 @@ def _keep_of_an_upload() -> None:
     import streamlit as st
 
     from carrot_core.benchmarks.long_table import read_long_table
-    from carrot_core.dashboard.point_shelf import kept_points, shelf
-    from carrot_core.dashboard.points import keep
+    from carrot_core.dashboard.points.keep import keep
+    from carrot_core.dashboard.points.shelf import kept_points, shelf
     from carrot_core.dashboard.stores import private_benchmarks, private_store, session_folder
     from carrot_core.paths import shipped
     from tests.test_point_difference import point
@@ -334,7 +334,7 @@ def test_on_a_snapshot_the_best_single_model_is_matched_or_said_to_be_out_of_rea
 ) -> None:
     app = page(bench=SNAPSHOT, lam="0.9")
     if not reached:
-        monkeypatch.setattr("carrot_core.snapshots.Snapshot.matching_point", lambda snapshot, router: None)
+        monkeypatch.setattr("carrot_core.results.snapshot.Snapshot.matching_point", lambda snapshot, router: None)
     best = CarrotRouter.load(HEAD).companion.best_single
     app.selectbox(key="match").set_value(best).run()
     assert not app.exception

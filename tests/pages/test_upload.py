@@ -16,10 +16,10 @@ from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard.stores import _SessionFolder
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
+from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.store import Store
 from carrot_core.store.transfer import copy_benchmark
-from carrot_core.workbench import run_router
 from tests.made import long_frame, made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,15 +13,15 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.dashboard import scenario as scenario_widgets
 from carrot_core.dashboard.shell import plain
-from carrot_core.dashboard.whatif import in_words, said
-from carrot_core.embedding import BUNDLED
-from carrot_core.evaluation.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
-from carrot_core.evaluation.whatif import Threshold
-from carrot_core.figures.whatif import threshold_figure
+from carrot_core.dashboard.whatif import settings as scenario_widgets
+from carrot_core.dashboard.whatif.results import in_words, said
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
-from carrot_core.workbench import load_embedded, run_router
+from carrot_core.whatif.apply import Threshold
+from carrot_core.whatif.figure import threshold_figure
+from carrot_core.whatif.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
 from tests.made import long_frame, made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from carrot_core.benchmarks.simulated.draw import Draw, Text, joined, listed
 from carrot_core.benchmarks.simulated.words import (
     AUDIENCES,
     COMPANIES,
@@ -17,6 +16,10 @@ from carrot_core.benchmarks.simulated.words import (
     THINGS,
     UNDERTAKINGS,
     WEEKDAYS,
+    Draw,
+    Text,
+    joined,
+    listed,
 )
 
 

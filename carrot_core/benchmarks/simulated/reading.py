@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from carrot_core.benchmarks.simulated.draw import Draw, Text, listed
 from carrot_core.benchmarks.simulated.words import (
     COMPANIES,
     DEVICES,
@@ -13,6 +12,9 @@ from carrot_core.benchmarks.simulated.words import (
     SERVICES,
     THINGS,
     UNDERTAKINGS,
+    Draw,
+    Text,
+    listed,
 )
 
 _PRAISE = (

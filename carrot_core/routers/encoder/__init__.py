@@ -6,7 +6,6 @@ torch and transformers are imported where a network is made or read, not with th
 from __future__ import annotations
 
 from carrot_core.routers.encoder.released import CarrotReleased
-from carrot_core.routers.encoder.routellm import RouteLLMBert
-from carrot_core.routers.encoder.router import CarrotEncoder
+from carrot_core.routers.encoder.router import CarrotEncoder, RouteLLMBert
 
 __all__ = ["CarrotEncoder", "CarrotReleased", "RouteLLMBert"]

@@ -20,10 +20,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from carrot_core.benchmarks.prices import shipped_prices
 from carrot_core.embedding import load_pretrained
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
+from carrot_core.prices import shipped_prices
 from carrot_core.routers.base import texts_of
 from carrot_core.routers.encoder.router import sigmoid
 

@@ -7,23 +7,33 @@ from a checkpoint is the one that was never interrupted (bit for bit on a CPU).
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from tqdm import tqdm
 
+from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import FloatTable
-from carrot_core.routers.encoder.nets.checkpoint import Checkpoint
-from carrot_core.routers.encoder.nets.network import Module, Network, device_of
-from carrot_core.routers.encoder.nets.probe import probe
+from carrot_core.routers.encoder.nets.network import Module, Network, device_of, predicted
 from carrot_core.routers.encoder.nets.task import Task, held_out
 from carrot_core.routers.encoder.recipe import Recipe, chosen_encoder
 
 WARMUP = 0.1
+
+
 _CHECKPOINT_STEPS = 500
+
+
 _CLIP = 1.0
 
 
@@ -152,3 +162,122 @@ def _rate(step: int, total: int) -> float:
     """Share of the peak learning rate: up over the first tenth of the steps, then down to 0."""
     warm = max(1, round(WARMUP * total))
     return (step + 1) / warm if step < warm else max(0.0, (total - step) / max(1, total - warm))
+
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds: weights, the best ones so far, AdamW's moments by parameter, and the rest."""
+
+    weights: Tensors
+    best: Tensors
+    moments: dict[int, Tensors]
+    state: dict[str, Any]
+
+
+class Checkpoint:
+    """The checkpoint of one training, in a folder that other trainings may share; without one, nothing is kept."""
+
+    def __init__(self, folder: str | None, fingerprint: str) -> None:
+        self.path = None if folder is None else Path(folder).expanduser() / f"{fingerprint}.safetensors"
+
+    def write(
+        self,
+        weights: Mapping[str, torch.Tensor],
+        best: Mapping[str, torch.Tensor],
+        moments: Mapping[int, Mapping[str, torch.Tensor]],
+        state: Mapping[str, Any],
+    ) -> None:
+        """Replace the file whole: a process killed meanwhile leaves the one before."""
+        if self.path is None:
+            return
+        flat = {f"{number}/{name}": value for number, each in moments.items() for name, value in each.items()}
+        parts = {"weights": weights, "best": best, "moments": flat}
+        tensors = {
+            f"{part}/{name}": value.detach().contiguous()
+            for part, held in parts.items()
+            for name, value in held.items()
+        }
+        part = self.path.with_suffix(".part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, part, {"state": json.dumps(state)})
+            os.replace(part, self.path)
+        except (OSError, SafetensorError) as error:
+            raise CarrotError(f"The checkpoint {self.path} cannot be written: {error}.") from error
+
+    def read(self, device: torch.device) -> Saved | None:
+        """The last checkpoint, or None where there is none."""
+        if self.path is None or not self.path.exists():
+            return None
+        found: dict[str, Tensors] = {"weights": {}, "best": {}, "moments": {}}
+        try:
+            with safe_open(self.path, "pt", str(device)) as file:
+                state = json.loads(file.metadata()["state"])
+                for key in file.keys():  # noqa: SIM118  (not a dict)
+                    part, _, name = key.partition("/")
+                    found[part][name] = file.get_tensor(key)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(str(self.path), f"is no checkpoint ({error}); delete it to start afresh") from error
+        moments: dict[int, Tensors] = {}
+        for name, tensor in found["moments"].items():
+            number, _, key = name.partition("/")
+            moments.setdefault(int(number), {})[key] = tensor
+        return Saved(found["weights"], found["best"], moments, state)
+
+    def remove(self) -> None:
+        """Delete it: the training is through."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+_STEPS = 200
+
+
+_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the squared weights
+
+
+def probe(module: Module, task: Task) -> None:
+    """Fit the head alone.
+
+    Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054. The penalty on the head's weights is
+    the one with the least loss on the held-out rows.
+    """
+    found = [_features(module, task, rows) for rows in (task.train, task.held)]
+    fits = [_head_fitted(module.head, task, found[0], penalty) for penalty in _PENALTIES]
+    losses = []
+    for fit in fits:
+        module.head.load_state_dict(fit)
+        with torch.inference_mode():
+            losses.append(float(task.loss(module.head(found[1][0]), found[1][1])))
+    module.head.load_state_dict(fits[int(np.argmin(losses))])
+
+
+def _features(module: Module, task: Task, rows: npt.NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the head sees of some rows, and their targets."""
+    tokens = [task.tokens[row] for row in rows]
+    found = predicted(module.features, tokens, task.padding, module, task.precision())
+    return (
+        torch.from_numpy(found).float().to(task.device),
+        torch.from_numpy(task.targets[rows]).to(task.device),
+    )
+
+
+def _head_fitted(
+    head: torch.nn.Linear, task: Task, seen: tuple[torch.Tensor, torch.Tensor], penalty: float
+) -> dict[str, torch.Tensor]:
+    """Weights of the head with the least loss plus penalty."""
+    for weight in head.parameters():
+        torch.nn.init.zeros_(weight)
+    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=_STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = task.loss(head(seen[0]), seen[1]) + penalty * (head.weight**2).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return copy.deepcopy(head.state_dict())

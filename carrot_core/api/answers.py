@@ -1,0 +1,237 @@
+"""The routers that a server answers for, and the way from a checked question to an answer, without HTTP."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from carrot_core.api.schemas import (
+    CurvePoint,
+    Decision,
+    EstimateAnswer,
+    EstimateQuestion,
+    EstimateRow,
+    ExplanationAnswer,
+    FrontierAnswer,
+    ModelPrice,
+    ModelsAnswer,
+    RouteAnswer,
+    RouteQuestion,
+    Stretch,
+)
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.frontier import lam_of_rate
+from carrot_core.prices import Price
+from carrot_core.serving.decision import Explanation
+from carrot_core.serving.router import CarrotRouter
+
+Source = str | Path
+
+
+Status = Literal["cold", "warming", "ready", "failed"]
+
+log = logging.getLogger("carrot.api")
+
+
+class Served:
+    """Routers by name; what a request names is looked up here and nowhere else.
+
+    Parameters
+    ----------
+    sources : what `CarrotRouter.load` takes, by the name it is served under; the first is the default.
+    load : loads one of them.
+
+    Attributes
+    ----------
+    names : of the routers served.
+    status : "cold", then "warming" while the default router and its encoder are loaded, then "ready" or "failed".
+    """
+
+    def __init__(
+        self, sources: Mapping[str, Source], load: Callable[[Source], CarrotRouter] = CarrotRouter.load
+    ) -> None:
+        if not sources:
+            raise CarrotError("There is no router to serve.")
+        self.names = tuple(sources)
+        self.status: Status = "cold"
+        self._sources = dict(sources)
+        self._load = load
+        self._loaded: dict[str, CarrotRouter] = {}
+        self._locks = {name: threading.Lock() for name in sources}
+
+    def named(self, name: str | None) -> str:
+        """The name of a router served, the default one for None.
+
+        Raises
+        ------
+        NotFoundError
+            No router is served under that name.
+        """
+        if name is None:
+            return self.names[0]
+        if name not in self._sources:
+            raise NotFoundError(f"No router is served under that name; there are: {', '.join(self.names)}.")
+        return name
+
+    def get(self, name: str) -> CarrotRouter:
+        """The router of a name served, loaded on first use.
+
+        Raises
+        ------
+        CarrotError
+            It cannot be loaded.
+        """
+        with self._locks[name]:
+            if name not in self._loaded:
+                self._loaded[name] = self._load(self._sources[name])
+            return self._loaded[name]
+
+    def warm(self) -> None:
+        """Load the default router and its encoder, so that the first prompt need not wait for them."""
+        self.status = "warming"
+        try:
+            self.get(self.names[0]).warm()
+            self.status = "ready"
+        except Exception as error:  # whatever it is, the server stands and its health check tells
+            self.status = "failed"
+            log.error("the router %r could not be loaded: %s", self.names[0], error)
+
+    def warm_in_background(self) -> None:
+        """`warm` in a thread of its own."""
+        threading.Thread(target=self.warm, name="carrot-warm", daemon=True).start()
+
+
+def sources_of(given: tuple[str, ...]) -> dict[str, Source]:
+    """Names to serve under, from what was named at start-up: ``SOURCE`` or ``NAME=SOURCE``.
+
+    A folder or file without a name of its own is served under its last part, so that no path is told.
+
+    Raises
+    ------
+    CarrotError
+        Two sources of one name.
+    """
+    sources: dict[str, Source] = {}
+    for text in given:
+        name, equals, source = text.partition("=")
+        if not equals:
+            path = Path(text)
+            source, name = text, path.name if path.is_dir() else path.stem if path.exists() else text
+        if not name or not source:
+            raise CarrotError(f"{text!r} must be SOURCE or NAME=SOURCE.")
+        if name in sources:
+            raise CarrotError(f"Two sources would be served as {name!r}; give one another name: NAME=SOURCE.")
+        sources[name] = source
+    return sources
+
+
+Split = Literal["validation", "test"]
+
+
+def route(router: CarrotRouter, name: str, question: RouteQuestion, request_id: str) -> RouteAnswer:
+    """The model of every prompt, explained where that is asked for."""
+    choices: dict[str, Any] = question.choices()
+    if question.explain:
+        explained = [router.explain(prompt, nearest=False, **choices) for prompt in question.prompts]
+        decisions = [_explained(each) for each in explained]
+    else:
+        decisions = [Decision(**record) for record in router.decide(question.prompts, **choices).records()]
+    return RouteAnswer(request_id=request_id, router=name, decisions=decisions)
+
+
+def estimate(router: CarrotRouter, name: str, question: EstimateQuestion, request_id: str) -> EstimateAnswer:
+    """What is expected of every model on every prompt."""
+    choices: dict[str, Any] = question.choices()
+    table = router.estimate(question.prompts, **choices)
+    prompts = [_rows(part) for _, part in table.groupby("prompt", sort=True)]
+    return EstimateAnswer(request_id=request_id, router=name, estimates=prompts)
+
+
+def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id: str) -> ModelsAnswer:
+    """The pool with its prices, and what the router was set to and measured at."""
+    companion, prices, pool = router.companion, router.companion.prices, router.models
+    if router.point is not None:  # an operating point has its own
+        prices, pool = router.point.token_prices, router.point.pool
+    return ModelsAnswer(
+        request_id=request_id,
+        router=name,
+        served=list(served),
+        method=router.router,
+        benchmark=companion.benchmark,
+        models={model: _price(prices.get(model)) for model in pool},
+        cost_unit_usd=router.cost_unit_usd,
+        default_lam=router.default_lam,
+        best_single=companion.best_single,
+        usage=companion.usage,
+        coverage=dict(companion.coverage),
+    )
+
+
+def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> FrontierAnswer:
+    """The router's curve on validation, where λ is chosen, or on test, where it is judged.
+
+    Raises
+    ------
+    CarrotError
+        An operating point on a pool or at prices of its own.
+    """
+    if router.point is not None and router.point.test is None:
+        raise CarrotError("This operating point has a pool or prices of its own, on which no curve was measured.")
+    curve = router.companion.curves[split]
+    lams = lam_of_rate(curve.exchange_rate_per_usd, router.cost_unit_usd)
+    rows = zip(lams, curve.exchange_rate_per_usd, curve.score, curve.cost_usd, strict=True)
+    return FrontierAnswer(
+        request_id=request_id,
+        router=name,
+        split=split,
+        n_prompts=curve.n_prompts,
+        points=[
+            CurvePoint(lam=float(lam), exchange_rate_per_usd=float(rate), score=float(score), cost_usd=float(cost))
+            for lam, rate, score, cost in rows
+        ],
+    )
+
+
+def _explained(explanation: Explanation) -> Decision:
+    alone = explanation.runner_up is None
+    return Decision(
+        **explanation.decision.records()[0],
+        explanation=ExplanationAnswer(
+            sentence=explanation.sentence,
+            runner_up=explanation.runner_up,
+            margin=None if alone else explanation.margin,
+            score_difference=None if alone else explanation.score_difference,
+            cost_difference_usd=None if alone else explanation.cost_difference_usd,
+            ribbon=[Stretch(model=s.model, lam_from=s.lam_from, lam_to=s.lam_to) for s in explanation.ribbon],
+            models=_rows(explanation.table),
+            distance_percentile=explanation.distance_percentile,
+            unlike=explanation.unlike,
+            prompt_tokens=explanation.prompt_tokens,
+            read_tokens=explanation.read_tokens,
+            seconds=dict(explanation.seconds),
+        ),
+    )
+
+
+def _rows(table: pd.DataFrame) -> dict[str, EstimateRow]:
+    """A row a model, by its name; what is not known is None, since JSON has no NaN."""
+    cells = table[list(EstimateRow.model_fields)].to_dict("records")
+    rows = ({name: None if math.isnan(value) else value for name, value in row.items()} for row in cells)
+    return {model: EstimateRow.model_validate(row) for model, row in zip(table["model"], rows, strict=True)}
+
+
+def _price(price: Price | None) -> ModelPrice | None:
+    if price is None:
+        return None
+    return ModelPrice(
+        input_usd_per_mtok=price.input_usd_per_mtok,
+        output_usd_per_mtok=price.output_usd_per_mtok,
+        as_of=price.as_of,
+        source=price.source,
+    )

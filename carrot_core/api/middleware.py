@@ -1,0 +1,172 @@
+"""What stands before every route: who may ask, an id for each request, one line of log, metrics, no traceback."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+import time
+import traceback
+import uuid
+from collections import Counter as Tally
+from collections.abc import Collection, Sequence
+from urllib.parse import urlsplit
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from carrot_core.api.problems import INTERNAL, Refusal, answer
+
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """Counters and the histogram of one app, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter("carrot_requests", "Requests answered.", ["route", "status"], registry=registry)
+        self._seconds = Histogram(
+            "carrot_request_seconds", "From request to answer.", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self._prompts = Counter("carrot_prompts", "Prompts estimated or decided.", ["router"], registry=registry)
+        self._decisions = Counter("carrot_decisions", "Models chosen.", ["router", "model"], registry=registry)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """One request."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def prompts(self, router: str, number: int) -> None:
+        """Prompts of one request."""
+        self._prompts.labels(router).inc(number)
+
+    def decisions(self, router: str, models: Sequence[str]) -> None:
+        """Models chosen in one request."""
+        for model, number in Tally(models).items():
+            self._decisions.labels(router, model).inc(number)
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+ANY_HOST = "*"
+
+log = logging.getLogger("carrot.api")
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class Gate:
+    """ASGI middleware around the API.
+
+    Parameters
+    ----------
+    app : what is behind it.
+    routes : addresses there are; any other is counted and logged as "other", so that nothing from outside
+        becomes a label or a line.
+    open_routes : those that need no token.
+    token : what ``Authorization: Bearer`` must carry; None asks for nothing.
+    allowed_hosts : names this server may be called by, as Streamlit's ``server.allowedHosts`` lists them.
+    metrics : what counts the requests.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: Collection[str],
+        open_routes: Collection[str],
+        token: str | None,
+        allowed_hosts: Sequence[str],
+        metrics: Metrics,
+    ) -> None:
+        self._app = app
+        self._routes = frozenset(routes)
+        self._open = frozenset(open_routes)
+        self._token = None if token is None else token.encode()
+        self._hosts = tuple(allowed_hosts)
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, headers, status = time.perf_counter(), Headers(scope=scope), 0
+        request_id = _request_id(headers)
+        scope.setdefault("state", {}).update(request_id=request_id, asked="")
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(
+                    {"X-Request-ID": request_id, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+                )
+            await send(message)
+
+        try:
+            refusal = self._refusal(headers, scope["path"])
+            if refusal is None:
+                await self._app(scope, receive, sending)
+            else:
+                response = answer(refusal.status_code, refusal.detail, request_id, refusal.headers)
+                await response(scope, receive, sending)
+        except Exception as error:
+            # Without the error's own text, which may quote a prompt.
+            log.error("%s %s\n%s", request_id, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            if not status:
+                await answer(500, INTERNAL, request_id)(scope, receive, sending)
+        finally:
+            self._note(scope, status, time.perf_counter() - started)
+
+    def _refusal(self, headers: Headers, path: str) -> Refusal | None:
+        if not _is_allowed(headers.get("host"), self._hosts):
+            return Refusal(403, "This server is not called by that name; start it with the name allowed.")
+        # Browsers name the page that asks: none may, whatever its address.
+        if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return Refusal(403, "This API answers programs, not web pages.")
+        if self._token is not None and path not in self._open and not self._has_token(headers):
+            return Refusal(401, "A bearer token is needed.", {"WWW-Authenticate": "Bearer"})
+        return None
+
+    def _has_token(self, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        matches = hmac.compare_digest(given.strip().encode("latin-1"), self._token or b"")
+        return matches and scheme.lower() == "bearer"
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope["path"] if scope["path"] in self._routes else "other"
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        state = scope["state"]
+        self._metrics.answered(route, status, seconds)
+        quiet = route in self._open and status == 200  # health checks come every few seconds
+        level = logging.DEBUG if quiet else logging.INFO
+        line = (state["request_id"], method, route, status, 1e3 * seconds, state["asked"])
+        log.log(level, "%s %s %s %d %.1f ms%s", *line)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _PLAIN_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _is_allowed(host: str | None, allowed: Sequence[str]) -> bool:
+    """Whether a ``Host`` header names this server; against other sites' names pointed at this machine."""
+    if ANY_HOST in allowed:
+        return True
+    try:
+        name = (urlsplit(f"//{host or ''}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    return any(name.endswith(each[1:]) if each.startswith("*.") else name == each for each in map(str.lower, allowed))

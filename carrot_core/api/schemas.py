@@ -1,0 +1,220 @@
+"""What is asked and what is answered, as pydantic models; the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from carrot_core.prices import Price
+
+MAX_PROMPTS = 256
+MAX_CHARACTERS = 100_000
+MAX_EXPLAINED = 16
+MAX_MODELS = 1_000
+_MAX_USD = 1e6
+
+Prompt = Annotated[str, Field(max_length=MAX_CHARACTERS)]
+Name = Annotated[str, Field(min_length=1, max_length=300)]
+UsdPerMtok = Annotated[float, Field(ge=0, le=_MAX_USD)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class PriceBody(_Asked):
+    """List price of a model in US dollars per million tokens."""
+
+    input_usd_per_mtok: UsdPerMtok
+    output_usd_per_mtok: UsdPerMtok
+
+
+class Question(_Asked):
+    """Prompts, and among which models at which prices."""
+
+    prompts: list[Prompt] = Field(min_length=1, max_length=MAX_PROMPTS)
+    router: Name | None = Field(None, description="Name of a router served here; the default one if left out.")
+    pool: list[Name] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_MODELS,
+        description="Models to choose among; all of the router's if left out.",
+    )
+    prices: dict[Name, PriceBody] | None = Field(
+        None, max_length=MAX_MODELS, description="Prices in place of those the router was fitted with, by model."
+    )
+
+    def choices(self) -> dict[str, object]:
+        """The pool and the prices, as `CarrotRouter` takes them."""
+        prices = {
+            model: Price(price.input_usd_per_mtok, price.output_usd_per_mtok)
+            for model, price in (self.prices or {}).items()
+        }
+        return {"pool": self.pool, "prices": prices or None}
+
+
+class EstimateQuestion(Question):
+    """Body of ``POST /api/v1/estimate``."""
+
+
+class RouteQuestion(Question):
+    """Body of ``POST /api/v1/route``: at most one of ``lam``, ``budget``, ``target`` and ``mu``."""
+
+    lam: float | None = Field(None, ge=0, le=1, description="λ: 0 asks for accuracy alone, 1 for low cost alone.")
+    budget: float | None = Field(None, ge=0, le=_MAX_USD, description="US dollars per 1,000 queries.")
+    target: float | None = Field(None, ge=0, le=1, description="Accuracy to reach as cheaply as possible.")
+    mu: float | None = Field(
+        None, ge=0, le=1, description="λ of the authors' wrapper, whose cost unit is 0.01 dollars."
+    )
+    fallback: Name | None = Field(None, description="Model that answers prompts unlike the training data.")
+    fallback_above: float | None = Field(
+        None, ge=0, le=100, description="Percentile of distance from which it does; that of the router, mostly 99."
+    )
+    explain: bool = Field(False, description=f"With an explanation each; at most {MAX_EXPLAINED} prompts then.")
+
+    @model_validator(mode="after")
+    def _one_point(self) -> Self:
+        if sum(value is not None for value in (self.lam, self.budget, self.target, self.mu)) > 1:
+            raise ValueError("give one of lam, budget, target and mu, not several")
+        if self.explain and len(self.prompts) > MAX_EXPLAINED:
+            raise ValueError(f"explain takes at most {MAX_EXPLAINED} prompts")
+        return self
+
+    def choices(self) -> dict[str, object]:
+        point = {name: getattr(self, name) for name in ("lam", "budget", "target", "mu", "fallback", "fallback_above")}
+        return super().choices() | point
+
+
+class Expected(BaseModel):
+    """What is expected of one model on one prompt."""
+
+    est_score: float
+    est_cost_usd: float
+    est_output_tokens: float | None
+    utility: float
+
+
+class Decision(BaseModel):
+    """One prompt's model; ``exchange_rate_per_usd`` is null where it is infinite, at λ = 1."""
+
+    model: str
+    lam: float
+    exchange_rate_per_usd: float | None
+    cost_unit_usd: float
+    fell_back: bool
+    models: dict[str, Expected]
+    explanation: ExplanationAnswer | None = None
+
+
+class Stretch(BaseModel):
+    """A stretch of λ in which one model is chosen."""
+
+    model: str
+    lam_from: float
+    lam_to: float
+
+
+class EstimateRow(BaseModel):
+    """What is expected of one model on one prompt, with intervals; null where it is not known."""
+
+    est_score: float
+    score_low: float | None
+    score_high: float | None
+    input_tokens: float | None
+    est_output_tokens: float | None
+    output_tokens_low: float | None
+    output_tokens_high: float | None
+    est_cost_usd: float
+    cost_low_usd: float | None
+    cost_high_usd: float | None
+
+
+class ExplanationAnswer(BaseModel):
+    """What one decision rests on."""
+
+    sentence: str
+    runner_up: str | None
+    margin: float | None
+    score_difference: float | None
+    cost_difference_usd: float | None
+    ribbon: list[Stretch]
+    models: dict[str, EstimateRow]
+    distance_percentile: float | None
+    unlike: bool
+    prompt_tokens: int
+    read_tokens: int
+    seconds: dict[str, float]
+
+
+class RouteAnswer(BaseModel):
+    """Answer of ``POST /api/v1/route``: one decision a prompt, in the order of the prompts."""
+
+    request_id: str
+    router: str
+    decisions: list[Decision]
+
+
+class EstimateAnswer(BaseModel):
+    """Answer of ``POST /api/v1/estimate``: for each prompt, in their order, what is expected of every model."""
+
+    request_id: str
+    router: str
+    estimates: list[dict[str, EstimateRow]]
+
+
+class ModelPrice(BaseModel):
+    """A dated list price."""
+
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    as_of: str
+    source: str
+
+
+class ModelsAnswer(BaseModel):
+    """Answer of ``GET /api/v1/models``.
+
+    ``coverage`` is the share of test prompts whose observed value lies within the intervals, which are meant
+    to hold it in ``nominal`` of cases; ``served`` are the names that ``router`` may be.
+    """
+
+    request_id: str
+    router: str
+    served: list[str]
+    method: str
+    benchmark: str
+    models: dict[str, ModelPrice | None]
+    cost_unit_usd: float
+    default_lam: float
+    best_single: str
+    usage: Literal["output_tokens", "input_only", "cost_usd"]
+    coverage: dict[str, float | None]
+
+
+class CurvePoint(BaseModel):
+    """A point of a curve: means per prompt; ``exchange_rate_per_usd`` holds up to the next point's."""
+
+    lam: float
+    exchange_rate_per_usd: float
+    score: float
+    cost_usd: float
+
+
+class FrontierAnswer(BaseModel):
+    """Answer of ``GET /api/v1/frontier``: the router's curve at the points kept with it."""
+
+    request_id: str
+    router: str
+    split: Literal["validation", "test"]
+    n_prompts: int
+    points: list[CurvePoint]
+
+
+class HealthAnswer(BaseModel):
+    """Answer of ``GET /api/v1/health``."""
+
+    request_id: str
+    status: Literal["cold", "warming", "ready", "failed"]
+    version: str
+    served: list[str]

@@ -1,0 +1,57 @@
+"""Choosing rows of what was read, for sources that are no table file themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import duckdb
+
+from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.table_file import lock_down, private_connection, reason
+from carrot_core.errors import DataError
+
+_CELLS = """
+create view cells as select outcomes.*, prompts.text as prompt, prompts.task, prompts.family as benchmark,
+prompts.split from outcomes join prompts using (prompt_id)
+"""
+
+
+def choose(frames: Frames, where: str) -> Frames:
+    """Keep the outcomes that satisfy a predicate, with their prompts and models.
+
+    Parameters
+    ----------
+    frames : what a reader returned.
+    where : SQL predicate over the columns of the long format: prompt_id, model, score, prompt, task,
+        benchmark, split, input_tokens, output_tokens, cost_usd.
+
+    Raises
+    ------
+    DataError
+        The predicate cannot be evaluated, or keeps fewer than two models.
+    """
+    kept = _kept(frames, where)
+    outcomes = frames.outcomes.iloc[kept].reset_index(drop=True)
+    prompts = frames.prompts[frames.prompts["prompt_id"].isin(set(outcomes["prompt_id"]))].reset_index(drop=True)
+    models = frames.models[frames.models["model"].isin(set(outcomes["model"]))].reset_index(drop=True)
+    if len(models) < 2:
+        raise DataError(frames.provenance.source, f"the predicate {where!r} keeps {len(models)} models; two are needed")
+    note = "; ".join(part for part in (frames.provenance.note, f"rows where {where}") if part)
+    provenance = replace(frames.provenance, rows=len(outcomes), note=note)
+    return replace(frames, prompts=prompts, models=models, outcomes=outcomes, provenance=provenance)
+
+
+def _kept(frames: Frames, where: str) -> list[int]:
+    with private_connection() as connection:
+        numbered = frames.outcomes.assign(row=range(len(frames.outcomes)))
+        connection.register("given_outcomes", numbered)
+        connection.register("given_prompts", frames.prompts)
+        connection.execute("create table outcomes as from given_outcomes; create table prompts as from given_prompts")
+        connection.execute(_CELLS)
+        lock_down(connection)
+        try:
+            chosen = connection.table("cells").filter(duckdb.SQLExpression(where)).project("row").fetchall()
+        except (duckdb.Error, RuntimeError) as error:
+            message = f"the predicate {where!r} cannot be used: {reason(error)}"
+            raise DataError(frames.provenance.source, message) from error
+    return sorted(row for (row,) in chosen)

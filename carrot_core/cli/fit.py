@@ -1,0 +1,223 @@
+"""``carrot fit``, ``estimates`` and ``frontier``: one router on one benchmark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from carrot_core.cli.common import TABLE, Result, json_option, open_store, progress, write
+from carrot_core.outcomes import SPLITS
+from carrot_core.routers import BASELINES
+
+if TYPE_CHECKING:
+    from carrot_core.outcomes import Benchmark
+    from carrot_core.store import Run, Store
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+METRICS = {
+    "routing_accuracy": "accuracy at λ = 0",
+    "aiq": "AIQ",
+    "qnc": "QNC (lower is better)",
+    "best_single": "best single",
+    "oracle": "oracle",
+}
+OUT = click.option(
+    "--out",
+    required=True,
+    type=TABLE,
+    help="File to write: .parquet, .csv or .json.",
+)
+
+
+def bench_options(command: Command) -> Command:
+    """BENCH, one router, and what it learns from."""
+    for option in (
+        click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER, judge on all prompts of BENCH."),
+        click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
+        click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Parameter of the router."),
+        click.option("--router", default="carrot-knn", show_default=True, help="Router by name."),
+        click.argument("bench"),
+    ):
+        command = option(command)
+    return command
+
+
+def router_options(command: Command) -> Command:
+    """BENCH and the options every command about one router on one seed shares."""
+    return bench_options(click.option("--seed", default=0, show_default=True, help="Seed of the router.")(command))
+
+
+def parameters(pairs: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` pairs; values are read as JSON where they are JSON, else as text."""
+    chosen: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--param")
+        try:
+            chosen[key] = json.loads(value)
+        except json.JSONDecodeError:
+            chosen[key] = value
+    return chosen
+
+
+def loaded(store: Store, name: str) -> Benchmark:
+    """A benchmark with its vectors, embedding what is missing under a progress bar."""
+    from carrot_core.embedding import load_embedded
+
+    with progress(f"Embedding {name}", " texts") as advance:
+        return load_embedded(store, name, progress=advance)
+
+
+def run_of(
+    bench: str,
+    router: str,
+    seed: int,
+    params: Sequence[str],
+    fit_on: str | None,
+    pool: Sequence[str],
+    again: bool = False,
+) -> tuple[Run, Benchmark, Benchmark | None]:
+    """The run asked for, the benchmark it is about, and the one it learned from where that is another."""
+    from carrot_core.evaluation.runs import run_router
+
+    store = open_store()
+    judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
+    with progress(f"Fitting and judging {router}", " steps") as advance:
+        run = run_router(
+            store,
+            judged,
+            router,
+            seed=seed,
+            params=parameters(params),
+            fit_on=source,
+            pool=pool,
+            again=again,
+            progress=advance,
+        )
+    return run, judged, source
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """A run as one JSON document: the report's figures on top, then what they rest on."""
+    report = run.metrics["report_on"]
+    return {
+        "benchmark": run.benchmark,
+        "router": run.router,
+        "evaluated_on": report,
+        "fit_on": run.fit_on or run.benchmark,
+        **run.metrics[report],
+        "best_single_model": run.best_single,
+        "cost_unit_usd": run.cost_unit_usd,
+        "baselines": run.metrics["baselines"],
+        "validation": run.metrics["validation"],
+        "single_models": run.metrics["single_models"],
+        "models": list(run.metrics["models"]),
+        "n_without_text": run.metrics["n_without_text"],
+        "n_copies": run.metrics.get("n_copies", 0),
+        "params": dict(run.params),
+        "seed": run.seed,
+        "data_hash": run.data_hash,
+        "versions": dict(run.versions),
+        "created_at": run.created_at,
+    }
+
+
+@click.command()
+@router_options
+@json_option
+def fit(bench: str, router: str, **asked: Any) -> Result:
+    """Fit a router on BENCH and keep its estimates in the store."""
+    run, _, _ = run_of(bench, router, **asked, again=True)
+    return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `carrot evaluate {bench}` shows how good it is."
+
+
+def results_table(run: Run) -> str:
+    """The figures of a run and its baselines, each with its 95 % interval."""
+    figures = run.metrics[run.metrics["report_on"]]
+    judged = {run.router: figures, **{name: run.metrics["baselines"][name] for name in BASELINES}}
+    width = max(len(name) for name in judged) + 2
+    lines = [
+        f"{run.benchmark}, {run.metrics['report_on']} prompts: {figures['n_prompts']:,} x {len(run.metrics['models'])} "
+        f"models, 95 % intervals over prompts. Best single model, chosen on validation: {run.best_single}.",
+        " " * width + "".join(f"{label:>26}" for label in METRICS.values()),
+    ]
+    for name, values in judged.items():
+        cells = (cell(values[metric], values["intervals"][metric]) for metric in METRICS)
+        lines.append(f"{name:{width}}" + "".join(f"{text:>26}" for text in cells))
+    if copies := run.metrics.get("n_copies"):
+        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are judged here, too.")
+    return "\n".join(lines)
+
+
+def cell(value: float | None, interval: Sequence[float | None]) -> str:
+    """One figure with its interval, or why there is none."""
+    if value is None:
+        return "never reached"
+    low, high = interval
+    return f"{value:.4f}" if low is None or high is None else f"{value:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def split_option(command: Command) -> Command:
+    choice = click.Choice([*SPLITS, "all"])
+    return click.option("--split", type=choice, help="Prompts (default: test; with --fit-on, all).")(command)
+
+
+@click.command()
+@router_options
+@split_option
+@OUT
+@json_option
+def estimates(bench: str, router: str, split: str | None, out: Path, **asked: Any) -> Result:
+    """Write a router's estimates beside the outcomes: one row per prompt and model.
+
+    Columns: prompt_id, model, est_score, est_cost_usd, score, cost_usd (empty where not observed).
+    """
+    from carrot_core.evaluation import estimates_frame
+    from carrot_core.evaluation.runs import estimates_on
+
+    run, judged, source = run_of(bench, router, **asked)
+    split = split or run.metrics["report_on"]
+    table = estimates_on(run, judged, split, source)
+    frame = estimates_frame(table, judged.outcomes)
+    write(frame, out)
+    document = {"out": str(out), "rows": len(frame), "n_prompts": table.shape[0], "split": split, "router": router}
+    seen = " Train prompts were learned from." if split in ("train", "all") and source is None else ""
+    return document, f"Wrote {len(frame):,} rows ({table.shape[0]:,} prompts, {split}) to {out}.{seen}"
+
+
+@click.command()
+@router_options
+@split_option
+@OUT
+@json_option
+def frontier(bench: str, router: str, split: str | None, out: Path, **asked: Any) -> Result:
+    """Write the exact frontier of a router: one row a breakpoint, from rate 0.
+
+    Columns: exchange_rate_per_usd, lam, cost_usd, score. A row holds from its rate up to the next row's.
+    """
+    from carrot_core.evaluation import frontier_frame
+    from carrot_core.evaluation.runs import estimates_on
+    from carrot_core.frontier import sweep
+
+    run, judged, source = run_of(bench, router, **asked)
+    split = split or run.metrics["report_on"]
+    curve = sweep(estimates_on(run, judged, split, source), judged.outcomes, run.metrics["models"])
+    frame = frontier_frame(curve, run.cost_unit_usd)
+    write(frame, out)
+    document = {
+        "out": str(out),
+        "rows": len(frame),
+        "split": split,
+        "router": router,
+        "n_prompts": curve.n_prompts,
+        "n_dropped": curve.n_dropped,
+        "cost_unit_usd": run.cost_unit_usd,
+    }
+    left_out = f" {curve.n_dropped:,} prompts without the whole pool left out." if curve.n_dropped else ""
+    return document, f"Wrote {len(frame):,} breakpoints over {curve.n_prompts:,} {split} prompts to {out}.{left_out}"

@@ -1,0 +1,57 @@
+"""What can be said about fitted routers beyond their curves: each analysis is one table, for any set of routers.
+
+An analysis takes the protocol and the estimates of routers by split, and gives a tidy frame with a column
+``router``. Pages compute it where the data are loaded and read it from a snapshot elsewhere; figures are drawn
+from the frame alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from carrot_core.compare.agreement import agreement
+from carrot_core.compare.gap import decomposition
+from carrot_core.compare.losses import losses
+from carrot_core.compare.predictions import reliability, usage
+from carrot_core.compare.task_curves import task_curves
+from carrot_core.evaluation import Setting
+from carrot_core.outcomes import Estimates
+from carrot_core.paper.accuracy import accuracy
+from carrot_core.paper.spider_table import spider
+
+Routers = Mapping[str, Mapping[str, Estimates]]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One table about routers.
+
+    Attributes
+    ----------
+    name : as snapshots keep it, in ``analysis-<name>.parquet``.
+    make : from the protocol and estimates by router and split to the frame.
+    of_prompts : whether its rows are single prompts: never kept in a snapshot.
+    """
+
+    name: str
+    make: Callable[[Setting, Routers], pd.DataFrame]
+    of_prompts: bool = False
+
+
+ANALYSES: dict[str, Analysis] = {
+    made.name: made
+    for made in (
+        Analysis("accuracy", accuracy),
+        Analysis("agreement", agreement),
+        Analysis("decomposition", decomposition),
+        Analysis("reliability", reliability),
+        Analysis("spider", spider),
+        Analysis("task-curves", task_curves),
+        Analysis("usage", usage),
+        Analysis("losses", losses, of_prompts=True),
+    )
+}
+KEPT = tuple(name for name, analysis in ANALYSES.items() if not analysis.of_prompts)

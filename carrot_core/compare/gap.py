@@ -1,0 +1,218 @@
+"""What stands between a router and the oracle (``docs/method.md``, "Comparing routers")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.bootstrap import Interval, rates_to_keep, replicate_tables
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation import Setting
+from carrot_core.evaluation.breakdown import task_labels
+from carrot_core.evaluation.measure import Ground, Measured, ground
+from carrot_core.evaluation.tables import LAMS, small
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.names import HUNDRED, PATTERNS, each, layout, names_of, router_names
+from carrot_core.figures.scene import label
+from carrot_core.figures.theme import THEMES, ThemeName
+from carrot_core.frontier import FloatArray, Frontier, rate_of_lam, sweep
+from carrot_core.metrics import aiq
+from carrot_core.outcomes import Estimates, FloatTable, pick, positions
+from carrot_core.text import visible
+
+GAP = ("scores", "costs", "rest", "reach")  # they add up to the gap
+
+
+PARTS = ("router", "oracle", "gap", *GAP, "task_label")
+
+
+AIQ, UTILITY = "aiq", "utility"
+
+
+_COLUMNS = ["router", "measure", "lam", "part", "value", "low", "high"]
+
+
+_REPLICATES, _POINTS = 200, 300
+
+
+def decomposition(
+    made: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
+) -> pd.DataFrame:
+    """The gap of every router to the oracle, taken apart by what would close it, with paired 95 % intervals.
+
+    Columns router, measure ("aiq", or "utility": mean of (1 - λ)·score - λ·cost/u at the choices of one λ), lam
+    (NaN for AIQ), part, value, low, high. Parts: "router" and "oracle" are the figures themselves; "gap" is their
+    difference and the sum of "scores" (observed scores in place of the estimated ones), "costs" (observed costs in
+    place of the estimated ones), "rest" (what only both together bring; negative where one makes the other
+    needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what
+    the router gains where its estimates get each task's training means, NaN with fewer than two tasks.
+    """
+    on = ground(made, made.report_on, replicates)
+    oracle = _figures(made.frontier(made.baselines["oracle"], made.report_on), made, on)
+    return small((_of_router(name, made, table, on, oracle) for name, table in routers.items()), _COLUMNS)
+
+
+def _of_router(
+    name: str, made: Setting, estimates: Mapping[str, Estimates], on: Ground, oracle: FloatArray
+) -> pd.DataFrame:
+    curve = made.frontier(estimates, made.report_on)
+    if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
+        raise CarrotError(f"{name} did not estimate the same prompts as the others, so it cannot be compared.")
+    found = {part: _figures(other, made, on) for part, other in with_better(made, curve).items()}
+    scores, costs, both = (found[part] - found["router"] for part in ("scores", "costs", "both"))
+    label = found["task_label"] - found["router"] if "task_label" in found else np.full_like(oracle, np.nan)
+    parts = {
+        "router": found["router"],
+        "oracle": oracle,
+        "gap": oracle - found["router"],
+        "scores": scores,
+        "costs": costs,
+        "rest": both - scores - costs,
+        "reach": oracle - found["both"],
+        "task_label": label,
+    }
+    measures = [(AIQ, np.nan), *((UTILITY, lam) for lam in LAMS)]
+    rows = [
+        (name, measure, lam, part, *_interval(values[:, column]))
+        for part, values in parts.items()
+        for column, (measure, lam) in enumerate(measures)
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
+    """Curves of a router ("router") and of the same router knowing more, on the same prompts and pool.
+
+    "scores", "costs", "both": what is observed in place of what it estimates. "task_label": its estimates moved,
+    within each task, to the means of the training prompts of that task: scores by a sum, costs by a factor.
+    """
+    own = curve.estimates.pool(pick(curve.models, curve.known))
+    seen = curve.outcomes.pool(own.models)
+    paid = own.cost_usd if own.cost_is_paid else seen.cost_usd
+    tables = {
+        "router": (own.score, own.cost_usd),
+        "scores": (seen.score, own.cost_usd),
+        "costs": (own.score, paid),
+        "both": (seen.score, paid),
+    }
+    tasks = task_labels(made, curve)
+    if len(set(tasks)) > 1:
+        tables["task_label"] = _with_task_means(made, own, tasks)
+    return {
+        part: sweep(Estimates(own.prompt_ids, own.models, score, cost, own.cost_is_paid), curve.outcomes, curve.models)
+        for part, (score, cost) in tables.items()
+    }
+
+
+def _with_task_means(made: Setting, own: Estimates, tasks: npt.NDArray[np.object_]) -> tuple[FloatTable, FloatTable]:
+    lookup = made.baselines["task-lookup"][made.report_on].pool(own.models)
+    lookup = lookup.rows(positions(own.prompt_ids, lookup.prompt_ids, "prompt"))
+    score, cost = own.score.copy(), own.cost_usd.copy()
+    for task in set(tasks):
+        here = tasks == task
+        score[here] += lookup.score[here] - own.score[here].mean(axis=0)
+        mean = own.cost_usd[here].mean(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scaled = own.cost_usd[here] * (lookup.cost_usd[here] / mean)
+        cost[here] = np.where(mean > 0, scaled, lookup.cost_usd[here])
+    return score, own.cost_usd if own.cost_is_paid else cost
+
+
+def _figures(curve: Frontier, made: Setting, on: Ground) -> FloatArray:
+    """(1 + B, 1 + L) AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate."""
+    kept = rates_to_keep(curve, _POINTS)
+    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, kept, on.weights)
+    low, high = on.interval_usd
+    exact = aiq(curve.cost_usd, curve.score, low[0], high[0])
+    area = Measured.on_curve(exact, aiq(cost, score, low, high))
+    rows = np.arange(curve.n_prompts)
+    utilities = []
+    for lam in LAMS:
+        chosen = curve.choices(rate_of_lam(lam, made.cost_unit_usd))
+        spent = curve.paid_usd[rows, chosen] / made.cost_unit_usd
+        utilities.append((1 - lam) * curve.outcomes.score[rows, chosen] - lam * spent)
+    return np.column_stack([[area.value, *area.replicates], on.means(np.column_stack(utilities))])
+
+
+def _interval(values: FloatArray) -> tuple[float, float, float]:
+    interval = Interval.of(float(values[0]), values[1:])
+    return interval.value, interval.low, interval.high
+
+
+WORDS = {
+    "scores": "Observed scores",
+    "costs": "Observed costs",
+    "rest": "Only both together",
+    "reach": "Models out of reach",
+    "task_label": "The task label",
+}
+
+
+def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
+    """What would close the gap to the oracle, in AIQ or, at one λ, in utility.
+
+    Parameters
+    ----------
+    table : `carrot_core.compare.gap.decomposition` of the routers to show.
+    lam : one of its λ; None for AIQ.
+    """
+    at = (table["measure"] == AIQ) if lam is None else np.isclose(table["lam"], lam)
+    rows = table[at & table["part"].isin([*WORDS, "gap"])].reset_index(drop=True)
+    what = "AIQ" if lam is None else f"utility at λ {lam:g}"
+    gaps = rows[rows["part"] == "gap"]
+    named = "; ".join(_sentence(rows, row.router, row.value) for row in each(gaps))
+    return Exhibit(
+        name="gap-to-oracle" + ("" if lam is None else f"-lam-{lam:g}".replace(".", "-")),
+        title=f"Gap to the oracle in {what}",
+        caption=f"Points of {what}, {HUNDRED}, that each router would gain if it knew more; the first four add up to "
+        "its gap to the oracle. “Only both together” is what observed scores and costs bring jointly beyond their "
+        "sum, and is negative where one makes the other needless. The task label stands beside: estimates moved to "
+        "each task's training means. A score observed is one draw of a model's answer, luck included, so no router "
+        "can close the whole gap.",
+        alt=f"Gap to the oracle in {what}, times 100. {named}.",
+        table=rows,
+        draw=lambda theme: _bars(rows, what, theme),
+    )
+
+
+def _sentence(rows: pd.DataFrame, router: str, gap: float) -> str:
+    of = rows[rows["router"] == router].dropna(subset=["value"])
+    inside, apart = (
+        ", ".join(f"{WORDS[row.part].lower()} {100 * row.value:+.1f}" for row in each(of[of["part"].isin(parts)]))
+        for parts in (GAP, ["task_label"])
+    )
+    return f"{visible(label(router))}: {100 * gap:.1f}, of which {inside}{apart and f' (apart from it, {apart})'}"
+
+
+def _bars(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
+    look, routers = THEMES[theme], names_of(rows["router"])
+    names = router_names(routers)
+    figure = go.Figure()
+    for place, (part, words) in enumerate(WORDS.items()):
+        of = rows[rows["part"] == part].set_index("router").reindex(routers)
+        if part not in GAP and of["value"].isna().all():
+            continue  # no tasks
+        color = look.curves[(1, 0, 2, 3, 4)[place]] if theme != "print" else ("#ffffff", "#bdbdbd")[place % 2]
+        figure.add_trace(
+            go.Bar(
+                y=names, x=100 * of["value"], orientation="h", name=words,
+                marker={"color": color, "line": {"color": look.ink, "width": 0.5},
+                        "pattern": {"shape": PATTERNS[place], "bgcolor": color, "fgcolor": look.ink, "size": 6,
+                                "solidity": 0.2}},
+                error_x={"type": "data", "symmetric": False, "color": look.ink, "thickness": 1, "width": 2,
+                         "array": 100 * (of["high"] - of["value"]).clip(lower=0),
+                         "arrayminus": 100 * (of["value"] - of["low"]).clip(lower=0)},
+                hovertemplate=f"%{{y}}, {words.lower()}: %{{x:+.2f}}<extra></extra>",
+            )
+        )  # fmt: skip
+    return figure.update_layout(
+        layout(
+            look, 120 + 84 * len(routers), barmode="group", bargap=0.25,
+            xaxis={"title": f"Points of {what}", "zeroline": True, "zerolinecolor": look.ink},
+            yaxis={"autorange": "reversed", "type": "category", "showgrid": False},
+        )
+    )  # fmt: skip

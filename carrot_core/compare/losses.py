@@ -1,0 +1,158 @@
+"""Where a router loses: the prompts on which its choice is worst, and which estimate leads it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carrot_core.evaluation import Setting
+from carrot_core.evaluation.breakdown import task_labels
+from carrot_core.evaluation.tables import LAMS
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.names import HUNDRED
+from carrot_core.figures.scene import label
+from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
+from carrot_core.text import visible
+
+WORST = 25  # prompts of each router and λ
+
+
+REASONS = {
+    "score_too_high": "chosen model scored too high",
+    "score_too_low": "best model scored too low",
+    "cost_error": "costs misjudged",
+}
+
+
+NOT_IN_POOL = "best model not in its pool"
+
+
+def losses(
+    made: Setting, routers: Mapping[str, Mapping[str, Estimates]], lams: Sequence[float] = LAMS, worst: int = WORST
+) -> pd.DataFrame:
+    """The prompts with the largest regret of every router at each λ, worst first.
+
+    The utility of a model on a prompt is (1 - λ)·score - λ·cost/u of what was observed; the regret is that of the
+    best model of the pool minus that of the chosen one. Of equal regrets those come first where the router preferred
+    its choice most; of equally good models the best is the one it expects most of, and where it knows none of them
+    the cheapest. Columns router, lam, prompt_id, task, regret, chosen, best;
+    est_score_, score_, est_cost_usd_ and cost_usd_ of "chosen" and "best"; score_too_high (of the chosen model),
+    score_too_low (of the best one), cost_error (of both) and margin, by which the router preferred its choice:
+    regret = score_too_high + score_too_low + cost_error - margin. reason is the largest of the three, in words.
+    """
+    curves = {name: made.frontier(table, made.report_on) for name, table in routers.items()}
+    frames = [_at(made, curve, lam, worst).assign(router=name) for name, curve in curves.items() for lam in lams]
+    table = pd.concat(frames, ignore_index=True)
+    return table[["router", *table.columns.drop("router")]]
+
+
+def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
+    rows, unit = np.arange(curve.n_prompts), made.cost_unit_usd
+    score, cost = curve.outcomes.score, curve.paid_usd
+    est_score, est_cost = curve.estimates.score, curve.estimates.cost_usd
+    chosen = curve.choices(rate_of_lam(lam, unit)).astype(np.intp)
+    utility = (1 - lam) * score - lam * cost / unit
+    reachable = np.where(np.isnan(utility), -np.inf, utility)  # a cascade pays for no model it does not call
+    expected = (1 - lam) * est_score - lam * est_cost / unit
+    best = _best(reachable, expected, cost)
+    regret = utility[rows, best] - utility[rows, chosen]
+    preferred = np.nan_to_num(expected[rows, chosen] - expected[rows, best])
+    kept = np.lexsort((rows, -preferred, -regret))[:worst]
+    kept = kept[regret[kept] > 0]
+    sides = {"chosen": chosen[kept], "best": best[kept]}
+    models, ids = np.array(curve.models, dtype=object), np.array(curve.outcomes.prompt_ids, dtype=object)
+    tables = {"est_score": est_score, "score": score, "est_cost_usd": est_cost, "cost_usd": cost}
+    columns: dict[str, FloatArray] = {
+        f"{name}_{side}": table[kept, model] for side, model in sides.items() for name, table in tables.items()
+    }
+    off = {name: (1 - lam) * (columns[f"est_score_{name}"] - columns[f"score_{name}"]) for name in sides}
+    dear = {name: lam / unit * (columns[f"est_cost_usd_{name}"] - columns[f"cost_usd_{name}"]) for name in sides}
+    parts = {
+        "score_too_high": off["chosen"],
+        "score_too_low": -off["best"],
+        "cost_error": dear["best"] - dear["chosen"],
+    }
+    table = pd.DataFrame(
+        {
+            "lam": lam,
+            "prompt_id": ids[kept],
+            "task": task_labels(made, curve)[kept],
+            "regret": regret[kept],
+            **{side: models[model] for side, model in sides.items()},
+            **columns,
+            **parts,
+            "margin": sum(parts.values()) - regret[kept],
+        }
+    )
+    largest = np.array(list(REASONS.values()), dtype=object)[table[list(REASONS)].fillna(0.0).to_numpy().argmax(axis=1)]
+    return table.assign(reason=np.where(table["est_score_best"].isna(), NOT_IN_POOL, largest))
+
+
+def _best(utility: FloatArray, expected: FloatArray, cost_usd: FloatTable) -> npt.NDArray[np.intp]:
+    """(n,) column of the largest utility; ties: the largest expected one, then the cheapest, then the first."""
+    tied = utility == utility.max(axis=1, keepdims=True)
+    hoped = np.where(tied & ~np.isnan(expected), expected, -np.inf)
+    tied &= hoped == hoped.max(axis=1, keepdims=True)
+    best: npt.NDArray[np.intp] = np.where(tied, cost_usd, np.inf).argmin(axis=1)
+    return best
+
+
+def distances(bench: Benchmark, prompt_ids: Sequence[str]) -> pd.DataFrame:
+    """How far prompts lie from the training prompts: columns prompt_id, distance, percentile, nearest_prompt_id.
+
+    The distance is 1 - cosine to the nearest training vector; the percentile is the share of validation prompts
+    that lie nearer to theirs. NaN and None where a prompt has no vector.
+    """
+    table = pd.DataFrame({"prompt_id": list(prompt_ids), "distance": np.nan, "percentile": np.nan})
+    if bench.vectors is None:
+        return table.assign(nearest_prompt_id=None)
+    asked = bench.rows(positions(prompt_ids, bench.prompt_ids, "prompt"))
+    train, validation = bench.part("train"), bench.part("validation")
+    near, at = _nearest(asked, train)
+    usual = np.sort(_nearest(validation, train)[0])
+    usual = usual[~np.isnan(usual)]
+    share = np.where(np.isnan(near), np.nan, np.searchsorted(usual, near) / max(len(usual), 1))
+    ids = np.array([*train.prompt_ids, None], dtype=object)
+    return table.assign(distance=near, percentile=100 * share, nearest_prompt_id=ids[at])
+
+
+def _nearest(asked: Benchmark, train: Benchmark, block: int = 2000) -> tuple[FloatArray, FloatArray]:
+    """1 - cosine to the nearest training vector, and its row; NaN and -1 without a vector."""
+    known = _unit(train)
+    known = np.where(np.isnan(known), 0.0, known)
+    given = _unit(asked)
+    found = [given[first : first + block] @ known.T for first in range(0, len(given), block)]
+    near = np.concatenate([1 - each.max(axis=1) for each in found])
+    at = np.concatenate([np.where(np.isnan(each).any(axis=1), -1, each.argmax(axis=1)) for each in found])
+    return near.astype(np.float64), at
+
+
+def _unit(bench: Benchmark) -> FloatArray:
+    assert bench.vectors is not None
+    unit: FloatArray = bench.vectors / np.linalg.norm(bench.vectors, axis=1, keepdims=True)
+    return unit
+
+
+def losses_exhibit(rows: pd.DataFrame, router: str, lam: float) -> Exhibit:
+    """The prompts with the largest regret of one router at one λ.
+
+    Parameters
+    ----------
+    rows : of `carrot_core.compare.losses.losses`, this router's at this λ, perhaps with distances.
+    """
+    counted = rows["reason"].value_counts()
+    told = ", ".join(f"{reason} on {n}" for reason, n in counted.items())
+    return Exhibit(
+        name=f"losses-{router.split(' ')[0]}-lam-{lam:g}".replace(".", "-"),
+        title=f"Where {visible(label(router))} loses most at λ {lam:g}",
+        caption="The prompts on which the choice was furthest from the best: regret is the utility of the best model "
+        f"minus that of the chosen one, as observed, {HUNDRED}. It is the sum of how much the chosen model's score was "
+        "estimated too high, the best one's too low and the costs wrongly, less the margin by which the router "
+        "preferred its choice; the reason is the largest of the three. One answer each: some of it is luck.",
+        alt=f"The {len(rows)} prompts on which {visible(label(router))} loses most at λ {lam:g}; {told}.",
+        table=rows.reset_index(drop=True),
+    )

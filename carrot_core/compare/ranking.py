@@ -1,0 +1,255 @@
+"""Who is better than whom: figures with intervals and ranks, and every paired difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.evaluation import MEAN
+from carrot_core.evaluation.comparison import UNFAIR
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.names import HUNDRED, diverging, each, layout, metric_name, router_names, words_in_cells
+from carrot_core.figures.scene import label
+from carrot_core.figures.theme import THEMES, ThemeName, line_styles
+from carrot_core.metrics import METRICS
+from carrot_core.text import visible
+
+RANK_RULE = (
+    "The rank is 1 plus the number of routers here that are measurably better: the 95 % interval of their paired "
+    "difference lies on one side of 0. So routers that cannot be told apart may share a rank. Oracle and cascade see "
+    "outcomes and have none."
+)
+_ENDLESS = "A bar that runs to the edge has no end: in some samples the score is never reached."
+
+
+def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str, int]:
+    """1 + how many of the routers are measurably better, by router; those that see outcomes are left out.
+
+    Parameters
+    ----------
+    pairs : `carrot_core.evaluation.Comparison.pairs`.
+    """
+    fair = [name for name in routers if name.split(" ")[0] not in UNFAIR]
+    rows = pairs[(pairs["metric"] == metric) & pairs["router"].isin(fair) & pairs["other"].isin(fair)]
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    low, high = (rows["low"], rows["high"]) if sign > 0 else (-rows["high"], -rows["low"])
+    beaten = [*rows.loc[low > 0, "other"], *rows.loc[high < 0, "router"]]
+    known = {*rows["router"], *rows["other"]}
+    return {name: 1 + beaten.count(name) for name in fair if name in known}
+
+
+def standing(
+    figures: pd.DataFrame, pairs: pd.DataFrame, routers: Sequence[str], metrics: Sequence[str], seed: str = MEAN
+) -> pd.DataFrame:
+    """One row a router, best first in the first metric: router, and for each metric its value, _low, _high, _rank."""
+    rows = figures[(figures["seed"] == seed) & figures["router"].isin(list(routers))]
+    table = pd.DataFrame({"router": list(routers)})
+    for metric in metrics:
+        of = rows[rows["metric"] == metric].set_index("router")
+        for name in ("value", "low", "high"):
+            table[metric if name == "value" else f"{metric}_{name}"] = table["router"].map(of[name])
+        placed = ranks(pairs, routers, metric) if len(pairs) else {}
+        table[f"{metric}_rank"] = table["router"].map(placed).astype("Int64")
+    return table.sort_values(
+        metrics[0], ascending=not METRICS[metrics[0]].higher_is_better, kind="stable", ignore_index=True
+    )
+
+
+def table_exhibit(table: pd.DataFrame, metrics: Sequence[str], over: str) -> Exhibit:
+    """Several metrics of every router as a table; ``over`` says of what, in a few words."""
+    best = []
+    for metric in metrics:
+        leaders = table.loc[table[f"{metric}_rank"] == 1, "router"]
+        if len(leaders):
+            best.append(f"{METRICS[metric].label}: {', '.join(visible(label(name)) for name in leaders)}")
+    return Exhibit(
+        name="metrics",
+        title=f"Metrics of {len(table)} routers, {over}",
+        caption=f"{over}; everything {HUNDRED}, with 95 % intervals over prompts. {RANK_RULE}",
+        alt=f"Metrics of {len(table)} routers, {over}. First in rank: {'; '.join(best) or 'not known'}.",
+        table=table.assign(router=table["router"].map(lambda name: visible(label(name)))),
+    )
+
+
+def metric_exhibit(table: pd.DataFrame, metric: str, over: str) -> Exhibit:
+    """One metric of every router as dots with intervals, best first."""
+    higher = METRICS[metric].higher_is_better
+    columns = {metric: "value", f"{metric}_low": "low", f"{metric}_high": "high", f"{metric}_rank": "rank"}
+    kept = table[["router", *columns]].rename(columns=columns)
+    kept = kept[np.isfinite(kept["value"])].sort_values("value", ascending=not higher, ignore_index=True)
+    left = len(table) - len(kept)
+    absent = f" {left} of the routers have no such figure." if left else ""
+    named = "; ".join(
+        f"{visible(label(row.router))} {100 * row.value:.1f}"
+        + (f" ({_end(row.low, '.1f')} to {_end(row.high, '.1f')})" if _has_bar(row) else "")
+        for row in each(kept)
+    )
+    endless = f" {_ENDLESS}" if _is_endless(kept) else ""
+    return Exhibit(
+        name=f"metric-{metric.replace('_', '-')}",
+        title=f"{metric_name(metric)}, {over}",
+        caption=f"{metric_name(metric)}, {HUNDRED}, {over}, best on top; bars are 95 % intervals over prompts. The "
+        f"number beside a dot is its rank: routers whose bars overlap may still differ, since the same prompts are "
+        f"drawn for both.{endless}{absent}",
+        alt=f"{metric_name(metric)} times 100: {named}.",
+        table=kept,
+        draw=lambda theme: _dots(kept, metric, theme),
+    )
+
+
+def _has_bar(row: Any) -> bool:
+    return not (np.isnan(row.low) and np.isnan(row.high))
+
+
+def _is_endless(kept: pd.DataFrame) -> bool:
+    """Whether a bar has an end that is not finite."""
+    ends = kept[["low", "high"]]
+    return bool((~np.isfinite(ends) & ~ends.isna().all(axis=1).to_numpy()[:, None]).any(axis=None))
+
+
+def _end(value: float, digits: str) -> str:
+    return f"{100 * value:{digits}}" if np.isfinite(value) else "no end"
+
+
+def _interval(row: Any, digits: str) -> str:
+    return f" [{_end(row.low, digits)}, {_end(row.high, digits)}]" if _has_bar(row) else ""
+
+
+def _edges(kept: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the chart, a little beyond all that is finite."""
+    known = kept[["value", "low", "high"]].to_numpy(np.float64)
+    known = 100 * known[np.isfinite(known)]
+    room = 0.06 * float(np.ptp(known)) or 1.0
+    return float(known.min()) - room, float(known.max()) + room
+
+
+def _dots(kept: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
+    look, styles = THEMES[theme], line_styles(list(kept["router"]))
+    names, place = router_names(list(kept["router"])), list(range(len(kept)))
+    edges = _edges(kept) if len(kept) else (0.0, 100.0)
+    colors = [look.curves[styles[name].color] for name in kept["router"]]
+    figure = go.Figure()
+    for row, color in zip(each(kept), colors, strict=True):
+        if not _has_bar(row):
+            continue
+        ends = [100 * end if np.isfinite(end) else edge for end, edge in zip((row.low, row.high), edges, strict=True)]
+        figure.add_trace(
+            go.Scatter(x=ends, y=[row.Index] * 2, mode="lines", line={"color": color, "width": 3}, hoverinfo="skip")
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=100 * kept["value"], y=place, mode="markers+text",
+            text=["" if pd.isna(rank) else f"{rank}" for rank in kept["rank"]], textposition="top center",
+            textfont={"color": look.muted, "size": 11},
+            marker={"color": colors, "size": 10, "symbol": [styles[name].symbol for name in kept["router"]]},
+            customdata=[
+                f"{name}: {100 * row.value:.2f}{_interval(row, '.2f')}"
+                + ("" if pd.isna(row.rank) else f", rank {row.rank}")
+                for name, row in zip(names, each(kept), strict=True)
+            ],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )  # fmt: skip
+    return figure.update_layout(
+        layout(
+            look, 90 + 34 * len(kept), showlegend=False, hovermode="closest",
+            xaxis={"title": f"{metric_name(metric)}, × 100", "range": edges},
+            yaxis={"tickvals": place, "ticktext": names, "range": [len(kept) - 0.4, -0.8], "showgrid": False},
+        )
+    )  # fmt: skip
+
+
+def square(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataFrame:
+    """Every ordered pair of the routers: columns router, other, value, low, high; router minus other."""
+    rows = pairs[(pairs["metric"] == metric) & pairs["router"].isin(routers) & pairs["other"].isin(routers)]
+    rows = rows[["router", "other", "value", "low", "high"]]
+    turned = rows.rename(columns={"router": "other", "other": "router", "low": "high", "high": "low"})
+    turned = turned.assign(**{name: -turned[name] for name in ("value", "low", "high")})
+    place: Mapping[str, int] = {name: k for k, name in enumerate(routers)}
+    both = pd.concat([rows, turned[rows.columns]], ignore_index=True)
+    return both.sort_values(["router", "other"], key=lambda side: side.map(place), kind="stable", ignore_index=True)
+
+
+def matrix_exhibit(pairs: pd.DataFrame, routers: Sequence[str], metric: str, over: str) -> Exhibit:
+    """Every router against every other in one metric: the paired difference, and whether it is one."""
+    table = square(pairs, list(routers), metric)
+    sure = (table["low"] > 0) | (table["high"] < 0)
+    direction = "" if METRICS[metric].higher_is_better else " Lower is better, so a negative difference is a lead."
+    return Exhibit(
+        name=f"differences-{metric.replace('_', '-')}",
+        title=f"Paired differences in {METRICS[metric].label}, {over}",
+        caption=f"Each cell is the row's {METRICS[metric].label} minus the column's, {HUNDRED}, {over}. Coloured: the "
+        "95 % interval of the paired difference leaves out 0. In brackets, on the ground's colour: it does not, so "
+        f"the two cannot be told apart.{direction}",
+        alt=f"Paired differences in {METRICS[metric].label} between {len(routers)} routers; {int(sure.sum()) // 2} of "
+        f"{len(table) // 2} pairs differ measurably.",
+        table=table,
+        draw=lambda theme: _matrix(table, metric, theme),
+    )
+
+
+def _filled(value: Any, size: int) -> list[list[Any]]:
+    return [[value] * size for _ in range(size)]
+
+
+def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
+    look, routers = THEMES[theme], list(dict.fromkeys(table["router"]))
+    names = router_names(routers, 22)
+    z, words, hover = (_filled(empty, len(routers)) for empty in (None, "", ""))
+    place = {name: k for k, name in enumerate(routers)}
+    for row in each(table):
+        at = place[row.router], place[row.other]
+        if np.isnan(row.value):
+            continue
+        sure = row.low > 0 or row.high < 0
+        told = f"{100 * row.value:+.1f}"
+        z[at[0]][at[1]] = np.sign(row.value) * np.sqrt(abs(row.value)) if sure else 0.0  # so that small ones show
+        words[at[0]][at[1]] = told if sure else f"({told})"
+        interval = f"{100 * row.value:+.2f}{_interval(row, '+.2f')}"
+        hover[at[0]][at[1]] = f"{names[at[0]]} - {names[at[1]]}: {interval}"
+    most = max((abs(value) for line in z for value in line if value is not None), default=1.0) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            x=names, y=names, z=z, text=words, texttemplate="%{text}",
+            textfont=words_in_cells(theme, len(routers)), customdata=hover, zmin=-most, zmax=most,
+            colorscale=diverging(theme), showscale=False, xgap=1, ygap=1, hoverongaps=False,
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )  # fmt: skip
+    return figure.update_layout(
+        layout(
+            look, 110 + 30 * len(routers), margin={"l": 8, "r": 16, "t": 16, "b": 8},
+            xaxis={"side": "top", "tickangle": -40, "showgrid": False, "type": "category"},
+            yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
+        )
+    )  # fmt: skip
+
+
+def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str) -> Exhibit:
+    """One metric of every router on several benchmarks, one column each.
+
+    Parameters
+    ----------
+    tables : of `standing` by benchmark.
+    """
+    routers = list(dict.fromkeys(name for table in tables.values() for name in table["router"]))
+    found = pd.DataFrame({"router": [visible(label(name)) for name in routers]})
+    for name, table in tables.items():
+        of = table.set_index("router").reindex(routers)
+        columns = {name: metric, f"{name} low": f"{metric}_low", f"{name} high": f"{metric}_high"}
+        for column, kept in columns.items():
+            found[column] = of[kept].astype(float).to_numpy()
+        found[f"{name} rank"] = of[f"{metric}_rank"].to_numpy()
+    return Exhibit(
+        name=f"benchmarks-{metric.replace('_', '-')}",
+        title=f"{metric_name(metric)} on {len(tables)} benchmarks",
+        caption=f"{metric_name(metric)} on each benchmark, {HUNDRED}, with 95 % intervals over prompts and ranks among "
+        "the routers shown. Figures of different benchmarks are not comparable with each other: their prompts, pools "
+        "and costs differ.",
+        alt=f"{metric_name(metric)} of {len(routers)} routers on {', '.join(map(visible, tables))}.",
+        table=found,
+    )

@@ -1,0 +1,226 @@
+"""Routers fitted anew: how one grows with what it learns from, and what it does on tasks it has never seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.compare.task_curves import TASKS
+from carrot_core.evaluation import MEAN, Setting
+from carrot_core.evaluation.learning import learning_curve, leave_one_task_out
+from carrot_core.evaluation.quality import POOLED
+from carrot_core.evaluation.tables import small
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.names import HUNDRED, each, layout, metric_name, task_name
+from carrot_core.figures.scene import label
+from carrot_core.figures.theme import THEMES, ThemeName, line_styles, translucent
+from carrot_core.metrics import METRICS
+from carrot_core.text import visible
+
+ROUTER = "carrot-knn"  # the published procedure, and the quickest to fit
+
+
+Settings = Mapping[int, Setting]
+
+
+Progress = Callable[[int, int], None]
+
+
+_LEARNING_METRICS = ("aiq", "audc", "routing_accuracy", "peak", "qnc", "gap_oracle", "arena")
+
+
+_QUALITY = ("r2", "brier")
+
+
+_TRANSFER_METRICS = ("aiq", "routing_accuracy")
+
+
+_KEYS = ["size", "seed", "metric"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One table that is made by fitting.
+
+    Attributes
+    ----------
+    name : as snapshots keep it, in ``analysis-<name>.parquet``.
+    seeds : how many seeds it is made over at most.
+    make : from the protocol by seed, a router and what is called with (fits done, fits in all) to the frame.
+    """
+
+    name: str
+    seeds: int
+    make: Callable[[Settings, str, Progress | None], pd.DataFrame]
+
+
+def learning(settings: Settings, router: str = ROUTER, progress: Progress | None = None) -> pd.DataFrame:
+    """A router fitted on 100, 200, 400, … and all training prompts, judged on the same test prompts.
+
+    Columns router, size (training prompts), seed (a number as text, or "mean"), metric, value, low, high (95 %
+    interval over prompts), lost, lost_low, lost_high (the value minus that at all training prompts, paired). Metrics
+    are of `carrot_core.metrics.METRICS`; "r2" and "brier" (of all predictions together) have no intervals.
+    """
+    curve = learning_curve(settings, router, progress=progress)
+    kept = curve.figures[curve.figures["metric"].isin(_LEARNING_METRICS)]
+    lost = curve.lost.rename(columns={"value": "lost", "low": "lost_low", "high": "lost_high"})
+    pooled = curve.quality[curve.quality["model"] == POOLED]
+    means = pooled.groupby("size", as_index=False)[list(_QUALITY)].mean().assign(seed=MEAN)
+    predicted = pd.concat([pooled, means]).melt(["size", "seed"], list(_QUALITY), "metric", "value")
+    table = pd.concat([kept.merge(lost, on=_KEYS, how="left"), predicted], ignore_index=True).assign(router=router)
+    # Nothing is lost where all prompts are there.
+    whole = table["metric"].isin(_LEARNING_METRICS) & (table["size"] == curve.sizes[-1])
+    table.loc[whole, ["lost", "lost_low", "lost_high"]] = 0.0
+    return small([table], ["router", *_KEYS, "value", "low", "high", "lost", "lost_low", "lost_high"])
+
+
+def transfer(settings: Settings, router: str = ROUTER, progress: Progress | None = None) -> pd.DataFrame:
+    """A router on each of the 12 largest tasks, fitted without that task's prompts, beside the usual fit.
+
+    Columns router, task, n_tasks (that there are), n_prompts (over all seeds), metric ("aiq", "routing_accuracy"),
+    left_out, usual, difference, low, high (left out minus usual, with its paired 95 % interval), means over seeds.
+    Empty where there are fewer than two tasks.
+    """
+    columns = ["router", "task", "n_tasks", "n_prompts", "metric", "left_out", "usual", "difference", "low", "high"]
+    counted = _counted(settings)
+    if len(counted) < 2:
+        return small([], columns)
+    largest = sorted(counted, key=lambda task: (-counted[task], task))[:TASKS]
+    narrowed = {seed: made.narrowed(tasks=largest) for seed, made in settings.items()}  # still learns from all
+    table = leave_one_task_out(narrowed, router, progress=progress).by_task
+    kept = table[(table["seed"] == MEAN) & table["metric"].isin(_TRANSFER_METRICS)]
+    return small([kept.assign(router=router, n_tasks=len(counted))], columns)
+
+
+def _counted(settings: Settings) -> Counter[str]:
+    """Test prompts of each task, over all seeds."""
+    return Counter(task for made in settings.values() for task in made.test.tasks if task)
+
+
+STUDIES: dict[str, Study] = {
+    made.name: made for made in (Study("learning", 3, learning), Study("transfer", 1, transfer))
+}
+
+
+def learning_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
+    """A metric against the number of training prompts, with its interval.
+
+    Parameters
+    ----------
+    table : `carrot_core.compare.studies.learning` of one router.
+    metric : one of its metrics.
+    """
+    means = table[(table["metric"] == metric) & (table["seed"] == MEAN)].sort_values("size", ignore_index=True)
+    router, seeds = str(means["router"].iloc[0]), table.loc[table["seed"] != MEAN, "seed"].nunique()
+    apart = means.loc[(means["lost_low"] > 0) | (means["lost_high"] < 0), "size"]
+    same = means.loc[means["size"] > apart.max(), "size"] if len(apart) else means["size"]
+    known = means["lost_low"].notna().all() and len(same) > 1
+    enough = f" From {same.min():,} prompts on, what is lost against all cannot be told from 0." if known else ""
+    told = "; ".join(f"{row.size:,} prompts {100 * row.value:.1f}" for row in each(means))
+    return Exhibit(
+        name=f"learning-{metric.replace('_', '-')}",
+        title=f"Learning curve of {visible(label(router))}",
+        caption=f"{metric_name(metric)}, {HUNDRED}, on the same test prompts after learning from more and more "
+        f"training prompts, each set within the next, mean over {seeds} seed{'s' * (seeds > 1)}; the band is a 95 % "
+        f"interval over prompts.{enough}",
+        alt=f"{metric_name(metric)} of {visible(label(router))} by number of training prompts: {told}.",
+        table=means,
+        draw=lambda theme: _learning(means, router, metric, theme),
+    )
+
+
+def _learning(means: pd.DataFrame, router: str, metric: str, theme: ThemeName) -> go.Figure:
+    look, style = THEMES[theme], line_styles([router])[router]
+    color, figure = look.curves[style.color], go.Figure()
+    sizes = means["size"].astype(float)
+    for end in ("high", "low"):
+        figure.add_trace(
+            go.Scatter(
+                x=sizes, y=100 * means[end], mode="lines", line={"color": color, "width": 0.75, "dash": "dot"},
+                fill="tonexty" if end == "low" else None, fillcolor=translucent(color), name="95 % interval",
+                showlegend=end == "low", hoverinfo="skip",
+            )
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=sizes, y=100 * means["value"], mode="lines+markers", name=METRICS[metric].label,
+            line={"color": color, "width": 2}, marker={"color": color, "symbol": style.symbol, "size": 8},
+            customdata=100 * means[["lost", "lost_low", "lost_high"]],
+            hovertemplate="%{x:,} prompts: %{y:.2f}<br>against all: %{customdata[0]:+.2f} "
+            "[%{customdata[1]:+.2f}, %{customdata[2]:+.2f}]<extra></extra>",
+        )
+    )  # fmt: skip
+    return figure.update_layout(
+        layout(
+            look, 400,
+            xaxis={"title": "Training prompts", "type": "log", "tickvals": sizes.tolist(),
+                   "ticktext": [f"{size:,}" for size in means["size"]], "tickangle": -40},
+            yaxis={"title": f"{metric_name(metric)}, × 100"},
+        )
+    )  # fmt: skip
+
+
+def transfer_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
+    """Every task by the router that has never seen it, beside the router that has.
+
+    Parameters
+    ----------
+    table : `carrot_core.compare.studies.transfer` of one router.
+    metric : "aiq" or "routing_accuracy".
+    """
+    rows = table[table["metric"] == metric].sort_values("difference", ignore_index=True)
+    router, total = str(rows["router"].iloc[0]), int(rows["n_tasks"].max())
+    worse, better = int((rows["high"] < 0).sum()), int((rows["low"] > 0).sum())
+    rest = f" The {len(rows)} largest of {total} tasks." if total > len(rows) else ""
+    return Exhibit(
+        name=f"new-tasks-{metric.replace('_', '-')}",
+        title=f"{visible(label(router))} on tasks it has never seen",
+        caption=f"{metric_name(metric)}, {HUNDRED}, on each task's test prompts: fitted without that task's prompts "
+        "(hollow) and as usual (filled). Solid line: the 95 % interval of the paired difference leaves out 0; "
+        f"dotted: it does not.{rest}",
+        alt=f"{metric_name(metric)} of {visible(label(router))} on {len(rows)} tasks, fitted without and with the "
+        f"task's prompts: measurably worse without them on {worse}, better on {better}. Largest loss: "
+        f"{visible(str(rows['task'].iloc[0])) or 'no task'}, {100 * rows['difference'].iloc[0]:+.1f} points.",
+        table=rows,
+        draw=lambda theme: _transfer(rows, metric, theme),
+    )
+
+
+def _transfer(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
+    look, place = THEMES[theme], list(range(len(rows)))
+    names = [f"{task_name(row.task)} ({row.n_prompts:,})" for row in each(rows)]
+    told = [
+        f"{name}: {100 * row.left_out:.1f} without, {100 * row.usual:.1f} with<br>"
+        f"{100 * row.difference:+.2f} [{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
+        for name, row in zip(names, each(rows), strict=True)
+    ]
+    figure = go.Figure()
+    for row in each(rows):
+        sure = row.high < 0 or row.low > 0
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * row.left_out, 100 * row.usual], y=[row.Index] * 2, mode="lines", showlegend=False,
+                line={"color": look.muted, "width": 3 if sure else 1.5, "dash": "solid" if sure else "dot"},
+                hoverinfo="skip",
+            )
+        )  # fmt: skip
+    for column, words, symbol in (("left_out", "Task left out", "circle-open"), ("usual", "As usual", "circle")):
+        figure.add_trace(
+            go.Scatter(
+                x=100 * rows[column], y=place, mode="markers", name=words, customdata=told,
+                marker={"symbol": symbol, "size": 10, "color": look.curves[0], "line": {"width": 2,
+                        "color": look.curves[0]}},
+                hovertemplate="%{customdata}<extra></extra>",
+            )
+        )  # fmt: skip
+    return figure.update_layout(
+        layout(
+            look, 110 + 28 * len(rows), hovermode="closest",
+            xaxis={"title": f"{metric_name(metric)}, × 100"},
+            yaxis={"tickvals": place, "ticktext": names, "autorange": "reversed", "showgrid": False},
+        )
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""A curve at the points that matter: what is left of a `Frontier` when its prompts are not kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from carrot_core.bootstrap import Interval
+from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
+
+MOST_POINTS = 1500  # evenly by count, beside those that draw the line and those a budget or a target may choose
+_SHARE_POINTS = 300
+_Z = 1.959964  # half of a 95 % interval, in standard errors
+
+
+@dataclass(frozen=True, eq=False)
+class KeptCurve:
+    """A curve at some of its points: what is left of a `Frontier` without its prompts.
+
+    Attributes
+    ----------
+    models : M names.
+    n_prompts, n_points : prompts behind it, breakpoints of the exact curve.
+    exchange_rate_per_usd : (K,) ascending from 0; a point holds up to the next one's rate.
+    score, cost_usd : (K,) means per prompt at these rates, as the exact curve has them.
+    share_rates, share : (G,) ascending rates and (G, M) float32 share of the prompts each model answers there.
+    errors : (2, G) standard errors of the mean score and cost at these rates; None where they were not kept.
+    """
+
+    models: tuple[str, ...]
+    n_prompts: int
+    n_points: int
+    exchange_rate_per_usd: FloatArray
+    score: FloatArray
+    cost_usd: FloatArray
+    share_rates: FloatArray
+    share: npt.NDArray[np.floating]
+    errors: FloatArray | None = None
+
+    def at(self, exchange_rate_per_usd: float) -> int:
+        """Index of the kept point that holds at this rate."""
+        return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
+
+    def interval(self, exchange_rate_per_usd: float) -> tuple[Interval, Interval]:
+        """Mean score and cost in US dollars at a rate, with 95 % intervals over prompts by the normal law.
+
+        The standard errors are those of the kept rate before.
+        """
+        at = self.at(exchange_rate_per_usd)
+        values = float(self.score[at]), float(self.cost_usd[at])
+        if self.errors is None:
+            score, cost = (Interval(value, float("nan"), float("nan")) for value in values)
+            return score, cost
+        errors = self.errors[:, np.searchsorted(self.share_rates, exchange_rate_per_usd, side="right") - 1]
+        score, cost = (
+            Interval(value, value - _Z * error, value + _Z * error)
+            for value, error in zip(values, errors.tolist(), strict=True)
+        )
+        return score, cost
+
+    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
+        """(G, M) share of the prompts that each model answers, at the kept rate before each of G rates."""
+        found = np.searchsorted(self.share_rates, np.asarray(exchange_rates_per_usd), side="right") - 1
+        shares: FloatArray = self.share[found].astype(np.float64)
+        return shares
+
+
+def keep(curve: Frontier) -> KeptCurve:
+    """A curve at its points of an even grid, those that draw its line, and those no other point beats.
+
+    The last are all that a budget or a target can choose; each is kept with the point after it, so that
+    what is chosen on the kept curve is what would be chosen on the whole one.
+    """
+    last = len(curve.exchange_rate_per_usd) - 1
+    even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
+    first = unbeaten(curve.cost_usd, curve.score)
+    kept = np.unique(np.concatenate([even, thin(curve), first, np.minimum(first + 1, last)]))
+    rates = evenly(curve.exchange_rate_per_usd, _SHARE_POINTS)
+    return KeptCurve(
+        curve.models,
+        curve.n_prompts,
+        last + 1,
+        curve.exchange_rate_per_usd[kept],
+        curve.score[kept],
+        curve.cost_usd[kept],
+        rates,
+        curve.shares(rates).astype(np.float32),
+        np.array([_standard_errors(curve, rate) for rate in rates]).T,
+    )
+
+
+def _standard_errors(curve: Frontier, rate: float) -> tuple[float, float]:
+    rows, chosen = np.arange(curve.n_prompts), curve.choices(rate)
+    spread = (np.std(table[rows, chosen]) for table in (curve.outcomes.score, curve.paid_usd))
+    score, cost = (float(each / np.sqrt(curve.n_prompts)) for each in spread)
+    return score, cost
+
+
+def evenly(rates: FloatArray, points: int) -> FloatArray:
+    """At most so many of the rates, evenly by count, both ends among them."""
+    return rates[np.unique(np.linspace(0, len(rates) - 1, points).round().astype(np.intp))]
+
+
+def unbeaten(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.intp]:
+    """Positions, by ascending cost, of the points no other point beats in cost and score; of equal ones the first.
+
+    They are all that a budget or a target can choose.
+    """
+    order = np.lexsort((np.arange(len(score)), -score, cost_usd))
+    best_before = np.concatenate([[-np.inf], np.maximum.accumulate(score[order])[:-1]])
+    return order[score[order] > best_before]
+
+
+def thin(frontier: ReadableCurve, tolerance: float = 1e-4) -> npt.NDArray[np.intp]:
+    """Positions of the points that draw the same line (Douglas-Peucker, both ends kept).
+
+    No point left out lies further from the line than ``tolerance`` of the curve's own extent, on a
+    linear and on a log cost axis alike: 1e-4 is a tenth of a pixel on a chart 1,000 pixels wide.
+    """
+    points = unit_box(frontier.cost_usd, frontier.score)
+    kept = np.unique([0, len(points) - 1])
+    waiting = np.arange(1, len(points) - 1)  # points of the chords that are not yet known to be close enough
+    while waiting.size:
+        chord = np.searchsorted(kept, waiting) - 1
+        distance = _distance_from_chord(points[waiting], points[kept[chord]], points[kept[chord + 1]])
+        first = np.flatnonzero(np.diff(chord, prepend=-1))
+        furthest = np.repeat(np.maximum.reduceat(distance, first), np.diff(np.append(first, chord.size)))
+        too_far = furthest > tolerance
+        split = too_far & (distance == furthest)
+        kept, waiting = np.sort(np.concatenate([kept, waiting[split]])), waiting[too_far & ~split]
+    return kept
+
+
+def unit_box(cost_usd: FloatArray, score: FloatArray) -> FloatArray:
+    """(K, 3) cost, log cost and score, each scaled to [0, 1]: a distance here bounds that on either axis."""
+    positive = np.maximum(cost_usd, cost_usd[cost_usd > 0].min(initial=1.0))
+    columns = np.column_stack([cost_usd, np.log(positive), score])
+    extent = np.ptp(columns, axis=0)
+    box: FloatArray = (columns - columns.min(axis=0)) / np.where(extent > 0, extent, 1.0)
+    return box
+
+
+def _distance_from_chord(points: FloatArray, start: FloatArray, end: FloatArray) -> FloatArray:
+    chord, reach = end - start, points - start
+    length = np.maximum(np.einsum("ij,ij->i", chord, chord), 1e-300)
+    along = np.clip(np.einsum("ij,ij->i", reach, chord) / length, 0.0, 1.0)
+    off = reach - along[:, None] * chord
+    distance: FloatArray = np.sqrt(np.einsum("ij,ij->i", off, off))
+    return distance

@@ -1,0 +1,152 @@
+"""Widgets of the Compare page; each is bound to the address, so that a link reopens what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.dashboard import links
+from carrot_core.dashboard.glossary import tip
+from carrot_core.evaluation.quality import POOLED
+from carrot_core.figures.names import metric_name
+from carrot_core.figures.scene import label
+from carrot_core.metrics import METRICS
+from carrot_core.routers import BASELINES
+from carrot_core.store import BenchmarkInfo
+from carrot_core.text import visible
+
+PAPER = "The paper's figures"
+SECTIONS = (
+    "Metrics", "Differences", "Gap to oracle", "Who answers", "By task", "Where it loses", "Predictions", "Learning",
+    "New tasks", PAPER,
+)  # fmt: skip
+_OPENED_BASELINES = ("task-lookup", "zero")
+_OPENED_FITTED = 4
+_OPENED_METRICS = ("aiq", "aiq_chosen", "routing_accuracy", "qnc")
+_WHOLE = "all λ (AIQ)"
+
+
+def routers(fitted: Sequence[str]) -> tuple[str, ...]:
+    """Choose what is compared (``?compared=``), baselines too."""
+    options = [*fitted, *BASELINES]
+    opened = [*fitted[:_OPENED_FITTED], *_OPENED_BASELINES]
+    return several("Routers", options, "compared", opened)
+
+
+def several(title: str, options: Sequence[str], key: str, opened: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Choose some of the routers."""
+    first = list(options[:2] if opened is None else opened)
+    chosen = st.multiselect(
+        title, options, first, format_func=_shown, key=key, bind="query-params", placeholder="Choose a router"
+    )
+    links.judge(key, links.among(list(map(_shown, options))), ", ".join(map(_shown, chosen)) or "no router", many=True)
+    return tuple(chosen)
+
+
+def one(options: Sequence[str]) -> str:
+    """Choose one of the routers (``?of=``)."""
+    chosen = str(st.selectbox("Router", options, format_func=_shown, key="of", bind="query-params"))
+    links.judge("of", links.among(list(map(_shown, options))), _shown(chosen))
+    return chosen
+
+
+def _shown(router: str) -> str:
+    return visible(label(router))
+
+
+def seeds(known: Sequence[int], *, whole: bool) -> tuple[int, ...]:
+    """Choose one of the seeds or the mean over them (``?seed=``); the mean at first where all is there (``whole``)."""
+    every = tuple(known)
+    options = [every] if len(every) == 1 else [every, *((seed,) for seed in every)]
+    words = [seeds_words(option) for option in options]
+    first = 0 if whole or len(options) == 1 else 1
+    chosen = st.selectbox(
+        "Seeds", words, first, key="seed", bind="query-params",
+        help=tip("seed", "split"),
+    )  # fmt: skip
+    links.judge("seed", links.among(words), str(chosen))
+    return options[words.index(str(chosen))]
+
+
+def seeds_words(chosen: Sequence[int]) -> str:
+    """Some seeds in words."""
+    return f"seed {chosen[0]}" if len(chosen) == 1 else f"mean over seeds {', '.join(map(str, chosen))}"
+
+
+def section() -> str:
+    """Choose what is shown (``?show=``)."""
+    chosen = st.segmented_control(
+        "Show", SECTIONS, default=SECTIONS[0], required=True, key="show", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    links.judge("show", links.among(SECTIONS), str(chosen))
+    return str(chosen)
+
+
+def metric(options: Sequence[str] = tuple(METRICS)) -> str:
+    """Choose one metric (``?metric_of=``)."""
+    known = [name for name in METRICS if name in options]
+    first = known.index("aiq") if "aiq" in known else 0
+    chosen = str(st.selectbox("Metric", known, first, format_func=metric_name, key="metric_of", bind="query-params"))
+    links.judge("metric_of", links.among(list(map(metric_name, known))), metric_name(chosen))
+    return chosen
+
+
+def metrics() -> list[str]:
+    """Choose the metrics of the table (``?metrics=``)."""
+    options = list(METRICS)
+    chosen = st.multiselect(
+        "Columns of the table", options, list(_OPENED_METRICS), format_func=metric_name, key="metrics",
+        bind="query-params",
+    )  # fmt: skip
+    links.judge("metrics", links.among(list(map(metric_name, options))), ", ".join(map(metric_name, chosen)), many=True)
+    return chosen
+
+
+def lam(options: Sequence[float]) -> float:
+    """Choose one of the λ that tables are made at (``?at=``)."""
+    return float(_lam_of([f"{value:g}" for value in options], "0.3"))
+
+
+def lam_or_whole(options: Sequence[float]) -> float | None:
+    """Choose one of the λ, or None for the whole curve (``?gap=``)."""
+    chosen = _lam_of([_WHOLE, *(f"{value:g}" for value in options)], _WHOLE, "gap")
+    return None if chosen == _WHOLE else float(chosen)
+
+
+def _lam_of(words: list[str], first: str, key: str = "at") -> str:
+    chosen = str(st.select_slider("λ", words, first, key=key, bind="query-params"))
+    links.judge(key, links.among(words), chosen)
+    return chosen
+
+
+def model(models: Sequence[str]) -> str:
+    """Choose a model, or all together (``?model_of=``)."""
+    chosen = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
+    links.judge("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(chosen))
+    return chosen
+
+
+def _model(name: str) -> str:
+    return "All models together" if name == POOLED else visible(name)
+
+
+def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
+    """Choose other benchmarks, by what each is called, to see the same routers on (``?beside=``)."""
+    shown = list(others)
+    chosen = st.multiselect(
+        "The same routers on other benchmarks", shown, key="beside", bind="query-params",
+        placeholder="Choose benchmarks",
+    )  # fmt: skip
+    links.judge("beside", links.among(shown), ", ".join(map(visible, chosen)) or "none", many=True)
+    return {name: others[name] for name in chosen}
+
+
+def there(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:
+    """Whether a table is there; says so where an older snapshot has none."""
+    if table is None:
+        st.info(f"This snapshot keeps no {what}.")
+    return table is not None

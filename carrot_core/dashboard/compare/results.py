@@ -1,0 +1,200 @@
+"""What the Compare page shows and where it comes from: comparisons, tables about routers, and what is fitted anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.compare.losses import distances
+from carrot_core.compare.ranking import standing
+from carrot_core.compare.studies import ROUTER, STUDIES
+from carrot_core.dashboard import views
+from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.stores import Version, store_of
+from carrot_core.dashboard.views import Names, StoredView
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.evaluation import MEAN, Candidate, Comparison, compare
+from carrot_core.evaluation.runs import ALL, compare_routers, kept_runs, settings_of
+from carrot_core.figures.scene import label
+from carrot_core.outcomes import Estimates
+from carrot_core.results.build import read_comparison
+from carrot_core.results.snapshot import SnapshotInfo
+from carrot_core.routers import BASELINES
+from carrot_core.store import BenchmarkInfo, Run, Store
+from carrot_core.text import visible
+
+MOST_SEEDS = 5  # that a page fits; more may be stored
+_SKIPPED = "compare:skipped"
+
+
+def elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, metric: str) -> dict[str, pd.DataFrame]:
+    """`carrot_core.compare.ranking.standing` by one metric on other benchmarks, by what each is called.
+
+    Where none of the routers is fitted there is none, which the page says.
+    """
+    tables = {}
+    for called, info in others.items():
+        seen = views.view(info)
+        there = tuple(name for name in routers if name in (*seen.fitted, *BASELINES))
+        if not there:
+            name = plain(visible(called))
+            st.info(f"None of the routers shown is fitted on {name}: fit one there, or add a baseline.")
+            continue
+        figures, pairs, _ = comparison(info, seen, there, (0,))
+        tables[called] = standing(figures, pairs, there, [metric])
+    return tables
+
+
+def seeds_of(info: BenchmarkInfo, seen: views.View, routers: Names) -> tuple[int, ...]:
+    """Seeds that all of the routers have results of; the first split alone where there are no others."""
+    if isinstance(info, SnapshotInfo):
+        return tuple(_kept(str(info.folder), info.data_hash).seeds)
+    assert isinstance(seen, StoredView)
+    learned = tuple(name for name in routers if name not in BASELINES)
+    runs = _runs(seen.version, seen.name, learned)
+    common = set.intersection(*(set(by_seed) for by_seed in runs.values())) if runs else set()
+    return tuple(sorted(common | {0}))
+
+
+def comparison(
+    info: BenchmarkInfo, seen: views.View, routers: Names, seeds: tuple[int, ...]
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Figures and pairs of some routers, and which seed's rows to read: ``carrot_core.evaluation.Comparison``'s.
+
+    A snapshot keeps pairs for the mean over its seeds only.
+    """
+    if isinstance(info, SnapshotInfo):
+        kept = _kept(str(info.folder), info.data_hash)
+        return kept.figures, kept.pairs, MEAN if len(seeds) > 1 else str(seeds[0])
+    assert isinstance(seen, StoredView)
+    made = _compared(seen.version, seen.name, routers, seeds)
+    return made.figures, made.pairs, MEAN
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _kept(folder: str, data_hash: str) -> Comparison:
+    """The comparison that was stored beside a snapshot."""
+    document = read_comparison(Path(folder))
+    frames = {name: pd.DataFrame(document[name]) for name in ("protocol", "quality")}
+    for name in ("figures", "pairs"):  # as they are: the document has no infinity
+        path = Path(folder) / f"{name}.parquet"
+        frames[name] = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+    return Comparison(
+        benchmark=document["benchmark"],
+        report_on=document["evaluated_on"],
+        models=tuple(document["models"]),
+        routers=tuple(document["routers"]),
+        seeds=tuple(document["seeds"]),
+        replicates=document["replicates"],
+        protocol=frames["protocol"],
+        figures=frames["figures"],
+        differences=pd.DataFrame(),
+        bands=pd.DataFrame(),
+        quality=frames["quality"],
+        pairs=frames["pairs"],
+    )
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _runs(version: Version, name: str, routers: Names) -> Mapping[str, Mapping[int, Run]]:
+    store = Store(Path(version.path))
+    return kept_runs(store, store.load(name), [router for router in routers if "(" not in router])
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing routers …")
+def _compared(version: Version, name: str, routers: Names, seeds: tuple[int, ...]) -> Comparison:
+    """A comparison of what is fitted; nothing is fitted for it but baselines."""
+    store = Store(Path(version.path))
+    settings = {0: views.protocol(version, name)}
+    settings |= settings_of(store, store.load(name), [seed for seed in seeds if seed != 0])
+    settings = {seed: settings[seed] for seed in seeds}
+    fitted, kept = views.runs(version, name), _runs(version, name, routers)
+
+    def tables(router: str, seed: int) -> Mapping[str, Estimates]:
+        if router in BASELINES:
+            return settings[seed].baselines[router]
+        if seed in kept.get(router, {}):
+            return store.load_run(kept[router][seed].run_id).estimates or {}
+        return fitted[router].estimates or {}  # of other versions or with parameters: as other pages show it
+
+    candidates = {
+        router: {seed: Candidate.of(settings[seed], tables(router, seed)) for seed in seeds} for router in routers
+    }
+    return compare(settings, candidates)
+
+
+def fit_panel(info: BenchmarkInfo, fitted: Sequence[str], seeds: Sequence[int]) -> None:
+    """Offer to fit all routers over some seeds: every fit is kept as it is done, so the next press goes on."""
+    skipped: Mapping[str, str] = st.session_state.pop(_SKIPPED, {})
+    for name, why in skipped.items():
+        st.warning(plain(f"{label(name)} could not run. {why}"))
+    with st.expander("Fit more routers and seeds", expanded=len(fitted) < 2):
+        st.write(
+            f"Fitted: {plain(', '.join(map(label, fitted)) or 'none')}. Baselines are always there. All other routers "
+            "that need no download can be fitted here; it takes minutes to hours, every fit is kept as soon as it is "
+            "done, and pressing again goes on where it stopped."
+        )
+        wanted = st.number_input("Seeds to fit", 1, MOST_SEEDS, min(max(1, len(seeds)), MOST_SEEDS), key="fit_seeds")
+        if st.button("Fit all routers", key="fit_all"):
+            st.session_state[_SKIPPED] = _fit(info, int(wanted))
+            st.rerun()
+
+
+def _fit(info: BenchmarkInfo, seeds: int) -> Mapping[str, str]:
+    bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
+
+    def embedding(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
+
+    def judging(done: int, total: int) -> None:
+        bar.progress(done / total, f"Fitting and judging: step {done} of {total}")
+
+    bench = load_embedded(store, info.name, progress=embedding)
+    return compare_routers(store, bench, (ALL,), range(seeds), progress=judging).skipped
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _studies(path: str, name: str, data_hash: str) -> dict[str, pd.DataFrame]:
+    """Tables that were fitted for, by name, of one content of one benchmark; filled by `study`."""
+    return {}
+
+
+def study(info: BenchmarkInfo, seen: views.View, name: str, what: str) -> pd.DataFrame | None:
+    """A table of `carrot_core.compare.studies`, or None where it is not there (which is said, with a button)."""
+    if isinstance(info, SnapshotInfo):
+        table = seen.analysis(name, (ROUTER,))
+        if table is None or table.empty:
+            st.info(f"This snapshot has no {what}.")
+            return None
+        return table
+    made = _studies(str(store_of(info).path), info.name, info.data_hash)
+    if name not in made:
+        st.info(f"The {what} of {label(ROUTER)} is made by fitting it again several times: seconds to a few minutes.")
+        if not st.button(f"Make the {what}", key=f"study:{name}", type="primary"):
+            return None
+        made[name] = _studied(info, name)
+    if made[name].empty:
+        st.info("All prompts are of one task, so none can be left out.")
+        return None
+    return made[name]
+
+
+def _studied(info: BenchmarkInfo, name: str) -> pd.DataFrame:
+    bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
+
+    def fitting(done: int, total: int) -> None:
+        bar.progress(done / total, f"Fitting: {done} of {total}")
+
+    settings = settings_of(store, load_embedded(store, info.name), range(STUDIES[name].seeds))
+    table = STUDIES[name].make(settings, ROUTER, fitting)
+    bar.empty()
+    return table
+
+
+@st.cache_resource(max_entries=32, show_spinner="Looking for similar training prompts …")
+def nearby(version: Version, name: str, prompt_ids: Names) -> pd.DataFrame:
+    """`carrot_core.compare.losses.distances` of some prompts; NaN where the benchmark has no vectors yet."""
+    return distances(Store(Path(version.path)).load(name, encoder=BUNDLED), prompt_ids)

@@ -1,0 +1,122 @@
+"""Tables of the Compare page as widgets that can be sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from carrot_core.compare.losses import REASONS
+from carrot_core.compare.task_curves import legend_of, task_figure
+from carrot_core.dashboard.exhibits import NO_TOOLS
+from carrot_core.dashboard.glossary import metric_tip, tip
+from carrot_core.dashboard.shell import theme
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.names import NO_TASK, metric_name, names_of
+from carrot_core.figures.scene import QUERIES, short_name
+from carrot_core.text import SENTENCE, visible
+
+_PROMPT_LETTERS = 400
+_ROW = 3
+
+
+def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
+    """Metrics with intervals and ranks, one row a router; any column sorts."""
+    shown, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
+    for metric in metrics:
+        name, table = metric_name(metric), exhibit.table
+        shown[name] = (100 * table[metric]).replace([np.inf, -np.inf], np.nan)
+        shown[f"95 % · {name}"] = [
+            "never" if np.isinf(value) else "–" if np.isnan(low) else f"{100 * low:.1f} to {_end(high)}"
+            for value, low, high in zip(
+                table[metric].astype(float), table[f"{metric}_low"], table[f"{metric}_high"], strict=True
+            )
+        ]
+        shown[f"Rank · {name}"] = table[f"{metric}_rank"]
+        config[name] = st.column_config.NumberColumn(format="%.2f", help=metric_tip(metric))
+        config[f"95 % · {name}"] = st.column_config.TextColumn(
+            "95 %", help=tip("95-interval", also=f"Of {name}, × 100.")
+        )
+        config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=tip("rank", also=f"In {name}."))
+    config["Router"] = st.column_config.TextColumn(pinned=True)
+    st.dataframe(shown, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
+
+
+def _end(high: float) -> str:
+    return "never" if not np.isfinite(high) else f"{100 * high:.1f}"
+
+
+def across_table(exhibit: Exhibit, benchmarks: Sequence[str]) -> None:
+    """One metric on several benchmarks, a column each; any column sorts."""
+    shown, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
+    for column in benchmarks:
+        low, high = exhibit.table[f"{column} low"], exhibit.table[f"{column} high"]
+        shown[column] = 100 * exhibit.table[column]
+        shown[f"{column} 95 %"] = [
+            "–" if np.isnan(a) else f"{100 * a:.1f} to {_end(b)}" for a, b in zip(low, high, strict=True)
+        ]
+        shown[f"{column} rank"] = exhibit.table[f"{column} rank"]
+        config[column] = st.column_config.NumberColumn(visible(column), format="%.2f")
+        config[f"{column} 95 %"] = st.column_config.TextColumn("95 %")
+        config[f"{column} rank"] = st.column_config.NumberColumn("Rank")
+    config["Router"] = st.column_config.TextColumn(pinned=True)
+    st.dataframe(shown, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="across-table")
+
+
+def task_panels(exhibit: Exhibit) -> None:
+    """Small charts three a row, one below the other on a narrow screen, under one legend."""
+    look, tasks = theme(), names_of(exhibit.table["task"])
+    legend = legend_of(exhibit.table, look)
+    st.plotly_chart(legend, key="tasks-legend", theme=None, alt=exhibit.alt, config=NO_TOOLS)
+    for first in range(0, len(tasks), _ROW):
+        for column, task in zip(st.columns(_ROW), tasks[first : first + _ROW], strict=False):
+            figure = task_figure(exhibit.table, task, look)
+            alt = f"Accuracy against cost on {visible(task) or NO_TASK}."
+            column.plotly_chart(figure, key=f"task-{task}", theme=None, alt=alt, config=NO_TOOLS)
+
+
+def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
+    """The worst prompts with what was expected and what happened."""
+    rows = exhibit.table
+
+    def told(side: str) -> list[str]:
+        return [
+            f"{score:.2g}" if np.isnan(expected) else f"{expected:.2f} → {score:.2g}"
+            for expected, score in zip(rows[f"est_score_{side}"], rows[f"score_{side}"], strict=True)
+        ]
+
+    shown = pd.DataFrame(
+        {
+            "Prompt": [_start(texts.get(prompt), prompt) for prompt in rows["prompt_id"]],
+            "Reason": rows["reason"],
+            "Regret": 100 * rows["regret"],
+            "Task": rows["task"].map(visible),
+            "Chosen": rows["chosen"].map(short_name),
+            "Score, expected → seen": told("chosen"),
+            "$ per 1k, expected": QUERIES * rows["est_cost_usd_chosen"],
+            "$ per 1k, seen": QUERIES * rows["cost_usd_chosen"],
+            "Best": rows["best"].map(short_name),
+            "Its score, expected → seen": told("best"),
+            "Its $ per 1k, expected": QUERIES * rows["est_cost_usd_best"],
+            "Its $ per 1k, seen": QUERIES * rows["cost_usd_best"],
+            **{f"Of it: {words}": 100 * rows[name] for name, words in REASONS.items()},
+        }
+    )
+    columns = list(map(str, shown.columns))
+    config = {name: st.column_config.NumberColumn(format="$%.3g") for name in columns if "$" in name}
+    points = {name: st.column_config.NumberColumn(format="%+.1f") for name in columns if name.startswith("Of it")}
+    config["Prompt"] = st.column_config.TextColumn(width="medium")
+    config |= points | {"Regret": st.column_config.NumberColumn(format="%.1f")}
+    if "percentile" in rows and rows["percentile"].notna().any():
+        shown.insert(4, "Farther from training prompts than", rows["percentile"])
+        config["Farther from training prompts than"] = st.column_config.NumberColumn(
+            format="%.0f %%", help="Share of the validation prompts that lie nearer to their nearest training prompt."
+        )
+    st.dataframe(shown, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="loss-table")
+
+
+def _start(text: str | None, prompt_id: str) -> str:
+    shown = visible((text or prompt_id)[:_PROMPT_LETTERS], SENTENCE)
+    return shown + " …" if text and len(text) > _PROMPT_LETTERS else shown

@@ -1,0 +1,158 @@
+"""The decision on a typed prompt, drawn for every λ at once: λ moves in the browser, Python hears of its release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+from carrot_core.dashboard.components import COMPONENT
+from carrot_core.dashboard.components.frontier_chart import checked_lam
+from carrot_core.figures.scene import short_name
+from carrot_core.figures.theme import ThemeName, model_colors
+from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
+from carrot_core.text import SENTENCE, visible
+
+MAX_SHOWN = 600  # characters of a training prompt
+_CELLS = {
+    "score": "est_score", "scoreLow": "score_low", "scoreHigh": "score_high",
+    "output": "est_output_tokens", "outputLow": "output_tokens_low", "outputHigh": "output_tokens_high",
+    "cost": "est_cost_usd", "costLow": "cost_low_usd", "costHigh": "cost_high_usd",
+    "input": "input_tokens",
+}  # fmt: skip
+
+
+def live_decision(
+    explanation: Explanation,
+    *,
+    lam: float,
+    key: str,
+    about: Sequence[str] = (),
+    on_release: Callable[[float], None] | None = None,
+) -> None:
+    """Draw the decision at λ: sentence, ribbon with the handle on it, and the table of the models.
+
+    Parameters
+    ----------
+    explanation : of one prompt.
+    lam : λ in [0, 1] to show.
+    key : key of the component in the session.
+    about : lines below it on how the decision came about; plain text.
+    on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
+    """
+
+    def released() -> None:
+        if on_release is not None:
+            on_release(checked_lam(st.session_state[key]["released"]))
+
+    heard = (st.session_state.get(key, {}).get("released") or {}).get("name")
+    data = build_payload(explanation) | {
+        "lam": lam,
+        "heard": heard,
+        "about": [visible(line, SENTENCE) for line in about],
+    }
+    _renderer()(key=key, data=data, on_released_change=released)
+
+
+@cache
+def _renderer() -> ComponentRenderer:
+    return st.components.v2.component(
+        "carrot-core.decision",
+        html=(COMPONENT / "decision.html").read_text(encoding="utf-8"),
+        css=(COMPONENT / "decision.css").read_text(encoding="utf-8"),
+        js="decision.js",
+    )
+
+
+def build_payload(explanation: Explanation) -> dict[str, Any]:
+    """All the browser needs for every λ.
+
+    ``models`` has an entry a model in the order of the estimates; ``segments`` says which of them CARROT
+    chooses from which λ on, ``stretches`` which answers, which comes second, and both in a sentence;
+    ``nearest`` are training prompts with each model's score.
+    """
+    decision = explanation.decision
+    names = decision.estimates.models
+    rows = {row["model"]: row for row in explanation.table.to_dict("records")}
+    rank = np.argsort(np.argsort(decision.estimates.cost_usd[0], kind="stable"))
+    light, dark = _palette(len(names), "light"), _palette(len(names), "dark")
+    return {
+        "models": [
+            {"name": visible(name), "short": short_name(name), "light": light[k], "dark": dark[k], **_cells(rows[name])}
+            for name, k in zip(names, rank, strict=True)
+        ],
+        "segments": [{"model": names.index(part.model), "from": part.lam_from, "to": part.lam_to}
+                     for part in explanation.ribbon],
+        "stretches": stretches(explanation),
+        "nearest": _nearest(explanation),
+        "unit": decision.cost_unit_usd,
+        "fellBack": bool(decision.fell_back[0]),
+        "alt": ribbon_text(explanation),
+    }  # fmt: skip
+
+
+@cache
+def _palette(n_models: int, theme: ThemeName) -> list[str]:
+    """Colours from the cheapest model to the dearest."""
+    return model_colors(range(n_models), theme)
+
+
+def _cells(row: Mapping[Hashable, Any]) -> dict[str, float | None]:
+    return {name: None if np.isnan(row[column]) else float(row[column]) for name, column in _CELLS.items()}
+
+
+def _nearest(explanation: Explanation) -> list[dict[str, Any]]:
+    if explanation.nearest is None:
+        return []
+    scores = explanation.nearest[list(explanation.decision.estimates.models)].to_numpy(np.float64)
+    return [
+        {
+            "similarity": float(row["similarity"]),
+            "task": visible(row["task"]),
+            "text": _cut(row["prompt"]),
+            "scores": [None if np.isnan(score) else float(score) for score in observed],
+        }
+        for row, observed in zip(explanation.nearest.to_dict("records"), scores, strict=True)
+    ]
+
+
+def _cut(text: str | None) -> str:
+    if text is None:
+        return "(no text)"
+    return visible(text[:MAX_SHOWN], SENTENCE) + ("…" if len(text) > MAX_SHOWN else "")
+
+
+def stretches(explanation: Explanation) -> list[dict[str, Any]]:
+    """Stretches of λ with one model that answers and one that comes second, exact, from 0 to 1."""
+    decision, models = explanation.decision, explanation.decision.estimates.models
+    fell_back = bool(decision.fell_back[0])
+    segments = [(part.model, part.lam_from, part.lam_to) for part in explanation.ribbon]
+    found = []
+    for winner, lam_from, lam_to in [(explanation.winner, 0.0, 1.0)] if fell_back else segments:
+        for other, start in _seconds(decision, winner, lam_from, lam_to):
+            first, second = models.index(winner), None if other is None else models.index(other)
+            sentence = visible(in_words(decision.estimates, first, second, fell_back=fell_back), SENTENCE)
+            found.append({"from": start, "winner": first, "second": second, "sentence": sentence})
+    return found
+
+
+def _seconds(decision: Decisions, winner: str, lam_from: float, lam_to: float) -> list[tuple[str | None, float]]:
+    """Who comes second, and from which λ on, where ``winner`` answers."""
+    others = [model for model in decision.estimates.models if model != winner]
+    if not others:
+        return [(None, lam_from)]
+    parts = ribbon(decision.estimates.pool(others), decision.cost_unit_usd)
+    inside = [part for part in parts if part.lam_to > lam_from and part.lam_from < lam_to]
+    # A segment of no length, at λ = 1, is inside none of them.
+    return [(part.model, max(part.lam_from, lam_from)) for part in inside] or [(parts[-1].model, lam_from)]
+
+
+def ribbon_text(explanation: Explanation) -> str:
+    """The ribbon in words."""
+    parts = explanation.ribbon
+    said = "; ".join(f"{visible(part.model)} from λ {part.lam_from:.4g} to {part.lam_to:.4g}" for part in parts)
+    return f"Which model is chosen for which λ: {said}."

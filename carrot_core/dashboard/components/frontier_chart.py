@@ -1,0 +1,212 @@
+"""The live frontier on a page: λ moves in the browser, Python hears of it when it is released."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+import plotly.io as pio
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+from carrot_core.curve import KeptCurve, unbeaten
+from carrot_core.dashboard.components import COMPONENT, install_plotly_js
+from carrot_core.errors import CarrotError
+from carrot_core.figures.frontier import frontier_figure
+from carrot_core.figures.scene import Scene, alt_text, short_name
+from carrot_core.figures.theme import THEMES, counterparts, line_styles
+from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.operating_point import rate_inside
+from carrot_core.outcomes import positions
+from carrot_core.text import visible
+
+MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
+_STRIDE = 256  # breakpoints between two counts of who answers
+_THINNED_STRIDE = 16
+
+_payloads: WeakKeyDictionary[Scene, dict[str, dict[str, Any]]] = WeakKeyDictionary()
+
+
+def live_frontier(
+    scene: Scene,
+    *,
+    lam: float,
+    key: str,
+    wishes: str = "",
+    on_release: Callable[[float], None] | None = None,
+) -> None:
+    """Draw the live chart at λ.
+
+    Parameters
+    ----------
+    scene : what to draw; keep the same object between reruns (it is prepared once).
+    lam : λ in [0, 1] to show. Moving it never redraws the chart, whoever moves it.
+    key : key of the component in the session.
+    wishes : what the scene's ``chosen_on`` is a curve of, in a word or two: budget and target accuracy there are
+        handles too. "" for λ alone.
+    on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
+    """
+
+    def released() -> None:
+        if on_release is not None:
+            on_release(checked_lam(st.session_state[key]["released"]))
+
+    chart, courier = _renderers()
+    with st.container(gap=None):
+        state = chart(
+            key=key,
+            data=_payload(scene, wishes) | {"chart": key},
+            on_released_change=released,
+        )
+        heard = (state.get("released") or {}).get("name")
+        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": heard})
+
+
+def checked_lam(message: dict[str, Any]) -> float:
+    """λ of a release, as the browser tells it."""
+    lam = message["lam"]
+    if not isinstance(lam, int | float) or not 0 <= lam <= 1:
+        raise CarrotError(f"The browser sent λ = {lam!r}; a number from 0 to 1 was expected.")
+    return float(lam)
+
+
+@cache
+def _renderers() -> tuple[ComponentRenderer, ComponentRenderer]:
+    """The chart and the courier of λ, registered once. Not at import: Streamlit knows its components only
+    while it runs."""
+    install_plotly_js()
+    chart = st.components.v2.component(
+        "carrot-core.frontier",
+        html=(COMPONENT / "frontier.html").read_text(encoding="utf-8"),
+        css=(COMPONENT / "frontier.css").read_text(encoding="utf-8"),
+        js="frontier.js",
+    )
+    courier = st.components.v2.component("carrot-core.lam", js=(COMPONENT / "lam.js").read_text(encoding="utf-8"))
+    return chart, courier
+
+
+def _payload(scene: Scene, wishes: str) -> dict[str, Any]:
+    made = _payloads.setdefault(scene, {})
+    if wishes not in made:
+        made[wishes] = build_payload(scene, wishes)
+    return made[wishes]
+
+
+def build_payload(scene: Scene, wishes: str = "") -> dict[str, Any]:
+    """All the browser needs for every λ; ``hash`` changes exactly when the rest does.
+
+    ``points`` has one row a breakpoint of the active curve (rate, score, cost in dollars per query,
+    switches made so far), ``switches`` one row a switch (model left, model taken), ``checkpoints`` the
+    prompts each model answers at every ``stride``-th breakpoint. A curve of more than `MAX_POINTS`
+    breakpoints is thinned evenly and comes without switches. With ``wishes``, ``validation`` has the same
+    columns of the curve on validation but switches, and ``steps`` the points that a budget or a target takes there,
+    by ascending cost and score, each with its λ.
+    """
+    frontier = scene.active_curve.frontier
+    styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
+    figure = frontier_figure(scene)
+    colors = figure.data[_trace(figure.data, "models")].marker.color
+    payload: dict[str, Any] = {
+        "title": scene.title,
+        "figure": json.loads(pio.to_json(figure)),
+        "dark": counterparts(list(scene.model_cost_usd)),
+        "ground": light.ground,
+        "muted": light.muted,
+        "name": scene.active,
+        "active": light.curves[styles[scene.active].color],
+        "models": [
+            {
+                "name": visible(name),
+                "short": short_name(name),
+                "color": color,
+                "score": float(score),
+                "cost": float(cost),
+            }
+            for name, color, score, cost in zip(
+                scene.models, colors, scene.model_score, scene.model_cost_usd, strict=True
+            )
+        ],
+        "texts": list(figure.data[_trace(figure.data, "models")].text),
+        "labelOrder": _label_order(scene),
+        "reference": scene.models.index(scene.reference),
+        "best": scene.models.index(scene.best_single),
+        "unit": scene.cost_unit_usd,
+        "prompts": frontier.n_prompts,
+        "canLog": scene.can_log,
+        "alt": alt_text(scene),
+        **_curve(frontier, scene.models),
+        "readOn": wishes,
+        **_validation(scene if wishes else None),
+    }
+    return payload | {"hash": _digest(payload)}
+
+
+def _trace(traces: tuple[Any, ...], role: str) -> int:
+    return next(place for place, trace in enumerate(traces) if trace.meta["role"] == role)
+
+
+def _label_order(scene: Scene) -> list[int]:
+    """Whose name is written first where not all fit: best single, reference, then by score."""
+    first = [scene.models.index(scene.best_single), scene.models.index(scene.reference)]
+    return list(dict.fromkeys(first + [int(place) for place in np.argsort(-scene.model_score)]))
+
+
+def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
+    rates, columns = curve.exchange_rate_per_usd, positions(curve.models, models)
+    exact = curve.sweep if isinstance(curve, Frontier) and len(rates) <= MAX_POINTS else None
+    kept = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
+    stride = _STRIDE if exact else _THINNED_STRIDE
+    counts = np.zeros((len(kept[::stride]), len(models)), dtype=np.int64)
+    counts[:, columns] = np.rint(curve.shares(rates[kept[::stride]]) * curve.n_prompts)
+    sent: dict[str, Any] = {
+        "points": {
+            "rate": rates[kept],
+            "score": curve.score[kept].astype(np.float32),
+            "cost": curve.cost_usd[kept].astype(np.float32),
+        },
+        "switches": None,
+        "checkpoints": {"stride": stride, "counts": counts.tolist()},
+        "note": "",
+    }
+    if exact:
+        small = np.uint8 if len(models) <= 256 else np.uint16
+        done = np.searchsorted(exact.rate, rates[kept], side="right")
+        sent["points"]["switches"] = done.astype(np.uint32)
+        ends = {"source": columns[exact.source], "target": columns[exact.target]}
+        sent["switches"] = pd.DataFrame({name: column.astype(small) for name, column in ends.items()})
+    else:
+        n_points, how = (curve.n_points, "") if isinstance(curve, KeptCurve) else (len(rates), ", evenly spaced")
+        if len(kept) < n_points:
+            sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {n_points:,} points{how}."
+    return sent | {"points": pd.DataFrame(sent["points"])}
+
+
+def _validation(scene: Scene | None) -> dict[str, pd.DataFrame | None]:
+    if scene is None or scene.chosen_on is None:
+        return {"validation": None, "steps": None}
+    curve, rates = scene.chosen_on, scene.chosen_on.exchange_rate_per_usd
+    kept = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
+    steps = unbeaten(curve.cost_usd, curve.score)
+    lams = [float(lam_of_rate(rate_inside(curve, int(point)), scene.cost_unit_usd)) for point in steps]
+    small = {"score": curve.score[kept].astype(np.float32), "cost": curve.cost_usd[kept].astype(np.float32)}
+    return {
+        "validation": pd.DataFrame({"rate": rates[kept], **small}),
+        "steps": pd.DataFrame({"lam": lams, "score": curve.score[steps], "cost": curve.cost_usd[steps]}),
+    }
+
+
+def _digest(payload: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for name, value in payload.items():
+        digest.update(name.encode())
+        if isinstance(value, pd.DataFrame):
+            digest.update(pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes())
+        else:
+            digest.update(json.dumps(value, sort_keys=True).encode())
+    return digest.hexdigest()

@@ -1,0 +1,57 @@
+"""The box for a prompt: a component of our own, since Streamlit's text area speaks only when it is left."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+from carrot_core.dashboard.components import COMPONENT
+from carrot_core.errors import CarrotError
+
+MAX_CHARACTERS = 200_000
+# Name on the button, and what it types.
+EXAMPLES = (
+    ("A short question", "Which river flows through Vienna, Budapest and Belgrade?"),
+    (
+        "Mathematics",
+        "Let p be a prime greater than 3. Show that p² - 1 is divisible by 24, and find all n for which "
+        "n² - 1 is divisible by 24. Explain each step.",
+    ),
+    (
+        "Code",
+        "Why does this return the same list every time, and how do I repair it?\n\n"
+        "def collect(item, seen=[]):\n    if item not in seen:\n        seen.append(item)\n    return seen",
+    ),
+    ("Another language", "¿Por qué el cielo es azul durante el día y rojizo al atardecer? Responde en dos frases."),
+    ("Something odd", "zxq%%7 @@ ░░▒▓ 🜁🜂🜃🜄 <b>qwrtz</b> \\0 ;;;; plinth plinth plinth 000111000 ☂☂☂ {{{{"),
+)
+_KEY, _KEPT, _START = "live:box", "live:typed", "live:start"
+
+
+def prompt_box() -> str | None:
+    """What is typed, as the reader last stopped typing; None where it is longer than `MAX_CHARACTERS`."""
+    kept = st.session_state.get(_KEPT, {"text": "", "length": 0})
+    if _KEY not in st.session_state:
+        # What the box starts with as the page is opened (again). It stays the same at every rerun after that,
+        # so that no text is sent back.
+        st.session_state[_START] = kept["text"]
+    data = {"text": st.session_state[_START], "limit": MAX_CHARACTERS, "examples": EXAMPLES}
+    state = _renderer()(key=_KEY, data=data, on_typed_change=lambda: None)
+    typed = st.session_state[_KEPT] = _checked(state.get("typed") or kept)
+    return None if typed["length"] > MAX_CHARACTERS else typed["text"]
+
+
+def _checked(typed: Any) -> dict[str, Any]:
+    match typed:
+        case {"text": str(text), "length": int(length)}:
+            return {"text": text, "length": max(length, len(text))}
+    raise CarrotError("The browser sent something else than a text. Reload the page.")
+
+
+@cache
+def _renderer() -> ComponentRenderer:
+    html, css, js = ((COMPONENT / f"prompt.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return st.components.v2.component("carrot-core.prompt", html=html, css=css, js=js)

@@ -1,0 +1,167 @@
+"""A card for each benchmark: where it is from, how large and whole it is, what to do with it; and more from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from carrot_core.benchmarks import NONE_STATED
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.dashboard import controls
+from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.stores import PrivateInfo, Version, store_of, version_of
+from carrot_core.routers import BASELINES
+from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.store.pull import HUB_SOURCES, pull
+from carrot_core.store.summary import split_sizes
+
+_PER_ROW = 2
+
+
+_DONE = "cards:done"
+
+
+def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
+    """All cards, two a row where there is room; and what the last action did."""
+    if done := st.session_state.pop(_DONE, None):
+        st.success(plain(done), icon=":material/check:")
+    for start in range(0, len(benchmarks), _PER_ROW):
+        for place, info in zip(st.columns(_PER_ROW), benchmarks[start : start + _PER_ROW], strict=False):
+            with place, st.container(border=True, height="stretch"):
+                _card(info)
+
+
+def damaged_note(damaged: dict[str, str]) -> None:
+    """Which benchmarks a damaged file no longer gives out, and what to do; the others go on working."""
+    for name, reason in damaged.items():
+        st.error(plain(f"{name} is damaged and left out. {reason}"), icon=":material/broken_image:")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _sizes(version: Version, name: str) -> dict[str, int]:
+    return split_sizes(Store(Path(version.path)), name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _fitted(version: Version, name: str) -> int:
+    """Routers with results, however many seeds and parameters each was fitted with."""
+    return len({run.router for run in Store(Path(version.path)).runs(name)} - set(BASELINES))
+
+
+def _card(info: BenchmarkInfo) -> None:
+    version = version_of(info)
+    fitted = _fitted(version, info.name)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"#### {plain(info.name)}", width="content")
+        _badges(info, fitted)
+    st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
+    st.markdown(_facts(info, _sizes(version, info.name)))
+    notes = len(info.warnings)
+    with st.expander("Hash" + (f" and {notes} {'note' if notes == 1 else 'notes'} from the import" if notes else "")):
+        name, value = ("file", info.sha256) if info.sha256 else ("content", info.data_hash)
+        st.caption(f"sha256 of the {name}")
+        st.code(value, language=None, wrap_lines=True)
+        for warning in info.warnings:
+            st.markdown(f"- {plain(warning)}")
+    _actions(info, fitted)
+
+
+def _badges(info: BenchmarkInfo, fitted: int) -> None:
+    if info.name == SIMULATED:
+        st.badge("simulated", icon=":material/science:", color="violet")
+    if isinstance(info, PrivateInfo):
+        st.badge("only you", icon=":material/lock:", color="blue")
+    if fitted:
+        st.badge(f"{fitted} fitted" if fitted > 1 else "fitted", icon=":material/check:", color="green")
+
+
+def _facts(info: BenchmarkInfo, sizes: dict[str, int]) -> str:
+    """What there is to know, a line each; Markdown."""
+    cells = info.n_prompts * info.n_models
+    missing = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.2g} %)" if info.n_missing else "none"
+    sides = ", ".join(f"{side} {number:,}" for side, number in sizes.items())
+    lines = {
+        "Source": info.source + (f" ({info.note})" if info.note else ""),
+        "Licence": _licence(info),
+        "Loaded": f"{info.loaded_at[:10]} {info.loaded_at[11:16]} UTC",
+        "Split": f"{sides}; {info.split_rule}",
+        "Missing cells": missing,
+        "Repeated prompts": f"{info.n_duplicate_prompts:,}" if info.n_duplicate_prompts else "none",
+    }
+    if info.n_with_text < info.n_prompts:
+        lines["Without text"] = f"{info.n_prompts - info.n_with_text:,}"
+    return "  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items())
+
+
+def _licence(info: BenchmarkInfo) -> str:
+    if info.licence == NONE_STATED:
+        return f"{NONE_STATED}: its texts are shown here and are in no file CARROT writes"
+    return info.licence or "not known"
+
+
+def _actions(info: BenchmarkInfo, fitted: int) -> None:
+    key = f"{'own' if isinstance(info, PrivateInfo) else 'shared'}:{info.name}"
+    with st.container(horizontal=True, gap="small"):
+        asked = not fitted and st.button(
+            controls.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_with_text,
+            help="Compute the vectors that are missing, then fit CARROT-KNN and judge it."
+            if info.n_with_text else controls.without_texts(info),
+        )  # fmt: skip
+        with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
+            st.markdown(
+                plain(
+                    f"Remove {info.name} with its vectors and fitted routers? The file it came from stays where it is."
+                )
+            )
+            gone = st.button("Remove for good", key=f"really:{key}", type="primary")
+    if asked:
+        controls.fit(info)
+        st.session_state[_DONE] = f"CARROT-KNN is fitted on {info.name}."
+        st.rerun()
+    if gone:
+        store_of(info).remove_benchmark(info.name)
+        st.session_state[_DONE] = f"{info.name} is removed."
+        st.rerun()
+
+
+_PULLED = "pull:done"
+
+
+_LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
+
+
+def pull_panel() -> None:
+    """Choose a data set of the hub and fetch it into the shared store, with progress file by file."""
+    if done := st.session_state.pop(_PULLED, None):
+        st.success(plain(done), icon=":material/check:")
+    taken = {info.name for info in Store().benchmarks()}
+    source = st.selectbox(
+        "Data set", list(HUB_SOURCES), format_func=lambda name: f"{name}: {HUB_SOURCES[name].about}", key="pull-source"
+    )
+    chosen = HUB_SOURCES[source]
+    licence = _LICENCE if chosen.licence == NONE_STATED else f"Licence: {chosen.licence}."
+    st.caption(plain(f"From {chosen.repo} on huggingface.co. {licence} An interrupted download goes on where it was."))
+    drop_chinese = chosen.without_chinese is not None and st.checkbox(
+        "Leave out the Chinese tasks", key="pull-without-chinese", help="As CARROT's authors do: 16 tasks, 785 prompts."
+    )
+    replace = source in taken and st.checkbox(
+        plain(f"{source} is here already: replace it and the routers fitted on it"), key="pull-replace"
+    )
+    blocked = source in taken and not replace
+    if st.button(f"Pull {source}", icon=":material/download:", key="pull", disabled=blocked):
+        bar = st.progress(0.0, "Asking the hub which files there are …")
+
+        def arriving(done: int, total: int, name: str) -> None:
+            share = min(done / total, 1.0) if total else 0.0
+            bar.progress(share, plain(f"{name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB"))
+
+        with errors_as_text():
+            info = pull(Store(), source, replace=replace, drop_chinese=drop_chinese, progress=arriving)
+            notes = "".join(f"\n{note}" for note in info.warnings)
+            st.session_state[_PULLED] = (
+                f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}.{notes}"
+            )
+            st.rerun()
+        bar.empty()

@@ -1,0 +1,271 @@
+"""Bring your own results: a file, a look at it, which column is which, every problem at once, and a benchmark."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from collections.abc import Mapping, Sequence, Set
+from itertools import chain, count
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from carrot_core.benchmarks.checks import RECOGNISED, REQUIRED
+from carrot_core.benchmarks.column_names import guess_columns
+from carrot_core.benchmarks.registry import read_any
+from carrot_core.benchmarks.table_file import preview
+from carrot_core.benchmarks.wide_table import OF_PROMPT, is_wide
+from carrot_core.dashboard.exhibits import file_stem
+from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.stores import ONLY_YOU, private_benchmarks, private_store, session_folder
+from carrot_core.errors import DataError, PricesNeededError
+from carrot_core.paths import shipped
+from carrot_core.prices import Price, shipped_prices
+from carrot_core.safe_csv import problems_frame, safe_csv
+from carrot_core.store import Store
+from carrot_core.store.transfer import copy_benchmark
+from carrot_core.text import visible
+
+TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "gz", "zst"]
+LAYOUTS = {
+    "long": "Long: a row for each prompt and model",
+    "wide": "Wide: a row for each prompt, a column for each model",
+}
+_ROWS = 5
+_CELL = 120  # characters of a value in the preview
+_REFUSED, _DONE = "upload:refused", "upload:done"
+
+
+def upload_panel() -> None:
+    """Upload a file of results and make it a benchmark that only this session sees, until it is kept."""
+    st.write(
+        "A file with one score for each prompt and model: CSV, TSV, JSON lines or Parquet, also packed (.gz, .zst). "
+        "What you upload stays in this browser session and goes with it, unless you keep it."
+    )
+    st.download_button(
+        "Download a template",
+        lambda: shipped("template.csv").read_text(encoding="utf-8"),
+        "carrot-template.csv",
+        "text/csv",
+        icon=":material/download:",
+    )
+    uploaded = st.file_uploader(
+        "File of results",
+        TYPES,
+        key="upload",
+        help="The limit keeps one upload from filling the server's memory: a file is held there until it is read. "
+        "`carrot data import` reads larger ones from disk.",
+    )
+    if uploaded is not None:
+        with errors_as_text():
+            _bring_in(uploaded)
+    if done := st.session_state.pop(_DONE, None):
+        st.success(plain(done), icon=":material/check:")
+    with errors_as_text():
+        _own_benchmarks()
+
+
+def _bring_in(uploaded: UploadedFile) -> None:
+    path = on_disk(uploaded, "uploads")
+    first = preview(path, _ROWS)
+    names = [str(name) for name in first.columns]
+    st.dataframe(
+        _shown(first), hide_index=True, alt=f"The first {len(first)} rows of the file, {len(names)} columns wide."
+    )
+    layout = st.radio(
+        "Layout",
+        list(LAYOUTS),
+        index=int(is_wide(names)),
+        format_func=LAYOUTS.__getitem__,
+        key=f"layout:{uploaded.file_id}",
+    )
+    columns = _mapping(names, layout, uploaded.file_id)
+    refused = st.session_state.get(_REFUSED, {}).get(uploaded.file_id)
+    prices = _prices(refused.models, uploaded.file_id) if isinstance(refused, PricesNeededError) else {}
+    name = st.text_input("Name of the benchmark", _free_name(path), key=f"name:{uploaded.file_id}")
+    if st.button("Check and load", type="primary", key="upload:check"):
+        refused = _load(path, name.strip(), layout, columns, prices)
+        st.session_state[_REFUSED] = {uploaded.file_id: refused}
+        st.rerun()
+    if refused is not None:
+        _problems(refused)
+
+
+def on_disk(uploaded: UploadedFile, place: str) -> Path:
+    """The file in a place of the session's folder, where the readers find it; what was there before goes."""
+    folder = session_folder() / place
+    # The name is the browser's: only what can stand in a file's name is taken from it, and its ending.
+    path = folder / re.sub(r"\W", "_", uploaded.file_id) / re.sub(r"[^\w.\- ]", "_", uploaded.name)[-60:]
+    if not path.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(uploaded.getbuffer())
+    return path
+
+
+def _shown(first: pd.DataFrame) -> pd.DataFrame:
+    cut = first.map(lambda value: visible(value[:_CELL], " ") if isinstance(value, str) else "")
+    return cut.set_axis([visible(str(name)) for name in first.columns], axis=1)
+
+
+def _mapping(names: Sequence[str], layout: str, file_id: str) -> dict[str, str]:
+    """Which column is which, guessed and to be corrected; the file's name of each chosen one that has another."""
+    known = RECOGNISED if layout == "long" else OF_PROMPT
+    guessed = guess_columns(names)
+    needed = [name for name in known if name in REQUIRED]
+    chosen: dict[str, str | None] = {}
+    for box, column in zip(st.columns(len(needed)), needed, strict=True):
+        with box:
+            chosen[column] = _column_box(column, names, guessed, f"{layout}:{file_id}")
+    optional = [name for name in known if name not in REQUIRED]
+    found = [visible(guessed[name]) for name in optional if name in guessed]
+    with st.expander(f"Other columns ({', '.join(found) if found else 'none recognised'})"):
+        for at in range(0, len(optional), 3):
+            for box, column in zip(st.columns(3), optional[at : at + 3], strict=False):
+                with box:
+                    chosen[column] = _column_box(column, names, guessed, f"{layout}:{file_id}")
+        if chosen.get("cost_usd") is None and layout == "long":
+            st.caption("A column is taken for a cost by itself only where its name says dollars; choose it if it is.")
+    if layout == "wide":
+        st.caption(
+            "A model is a column of scores with `<model>|cost_usd`, `<model>|output_tokens` or "
+            "`<model>|input_tokens` beside it."
+        )
+    return {known: source for known, source in chosen.items() if source is not None and source != known}
+
+
+def _column_box(column: str, names: Sequence[str], guessed: Mapping[str, str], key: str) -> str | None:
+    options = [None, *names]
+    return st.selectbox(
+        column if column in REQUIRED else f"{column} (optional)",
+        options,
+        options.index(guessed.get(column)),
+        format_func=lambda name: "(none)" if name is None else visible(name),
+        key=f"map:{key}:{column}",
+    )
+
+
+def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
+    """Ask for the prices of models whose dollars the file does not have; what is not filled in is not known."""
+    st.warning(
+        f"The file has tokens and no dollars for {len(models)} of its models. What do they cost, in US dollars per "
+        "million tokens? Nothing is assumed: without both prices a model cannot be loaded. A price with a date is "
+        "from the project's table; correct it where you paid another.",
+        icon=":material/payments:",
+    )
+    known = shipped_prices()
+    unknown = Price(math.nan, math.nan)
+    priced = [known.get(model, unknown) for model in models]
+    asked = pd.DataFrame(
+        {
+            "Model": [visible(name) for name in models],
+            "Input": [price.input_usd_per_mtok for price in priced],
+            "Output": [price.output_usd_per_mtok for price in priced],
+            "As of": [price.as_of for price in priced],
+        }
+    )
+    dollars = st.column_config.NumberColumn(min_value=0.0, format="$%.4g", help="US dollars per million tokens.")
+    filled = st.data_editor(
+        asked,
+        hide_index=True,
+        disabled=["Model", "As of"],
+        column_config={"Input": dollars, "Output": dollars},
+        key=f"prices:{file_id}",
+        alt="One row for each model without a price, to be filled in.",
+    )
+    numbers = filled[["Input", "Output"]].to_numpy(dtype=float)
+    return {
+        model: price
+        if [price.input_usd_per_mtok, price.output_usd_per_mtok] == [input_, output]
+        else Price(input_, output, source="given at the upload")
+        for model, price, (input_, output) in zip(models, priced, numbers.tolist(), strict=True)
+        if math.isfinite(input_) and math.isfinite(output)
+    }
+
+
+def _free_name(path: Path) -> str:
+    stem = file_stem(path.name.split(".")[0]) or "results"
+    taken = {info.name for info in private_benchmarks()}
+    return _unlike(stem, taken)
+
+
+def _load(
+    path: Path, name: str, layout: str, columns: Mapping[str, str], prices: Mapping[str, Price]
+) -> DataError | None:
+    """Check the file and store it in the session's own store, under a progress bar; why not, where not."""
+    bar = st.progress(0.1, "Reading and checking every row …")
+    try:
+        frames = read_any(path, format=layout, columns=columns or None, prices=prices)
+    except DataError as error:
+        return error
+    bar.progress(0.7, "Storing it for this session …")
+    info = private_store().save_benchmark(name, frames)
+    warnings = "".join(f" {warning}" for warning in info.warnings)
+    st.session_state[_DONE] = (
+        f"Loaded {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}. Every page lists it as "
+        f"“{info.name}{ONLY_YOU}”.{warnings}"
+    )
+    return None
+
+
+def _problems(error: DataError) -> None:
+    if isinstance(error, PricesNeededError):
+        return  # asked for above
+    found = problems_frame(error)
+    kinds = f"{len(found)} kinds of problem, each with the first row it stands in" if len(found) > 1 else "one problem"
+    st.error(f"The file cannot be used yet: {kinds}.", icon=":material/error:")
+    st.dataframe(
+        found[["row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
+        hide_index=True,
+        column_config={
+            "row": st.column_config.TextColumn("row", width="small", help="Of the file, the header not counted."),
+            "column": st.column_config.TextColumn("column", width="small"),
+            "problem": st.column_config.TextColumn("problem", width="medium"),
+            "remedy": st.column_config.TextColumn("remedy", width="large"),
+        },
+        row_height=56,  # two lines
+        alt="One row for each kind of problem: where it first stands, what it is and what to do.",
+    )
+    st.download_button("Download the problems (CSV)", lambda: safe_csv(found), "problems.csv", "text/csv")
+
+
+def _own_benchmarks() -> None:
+    """What the session has uploaded, to keep or to drop."""
+    own = private_benchmarks()
+    taken = {info.name for info in Store().benchmarks()} if own else set()
+    for info in own:
+        with st.container(border=True):
+            st.markdown(
+                f"**{plain(info.name)}**  \n{info.n_prompts:,} prompts x {info.n_models} models. Only you see it."
+            )
+            name = _name_in_store(info.name, taken) if info.name in taken else info.name
+            with st.container(horizontal=True):
+                keep = st.button(
+                    "Keep it in the store", key=f"keep:{info.name}", help="Everybody who opens it sees it."
+                )
+                drop = st.button("Remove", key=f"drop:{info.name}")
+        if keep:
+            copy_benchmark(private_store(), info.name, Store(), name)
+            private_store().remove_benchmark(info.name)
+            st.session_state[_DONE] = f"{name!r} is in the store now, for everybody who opens the dashboard."
+            st.rerun()
+        if drop:
+            private_store().remove_benchmark(info.name)
+            st.rerun()
+
+
+def _name_in_store(name: str, taken: Set[str]) -> str:
+    chosen = st.text_input(
+        "Name in the store", _unlike(name, taken), key=f"keep-as:{name}",
+        help="The store has another benchmark of this name; both stay.",
+    )  # fmt: skip
+    return chosen.strip()
+
+
+def _unlike(name: str, taken: Set[str]) -> str:
+    """The name, with a number behind it where it is taken."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    return next(free for free in chain([name], numbered) if free not in taken)

@@ -1,0 +1,170 @@
+"""Solve λ for what people want, beyond budget and target: a model to match, a budget a month, a cap per query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from carrot_core.dashboard import controls, views
+from carrot_core.dashboard.shell import plain
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation.solve import Goal, solve_on
+from carrot_core.figures.scene import QUERIES, money, short_name
+from carrot_core.figures.stability import lam_text
+from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_target
+from carrot_core.text import visible
+
+MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
+_SEEN_GAIN = 0.0005  # of accuracy: less is not seen in the figures
+_DONE = "solve:done"
+
+
+def solve_popover(seen: views.View, router: str, pool: views.Names, tasks: views.Names, cost_unit_usd: float) -> None:
+    """A button that opens the wishes; what the last one came to is said by `said`."""
+    with st.popover("Solve for …", icon=":material/function:"):
+        wish = st.segmented_control(
+            "What the point is for", [MATCH, MONTH, CAP], default=MATCH, key="solve:wish", required=True
+        )
+        ready = True
+        if wish == MATCH:
+            _model_box(seen, pool, tasks)
+        elif wish == MONTH:
+            _month_boxes()
+        else:
+            ready = _cap_box(seen)
+        st.button(
+            "Set λ", type="primary", key="solve:set", disabled=not ready, on_click=_solve,
+            args=(seen, router, pool, tasks, cost_unit_usd),
+            help="Chosen on validation; the page then shows what it does on test.",
+        )  # fmt: skip
+
+
+def said(seen: views.View, router: str, pool: views.Names, tasks: views.Names, lam: float) -> None:
+    """What the last wish came to, as long as all is as it was then and λ is where the wish put it."""
+    of, lines = st.session_state.get(_DONE, (None, []))
+    if of == (seen, router, pool, tasks, lam):
+        for line in lines:
+            st.caption(plain(line))
+
+
+def matchable(seen: views.View, models: Sequence[str]) -> Sequence[str]:
+    """Those of the models that can be matched: of a snapshot the best single one only."""
+    return models if isinstance(seen, views.StoredView) else [seen.best_single()]
+
+
+def match(seen: views.View, router: str, curve: ReadableCurve, model: str, cost_unit_usd: float) -> None:
+    """Set λ to the cheapest point of a router's whole validation curve that is as accurate as a model alone."""
+    _take(*_match(seen, curve, router, model), (seen, router, (), ()), cost_unit_usd)
+
+
+def _model_box(seen: views.View, pool: views.Names, tasks: views.Names) -> None:
+    models = matchable(seen, pool or seen.models)
+    if not isinstance(seen, views.StoredView):
+        st.caption("A snapshot keeps how to match the best single model only.")
+    if st.session_state.get("solve:model") not in models:
+        st.session_state.pop("solve:model", None)
+    st.selectbox(
+        "Model to match", models, list(models).index(seen.best_single(pool, tasks)), format_func=visible,
+        key="solve:model",
+        help="The cheapest point that is as accurate as this model alone on validation.",
+    )  # fmt: skip
+
+
+def _month_boxes() -> None:
+    st.number_input("US dollars a month", 0.0, 1e9, 100.0, 10.0, format="%.2f", key="solve:dollars")
+    st.number_input("Queries a month", 1, 10**12, 100_000, 10_000, key="solve:queries")
+
+
+def _cap_box(seen: views.View) -> bool:
+    """Ask for a cap; False where there are no prompts to solve one on."""
+    if not isinstance(seen, views.StoredView):
+        st.info(
+            "A cap is kept prompt by prompt, and a snapshot holds no prompts. Bring the data on the Data page or with "
+            "`carrot data import`."
+        )
+        return False
+    st.number_input(
+        "US dollars a query, at most", 0.0, 1e6, 0.01, 0.001, format="%.6g", key="solve:cap",
+        help="No validation prompt's choice is expected to cost more. What a call really costs may be more.",
+    )  # fmt: skip
+    return True
+
+
+def _solve(seen: views.View, router: str, pool: views.Names, tasks: views.Names, cost_unit_usd: float) -> None:
+    """Move λ to what was asked for, and remember what to say of it."""
+    curve, wish = seen.chosen_on(router, pool, tasks), st.session_state["solve:wish"]
+    solution: Solution | None
+    try:
+        if wish == MATCH:
+            solution, lines = _match(seen, curve, router, str(st.session_state["solve:model"]))
+        else:
+            solution, lines = _month(curve, cost_unit_usd) if wish == MONTH else _cap(curve)
+    except CarrotError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+        return
+    _take(solution, lines, (seen, router, pool, tasks), cost_unit_usd)
+
+
+def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], cost_unit_usd: float) -> None:
+    """Set λ, and keep what to say ``of`` what."""
+    if solution is None:
+        st.toast(plain(lines[0]), icon=":material/info:")
+        return
+    lam = float(lam_of_rate(solution.exchange_rate_per_usd, cost_unit_usd))
+    if solution.shortfall:
+        lines = [f"On validation {solution.shortfall}: λ {lam_text(lam)} is the nearest."]
+    controls.set_lam(lam)
+    st.session_state[_DONE] = ((*of, lam), [line.replace("{lam}", lam_text(lam)) for line in lines])
+
+
+def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[str]]:
+    dollars, queries = float(st.session_state["solve:dollars"]), int(st.session_state["solve:queries"])
+    solution = solve_budget(curve, dollars / queries)
+    at = curve.at(solution.exchange_rate_per_usd)
+    lines = [
+        f"λ {{lam}} is the most accurate point within {money(dollars)} a month: on validation "
+        f"{100 * curve.score[at]:.1f} %, and {queries:,} queries cost {money(float(queries * curve.cost_usd[at]))}."
+    ]
+    mix = mix_within_budget(curve, dollars / queries)
+    if mix is not None and mix.score - curve.score[at] >= _SEEN_GAIN:
+        lines.append(_mixed(mix, float(curve.score[at]), cost_unit_usd))
+    return solution, lines
+
+
+def _mixed(mix: Mix, score: float, cost_unit_usd: float) -> str:
+    cheap, dear = (float(lam_of_rate(rate, cost_unit_usd)) for rate in mix.exchange_rates_per_usd)
+    return (
+        f"Two points mixed at random use the budget better: {100 * mix.dearer_share:.1f} % of the queries at λ "
+        f"{lam_text(dear)} and the others at λ {lam_text(cheap)} reach {100 * mix.score:.1f} % on validation in place "
+        f"of {100 * score:.1f} %."
+    )
+
+
+def _match(seen: views.View, curve: ReadableCurve, router: str, model: str) -> tuple[Solution | None, list[str]]:
+    if isinstance(curve, Frontier):
+        solution = solve_on(curve, Goal(match=model))
+    elif isinstance(seen, views.StoredView):
+        solution = solve_target(curve, seen.made.strength[model])
+    else:
+        point = seen.matching_point(router)
+        if point is None:
+            return None, [f"On validation this router never reaches {short_name(model)}: λ stays where it is."]
+        solution = Solution(point.exchange_rate_per_usd)
+    at = curve.at(solution.exchange_rate_per_usd)
+    return solution, [
+        f"λ {{lam}} is the cheapest point as accurate as {short_name(model)} alone on validation: "
+        f"{100 * curve.score[at]:.1f} % at {money(float(QUERIES * curve.cost_usd[at]))} per 1k queries."
+    ]
+
+
+def _cap(curve: ReadableCurve) -> tuple[Solution, list[str]]:
+    cap = float(st.session_state["solve:cap"])
+    assert isinstance(curve, Frontier)  # the button is off on a snapshot
+    solution = solve_on(curve, Goal(cap_usd=cap))
+    at = curve.at(solution.exchange_rate_per_usd)
+    return solution, [
+        f"From λ {{lam}} on no validation prompt is expected to cost more than {money(cap)}: "
+        f"{100 * curve.score[at]:.1f} % at {money(float(QUERIES * curve.cost_usd[at]))} per 1k queries there."
+    ]

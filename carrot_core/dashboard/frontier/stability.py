@@ -1,0 +1,153 @@
+"""How sure a point is, on a page: over bootstrap samples, tasks and the seeds that are stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.dashboard import views
+from carrot_core.dashboard.exhibits import file_stem, show
+from carrot_core.dashboard.glossary import tip
+from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.stores import Version
+from carrot_core.evaluation.runs import seeds_command, solve_seeds
+from carrot_core.evaluation.solve import Goal, Solved
+from carrot_core.evaluation.stability import Stability, stability
+from carrot_core.figures.scene import QUERIES
+from carrot_core.figures.stability import (
+    detail,
+    lam_text,
+    of_seeds,
+    of_tasks,
+    stability_exhibit,
+    tasks_exhibit,
+    verdict,
+)
+from carrot_core.frontier import Frontier, lam_of_rate
+from carrot_core.routers import BASELINES
+from carrot_core.store import Store
+
+COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"
+ON_SNAPSHOT = (
+    "How sure the point is cannot be told from a snapshot: solving it again on samples of the prompts, on single tasks "
+    "or on other seeds needs the prompts. Its 95 % intervals over test prompts are in the band of the chart and on the "
+    "Operating points page. `carrot data import` or the Data page brings the data."
+)
+
+
+def stability_panel(
+    seen: views.View,
+    router: str,
+    rate_per_usd: float,
+    reference: str,
+    pool: views.Names = (),
+    tasks: views.Names = (),
+    *,
+    key: str,
+) -> None:
+    """Solve what a point is for again on other prompts, and say how far it moves.
+
+    Parameters
+    ----------
+    seen, router : the benchmark as a page sees it, and the curve the point lies on.
+    rate_per_usd : the point's exchange rate.
+    reference : model whose accuracy it may be for.
+    pool, tasks : what the page shows of the benchmark; empty for all.
+    key : of the widgets and figures.
+    """
+    if not isinstance(seen, views.StoredView):
+        st.info(ON_SNAPSHOT, icon=":material/photo_camera:")
+        return
+    purpose = st.segmented_control(
+        "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
+        help=tip("stability", also="Solved for again is the cost or the accuracy that it has on validation."),
+    )  # fmt: skip
+    chosen = seen.chosen_on(router, pool, tasks)
+    goal = _goal(str(purpose), chosen, rate_per_usd, reference)
+    found, shown = _found(seen.version, seen.name, router, pool, tasks, json.dumps(vars(goal)))
+    set_to = lam_text(float(lam_of_rate(rate_per_usd, found.cost_unit_usd)))
+    if purpose in (COST, ACCURACY) and lam_text(found.lam) != set_to:
+        st.caption(
+            plain(
+                f"Solved for {str(purpose).lower()} on validation, λ {lam_text(found.lam)} is at least as good as "
+                f"λ {set_to}, which is set. The figures below are for λ {lam_text(found.lam)}."
+            )
+        )
+    st.markdown(f"**{plain(verdict(found))}**")
+    if text := detail(found):
+        st.write(plain(text))
+    seeds = _seeds(seen.version, seen.name, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
+    show(stability_exhibit(found, shown, seeds, f"{file_stem(seen.name)}-stability"), key=f"{key}:cloud")
+    run = views.runs(seen.version, seen.name).get(router)
+    _seed_table(seeds, "" if run is None else seeds_command(run), whole=not (pool or tasks))
+    exhibit = tasks_exhibit(found, f"{file_stem(seen.name)}-stability-tasks")
+    if exhibit is None:
+        st.caption("The prompts have no task labels, so there are no single tasks to solve it on.")
+    else:
+        if text := of_tasks(found):
+            st.write(plain(text))
+        show(exhibit, key=f"{key}:tasks")
+
+
+def _goal(purpose: str, chosen: Frontier, rate_per_usd: float, reference: str) -> Goal:
+    at = chosen.at(rate_per_usd)
+    if purpose == COST:
+        return Goal(budget_usd=float(chosen.cost_usd[at]))
+    if purpose == ACCURACY:
+        return Goal(target_score=float(chosen.score[at]))
+    return Goal(match=reference) if purpose == MATCH else Goal(rate_per_usd=rate_per_usd)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Solving it again on 1,000 samples …")
+def _found(
+    version: Version, name: str, router: str, pool: views.Names, tasks: views.Names, goal: str
+) -> tuple[Stability, Frontier]:
+    made = views.narrowed(version, name, pool, tasks)
+    estimates = views.estimates_of(version, name, router, pool, tasks)
+    return stability(made, estimates, Goal(**json.loads(goal))), made.frontier(estimates, made.report_on)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Looking for other seeds …")
+def _seeds(version: Version, name: str, router: str, goal: str) -> Mapping[int, Solved]:
+    if router in BASELINES:
+        return {}
+    store = Store(Path(version.path))
+    run = views.runs(version, name)[router]
+    return solve_seeds(store, store.load(name), run, Goal(**json.loads(goal)), replicates=200)
+
+
+def _seed_table(seeds: Mapping[int, Solved], more: str, *, whole: bool) -> None:
+    """The point on every stored seed; ``more`` is the command that makes more of them, "" for a baseline."""
+    if not more:
+        st.caption("A baseline has no runs of other seeds to compare.")
+        return
+    if not whole:
+        st.caption("Other seeds were run on all models and all tasks: with some of them left out none is compared.")
+        return
+    st.write(plain(of_seeds(seeds, more)))
+    if len(seeds) < 2:
+        return
+    rows = [
+        {
+            "Seed": seed,
+            "λ": solved.lam,
+            "Accuracy": 100 * solved.reported.score.value,
+            "$ per 1k": QUERIES * solved.reported.cost_usd.value,
+            "Reached": not solved.solution.shortfall,
+        }
+        for seed, solved in seeds.items()
+    ]
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True,
+        column_config={
+            "λ": st.column_config.NumberColumn(format="%.4f"),
+            "Accuracy": st.column_config.NumberColumn(format="%.1f %%"),
+            "$ per 1k": st.column_config.NumberColumn(format="$%.3g"),
+        },
+        alt=f"The point solved on the validation prompts of each of {len(seeds)} seeds, and what it does on their test "
+        "prompts.",
+    )  # fmt: skip

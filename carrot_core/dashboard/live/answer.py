@@ -1,0 +1,118 @@
+"""One typed prompt and its answer. Only this reruns as somebody types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from carrot_core.dashboard import controls, shell, tables
+from carrot_core.dashboard.components.decision import live_decision
+from carrot_core.dashboard.components.prompt_box import MAX_CHARACTERS, prompt_box
+from carrot_core.dashboard.glossary import see
+from carrot_core.dashboard.shell import plain
+from carrot_core.serving.decision import Explanation
+from carrot_core.serving.intervals import GROUP
+from carrot_core.serving.profile import Companion
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.text import visible
+
+_MOVED = "live:moved"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a router is asked with, beside the prompt; as the parameters of `CarrotRouter.decide`."""
+
+    lam: float
+    pool: tuple[str, ...] | None
+    fallback: str | None
+    fallback_above: float
+
+
+@st.fragment
+def one_prompt(router: CarrotRouter, asked: Asked, no_neighbours: str) -> None:
+    """The box and, under it, the answer to what is in it.
+
+    Parameters
+    ----------
+    no_neighbours : why nearest training prompts cannot be shown, where they cannot.
+    """
+    if st.session_state.pop(_MOVED, False):
+        st.rerun()  # λ is not this fragment's alone
+    with shell.errors_as_text():
+        text = prompt_box()
+        if text is None:
+            st.warning(f"The prompt is longer than {MAX_CHARACTERS:,} characters. Shorten it to get an answer.")
+        elif not text.strip():
+            st.info(
+                "Type a prompt above, or click an example: which model should answer it, what each is expected to "
+                "score and cost, and for which λ it would be another one.",
+                icon=":material/edit_note:",
+            )
+        else:
+            answer(router, text, asked, no_neighbours)
+
+
+def answer(router: CarrotRouter, text: str, asked: Asked, no_neighbours: str) -> None:
+    """The decision on one prompt and what it rests on."""
+    explanation = router.explain(
+        text, lam=asked.lam, pool=asked.pool, fallback=asked.fallback, fallback_above=asked.fallback_above
+    )
+    if explanation.unlike:
+        st.warning(plain(_unlike(explanation, asked)), icon=":material/travel_explore:")
+    # What changes with the prompt stands in the component: Streamlit takes longer to draw a text anew.
+    about = [line for line in (_reading(explanation), _distance(explanation, asked)) if line]
+    live_decision(explanation, lam=asked.lam, key="live:decision", about=about, on_release=_moved)
+    words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
+    nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
+    st.caption(f"{plain(_intervals(router.companion))}  \n{words}{nearest}")
+    tables.csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
+
+
+def _moved(lam: float) -> None:
+    controls.set_lam(lam)
+    st.session_state[_MOVED] = True
+
+
+def _unlike(explanation: Explanation, asked: Asked) -> str:
+    does = f"The fallback, {visible(asked.fallback)}, answers." if asked.fallback else "A fallback can be chosen above."
+    far = f"{explanation.distance_percentile:.1f}th percentile"
+    return f"Unlike anything in the training data: {far}. The estimates below are little more than guesses. {does}"
+
+
+def _distance(explanation: Explanation, asked: Asked) -> str:
+    """How far the prompt is from the training data, where that is known."""
+    if explanation.distance_percentile is None:
+        return ""
+    return (
+        f"Distance: farther from the training data than {explanation.distance_percentile:.1f} % of the validation "
+        f"prompts; called unlike from {asked.fallback_above:g} % on."
+    )
+
+
+def _reading(explanation: Explanation) -> str:
+    """What was read of the prompt, and how long that took."""
+    tokens, read = explanation.prompt_tokens, explanation.read_tokens
+    rest = f"the encoder reads the first {read}, the rest counts for the cost only" if tokens > read else "all read"
+    embed, decide = (1000 * explanation.seconds[name] for name in ("embed", "decide"))
+    return (
+        f"{tokens:,} tokens, {rest}. Answered in {embed + decide:.0f} ms: {embed:.0f} to read, {decide:.0f} to decide."
+    )
+
+
+def _intervals(kept: Companion) -> str:
+    """What the intervals mean and how often they held on test."""
+    nominal, score, usage = (kept.coverage[name] for name in ("nominal", "score", "usage"))
+    assert nominal is not None  # only usage may have no interval
+    assert score is not None
+    text = (
+        f"Accuracy intervals: the mean score of {GROUP} prompts with such a prediction, in {100 * nominal:.0f} % of "
+        f"cases; on test {100 * score:.1f} % held."
+    )
+    if usage is None:
+        return f"{text} Only the input is charged here, and no output tokens are recorded: the cost has no interval."
+    what = (
+        "Cost intervals (dollars are recorded, no tokens)" if kept.usage == "cost_usd" else "Token and cost intervals"
+    )
+    return f"{text} {what}: one answer, in {100 * nominal:.0f} % of cases; on test {100 * usage:.1f} %."

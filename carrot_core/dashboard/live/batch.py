@@ -1,0 +1,241 @@
+"""Many prompts at once: lines or a file, what is decided and what it adds up to, to be downloaded.
+
+A run is the script itself, so whatever the reader does on the page ends it at the next step of the bar: that
+is all the Cancel button is for. What was written so far goes then, and the page says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import streamlit as st
+
+from carrot_core.dashboard.data.upload import on_disk
+from carrot_core.dashboard.exhibits import file_stem
+from carrot_core.dashboard.glossary import see, tip
+from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.stores import session_folder
+from carrot_core.errors import CarrotError
+from carrot_core.safe_csv import safe_csv
+from carrot_core.serving.batch import route_all
+from carrot_core.serving.files import MOST_CHARACTERS, Prompts, decision_file, listed, open_prompts, prompt_columns
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.serving.summary import ROUTED, Summary, dollars, percent
+from carrot_core.text import visible
+
+TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "gz", "zst"]
+MOST_PASTED = 1_000_000  # characters
+PASTE, UPLOAD = "Paste lines", "Upload a file"
+_STEP = 64  # prompts between two looks at whether the reader wants something else
+_FIRST_ROWS = 20
+_RUNNING, _DONE = "batch:running", "batch:done"
+_LINES, _PASTED = "batch:lines", "batch:pasted"
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A finished run, and what it was asked: other settings make its figures none of theirs."""
+
+    summary: Summary
+    decisions: Path
+    asked: tuple[object, ...]
+    name: str
+    limits: str
+
+
+def batch_panel(
+    router: CarrotRouter, *, lam: float, pool: tuple[str, ...] | None, fallback: str | None, fallback_above: float
+) -> None:
+    """Decide on many prompts with what is set above, and show what comes of it."""
+    opened = _pasted() if _way() == PASTE else _uploaded()
+    per_model = st.checkbox(
+        "Also write what is expected of every model", key="batch:per_model", help="Three more columns for each model."
+    )
+    options = {"lam": lam, "pool": pool, "fallback": fallback, "fallback_above": fallback_above}
+    asked = (router.artefact, lam, pool, fallback, fallback and fallback_above)
+    started = st.button("Decide", type="primary", key="batch:run")
+    if st.session_state.pop(_RUNNING, False) and not started:
+        st.info("The run was ended before all was decided: none of it is kept.", icon=":material/cancel:")
+    if started:
+        st.session_state.pop(_DONE, None)
+        with errors_as_text():
+            if opened is None:
+                raise CarrotError("There are no prompts yet: paste some or choose a file.")
+            summary, decisions = _run(router, opened, per_model=per_model, **options)
+            name = f"{file_stem(router.companion.benchmark)}-decisions"
+            st.session_state[_DONE] = _Done(summary, decisions, asked, name, _limits(router))
+        st.session_state.pop(_RUNNING, None)
+    done = st.session_state.get(_DONE)
+    if done is not None:
+        if done.asked != asked:
+            st.info("These decisions are of other settings: press Decide again.")
+        _results(done)
+
+
+Opened = Callable[[ExitStack], Prompts]
+
+
+def _way() -> str:
+    ways = [PASTE, UPLOAD]
+    return str(st.segmented_control("Prompts", ways, default=PASTE, key="batch:way", required=True))
+
+
+def _pasted() -> Opened | None:
+    if _LINES not in st.session_state:  # Streamlit drops what a box held once it is not drawn
+        st.session_state[_LINES] = st.session_state.get(_PASTED, "")
+    text = st.session_state[_PASTED] = st.text_area(
+        "Prompts, one a line",
+        key=_LINES,
+        height=160,
+        max_chars=MOST_PASTED,
+        placeholder="What is the capital of France?\nProve that the square root of 2 is irrational.",
+    )
+    # Not splitlines: a prompt may hold a character that Unicode counts as a line end.
+    return (lambda stack: listed(text.split("\n"), "the pasted lines")) if text.strip() else None
+
+
+def _uploaded() -> Opened | None:
+    uploaded = st.file_uploader(
+        "File of prompts",
+        TYPES,
+        key="batch:file",
+        help="CSV, TSV, JSON lines or Parquet with a column of prompts, or a .txt with one a line; text may be "
+        "packed (.gz, .zst). `carrot route --file` takes larger files.",
+    )
+    st.caption(
+        f"A prompt may have {MOST_CHARACTERS:,} characters. A column `prompt_id` is kept; without it a prompt goes by "
+        "its row. What you upload stays in this browser session and goes with it."
+    )
+    if uploaded is None:
+        return None
+    with errors_as_text():
+        path = on_disk(uploaded, "prompts")
+        column = _column(prompt_columns(path), uploaded.file_id)
+        return lambda stack: stack.enter_context(open_prompts(path, column))
+    return None
+
+
+def _column(names: tuple[str, ...], file_id: str) -> str:
+    if not names or "prompt" in names:
+        return "prompt"
+    likely = ("prompt", "question", "text", "input", "instruction", "query")
+    found = [place for place, name in enumerate(names) if name.casefold() in likely]
+    return str(
+        st.selectbox(
+            "Column of the prompts", names, found[0] if found else 0, format_func=visible, key=f"batch:column:{file_id}"
+        )
+    )
+
+
+def _run(router: CarrotRouter, opened: Opened, **options: Any) -> tuple[Summary, Path]:
+    """Decide, under a bar with a button beside it."""
+    st.session_state[_RUNNING] = True
+    shown = st.empty()
+    with shown.container(horizontal=True, vertical_alignment="center"):
+        bar = st.progress(0.0, "Reading the prompts …", width="stretch")
+        st.button("Cancel", key="batch:cancel", icon=":material/cancel:")
+
+    def decided(done: int, total: int) -> None:
+        text = f"{done:,} of {total:,} prompts" if total > done else f"{done:,} prompts"
+        bar.progress(done / total, text)
+
+    path = session_folder() / "decisions.parquet"
+    try:
+        with ExitStack() as stack:
+            prompts = opened(stack)
+            write = stack.enter_context(decision_file(path))
+            summary = route_all(router, prompts, write, progress=decided, most=_STEP, **options)
+    finally:
+        with suppress(Exception):  # a run that is being ended may no longer draw
+            shown.empty()
+    return summary, path
+
+
+def _results(done: _Done) -> None:
+    summary = done.summary
+    alone = summary.alone[summary.best_single]
+    st.markdown(
+        plain(
+            f"{summary.n_prompts:,} prompts: expected accuracy {percent(summary.routed.score)} for "
+            f"{dollars(summary.routed.total_cost_usd)}. {summary.best_single} alone: {percent(alone.score)} for "
+            f"{dollars(alone.total_cost_usd)}. Expected saving against it: {percent(summary.saving)}."
+        )
+    )
+    if summary.n_unlike:
+        answered = f" The fallback answers {summary.n_fell_back:,} of them." if summary.n_fell_back else ""
+        st.warning(
+            f"{summary.n_unlike:,} prompts are unlike anything in the training data: for them these estimates are "
+            f"little more than guesses.{answered}",
+            icon=":material/explore_off:",
+        )
+    _against_one_model(summary)
+    st.caption(f"{done.limits} {see('conformal-interval', 'distance-to-the-training-data', 'fallback')}")
+    first = _first_rows(done.decisions)
+    st.dataframe(first, hide_index=True, alt=f"The first {len(first)} decisions.")
+    with st.container(horizontal=True):
+        icon = ":material/download:"
+        st.download_button(
+            "Decisions (CSV)",
+            lambda: safe_csv(pd.read_parquet(done.decisions)),
+            f"{done.name}.csv",
+            "text/csv",
+            icon=icon,
+            on_click="ignore",  # a run for nothing would take the next click away
+        )
+        st.download_button(
+            "Decisions (Parquet)",
+            lambda: done.decisions.read_bytes(),
+            f"{done.name}.parquet",
+            "application/vnd.apache.parquet",
+            icon=icon,
+            on_click="ignore",
+        )
+
+
+def _against_one_model(summary: Summary) -> None:
+    table = summary.table()
+    shown = pd.DataFrame(
+        {
+            "Answered by": ["CARROT chooses", *(f"{visible(name)} alone" for name in table["model"][1:])],
+            "CARROT's share": [None, *(100 * table["share"][1:])],
+            "Accuracy": 100 * table["score"],
+            "90 % low": 100 * table["score_low"],
+            "90 % high": 100 * table["score_high"],
+            "Total cost": table["total_cost_usd"],
+            "$, 90 % low": table["total_cost_low_usd"],
+            "$, 90 % high": table["total_cost_high_usd"],
+        }
+    )
+    percents = st.column_config.NumberColumn(format="%.1f %%", help=tip("accuracy"))
+    money = st.column_config.NumberColumn(format="$%.4g", help=tip("cost"))
+    st.dataframe(
+        shown,
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "CARROT's share": st.column_config.NumberColumn(format="%.1f %%", help=tip("share")),
+            **dict.fromkeys(("Accuracy", "90 % low", "90 % high"), percents),
+            **dict.fromkeys(("Total cost", "$, 90 % low", "$, 90 % high"), money),
+        },
+        alt=f"Expected accuracy and total cost of {ROUTED}'s decisions and of each of {len(table) - 1} models alone.",
+    )
+
+
+def _limits(router: CarrotRouter) -> str:
+    return (
+        "Expected, not measured: nothing was sent to a model. 90 % intervals, learned from how far off such sums "
+        f"were on {router.companion.calibration.n_prompts_:,} validation prompts; they hold for prompts like those."
+    )
+
+
+def _first_rows(path: Path) -> pd.DataFrame:
+    frame: pd.DataFrame = next(pq.ParquetFile(path).iter_batches(_FIRST_ROWS)).to_pandas()
+    for name in ("prompt_id", "model"):
+        frame[name] = [None if text is None else visible(text) for text in frame[name]]
+    return frame.set_axis([visible(str(name)) for name in frame.columns], axis=1)

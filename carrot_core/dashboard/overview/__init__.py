@@ -1,0 +1,45 @@
+"""The Overview page: figures with their intervals, and what they amount to in a sentence."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from streamlit.delta_generator import DeltaGenerator
+
+from carrot_core.bootstrap import Interval
+from carrot_core.dashboard.shell import plain
+from carrot_core.operating_point import Point
+
+
+def figure(
+    place: DeltaGenerator, label: str, interval: Interval, factor: float, form: str, help: str | None = None
+) -> None:
+    """One number with its 95 % interval under it; ``help`` as of `carrot_core.dashboard.glossary.tip`."""
+    value, low, high = (form.format(factor * number) for number in (interval.value, interval.low, interval.high))
+    place.metric(plain(label), value, help=help)
+    place.caption(plain(f"95 % interval {low} to {high}"))
+
+
+def saving(place: DeltaGenerator, point: Point, best: str, help: str) -> None:
+    """What the point saves against the best single model, which may cost nothing."""
+    name = f"Saving against {best}"
+    if isfinite(point.saving.value):
+        figure(place, name, point.saving, 100, "{:.0f} %", help)
+    else:
+        place.metric(plain(name), "–", help=help)
+        place.caption(plain(f"{best} is free: nothing to save."))
+
+
+def verdict(point: Point, best: str, n_prompts: int) -> str:
+    """What the point is worth against the best single model, no better than the interval allows; Markdown."""
+    difference = point.score_difference
+    apart = f"{100 * difference.value:+.1f} points ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+    if difference.high < 0:
+        equal = f"On test it falls short of {best}: {apart}. The saving is not at equal score."
+    elif difference.low > 0:
+        equal = f"On test it scores higher than {best}: {apart}."
+    else:
+        equal = f"On test its accuracy is not measurably different from {best}: {apart}."
+    if isfinite(point.saving.value) and point.saving.low <= 0:
+        equal += " The interval of the saving includes 0: there may be none."
+    return plain(f"λ was chosen on validation; these are {n_prompts:,} other prompts. {equal}")

@@ -1,0 +1,151 @@
+"""The Theory page: widgets, each bound to the address, and stored simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.dashboard import links
+from carrot_core.dashboard.glossary import tip
+from carrot_core.dashboard.stores import labels, snapshot_version
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.results.snapshot import SnapshotInfo, read, shipped_snapshots
+from carrot_core.theory import BREACHES, Breach, RateCurve, World, possible, predicted_slope, simulate
+from carrot_core.theory.rate_figures import boundary_exhibit
+from carrot_core.theory.rates import SIZES, excess_risk
+from carrot_core.theory.shipped import kept_curve
+
+PARTS = ("Rate", "Decision boundary", "Broken assumption", "Real prompts", "What it rests on")
+_SMOOTHNESS, _MARGINS = (0.5, 0.75, 1.0, 1.5, 2.0), (0.5, 1.0, 2.0)
+_LAMS = tuple(step / 10 for step in range(11))
+_QUICK = 10_000  # the largest n that is simulated without being asked to
+
+
+def part() -> str:
+    """Choose what is shown (``?part=``)."""
+    chosen = st.segmented_control(
+        "Show", PARTS, default=PARTS[0], required=True, key="part", bind="query-params", label_visibility="collapsed"
+    )
+    links.judge("part", links.among(PARTS), str(chosen))
+    return str(chosen)
+
+
+def _one(place: Any, title: str, options: Sequence[Any], first: Any, key: str, help_text: str = "") -> Any:
+    words = {f"{option:,}": option for option in options}
+    chosen = place.selectbox(
+        title, list(words), options.index(first), key=key, bind="query-params", help=help_text or None
+    )
+    links.judge(key, links.among(list(words)), str(chosen))
+    return words[chosen]
+
+
+def world() -> World:
+    """Choose the simulated world (``?sim_d=``, ``?sim_gamma=``, ``?sim_alpha=``, ``?sim_lam=``, ``?sim_models=``)."""
+    places = st.columns(5)
+    d = _one(places[0], "Dimension d", (1, 2, 3, 4), 2, "sim_d", tip("intrinsic-dimension"))
+    gamma = _one(places[1], "Smoothness γ", _SMOOTHNESS, 1.0, "sim_gamma", tip("holder-smoothness"))
+    margins = [alpha for alpha in _MARGINS if possible(gamma, alpha)]
+    alpha = _one(
+        places[2], "Margin α", margins, 1.0, "sim_alpha",
+        tip(
+            "margin-exponent",
+            also="A margin other than 1 needs γ·α of at most 1: a smoother function cannot have that margin.",
+        ),
+    )  # fmt: skip
+    lam = _one(places[3], "λ of the simulation", _LAMS, 0.5, "sim_lam", "Weighs the errors of accuracy and of cost.")
+    models = _one(places[4], "Models", (2, 3, 4, 5), 2, "sim_models")
+    return World(d, gamma, alpha, lam, models)
+
+
+def breach() -> Breach:
+    """Choose the assumption that is broken (``?sim_breach=``)."""
+    words: dict[str, Breach] = {text: name for name, text in BREACHES.items() if name != "none"}
+    chosen = st.selectbox(
+        "Assumption that does not hold", list(words), list(words.values()).index("rough"), key="sim_breach",
+        bind="query-params",
+    )  # fmt: skip
+    links.judge("sim_breach", links.among(list(words)), str(chosen))
+    return words[str(chosen)]
+
+
+@st.cache_data(max_entries=20_000, show_spinner=False)
+def _run(simulated: World, n: int, repetition: int, seed: int) -> float:
+    """One run; kept one by one, so that what is interrupted goes on where it stopped."""
+    return excess_risk(simulated, n, repetition, seed)
+
+
+def curves(*worlds: World) -> list[RateCurve]:
+    """Runs of some worlds: those that ship, else simulated now, with progress."""
+    kept = [kept_curve(one) for one in worlds]
+    most = _QUICK if None in kept and not _whole() else SIZES[-1]
+    return [made or _simulated(one, most) for made, one in zip(kept, worlds, strict=True)]
+
+
+def _whole() -> bool:
+    """Choose whether to simulate to the end (``?sim_full=``)."""
+    full = st.toggle(
+        "Simulate up to n = 100,000 (may take some minutes)", key="sim_full", bind="query-params",
+        help=f"Without it, simulated up to n = {_QUICK:,}.",
+    )  # fmt: skip
+    links.judge("sim_full", links.flag, "yes" if full else "no")
+    return full
+
+
+def _simulated(world_: World, most: int) -> RateCurve:
+    place = st.empty()
+
+    def progress(done: int, total: int) -> None:
+        place.progress(done / total, f"Simulating: run {done} of {total}")
+
+    made = simulate(world_, [n for n in SIZES if n <= most], progress=progress, one=_run)
+    place.empty()
+    return made
+
+
+@st.cache_resource(max_entries=24, show_spinner="Fitting the rule …")
+def boundary(simulated: World, n: int) -> Exhibit:
+    """The two maps of a world, in two dimensions whatever its own."""
+    return boundary_exhibit(replace(simulated, dimension=2), n)
+
+
+def training_prompts() -> int:
+    """Choose n for the maps (``?sim_n=``)."""
+    return int(_one(st.columns(5)[0], "Training prompts", SIZES[:5], 1_000, "sim_n"))
+
+
+def readings(made: RateCurve) -> None:
+    """The slopes as figures, and what they mean for the number of prompts."""
+    measured, low, high = made.slope()
+    promised = predicted_slope(made.world)
+    places = st.columns(3)
+    places[0].metric("Predicted slope", f"{promised:.2f}", help="-γ(1 + α)/(2γ + d)")
+    places[1].metric("Measured slope", f"{measured:.2f}", f"95 %: {low:.2f} to {high:.2f}", "off", delta_arrow="off")
+    places[2].metric("To halve the excess", f"{factor(promised)} the prompts", help="As the predicted slope has it.")
+
+
+def factor(slope: float) -> str:
+    """How many times as many prompts halve the excess risk at a slope."""
+    times = 0.5 ** (1 / slope)
+    return f"{times:.1f} times" if times < 10 else f"{float(f'{times:.2g}'):,.0f} times"
+
+
+def kept_learning() -> Mapping[str, pd.DataFrame]:
+    """Learning curves of the snapshots that have one, by what each is called."""
+    kept = shipped_snapshots()
+    return _learning(tuple((name, *snapshot_version(info)) for name, info in zip(labels(kept), kept, strict=True)))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _learning(snapshots: tuple[tuple[str, str, str], ...]) -> Mapping[str, pd.DataFrame]:
+    found = {name: read(Path(folder)).analyses.get("learning") for name, folder, _ in snapshots}
+    return {name: table for name, table in found.items() if table is not None and not table.empty}
+
+
+def is_snapshot(info: object) -> bool:
+    """Whether a benchmark's own prompts are not here."""
+    return isinstance(info, SnapshotInfo)

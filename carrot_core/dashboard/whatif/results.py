@@ -1,0 +1,245 @@
+"""What a scenario does, on the What-if page: the point's drift, who answers, which price would change that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sized
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from carrot_core.bootstrap import Interval
+from carrot_core.dashboard import controls, links, shell, views
+from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.glossary import tip
+from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.figures.scene import QUERIES, Scene, label, money, short_name
+from carrot_core.results.snapshot import SnapshotInfo
+from carrot_core.store import BenchmarkInfo
+from carrot_core.text import visible
+from carrot_core.whatif.apply import BEFORE, Moved, Threshold, WhatIf, apply, drift, worth_using
+from carrot_core.whatif.figure import threshold_exhibit, whatif_scene
+from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
+
+_PAIRED = "After minus before on the same resampled prompts."
+_SOME = 0.1  # share of the queries from which on a model is used for more than odd prompts
+
+
+def router(info: BenchmarkInfo) -> str:
+    """Choose the router (``?router=``); where there is none, or no prompts, the page says what to do and ends."""
+    if isinstance(info, SnapshotInfo):
+        shell.kind_note(info)
+        st.info(
+            "A what-if computes every prompt's cost again, so it needs the prompts. Choose a benchmark whose data are "
+            "here, or bring some: `carrot setup` builds the simulated one, the Data page takes a file."
+        )
+        st.stop()
+    fitted = [
+        name
+        for name, run in views.runs(version_of(info), info.name).items()
+        if run.estimates and not any(table.cost_is_paid for table in run.estimates.values())
+    ]
+    if not fitted:
+        links.judge("router", links.among(()), "no router")
+        controls.fit_button(info)
+        st.stop()
+    chosen = str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
+    links.judge("router", links.among([label(name) for name in fitted]), label(chosen))
+    return chosen
+
+
+def changed(info: BenchmarkInfo, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
+    """A scenario applied, and its chart; kept between reruns."""
+    return _changed(version_of(info), info.name, router, scenario_json(scenario))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _changed(version: Version, name: str, router: str, scenario: str) -> tuple[WhatIf, Scene]:
+    estimates = views.runs(version, name)[router].estimates
+    assert estimates is not None  # `router` offers no others
+    found = apply(views.protocol(version, name), estimates, parse_scenario(scenario))
+    return found, whatif_scene(found, f"{name} · what if")
+
+
+def notes(found: WhatIf) -> None:
+    """What changes, what of it the data cannot show, and whether another model is the best single one."""
+    st.caption(shell.plain(in_words(found.scenario)))
+    for note in found.notes:
+        st.caption(f":material/info: {shell.plain(note)}")
+    was, now = found.before.best_single, found.after.best_single
+    if was != now:
+        st.caption(shell.plain(f"The best single model on validation becomes {visible(now)}; it was {visible(was)}."))
+
+
+def in_words(scenario: Scenario) -> str:
+    """What a scenario changes, in a sentence."""
+    counted: dict[str, Sized] = {
+        "prices set": scenario.prices,
+        "providers with a factor": scenario.provider_factors,
+        "models with a factor": scenario.model_factors,
+        "tasks weighted": scenario.task_weights,
+        "models in the pool": scenario.pool,
+        "hypothetical models": scenario.hypothetical,
+    }
+    said = [f"all prices × {scenario.price_factor:g}"] if scenario.price_factor != 1 else []
+    said += [f"{name}: {len(what)}" for name, what in counted.items() if what]
+    if scenario.output_token_factor != 1:
+        said.append(f"output tokens × {scenario.output_token_factor:g}")
+    if scenario.input_factor != 1:
+        said.append(f"{100 * scenario.cached_share:g} % of the input cached")
+    if scenario.call_usd:
+        said.append(f"{money(QUERIES * scenario.call_usd)} per 1k calls of the router")
+    return f"Changed: {', '.join(said)}." if said else "Nothing is changed yet: both curves are the same."
+
+
+def drift_table(found: WhatIf, rate: float) -> None:
+    """Where the operating point goes, left alone or solved again."""
+    points = drift(found, rate)
+    base = points[0]
+    assert base.what == BEFORE
+    st.dataframe(
+        pd.DataFrame([_row(point, base) for point in points]),
+        hide_index=True,
+        column_config={
+            "Point": st.column_config.TextColumn(help=tip("operating-point")),
+            "λ": st.column_config.NumberColumn(format="%.4f", help=tip("lambda")),
+            **dict.fromkeys(
+                ("Accuracy", "Validation"), st.column_config.NumberColumn(format="%.1f %%", help=tip("accuracy"))
+            ),
+            **dict.fromkeys(
+                ("$ per 1k", "$ per 1k, validation"), st.column_config.NumberColumn(format="$%.3g", help=tip("cost"))
+            ),
+            "Points": st.column_config.NumberColumn(format="%+.1f", help="Change of the accuracy."),
+            "Cost": st.column_config.NumberColumn(format="%+.1f %%", help="Change of the cost."),
+            **dict.fromkeys(("95 %, points", "95 %, $ change"), st.column_config.TextColumn(help=_PAIRED)),
+        },
+        alt="The operating point before the scenario and after it: left alone, or solved again for the same goal.",
+    )
+    st.caption(
+        "The first row is the point as it is. Below it, what it does after the scenario: at the same λ, and solved "
+        "again on validation for the same cost, the same accuracy, or the best single model's. "
+        "Accuracy and cost are of the test prompts, with 95 % intervals. Those of a change are paired: after and "
+        "before on the same prompts, so one across 0 shows no difference."
+    )
+    for point in points:
+        if point.shortfall:
+            st.caption(shell.plain(f"{point.what}: {point.shortfall}. The nearest point is shown."))
+
+
+def _row(point: Moved, base: Moved) -> dict[str, object]:
+    score, cost = point.score, point.cost_usd
+    return {
+        "Point": point.what,
+        "λ": point.lam,
+        "Accuracy": 100 * score.value,
+        "Points": 100 * point.score_change.value,
+        "95 %, points": _change(point.score_change, 100, "+.1f"),
+        "$ per 1k": QUERIES * cost.value,
+        "Cost": 100 * (cost.value / base.cost_usd.value - 1) if base.cost_usd.value > 0 else np.nan,
+        "95 %, $ change": _change(point.cost_change_usd, QUERIES, "+.3g"),
+        "95 %, accuracy": f"{100 * score.low:.1f} to {100 * score.high:.1f}",
+        "95 %, $": f"{QUERIES * cost.low:.3g} to {QUERIES * cost.high:.3g}",
+        "Validation": 100 * point.validation_score,
+        "$ per 1k, validation": QUERIES * point.validation_cost_usd,
+    }
+
+
+def _change(interval: Interval, factor: float, form: str) -> str:
+    low, high = factor * interval.low, factor * interval.high
+    return "" if low == high == 0 else f"{low:{form}} to {high:{form}}"
+
+
+def share_table(found: WhatIf, rate: float) -> None:
+    """Who answers at the same λ before and after."""
+    shares = [
+        dict(zip(side.shown.models, side.shown.shares([rate])[0], strict=True)) for side in (found.before, found.after)
+    ]
+    models = list(dict.fromkeys([*shares[0], *shares[1]]))
+    table = pd.DataFrame(
+        {
+            "Model": models,
+            "Before": [100 * shares[0].get(m, np.nan) for m in models],
+            "After": [100 * shares[1].get(m, np.nan) for m in models],
+        }
+    )
+    table = table.sort_values("After", ascending=False, na_position="last").assign(
+        Model=lambda t: t["Model"].map(visible)
+    )
+    percent = st.column_config.NumberColumn(format="%.1f %%", help=tip("share"))
+    st.dataframe(
+        table, hide_index=True, column_config={"Before": percent, "After": percent},
+        alt="Share of the queries that each model answers at the same λ before and after the scenario.",
+    )  # fmt: skip
+
+
+def worth(found: WhatIf, rate: float) -> None:
+    """Which price would make which model worth using; one model in detail (``?candidate=``)."""
+    curve = found.after.shown
+    unknown = np.isnan(curve.frontier.estimates.score)
+    options = [model for place, model in enumerate(curve.models) if not unknown[:, place].any()]
+    thresholds = {model: worth_using(curve, model, rate) for model in options}
+    if rate > 0:
+        _threshold_table(thresholds)
+    model = st.selectbox(
+        "Model", options, _opened(thresholds), format_func=visible, key="candidate", bind="query-params"
+    )
+    links.judge("candidate", links.among([visible(option) for option in options]), visible(str(model)))
+    threshold = thresholds[str(model)]
+    st.write(shell.plain(said(threshold)))
+    if threshold.factor_for() is not None and rate > 0:
+        show(threshold_exhibit(threshold, said(threshold)), key="threshold")
+
+
+def _opened(thresholds: Mapping[str, Threshold]) -> int:
+    """Place of the model that is not used and needs the least change of its price."""
+    idle = {model: found.factor_for() or 0.0 for model, found in thresholds.items() if found.share_at(1.0) == 0}
+    return list(thresholds).index(max(idle, key=lambda model: idle[model])) if idle else 0
+
+
+def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
+    found = thresholds.values()
+    factor = st.column_config.NumberColumn(format="× %.4g", help=tip("price-threshold"))
+    some = f"{100 * _SOME:.0f} % of the queries below"
+    table = pd.DataFrame(
+        {
+            "Model": [visible(model) for model in thresholds],
+            "Share now": [100 * threshold.share_at(1.0) for threshold in found],
+            "First query below": [threshold.factor_for() for threshold in found],
+            some: [threshold.factor_for(_SOME) for threshold in found],
+        }
+    ).sort_values("First query below", ascending=False, na_position="last")
+    st.dataframe(
+        table, hide_index=True, placeholder="never",
+        column_config={
+            "Share now": st.column_config.NumberColumn(format="%.1f %%", help=tip("share")),
+            "First query below": factor, some: factor
+        },
+        alt="Factor on its price below which each model answers its first query, and a tenth of them; "
+        "never where it would not even for nothing.",
+    )  # fmt: skip
+
+
+def said(threshold: Threshold) -> str:
+    """The threshold in words."""
+    name, first, some = short_name(threshold.model), threshold.factor_for(), threshold.factor_for(_SOME)
+    if threshold.exchange_rate_per_usd == 0:
+        return f"At λ = 0 no price counts: {name} answers {100 * threshold.share_at(1.0):.1f} % of the queries at any."
+    if first is None:
+        return f"No price makes {name} worth using here: even for nothing it would answer no query."
+    now = threshold.share_at(1.0)
+    text = f"{name} answers {100 * now:.1f} % of the queries at its price after the scenario. "
+    text += f"Its first query comes {_below(first)}"
+    return text + (
+        "; "
+        + (
+            f"{100 * _SOME:.0f} % of them {_below(some)}."
+            if some is not None
+            else f"{100 * _SOME:.0f} % of them it would not answer even for nothing."
+        )
+    )
+
+
+def _below(factor: float) -> str:
+    if np.isinf(factor):
+        return "at any price"
+    return f"below {factor:.4g} times that price ({100 * (factor - 1):+.1f} %)"

@@ -1,0 +1,213 @@
+"""One router on one benchmark: fit on train, choose on validation, report on test; and how long a decision takes."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.embedding import BUNDLED
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation.measure import judge
+from carrot_core.evaluation.protocol import Setting, setting, split_by_seed
+from carrot_core.frontier import sweep_tables
+from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.routers import Router
+from carrot_core.store import Run
+
+TIMED_PROMPTS = 50
+
+
+def timed_prompts(bench: Benchmark, n: int = TIMED_PROMPTS) -> Benchmark:
+    """The same few prompts for every router, spread evenly over a benchmark."""
+    rows = np.unique(np.linspace(0, len(bench.prompt_ids) - 1, min(n, len(bench.prompt_ids))).astype(np.intp))
+    return bench.rows(rows)
+
+
+def estimate_latency(router: Router, bench: Benchmark) -> dict[str, Any]:
+    """Seconds per prompt to estimate and to choose, each prompt of ``bench`` alone.
+
+    Returns
+    -------
+    "estimate_s" and "choose_s", one entry a prompt, and "reads_vectors": whether embedding comes before.
+    Prompts for which the router has no estimate (the oracle's, where outcomes are missing) are left out.
+    """
+    found: dict[str, list[float]] = {"estimate_s": [], "choose_s": []}
+    alone = [bench.rows(np.array([row], dtype=np.intp)) for row in range(len(bench.prompt_ids))]
+    for prompt in alone[:1] + alone:  # the first one twice: it also loads and compiles
+        started = time.perf_counter()
+        table = router.estimate(prompt)
+        estimated = time.perf_counter()
+        if not table.prompt_ids:
+            continue
+        sweep_tables(table.score, table.cost_usd, table.models)
+        chosen = time.perf_counter()
+        found["estimate_s"].append(estimated - started)
+        found["choose_s"].append(chosen - estimated)
+    return {**{name: seconds[1:] for name, seconds in found.items()}, "reads_vectors": _reads_vectors(router, alone)}
+
+
+def _reads_vectors(router: Router, alone: Sequence[Benchmark]) -> bool:
+    try:
+        router.estimate(replace(alone[0], vectors=None, encoder=None))
+    except CarrotError:
+        return True
+    return False
+
+
+def embed_latency(bench: Benchmark, embed: Callable[[Sequence[str]], object]) -> list[float]:
+    """Seconds to embed each prompt of ``bench`` alone; none where no text is known."""
+    texts = [text for text in bench.texts if text is not None]
+    seconds = []
+    for text in texts[:1] + texts:
+        started = time.perf_counter()
+        embed([text])
+        seconds.append(time.perf_counter() - started)
+    return seconds[1:]
+
+
+def latency_table(measured: Mapping[str, Mapping[str, Any]], embed_s: Sequence[float] = ()) -> pd.DataFrame:
+    """Median and 95th percentile of each step by router.
+
+    Parameters
+    ----------
+    measured : `estimate_latency` by router.
+    embed_s : `embed_latency` of the same prompts; without it there is no total for routers that read vectors.
+
+    Returns
+    -------
+    Columns router, step ("embed", "estimate", "choose", "total"), p50_ms, p95_ms, n.
+    """
+    rows = []
+    for router, steps in measured.items():
+        parts = {"estimate": np.array(steps["estimate_s"]), "choose": np.array(steps["choose_s"])}
+        if steps["reads_vectors"]:
+            parts = {"embed": np.array(embed_s), **parts}
+        if len({len(seconds) for seconds in parts.values()}) == 1:
+            parts["total"] = np.sum(list(parts.values()), axis=0)
+        for step, seconds in parts.items():
+            if len(seconds):
+                p50, p95 = 1e3 * np.quantile(seconds, [0.5, 0.95])
+                rows.append((router, step, float(p50), float(p95), len(seconds)))
+    return pd.DataFrame(rows, columns=["router", "step", "p50_ms", "p95_ms", "n"])
+
+
+def evaluate(
+    bench: Benchmark,
+    router: str = "carrot-knn",
+    *,
+    seed: int = 0,
+    params: Mapping[str, Any] | None = None,
+    fit_on: Benchmark | None = None,
+    pool: tuple[str, ...] = (),
+    split_seed: int | None = None,
+    made: Setting | None = None,
+    replicates: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Fit one router, sweep it, and judge it beside the baselines; the result is ready to be stored.
+
+    Parameters
+    ----------
+    bench : prompts with vectors.
+    seed : of the router.
+    params : of the router.
+    fit_on : learn from all of this benchmark instead and judge on all prompts of ``bench``.
+    pool : models to choose from; empty = all of the benchmark.
+    split_seed : split the prompts anew with this seed; None = the split they have.
+    made : the `setting_for` just this, where several routers share one.
+    replicates : bootstrap replicates behind every interval.
+    progress : called with (steps done, steps in all).
+    """
+    step = counter(progress, 3)
+    made = made or setting_for(bench, fit_on, pool, split_seed)
+    fitted, estimates = made.fit(router, seed, params)
+    report = made.report_on
+    latency = estimate_latency(fitted, timed_prompts(made.test))
+    step()
+
+    def judged(tables: Mapping[str, Estimates], split: str) -> dict[str, Any]:
+        figures = judge(made, tables, split, replicates=replicates)
+        step()
+        return figures
+
+    return Run(
+        benchmark=bench.name,
+        router=router,
+        params=dict(params or {}),
+        seed=seed,
+        fit_on=None if fit_on is None else fit_on.name,
+        pool=pool,
+        versions=versions(),
+        data_hash=data_hash(bench, fit_on),
+        created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        cost_unit_usd=made.cost_unit_usd,
+        best_single=made.best_single,
+        metrics={
+            "report_on": report,
+            "split_seed": split_seed,
+            "models": list(made.models),
+            "n_without_text": made.n_without_text,
+            "n_copies": made.n_copies,
+            "cost_is_paid": estimates[report].cost_is_paid,
+            "latency": latency,
+            "validation": judged(estimates, "validation"),
+            report: judged(estimates, report),
+            "baselines": _baselines(made, replicates),
+            "single_models": single_models(made),
+        },
+        # Validation prompts of another benchmark are not this one's to keep.
+        estimates=estimates if fit_on is None else {report: estimates[report]},
+    )
+
+
+def setting_for(
+    bench: Benchmark, fit_on: Benchmark | None = None, pool: Sequence[str] = (), split_seed: int | None = None
+) -> Setting:
+    """The setting of a benchmark on some of its models (empty: all), split anew where a seed is given."""
+    judged = bench.pool(pool) if pool else bench
+    if split_seed is not None:
+        judged, fit_on = split_by_seed(judged, split_seed), fit_on and split_by_seed(fit_on, split_seed)
+    return setting(judged, fit_on)
+
+
+@lru_cache(maxsize=1)  # several routers in a row share one setting
+def _baselines(made: Setting, replicates: int) -> dict[str, Any]:
+    return {name: judge(made, table, made.report_on, replicates=replicates) for name, table in made.baselines.items()}
+
+
+def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:
+    """A function that reports one more of ``total`` steps done."""
+    done = iter(range(1, total + 1))
+    return lambda: None if progress is None else progress(next(done), total)
+
+
+def single_models(made: Setting) -> dict[str, dict[str, float]]:
+    """Mean score and cost per query of every model alone, on the complete prompts that are reported on."""
+    outcomes = made.test.outcomes.rows(made.test.outcomes.complete)
+    means = zip(made.models, outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0), strict=True)
+    return {model: {"score": float(score), "cost_usd": float(cost)} for model, score, cost in means}
+
+
+def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:
+    """Content a result rests on: of the benchmark judged, and of the one learned from where it is another.
+
+    With the encoder where the vectors are not the bundled one's.
+    """
+    parts = [bench] if fit_on is None else [bench, fit_on]
+    encoders = {part.encoder for part in parts} - {None, BUNDLED}
+    return "+".join([*(part.data_hash for part in parts), *sorted(map(str, encoders))])
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on, stored with every run."""
+    packages = ("carrot-core", "numpy", "numba", "scikit-learn", "scipy", "torch")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

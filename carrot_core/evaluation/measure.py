@@ -1,0 +1,312 @@
+"""All figures of one router on one set of prompts, on the prompts themselves and in every replicate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from carrot_core.bootstrap import LEVEL, Interval, Weights, draws, rates_to_keep, replicate_tables, weighted_means
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation.protocol import Setting
+from carrot_core.frontier import FloatArray, Frontier, upper_hull
+from carrot_core.metrics import (
+    BUDGETS,
+    affordable,
+    aiq,
+    aiq_of_points,
+    apgr,
+    arena_score,
+    audc,
+    cpt,
+    gain_over,
+    gap_to,
+    qnc,
+    recovered,
+)
+from carrot_core.operating_point import cheapest_reaching, operating_point, rate_inside
+from carrot_core.outcomes import Estimates, FloatTable, Outcomes, pick
+
+_POINTS = 800  # of a curve, of which replicates are made
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One figure on the prompts themselves and in each of B bootstrap replicates."""
+
+    value: float
+    replicates: FloatArray
+
+    @classmethod
+    def of(cls, rows: FloatArray) -> Measured:
+        """From (1 + B,) values, the first of which is the one on the prompts themselves."""
+        return cls(float(rows[0]), rows[1:])
+
+    @classmethod
+    def on_curve(cls, exact: FloatArray, rows: FloatArray) -> Measured:
+        """From the figure of the exact curve and (1 + B,) values of the curve at some of its points.
+
+        Replicates move by what leaving out the other points does to the figure itself.
+        """
+        shift = float(exact) - float(rows[0]) if np.isfinite(rows[0]) else 0.0
+        return cls(float(exact), rows[1:] + shift)
+
+    @property
+    def interval(self) -> Interval:
+        return Interval.of(self.value, self.replicates)
+
+    def without_bias(self) -> Measured:
+        """Replicates moved so that their mean is the value: of a figure that resampling itself makes larger."""
+        with np.errstate(invalid="ignore"):
+            return Measured(self.value, self.replicates - (self.replicates.mean() - self.value))
+
+    def __sub__(self, other: Measured) -> Measured:
+        """The paired difference: both in the same replicates."""
+        with np.errstate(invalid="ignore"):  # both never reached: no difference
+            return Measured(float(np.subtract(self.value, other.value)), self.replicates - other.replicates)
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What all routers judged on the same prompts share: outcomes of the pool and its single models.
+
+    Arrays of figures have 1 + B rows: the prompts as they are, then B replicates.
+
+    Attributes
+    ----------
+    outcomes : of the whole pool, on the prompts where all of it is observed.
+    weights : (n, 1 + B) how often each prompt counts: once, then as often as it was drawn.
+    best_single : name of the best single model, chosen on validation.
+    strength : mean validation score by model.
+    """
+
+    outcomes: Outcomes
+    weights: Weights
+    best_single: str
+    strength: Mapping[str, float]
+
+    def means(self, table: FloatTable) -> FloatArray:
+        """(1 + B, k) means of the columns of an (n, k) table."""
+        return weighted_means(table, self.weights)
+
+    @cached_property
+    def single_score(self) -> FloatArray:
+        return self.means(self.outcomes.score)
+
+    @cached_property
+    def single_cost_usd(self) -> FloatArray:
+        return self.means(self.outcomes.cost_usd)
+
+    @cached_property
+    def oracle(self) -> FloatArray:
+        """(1 + B,) mean of the best score of each prompt."""
+        return self.means(self.outcomes.score.max(axis=1, keepdims=True))[:, 0]
+
+    @property
+    def reference(self) -> tuple[FloatArray, FloatArray]:
+        """(1 + B,) score and cost of the best single model."""
+        column = self.outcomes.models.index(self.best_single)
+        return self.single_score[:, column], self.single_cost_usd[:, column]
+
+    @property
+    def interval_usd(self) -> tuple[FloatArray, FloatArray]:
+        """(1 + B,) cost of the cheapest and of the dearest single model."""
+        return self.single_cost_usd.min(axis=1), self.single_cost_usd.max(axis=1)
+
+    @cached_property
+    def budgets_usd(self) -> FloatArray:
+        """(1 + B, K) evenly spaced budgets on the common interval."""
+        return np.linspace(*self.interval_usd, BUDGETS, axis=1)
+
+    @cached_property
+    def affordable(self) -> FloatArray:
+        """(1 + B, K) best single model's score at each budget."""
+        return affordable(self.single_cost_usd, self.single_score, self.budgets_usd)
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """Figures of one router by name, and what the joint Pareto front needs of its curve.
+
+    Attributes
+    ----------
+    measured : by names of `carrot_core.metrics.METRICS`; absent where not defined for this router.
+    affordable : (1 + B, K) best score at each budget.
+    band : columns exchange_rate_per_usd, cost_usd, score, low, high: the curve at some of its points, with
+        the 95 % interval of its score.
+    """
+
+    measured: dict[str, Measured]
+    affordable: FloatArray
+    band: pd.DataFrame
+
+
+def ground(made: Setting, split: str, replicates: int = 1000, seed: int = 0) -> Ground:
+    """The ground that every router is judged on, on one split of a setting.
+
+    Replicates draw from all prompts of the benchmark, so that settings with other splits of it are
+    resampled together.
+    """
+    part, everything = made.part(split), made.everything.prompt_ids
+    outcomes = part.outcomes.rows(part.outcomes.complete)
+    if not outcomes.prompt_ids:
+        raise CarrotError(f"No {split} prompt has an outcome of all {len(made.models)} models of the pool.")
+    position = {prompt_id: row for row, prompt_id in enumerate(everything)}
+    if all(prompt_id in position for prompt_id in outcomes.prompt_ids):
+        rows = np.array([position[prompt_id] for prompt_id in outcomes.prompt_ids], dtype=np.intp)
+        drawn = draws(len(everything), replicates, seed)[rows]
+    else:  # choices made on another benchmark
+        drawn = draws(len(outcomes.prompt_ids), replicates, seed)
+    weights = np.column_stack([np.ones(len(drawn), drawn.dtype), drawn])
+    return Ground(outcomes, weights, made.best_single, made.strength)
+
+
+def chosen_rates(made: Setting, curve: Frontier) -> dict[str, float]:
+    """Exchange rates of the operating points that are chosen on a router's validation curve.
+
+    "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
+    cheapest point with at least the score of the best single model; absent where there is none.
+    """
+    single = float(curve.outcomes.score[:, made.models.index(made.best_single)].mean())
+    arena = int(np.argmax(arena_score(curve.score, curve.cost_usd)))
+    found = {
+        "peak": cheapest_reaching(curve, float(curve.score.max())),
+        "arena": rate_inside(curve, arena),
+        "matched": cheapest_reaching(curve, single),
+    }
+    return {name: rate for name, rate in found.items() if rate is not None}
+
+
+def chosen_hull(curve: Frontier) -> FloatArray:
+    """(G,) ascending exchange rates of the corners of a validation curve's hull."""
+    corners = upper_hull(curve.cost_usd, curve.score).tolist()
+    return np.sort([rate_inside(curve, corner) for corner in corners])
+
+
+def measure(curve: Frontier, on: Ground, rates: Mapping[str, float], hull_rates: FloatArray) -> Figures:
+    """Every figure of one router but those that need the other routers.
+
+    Parameters
+    ----------
+    curve : on the prompts of the ground.
+    on : what it is compared with.
+    rates : of `chosen_rates`.
+    hull_rates : of `chosen_hull`.
+    """
+    if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
+        raise CarrotError("This router did not estimate the same prompts as the others, so it cannot be compared.")
+    kept = rates_to_keep(curve, _POINTS)
+    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, kept, on.weights)
+    exact = curve.cost_usd, curve.score
+    (low, high), (target, target_cost) = on.interval_usd, on.reference
+    found = {
+        **_at_points(curve, on, rates),
+        "aiq": Measured.on_curve(aiq(*exact, low[0], high[0]), aiq(cost, score, low, high)),
+        "aiq_chosen": _of_chosen(curve, on, hull_rates),
+        "audc": Measured.on_curve(audc(*exact, low[0], high[0]), audc(cost, score, low, high)),
+        "qnc": Measured.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
+    }
+    found["cost_save"] = Measured(1 - found["qnc"].value, 1 - found["qnc"].replicates)
+    pair = pick(curve.models, curve.known)
+    if len(pair) == 2:
+        found |= _of_pair(curve, on, sorted(pair, key=lambda model: on.strength[model]))
+    return Figures(found, affordable(cost, score, on.budgets_usd), _band(curve, kept, score[1:]))
+
+
+def _band(curve: Frontier, rates: FloatArray, score: FloatArray) -> pd.DataFrame:
+    at = np.searchsorted(curve.exchange_rate_per_usd, rates)
+    low, high = np.quantile(score, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    columns = {"exchange_rate_per_usd": rates, "cost_usd": curve.cost_usd[at], "score": curve.score[at]}
+    return pd.DataFrame({**columns, "low": low, "high": high})
+
+
+def _at_points(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> dict[str, Measured]:
+    """Figures of single points: at λ = 0, and at the rates chosen on validation."""
+    rows, names = np.arange(curve.n_prompts), ["zero", *rates]
+    chosen = [curve.choices(rate) for rate in (0.0, *rates.values())]
+    score = dict(zip(names, on.means(np.column_stack([curve.outcomes.score[rows, j] for j in chosen])).T, strict=True))
+    cost = dict(zip(names, on.means(np.column_stack([curve.paid_usd[rows, j] for j in chosen])).T, strict=True))
+    best, best_cost = on.reference
+    figures = {
+        "routing_accuracy": score["zero"],
+        "gap_oracle": gap_to(score["zero"], on.oracle),
+        "gain_best_single": gain_over(score["zero"], best),
+        "gain_random": gain_over(score["zero"], on.single_score.mean(axis=1)),
+        "peak": score["peak"],
+        "arena": arena_score(score["arena"], cost["arena"]),
+    }
+    if "matched" in rates:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            figures["matched_saving"] = 1 - cost["matched"] / best_cost
+        figures["matched_score_difference"] = score["matched"] - best
+    return {name: Measured.of(values) for name, values in figures.items()}
+
+
+def _of_chosen(curve: Frontier, on: Ground, rates: FloatArray) -> Measured:
+    """AIQ of the points at these rates, which were chosen on other prompts."""
+    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
+    return Measured.of(aiq_of_points(cost, score, *on.interval_usd))
+
+
+def _of_pair(curve: Frontier, on: Ground, pair: Sequence[str]) -> dict[str, Measured]:
+    """RouteLLM's figures of a router that chooses between a weak and a strong model.
+
+    None where the strong model is not measurably better: shares of a gap that may be 0 mean nothing.
+    """
+    weak, strong = (curve.models.index(model) for model in pair)
+    if not Measured.of(on.single_score[:, strong] - on.single_score[:, weak]).interval.low > 0:
+        return {}
+    calls = np.zeros(curve.outcomes.shape)
+    calls[:, strong] = 1.0
+    kept = rates_to_keep(curve, _POINTS)
+    score, share = replicate_tables(curve, curve.outcomes.score, calls, kept, on.weights)
+    ends = on.single_score[:, weak], on.single_score[:, strong]
+    exact = curve.sweep.mean_of(calls), recovered(curve.score, ends[0][0], ends[1][0])
+    thinned = share, recovered(score, *ends)
+    return {
+        "apgr": Measured.on_curve(apgr(*exact), apgr(*thinned)),
+        "cpt_50": Measured.on_curve(cpt(*exact, 0.5), cpt(*thinned, 0.5)),
+        "cpt_80": Measured.on_curve(cpt(*exact, 0.8), cpt(*thinned, 0.8)),
+    }
+
+
+def judge(
+    made: Setting, estimates: Mapping[str, Estimates], split: str, *, replicates: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """All figures of one router on one split, each with its interval; plain numbers, ready for JSON."""
+    chosen_on, on = made.frontier(estimates, "validation"), ground(made, split, replicates, seed)
+    rates, hull = chosen_rates(made, chosen_on), chosen_hull(chosen_on)
+    curve = made.frontier(estimates, split)
+    figures = {
+        **measure(curve, on, rates, hull).measured,
+        "best_single": Measured.of(on.reference[0]),
+        "best_single_cost_usd": Measured.of(on.reference[1]),
+        "oracle": Measured.of(on.oracle),
+    }
+    intervals = {name: figure.interval for name, figure in figures.items()}
+    point = None
+    if "matched" in rates:
+        unit = made.cost_unit_usd
+        point = operating_point(curve, rates["matched"], made.best_single, unit, on.weights[:, 1:])
+    return {
+        **{name: without_nan(figure.value) for name, figure in intervals.items()},
+        "n_prompts": curve.n_prompts,
+        "n_dropped": curve.n_dropped,
+        "intervals": {name: without_nan([figure.low, figure.high]) for name, figure in intervals.items()},
+        "chosen": without_nan(rates),
+        "chosen_hull": without_nan(hull.tolist()),
+        "match_best_single": None if point is None else without_nan(asdict(point)),
+    }
+
+
+def without_nan(value: Any) -> Any:
+    """NaN and infinity as None, since JSON has neither."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,189 @@
+"""From what people want (a budget, an accuracy, a model to match) to λ: chosen on validation, reported on test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from carrot_core.bootstrap import draws
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation.protocol import Setting
+from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.operating_point import (
+    Mix,
+    Point,
+    Solution,
+    mix_within_budget,
+    operating_point,
+    solve_budget,
+    solve_cap,
+    solve_target,
+)
+from carrot_core.outcomes import Estimates, positions
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What an operating point is asked for by; exactly one is given.
+
+    Attributes
+    ----------
+    budget_usd : most mean cost per query, US dollars.
+    target_score : least accuracy, 0 to 1.
+    match : a model: as good as it alone, as cheap as possible.
+    cap_usd : most expected cost of any single query, US dollars.
+    rate_per_usd : the exchange rate itself, score per US dollar: nothing is solved, the point is only reported.
+    """
+
+    budget_usd: float | None = None
+    target_score: float | None = None
+    match: str | None = None
+    cap_usd: float | None = None
+    rate_per_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if len(given) != 1:
+            raise CarrotError(
+                "Ask for one of: a budget, a target accuracy, a model to match, a cap per query, an exchange rate."
+            )
+        if not given.get("rate_per_usd", 0) >= 0:
+            raise CarrotError(f"rate_per_usd must be a number of at least 0, not {given['rate_per_usd']}.")
+        for name in ("budget_usd", "target_score", "cap_usd"):
+            if not 0 <= given.get(name, 0) < float("inf"):
+                raise CarrotError(f"{name} must be a number of at least 0, not {given[name]}.")
+
+    def document(self) -> dict[str, Any]:
+        """What is asked for, as plain JSON; λ = 1 is an infinite rate, which JSON has not: null."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: None if value == float("inf") else value for name, value in given.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """An operating point with what it does.
+
+    Attributes
+    ----------
+    goal, solution : what was asked for, and the rate found on validation.
+    lam, cost_unit_usd : λ and u.
+    points : what the point does on "validation" and on the prompts reported on, against ``reference``.
+    shares : share of the queries reported on that each model answers.
+    mix : two points that would use a budget better, on validation; None where one is as good.
+    """
+
+    goal: Goal
+    solution: Solution
+    lam: float
+    cost_unit_usd: float
+    reference: str
+    points: Mapping[str, Point]
+    shares: Mapping[str, float]
+    mix: Mix | None
+
+    @property
+    def reported(self) -> Point:
+        """What the point does on the prompts reported on."""
+        return next(point for split, point in self.points.items() if split != "validation")
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        rate = self.solution.exchange_rate_per_usd
+        return {
+            "asked": self.goal.document(),
+            "reached": not self.solution.shortfall,
+            "why": self.solution.shortfall or None,
+            "lam": self.lam,
+            "exchange_rate_per_usd": None if self.lam == 1.0 else rate,
+            "cost_unit_usd": self.cost_unit_usd,
+            "reference": self.reference,
+            **{split: _figures(point) for split, point in self.points.items()},
+            "shares": dict(self.shares),
+            "mix": None if self.mix is None else self._mix(self.mix),
+        }
+
+    def _mix(self, mix: Mix) -> dict[str, Any]:
+        lams = [float(lam_of_rate(rate, self.cost_unit_usd)) for rate in mix.exchange_rates_per_usd]
+        return {
+            "lams": lams,
+            "share_of_second": mix.dearer_share,
+            "validation": {"score": mix.score, "cost_usd": mix.cost_usd},
+        }
+
+
+def _figures(point: Point) -> dict[str, Any]:
+    kept = {
+        "score": point.score,
+        "cost_usd": point.cost_usd,
+        "score_minus_reference": point.score_difference,
+        "saving": point.saving,
+    }
+    figures: dict[str, Any] = {name: interval.value for name, interval in kept.items()}
+    return figures | {"intervals": {name: [interval.low, interval.high] for name, interval in kept.items()}}
+
+
+def solve(
+    made: Setting, estimates: Mapping[str, Estimates], goal: Goal, reference: str | None = None, replicates: int = 1000
+) -> Solved:
+    """Solve a goal on the validation prompts, exactly, and report it on the others.
+
+    Parameters
+    ----------
+    made : the protocol.
+    estimates : of a router by split, as `carrot_core.evaluation.evaluate` keeps them.
+    goal : what is wanted.
+    reference : model that savings are told against; the one to match, else the best single model.
+
+    Raises
+    ------
+    NotFoundError
+        The model to match, or the reference, is not in the pool.
+    """
+    reference = reference or goal.match or made.best_single
+    positions([reference], made.models)
+    curves = {split: made.frontier(estimates, split) for split in ("validation", made.report_on)}
+    solution = solve_on(curves["validation"], goal)
+    rate, unit = solution.exchange_rate_per_usd, made.cost_unit_usd
+    shown = curves[made.report_on]
+    mix = None if goal.budget_usd is None else mix_within_budget(curves["validation"], goal.budget_usd)
+    return Solved(
+        goal,
+        solution,
+        float(lam_of_rate(rate, unit)),
+        unit,
+        reference,
+        {
+            split: operating_point(curve, rate, reference, unit, draws(curve.n_prompts, replicates))
+            for split, curve in curves.items()
+        },
+        dict(zip(shown.models, shown.shares([rate])[0].tolist(), strict=True)),
+        mix,
+    )
+
+
+def solve_on(validation: Frontier, goal: Goal) -> Solution:
+    """The rate of a goal on a validation curve, or of the point nearest to it."""
+    if goal.cap_usd is not None:
+        return solve_cap(validation, goal.cap_usd)
+    return read_off(validation, goal, matched_score(validation, goal))
+
+
+def matched_score(validation: Frontier, goal: Goal) -> float:
+    """Mean score of the model to match on a curve's prompts; NaN where the goal is another."""
+    if goal.match is None:
+        return float("nan")
+    (column,) = positions([goal.match], validation.models)
+    return float(validation.outcomes.score[:, column].mean())
+
+
+def read_off(curve: ReadableCurve, goal: Goal, matched: float) -> Solution:
+    """A goal other than a cap, which needs every prompt's estimates, read off any curve.
+
+    ``matched`` is the score of the model to match on the curve's prompts, where the goal is one.
+    """
+    if goal.rate_per_usd is not None:
+        return Solution(goal.rate_per_usd)
+    if goal.budget_usd is not None:
+        return solve_budget(curve, goal.budget_usd)
+    return solve_target(curve, matched if goal.target_score is None else goal.target_score)

@@ -1,0 +1,267 @@
+"""The paper's table of CARROT-KNN (arXiv 2502.03261): how well routers predict and choose where cost does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carrot_core.benchmarks.open_llm import WORKERS
+from carrot_core.bootstrap import Interval, draws, weighted_means
+from carrot_core.evaluation import Setting
+from carrot_core.evaluation.quality import usage_of
+from carrot_core.evaluation.tables import small
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.scene import label
+from carrot_core.frontier import FloatArray, Frontier
+from carrot_core.outcomes import Estimates, positions
+from carrot_core.paper.source import Names, NotDrawnError, Shown, among, analysis_of
+from carrot_core.routers.encoder.released import LABELS as SPROUT_MODELS
+from carrot_core.text import visible
+
+_COLUMNS = ["router", "metric", "value", "low", "high", "n_prompts", "n_models"]
+
+
+def accuracy(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+    """Figures of the authors' table for each router, on the prompts reported on with the whole pool observed.
+
+    Returns
+    -------
+    Columns router, metric, value, low, high (95 % over prompts; NaN where not defined), n_prompts, n_models
+    (that the router estimates). Metrics: binarised_accuracy (share of the cells on whose side of 0.5 the
+    estimate is right), score_mae, r2 (all cells together, so it holds the differences between models too),
+    routing_accuracy (at λ = 0), best_single (chosen on validation), oracle, cost_mae_usd and
+    output_tokens_mae (mean absolute errors per call; NaN where a call's cost is known beforehand, where
+    tokens were not recorded, and for a cascade, which pays for several calls). The first three say little of
+    a router whose estimates only order models, as those of a pair or random ones do.
+    """
+    frames = []
+    for name, table in routers.items():
+        curve = made.frontier(table, made.report_on)
+        sums = _of_prompts(made, curve)
+        columns = np.column_stack(list(sums.values()))
+        own, replicates = (
+            _figures(dict(zip(sums, weighted_means(columns, weights).T, strict=True)))
+            for weights in (np.ones((len(columns), 1)), draws(curve.n_prompts))
+        )
+        told = {metric: Interval.of(float(value[0]), replicates[metric]) for metric, value in own.items()}
+        frame = pd.DataFrame([{"metric": metric, **vars(interval)} for metric, interval in told.items()])
+        frames.append(frame.assign(router=name, n_prompts=curve.n_prompts, n_models=int(curve.known.sum())))
+    return small(frames, _COLUMNS)
+
+
+def _of_prompts(made: Setting, curve: Frontier) -> dict[str, FloatArray]:
+    """(n,) sums over the cells of each prompt, of which all figures are made."""
+    known, rows = curve.known, np.arange(curve.n_prompts)
+    observed, estimated = curve.outcomes.score[:, known], curve.estimates.score[:, known]
+    error = estimated - observed
+    cells: dict[str, FloatArray] = {
+        "right": ((estimated >= 0.5) == (observed >= 0.5)).astype(np.float64),
+        "absolute": np.abs(error),
+        "squared": error**2,
+        "observed": observed,
+        "observed_squared": observed**2,
+        **_of_usage(made, curve, known),
+    }
+    choices = {
+        "routing_accuracy": curve.outcomes.score[rows, curve.choices(0.0)],
+        "best_single": curve.outcomes.score[:, curve.models.index(made.best_single)],
+        "oracle": curve.outcomes.score.max(axis=1),
+    }
+    return (
+        {name: table.sum(axis=1) for name, table in cells.items()}
+        | {"cells": np.full(len(rows), known.sum())}
+        | choices
+    )
+
+
+def _of_usage(made: Setting, curve: Frontier, known: npt.NDArray[np.bool_]) -> dict[str, FloatArray]:
+    """(n, K) errors in dollars and output tokens, 0 in cells without one, and which cells have one."""
+    bench = made.test.rows(positions(curve.outcomes.prompt_ids, made.test.prompt_ids, "prompt"))
+    bench = bench.pool([model for model, has in zip(curve.models, known, strict=True) if has])
+    usage, shape = bench.usage, bench.outcomes.shape
+    errors = {"cost_usd": np.full(shape, np.nan), "output_tokens": np.full(shape, np.nan)}
+    if not curve.estimates.cost_is_paid and usage != "input_only":
+        cost_usd = curve.estimates.cost_usd[:, known]
+        errors["cost_usd"] = np.abs(cost_usd - bench.outcomes.cost_usd)
+        if usage == "output_tokens":
+            errors["output_tokens"] = np.abs(usage_of(bench, cost_usd) - bench.output_tokens)
+    return {
+        f"{name}{part}": table
+        for name, error in errors.items()
+        for part, table in (("", np.nan_to_num(error)), ("_cells", (~np.isnan(error)).astype(np.float64)))
+    }
+
+
+def _figures(means: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """(B,) figures from (B,) means per prompt of the sums that `_of_prompts` gives."""
+    cells = means["cells"]
+    spread = means["observed_squared"] / cells - (means["observed"] / cells) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "binarised_accuracy": means["right"] / cells,
+            "score_mae": means["absolute"] / cells,
+            "r2": np.where(spread > 0, 1 - means["squared"] / cells / spread, np.nan),
+            "routing_accuracy": means["routing_accuracy"],
+            "best_single": means["best_single"],
+            "oracle": means["oracle"],
+            "cost_mae_usd": means["cost_usd"] / means["cost_usd_cells"],
+            "output_tokens_mae": means["output_tokens"] / means["output_tokens_cells"],
+        }
+
+
+METRICS = (
+    "binarised_accuracy",
+    "score_mae",
+    "r2",
+    "routing_accuracy",
+    "best_single",
+    "oracle",
+    "cost_mae_usd",
+    "output_tokens_mae",
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the authors published of CARROT-KNN on one benchmark.
+
+    Attributes
+    ----------
+    benchmark : as they call it.
+    models : names of the pool, by which the benchmark is known.
+    n_test : test prompts; None where not stated.
+    figures : by name of `METRICS`, as published.
+    note : what keeps them from being a measure of ours; a sentence.
+    """
+
+    benchmark: str
+    models: frozenset[str]
+    n_test: int | None
+    figures: Mapping[str, float]
+    note: str
+
+
+_EMBEDDED = "They embed prompts with OpenAI's model"
+
+
+PUBLISHED = (
+    Published(
+        "RouterBench 0-shot",
+        frozenset(
+            (
+                "WizardLM/WizardLM-13B-V1.2",
+                "claude-instant-v1",
+                "claude-v1",
+                "claude-v2",
+                "gpt-3.5-turbo-1106",
+                "gpt-4-1106-preview",
+                "meta/code-llama-instruct-34b-chat",
+                "meta/llama-2-70b-chat",
+                "mistralai/mistral-7b-chat",
+                "mistralai/mixtral-8x7b-chat",
+                "zero-one-ai/Yi-34B-Chat",
+            )
+        ),
+        7143,
+        dict(zip(METRICS, (0.6884, 0.3298, 0.2459, 0.7870, 0.7851, 0.9169, 0.0001), strict=False)),
+        f"{_EMBEDDED}, leave out the Chinese tasks and split 80 to 20: other prompts, so an order of size.",
+    ),
+    Published(
+        "SPROUT",
+        frozenset(SPROUT_MODELS),
+        6637,
+        dict(zip(METRICS[:6], (0.7943, 0.2743, 0.2900, 0.8648, 0.8482, 0.9791), strict=True))
+        | {"output_tokens_mae": 357.4},
+        f"{_EMBEDDED}.",
+    ),
+    Published(
+        "Open LLM Leaderboard v2",
+        frozenset(WORKERS) - {"upstage/SOLAR-10.7B-Instruct-v1.0"},
+        None,
+        {"best_single": 0.5649, "oracle": 0.9715},
+        "Their rows were in another order for every model, so the oracle and all that is routed mean nothing there: "
+        "no figure to aim at.",
+    ),
+)
+
+
+ROWS = ("here", "here, 95 % from", "here, 95 % to", "published")
+
+
+def published_for(models: Sequence[str]) -> Published | None:
+    """What was published on the benchmark that has exactly these models."""
+    return next((known for known in PUBLISHED if known.models == set(models)), None)
+
+
+def knn_accuracy(shown: Shown) -> Exhibit:
+    """How well CARROT-KNN predicts, and how well it chooses at λ = 0.
+
+    Raises
+    ------
+    NotDrawnError
+        CARROT-KNN is not fitted, or a snapshot was made without this table.
+    """
+    routers: Names = among(shown.fitted, ["carrot-knn"])
+    if not routers:
+        raise NotDrawnError("CARROT-KNN is not fitted on this benchmark (carrot fit BENCH fits it).")
+    name = routers[0]
+    scene = shown.scene((name,), name)
+    found = analysis_of(shown, "accuracy", (name,)).set_index("metric")
+    known = published_for(scene.models)
+    table = _table(visible(scene.title), found, known)
+    return Exhibit(
+        "knn-accuracy",
+        f"{label(name)}: predictions and choices ({visible(scene.title)})",
+        _caption(table, known),
+        _alt(label(name), found, known),
+        table,
+    )
+
+
+def _table(title: str, found: pd.DataFrame, known: Published | None) -> pd.DataFrame:
+    n, m = int(found["n_prompts"].iloc[0]), int(found["n_models"].iloc[0])
+    rows: list[dict[str, Any]] = [
+        {"row": row, "benchmark": title, "n_test": n, "models": m, **dict(found[column].reindex(METRICS))}
+        for row, column in zip(ROWS[:3], ("value", "low", "high"), strict=True)
+    ]
+    if known is not None:
+        about = {"row": ROWS[3], "benchmark": known.benchmark, "n_test": known.n_test, "models": len(known.models)}
+        rows.append(about | dict(known.figures))
+    table = pd.DataFrame(rows).astype({"n_test": "Int64", "models": "Int64"})
+    told = [metric for metric in METRICS if metric in table and table[metric].notna().any()]
+    return table[["row", "benchmark", "n_test", "models", *told]]
+
+
+def _caption(table: pd.DataFrame, known: Published | None) -> str:
+    parts = [
+        "On test prompts with an outcome of every model. Binarised accuracy: how often estimate and score lie on the "
+        "same side of 0.5. MAE: mean absolute error. R² is over all models together, so it also holds what the means "
+        "of the models tell. Routing accuracy is the score at λ = 0; the best single model was chosen on validation."
+    ]
+    if "cost_mae_usd" not in table:
+        parts.append("Only input is charged here, so a call's cost is known beforehand and has no error.")
+    elif "output_tokens_mae" not in table:
+        parts.append("No output tokens are recorded, so the usage error is in dollars per call.")
+    if known is None:
+        parts.append("The authors published nothing on this benchmark.")
+    else:
+        parts.append(f"Published: the authors' row on {known.benchmark}. {known.note}")
+    return " ".join(parts)
+
+
+def _alt(router: str, found: pd.DataFrame, known: Published | None) -> str:
+    value = found["value"]
+    theirs = ""
+    if known is not None and "routing_accuracy" in known.figures:
+        theirs = f" Published on {known.benchmark}: {100 * known.figures['routing_accuracy']:.1f} %."
+    return (
+        f"{router} on {int(found['n_prompts'].iloc[0]):,} test prompts: binarised accuracy "
+        f"{100 * value['binarised_accuracy']:.1f} %, R² {np.round(value['r2'], 3):g}; at λ = 0 it scores "
+        f"{100 * value['routing_accuracy']:.1f} %, the best single model {100 * value['best_single']:.1f} %, the "
+        f"oracle {100 * value['oracle']:.1f} %.{theirs}"
+    )

@@ -1,0 +1,239 @@
+"""Plots 2 to 5 of CARROT (arXiv 2502.03261): routers beside their rivals, and spectra of prompt vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.curve import thin
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.frontier import frontier_figure
+from carrot_core.figures.names import sides
+from carrot_core.figures.scene import QUERIES, Scene, alt_text, caption, label, short_name
+from carrot_core.figures.theme import ThemeName, shortened, shown
+from carrot_core.frontier import FloatArray, lam_of_rate
+from carrot_core.outcomes import pick
+from carrot_core.paper.source import NotDrawnError, Shown, among, first_carrot
+from carrot_core.text import visible
+from carrot_core.theory.dimension_figures import spectra_exhibit
+
+CARROT = ("carrot-knn", "carrot-mlp", "carrot-encoder", "carrot-released")
+
+
+BINARY = ("routellm-mf", "routellm-bert", "rorf")
+
+
+RULE = ("routerbench-knn", "routerbench-mlp")
+
+
+TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by no more
+
+
+PLOT = (760.0, 320.0)  # pixels in which names have room: a wide page's plot, smaller than a file's
+
+
+_MARGIN = 0.05  # of the cost interval, on both sides
+
+
+def binary_routers(shown: Shown, *, oracle: bool = False) -> Exhibit:
+    """Plots 2 and 5: CARROT's routers against those that choose between two models."""
+    rivals = among(shown.fitted, BINARY)
+    what = (
+        "CARROT chooses among all models; RouteLLM and RoRF choose between a large and a small one, so their "
+        "curves run from one of the two to the other."
+    )
+    return _exhibit(shown, "binary-routers", "Against binary routers", (CARROT, rivals, BINARY), what, oracle)
+
+
+def routerbench_rule(shown: Shown, *, oracle: bool = False) -> Exhibit:
+    """Plot 3: CARROT's routers against RouterBench's, which take one mean cost for each model."""
+    rivals = among(shown.fitted, RULE)
+    what = (
+        "RouterBench's rule predicts the score of each prompt, as CARROT does, but takes the same cost for all "
+        "prompts: the model's mean. What lies between the two is what predicting costs brings."
+    )
+    return _exhibit(shown, "routerbench-rule", "Against RouterBench's rule", (CARROT, rivals, RULE), what, oracle)
+
+
+def zero_router(shown: Shown, *, oracle: bool = False) -> Exhibit:
+    """Plot 4: RouterBench's rule and the zero router, which knows nothing of the prompt, beside CARROT-KNN."""
+    rivals = (*among(shown.fitted, RULE), "zero")
+    what = (
+        "The zero router knows each model's mean score and cost and nothing of the prompt: a router below its "
+        "line does worse than not looking."
+    )
+    ours = ("carrot-knn",)
+    return _exhibit(shown, "zero-router", "RouterBench's rule and the zero router", (ours, rivals, RULE), what, oracle)
+
+
+def chart_exhibit(scene: Scene) -> Exhibit:
+    """The chart of a scene as it stands, with everything drawn as data."""
+    return Exhibit(
+        "frontier",
+        f"Accuracy against cost ({visible(scene.title)})",
+        _words(scene),
+        alt_text(scene),
+        curve_table(scene),
+        partial(deferral_figure, scene),
+    )
+
+
+def _exhibit(
+    shown: Shown,
+    name: str,
+    title: str,
+    kinds: tuple[Sequence[str], tuple[str, ...], Sequence[str]],
+    what: str,
+    oracle: bool,
+) -> Exhibit:
+    """Curves of ours and of rivals; ``kinds`` are our kinds, the rivals that are there, and the rivals' kinds."""
+    wanted, rivals, rival_kinds = kinds
+    active = first_carrot(shown.fitted)
+    ours = tuple(dict.fromkeys((active, *among(shown.fitted, wanted))))
+    scene = shown.scene((*ours, *rivals, *(("oracle",) if oracle else ())), active)
+    if len(scene.models) < 2:
+        raise NotDrawnError(f"There is one model, {visible(scene.models[0])}: nothing to route between, so no curve.")
+    missing = [kind for kind in rival_kinds if not among(rivals, [kind])]
+    drawn = [part for part in (what, _words(scene), _absent(missing)) if part]
+    return Exhibit(
+        name,
+        f"{title} ({visible(scene.title)})",
+        " ".join(drawn),
+        alt_text(scene),
+        curve_table(scene),
+        partial(deferral_figure, scene),
+    )
+
+
+def _has_hull(scene: Scene) -> bool:
+    """Whether the zero router's hull is drawn: it is its curve, which may be there already."""
+    return "zero" not in {curve.name for curve in scene.curves}
+
+
+def _words(scene: Scene) -> str:
+    parts = (caption(scene, hull=_has_hull(scene)), "Names without room are in the hover text.", _below(scene))
+    return " ".join(filter(None, parts))
+
+
+def _below(scene: Scene) -> str:
+    """Single models that the axis does not reach down to."""
+    low, _ = accuracy_range(scene)
+    below = int((scene.model_score < low).sum())
+    if not below:
+        return ""
+    told = ("single model stands", "is") if below == 1 else ("single models stand", "are")
+    return f"{below} {told[0]} below {100 * low:.0f} % and {told[1]} only in the data."
+
+
+def _absent(missing: Sequence[str]) -> str:
+    if not missing:
+        return ""
+    return f"Not fitted on this benchmark, so not drawn: {', '.join(map(label, missing))}."
+
+
+def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
+    """The chart of a scene from its cheapest to its dearest single model, and down to its lowest curve."""
+    low, high = accuracy_range(scene)
+    seen = scene.model_score >= low
+    drawn = replace(
+        scene,
+        models=pick(scene.models, seen),
+        reference=scene.best_single,  # the user's may be out of sight; its mark is not drawn
+        model_score=scene.model_score[seen],
+        model_cost_usd=scene.model_cost_usd[seen],
+    )
+    figure = frontier_figure(drawn, theme=theme, tolerance=TOLERANCE)
+    left_out = {"reference"} if _has_hull(scene) else {"reference", "hull"}
+    figure.data = [trace for trace in figure.data if trace.meta["role"] not in left_out]
+    ends = QUERIES * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()])
+    ends = np.log10(ends) if figure.layout.xaxis.type == "log" else ends
+    room = _MARGIN * (float(np.ptp(ends)) or abs(float(ends[1])) or 1.0)
+    ends += np.array([-room, room])
+    figure.update_traces(legendrank=1, selector=lambda trace: trace.meta == {"role": "curve", "name": scene.active})
+    figure.update_yaxes(range=[100 * low, 100 * high], ticksuffix=" %", title="Accuracy")
+    figure.update_xaxes(range=list(ends))
+    _placed(figure, drawn, (low, high))
+    return figure
+
+
+def accuracy_range(scene: Scene) -> tuple[float, float]:
+    """Ends of the accuracy axis, 0 to 1: what routers, their hull and the best single model reach, with some room.
+
+    Single models below it would press all curves into a strip.
+    """
+    cheapest, dearest = scene.model_cost_usd.min(), scene.model_cost_usd.max()
+    curves = [(curve.frontier.cost_usd, curve.frontier.score) for curve in scene.curves]
+    inside = [score[(cost >= cheapest) & (cost <= dearest)] for cost, score in curves]
+    best = scene.model_score[[scene.models.index(scene.best_single)]]
+    scores = np.concatenate([best, scene.hull_score, *inside])
+    room = 0.08 * float(np.ptp(scores)) or 0.01
+    band = scene.active_curve.band
+    top = max(float(scores.max()), float(band.score_high.max()) if band is not None else 0.0)
+    return float(scores.min()) - room, top + room
+
+
+def _names(scene: Scene) -> list[str]:
+    """Names beside the models' points; that of the best single model stands in the legend."""
+    return ["" if model == scene.best_single else shortened(short_name(model), 28) for model in scene.models]
+
+
+def _placed(figure: go.Figure, scene: Scene, accuracy: tuple[float, float]) -> None:
+    """Write the models' names where they have room."""
+    log, ends = figure.layout.xaxis.type == "log", np.asarray(figure.layout.xaxis.range, dtype=np.float64)
+
+    def pixels(x: FloatArray, y: FloatArray) -> FloatArray:
+        place = np.column_stack([np.log10(x) if log else x, np.asarray(y) / 100])
+        low, high = np.array([ends, accuracy]).T
+        at: FloatArray = (place - low) / (high - low) * PLOT
+        return at
+
+    curves = [pixels(trace.x, trace.y) for trace in figure.data if trace.meta["role"] in ("curve", "hull")]
+    points = pixels(QUERIES * scene.model_cost_usd, 100 * scene.model_score)
+    names = _names(scene)
+    found = sides(points, names, curves, PLOT)
+    figure.update_traces(
+        textposition=[side or "top center" for side in found],
+        text=[shown(name) if side else "" for name, side in zip(names, found, strict=True)],
+        selector={"name": "Single models"},
+    )
+
+
+def curve_table(scene: Scene) -> pd.DataFrame:
+    """All that is drawn, one row a point.
+
+    Columns kind ("router", "model", "hull"), name, exchange_rate_per_usd and lam (of routers), cost_usd (mean
+    per query), score (mean).
+    """
+    frames = []
+    for curve in scene.curves:
+        kept = thin(curve.frontier, TOLERANCE)
+        rates = curve.frontier.exchange_rate_per_usd[kept]
+        points = {"cost_usd": curve.frontier.cost_usd[kept], "score": curve.frontier.score[kept]}
+        lams = {"exchange_rate_per_usd": rates, "lam": lam_of_rate(rates, scene.cost_unit_usd)}
+        frames.append(pd.DataFrame({"kind": "router", "name": curve.name, **lams, **points}))
+    singles = {"name": scene.models, "cost_usd": scene.model_cost_usd, "score": scene.model_score}
+    hull = {"name": "zero router", "cost_usd": scene.hull_cost_usd, "score": scene.hull_score}
+    frames += [pd.DataFrame({"kind": "model", **singles}), pd.DataFrame({"kind": "hull", **hull})]
+    return pd.concat(frames, ignore_index=True)
+
+
+def embedding_dimension(shown: Shown) -> Exhibit:
+    """Spectra of PCA, kernel PCA and Isomap.
+
+    Raises
+    ------
+    NotDrawnError
+        There are no vectors of these prompts, or too few, and no spectra of them are kept.
+    """
+    table = shown.spectra()
+    if table is None:
+        raise NotDrawnError(
+            "Spectra need the vectors of some dozens of prompts. Those of this benchmark are not here (carrot fit "
+            "makes them), and none of its spectra ship."
+        )
+    return replace(spectra_exhibit(table), name="embedding-dimension")

@@ -1,0 +1,393 @@
+"""Whether an operating point still does what it promised: logged calls against its test figures.
+
+The rule is in ``docs/method.md``, "Drift": of every figure the difference, logged minus promised, has a 95 %
+interval in which both sides' luck is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, hypot, nan, sqrt
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtri, stdtrit
+
+from carrot_core.benchmarks.log_table import Calls, FloatArray
+from carrot_core.bootstrap import LEVEL, Interval
+from carrot_core.embedding import embed
+from carrot_core.errors import CarrotError
+from carrot_core.prices import Price, infer_price, token_cost_usd
+from carrot_core.serving.point import PointFile
+from carrot_core.serving.profile import Companion
+
+Verdict = Literal["inside", "outside", "too few", "not known"]
+LEAST = 30  # distinct prompts: of fewer nothing is told
+SAME_PRICE = 0.01  # a model whose calls cost this much more or less than its price says is named
+_Z = float(ndtri((1 + LEVEL) / 2))
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What difference matters: an interval wider than this cannot say that there is none.
+
+    Attributes
+    ----------
+    score, share : of accuracy and of a model's share of the calls, as parts of 1.
+    cost : of the mean cost, as a part of what was promised.
+    """
+
+    score: float = 0.05
+    cost: float = 0.2
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 < value < float("inf"):
+                raise CarrotError(f"The tolerance of {name} must be a number above 0, not {value}.")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of the logs beside the promised one.
+
+    Attributes
+    ----------
+    what : "accuracy", "cost", "share of MODEL", "prompts unlike the training data".
+    unit : "score", "usd" or "share".
+    logged, promised, difference : with 95 % intervals; NaN where not known.
+    tolerance : in the unit.
+    n : distinct prompts behind the logged figure.
+    n_even : of how many prompts, each sent equally often, it is as sure (`_evened`); at most n.
+    needed : about how many distinct prompts would do where ``n`` are too few; None where no number would, or none
+        is needed.
+    verdict : what is to be said.
+    why : why it is not known; "" elsewhere.
+    """
+
+    what: str
+    unit: Literal["score", "usd", "share"]
+    logged: Interval
+    promised: Interval
+    difference: Interval
+    tolerance: float
+    n: int
+    n_even: float
+    needed: int | None
+    verdict: Verdict
+    why: str = ""
+
+    @property
+    def slight(self) -> bool:
+        """Whether a difference that is there is surely smaller than the tolerance."""
+        ends = abs(self.difference.low), abs(self.difference.high)
+        return self.verdict == "outside" and max(ends) < self.tolerance
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        told = {name: getattr(self, name) for name in ("what", "unit", "tolerance", "n", "n_even", "needed", "verdict")}
+        intervals = {name: getattr(self, name) for name in ("logged", "promised", "difference")}
+        return told | {"why": self.why or None} | {name: _plain(value) for name, value in intervals.items()}
+
+
+def _plain(interval: Interval) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else value for name, value in vars(interval).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """Logged calls against an operating point.
+
+    Attributes
+    ----------
+    n_calls, n_prompts : calls in the logs, and distinct prompts among them.
+    score, cost, shares, unlike : what was compared; ``shares`` by model, and ``unlike`` None where the logs have no
+        texts or nobody to measure them.
+    models : one row a model that answered: model, in_pool, calls, cost_usd (mean), price_ratio (paid for its calls ÷
+        what they cost at the point's prices, NaN where that cannot be told), input_usd_per_mtok and
+        output_usd_per_mtok (the price that its calls show, where one does).
+    notes : what limits the comparison, in words.
+    """
+
+    n_calls: int
+    n_prompts: int
+    score: Compared
+    cost: Compared
+    shares: tuple[Compared, ...]
+    unlike: Compared | None
+    models: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def compared(self) -> tuple[Compared, ...]:
+        """Everything that was compared."""
+        return (self.score, self.cost, *self.shares, *(() if self.unlike is None else (self.unlike,)))
+
+    @property
+    def of_shares(self) -> Verdict:
+        """One verdict on who answers."""
+        return worst([share.verdict for share in self.shares])
+
+    @property
+    def verdict(self) -> Verdict:
+        """One verdict on all: outside where anything is, too few where anything cannot be told yet."""
+        return worst([one.verdict for one in self.compared])
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        models = self.models.astype(object).where(self.models.notna(), None)
+        return {
+            "verdict": self.verdict,
+            "n_calls": self.n_calls,
+            "n_prompts": self.n_prompts,
+            "score": self.score.document(),
+            "cost": self.cost.document(),
+            "shares": {"verdict": self.of_shares, "models": [share.document() for share in self.shares]},
+            "unlike": None if self.unlike is None else self.unlike.document(),
+            "models": models.to_dict("records"),
+            "notes": list(self.notes),
+        }
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict that counts of several; "not known" only where nothing else is there."""
+    order: tuple[Verdict, ...] = ("outside", "too few", "inside", "not known")
+    return min(verdicts, key=order.index, default="not known")
+
+
+def drift(
+    point: PointFile,
+    calls: Calls,
+    *,
+    companion: Companion | None = None,
+    tolerance: Tolerance | None = None,
+    without: str = "",
+) -> Drift:
+    """Compare logged calls with what a point does on test.
+
+    Parameters
+    ----------
+    point : the promise.
+    calls : what happened.
+    companion : of the point's router, to tell prompts unlike the training data where the logs have texts.
+    tolerance : what difference matters.
+    without : why there is no companion, as a note.
+
+    Raises
+    ------
+    CarrotError
+        Nothing was measured on the point's pool or prices.
+    """
+    if point.test is None or point.shares is None:
+        raise CarrotError(
+            "Nothing was measured on this point's pool or prices, so there is nothing to compare the logs with: "
+            "export a point of the whole pool at the benchmark's prices."
+        )
+    tolerance, figures = tolerance or Tolerance(), point.test
+    paid, by_price = _costs(point, calls)
+    promised = Interval(figures.score, _or_nan(figures.score_low), _or_nan(figures.score_high))
+    score = _means("accuracy", "score", calls.score, calls, promised, figures.n_prompts, tolerance.score)
+    promised = Interval(figures.cost_usd, _or_nan(figures.cost_usd_low), _or_nan(figures.cost_usd_high))
+    cost = _means("cost", "usd", paid, calls, promised, figures.n_prompts, tolerance.cost * figures.cost_usd)
+    return Drift(
+        len(calls),
+        len(np.unique(calls.prompt)),
+        score,
+        cost,
+        _shares(point, calls, tolerance.share),
+        _unlike(point, calls, companion, tolerance.score),
+        _models(point, calls, paid, by_price),
+        tuple(filter(None, [*_notes(point, calls, paid, companion), without])),
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return nan if value is None else value
+
+
+def _costs(point: PointFile, calls: Calls) -> tuple[FloatArray, FloatArray]:
+    """(n,) dollars of each call, from its tokens where they are not recorded, and from its tokens alone."""
+    by_price = np.full(len(calls), np.nan)
+    for place, name in enumerate(calls.models):
+        rows, price = calls.model == place, point.token_prices.get(name)
+        if price is not None:
+            output = calls.output_tokens[rows] if price.output_usd_per_mtok > 0 else np.zeros(int(rows.sum()))
+            by_price[rows] = token_cost_usd(calls.input_tokens[rows, None], output[:, None], [price])[:, 0]
+    return np.where(np.isnan(calls.cost_usd), by_price, calls.cost_usd), by_price
+
+
+def _means(
+    what: str,
+    unit: Literal["score", "usd"],
+    values: FloatArray,
+    calls: Calls,
+    promised: Interval,
+    n_promised: int,
+    tolerance: float,
+) -> Compared:
+    """A mean over the calls of which it is known, a prompt that was sent several times being one draw."""
+    known = ~np.isnan(values)
+    number, prompt = np.unique(calls.prompt[known], return_inverse=True)
+    n = len(number)
+    if n == 0:
+        nothing = Interval(nan, nan, nan)
+        return Compared(
+            what,
+            unit,
+            nothing,
+            promised,
+            nothing,
+            tolerance,
+            0,
+            0,
+            None,
+            "not known",
+            f"no {'score' if unit == 'score' else what} is logged",
+        )
+    mean = float(values[known].mean())
+    off, even = np.bincount(prompt, values[known] - mean), _evened(prompt)
+    spread = sqrt(float((off**2).sum()) * even) / int(known.sum())  # of one draw
+    promised_error = (promised.high - promised.low) / (2 * _Z)
+    if np.isnan(promised_error):
+        promised_error = spread / sqrt(n_promised)
+    # As the promise goes the calls have its spread: calls that happen to agree do not make the mean surer.
+    spread = max(spread, promised_error * sqrt(n_promised))
+    error, quantile = spread / sqrt(even), float(stdtrit(max(even - 1, 1), (1 + LEVEL) / 2))
+    half, apart = quantile * hypot(error, promised_error), mean - promised.value
+    difference = Interval(apart, apart - half, apart + half)
+    logged = Interval(mean, mean - quantile * error, mean + quantile * error)
+    verdict = _verdict(even, difference, tolerance)
+    needed = _needed(spread, _Z * promised_error, tolerance, _Z, n / even) if verdict == "too few" else None
+    return Compared(what, unit, logged, promised, difference, tolerance, n, even, needed, verdict)
+
+
+def _evened(prompt: npt.NDArray[np.intp]) -> float:
+    """(Σk)² / Σk² for the k calls of each prompt (Kish 1965): as many draws as the calls are worth."""
+    calls = np.bincount(prompt).astype(float)
+    return float(calls.sum() ** 2 / (calls**2).sum())
+
+
+def _verdict(n: float, difference: Interval, tolerance: float) -> Verdict:
+    if n < LEAST:
+        return "too few"
+    if difference.low > 0 or difference.high < 0:
+        return "outside"
+    return "inside" if (difference.high - difference.low) / 2 <= tolerance else "too few"
+
+
+def _needed(spread: float, promised_half: float, tolerance: float, quantile: float, repeats: float) -> int | None:
+    """Distinct prompts after which the interval is no wider than the tolerance; None where none are enough.
+
+    ``spread`` is of one draw, and of so many prompts (``repeats``) one draw is made.
+    """
+    left = tolerance**2 - promised_half**2
+    return None if left <= 0 else ceil(repeats * max(LEAST, (quantile * spread) ** 2 / left))
+
+
+def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[Compared, ...]:
+    """Each model's share of the calls; the intervals hold for all of them together (Bonferroni)."""
+    assert point.test is not None
+    assert point.shares is not None
+    names = list(dict.fromkeys([*point.shares, *calls.models]))
+    counts = dict(zip(calls.models, np.bincount(calls.model, minlength=len(calls.models)).tolist(), strict=True))
+    quantile = float(ndtri(1 - (1 - LEVEL) / (2 * len(names))))
+    sent, promised = (len(np.unique(calls.prompt)), _evened(calls.prompt)), point.shares
+    rows = [(name, counts.get(name, 0) / len(calls), promised.get(name, 0.0)) for name in names]
+    rows.sort(key=lambda row: -max(row[1:]))
+    return tuple(
+        _proportion(f"share of {name}", share, sent, stated, point.test.n_prompts, tolerance, quantile)
+        for name, share, stated in rows
+    )
+
+
+def _proportion(
+    what: str, share: float, sent: tuple[int, float], stated: float, n_stated: int, tolerance: float, quantile: float
+) -> Compared:
+    """The difference of two proportions, by Newcombe's interval (1998, method 10), which holds near 0 and 1, too.
+
+    ``sent`` are the distinct prompts and how many they are worth (`Compared.n_even`).
+    """
+    n, even = sent
+    logged, promised = wilson(share, even, quantile), wilson(stated, n_stated, quantile)
+    apart = share - stated
+    low = apart - hypot(share - logged.low, promised.high - stated)
+    high = apart + hypot(logged.high - share, stated - promised.low)
+    difference = Interval(apart, low, high)
+    verdict = _verdict(even, difference, tolerance)
+    middle = (logged.low + logged.high) / 2
+    half = (promised.high - promised.low) / 2
+    needed = _needed(sqrt(middle * (1 - middle)), half, tolerance, quantile, n / even) if verdict == "too few" else None
+    return Compared(what, "share", logged, promised, difference, tolerance, n, even, needed, verdict)
+
+
+def wilson(share: float, n: float, quantile: float) -> Interval:
+    """A proportion of n draws with Wilson's interval (1927)."""
+    squared = quantile**2 / n
+    middle = (share + squared / 2) / (1 + squared)
+    half = quantile * sqrt(share * (1 - share) / n + squared / (4 * n)) / (1 + squared)
+    return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def _unlike(point: PointFile, calls: Calls, companion: Companion | None, tolerance: float) -> Compared | None:
+    """Share of the logged prompts unlike the training data, against what it is on validation prompts."""
+    if companion is None or companion.distance is None or companion.encoder is None or not calls.texts:
+        return None
+    percentile = companion.distance.percentile(embed(list(calls.texts), companion.encoder))
+    share = float((percentile >= point.fallback_above).mean())
+    stated, n_stated = 1 - point.fallback_above / 100, len(companion.distance.validation_)
+    what, n = "prompts unlike the training data", len(calls.texts)
+    return _proportion(what, share, (n, n), stated, n_stated, tolerance, _Z)
+
+
+def _models(point: PointFile, calls: Calls, paid: FloatArray, by_price: FloatArray) -> pd.DataFrame:
+    rows = []
+    for place, name in enumerate(calls.models):
+        here = np.flatnonzero(calls.model == place)
+        both = here[~np.isnan(calls.cost_usd[here] + by_price[here])]
+        due = float(by_price[both].sum())
+        price = _shown_price(calls, here)
+        known = paid[here][~np.isnan(paid[here])]
+        rows.append(
+            {
+                "model": name,
+                "in_pool": name in point.pool,
+                "calls": len(here),
+                "cost_usd": float(known.mean()) if len(known) else nan,
+                "price_ratio": float(calls.cost_usd[both].sum()) / due if due > 0 else nan,
+                "input_usd_per_mtok": nan if price is None else price.input_usd_per_mtok,
+                "output_usd_per_mtok": nan if price is None else price.output_usd_per_mtok,
+            }
+        )
+    return pd.DataFrame(rows).sort_values("calls", ascending=False, ignore_index=True)
+
+
+def _shown_price(calls: Calls, rows: np.ndarray[Any, Any]) -> Price | None:
+    output = None if np.isnan(calls.output_tokens).all() else calls.output_tokens[rows]
+    return infer_price(calls.input_tokens[rows], output, calls.cost_usd[rows])
+
+
+def _notes(point: PointFile, calls: Calls, paid: FloatArray, companion: Companion | None) -> list[str]:
+    notes = []
+    scored, priced = (int((~np.isnan(values)).sum()) for values in (calls.score, paid))
+    for known, what in ((scored, "score"), (priced, "cost")):
+        if 0 < known < len(calls):
+            notes.append(
+                f"{known:,} of {len(calls):,} calls have a {what}: were they picked for a reason, their mean is off."
+            )
+    from_tokens = int((np.isnan(calls.cost_usd) & ~np.isnan(paid)).sum())
+    if from_tokens:
+        notes.append(f"{from_tokens:,} calls have tokens and no dollars: they are taken at the point's prices.")
+    if point.fallback is not None:
+        notes.append("The promised figures leave the fallback out: prompts it takes are counted with CARROT's choice.")
+    if point.test is not None and point.test.score_low is None:
+        notes.append(
+            "The point came without intervals: the spread of its test prompts is taken to be that of the logs."
+        )
+    if calls.texts and companion is not None and companion.distance is None:
+        notes.append("The router reads no vectors, so how unlike prompts are cannot be told.")
+    if calls.n_texts > len(calls.texts):
+        notes.append(f"{len(calls.texts):,} of {calls.n_texts:,} different prompts were looked at for being unlike.")
+    return notes

@@ -1,0 +1,213 @@
+"""A drift check in words, as a table and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isnan
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.bootstrap import Interval
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, shown, translucent
+from carrot_core.points.drift import LEAST, SAME_PRICE, Compared, Drift
+from carrot_core.serving.decision import dollars
+from carrot_core.text import visible
+
+_NAMED = 8  # models outside the pool
+
+
+_ONCE = {
+    "inside": "The logs agree with the point: what could be told is inside.",
+    "outside": "The logs do not agree with the point: {}.",
+    "too few": "The logs do not contradict the point, but they are too few to tell: {}.",
+    "not known": "The logs hold nothing that could be compared.",
+}
+
+
+def headline(found: Drift) -> str:
+    """The whole check in one sentence."""
+    of_this = [one for one in (found.score, found.cost, found.unlike) if one and one.verdict == found.verdict]
+    parts = [visible(one.what) for one in of_this]
+    if found.of_shares == found.verdict:
+        parts.append("the shares of the models")
+    return _ONCE[found.verdict].format(", ".join(parts))
+
+
+def told(one: Compared) -> str:
+    """One figure: logged, promised, the difference, the verdict and what follows from it."""
+    name = visible(one.what)
+    if one.verdict == "not known":
+        return f"{name}: not known, {one.why}."
+    text = (
+        f"{name}: {_amount(one, one.logged)} logged, {_amount(one, one.promised)} promised, "
+        f"difference {_difference(one)}: {verdict(one)}"
+    )
+    return f"{text}."
+
+
+def verdict(one: Compared) -> str:
+    """The verdict on one figure, with what is needed where the logs are too few."""
+    if one.verdict == "outside":
+        return "outside" + (f", though by less than {_size(one, one.tolerance)}" if one.slight else "")
+    if one.verdict != "too few":
+        return one.verdict
+    there = f"{one.n:,}"
+    if round(one.n_even) < one.n:
+        there += f", as good as {one.n_even:,.0f} sent equally often"
+    if one.needed is not None:
+        return f"too few prompts to tell ({there}; about {max(one.needed, LEAST):,} are needed)"
+    if one.n_even < LEAST:
+        return f"too few prompts to tell ({there}; {LEAST} at the very least)"
+    return f"no number of prompts can tell {_size(one, one.tolerance)}: the test figure itself is not that sure"
+
+
+def figures_of(found: Drift) -> pd.DataFrame:
+    """One row a figure: what, unit, logged, promised, difference (with ends), tolerance, n_prompts, needed, verdict."""
+    rows = []
+    for one in found.compared:
+        row: dict[str, object] = {"what": one.what, "unit": one.unit}
+        for name, interval in (("logged", one.logged), ("promised", one.promised), ("difference", one.difference)):
+            row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        rows.append(
+            row | {"tolerance": one.tolerance, "n_prompts": one.n, "needed": one.needed, "verdict": one.verdict}
+        )
+    return pd.DataFrame(rows)
+
+
+def about_models(found: Drift) -> list[str]:
+    """Models outside the pool, and models whose calls cost other than the point's prices say."""
+    rows = found.models.to_dict("records")
+    strange = [f"{visible(row['model'])} ({row['calls']:,} calls)" for row in rows if not row["in_pool"]]
+    more = f" and {len(strange) - _NAMED:,} more" if len(strange) > _NAMED else ""
+    lines = [f"Not in the point's pool: {', '.join(strange[:_NAMED])}{more}."] if strange else []
+    for row in rows:
+        name = visible(row["model"])
+        ratio = row["price_ratio"]
+        if not isnan(ratio) and abs(ratio - 1) > SAME_PRICE:
+            text = f"{name}: calls cost {ratio:.4g} times what the point's prices say"
+            if not isnan(row["input_usd_per_mtok"]):
+                text += (
+                    f"; they show ${row['input_usd_per_mtok']:g} in and ${row['output_usd_per_mtok']:g} out per million"
+                    " tokens"
+                )
+            lines.append(f"{text}.")
+    return lines
+
+
+def _amount(one: Compared, interval: Interval) -> str:
+    if one.unit == "usd":
+        value, low, high = (dollars(max(end, 0.0)) if not isnan(end) else "" for end in vars(interval).values())
+        return f"{value} per 1k" + (f" [{low}, {high}]" if low else "")
+    value, low, high = (100 * end for end in vars(interval).values())
+    return f"{value:.1f} %" + ("" if isnan(low) else f" [{low:.1f}, {high:.1f}]")
+
+
+def _difference(one: Compared) -> str:
+    if one.unit == "usd":
+        value, low, high = (_signed(end) for end in vars(one.difference).values())
+        return f"{value} per 1k [{low}, {high}]"
+    value, low, high = (f"{100 * end:+.1f}" for end in vars(one.difference).values())
+    return f"{value} points [{low}, {high}]"
+
+
+def _signed(usd: float) -> str:
+    return f"{'-' if usd < 0 else '+'}{dollars(abs(usd))}"
+
+
+def _size(one: Compared, amount: float) -> str:
+    return f"{dollars(amount)} per 1k" if one.unit == "usd" else f"{100 * amount:.3g} points"
+
+
+_ROW = 28  # pixels a figure
+
+
+_MOST_ROWS = 16
+
+
+_FURTHEST = 4.0  # tolerances drawn; beyond, a mark stands at the edge
+
+
+_SYMBOLS = {"inside": "circle", "outside": "diamond", "too few": "circle-open"}
+
+
+_COLORS = {"inside": 2, "outside": 0, "too few": 1}  # places in a theme's curves
+
+
+_SAID = {"inside": "Inside", "outside": "Outside", "too few": "Too few to tell"}
+
+
+def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, name: str = "drift") -> Exhibit:
+    """The differences of all figures, each divided by its tolerance.
+
+    Parameters
+    ----------
+    table : one row a figure: what, difference, difference_low, difference_high, tolerance, verdict.
+    words : of each figure by ``what``, as the reader sees them on hovering.
+    headline : the check in one sentence.
+    """
+    known = table[table["difference"].notna()].head(_MOST_ROWS).reset_index(drop=True)
+    ends = known[["difference", "difference_low", "difference_high"]].abs()
+    beyond = ends.gt(_FURTHEST * known["tolerance"], axis=0).any(axis=None)
+    return Exhibit(
+        name=name,
+        title="Logged minus promised",
+        caption=(
+            "Each line is the 95 % interval of a difference, logged minus promised, in units of the tolerance that is "
+            "set; those of models' shares hold at 95 % for all models together. Outside: the line does not touch 0. "
+            "Inside: it does, and is no longer than the shaded band. Too few to tell: neither, or too few calls."
+            + (
+                f" Nothing is drawn beyond ±{_FURTHEST:g}: what stands there lies or reaches further out."
+                if beyond
+                else ""
+            )
+        ),
+        alt=f"{headline} " + " ".join(words[what] for what in known["what"]),
+        table=table,
+        draw=lambda theme: _figure(known, words, theme),
+    )
+
+
+def _figure(known: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> go.Figure:
+    look, figure = THEMES[theme], go.Figure()
+    place = list(range(len(known)))
+    names = [shown(_said_of(visible(what)), 30) for what in known["what"]]
+    scaled = {
+        end: (known[f"difference{end}"] / known["tolerance"]).clip(-_FURTHEST, _FURTHEST)
+        for end in ("", "_low", "_high")
+    }
+    figure.add_shape(
+        type="rect", xref="x", yref="paper", x0=-1, x1=1, y0=0, y1=1, line={"width": 0}, layer="below",
+        fillcolor=look.grid if theme == "print" else translucent(look.hull, 0.18),
+    )  # fmt: skip
+    for verdict, symbol in _SYMBOLS.items():
+        here = known.index[known["verdict"] == verdict].tolist()
+        color = look.curves[_COLORS[verdict]]
+        value, low, high = (scaled[end].iloc[here] for end in ("", "_low", "_high"))
+        figure.add_trace(
+            go.Scatter(
+                x=value, y=here, mode="markers", name=_SAID[verdict], showlegend=bool(here),
+                marker={"symbol": symbol, "size": 10, "color": color, "line": {"color": color, "width": 2}},
+                error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low,
+                         "color": color, "thickness": 2, "width": 4},
+                customdata=[shown(words[what]) for what in known["what"].iloc[here]],
+                hovertemplate="%{customdata}<extra></extra>",
+            )
+        )  # fmt: skip
+    figure.add_vline(0, line={"color": look.ink, "width": 1, "dash": "dot"})
+    reach = float(max(scaled["_high"].max(), -scaled["_low"].min(), 1.0)) * 1.08
+    return figure.update_layout(
+        layout(
+            look,
+            110 + _ROW * len(known),
+            margin={"l": 8, "r": 16, "t": 16, "b": 50},
+            xaxis=axis(look, "Difference ÷ tolerance", range=[-reach, reach]),
+            yaxis=axis(look, tickvals=place, ticktext=names, autorange="reversed", automargin=True),
+        )
+    )
+
+
+def _said_of(text: str) -> str:
+    model = text.removeprefix("share of ")
+    return text.capitalize() if model == text else f"by {model.rsplit('/', 1)[-1]}"

@@ -1,0 +1,215 @@
+"""One page about an operating point, to read and to print; it asks no host for anything."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from carrot_core.errors import CarrotError
+from carrot_core.figures.images import image_of_svg
+from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
+from carrot_core.results.snapshot import Snapshot, read, shipped_snapshots
+from carrot_core.serving.decision import dollars
+from carrot_core.serving.point import PointFigures, PointFile
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.text import SENTENCE, visible
+
+_HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+@page {{ margin: 16mm }}
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #2f2d2b; background: #fff; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem }}
+h1 {{ font-size: 1.5rem; margin-bottom: 0 }} h2 {{ font-size: 1.1rem; margin: 1.5rem 0 .4rem }}
+h1, td, li, p {{ overflow-wrap: anywhere }}
+svg {{ width: 100%; height: auto; font-size: 13px }}
+.wide {{ overflow-x: auto }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid #e6e8eb; vertical-align: top }}
+.number {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }}
+@media print {{ body {{ font-size: 10pt; margin: 0; max-width: none }} svg, tr {{ break-inside: avoid }}
+  h2 {{ break-after: avoid }} }}
+</style></head><body>
+"""
+
+
+def as_html(router: CarrotRouter, point: PointFile) -> bytes:
+    """Picture, figures with their intervals, shares, prices, provenance and caveats."""
+    snapshot = _snapshot(point)
+    single = None if snapshot is None else _single(snapshot, point)
+    title = _shown(f"Operating point of {visible(point.router)} on {visible(point.benchmark)}")
+    worth = "any" if point.exchange_rate_per_usd is None else f"{point.exchange_rate_per_usd:.4g}"
+    sections = [
+        _HEAD.format(title=title),
+        f"<h1>{title}</h1>",
+        f"<p>λ {point.lam:.6g} with a cost unit of ${point.cost_unit_usd:.4g}: a dollar is worth {worth} score.</p>",
+        f"<p>{_shown(point.note)}</p>" if point.note else "",
+        *_expected(router, point, single),
+        f"<p>{_shown(_saving(router, point, snapshot, single))}</p>",
+        "<h2>Who answers, at which prices</h2>",
+        _models(point),
+        "<h2>Where it comes from</h2>",
+        _table((), _provenance(point)),
+        "<h2>What to keep in mind</h2>",
+        f"<ul>{''.join(f'<li>{_shown(caveat)}</li>' for caveat in _caveats(router, point))}</ul>",
+        "</body></html>\n",
+    ]
+    return "\n".join(filter(None, sections)).encode()
+
+
+def _shown(text: str) -> str:
+    """Text with names from files in it, harmless in HTML."""
+    return html.escape(visible(text, keep=SENTENCE))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    """Text cells, the last ``numbers`` of each row being numbers."""
+
+    def cells(row: Sequence[str], tag: str) -> str:
+        first = len(row) - numbers
+        kinds = [' class="number"' if place >= first else "" for place in range(len(row))]
+        return "".join(f"<{tag}{kind}>{_shown(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    top = f"<tr>{cells(head, 'th')}</tr>" if head else ""
+    return f'<div class="wide"><table>{top}{body}</table></div>'
+
+
+def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
+    """The curves on validation and test with the point on them, as a picture of its own.
+
+    Raises
+    ------
+    CarrotError
+        Nothing was measured on the point's pool and prices, so there is nothing to draw.
+    """
+    figures = _measured(point)
+    if not figures:
+        raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
+    snapshot = _snapshot(point)
+    single = None if snapshot is None else _single(snapshot, point)
+    return standalone(picture(router.companion.curves, figures, single)).encode()
+
+
+def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
+    """The same picture as PNG or PDF, drawn by the machine's browser."""
+    return image_of_svg(as_svg(router, point), SIZE, kind)
+
+
+def _measured(point: PointFile) -> dict[str, PointFigures]:
+    both = (("validation", point.validation), ("test", point.test))
+    return {name: each for name, each in both if each is not None}
+
+
+def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> list[str]:
+    figures = _measured(point)
+    if not figures:
+        return ["<p>Its pool or prices are its own: nothing was measured on them, so no figures can be given.</p>"]
+    rows = [[name, *_figures(each)] for name, each in figures.items()]
+    if single is not None:
+        rows.append(
+            [f"{visible(single.model)} alone, test", f"{100 * single.score:.2f} %", dollars(single.cost_usd), ""]
+        )
+    head = ("", "accuracy (95 %)", "cost of 1,000 queries (95 %)", "prompts")
+    return [picture(router.companion.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3)]
+
+
+def _figures(figures: PointFigures) -> list[str]:
+    score, cost = f"{100 * figures.score:.2f} %", dollars(figures.cost_usd)
+    if figures.score_low is not None and figures.score_high is not None:
+        score += f" [{100 * figures.score_low:.2f}, {100 * figures.score_high:.2f}]"
+    if figures.cost_usd_low is not None and figures.cost_usd_high is not None:
+        cost += f" [{dollars(figures.cost_usd_low)}, {dollars(figures.cost_usd_high)}]"
+    return [score, cost, f"{figures.n_prompts:,}"]
+
+
+def _snapshot(point: PointFile) -> Snapshot | None:
+    """The shipped results of the very prompts that the point was measured on."""
+    known = {info.data_hash: info.folder for info in shipped_snapshots()}
+    if point.test is None or point.data_hash not in known:
+        return None
+    found = read(known[point.data_hash])
+    same = found.document["n_prompts"] == point.test.n_prompts
+    return found if same and found.document["cost_unit_usd"] == point.cost_unit_usd else None
+
+
+def _single(snapshot: Snapshot, point: PointFile) -> Single | None:
+    kept = snapshot.document["single_models"].get(point.reference)
+    return None if kept is None else Single(point.reference, kept["score"], kept["cost_usd"])
+
+
+def _saving(router: CarrotRouter, point: PointFile, snapshot: Snapshot | None, single: Single | None) -> str:
+    """What the point saves against the reference, and what would be saved at equal score."""
+    reference = visible(point.reference)
+    if point.test is None or snapshot is None or single is None:
+        return f"Reference: {reference}, the best single model on validation. What it does on test is not known here."
+    saving, more = 1 - point.test.cost_usd / single.cost_usd, 100 * (point.test.score - single.score)
+    told = (
+        f"Reference: {reference}, the best single model on validation. On the same test prompts the point costs "
+        f"{abs(100 * saving):.1f} % {'less' if saving >= 0 else 'more'} and is {abs(more):.2f} points "
+        f"{'more' if more >= 0 else 'less'} accurate"
+    )
+    told += ". " if more >= 0 else ", so this is no saving at equal accuracy. "
+    match = snapshot.matching_point(point.router) if point.router in snapshot.routers else None
+    if match is None or not np.isclose(match.lam, router.companion.default_lam):
+        return told
+    gain, gap = match.saving, match.score_difference
+    return told + (
+        f"At equal accuracy (λ {match.lam:.4g}, the cheapest that is as good on validation) it saves "
+        f"{100 * gain.value:.1f} % [{100 * gain.low:.1f}, {100 * gain.high:.1f}] on test, with accuracy "
+        f"{100 * gap.value:+.2f} points [{100 * gap.low:+.2f}, {100 * gap.high:+.2f}]."
+    )
+
+
+def _models(point: PointFile) -> str:
+    shares = point.shares or {}
+    rows = []
+    for model in sorted(point.pool, key=lambda model: -shares.get(model, 0.0)):
+        price = point.prices.get(model)
+        paid = ["", "", "", ""] if price is None else [
+            price.source, price.as_of or "not known", f"{price.input_usd_per_mtok:g}", f"{price.output_usd_per_mtok:g}"
+        ]  # fmt: skip
+        share = f"{100 * shares[model]:.1f} %" if model in shares else "not measured"
+        rows.append([visible(model), *paid, share])
+    return _table(("model", "price from", "as of", "$ / M tokens in", "out", "share of test prompts"), rows, 3)
+
+
+def _provenance(point: PointFile) -> list[tuple[str, str]]:
+    fallback = f"{visible(point.fallback)}, from percentile {point.fallback_above:g}" if point.fallback else "none"
+    return [
+        ("Loads from", visible(point.source)),
+        ("Router", visible(point.router)),
+        ("sha256 of its numbers", point.artefact),
+        ("Benchmark", visible(point.benchmark)),
+        ("Hash of the data", point.data_hash),
+        ("Fallback for prompts unlike the training data", fallback),
+        ("Exported", f"{point.created_at} by carrot-core {point.carrot_version}"),
+        ("sha256 of the point", point.sha256),
+        ("This page", f"written by carrot-core {version('carrot-core')}"),
+    ]
+
+
+def _caveats(router: CarrotRouter, point: PointFile) -> list[str]:
+    told = []
+    if point.test is not None:
+        told = [
+            "Figures are means over the prompts of the benchmark. Prompts of another kind may fare differently.",
+            "Intervals are 95 %, over prompts: what another draw of the same kind of prompts would change. They do "
+            "not cover changes of models, prices or prompts.",
+            "Budgets, targets and the default λ are solved on validation; test is only reported on.",
+        ]
+    if point.prices:
+        told.append("Costs are at the prices above. Providers change them; where no date stands, none was recorded.")
+    if router.companion.usage == "input_only":
+        told.append("The benchmark records no output tokens: costs are those of the input alone.")
+    if router.companion.usage == "cost_usd":
+        told.append("The benchmark records dollars, not tokens: costs are at the prices of that day.")
+    if point.fallback and point.test is not None:
+        told.append("The figures are those without the fallback.")
+    return [*told, "The sha256 makes changes by hand show. It is no signature."]

@@ -1,0 +1,220 @@
+"""``docs/results.md``: the tables of every benchmark, beside the published figures, and what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
+
+from carrot_core.figures.scene import label
+from carrot_core.results.recipes import Recipe
+
+_HEAD = """\
+# Results
+
+Written by `carrot results FOLDER`; do not edit by hand. The benchmarks themselves may not be passed on and are not
+in this repository: what was computed from them is in `data/snapshots/` (curves, shares, slices, figures) and
+`data/heads/` (fitted weights).
+
+Every figure is the mean over seeds {seeds}: each seed draws its own split (70 % train, 15 % validation, 15 % test;
+identical texts on one side) and seeds the router. Routers see train only; λ, the best single model and the operating
+points are chosen on validation; what is shown is test. AIQ and QNC are of the test curve as a whole, so at each budget
+of the points that did best on test, as those who define them have it; **chosen AIQ** is of points fixed on validation:
+what one gets. In brackets: 95 % bootstrap intervals over prompts, differences are paired (the same prompts are drawn
+for both). Accuracies and AIQ are in percent; the [glossary](glossary.md) has the definitions. AIQ counts 0 at budgets
+below a router's cheapest point, so a pair of models or a single one has little. A dash: on some seed the router never
+reaches the best single model on validation, so no such point can be chosen.
+"""
+
+_PUBLISHED = """\
+## Beside published figures
+
+None of these can be repeated here: SPROUT and the whole of RouterBench are not among the files at hand, and the
+authors used OpenAI embeddings where these tables use MiniLM. They say what order of size to expect.
+
+| source | benchmark | what | figure |
+|---|---|---|---|
+| CARROT (arXiv 2502.03261) | RouterBench 0-shot, 7,143 test prompts | CARROT-KNN accuracy at λ = 0 | 78.70 % |
+| | | best single model | 78.51 % |
+| | | oracle | 91.69 % |
+| | SPROUT, 6,637 test prompts, 13 models | CARROT-KNN accuracy at λ = 0 | 86.48 % |
+| | | best single model | 84.82 % |
+| | | oracle | 97.91 % |
+| | SPROUT, MiniLM embeddings | λ chosen on validation, as good as GPT-4o | 21 % of its cost (read off a figure) |
+| RouterArena (August 2026) | its own | CARROT's arena score, rank 24 of 31 | 63.87 |
+| | | one well-chosen model | 75.75 |
+| LLMRouterBench | its own | oracle by data set, against the best single model | +4.9 % |
+
+- On the whole of RouterBench the published CARROT-KNN is .19 points above its best single model. On the subset here,
+  a few hundred test prompts, a difference of that size cannot be seen.
+- The published numbers on the Open LLM Leaderboard v2 rest on rows in a different order for every model
+  ([data.md](data.md)); those here do not, and cannot be compared.
+- That one well-chosen model is hard to beat, and that a task label alone recovers much of what a router gains, is
+  what others report too; both are in every table here.
+"""
+
+_LIMITS = """\
+## What these results do and do not show
+
+- Differences of a few tenths of a point are within what another draw of prompts would change. Where an interval
+  includes 0, no difference has been seen; it is not shown that there is none.
+- The intervals are over prompts. They do not cover another pool of models, other prices or another mix of tasks.
+- The five splits overlap: a prompt may be in the test part of several. Intervals draw prompts, not splits, so a
+  prompt counts once however often it is tested.
+- The task lookup reads the task label of every test prompt. A deployed router has no such label, so a router that
+  equals it has inferred the task from the text.
+- Costs are those of the benchmark: recorded dollars, tokens at dated list prices, or the input alone where no output
+  was recorded. They are not what a call costs today.
+- The oracle knows every outcome. No router can be expected near it: it also picks up what is luck in a single answer.
+"""
+
+
+def report(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]) -> str:
+    """The page as Markdown.
+
+    Parameters
+    ----------
+    documents : ``comparison.json`` of every benchmark by name, as `carrot_core.results.build.make` writes it.
+    recipes : what each benchmark is; those without a document are left out.
+    """
+    shown = [recipe for recipe in recipes if recipe.name in documents]
+    seeds = sorted({seed for recipe in shown for seed in documents[recipe.name]["seeds"]})
+    parts = [_HEAD.format(seeds=", ".join(map(str, seeds))), "## At a glance\n", _glance(documents, shown)]
+    parts += [_section(documents[recipe.name], recipe) for recipe in shown]
+    return "\n".join([*parts, _PUBLISHED, _LIMITS])
+
+
+def best_carrot(document: Mapping[str, Any]) -> str:
+    """The CARROT router with the highest AIQ on validation, mean over seeds: chosen without a look at test."""
+    routers = [name for name in document["routers"] if name.startswith("carrot-")]
+    return str(max(routers, key=lambda name: document["validation_aiq"][name]))
+
+
+def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]) -> str:
+    lines = [
+        "The CARROT router with the best AIQ on validation, per benchmark:\n",
+        "| benchmark | prompts x models | router | AIQ | AIQ − task lookup | … of chosen AIQ | AIQ − CARROT-KNN | "
+        "QNC | accuracy at λ = 0 − best single |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for recipe in recipes:
+        document = documents[recipe.name]
+        router = best_carrot(document)
+        cells = [
+            f"[{recipe.name}](#{recipe.name})",
+            f"{document['n_prompts']:,} x {len(document['models'])}",
+            label(router),
+            _percent(_figure(document, router, "aiq")),
+            _points(_difference(document, router, "task-lookup", "aiq")),
+            _points(_difference(document, router, "task-lookup", "aiq_chosen")),
+            "–" if router == "carrot-knn" else _points(_difference(document, router, "carrot-knn", "aiq")),
+            _qnc(document, router),
+            _points(_difference(document, router, "best-single-model", "routing_accuracy")),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
+    name = recipe.name
+    lines = [
+        f"## {name}\n",
+        f"{recipe.about} {document['n_prompts']:,} prompts x {len(document['models'])} models; best single model on "
+        f"validation, by seed: {', '.join(dict.fromkeys(row['best_single'] for row in document['protocol']))}.\n",
+        "| router | AIQ | chosen AIQ | AIQ − task lookup | AIQ − CARROT-KNN | QNC | accuracy at λ = 0 | "
+        "… − best single | saving, %, at the point chosen to match the best single | its accuracy − best single |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for router in sorted(document["routers"], key=lambda router: -document["validation_aiq"][router]):
+        cells = [
+            f"**{label(router)}**" if router == best_carrot(document) else label(router),
+            _percent(_figure(document, router, "aiq")),
+            _percent(_figure(document, router, "aiq_chosen")),
+            "–" if router == "task-lookup" else _points(_difference(document, router, "task-lookup", "aiq")),
+            "–" if router == "carrot-knn" else _points(_difference(document, router, "carrot-knn", "aiq")),
+            _qnc(document, router),
+            _percent(_figure(document, router, "routing_accuracy")),
+            _points(_difference(document, router, "best-single-model", "routing_accuracy")),
+            _percent(_figure(document, router, "matched_saving"), digits=0),
+            _points(_figure(document, router, "matched_score_difference")),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines.append("\nIn the order of AIQ on validation; bold: the best CARROT router there.\n")
+    lines.append(_verdict(document))
+    if document["skipped"]:
+        lines.append(
+            "\nNot run: " + "; ".join(f"{label(who)} ({why})" for who, why in document["skipped"].items()) + "."
+        )
+    return "\n".join([*lines, ""])
+
+
+def _verdict(document: Mapping[str, Any]) -> str:
+    """What the best CARROT router is worth here, no better than the intervals allow."""
+    router = best_carrot(document)
+    said = []
+    for against, what in (("task-lookup", "the task lookup"), ("carrot-knn", "plain CARROT-KNN")):
+        if router != against:
+            standings = [_standing(_difference(document, router, against, metric)) for metric in ("aiq", "aiq_chosen")]
+            both = " and chosen AIQ" if standings[0] == standings[1] else f" and {standings[1]} it in chosen AIQ"
+            said.append(f"{standings[0]} {what} in AIQ{both}")
+    accuracy = _difference(document, router, "best-single-model", "routing_accuracy")
+    best = f"at λ = 0 {_standing(accuracy)} the best single model in accuracy"
+    return f"{label(router)} is {', '.join(said)}, and {best}."
+
+
+def _standing(difference: tuple[float, float, float]) -> str:
+    _, low, high = difference
+    if isnan(low) or isnan(high) or low <= 0 <= high:
+        return "not measurably different from"
+    return "above" if low > 0 else "below"
+
+
+def _figure(document: Mapping[str, Any], router: str, metric: str) -> tuple[float, float, float]:
+    return _found(row for row in document["figures"] if row["router"] == router and row["metric"] == metric)
+
+
+def _difference(document: Mapping[str, Any], router: str, against: str, metric: str) -> tuple[float, float, float]:
+    return _found(
+        row
+        for row in document["differences"]
+        if (row["router"], row["against"], row["metric"]) == (router, against, metric)
+    )
+
+
+def _found(rows: Any) -> tuple[float, float, float]:
+    """Value, low and high of the mean over seeds; NaN where there is none."""
+    for row in rows:
+        if row["seed"] == "mean":
+            value, low, high = (float("nan") if row[name] is None else float(row[name]) for name in _INTERVAL)
+            return value, low, high
+    return float("nan"), float("nan"), float("nan")
+
+
+_INTERVAL = ("value", "low", "high")
+
+
+def _percent(interval: tuple[float, float, float], digits: int = 2) -> str:
+    value, low, high = (f"{100 * number:.{digits}f}" for number in interval)
+    return _cell(interval, value, low, high)
+
+
+def _points(interval: tuple[float, float, float]) -> str:
+    value, low, high = (f"{100 * number:+.2f}" for number in interval)
+    return _cell(interval, value, low, high)
+
+
+def _qnc(document: Mapping[str, Any], router: str) -> str:
+    """Mean over seeds with its interval; where some seed never reaches the best single model, on how many it does."""
+    rows = [row for row in document["figures"] if row["router"] == router and row["metric"] == "qnc"]
+    reached = [row["value"] for row in rows if row["seed"] != "mean" and row["value"] is not None]
+    if len(reached) < len(document["seeds"]):
+        return f"reached on {len(reached)} of {len(document['seeds'])} seeds" if reached else "never"
+    value, low, high = _found(rows)
+    ends = [("never" if isnan(end) else f"{end:.2f}") for end in (low, high)]
+    return f"{value:.2f} [{', '.join(ends)}]"
+
+
+def _cell(interval: tuple[float, float, float], value: str, low: str, high: str) -> str:
+    if isnan(interval[0]):
+        return "–"
+    return value if isnan(interval[1]) or isnan(interval[2]) else f"{value} [{low}, {high}]"

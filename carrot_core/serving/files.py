@@ -1,0 +1,274 @@
+"""Files of prompts read a chunk at a time, and files of decisions written as they come."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from carrot_core.benchmarks.limits import PACKED, check_text, chunks
+from carrot_core.benchmarks.long_table import refusing
+from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quoted
+from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
+from carrot_core.safe_csv import safe_csv
+
+MOST_CHARACTERS = 1_000_000  # of a prompt
+
+
+CHUNK_PROMPTS = 512
+
+
+_CHUNK_CHARACTERS = 4_000_000
+
+
+_FETCH = 64  # rows
+
+
+_MEMORY = "512MiB"  # of the database that holds a table while it is read; the rest goes to the disk
+
+
+_ID, _PROMPT = "prompt_id", "prompt"
+
+
+Row = tuple[str | None, str]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts to be read once, from the first to the last.
+
+    Attributes
+    ----------
+    source : of a message about them.
+    count : how many; 0 where that is not known beforehand.
+    rows : id and text of each.
+    """
+
+    source: str
+    count: int
+    rows: Iterator[Row]
+
+    def chunks(self, most: int = CHUNK_PROMPTS) -> Iterator[tuple[list[str | None], list[str]]]:
+        """Ids and texts of at most so many prompts together, fewer where they are long."""
+        ids: list[str | None] = []
+        texts: list[str] = []
+        characters = 0
+        for prompt_id, text in self.rows:
+            if ids and (len(ids) >= most or characters + len(text) > _CHUNK_CHARACTERS):
+                yield ids, texts
+                ids, texts, characters = [], [], 0
+            ids.append(prompt_id)
+            texts.append(text)
+            characters += len(text)
+        if ids:
+            yield ids, texts
+
+
+def listed(lines: Iterable[str], source: str = "the list") -> Prompts:
+    """One prompt a line, its number from 1 its id; blank lines are left out, and their numbers with them."""
+    return Prompts(source, 0, _numbered(lines, source))
+
+
+def has_columns(path: Path) -> bool:
+    """Whether a file is a table and not a text with a prompt a line."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
+    return suffixes[-1:] != [".txt"]
+
+
+def prompt_columns(path: Path) -> tuple[str, ...]:
+    """Columns that a file's prompts may stand in; none for ``.txt``.
+
+    Raises
+    ------
+    NotFoundError, DataError
+        As `open_prompts`, as far as the beginning of the file shows it.
+    """
+    return column_names(path) if has_columns(path) else ()
+
+
+@contextmanager
+def open_prompts(path: Path, column: str = _PROMPT) -> Iterator[Prompts]:
+    """The prompts of a file, checked as the results of a benchmark are.
+
+    Parameters
+    ----------
+    path : Parquet, CSV, TSV, JSON lines with a column of prompts, or ``.txt`` with a prompt a line; text also
+        packed (.gz, .zst). ``prompt_id`` is kept where there is one, as it is; else it is the row, from 1,
+        in ``.txt`` the line.
+    column : name of the column of prompts.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    DataError
+        It cannot be used: damaged, beyond the limits, no such column, or a row without a prompt.
+    """
+    if not has_columns(path):
+        yield _lines_of(path)
+        return
+    mapped = {} if column == _PROMPT else {_PROMPT: column}
+    with open_table(path, (_PROMPT, _ID), others=False, columns=mapped, memory=_MEMORY) as table, refusing(path):
+        _check(table, column)
+        (count,) = table.connection.execute("select count(*) from file").fetchall()[0]
+        yield Prompts(path.name, count, _rows(table, count))
+
+
+def _check(table: TableFile, column: str) -> None:
+    if not table.named:
+        raise DataError(table.source, "the file is empty")
+    if _PROMPT not in table.types:
+        remedy = f"Name the column that has the prompts. The file has: {names_listed(table.types)}."
+        raise DataError(table.source, [Problem("the column is missing", remedy, column=_PROMPT)])
+    if table.types[_PROMPT] != "VARCHAR":
+        raise DataError(table.source, [Problem(f"holds {table.types[_PROMPT]}, not text", column=column)])
+    rules = {
+        "prompt is null": Problem("there is no prompt", "Fill it in or leave the row out.", column=column),
+        f"length(prompt) > {MOST_CHARACTERS}": _too_long(column),
+    }
+    problems = []
+    for rule, problem in rules.items():
+        first = f"select min({quoted(ROW)}), count(*) from file where {rule}"  # noqa: S608
+        row, rows = table.connection.execute(first).fetchall()[0]
+        if rows:
+            several = f" (first of {rows:,} such rows)" if rows > 1 else ""
+            problems.append(Problem(f"{problem.message}{several}", problem.remedy, row, column))
+    if problems:
+        raise DataError(table.source, problems)
+
+
+def _too_long(column: str | None = None, row: int | None = None) -> Problem:
+    return Problem(f"a prompt has more than {MOST_CHARACTERS:,} characters", "Shorten it.", row, column)
+
+
+def _rows(table: TableFile, count: int) -> Iterator[Row]:
+    """The rows in the order of the file; few at a time are taken out of the database."""
+    prompt_id = _ID if _ID in table.types else quoted(ROW)
+    window = (
+        f"select {prompt_id}::varchar, prompt from file "  # noqa: S608
+        f"where {quoted(ROW)} > $first and {quoted(ROW)} <= $first + {_FETCH} order by {quoted(ROW)}"
+    )
+    for first in range(0, count, _FETCH):
+        yield from table.connection.execute(window, {"first": first}).fetchall()
+
+
+def _lines_of(path: Path) -> Prompts:
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {str(path)!r}.")
+    check_text(path, ".txt")
+    count = sum(1 for _ in _numbered(_lines(path), path.name))
+    return Prompts(path.name, count, _numbered(_lines(path), path.name))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    decode, rest = codecs.getincrementaldecoder("utf-8-sig")().decode, ""
+    for chunk in chunks(path):
+        *whole, rest = (rest + decode(chunk)).split("\n")
+        yield from whole
+        # What is longer is refused: it need not be read to its end.
+        rest = rest[: MOST_CHARACTERS + 1]
+    yield rest
+
+
+def _numbered(lines: Iterable[str], source: str) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if not isinstance(line, str):
+            raise DataError(source, [Problem(f"is {type(line).__name__}, not text", row=number)])
+        if len(line) > MOST_CHARACTERS:
+            raise DataError(source, [_too_long(row=number)])
+        if line.strip():
+            yield str(number), line.rstrip("\r\n")
+
+
+Write = Callable[[pd.DataFrame], None]
+
+
+_TYPES = {"prompt_id": pa.string(), "prompt": pa.string(), "model": pa.string(), "fell_back": pa.bool_()}
+
+
+@contextmanager
+def decision_file(out: Path) -> Iterator[Write]:
+    """A function that appends frames of the same columns to a file.
+
+    They go to a file beside it, which takes its place at the end; when anything ends the writing before,
+    nothing is left of it and a file that was there stays as it was.
+
+    Parameters
+    ----------
+    out : ``.parquet``, ``.csv`` (as `safe_csv` writes it) or ``.jsonl`` (a flat object a line, null for NaN).
+
+    Raises
+    ------
+    CarrotError
+        Another ending, or it cannot be written.
+    """
+    kind = out.suffix.lower()
+    if kind not in _WRITERS:
+        raise CarrotError(f"Decisions are written as {', '.join(_WRITERS)}, not as {out.name!r}.")
+    part = out.with_name(f"{out.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        with _WRITERS[kind](part) as write:
+            yield write
+        os.replace(part, out)
+    except OSError as error:
+        raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):  # what went wrong before is told
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
+    opened: list[pq.ParquetWriter] = []
+
+    def write(frame: pd.DataFrame) -> None:
+        schema = pa.schema([(name, _TYPES.get(name, pa.float64())) for name in frame.columns])
+        if not opened:
+            opened.append(pq.ParquetWriter(path, schema))
+        opened[0].write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+
+    try:
+        yield write
+    finally:
+        for writer in opened:
+            writer.close()
+
+
+@contextmanager
+def _text(path: Path, line_by_line: Callable[[pd.DataFrame, bool], str]) -> Iterator[Write]:
+    # Lone surrogates, which a prompt can have, are no UTF-8: they are written as \\udcxx.
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        yield lambda frame: print(line_by_line(frame, file.tell() == 0), end="", file=file)
+
+
+def _csv(path: Path) -> contextlib.AbstractContextManager[Write]:
+    return _text(path, lambda frame, first: safe_csv(frame, header=first))
+
+
+def _jsonl(path: Path) -> contextlib.AbstractContextManager[Write]:
+    return _text(path, lambda frame, _: "".join(f"{json.dumps(row)}\n" for row in _decision_rows(frame)))
+
+
+def _decision_rows(frame: pd.DataFrame) -> list[dict[str, object]]:
+    # JSON has no NaN
+    return [
+        {str(name): None if value != value else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+_WRITERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Write]]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+}

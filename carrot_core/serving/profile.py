@@ -1,0 +1,259 @@
+"""What a fitted router needs beside its estimates to answer prompts that are in no benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from carrot_core.curve import KeptCurve, keep
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation import Setting
+from carrot_core.evaluation.quality import usage_of
+from carrot_core.frontier import Frontier, lam_of_rate
+from carrot_core.operating_point import cheapest_reaching
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
+from carrot_core.prices import Price
+from carrot_core.routers import Router
+from carrot_core.routers.base import texts_of
+from carrot_core.serving.input_tokens import InputTokens
+from carrot_core.serving.intervals import LEVEL, Calibration, ScoreInterval, UsageInterval
+
+FloatArray = npt.NDArray[np.float64]
+
+_CENTRES = 64
+
+
+_PROMPTS_A_CENTRE = 50
+
+
+_LEAST_MEMBERS = 10  # a centre of fewer would tell much of single prompts' vectors
+
+
+_LEAST_VARIANCE = 1e-6  # of a coordinate of a vector of length 1, for prompts that are all the same
+
+
+_STEPS = 127  # of int8
+
+
+class Distance:
+    """Mahalanobis distance to the nearest of some cluster centres, as a percentile of validation prompts.
+
+    Training vectors are clustered (k-means); what is left around the centres has one covariance, shrunk
+    (Ledoit & Wolf, 2004), in whose units distances are taken. A prompt at the 99th percentile is farther
+    away than 99 % of the validation prompts. Kept are means of at least ten different vectors, a covariance and the
+    validation distances, about 125 kB.
+
+    Attributes
+    ----------
+    root_ : (d(d + 1)/2,) int8, lower triangle of the Cholesky factor of the inverse covariance, in steps.
+    step_ : (d,) one step of each of its columns.
+    centres_ : (k, d) float16, centres times that factor.
+    validation_ : (v,) float32, distances of validation prompts, ascending.
+    """
+
+    def fit(self, train_vectors: npt.NDArray[np.floating], validation_vectors: npt.NDArray[np.floating]) -> Self:
+        """Learn from (n, d) and (v, d) vectors, n > 1, v > 0; rows of NaN (no text) are left out."""
+        from sklearn.covariance import LedoitWolf  # slow to import, and not needed to measure
+
+        train, validation = _known(train_vectors), _known(validation_vectors)
+        centres = _centres(train)
+        around = train - centres[_nearest(train, centres)[0]]
+        covariance = LedoitWolf(store_precision=False, assume_centered=True).fit(around).covariance_
+        inverse = np.linalg.inv(covariance + _LEAST_VARIANCE * np.eye(len(covariance)))
+        root = np.linalg.cholesky(inverse)
+        self.step_ = np.abs(root).max(axis=0) / _STEPS
+        self.root_ = np.rint(root / self.step_)[np.tri(len(root), dtype=bool)].astype(np.int8)
+        self.centres_ = (centres @ self._whitening()).astype(np.float16)
+        self.validation_ = np.sort(self.distances(validation)).astype(np.float32)
+        return self
+
+    def distances(self, vectors: npt.NDArray[np.floating]) -> FloatArray:
+        """(n,) squared distances of (n, d) vectors to their nearest centres."""
+        white = vectors.astype(np.float64) @ self._whitening()
+        return _nearest(white, self.centres_.astype(np.float64))[1]
+
+    def percentile(self, vectors: npt.NDArray[np.floating]) -> FloatArray:
+        """(n,) share of validation prompts, 0 to 100, that are nearer to the training data than each vector."""
+        nearer = np.searchsorted(self.validation_, self.distances(vectors).astype(np.float32))
+        percentile: FloatArray = 100.0 * nearer / len(self.validation_)
+        return percentile
+
+    def _whitening(self) -> FloatArray:
+        """(d, d) matrix after which the covariance is the identity."""
+        d = len(self.step_)
+        matrix = np.zeros((d, d))
+        matrix[np.tri(d, dtype=bool)] = self.root_
+        whitening: FloatArray = matrix * self.step_
+        return whitening
+
+
+def _known(vectors: npt.NDArray[np.floating]) -> FloatArray:
+    known: FloatArray = vectors[~np.isnan(vectors).any(axis=1)].astype(np.float64)
+    return known
+
+
+def _centres(vectors: FloatArray) -> FloatArray:
+    """Means of at least `_LEAST_MEMBERS` different vectors, or the mean of all where there are too few for that."""
+    from sklearn.cluster import KMeans
+
+    different = np.unique(vectors, axis=0)
+    count = int(np.clip(len(different) // _PROMPTS_A_CENTRE, 1, _CENTRES))
+    clusters = KMeans(count, n_init=1, random_state=0).fit(different)
+    members = np.bincount(clusters.labels_, minlength=count)
+    centres: FloatArray = clusters.cluster_centers_[members >= min(_LEAST_MEMBERS, members.max())]
+    return centres
+
+
+def _nearest(vectors: FloatArray, centres: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Which centre is nearest to each vector, and its squared distance."""
+    squared = (vectors**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * vectors @ centres.T
+    nearest = squared.argmin(axis=1)
+    return nearest, np.maximum(squared[np.arange(len(vectors)), nearest], 0.0)
+
+
+UNLIKE_FROM = 99.0  # percentile of the distance to the train prompts
+
+
+# Their scores are accuracies of every model on a prompt, from nothing but the prompt. Left out are those that
+# read outcomes or a task label and the binary ones, whose scores are chances that a small model suffices.
+SERVABLE = (
+    "carrot-knn",
+    "carrot-linear",
+    "carrot-mlp",
+    "carrot-blend",
+    "carrot-encoder",
+    "carrot-released",
+    "routerbench-knn",
+    "routerbench-mlp",
+    "zero",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Companion:
+    """Fitted on train, set on validation, its coverage measured on test.
+
+    Attributes
+    ----------
+    benchmark, data_hash : what it was fitted on.
+    encoder : of the prompt vectors; None for a benchmark without texts.
+    usage : what the router predicts beside scores (`carrot_core.outcomes.Usage`).
+    prices : price by model; empty where the benchmark records only dollars.
+    cost_unit_usd : u, US dollars.
+    best_single : best single model on validation.
+    default_lam : λ that is as good as it on validation, as cheap as possible; 0.5 where out of reach.
+    curves : the router's curve on "validation", where λ is chosen, and on "test".
+    input_tokens : tokens a text is charged for by each model; None where cost is predicted in dollars.
+    score_interval, usage_interval : around estimates; no usage interval where only the input is charged.
+    distance : how unlike the training prompts a prompt is; None without vectors.
+    coverage : on test, of the intervals meant to hold in ``nominal`` of cases: ``score``, ``usage``, and
+        ``unlike``, the share of test prompts at the 99th percentile of distance or above.
+    n_train : prompts learned from.
+    calibration : how far means of many decisions lie from what is expected.
+    """
+
+    benchmark: str
+    data_hash: str
+    encoder: str | None
+    usage: Usage
+    prices: Mapping[str, Price]
+    cost_unit_usd: float
+    best_single: str
+    default_lam: float
+    curves: Mapping[str, KeptCurve]
+    input_tokens: InputTokens | None
+    score_interval: ScoreInterval
+    usage_interval: UsageInterval | None
+    distance: Distance | None
+    coverage: Mapping[str, float | None]
+    n_train: int
+    calibration: Calibration
+
+
+def companion_of(made: Setting, router: Router, estimates: Mapping[str, Estimates]) -> Companion:
+    """The companion of a router fitted on the train prompts of a setting.
+
+    Parameters
+    ----------
+    estimates : of the router on "validation" and "test", as `Setting.fit` gives them.
+
+    Raises
+    ------
+    CarrotError
+        A router whose scores are not every model's accuracy on a typed prompt.
+    """
+    if router.name not in SERVABLE:
+        raise CarrotError(f"{router.name} cannot answer typed prompts; {', '.join(SERVABLE)} can.")
+    models, train = router.models_, made.train
+    if models != made.models:
+        raise CarrotError(f"{router.name} chooses among {len(models)} of {len(made.models)} models only.")
+    parts = {name: made.part(name) for name in ("validation", "test")}
+    usage = {name: _usage(part, estimates[name], train.usage) for name, part in parts.items()}
+    curves = {name: made.frontier(estimates, name) for name in parts}
+    score_interval = ScoreInterval().fit(estimates["validation"].score, parts["validation"].outcomes.score)
+    usage_interval = None
+    if train.usage != "input_only":
+        usage_interval = UsageInterval().fit(*usage["validation"])
+    distance, unlike = _distance(train, **parts)
+    input_tokens = _input_tokens(train)
+    typed = _as_typed(parts["validation"], estimates["validation"], input_tokens)
+    return Companion(
+        benchmark=train.name,
+        data_hash=train.data_hash,
+        encoder=train.encoder,
+        usage=train.usage,
+        prices=dict(train.prices) if train.usage != "cost_usd" else {},
+        cost_unit_usd=made.cost_unit_usd,
+        best_single=made.best_single,
+        default_lam=_default_lam(made, curves["validation"]),
+        curves={name: keep(curve) for name, curve in curves.items()},
+        input_tokens=input_tokens,
+        score_interval=score_interval,
+        usage_interval=usage_interval,
+        distance=distance,
+        coverage={
+            "nominal": LEVEL,
+            "score": score_interval.coverage(estimates["test"].score, parts["test"].outcomes.score),
+            "usage": None if usage_interval is None else usage_interval.coverage(*usage["test"]),
+            "unlike": unlike,
+        },
+        n_train=len(train.prompt_ids),
+        calibration=Calibration().fit(typed, parts["validation"].outcomes, curves["validation"]),
+    )
+
+
+def _usage(part: Benchmark, estimates: Estimates, usage: Usage) -> tuple[FloatTable, FloatTable]:
+    """(n, M) predicted and observed usage."""
+    return usage_of(part, estimates.cost_usd, usage), part.usage_table(usage)
+
+
+def _as_typed(part: Benchmark, estimates: Estimates, input_tokens: InputTokens | None) -> Estimates:
+    """The estimates at the input tokens that the texts would be charged for if they had been typed."""
+    if input_tokens is None:
+        return estimates
+    typed = replace(part, input_tokens=input_tokens.predict(texts_of(part)))
+    return replace(estimates, cost_usd=typed.cost_usd_of(usage_of(part, estimates.cost_usd, part.usage), part.usage))
+
+
+def _distance(train: Benchmark, validation: Benchmark, test: Benchmark) -> tuple[Distance | None, float | None]:
+    """The distance to the train prompts, and the share of the test prompts that it calls unlike them."""
+    if train.vectors is None or validation.vectors is None or test.vectors is None:
+        return None, None
+    distance = Distance().fit(train.vectors, validation.vectors)
+    return distance, float((distance.percentile(test.vectors) >= UNLIKE_FROM).mean())
+
+
+def _input_tokens(train: Benchmark) -> InputTokens | None:
+    if train.usage == "cost_usd":
+        return None
+    return InputTokens().fit(texts_of(train), train.input_tokens)
+
+
+def _default_lam(made: Setting, validation: Frontier) -> float:
+    column = validation.models.index(made.best_single)
+    rate = cheapest_reaching(validation, float(validation.outcomes.score[:, column].mean()))
+    return 0.5 if rate is None else float(lam_of_rate(rate, made.cost_unit_usd))

@@ -1,0 +1,129 @@
+"""Benchmarks of the Hugging Face hub: which data set, files and reader each has, and its way into the store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
+from carrot_core.errors import CarrotError, NotFoundError, StoreError
+from carrot_core.store import Store
+
+if TYPE_CHECKING:
+    from carrot_core.benchmarks.hub import FileProgress
+    from carrot_core.store import BenchmarkInfo
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """One benchmark of the hub.
+
+    Attributes
+    ----------
+    repo : "owner/name" of the data set.
+    wanted : patterns of the files to fetch.
+    read : from their paths, in the order of their names, and their provenance to frames.
+    about : one line for people: what it is and how much comes over the network.
+    licence : as the data set states it.
+    without_chinese : ``read`` that leaves out the Chinese tasks, where there are any.
+    """
+
+    repo: str
+    wanted: tuple[str, ...]
+    read: Callable[[Sequence[Path], Provenance], Frames]
+    about: str
+    licence: str = NONE_STATED
+    without_chinese: Callable[[Sequence[Path], Provenance], Frames] | None = None
+
+
+def _sprout(files: Sequence[Path], provenance: Provenance) -> Frames:
+    from carrot_core.benchmarks.sprout import read_sprout
+    from carrot_core.prices import shipped_prices
+
+    return read_sprout(files, prices=shipped_prices(), provenance=provenance)
+
+
+def _routerbench(files: Sequence[Path], provenance: Provenance, keep_chinese: bool = True) -> Frames:
+    from carrot_core.benchmarks.routerbench import read_routerbench
+
+    return read_routerbench(files[0], keep_chinese=keep_chinese, provenance=provenance)
+
+
+HUB_SOURCES = {
+    "sprout": HubSource(
+        "CARROT-LLM-Routing/SPROUT", ("data/*.parquet",), _sprout, "44,241 prompts x 13 models, about 581 MB"
+    ),
+    "sprout-o3mini": HubSource(
+        "CARROT-LLM-Routing/SPROUT-o3mini", ("data/*.parquet",), _sprout, "43,288 prompts x 14 models, with o3-mini"
+    ),
+    "routerbench-0shot": HubSource(
+        "withmartian/routerbench",
+        ("routerbench_0shot.pkl",),
+        _routerbench,
+        "36,497 prompts x 11 models, 100 MB; opened without running it",
+        without_chinese=partial(_routerbench, keep_chinese=False),
+    ),
+    "routerbench-5shot": HubSource(
+        "withmartian/routerbench",
+        ("routerbench_5shot.pkl",),
+        _routerbench,
+        "the same prompts with five examples each x 11 models; opened without running it",
+        without_chinese=partial(_routerbench, keep_chinese=False),
+    ),
+}
+
+
+def hub_source(name: str) -> HubSource:
+    """The source of that name; an unknown one is an error that lists those there are."""
+    if name not in HUB_SOURCES:
+        raise NotFoundError(f"Nothing called {name!r} can be pulled; there are {', '.join(HUB_SOURCES)}.")
+    return HUB_SOURCES[name]
+
+
+def pull(
+    store: Store,
+    source: str,
+    name: str | None = None,
+    *,
+    revision: str | None = None,
+    replace: bool = False,
+    drop_chinese: bool = False,
+    progress: FileProgress | None = None,
+) -> BenchmarkInfo:
+    """Fetch a benchmark of `carrot_core.store.pull` from the hub and store it, without embedding it.
+
+    Parameters
+    ----------
+    store : where to.
+    source : "sprout", "sprout-o3mini", …
+    name : in the store; that of the source by default.
+    revision : branch, tag or commit of the data set; the newest by default.
+    replace : replace a benchmark of the same name.
+    drop_chinese : leave out RouterBench's Chinese tasks, as CARROT's authors do.
+    progress : called with bytes done, bytes of the file and its name while files arrive.
+
+    Raises
+    ------
+    NotFoundError, DataError, CarrotError
+        As `carrot_core.benchmarks.hub.fetch` and the source's reader say.
+    StoreError
+        The name is taken and ``replace`` is False (said before anything is fetched), or the database cannot
+        be written.
+    """
+    from carrot_core.benchmarks.hub import fetch
+
+    chosen, name = hub_source(source), name or source
+    read = chosen.without_chinese if drop_chinese else chosen.read
+    if read is None:
+        raise CarrotError(f"{source!r} has no Chinese tasks to leave out: only RouterBench has. Pull it as it is.")
+    if not replace and name in {info.name for info in store.benchmarks()}:
+        raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
+    fetched = fetch(chosen.repo, chosen.wanted, revision=revision, progress=progress)
+    frames = read([file.path for file in fetched.files], fetched.provenance(chosen.licence))
+    if fetched.said:
+        frames = dataclasses.replace(frames, warnings=(fetched.said, *frames.warnings))
+    return store.save_benchmark(name, frames, replace=replace)

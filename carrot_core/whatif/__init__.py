@@ -1,0 +1,1 @@
+"""What if: other prices, tokens, tasks and models than those a benchmark recorded."""

@@ -1,0 +1,98 @@
+"""Bootstrap replicates from the sorted switches against sweeping the drawn prompts anew."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from carrot_core.bootstrap import draws
+from carrot_core.evaluation import Candidate, Setting, setting
+from carrot_core.evaluation.comparison import differences_frame, figures_frame, judge_together
+from carrot_core.evaluation.measure import Ground, ground
+from carrot_core.frontier import sweep_tables
+from carrot_core.metrics import aiq
+from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from scripts.bench.frontier import made_up
+
+RESWEPT = 5
+
+
+def run(
+    n_prompts: int = 12_000, n_models: int = 14, n_routers: int = 8, replicates: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Time every figure, band and paired difference of some routers, and the same AIQ by sweeping anew."""
+    small, candidates = _made(200, n_models, n_routers, seed)
+    _judged(small, candidates, 20)  # compiled before the clock starts
+    made, candidates = _made(n_prompts, n_models, n_routers, seed)
+    draws.cache_clear()
+    started = time.perf_counter()
+    on, rows = _judged(made, candidates, replicates)
+    fast_s = time.perf_counter() - started
+    started = time.perf_counter()
+    slow = [_reswept(on, candidates, column) for column in range(1, 1 + RESWEPT)]
+    slow_s = (time.perf_counter() - started) * replicates / RESWEPT
+    fast = {name: rows[name]["aiq"].replicates[:RESWEPT] for name in candidates}
+    return {
+        "n_prompts": n_prompts,
+        "n_models": n_models,
+        "n_routers": n_routers,
+        "replicates": replicates,
+        "bootstrap_s": fast_s,
+        "resweeping_s": slow_s,
+        "times_faster": slow_s / fast_s,
+        "largest_difference": max(abs(slow[b][name] - fast[name][b]) for b in range(RESWEPT) for name in candidates),
+    }
+
+
+def _judged(made: Setting, candidates: dict[str, Candidate], replicates: int) -> tuple[Ground, dict[str, Any]]:
+    on = ground(made, "test", replicates)
+    judged = judge_together(made, on, candidates)
+    measured = {name: figures.measured for name, figures in judged.items()}
+    figures_frame({"0": measured}, list(candidates))
+    differences_frame({"0": measured}, list(candidates), list(candidates)[:2])
+    return on, measured
+
+
+def _reswept(on: Ground, candidates: dict[str, Candidate], column: int) -> dict[str, float]:
+    """AIQ of every router on the prompts of one draw, each as often as it was drawn."""
+    drawn = np.repeat(np.arange(len(on.weights)), on.weights[:, column].astype(np.intp))
+    score, cost = on.outcomes.score[drawn], on.outcomes.cost_usd[drawn]
+    single = cost.mean(axis=0)
+    found = {}
+    for name, candidate in candidates.items():
+        swept = sweep_tables(candidate.estimates.score[drawn], candidate.estimates.cost_usd[drawn])
+        found[name] = float(aiq(swept.mean_of(cost), swept.mean_of(score), single.min(), single.max()))
+    return found
+
+
+def _made(n_prompts: int, n_models: int, n_routers: int, seed: int) -> tuple[Setting, dict[str, Candidate]]:
+    """A made-up benchmark whose prompts are all judged, and routers whose estimates differ by noise."""
+    est_score, est_cost, score, cost = made_up(n_prompts + 20, n_models, seed)
+    ids = tuple(f"p{i}" for i in range(len(score)))
+    models = tuple(f"model-{j:02d}" for j in range(n_models))
+    split = np.repeat(["train", "validation", "test"], [10, 10, n_prompts])
+    made = setting(
+        Benchmark("made up", Outcomes(ids, models, score, cost), ("text",) * len(ids), ("",) * len(ids), split)
+    )
+    rng = np.random.default_rng(seed)
+    candidates = {}
+    for number in range(n_routers):
+        noisy = est_score[20:] + rng.normal(0, 0.05 * number, (n_prompts, n_models))
+        candidates[f"router {number}"] = Candidate(
+            Estimates(made.test.prompt_ids, models, noisy, est_cost[20:]),
+            {"peak": 0.0, "arena": 0.1, "matched": 0.1},
+            np.array([0.0, 0.1, np.inf]),
+        )
+    return made, candidates
+
+
+def report(result: dict[str, Any]) -> str:
+    """One sentence for people."""
+    return (
+        f"{result['n_prompts']:,} prompts x {result['n_models']} models, {result['n_routers']} routers, "
+        f"{result['replicates']:,} replicates: every figure, band and paired difference in "
+        f"{result['bootstrap_s']:.2f} s; sweeping each draw anew would take {result['resweeping_s']:,.0f} s, "
+        f"{result['times_faster']:,.0f} times as long; largest difference in AIQ {result['largest_difference']:.1e}"
+    )
