@@ -75,7 +75,7 @@ approve: dev chromium
 
 # LiteLLM holds other libraries back, so it has an environment of its own, on top of the first one's packages.
 litellm-tests: $(VENV)/litellm/.installed
-	OMP_NUM_THREADS=2 $(VENV)/litellm/bin/python -m pytest -q tests/test_litellm.py
+	OMP_NUM_THREADS=2 $(VENV)/litellm/bin/python -m pytest -q tests/gateways/test_litellm.py
 
 $(VENV)/litellm/.installed: $(VENV)/.dev
 	$(BIN)/python -m venv --clear --without-pip $(VENV)/litellm

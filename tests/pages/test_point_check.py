@@ -20,7 +20,7 @@ from carrot_core.points.shelf import shared_points
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests.made import made, write_files
-from tests.test_point_difference import point
+from tests.points.test_difference import point
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot"

@@ -24,7 +24,7 @@ from carrot_core.results.snapshot import read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests.made import MODELS, made, write_files
-from tests.test_point_difference import point
+from tests.points.test_difference import point
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot"
@@ -309,7 +309,7 @@ def _keep_of_an_upload() -> None:
     from carrot_core.dashboard.points.shelf import kept_points, shelf
     from carrot_core.dashboard.stores import private_benchmarks, private_store, session_folder
     from carrot_core.paths import shipped
-    from tests.test_point_difference import point
+    from tests.points.test_difference import point
 
     private_store().save_benchmark("toy", read_long_table(shipped("template.csv")))
     keep(private_benchmarks()[0], point(benchmark="toy", note="mine"))

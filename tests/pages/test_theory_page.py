@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard import theory
-from tests.test_theory_kept import learned
+from tests.theory.test_shipped import learned
 
 ROOT = Path(__file__).resolve().parents[2]
 

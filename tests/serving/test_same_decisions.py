@@ -21,7 +21,7 @@ from carrot_core.serving.decision import Decisions
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot"
 COUNT = 1000
 ABOVE = 97.0

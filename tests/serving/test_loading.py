@@ -26,7 +26,7 @@ from carrot_core.serving.profile import companion_of
 from carrot_core.store import Store
 from tests.made import MODELS, made, write_files
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [f"Question {i} of kind {i % 2}" for i in range(40)]
 
 

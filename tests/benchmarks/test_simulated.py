@@ -41,13 +41,13 @@ def _digest(frames: Frames) -> str:
 
 
 def test_same_seed_same_content_in_another_process() -> None:
-    code = "from tests.test_simulated import _digest, simulate; print(_digest(simulate(5, 300)))"
+    code = "from tests.benchmarks.test_simulated import _digest, simulate; print(_digest(simulate(5, 300)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": "."},
     )
     assert done.stdout.strip() == _digest(simulate(5, 300))

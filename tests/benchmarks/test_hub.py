@@ -35,7 +35,7 @@ from tests.pickled import Calls
 from tests.routerbench_files import published
 from tests.sprout_files import SHARDS, content, shards
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BIG = "data/test-00000-of-00001.parquet"
 NOBODY = "http://127.0.0.1:9"  # where nobody listens
 

@@ -1,6 +1,6 @@
 """The store when things go wrong or happen at once: kills, full disks, damaged files, readers and writers.
 
-Damaged and foreign files are in `tests.test_store_files` and `tests.test_health`.
+Damaged and foreign files are in `tests.store.test_files` and `tests.store.test_health`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from carrot_core.store.browse import Filter, matching, prompt_table
 from carrot_core.store.database import Database
 from tests.tables import frames, left_behind, long_table, write
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def python(script: str, *arguments: object) -> subprocess.Popen[str]:

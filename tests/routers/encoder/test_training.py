@@ -253,10 +253,10 @@ def test_a_process_that_is_killed_loses_nothing(encoder: str, tmp_path: Path) ->
     """A real SIGKILL, at whatever instant it comes after the first checkpoint."""
     code = (
         "import sys, torch; torch.set_num_threads(1)\n"
-        "from tests.test_encoder_training import *\n"
+        "from tests.routers.encoder.test_training import *\n"
         "fine_tuned(TEXTS, TARGETS, 2, recipe(sys.argv[1], epochs=60, patience=60, checkpoints=sys.argv[2]))"
     )
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[3]
     child = subprocess.Popen([sys.executable, "-c", code, encoder, str(tmp_path)], cwd=root)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("*.safetensors")) and time.monotonic() < deadline:

@@ -32,9 +32,9 @@ from carrot_core.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, k
 from carrot_core.results.snapshot import read, shipped_snapshots, take, write
 from carrot_core.results.source import Judged, judged_names, open_judged
 from carrot_core.store import Store
+from tests.figures.test_exhibit import HOSTILE
 from tests.made import MODELS, made
 from tests.scenes import scene as made_scene
-from tests.test_exhibits import HOSTILE
 
 RESULTS = [name for name in PRESETS if name != "embedding-dimension"]  # the rest, of vectors alone, is no result
 FITTED = ("carrot-knn", "rorf", "routellm-mf", "routerbench-knn")

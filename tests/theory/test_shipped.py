@@ -21,7 +21,7 @@ from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exh
 from carrot_core.theory.rate_figures import boundary_exhibit, rate_exhibit, slopes_exhibit
 from carrot_core.theory.rates import SIZES, excess_risk, simulate
 from carrot_core.theory.shipped import WORLDS, kept_curve, kept_dimensions, kept_spectra, make, slopes
-from tests.test_theory_dimension import cloud
+from tests.theory.test_dimension import cloud
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

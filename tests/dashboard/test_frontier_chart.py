@@ -19,7 +19,7 @@ from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import solve_budget, solve_target
 from tests.scenes import scene
 
-APP = Path(__file__).parent / "browser" / "live_app.py"
+APP = Path(__file__).parents[1] / "browser" / "live_app.py"
 
 
 def test_checkpoints_and_switches_give_the_shares_at_every_breakpoint() -> None:

@@ -1,6 +1,6 @@
 """Files that are not what the store or a reader expects: damaged, foreign, of another version, half written.
 
-What can still be read of a damaged database is in `tests.test_health`.
+What can still be read of a damaged database is in `tests.store.test_health`.
 """
 
 from __future__ import annotations

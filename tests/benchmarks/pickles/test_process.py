@@ -16,7 +16,7 @@ from carrot_core.errors import DataError, NotFoundError
 from tests.pickled import PROTOCOLS, Calls, frame, values
 
 # Written by the pandas in the name, with its numpy (1.21, 1.26, 2.2) and made-up values.
-PICKLES = Path(__file__).parent / "pickles"
+PICKLES = Path(__file__).parent
 
 
 def refused(data: bytes, folder: Path) -> str:

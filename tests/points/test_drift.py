@@ -22,7 +22,7 @@ from carrot_core.points.drift import LEAST, Drift, Tolerance, drift, wilson, wor
 from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
 from carrot_core.serving.point import PointFigures, PointFile, PointPrice, write_point
 from tests.made import MODELS
-from tests.test_point_difference import point
+from tests.points.test_difference import point
 
 HEAD = "mmlu-pro-cot"
 N_TEST = 800

@@ -16,7 +16,7 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.points import shelf
 from carrot_core.points.shelf import MOST_NAME, KeptPoints, joined, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point, write_point
-from tests.test_point_difference import point
+from tests.points.test_difference import point
 
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png)\u202e\x00"
 

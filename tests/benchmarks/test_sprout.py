@@ -22,7 +22,7 @@ from carrot_core.store import Store
 from tests.sprout_files import MODELS, O3MINI, SHARDS, answers, content, shards, table, write
 
 ORIGIN = Provenance("somebody/SPROUT@0", sha256="0" * 64)
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def read(folder: Path, given: dict[str, pa.Table], prices: dict[str, Price] | None = None) -> Frames:

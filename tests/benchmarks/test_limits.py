@@ -22,7 +22,7 @@ from carrot_core.benchmarks.table_file import preview
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HEADER = b"prompt_id,model,score,cost_usd\n"
 ROW = b"a,m,1,0\n"
 

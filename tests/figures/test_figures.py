@@ -21,7 +21,7 @@ from carrot_core.outcomes import Outcomes
 from carrot_core.routers import ROUTERS
 from tests.scenes import MODELS, observed, router, scene
 
-CONFIG = Path(__file__).resolve().parents[1] / ".streamlit" / "config.toml"
+CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
 
 
 @pytest.fixture(scope="module")
