@@ -15,7 +15,8 @@ from sklearn.utils._param_validation import StrOptions
 
 from carrot_core.routers.criteria import contrast_loss
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.tables import ScoreAndUsage, TableRegressor, UsageScale
+from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
+from carrot_core.routers.usage_scale import UsageScale
 
 # For vectors of length 1; from nearly none to nothing but the mean.
 PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(-2.0, 4.01, 0.5))

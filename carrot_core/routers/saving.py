@@ -68,7 +68,7 @@ _CLASSES = {
     "TaskPrior": "carrot_core.routers.blend",
     "TextFeatures": "carrot_core.routers.text_features",
     "UsageInterval": "carrot_core.serving.intervals",
-    "UsageScale": "carrot_core.routers.tables",
+    "UsageScale": "carrot_core.routers.usage_scale",
     "Vectors": "carrot_core.routers.neighbours",
     "ZeroRouter": "carrot_core.routers.baselines",
 }

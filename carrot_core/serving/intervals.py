@@ -12,7 +12,7 @@ from carrot_core.curve import evenly
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, sweep_tables
 from carrot_core.outcomes import Estimates, FloatTable, Outcomes
-from carrot_core.routers.tables import UsageScale
+from carrot_core.routers.usage_scale import UsageScale
 
 LEVEL = 0.9
 

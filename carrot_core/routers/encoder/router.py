@@ -14,7 +14,7 @@ from carrot_core.routers.base import texts_of
 from carrot_core.routers.criteria import contrasts, observed_mean
 from carrot_core.routers.encoder.recipe import Recipe
 from carrot_core.routers.pairs import PairRouter
-from carrot_core.routers.tables import UsageScale
+from carrot_core.routers.usage_scale import UsageScale
 
 
 class CarrotEncoder:
