@@ -354,15 +354,15 @@ def test_folders_of_hostile_names_stay_inside_and_apart(name: str) -> None:
 
 
 def test_files_are_whole_or_absent(judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    exhibit = PRESETS["zero-router"].make(judged)
-    files = write_exhibits([("a/b", exhibit)], tmp_path, ("csv", "json", "tex", "html"), "print")
+    figure = PRESETS["zero-router"].make(judged)
+    files = write_exhibits([("a/b", figure)], tmp_path, ("csv", "json", "tex", "html"), "print")
     names = sorted(path.name for path in files)
     assert names == ["zero-router-print.html", "zero-router.csv", "zero-router.json", "zero-router.tex"]
     assert all((tmp_path / path).is_file() for path in files)
     before = {path: (tmp_path / path).read_bytes() for path in files}
     monkeypatch.setattr(exhibit, "ENDINGS", {**exhibit.ENDINGS, "csv": replace(exhibit.ENDINGS["csv"], make=_fails)})
     with pytest.raises(RuntimeError, match="half way"):
-        write_exhibits([("a/b", exhibit)], tmp_path, ("json", "csv"))
+        write_exhibits([("a/b", figure)], tmp_path, ("json", "csv"))
     assert {path: (tmp_path / path).read_bytes() for path in files} == before
     assert [path.name for path in tmp_path.iterdir()] == [files[0].parent.name]
 
