@@ -107,7 +107,7 @@ class Served:
         threading.Thread(target=self.warm, name="carrot-warm", daemon=True).start()
 
 
-def sources_of(given: tuple[str, ...]) -> dict[str, Source]:
+def sources_of(names: tuple[str, ...]) -> dict[str, Source]:
     """Names to serve under, from what was named at start-up: ``SOURCE`` or ``NAME=SOURCE``.
 
     A folder or file without a name of its own is served under its last part, so that no path is told.
@@ -118,7 +118,7 @@ def sources_of(given: tuple[str, ...]) -> dict[str, Source]:
         Two sources of one name.
     """
     sources: dict[str, Source] = {}
-    for text in given:
+    for text in names:
         name, equals, source = text.partition("=")
         if not equals:
             path = Path(text)

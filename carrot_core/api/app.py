@@ -152,11 +152,11 @@ class _Desk:
             log.error("the router %r could not be loaded: %s", name, error)  # names files, no prompts
             raise RuntimeError("a router served could not be loaded") from error
         started = time.perf_counter()
-        made = work(router, name)
+        answer = work(router, name)
         seconds = time.perf_counter() - started
-        if isinstance(made, RouteAnswer):
-            self.metrics.decisions(name, [decision.model for decision in made.decisions])
-        return made.model_dump_json().encode(), seconds
+        if isinstance(answer, RouteAnswer):
+            self.metrics.decisions(name, [decision.model for decision in answer.decisions])
+        return answer.model_dump_json().encode(), seconds
 
 
 def _open_routes(desk: _Desk) -> APIRouter:
@@ -179,7 +179,7 @@ def _open_routes(desk: _Desk) -> APIRouter:
 
 def _routes(desk: _Desk) -> APIRouter:
     api = APIRouter(prefix=PREFIX, route_class=StrictRoute)
-    asked = documented(401, 403, 404, 405, 422, 500, 503)
+    errors = documented(401, 403, 404, 405, 422, 500, 503)
     posted = documented(400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 503)
 
     @api.post("/route", response_model=RouteAnswer, responses=posted)
@@ -202,7 +202,7 @@ def _routes(desk: _Desk) -> APIRouter:
             lambda router, name: answers.estimate(router, name, question, request.state.request_id),
         )
 
-    @api.get("/models", response_model=ModelsAnswer, responses=asked)
+    @api.get("/models", response_model=ModelsAnswer, responses=errors)
     async def models(request: Request, router: RouterName = None) -> Response:
         """The models of a router with their prices, its cost unit, its default λ, how far its intervals hold."""
         return await desk.answer(
@@ -212,7 +212,7 @@ def _routes(desk: _Desk) -> APIRouter:
             lambda loaded, name: answers.models(loaded, name, desk.served.names, request.state.request_id),
         )
 
-    @api.get("/frontier", response_model=FrontierAnswer, responses=asked)
+    @api.get("/frontier", response_model=FrontierAnswer, responses=errors)
     async def frontier(request: Request, router: RouterName = None, split: Split = "validation") -> Response:
         """A router's curve of score against cost, from λ = 0 to the lowest cost."""
         return await desk.answer(
@@ -222,7 +222,7 @@ def _routes(desk: _Desk) -> APIRouter:
             lambda loaded, name: answers.frontier(loaded, name, split, request.state.request_id),
         )
 
-    @api.get("/metrics", response_class=Response, responses={**asked, 200: {"content": {"text/plain": {}}}})
+    @api.get("/metrics", response_class=Response, responses={**errors, 200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Requests, their times, prompts and models chosen, for Prometheus."""
         return Response(desk.metrics.text(), media_type=CONTENT_TYPE_LATEST)

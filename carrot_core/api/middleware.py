@@ -141,8 +141,8 @@ class Gate:
         return None
 
     def _has_token(self, headers: Headers) -> bool:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        matches = hmac.compare_digest(given.strip().encode("latin-1"), self._token or b"")
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        matches = hmac.compare_digest(token.strip().encode("latin-1"), self._token or b"")
         return matches and scheme.lower() == "bearer"
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
@@ -157,8 +157,8 @@ class Gate:
 
 
 def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _PLAIN_ID.fullmatch(given) else uuid.uuid4().hex
+    request_id = headers.get("x-request-id", "")
+    return request_id if _PLAIN_ID.fullmatch(request_id) else uuid.uuid4().hex
 
 
 def _is_allowed(host: str | None, allowed: Sequence[str]) -> bool:

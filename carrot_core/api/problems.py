@@ -92,11 +92,11 @@ _PLAIN = {
 
 def _what_is_wrong(error: RequestValidationError) -> str:
     """Where the body departs from the schema, without what stands there: it may be a prompt."""
-    found = error.errors()
-    told = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in found[:_MOST_PROBLEMS]]
-    if len(found) > _MOST_PROBLEMS:
-        told.append(f"and {len(found) - _MOST_PROBLEMS} more")
-    return "; ".join(told)
+    problems = error.errors()
+    messages = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in problems[:_MOST_PROBLEMS]]
+    if len(problems) > _MOST_PROBLEMS:
+        messages.append(f"and {len(problems) - _MOST_PROBLEMS} more")
+    return "; ".join(messages)
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -15,12 +15,12 @@ TOKEN_VARIABLE = "CARROT_API_TOKEN"  # noqa: S105  the variable's name, not a to
 _DEFAULT = "mmlu-pro-cot"
 
 
-def settings_of(given: tuple[str, ...], token_variable: str | None, allowed_hosts: tuple[str, ...]) -> Settings:
+def settings_of(names: tuple[str, ...], token_variable: str | None, allowed_hosts: tuple[str, ...]) -> Settings:
     """Settings of a server.
 
     Parameters
     ----------
-    given : what to serve, as `sources_of` reads it, loaded now; none means every head that ships, loaded when
+    names : what to serve, as `sources_of` reads it, loaded now; none means every head that ships, loaded when
         they are asked for.
     token_variable : environment variable that holds the token; by default `TOKEN_VARIABLE`, if it is set.
     allowed_hosts : names the server may be called by.
@@ -30,8 +30,8 @@ def settings_of(given: tuple[str, ...], token_variable: str | None, allowed_host
     CarrotError
         A source that cannot be loaded, a variable that is named and not set.
     """
-    served = Served(sources_of(given) if given else _shipped())
-    for name in served.names if given else ():
+    served = Served(sources_of(names) if names else _shipped())
+    for name in served.names if names else ():
         served.get(name)
     return Settings(served, _token(token_variable), allowed_hosts)
 

@@ -221,17 +221,17 @@ class CarrotStrategy:
         return deployment
 
 
-def _litellm_own(router: Any, method: str, kept: str) -> Callable[..., Any]:
+def _litellm_own(router: Any, method: str, backup_attribute: str) -> Callable[..., Any]:
     """What selects without CARROT, also where an earlier strategy stands in its place."""
-    found = getattr(router, method)
-    earlier = getattr(inspect.unwrap(found), "__self__", None)
-    own: Callable[..., Any] = getattr(earlier, kept) if isinstance(earlier, CarrotStrategy) else found
+    current = getattr(router, method)
+    earlier = getattr(inspect.unwrap(current), "__self__", None)
+    own: Callable[..., Any] = getattr(earlier, backup_attribute) if isinstance(earlier, CarrotStrategy) else current
     return own
 
 
 def _metadata(kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
-    found = kwargs.get("litellm_metadata", kwargs.get("metadata"))
-    return found if isinstance(found, dict) else None
+    metadata = kwargs.get("litellm_metadata", kwargs.get("metadata"))
+    return metadata if isinstance(metadata, dict) else None
 
 
 def _failed(kwargs: Mapping[str, Any]) -> list[str]:

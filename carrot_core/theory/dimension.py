@@ -48,14 +48,14 @@ def spectra(vectors: FloatArray, *, progress: Progress | None = None) -> pd.Data
     for done, (method, make) in enumerate(makers.items(), 1):
         values, n = make(vectors)
         share = np.sort(values[values > 0])[::-1] / values[values > 0].sum()
-        kept = share[:_COMPONENTS]
+        largest = share[:_COMPONENTS]
         frames.append(
             pd.DataFrame(
                 {
                     "method": method,
-                    "component": np.arange(1, len(kept) + 1),
-                    "share": kept,
-                    "cumulative": np.cumsum(kept),
+                    "component": np.arange(1, len(largest) + 1),
+                    "share": largest,
+                    "cumulative": np.cumsum(largest),
                     "n_vectors": n,
                 }
             )

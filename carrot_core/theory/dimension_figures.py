@@ -45,9 +45,9 @@ def loss_table(curves: Mapping[str, pd.DataFrame], metric: str = METRIC) -> pd.D
 def learning_exhibit(curves: Mapping[str, pd.DataFrame]) -> Exhibit:
     """Learning curves of real benchmarks on the axes of the theory."""
     table = loss_table(curves)
-    drawn = table[table["loss"] > 0]
-    slopes = {str(name): _slope(rows) for name, rows in drawn.groupby("benchmark") if len(rows) > 1}
-    told = "; ".join(f"{visible(name)} {slope:.2f}" for name, slope in slopes.items())
+    rows = table[table["loss"] > 0]
+    slopes = {str(name): _slope(rows) for name, rows in rows.groupby("benchmark") if len(rows) > 1}
+    slope_list = "; ".join(f"{visible(name)} {slope:.2f}" for name, slope in slopes.items())
     return Exhibit(
         name="theory-learning",
         title="Real learning curves on the same axes",
@@ -58,9 +58,9 @@ def learning_exhibit(curves: Mapping[str, pd.DataFrame]) -> Exhibit:
             "little. A point at or below 0 has no place on a logarithmic axis and is in the data only; so is an "
             "interval's end there."
         ),
-        alt=f"Log-log slopes of the AIQ lost against n, over all sizes drawn: {told or 'none'}.",
+        alt=f"Log-log slopes of the AIQ lost against n, over all sizes drawn: {slope_list or 'none'}.",
         table=table,
-        draw=lambda theme: _learning(drawn, theme),
+        draw=lambda theme: _learning(rows, theme),
     )
 
 
@@ -68,12 +68,12 @@ def _slope(rows: pd.DataFrame) -> float:
     return float(np.polyfit(np.log(rows["n"]), np.log(rows["loss"]), 1)[0])
 
 
-def _learning(drawn: pd.DataFrame, theme: ThemeName) -> go.Figure:
+def _learning(points: pd.DataFrame, theme: ThemeName) -> go.Figure:
     look, figure = THEMES[theme], go.Figure()
-    names = list(dict.fromkeys(drawn["benchmark"]))
-    least = float(drawn["loss"].min()) / 3 if len(drawn) else 1e-3
+    names = list(dict.fromkeys(points["benchmark"]))
+    least = float(points["loss"].min()) / 3 if len(points) else 1e-3
     for name, style in line_styles(names).items():
-        rows = drawn[drawn["benchmark"] == name]
+        rows = points[points["benchmark"] == name]
         figure.add_scatter(
             x=rows["n"],
             y=rows["loss"],
@@ -89,8 +89,8 @@ def _learning(drawn: pd.DataFrame, theme: ThemeName) -> go.Figure:
             name=shown(visible(name)),
             hovertemplate="%{x:,} prompts: %{y:.4f} lost<extra></extra>",
         )
-    sizes = [*drawn["n"]] or [100, 1_000]
-    values = [*drawn["loss"], *drawn["high"], least] if len(drawn) else [1e-3, 1e-1]
+    sizes = [*points["n"]] or [100, 1_000]
+    values = [*points["loss"], *points["high"], least] if len(points) else [1e-3, 1e-1]
     figure.update_layout(
         over_legend(look, 440),
         xaxis=log_axis(look, "Training prompts n", sizes),
@@ -111,12 +111,12 @@ def spectra_exhibit(table: pd.DataFrame) -> Exhibit:
     for (benchmark, method), rows in table.groupby(["benchmark", "method"], sort=False):
         half = components_for(rows, 0.5)
         last = rows.iloc[-1]
-        said = (
+        summary = (
             f"half the variance in {half} components"
             if half
             else f"{last['component']} components hold {100 * last['cumulative']:.0f} %"
         )
-        parts.append(f"{visible(str(benchmark))}, {METHODS[str(method)]}: {said}")
+        parts.append(f"{visible(str(benchmark))}, {METHODS[str(method)]}: {summary}")
     return Exhibit(
         name="theory-spectra",
         title="Spectra of the vectors of real prompts",

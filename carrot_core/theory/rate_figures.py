@@ -60,16 +60,16 @@ def slope_words(curve: RateCurve) -> str:
     )
 
 
-def rate_exhibit(curve: RateCurve, kept: RateCurve | None = None) -> Exhibit:
+def rate_exhibit(curve: RateCurve, reference: RateCurve | None = None) -> Exhibit:
     """Excess risk against n, with the fitted and the predicted line.
 
     Parameters
     ----------
-    kept : the same controls with all assumptions in place, drawn beside a world that breaks one.
+    reference : the same controls with all assumptions in place, drawn beside a world that breaks one.
     """
-    curves = [curve] if kept is None else [curve, kept]
+    curves = [curve] if reference is None else [curve, reference]
     table = pd.concat([made.table().assign(**asdict(made.world)) for made in curves], ignore_index=True)
-    broken = kept is not None
+    broken = reference is not None
     return Exhibit(
         name="theory-broken" if broken else "theory-rate",
         title="What a broken assumption does" if broken else "Excess risk against the number of training prompts",
@@ -87,7 +87,7 @@ def rate_exhibit(curve: RateCurve, kept: RateCurve | None = None) -> Exhibit:
         ),
         alt=f"Excess risk falls from {curve.excess[0].mean():.2g} at n = {curve.sizes[0]:,} to "
         f"{curve.excess[-1].mean():.2g} at n = {curve.sizes[-1]:,}. {slope_words(curve)}"
-        + (f" With all assumptions in place: {slope_words(kept)}" if kept is not None else ""),
+        + (f" With all assumptions in place: {slope_words(reference)}" if reference is not None else ""),
         table=table,
         draw=lambda theme: _rates(curves, theme),
     )
@@ -98,19 +98,19 @@ def _rates(curves: Sequence[RateCurve], theme: ThemeName) -> go.Figure:
     values: list[float] = []
     for place, curve in enumerate(curves):
         table = curve.table()
-        shown = table[table["excess"] > 0]
-        if len(shown) < 2:
+        rows = table[table["excess"] > 0]
+        if len(rows) < 2:
             continue
         name = _BREACHES[curve.world.breach] if len(curves) > 1 else "Measured"
         color = look.curves[place]
-        values += [*shown["excess"], *shown["high"], *shown["low"][shown["low"] > 0]]
+        values += [*rows["excess"], *rows["high"], *rows["low"][rows["low"] > 0]]
         figure.add_scatter(
-            x=shown["n"],
-            y=shown["excess"],
+            x=rows["n"],
+            y=rows["excess"],
             error_y={
                 "type": "data",
-                "array": shown["high"] - shown["excess"],
-                "arrayminus": shown["excess"] - shown["low"],
+                "array": rows["high"] - rows["excess"],
+                "arrayminus": rows["excess"] - rows["low"],
                 "color": color,
             },
             mode="markers",
@@ -121,13 +121,13 @@ def _rates(curves: Sequence[RateCurve], theme: ThemeName) -> go.Figure:
         slope = curve.slope()[0]
         if math.isfinite(slope):
             figure.add_scatter(
-                x=shown["n"], y=_line(shown, slope), mode="lines", hoverinfo="skip",
+                x=rows["n"], y=_line(rows, slope), mode="lines", hoverinfo="skip",
                 line={"color": color, "width": 2, "dash": ("solid", "dot")[place]}, name=f"fitted, slope {slope:.2f}",
             )  # fmt: skip
         if place == len(curves) - 1:
             promised = predicted_slope(curve.world)
             figure.add_scatter(
-                x=shown["n"], y=_line(shown, promised), mode="lines", hoverinfo="skip",
+                x=rows["n"], y=_line(rows, promised), mode="lines", hoverinfo="skip",
                 line={"color": look.ink, "width": 2, "dash": "dash"}, name=f"predicted, slope {promised:.2f}",
             )  # fmt: skip
     figure.update_layout(
@@ -138,18 +138,18 @@ def _rates(curves: Sequence[RateCurve], theme: ThemeName) -> go.Figure:
     return figure
 
 
-def _line(shown: pd.DataFrame, slope: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _line(rows: pd.DataFrame, slope: float) -> np.ndarray[Any, np.dtype[np.float64]]:
     """A line of that slope through the middle of the dots."""
-    log_n, log_excess = np.log(shown["n"].to_numpy(float)), np.log(shown["excess"].to_numpy())
+    log_n, log_excess = np.log(rows["n"].to_numpy(float)), np.log(rows["excess"].to_numpy())
     line: np.ndarray[Any, np.dtype[np.float64]] = np.exp(log_excess.mean() + slope * (log_n - log_n.mean()))
     return line
 
 
 def slopes_exhibit(table: pd.DataFrame) -> Exhibit:
     """Measured against predicted slope of many worlds (`carrot_core.theory.shipped.slopes`)."""
-    held = table[table["breach"] == "none"]
-    inside = int(((held["low"] <= held["predicted"]) & (held["predicted"] <= held["high"])).sum())
-    off = (held["measured"] - held["predicted"]).abs()
+    lawful = table[table["breach"] == "none"]
+    inside = int(((lawful["low"] <= lawful["predicted"]) & (lawful["predicted"] <= lawful["high"])).sum())
+    off = (lawful["measured"] - lawful["predicted"]).abs()
     broken = table[table["breach"] != "none"]
     return Exhibit(
         name="theory-slopes",
@@ -161,8 +161,8 @@ def slopes_exhibit(table: pd.DataFrame) -> Exhibit:
             "and at these n constants still count, the more the higher the dimension."
         ),
         alt=(
-            f"{len(held)} worlds that keep the assumptions: the predicted slope is inside the interval of the measured "
-            f"one in {inside}, the mean difference is {off.mean():.2f} and the largest {off.max():.2f}. "
+            f"{len(lawful)} worlds that keep the assumptions: the predicted slope is inside the interval of the "
+            f"measured one in {inside}, the mean difference is {off.mean():.2f} and the largest {off.max():.2f}. "
             f"In {len(broken)} worlds that break one the measured slope is above the predicted by "
             f"{(broken['measured'] - broken['predicted']).min():.2f} or more."
         ),

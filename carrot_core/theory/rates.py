@@ -55,13 +55,13 @@ def questions(world: World, n: int, rng: np.random.Generator) -> tuple[FloatArra
     Of 20,000 prompts drawn as they are asked, those whose best two utilities are within four or so standard
     deviations of an estimate's noise are sampled apart from the others, and each part counts by its size.
     """
-    drawn = world.asked(_POOL, rng)
-    best = np.partition(world.true_utility(drawn), -2, axis=1)
+    queries = world.asked(_POOL, rng)
+    best = np.partition(world.true_utility(queries), -2, axis=1)
     close = best[:, -1] - best[:, -2] <= 1 / math.sqrt(neighbours(n, world))
     parts = [(np.flatnonzero(close), _CLOSE), (np.flatnonzero(~close), _CLEAR)]
-    taken = [rows[:most] for rows, most in parts]
-    counts = [np.full(len(some), len(rows) / max(len(some), 1)) for some, (rows, _) in zip(taken, parts, strict=True)]
-    return drawn[np.concatenate(taken)], np.concatenate(counts) / _POOL
+    subsets = [rows[:most] for rows, most in parts]
+    counts = [np.full(len(some), len(rows) / max(len(some), 1)) for some, (rows, _) in zip(subsets, parts, strict=True)]
+    return queries[np.concatenate(subsets)], np.concatenate(counts) / _POOL
 
 
 def lost(world: World, chosen: NDArray[np.int64], at: FloatArray) -> FloatArray:
@@ -139,12 +139,12 @@ def simulate(
     progress : called with (runs done, runs in all).
     one : computes one run; a caller that keeps runs gives its own.
     """
-    found = np.zeros((len(sizes), repeats or repetitions(world)))
-    for done, (row, repetition) in enumerate(np.ndindex(found.shape)):
-        found[row, repetition] = one(world, sizes[row], repetition, seed)
+    excess = np.zeros((len(sizes), repeats or repetitions(world)))
+    for done, (row, repetition) in enumerate(np.ndindex(excess.shape)):
+        excess[row, repetition] = one(world, sizes[row], repetition, seed)
         if progress is not None:
-            progress(done + 1, found.size)
-    return RateCurve(world, tuple(sizes), found)
+            progress(done + 1, excess.size)
+    return RateCurve(world, tuple(sizes), excess)
 
 
 _GATHERED = 2_000_000  # neighbours held at once
@@ -169,20 +169,20 @@ def local_estimate(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree:
     parts = []
     for first in range(0, len(at), block):
         here = at[first : first + block]
-        found = tree.query(here, k)[1].reshape(len(here), k)
-        mean = np.stack([column[found].mean(axis=1) for column in y.T], axis=1)
-        parts.append(mean + _tilt(x[found] - here[:, None, :], y, found) if degree else mean)
+        nearest = tree.query(here, k)[1].reshape(len(here), k)
+        mean = np.stack([column[nearest].mean(axis=1) for column in y.T], axis=1)
+        parts.append(mean + _tilt(x[nearest] - here[:, None, :], y, nearest) if degree else mean)
     return np.concatenate(parts)
 
 
-def _tilt(offset: FloatArray, y: FloatArray, found: NDArray[np.int64]) -> FloatArray:
+def _tilt(offset: FloatArray, y: FloatArray, nearest: NDArray[np.int64]) -> FloatArray:
     """(q, m) by how much the plane's height in the middle differs from the mean of its points."""
     middle = offset.mean(axis=1)
     spread = offset - middle[:, None, :]
     squares = np.einsum("qki,qkj->qij", spread, spread)
     lever = np.linalg.solve(squares, -middle[:, :, None])[:, :, 0]
     weight = np.einsum("qki,qi->qk", spread, lever)
-    return np.stack([np.einsum("qk,qk->q", weight, column[found]) for column in y.T], axis=1)
+    return np.stack([np.einsum("qk,qk->q", weight, column[nearest]) for column in y.T], axis=1)
 
 
 def _on_a_line(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree: int) -> FloatArray:

@@ -65,8 +65,8 @@ def make(
             "n_distinct_vectors": len(rows),
         }
         with progress(f"Spectra of {name}", " spectra") as advance:
-            found = spectra(subsample(rows, SUBSAMPLE, SEED), progress=advance)
-            found_spectra.append(found.assign(benchmark=name))
+            spectrum = spectra(subsample(rows, SUBSAMPLE, SEED), progress=advance)
+            found_spectra.append(spectrum.assign(benchmark=name))
         with progress(f"Dimension of {name}", " sizes") as advance:
             found_dimensions.append(estimates(rows, _SIZES, seed=SEED, progress=advance).assign(benchmark=name))
     for file_name, frames in ((RUNS, runs), (SPECTRA, found_spectra), (DIMENSIONS, found_dimensions)):
@@ -113,12 +113,12 @@ def slopes() -> pd.DataFrame:
     """Measured and predicted slope of every world that ships: the controls, predicted, measured, low, high."""
     controls = _table(RUNS)[_CONTROLS].drop_duplicates()
     rows = []
-    for given in controls.to_dict("records"):
-        world = World(**{str(name): value for name, value in given.items()})
+    for control in controls.to_dict("records"):
+        world = World(**{str(name): value for name, value in control.items()})
         curve = kept_curve(world)
         assert curve is not None  # its controls come from the table
         measured, low, high = curve.slope()
-        rows.append({**given, "predicted": predicted_slope(world), "measured": measured, "low": low, "high": high})
+        rows.append({**control, "predicted": predicted_slope(world), "measured": measured, "low": low, "high": high})
     return pd.DataFrame(rows)
 
 

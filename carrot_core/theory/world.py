@@ -209,11 +209,11 @@ def strokes(exponent: float) -> tuple[int, ...]:
     """``k`` of every level, chosen so that the mean exponent after each level is as close as it can be."""
     if not _LEAST <= exponent <= 1:
         raise ValueError(f"exponent must be between {_LEAST} and 1, not {exponent}")
-    wanted, left, chosen = (1 / exponent - 1) * math.log(2), 0.0, []
+    target, remainder, chosen = (1 / exponent - 1) * math.log(2), 0.0, []
     for _ in range(_LEVELS if exponent < 1 else 0):
-        left += wanted
-        chosen.append(2 * max(0, round((math.exp(left) - 1) / 2)) + 1)
-        left -= math.log(chosen[-1])
+        remainder += target
+        chosen.append(2 * max(0, round((math.exp(remainder) - 1) / 2)) + 1)
+        remainder -= math.log(chosen[-1])
     return tuple(chosen)
 
 

@@ -57,14 +57,14 @@ def _judged(made: Setting, candidates: dict[str, Candidate], replicates: int) ->
 
 def _reswept(on: Ground, candidates: dict[str, Candidate], column: int) -> dict[str, float]:
     """AIQ of every router on the prompts of one draw, each as often as it was drawn."""
-    drawn = np.repeat(np.arange(len(on.weights)), on.weights[:, column].astype(np.intp))
-    score, cost = on.outcomes.score[drawn], on.outcomes.cost_usd[drawn]
+    sample = np.repeat(np.arange(len(on.weights)), on.weights[:, column].astype(np.intp))
+    score, cost = on.outcomes.score[sample], on.outcomes.cost_usd[sample]
     single = cost.mean(axis=0)
-    found = {}
+    figures = {}
     for name, candidate in candidates.items():
-        swept = sweep_tables(candidate.estimates.score[drawn], candidate.estimates.cost_usd[drawn])
-        found[name] = float(aiq(swept.mean_of(cost), swept.mean_of(score), single.min(), single.max()))
-    return found
+        swept = sweep_tables(candidate.estimates.score[sample], candidate.estimates.cost_usd[sample])
+        figures[name] = float(aiq(swept.mean_of(cost), swept.mean_of(score), single.min(), single.max()))
+    return figures
 
 
 def _made(n_prompts: int, n_models: int, n_routers: int, seed: int) -> tuple[Setting, dict[str, Candidate]]:

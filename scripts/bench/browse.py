@@ -47,13 +47,16 @@ def run(
     with tempfile.TemporaryDirectory(prefix="carrot-bench-") as folder:
         store = _stored(Path(folder), n_prompts, n_models, progress)
         open_ms, table = _timed(lambda: prompt_table(store, NAME), 3)
-        filter_ms, found = _timed(lambda: matching(store, NAME, table, Filter(disagree=True)))
+        filter_ms, matches = _timed(lambda: matching(store, NAME, table, Filter(disagree=True)))
         search_ms, _ = _timed(lambda: matching(store, NAME, table, Filter("abc")))
-        starts = np.linspace(0, max(len(found) - PAGE_SIZE, 0), 9, dtype=int).tolist()
-        kept = [_timed(partial(_kept_page, table, found, start)) for start in starts]
-        asked = [_timed(partial(_page, store, start), 3) for start in starts]
-    page_ms, database_ms = (float(np.median([ms for ms, _ in pages])) for pages in (kept, asked))
-    same = all(a["prompt_id"].tolist() == b["prompt_id"].tolist() for (_, a), (_, b) in zip(kept, asked, strict=True))
+        starts = np.linspace(0, max(len(matches) - PAGE_SIZE, 0), 9, dtype=int).tolist()
+        from_table = [_timed(partial(_kept_page, table, matches, start)) for start in starts]
+        from_database = [_timed(partial(_page, store, start), 3) for start in starts]
+    page_ms, database_ms = (float(np.median([ms for ms, _ in pages])) for pages in (from_table, from_database))
+    same = all(
+        a["prompt_id"].tolist() == b["prompt_id"].tolist()
+        for (_, a), (_, b) in zip(from_table, from_database, strict=True)
+    )
     return {
         "n_prompts": n_prompts, "n_models": n_models, "open_ms": open_ms, "filter_ms": filter_ms,
         "search_ms": search_ms, "page_ms": page_ms, "database_page_ms": database_ms,
@@ -80,8 +83,8 @@ def _stored(folder: Path, n_prompts: int, n_models: int, progress: Callable[[int
     return store
 
 
-def _kept_page(table: pd.DataFrame, found: npt.NDArray[np.intp], start: int) -> pd.DataFrame:
-    return table.iloc[found[start : start + PAGE_SIZE]]
+def _kept_page(table: pd.DataFrame, matches: npt.NDArray[np.intp], start: int) -> pd.DataFrame:
+    return table.iloc[matches[start : start + PAGE_SIZE]]
 
 
 def _page(store: Store, start: int) -> pd.DataFrame:
