@@ -151,13 +151,13 @@ def replicate_tables(
     """(B, G) means of two (n, M) tables under the frontier's choices at G ascending rates, in every replicate."""
     sweep = frontier.sweep
     bins = np.searchsorted(rates, sweep.rate)
-    kept = slice(0, int(np.searchsorted(bins, len(rates))))
-    prompt, source, target = sweep.prompt[kept], sweep.source[kept], sweep.target[kept]
+    inside = slice(0, int(np.searchsorted(bins, len(rates))))
+    prompt, source, target = sweep.prompt[inside], sweep.source[inside], sweep.target[inside]
     rows = np.arange(frontier.n_prompts)
     begun, totals = _weighted_sums(np.column_stack([table[rows, sweep.start] for table in (first, second)]), weights)
     sums = [np.zeros((len(rates), weights.shape[1])) for _ in range(2)]
     changed = [table[prompt, target] - table[prompt, source] for table in (first, second)]
-    _add_up(prompt, bins[kept], *changed, weights, *sums)
+    _add_up(prompt, bins[inside], *changed, weights, *sums)
     for start, total in zip(begun, sums, strict=True):
         total[0] += start
         np.cumsum(total, axis=0, out=total)

@@ -334,13 +334,13 @@ def no_bar() -> Iterator[None]:
     """Without transformers' bar on stderr, which fills in a second for a model that is already here."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
-    if shown:
+    bar_was_on = logging.is_progress_bar_enabled()
+    if bar_was_on:
         logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if bar_was_on:
             logging.enable_progress_bar()
 
 

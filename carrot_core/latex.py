@@ -31,8 +31,8 @@ _LATEX = {
 
 def escaped(words: str) -> str:
     """Text as LaTeX shows it unchanged, on one line."""
-    shown = visible(words, SENTENCE).replace("\n", " ")
-    return "".join(_LATEX.get(char, char) for char in shown)
+    plain = visible(words, SENTENCE).replace("\n", " ")
+    return "".join(_LATEX.get(char, char) for char in plain)
 
 
 def tabular(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: str, comment: str = "") -> str:

@@ -140,8 +140,8 @@ def _each(area: Callable[..., float], cost: FloatArray, score: FloatArray, *boun
     """One figure for each row of (B, G) tables, each with its own bounds; of one curve, one number."""
     costs, scores = np.atleast_2d(cost), np.atleast_2d(score)
     wide = [np.broadcast_to(np.asarray(bound, dtype=np.float64), len(costs)) for bound in bounds]
-    found = np.array([area(*row) for row in zip(costs, scores, *wide, strict=True)])
-    return found if np.ndim(cost) > 1 else np.asarray(found[0])
+    areas = np.array([area(*row) for row in zip(costs, scores, *wide, strict=True)])
+    return areas if np.ndim(cost) > 1 else np.asarray(areas[0])
 
 
 def aiq(cost_usd: FloatArray, score: FloatArray, cheapest_usd: npt.ArrayLike, dearest_usd: npt.ArrayLike) -> FloatArray:
@@ -189,18 +189,18 @@ def qnc(
     cost = np.where(reached, cost_usd, np.inf).min(axis=-1)
     reference = np.asarray(target_cost_usd, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: FloatArray = np.where(reference > 0, cost / reference, np.nan)
-    return found
+        ratio: FloatArray = np.where(reference > 0, cost / reference, np.nan)
+    return ratio
 
 
 def affordable(cost_usd: FloatArray, score: FloatArray, budgets_usd: FloatArray) -> FloatArray:
     """(…, K) best score on each curve that costs at most each of K ascending budgets; NaN where nothing does."""
     costs, scores = np.atleast_2d(cost_usd), np.atleast_2d(score)
     budgets = np.broadcast_to(budgets_usd, (len(costs), np.shape(budgets_usd)[-1]))
-    found = np.empty(budgets.shape)
+    best = np.empty(budgets.shape)
     for row in range(len(costs)):
-        _affordable(costs[row], scores[row], budgets[row], found[row])
-    return found if np.ndim(cost_usd) > 1 else found[0]
+        _affordable(costs[row], scores[row], budgets[row], best[row])
+    return best if np.ndim(cost_usd) > 1 else best[0]
 
 
 def pareto_front(points: Sequence[FloatArray]) -> FloatArray:
@@ -223,10 +223,10 @@ def pareto_dist(points: FloatArray, front: FloatArray, score_span: npt.ArrayLike
     """
     rows = np.atleast_2d(points)
     span = np.broadcast_to(np.asarray(score_span, dtype=np.float64), len(rows))
-    found = np.empty(len(rows))
-    _distance(rows, np.atleast_2d(front), np.where(span > 0, span, np.nan), found)
-    found[~(span > 0)] = np.nan
-    return found if np.ndim(points) > 1 else np.asarray(found[0])
+    distances = np.empty(len(rows))
+    _distance(rows, np.atleast_2d(front), np.where(span > 0, span, np.nan), distances)
+    distances[~(span > 0)] = np.nan
+    return distances if np.ndim(points) > 1 else np.asarray(distances[0])
 
 
 def gap_to(score: npt.ArrayLike, oracle: npt.ArrayLike) -> FloatArray:
@@ -260,16 +260,16 @@ def arena_score(score: npt.ArrayLike, cost_usd: npt.ArrayLike) -> FloatArray:
     cost = (dear - np.log2(thousand)) / (dear - cheap)
     accuracy = np.asarray(score, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = (1 + ARENA_BETA) * accuracy * cost / (ARENA_BETA * accuracy + cost)
-    return np.where(accuracy * cost > 0, found, 0.0)
+        mean = (1 + ARENA_BETA) * accuracy * cost / (ARENA_BETA * accuracy + cost)
+    return np.where(accuracy * cost > 0, mean, 0.0)
 
 
 def recovered(score: FloatArray, weak: npt.ArrayLike, strong: npt.ArrayLike) -> FloatArray:
     """PGR of RouteLLM (arXiv 2406.18665): share of the gap from the weak to the strong model that is recovered."""
     weak, strong = (np.asarray(value, dtype=np.float64)[..., None] for value in (weak, strong))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: FloatArray = np.where(strong > weak, (score - weak) / (strong - weak), np.nan)
-    return found
+        share: FloatArray = np.where(strong > weak, (score - weak) / (strong - weak), np.nan)
+    return share
 
 
 def apgr(strong_share: FloatArray, pgr: FloatArray) -> FloatArray:

@@ -70,12 +70,12 @@ class MiniLM(nn.Module):
 
 def _layer_weights(weights: Mapping[str, Tensor], layer: str) -> dict[str, Tensor]:
     """Weights of one layer by PyTorch's names; query, key and value stand in one matrix there."""
-    found = {}
+    tensors = {}
     for kind in ("weight", "bias"):
         asking = [weights[f"{layer}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
-        found[f"self_attn.in_proj_{kind}"] = torch.cat(asking)
-        found |= {f"{ours}.{kind}": weights[f"{layer}.{theirs}.{kind}"] for ours, theirs in _PARTS.items()}
-    return found
+        tensors[f"self_attn.in_proj_{kind}"] = torch.cat(asking)
+        tensors |= {f"{ours}.{kind}": weights[f"{layer}.{theirs}.{kind}"] for ours, theirs in _PARTS.items()}
+    return tensors
 
 
 def load(folder: Path) -> tuple[Tokenizer, MiniLM]:

@@ -23,13 +23,13 @@ Usage = Literal["output_tokens", "input_only", "cost_usd"]
 SPLITS = ("train", "validation", "test")
 
 
-def positions(wanted: Sequence[str], available: Sequence[str], kind: str = "model") -> npt.NDArray[np.intp]:
+def positions(names: Sequence[str], available: Sequence[str], kind: str = "model") -> npt.NDArray[np.intp]:
     """Column of each wanted name; an unknown name is an error that lists what there is."""
     where = {name: index for index, name in enumerate(available)}
-    missing = [name for name in wanted if name not in where]
+    missing = [name for name in names if name not in where]
     if missing:
         raise NotFoundError(f"No {kind} {missing[0]!r} here; known: {', '.join(list(available)[:20])}.")
-    return np.array([where[name] for name in wanted], dtype=np.intp)
+    return np.array([where[name] for name in names], dtype=np.intp)
 
 
 def pick(values: Sequence[str], rows: Rows) -> tuple[str, ...]:
@@ -259,15 +259,15 @@ class Benchmark:
         Tokenisers differ by a nearly constant factor, so an unrecorded count is the mean of the other
         models' on that prompt times the model's own factor; exact where all share one tokeniser.
         """
-        seen = ~np.isnan(self.input_tokens)
-        if seen.all():
+        mask = ~np.isnan(self.input_tokens)
+        if mask.all():
             return self.input_tokens
-        whole = self.input_tokens[seen.all(axis=1)]
+        whole = self.input_tokens[mask.all(axis=1)]
         factor = whole.mean(axis=0) / whole.mean() if whole.size else np.ones(len(self.models))
-        scaled = np.where(seen, self.input_tokens, 0.0) / factor
+        scaled = np.where(mask, self.input_tokens, 0.0) / factor
         with np.errstate(invalid="ignore"):
-            length = scaled.sum(axis=1, keepdims=True) / seen.sum(axis=1, keepdims=True)
-        return np.where(seen, self.input_tokens, length * factor)
+            length = scaled.sum(axis=1, keepdims=True) / mask.sum(axis=1, keepdims=True)
+        return np.where(mask, self.input_tokens, length * factor)
 
     def usage_table(self, usage: Usage | None = None) -> FloatTable:
         """(n, M) observed target of the usage prediction, in the unit its name says; NaN = not observed."""

@@ -54,8 +54,8 @@ def infer_price(
     """
     columns = [input_tokens] if output_tokens is None else [input_tokens, output_tokens]
     tokens = np.column_stack(columns).astype(np.float64)
-    seen = np.isfinite(tokens).all(axis=1) & np.isfinite(cost_usd)
-    tokens, cost_usd = tokens[seen], cost_usd[seen]
+    mask = np.isfinite(tokens).all(axis=1) & np.isfinite(cost_usd)
+    tokens, cost_usd = tokens[mask], cost_usd[mask]
     if len(tokens) < 2 or np.linalg.matrix_rank(tokens) < tokens.shape[1]:
         return None
     if (np.ptp(tokens, axis=0) == 0).any():
@@ -89,14 +89,14 @@ def read_prices(path: Path) -> dict[str, Price]:
     """
     rows = _rows(path)
     prices: dict[str, Price] = {}
-    seen: set[tuple[str, str]] = set()
+    keys: set[tuple[str, str]] = set()
     problems: list[Problem] = []
     for number, row in enumerate(rows, start=1):
         model, as_of = row["model"], row.get("as_of") or ""
-        found = _problems(number, row, as_of, (model, as_of) in seen)
-        seen.add((model, as_of))
-        problems += found
-        if not found and (model not in prices or prices[model].as_of < as_of):
+        faults = _problems(number, row, as_of, (model, as_of) in keys)
+        keys.add((model, as_of))
+        problems += faults
+        if not faults and (model not in prices or prices[model].as_of < as_of):
             charged = [float(row[name]) for name in _NUMBERS]
             prices[model] = Price(charged[0], charged[1], as_of, row.get("source") or path.name)
     if problems:
@@ -136,16 +136,16 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _problems(number: int, row: dict[str, str], as_of: str, again: bool) -> list[Problem]:
-    found = []
+    problems = []
     if again:
         remedy = "Keep one row a model and date."
-        found.append(Problem("A model stands twice with the same date", remedy, number, "model", row["model"]))
+        problems.append(Problem("A model stands twice with the same date", remedy, number, "model", row["model"]))
     if not _DATE.fullmatch(as_of):
-        found.append(Problem("Not a date", "Write 2025, 2025-02 or 2025-02-06.", number, "as_of", as_of))
+        problems.append(Problem("Not a date", "Write 2025, 2025-02 or 2025-02-06.", number, "as_of", as_of))
     for name in _NUMBERS:
         if not _is_price(row[name]):
-            found.append(Problem("Not a price", "Give US dollars per million tokens.", number, name, row[name]))
-    return found
+            problems.append(Problem("Not a price", "Give US dollars per million tokens.", number, name, row[name]))
+    return problems
 
 
 def _is_price(text: str | None) -> bool:

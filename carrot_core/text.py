@@ -35,12 +35,12 @@ def visible(text: str, keep: str = "") -> str:
     keep : characters to leave as they are; a space among them leaves all spaces and sets no isolate,
         as in `SENTENCE`, for a sentence with names in it.
     """
-    shown = "".join(_code(char) if char not in keep and _hidden(char) else char for char in text)
+    plain = "".join(_code(char) if char not in keep and _hidden(char) else char for char in text)
     if " " in keep:
-        return shown
-    shown = _EDGES.sub(lambda spaces: _code(" ") * len(spaces[0]), shown)
-    rtl = any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in shown)
-    return f"{_FIRST_STRONG_ISOLATE}{shown}{_POP_ISOLATE}" if rtl else shown
+        return plain
+    plain = _EDGES.sub(lambda spaces: _code(" ") * len(spaces[0]), plain)
+    rtl = any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in plain)
+    return f"{_FIRST_STRONG_ISOLATE}{plain}{_POP_ISOLATE}" if rtl else plain
 
 
 def _hidden(char: str) -> bool:

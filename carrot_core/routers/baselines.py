@@ -14,8 +14,8 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows
 def _mean(table: FloatTable, rows: Rows) -> FloatTable:
     """(M,) mean of the observed cells; a model never observed there counts as 0 (never the best guess)."""
     chosen = table[rows]
-    seen = ~np.isnan(chosen)
-    means: FloatTable = np.where(seen, chosen, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    mask = ~np.isnan(chosen)
+    means: FloatTable = np.where(mask, chosen, 0.0).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
     return means
 
 
@@ -74,13 +74,13 @@ class TaskLookup:
 
     def estimate(self, bench: Benchmark) -> Estimates:
         unseen = (self.overall_.score_, self.overall_.cost_usd_)
-        known = [self.means_.get(task, unseen) for task in bench.tasks]
-        shape = (len(known), len(self.models_))
+        means = [self.means_.get(task, unseen) for task in bench.tasks]
+        shape = (len(means), len(self.models_))
         return Estimates(
             bench.prompt_ids,
             self.models_,
-            np.array([score for score, _ in known]).reshape(shape),
-            np.array([cost for _, cost in known]).reshape(shape),
+            np.array([score for score, _ in means]).reshape(shape),
+            np.array([cost for _, cost in means]).reshape(shape),
         )
 
 
@@ -147,9 +147,9 @@ class Oracle:
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:
-        seen = bench.outcomes.pool(self.models_)
-        seen = seen.rows(seen.complete)
-        return Estimates(seen.prompt_ids, seen.models, seen.score, seen.cost_usd)
+        outcomes = bench.outcomes.pool(self.models_)
+        outcomes = outcomes.rows(outcomes.complete)
+        return Estimates(outcomes.prompt_ids, outcomes.models, outcomes.score, outcomes.cost_usd)
 
 
 def uniform(seed: int, prompt_ids: Sequence[str], models: Sequence[str]) -> FloatTable:
@@ -160,8 +160,8 @@ def uniform(seed: int, prompt_ids: Sequence[str], models: Sequence[str]) -> Floa
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
-    drawn: FloatTable = (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
-    return drawn
+    numbers: FloatTable = (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return numbers
 
 
 def _keys(salt: str, names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

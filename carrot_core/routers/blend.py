@@ -77,9 +77,9 @@ def left_out(X: FloatArray, tasks: IntArray, score: FloatArray, folds: int, seed
     probabilities, estimate = np.zeros((len(X), int(tasks.max()) + 1)), np.empty(score.shape)
     for train, held_out in KFold(min(folds, len(X)), shuffle=True, random_state=seed).split(X):
         prior = TaskPrior().fit(X[train], tasks[train], score[train])
-        found = prior.probabilities(X[held_out])
-        probabilities[held_out, : found.shape[1]] = found
-        estimate[held_out] = found @ prior.means_
+        fold_probabilities = prior.probabilities(X[held_out])
+        probabilities[held_out, : fold_probabilities.shape[1]] = fold_probabilities
+        estimate[held_out] = fold_probabilities @ prior.means_
     return probabilities, estimate
 
 
@@ -188,22 +188,22 @@ class CarrotBlend(TableRegressor):
             inferred, task_estimate = left_out(X, tasks, score, self.n_folds, self.seed)
             self._prior, by_task = TaskPrior().fit(X, tasks, score), [task_estimate]
         self._kernel, self._mlp = KernelRidge(), CarrotMLP(n_networks=self.n_folds, seed=self.seed)
-        found = [
+        pairs = [
             self._kernel.fit_left_out(X, inferred, score, usage, n_landmarks=self.n_landmarks, seed=self.seed),
             self._mlp.learn(X, score, usage),
         ]
         self.parts_ = ("kernel", "mlp", "task")[: 2 + len(by_task)]
-        parts = [estimate for estimate, _ in found] + by_task
+        parts = [estimate for estimate, _ in pairs] + by_task
         self.blend_weights_ = blend_weights(score, parts, self.means_, self.pull)
-        return self._mixed(parts), _mean_usage([used for _, used in found])
+        return self._mixed(parts), _mean_usage([used for _, used in pairs])
 
     def estimate(self, X: FloatArray) -> ScoreAndUsage:
         inferred, by_task = np.empty((len(X), 0)), []
         if self._prior is not None:
             inferred = self._prior.probabilities(X)
             by_task = [inferred @ self._prior.means_]
-        found = [self._kernel.estimate(X, inferred), self._mlp.estimate(X)]
-        return self._mixed([score for score, _ in found] + by_task), _mean_usage([used for _, used in found])
+        estimates = [self._kernel.estimate(X, inferred), self._mlp.estimate(X)]
+        return self._mixed([score for score, _ in estimates] + by_task), _mean_usage([used for _, used in estimates])
 
     def _mixed(self, parts: list[FloatArray]) -> FloatArray:
         departures = np.array(parts) - self.means_
@@ -211,9 +211,9 @@ class CarrotBlend(TableRegressor):
         return mixed
 
 
-def _mean_usage(found: list[FloatArray | None]) -> FloatArray | None:
-    known = [usage for usage in found if usage is not None]
-    return np.mean(known, axis=0) if known else None
+def _mean_usage(tables: list[FloatArray | None]) -> FloatArray | None:
+    present = [usage for usage in tables if usage is not None]
+    return np.mean(present, axis=0) if present else None
 
 
 def blend_weights(score: FloatArray, parts: list[FloatArray], means: FloatArray, pull: float) -> FloatArray:
@@ -222,11 +222,11 @@ def blend_weights(score: FloatArray, parts: list[FloatArray], means: FloatArray,
     They minimise |t - D w|² + pull · c · |w - 1/P|², with t and the columns of D the contrasts of the observed
     cells, and c the mean of |d|² over the columns. With a single model scores stand for their contrasts.
     """
-    seen = ~np.isnan(score + np.sum(parts, axis=0))
-    tables = [np.where(seen, table - means, np.nan) for table in (score, *parts)]
+    mask = ~np.isnan(score + np.sum(parts, axis=0))
+    tables = [np.where(mask, table - means, np.nan) for table in (score, *parts)]
     if score.shape[1] > 1:
         tables = [contrasts(table) for table in tables]
-    target, *columns = (table[seen] for table in tables)
+    target, *columns = (table[mask] for table in tables)
     departures = np.column_stack(columns)
     hold = np.sqrt(pull * np.mean(np.sum(departures**2, axis=0)))
     equal = np.full(len(parts), 1.0 / len(parts))
@@ -283,8 +283,8 @@ class KernelRidge:
         rows = np.random.default_rng(seed).permutation(len(X))[:n_landmarks]
         self.landmarks_ = X[rows].astype(np.float16)
         variance, directions = np.linalg.eigh(self._similarity(self.landmarks_.astype(np.float64)))
-        kept = variance > _NEGLIGIBLE * variance[-1]
-        whiten = directions[:, kept] / np.sqrt(variance[kept])
+        strong = variance > _NEGLIGIBLE * variance[-1]
+        whiten = directions[:, strong] / np.sqrt(variance[strong])
         self.linear_ = CarrotLinear()
         features = np.hstack([self._similarity(X) @ whiten, _TASK_WEIGHT * tasks])
         left_out = self.linear_.learn(features, score, usage)

@@ -80,26 +80,26 @@ class Cascade:
         cost = ZeroRouter().fit(pool).cost_usd_
         self.models_ = tuple(sorted(pool.models, key=lambda model: (cost[pool.models.index(model)], model)))
         score = pool.outcomes.score
-        known = score[~np.isnan(score)]
-        if not known.size:
+        values = score[~np.isnan(score)]
+        if not values.size:
             raise CarrotError(f"No training prompt of {train.name!r} has a score of any of {', '.join(self.models_)}.")
-        self.threshold_ = float(np.quantile(known, ACCEPTED_QUANTILE)) if self.threshold is None else self.threshold
+        self.threshold_ = float(np.quantile(values, ACCEPTED_QUANTILE)) if self.threshold is None else self.threshold
         if self.n_models is not None:
             self.models_ = self._best_list(pool, self.n_models)
         return self
 
     def _best_list(self, train: Benchmark, n_models: int) -> tuple[str, ...]:
         """The best list within the budget on the training prompts; of equals the cheapest, then the shortest."""
-        seen = train.outcomes.pool(self.models_)
-        seen = seen.rows(seen.complete)
-        if not seen.prompt_ids:
+        outcomes = train.outcomes.pool(self.models_)
+        outcomes = outcomes.rows(outcomes.complete)
+        if not outcomes.prompt_ids:
             raise CarrotError(f"No training prompt of {train.name!r} has an outcome of every model to choose from.")
-        accepts, best = self._accepts(seen.prompt_ids, seen.score), seen.score.mean(axis=0).argmax()
-        budget = float(seen.cost_usd[:, best].mean()) if self.budget_usd is None else self.budget_usd
+        accepts, best = self._accepts(outcomes.prompt_ids, outcomes.score), outcomes.score.mean(axis=0).argmax()
+        budget = float(outcomes.cost_usd[:, best].mean()) if self.budget_usd is None else self.budget_usd
         columns = range(len(self.models_))
         lists = [list(chosen) for size in range(1, n_models + 1) for chosen in combinations(columns, size)]
-        found = [(*_asked_in_turn(seen.score, seen.cost_usd, accepts, chosen), chosen) for chosen in lists]
-        within = [each for each in found if each[1] <= budget]
+        results = [(*_asked_in_turn(outcomes.score, outcomes.cost_usd, accepts, chosen), chosen) for chosen in lists]
+        within = [each for each in results if each[1] <= budget]
         if not within:
             raise CarrotError(f"No list of models costs {budget:g} dollars a query or less on the training prompts.")
         chosen = max(within, key=lambda each: (each[0], -each[1]))[2]
@@ -110,11 +110,11 @@ class Cascade:
 
         Only of prompts on which all models of the cascade were observed: it reads their outcomes.
         """
-        seen = bench.outcomes.pool(self.models_)
-        seen = seen.rows(seen.complete)
-        paid = np.cumsum(seen.cost_usd, axis=1)
-        worth = _worth(seen.cost_usd, paid, self._accepts(seen.prompt_ids, seen.score))
-        return Estimates(seen.prompt_ids, self.models_, worth, paid, cost_is_paid=True)
+        outcomes = bench.outcomes.pool(self.models_)
+        outcomes = outcomes.rows(outcomes.complete)
+        paid = np.cumsum(outcomes.cost_usd, axis=1)
+        worth = _worth(outcomes.cost_usd, paid, self._accepts(outcomes.prompt_ids, outcomes.score))
+        return Estimates(outcomes.prompt_ids, self.models_, worth, paid, cost_is_paid=True)
 
     def _accepts(self, prompt_ids: Sequence[str], score: FloatTable) -> Flags:
         """(n, M) the judge's verdict on each model's answer."""

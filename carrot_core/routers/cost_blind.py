@@ -90,10 +90,10 @@ class ModelMLPs:
 
         self.layers_ = []
         for score in y.T:
-            seen = ~np.isnan(score)
+            mask = ~np.isnan(score)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is a setting, not an accident
-                network = MLPRegressor(**self.settings).fit(X[seen], score[seen])
+                network = MLPRegressor(**self.settings).fit(X[mask], score[mask])
             self.layers_.append(list(zip(network.coefs_, network.intercepts_, strict=True)))
         return self
 

@@ -12,9 +12,9 @@ from carrot_core.routers.neighbours import FloatArray, IntArray, Vectors, search
 
 def observed_mean(table: FloatArray, axis: int = 0) -> FloatArray:
     """Mean of the cells that are not NaN along an axis, which is kept; NaN where there are none."""
-    seen = ~np.isnan(table)
-    total = np.sum(table, axis=axis, where=seen, keepdims=True)
-    count = seen.sum(axis=axis, keepdims=True)
+    mask = ~np.isnan(table)
+    total = np.sum(table, axis=axis, where=mask, keepdims=True)
+    count = mask.sum(axis=axis, keepdims=True)
     mean: FloatArray = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return mean
 
@@ -49,13 +49,13 @@ def _loss(truth: FloatArray, estimate: FloatArray, contrast: bool) -> FloatArray
 
 def _r2(loss: FloatArray, truth: FloatArray, train_means: FloatArray, contrast: bool) -> FloatArray:
     """(K,) R² from (K, M) losses: contrasts pooled over models, else averaged over models."""
-    seen = ~np.isnan(truth - train_means)
+    mask = ~np.isnan(truth - train_means)
     baseline = _loss(truth, (train_means if contrast else observed_mean(truth))[None], contrast)
     if contrast:
-        defined = (seen.sum(axis=1) >= 2).any(keepdims=True)
+        defined = (mask.sum(axis=1) >= 2).any(keepdims=True)
         loss, baseline = loss.sum(axis=1, keepdims=True), baseline.sum(axis=1, keepdims=True)
     else:
-        defined = seen.sum(axis=0) >= 2
+        defined = mask.sum(axis=0) >= 2
     if not defined.any():
         return np.full(len(loss), np.nan)
     unexplained = np.divide(loss, baseline, out=(loss > 0.0).astype(np.float64), where=baseline > 0.0)

@@ -24,10 +24,12 @@ PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(-2.0, 4.01, 0.
 
 def checked_penalties(penalties: npt.ArrayLike) -> FloatArray:
     """The distinct penalties, strongest first so that it wins a tie; all must be greater than 0."""
-    found: FloatArray = np.unique(check_array(penalties, ensure_2d=False, dtype=np.float64, input_name="penalties"))
-    if found[0] <= 0:
-        raise ValueError(f"penalties must be greater than 0, got {found[0]:g}.")
-    return found[::-1]
+    candidates: FloatArray = np.unique(
+        check_array(penalties, ensure_2d=False, dtype=np.float64, input_name="penalties")
+    )
+    if candidates[0] <= 0:
+        raise ValueError(f"penalties must be greater than 0, got {candidates[0]:g}.")
+    return candidates[::-1]
 
 
 def least_error(table: FloatArray, estimates: FloatArray) -> IntArray:
@@ -75,8 +77,8 @@ def coefficients(X: FloatArray, table: FloatArray, penalties: FloatArray) -> tup
 
 def _patterns(table: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
     """Observed rows and the columns that share them, so that these are one regression."""
-    seen, group = np.unique(~np.isnan(table), axis=1, return_inverse=True)
-    for number, mask in enumerate(seen.T):
+    patterns, group = np.unique(~np.isnan(table), axis=1, return_inverse=True)
+    for number, mask in enumerate(patterns.T):
         yield np.flatnonzero(mask), np.flatnonzero(group == number)
 
 
@@ -104,8 +106,8 @@ def logistic_coefficients(X: FloatArray, table: FloatArray, penalties: FloatArra
     """Weights (d, T) and intercepts (T,) of the log-odds of each column with its own penalty, (T,)."""
     weights, intercept = np.zeros((X.shape[1], table.shape[1])), np.zeros(table.shape[1])
     for column, score in enumerate(table.T):
-        seen = ~np.isnan(score)
-        ((weights[:, column], intercept[column]),) = _fits(X[seen], score[seen], penalties[[column]])
+        mask = ~np.isnan(score)
+        ((weights[:, column], intercept[column]),) = _fits(X[mask], score[mask], penalties[[column]])
     return weights, intercept
 
 

@@ -229,12 +229,12 @@ def _network(module: torch.nn.Sequential) -> Network:
 
 def _loss(outputs: torch.Tensor, target: torch.Tensor, m: int) -> torch.Tensor:
     """Mean squared error of contrasts, scores and log usage over the observed cells, weighted."""
-    seen = ~target.isnan()
-    error = (outputs - target.nan_to_num()) * seen
-    count = seen[:, :m].sum(dim=1, keepdim=True).clamp(min=1)
-    level = error[:, :m].sum(dim=1, keepdim=True) / count * seen[:, :m]
+    mask = ~target.isnan()
+    error = (outputs - target.nan_to_num()) * mask
+    count = mask[:, :m].sum(dim=1, keepdim=True).clamp(min=1)
+    level = error[:, :m].sum(dim=1, keepdim=True) / count * mask[:, :m]
     contrast = error[:, :m] - level if m > 1 else error
-    parts = [(1.0, contrast, seen[:, :m]), (_LEVEL_WEIGHT, error[:, :m], seen[:, :m])]
-    parts.append((_USAGE_WEIGHT, error[:, m:], seen[:, m:]))
+    parts = [(1.0, contrast, mask[:, :m]), (_LEVEL_WEIGHT, error[:, :m], mask[:, :m])]
+    parts.append((_USAGE_WEIGHT, error[:, m:], mask[:, m:]))
     losses = [weight * (part**2).sum() / cells.sum().clamp(min=1) for weight, part, cells in parts]
     return losses[0] + losses[1] + losses[2]

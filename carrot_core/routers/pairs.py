@@ -54,8 +54,8 @@ class PairRouter(ABC):
         """
         self.models_ = self._pair(train)
         pair = train.pool(self.models_)
-        seen = np.asarray(~np.isnan(pair.outcomes.score).any(axis=1))
-        if not seen.any():
+        complete = np.asarray(~np.isnan(pair.outcomes.score).any(axis=1))
+        if not complete.any():
             raise CarrotError(
                 f"No training prompt of {train.name!r} has an outcome of both {' and '.join(self.models_)}."
             )
@@ -64,7 +64,7 @@ class PairRouter(ABC):
             raise CarrotError(
                 f"{self.models_[1]!r} is not cheaper than {self.models_[0]!r}: name the pair the other way."
             )
-        self._learn(pair.rows(seen), small_suffices(pair.outcomes.score[seen]))
+        self._learn(pair.rows(complete), small_suffices(pair.outcomes.score[complete]))
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:

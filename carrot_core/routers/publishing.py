@@ -214,7 +214,7 @@ def _contents(document: Mapping[str, Any]) -> str:
 def _figures(metrics: Mapping[str, Any] | None) -> str:
     if not metrics or not any(name in metrics for name in _FIGURES):
         return "None were given."
-    told = [metrics[name] for name in ("benchmark", "evaluated_on") if isinstance(metrics.get(name), str)]
+    parts = [metrics[name] for name in ("benchmark", "evaluated_on") if isinstance(metrics.get(name), str)]
     intervals = metrics.get("intervals", {})
     rows = {}
     for name, label in _FIGURES.items():
@@ -222,7 +222,7 @@ def _figures(metrics: Mapping[str, Any] | None) -> str:
         between = f" (95 % interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
         if isinstance(value, int | float):
             rows[label] = f"{value:,}" if isinstance(value, int) else f"{value:.4f}{between}"
-    return (f"Measured on {', '.join(map(_shown, told))}.\n\n" if told else "") + _table(rows)
+    return (f"Measured on {', '.join(map(_shown, parts))}.\n\n" if parts else "") + _table(rows)
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -41,9 +41,9 @@ class UsageScale:
 
     def correct(self, logs: FloatArray, usage: FloatArray) -> UsageScale:
         """Take the bias out, given held-out (n, M) predicted logs of the usage that was observed."""
-        known = ~np.isnan(logs + usage)
-        predicted = observed_mean(np.where(known, np.exp(logs), np.nan))[0]
-        observed = observed_mean(np.where(known, 1.0 + usage / self.unit_, np.nan))[0]
+        mask = ~np.isnan(logs + usage)
+        predicted = observed_mean(np.where(mask, np.exp(logs), np.nan))[0]
+        observed = observed_mean(np.where(mask, 1.0 + usage / self.unit_, np.nan))[0]
         self.factor_ = np.where(np.isnan(observed), 1.0, observed / predicted)
         used = np.nan_to_num(observed - 1.0)
         self.bias_ = np.divide(predicted - observed, used, out=np.zeros(len(used)), where=used > 0.0)

@@ -105,10 +105,10 @@ class Recipe:
         return recipe
 
 
-def chosen_encoder(asked: str) -> str:
+def chosen_encoder(name: str) -> str:
     """The encoder asked for; for "auto" the rule of `Recipe`, and the log says what came of it."""
-    if asked != AUTO:
-        return asked
+    if name != AUTO:
+        return name
     if _at_hand(ONLINE):
         _log.info("encoder='auto' is %s", ONLINE)
         return ONLINE

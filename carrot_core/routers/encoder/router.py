@@ -108,9 +108,9 @@ def sigmoid(outputs: FloatTable) -> FloatTable:
 
 def _slope(estimated: FloatTable, observed: FloatTable) -> float:
     """Factor, 0 to 1, that brings the differences between models in one table nearest to those in the other."""
-    found, truth = contrasts(np.where(np.isnan(observed), np.nan, estimated)), contrasts(observed)
-    square = float(np.nansum(found**2))
-    return float(np.clip(np.nansum(found * truth) / square, 0.0, 1.0)) if square > 0.0 else 1.0
+    estimates, truth = contrasts(np.where(np.isnan(observed), np.nan, estimated)), contrasts(observed)
+    square = float(np.nansum(estimates**2))
+    return float(np.clip(np.nansum(estimates * truth) / square, 0.0, 1.0)) if square > 0.0 else 1.0
 
 
 def _check_observed(train: Benchmark, *tables: FloatTable) -> None:

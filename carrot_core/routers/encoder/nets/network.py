@@ -112,8 +112,8 @@ def tokenised(tokenizer: Any, config: Any, texts: Sequence[str], max_length: int
         # RoBERTa keeps two of its positions for padding.
         longest = getattr(config, "max_position_embeddings", max_length + 2) - 2
     length = min(max_length, longest)
-    shown = [readable(text, _CHARACTERS_PER_TOKEN * length) for text in texts]
-    encoded = tokenizer(shown, truncation=True, max_length=length)
+    excerpts = [readable(text, _CHARACTERS_PER_TOKEN * length) for text in texts]
+    encoded = tokenizer(excerpts, truncation=True, max_length=length)
     # Tokenizers that mark neither start nor end make nothing of an empty text.
     return [np.array(ids or [tokenizer.pad_token_id or 0], dtype=np.int64) for ids in encoded["input_ids"]]
 
@@ -137,14 +137,14 @@ def predicted(
     """(n, k) outputs of ``forward`` on n tokenised texts, in their order; they are batched by length."""
     module.eval()
     device = next(module.parameters()).device
-    found: list[FloatTable] = []
+    batch_outputs: list[FloatTable] = []
     order: list[int] = []
     with torch.inference_mode(), precision or nullcontext():
         for rows in batches([len(ids) for ids in tokens], _BATCH_TEXTS):
             outputs = forward(*collated([tokens[row] for row in rows], padding, device))
-            found.append(outputs.float().cpu().numpy().astype(np.float64))  # MPS has no float64
+            batch_outputs.append(outputs.float().cpu().numpy().astype(np.float64))  # MPS has no float64
             order.extend(rows)
-    return np.concatenate(found)[np.argsort(order)] if found else np.empty((0, 0))
+    return np.concatenate(batch_outputs)[np.argsort(order)] if batch_outputs else np.empty((0, 0))
 
 
 def device_of(name: str) -> torch.device:

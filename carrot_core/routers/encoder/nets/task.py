@@ -72,13 +72,13 @@ class Task:
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of the scores plus weighted half squared error of the usage, means of observed cells."""
-        seen = ~targets.isnan()
-        wanted, k = targets.nan_to_num(), self.n_scores
+        mask = ~targets.isnan()
+        values, k = targets.nan_to_num(), self.n_scores
         entropy = torch.nn.functional.binary_cross_entropy_with_logits(
-            outputs[:, :k].float(), wanted[:, :k], reduction="none"
+            outputs[:, :k].float(), values[:, :k], reduction="none"
         )
-        square = (outputs[:, k:].float() - wanted[:, k:]) ** 2 / 2
-        return _mean(entropy, seen[:, :k]) + self.recipe.usage_weight * _mean(square, seen[:, k:])
+        square = (outputs[:, k:].float() - values[:, k:]) ** 2 / 2
+        return _mean(entropy, mask[:, :k]) + self.recipe.usage_weight * _mean(square, mask[:, k:])
 
     def held_loss(self, module: Module) -> float:
         """Loss on the held-out rows."""
@@ -109,8 +109,8 @@ class Task:
         return digest.hexdigest()[:16]
 
 
-def _mean(cells: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    return (cells * seen).sum() / seen.sum().clamp(min=1)
+def _mean(cells: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return (cells * mask).sum() / mask.sum().clamp(min=1)
 
 
 def held_out(texts: Sequence[str], share: float, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

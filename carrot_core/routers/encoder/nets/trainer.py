@@ -104,8 +104,8 @@ def _collated(rows: Sequence[Mapping[str, Any]], padding: int) -> dict[str, torc
 def _folder(task: Task) -> Iterator[Path]:
     """Where the Trainer keeps its checkpoints: kept after a failure only where the recipe has a place for them."""
     if task.recipe.checkpoints is None:
-        with tempfile.TemporaryDirectory() as made:
-            yield Path(made)
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
         return
     folder = Path(task.recipe.checkpoints).expanduser() / task.fingerprint
     yield folder

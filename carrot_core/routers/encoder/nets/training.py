@@ -54,8 +54,8 @@ def fine_tuned(
         torch.manual_seed(recipe.seed)  # weights that an encoder lacks are drawn when it is loaded
         network = Network.pretrained(encoder, targets.shape[1], recipe.max_length)
         train, held = held_out(texts, recipe.held_out, recipe.seed)
-        tokens, wanted = network.tokens(texts), targets.astype(np.float32)
-        task = Task(tokens, wanted, n_scores, encoder, train, held, network.padding, recipe)
+        tokens, truth = network.tokens(texts), targets.astype(np.float32)
+        task = Task(tokens, truth, n_scores, encoder, train, held, network.padding, recipe)
         network.module.to(task.device)
         probe(network.module, task)
         if recipe.trainer == "loop":
@@ -212,20 +212,20 @@ class Checkpoint:
         """The last checkpoint, or None where there is none."""
         if self.path is None or not self.path.exists():
             return None
-        found: dict[str, Tensors] = {"weights": {}, "best": {}, "moments": {}}
+        tensors: dict[str, Tensors] = {"weights": {}, "best": {}, "moments": {}}
         try:
             with safe_open(self.path, "pt", str(device)) as file:
                 state = json.loads(file.metadata()["state"])
                 for key in file.keys():  # noqa: SIM118  (not a dict)
                     part, _, name = key.partition("/")
-                    found[part][name] = file.get_tensor(key)
+                    tensors[part][name] = file.get_tensor(key)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(str(self.path), f"is no checkpoint ({error}); delete it to start afresh") from error
         moments: dict[int, Tensors] = {}
-        for name, tensor in found["moments"].items():
+        for name, tensor in tensors["moments"].items():
             number, _, key = name.partition("/")
             moments.setdefault(int(number), {})[key] = tensor
-        return Saved(found["weights"], found["best"], moments, state)
+        return Saved(tensors["weights"], tensors["best"], moments, state)
 
     def remove(self) -> None:
         """Delete it: the training is through."""
@@ -245,28 +245,28 @@ def probe(module: Module, task: Task) -> None:
     Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054. The penalty on the head's weights is
     the one with the least loss on the held-out rows.
     """
-    found = [_features(module, task, rows) for rows in (task.train, task.held)]
-    fits = [_head_fitted(module.head, task, found[0], penalty) for penalty in _PENALTIES]
+    features = [_features(module, task, rows) for rows in (task.train, task.held)]
+    fits = [_head_fitted(module.head, task, features[0], penalty) for penalty in _PENALTIES]
     losses = []
     for fit in fits:
         module.head.load_state_dict(fit)
         with torch.inference_mode():
-            losses.append(float(task.loss(module.head(found[1][0]), found[1][1])))
+            losses.append(float(task.loss(module.head(features[1][0]), features[1][1])))
     module.head.load_state_dict(fits[int(np.argmin(losses))])
 
 
 def _features(module: Module, task: Task, rows: npt.NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
     """What the head sees of some rows, and their targets."""
     tokens = [task.tokens[row] for row in rows]
-    found = predicted(module.features, tokens, task.padding, module, task.precision())
+    outputs = predicted(module.features, tokens, task.padding, module, task.precision())
     return (
-        torch.from_numpy(found).float().to(task.device),
+        torch.from_numpy(outputs).float().to(task.device),
         torch.from_numpy(task.targets[rows]).to(task.device),
     )
 
 
 def _head_fitted(
-    head: torch.nn.Linear, task: Task, seen: tuple[torch.Tensor, torch.Tensor], penalty: float
+    head: torch.nn.Linear, task: Task, features: tuple[torch.Tensor, torch.Tensor], penalty: float
 ) -> dict[str, torch.Tensor]:
     """Weights of the head with the least loss plus penalty."""
     for weight in head.parameters():
@@ -275,7 +275,7 @@ def _head_fitted(
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = task.loss(head(seen[0]), seen[1]) + penalty * (head.weight**2).sum()
+        loss = task.loss(head(features[0]), features[1]) + penalty * (head.weight**2).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
