@@ -62,7 +62,7 @@ def typed_as(name: str, column: str, kind: str | None) -> str:
 
 def problems(table: TableFile) -> list[Problem]:
     """Everything wrong with the rows that were kept, one entry for each kind."""
-    found = [
+    problems = [
         Problem(
             "the column is missing", f"The file has: {names_listed(table.types)}.{hint(name, table.types)}", column=name
         )
@@ -70,8 +70,8 @@ def problems(table: TableFile) -> list[Problem]:
         if name not in table.types
     ]
     for rule in _rules(table.types, table.wide):
-        found.extend(violations(table, rule))
-    return found or _of_the_whole(table)
+        problems.extend(violations(table, rule))
+    return problems or _of_the_whole(table)
 
 
 def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
@@ -90,8 +90,8 @@ def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
 def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
     yield from cell_rules(types)
     if "split" in types:
-        known = "split not in ('train', 'validation', 'test')"
-        yield Rule("split", known, "must be train, validation or test", "Rename it, or leave the column out.")
+        rule = "split not in ('train', 'validation', 'test')"
+        yield Rule("split", rule, "must be train, validation or test", "Rename it, or leave the column out.")
         partly = "split is null and (select count(split) from cells) > 0"
         yield Rule("split", partly, "is empty here and given elsewhere", "Give every row its split, or none.")
     if types.keys() >= set(REQUIRED):
@@ -111,9 +111,9 @@ def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
 
 def violations(table: TableFile, rule: Rule) -> Iterator[Problem]:
     """The rows that break a rule, in one problem; none where there are none."""
-    shown = f"raw_{rule.column}" if rule.column in NUMBERS else rule.column
+    column = f"raw_{rule.column}" if rule.column in NUMBERS else rule.column
     count, row, first = table.connection.execute(
-        f"select count(distinct row), min(row), arg_min({{'value': coalesce({shown}, ''), 'model': model}}, cell) "  # noqa: S608
+        f"select count(distinct row), min(row), arg_min({{'value': coalesce({column}, ''), 'model': model}}, cell) "  # noqa: S608
         f"from cells where {rule.bad}"
     ).fetchall()[0]
     if count:

@@ -36,10 +36,10 @@ def guess_columns(names: Collection[str]) -> dict[str, str]:
     for name in names:
         if name not in _SYNONYMS:
             plain.setdefault(_plain(name), name)
-    for known, synonyms in _SYNONYMS.items():
-        found = [plain[synonym] for synonym in synonyms if synonym in plain]
-        if known in names or found:
-            guessed[known] = known if known in names else found[0]
+    for recognised, synonyms in _SYNONYMS.items():
+        matches = [plain[synonym] for synonym in synonyms if synonym in plain]
+        if recognised in names or matches:
+            guessed[recognised] = recognised if recognised in names else matches[0]
     return guessed
 
 

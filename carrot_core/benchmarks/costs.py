@@ -70,7 +70,7 @@ def with_costs(outcomes: pd.DataFrame, prices: Mapping[str, Price]) -> tuple[pd.
     """
     input_only = bool(outcomes["output_tokens"].isna().all())
     cost = outcomes["cost_usd"].to_numpy(dtype=np.float64, copy=True)
-    found: dict[str, Price | None] = {}
+    by_model: dict[str, Price | None] = {}
     unused = set(prices) - set(outcomes["model"])
     for model, rows in outcomes.groupby("model", sort=True).indices.items():
         name = str(model)
@@ -83,24 +83,24 @@ def with_costs(outcomes: pd.DataFrame, prices: Mapping[str, Price]) -> tuple[pd.
             cost[rows] = np.where(missing, priced, cost[rows])
         elif name in prices:
             unused.add(name)
-        found[name] = (
+        by_model[name] = (
             prices[name] if name in prices and missing.all() else infer_price(tokens_in, tokens_out, cost[rows])
         )
-    warnings = _cost_warnings(outcomes, cost, found, input_only, unused)
-    return outcomes.assign(cost_usd=cost), _price_table(found), warnings
+    warnings = _cost_warnings(outcomes, cost, by_model, input_only, unused)
+    return outcomes.assign(cost_usd=cost), _price_table(by_model), warnings
 
 
-def _price_table(found: Mapping[str, Price | None]) -> pd.DataFrame:
+def _price_table(prices: Mapping[str, Price | None]) -> pd.DataFrame:
     unknown = Price(math.nan, math.nan)
-    table = pd.DataFrame([vars(price or unknown) for price in found.values()])
-    table.insert(0, "model", pd.Series(list(found), dtype=object))
+    table = pd.DataFrame([vars(price or unknown) for price in prices.values()])
+    table.insert(0, "model", pd.Series(list(prices), dtype=object))
     return table
 
 
 def _cost_warnings(
     outcomes: pd.DataFrame,
     cost: np.ndarray[tuple[int], np.dtype[np.float64]],
-    found: Mapping[str, Price | None],
+    prices: Mapping[str, Price | None],
     input_only: bool,
     unused: set[str],
 ) -> list[str]:
@@ -114,10 +114,10 @@ def _cost_warnings(
         warnings.append("No tokens are recorded: costs stay the dollars of the file and cannot be re-priced.")
     elif input_only:
         warnings.append("No output tokens are recorded: a price can only be put on the input.")
-    dollars = [name for name, price in found.items() if price is None]
+    dollars = [name for name, price in prices.items() if price is None]
     if has_tokens and dollars:
         warnings.append(
-            f"For {len(dollars)} of {len(found)} models no token price reproduces the dollars of the file, so all "
+            f"For {len(dollars)} of {len(prices)} models no token price reproduces the dollars of the file, so all "
             f"costs stay dollars: {', '.join(dollars)}."
         )
     if np.isnan(cost).any():

@@ -19,7 +19,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
 from carrot_core import paths
-from carrot_core.benchmarks import Provenance, hub
+from carrot_core.benchmarks import Provenance
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 
 
@@ -37,17 +37,17 @@ def sums(sha256: Mapping[str, str]) -> str:
     return "".join(f"{sha256[name]}  {name}\n" for name in sorted(sha256))
 
 
-def note(target: Path, wanted: Sequence[str], sha256: Mapping[str, str]) -> None:
-    """Write down that every file of a commit that matches ``wanted`` is in ``target``."""
-    path = target / _list_name(wanted)
+def note(target: Path, patterns: Sequence[str], sha256: Mapping[str, str]) -> None:
+    """Write down that every file of a commit that matches ``patterns`` is in ``target``."""
+    path = target / _list_name(patterns)
     part = path.with_name(f"{path.name}.part")
     part.write_text(sums(sha256), encoding="utf-8")
     part.replace(path)  # a list is there whole or not at all
 
 
-def newest(folder: Path, wanted: Sequence[str], revision: str | None) -> Kept | None:
+def newest(folder: Path, patterns: Sequence[str], revision: str | None) -> Kept | None:
     """The files fetched last, still whole; None where there are none, or not of that commit."""
-    lists = [path for path in folder.glob(f"*/{_list_name(wanted)}") if revision in (None, path.parent.name)]
+    lists = [path for path in folder.glob(f"*/{_list_name(patterns)}") if revision in (None, path.parent.name)]
     for path in sorted(lists, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         lines = (line.partition("  ") for line in path.read_text(encoding="utf-8").splitlines())
         sha256 = {name: digest for digest, _, name in lines}
@@ -67,8 +67,8 @@ def _has(path: Path, sha256: str) -> bool:
     return path.is_file() and file_sha256(path) == sha256
 
 
-def _list_name(wanted: Sequence[str]) -> str:
-    return f".{re.sub(r'[^A-Za-z0-9]+', '-', ' '.join(wanted)).strip('-')}.sha256"
+def _list_name(patterns: Sequence[str]) -> str:
+    return f".{re.sub(r'[^A-Za-z0-9]+', '-', ' '.join(patterns)).strip('-')}.sha256"
 
 
 # Bytes done, bytes of the file, name of the file.
@@ -119,7 +119,7 @@ class HubFiles:
 
     def provenance(self, licence: str) -> Provenance:
         """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files."""
-        lines = hub.sums({file.name: file.sha256 for file in self.files})
+        lines = sums({file.name: file.sha256 for file in self.files})
         note = f"{len(self.files)} files of the hub; the sha256 is of their list (sha256, two spaces, name)"
         return Provenance(
             f"{self.repo}@{self.revision}", hashlib.sha256(lines.encode()).hexdigest(), licence, note=note
@@ -127,7 +127,7 @@ class HubFiles:
 
 
 def fetch(
-    repo: str, wanted: Sequence[str], *, revision: str | None = None, progress: FileProgress | None = None
+    repo: str, patterns: Sequence[str], *, revision: str | None = None, progress: FileProgress | None = None
 ) -> HubFiles:
     """Download the files of a data set whose names match, going on where an earlier download stopped.
 
@@ -139,7 +139,7 @@ def fetch(
     Parameters
     ----------
     repo : "owner/name" of the data set.
-    wanted : patterns of names, e.g. ``data/*.parquet``.
+    patterns : patterns of names, e.g. ``data/*.parquet``.
     revision : branch, tag or commit; the newest by default.
     progress : called with bytes done, bytes of the file and its name.
 
@@ -155,33 +155,33 @@ def fetch(
     folder = paths.home() / "hub" / repo.replace("/", "--")
     with _explained(repo, revision, folder):
         try:
-            commit, remote = _listed(repo, revision, wanted)
+            commit, remote = _listed(repo, revision, patterns)
         except (_TransportError, errors.OfflineModeIsEnabled) as error:
-            kept = None if isinstance(error, errors.HfHubHTTPError) else hub.newest(folder, wanted, revision)
-            if kept is None:
+            record = None if isinstance(error, errors.HfHubHTTPError) else newest(folder, patterns, revision)
+            if record is None:
                 raise
-            return _fetched_before(repo, kept, folder)
+            return _fetched_before(repo, record, folder)
         target = folder / commit
         target.mkdir(parents=True, exist_ok=True)
         with _alone(target, repo):
             _check_room(target, remote)
             report = progress or (lambda done, total, name: None)
             files = [_download(repo, commit, file, target, report) for file in remote]
-            hub.note(target, wanted, {file.name: file.sha256 for file in files})
+            note(target, patterns, {file.name: file.sha256 for file in files})
     return HubFiles(repo, commit, tuple(files))
 
 
-def _fetched_before(repo: str, kept: hub.Kept, folder: Path) -> HubFiles:
-    said = (
-        f"The hub could not be reached: these are the files of commit {kept.commit}, fetched on {kept.day}. "
+def _fetched_before(repo: str, record: Kept, folder: Path) -> HubFiles:
+    note_text = (
+        f"The hub could not be reached: these are the files of commit {record.commit}, fetched on {record.day}. "
         "There may be newer ones."
     )
-    target = folder / kept.commit
-    files = (HubFile(name, target.joinpath(*PurePosixPath(name).parts), kept.sha256[name]) for name in kept.sha256)
-    return HubFiles(repo, kept.commit, tuple(files), said)
+    target = folder / record.commit
+    files = (HubFile(name, target.joinpath(*PurePosixPath(name).parts), record.sha256[name]) for name in record.sha256)
+    return HubFiles(repo, record.commit, tuple(files), note_text)
 
 
-def _listed(repo: str, revision: str | None, wanted: Sequence[str]) -> tuple[str, list[RepoSibling]]:
+def _listed(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[str, list[RepoSibling]]:
     """Commit and matching files, in the order of their names."""
     try:
         info = HfApi(endpoint=_endpoint()).dataset_info(
@@ -191,13 +191,13 @@ def _listed(repo: str, revision: str | None, wanted: Sequence[str]) -> tuple[str
         if isinstance(error, OSError):  # an answer of the hub, in its own words
             raise
         raise CarrotError(f"{_endpoint() or 'The hub'} does not answer as a hub does; is HF_ENDPOINT right?") from error
-    found = [file for file in info.siblings or () if any(fnmatch(file.rfilename, pattern) for pattern in wanted)]
-    if not found or info.sha is None:
-        raise NotFoundError(f"The data set {repo} on the hub has no file {' or '.join(wanted)}.")
-    for name in (info.sha, *(file.rfilename for file in found)):
+    files = [file for file in info.siblings or () if any(fnmatch(file.rfilename, pattern) for pattern in patterns)]
+    if not files or info.sha is None:
+        raise NotFoundError(f"The data set {repo} on the hub has no file {' or '.join(patterns)}.")
+    for name in (info.sha, *(file.rfilename for file in files)):
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
             raise DataError(repo, f"a file has the name {name!r}, which would lie outside its folder")
-    return info.sha, sorted(found, key=lambda file: file.rfilename)
+    return info.sha, sorted(files, key=lambda file: file.rfilename)
 
 
 def _download(repo: str, commit: str, file: RepoSibling, target: Path, report: FileProgress) -> HubFile:

@@ -76,9 +76,9 @@ def read_logs(path: Path, *, columns: Mapping[str, str] | None = None) -> Calls:
     check_mapping(path, columns or {}, LOGGED)
     with open_table(path, RECOGNISED, others=False, columns=columns) as table, refusing(path):
         create_views(table)
-        found = _problems(table)
-        if found:
-            raise DataError(path.name, found)
+        problems = _problems(table)
+        if problems:
+            raise DataError(path.name, problems)
         return _calls(table)
 
 
@@ -86,9 +86,9 @@ def _problems(table: TableFile) -> list[Problem]:
     if "model" not in table.types:
         listed = f"The file has: {names_listed(table.types)}.{hint('model', table.types)}"
         return [Problem("the column is missing", listed, column="model")]
-    found = [problem for rule in cell_rules(table.types) for problem in violations(table, rule)]
-    if found:
-        return found
+    problems = [problem for rule in cell_rules(table.types) for problem in violations(table, rule)]
+    if problems:
+        return problems
     rows, models = _one(table, "select count(*), count(distinct model) from cells")
     if not rows:
         return [Problem("there are no rows", "A log has a row for each call.")]

@@ -76,11 +76,11 @@ def read_long_table(
         return frames_of(table, path, where, prices or {}, warnings)
 
 
-def check_mapping(path: Path, columns: Mapping[str, str], known: Collection[str]) -> None:
+def check_mapping(path: Path, columns: Mapping[str, str], names: Collection[str]) -> None:
     """Columns are mapped to recognised names only, else a `DataError`."""
-    wrong = [name for name in columns if name not in known]
+    wrong = [name for name in columns if name not in names]
     if wrong:
-        raise DataError(path.name, f"there is no column {wrong[0]!r} to map to; there are {', '.join(known)}")
+        raise DataError(path.name, f"there is no column {wrong[0]!r} to map to; there are {', '.join(names)}")
 
 
 @contextmanager
@@ -96,12 +96,12 @@ def frames_of(
     table: TableFile, path: Path, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
 ) -> Frames:
     """Check the cells of a table and put them into frames; the views of `create_views` are there."""
-    found = problems(table)
+    faults = problems(table)
     costs = cost_problems(table, prices)
-    if costs and not found and (models := unpriced(table, prices)):
+    if costs and not faults and (models := unpriced(table, prices)):
         raise PricesNeededError(path.name, costs, models)
-    if found or costs:
-        raise DataError(path.name, [*found, *costs])
+    if faults or costs:
+        raise DataError(path.name, [*faults, *costs])
     prompts = _strings(table.connection.execute(_PROMPTS).df())
     outcomes = _strings(table.connection.execute(_OUTCOMES).df())
     outcomes, models_and_prices, of_costs = with_costs(outcomes, prices)

@@ -128,12 +128,12 @@ def read_open_llm(
     tasks = _tasks(path)
     evidence = _evidence(tasks, path.name)
     outcomes, models, warnings = with_costs(_outcomes(tasks), prices or {})
-    given = provenance or _provenance(path)
+    origin = provenance or _provenance(path)
     frames = Frames(
         _prompts(tasks),
         models,
         outcomes,
-        replace(given, rows=len(outcomes), note="; ".join(part for part in (given.note, evidence) if part)),
+        replace(origin, rows=len(outcomes), note="; ".join(part for part in (origin.note, evidence) if part)),
         (f"Rows were put back into document order, model by model: {evidence}.", _NO_PROMPTS, _OVERLAP, *warnings),
     )
     return choose(frames, where) if where else frames
@@ -141,16 +141,16 @@ def read_open_llm(
 
 def _tasks(path: Path) -> list[_Task]:
     arrays = read_pickled_arrays(path)
-    found = [_task(name, arrays, path.name) for name in dict.fromkeys(keys[0] for keys in arrays if keys)]
-    if not found:
+    tasks = [_task(name, arrays, path.name) for name in dict.fromkeys(keys[0] for keys in arrays if keys)]
+    if not tasks:
         raise DataError(path.name, "there are no tasks in it")
-    unknown = sorted({model for task in found for model in task.models} - set(WORKERS))
+    unknown = sorted({model for task in tasks for model in task.models} - set(WORKERS))
     if unknown:
         message = f"the order of the rows of {unknown[0]!r} is not known ({len(unknown)} such models)"
         raise DataError(
             path.name, [Problem(message, "Leave the model out, or bring scores by prompt as a long table.")]
         )
-    return found
+    return tasks
 
 
 def _task(name: str, arrays: Mapping[tuple[str, ...], npt.NDArray[np.generic]], source: str) -> _Task:
@@ -181,8 +181,8 @@ def _evidence(tasks: list[_Task], source: str) -> str:
 
 
 def _mean_of_tasks(values: list[tuple[float, int]]) -> float:
-    known = [(value, weight) for value, weight in values if not np.isnan(value)]
-    return sum(value * weight for value, weight in known) / max(sum(weight for _, weight in known), 1)
+    numbers = [(value, weight) for value, weight in values if not np.isnan(value)]
+    return sum(value * weight for value, weight in numbers) / max(sum(weight for _, weight in numbers), 1)
 
 
 def _prompts(tasks: list[_Task]) -> pd.DataFrame:

@@ -72,9 +72,9 @@ def read_routerbench(
     check_prices(prices or {})
     table = read_pickled_table(path, lambda name: not name.endswith(_RESPONSE))
     models = sorted(name.removesuffix(COST) for name in table.columns if name.endswith(COST))
-    found = _problems(table, models)
-    if found:
-        raise DataError(path.name, found)
+    problems = _problems(table, models)
+    if problems:
+        raise DataError(path.name, problems)
     table, warnings = _unique(table)
     if not keep_chinese:
         chinese = table["eval_name"].map(is_chinese).to_numpy(dtype=bool)
@@ -121,17 +121,19 @@ def _problems(table: pd.DataFrame, models: list[str]) -> list[Problem]:
         return [Problem(what, "RouterBench has sample_id, prompt, eval_name and scores.", column=lacking[0])]
     if len(models) < 2:
         return [Problem(f"{len(models)} columns end in {COST}", "Routing needs two models or more.")]
-    found = []
+    problems = []
     for name in _TEXTS:
         texts = table[name].map(lambda value: isinstance(value, str) and bool(value.strip("\0 "))).to_numpy(dtype=bool)
         bad = ~texts & (table[name].notna().to_numpy(dtype=bool) | (name != "prompt"))
-        found += _first(table[name], bad, "is empty or no text", "Every row names its prompt and its task.")
+        problems += _first(table[name], bad, "is empty or no text", "Every row names its prompt and its task.")
     for name in (*models, *(model + COST for model in models)):
         top = LARGEST if name.endswith(COST) else 1
         numbers = pd.to_numeric(table[name], errors="coerce")
         bad = (table[name].notna() & ~numbers.between(0, top)).to_numpy(dtype=bool)
-        found += _first(table[name], bad, f"must be a number from 0 to {top:,.0f}", "Leave out what was not measured.")
-    return found
+        problems += _first(
+            table[name], bad, f"must be a number from 0 to {top:,.0f}", "Leave out what was not measured."
+        )
+    return problems
 
 
 def _first(column: pd.Series, bad: np.ndarray[tuple[int], np.dtype[np.bool_]], what: str, remedy: str) -> list[Problem]:
@@ -140,8 +142,8 @@ def _first(column: pd.Series, bad: np.ndarray[tuple[int], np.dtype[np.bool_]], w
     row = int(bad.argmax())
     many = f" (first of {bad.sum():,} such rows)" if bad.sum() > 1 else ""
     value = column.iloc[row]
-    shown = repr(value) if isinstance(value, str) else str(value)
-    return [Problem(what + many, remedy, row + 1, str(column.name), shown[:SHOWN])]
+    text = repr(value) if isinstance(value, str) else str(value)
+    return [Problem(what + many, remedy, row + 1, str(column.name), text[:SHOWN])]
 
 
 def _unique(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -149,8 +151,8 @@ def _unique(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not twice.any():
         return table, []
     ids = table["sample_id"][twice].nunique()
-    said = f"{ids:,} sample_ids stand in several rows ({twice.sum():,} in all); these are left out."
-    return table[~twice].reset_index(drop=True), [said]
+    warning = f"{ids:,} sample_ids stand in several rows ({twice.sum():,} in all); these are left out."
+    return table[~twice].reset_index(drop=True), [warning]
 
 
 def _prompts(table: pd.DataFrame) -> pd.DataFrame:

@@ -30,8 +30,8 @@ def choose(frames: Frames, where: str) -> Frames:
     DataError
         The predicate cannot be evaluated, or keeps fewer than two models.
     """
-    kept = _kept(frames, where)
-    outcomes = frames.outcomes.iloc[kept].reset_index(drop=True)
+    rows = _kept(frames, where)
+    outcomes = frames.outcomes.iloc[rows].reset_index(drop=True)
     prompts = frames.prompts[frames.prompts["prompt_id"].isin(set(outcomes["prompt_id"]))].reset_index(drop=True)
     models = frames.models[frames.models["model"].isin(set(outcomes["model"]))].reset_index(drop=True)
     if len(models) < 2:

@@ -94,7 +94,7 @@ def read_sprout(files: Sequence[Path], *, prices: Mapping[str, Price], provenanc
 
 def _by_split(files: Sequence[Path], source: str) -> list[tuple[Path, str]]:
     """Each file with its split, none missing."""
-    found, shards = [], set()
+    problems, shards = [], set()
     for path in files:
         if not path.is_file():
             raise NotFoundError(f"There is no file {str(path)!r}.")
@@ -102,7 +102,7 @@ def _by_split(files: Sequence[Path], source: str) -> list[tuple[Path, str]]:
         if match is None:
             raise DataError(path.name, f"the name must begin with {', '.join(SPLITS)}: it says the split")
         split, number, count = match[1], int(match[2] or 0), int(match[3] or 1)
-        found.append((path, split))
+        problems.append((path, split))
         shards.add((split, number, count))
     for split, _, count in sorted(shards):
         missing = [number for number in range(count) if (split, number, count) not in shards]
@@ -110,7 +110,7 @@ def _by_split(files: Sequence[Path], source: str) -> list[tuple[Path, str]]:
             raise DataError(source, f"shard {missing[0]:05d} of the {count} of {split} is missing; pull it or name it")
     if len(shards) < len(files) or not files:
         raise DataError(source, "there are two files for one shard" if files else "there are no files")
-    return found
+    return problems
 
 
 def _read(path: Path, split: str, prices: Mapping[str, Price]) -> _Shard:
@@ -129,8 +129,8 @@ def _project(file: pq.ParquetFile, name: str, split: str, prices: Mapping[str, P
     _check_models(name, types, models, prices)
     level, index = (next((column for column in names if column in types), None) for names in (_LEVEL, _INDEX))
     plain = [column for column in ("key", "dataset", level, index, "prompt") if column is not None and column in types]
-    wanted = [*plain, *(f"{model}.{field}" for model in models for field in FIELDS)]
-    table = file.read(columns=wanted)
+    paths = [*plain, *(f"{model}.{field}" for model in models for field in FIELDS)]
+    table = file.read(columns=paths)
     prompts = pd.DataFrame(
         {
             "key": _texts(table, "key"),
@@ -149,8 +149,8 @@ def _project(file: pq.ParquetFile, name: str, split: str, prices: Mapping[str, P
     if problems:
         raise DataError(name, problems)
     tables = {field: np.column_stack([columns[model, field] for model in models]) for field in FIELDS}
-    known = {*plain, *models, "golden_answer"}
-    return _Shard(prompts, models, tables, tuple(column for column in types if column not in known))
+    names = {*plain, *models, "golden_answer"}
+    return _Shard(prompts, models, tables, tuple(column for column in types if column not in names))
 
 
 def _is_model(kind: pa.DataType) -> bool:
@@ -236,15 +236,15 @@ def _outcomes(
     ids: pd.Series, models: Sequence[str], tables: Mapping[str, npt.NDArray[np.float64]], prices: list[Price]
 ) -> pd.DataFrame:
     cost = token_cost_usd(tables["num_input_tokens"], tables["num_output_tokens"], prices)
-    seen = ~np.isnan(tables["score"]).ravel()
+    mask = ~np.isnan(tables["score"]).ravel()
     return pd.DataFrame(
         {
-            "prompt_id": np.repeat(ids.to_numpy(dtype=object), len(models))[seen],
-            "model": np.tile(np.array(models, dtype=object), len(ids))[seen],
-            "score": tables["score"].ravel()[seen],
-            "input_tokens": tables["num_input_tokens"].ravel()[seen],
-            "output_tokens": tables["num_output_tokens"].ravel()[seen],
-            "cost_usd": cost.ravel()[seen],
+            "prompt_id": np.repeat(ids.to_numpy(dtype=object), len(models))[mask],
+            "model": np.tile(np.array(models, dtype=object), len(ids))[mask],
+            "score": tables["score"].ravel()[mask],
+            "input_tokens": tables["num_input_tokens"].ravel()[mask],
+            "output_tokens": tables["num_output_tokens"].ravel()[mask],
+            "cost_usd": cost.ravel()[mask],
         }
     )
 

@@ -36,12 +36,12 @@ def read_wide_table(
     """
     check_prices(prices or {})
     check_mapping(path, columns or {}, OF_PROMPT)
-    known = (*OF_PROMPT, *_numbers(models_of(column_names(path))))
-    with open_table(path, known, others=True, columns=columns) as table, refusing(path):
+    names = (*OF_PROMPT, *_numbers(models_of(column_names(path))))
+    with open_table(path, names, others=True, columns=columns) as table, refusing(path):
         models = models_of(table.types)
-        found = [*_alike(table), *_absent(table, models)]
-        if found:
-            raise DataError(path.name, found)
+        faults = [*_alike(table), *_absent(table, models)]
+        if faults:
+            raise DataError(path.name, faults)
         if where:
             _create_choosable(table, models)
             table.keep(where, "choosable")
@@ -94,22 +94,24 @@ def _renamed(name: str) -> str:
 
 
 def _absent(table: TableFile, models: list[str]) -> list[Problem]:
-    found = []
+    problems = []
     if "prompt_id" not in table.types:
-        found.append(Problem("the column is missing", "Every row of a wide table is one prompt.", column="prompt_id"))
+        problems.append(
+            Problem("the column is missing", "Every row of a wide table is one prompt.", column="prompt_id")
+        )
     if not models:
         remedy = "Each model has its scores in a column of its name, and a column <model>|cost_usd beside it."
-        found.append(Problem("no column belongs to a model", remedy))
+        problems.append(Problem("no column belongs to a model", remedy))
     scoreless = [model for model in models if model not in table.types]
     for model in scoreless[:1]:
         several = f" (first of {len(scoreless)} such models)" if len(scoreless) > 1 else ""
-        found.append(Problem(f"the column with the scores is missing{several}", "Add it.", column=model))
-    return found
+        problems.append(Problem(f"the column with the scores is missing{several}", "Add it.", column=model))
+    return problems
 
 
 def _left_out(table: TableFile, models: list[str]) -> list[str]:
-    kept = {*OF_PROMPT, *_numbers(models)}
-    others = [name for name in table.types if name not in kept]
+    columns = {*OF_PROMPT, *_numbers(models)}
+    others = [name for name in table.types if name not in columns]
     if not others:
         return []
     return [f"Columns that are not kept (a model has a column <model>|cost_usd beside it): {', '.join(others)}."]
@@ -118,8 +120,8 @@ def _left_out(table: TableFile, models: list[str]) -> list[str]:
 def _unfold(table: TableFile, models: list[str]) -> TableFile:
     """The views that the checks of the long table read: one row a cell, with the row of the wide file."""
     (rows,) = table.connection.execute("select count(*) from file").fetchall()[0]
-    if found := size_problems(rows, len(models)):
-        raise DataError(table.source, found)
+    if faults := size_problems(rows, len(models)):
+        raise DataError(table.source, faults)
     numbers = ", ".join(f"{name} double" for name in NUMBERS) + "".join(f", raw_{name} varchar" for name in NUMBERS)
     table.connection.execute(f"create table numbers (cell bigint, row bigint, model varchar, {numbers})")
     for place, model in enumerate(models):

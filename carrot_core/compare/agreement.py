@@ -53,10 +53,10 @@ def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
     """
     rows = table[np.isclose(table["lam"], lam)].reset_index(drop=True)
     apart = rows[rows["router"] != rows["other"]].sort_values("agreement")
-    told = ""
+    extremes = ""
     if len(apart):
         least, most = apart.iloc[0], apart.iloc[-1]
-        told = " " + "; ".join(
+        extremes = " " + "; ".join(
             f"{how}: {visible(label(row['router']))} and {visible(label(row['other']))}, {100 * row['agreement']:.0f} %"
             for how, row in (("Least", least), ("Most", most))
         )
@@ -65,7 +65,7 @@ def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
         title=f"Agreement of choices at λ {lam:g}",
         caption=f"Share of the prompts that both routers give to the same model at λ {lam:g}, in per cent. Routers of "
         "the same accuracy may still disagree.",
-        alt=f"Share of prompts on which two routers choose the same model at λ {lam:g}.{told}",
+        alt=f"Share of prompts on which two routers choose the same model at λ {lam:g}.{extremes}",
         table=rows,
         draw=lambda theme: _agreement(rows, theme),
     )

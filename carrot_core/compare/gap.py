@@ -62,17 +62,17 @@ def _of_router(
     curve = made.frontier(estimates, made.report_on)
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError(f"{name} did not estimate the same prompts as the others, so it cannot be compared.")
-    found = {part: _figures(other, made, on) for part, other in with_better(made, curve).items()}
-    scores, costs, both = (found[part] - found["router"] for part in ("scores", "costs", "both"))
-    label = found["task_label"] - found["router"] if "task_label" in found else np.full_like(oracle, np.nan)
+    figures = {part: _figures(other, made, on) for part, other in with_better(made, curve).items()}
+    scores, costs, both = (figures[part] - figures["router"] for part in ("scores", "costs", "both"))
+    label = figures["task_label"] - figures["router"] if "task_label" in figures else np.full_like(oracle, np.nan)
     parts = {
-        "router": found["router"],
+        "router": figures["router"],
         "oracle": oracle,
-        "gap": oracle - found["router"],
+        "gap": oracle - figures["router"],
         "scores": scores,
         "costs": costs,
         "rest": both - scores - costs,
-        "reach": oracle - found["both"],
+        "reach": oracle - figures["both"],
         "task_label": label,
     }
     measures = [(AIQ, np.nan), *((UTILITY, lam) for lam in LAMS)]
@@ -91,13 +91,13 @@ def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
     within each task, to the means of the training prompts of that task: scores by a sum, costs by a factor.
     """
     own = curve.estimates.pool(pick(curve.models, curve.known))
-    seen = curve.outcomes.pool(own.models)
-    paid = own.cost_usd if own.cost_is_paid else seen.cost_usd
+    outcomes = curve.outcomes.pool(own.models)
+    paid = own.cost_usd if own.cost_is_paid else outcomes.cost_usd
     tables = {
         "router": (own.score, own.cost_usd),
-        "scores": (seen.score, own.cost_usd),
+        "scores": (outcomes.score, own.cost_usd),
         "costs": (own.score, paid),
-        "both": (seen.score, paid),
+        "both": (outcomes.score, paid),
     }
     tasks = task_labels(made, curve)
     if len(set(tasks)) > 1:
@@ -124,8 +124,8 @@ def _with_task_means(made: Setting, own: Estimates, tasks: npt.NDArray[np.object
 
 def _figures(curve: Frontier, made: Setting, on: Ground) -> FloatArray:
     """(1 + B, 1 + L) AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate."""
-    kept = rates_to_keep(curve, _POINTS)
-    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, kept, on.weights)
+    rates = rates_to_keep(curve, _POINTS)
+    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
     low, high = on.interval_usd
     exact = aiq(curve.cost_usd, curve.score, low[0], high[0])
     area = Measured.on_curve(exact, aiq(cost, score, low, high))

@@ -61,13 +61,13 @@ def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
     best = _best(reachable, expected, cost)
     regret = utility[rows, best] - utility[rows, chosen]
     preferred = np.nan_to_num(expected[rows, chosen] - expected[rows, best])
-    kept = np.lexsort((rows, -preferred, -regret))[:worst]
-    kept = kept[regret[kept] > 0]
-    sides = {"chosen": chosen[kept], "best": best[kept]}
+    top = np.lexsort((rows, -preferred, -regret))[:worst]
+    top = top[regret[top] > 0]
+    sides = {"chosen": chosen[top], "best": best[top]}
     models, ids = np.array(curve.models, dtype=object), np.array(curve.outcomes.prompt_ids, dtype=object)
     tables = {"est_score": est_score, "score": score, "est_cost_usd": est_cost, "cost_usd": cost}
     columns: dict[str, FloatArray] = {
-        f"{name}_{side}": table[kept, model] for side, model in sides.items() for name, table in tables.items()
+        f"{name}_{side}": table[top, model] for side, model in sides.items() for name, table in tables.items()
     }
     off = {name: (1 - lam) * (columns[f"est_score_{name}"] - columns[f"score_{name}"]) for name in sides}
     dear = {name: lam / unit * (columns[f"est_cost_usd_{name}"] - columns[f"cost_usd_{name}"]) for name in sides}
@@ -79,13 +79,13 @@ def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "lam": lam,
-            "prompt_id": ids[kept],
-            "task": task_labels(made, curve)[kept],
-            "regret": regret[kept],
+            "prompt_id": ids[top],
+            "task": task_labels(made, curve)[top],
+            "regret": regret[top],
             **{side: models[model] for side, model in sides.items()},
             **columns,
             **parts,
-            "margin": sum(parts.values()) - regret[kept],
+            "margin": sum(parts.values()) - regret[top],
         }
     )
     largest = np.array(list(REASONS.values()), dtype=object)[table[list(REASONS)].fillna(0.0).to_numpy().argmax(axis=1)]
@@ -110,9 +110,9 @@ def distances(bench: Benchmark, prompt_ids: Sequence[str]) -> pd.DataFrame:
     table = pd.DataFrame({"prompt_id": list(prompt_ids), "distance": np.nan, "percentile": np.nan})
     if bench.vectors is None:
         return table.assign(nearest_prompt_id=None)
-    asked = bench.rows(positions(prompt_ids, bench.prompt_ids, "prompt"))
+    queries = bench.rows(positions(prompt_ids, bench.prompt_ids, "prompt"))
     train, validation = bench.part("train"), bench.part("validation")
-    near, at = _nearest(asked, train)
+    near, at = _nearest(queries, train)
     usual = np.sort(_nearest(validation, train)[0])
     usual = usual[~np.isnan(usual)]
     share = np.where(np.isnan(near), np.nan, np.searchsorted(usual, near) / max(len(usual), 1))
@@ -120,14 +120,14 @@ def distances(bench: Benchmark, prompt_ids: Sequence[str]) -> pd.DataFrame:
     return table.assign(distance=near, percentile=100 * share, nearest_prompt_id=ids[at])
 
 
-def _nearest(asked: Benchmark, train: Benchmark, block: int = 2000) -> tuple[FloatArray, FloatArray]:
+def _nearest(queries: Benchmark, train: Benchmark, block: int = 2000) -> tuple[FloatArray, FloatArray]:
     """1 - cosine to the nearest training vector, and its row; NaN and -1 without a vector."""
-    known = _unit(train)
-    known = np.where(np.isnan(known), 0.0, known)
-    given = _unit(asked)
-    found = [given[first : first + block] @ known.T for first in range(0, len(given), block)]
-    near = np.concatenate([1 - each.max(axis=1) for each in found])
-    at = np.concatenate([np.where(np.isnan(each).any(axis=1), -1, each.argmax(axis=1)) for each in found])
+    references = _unit(train)
+    references = np.where(np.isnan(references), 0.0, references)
+    directions = _unit(queries)
+    blocks = [directions[first : first + block] @ references.T for first in range(0, len(directions), block)]
+    near = np.concatenate([1 - each.max(axis=1) for each in blocks])
+    at = np.concatenate([np.where(np.isnan(each).any(axis=1), -1, each.argmax(axis=1)) for each in blocks])
     return near.astype(np.float64), at
 
 
@@ -145,7 +145,7 @@ def losses_exhibit(rows: pd.DataFrame, router: str, lam: float) -> Exhibit:
     rows : of `carrot_core.compare.losses.losses`, this router's at this λ, perhaps with distances.
     """
     counted = rows["reason"].value_counts()
-    told = ", ".join(f"{reason} on {n}" for reason, n in counted.items())
+    reasons = ", ".join(f"{reason} on {n}" for reason, n in counted.items())
     return Exhibit(
         name=f"losses-{router.split(' ')[0]}-lam-{lam:g}".replace(".", "-"),
         title=f"Where {visible(label(router))} loses most at λ {lam:g}",
@@ -153,6 +153,6 @@ def losses_exhibit(rows: pd.DataFrame, router: str, lam: float) -> Exhibit:
         f"minus that of the chosen one, as observed, {HUNDRED}. It is the sum of how much the chosen model's score was "
         "estimated too high, the best one's too low and the costs wrongly, less the margin by which the router "
         "preferred its choice; the reason is the largest of the three. One answer each: some of it is luck.",
-        alt=f"The {len(rows)} prompts on which {visible(label(router))} loses most at λ {lam:g}; {told}.",
+        alt=f"The {len(rows)} prompts on which {visible(label(router))} loses most at λ {lam:g}; {reasons}.",
         table=rows.reset_index(drop=True),
     )

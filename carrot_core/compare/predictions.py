@@ -82,15 +82,15 @@ def _of_router(made: Setting, estimates: Estimates) -> pd.DataFrame:
 
 
 def _bins(predicted: Values, observed: Values) -> list[dict[str, float]]:
-    seen = ~np.isnan(predicted + observed)
-    predicted, observed = predicted[seen], observed[seen]
-    if not seen.any():
+    mask = ~np.isnan(predicted + observed)
+    predicted, observed = predicted[mask], observed[mask]
+    if not mask.any():
         return []
     inner = np.quantile(predicted, np.linspace(0, 1, BINS + 1)[1:-1])
     place = np.searchsorted(inner, predicted, side="right")
-    kept = np.unique(place).tolist()
-    rows = [_row(ALL, predicted, observed)] + [_row(b, predicted[place == b], observed[place == b]) for b in kept]
-    return rows if len(kept) > 1 else rows[:1]
+    bins = np.unique(place).tolist()
+    rows = [_row(ALL, predicted, observed)] + [_row(b, predicted[place == b], observed[place == b]) for b in bins]
+    return rows if len(bins) > 1 else rows[:1]
 
 
 def _row(bin_: int, predicted: Values, observed: Values) -> dict[str, float]:
@@ -125,14 +125,14 @@ def reliability_exhibit(table: pd.DataFrame, model: str = POOLED) -> Exhibit:
     rows = table[table["model"] == model].reset_index(drop=True)
     off = (rows["mean_estimate"] - rows["mean_score"]).abs() * rows["n"]
     ece = off.groupby(rows["router"]).sum() / rows.groupby("router")["n"].sum()
-    told = "; ".join(f"{visible(label(name))} {100 * ece[name]:.1f}" for name in names_of(rows["router"]))
+    errors = "; ".join(f"{visible(label(name))} {100 * ece[name]:.1f}" for name in names_of(rows["router"]))
     return Exhibit(
         name="reliability",
         title=f"Reliability of the estimated scores, {_of(model)}",
         caption="Mean observed score of the outcomes whose estimate lies in each tenth from 0 to 1, against their mean "
         "estimate. On the dotted line estimates are right on average; below it they are too high. Larger marks hold "
-        f"more outcomes. Expected calibration error, times 100: {told}.",
-        alt=f"Reliability diagram, {_of(model)}. Mean distance from the diagonal in points: {told}.",
+        f"more outcomes. Expected calibration error, times 100: {errors}.",
+        alt=f"Reliability diagram, {_of(model)}. Mean distance from the diagonal in points: {errors}.",
         table=rows,
         draw=lambda theme: _reliability(rows, theme),
     )
@@ -182,7 +182,7 @@ def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhi
     tokens = bool((rows["unit"] == "tokens").all())
     what = "output tokens" if tokens else "dollars per 1,000 calls"
     whole = rows[rows["bin"] == ALL].iloc[0]
-    told = (
+    summary = (
         f"Half of all calls use less than {whole['ratio_p50']:.2f} times the prediction, and eight of ten from "
         f"{whole['ratio_p10']:.2f} to {whole['ratio_p90']:.2f} times"
     )
@@ -192,8 +192,8 @@ def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhi
         name="usage",
         title=f"Observed and predicted {what}: {visible(label(router))}, {_of(model)}",
         caption=f"Calls sorted by the {what} predicted and cut into tenths: the median observed (line) and the middle "
-        f"80 % (band) of each. On the dotted line the prediction is right. {told}.",
-        alt=f"Observed against predicted {what} of {visible(label(router))}, {_of(model)}. {told}.",
+        f"80 % (band) of each. On the dotted line the prediction is right. {summary}.",
+        alt=f"Observed against predicted {what} of {visible(label(router))}, {_of(model)}. {summary}.",
         table=rows,
         draw=lambda theme: _usage(bins, router, what, 1 if tokens else QUERIES, theme),
     )
@@ -235,13 +235,13 @@ def ratios_exhibit(table: pd.DataFrame, router: str) -> Exhibit:
     rows = table[(table["router"] == router) & (table["bin"] == ALL) & (table["model"] != POOLED)]
     rows = rows.dropna(subset=["ratio_p50"]).sort_values("ratio_p50", ignore_index=True)
     what = "output tokens" if (rows["unit"] == "tokens").all() else "dollars"
-    told = "; ".join(f"{short_name(row.model)} {row.ratio_p50:.2f}" for row in each(rows))
+    ratios = "; ".join(f"{short_name(row.model)} {row.ratio_p50:.2f}" for row in each(rows))
     return Exhibit(
         name="usage-by-model",
         title=f"Observed ÷ predicted {what} by model: {visible(label(router))}",
         caption=f"How many times the predicted {what} each model's calls used: median and middle 80 %. 1 is right; a "
         "call above it costs more than expected.",
-        alt=f"Median of observed divided by predicted {what}, by model: {told}.",
+        alt=f"Median of observed divided by predicted {what}, by model: {ratios}.",
         table=rows,
         draw=lambda theme: _ratios(rows, what, theme),
     )

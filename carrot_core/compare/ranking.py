@@ -38,8 +38,8 @@ def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str,
     sign = 1 if METRICS[metric].higher_is_better else -1
     low, high = (rows["low"], rows["high"]) if sign > 0 else (-rows["high"], -rows["low"])
     beaten = [*rows.loc[low > 0, "other"], *rows.loc[high < 0, "router"]]
-    known = {*rows["router"], *rows["other"]}
-    return {name: 1 + beaten.count(name) for name in fair if name in known}
+    names = {*rows["router"], *rows["other"]}
+    return {name: 1 + beaten.count(name) for name in fair if name in names}
 
 
 def standing(
@@ -79,16 +79,16 @@ def metric_exhibit(table: pd.DataFrame, metric: str, over: str) -> Exhibit:
     """One metric of every router as dots with intervals, best first."""
     higher = METRICS[metric].higher_is_better
     columns = {metric: "value", f"{metric}_low": "low", f"{metric}_high": "high", f"{metric}_rank": "rank"}
-    kept = table[["router", *columns]].rename(columns=columns)
-    kept = kept[np.isfinite(kept["value"])].sort_values("value", ascending=not higher, ignore_index=True)
-    left = len(table) - len(kept)
-    absent = f" {left} of the routers have no such figure." if left else ""
+    finite = table[["router", *columns]].rename(columns=columns)
+    finite = finite[np.isfinite(finite["value"])].sort_values("value", ascending=not higher, ignore_index=True)
+    n_missing = len(table) - len(finite)
+    absent = f" {n_missing} of the routers have no such figure." if n_missing else ""
     named = "; ".join(
         f"{visible(label(row.router))} {100 * row.value:.1f}"
         + (f" ({_end(row.low, '.1f')} to {_end(row.high, '.1f')})" if _has_bar(row) else "")
-        for row in each(kept)
+        for row in each(finite)
     )
-    endless = f" {_ENDLESS}" if _is_endless(kept) else ""
+    endless = f" {_ENDLESS}" if _is_endless(finite) else ""
     return Exhibit(
         name=f"metric-{metric.replace('_', '-')}",
         title=f"{metric_name(metric)}, {over}",
@@ -96,8 +96,8 @@ def metric_exhibit(table: pd.DataFrame, metric: str, over: str) -> Exhibit:
         f"number beside a dot is its rank: routers whose bars overlap may still differ, since the same prompts are "
         f"drawn for both.{endless}{absent}",
         alt=f"{metric_name(metric)} times 100: {named}.",
-        table=kept,
-        draw=lambda theme: _dots(kept, metric, theme),
+        table=finite,
+        draw=lambda theme: _dots(finite, metric, theme),
     )
 
 
@@ -105,9 +105,9 @@ def _has_bar(row: Any) -> bool:
     return not (np.isnan(row.low) and np.isnan(row.high))
 
 
-def _is_endless(kept: pd.DataFrame) -> bool:
+def _is_endless(rows: pd.DataFrame) -> bool:
     """Whether a bar has an end that is not finite."""
-    ends = kept[["low", "high"]]
+    ends = rows[["low", "high"]]
     return bool((~np.isfinite(ends) & ~ends.isna().all(axis=1).to_numpy()[:, None]).any(axis=None))
 
 
@@ -119,21 +119,21 @@ def _interval(row: Any, digits: str) -> str:
     return f" [{_end(row.low, digits)}, {_end(row.high, digits)}]" if _has_bar(row) else ""
 
 
-def _edges(kept: pd.DataFrame) -> tuple[float, float]:
+def _edges(rows: pd.DataFrame) -> tuple[float, float]:
     """Ends of the chart, a little beyond all that is finite."""
-    known = kept[["value", "low", "high"]].to_numpy(np.float64)
-    known = 100 * known[np.isfinite(known)]
-    room = 0.06 * float(np.ptp(known)) or 1.0
-    return float(known.min()) - room, float(known.max()) + room
+    values = rows[["value", "low", "high"]].to_numpy(np.float64)
+    values = 100 * values[np.isfinite(values)]
+    room = 0.06 * float(np.ptp(values)) or 1.0
+    return float(values.min()) - room, float(values.max()) + room
 
 
-def _dots(kept: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
-    look, styles = THEMES[theme], line_styles(list(kept["router"]))
-    names, place = router_names(list(kept["router"])), list(range(len(kept)))
-    edges = _edges(kept) if len(kept) else (0.0, 100.0)
-    colors = [look.curves[styles[name].color] for name in kept["router"]]
+def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
+    look, styles = THEMES[theme], line_styles(list(rows["router"]))
+    names, place = router_names(list(rows["router"])), list(range(len(rows)))
+    edges = _edges(rows) if len(rows) else (0.0, 100.0)
+    colors = [look.curves[styles[name].color] for name in rows["router"]]
     figure = go.Figure()
-    for row, color in zip(each(kept), colors, strict=True):
+    for row, color in zip(each(rows), colors, strict=True):
         if not _has_bar(row):
             continue
         ends = [100 * end if np.isfinite(end) else edge for end, edge in zip((row.low, row.high), edges, strict=True)]
@@ -142,23 +142,23 @@ def _dots(kept: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
         )
     figure.add_trace(
         go.Scatter(
-            x=100 * kept["value"], y=place, mode="markers+text",
-            text=["" if pd.isna(rank) else f"{rank}" for rank in kept["rank"]], textposition="top center",
+            x=100 * rows["value"], y=place, mode="markers+text",
+            text=["" if pd.isna(rank) else f"{rank}" for rank in rows["rank"]], textposition="top center",
             textfont={"color": look.muted, "size": 11},
-            marker={"color": colors, "size": 10, "symbol": [styles[name].symbol for name in kept["router"]]},
+            marker={"color": colors, "size": 10, "symbol": [styles[name].symbol for name in rows["router"]]},
             customdata=[
                 f"{name}: {100 * row.value:.2f}{_interval(row, '.2f')}"
                 + ("" if pd.isna(row.rank) else f", rank {row.rank}")
-                for name, row in zip(names, each(kept), strict=True)
+                for name, row in zip(names, each(rows), strict=True)
             ],
             hovertemplate="%{customdata}<extra></extra>",
         )
     )  # fmt: skip
     return figure.update_layout(
         layout(
-            look, 90 + 34 * len(kept), showlegend=False, hovermode="closest",
+            look, 90 + 34 * len(rows), showlegend=False, hovermode="closest",
             xaxis={"title": f"{metric_name(metric)}, × 100", "range": edges},
-            yaxis={"tickvals": place, "ticktext": names, "range": [len(kept) - 0.4, -0.8], "showgrid": False},
+            yaxis={"tickvals": place, "ticktext": names, "range": [len(rows) - 0.4, -0.8], "showgrid": False},
         )
     )  # fmt: skip
 
@@ -206,9 +206,9 @@ def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
         if np.isnan(row.value):
             continue
         sure = row.low > 0 or row.high < 0
-        told = f"{100 * row.value:+.1f}"
+        text = f"{100 * row.value:+.1f}"
         z[at[0]][at[1]] = np.sign(row.value) * np.sqrt(abs(row.value)) if sure else 0.0  # so that small ones show
-        words[at[0]][at[1]] = told if sure else f"({told})"
+        words[at[0]][at[1]] = text if sure else f"({text})"
         interval = f"{100 * row.value:+.2f}{_interval(row, '+.2f')}"
         hover[at[0]][at[1]] = f"{names[at[0]]} - {names[at[1]]}: {interval}"
     most = max((abs(value) for line in z for value in line if value is not None), default=1.0) or 1.0
@@ -237,13 +237,13 @@ def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str) -> Exhibit:
     tables : of `standing` by benchmark.
     """
     routers = list(dict.fromkeys(name for table in tables.values() for name in table["router"]))
-    found = pd.DataFrame({"router": [visible(label(name)) for name in routers]})
+    names_table = pd.DataFrame({"router": [visible(label(name)) for name in routers]})
     for name, table in tables.items():
         of = table.set_index("router").reindex(routers)
         columns = {name: metric, f"{name} low": f"{metric}_low", f"{name} high": f"{metric}_high"}
-        for column, kept in columns.items():
-            found[column] = of[kept].astype(float).to_numpy()
-        found[f"{name} rank"] = of[f"{metric}_rank"].to_numpy()
+        for column, source in columns.items():
+            names_table[column] = of[source].astype(float).to_numpy()
+        names_table[f"{name} rank"] = of[f"{metric}_rank"].to_numpy()
     return Exhibit(
         name=f"benchmarks-{metric.replace('_', '-')}",
         title=f"{metric_name(metric)} on {len(tables)} benchmarks",
@@ -251,5 +251,5 @@ def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str) -> Exhibit:
         "the routers shown. Figures of different benchmarks are not comparable with each other: their prompts, pools "
         "and costs differ.",
         alt=f"{metric_name(metric)} of {len(routers)} routers on {', '.join(map(visible, tables))}.",
-        table=found,
+        table=names_table,
     )

@@ -66,12 +66,12 @@ def learning(settings: Settings, router: str = ROUTER, progress: Progress | None
     are of `carrot_core.metrics.METRICS`; "r2" and "brier" (of all predictions together) have no intervals.
     """
     curve = learning_curve(settings, router, progress=progress)
-    kept = curve.figures[curve.figures["metric"].isin(_LEARNING_METRICS)]
+    figures = curve.figures[curve.figures["metric"].isin(_LEARNING_METRICS)]
     lost = curve.lost.rename(columns={"value": "lost", "low": "lost_low", "high": "lost_high"})
     pooled = curve.quality[curve.quality["model"] == POOLED]
     means = pooled.groupby("size", as_index=False)[list(_QUALITY)].mean().assign(seed=MEAN)
     predicted = pd.concat([pooled, means]).melt(["size", "seed"], list(_QUALITY), "metric", "value")
-    table = pd.concat([kept.merge(lost, on=_KEYS, how="left"), predicted], ignore_index=True).assign(router=router)
+    table = pd.concat([figures.merge(lost, on=_KEYS, how="left"), predicted], ignore_index=True).assign(router=router)
     # Nothing is lost where all prompts are there.
     whole = table["metric"].isin(_LEARNING_METRICS) & (table["size"] == curve.sizes[-1])
     table.loc[whole, ["lost", "lost_low", "lost_high"]] = 0.0
@@ -92,8 +92,8 @@ def transfer(settings: Settings, router: str = ROUTER, progress: Progress | None
     largest = sorted(counted, key=lambda task: (-counted[task], task))[:TASKS]
     narrowed = {seed: made.narrowed(tasks=largest) for seed, made in settings.items()}  # still learns from all
     table = leave_one_task_out(narrowed, router, progress=progress).by_task
-    kept = table[(table["seed"] == MEAN) & table["metric"].isin(_TRANSFER_METRICS)]
-    return small([kept.assign(router=router, n_tasks=len(counted))], columns)
+    means = table[(table["seed"] == MEAN) & table["metric"].isin(_TRANSFER_METRICS)]
+    return small([means.assign(router=router, n_tasks=len(counted))], columns)
 
 
 def _counted(settings: Settings) -> Counter[str]:
@@ -118,16 +118,16 @@ def learning_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
     router, seeds = str(means["router"].iloc[0]), table.loc[table["seed"] != MEAN, "seed"].nunique()
     apart = means.loc[(means["lost_low"] > 0) | (means["lost_high"] < 0), "size"]
     same = means.loc[means["size"] > apart.max(), "size"] if len(apart) else means["size"]
-    known = means["lost_low"].notna().all() and len(same) > 1
-    enough = f" From {same.min():,} prompts on, what is lost against all cannot be told from 0." if known else ""
-    told = "; ".join(f"{row.size:,} prompts {100 * row.value:.1f}" for row in each(means))
+    has_interval = means["lost_low"].notna().all() and len(same) > 1
+    enough = f" From {same.min():,} prompts on, what is lost against all cannot be told from 0." if has_interval else ""
+    values = "; ".join(f"{row.size:,} prompts {100 * row.value:.1f}" for row in each(means))
     return Exhibit(
         name=f"learning-{metric.replace('_', '-')}",
         title=f"Learning curve of {visible(label(router))}",
         caption=f"{metric_name(metric)}, {HUNDRED}, on the same test prompts after learning from more and more "
         f"training prompts, each set within the next, mean over {seeds} seed{'s' * (seeds > 1)}; the band is a 95 % "
         f"interval over prompts.{enough}",
-        alt=f"{metric_name(metric)} of {visible(label(router))} by number of training prompts: {told}.",
+        alt=f"{metric_name(metric)} of {visible(label(router))} by number of training prompts: {values}.",
         table=means,
         draw=lambda theme: _learning(means, router, metric, theme),
     )
@@ -193,7 +193,7 @@ def transfer_exhibit(table: pd.DataFrame, metric: str = "aiq") -> Exhibit:
 def _transfer(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     look, place = THEMES[theme], list(range(len(rows)))
     names = [f"{task_name(row.task)} ({row.n_prompts:,})" for row in each(rows)]
-    told = [
+    lines = [
         f"{name}: {100 * row.left_out:.1f} without, {100 * row.usual:.1f} with<br>"
         f"{100 * row.difference:+.2f} [{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
         for name, row in zip(names, each(rows), strict=True)
@@ -211,7 +211,7 @@ def _transfer(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     for column, words, symbol in (("left_out", "Task left out", "circle-open"), ("usual", "As usual", "circle")):
         figure.add_trace(
             go.Scatter(
-                x=100 * rows[column], y=place, mode="markers", name=words, customdata=told,
+                x=100 * rows[column], y=place, mode="markers", name=words, customdata=lines,
                 marker={"symbol": symbol, "size": 10, "color": look.curves[0], "line": {"width": 2,
                         "color": look.curves[0]}},
                 hovertemplate="%{customdata}<extra></extra>",

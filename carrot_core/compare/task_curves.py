@@ -81,7 +81,7 @@ def tasks_exhibit(table: pd.DataFrame) -> Exhibit:
     tasks, total = names_of(table["task"]), int(table["n_tasks"].max())
     rest = f" The {len(tasks)} largest of {total} tasks are shown." if total > len(tasks) else ""
     best = table.loc[table.groupby("task", sort=False)["score"].idxmax()]
-    told = "; ".join(
+    best_of_each = "; ".join(
         f"{visible(row.task) or 'no task'} ({row.n_prompts:,} prompts): at best {100 * row.score:.0f} % by "
         f"{visible(label(row.router))}"
         for row in each(best)
@@ -92,7 +92,7 @@ def tasks_exhibit(table: pd.DataFrame) -> Exhibit:
         caption="Accuracy in per cent against dollars per 1,000 queries on each task's test prompts, axes of their "
         "own; a line is one router at up to 25 λ, the same λ on every task, and the star is the best single "
         f"model. Small tasks are noisy.{rest}",
-        alt=f"Small charts of accuracy against cost for {len(tasks)} tasks. {told}.",
+        alt=f"Small charts of accuracy against cost for {len(tasks)} tasks. {best_of_each}.",
         table=table,
         draw=lambda theme: _tasks(table, tasks, theme),
     )

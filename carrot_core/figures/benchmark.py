@@ -53,7 +53,7 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
     look = THEMES[theme]
     tasks = least_covered(coverage)
     share = coverage.pivot(index="task", columns="model", values="share").loc[tasks]
-    seen = coverage.pivot(index="task", columns="model", values="n_observed").loc[tasks]
+    counts = coverage.pivot(index="task", columns="model", values="n_observed").loc[tasks]
     of = dict(zip(coverage["task"], coverage["n_prompts"], strict=True))
     models = [str(model) for model in share.columns]
     figure = go.Figure(
@@ -63,7 +63,7 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
             y=list(range(len(tasks))),  # by place: two labels may be cut to the same text
             customdata=[
                 [f"{_shown(task)}<br>{int(number):,} of {of[task]:,}" for number in row]
-                for task, row in zip(tasks, seen.to_numpy(), strict=True)
+                for task, row in zip(tasks, counts.to_numpy(), strict=True)
             ],
             # What is missing stands out from the ground: a single cell in a thousand is seen too.
             colorscale=[[0, look.curves[0]], [1 - 1e-6, _faint(look)], [1, look.grid]],
@@ -97,10 +97,10 @@ def _faint(look: Theme) -> str:
 def coverage_caption(coverage: pd.DataFrame) -> str:
     """How to read the heat map; plain text."""
     n_tasks = coverage["task"].nunique()
-    drawn = f" The {MOST_TASKS} least covered of {n_tasks} tasks are drawn." if n_tasks > MOST_TASKS else ""
+    selection = f" The {MOST_TASKS} least covered of {n_tasks} tasks are drawn." if n_tasks > MOST_TASKS else ""
     return (
         "Faintest: every prompt of the task was observed; the stronger a cell, the more are missing. "
-        f"The tasks with the most missing cells come first.{drawn}"
+        f"The tasks with the most missing cells come first.{selection}"
     )
 
 

@@ -109,8 +109,8 @@ def as_html(exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
     if exhibit.draw is None:
         body = f'<div class="wide">{exhibit.table.to_html(index=False, border=0, float_format="{:.4g}".format)}</div>'
     else:
-        drawn = figure_of(exhibit, theme).to_html(full_html=False, include_plotlyjs=True, include_mathjax=False)
-        body = f'<div role="img" aria-label="{html.escape(exhibit.alt)}">{drawn}</div>'
+        markup = figure_of(exhibit, theme).to_html(full_html=False, include_plotlyjs=True, include_mathjax=False)
+        body = f'<div role="img" aria-label="{html.escape(exhibit.alt)}">{markup}</div>'
     words = {name: html.escape(getattr(exhibit, name)) for name in ("title", "caption")}
     return _PAGE.format(body=body, ink=look.ink, ground=look.ground, grid=look.grid, **words).encode()
 
@@ -167,21 +167,21 @@ def write_exhibits(
         Pictures are wanted and there is no browser, said after all else was written; or a file cannot be written.
     """
     plain, pictures = ([end for end in endings if (end in IMAGES) == image] for image in (False, True))
-    drawn = [(bench, exhibit) for bench, exhibit in exhibits if exhibit.draw is not None]
+    charts = [(bench, exhibit) for bench, exhibit in exhibits if exhibit.draw is not None]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".figures-", dir=out) as part:
             made = [_write(Path(part), bench, exhibit, end, style) for bench, exhibit in exhibits for end in plain]
             files = _moved(made, Path(part), out)
-            if pictures and drawn and browser() is None:
+            if pictures and charts and browser() is None:
                 raise CarrotError(
                     f"{', '.join(pictures).upper()} are drawn by Chromium or Chrome, and none was found on this "
                     f"machine. The other {len(files)} files are in {out}; install a browser for the pictures, or leave "
                     "these kinds out."
                 )
-            wanted = {_place(Path(part), *both, end, style): both[1] for both in drawn for end in pictures}
-            write_images({path: figure_of(exhibit, style) for path, exhibit in wanted.items()})
-            return files + _moved(list(wanted), Path(part), out)
+            targets = {_place(Path(part), *both, end, style): both[1] for both in charts for end in pictures}
+            write_images({path: figure_of(exhibit, style) for path, exhibit in targets.items()})
+            return files + _moved(list(targets), Path(part), out)
     except OSError as error:
         raise CarrotError(f"Cannot write to {out}: {error.strerror or error}.") from error
 

@@ -48,8 +48,8 @@ def frontier_figure(
     figure.add_trace(_hull(scene, look))
     for curve in sorted(scene.curves, key=lambda curve: curve.name == scene.active):
         style = styles[curve.name]
-        kept = thin(curve.frontier, tolerance)
-        figure.add_trace(_line(scene, curve, kept, look, look.curves[style.color], style.dash, style.symbol))
+        points = thin(curve.frontier, tolerance)
+        figure.add_trace(_line(scene, curve, points, look, look.curves[style.color], style.dash, style.symbol))
     figure.add_trace(_models(scene, model_colors(list(scene.model_cost_usd), theme), look))
     figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
     figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
@@ -88,13 +88,13 @@ def _hull(scene: Scene, look: Theme) -> go.Scatter:
 
 
 def _line(
-    scene: Scene, curve: Curve, kept: npt.NDArray[np.intp], look: Theme, color: str, dash: str, symbol: str
+    scene: Scene, curve: Curve, points: npt.NDArray[np.intp], look: Theme, color: str, dash: str, symbol: str
 ) -> go.Scatter:
     frontier, active = curve.frontier, curve.name == scene.active
     return go.Scatter(
-        x=QUERIES * frontier.cost_usd[kept],
-        y=100 * frontier.score[kept],
-        customdata=lam_of_rate(frontier.exchange_rate_per_usd[kept], scene.cost_unit_usd),
+        x=QUERIES * frontier.cost_usd[points],
+        y=100 * frontier.score[points],
+        customdata=lam_of_rate(frontier.exchange_rate_per_usd[points], scene.cost_unit_usd),
         mode="lines+markers",
         line={"color": color, "width": 3 if active else 1.75, "dash": dash},
         marker={

@@ -27,8 +27,8 @@ def browser() -> str | None:
     """Path of the browser that draws; None where there is none."""
     from choreographer.browsers.chromium import Chromium
 
-    found: str | None = Chromium.find_browser(skip_local=False)
-    return found
+    path: str | None = Chromium.find_browser(skip_local=False)
+    return path
 
 
 def image(figure: go.Figure, kind: str) -> bytes:
@@ -41,8 +41,8 @@ def image(figure: go.Figure, kind: str) -> bytes:
     """
     import kaleido
 
-    drawn: bytes = kaleido.calc_fig_sync(_sized(figure), opts=_options(kind), kopts=_offline())
-    return drawn
+    content: bytes = kaleido.calc_fig_sync(_sized(figure), opts=_options(kind), kopts=_offline())
+    return content
 
 
 def image_of_svg(svg: bytes, size: tuple[int, int], kind: str) -> bytes:
@@ -65,12 +65,12 @@ def write_images(figures: Mapping[Path, go.Figure]) -> None:
     """
     import kaleido
 
-    asked = [
+    jobs = [
         {"fig": _sized(figure), "path": str(path), "opts": _options(path.suffix[1:])}
         for path, figure in figures.items()
     ]
-    if asked:
-        kaleido.write_fig_from_object_sync(asked, kopts=_offline())
+    if jobs:
+        kaleido.write_fig_from_object_sync(jobs, kopts=_offline())
 
 
 def _sized(figure: go.Figure) -> go.Figure:

@@ -59,8 +59,8 @@ def task_name(name: str, most: int = 26) -> str:
 
 def metric_name(metric: str) -> str:
     """A metric with the direction where lower is better."""
-    known = METRICS[metric]
-    return known.label if known.higher_is_better else f"{known.label} (lower is better)"
+    entry = METRICS[metric]
+    return entry.label if entry.higher_is_better else f"{entry.label} (lower is better)"
 
 
 def diverging(theme: ThemeName) -> list[list[Any]]:
@@ -134,16 +134,16 @@ def sides(
     curves : (K, 2) corners of each line, in the same pixels.
     size : width and height of the plot.
     """
-    taken = [np.concatenate([point - _POINT, point + _POINT]) for point in points]
+    boxes = [np.concatenate([point - _POINT, point + _POINT]) for point in points]
     lines = np.concatenate([np.empty((0, 2)), *map(_along, curves)])
-    found = [""] * len(names)
+    positions = [""] * len(names)
     for k in sorted(range(len(names)), key=lambda place: (-points[place, 1], place)):
         places = {side: box(points[k], names[k], side) for side in SIDES} if names[k] else {}
-        free = [side for side, at in places.items() if _inside(at, size) and not _overlaps(at, np.array(taken))]
+        free = [side for side, at in places.items() if _inside(at, size) and not _overlaps(at, np.array(boxes))]
         if free:
-            found[k] = min(free, key=lambda side: _covered(places[side], lines))
-            taken.append(places[found[k]])
-    return found
+            positions[k] = min(free, key=lambda side: _covered(places[side], lines))
+            boxes.append(places[positions[k]])
+    return positions
 
 
 def _inside(at: FloatArray, size: tuple[float, float]) -> bool:

@@ -86,8 +86,8 @@ class Scene:
     @property
     def can_log(self) -> bool:
         """Whether every cost has a place on a log axis; free models do not."""
-        drawn = [curve.frontier.cost_usd for curve in self.curves]
-        costs = np.concatenate([self.model_cost_usd, self.hull_cost_usd, *drawn])
+        curve_costs = [curve.frontier.cost_usd for curve in self.curves]
+        costs = np.concatenate([self.model_cost_usd, self.hull_cost_usd, *curve_costs])
         return bool(costs.min() > 1e-9 * costs.max())  # running sums of zeros may leave a trace
 
 

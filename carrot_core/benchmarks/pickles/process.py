@@ -74,14 +74,14 @@ def holds_dictionary(path: Path) -> bool:
 
 
 def read_pickled_table(
-    path: Path, wanted: Callable[[str], bool] = lambda name: True, limits: Limits = LIMITS
+    path: Path, accept: Callable[[str], bool] = lambda name: True, limits: Limits = LIMITS
 ) -> pd.DataFrame:
     """The columns of a pickled pandas DataFrame that hold text or numbers.
 
     Parameters
     ----------
     path : the file.
-    wanted : by its name, whether a column is needed; others never become Python objects here.
+    accept : by its name, whether a column is needed; others never become Python objects here.
     limits : what reading may take.
 
     Returns
@@ -98,7 +98,7 @@ def read_pickled_table(
         which the message gives; nothing of it has run.
     """
     with _opened(path, "table", limits) as reader:
-        names = [name for name in reader.schema.names if wanted(name)]
+        names = [name for name in reader.schema.names if accept(name)]
         table = reader.read_all()
         # Text stays str and None, whatever type the pandas version would have for it.
         return pd.DataFrame({name: pd.Series(values := table[name].to_numpy(), dtype=values.dtype) for name in names})
@@ -152,8 +152,8 @@ def _run(arguments: list[str], limits: Limits) -> str:
         return f"reading it took longer than {limits.seconds} s and was stopped"
     if done.returncode == 0:
         return ""
-    said = done.stdout.decode("utf-8", "replace").strip()
-    return said or f"the process that read it ended with code {done.returncode}: {_last_line(done.stderr)}"
+    message = done.stdout.decode("utf-8", "replace").strip()
+    return message or f"the process that read it ended with code {done.returncode}: {_last_line(done.stderr)}"
 
 
 def _last_line(stderr: bytes) -> str:
@@ -193,7 +193,7 @@ def _limit(memory_bytes: int, seconds: int) -> None:
 
 
 def _rows(value: object) -> pa.Table:
-    found = [
+    names = [
         {
             "path": list(path),
             "shape": list(array.shape),
@@ -202,4 +202,4 @@ def _rows(value: object) -> pa.Table:
         }
         for path, array in leaves(value)
     ]
-    return pa.Table.from_pylist(found, _LEAVES)
+    return pa.Table.from_pylist(names, _LEAVES)

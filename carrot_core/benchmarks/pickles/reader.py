@@ -87,16 +87,16 @@ def columns(frame: object) -> dict[str, pa.Array | pa.ChunkedArray]:
     Columns that hold anything else are left out, and so is the row index.
     """
     blocks, names = _parts(frame)
-    found: dict[int, Any] = {}
+    items: dict[int, Any] = {}
     for values, places in blocks:
         positions = range(len(names))[places] if isinstance(places, slice) else places.tolist()
         rows = _rows(values)
         if len(rows) != len(positions):
             refuse("has a block whose columns are not counted right")
-        found.update(zip(positions, rows, strict=True))
-    if sorted(found) != list(range(len(names))) or len({len(values) for values in found.values()}) != 1:
+        items.update(zip(positions, rows, strict=True))
+    if sorted(items) != list(range(len(names))) or len({len(values) for values in items.values()}) != 1:
         refuse("has columns that are missing or of different length")
-    made = {name: _column(found[position]) for position, name in enumerate(names)}
+    made = {name: _column(items[position]) for position, name in enumerate(names)}
     return {name: column for name, column in made.items() if column is not None}
 
 
@@ -136,8 +136,8 @@ def _rows(values: object) -> Sequence[Any]:
         return list(np.atleast_2d(values.array))
     if not isinstance(values, Strings) or values.state is None:
         refuse("has a column that is neither text nor numbers")
-    held = values.state.values() if isinstance(values.state, dict) else values.state
-    for part in held:
+    parts = values.state.values() if isinstance(values.state, dict) else values.state
+    for part in parts:
         if isinstance(part, Ndarray):
             return list(np.atleast_2d(part.array))
         if isinstance(part, pa.Array | pa.ChunkedArray):
@@ -150,12 +150,12 @@ def _column(values: Any) -> pa.Array | pa.ChunkedArray | None:
         return values.cast(pa.large_string())
     if values.dtype.kind in "biuf":
         return pa.array(values.astype(np.float64), from_pandas=True)
-    held = [None if value is None or (isinstance(value, float) and math.isnan(value)) else value for value in values]
-    kinds = {type(value) for value in held if value is not None}
+    cells = [None if value is None or (isinstance(value, float) and math.isnan(value)) else value for value in values]
+    kinds = {type(value) for value in cells if value is not None}
     if kinds <= {str}:
-        return pa.array(held, pa.large_string())
+        return pa.array(cells, pa.large_string())
     if kinds <= {int, float, bool}:
-        return pa.array([None if value is None else float(value) for value in held], pa.float64())
+        return pa.array([None if value is None else float(value) for value in cells], pa.float64())
     return None
 
 

@@ -203,8 +203,8 @@ def _arrow_strings(parts: object) -> pa.Array:
         refuse("has an Arrow array of unknown shape")
     if len(buffers) != 3 or not all(buffer is None or isinstance(buffer, bytes) for buffer in buffers):
         refuse("has an Arrow array of unknown shape")
-    held = [None if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
-    array = pa.Array.from_buffers(_ARROW_TEXT[kind], length, held, offset=offset)
+    arrow_buffers = [None if buffer is None else pa.py_buffer(buffer) for buffer in buffers]
+    array = pa.Array.from_buffers(_ARROW_TEXT[kind], length, arrow_buffers, offset=offset)
     array.validate(full=True)
     return array
 

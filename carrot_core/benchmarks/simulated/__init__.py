@@ -61,8 +61,8 @@ def effects(kind: str, label: str, spread: float) -> npt.NDArray[np.float64]:
     if not label:
         return np.zeros(len(MODELS))
     rng = np.random.default_rng(list(f"{kind}:{label}".encode()))
-    drawn = rng.normal(0.0, spread, len(MODELS))
-    centred: npt.NDArray[np.float64] = drawn - drawn.mean()
+    noise = rng.normal(0.0, spread, len(MODELS))
+    centred: npt.NDArray[np.float64] = noise - noise.mean()
     return centred
 
 
@@ -192,8 +192,8 @@ def _abilities(prompts: list[Prompt]) -> Table:
     quality: Table = np.array([model.ability for model in MODELS]).T[family]
     for kind, spread in (("task", _TASK_SPREAD), ("topic", _TOPIC_SPREAD)):
         labels = [getattr(prompt, kind) for prompt in prompts]
-        known = {label: effects(kind, label, spread) for label in set(labels)}
-        quality += np.array([known[label] for label in labels])
+        by_label = {label: effects(kind, label, spread) for label in set(labels)}
+        quality += np.array([by_label[label] for label in labels])
     return quality
 
 

@@ -40,8 +40,8 @@ def order_fields(draw: Draw, level: int) -> Text:
         *draw.sample(noise, max(0, level - 1)),
         f"Regards, {buyer}",
     ]
-    wanted = ", ".join(draw.sample(keys, 3 + level))
-    return Text(f"Extract {wanted} as JSON; use null for what is missing.\n\n{' '.join(message)}")
+    fields = ", ".join(draw.sample(keys, 3 + level))
+    return Text(f"Extract {fields} as JSON; use null for what is missing.\n\n{' '.join(message)}")
 
 
 def appointments(draw: Draw, level: int) -> Text:
@@ -197,5 +197,5 @@ def plan(draw: Draw, level: int) -> Text:
         )
     )
     field = draw.pick(list(PROJECTS))
-    wanted = ask.format(draw.pick(PROJECTS[field]), draw.pick(PLACES))
-    return Text(joined(wanted, *draw.sample(limits, level)), field)
+    question = ask.format(draw.pick(PROJECTS[field]), draw.pick(PLACES))
+    return Text(joined(question, *draw.sample(limits, level)), field)

@@ -78,24 +78,24 @@ def draw_prompts(rng: np.random.Generator, count: int) -> list[Prompt]:
     shares = np.array([task.share for task in TASKS])
     tasks = np.searchsorted(np.cumsum(shares / shares.sum()), rng.random(count))
     prompts: list[Prompt] = []
-    seen: set[str] = set()
+    texts: set[str] = set()
     for index in tasks:
         if prompts and draw.chance(_REPEATED):
             prompts.append(draw.pick(prompts))
         else:
-            prompts.append(_new(draw, rng, TASKS[min(index, len(TASKS) - 1)], seen))
+            prompts.append(_new(draw, rng, TASKS[min(index, len(TASKS) - 1)], texts))
     return prompts
 
 
-def _new(draw: Draw, rng: np.random.Generator, task: Task, seen: set[str]) -> Prompt:
+def _new(draw: Draw, rng: np.random.Generator, task: Task, texts: set[str]) -> Prompt:
     for _ in range(_TRIES):
         level = draw.number(0, HARDEST)
         made = task.template(draw, level)
         setting = draw.pick(SETTINGS[task.family][level]) if draw.chance(_WITH_SETTING) else ""
         text = joined(setting, made.text)
-        if text not in seen:
+        if text not in texts:
             break
-    seen.add(text)
+    texts.add(text)
     visible = (level - HARDEST / 2) / np.sqrt(2) + task.harder + made.harder
     return Prompt(text, task.name, task.family, made.topic, float(visible), float(rng.standard_normal()))
 

@@ -131,11 +131,11 @@ def _account(draw: Draw, sentences: tuple[str, ...], count: int, projects: tuple
         "name": name, "other": other, "project": draw.pick(projects), "company": draw.pick(COMPANIES),
         "place": draw.pick(PLACES), "thing": draw.pick(THINGS), "service": draw.pick(SERVICES),
     }  # fmt: skip
-    told = []
+    parts = []
     for sentence in draw.sample(sentences, count):
         time = f"{draw.number(0, 23):02d}:{draw.number(0, 59):02d}"
-        told.append(sentence.format(**cast, date=draw.date(MONTHS), n=draw.number(2, 95), time=time))
-    return " ".join(told)
+        parts.append(sentence.format(**cast, date=draw.date(MONTHS), n=draw.number(2, 95), time=time))
+    return " ".join(parts)
 
 
 def meeting_notes(draw: Draw, level: int) -> Text:
