@@ -67,7 +67,11 @@ class RouteQuestion(Question):
     mu: float | None = Field(
         None, ge=0, le=1, description="λ of the authors' wrapper, whose cost unit is 0.01 dollars."
     )
-    fallback: Name | None = Field(None, description="Model that answers prompts unlike the training data.")
+    fallback: Name | None = Field(
+        None,
+        description="Model that answers prompts unlike the training data; left out, that of the operating point served "
+        "as this router; null switches it off.",
+    )
     fallback_above: float | None = Field(
         None, ge=0, le=100, description="Percentile of distance from which it does; that of the router, mostly 99."
     )
@@ -82,8 +86,10 @@ class RouteQuestion(Question):
         return self
 
     def choices(self) -> dict[str, object]:
-        point = {name: getattr(self, name) for name in ("lam", "budget", "target", "mu", "fallback", "fallback_above")}
-        return super().choices() | point
+        point = {name: getattr(self, name) for name in ("lam", "budget", "target", "mu", "fallback_above")}
+        # null is an answer here, and not the same as nothing
+        fallback = {"fallback": self.fallback} if "fallback" in self.model_fields_set else {}
+        return super().choices() | point | fallback
 
 
 class Expected(BaseModel):

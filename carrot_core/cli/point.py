@@ -139,7 +139,7 @@ def export(bench: str, router: str | None, note: str, out: Path, name: str | Non
     except CarrotError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
     fitted = CarrotRouter.load(bench, router=router, store=open_store())
-    options = {option: value for option, value in asked_options(**asked).items() if value is not None}
+    options = asked_options(**asked)
     made = None if options or note else fitted.point  # a point's file, asked for nothing new, is exported as it is
     made = made or fitted.point_file(note=note, **options)
     content = wanted.make(fitted, made)

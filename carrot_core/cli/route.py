@@ -32,6 +32,7 @@ def decide_options(command: Command) -> Command:
         click.option(
             "--fallback-above", type=float, help="Percentile of the distance to it from which it does (default: 99)."
         ),
+        click.option("--no-fallback", is_flag=True, help="CARROT always chooses, also where a point has a fallback."),
         click.option("--fallback", metavar="MODEL", help="Answers where a prompt is unlike the training data."),
         click.option("--price", "prices", multiple=True, metavar="MODEL=IN,OUT", help="US dollars per million tokens."),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
@@ -110,8 +111,14 @@ def _lines() -> Iterator[str]:
         yield line.decode("utf-8" if number else "utf-8-sig", errors="replace")
 
 
-def asked_options(pool: Sequence[str], prices: Sequence[str], **given: Any) -> dict[str, Any]:
-    return {**given, "pool": list(pool) or None, "prices": dict(map(_price, prices)) or None}
+def asked_options(
+    pool: Sequence[str], prices: Sequence[str], fallback: str | None, no_fallback: bool, **given: Any
+) -> dict[str, Any]:
+    """Those of `decide_options` that were given, as `CarrotRouter.decide` takes them."""
+    if no_fallback and fallback is not None:
+        raise click.UsageError("Give --fallback or --no-fallback, not both.")
+    given |= {"pool": list(pool) or None, "prices": dict(map(_price, prices)) or None, "fallback": fallback}
+    return {name: value for name, value in given.items() if value is not None or (no_fallback and name == "fallback")}
 
 
 def _price(text: str) -> tuple[str, tuple[float, float]]:

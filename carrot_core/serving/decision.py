@@ -1,22 +1,125 @@
-"""A decision on typed prompts: which model, by how much, and for which λ it would be another."""
+"""A decision on typed prompts: on what terms, which model, by how much, and for which λ it would be another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, TypedDict, Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.embedding import MAX_TOKENS, Vectors
-from carrot_core.frontier import lam_of_rate, sweep_tables
-from carrot_core.outcomes import Estimates, FloatTable
+from carrot_core.errors import CarrotError
+from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep_tables
+from carrot_core.operating_point import best_within_budget, cheapest_reaching
+from carrot_core.outcomes import Estimates, FloatTable, positions
+from carrot_core.serving.expectation import Prices
+from carrot_core.serving.point import PointFile
+from carrot_core.serving.profile import UNLIKE_FROM, Companion
 
 QUERIES = 1000  # dollars are told per so many queries
+MU_UNIT_USD = 0.01  # the authors' wrapper
+
+
+class Options(TypedDict, total=False):
+    """What a decision may be asked with; see `CarrotRouter.decide`."""
+
+    lam: float | None
+    budget: float | None
+    target: float | None
+    mu: float | None
+    pool: Sequence[str] | None
+    prices: Prices | None
+    fallback: str | None
+    fallback_above: float | None
+
+
+class Terms(NamedTuple):
+    """What a decision is made on, checked: the point, the columns of the pool, prices, fallback and its percentile."""
+
+    rate: float
+    lam: float
+    columns: npt.NDArray[np.intp]
+    prices: Prices | None
+    fallback: str | None
+    fallback_above: float
+
+
+def terms_of(models: Sequence[str], companion: Companion, point: PointFile | None, **options: Unpack[Options]) -> Terms:
+    """Options checked; what is left out is the operating point's.
+
+    None means left out, but for the fallback, which it switches off.
+
+    Raises
+    ------
+    NotFoundError
+        A model that the router does not know, or a fallback outside the pool.
+    CarrotError
+        A value out of bounds, an empty pool, more than one way to name the point, or a budget or target where no
+        curve was measured.
+    """
+    if unknown := options.keys() - Options.__optional_keys__:
+        raise TypeError(f"A decision has no option {min(unknown)!r}.")
+    given = cast(Options, {name: each for name, each in options.items() if each is not None or name == "fallback"})
+    own: Options = {}
+    if point is not None:
+        own = {"pool": point.pool, "fallback": point.fallback, "fallback_above": point.fallback_above}
+    measured = "pool" not in given and not given.get("prices") and (point is None or point.test is not None)
+    if not measured and ("budget" in given or "target" in given):
+        raise CarrotError(
+            "A budget or target is solved on the validation curve of the whole pool at the prices of the "
+            "benchmark: with a pool or prices of your own, give lam or mu."
+        )
+    default = companion.default_lam if point is None else point.lam
+    lam, budget, target, mu = given.get("lam"), given.get("budget"), given.get("target"), given.get("mu")
+    rate = rate_at(companion, default, lam=lam, budget=budget, target=target, mu=mu)
+    if lam is None:
+        # λ as it was given: the way to a rate and back may round.
+        solved = any(way is not None for way in (budget, target, mu))
+        lam = float(lam_of_rate(rate, companion.cost_unit_usd)) if solved else default
+    terms = own | given
+    columns, fallback, above = _columns(terms.get("pool"), models), terms.get("fallback"), terms.get("fallback_above")
+    if fallback is not None:
+        positions([fallback], [models[column] for column in columns])
+    above = UNLIKE_FROM if above is None else above
+    if not 0 <= above <= 100:
+        raise CarrotError(f"fallback_above is a percentile from 0 to 100, not {above:g}.")
+    prices = given.get("prices")
+    if point is not None:
+        prices = {**point.token_prices, **(prices or {})}
+    return Terms(rate, float(lam), columns, prices, fallback, above)
+
+
+def rate_at(companion: Companion, default_lam: float, **ways: float | None) -> float:
+    """Exchange rate of the one way to name a point that is not None; see `CarrotRouter.rate`."""
+    given = {name: float(value) for name, value in ways.items() if value is not None}
+    if len(given) > 1:
+        raise CarrotError(f"Give one of {', '.join(given)}: each says by itself which point is meant.")
+    name, value = next(iter(given.items()), ("lam", default_lam))
+    if name in ("lam", "mu"):
+        if not 0.0 <= value <= 1.0:
+            raise CarrotError(f"{name} must be from 0 to 1, not {value:g}.")
+        return rate_of_lam(value, companion.cost_unit_usd if name == "lam" else MU_UNIT_USD)
+    curve = companion.curves["validation"]
+    rate = best_within_budget(curve, value / QUERIES) if name == "budget" else cheapest_reaching(curve, value)
+    if rate is None:
+        nearest = QUERIES * curve.cost_usd.min() if name == "budget" else curve.score.max()
+        raise CarrotError(f"No point on validation has {name} {value:g}; the nearest has {nearest:.4g}.")
+    return rate
+
+
+def _columns(pool: Sequence[str] | None, models: Sequence[str]) -> npt.NDArray[np.intp]:
+    if pool is None:
+        return np.arange(len(models))
+    if isinstance(pool, str) or not pool:
+        raise CarrotError("A pool is a list of at least one model; leave it out for the router's own.")
+    if len(set(pool)) < len(pool):
+        raise CarrotError("A model stands twice in the pool.")
+    return positions(pool, models)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from carrot_core.curve import KeptCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.prices import Price
 from carrot_core.serving import plain_yaml
@@ -110,6 +112,15 @@ class PointFile(_Strict):
     def sealed(self) -> PointFile:
         """The same with its ``sha256``."""
         return self.model_copy(update={"sha256": self.digest})
+
+
+def figures_at(curve: KeptCurve, rate: float) -> PointFigures:
+    """What a curve says of the point at an exchange rate."""
+    figures: dict[str, float | None] = {}
+    for name, interval in zip(("score", "cost_usd"), curve.interval(rate), strict=True):
+        ends = {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        figures |= {name: interval.value} | {end: None if isnan(value) else value for end, value in ends.items()}
+    return PointFigures.model_validate({"n_prompts": curve.n_prompts, **figures})
 
 
 def now() -> str:

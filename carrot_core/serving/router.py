@@ -6,53 +6,26 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.curve import KeptCurve
 from carrot_core.embedding import BUNDLED, Vectors, embed, token_count
 from carrot_core.errors import CarrotError
-from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep_tables
-from carrot_core.operating_point import best_within_budget, cheapest_reaching
-from carrot_core.outcomes import Benchmark, Estimates, positions
+from carrot_core.frontier import sweep_tables
+from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
-from carrot_core.serving.decision import QUERIES, Decisions, Explanation, explained
+from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, explained, rate_at, terms_of
 from carrot_core.serving.expectation import Expectation, Prices, expect, priced
-from carrot_core.serving.point import PointFigures, PointFile, as_point_prices, now, write_point
-from carrot_core.serving.profile import UNLIKE_FROM, Companion
+from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, write_point
+from carrot_core.serving.profile import Companion
 
 if TYPE_CHECKING:
     from carrot_core.store import Store
 
-MU_UNIT_USD = 0.01  # the authors' wrapper
 _NEAREST = 5
-
-
-class Options(TypedDict, total=False):
-    """What a decision may be asked with; see `CarrotRouter.decide`."""
-
-    lam: float | None
-    budget: float | None
-    target: float | None
-    mu: float | None
-    pool: Sequence[str] | None
-    prices: Prices | None
-    fallback: str | None
-    fallback_above: float | None
-
-
-class _Asked(NamedTuple):
-    """Options that were checked: the point, the columns of the pool, and what else was asked for."""
-
-    rate: float
-    lam: float
-    columns: npt.NDArray[np.intp]
-    prices: Prices | None
-    fallback: str | None
-    fallback_above: float
 
 
 class CarrotRouter:
@@ -160,21 +133,7 @@ class CarrotRouter:
         CarrotError
             More than one is given, a value out of bounds, a budget or target that no point reaches.
         """
-        given = {"lam": lam, "budget": budget, "target": target, "mu": mu}
-        asked = {name: float(value) for name, value in given.items() if value is not None}
-        if len(asked) > 1:
-            raise CarrotError(f"Give one of {', '.join(asked)}: each says by itself which point is meant.")
-        name, value = next(iter(asked.items()), ("lam", self.default_lam))
-        if name in ("lam", "mu"):
-            if not 0.0 <= value <= 1.0:
-                raise CarrotError(f"{name} must be from 0 to 1, not {value:g}.")
-            return rate_of_lam(value, self.cost_unit_usd if name == "lam" else MU_UNIT_USD)
-        curve = self.companion.curves["validation"]
-        found = best_within_budget(curve, value / QUERIES) if name == "budget" else cheapest_reaching(curve, value)
-        if found is None:
-            nearest = QUERIES * curve.cost_usd.min() if name == "budget" else curve.score.max()
-            raise CarrotError(f"No point on validation has {name} {value:g}; the nearest has {nearest:.4g}.")
-        return found
+        return rate_at(self.companion, self.default_lam, lam=lam, budget=budget, target=target, mu=mu)
 
     def estimate(
         self, prompts: Sequence[str], *, pool: Sequence[str] | None = None, prices: Prices | None = None
@@ -184,7 +143,8 @@ class CarrotRouter:
         Parameters
         ----------
         prompts : n texts.
-        pool : some of the models; all by default.
+        pool : some of the models, at least one; None means those of the operating point the router was loaded from,
+            else all.
         prices : other prices, by model: US dollars per million input and output tokens.
 
         Returns
@@ -204,7 +164,8 @@ class CarrotRouter:
         prompts : n texts.
         lam, budget, target, mu : the point, as for `rate`; none means `default_lam`.
         pool, prices : as for `estimate`; with them a budget or a target cannot be solved.
-        fallback : a model that answers in place of CARROT's choice where a prompt is unlike the training data.
+        fallback : a model that answers in place of CARROT's choice where a prompt is unlike the training data; left
+            out, that of the operating point the router was loaded from; None switches it off.
         fallback_above : percentile of the distance to the training data, 0 to 100, from which it does (99).
         """
         asked, texts = self._asked(**options), _texts(prompts)
@@ -256,7 +217,7 @@ class CarrotRouter:
         pool = tuple(self.models[column] for column in asked.columns)
         prices = priced(self.models, self.companion, asked.prices or {})
         measured = set(pool) == set(self.models) and prices == dict(self.companion.prices)
-        figures = {name: _figures(curve, asked.rate) for name, curve in self.companion.curves.items()}
+        figures = {name: figures_at(curve, asked.rate) for name, curve in self.companion.curves.items()}
         curve = self.companion.curves["test"]
         shares = dict(zip(curve.models, curve.shares([asked.rate])[0].tolist(), strict=True))
         return PointFile(
@@ -295,53 +256,8 @@ class CarrotRouter:
         """Load the encoder, so that the first prompt need not wait for it."""
         self.decide(["warm"], lam=0.5)
 
-    def _asked(
-        self,
-        *,
-        lam: float | None = None,
-        budget: float | None = None,
-        target: float | None = None,
-        mu: float | None = None,
-        pool: Sequence[str] | None = None,
-        prices: Prices | None = None,
-        fallback: str | None = None,
-        fallback_above: float | None = None,
-    ) -> _Asked:
-        """Options checked; those not given are the operating point's."""
-        if (budget is not None or target is not None) and (pool is not None or prices or self._point_is_its_own):
-            raise CarrotError(
-                "A budget or target is solved on the validation curve of the whole pool at the prices of the "
-                "benchmark: with a pool or prices of your own, give lam or mu."
-            )
-        if lam is budget is target is mu is None:
-            lam = self.default_lam
-        rate = self.rate(lam=lam, budget=budget, target=target, mu=mu)
-        # λ as it was given: the way to a rate and back may round.
-        at = float(lam_of_rate(rate, self.cost_unit_usd)) if lam is None else float(lam)
-        if self.point is not None:
-            pool, fallback = pool or self.point.pool, fallback or self.point.fallback
-            prices = {**self.point.token_prices, **(prices or {})}
-            fallback_above = self.point.fallback_above if fallback_above is None else fallback_above
-        columns, above = self._columns(pool), UNLIKE_FROM if fallback_above is None else fallback_above
-        if fallback is not None:
-            positions([fallback], [self.models[column] for column in columns])
-        if not 0 <= above <= 100:
-            raise CarrotError(f"fallback_above is a percentile from 0 to 100, not {above:g}.")
-        return _Asked(rate, at, columns, prices, fallback, above)
-
-    @property
-    def _point_is_its_own(self) -> bool:
-        """Whether the operating point has a pool or prices on which no curve was measured."""
-        return self.point is not None and self.point.test is None
-
-    def _columns(self, pool: Sequence[str] | None) -> npt.NDArray[np.intp]:
-        if pool is None:
-            return np.arange(len(self.models))
-        if isinstance(pool, str) or not pool:
-            raise CarrotError("A pool is a list of at least one model.")
-        if len(set(pool)) < len(pool):
-            raise CarrotError("A model stands twice in the pool.")
-        return positions(pool, self.models)
+    def _asked(self, **options: Unpack[Options]) -> Terms:
+        return terms_of(self.models, self.companion, self.point, **options)
 
     def _vectors(self, texts: Sequence[str]) -> Vectors | None:
         return None if self.companion.encoder is None else embed(texts, self.companion.encoder)
@@ -349,7 +265,7 @@ class CarrotRouter:
     def _expect(self, texts: Sequence[str], vectors: Vectors | None, prices: Prices | None) -> Expectation:
         return expect(self._fitted, self.companion, texts, vectors, prices)
 
-    def _decide(self, expected: Expectation, asked: _Asked) -> Decisions:
+    def _decide(self, expected: Expectation, asked: Terms) -> Decisions:
         estimates = expected.estimates.pool([self.models[column] for column in asked.columns])
         swept = sweep_tables(estimates.score, estimates.cost_usd, estimates.models)
         chosen, fell_back = swept.choices(asked.rate).astype(np.intp), np.zeros(len(swept.start), dtype=bool)
@@ -384,14 +300,6 @@ class CarrotRouter:
         near = train.rows(rows)
         scores = dict(zip(near.models, near.outcomes.score.T, strict=True))
         return pd.DataFrame({"similarity": similarity[rows], "prompt": near.texts, "task": near.tasks, **scores})
-
-
-def _figures(curve: KeptCurve, rate: float) -> PointFigures:
-    figures: dict[str, float | None] = {}
-    for name, interval in zip(("score", "cost_usd"), curve.interval(rate), strict=True):
-        ends = {f"{name}_low": interval.low, f"{name}_high": interval.high}
-        figures |= {name: interval.value} | {end: None if np.isnan(value) else value for end, value in ends.items()}
-    return PointFigures.model_validate({"n_prompts": curve.n_prompts, **figures})
 
 
 def _texts(prompts: Sequence[str]) -> list[str]:

@@ -48,6 +48,16 @@ def test_pool_prices_and_fallback_reach_the_router(client: TestClient) -> None:
     assert all(decision["fell_back"] for decision in said)
 
 
+def test_the_fallback_of_a_point_is_left_in_place_or_switched_off(client_of: Client) -> None:
+    router = made_router()
+    point = router.at(router.point_file(lam=0.4, fallback=MODELS[0], fallback_above=0.0))
+    client = client_of(load=lambda source: point)
+    for body, fell_back in (({}, True), ({"fallback": None}, False), ({"fallback": MODELS[1]}, True)):
+        answer = client.post("/api/v1/route", json={"prompts": ["a"], **body})
+        assert [decision["fell_back"] for decision in answer.json()["decisions"]] == [fell_back]
+    assert client.post("/api/v1/route", json={"prompts": ["a"], "pool": []}).status_code == 422
+
+
 def test_estimates_are_the_routers_table(client: TestClient) -> None:
     said = client.post("/api/v1/estimate", json={"prompts": PROMPTS, "router": "twin"}).json()
     table = made_router().estimate(PROMPTS)

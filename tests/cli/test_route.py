@@ -120,9 +120,17 @@ def test_an_operating_point(router: CarrotRouter, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == router.decide([PROMPT], lam=0.4, pool=router.models[:4]).records()[0]
 
 
+def test_the_fallback_of_a_point_can_be_switched_off(router: CarrotRouter, tmp_path: Path) -> None:
+    path = tmp_path / "point.json"
+    router.save_point(path, lam=0.4, fallback=router.models[0], fallback_above=0.0)
+    for flags, fell_back in (((), True), (("--no-fallback",), False)):
+        assert json.loads(carrot(PROMPT, "--point", path, *flags, "--json").stdout)["fell_back"] == fell_back
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
+        ([PROMPT, "--bench", HEAD, "--fallback", "x", "--no-fallback"], 2, "not both"),
         ([PROMPT], 2, "--bench NAME or --point FILE"),
         ([PROMPT, "--bench", HEAD, "--lam", "2"], 1, "lam must be from 0 to 1"),
         ([PROMPT, "--bench", HEAD, "--lam", ".1", "--budget", "1"], 1, "Give one of lam, budget"),

@@ -170,6 +170,20 @@ def test_a_point_decides_as_what_it_was_exported_from(point: Path, folder: Path,
         CarrotRouter.load(point, router="zero", store=nothing)
 
 
+def test_a_point_s_pool_and_fallback_are_left_out_replaced_or_switched_off(point: Path, nothing: Store) -> None:
+    loaded = CarrotRouter.load(point, store=nothing)
+    assert loaded.decide(TEXTS, fallback_above=0.0).fell_back.all()
+    assert not loaded.decide(TEXTS, fallback_above=0.0, fallback=None).fell_back.any()
+    assert loaded.decide(TEXTS, fallback_above=0.0, fallback=MODELS[1]).models == [MODELS[1]] * len(TEXTS)
+    assert loaded.point_file(fallback=None).fallback is None
+    assert loaded.point_file().fallback == loaded.point.fallback == "zeta/mid"
+    assert loaded.decide(TEXTS, pool=None).estimates.models == MODELS[1:]
+    with pytest.raises(CarrotError, match="at least one model"):
+        loaded.decide(TEXTS, pool=[])
+    with pytest.raises(CarrotError, match="at least one model"):
+        loaded.estimate(TEXTS, pool=[])
+
+
 def test_a_point_on_a_budget_keeps_the_solved_lambda(folder: Path, nothing: Store, tmp_path: Path) -> None:
     router = CarrotRouter.load(folder, store=nothing)
     curve = router.companion.curves["validation"]
