@@ -9,7 +9,8 @@ from carrot_core.api.answers import Served, Source, sources_of
 from carrot_core.api.app import Settings
 from carrot_core.api.middleware import ANY_HOST, LOOPBACK
 from carrot_core.errors import CarrotError
-from carrot_core.serving.loading import shipped_heads
+from carrot_core.paths import shipped
+from carrot_core.serving.loading import HEADS, shipped_heads
 
 TOKEN_VARIABLE = "CARROT_API_TOKEN"  # noqa: S105  the variable's name, not a token
 _DEFAULT = "mmlu-pro-cot"
@@ -59,7 +60,8 @@ def log_to_stderr() -> None:
 
 def _shipped() -> dict[str, Source]:
     names = shipped_heads()
-    return {name: name for name in sorted(names, key=lambda name: name != _DEFAULT)}
+    # By their folders: under their names the store may have data of its own.
+    return {name: shipped(HEADS) / name for name in sorted(names, key=lambda name: name != _DEFAULT)}
 
 
 def _token(variable: str | None) -> str | None:

@@ -108,7 +108,7 @@ class OutFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         out: Path = super().convert(value, param, ctx)  # type: ignore[assignment]  # as path_type says
-        if self._endings and out.suffix not in self._endings:
+        if self._endings and out.suffix.lower() not in self._endings:
             self.fail(f"{out.name!r} must end in {', '.join(self._endings)}", param, ctx)
         if not out.parent.is_dir():
             self.fail(f"there is no folder {str(out.parent)!r}", param, ctx)
@@ -128,6 +128,6 @@ def write(frame: pd.DataFrame, out: Path) -> None:
         ".json": lambda: frame.to_json(out, orient="records", double_precision=15),
     }
     try:
-        writers[out.suffix]()
+        writers[out.suffix.lower()]()
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error

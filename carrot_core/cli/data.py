@@ -78,8 +78,9 @@ def import_(
     if embeddings is not None:
         with_vectors = store.import_vectors(name, embeddings, BUNDLED)
         lines.append(f"Vectors for {with_vectors:,} prompts.")
-    lines += [f"Note: {warning}" for warning in info.warnings]
-    return {**described(info), "n_with_vectors": with_vectors}, "\n".join(lines)
+    warnings = _warnings(info)
+    lines += [f"Note: {warning}" for warning in warnings]
+    return {**described(info), "warnings": warnings, "n_with_vectors": with_vectors}, "\n".join(lines)
 
 
 @data.command()
@@ -102,9 +103,17 @@ def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool
             open_store(), source, name, revision=revision, replace=replace, drop_chinese=drop_chinese, progress=advance
         )
     lines = [f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r} from {info.source}."]
-    lines += [f"Note: {warning}" for warning in info.warnings]
+    warnings = _warnings(info)
+    lines += [f"Note: {warning}" for warning in warnings]
     lines.append(f"`carrot data embed {info.name}` computes its vectors.")
-    return described(info), "\n".join(lines)
+    return {**described(info), "warnings": warnings}, "\n".join(lines)
+
+
+def _warnings(info: BenchmarkInfo) -> list[str]:
+    """Those of its file, and what its name means besides."""
+    from carrot_core.serving.loading import note_on_name
+
+    return [*info.warnings, *filter(None, [note_on_name(info.name, info.data_hash)])]
 
 
 def described(info: BenchmarkInfo) -> dict[str, Any]:

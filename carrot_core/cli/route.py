@@ -97,9 +97,10 @@ def route(
 def _loaded(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
     from carrot_core.serving.router import CarrotRouter
 
-    if (bench is None) == (point is None):
+    source = point if bench is None else bench
+    if source is None or None not in (bench, point):
         raise click.UsageError("Say which router: --bench NAME or --point FILE.")
-    return CarrotRouter.load(bench or str(point), router=router, store=open_store())
+    return CarrotRouter.load(source, router=router, store=open_store())
 
 
 def _lines() -> Iterator[str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from carrot_core import embedding, paths
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
-from carrot_core.serving.point import ENDINGS, PointFile, read_point
+from carrot_core.serving.point import PointFile, is_point_name, read_point
 from carrot_core.serving.profile import Companion, companion_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
@@ -38,27 +39,56 @@ def load(source: str | Path, *, router: str | None = None, store: Store | None =
     return made
 
 
+Kind = Literal["point", "folder", "benchmark", "hub"]
+
+
+def kind_of(source: str | Path, hashes: Collection[str]) -> Kind | None:
+    """What a name or path means; None where there is nothing of that name.
+
+    A `Path` is a file or a folder. Text is the name of a benchmark in the store (``hashes``) or of a head that
+    ships; else a file, a folder, or owner/name on the hub.
+
+    Raises
+    ------
+    CarrotError
+        It is the name of a benchmark and of a file or folder here.
+    """
+    name = str(source)
+    named = isinstance(source, str) and (name in hashes or name in shipped_heads())
+    saved, file = _exists(Path(source) / "router.json"), _exists(Path(source))
+    if named and (saved or (file and is_point_name(name))):
+        raise CarrotError(
+            f"{name!r} is a benchmark and also a {'folder' if saved else 'file'} here: write './{name}' for the "
+            f"{'folder' if saved else 'file'}, or run the command in another folder for the benchmark."
+        )
+    if named:
+        return "benchmark"
+    if saved:
+        return "folder"
+    if is_point_name(name) or (file and isinstance(source, Path)):
+        return "point"
+    on_hub = isinstance(source, str) and name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    return "hub" if on_hub else None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long for a path
+        return False
+
+
 def _loaded(source: str | Path, router: str | None, store: Store) -> CarrotRouter:
     """A router of the source; ``router`` counts where there is a choice."""
-    name = str(source)
-    if name.endswith(ENDINGS):
+    name, hashes = str(source), {info.name: info.data_hash for info in store.benchmarks()}
+    kind = kind_of(source, hashes)
+    if kind == "point":
         return at_point(read_point(Path(source)), store, Path(source).name)
-    if _is_saved(source):
+    if kind == "folder":
         return from_folder(Path(source), name, store)
-    hashes = {info.name: info.data_hash for info in store.benchmarks()}
-    if name in shipped_heads() and router in (None, SHIPPED_ROUTER):
-        head = from_folder(paths.shipped(HEADS) / name, name, store)
-        # Asked for by name, the router is one of the data at hand, which may be others of the same name.
-        if router is None or hashes.get(name, head.companion.data_hash) == head.companion.data_hash:
-            return head
-    if name in hashes:
-        return _fitted(store.path, store.version(), name, router or _FITTED_HERE)
-    if name in shipped_heads():
-        raise NotFoundError(
-            f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
-            f"{SHIPPED_ROUTER}."
-        )
-    if isinstance(source, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if kind == "benchmark":
+        return _of_benchmark(name, hashes.get(name), router, store)
+    if kind == "hub":
         return _from_hub(name, store)
     raise NotFoundError(
         f"There is no router {name!r}: no benchmark of that name is in the store, no fitted head ships for it "
@@ -66,18 +96,35 @@ def _loaded(source: str | Path, router: str | None, store: Store) -> CarrotRoute
     )
 
 
+def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: Store) -> CarrotRouter:
+    """The head that ships, unless the store has other data of its name (``data_hash``) or another router is named."""
+    if name in shipped_heads() and router in (None, SHIPPED_ROUTER):
+        head = shipped_head(name, store)
+        if data_hash in (None, head.companion.data_hash):
+            return head
+    if data_hash is None:
+        raise NotFoundError(
+            f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
+            f"{SHIPPED_ROUTER}."
+        )
+    return _fitted(store.path, store.version(), name, router or _FITTED_HERE)
+
+
+def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
+    """The fitted head that ships under a name, whatever the store has of that name."""
+    return from_folder(paths.shipped(HEADS) / name, name, store or Store())
+
+
+def note_on_name(name: str, data_hash: str) -> str:
+    """What to say of data in the store that have the name of a head fitted on others; empty elsewhere."""
+    if name not in shipped_heads() or shipped_head(name).companion.data_hash == data_hash:
+        return ""
+    return f"A head that ships is called {name!r} too and was fitted on other data: from here on the name means yours."
+
+
 def is_here(source: str, store: Store) -> bool:
     """Whether a router's source is on this machine, so that loading it asks no other for it."""
-    in_store = source in {info.name for info in store.benchmarks()}
-    return in_store or source in shipped_heads() or _is_saved(source)
-
-
-def _is_saved(source: str | Path) -> bool:
-    """Whether it is a folder that `carrot router save` wrote."""
-    try:
-        return (Path(source) / "router.json").is_file()
-    except OSError:  # too long for a path
-        return False
+    return kind_of(source, [info.name for info in store.benchmarks()]) in ("benchmark", "folder")
 
 
 def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
@@ -126,7 +173,10 @@ def at_point(point: PointFile, store: Store | None = None, name: str = "the oper
 
     ``name`` is what an error calls the point.
     """
-    plain = _loaded(point.source, point.router, store or Store())
+    store = store or Store()
+    if kind_of(point.source, [info.name for info in store.benchmarks()]) == "point":
+        raise DataError(name, "names another operating point as its router")
+    plain = _loaded(point.source, point.router, store)
     for what, stated, found in (
         ("router", point.router, plain.router),
         ("data", point.data_hash, plain.companion.data_hash),

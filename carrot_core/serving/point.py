@@ -10,7 +10,7 @@ from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from carrot_core.curve import KeptCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
@@ -19,7 +19,7 @@ from carrot_core.serving import plain_yaml
 
 _MOST_BYTES = 4 << 20
 _YAML = (".yaml", ".yml")
-ENDINGS = (".json", *_YAML)  # of files that `read_point` reads
+_ENDINGS = (".json", *_YAML)
 Share = Annotated[float, Field(ge=0, le=1)]
 Dollars = Annotated[float, Field(ge=0)]
 
@@ -50,12 +50,6 @@ class PointFigures(_Strict):
     cost_usd_high: float | None
 
 
-def _is_no_point(source: str) -> str:
-    if source.endswith(ENDINGS):
-        raise ValueError("names another operating point as its router")
-    return source
-
-
 class PointFile(_Strict):
     """The document of an exported operating point.
 
@@ -81,7 +75,7 @@ class PointFile(_Strict):
     created_at: str
     note: str = Field(default="", max_length=10_000)
     carrot_version: str
-    source: Annotated[str, Field(max_length=4096), AfterValidator(_is_no_point)]
+    source: Annotated[str, Field(max_length=4096)]
     router: str
     artefact: str
     benchmark: str
@@ -133,6 +127,11 @@ def as_point_prices(prices: dict[str, Price], pool: tuple[str, ...]) -> dict[str
     return {model: PointPrice(**vars(prices[model])) for model in pool if model in prices}
 
 
+def is_point_name(name: str) -> bool:
+    """Whether a file of this name is read as an operating point; capital or small letters are the same."""
+    return name.lower().endswith(_ENDINGS)
+
+
 def read_point(path: Path) -> PointFile:
     """An operating point from its file, JSON or YAML.
 
@@ -151,7 +150,7 @@ def read_point(path: Path) -> PointFile:
         raise NotFoundError(f"There is no file {str(path)!r}.") from error
     except OSError as error:
         raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
-    return point_of(plain_yaml.parsed(content, path.name) if path.suffix in _YAML else content, path.name)
+    return point_of(plain_yaml.parsed(content, path.name) if path.suffix.lower() in _YAML else content, path.name)
 
 
 def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating point") -> PointFile:

@@ -113,7 +113,7 @@ class Page(HTMLParser):
 
 def test_formats_are_found_by_name_and_by_ending() -> None:
     assert all(each.name == name and each.about and "/" in each.media_type for name, each in FORMATS.items())
-    assert format_for("p.yaml").name == "yaml"
+    assert [format_for(name).name for name in ("p.yaml", "p.YAML", "p.yml", "p.JSON")] == [*3 * ["yaml"], "json"]
     assert format_for("p.py").name == "python"
     assert format_for("config.yaml", "litellm").name == "litellm"
     for file_name, name, says in (

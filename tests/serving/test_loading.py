@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Benchmark
+from carrot_core.points.formats import format_for
 from carrot_core.routers.saving import save_router
-from carrot_core.serving.loading import shipped_heads
+from carrot_core.serving.loading import note_on_name, shipped_head, shipped_heads
 from carrot_core.serving.point import PointFile, differences, write_point
 from carrot_core.serving.profile import companion_of
 from carrot_core.store import Store
@@ -41,8 +43,9 @@ def store(bench: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Store:
     files = tmp_path_factory.mktemp("store")
     store = Store(files / "carrot.duckdb")
     results, vectors = write_files(bench, files)
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
+    for name in ("made", "made.JSON", "routellm"):
+        store.save_benchmark(name, read_long_table(results))
+        store.import_vectors(name, vectors, BUNDLED)
     return store
 
 
@@ -191,6 +194,43 @@ def test_a_point_on_a_budget_keeps_the_solved_lambda(folder: Path, nothing: Stor
     router.save_point(tmp_path / "p.json", budget=budget)
     loaded = CarrotRouter.load(tmp_path / "p.json", store=nothing)
     assert loaded.route(TEXTS) == router.route(TEXTS, budget=budget)
+
+
+def test_a_name_means_one_thing_or_is_refused(
+    store: Store, folder: Path, point: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A benchmark whose name looks like a file's, beside files and folders whose names are a benchmark's."""
+    monkeypatch.chdir(tmp_path)
+    assert CarrotRouter.load("made.JSON", store=store).companion.benchmark == "made.JSON"
+    point.rename("made.JSON")
+    copytree(folder, "mmlu-pro-cot")
+    for name in ("made.JSON", "mmlu-pro-cot"):
+        with pytest.raises(CarrotError, match=f"write './{name}'"):
+            CarrotRouter.load(name, store=store)
+    assert (
+        CarrotRouter.load("./made.JSON", store=store).point == CarrotRouter.load(Path("made.JSON"), store=store).point
+    )
+    assert CarrotRouter.load("./mmlu-pro-cot", store=store).router == "carrot-linear"
+
+
+@pytest.mark.parametrize("ending", [".json", ".JSON", ".yaml", ".yml", ".YML"])
+def test_a_point_is_read_whatever_letters_its_ending_has(
+    ending: str, point: Path, nothing: Store, tmp_path: Path
+) -> None:
+    router = CarrotRouter.load(point, store=nothing)
+    path = tmp_path / f"other{ending}"
+    path.write_bytes(format_for(path.name).make(router, router.point))
+    assert CarrotRouter.load(str(path), store=nothing).point == router.point
+
+
+def test_own_results_under_the_name_of_a_shipped_head_are_what_the_name_means(store: Store, nothing: Store) -> None:
+    own, head = CarrotRouter.load("routellm", store=store), shipped_head("routellm", nothing)
+    assert own.companion.data_hash == store.info("made").data_hash != head.companion.data_hash
+    assert own.models == MODELS
+    assert CarrotRouter.load("routellm", store=nothing).artefact == head.artefact
+    assert note_on_name("routellm", own.companion.data_hash)
+    assert not note_on_name("routellm", head.companion.data_hash)
+    assert not note_on_name("made", own.companion.data_hash)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from carrot_core.figures.scene import label, money
 from carrot_core.frontier import rate_of_lam
 from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.routers import BASELINES
-from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_heads
+from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_head, shipped_heads
 from carrot_core.serving.profile import SERVABLE, UNLIKE_FROM
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo, Store
@@ -64,7 +64,7 @@ def _fitted_here(version: Version, name: str) -> set[str]:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _head_hash(name: str) -> str:
-    return CarrotRouter.load(name).companion.data_hash
+    return shipped_head(name).companion.data_hash
 
 
 def _head_fits(info: BenchmarkInfo) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -72,7 +73,7 @@ class Format:
     Attributes
     ----------
     name : as `carrot export --format` takes it.
-    ending : of its files, with the dot.
+    ending : of its files, with the dot; capital or small letters are the same, and ``.yml`` is ``.yaml``.
     media_type : for downloads.
     about : one line for people.
     make : from the router that the point was made of, and the point, to the bytes of the file.
@@ -122,14 +123,18 @@ def format_for(file_name: str, name: str | None = None) -> Format:
     CarrotError
         There is no such format, or the file's name does not end as its files do.
     """
+
+    def ends_as(form: Format) -> bool:
+        return re.sub(r"\.yml$", ".yaml", file_name.lower()).endswith(form.ending)
+
     if name is None:
-        found = next((each for each in FORMATS.values() if file_name.endswith(each.ending)), None)
+        found = next((each for each in FORMATS.values() if ends_as(each)), None)
         if found is None:
             endings = ", ".join(dict.fromkeys(each.ending for each in FORMATS.values()))
             raise CarrotError(f"{file_name!r} must end in one of {endings}.")
         return found
     if name not in FORMATS:
         raise CarrotError(f"There is no format {name!r}; there are {', '.join(FORMATS)}.")
-    if not file_name.endswith(FORMATS[name].ending):
+    if not ends_as(FORMATS[name]):
         raise CarrotError(f"{file_name!r} must end in {FORMATS[name].ending} for the format {name}.")
     return FORMATS[name]
