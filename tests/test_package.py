@@ -7,6 +7,7 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from packaging.requirements import Requirement
 from streamlit.components.v2.manifest_scanner import scan_component_manifests
 
 import carrot_core
+from carrot_core import limits
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "transformers", "streamlit"}
@@ -76,6 +78,12 @@ def test_streamlit_finds_the_live_component() -> None:
         assets = component.resolve_asset_root(package)
         assert assets is not None
         assert (assets / f"{component.name}.js").is_file()
+
+
+def test_streamlit_takes_uploads_of_the_size_that_the_readers_are_made_for() -> None:
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["maxUploadSize"] == limits.UPLOAD_MB
+    assert limits.UPLOAD_MB << 20 < limits.UNPACKED_BYTES
 
 
 def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
-from carrot_core import __version__
+from carrot_core import __version__, limits
 from carrot_core.api import answers
 from carrot_core.api.answers import Served, Split
 from carrot_core.api.json_body import StrictRoute
@@ -34,15 +34,13 @@ from carrot_core.serving.router import CarrotRouter
 THREADS = 4
 
 
-MOST_WAITING = 512
-
 T = TypeVar("T")
 
 
 class Workers:
     """A bounded number of threads with a bounded queue."""
 
-    def __init__(self, threads: int = THREADS, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(self, threads: int = THREADS, most_waiting: int = limits.WAITING) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="carrot-api")
         self._most = threads + most_waiting
         self._taken = 0

@@ -11,14 +11,12 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from carrot_core import limits
 from carrot_core.api.problems import Refusal
-
-MAX_BODY_BYTES = 2 * 1024 * 1024
-READ_SECONDS = 30.0
 
 
 class StrictRequest(Request):
-    """A request whose body is one JSON document of at most `MAX_BODY_BYTES`."""
+    """A request whose body is one JSON document of at most `carrot_core.limits.BODY_BYTES`."""
 
     async def body(self) -> bytes:
         """The body; refused while it is read, as soon as it is too large or too slow."""
@@ -26,10 +24,10 @@ class StrictRequest(Request):
             if _media_type(self.headers.get("content-type", "")) != "application/json":
                 raise Refusal(415, "The body must be JSON: send it with the header 'Content-Type: application/json'.")
             try:
-                async with asyncio.timeout(READ_SECONDS):
+                async with asyncio.timeout(limits.BODY_SECONDS):
                     self._body = await self._bounded()
             except TimeoutError:
-                raise Refusal(408, f"The body did not arrive within {READ_SECONDS:.0f} seconds.") from None
+                raise Refusal(408, f"The body did not arrive within {limits.BODY_SECONDS:.0f} seconds.") from None
         return self._body
 
     async def json(self) -> Any:
@@ -38,12 +36,12 @@ class StrictRequest(Request):
 
     async def _bounded(self) -> bytes:
         declared = self.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+        if declared.isdecimal() and int(declared) > limits.BODY_BYTES:
             raise _too_large()
         body = bytearray()
         async for chunk in self.stream():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
+            if len(body) > limits.BODY_BYTES:
                 raise _too_large()
         return bytes(body)
 
@@ -98,4 +96,4 @@ def _media_type(content_type: str) -> str:
 
 
 def _too_large() -> Refusal:
-    return Refusal(413, f"The body is larger than {MAX_BODY_BYTES:,} bytes; send the prompts in several requests.")
+    return Refusal(413, f"The body is larger than {limits.BODY_BYTES:,} bytes; send the prompts in several requests.")

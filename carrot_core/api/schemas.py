@@ -6,17 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from carrot_core import limits
 from carrot_core.prices import Price
 
-MAX_PROMPTS = 256
-MAX_CHARACTERS = 100_000
-MAX_EXPLAINED = 16
-MAX_MODELS = 1_000
-_MAX_USD = 1e6
-
-Prompt = Annotated[str, Field(max_length=MAX_CHARACTERS)]
+Prompt = Annotated[str, Field(max_length=limits.REQUEST_PROMPT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
-UsdPerMtok = Annotated[float, Field(ge=0, le=_MAX_USD)]
+UsdPerMtok = Annotated[float, Field(ge=0, le=limits.REQUEST_USD)]
 
 
 class _Asked(BaseModel):
@@ -33,16 +28,18 @@ class PriceBody(_Asked):
 class Question(_Asked):
     """Prompts, and among which models at which prices."""
 
-    prompts: list[Prompt] = Field(min_length=1, max_length=MAX_PROMPTS)
+    prompts: list[Prompt] = Field(min_length=1, max_length=limits.REQUEST_PROMPTS)
     router: Name | None = Field(None, description="Name of a router served here; the default one if left out.")
     pool: list[Name] | None = Field(
         None,
         min_length=1,
-        max_length=MAX_MODELS,
+        max_length=limits.REQUEST_MODELS,
         description="Models to choose among; all of the router's if left out.",
     )
     prices: dict[Name, PriceBody] | None = Field(
-        None, max_length=MAX_MODELS, description="Prices in place of those the router was fitted with, by model."
+        None,
+        max_length=limits.REQUEST_MODELS,
+        description="Prices in place of those the router was fitted with, by model.",
     )
 
     def choices(self) -> dict[str, object]:
@@ -62,7 +59,7 @@ class RouteQuestion(Question):
     """Body of ``POST /api/v1/route``: at most one of ``lam``, ``budget``, ``target`` and ``mu``."""
 
     lam: float | None = Field(None, ge=0, le=1, description="λ: 0 asks for accuracy alone, 1 for low cost alone.")
-    budget: float | None = Field(None, ge=0, le=_MAX_USD, description="US dollars per 1,000 queries.")
+    budget: float | None = Field(None, ge=0, le=limits.REQUEST_USD, description="US dollars per 1,000 queries.")
     target: float | None = Field(None, ge=0, le=1, description="Accuracy to reach as cheaply as possible.")
     mu: float | None = Field(
         None, ge=0, le=1, description="λ of the authors' wrapper, whose cost unit is 0.01 dollars."
@@ -75,14 +72,16 @@ class RouteQuestion(Question):
     fallback_above: float | None = Field(
         None, ge=0, le=100, description="Percentile of distance from which it does; that of the router, mostly 99."
     )
-    explain: bool = Field(False, description=f"With an explanation each; at most {MAX_EXPLAINED} prompts then.")
+    explain: bool = Field(
+        False, description=f"With an explanation each; at most {limits.REQUEST_EXPLAINED} prompts then."
+    )
 
     @model_validator(mode="after")
     def _one_point(self) -> Self:
         if sum(value is not None for value in (self.lam, self.budget, self.target, self.mu)) > 1:
             raise ValueError("give one of lam, budget, target and mu, not several")
-        if self.explain and len(self.prompts) > MAX_EXPLAINED:
-            raise ValueError(f"explain takes at most {MAX_EXPLAINED} prompts")
+        if self.explain and len(self.prompts) > limits.REQUEST_EXPLAINED:
+            raise ValueError(f"explain takes at most {limits.REQUEST_EXPLAINED} prompts")
         return self
 
     def choices(self) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from carrot_core import limits
 from carrot_core.benchmarks.column_names import hint
 from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quoted
 from carrot_core.errors import Problem
@@ -16,7 +17,6 @@ REQUIRED = ("prompt_id", "model", "score")
 RECOGNISED = (*IDS, *TEXTS, *NUMBERS)
 # Beyond these a figure is a mistake, and sums over a benchmark would lose their meaning.
 LARGEST = 1e12
-MOST_CELLS = 100_000_000
 SHOWN = 80  # characters of a value in a message
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 
@@ -138,7 +138,7 @@ def _of_the_whole(table: TableFile) -> list[Problem]:
 
 def size_problems(prompts: int, models: int) -> list[Problem]:
     """More cells than a table may have, in one problem."""
-    if prompts * models <= MOST_CELLS:
+    if prompts * models <= limits.CELLS:
         return []
-    size = f"{prompts:,} prompts x {models:,} models are more than {MOST_CELLS:,} cells"
+    size = f"{prompts:,} prompts x {models:,} models are more than {limits.CELLS:,} cells"
     return [Problem(size, "Were prompt_id and model mixed up? Else keep fewer with a predicate.")]

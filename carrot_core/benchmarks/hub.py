@@ -18,7 +18,7 @@ from huggingface_hub import HfApi, errors, hf_hub_url
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
-from carrot_core import paths
+from carrot_core import limits, paths
 from carrot_core.benchmarks import Provenance
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 
@@ -73,8 +73,6 @@ def _list_name(patterns: Sequence[str]) -> str:
 
 # Bytes done, bytes of the file, name of the file.
 FileProgress = Callable[[int, int, str], None]
-
-_TIMEOUT_S = 10.0  # of silence; a machine without a network is told so at once
 
 
 _CHUNK_BYTES = 1 << 20
@@ -185,7 +183,7 @@ def _listed(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[s
     """Commit and matching files, in the order of their names."""
     try:
         info = HfApi(endpoint=_endpoint()).dataset_info(
-            repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_S
+            repo, revision=revision, files_metadata=True, timeout=limits.HUB_SECONDS
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, OSError):  # an answer of the hub, in its own words
@@ -235,7 +233,7 @@ def _receive(url: str, part: Path, name: str, size: int, report: FileProgress) -
 def _stream(url: str, part: Path, have: int, size: int, report: Callable[[int], None]) -> None:
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     session = get_session()
-    with session.stream("GET", url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True) as response:
+    with session.stream("GET", url, headers=headers, timeout=limits.HUB_SECONDS, follow_redirects=True) as response:
         hf_raise_for_status(response)
         goes_on = response.status_code == 206  # else the server sends it from the start
         with part.open("ab" if goes_on else "wb") as out:

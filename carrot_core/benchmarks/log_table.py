@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from carrot_core import limits
 from carrot_core.benchmarks.checks import RECOGNISED, cell_rules, create_views, violations
 from carrot_core.benchmarks.column_names import hint
 from carrot_core.benchmarks.long_table import check_mapping, refusing
@@ -17,10 +18,6 @@ from carrot_core.benchmarks.table_file import TableFile, names_listed, open_tabl
 from carrot_core.errors import DataError, Problem
 
 LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")
-MOST_CALLS = 2_000_000
-MOST_MODELS = 1_000
-MOST_TEXTS = 2_000  # distinct prompts looked at
-_CHARACTERS = 20_000  # of a prompt: encoders read less
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,7 +33,7 @@ class Calls:
     model, prompt : (n,) place in ``models``, and number of the distinct prompt; each call is its own prompt where
         the file has no prompt_id.
     score, cost_usd, input_tokens, output_tokens : (n,) as recorded, NaN where not.
-    texts : at most `MOST_TEXTS` distinct prompts, cut to what an encoder may read; empty without any.
+    texts : at most `carrot_core.limits.LOG_TEXTS` distinct prompts, cut to what an encoder may read; empty without any.
     n_texts : distinct prompts there are.
     """
 
@@ -92,10 +89,12 @@ def _problems(table: TableFile) -> list[Problem]:
     rows, models = _one(table, "select count(*), count(distinct model) from cells")
     if not rows:
         return [Problem("there are no rows", "A log has a row for each call.")]
-    if rows > MOST_CALLS:
-        return [Problem(f"has {rows:,} calls, the most is {MOST_CALLS:,}", "Keep a sample of them.")]
-    if models > MOST_MODELS:
-        return [Problem(f"names {models:,} models, the most is {MOST_MODELS:,}", "Was another column meant?", None)]
+    if rows > limits.LOG_CALLS:
+        return [Problem(f"has {rows:,} calls, the most is {limits.LOG_CALLS:,}", "Keep a sample of them.")]
+    if models > limits.LOG_MODELS:
+        return [
+            Problem(f"names {models:,} models, the most is {limits.LOG_MODELS:,}", "Was another column meant?", None)
+        ]
     return []
 
 
@@ -112,10 +111,10 @@ def _calls(table: TableFile) -> Calls:
     ).fetchnumpy()
     names = table.connection.execute("select distinct model from cells order by model").fetchall()
     texts = table.connection.execute(
-        f"select distinct left(prompt, {_CHARACTERS}) as text from cells where prompt is not null "  # noqa: S608
-        f"order by hash(text), text limit {MOST_TEXTS}"
+        f"select distinct left(prompt, {limits.LOG_TEXT_CHARACTERS}) as text from cells where prompt is not null "  # noqa: S608
+        f"order by hash(text), text limit {limits.LOG_TEXTS}"
     ).fetchall()
-    (n_texts,) = _one(table, f"select count(distinct left(prompt, {_CHARACTERS})) from cells")  # noqa: S608
+    (n_texts,) = _one(table, f"select count(distinct left(prompt, {limits.LOG_TEXT_CHARACTERS})) from cells")  # noqa: S608
     numbers = {
         name: np.ma.filled(np.ma.asarray(cells[name], dtype=np.float64), np.nan)
         for name in ("score", "cost_usd", "input_tokens", "output_tokens")

@@ -16,14 +16,9 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from carrot_core.benchmarks.limits import PACKED, check_columns, check_rows, check_schema, check_text, header
+from carrot_core import limits
+from carrot_core.benchmarks.file_checks import PACKED, check_columns, check_rows, check_schema, check_text, header
 from carrot_core.errors import DataError, NotFoundError, Problem
-
-_MEMORY = "1GiB"  # beyond it DuckDB goes to the disk: what a file unpacks to is not ours to decide
-
-
-_SPILL = "16GiB"
-
 
 PER_MODEL = ("input_tokens", "output_tokens", "cost_usd")  # columns each model of a wide file may have
 
@@ -127,7 +122,7 @@ def open_table(
     known: Collection[str],
     others: bool,
     columns: Mapping[str, str] | None = None,
-    memory: str = _MEMORY,
+    memory: str = limits.TABLE_MEMORY,
 ) -> Iterator[TableFile]:
     """Load a file and close every door behind it.
 
@@ -145,13 +140,13 @@ def open_table(
     NotFoundError
         No such file.
     DataError
-        Not a readable file of the type its name says, or one beyond the limits of `intake`.
+        Not a readable file of the type its name says, or one beyond `carrot_core.limits`.
     """
     kind = kind_of(path)
     named = _looked_at(path, kind)
     with private_connection() as connection:
         try:
-            connection.execute(f"set memory_limit = '{memory}'; set max_temp_directory_size = '{_SPILL}'")
+            connection.execute(f"set memory_limit = '{memory}'; set max_temp_directory_size = '{limits.TABLE_SPILL}'")
             types = _load(connection, kind, path, known, others, columns or {})
             named = _parquet_names(connection, path) if kind == ".parquet" else named
         except (duckdb.Error, RuntimeError) as error:
@@ -161,7 +156,7 @@ def open_table(
 
 
 def _looked_at(path: Path, kind: str) -> list[str]:
-    """What `intake` makes sure of before a file is parsed; the names of a text file's columns."""
+    """What `file_checks` makes sure of before a file is parsed; the names of a text file's columns."""
     if kind == ".parquet":
         check_schema(path)
         return []
@@ -242,13 +237,15 @@ def preview(path: Path, rows: int) -> pd.DataFrame:
         As `open_table`, as far as the first rows show it.
     """
     kind = kind_of(path)
-    reader = _READERS[kind].replace(_ALL, "hive_partitioning = false")
+    reader = _READERS[kind].replace(_ALL, f"sample_size = {limits.PREVIEW_ROWS}, hive_partitioning = false")
     # The reader takes minutes over hundreds of thousands of columns, so they are counted before.
     if kind in (".csv", ".tsv"):
         check_columns(path, len(header(path, kind)))
         reader = f"{reader[:-1]}, all_varchar = true)"
+    elif kind == ".parquet":
+        check_schema(path)
     else:
-        _looked_at(path, kind)
+        check_text(path, kind, head=True)
     parameters = {"path": glob.escape(str(path.resolve()))}
     with private_connection() as connection:
         try:

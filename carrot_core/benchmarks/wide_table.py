@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from carrot_core import limits
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.checks import NUMBERS, TEXTS, size_problems, typed_as
 from carrot_core.benchmarks.costs import check_prices
-from carrot_core.benchmarks.limits import MOST_COLUMNS
 from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quoted
 from carrot_core.errors import DataError, Problem
@@ -140,7 +140,7 @@ def _insert(table: TableFile, place: int, model: str) -> None:
     raw = [f"{quoted(column)}::varchar" if column in table.types else "null" for column in columns.values()]
     names = ", ".join([*columns, *(f"raw_{name}" for name in columns)])
     table.connection.execute(
-        f"insert into numbers (cell, row, model, {names}) select {quoted(ROW)} * {MOST_COLUMNS} + {place}, "  # noqa: S608
+        f"insert into numbers (cell, row, model, {names}) select {quoted(ROW)} * {limits.COLUMNS} + {place}, "  # noqa: S608
         f"{quoted(ROW)}, $model, {', '.join([*typed, *raw])} from file",
         {"model": model},
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from carrot_core import limits
 from carrot_core.cli.common import TABLE, OutFile, Result, json_option, open_store, progress, write
 from carrot_core.cli.fit import bench_options, loaded, parameters, results_table, router_options, run_of, summary
 from carrot_core.errors import CarrotError
@@ -27,16 +30,14 @@ class Numbers(click.ParamType[tuple[int, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
-        found: dict[int, None] = {}
-        try:
-            for part in value.split(","):
-                first, _, last = part.partition("-")
-                found |= dict.fromkeys(range(int(first), int(last or first) + 1))
-        except ValueError:
-            found = {}
-        if not found:
-            self.fail(f"{value!r} is no list of numbers such as 0-4 or 0,2,7", param, ctx)
-        return tuple(found)
+        numbers: dict[int, None] = {}
+        for part in value.split(","):
+            ends = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII)
+            first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
+            if not first <= last < first + limits.NUMBERS:
+                self.fail(f"{value!r} is no list of numbers such as 0-4 or 0,2,7: look at {part!r}", param, ctx)
+            numbers |= dict.fromkeys(range(first, last + 1))
+        return tuple(numbers)
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -47,7 +48,10 @@ class Names(click.ParamType[tuple[str, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
-        return tuple(name.strip() for name in value.split(",") if name.strip())
+        names = tuple(name.strip() for name in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} has an empty name: give names with a comma between each two", param, ctx)
+        return names
 
 
 @click.command()
@@ -75,11 +79,16 @@ def evaluate(
     Every fit is stored as it is done: an interrupted comparison goes on where it stopped. Seed 0 is the
     split as stored; a source's own split stays, and only the routers' seed varies.
     """
+    for one, several, values in (("router", "--routers", routers), ("seed", "--seeds", seeds)):
+        if values is not None and _is_given(one):
+            raise click.UsageError(f"Give --{one} or {several}, not both.")
     if transfer:
         if routers or latex_file or asked["fit_on"]:
             raise click.BadParameter(
                 "goes with one --router on one benchmark, and with --csv", param_hint="--leave-one-task-out"
             )
+        if asked["again"]:
+            raise click.BadParameter("nothing of --leave-one-task-out is stored: it always fits", param_hint="--again")
         return _left_out(bench, seeds or (asked["seed"],), csv_file, asked["router"], asked["params"], asked["pool"])
     if not (routers or seeds or csv_file or latex_file):
         run, _, _ = run_of(bench, **asked)
@@ -91,6 +100,11 @@ def evaluate(
     from carrot_core.evaluation.tables import text
 
     return result.document(), text(result)
+
+
+def _is_given(parameter: str) -> bool:
+    """Whether the command line names an option that has a default."""
+    return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
 def _compared(

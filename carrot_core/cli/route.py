@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from carrot_core import limits
 from carrot_core.cli.common import open_store, progress
 from carrot_core.serving.decision import dollars
-from carrot_core.serving.files import MOST_CHARACTERS, listed
+from carrot_core.serving.files import listed
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _lines() -> Iterator[str]:
     """Lines of standard input as they come; of one that is too long only as much as shows that."""
     if sys.stdin.isatty():
         click.echo("One prompt a line; end with Ctrl-D.", err=True)
-    lines = iter(lambda: sys.stdin.buffer.readline(4 * (MOST_CHARACTERS + 1)), b"")
+    lines = iter(lambda: sys.stdin.buffer.readline(4 * (limits.PROMPT_CHARACTERS + 1)), b"")
     for number, line in enumerate(lines):
         yield line.decode("utf-8" if number else "utf-8-sig", errors="replace")
 

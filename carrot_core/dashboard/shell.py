@@ -80,12 +80,20 @@ def run() -> None:
     # Before the navigation: a page's own icon would become the tab's, fetched from Google's font server.
     st.set_page_config(page_icon=str(assets / "favicon.svg"), layout="wide")
     st.session_state[_IN_APP] = True
+    home = PAGES[0].name
     pages = {
-        entry.name: st.Page(f"pages/{entry.name}.py", title=entry.title, icon=entry.icon, help=entry.help)
+        entry.name: st.Page(
+            f"pages/{entry.name}.py", title=entry.title, icon=entry.icon, help=entry.help,
+            default=entry.name == home, url_path="" if entry.name == home else None,
+        )
         for entry in PAGES
-    }
-    page = st.navigation(list(pages.values()), position="top")
+    }  # fmt: skip
+    # Streamlit serves the default page at "/" alone: its own name is the address of a page that leads there.
+    address = st.Page(lambda: None, title=PAGES[0].title, url_path=home, visibility="hidden")
+    page = st.navigation([*pages.values(), address], position="top")
     _follow_deep_link(pages)
+    if page is address:
+        st.switch_page(pages[home], query_params=_query())
     st.set_page_config(f"{page.title} · CARROT")
     st.logo(str(assets / "logo.svg"), size="large")
     links.begin()

@@ -83,11 +83,11 @@ def compare_routers(
     NotFoundError
         No router of that name.
     CarrotError
-        The benchmark has no prompts to judge on, or none of the routers could run.
+        No seed or router is given, the benchmark has no prompts to judge on, or none of the routers could run.
     """
     names = routers_of(routers)
-    splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
     settings = settings_of(store, bench, seeds, fit_on=fit_on, pool=pool)
+    splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
     for made in settings.values():
         made.cost_unit_usd  # noqa: B018  raises where nothing can be judged, before hours of fitting
     kept = {} if again else _kept(store, bench, fit_on)
@@ -137,6 +137,8 @@ def routers_of(names: Sequence[str]) -> list[str]:
     """Routers by name, each once; "all" stands for all but those that are run only by name."""
     every = [name for name in ROUTERS if name not in BY_NAME_ONLY]
     found = dict.fromkeys(name for asked in names for name in (every if asked == ALL else [asked]))
+    if not found:
+        raise CarrotError("Name at least one router.")
     unknown = [name for name in found if name not in ROUTERS]
     if unknown:
         raise NotFoundError(f"No router {unknown[0]!r}; there are {', '.join(ROUTERS)}.")
@@ -146,7 +148,9 @@ def routers_of(names: Sequence[str]) -> list[str]:
 def settings_of(
     store: Store, bench: Benchmark, seeds: Sequence[int], *, fit_on: Benchmark | None = None, pool: Sequence[str] = ()
 ) -> dict[int, Setting]:
-    """The protocol by seed, as in `compare_routers`."""
+    """The protocol by seed, as in `compare_routers`; a `CarrotError` where there is no seed or one below 0."""
+    if not seeds or min(seeds) < 0:
+        raise CarrotError("Give at least one seed; a seed is a whole number from 0.")
     splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
     return {seed: setting_for(bench, fit_on, pool, split_seed) for seed, split_seed in splits.items()}
 

@@ -13,12 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from carrot_core import paths
+from carrot_core import limits, paths
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.serving.point import PointFile, read_point, write_point
 
-MOST_POINTS = 200
-MOST_NAME, MOST_NOTE = 80, 2_000  # characters
 _ID = re.compile(r"[0-9a-f]{16}")
 _DELETED, _LOCK = ".deleted", ".lock"
 _SHOWN_DAMAGED = 20
@@ -45,7 +43,7 @@ class KeptPoint:
 def title_and_note(point: PointFile) -> tuple[str, str]:
     """The first line of a point's note, cut to a name's length, and the lines after it."""
     first, _, rest = point.note.partition("\n")
-    return first.strip()[:MOST_NAME], rest.strip()
+    return first.strip()[: limits.POINT_NAME], rest.strip()
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class KeptPoints:
         Raises
         ------
         CarrotError
-            There are `MOST_POINTS` already, or the folder cannot be written.
+            There are `carrot_core.limits.POINTS` already, or the folder cannot be written.
         """
         point = point.sealed()
         id = point.sha256[:16]
@@ -124,7 +122,7 @@ class KeptPoints:
             gone.mkdir(exist_ok=True)
             self._move(self.path(id), gone / f"{id}.json")
             os.utime(gone / f"{id}.json")
-            for path in sorted(gone.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)[:-MOST_POINTS]:
+            for path in sorted(gone.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)[: -limits.POINTS]:
                 path.unlink()
 
     def restore(self, id: str) -> None:
@@ -140,8 +138,8 @@ class KeptPoints:
             raise CarrotError(f"Cannot read {self.folder}: {error.strerror or error}.") from error
 
     def _room_for_one(self) -> None:
-        if len(self._files()) >= MOST_POINTS:
-            raise CarrotError(f"{MOST_POINTS} operating points are kept, which is the most: delete one first.")
+        if len(self._files()) >= limits.POINTS:
+            raise CarrotError(f"{limits.POINTS} operating points are kept, which is the most: delete one first.")
 
     def _write(self, id: str, point: PointFile) -> None:
         """Whole or not at all, for readers and after a crash alike."""
@@ -180,7 +178,7 @@ def joined(name: str, note: str) -> str:
     """
     # A lone surrogate is no text: no file could hold it.
     name, note = (text.encode("utf-8", "replace").decode().strip() for text in (name, note))
-    for what, text, most in (("name", name, MOST_NAME), ("note", note, MOST_NOTE)):
+    for what, text, most in (("name", name, limits.POINT_NAME), ("note", note, limits.POINT_NOTE)):
         if len(text) > most:
             raise CarrotError(f"A {what} has at most {most:,} characters; this one has {len(text):,}.")
     name = " ".join(name.splitlines())
@@ -193,6 +191,6 @@ def _checked(id: str) -> str:
     return id
 
 
-@lru_cache(maxsize=2 * MOST_POINTS)
+@lru_cache(maxsize=2 * limits.POINTS)
 def _read(path: Path, _changed_ns: int, _size: int) -> PointFile:
     return read_point(path)

@@ -12,6 +12,7 @@ from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi, errors, snapshot_download
 
+from carrot_core import limits
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.routers.base import Router
 from carrot_core.routers.saving import files_of, load_router, read_saved
@@ -22,9 +23,6 @@ CARD = "README.md"
 
 # All that a router is made of: no pickle is ever fetched.
 _WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", CARD)
-
-
-_TIMEOUT_S = 10.0
 
 
 def push(
@@ -83,7 +81,7 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> Router:
     """
     with _explained(repo):
         # Asked first and by itself: a download that finds no hub contents itself with what is in the folder.
-        commit = HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, timeout=_TIMEOUT_S).sha
+        commit = HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, timeout=limits.HUB_SECONDS).sha
         snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), endpoint=_endpoint())
     return load_router(folder)
 

@@ -16,14 +16,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from carrot_core.benchmarks.limits import PACKED, check_text, chunks
+from carrot_core import limits
+from carrot_core.benchmarks.file_checks import PACKED, check_text, chunks
 from carrot_core.benchmarks.long_table import refusing
 from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quoted
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.safe_csv import safe_csv
-
-MOST_CHARACTERS = 1_000_000  # of a prompt
-
 
 CHUNK_PROMPTS = 512
 
@@ -32,9 +30,6 @@ _CHUNK_CHARACTERS = 4_000_000
 
 
 _FETCH = 64  # rows
-
-
-_MEMORY = "512MiB"  # of the database that holds a table while it is read; the rest goes to the disk
 
 
 _ID, _PROMPT = "prompt_id", "prompt"
@@ -118,7 +113,10 @@ def open_prompts(path: Path, column: str = _PROMPT) -> Iterator[Prompts]:
         yield _lines_of(path)
         return
     mapped = {} if column == _PROMPT else {_PROMPT: column}
-    with open_table(path, (_PROMPT, _ID), others=False, columns=mapped, memory=_MEMORY) as table, refusing(path):
+    with (
+        open_table(path, (_PROMPT, _ID), others=False, columns=mapped, memory=limits.PROMPTS_MEMORY) as table,
+        refusing(path),
+    ):
         _check(table, column)
         (count,) = table.connection.execute("select count(*) from file").fetchall()[0]
         yield Prompts(path.name, count, _rows(table, count))
@@ -134,7 +132,7 @@ def _check(table: TableFile, column: str) -> None:
         raise DataError(table.source, [Problem(f"holds {table.types[_PROMPT]}, not text", column=column)])
     rules = {
         "prompt is null": Problem("there is no prompt", "Fill it in or leave the row out.", column=column),
-        f"length(prompt) > {MOST_CHARACTERS}": _too_long(column),
+        f"length(prompt) > {limits.PROMPT_CHARACTERS}": _too_long(column),
     }
     problems = []
     for rule, problem in rules.items():
@@ -148,7 +146,7 @@ def _check(table: TableFile, column: str) -> None:
 
 
 def _too_long(column: str | None = None, row: int | None = None) -> Problem:
-    return Problem(f"a prompt has more than {MOST_CHARACTERS:,} characters", "Shorten it.", row, column)
+    return Problem(f"a prompt has more than {limits.PROMPT_CHARACTERS:,} characters", "Shorten it.", row, column)
 
 
 def _rows(table: TableFile, count: int) -> Iterator[Row]:
@@ -176,7 +174,7 @@ def _lines(path: Path) -> Iterator[str]:
         *whole, rest = (rest + decode(chunk)).split("\n")
         yield from whole
         # What is longer is refused: it need not be read to its end.
-        rest = rest[: MOST_CHARACTERS + 1]
+        rest = rest[: limits.PROMPT_CHARACTERS + 1]
     yield rest
 
 
@@ -184,7 +182,7 @@ def _numbered(lines: Iterable[str], source: str) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         if not isinstance(line, str):
             raise DataError(source, [Problem(f"is {type(line).__name__}, not text", row=number)])
-        if len(line) > MOST_CHARACTERS:
+        if len(line) > limits.PROMPT_CHARACTERS:
             raise DataError(source, [_too_long(row=number)])
         if line.strip():
             yield str(number), line.rstrip("\r\n")

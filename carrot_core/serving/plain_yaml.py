@@ -6,11 +6,9 @@ from typing import Any
 
 import yaml
 
+from carrot_core import limits
 from carrot_core.errors import DataError
 from carrot_core.text import SENTENCE, visible
-
-_MOST_BYTES = 256 << 10  # read in pure Python, some 100 KiB a second
-_DEEPEST = 20
 
 
 def dumped(document: Any) -> str:
@@ -28,8 +26,10 @@ def parsed(content: bytes, name: str) -> Any:
         It is no YAML, too large or too deep, has anchors (a few lines of which grow to gigabytes) or tags of
         other than plain values.
     """
-    if len(content) > _MOST_BYTES:
-        raise DataError(name, f"is larger than the {_MOST_BYTES >> 10} KiB of YAML that are read; give it as JSON")
+    if len(content) > limits.YAML_BYTES:
+        raise DataError(
+            name, f"is larger than the {limits.YAML_BYTES >> 10} KiB of YAML that are read; give it as JSON"
+        )
     try:
         _refuse_tricks(content, name)
         return yaml.safe_load(content)
@@ -47,5 +47,5 @@ def _refuse_tricks(content: bytes, name: str) -> None:
         if getattr(event, "tag", None) is not None:
             raise DataError(name, f"has a tag in line {event.start_mark.line + 1}; write values without one")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise DataError(name, f"is nested deeper than {_DEEPEST} levels")
+        if depth > limits.YAML_LEVELS:
+            raise DataError(name, f"is nested deeper than {limits.YAML_LEVELS} levels")

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from carrot_core import limits
 from carrot_core.curve import KeptCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.prices import Price
 from carrot_core.serving import plain_yaml
 
-_MOST_BYTES = 4 << 20
 _YAML = (".yaml", ".yml")
 _ENDINGS = (".json", *_YAML)
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -73,7 +73,7 @@ class PointFile(_Strict):
     format: Literal[1] = 1
     sha256: str = ""
     created_at: str
-    note: str = Field(default="", max_length=10_000)
+    note: str = Field(default="", max_length=limits.POINT_FILE_NOTE)
     carrot_version: str
     source: Annotated[str, Field(max_length=4096)]
     router: str
@@ -143,7 +143,7 @@ def read_point(path: Path) -> PointFile:
         It is not the document of an operating point, every problem being listed, or it was changed by hand.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > limits.POINT_BYTES:
             raise DataError(path.name, "is too large to be an operating point")
         content = path.read_bytes()
     except FileNotFoundError as error:

@@ -13,14 +13,17 @@ from typing import Any
 
 import pandas as pd
 
+from carrot_core import limits
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.store.console_worker import DUCKDB_MEMORY, MAX_TEXT
 from carrot_core.store.store import Store
 
-MAX_ROWS = 10_000
-MAX_SQL = 20_000  # characters of a query
-TIME_LIMIT_S = 10.0
+_WORKER_LIMITS = {
+    "process_bytes": limits.SQL_PROCESS_BYTES,
+    "memory": limits.SQL_MEMORY,
+    "value_characters": limits.SQL_VALUE_CHARACTERS,
+    "answer_bytes": limits.SQL_ANSWER_BYTES,
+}
 _WORKER = Path(__file__).with_name("console_worker.py")
 # What a Python of its own needs to start; the query's process gets nothing else of ours.
 _ENVIRONMENT = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -35,7 +38,9 @@ class Answer:
     note: str
 
 
-def query(store: Store, sql: str, *, max_rows: int = MAX_ROWS, time_limit_s: float = TIME_LIMIT_S) -> Answer:
+def query(
+    store: Store, sql: str, *, max_rows: int = limits.SQL_ROWS, time_limit_s: float = limits.SQL_SECONDS
+) -> Answer:
     """Answer one SELECT, WITH, DESCRIBE, SHOW or EXPLAIN on the database.
 
     The query runs in a process of its own: no other statement, no file, no network, no environment, about
@@ -51,15 +56,18 @@ def query(store: Store, sql: str, *, max_rows: int = MAX_ROWS, time_limit_s: flo
     """
     if not store.path.exists():
         raise NotFoundError("There is nothing to query yet; import a benchmark first.")
-    if len(sql) > MAX_SQL:
-        raise CarrotError(f"The query has {len(sql):,} characters; at most {MAX_SQL:,} are taken.")
+    if len(sql) > limits.SQL_CHARACTERS:
+        raise CarrotError(f"The query has {len(sql):,} characters; at most {limits.SQL_CHARACTERS:,} are taken.")
     if not _turns.acquire(timeout=time_limit_s):
         raise CarrotError("Other queries are running; try again in a moment.")
     try:
         # A lone surrogate is no text to DuckDB.
         text = sql.encode("utf-8", "replace").decode()
         withheld = {"licence": NONE_STATED, "shown": NOT_EXPORTED}
-        result = _ask({"path": str(store.path), "sql": text, "max_rows": max_rows, "withheld": withheld}, time_limit_s)
+        result = _ask(
+            {"path": str(store.path), "sql": text, "max_rows": max_rows, "withheld": withheld} | _WORKER_LIMITS,
+            time_limit_s,
+        )
     finally:
         _turns.release()
     if "error" in result:
@@ -86,7 +94,9 @@ def _ask(asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
     # DuckDB and Python sometimes end a process rather than say that it is out of memory.
     result: dict[str, Any] = json.loads(ended.stdout) if ended.returncode == 0 else {"memory": True}
     if "memory" in result:
-        raise CarrotError(f"The query needs more memory than it may have ({DUCKDB_MEMORY}): ask for less at a time.")
+        raise CarrotError(
+            f"The query needs more memory than it may have ({limits.SQL_MEMORY}): ask for less at a time."
+        )
     return result
 
 
@@ -95,7 +105,7 @@ def _note(cut: str, n_rows: int) -> str:
         "": "",
         "rows": f"Only the first {n_rows:,} rows are here: add a LIMIT or a condition to choose others.",
         "size": f"Only the first {n_rows:,} rows are here, since the answer is large: choose fewer columns or rows.",
-        "text": f"Texts of more than {MAX_TEXT:,} characters are cut.",
+        "text": f"Texts of more than {limits.SQL_VALUE_CHARACTERS:,} characters are cut.",
     }[cut]
 
 

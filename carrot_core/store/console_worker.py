@@ -18,25 +18,21 @@ from typing import Any
 
 import duckdb
 
-MEMORY_BYTES = 2 << 30  # of the whole process
-DUCKDB_MEMORY = "512MB"
 THREADS = 2
-MAX_TEXT = 10_000  # characters of one value
-MAX_BYTES = 10_000_000  # of one answer
 _EXPLAIN = re.compile(r"\s*explain(\s+analyze)?(\s*\([^)]*\))?\s", re.IGNORECASE)
 
 
-def _limit_process() -> None:
+def _limit_process(process_bytes: int) -> None:
     if sys.platform == "win32":  # no such limits there: the time limit alone holds
         return
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (process_bytes, process_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # nothing is written to any file
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _open(path: str, withheld: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
+def _open(path: str, withheld: Mapping[str, str], memory: str) -> duckdb.DuckDBPyConnection:
     """Views of the database, read-only, with every door closed; not even its own file can be read as a file."""
     connection = duckdb.connect(
         config={
@@ -44,7 +40,7 @@ def _open(path: str, withheld: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
             "temp_directory": "",
-            "memory_limit": DUCKDB_MEMORY,
+            "memory_limit": memory,
             "threads": THREADS,
         }
     )
@@ -89,31 +85,39 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
     return bool(statements[0].type == duckdb.StatementType.SELECT)
 
 
-def _plain(value: Any) -> tuple[Any, bool]:
-    """A value as JSON holds it, and whether it was cut."""
+def _plain(value: Any, most: int) -> tuple[Any, bool]:
+    """A value as JSON holds it, text of at most so many characters, and whether it was cut."""
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
         return value, False
     if isinstance(value, Decimal):
         return float(value), False
     text = value if isinstance(value, str) else str(value)
-    return (text[:MAX_TEXT] + "…", True) if len(text) > MAX_TEXT else (text, False)
+    return (text[:most] + "…", True) if len(text) > most else (text, False)
 
 
-def answer(path: str, sql: str, max_rows: int, withheld: Mapping[str, str]) -> dict[str, Any]:
+def answer(
+    path: str,
+    sql: str,
+    max_rows: int,
+    withheld: Mapping[str, str],
+    memory: str,
+    value_characters: int,
+    answer_bytes: int,
+) -> dict[str, Any]:
     """Columns and rows of a query, and by what they were ``cut``: "", "rows", "text" or "size".
 
     ``withheld`` has the ``licence`` of benchmarks whose texts stay in the file, and what is ``shown`` instead.
     """
-    connection = _open(path, withheld)
+    connection = _open(path, withheld, memory)
     if not _only_reads(connection, sql):
         return {"error": "Only one statement that reads is allowed: SELECT, WITH, DESCRIBE, SHOW or EXPLAIN."}
     relation = connection.sql(sql).limit(max_rows + 1)
     kept: list[list[Any]] = []
     size, cut = 0, ""
     for row in relation.fetchall():
-        cells = [_plain(value) for value in row]
+        cells = [_plain(value, value_characters) for value in row]
         size += len(json.dumps([value for value, _ in cells]))
-        if len(kept) == max_rows or size > MAX_BYTES:
+        if len(kept) == max_rows or size > answer_bytes:
             cut = "rows" if len(kept) == max_rows else "size"
             break
         cut = "text" if any(short for _, short in cells) else cut
@@ -124,7 +128,7 @@ def answer(path: str, sql: str, max_rows: int, withheld: Mapping[str, str]) -> d
 def main() -> None:
     """Answer the query on standard input."""
     asked = json.load(sys.stdin)
-    _limit_process()
+    _limit_process(asked.pop("process_bytes"))
     try:
         result = answer(**asked)
     except (duckdb.OutOfMemoryException, MemoryError):

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from carrot_core import limits
 from carrot_core.errors import CarrotError, DataError, Problem
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.outcomes import positions
 
-_MOST_BYTES = 1 << 20
 Share = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(ge=0, le=1000)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
@@ -134,8 +134,8 @@ def parse_scenario(document: bytes | str, name: str = "scenario") -> Scenario:
     DataError
         It is not the document of a scenario; every problem is listed.
     """
-    if len(document) > _MOST_BYTES:
-        raise DataError(name, f"is larger than {_MOST_BYTES:,} bytes, too large to be a scenario")
+    if len(document) > limits.SCENARIO_BYTES:
+        raise DataError(name, f"is larger than {limits.SCENARIO_BYTES:,} bytes, too large to be a scenario")
     try:
         return Scenario.model_validate_json(document)
     except ValidationError as error:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from carrot_core import limits
 from carrot_core.api import json_body
 from carrot_core.api.app import Workers
-from carrot_core.api.json_body import MAX_BODY_BYTES
-from carrot_core.api.schemas import MAX_CHARACTERS, MAX_MODELS, MAX_PROMPTS
 from carrot_core.errors import DataError
 from carrot_core.serving.router import CarrotRouter
 from tests.api.conftest import SECRET, Client, made_router
@@ -44,11 +43,17 @@ def _reason(answer: Any, status: int, kind: str) -> str:
         (b"[]", "body: Input should be"),
         (b"{}", "prompts: Field required"),
         (b'{"prompts": []}', "prompts: List should have at least 1"),
-        (json.dumps({"prompts": ["a"] * (MAX_PROMPTS + 1)}).encode(), f"at most {MAX_PROMPTS}"),
-        (json.dumps({"prompts": [SECRET * MAX_CHARACTERS][:1]})[: MAX_CHARACTERS + 50].encode() + b'"]}', "at most"),
+        (json.dumps({"prompts": ["a"] * (limits.REQUEST_PROMPTS + 1)}).encode(), f"at most {limits.REQUEST_PROMPTS}"),
+        (
+            json.dumps({"prompts": [SECRET * limits.REQUEST_PROMPT_CHARACTERS][:1]})[
+                : limits.REQUEST_PROMPT_CHARACTERS + 50
+            ].encode()
+            + b'"]}',
+            "at most",
+        ),
         (json.dumps({"prompts": SECRET}).encode(), "prompts: Input should be a valid list"),
         (json.dumps({"prompts": [{"role": SECRET}]}).encode(), "prompts.0: Input should be a valid string"),
-        (json.dumps({"prompts": ["a"], "pool": ["m"] * (MAX_MODELS + 1)}).encode(), "pool"),
+        (json.dumps({"prompts": ["a"], "pool": ["m"] * (limits.REQUEST_MODELS + 1)}).encode(), "pool"),
         (json.dumps({"prompts": ["a"], "pool": []}).encode(), "pool"),
         (json.dumps({"prompts": ["a"], "lam": "0.3"}).encode(), "lam: Input should be a valid number"),
         (json.dumps({"prompts": ["a"], "lam": True}).encode(), "lam"),
@@ -111,13 +116,13 @@ def test_a_body_is_bounded_whether_or_not_it_says_its_size(client: TestClient) -
 
     def chunks() -> Iterator[bytes]:
         nonlocal sent
-        while sent < 50 * MAX_BODY_BYTES:
+        while sent < 50 * limits.BODY_BYTES:
             sent += 65_536
             yield b" " * 65_536
 
-    _reason(client.post(ROUTE, content=b" " * (MAX_BODY_BYTES + 1), headers=JSON), 413, "too_large")
+    _reason(client.post(ROUTE, content=b" " * (limits.BODY_BYTES + 1), headers=JSON), 413, "too_large")
     _reason(client.post(ROUTE, content=chunks(), headers=JSON), 413, "too_large")
-    largest = json.dumps(ONE).encode().ljust(MAX_BODY_BYTES)
+    largest = json.dumps(ONE).encode().ljust(limits.BODY_BYTES)
     assert client.post(ROUTE, content=largest, headers=JSON).status_code == 200
 
 
@@ -276,7 +281,7 @@ def test_every_answer_is_kept_from_caches_and_guessing(client: TestClient) -> No
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(client_of: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_body, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
     app, sent = client_of().app, []
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     scope = {"type": "http", "method": "POST", "path": ROUTE, "headers": headers, "query_string": b""}

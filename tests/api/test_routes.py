@@ -9,10 +9,9 @@ import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 
-from carrot_core import __version__
+from carrot_core import __version__, limits
 from carrot_core.api import Served, Settings, create_app
 from carrot_core.api.answers import sources_of
-from carrot_core.api.schemas import MAX_EXPLAINED
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.prices import Price
 from tests.api.conftest import Client, made_router
@@ -195,5 +194,5 @@ def test_the_document_describes_every_route_and_asks_no_other_host(client: TestC
 
 
 def test_explaining_is_bounded(client: TestClient) -> None:
-    body = {"prompts": ["a"] * (MAX_EXPLAINED + 1), "explain": True}
+    body = {"prompts": ["a"] * (limits.REQUEST_EXPLAINED + 1), "explain": True}
     assert client.post("/api/v1/route", json=body).status_code == 422

@@ -48,6 +48,18 @@ def test_first_link_to_a_fresh_server_keeps_page_and_parameters(
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_the_first_page_has_an_address_of_its_own_on_a_server_that_knows_its_pages(
+    serve: Serve, open_page: Callable[..., Page]
+) -> None:
+    server, asked = serve(APP), "bench=routellm+(snapshot)&lam=0.3"
+    open_page(server, ready="h1")
+    page = open_page(f"{server}/overview?{asked}", ready="h1")
+    at_address(page, "/", asked)
+    expect(page.get_by_role("heading", level=1)).to_have_text("CARROT")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert links(page) == MENU
+
+
 def test_every_page_is_reached_by_the_menu_and_asks_no_other_host(serve: Serve, open_page: Callable[..., Page]) -> None:
     """Regression: with a page's icon as the tab's, the browser fetched it from a font server."""
     page = open_page(serve(APP), ready="h1")

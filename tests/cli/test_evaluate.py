@@ -55,7 +55,14 @@ def test_seeds_alone_are_for_the_one_router(carrot):
     ("arguments", "code", "said"),
     [
         (("--seeds", "four"), 2, "0-4 or 0,2,7"),
-        (("--seeds", "4-0"), 2, "0-4 or 0,2,7"),
+        *(
+            (("--seeds", seeds), 2, "0-4 or 0,2,7")
+            for seeds in ("4-0", "5-", "-5", "0,,1", "0,4-0", ",", "", "0-99999999")
+        ),
+        *((("--routers", names), 2, "empty name") for names in (",", "", "zero,", "zero,,task-lookup")),
+        (("--routers", "zero", "--router", "zero"), 2, "not both"),
+        (("--seeds", "0-1", "--seed", "3"), 2, "not both"),
+        (("--again", "--leave-one-task-out"), 2, "always fits"),
         (("--routers", "zero,ghost"), 3, "ghost"),
         (("--routers", "zero,carrot-knn", "--param", "n_neighbors=3"), 2, "one router"),
         (("--routers", "zero", "--csv", "/nowhere/x.csv"), 2, "'/nowhere'"),

@@ -319,11 +319,11 @@ def test_damaged_files_are_refused_in_words(tmp_path: Path, content: bytes, endi
 
 def test_more_calls_or_models_than_can_be_compared_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(ROWS, tmp_path / "logs.csv")
-    monkeypatch.setattr("carrot_core.benchmarks.log_table.MOST_CALLS", 3)
+    monkeypatch.setattr("carrot_core.limits.LOG_CALLS", 3)
     with pytest.raises(DataError, match="has 4 calls, the most is 3"):
         read_logs(path)
     monkeypatch.undo()
-    monkeypatch.setattr("carrot_core.benchmarks.log_table.MOST_MODELS", 2)
+    monkeypatch.setattr("carrot_core.limits.LOG_MODELS", 2)
     with pytest.raises(DataError, match="names 3 models"):
         read_logs(path)
 

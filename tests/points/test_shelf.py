@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from carrot_core import CarrotRouter
+from carrot_core import CarrotRouter, limits
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.points import shelf
-from carrot_core.points.shelf import MOST_NAME, KeptPoints, joined, shared_points, title_and_note
+from carrot_core.points.shelf import KeptPoints, joined, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point, write_point
 from tests.points.test_difference import point
 
@@ -129,7 +128,7 @@ def test_a_file_changed_outside_is_read_anew(place: KeptPoints) -> None:
 
 
 def test_there_is_a_most(place: KeptPoints, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "MOST_POINTS", 3)
+    monkeypatch.setattr(limits, "POINTS", 3)
     ids = [place.keep(point(note=str(n))) for n in range(3)]
     with pytest.raises(CarrotError, match="delete one first"):
         place.keep(point(note="one more"))
@@ -164,7 +163,7 @@ def test_two_writers_lose_nothing(place: KeptPoints) -> None:
     assert not list(place.folder.glob(".*.part"))
 
 
-@given(name=some.text(max_size=MOST_NAME), note=some.text(max_size=200))
+@given(name=some.text(max_size=limits.POINT_NAME), note=some.text(max_size=200))
 def test_any_name_and_note_make_a_note_that_is_read_back(name: str, note: str) -> None:
     text = joined(name, note)
     made = PointFile.model_validate_json(json.dumps(point(note=text).sealed().model_dump(mode="json")))
@@ -172,7 +171,7 @@ def test_any_name_and_note_make_a_note_that_is_read_back(name: str, note: str) -
     assert title_and_note(made) == (" ".join(name.strip().splitlines()), note.strip())
 
 
-@pytest.mark.parametrize(("name", "note"), [("x" * (MOST_NAME + 1), ""), ("", "x" * 2_001)])
+@pytest.mark.parametrize(("name", "note"), [("x" * (limits.POINT_NAME + 1), ""), ("", "x" * 2_001)])
 def test_names_and_notes_have_a_length(place: KeptPoints, name: str, note: str) -> None:
     id = place.keep(point(note="before"))
     with pytest.raises(CarrotError, match="at most"):

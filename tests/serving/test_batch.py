@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carrot_core import limits
 from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
@@ -25,13 +26,14 @@ from carrot_core.frontier import sweep
 from carrot_core.safe_csv import restored
 from carrot_core.serving import router as serving_router
 from carrot_core.serving.batch import route_all, route_file, route_lines
-from carrot_core.serving.files import MOST_CHARACTERS, listed, open_prompts, prompt_columns
+from carrot_core.serving.files import listed, open_prompts, prompt_columns
 from carrot_core.serving.intervals import Calibration
 from carrot_core.serving.profile import companion_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import Summary
 from tests.made import MODELS, made
 
+TOO_LONG = "x" * (limits.PROMPT_CHARACTERS + 1)
 TEXTS = [f"Question {number}: {'why ' * (number % 7)}?" for number in range(200)]
 
 
@@ -179,8 +181,16 @@ class TestRefused:
             ("p.jsonl", '{"prompt": null}\n', "row 1, column 'prompt': there is no prompt"),
             ("p.jsonl", "not json\n", "cannot be read"),
             ("p.parquet", "not parquet", "cannot be read"),
-            ("p.csv", "prompt\n" + "x" * (MOST_CHARACTERS + 1), "row 1, column 'prompt': a prompt has more than"),
-            ("p.txt", "ok\n" + "x" * (MOST_CHARACTERS + 1), "row 2: a prompt has more than 1,000,000 characters"),
+            (
+                "p.csv",
+                "prompt\n" + TOO_LONG,
+                "row 1, column 'prompt': a prompt has more than",
+            ),
+            (
+                "p.txt",
+                "ok\n" + TOO_LONG,
+                "row 2: a prompt has more than 1,000,000 characters",
+            ),
             ("p.pdf", "x", "unknown type of file"),
             ("p.txt", b"\xff\xfe\x00", "is UTF-16"),
             ("p.txt", b"a\nb\xffc", "not UTF-8 in line 2"),

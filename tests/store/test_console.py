@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from carrot_core import limits
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.store import Store
-from carrot_core.store.console import MAX_SQL, query, schema
-from carrot_core.store.console_worker import MAX_TEXT
+from carrot_core.store.console import query, schema
 from tests.tables import frames
 
 FIRST = frames()
@@ -193,7 +193,7 @@ def attacks(folder: Path) -> dict[str, str]:
         "-- nothing",
         "\ud800",
         "select " + "(" * 5000 + "1" + ")" * 5000,
-        "x" * (MAX_SQL + 1),
+        "x" * (limits.SQL_CHARACTERS + 1),
     ]
     return {statement[:60]: statement.format(**paths) for statement in statements}
 
@@ -226,7 +226,7 @@ def test_only_so_many_rows_come_back_and_it_is_said(store: Store) -> None:
 
 def test_only_so_much_text_comes_back_and_it_is_said(store: Store) -> None:
     answer = query(store, "select repeat('x', 20000) as long")
-    assert len(answer.frame["long"][0]) == MAX_TEXT + 1
+    assert len(answer.frame["long"][0]) == limits.SQL_VALUE_CHARACTERS + 1
     assert "cut" in answer.note
     answer = query(store, "select repeat('x', 9000) as long from range(5000)")
     assert 500 < len(answer.frame) < 2000

@@ -24,8 +24,8 @@ import pyarrow as pa
 from carrot_core.benchmarks.pickles.reader import columns, leaves, load
 from carrot_core.benchmarks.pickles.records import Array, RefusedError, refuse
 from carrot_core.errors import DataError, NotFoundError, Problem
+from carrot_core.limits import PICKLE_BYTES, PICKLE_MEMORY_BYTES, PICKLE_SECONDS
 
-_GIB = 1 << 30
 # A pickle may hold one text a million times; results are of about the size of their file.
 _SWELL, _SMALL = 4, 64 << 20
 _START = (
@@ -49,14 +49,14 @@ class Limits:
 
     Attributes
     ----------
-    file_bytes : largest file; the published files are below 0.3 GiB.
+    file_bytes : largest file.
     memory_bytes : address space of the process that reads it (enforced on Linux).
     seconds : wall-clock and processor time.
     """
 
-    file_bytes: int = _GIB
-    memory_bytes: int = 8 * _GIB
-    seconds: int = 300
+    file_bytes: int = PICKLE_BYTES
+    memory_bytes: int = PICKLE_MEMORY_BYTES
+    seconds: int = PICKLE_SECONDS
 
 
 LIMITS = Limits()
@@ -174,7 +174,7 @@ def in_child(kind: str, path: str, out: str, memory_bytes: str, seconds: str) ->
     except RefusedError as error:
         print(f"refused, and nothing of it was run: {error}")
     except MemoryError:
-        print(f"it needs more than {int(memory_bytes) / _GIB:.3g} GiB of memory")
+        print(f"it needs more than {int(memory_bytes) / (1 << 30):.3g} GiB of memory")
     except Exception as error:  # a damaged file can break its reader in any way, and this process is for that
         print(f"not a pickle that can be read: {str(error)[:200] or type(error).__name__}")
     else:

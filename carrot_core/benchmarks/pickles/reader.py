@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from carrot_core import limits
 from carrot_core.benchmarks.pickles.records import (
     ADMITTED,
     Array,
@@ -25,8 +26,6 @@ from carrot_core.benchmarks.pickles.records import (
     refuse,
 )
 
-_LONGEST_BITS = 128
-_DEEPEST = 8
 # Instructions that name things by a register or an id, or that take parts from outside of the file.
 _NO_OPCODES = {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER", "INST", "OBJ"}
 
@@ -63,7 +62,7 @@ def scan(file: mmap.mmap) -> None:
             refuse(f"a frame of {size:,} bytes, longer than the file")
         if opcode.name.endswith("PUT") and size > number:
             refuse(f"the memory place {size:,}, of which no use is made")
-        if size.bit_length() > _LONGEST_BITS:
+        if size.bit_length() > limits.PICKLE_INTEGER_BITS:
             refuse("an integer beyond all numbers")
 
 
@@ -161,7 +160,7 @@ def _column(values: Any) -> pa.Array | pa.ChunkedArray | None:
 
 def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Array]]:
     """Every array or list below nested dictionaries, with the keys that lead to it."""
-    if isinstance(value, dict) and len(path) < _DEEPEST and all(isinstance(key, str) for key in value):
+    if isinstance(value, dict) and len(path) < limits.PICKLE_LEVELS and all(isinstance(key, str) for key in value):
         for key, part in value.items():
             yield from leaves(part, (*path, key))
     elif isinstance(value, Ndarray) and value.array.dtype.kind in "biuf":

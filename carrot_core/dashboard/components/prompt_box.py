@@ -8,10 +8,10 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
+from carrot_core import limits
 from carrot_core.dashboard.components import COMPONENT
 from carrot_core.errors import CarrotError
 
-MAX_CHARACTERS = 200_000
 # Name on the button, and what it types.
 EXAMPLES = (
     ("A short question", "Which river flows through Vienna, Budapest and Belgrade?"),
@@ -32,16 +32,16 @@ _KEY, _KEPT, _START = "live:box", "live:typed", "live:start"
 
 
 def prompt_box() -> str | None:
-    """What is typed, as the reader last stopped typing; None where it is longer than `MAX_CHARACTERS`."""
+    """What is typed, as the reader last stopped typing; None where it is longer than `limits.TYPED_CHARACTERS`."""
     kept = st.session_state.get(_KEPT, {"text": "", "length": 0})
     if _KEY not in st.session_state:
         # What the box starts with as the page is opened (again). It stays the same at every rerun after that,
         # so that no text is sent back.
         st.session_state[_START] = kept["text"]
-    data = {"text": st.session_state[_START], "limit": MAX_CHARACTERS, "examples": EXAMPLES}
+    data = {"text": st.session_state[_START], "limit": limits.TYPED_CHARACTERS, "examples": EXAMPLES}
     state = _renderer()(key=_KEY, data=data, on_typed_change=lambda: None)
     typed = st.session_state[_KEPT] = _checked(state.get("typed") or kept)
-    return None if typed["length"] > MAX_CHARACTERS else typed["text"]
+    return None if typed["length"] > limits.TYPED_CHARACTERS else typed["text"]
 
 
 def _checked(typed: Any) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from carrot_core import limits
 from carrot_core.dashboard import links
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.safe_csv import safe_csv
 from carrot_core.store import Store
-from carrot_core.store.console import MAX_ROWS, MAX_SQL, TIME_LIMIT_S, Answer, query, schema
-from carrot_core.store.console_worker import DUCKDB_MEMORY
+from carrot_core.store.console import Answer, query, schema
 
 _ANSWER = "console:answer"
 EXAMPLE = """select model, count(*) as prompts, avg(score) as score, 1000 * avg(cost_usd) as usd_per_1k
@@ -35,12 +35,12 @@ def sql_console() -> None:
         for_query, for_schema = st.columns([3, 2])
         with for_query:
             sql = st.text_area(
-                "Query", EXAMPLE, key="sql", bind="query-params", height=190, max_chars=MAX_SQL,
-                help=f"One SELECT, WITH, DESCRIBE, SHOW or EXPLAIN. At most {MAX_ROWS:,} rows, {TIME_LIMIT_S:g} s and "
-                f"{DUCKDB_MEMORY} of memory; no file and no network can be reached. An answer can be saved: it has no "
-                "text of a prompt whose source states no licence.",
+                "Query", EXAMPLE, key="sql", bind="query-params", height=190, max_chars=limits.SQL_CHARACTERS,
+                help=f"One SELECT, WITH, DESCRIBE, SHOW or EXPLAIN. At most {limits.SQL_ROWS:,} rows, "
+                f"{limits.SQL_SECONDS:g} s and {limits.SQL_MEMORY} of memory; no file and no network can be reached. "
+                "An answer can be saved: it has no text of a prompt whose source states no licence.",
             )  # fmt: skip
-            links.judge("sql", lambda text: len(text) <= MAX_SQL, "the example")
+            links.judge("sql", lambda text: len(text) <= limits.SQL_CHARACTERS, "the example")
             if st.button("Run", type="primary", icon=":material/play_arrow:", key="sql-run"):
                 st.session_state.pop(_ANSWER, None)
                 with st.spinner("Running …"):

@@ -70,7 +70,7 @@ def upload_panel() -> None:
 
 def _bring_in(uploaded: UploadedFile) -> None:
     path = on_disk(uploaded, "uploads")
-    first = preview(path, _ROWS)
+    first = first_rows(uploaded.file_id, path)
     names = [str(name) for name in first.columns]
     st.dataframe(
         _shown(first), hide_index=True, alt=f"The first {len(first)} rows of the file, {len(names)} columns wide."
@@ -104,6 +104,12 @@ def on_disk(uploaded: UploadedFile, place: str) -> Path:
         path.parent.mkdir(parents=True)
         path.write_bytes(uploaded.getbuffer())
     return path
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def first_rows(file_id: str, path: Path) -> pd.DataFrame:
+    """The first rows of an upload as text; read once, whatever else changes on the page."""
+    return preview(path, _ROWS)
 
 
 def _shown(first: pd.DataFrame) -> pd.DataFrame:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from carrot_core import limits
 from carrot_core.dashboard import controls, shell, tables
 from carrot_core.dashboard.components.decision import live_decision
-from carrot_core.dashboard.components.prompt_box import MAX_CHARACTERS, prompt_box
+from carrot_core.dashboard.components.prompt_box import prompt_box
 from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.shell import plain
 from carrot_core.serving.decision import Explanation
@@ -43,7 +44,9 @@ def one_prompt(router: CarrotRouter, asked: Asked, no_neighbours: str) -> None:
     with shell.errors_as_text():
         text = prompt_box()
         if text is None:
-            st.warning(f"The prompt is longer than {MAX_CHARACTERS:,} characters. Shorten it to get an answer.")
+            st.warning(
+                f"The prompt is longer than {limits.TYPED_CHARACTERS:,} characters. Shorten it to get an answer."
+            )
         elif not text.strip():
             st.info(
                 "Type a prompt above, or click an example: which model should answer it, what each is expected to "

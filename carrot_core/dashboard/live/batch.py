@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import streamlit as st
 
+from carrot_core import limits
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.glossary import see, tip
@@ -24,13 +25,12 @@ from carrot_core.dashboard.stores import session_folder
 from carrot_core.errors import CarrotError
 from carrot_core.safe_csv import safe_csv
 from carrot_core.serving.batch import route_all
-from carrot_core.serving.files import MOST_CHARACTERS, Prompts, decision_file, listed, open_prompts, prompt_columns
+from carrot_core.serving.files import Prompts, decision_file, listed, open_prompts, prompt_columns
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import ROUTED, Summary, dollars, percent
 from carrot_core.text import visible
 
 TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "gz", "zst"]
-MOST_PASTED = 1_000_000  # characters
 PASTE, UPLOAD = "Paste lines", "Upload a file"
 _STEP = 64  # prompts between two looks at whether the reader wants something else
 _FIRST_ROWS = 20
@@ -93,7 +93,7 @@ def _pasted() -> Opened | None:
         "Prompts, one a line",
         key=_LINES,
         height=160,
-        max_chars=MOST_PASTED,
+        max_chars=limits.PASTED_CHARACTERS,
         placeholder="What is the capital of France?\nProve that the square root of 2 is irrational.",
     )
     # Not splitlines: a prompt may hold a character that Unicode counts as a line end.
@@ -109,8 +109,8 @@ def _uploaded() -> Opened | None:
         "packed (.gz, .zst). `carrot route --file` takes larger files.",
     )
     st.caption(
-        f"A prompt may have {MOST_CHARACTERS:,} characters. A column `prompt_id` is kept; without it a prompt goes by "
-        "its row. What you upload stays in this browser session and goes with it."
+        f"A prompt may have {limits.PROMPT_CHARACTERS:,} characters. A column `prompt_id` is kept; without it "
+        "a prompt goes by its row. What you upload stays in this browser session and goes with it."
     )
     if uploaded is None:
         return None

@@ -10,9 +10,8 @@ import streamlit as st
 
 from carrot_core.benchmarks.column_names import guess_columns
 from carrot_core.benchmarks.log_table import LOGGED, read_logs
-from carrot_core.benchmarks.table_file import preview
 from carrot_core.dashboard import views
-from carrot_core.dashboard.data.upload import TYPES, on_disk
+from carrot_core.dashboard.data.upload import TYPES, first_rows, on_disk
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.frontier.stability import stability_panel
 from carrot_core.dashboard.glossary import see, tip
@@ -71,7 +70,7 @@ def _against_logs(place: KeptPoints, kept: KeptPoint) -> None:
     path = on_disk(uploaded, "logs")
     if not path.stat().st_size:
         raise DataError(path.name, "the file is empty")
-    columns = _mapping([str(name) for name in preview(path, 0).columns], uploaded.file_id)
+    columns = _mapping([str(name) for name in first_rows(uploaded.file_id, path).columns], uploaded.file_id)
     if "model" not in columns:
         st.info("Choose the column that names the model that answered.")
     tolerance = _tolerance()

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import streamlit as st
 
+from carrot_core import limits
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.frontier import solve
 from carrot_core.dashboard.glossary import tip
@@ -16,7 +17,7 @@ from carrot_core.dashboard.points.places import place_for
 from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
 from carrot_core.dashboard.stores import version_of
 from carrot_core.figures.scene import QUERIES, label, money, short_name
-from carrot_core.points.shelf import MOST_NAME, MOST_NOTE, joined
+from carrot_core.points.shelf import joined
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo
@@ -104,8 +105,8 @@ def keep_panel() -> None:
         point = router.point_file(**asdict(asked))
         _expected(point)
         with st.form("points:keep", clear_on_submit=True):
-            name = st.text_input("Name", max_chars=MOST_NAME, placeholder="Optional: what you will know it by")
-            note = st.text_area("Note", max_chars=MOST_NOTE, height=68, placeholder="Optional: what it is for")
+            name = st.text_input("Name", max_chars=limits.POINT_NAME, placeholder="Optional: what you will know it by")
+            note = st.text_area("Note", max_chars=limits.POINT_NOTE, height=68, placeholder="Optional: what it is for")
             kept = st.form_submit_button("Keep this point", type="primary", icon=":material/bookmark_add:")
         if kept:
             keep(info, router.point_file(note=joined(name, note), **asdict(asked)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from carrot_core import limits
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem
@@ -18,14 +19,13 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.images import browser
 from carrot_core.figures.scene import DRAWN_BASELINES
 from carrot_core.points.formats import FORMATS, Format
-from carrot_core.points.shelf import MOST_NAME, MOST_NOTE, KeptPoint, KeptPoints, shared_points, title_and_note
+from carrot_core.points.shelf import KeptPoint, KeptPoints, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point
 from carrot_core.text import visible
 
 _PER_ROW = 2
 _PER_PAGE = 10
 _DELETED, _REFUSED = "points:deleted", "points:refused"
-_MOST_MB = 4
 
 
 def said() -> None:
@@ -54,7 +54,7 @@ def bring_panel() -> None:
         "A file that this page, `carrot export` or the library wrote. It is checked before anything of it is used."
     )
     uploaded = st.file_uploader(
-        "Operating point (JSON)", ["json"], key="points:upload", max_upload_size=_MOST_MB,
+        "Operating point (JSON)", ["json"], key="points:upload", max_upload_size=limits.POINT_BYTES >> 20,
         help="Names, numbers and the sha256 over all of it must be in order.",
     )  # fmt: skip
     if uploaded is None:
@@ -165,8 +165,8 @@ def _stem(point: PointFile) -> str:
 def _rename(place: KeptPoints, kept: KeptPoint) -> None:
     name, note = title_and_note(kept.point)
     with st.form(f"points:rename:{kept.id}"):
-        name = st.text_input("Name", name, max_chars=MOST_NAME)
-        note = st.text_area("Note", note, max_chars=MOST_NOTE)
+        name = st.text_input("Name", name, max_chars=limits.POINT_NAME)
+        note = st.text_area("Note", note, max_chars=limits.POINT_NOTE)
         if st.form_submit_button("Save"):
             place.note(kept.id, name, note)
             st.session_state[DONE] = "The name and note are saved."

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from carrot_core import limits
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.glossary import in_app, linked, terms, tip
 from carrot_core.dashboard.shell import plain
@@ -19,7 +20,6 @@ from carrot_core.figures.scene import QUERIES, short_name
 from carrot_core.text import visible
 from carrot_core.whatif.scenario import Scenario, parse_scenario, provider, scenario_json
 
-_LONGEST_IN_ADDRESS = 1500
 _FACTOR = st.column_config.NumberColumn(
     "Factor", min_value=0.0, max_value=1000.0, format="%.4g", width=75, required=True
 )
@@ -261,7 +261,7 @@ def _tell_address(scenario: Scenario) -> None:
     text = scenario_json(rest, indent=None)
     if rest == Scenario():
         st.query_params.pop("scenario", None)
-    elif len(text) > _LONGEST_IN_ADDRESS:
+    elif len(text) > limits.ADDRESS_CHARACTERS:
         st.query_params.pop("scenario", None)
         st.caption("This scenario is too long for a link: download it to share it.")
     elif st.query_params.get("scenario") != text:

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Self
 
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
+from carrot_core import limits
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 
 AUTO = "auto"
 ONLINE = "roberta-base"  # the encoder of the paper
-_HUB_TIMEOUT_S = 5.0
 
 _log = logging.getLogger("carrot_core")
 
@@ -128,7 +128,7 @@ def _at_hand(repo: str) -> bool:
     if isinstance(try_to_load_from_cache(repo, "model.safetensors"), str):
         return True
     try:
-        HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None).model_info(repo, timeout=_HUB_TIMEOUT_S)
+        HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None).model_info(repo, timeout=limits.HUB_CARD_SECONDS)
     except (errors.OfflineModeIsEnabled, errors.HTTPError, OSError):  # type: ignore[attr-defined]
         return False
     return True

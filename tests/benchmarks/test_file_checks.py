@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from carrot_core.benchmarks import limits
+from carrot_core import limits
+from carrot_core.benchmarks import file_checks
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.table_file import preview
 from carrot_core.errors import DataError, Problem
@@ -36,7 +37,7 @@ def refused(path: Path, content: bytes) -> Problem:
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.zst", "t.jsonl.gz"])
 def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST_UNPACKED_BYTES", 3 << 20)
+    monkeypatch.setattr(limits, "UNPACKED_BYTES", 3 << 20)
     raw = HEADER + ROW * 600_000
     packed = gzip.compress(raw) if name.endswith(".gz") else pa.compress(raw, codec="zstd", asbytes=True)
     assert len(packed) < len(raw) / 100
@@ -44,16 +45,16 @@ def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, name: str, m
 
 
 def test_a_bomb_is_left_at_the_limit_not_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST_UNPACKED_BYTES", 5 << 20)
+    monkeypatch.setattr(limits, "UNPACKED_BYTES", 5 << 20)
     seen = []
-    chunks = limits.chunks
-    monkeypatch.setattr(limits, "chunks", lambda path: (seen.append(len(c)) or c for c in chunks(path)))
+    chunks = file_checks.chunks
+    monkeypatch.setattr(file_checks, "chunks", lambda path: (seen.append(len(c)) or c for c in chunks(path)))
     refused(tmp_path / "t.csv.gz", gzip.compress(HEADER + b"\n" * (50 << 20)))
     assert sum(seen) <= 7 << 20
 
 
 def test_a_parquet_file_of_few_bytes_and_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST_ROWS", 100_000)
+    monkeypatch.setattr(limits, "ROWS", 100_000)
     path = tmp_path / "t.parquet"
     with duckdb.connect() as connection:
         connection.execute(f"copy (select 'p' as prompt_id from range(1000000)) to '{path}'")
@@ -100,7 +101,7 @@ def test_a_character_cut_by_the_end_of_the_file_is_refused(tmp_path: Path) -> No
 
 
 def test_a_character_across_two_chunks_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_CHUNK", 7)
+    monkeypatch.setattr(file_checks, "_CHUNK", 7)
     table = long_table().replace({"small": "模型-é-💥"})
     assert "模型-é-💥" in read_any(write(table, tmp_path / "t.csv")).models["model"].tolist()
 

@@ -11,28 +11,24 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from carrot_core import limits
 from carrot_core.errors import DataError, Problem
 
-# Four times the largest upload: tables unpack to three to ten times their size, a bomb to a thousand.
-MOST_UNPACKED_BYTES = 2 << 30
-# Room for 500 models of a wide table with four columns each; more is a table that was turned on its side.
-MOST_COLUMNS = 2_000
-MOST_ROWS = 100_000_000
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 _CHUNK = 1 << 20
-_MOST_HEADER = 1 << 20  # bytes; 2,000 columns with names of 500 letters
 _NAME = re.compile(rb'(?<!\\)"\s*:')  # its end, in a JSON object
 _SHORTEST_NAME = 4  # bytes, with quotes and a colon
 _WIDE_CHARACTERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def check_text(path: Path, kind: str) -> list[str]:
-    """Look at a text file as a whole before it is parsed.
+def check_text(path: Path, kind: str, *, head: bool = False) -> list[str]:
+    """Look at a text file before it is parsed: at all of it, or at its first megabyte (``head``).
 
     Parameters
     ----------
@@ -50,20 +46,20 @@ def check_text(path: Path, kind: str) -> list[str]:
     """
     decode, start, place = codecs.getincrementaldecoder("utf-8")().decode, b"", _Place(kind)
     try:
-        for chunk in chunks(path):
+        for chunk in islice(chunks(path), 1 if head else None):
             if not place.bytes and chunk.startswith(_WIDE_CHARACTERS):
                 raise DataError(path.name, [_not_utf8("is UTF-16", None)])
             try:
                 decode(chunk)
             except UnicodeDecodeError as error:
                 raise DataError(path.name, [place.of(chunk, error)]) from error
-            start = start if len(start) >= _MOST_HEADER else (start + chunk)[:_MOST_HEADER]
+            start = start if len(start) >= limits.HEADER_BYTES else (start + chunk)[: limits.HEADER_BYTES]
             place.pass_by(chunk)
             check_columns(path, place.names, " or more")
-            if path.suffix.lower() in PACKED and place.bytes > MOST_UNPACKED_BYTES:
+            if path.suffix.lower() in PACKED and place.bytes > limits.UNPACKED_BYTES:
                 raise DataError(path.name, [_bomb()])
         try:
-            decode(b"", final=True)
+            decode(b"", final=not head)
         except UnicodeDecodeError as error:
             raise DataError(path.name, [place.of(b"", error)]) from error
     except OSError as error:
@@ -82,26 +78,26 @@ def header(path: Path, kind: str) -> list[str]:
 
 
 def check_columns(path: Path, columns: int, more: str = "") -> None:
-    """At most `MOST_COLUMNS`, else a `DataError`; ``more`` says that not all were counted."""
-    if columns > MOST_COLUMNS:
+    """At most `carrot_core.limits.COLUMNS`, else a `DataError`; ``more`` says that not all were counted."""
+    if columns > limits.COLUMNS:
         remedy = "One row is one prompt, or one prompt and model; leave out the columns that are neither."
-        raise DataError(path.name, [Problem(f"has {columns:,} columns{more}, the most is {MOST_COLUMNS:,}", remedy)])
+        raise DataError(path.name, [Problem(f"has {columns:,} columns{more}, the most is {limits.COLUMNS:,}", remedy)])
 
 
 def check_schema(path: Path) -> None:
     """Count the columns of a Parquet file before it is read; a file that is none is the parser's to refuse."""
     try:
         leaves = pq.read_metadata(path).num_columns
-        columns = leaves if leaves <= MOST_COLUMNS else len(pq.read_schema(path))
+        columns = leaves if leaves <= limits.COLUMNS else len(pq.read_schema(path))
     except (pa.ArrowException, OSError, ValueError):
         return
     check_columns(path, columns)
 
 
 def check_rows(path: Path, rows: int) -> None:
-    """At most `MOST_ROWS`, else a `DataError`; a Parquet file of a few kilobytes may hold billions of equal rows."""
-    if rows > MOST_ROWS:
-        raise DataError(path.name, [Problem(f"has {rows:,} rows, the most is {MOST_ROWS:,}", "Keep a part of it.")])
+    """At most `carrot_core.limits.ROWS`, else a `DataError`."""
+    if rows > limits.ROWS:
+        raise DataError(path.name, [Problem(f"has {rows:,} rows, the most is {limits.ROWS:,}", "Keep a part of it.")])
 
 
 def chunks(path: Path) -> Iterator[bytes]:
@@ -135,7 +131,7 @@ class _Place:
     def _count_names(self, chunk: bytes) -> None:
         for place, part in enumerate(chunk.split(b"\n")):
             # Counted only where there may be too many: most lines are too short.
-            found = len(_NAME.findall(part)) if len(part) > _SHORTEST_NAME * MOST_COLUMNS else 0
+            found = len(_NAME.findall(part)) if len(part) > _SHORTEST_NAME * limits.COLUMNS else 0
             self._names_of_line = found + (0 if place else self._names_of_line)
             self.names = max(self.names, self._names_of_line)
 
@@ -158,7 +154,7 @@ def _damaged(path: Path, error: OSError) -> Problem:
 
 
 def _bomb() -> Problem:
-    most = f"{MOST_UNPACKED_BYTES >> 30} GiB"
+    most = f"{limits.UNPACKED_BYTES >> 30} GiB"
     return Problem(f"unpacks to more than {most}", "Unpack it yourself if you trust it, and import what comes out.")
 
 

@@ -1,0 +1,75 @@
+"""What a file or a request may have at most: every number of bytes, rows, columns, levels and seconds, with its reason.
+
+Files and requests are other people's; what reads one names its limit from here. ``.streamlit/config.toml`` cannot:
+a test holds its upload size to `UPLOAD_MB`.
+"""
+
+from __future__ import annotations
+
+# Tables of results and prompts.
+UPLOAD_MB = 500  # a browser's upload stays in the server's memory until it is read; the command line reads from disk
+UNPACKED_BYTES = (
+    2 << 30
+)  # four times the largest upload: tables unpack to three to ten times their size, a bomb to 1,000
+COLUMNS = 2_000  # 500 models of a wide table with four columns each; more is a table that was turned on its side
+ROWS = 100_000_000  # a Parquet file of a few kilobytes may hold billions of equal rows
+CELLS = 100_000_000  # prompts x models: some arrays of 0.8 GB each
+HEADER_BYTES = 1 << 20  # 2,000 columns with names of 500 letters
+PREVIEW_ROWS = 200  # in which a preview looks for the columns of a text file
+TABLE_MEMORY = "1GiB"  # of DuckDB as it reads a table; beyond it goes to the disk. A CSV may not load below 512MiB
+TABLE_SPILL = "16GiB"  # on that disk
+PROMPTS_MEMORY = "512MiB"  # as `TABLE_MEMORY`, for a file of prompts, beside a router at work
+
+# Logs of calls.
+LOG_CALLS = 2_000_000  # a sample of so many says as much as all
+LOG_MODELS = 1_000  # more names are another column
+LOG_TEXTS = 2_000  # distinct prompts embedded to tell how many are unlike the training data; a minute
+LOG_TEXT_CHARACTERS = 20_000  # of a prompt; encoders read less
+
+# Pickles, read in a process of their own.
+PICKLE_BYTES = 1 << 30  # the published files are below 0.3 GiB
+PICKLE_MEMORY_BYTES = 8 << 30  # address space of the process
+PICKLE_SECONDS = 300  # of the clock and of the processor
+PICKLE_INTEGER_BITS = 128  # a longer integer is no id and no figure, and takes long to print
+PICKLE_LEVELS = 8  # of dictionaries in dictionaries; the published files have four
+
+# Operating points and scenarios.
+POINT_BYTES = 4 << 20  # a point of 1,000 models has half a megabyte
+POINT_FILE_NOTE = 10_000  # characters of the note in a file
+POINTS = 200  # on a shelf; each is read and listed at every visit
+POINT_NAME, POINT_NOTE = 80, 2_000  # characters; of a point kept on the shelf
+YAML_BYTES = 256 << 10  # read in pure Python, some 100 KiB a second
+YAML_LEVELS = 20  # a point has three
+SCENARIO_BYTES = 1 << 20  # 1,000 models at prices of their own have a tenth of it
+ADDRESS_CHARACTERS = 1_500  # of a scenario in a page's address; browsers and mail programs cut addresses at about 2,000
+
+# Prompts.
+PROMPT_CHARACTERS = 1_000_000  # in a file; the longest context windows hold about as much
+PASTED_CHARACTERS = 1_000_000  # of all prompts in the box of many
+TYPED_CHARACTERS = 200_000  # of the prompt that is sent again as it is typed
+
+# Requests to the API.
+BODY_BYTES = 2 << 20  # 256 prompts of 8,000 characters
+BODY_SECONDS = 30.0  # in which a body must be there: a slow one holds a connection
+REQUEST_PROMPTS = 256  # about a second of embedding
+REQUEST_PROMPT_CHARACTERS = 100_000
+REQUEST_EXPLAINED = 16  # each is embedded by itself
+REQUEST_MODELS = 1_000
+REQUEST_USD = 1e6  # of a price or a budget: more is a slip of units
+WAITING = 512  # requests in the queue; who comes after them would wait for minutes
+
+# Queries of the SQL console, each in a process of its own.
+SQL_CHARACTERS = 20_000
+SQL_ROWS = 10_000  # as many as a table on a page scrolls through
+SQL_SECONDS = 10.0
+SQL_PROCESS_BYTES = 2 << 30  # address space of the process
+SQL_MEMORY = "512MB"  # of DuckDB in it
+SQL_VALUE_CHARACTERS = 10_000  # of one value of an answer
+SQL_ANSWER_BYTES = 10_000_000
+
+# Other machines.
+HUB_SECONDS = 10.0  # of the hub's silence; a machine without a network is told so at once
+HUB_CARD_SECONDS = 5.0  # likewise, for a model's revision, which an artefact can do without
+
+# Options of the command line.
+NUMBERS = 1_000  # in one range, such as 0-4
