@@ -21,6 +21,7 @@ FloatTable = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
 Usage = Literal["output_tokens", "input_only", "cost_usd"]
 SPLITS = ("train", "validation", "test")
+SCORE_RANGE = (0.0, 1.0)  # of every observed score, ends included; the store's schema has the same
 
 
 def positions(names: Sequence[str], available: Sequence[str], kind: str = "model") -> npt.NDArray[np.intp]:
@@ -30,6 +31,21 @@ def positions(names: Sequence[str], available: Sequence[str], kind: str = "model
     if missing:
         raise NotFoundError(f"No {kind} {missing[0]!r} here; known: {', '.join(list(available)[:20])}.")
     return np.array([where[name] for name in names], dtype=np.intp)
+
+
+def beyond(values: FloatTable, bounds: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """Which values lie outside of the bounds, such as `SCORE_RANGE`; NaN, "not observed", does not."""
+    outside: npt.NDArray[np.bool_] = (values < bounds[0]) | (values > bounds[1])
+    return outside
+
+
+def most_accurate(score: npt.ArrayLike, cost_usd: npt.ArrayLike, models: Sequence[str]) -> int:
+    """Column of the model with the highest score; ties: the cheapest, then the first by name (docs/method.md).
+
+    It is what the rule of `carrot_core.frontier` chooses at λ = 0, for (M,) scores and costs without NaN.
+    """
+    rows = zip(np.negative(score).tolist(), np.asarray(cost_usd).tolist(), models, range(len(models)), strict=True)
+    return min(rows)[-1]
 
 
 def pick(values: Sequence[str], rows: Rows) -> tuple[str, ...]:
@@ -66,7 +82,7 @@ class _Tables:
         table = np.array(getattr(self, name), dtype=np.float64, order="C")
         if table.shape != self.shape:
             raise CarrotError(f"{name} is {table.shape}; {self.shape[0]} prompts x {self.shape[1]} models expected.")
-        wrong = (table < bounds[0]) | (table > bounds[1]) | np.isinf(table)
+        wrong = beyond(table, bounds) | np.isinf(table)
         if not self._may_be_missing:
             wrong |= np.isnan(table)
         if wrong.any():
@@ -122,7 +138,7 @@ class Outcomes(_Tables):
         Shapes that disagree, names that repeat, values out of bounds.
     """
 
-    _score_bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    _score_bounds: ClassVar[tuple[float, float]] = SCORE_RANGE
     _may_be_missing: ClassVar[bool] = True
 
     @cached_property

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import duckdb
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import carrot_core
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.frontier import sweep_tables
+from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, beyond, most_accurate
 from carrot_core.prices import Price
 
 IDS, MODELS = ("p", "q", "r"), ("a", "b")
@@ -86,6 +94,29 @@ def test_a_part_is_as_strict_as_the_whole():
 def test_an_unknown_model_is_an_error_that_lists_the_known():
     with pytest.raises(NotFoundError, match=r"No model 'c' here; known: a, b\."):
         outcomes().pool(["c"])
+
+
+def test_the_store_s_schema_has_the_range_of_scores():
+    (check,) = {
+        found
+        for file in (Path(carrot_core.__file__).parent / "store").rglob("*.sql")
+        for found in re.findall(r"\bscore +double not null check \((.*)\)", file.read_text())
+    }
+    low, high = SCORE_RANGE
+    scores = np.array([low - 1e-9, low, 0.5, high, high + 1e-9])
+    with duckdb.connect() as connection:
+        allowed = [
+            connection.execute(f"select {check} from (select ?::double as score)", [x]).fetchone() for x in scores
+        ]
+    assert [one for (one,) in allowed] == (~beyond(scores, SCORE_RANGE)).tolist() == [False, True, True, True, False]
+
+
+@given(st.data(), st.integers(1, 6))
+def test_the_most_accurate_model_is_the_one_the_frontier_begins_with(data, m):
+    """Few values, so that ties of score, of cost and of both come up."""
+    table = st.lists(st.sampled_from([0.0, 0.25, 1.0]), min_size=m, max_size=m).map(np.array)
+    score, cost, names = data.draw(table), data.draw(table), tuple(data.draw(st.permutations("abcdef"[:m])))
+    assert most_accurate(score, cost, names) == sweep_tables(score[None], cost[None], names).start[0]
 
 
 def test_complete_prompts_have_every_score_and_cost():

@@ -9,6 +9,7 @@ from carrot_core import limits
 from carrot_core.benchmarks.column_names import hint
 from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quoted
 from carrot_core.errors import Problem
+from carrot_core.outcomes import SCORE_RANGE
 
 IDS = ("prompt_id", "model")
 TEXTS = ("prompt", "task", "benchmark", "split")
@@ -60,6 +61,11 @@ def typed_as(name: str, column: str, kind: str | None) -> str:
     return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
 
 
+def bounds_of(number: str) -> tuple[float, float]:
+    """Least and most that a recorded number may be: a score, or dollars and tokens."""
+    return SCORE_RANGE if number == "score" else (0.0, LARGEST)
+
+
 def problems(table: TableFile) -> list[Problem]:
     """Everything wrong with the rows that were kept, one entry for each kind."""
     problems = [
@@ -83,8 +89,9 @@ def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
     for name in [name for name in NUMBERS if name in types]:
         text = f"{name} is null and raw_{name} <> '' and ltrim(lower(raw_{name}), '+-') <> 'nan'"
         yield Rule(name, text, "is not a number", "Write a plain number, or nothing where none was recorded.")
-        top, remedy = (1, "Divide percentages by 100.") if name == "score" else (LARGEST, "Correct it or leave it out.")
-        yield Rule(name, f"not {name} between 0 and {top}", f"must be from 0 to {top:,.0f}", remedy)
+        (low, high), remedy = bounds_of(name), "Correct it or leave it out."
+        remedy = "Divide percentages by 100." if name == "score" else remedy
+        yield Rule(name, f"not {name} between {low} and {high}", f"must be from {low:.0f} to {high:,.0f}", remedy)
 
 
 def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:

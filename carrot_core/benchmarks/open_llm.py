@@ -23,6 +23,7 @@ from carrot_core.benchmarks.costs import check_prices, with_costs
 from carrot_core.benchmarks.pickles.process import read_pickled_arrays
 from carrot_core.benchmarks.row_filter import choose
 from carrot_core.errors import DataError, Problem
+from carrot_core.outcomes import SCORE_RANGE, beyond
 from carrot_core.prices import Price
 
 Scores = npt.NDArray[np.float64]
@@ -162,7 +163,7 @@ def _task(name: str, arrays: Mapping[tuple[str, ...], npt.NDArray[np.generic]], 
         str(model).removeprefix("open-llm-leaderboard/").removesuffix("-details").replace("__", "/") for model in names
     )
     table = scores.astype(np.float64)
-    if len(set(models)) != len(models) or not np.all((table >= 0) & (table <= 1)):
+    if len(set(models)) != len(models) or np.isnan(table).any() or beyond(table, SCORE_RANGE).any():
         raise DataError(source, f"task {name!r} has a model twice, or a score that is not from 0 to 1")
     return _Task(name.removeprefix("leaderboard_"), models, table)
 

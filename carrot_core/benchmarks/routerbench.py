@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
-from carrot_core.benchmarks.checks import LARGEST, SHOWN
+from carrot_core.benchmarks.checks import SHOWN, bounds_of
 from carrot_core.benchmarks.costs import check_prices, with_costs
 from carrot_core.benchmarks.pickles.process import read_pickled_table
 from carrot_core.benchmarks.row_filter import choose
@@ -127,12 +127,11 @@ def _problems(table: pd.DataFrame, models: list[str]) -> list[Problem]:
         bad = ~texts & (table[name].notna().to_numpy(dtype=bool) | (name != "prompt"))
         problems += _first(table[name], bad, "is empty or no text", "Every row names its prompt and its task.")
     for name in (*models, *(model + COST for model in models)):
-        top = LARGEST if name.endswith(COST) else 1
+        bounds = bounds_of("cost_usd" if name.endswith(COST) else "score")
         numbers = pd.to_numeric(table[name], errors="coerce")
-        bad = (table[name].notna() & ~numbers.between(0, top)).to_numpy(dtype=bool)
-        problems += _first(
-            table[name], bad, f"must be a number from 0 to {top:,.0f}", "Leave out what was not measured."
-        )
+        bad = (table[name].notna() & ~numbers.between(*bounds)).to_numpy(dtype=bool)
+        what = f"must be a number from {bounds[0]:.0f} to {bounds[1]:,.0f}"
+        problems += _first(table[name], bad, what, "Leave out what was not measured.")
     return problems
 
 

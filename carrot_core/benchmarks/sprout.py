@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.benchmarks.checks import LARGEST
+from carrot_core.benchmarks.checks import bounds_of
 from carrot_core.errors import DataError, NotFoundError, Problem
-from carrot_core.outcomes import SPLITS
+from carrot_core.outcomes import SPLITS, beyond
 from carrot_core.prices import Price, own_prices_path, token_cost_usd
 
 FIELDS = ("score", "num_input_tokens", "num_output_tokens")
@@ -200,9 +200,10 @@ def _numbers(table: pa.Table, model: str, field: str, name: str) -> Column:
 
 
 def _wrong(column: Column, model: str, field: str) -> Iterator[Problem]:
-    top, remedy = (1.0, "Divide percentages by 100.") if field == "score" else (LARGEST, "Correct the file.")
-    outside = (column < 0) | (column > top)
-    checks = [(outside, f"must be from 0 to {top:,.0f}", remedy)]
+    low, high = bounds = bounds_of(field)
+    remedy = "Divide percentages by 100." if field == "score" else "Correct the file."
+    outside = beyond(column, bounds)
+    checks = [(outside, f"must be from {low:.0f} to {high:,.0f}", remedy)]
     if field != "score":
         broken = ~outside & ~np.isnan(column) & (column != np.floor(column))
         checks.append((broken, "must be a whole number of tokens", remedy))

@@ -18,7 +18,7 @@ from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
 from carrot_core.frontier import FloatArray, Frontier, sweep
-from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.outcomes import Benchmark, Estimates, most_accurate
 from carrot_core.routers import BASELINES, Router, make_router
 
 
@@ -85,9 +85,8 @@ class Setting:
 
     @cached_property
     def best_single(self) -> str:
-        """Most accurate single model on validation; ties: the cheapest, then the first by name."""
-        score, cost = self._single
-        return self.models[min(range(len(score)), key=lambda j: (-score[j], cost[j], self.models[j]))]
+        """Most accurate single model on validation (`most_accurate`)."""
+        return self.models[most_accurate(*self._single, self.models)]
 
     @property
     def strength(self) -> dict[str, float]:

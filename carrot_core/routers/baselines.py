@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows, most_accurate
 
 
 def _mean(table: FloatTable, rows: Rows) -> FloatTable:
@@ -85,7 +85,7 @@ class TaskLookup:
 
 
 class BestSingle:
-    """Always the model with the best mean score on the training prompts; ties: the cheapest, then by name.
+    """Always the model with the best mean score on the training prompts (`most_accurate`).
 
     One point, not a curve. (The best single model that reports compare with is chosen on validation.)
     """
@@ -94,7 +94,7 @@ class BestSingle:
 
     def fit(self, train: Benchmark) -> Self:
         zero = ZeroRouter().fit(train)
-        best = min(range(len(train.models)), key=lambda j: (-zero.score_[j], zero.cost_usd_[j], train.models[j]))
+        best = most_accurate(zero.score_, zero.cost_usd_, train.models)
         self.models_: tuple[str, ...] = (train.models[best],)
         self.score_, self.cost_usd_ = zero.score_[[best]], zero.cost_usd_[[best]]
         return self

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, most_accurate
 from carrot_core.routers.baselines import ZeroRouter, uniform
 
 Flags = npt.NDArray[np.bool_]
@@ -94,7 +94,8 @@ class Cascade:
         outcomes = outcomes.rows(outcomes.complete)
         if not outcomes.prompt_ids:
             raise CarrotError(f"No training prompt of {train.name!r} has an outcome of every model to choose from.")
-        accepts, best = self._accepts(outcomes.prompt_ids, outcomes.score), outcomes.score.mean(axis=0).argmax()
+        accepts = self._accepts(outcomes.prompt_ids, outcomes.score)
+        best = most_accurate(outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0), outcomes.models)
         budget = float(outcomes.cost_usd[:, best].mean()) if self.budget_usd is None else self.budget_usd
         columns = range(len(self.models_))
         lists = [list(chosen) for size in range(1, n_models + 1) for chosen in combinations(columns, size)]

@@ -13,6 +13,7 @@ from sklearn.model_selection import KFold
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import StrOptions
 
+from carrot_core.outcomes import SCORE_RANGE, beyond
 from carrot_core.routers.criteria import contrast_loss
 from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
@@ -202,7 +203,7 @@ class CarrotLinear(TableRegressor):
         self._has_usage = usage is not None
         penalties = checked_penalties(self.penalties)
         logistic = self.link == "logistic"
-        if logistic and (np.nanmin(score) < 0 or np.nanmax(score) > 1):
+        if logistic and beyond(score, SCORE_RANGE).any():
             raise ValueError('link="logistic" needs scores from 0 to 1.')
         left_out = expit(logistic_left_out(X, score, penalties)) if logistic else leave_one_out(X, score, penalties)
         if self.criterion == "routing":

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, most_accurate
 from carrot_core.routers.base import vectors_of
 from carrot_core.routers.baselines import ZeroRouter
 
@@ -124,14 +124,14 @@ def default_pair(train: Benchmark) -> tuple[str, str]:
     """(large, small): the published pair of this pool, else the first step down the single models' hull.
 
     The second rule is that of the zero router: the large model is the most accurate on the training
-    prompts (ties: the cheapest), the small one the cheaper model that loses least accuracy per dollar saved.
+    prompts (`most_accurate`), the small one the cheaper model that loses least accuracy per dollar saved.
     """
     for pair in PAPER_PAIRS:
         if set(pair) <= set(train.models):
             return pair
     zero = ZeroRouter().fit(train)
     score, cost = zero.score_, zero.cost_usd_
-    large = int(np.lexsort([cost, -score])[0])
+    large = most_accurate(score, cost, train.models)
     cheaper = np.flatnonzero(cost < cost[large])
     if not cheaper.size:
         raise CarrotError(

@@ -14,7 +14,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate
 from carrot_core.operating_point import Solution, solve_budget, solve_target
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, most_accurate, positions
 from carrot_core.whatif.repricing import columns, reprice_estimates, reprice_setting
 from carrot_core.whatif.scenario import Scenario
 
@@ -167,8 +167,7 @@ def _side(made: Setting, estimates: Mapping[str, Estimates], scenario: Scenario)
     zero = made.estimates("zero")
     hulls = {split: _curve(made, zero, split, scenario, 0.0) for split in splits}
     chosen = curves["validation"]
-    score, cost = chosen.model_score, chosen.model_cost_usd
-    best = min(range(len(score)), key=lambda j: (-score[j], cost[j], made.models[j]))
+    best = most_accurate(chosen.model_score, chosen.model_cost_usd, made.models)
     return Side(made, curves, hulls, made.models[best])
 
 
