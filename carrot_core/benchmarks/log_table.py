@@ -16,6 +16,7 @@ from carrot_core.benchmarks.column_names import hint
 from carrot_core.benchmarks.long_table import check_mapping, refusing
 from carrot_core.benchmarks.table_file import TableFile, names_listed, open_table
 from carrot_core.errors import DataError, Problem
+from carrot_core.prices import Price, infer_price, token_cost_usd
 
 LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")
 
@@ -50,6 +51,21 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self.model)
+
+    def cost_at(self, prices: Mapping[str, Price]) -> FloatArray:
+        """(n,) dollars of each call by its tokens, at prices by model; NaN where tokens or price are not known."""
+        cost_usd = np.full(len(self), np.nan)
+        for place, name in enumerate(self.models):
+            rows, price = self.model == place, prices.get(name)
+            if price is not None:
+                output = self.output_tokens[rows] if price.output_usd_per_mtok > 0 else np.zeros(int(rows.sum()))
+                cost_usd[rows] = token_cost_usd(self.input_tokens[rows, None], output[:, None], [price])[:, 0]
+        return cost_usd
+
+    def price_of(self, rows: npt.NDArray[np.intp]) -> Price | None:
+        """The price per token that the dollars and tokens of some calls show, where they show one."""
+        output = None if np.isnan(self.output_tokens).all() else self.output_tokens[rows]
+        return infer_price(self.input_tokens[rows], output, self.cost_usd[rows])
 
 
 def read_logs(path: Path, *, columns: Mapping[str, str] | None = None) -> Calls:

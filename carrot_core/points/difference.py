@@ -1,9 +1,9 @@
-"""How far two operating points are apart in accuracy and cost, with intervals."""
+"""How far two operating points, or two proportions, are apart, with intervals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot, nan
+from math import hypot, nan, sqrt
 
 import numpy as np
 
@@ -70,3 +70,24 @@ def _apart(
         return Interval(value, nan, nan)
     half = hypot((one_high - one_low) / 2, (other_high - other_low) / 2)
     return Interval(value, value - half, value + half)
+
+
+def wilson(share: float, n: float, quantile: float) -> Interval:
+    """A proportion of n draws with Wilson's interval (1927).
+
+    Our own since n need not be whole: repeated calls are worth a fraction of a draw, which scipy refuses.
+    """
+    squared = quantile**2 / n
+    middle = (share + squared / 2) / (1 + squared)
+    half = quantile * sqrt(share * (1 - share) / n + squared / (4 * n)) / (1 + squared)
+    return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def newcombe(one: Interval, other: Interval) -> Interval:
+    """One proportion minus another, from Wilson's intervals (Newcombe 1998, method 10): holds near 0 and 1, too."""
+    apart = one.value - other.value
+    return Interval(
+        apart,
+        apart - hypot(one.value - one.low, other.high - other.value),
+        apart + hypot(one.high - one.value, other.value - other.low),
+    )

@@ -20,7 +20,7 @@ from carrot_core.benchmarks.log_table import Calls, FloatArray
 from carrot_core.bootstrap import LEVEL, Interval
 from carrot_core.embedding import embed
 from carrot_core.errors import CarrotError
-from carrot_core.prices import Price, infer_price, token_cost_usd
+from carrot_core.points.difference import newcombe, wilson
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import Companion
 
@@ -187,36 +187,20 @@ def drift(
             "export a point of the whole pool at the benchmark's prices."
         )
     tolerance, figures = tolerance or Tolerance(), point.test
-    paid, by_price = _costs(point, calls)
+    by_price = calls.cost_at(point.token_prices)
+    paid = np.where(np.isnan(calls.cost_usd), by_price, calls.cost_usd)
     promised = Interval(figures.score, _or_nan(figures.score_low), _or_nan(figures.score_high))
     score = _means("accuracy", "score", calls.score, calls, promised, figures.n_prompts, tolerance.score)
     promised = Interval(figures.cost_usd, _or_nan(figures.cost_usd_low), _or_nan(figures.cost_usd_high))
     cost = _means("cost", "usd", paid, calls, promised, figures.n_prompts, tolerance.cost * figures.cost_usd)
-    return Drift(
-        len(calls),
-        len(np.unique(calls.prompt)),
-        score,
-        cost,
-        _shares(point, calls, tolerance.share),
-        _unlike(point, calls, companion, tolerance.score),
-        _models(point, calls, paid, by_price),
-        tuple(filter(None, [*_notes(point, calls, paid, companion), without])),
-    )
+    shares, unlike = _shares(point, calls, tolerance.share), _unlike(point, calls, companion, tolerance.score)
+    models, notes = _models(point, calls, paid, by_price), [*_notes(point, calls, paid, companion), without]
+    n_prompts = len(np.unique(calls.prompt))
+    return Drift(len(calls), n_prompts, score, cost, shares, unlike, models, tuple(filter(None, notes)))
 
 
 def _or_nan(value: float | None) -> float:
     return nan if value is None else value
-
-
-def _costs(point: PointFile, calls: Calls) -> tuple[FloatArray, FloatArray]:
-    """(n,) dollars of each call, from its tokens where they are not recorded, and from its tokens alone."""
-    by_price = np.full(len(calls), np.nan)
-    for place, name in enumerate(calls.models):
-        rows, price = calls.model == place, point.token_prices.get(name)
-        if price is not None:
-            output = calls.output_tokens[rows] if price.output_usd_per_mtok > 0 else np.zeros(int(rows.sum()))
-            by_price[rows] = token_cost_usd(calls.input_tokens[rows, None], output[:, None], [price])[:, 0]
-    return np.where(np.isnan(calls.cost_usd), by_price, calls.cost_usd), by_price
 
 
 def _means(
@@ -233,20 +217,8 @@ def _means(
     number, prompt = np.unique(calls.prompt[known], return_inverse=True)
     n = len(number)
     if n == 0:
-        nothing = Interval(nan, nan, nan)
-        return Compared(
-            what,
-            unit,
-            nothing,
-            promised,
-            nothing,
-            tolerance,
-            0,
-            0,
-            None,
-            "not known",
-            f"no {'score' if unit == 'score' else what} is logged",
-        )
+        unknown, why = Interval(nan, nan, nan), f"no {'score' if unit == 'score' else what} is logged"
+        return Compared(what, unit, unknown, promised, unknown, tolerance, 0, 0, None, "not known", why)
     mean = float(values[known].mean())
     off, even = np.bincount(prompt, values[known] - mean), _evened(prompt)
     spread = sqrt(float((off**2).sum()) * even) / int(known.sum())  # of one draw
@@ -306,29 +278,18 @@ def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[Compared,
 def _proportion(
     what: str, share: float, sent: tuple[int, float], stated: float, n_stated: int, tolerance: float, quantile: float
 ) -> Compared:
-    """The difference of two proportions, by Newcombe's interval (1998, method 10), which holds near 0 and 1, too.
+    """The difference of two proportions (`newcombe`).
 
     ``sent`` are the distinct prompts and how many they are worth (`Compared.n_even`).
     """
     n, even = sent
     logged, promised = wilson(share, even, quantile), wilson(stated, n_stated, quantile)
-    apart = share - stated
-    low = apart - hypot(share - logged.low, promised.high - stated)
-    high = apart + hypot(logged.high - share, stated - promised.low)
-    difference = Interval(apart, low, high)
+    difference = newcombe(logged, promised)
     verdict = _verdict(even, difference, tolerance)
     middle = (logged.low + logged.high) / 2
     half = (promised.high - promised.low) / 2
     needed = _needed(sqrt(middle * (1 - middle)), half, tolerance, quantile, n / even) if verdict == "too few" else None
     return Compared(what, "share", logged, promised, difference, tolerance, n, even, needed, verdict)
-
-
-def wilson(share: float, n: float, quantile: float) -> Interval:
-    """A proportion of n draws with Wilson's interval (1927)."""
-    squared = quantile**2 / n
-    middle = (share + squared / 2) / (1 + squared)
-    half = quantile * sqrt(share * (1 - share) / n + squared / (4 * n)) / (1 + squared)
-    return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
 def _unlike(point: PointFile, calls: Calls, companion: Companion | None, tolerance: float) -> Compared | None:
@@ -348,7 +309,7 @@ def _models(point: PointFile, calls: Calls, paid: FloatArray, by_price: FloatArr
         here = np.flatnonzero(calls.model == place)
         both = here[~np.isnan(calls.cost_usd[here] + by_price[here])]
         due = float(by_price[both].sum())
-        price = _shown_price(calls, here)
+        price = calls.price_of(here)
         known = paid[here][~np.isnan(paid[here])]
         rows.append(
             {
@@ -362,11 +323,6 @@ def _models(point: PointFile, calls: Calls, paid: FloatArray, by_price: FloatArr
             }
         )
     return pd.DataFrame(rows).sort_values("calls", ascending=False, ignore_index=True)
-
-
-def _shown_price(calls: Calls, rows: np.ndarray[Any, Any]) -> Price | None:
-    output = None if np.isnan(calls.output_tokens).all() else calls.output_tokens[rows]
-    return infer_price(calls.input_tokens[rows], output, calls.cost_usd[rows])
 
 
 def _notes(point: PointFile, calls: Calls, paid: FloatArray, companion: Companion | None) -> list[str]:

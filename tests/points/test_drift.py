@@ -13,12 +13,15 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtri
+from scipy.stats import binomtest
 
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks.log_table import Calls, read_logs
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError
-from carrot_core.points.drift import LEAST, Drift, Tolerance, drift, wilson, worst
+from carrot_core.points.difference import wilson
+from carrot_core.points.drift import LEAST, Drift, Tolerance, drift, worst
 from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
 from carrot_core.serving.point import PointFigures, PointFile, PointPrice, write_point
 from tests.made import MODELS
@@ -229,6 +232,14 @@ def test_a_model_outside_the_pool_is_named_and_counted() -> None:
     share = next(one for one in found.shares if one.what == "share of evil/other")
     assert share.promised.value == 0
     assert share.verdict == "outside"
+
+
+@given(n=st.integers(1, 10_000), share=st.floats(0, 1))
+def test_an_interval_of_whole_draws_is_scipys(n: int, share: float) -> None:
+    successes = round(share * n)
+    expected = binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    interval = wilson(successes / n, n, float(ndtri(0.975)))
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 @given(share=st.floats(0, 1), n=st.integers(1, 10_000))
