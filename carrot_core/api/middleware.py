@@ -10,10 +10,10 @@ import traceback
 import uuid
 from collections import Counter as Tally
 from collections.abc import Collection, Sequence
-from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from carrot_core.api.problems import INTERNAL, Refusal, answer
@@ -95,7 +95,7 @@ class Gate:
         self._routes = frozenset(routes)
         self._open = frozenset(open_routes)
         self._token = None if token is None else token.encode()
-        self._hosts = tuple(allowed_hosts)
+        self._hosts = TrustedHostMiddleware(_host_is_ours, _patterns(allowed_hosts), www_redirect=False)
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +104,7 @@ class Gate:
             return
         started, headers, status = time.perf_counter(), Headers(scope=scope), 0
         request_id = _request_id(headers)
-        scope.setdefault("state", {}).update(request_id=request_id, asked="")
+        scope.setdefault("state", {}).update(request_id=request_id, asked="", host_is_ours=False)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -116,7 +116,8 @@ class Gate:
             await send(message)
 
         try:
-            refusal = self._refusal(headers, scope["path"])
+            await self._hosts(scope, receive, _unsent)
+            refusal = self._refusal(scope, headers)
             if refusal is None:
                 await self._app(scope, receive, sending)
             else:
@@ -130,13 +131,13 @@ class Gate:
         finally:
             self._note(scope, status, time.perf_counter() - started)
 
-    def _refusal(self, headers: Headers, path: str) -> Refusal | None:
-        if not _is_allowed(headers.get("host"), self._hosts):
+    def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
+        if not scope["state"]["host_is_ours"]:
             return Refusal(403, "This server is not called by that name; start it with the name allowed.")
         # Browsers name the page that asks: none may, whatever its address.
         if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return Refusal(403, "This API answers programs, not web pages.")
-        if self._token is not None and path not in self._open and not self._has_token(headers):
+        if self._token is not None and scope["path"] not in self._open and not self._has_token(headers):
             return Refusal(401, "A bearer token is needed.", {"WWW-Authenticate": "Bearer"})
         return None
 
@@ -161,12 +162,15 @@ def _request_id(headers: Headers) -> str:
     return request_id if _PLAIN_ID.fullmatch(request_id) else uuid.uuid4().hex
 
 
-def _is_allowed(host: str | None, allowed: Sequence[str]) -> bool:
-    """Whether a ``Host`` header names this server; against other sites' names pointed at this machine."""
-    if ANY_HOST in allowed:
-        return True
-    try:
-        name = (urlsplit(f"//{host or ''}").hostname or "").rstrip(".")
-    except ValueError:
-        return False
-    return any(name.endswith(each[1:]) if each.startswith("*.") else name == each for each in map(str.lower, allowed))
+def _patterns(hosts: Sequence[str]) -> list[str]:
+    """Names as `TrustedHostMiddleware` compares them: IPv6 in brackets, and each also with the root's dot behind it."""
+    names = [f"[{host}]" if ":" in host and not host.startswith("[") else host for host in hosts]
+    return [*names, *(f"{name}." for name in names if name != ANY_HOST)]
+
+
+async def _host_is_ours(scope: Scope, _receive: Receive, _send: Send) -> None:
+    scope["state"]["host_is_ours"] = True
+
+
+async def _unsent(_message: Message) -> None:
+    """Nothing: the refusal of `TrustedHostMiddleware` is plain text, and ours has the shape of every error here."""

@@ -29,8 +29,11 @@ def settings_of(names: tuple[str, ...], token_variable: str | None, allowed_host
     Raises
     ------
     CarrotError
-        A source that cannot be loaded, a variable that is named and not set.
+        A source that cannot be loaded, a variable that is named and not set, a host that is no name.
     """
+    for host in allowed_hosts:
+        if "*" in host.removeprefix("*.") and host != ANY_HOST:
+            raise CarrotError(f"{host!r} is no name of a host: write a name, or *.domain for all below a domain.")
     served = Served(sources_of(names) if names else _shipped())
     for name in served.names if names else ():
         served.get(name)

@@ -115,6 +115,9 @@ def test_other_addresses_answer_to_any_name_unless_names_are_given() -> None:
     assert hosts_for("localhost") == LOOPBACK
     assert hosts_for("0.0.0.0") == ("*",)
     assert hosts_for("0.0.0.0", ("router.example.org",)) == ("router.example.org",)
+    for host in ("a*b.example.org", "*example.org"):
+        with pytest.raises(CarrotError, match="no name of a host"):
+            settings_of((), None, (host,))
 
 
 def test_streamlit_runs_the_launcher_as_an_app_and_app_py_as_a_script() -> None:
