@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -41,3 +44,18 @@ def app_script() -> Path:
 def document(name: str) -> Path:
     """Path of a file of the project's ``docs/`` folder that the dashboard shows."""
     return (_CHECKOUT / "docs" if IN_CHECKOUT else PACKAGE / "_docs") / name
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside a path, which takes its place at the end: readers see the old one or the new one whole.
+
+    When anything ends the writing before, nothing is left of it and a file that was there stays as it was.
+    """
+    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        with suppress(OSError):  # gone where it took its place; else the error that ended the writing goes on up
+            part.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,13 +141,8 @@ class KeptPoints:
             raise CarrotError(f"{limits.POINTS} operating points are kept, which is the most: delete one first.")
 
     def _write(self, id: str, point: PointFile) -> None:
-        """Whole or not at all, for readers and after a crash alike."""
-        part = self.folder / f".{id}.{secrets.token_hex(4)}.part"
-        try:
+        with paths.replacing(self.path(id)) as part:
             write_point(point, part)
-            os.replace(part, self.path(id))
-        finally:
-            part.unlink(missing_ok=True)
 
     @staticmethod
     def _move(source: Path, target: Path) -> None:

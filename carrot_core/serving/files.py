@@ -5,8 +5,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from carrot_core.benchmarks.file_checks import PACKED, check_text, chunks
 from carrot_core.benchmarks.long_table import refusing
 from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quoted
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
+from carrot_core.paths import replacing
 from carrot_core.safe_csv import safe_csv
 
 CHUNK_PROMPTS = 512
@@ -198,8 +197,7 @@ _TYPES = {"prompt_id": pa.string(), "prompt": pa.string(), "model": pa.string(),
 def decision_file(out: Path) -> Iterator[Write]:
     """A function that appends frames of the same columns to a file.
 
-    They go to a file beside it, which takes its place at the end; when anything ends the writing before,
-    nothing is left of it and a file that was there stays as it was.
+    They go to a file beside it, which takes its place at the end (`carrot_core.paths.replacing`).
 
     Parameters
     ----------
@@ -213,16 +211,11 @@ def decision_file(out: Path) -> Iterator[Write]:
     kind = out.suffix.lower()
     if kind not in _WRITERS:
         raise CarrotError(f"Decisions are written as {', '.join(_WRITERS)}, not as {out.name!r}.")
-    part = out.with_name(f"{out.name[:100]}.{secrets.token_hex(4)}.part")
     try:
-        with _WRITERS[kind](part) as write:
+        with replacing(out) as part, _WRITERS[kind](part) as write:
             yield write
-        os.replace(part, out)
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
-    finally:
-        with contextlib.suppress(OSError):  # what went wrong before is told
-            part.unlink(missing_ok=True)
 
 
 @contextmanager

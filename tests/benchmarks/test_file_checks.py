@@ -163,6 +163,23 @@ def very_many(kind: str) -> bytes:
     return sink.getvalue()
 
 
+@pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz"])
+def test_a_preview_reads_the_head_alone(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, line = tmp_path / name, b'{"prompt_id": "a", "model": "m", "score": 1, "prompt": "' + b"x" * 2_000 + b'"}\n'
+    content = 4_000 * line + b"\xff\n"
+    path.write_bytes(gzip.compress(content, 1) if name.endswith(".gz") else content)
+    sizes: list[int] = []
+    chunks = file_checks.chunks
+    monkeypatch.setattr(
+        file_checks, "chunks", lambda path: (sizes.append(len(chunk)) or chunk for chunk in chunks(path))
+    )
+    first = preview(path, 5)
+    assert (len(first), list(first.columns)) == (5, ["prompt_id", "model", "score", "prompt"])
+    assert sum(sizes) <= 1 << 20
+    with pytest.raises(DataError, match="UTF-8"):
+        read_any(path)
+
+
 @pytest.mark.parametrize("kind", ["csv", "one line.jsonl", "many lines.jsonl", "parquet"])
 @pytest.mark.parametrize("reads", [lambda path: preview(path, 5), read_any], ids=["preview", "import"])
 def test_very_many_columns_are_refused_before_they_are_read(

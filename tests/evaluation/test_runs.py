@@ -45,6 +45,12 @@ def compared(store, routers=FAST, seeds=(0, 1), **asked):
     return compare_routers(store, load(store), routers, seeds, replicates=20, **asked)
 
 
+@pytest.mark.parametrize("given", [{"seeds": ()}, {"seeds": (-1,)}, {"routers": ()}])
+def test_nothing_to_compare_is_refused_in_words(store, given):
+    with pytest.raises(CarrotError, match="at least one"):
+        compared(store, **given)
+
+
 def test_seeds_are_splits_and_the_first_is_the_stored_one(store):
     result = compared(store)
     assert result.protocol["split_seed"].isna().tolist() == [True, False]

@@ -13,6 +13,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.table_file import preview
+from carrot_core.dashboard.data import upload as upload_page
 from carrot_core.dashboard.stores import _SessionFolder
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
@@ -65,6 +67,16 @@ def test_an_upload_is_seen_by_its_session_alone_until_it_is_kept() -> None:
     (keep,) = [button for button in mine.button if button.label == "Keep it in the store"]
     keep.click().run()
     assert seen(mine) == seen(other.run()) == "Loaded: results"
+
+
+def test_the_first_rows_of_an_upload_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Path] = []
+    monkeypatch.setattr(upload_page, "preview", lambda path, rows: reads.append(path) or preview(path, rows))
+    app = upload(panel(), "results.csv", long_frame(made(60)))
+    app.run()
+    assert len(reads) == 1
+    upload(app, "other.csv", long_frame(made(61)))
+    assert len(reads) == 2
 
 
 def test_guessed_columns_can_be_corrected_and_are_used() -> None:

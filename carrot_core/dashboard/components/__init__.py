@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import filecmp
-import os
 import shutil
 from pathlib import Path
-from tempfile import mkstemp
 
 import plotly
 
 from carrot_core.errors import CarrotError
+from carrot_core.paths import replacing
 
 COMPONENT = Path(__file__).resolve().parent
 
@@ -30,21 +29,12 @@ def install_plotly_js(folder: Path = COMPONENT) -> Path:
     if target.exists() and filecmp.cmp(source, target, shallow=False):
         return target
     try:
-        _replace(source, target)
+        with replacing(target) as part:
+            shutil.copyfile(source, part)
+            part.chmod(0o644)  # for every user of an installed package, whatever the mask of the one who starts it
     except OSError as error:
         raise CarrotError(
             f"The chart library cannot be put into {folder} ({error.strerror}). "
             "Run the dashboard once as a user who may write there."
         ) from error
     return target
-
-
-def _replace(source: Path, target: Path) -> None:
-    handle, part = mkstemp(dir=target.parent, suffix=".part")
-    os.close(handle)
-    try:
-        shutil.copyfile(source, part)
-        Path(part).chmod(0o644)
-        Path(part).replace(target)
-    finally:
-        Path(part).unlink(missing_ok=True)
