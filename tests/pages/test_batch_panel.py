@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard.live import batch
@@ -19,11 +17,9 @@ PANEL = Path(__file__).resolve().parents[2] / "tests" / "browser" / "batch_app.p
 
 
 @pytest.fixture(autouse=True)
-def _fresh(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _files_at_home(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(carrot_home))
     monkeypatch.setattr(serving_router, "embed", serving_router.embed)  # the page puts another in its place
-    yield
-    st.cache_resource.clear()
 
 
 def panel() -> AppTest:

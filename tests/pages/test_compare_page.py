@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
@@ -21,7 +20,7 @@ from carrot_core.evaluation.runs import compare_routers, kept_runs, run_router
 from carrot_core.paths import shipped
 from carrot_core.results.snapshot import read, shipped_snapshots
 from carrot_core.store import Store
-from tests.made import made, write_files
+from tests.made import fill, made, write_files
 from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
 
 SNAPSHOT = "frugalgpt-overruling (snapshot)"
@@ -31,22 +30,10 @@ SNAPSHOT = "frugalgpt-overruling (snapshot)"
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A benchmark with CARROT-KNN, CARROT-Linear and two seeds of both."""
     home = tmp_path_factory.mktemp("compared")
-    results, vectors = write_files(made(), home)
-    store = Store(home / "carrot.duckdb")
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
+    store = fill(Store(home / "carrot.duckdb"), made())
     bench = store.load("made", encoder=BUNDLED)
     compare_routers(store, bench, ("carrot-knn", "carrot-linear"), (0, 1), replicates=10)
     return home
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def page(**query: str) -> AppTest:
@@ -106,15 +93,10 @@ def test_only_what_would_be_used_again_counts_as_kept(fitted: Path) -> None:
 
 
 def test_a_press_fits_all_routers_and_the_page_goes_on_with_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store_of: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CARROT_HOME", str(tmp_path))
     monkeypatch.setattr("carrot_core.dashboard.compare.results.ALL", "carrot-linear")
-    results, vectors = write_files(made(), tmp_path)
-    store = Store(tmp_path / "carrot.duckdb")
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, store.load("made", encoder=BUNDLED))
+    store_of("carrot-knn")
     app = page(bench="made")
     assert "CARROT-Linear" not in app.multiselect(key="compared").options
     app = app.button(key="fit_all").click().run()

@@ -7,15 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import run_router
+from carrot_core.embedding import BUNDLED
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
@@ -26,16 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def store(carrot_home, tmp_path):
+def store(store_of):
     """A store with the made-up benchmark, CARROT-KNN fitted on it."""
-    st.cache_resource.clear()
-    results, vectors = write_files(made(), tmp_path)
-    store = Store()
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, load_embedded(store, "made"))
-    yield store
-    st.cache_resource.clear()
+    return store_of("carrot-knn")
 
 
 def page(name: str, **query: str | list[str]) -> AppTest:

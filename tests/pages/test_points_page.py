@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
-from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import setting
-from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.points.formats import FORMATS
 from carrot_core.points.shelf import KeptPoint, shared_points, title_and_note
 from carrot_core.results.snapshot import read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
-from tests.made import MODELS, made, write_files
+from tests.made import MODELS, made
 from tests.points.test_difference import point
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,25 +29,10 @@ MARKUP = re.compile(r"(?<!\\)(<img|!\[x|:red)")  # not escaped
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
 
 
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
-
-
 @pytest.fixture
-def loaded(carrot_home: Path, tmp_path: Path) -> Store:
+def loaded(store_of: Callable[..., Store]) -> Store:
     """A benchmark with texts and vectors and two routers fitted on it."""
-    results, vectors = write_files(made(), tmp_path)
-    store = Store()
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    for router in ("carrot-knn", "carrot-linear"):
-        run_router(store, store.load("made", encoder=BUNDLED), router)
-    return store
+    return store_of("carrot-knn", "carrot-linear")
 
 
 def page(name: str = "points", **query: str) -> AppTest:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
@@ -27,11 +25,8 @@ PANEL = ROOT / "tests" / "browser" / "upload_app.py"
 
 
 @pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _files_at_home(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(carrot_home))
-    st.cache_resource.clear()
-    yield
-    st.cache_resource.clear()
 
 
 def panel() -> AppTest:
