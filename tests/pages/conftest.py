@@ -20,7 +20,18 @@ def _components_listed_once() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
+def _own_home(carrot_home: Path) -> None:
+    """Where a test sets no other home, its own."""
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    """Nothing of another test stands in Streamlit's caches."""
+    yield from emptied_caches()
+
+
+def emptied_caches() -> Iterator[None]:
+    """The body of ``_fresh_caches``; files whose tests only read one home take it once, to compute its figures once."""
     yield
     st.cache_data.clear()
     st.cache_resource.clear()

@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard.shell import PAGES, plain
+from tests.pages.conftest import emptied_caches
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
@@ -57,6 +58,9 @@ TABLE: dict[str, dict[str, list[str]]] = {
 }  # fmt: skip
 PAGES_HERE = [entry.name for entry in PAGES]
 CASES = [(page, name, value) for page in PAGES_HERE for name, values in TABLE[page].items() for value in values]
+
+
+_fresh_caches = pytest.fixture(scope="module", autouse=True)(emptied_caches)
 
 
 @pytest.fixture(autouse=True)

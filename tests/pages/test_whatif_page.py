@@ -21,9 +21,13 @@ from carrot_core.whatif.apply import Threshold
 from carrot_core.whatif.figure import threshold_figure
 from carrot_core.whatif.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
 from tests.made import long_frame, made, write_files
+from tests.pages.conftest import emptied_caches
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = ("Points", "Tokens ×", "In $/M", "Out $/M")
+
+
+_fresh_caches = pytest.fixture(scope="module", autouse=True)(emptied_caches)
 
 
 @pytest.fixture(scope="module")
