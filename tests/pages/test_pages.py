@@ -186,7 +186,8 @@ def test_every_snapshot_has_a_working_frontier() -> None:
         app.session_state["lam"] = 0.25
         app.run()
         assert not app.exception
-        assert len(app.dataframe[0].value) > 0
+        assert app.dataframe
+        assert all(len(frame.value) for frame in app.dataframe)
         assert "pool" not in {element.key for element in app.multiselect}
         assert any("holds no prompts" in info.value for info in app.info)
 

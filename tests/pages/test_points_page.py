@@ -20,6 +20,7 @@ from carrot_core.results.snapshot import read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests.made import MODELS, made
+from tests.pages.reading import table
 from tests.points.test_difference import point
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,7 +133,7 @@ def test_points_whose_data_are_not_here_are_compared_by_their_means() -> None:
     app = page(bench=SNAPSHOT)
     app.multiselect(key="compare").set_value(["0.1", "0.8", "else"]).run()
     assert not app.exception
-    assert list(app.dataframe[1].value["Measured"]) == ["of the means", "of other data"]
+    assert list(table(app, "Measured")["Measured"]) == ["of the means", "of other data"]
     assert "independent" in said(app)
 
 
@@ -141,7 +142,7 @@ def test_a_point_on_a_pool_of_its_own_says_that_nothing_was_measured() -> None:
     shared_points().keep(head.point_file(lam=0.1, note="whole"))
     shared_points().keep(head.point_file(lam=0.1, note="some", pool=head.models[:3]))
     app = page(bench=SNAPSHOT)
-    assert "not measured" in app.dataframe[0].value["some"].tolist()
+    assert "not measured" in table(app, "some")["some"].tolist()
     assert "no difference to tell for some" in said(app)
 
 
@@ -258,7 +259,7 @@ def test_a_damaged_file_leaves_the_others_alone(carrot_home: Path) -> None:
     shared_points().keep(CarrotRouter.load(HEAD).point_file(lam=0.3, note="good"))
     (carrot_home / "points" / f"{'0' * 16}.json").write_text("{")
     app = page(bench=SNAPSHOT)
-    assert "is left out" in app.error[0].value
+    assert "is left out" in said(app)
     assert "#### good" in said(app)
 
 
