@@ -1,5 +1,4 @@
 # Two commands do everything on a machine with Python >= 3.11 and make: `make app` and `make test`.
-.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help app test check approve venv dev lint format types contracts quick-tests all-tests litellm-tests chromium clean
 
@@ -7,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PYTEST := NUMBA_NUM_THREADS=2 $(BIN)/python -m pytest -q
-# One worker a core, each with one thread of BLAS' and torch's own.
-WORKERS := -n auto --maxprocesses 4
+PYTEST := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=20
+# One worker a core, each with one thread of BLAS' and torch's own and a share of the files, so that few are set up twice.
+WORKERS := -n auto --maxprocesses 4 --dist worksteal
+STATIC := together-lint together-types together-contracts
 
 help:
 	@echo "make app      install what is missing, prepare the data, serve http://localhost:$(PORT) (PORT=n for another)"
@@ -24,9 +24,12 @@ app: venv
 	@$(BIN)/carrot setup
 	@$(BIN)/carrot app --port $(PORT)
 
-test: dev lint types contracts chromium all-tests litellm-tests
+# First everything is installed, then the tests run beside the rest.
+test: dev chromium $(VENV)/litellm/.installed
+	@$(MAKE) --no-print-directory -j2 all-tests $(STATIC) together-litellm-tests
 
-check: dev lint types contracts quick-tests
+check: dev
+	@$(MAKE) --no-print-directory -j2 quick-tests $(STATIC)
 
 # Stamps: nothing is installed again until requirements.txt or pyproject.toml changes.
 venv: $(VENV)/.installed
@@ -61,13 +64,17 @@ types: dev
 contracts: dev
 	$(BIN)/lint-imports
 
-quick-tests: dev
-	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not browser" $(WORKERS)
+# What a target says, in one piece at its end, where other targets run beside it.
+together-%: dev
+	@said=$$($(MAKE) --no-print-directory $* 2>&1); code=$$?; echo "$$said"; exit $$code
 
-# Quick ones first, so that a plain mistake shows in seconds; the browser has the machine to itself.
-all-tests: quick-tests
-	OMP_NUM_THREADS=1 $(PYTEST) -m "slow and not browser" $(WORKERS)
-	OMP_NUM_THREADS=2 $(PYTEST) -m browser
+quick-tests: dev
+	$(PYTEST) -m "not slow and not browser" $(WORKERS)
+
+# A file of browser tests is one worker's, and so are the servers it starts.
+all-tests: dev
+	$(PYTEST) -m "not browser" $(WORKERS)
+	$(PYTEST) -m browser -n 2 --dist loadfile
 
 # Pictures that look as approved stay as they are. When a page is meant to look different: `make test`, look, approve.
 approve: dev chromium
@@ -75,7 +82,7 @@ approve: dev chromium
 
 # LiteLLM holds other libraries back, so it has an environment of its own, on top of the first one's packages.
 litellm-tests: $(VENV)/litellm/.installed
-	OMP_NUM_THREADS=2 $(VENV)/litellm/bin/python -m pytest -q tests/gateways/test_litellm.py
+	OMP_NUM_THREADS=1 $(VENV)/litellm/bin/python -m pytest -q --durations=20 tests/gateways/test_litellm.py
 
 $(VENV)/litellm/.installed: $(VENV)/.dev
 	$(BIN)/python -m venv --clear --without-pip $(VENV)/litellm

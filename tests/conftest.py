@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import settings
 from carrot_core.store import Store
 from tests import routerbench_files, sprout_files
 from tests.hub_server import ROUTERBENCH, SPROUT, VARIANT, Hub, serving
+from tests.made import fill, made
 from tests.tables import frames
 
 # Compilation and slow machines are not failures, and a red run must be red again for the next person.
@@ -33,6 +36,30 @@ def carrot_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh ``CARROT_HOME``."""
     monkeypatch.setenv("CARROT_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def home_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``home_of("carrot-knn")``: a home folder that holds "made" and this router fitted on it; for reading only."""
+
+    @cache
+    def home(*routers: str) -> Path:
+        folder = tmp_path_factory.mktemp("home")
+        fill(Store(folder / "carrot.duckdb"), made(), *routers)
+        return folder
+
+    return home
+
+
+@pytest.fixture
+def store_of(home_of: Callable[..., Path], carrot_home: Path) -> Callable[..., Store]:
+    """``store_of("carrot-knn")``: the store of the test's own home, a copy of that of ``home_of``."""
+
+    def store(*routers: str) -> Store:
+        shutil.copytree(home_of(*routers), carrot_home, dirs_exist_ok=True)
+        return Store()
+
+    return store
 
 
 @pytest.fixture

@@ -1,15 +1,19 @@
-"""A small made-up benchmark in which the right model depends on the prompt, and its file."""
+"""A small made-up benchmark in which the right model depends on the prompt, its files, and a store that holds it."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.embedding import BUNDLED
+from carrot_core.evaluation.runs import run_router
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.prices import Price, token_cost_usd
+from carrot_core.store import Store
 
 MODELS = ("acme/large", "acme/small", "zeta/mid")
 PRICES = {"acme/large": Price(3.0, 15.0), "acme/small": Price(0.1, 0.4), "zeta/mid": Price(0.5, 1.5)}
@@ -70,3 +74,14 @@ def write_files(bench: Benchmark, folder: Path, name: str = "made") -> tuple[Pat
     assert bench.vectors is not None
     pd.DataFrame({"prompt_id": bench.prompt_ids, "embedding": list(bench.vectors)}).to_parquet(vectors)
     return results, vectors
+
+
+def fill(store: Store, bench: Benchmark, *routers: str) -> Store:
+    """The store, with the benchmark's files imported under its name and the routers fitted on it."""
+    with tempfile.TemporaryDirectory() as folder:
+        results, vectors = write_files(bench, Path(folder))
+        store.save_benchmark(bench.name, read_long_table(results), replace=True)
+        store.import_vectors(bench.name, vectors, BUNDLED)
+    for router in routers:
+        run_router(store, store.load(bench.name, encoder=BUNDLED), router)
+    return store

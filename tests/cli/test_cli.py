@@ -26,10 +26,9 @@ def carrot(carrot_home):
 
 
 @pytest.fixture
-def imported(carrot, tmp_path):
+def imported(carrot, store_of):
     """A store that holds the made-up benchmark with its vectors."""
-    results, vectors = write_files(made(), tmp_path)
-    carrot("data", "import", results, "--name", "made", "--embeddings", vectors)
+    store_of()
     return carrot
 
 

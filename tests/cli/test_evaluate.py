@@ -11,11 +11,10 @@ from click.testing import CliRunner
 
 from carrot_core.cli import main
 from carrot_core.evaluation import runs
-from tests.made import made, write_files
 
 
 @pytest.fixture
-def carrot(carrot_home, tmp_path, monkeypatch):
+def carrot(store_of, monkeypatch):
     """Run a command on a store that holds the made-up benchmark; returns its parsed JSON or its output."""
     monkeypatch.setattr(runs, "embed", lambda texts, encoder: np.zeros((len(texts), 384)))
 
@@ -24,8 +23,7 @@ def carrot(carrot_home, tmp_path, monkeypatch):
         assert result.exit_code == code, result.output
         return json.loads(result.stdout) if "--json" in arguments and code == 0 else result.output
 
-    results, vectors = write_files(made(), tmp_path)
-    run("data", "import", results, "--name", "made", "--embeddings", vectors)
+    store_of()
     return run
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,19 +17,14 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import evaluate, runs
 from carrot_core.evaluation.runs import compare_routers, estimates_on, routers_of
 from carrot_core.routers import BY_NAME_ONLY, ROUTERS
-from carrot_core.store import Store
-from tests.made import long_frame, made, write_files
+from tests.made import fill, long_frame, made
 
 FAST = ("task-lookup", "zero")
 
 
 @pytest.fixture
-def store(carrot_home, tmp_path):
-    results, vectors = write_files(made(), tmp_path)
-    kept = Store()
-    kept.save_benchmark("made", read_any(results))
-    kept.import_vectors("made", vectors, "all-MiniLM-L6-v2")
-    return kept
+def store(store_of):
+    return store_of()
 
 
 @pytest.fixture(autouse=True)
@@ -84,11 +80,9 @@ def test_what_is_stored_is_not_fitted_again_unless_asked(store, monkeypatch):
     assert fits == [*FAST, *FAST]
 
 
-def test_other_data_are_fitted_again(store, tmp_path):
+def test_other_data_are_fitted_again(store):
     before = compared(store)
-    results, vectors = write_files(made(seed=5), tmp_path, "other")
-    store.save_benchmark("made", read_any(results), replace=True)
-    store.import_vectors("made", vectors, "all-MiniLM-L6-v2")
+    fill(store, made(seed=5))
     after = compared(store)
     assert after.data_hash != before.data_hash
     assert not after.figures.equals(before.figures)
@@ -167,10 +161,8 @@ def test_the_sources_own_split_stays_and_only_the_routers_seed_varies(store, tmp
     assert first.estimates["test"].prompt_ids == store.load("own").part("test").prompt_ids
 
 
-def test_learning_elsewhere_and_judging_every_prompt(store, tmp_path):
-    results, vectors = write_files(made(120, seed=8), tmp_path, "held")
-    store.save_benchmark("held", read_any(results))
-    store.import_vectors("held", vectors, "all-MiniLM-L6-v2")
+def test_learning_elsewhere_and_judging_every_prompt(store):
+    fill(store, replace(made(120, seed=8), name="held"))
     held = store.load("held", encoder="all-MiniLM-L6-v2")
     first = compare_routers(store, held, ("carrot-knn", "zero"), (0, 1), fit_on=load(store), replicates=20)
     assert (first.report_on, first.fit_on) == ("all", "made")

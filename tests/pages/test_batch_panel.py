@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard.live import batch
 from carrot_core.errors import CarrotError
 from carrot_core.serving import router as serving_router
+from tests.pages import reading
 
 PANEL = Path(__file__).resolve().parents[2] / "tests" / "browser" / "batch_app.py"
 
 
 @pytest.fixture(autouse=True)
-def _fresh(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _files_at_home(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(carrot_home))
     monkeypatch.setattr(serving_router, "embed", serving_router.embed)  # the page puts another in its place
-    yield
-    st.cache_resource.clear()
 
 
 def panel() -> AppTest:
@@ -45,37 +42,37 @@ def uploaded(name: str, content: bytes) -> AppTest:
 
 def test_pasted_lines_are_decided_and_compared_with_every_model_alone() -> None:
     app = panel()
-    app.text_area[0].set_value("one\n\n=two\nthree\u2028still three").run()
+    app.text_area(key="batch:lines").set_value("one\n\n=two\nthree\u2028still three").run()
     decide(app)
-    against, rows = (frame.value for frame in app.dataframe)
+    against, rows = reading.table(app, "Answered by"), reading.table(app, "prompt_id")
     assert against["Answered by"].tolist()[0] == "CARROT chooses"
     assert len(against) == 4
     assert against["CARROT's share"].sum() == pytest.approx(100)
     assert rows["prompt_id"].tolist() == ["1", "3", "4"]
-    assert "3 prompts" in app.markdown[0].value
-    assert "validation prompts" in app.caption[-1].value
+    assert "3 prompts" in reading.said(app, "markdown")
+    assert "validation prompts" in reading.said(app, "caption")
 
 
 def test_decisions_of_other_settings_say_so() -> None:
     app = panel()
-    app.text_area[0].set_value("one").run()
+    app.text_area(key="batch:lines").set_value("one").run()
     decide(app)
     assert not app.info
     app.slider[0].set_value(0.9).run()
-    assert app.info[0].value == "These decisions are of other settings: press Decide again."
+    assert "of other settings" in reading.said(app, "info")
     decide(app)
     assert not app.info
-    assert set(app.dataframe[1].value["lam"]) == {0.9}
+    assert set(reading.table(app, "lam")["lam"]) == {0.9}
 
 
 def test_pasted_lines_outlast_a_look_at_the_upload() -> None:
     app = panel()
-    app.text_area[0].set_value("one\ntwo").run()
+    app.text_area(key="batch:lines").set_value("one\ntwo").run()
     app.segmented_control(key="batch:way").set_value(batch.UPLOAD).run()
     assert not app.text_area
     app.segmented_control(key="batch:way").set_value(batch.PASTE).run()
-    assert app.text_area[0].value == "one\ntwo"
-    assert "2 prompts" in decide(app).markdown[0].value
+    assert app.text_area(key="batch:lines").value == "one\ntwo"
+    assert "2 prompts" in reading.said(decide(app), "markdown")
 
 
 def test_a_file_may_call_its_prompts_otherwise() -> None:
@@ -84,7 +81,7 @@ def test_a_file_may_call_its_prompts_otherwise() -> None:
     (box,) = app.selectbox
     assert (box.label, box.value) == ("Column of the prompts", "Question")
     decide(app)
-    assert len(app.dataframe[1].value) == 2
+    assert len(reading.table(app, "prompt_id")) == 2
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "txt"])
@@ -99,26 +96,28 @@ def test_a_file_of_any_kind(kind: str) -> None:
     app = uploaded(f"p.{kind}", content[kind])
     assert not app.selectbox
     decide(app)
-    assert app.dataframe[1].value["prompt_id"].tolist() == (["1", "2"] if kind == "txt" else ["⟨U+202E⟩x", "y"])
+    assert reading.table(app, "prompt_id")["prompt_id"].tolist() == (
+        ["1", "2"] if kind == "txt" else ["⟨U+202E⟩x", "y"]
+    )
 
 
 def test_what_cannot_be_used_is_said() -> None:
-    assert "There are no prompts yet" in decide(panel()).error[0].value
+    assert "There are no prompts yet" in reading.said(decide(panel()), "error")
     app = uploaded("p.csv", b"prompt_id,prompt\n1,a\n2,\n")
     assert not app.error
     decide(app)
-    assert "row 2, column 'prompt'" in app.error[0].value.replace("\\", "")
+    assert "row 2, column 'prompt'" in reading.said(app, "error")
     assert not app.dataframe
     app = uploaded("p.parquet", b"nothing")
-    assert "cannot be read" in app.error[0].value
+    assert "cannot be read" in reading.said(app, "error")
 
 
 def test_a_run_that_was_ended_keeps_nothing_and_says_so(monkeypatch: pytest.MonkeyPatch, carrot_home: Path) -> None:
     app = panel()
-    app.text_area[0].set_value("one\ntwo").run()
+    app.text_area(key="batch:lines").set_value("one\ntwo").run()
     app.session_state["batch:running"] = True  # what an interrupted script leaves behind
     app.run()
-    assert "ended before all was decided" in app.info[0].value
+    assert "ended before all was decided" in reading.said(app, "info")
     assert not app.run().info
 
 
@@ -128,6 +127,6 @@ def test_a_refusal_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(batch, "route_all", refuse)
     app = panel()
-    app.text_area[0].set_value("one").run()
-    assert decide(app).error[0].value == "no"
+    app.text_area(key="batch:lines").set_value("one").run()
+    assert reading.said(decide(app), "error") == "no"
     assert not app.run().info

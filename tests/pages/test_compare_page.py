@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
@@ -19,34 +18,27 @@ from carrot_core.dashboard.compare.controls import SECTIONS
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation.runs import compare_routers, kept_runs, run_router
 from carrot_core.paths import shipped
-from carrot_core.results.snapshot import read, shipped_snapshots
+from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
-from tests.made import made, write_files
+from tests.made import fill, made, write_files
+from tests.pages.conftest import emptied_caches
+from tests.pages.reading import said, table
 from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
 
 SNAPSHOT = "frugalgpt-overruling (snapshot)"
+
+
+_fresh_caches = pytest.fixture(scope="module", autouse=True)(emptied_caches)
 
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A benchmark with CARROT-KNN, CARROT-Linear and two seeds of both."""
     home = tmp_path_factory.mktemp("compared")
-    results, vectors = write_files(made(), home)
-    store = Store(home / "carrot.duckdb")
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
+    store = fill(Store(home / "carrot.duckdb"), made())
     bench = store.load("made", encoder=BUNDLED)
     compare_routers(store, bench, ("carrot-knn", "carrot-linear"), (0, 1), replicates=10)
     return home
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def page(**query: str) -> AppTest:
@@ -54,10 +46,6 @@ def page(**query: str) -> AppTest:
     for name, value in query.items():
         app.query_params[name] = value
     return app.switch_page("pages/compare.py").run()
-
-
-def said(app: AppTest) -> str:
-    return " ".join(element.value for kind in ("info", "warning", "caption", "error") for element in app.get(kind))
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -77,10 +65,10 @@ def test_seeds_that_are_kept_can_be_chosen(fitted: Path, monkeypatch: pytest.Mon
     app = page(bench="made")
     seeds = app.selectbox(key="seed")
     assert list(seeds.options) == ["mean over seeds 0, 1", "seed 0", "seed 1"]
-    alone = app.dataframe[0].value["AIQ"].tolist()
+    alone = table(app, "AIQ")["AIQ"].tolist()
     app = seeds.select("mean over seeds 0, 1").run()
     assert not app.exception
-    assert app.dataframe[0].value["AIQ"].tolist() != alone
+    assert table(app, "AIQ")["AIQ"].tolist() != alone
 
 
 def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,13 +76,13 @@ def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.M
     store = Store(fitted / "carrot.duckdb")
     bench = store.load("made", encoder=BUNDLED)
     expected = compare_routers(store, bench, ("carrot-knn", "carrot-linear"), (0,))
-    table = page(bench="made").dataframe[0].value.set_index("Router")
+    shown = table(page(bench="made"), "AIQ").set_index("Router")
     for router, name in (("carrot-knn", "CARROT-KNN"), ("carrot-linear", "CARROT-Linear")):
         figure = expected.figure(router, "aiq")
         assert figure is not None
-        assert table.loc[name, "AIQ"] == pytest.approx(100 * figure.value)
-        assert table.loc[name, "95 % · AIQ"] == f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
-    assert "QNC (lower is better)" in table.columns
+        assert shown.loc[name, "AIQ"] == pytest.approx(100 * figure.value)
+        assert shown.loc[name, "95 % · AIQ"] == f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+    assert "QNC (lower is better)" in shown.columns
 
 
 def test_only_what_would_be_used_again_counts_as_kept(fitted: Path) -> None:
@@ -106,15 +94,10 @@ def test_only_what_would_be_used_again_counts_as_kept(fitted: Path) -> None:
 
 
 def test_a_press_fits_all_routers_and_the_page_goes_on_with_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store_of: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CARROT_HOME", str(tmp_path))
     monkeypatch.setattr("carrot_core.dashboard.compare.results.ALL", "carrot-linear")
-    results, vectors = write_files(made(), tmp_path)
-    store = Store(tmp_path / "carrot.duckdb")
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, store.load("made", encoder=BUNDLED))
+    store_of("carrot-knn")
     app = page(bench="made")
     assert "CARROT-Linear" not in app.multiselect(key="compared").options
     app = app.button(key="fit_all").click().run()
@@ -140,18 +123,34 @@ def test_baselines_are_enough(carrot_home: Path) -> None:
         assert not any(HOSTILE in element.value for element in app.markdown), section
 
 
-def test_a_snapshot_says_what_it_cannot_show(carrot_home: Path) -> None:
+def test_a_snapshot_holds_no_prompts_to_lose() -> None:
     assert "it holds no prompts" in said(page(bench=SNAPSHOT, show="Where it loses"))
-    kept = read(shipped("snapshots") / "frugalgpt-overruling")
-    if "decomposition" not in kept.analyses:
-        assert "keeps no gap to the oracle" in said(page(bench=SNAPSHOT, show="Gap to oracle"))
+
+
+@pytest.mark.parametrize(
+    ("section", "analysis"),
+    [
+        ("Gap to oracle", "gap to the oracle"),
+        ("Who answers", "agreement of choices"),
+        ("By task", "curves of single tasks"),
+    ],
+)
+def test_a_snapshot_without_an_analysis_says_so(
+    section: str, analysis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = shutil.ignore_patterns("analysis-*")
+    shutil.copytree(shipped("snapshots") / "frugalgpt-overruling", tmp_path / "snapshots" / "only", ignore=without)
+    monkeypatch.setattr("carrot_core.results.snapshot.shipped", lambda name: tmp_path / name)
+    app = page(bench=SNAPSHOT, show=section)
+    assert not app.exception
+    assert f"keeps no {analysis}" in said(app)
 
 
 def test_other_benchmarks_stand_beside(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(fitted))
     app = page(bench="made", beside=SNAPSHOT)
     assert not app.exception
-    assert SNAPSHOT in app.dataframe[1].value.columns
+    assert len(table(app, SNAPSHOT))
 
 
 def test_a_loaded_benchmark_and_a_snapshot_of_its_name_are_two_columns(
@@ -162,9 +161,9 @@ def test_a_loaded_benchmark_and_a_snapshot_of_its_name_are_two_columns(
     Store().save_benchmark("frugalgpt-overruling", read_long_table(results))
     app = page(bench="frugalgpt-overruling", beside=SNAPSHOT)
     assert not app.exception
-    table = app.dataframe[1].value.set_index("Router")
-    assert {"frugalgpt-overruling", SNAPSHOT} < set(table.columns)
-    assert (table["frugalgpt-overruling"] != table[SNAPSHOT]).any()
+    beside = table(app, SNAPSHOT).set_index("Router")
+    assert {"frugalgpt-overruling", SNAPSHOT} < set(beside.columns)
+    assert (beside["frugalgpt-overruling"] != beside[SNAPSHOT]).any()
 
 
 def test_a_benchmark_with_none_of_the_routers_is_left_out_in_words(
@@ -178,7 +177,7 @@ def test_a_benchmark_with_none_of_the_routers_is_left_out_in_words(
     assert "None of the routers shown is fitted on toy: fit one there, or add a baseline." in said(app)
     assert len(app.dataframe) == 1
     app.multiselect(key="compared").set_value(["carrot-knn", "zero"]).run()
-    assert "toy" in app.dataframe[1].value.columns
+    assert len(table(app, "toy"))
 
 
 def test_more_seeds_may_be_stored_than_a_page_fits(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

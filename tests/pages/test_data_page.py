@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED, Frames, Provenance
-from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard.data.prompts import PAGE_SIZE
 from carrot_core.dashboard.shell import plain
-from carrot_core.embedding import BUNDLED
 from carrot_core.store import Store
-from tests.made import made, write_files
+from tests.made import fill, made
 from tests.tables import frames
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
 
 
-@pytest.fixture(autouse=True)
-def store(carrot_home: Path) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two benchmarks: one with gaps and repeated texts, and one whose every text tries to be markup."""
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    store = Store()
+    store = Store(tmp_path_factory.mktemp("home") / "carrot.duckdb")
     store.save_benchmark("gaps", frames(n_prompts=3 * PAGE_SIZE, n_models=4, split=True))
     hostile = frames(n_prompts=12, n_models=2, seed=1)
     store.save_benchmark(
@@ -43,9 +38,14 @@ def store(carrot_home: Path) -> Iterator[Store]:
             (f"{HOSTILE} was seen.",),
         ),
     )
-    yield store
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    return store.path.parent
+
+
+@pytest.fixture(autouse=True)
+def store(home: Path, carrot_home: Path) -> Store:
+    """The store of the test's own home, a copy of ``home``."""
+    shutil.copytree(home, carrot_home, dirs_exist_ok=True)
+    return Store()
 
 
 def page(**query: str) -> AppTest:
@@ -97,10 +97,7 @@ def test_removing_asks_first_and_takes_the_benchmark_away(store: Store) -> None:
 
 
 def test_fitting_from_a_card(store: Store, tmp_path: Path) -> None:
-    bench = made(120)
-    _, vectors = write_files(bench, tmp_path)
-    store.save_benchmark("made", read_long_table(tmp_path / "made.parquet"))
-    store.import_vectors("made", vectors, BUNDLED)
+    fill(store, made(120))
     app = page(bench="made")
     app.button(key="fit:shared:made").click().run()
     assert not app.exception

@@ -7,35 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import run_router
+from carrot_core.embedding import BUNDLED
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
 from tests.made import made, write_files
+from tests.pages.reading import button, figure, said, table
 from tests.pages.test_pages import load_a_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def store(carrot_home, tmp_path):
+def store(store_of):
     """A store with the made-up benchmark, CARROT-KNN fitted on it."""
-    st.cache_resource.clear()
-    results, vectors = write_files(made(), tmp_path)
-    store = Store()
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, load_embedded(store, "made"))
-    yield store
-    st.cache_resource.clear()
+    return store_of("carrot-knn")
 
 
 def page(name: str, **query: str | list[str]) -> AppTest:
@@ -44,10 +36,6 @@ def page(name: str, **query: str | list[str]) -> AppTest:
     app = app.switch_page(f"pages/{name}.py").run()
     assert not app.exception
     return app
-
-
-def said(app: AppTest) -> str:
-    return " ".join(element.value for element in [*app.caption, *app.info]).replace("\\", "")
 
 
 def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
@@ -76,7 +64,7 @@ def test_pool_tasks_and_reference_narrow_the_scene():
     assert not app.exception
     app.multiselect(key="tasks").set_value(["kind 1"]).run()
     assert not app.exception
-    assert list(app.dataframe[0].value["Task"]) == ["kind 1"]
+    assert list(table(app, "Task")["Task"]) == ["kind 1"]
     assert app.selectbox(key="reference").options == ["acme/large", "zeta/mid"]
 
 
@@ -92,7 +80,7 @@ def test_no_router_chosen_is_an_empty_state_not_an_error():
     app = page("frontier")
     app.multiselect(key="routers").set_value([]).run()
     assert not app.exception
-    assert "at least one router" in app.info[0].value
+    assert "at least one router" in said(app, "info")
 
 
 def test_a_link_reopens_what_was_seen():
@@ -176,7 +164,7 @@ def test_nothing_is_saved_against_a_free_model(monkeypatch):
     nothing = Interval(-math.inf, math.nan, math.nan)
     monkeypatch.setattr(views.StoredView, "matching_point", lambda seen, router: replace(point, saving=nothing))
     app = page("overview")
-    assert app.metric[2].value == "–"
+    assert figure(app, "Saving against") == "–"
     assert "large is free: nothing to save" in said(app)
     assert not any(text in element.value for element in [*app.caption, *app.markdown] for text in ("nan", "inf "))
 
@@ -186,8 +174,8 @@ def test_the_overview_promises_nothing_of_a_baseline(store, tmp_path):
     store.save_benchmark("another", read_long_table(results))
     app = page("overview", bench="another")
     assert not app.metric
-    assert "No router is fitted" in app.info[0].value
-    assert "Below are the baselines" in app.info[0].value
+    assert "No router is fitted" in said(app, "info")
+    assert "Below are the baselines" in said(app, "info")
 
 
 def test_a_benchmark_without_texts_offers_no_fit_that_cannot_work(store):
@@ -204,7 +192,7 @@ def test_a_benchmark_without_a_router_shows_baselines_and_offers_to_fit(store, t
     results, _ = write_files(made(80, seed=3), tmp_path, "other")
     store.save_benchmark("another", read_long_table(results))
     app = page("frontier", bench="another")
-    assert "No router is fitted" in app.info[0].value
+    assert "No router is fitted" in said(app, "info")
     assert app.multiselect(key="routers").options == ["Task lookup", "Oracle"]
     assert next(button.label for button in app.button) == "Fit CARROT-KNN"
 
@@ -214,6 +202,6 @@ def test_fitting_from_the_page_fits_and_shows_the_router(store, tmp_path):
     store.save_benchmark("another", read_long_table(results))
     store.import_vectors("another", vectors, BUNDLED)
     app = page("frontier", bench="another")
-    app.button[0].click().run()
+    button(app, "Fit CARROT-KNN").click().run()
     assert not app.exception
     assert "CARROT-KNN" in app.multiselect(key="routers").options

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard.shell import PAGES, plain
-from carrot_core.embedding import BUNDLED
-from carrot_core.evaluation.runs import run_router
-from carrot_core.store import Store
-from tests.made import made, write_files
+from tests.pages.conftest import emptied_caches
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
@@ -65,23 +60,12 @@ PAGES_HERE = [entry.name for entry in PAGES]
 CASES = [(page, name, value) for page in PAGES_HERE for name, values in TABLE[page].items() for value in values]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home folder with one benchmark of several pages of prompts, and CARROT-KNN fitted on it."""
-    folder = tmp_path_factory.mktemp("links")
-    results, vectors = write_files(made(), folder)
-    store = Store(folder / "carrot.duckdb")
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, store.load("made", encoder=BUNDLED))
-    yield folder
-    st.cache_data.clear()
-    st.cache_resource.clear()
+_fresh_caches = pytest.fixture(scope="module", autouse=True)(emptied_caches)
 
 
 @pytest.fixture(autouse=True)
-def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CARROT_HOME", str(home))
+def _at_home(home_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(home_of("carrot-knn")))
 
 
 def opened(page: str, /, **query: str | list[str]) -> AppTest:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
@@ -20,24 +19,14 @@ from carrot_core.dashboard.components.decision import build_payload
 from carrot_core.dashboard.live import answer
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
-from tests.made import MODELS, made, write_files
+from tests.made import MODELS, fill, made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot"
 QUESTION = "Which river flows through Vienna?"
 Type = Callable[[str | None], None]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture
@@ -47,15 +36,9 @@ def type_in(monkeypatch: pytest.MonkeyPatch) -> Type:
 
 
 @pytest.fixture
-def loaded(carrot_home: Path, tmp_path: Path) -> Store:
-    """A benchmark with texts and vectors, CARROT-KNN and the zero router fitted on it."""
-    results, vectors = write_files(made(), tmp_path)
-    store = Store()
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    for router in ("carrot-knn", "routellm-mf", "zero"):
-        run_router(store, store.load("made", encoder=BUNDLED), router)
-    return store
+def loaded(store_of: Callable[..., Store]) -> Store:
+    """A benchmark with texts and vectors, a router that reads prompts, one that reads outcomes and a baseline."""
+    return store_of("carrot-knn", "routellm-mf", "zero")
 
 
 def page(**query: str | list[str]) -> AppTest:
@@ -217,13 +200,9 @@ def test_the_shipped_head_stands_aside_for_other_data_of_its_name(loaded: Store,
     assert [button.label for button in app.button] == ["Fit CARROT-KNN"]
 
 
-def test_texts_of_training_prompts_are_never_markup(loaded: Store, type_in: Type, tmp_path: Path) -> None:
+def test_texts_of_training_prompts_are_never_markup(carrot_home: Path, type_in: Type) -> None:
     hostile = "<img src=x onerror=alert(1)> ![x](//host/x.png) \u202e"
-    bench = replace(made(), texts=tuple(f"{hostile} {i}" for i in range(300)))
-    results, vectors = write_files(bench, tmp_path, "hostile")
-    loaded.save_benchmark("hostile", read_long_table(results))
-    loaded.import_vectors("hostile", vectors, BUNDLED)
-    run_router(loaded, loaded.load("hostile", encoder=BUNDLED))
+    fill(Store(), replace(made(), name="hostile", texts=tuple(f"{hostile} {i}" for i in range(300))), "carrot-knn")
     type_in(hostile)
     app = page(bench="hostile")
     for element in [*app.markdown, *app.caption, *app.info, *app.warning]:

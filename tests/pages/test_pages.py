@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard import shell
 from carrot_core.dashboard.shell import PAGES, plain
-from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
-from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.store import Store
-from tests.made import made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
@@ -106,25 +102,10 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
 NEED_NO_DATA = {"method", "theory"}  # pages that show the same whatever is loaded
 
 
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def fitted(home_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """A home folder with one benchmark and CARROT-KNN fitted on it."""
-    home = tmp_path_factory.mktemp("fitted")
-    results, vectors = write_files(made(), home)
-    store = Store(home / "carrot.duckdb")
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, store.load("made", encoder=BUNDLED))
-    return home
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    monkeypatch.setenv("CARROT_HOME", str(home_of("carrot-knn")))
 
 
 def page(name: str) -> AppTest:
@@ -153,11 +134,9 @@ def test_every_page_in_the_menu_is_in_this_table() -> None:
     assert [entry.name for entry in PAGES] == [name for name, _, _ in TABLE]
 
 
+@pytest.mark.usefixtures("fitted")
 @pytest.mark.parametrize(("name", "heading", "shown"), TABLE)
-def test_page_shows_its_heading_and_widgets(
-    name: str, heading: str, shown: dict[str, list[str]], fitted: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CARROT_HOME", str(fitted))
+def test_page_shows_its_heading_and_widgets(name: str, heading: str, shown: dict[str, list[str]]) -> None:
     app = page(name)
     assert not app.exception
     assert not app.error
@@ -207,14 +186,15 @@ def test_every_snapshot_has_a_working_frontier() -> None:
         app.session_state["lam"] = 0.25
         app.run()
         assert not app.exception
-        assert len(app.dataframe[0].value) > 0
+        assert app.dataframe
+        assert all(len(frame.value) for frame in app.dataframe)
         assert "pool" not in {element.key for element in app.multiselect}
         assert any("holds no prompts" in info.value for info in app.info)
 
 
+@pytest.mark.usefixtures("fitted")
 @pytest.mark.parametrize("name", [name for name, _, _ in TABLE])
-def test_page_runs_without_the_app_around_it(name: str, fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CARROT_HOME", str(fitted))
+def test_page_runs_without_the_app_around_it(name: str) -> None:
     assert not AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=60).run().exception
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard.compare.controls import PAPER
@@ -14,15 +12,6 @@ from carrot_core.paper import PRESETS
 from tests.pages.test_pages import ROOT, load_a_benchmark
 
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def page(**query: str) -> AppTest:

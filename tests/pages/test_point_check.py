@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
-from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.embedding import BUNDLED
-from carrot_core.evaluation.runs import run_router
 from carrot_core.points.shelf import shared_points
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
-from tests.made import made, write_files
 from tests.points.test_difference import point
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,15 +23,6 @@ SNAPSHOT = f"{HEAD} (snapshot)"
 MARKUP = re.compile(r"(?<!\\)(<img|!\[x|:red)")  # not escaped
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
 SURE = "How sure it is"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +138,8 @@ def test_a_point_on_which_nothing_was_measured_says_so() -> None:
     assert not app.file_uploader(key="points:upload").value
 
 
-def test_how_sure_a_point_is_where_its_data_are_here(carrot_home: Path, tmp_path: Path) -> None:
-    results, vectors = write_files(made(), tmp_path)
-    store = Store()
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, store.load("made", encoder=BUNDLED), "carrot-knn")
+def test_how_sure_a_point_is_where_its_data_are_here(store_of: Callable[..., Store]) -> None:
+    store_of("carrot-knn")
     router = CarrotRouter.load("made", router="carrot-knn")
     shared_points().keep(router.point_file(lam=0.3, note="mine"))
     app = page(SURE)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard import views
 from carrot_core.dashboard.frontier import solve as solve_panel
 from carrot_core.dashboard.frontier import stability
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import compare_routers, run_router
+from carrot_core.embedding import BUNDLED
+from carrot_core.evaluation.runs import compare_routers
 from carrot_core.evaluation.solve import Goal, solve, solve_on
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import SPLITS
 from carrot_core.store import Store
-from tests.made import MODELS, made, write_files
+from tests.made import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
@@ -28,16 +26,9 @@ SURE = "How sure the point is"
 
 
 @pytest.fixture(autouse=True)
-def store(carrot_home: Path, tmp_path: Path) -> Iterator[Store]:
+def store(store_of: Callable[..., Store]) -> Store:
     """A store with the made-up benchmark and CARROT-KNN fitted on it."""
-    st.cache_resource.clear()
-    results, vectors = write_files(made(), tmp_path)
-    store = Store()
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, load_embedded(store, "made"))
-    yield store
-    st.cache_resource.clear()
+    return store_of("carrot-knn")
 
 
 def page(opened: str = "", **query: str | list[str]) -> AppTest:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
-from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import setting
-from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.points.formats import FORMATS
 from carrot_core.points.shelf import KeptPoint, shared_points, title_and_note
 from carrot_core.results.snapshot import read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
-from tests.made import MODELS, made, write_files
+from tests.made import MODELS, made
+from tests.pages.reading import table
 from tests.points.test_difference import point
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,25 +30,10 @@ MARKUP = re.compile(r"(?<!\\)(<img|!\[x|:red)")  # not escaped
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
 
 
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
-
-
 @pytest.fixture
-def loaded(carrot_home: Path, tmp_path: Path) -> Store:
+def loaded(store_of: Callable[..., Store]) -> Store:
     """A benchmark with texts and vectors and two routers fitted on it."""
-    results, vectors = write_files(made(), tmp_path)
-    store = Store()
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    for router in ("carrot-knn", "carrot-linear"):
-        run_router(store, store.load("made", encoder=BUNDLED), router)
-    return store
+    return store_of("carrot-knn", "carrot-linear")
 
 
 def page(name: str = "points", **query: str) -> AppTest:
@@ -151,7 +133,7 @@ def test_points_whose_data_are_not_here_are_compared_by_their_means() -> None:
     app = page(bench=SNAPSHOT)
     app.multiselect(key="compare").set_value(["0.1", "0.8", "else"]).run()
     assert not app.exception
-    assert list(app.dataframe[1].value["Measured"]) == ["of the means", "of other data"]
+    assert list(table(app, "Measured")["Measured"]) == ["of the means", "of other data"]
     assert "independent" in said(app)
 
 
@@ -160,7 +142,7 @@ def test_a_point_on_a_pool_of_its_own_says_that_nothing_was_measured() -> None:
     shared_points().keep(head.point_file(lam=0.1, note="whole"))
     shared_points().keep(head.point_file(lam=0.1, note="some", pool=head.models[:3]))
     app = page(bench=SNAPSHOT)
-    assert "not measured" in app.dataframe[0].value["some"].tolist()
+    assert "not measured" in table(app, "some")["some"].tolist()
     assert "no difference to tell for some" in said(app)
 
 
@@ -277,7 +259,7 @@ def test_a_damaged_file_leaves_the_others_alone(carrot_home: Path) -> None:
     shared_points().keep(CarrotRouter.load(HEAD).point_file(lam=0.3, note="good"))
     (carrot_home / "points" / f"{'0' * 16}.json").write_text("{")
     app = page(bench=SNAPSHOT)
-    assert "is left out" in app.error[0].value
+    assert "is left out" in said(app)
     assert "#### good" in said(app)
 
 

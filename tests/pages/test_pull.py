@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.store import Store
 from tests.hub_server import COMMIT, SPROUT, Hub
+from tests.pages.reading import said
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def page(source: str = "sprout") -> AppTest:
@@ -70,14 +60,14 @@ def test_a_benchmark_that_is_here_is_replaced_only_when_asked(hub: Hub) -> None:
 def test_what_the_hub_refuses_is_said_on_the_page(hub: Hub, status: int, error: str, says: str) -> None:
     hub.status, hub.error = status, error
     app = press(page())
-    assert says in app.error[0].value.replace("\\", "")
+    assert says in said(app, "error")
     assert Store().benchmarks() == []
 
 
 def test_a_damaged_file_is_said_on_the_page(hub: Hub) -> None:
     hub.announced["data/test-00000-of-00001.parquet"] = b"short"
     app = press(page())
-    assert "test-00000-of-00001.parquet" in app.error[0].value.replace("\\", "")
+    assert "test-00000-of-00001.parquet" in said(app, "error")
     assert Store().benchmarks() == []
 
 
@@ -91,4 +81,4 @@ def test_without_the_hub_the_page_says_what_it_read_instead(hub: Hub, monkeypatc
     (note,) = [note.value for note in app.success if "Pulled" in note.value]
     assert "The hub could not be reached" in note
     missing = press(page("routerbench-0shot"))
-    assert "cannot be reached" in missing.error[0].value
+    assert "cannot be reached" in said(missing, "error")

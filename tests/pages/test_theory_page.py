@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard import theory
+from tests.pages.reading import figure, said
 from tests.theory.test_shipped import learned
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def opened(**query: str) -> AppTest:
@@ -47,15 +37,15 @@ def test_it_opens_on_what_ships_and_simulates_nothing(monkeypatch: pytest.Monkey
     monkeypatch.setattr(theory, "simulate", None)
     app = opened()
     assert not app.exception
-    assert app.metric[0].value == "-0.50"
-    assert app.metric[2].value == "4.0 times the prompts"
+    assert figure(app, "Predicted slope") == "-0.50"
+    assert figure(app, "To halve the excess") == "4.0 times the prompts"
 
 
 def test_another_world_is_simulated_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(theory, "_QUICK", 316)
     app = opened(sim_d="1", sim_lam="0.2", sim_models="3")
     assert not app.exception
-    assert app.metric[0].value == "-0.67"
+    assert figure(app, "Predicted slope") == "-0.67"
     runs: list[int] = []
     monkeypatch.setattr(theory, "excess_risk", lambda *given: runs.append(1))
     app.selectbox(key="sim_d").set_value("2").run()
@@ -92,8 +82,8 @@ def test_a_hostile_link_shows_the_default_and_says_so() -> None:
     app = opened(part="<img src=x>", sim_d="9", sim_gamma="nan", sim_breach="none")
     assert not app.exception
     assert app.selectbox(key="sim_d").value == "2"
-    assert "sim_d" in app.warning[0].value
-    assert "<img" not in app.warning[0].value.replace("\\<img", "")
+    assert "sim_d" in said(app, "warning")
+    assert "<img" not in "".join(warning.value for warning in app.warning).replace("\\<img", "")
 
 
 def test_learning_curves_go_by_what_a_snapshot_is_called() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
@@ -23,17 +21,15 @@ from carrot_core.paths import shipped
 from carrot_core.store import Store
 from carrot_core.store.transfer import copy_benchmark
 from tests.made import long_frame, made, write_files
+from tests.pages import reading
 
 ROOT = Path(__file__).resolve().parents[2]
 PANEL = ROOT / "tests" / "browser" / "upload_app.py"
 
 
 @pytest.fixture(autouse=True)
-def _fresh_caches(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _files_at_home(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(carrot_home))
-    st.cache_resource.clear()
-    yield
-    st.cache_resource.clear()
 
 
 def panel() -> AppTest:
@@ -95,8 +91,8 @@ def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:
     table.loc[3, "score"], table.loc[7, "input_tokens"] = "=1+1", -1
     app = check(upload(panel(), "t.csv", table))
     assert not app.exception
-    assert "2 kinds of problem" in app.error[0].value
-    rows = app.dataframe[1].value
+    assert "2 kinds of problem" in reading.said(app, "error")
+    rows = reading.table(app, "column")
     assert list(zip(rows["row"], rows["column"], strict=True)) == [("4", "score"), ("8", "input_tokens")]
     assert "Download the problems (CSV)" in [button.label for button in app.get("download_button")]
     assert seen(app) == "Loaded:"
@@ -105,7 +101,7 @@ def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:
 def test_prices_are_asked_for_and_never_assumed() -> None:
     table = long_frame(made(30)).drop(columns="cost_usd")
     app = check(upload(panel(), "t.csv", table))
-    assert "no dollars for 3 of its models" in app.warning[0].value
+    assert "no dollars for 3 of its models" in reading.said(app, "warning")
     check(app)
     assert not app.exception
     assert seen(app) == "Loaded:"
@@ -169,7 +165,7 @@ def test_a_name_that_cannot_be_used_is_told_and_nothing_is_lost(name: str, says:
     next(box for box in mine.run().text_input if box.label == "Name in the store").set_value(name).run()
     keep(mine)
     assert not mine.exception
-    assert says in mine.error[0].value
+    assert says in reading.said(mine, "error")
     assert seen(mine) == "Loaded: other, same, same (only you)"
 
 
@@ -179,7 +175,7 @@ def test_a_name_taken_since_the_page_was_drawn_leads_to_another_and_it_is_told()
     keep(mine)
     assert not mine.exception
     assert seen(mine) == "Loaded: same, same-2"
-    assert "same\\-2" in mine.success[0].value
+    assert "same-2" in reading.said(mine, "success")
 
 
 @pytest.mark.parametrize("page", ["overview", "frontier", "data"])
@@ -201,7 +197,7 @@ runpy.run_path({str(ROOT / "pages" / f"{page}.py")!r})
     assert not app.exception
     assert [error.value for error in app.error] == []
     if page != "data":
-        assert app.selectbox[0].options[:2] == ["shared", "mine (only you)"]
+        assert app.selectbox(key="bench").options[:2] == ["shared", "mine (only you)"]
 
 
 def test_a_router_can_be_fitted_on_an_upload_and_goes_along_when_it_is_kept(carrot_home: Path) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
@@ -23,9 +21,14 @@ from carrot_core.whatif.apply import Threshold
 from carrot_core.whatif.figure import threshold_figure
 from carrot_core.whatif.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
 from tests.made import long_frame, made, write_files
+from tests.pages import reading
+from tests.pages.conftest import emptied_caches
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = ("Points", "Tokens ×", "In $/M", "Out $/M")
+
+
+_fresh_caches = pytest.fixture(scope="module", autouse=True)(emptied_caches)
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +46,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(home))
-    yield
-    st.cache_resource.clear()
 
 
 def page(**query: str | list[str]) -> AppTest:
@@ -130,7 +131,7 @@ def test_a_link_reopens_its_scenario(scenario: Scenario, shown: str) -> None:
 def test_a_stale_or_hostile_link_is_left_out_with_a_notice(text: str, refused: str) -> None:
     app = page(scenario=text)
     assert not app.error
-    assert plain(refused) in app.warning[0].value
+    assert refused in reading.said(app, "warning")
     assert plain("Nothing is changed yet") in captions(app)
     assert "scenario" not in app.query_params
 
@@ -147,7 +148,7 @@ def test_reset_brings_the_benchmark_back() -> None:
 
 def test_what_cannot_be_is_text_beside_the_settings() -> None:
     app = page(scenario='{"hypothetical": [{"name": "new", "base": "acme/large", "score_offset": 0.9}]}')
-    assert plain("the offset must be from") in app.error[0].value
+    assert "the offset must be from" in reading.said(app, "error")
     assert app.number_input(key="wi_price_factor").value == 1.0
 
 
@@ -172,7 +173,7 @@ def test_a_repeated_or_blank_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -
 def test_a_scenario_that_cannot_be_leaves_the_chart_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenario_widgets, "_hypothetical", lambda made: [{"name": "x" * 301, "base": "zeta/mid"}])
     app = page()
-    assert "Shown is the scenario before" in app.error[0].value
+    assert "Shown is the scenario before" in reading.said(app, "error")
     assert drifted(app)
     assert "Reset all" in [button.label for button in app.button]
     assert app.get("download_button")

@@ -16,7 +16,7 @@ from carrot_core.routers.mlp import CarrotMLP
 
 
 # Every check that scikit-learn has applies and passes: no list of exceptions.
-@parametrize_with_checks([CarrotMLP(hidden=16, n_networks=2)])
+@parametrize_with_checks([CarrotMLP(hidden=16, n_networks=2, max_epochs=20)])
 @pytest.mark.slow
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

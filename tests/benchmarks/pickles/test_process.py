@@ -76,7 +76,7 @@ def test_a_length_that_the_file_does_not_have(tmp_path: Path) -> None:
 
 def test_memory_has_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "lists.pkl"
-    path.write_bytes(b"\x80\x04(" + b"]" * 4_000_000 + b"l.")
+    path.write_bytes(b"\x80\x04(" + b"]" * 8_000_000 + b"l.")
     with pytest.raises(DataError, match=r"it needs more than 0\.781 GiB of memory"):
         read_pickled_table(path, limits=Limits(memory_bytes=800 << 20))
 

@@ -1,0 +1,33 @@
+"""What a page shows, found by what it is, wherever on the page it stands."""
+
+from __future__ import annotations
+
+import pandas as pd
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
+
+MESSAGES = ("info", "success", "warning", "error", "caption")
+
+
+def said(app: AppTest, *kinds: str) -> str:
+    """All texts of these kinds of element, by default of all messages, a line each and without Markdown's escapes."""
+    return "\n".join(element.value for kind in kinds or MESSAGES for element in app.get(kind)).replace("\\", "")
+
+
+def table(app: AppTest, column: str) -> pd.DataFrame:
+    """The one table that has this column."""
+    (found,) = [frame.value for frame in app.dataframe if column in frame.value]
+    assert isinstance(found, pd.DataFrame)
+    return found
+
+
+def figure(app: AppTest, label: str) -> str:
+    """The figure beneath a label that starts like this."""
+    (value,) = [metric.value for metric in app.metric if metric.label.replace("\\", "").startswith(label)]
+    return str(value)
+
+
+def button(app: AppTest, label: str) -> Button:
+    """The one button with this label."""
+    (found,) = [button for button in app.button if button.label == label]
+    return found
