@@ -10,9 +10,10 @@ from carrot_core.dashboard.frontier.stability import stability_panel
 from carrot_core.dashboard.points.keep import keep_button
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation import frontier_frame
-from carrot_core.figures.scene import caption, money
+from carrot_core.figures.scene import caption
 from carrot_core.figures.shares import shares_exhibit
 from carrot_core.frontier import lam_of_rate, rate_of_lam
+from carrot_core.number_formats import money
 from carrot_core.paper.curves import chart_exhibit
 
 SMALL_STEP = 0.01

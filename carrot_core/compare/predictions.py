@@ -14,8 +14,9 @@ from carrot_core.evaluation.quality import POOLED, Values, aligned, usage_of
 from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import PATTERNS, each, layout, model_names, names_of, router_names
-from carrot_core.figures.scene import QUERIES, label, short_name
+from carrot_core.figures.scene import label, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, translucent
+from carrot_core.number_formats import QUERIES
 from carrot_core.outcomes import Estimates
 from carrot_core.text import visible
 

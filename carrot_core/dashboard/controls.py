@@ -12,8 +12,9 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.embedding import load_embedded
 from carrot_core.evaluation.runs import run_router
-from carrot_core.figures.scene import DRAWN_BASELINES, QUERIES, label
+from carrot_core.figures.scene import DRAWN_BASELINES, label
 from carrot_core.frontier import ReadableCurve, lam_of_rate, rate_of_lam
+from carrot_core.number_formats import QUERIES
 from carrot_core.operating_point import Solution, solve_budget, solve_target
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible

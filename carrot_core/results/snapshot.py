@@ -141,7 +141,7 @@ class Snapshot:
         if kept is None:
             return None
         known: dict[str, Any] = {
-            name: _interval(value) if isinstance(value, dict) else value for name, value in kept.items()
+            name: Interval.of_document(value) if isinstance(value, dict) else value for name, value in kept.items()
         }
         if known["exchange_rate_per_usd"] is None:  # JSON has no infinity: λ = 1
             known["exchange_rate_per_usd"] = float("inf")
@@ -304,7 +304,3 @@ def shipped_snapshots() -> list[SnapshotInfo]:
         kept = json.loads(document.read_text(encoding="utf-8"))["benchmark"]
         found.append(SnapshotInfo(**{**kept, "folder": document.parent}))
     return [replace(info, models=tuple(info.models), warnings=tuple(info.warnings)) for info in found]
-
-
-def _interval(kept: Mapping[str, float | None]) -> Interval:
-    return Interval(**{name: float("nan") if value is None else value for name, value in kept.items()})

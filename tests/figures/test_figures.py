@@ -12,11 +12,12 @@ import pytest
 
 from carrot_core.curve import thin
 from carrot_core.errors import CarrotError
-from carrot_core.figures import alt_text, caption, frontier_figure, money, read_out, saving
+from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
 from carrot_core.figures.scene import Curve, Scene
 from carrot_core.figures.shares import share_figure
 from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors, shown
 from carrot_core.frontier import Frontier, rate_of_lam
+from carrot_core.number_formats import money
 from carrot_core.outcomes import Outcomes
 from carrot_core.routers import ROUTERS
 from tests.scenes import MODELS, observed, router, scene

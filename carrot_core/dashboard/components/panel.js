@@ -65,8 +65,9 @@ export class Panel {
     this.#write("score", point.score, percent(point.score));
     this.#write("cost", point.cost, money(1000 * point.cost));
     this.#write("lam", lam, lamText(lam));
-    this.#write("price", 0.01 / rate, price(rate));
-    this.reads.price.nextElementSibling.hidden = rate === 0; // "any price" is not by the query
+    const { amount, unit } = price(rate);
+    this.#write("price", 0.01 / rate, amount);
+    this.reads.price.nextElementSibling.textContent = unit;
     for (const [name, model] of Object.entries(this.against)) {
       const { headline, detail, none } = against(point, model);
       this.#write(name, 1 - point.cost / model.cost, headline);
