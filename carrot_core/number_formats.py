@@ -140,6 +140,14 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
     return f"{rounded if rounded else abs(rounded):{'+' if signed and rounded else ''},f}"
 
 
+def plain(value: float, digits: int = 4) -> str:
+    """A number of a table with so many significant digits at most, never in scientific notation."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    text = f"{Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value)):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def without_nan(value: Any) -> Any:
     """NaN and infinity as None, since JSON has neither; of an interval its fields: {value, low, high}."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

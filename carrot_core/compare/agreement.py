@@ -15,6 +15,7 @@ from carrot_core.figures.names import layout, names_of, rising, router_names, wo
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.frontier import rate_of_lam
+from carrot_core.number_formats import percent
 from carrot_core.outcomes import Estimates, pick
 from carrot_core.text import visible
 
@@ -57,7 +58,8 @@ def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
     if len(apart):
         least, most = apart.iloc[0], apart.iloc[-1]
         extremes = " " + "; ".join(
-            f"{how}: {visible(label(row['router']))} and {visible(label(row['other']))}, {100 * row['agreement']:.0f} %"
+            f"{how}: {visible(label(row['router']))} and {visible(label(row['other']))}, "
+            f"{percent(row['agreement'], digits=0)}"
             for how, row in (("Least", least), ("Most", most))
         )
     return Exhibit(

@@ -19,7 +19,7 @@ from carrot_core.figures.names import each, layout, names_of, router_names, task
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, line_styles, shown
 from carrot_core.frontier import Frontier, lam_of_rate
-from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text
+from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, percent
 from carrot_core.outcomes import Estimates
 from carrot_core.text import visible
 
@@ -83,7 +83,7 @@ def tasks_exhibit(table: pd.DataFrame) -> Exhibit:
     rest = f" The {len(tasks)} largest of {total} tasks are shown." if total > len(tasks) else ""
     best = table.loc[table.groupby("task", sort=False)["score"].idxmax()]
     best_of_each = "; ".join(
-        f"{visible(row.task) or 'no task'} ({row.n_prompts:,} prompts): at best {100 * row.score:.0f} % by "
+        f"{visible(row.task) or 'no task'} ({row.n_prompts:,} prompts): at best {percent(row.score, digits=0)} by "
         f"{visible(label(row.router))}"
         for row in each(best)
     )

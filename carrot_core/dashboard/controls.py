@@ -14,7 +14,7 @@ from carrot_core.embedding import load_embedded
 from carrot_core.evaluation.runs import run_router
 from carrot_core.figures.scene import DRAWN_BASELINES, label
 from carrot_core.frontier import ReadableCurve, lam_of_rate, rate_of_lam
-from carrot_core.number_formats import QUERIES
+from carrot_core.number_formats import QUERIES, lam_text
 from carrot_core.operating_point import Solution, solve_budget, solve_target
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
@@ -125,7 +125,7 @@ def lam(opened_at: float) -> float:
     """
     if "lam" not in st.session_state:
         set_lam(_lam_in(st.query_params.get("lam"), opened_at))
-        links.judge("lam", links.between(0, 1), f"{st.session_state['lam']:.4g}")
+        links.judge("lam", links.between(0, 1), lam_text(st.session_state["lam"]))
     text = repr(st.session_state["lam"])
     if st.query_params.get("lam") != text:  # writing the address anew would undo what was just chosen elsewhere
         st.query_params["lam"] = text

@@ -16,7 +16,7 @@ from carrot_core.figures.frontier import frontier_figure, place_names
 from carrot_core.figures.scene import Scene, alt_text, caption, label, short_name
 from carrot_core.figures.theme import ThemeName, shortened
 from carrot_core.frontier import lam_of_rate
-from carrot_core.number_formats import QUERIES
+from carrot_core.number_formats import QUERIES, percent
 from carrot_core.outcomes import pick
 from carrot_core.paper.source import NotDrawnError, Shown, among, first_carrot
 from carrot_core.text import visible
@@ -124,7 +124,7 @@ def _below(scene: Scene) -> str:
     if not below:
         return ""
     told = ("single model stands", "is") if below == 1 else ("single models stand", "are")
-    return f"{below} {told[0]} below {100 * low:.0f} % and {told[1]} only in the data."
+    return f"{below} {told[0]} below {percent(low, digits=0)} and {told[1]} only in the data."
 
 
 def _absent(missing: Sequence[str]) -> str:

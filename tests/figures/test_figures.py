@@ -217,7 +217,7 @@ def test_a_saving_is_claimed_only_at_equal_score(made: Scene) -> None:
         (0.9996, "$1.00"),
         (12.34, "$12.3"),
         (1234.5, "$1,230"),
-        (float("inf"), "any price"),
+        (float("inf"), "$∞"),
     ],
 )
 def test_money_has_three_digits_that_count(usd: float, text: str) -> None:

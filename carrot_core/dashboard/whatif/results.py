@@ -199,7 +199,7 @@ def _opened(thresholds: Mapping[str, Threshold]) -> int:
 def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
     found = thresholds.values()
     factor = st.column_config.NumberColumn(format="× %.4g", help=tip("price-threshold"))
-    some = f"{100 * _SOME:.0f} % of the queries below"
+    some = f"{percent(_SOME, digits=0)} of the queries below"
     table = pd.DataFrame(
         {
             "Model": [visible(model) for model in thresholds],
@@ -232,9 +232,9 @@ def said(threshold: Threshold) -> str:
     return text + (
         "; "
         + (
-            f"{100 * _SOME:.0f} % of them {_below(some)}."
+            f"{percent(_SOME, digits=0)} of them {_below(some)}."
             if some is not None
-            else f"{100 * _SOME:.0f} % of them it would not answer even for nothing."
+            else f"{percent(_SOME, digits=0)} of them it would not answer even for nothing."
         )
     )
 
