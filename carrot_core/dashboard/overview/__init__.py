@@ -31,7 +31,7 @@ def saving(place: DeltaGenerator, point: Point, best: str, help: str) -> None:
         figure(place, name, point.saving, partial(percent, digits=0), help)
     else:
         place.metric(plain(name), "–", help=help)
-        place.caption(plain(f"{NOTHING_TO_SAVE[:1].upper()}{NOTHING_TO_SAVE[1:]}."))
+        place.caption(plain(f"{NOTHING_TO_SAVE.capitalize()}."))
 
 
 def verdict(point: Point, best: str, n_prompts: int) -> str:
