@@ -23,6 +23,7 @@ from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import sweep
+from carrot_core.number_formats import NOTHING_TO_SAVE
 from carrot_core.safe_csv import restored
 from carrot_core.serving import router as serving_router
 from carrot_core.serving.batch import route_all, route_file, route_lines
@@ -313,6 +314,13 @@ class TestSummary:
         assert summary.best_single == MODELS[1]
         assert summary.saving.value == pytest.approx(0.0, abs=1e-12)
         assert summary.share == {MODELS[1]: 1.0}
+
+    def test_against_a_free_model_there_is_nothing_to_save(self, router: CarrotRouter) -> None:
+        summary = route_all(
+            router, listed(TEXTS), lambda frame: None, lam=0.3, pool=[MODELS[1]], prices={MODELS[1]: (0.0, 0.0)}
+        )
+        assert summary.document()["saving"] == {"value": None, "low": None, "high": None}
+        assert NOTHING_TO_SAVE in summary.text()
 
     def test_document_table_and_text_say_the_same(self, router: CarrotRouter) -> None:
         summary = route_all(router, listed(TEXTS), lambda frame: None, lam=1.0)
