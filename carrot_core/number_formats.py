@@ -20,6 +20,7 @@ LEAST_USD = 1e-12  # smaller amounts are what rounding leaves
 
 # Forms that Plotly and Streamlit fill in themselves. d3's "r" has no SI prefixes and no exponents.
 MONEY_HOVER = "$,.3r"
+COUNT_HOVER = ",.3~r"
 COST_HOVER = f"%{{x:{MONEY_HOVER}}} per 1k queries"
 POINT_HOVER = f"%{{y:.1f}} % at {COST_HOVER}"
 LAM_HOVER = ".4~f"
