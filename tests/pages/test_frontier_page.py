@@ -15,7 +15,7 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
 from carrot_core.embedding import BUNDLED
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.number_formats import NOTHING_TO_SAVE
+from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
 from tests.made import made, write_files
@@ -51,7 +51,7 @@ def test_a_snapshot_says_which_lam_its_tasks_are_of():
     seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
     unit = seen.snapshot.document["cost_unit_usd"]
     kept = float(lam_of_rate(seen.task_rate(app.selectbox(key="along").value, rate_of_lam(0.3456, unit)), unit))
-    said = f"these figures are of λ {kept:.4g}."
+    said = f"these figures are of λ {lam_text(kept)}."
     assert kept != pytest.approx(0.3456, abs=1e-4)
     assert any(said in caption.value for caption in app.caption)
     app.session_state["lam"] = kept

@@ -11,6 +11,7 @@ export class Panel {
     this.reads = Object.fromEntries(
       [...root.querySelectorAll("[data-read]")].map((node) => [node.dataset.read, node]),
     );
+    this.limits = [...root.querySelectorAll(".limit")]; // the words around a price that is one
     this.bar = root.querySelector(".bar");
     this.list = root.querySelector(".shares ul");
   }
@@ -65,9 +66,9 @@ export class Panel {
     this.#write("score", point.score, percent(point.score));
     this.#write("cost", point.cost, money(1000 * point.cost));
     this.#write("lam", lam, lamText(lam));
-    const { amount, unit } = price(rate);
+    const { amount, limit } = price(rate);
     this.#write("price", 0.01 / rate, amount);
-    this.reads.price.nextElementSibling.textContent = unit;
+    for (const part of this.limits) part.hidden = !limit;
     for (const [name, model] of Object.entries(this.against)) {
       const { headline, detail, none } = against(point, model);
       this.#write(name, 1 - point.cost / model.cost, headline);

@@ -43,15 +43,15 @@ export function lamText(lam) {
   return text === "1" && lam < 1 ? "over 0.999999" : text.includes("e") ? lam.toFixed(decimals) : text;
 }
 
-// What one more accuracy point may cost at this rate, score per US dollar; null is infinite: λ = 1.
+// What one more accuracy point may cost a query at this rate, score per US dollar; null is infinite: λ = 1.
 export function price(rate) {
-  if (rate === null || rate === Infinity) return { amount: "nothing", unit: "" };
-  return rate === 0 ? { amount: "any price", unit: "" } : { amount: `up to ${money(0.01 / rate)}`, unit: "a query" };
+  if (rate === null || rate === Infinity) return { amount: "nothing", limit: false };
+  return rate === 0 ? { amount: "any price", limit: false } : { amount: money(0.01 / rate), limit: true };
 }
 
 export function pays(rate) {
-  const { amount, unit } = price(rate);
-  return `${amount} ${unit && `${unit} `}for one more accuracy point`;
+  const { amount, limit } = price(rate);
+  return `${limit ? `up to ${amount} a query` : amount} for one more accuracy point`;
 }
 
 // A saving counts only at equal score; a cheaper point that scores less is said to be just that.
