@@ -388,7 +388,7 @@ def test_long_prompts_in_bounded_memory(tmp_path: Path) -> None:
         for number in range(4_000):
             file.write(f"{number} {'word and ' * 11_111}\n")
     script = (
-        "import resource, sys; from pathlib import Path; from tests import test_batch as t\n"
+        "import resource, sys; from pathlib import Path; from tests.serving import test_batch as t\n"
         "t.serving_router.embed = t.text_vectors; router = t._fitted()[1]; path = Path(sys.argv[1])\n"
         "t.route_lines(router, ['a'], path / 'warm.parquet', lam=.3)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
