@@ -7,11 +7,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pandas.io.formats.style import Styler
 
 from carrot_core.bootstrap import Interval
+from carrot_core.dashboard.tables import priced
 from carrot_core.figures.names import sides
 from carrot_core.number_formats import (
     apart,
@@ -71,6 +74,14 @@ def test_intervals_stand_behind_their_figure_where_they_are_known() -> None:
 def test_two_amounts_have_the_digits_that_tell_them_apart() -> None:
     assert apart(lambda usd, digits: money(usd, digits=digits), 0.12341, 0.12345) == ("$0.1234", "$0.1235")
     assert apart(lambda usd, digits: money(usd, digits=digits), 1.0, 2.0) == ("$1.00", "$2.00")
+
+
+def test_a_table_shows_dollars_in_words_and_keeps_them_as_numbers() -> None:
+    frame = pd.DataFrame({"model": ["a", "b", "c"], "$ per 1k": [1234.5, 2e-7, np.nan]})
+    table = priced(frame, "$ per 1k")
+    assert isinstance(table, Styler)
+    pd.testing.assert_frame_equal(table.data, frame)
+    assert all(f">{text}<" in table.to_html() for text in ("$1,230", "$0.000000200", "–"))
 
 
 def test_json_has_neither_nan_nor_infinity_and_an_interval_comes_back() -> None:
