@@ -105,10 +105,8 @@ def rate_at(companion: Companion, default_lam: float, **ways: float | None) -> f
             raise CarrotError(f"{name} must be from 0 to 1, not {value:g}.")
         return rate_of_lam(value, companion.cost_unit_usd if name == "lam" else MU_UNIT_USD)
     curve = companion.curves["validation"]
-    if name == "budget":
-        solution = solve_budget(curve, value / QUERIES)
-    else:
-        solution = solve_target(curve, checked_target(value))
+    budget = name == "budget"
+    solution = solve_budget(curve, value / QUERIES) if budget else solve_target(curve, checked_target(value))
     if solution.shortfall:
         raise CarrotError(f"On validation {solution.shortfall}.")
     return solution.exchange_rate_per_usd
