@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep, sweep_tables, upper_hull
+from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep, upper_hull
 from carrot_core.operating_point import cheapest_reaching, rate_inside
 from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.switches import sweep_tables
 from tests.reference import frontier as reference
 
 # Multiples of 1/16: sums, differences and shifts are exact, so ties are real ties and not rounding.
@@ -171,7 +172,7 @@ def test_blocks_side_by_side_agree_with_one_thread(monkeypatch):
     rng = np.random.default_rng(3)
     est_score, est_cost = rng.random((2, 10_001, 7), dtype=np.float32)
     alone = sweep_tables(est_score, est_cost)
-    monkeypatch.setattr("carrot_core.frontier._BLOCK", 1000)
+    monkeypatch.setattr("carrot_core.switches._BLOCK", 1000)
     side_by_side = sweep_tables(est_score, est_cost)
     for name in ("start", "rate", "prompt", "source", "target"):
         np.testing.assert_array_equal(getattr(alone, name), getattr(side_by_side, name))

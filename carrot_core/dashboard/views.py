@@ -18,7 +18,7 @@ from carrot_core.bootstrap import bootstrap_weights
 from carrot_core.compare import ANALYSES
 from carrot_core.dashboard.stores import Version, snapshot_version, version_of
 from carrot_core.embedding import BUNDLED
-from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation import Setting, make_setting
 from carrot_core.evaluation.breakdown import by_task, flips, task_labels
 from carrot_core.evaluation.runs import newest_runs
 from carrot_core.figures.scene import Scene, compose
@@ -223,7 +223,7 @@ def _kept_scene(version: Version, routers: Names, active: str, reference: str | 
 @st.cache_resource(max_entries=4, show_spinner="Loading the benchmark …")
 def protocol(version: Version, name: str) -> Setting:
     """A benchmark with its splits; pages need no vectors."""
-    return setting(Store(Path(version.path)).load(name))
+    return make_setting(Store(Path(version.path)).load(name))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading fitted routers …")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.benchmarks.open_llm import WORKERS
-from carrot_core.bootstrap import Interval, draws, weighted_means
+from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.quality import usage_of
 from carrot_core.evaluation.tables import small
@@ -46,7 +46,7 @@ def accuracy(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> p
         columns = np.column_stack(list(sums.values()))
         own, replicates = (
             _figures(dict(zip(sums, weighted_means(columns, weights).T, strict=True)))
-            for weights in (np.ones((len(columns), 1)), draws(curve.n_prompts))
+            for weights in (np.ones((len(columns), 1)), bootstrap_counts(curve.n_prompts))
         )
         told = {metric: Interval.of(float(value[0]), replicates[metric]) for metric, value in own.items()}
         frame = pd.DataFrame([{"metric": metric, **vars(interval)} for metric, interval in told.items()])

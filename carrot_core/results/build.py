@@ -17,7 +17,7 @@ from carrot_core.benchmarks.registry import read_any
 from carrot_core.compare.studies import ROUTER, STUDIES
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.evaluation import setting, versions
+from carrot_core.evaluation import make_setting, versions
 from carrot_core.evaluation.comparison import records
 from carrot_core.evaluation.runs import compare_routers, kept_runs, settings_of
 from carrot_core.evaluation.tables import small
@@ -127,7 +127,7 @@ def _validation_aiq(runs: Sequence[Run]) -> float:
 
 def _write_head(bench: Benchmark, folder: Path) -> None:
     """The small router that a typed prompt is estimated with where the benchmark is not at hand."""
-    made = setting(bench)
+    made = make_setting(bench)
     about: Mapping[str, Any] = {
         "benchmark": bench.name,
         "data_hash": bench.data_hash,

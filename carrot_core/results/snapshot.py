@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from carrot_core.bootstrap import Interval
 from carrot_core.compare import ANALYSES, KEPT
-from carrot_core.curve import KeptCurve, evenly, keep
+from carrot_core.curve import SavedCurve, evenly, keep
 from carrot_core.errors import DataError
-from carrot_core.evaluation import Setting, judge, setting, single_models, versions
+from carrot_core.evaluation import Setting, judge, make_setting, single_models, versions
 from carrot_core.evaluation.breakdown import by_task, task_labels
 from carrot_core.figures.scene import Band, Curve, Scene, band, label
 from carrot_core.frontier import Frontier, lam_of_rate
@@ -93,12 +93,12 @@ class Snapshot:
         named = {each.name: kept[each.name] for each in fields(BenchmarkInfo)}
         return BenchmarkInfo(**{**named, "models": tuple(named["models"]), "warnings": tuple(named["warnings"])})
 
-    def curve(self, router: str, split: str = "test") -> KeptCurve:
+    def curve(self, router: str, split: str = "test") -> SavedCurve:
         """One router's curve on one split."""
         about = self.document["routers"][router]
         points, shares = self._of("curves", router, split), self._of("shares", router, split)
         models = tuple(about["models"])
-        return KeptCurve(
+        return SavedCurve(
             models,
             about["n_prompts"][split],
             about["n_points"][split],
@@ -196,7 +196,7 @@ def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[st
     info : its description.
     routers : estimates on validation and test by router, as `carrot_core.evaluation.evaluate` keeps them.
     """
-    made = setting(bench)
+    made = make_setting(bench)
     estimates = {**routers, **made.baselines}
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
     described = {}
@@ -233,7 +233,7 @@ def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[st
     return Snapshot(document, tables, {name: ANALYSES[name].make(made, estimates) for name in KEPT})
 
 
-def _points(curve: KeptCurve) -> pd.DataFrame:
+def _points(curve: SavedCurve) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "exchange_rate_per_usd": curve.exchange_rate_per_usd,
@@ -243,7 +243,7 @@ def _points(curve: KeptCurve) -> pd.DataFrame:
     )
 
 
-def _shares(curve: KeptCurve) -> pd.DataFrame:
+def _shares(curve: SavedCurve) -> pd.DataFrame:
     table = pd.DataFrame(curve.share, columns=list(curve.models))
     return table.assign(exchange_rate_per_usd=curve.share_rates)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from carrot_core.compare import ANALYSES
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import NotFoundError
-from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation import Setting, make_setting
 from carrot_core.evaluation.runs import newest_runs
 from carrot_core.figures.scene import Scene, compose
 from carrot_core.outcomes import Estimates
@@ -98,7 +98,7 @@ def open_judged(store: Store, name: str) -> Judged | Snapshot:
         runs = {title: store.load_run(run.run_id) for title, run in newest_runs(store, name).items()}
         bench = store.load(name, encoder=BUNDLED)
         tables = {title: run.estimates or {} for title, run in runs.items()}
-        return Judged(name, setting(bench), tables, bench.vectors)
+        return Judged(name, make_setting(bench), tables, bench.vectors)
     folder = next((info.folder for info in shipped_snapshots() if info.name == name), None)
     if folder is None:
         raise NotFoundError(f"No benchmark {name!r}; there are {', '.join(judged_names(store))}.")

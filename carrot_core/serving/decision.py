@@ -14,12 +14,13 @@ import pandas as pd
 
 from carrot_core.embedding import MAX_TOKENS, Vectors
 from carrot_core.errors import CarrotError
-from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep_tables
+from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching
 from carrot_core.outcomes import Estimates, FloatTable, positions
 from carrot_core.serving.expectation import Prices
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, Companion
+from carrot_core.switches import sweep_tables
 
 QUERIES = 1000  # dollars are told per so many queries
 MU_UNIT_USD = 0.01  # the authors' wrapper

@@ -14,12 +14,13 @@ from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.figures.scene import QUERIES, Scene, label, money, short_name
+from carrot_core.outcomes import pick
 from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
-from carrot_core.whatif.apply import BEFORE, Moved, Threshold, WhatIf, apply, drift, worth_using
-from carrot_core.whatif.figure import threshold_exhibit, whatif_scene
+from carrot_core.whatif.apply import BEFORE, Moved, WhatIf, apply, move_point, whatif_scene
 from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
+from carrot_core.whatif.threshold import Threshold, threshold_exhibit, worth_using
 
 _PAIRED = "After minus before on the same resampled prompts."
 _SOME = 0.1  # share of the queries from which on a model is used for more than odd prompts
@@ -94,7 +95,7 @@ def in_words(scenario: Scenario) -> str:
 
 def drift_table(found: WhatIf, rate: float) -> None:
     """Where the operating point goes, left alone or solved again."""
-    points = drift(found, rate)
+    points = move_point(found, rate)
     base = points[0]
     assert base.what == BEFORE
     st.dataframe(
@@ -175,8 +176,7 @@ def share_table(found: WhatIf, rate: float) -> None:
 def worth(found: WhatIf, rate: float) -> None:
     """Which price would make which model worth using; one model in detail (``?candidate=``)."""
     curve = found.after.shown
-    unknown = np.isnan(curve.frontier.estimates.score)
-    options = [model for place, model in enumerate(curve.models) if not unknown[:, place].any()]
+    options = pick(curve.models, curve.known)
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
         _threshold_table(thresholds)
