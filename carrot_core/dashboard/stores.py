@@ -126,20 +126,18 @@ def store_of(info: BenchmarkInfo) -> Store:
 
 
 def version_of(info: BenchmarkInfo) -> Version:
-    """Identity of what a listed benchmark's store holds now: another one after every import or fit, by whoever."""
+    """Identity of what a listed benchmark's store or folder holds now: another one after every import, fit or new
+    snapshot, by whoever."""
+    if isinstance(info, SnapshotInfo):
+        return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
     store = store_of(info)
     return Version(str(store.path), store.version())
-
-
-def snapshot_version(info: SnapshotInfo) -> Version:
-    """Identity of what a snapshot's folder holds now: another one once it is written again."""
-    return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
 
 
 def _mark(info: BenchmarkInfo) -> str:
     if isinstance(info, PrivateInfo):
         return ONLY_YOU
-    return SNAPSHOT if isinstance(info, SnapshotInfo) else ""
+    return "" if info.has_prompts else SNAPSHOT
 
 
 def labels(benchmarks: Sequence[BenchmarkInfo]) -> list[str]:

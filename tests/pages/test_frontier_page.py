@@ -162,7 +162,7 @@ def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come
 def test_nothing_is_saved_against_a_free_model(monkeypatch):
     point = views.view(Store().info("made")).matching_point("carrot-knn")
     nothing = Interval(-math.inf, math.nan, math.nan)
-    monkeypatch.setattr(views.StoredView, "matching_point", lambda seen, router: replace(point, saving=nothing))
+    monkeypatch.setattr(views.View, "matching_point", lambda seen, router: replace(point, saving=nothing))
     app = page("overview")
     assert figure(app, "Saving against") == "–"
     assert "large is free: nothing to save" in said(app)

@@ -19,7 +19,8 @@ from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
 from carrot_core.outcomes import Benchmark
-from carrot_core.results.snapshot import Snapshot, read, shipped_snapshots, take, write
+from carrot_core.results.build import take, write
+from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
 from carrot_core.store import Store
 from tests.made import made, write_files
 
@@ -40,7 +41,7 @@ def estimates(protocol: Setting) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFactory) -> SnapshotResults:
     folder = tmp_path_factory.mktemp("store")
     store = Store(folder / "carrot.duckdb")
     info = store.save_benchmark("made", read_long_table(write_files(bench, folder)[0]))
@@ -48,7 +49,7 @@ def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def folder(taken: Snapshot, tmp_path: Path) -> Path:
+def folder(taken: SnapshotResults, tmp_path: Path) -> Path:
     write(taken, tmp_path / "made")
     return tmp_path / "made"
 
@@ -112,7 +113,8 @@ def test_the_matching_point_is_the_one_chosen_on_validation(folder: Path, protoc
 
 def test_slices_by_task_are_those_of_a_point_of_the_curve(folder: Path, protocol: Setting, estimates: dict) -> None:
     exact = protocol.frontier(estimates, "test")
-    kept = read(folder).by_task("carrot-knn", rate_inside(exact, 0))
+    kept, against = read(folder).by_task("carrot-knn", rate_inside(exact, 0))
+    assert against == protocol.best_single
     whole = by_task(exact, task_labels(protocol, exact), 0.0, protocol.best_single)
     pd.testing.assert_frame_equal(
         kept[whole.columns], whole, check_dtype=False, check_index_type=False, rtol=1e-5, obj="slices at rate 0"
@@ -125,7 +127,7 @@ def test_slices_are_those_of_the_nearest_kept_lam(folder: Path, protocol: Settin
     for lam in (0.0, 0.013, 0.3, 0.77, 1.0):
         rate = kept.task_rate("carrot-knn", rate_of_lam(lam, unit))
         assert abs(lam_of_rate(rate, unit) - lam) == pytest.approx(np.abs(lams - lam).min())
-        assert set(kept.by_task("carrot-knn", rate_of_lam(lam, unit))["exchange_rate_per_usd"]) == {rate}
+        assert set(kept.by_task("carrot-knn", rate_of_lam(lam, unit))[0]["exchange_rate_per_usd"]) == {rate}
 
 
 def test_no_prompt_is_in_any_file(folder: Path, bench: Benchmark) -> None:

@@ -152,7 +152,7 @@ def test_a_router_that_expects_one_cost_a_model_still_does(protocol: Setting) ->
         rate = rate_of_lam(lam, dearer.cost_unit_usd)
         assert (dearer.before.shown.choices(rate) == after.choices(rate / 2)).all()
     longer = apply(protocol, blind, Scenario(output_token_factor=3.0)).after
-    zero = longer.made.estimates("zero")["test"]
+    zero = longer.setting.estimates("zero")["test"]
     assert longer.shown.estimates.cost_usd == pytest.approx(zero.cost_usd)
 
 

@@ -12,10 +12,8 @@ from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.figures.scene import QUERIES, Scene, label, money, short_name
 from carrot_core.outcomes import pick
-from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 from carrot_core.whatif.apply import BEFORE, Moved, WhatIf, apply, move_point, whatif_scene
@@ -26,20 +24,17 @@ _PAIRED = "After minus before on the same resampled prompts."
 _SOME = 0.1  # share of the queries from which on a model is used for more than odd prompts
 
 
-def router(info: BenchmarkInfo) -> str:
+def router(info: BenchmarkInfo, seen: views.View) -> str:
     """Choose the router (``?router=``); where there is none, or no prompts, the page says what to do and ends."""
-    if isinstance(info, SnapshotInfo):
+    if not info.has_prompts:
         shell.kind_note(info)
         st.info(
             "A what-if computes every prompt's cost again, so it needs the prompts. Choose a benchmark whose data are "
             "here, or bring some: `carrot setup` builds the simulated one, the Data page takes a file."
         )
         st.stop()
-    fitted = [
-        name
-        for name, run in views.runs(version_of(info), info.name).items()
-        if run.estimates and not any(table.cost_is_paid for table in run.estimates.values())
-    ]
+    tables = {name: seen.estimates(name).values() for name in seen.fitted}
+    fitted = [name for name, of in tables.items() if of and not any(table.cost_is_paid for table in of)]
     if not fitted:
         links.judge("router", links.among(()), "no router")
         controls.fit_button(info)
@@ -49,17 +44,15 @@ def router(info: BenchmarkInfo) -> str:
     return chosen
 
 
-def changed(info: BenchmarkInfo, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
+def changed(seen: views.View, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
     """A scenario applied, and its chart; kept between reruns."""
-    return _changed(version_of(info), info.name, router, scenario_json(scenario))
+    return _changed(seen, router, scenario_json(scenario))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _changed(version: Version, name: str, router: str, scenario: str) -> tuple[WhatIf, Scene]:
-    estimates = views.runs(version, name)[router].estimates
-    assert estimates is not None  # `router` offers no others
-    found = apply(views.protocol(version, name), estimates, parse_scenario(scenario))
-    return found, whatif_scene(found, f"{name} · what if")
+def _changed(seen: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]:
+    result = apply(seen.narrowed(), seen.estimates(router), parse_scenario(scenario))
+    return result, whatif_scene(result, f"{seen.name} · what if")
 
 
 def notes(found: WhatIf) -> None:

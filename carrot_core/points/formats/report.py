@@ -11,7 +11,7 @@ import numpy as np
 from carrot_core.errors import CarrotError
 from carrot_core.figures.images import image_of_svg
 from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
-from carrot_core.results.snapshot import Snapshot, read, shipped_snapshots
+from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
 from carrot_core.serving.decision import dollars
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -129,7 +129,7 @@ def _figures(figures: PointFigures) -> list[str]:
     return [score, cost, f"{figures.n_prompts:,}"]
 
 
-def _snapshot(point: PointFile) -> Snapshot | None:
+def _snapshot(point: PointFile) -> SnapshotResults | None:
     """The shipped results of the very prompts that the point was measured on."""
     known = {info.data_hash: info.folder for info in shipped_snapshots()}
     if point.test is None or point.data_hash not in known:
@@ -139,12 +139,12 @@ def _snapshot(point: PointFile) -> Snapshot | None:
     return found if same and found.document["cost_unit_usd"] == point.cost_unit_usd else None
 
 
-def _single(snapshot: Snapshot, point: PointFile) -> Single | None:
+def _single(snapshot: SnapshotResults, point: PointFile) -> Single | None:
     kept = snapshot.document["single_models"].get(point.reference)
     return None if kept is None else Single(point.reference, kept["score"], kept["cost_usd"])
 
 
-def _saving(router: CarrotRouter, point: PointFile, snapshot: Snapshot | None, single: Single | None) -> str:
+def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | None, single: Single | None) -> str:
     """What the point saves against the reference, and what would be saved at equal score."""
     reference = visible(point.reference)
     if point.test is None or snapshot is None or single is None:
