@@ -187,7 +187,8 @@ class Point:
 def operating_point(frontier: Frontier, rate: float, reference: str, cost_unit_usd: float, weights: Weights) -> Point:
     """Score and cost at a rate, and the paired difference and saving against one single model.
 
-    ``weights`` are (n, B), as `carrot_core.bootstrap.bootstrap_counts` or `bootstrap_weights` give them.
+    ``weights`` are (n, B), as `carrot_core.bootstrap.bootstrap_counts` or `bootstrap_weights` give them, and not those
+    of the curve itself: every prompt of it counts once.
     """
     rows, chosen = np.arange(frontier.n_prompts), frontier.choices(rate)
     column = frontier.models.index(reference)

@@ -126,12 +126,16 @@ def store_of(info: BenchmarkInfo) -> Store:
 
 
 def version_of(info: BenchmarkInfo) -> Version:
-    """Identity of what a listed benchmark's store or folder holds now: another one after every import, fit or new
-    snapshot, by whoever."""
-    if isinstance(info, SnapshotInfo):
-        return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
+    """Identity of what a listed benchmark's store holds now: another one after every import or fit, by whoever."""
     store = store_of(info)
     return Version(str(store.path), store.version())
+
+
+def results_version(info: BenchmarkInfo) -> Version:
+    """Identity of what a benchmark's results are read from: its store, or a snapshot's folder as it is written now."""
+    if isinstance(info, SnapshotInfo):
+        return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
+    return version_of(info)
 
 
 def _mark(info: BenchmarkInfo) -> str:

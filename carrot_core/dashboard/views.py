@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.dashboard.stores import Version, results_version
 from carrot_core.evaluation import Setting
 from carrot_core.figures.scene import Scene
 from carrot_core.frontier import Frontier, ReadableCurve
@@ -122,7 +122,7 @@ class View:
 
 def view(info: BenchmarkInfo) -> View:
     """The results of a listed benchmark as they are now."""
-    return View(version_of(info), info.name, info.has_prompts)
+    return View(results_version(info), info.name, info.has_prompts)
 
 
 def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:

@@ -48,7 +48,7 @@ def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
 def test_a_snapshot_says_which_lam_its_tasks_are_of():
     app = page("frontier", bench="mmlu-pro-cot (snapshot)", lam="0.3456")
     seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
-    unit = seen.snapshot.document["cost_unit_usd"]
+    unit = seen.scene(("zero",), "zero").cost_unit_usd
     kept = float(lam_of_rate(seen.task_rate(app.selectbox(key="along").value, rate_of_lam(0.3456, unit)), unit))
     said = f"these figures are of λ {kept:.4g}."
     assert kept != pytest.approx(0.3456, abs=1e-4)

@@ -80,12 +80,8 @@ def stability_panel(
     if text := detail(found):
         st.write(plain(text))
     seeds = _seeds(seen, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
-    show(
-        stability_exhibit(
-            found, seen.exact_curve(router, "test", pool, tasks), seeds, f"{file_stem(seen.name)}-stability"
-        ),
-        key=f"{key}:cloud",
-    )
+    curve = seen.exact_curve(router, "test", pool, tasks)
+    show(stability_exhibit(found, curve, seeds, f"{file_stem(seen.name)}-stability"), key=f"{key}:cloud")
     run = seen.run(router)
     _seed_table(seeds, "" if run is None else seeds_command(run), whole=not (pool or tasks))
     exhibit = tasks_exhibit(found, f"{file_stem(seen.name)}-stability-tasks")

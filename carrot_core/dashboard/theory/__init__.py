@@ -12,7 +12,7 @@ import streamlit as st
 
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.stores import labels, version_of
+from carrot_core.dashboard.stores import labels, results_version
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.results.snapshot import read, shipped_snapshots
 from carrot_core.theory import BREACHES, Breach, RateCurve, World, possible, predicted_slope, simulate
@@ -137,7 +137,7 @@ def factor(slope: float) -> str:
 def kept_learning() -> Mapping[str, pd.DataFrame]:
     """Learning curves of the snapshots that have one, by what each is called."""
     kept = shipped_snapshots()
-    return _learning(tuple((name, *version_of(info)) for name, info in zip(labels(kept), kept, strict=True)))
+    return _learning(tuple((name, *results_version(info)) for name, info in zip(labels(kept), kept, strict=True)))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
