@@ -61,9 +61,9 @@ if section == "Metrics":
     others = results.elsewhere(choose.beside({name: it for name, it in called.items() if it != info}), shown, metric)
     if others:
         (here,) = (name for name, it in called.items() if it == info)
-        tables = {here: standing(figures, pairs, shown, [metric], seed), **others}
-        across = across_exhibit(tables, metric)
-        show(across, key="c-across", table=lambda: tables.across_table(across, list(tables)))
+        standings = {here: standing(figures, pairs, shown, [metric], seed), **others}
+        across = across_exhibit(standings, metric)
+        show(across, key="c-across", table=lambda: tables.across_table(across, list(standings)))
 
 elif section == "Differences":
     metric = choose.metric()
