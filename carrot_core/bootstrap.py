@@ -51,7 +51,7 @@ class Interval:
 
 
 @lru_cache(maxsize=4)
-def draws(n_prompts: int, replicates: int = 1000, seed: int = 0) -> npt.NDArray[np.uint8]:
+def bootstrap_counts(n_prompts: int, replicates: int = 1000, seed: int = 0) -> npt.NDArray[np.uint8]:
     """(n, B) how often each prompt was drawn in each of B draws of n prompts with replacement.
 
     The same n and seed give the same draws, so figures of two routers on the same prompts are paired.
@@ -67,8 +67,8 @@ def draws(n_prompts: int, replicates: int = 1000, seed: int = 0) -> npt.NDArray[
 
 @lru_cache(maxsize=2)
 def bootstrap_weights(n_prompts: int, replicates: int = 1000, seed: int = 0) -> FloatArray:
-    """(n, B) weights, each column summing to 1: `draws` as shares."""
-    weights: FloatArray = draws(n_prompts, replicates, seed).astype(np.float64)
+    """(n, B) weights, each column summing to 1: `bootstrap_counts` as shares."""
+    weights: FloatArray = bootstrap_counts(n_prompts, replicates, seed).astype(np.float64)
     weights /= max(n_prompts, 1)
     weights.flags.writeable = False
     return weights
@@ -143,7 +143,7 @@ def replicate(frontier: Frontier, weights: Weights, points: int = 400) -> CurveR
     Parameters
     ----------
     frontier : the curve; n prompts.
-    weights : (n, B) as `draws` or `bootstrap_weights` give; each column is scaled to sum to 1.
+    weights : (n, B) as `bootstrap_counts` or `bootstrap_weights` give; each column is scaled to sum to 1.
     points : rates kept, beside the corners of the hull.
     """
     rates = rates_to_keep(frontier, points)

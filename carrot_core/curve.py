@@ -16,7 +16,7 @@ _Z = 1.959964  # half of a 95 % interval, in standard errors
 
 
 @dataclass(frozen=True, eq=False)
-class KeptCurve:
+class SavedCurve:
     """A curve at some of its points: what is left of a `Frontier` without its prompts.
 
     Attributes
@@ -39,8 +39,13 @@ class KeptCurve:
     share: npt.NDArray[np.floating]
     errors: FloatArray | None = None
 
+    @property
+    def counted_switches(self) -> None:
+        """None: single switches are not saved."""
+        return None
+
     def at(self, exchange_rate_per_usd: float) -> int:
-        """Index of the kept point that holds at this rate."""
+        """Index of the saved point that holds at this rate."""
         return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
 
     def interval(self, exchange_rate_per_usd: float) -> tuple[Interval, Interval]:
@@ -62,12 +67,12 @@ class KeptCurve:
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
         """(G, M) share of the prompts that each model answers, at the kept rate before each of G rates."""
-        found = np.searchsorted(self.share_rates, np.asarray(exchange_rates_per_usd), side="right") - 1
-        shares: FloatArray = self.share[found].astype(np.float64)
+        places = np.searchsorted(self.share_rates, np.asarray(exchange_rates_per_usd), side="right") - 1
+        shares: FloatArray = self.share[places].astype(np.float64)
         return shares
 
 
-def keep(curve: Frontier) -> KeptCurve:
+def keep(curve: Frontier) -> SavedCurve:
     """A curve at its points of an even grid, those that draw its line, and those no other point beats.
 
     The last are all that a budget or a target can choose; each is kept with the point after it, so that
@@ -78,7 +83,7 @@ def keep(curve: Frontier) -> KeptCurve:
     first = unbeaten(curve.cost_usd, curve.score)
     kept = np.unique(np.concatenate([even, thin(curve), first, np.minimum(first + 1, last)]))
     rates = evenly(curve.exchange_rate_per_usd, _SHARE_POINTS)
-    return KeptCurve(
+    return SavedCurve(
         curve.models,
         curve.n_prompts,
         last + 1,

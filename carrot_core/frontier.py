@@ -1,17 +1,11 @@
-"""The exact frontier: mean score and cost of a router for every λ at once, with no grid.
-
-For one prompt the rule ``argmax ŝ - r·ĉ`` walks, as the exchange rate r grows from 0 to infinity, down
-the upper-left hull of its points (ĉ, ŝ): at most M - 1 switches, each at r = Δŝ/Δĉ. All prompts'
-switches, sorted by r and summed, are the whole curve.
-"""
+"""The exact frontier: mean score and cost of a router for every λ at once, with no grid."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numba
 import numpy as np
@@ -19,209 +13,47 @@ import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Estimates, FloatTable, Outcomes, positions
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int32]
-
-# Prompts one thread takes at a time: more than a page has, so that only large sweeps start threads.
-_BLOCK = 50_000
-# Rates nearer to each other than this share of them are one: equal switches differ by rounding in the last
-# bits, and a rate that has been a λ on the way comes back changed by about as much.
-_SAME_RATE = 1e-12
+from carrot_core.switches import FloatArray as FloatArray
+from carrot_core.switches import Sweep, sweep_tables
 
 
-@numba.njit(cache=True, inline="always")
-def _best_at_zero(score, cost, rank, i):  # type: ignore[no-untyped-def]
-    """Most accurate model of prompt i; ties: the cheapest, then the first by name."""
-    best = 0
-    for j in range(1, score.shape[1]):
-        if score[i, j] > score[i, best] or (
-            score[i, j] == score[i, best]
-            and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and rank[j] < rank[best]))
-        ):
-            best = j
-    return best
+class ReadableCurve(Protocol):
+    """What everybody can read off a curve: one router's mean score and cost at every exchange rate.
 
-
-@numba.njit(cache=True, inline="always")
-def _next_on_hull(score, cost, rank, i, current):  # type: ignore[no-untyped-def]
-    """Cheaper model reached first as the rate grows, and the rate; (-1, inf) at the cheapest.
-
-    Equal rates: the cheapest of them, since the ones between never win on their own.
-    """
-    best, best_rate = -1, np.inf
-    for j in range(score.shape[1]):
-        saved = cost[i, current] - cost[i, j]
-        if saved > 0.0:
-            rate = (score[i, current] - score[i, j]) / saved
-            if (
-                best < 0
-                or rate < best_rate
-                or (
-                    rate == best_rate
-                    and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and _wins(score, rank, i, j, best)))
-                )
-            ):
-                best, best_rate = j, rate
-    return best, best_rate
-
-
-@numba.njit(cache=True, inline="always")
-def _wins(score, rank, i, j, best):  # type: ignore[no-untyped-def]
-    return score[i, j] > score[i, best] or (score[i, j] == score[i, best] and rank[j] < rank[best])
-
-
-@numba.njit(cache=True, nogil=True)
-def _walk_block(est_score, est_cost, rank, start, rate, prompt, source, target):  # type: ignore[no-untyped-def]
-    """Start model and switches of some prompts, numbered from 0; returns how many switches were written."""
-    at = 0
-    for i in range(len(est_score)):
-        current = _best_at_zero(est_score, est_cost, rank, i)
-        start[i] = current
-        begun = at
-        while True:
-            j, r = _next_on_hull(est_score, est_cost, rank, i, current)
-            if j < 0:
-                break
-            if at > begun and r <= rate[at - 1]:  # rounding bent the hull back by an ulp: one switch, not two
-                target[at - 1] = j
-            else:
-                rate[at], prompt[at], source[at], target[at] = r, i, current, j
-                at += 1
-            current = j
-    return at
-
-
-def _walk(
-    est_score: npt.NDArray[np.floating], est_cost: npt.NDArray[np.floating], rank: npt.NDArray[np.int16]
-) -> tuple[npt.NDArray[np.int16], list[npt.NDArray[Any]]]:
-    """Start model of each prompt, and the arrays rate, prompt, source, target of all switches."""
-    n, m = est_score.shape
-    start = np.empty(n, np.int16)
-
-    def block(first: int) -> list[npt.NDArray[Any]]:
-        rows = slice(first, min(first + _BLOCK, n))
-        room = (rows.stop - first) * max(m - 1, 1)
-        events = [np.empty(room, kind) for kind in (np.float64, np.int32, np.int16, np.int16)]
-        total = _walk_block(est_score[rows], est_cost[rows], rank, start[rows], *events)
-        events[1] += first
-        return [array[:total].copy() for array in events]
-
-    # Plain threads around a kernel that releases the GIL: numba's own fallback threading layer ends the
-    # process when two sessions of a dashboard use it at once.
-    with ThreadPoolExecutor(int(numba.config.NUMBA_NUM_THREADS)) as threads:
-        blocks = list((threads.map if n > _BLOCK else map)(block, range(0, max(n, 1), _BLOCK)))
-    return start, [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
-
-
-@numba.njit(cache=True)
-def _running(initial, table, prompt, source, target, last_of_rate, nonzero):  # type: ignore[no-untyped-def]
-    """Compensated running sum of the changes in ``table``, read after the last switch of each rate.
-
-    ``nonzero`` counts the first summands that are not 0: a sum of zeros is 0, whatever the changes to it left over.
-    """
-    out = np.empty(last_of_rate.size + 1, np.float64)
-    total, lost = initial, 0.0
-    out[0] = initial
-    e = 0
-    for k in range(last_of_rate.size):
-        while e <= last_of_rate[k]:
-            before, after = np.float64(table[prompt[e], source[e]]), np.float64(table[prompt[e], target[e]])
-            change = after - before
-            nonzero += (after != 0.0) - (before != 0.0)
-            step = change - lost
-            moved = total + step
-            lost = (moved - total) - step
-            total = moved
-            e += 1
-        out[k + 1] = total if nonzero else 0.0
-    return out
-
-
-@dataclass(frozen=True, eq=False)
-class Sweep:
-    """All switches of n prompts as the exchange rate grows, sorted by rate.
+    It is exact (`Frontier`, its prompts weighted or not) or what is saved of an exact one (`carrot_core.curve`).
 
     Attributes
     ----------
-    start : (n,) column of the model chosen at rate 0.
-    rate : (E,) ascending, score units per US dollar; infinite where costs differ too little to divide.
-    prompt, source, target : (E,) row of the prompt, column of the model left and of the model taken.
+    models : M names.
+    n_prompts, n_points : prompts behind it, breakpoints of the exact curve.
+    exchange_rate_per_usd : (K,) score units per US dollar, from 0, ascending; point k holds on [r_k, r_k+1).
+    score, cost_usd : (K,) mean score and mean cost per query in US dollars at these rates.
+    counted_switches : every switch, where each prompt counts the same; None where the curve does not know them, or
+        where counting switches does not tell who answers.
     """
-
-    start: npt.NDArray[np.int16]
-    rate: FloatArray
-    prompt: IntArray
-    source: npt.NDArray[np.int16]
-    target: npt.NDArray[np.int16]
-
-    @cached_property
-    def last_of_rate(self) -> npt.NDArray[np.int64]:
-        """(K-1,) position of the last switch of each distinct rate above 0."""
-        if self.rate.size == 0:
-            return np.empty(0, np.int64)
-        return np.append(np.flatnonzero(self.rate[1:] != self.rate[:-1]), self.rate.size - 1)
 
     @property
-    def breakpoints(self) -> FloatArray:
-        """(K,) rates at which anything changes, from 0; point k holds on [rate k, rate k+1)."""
-        return np.concatenate([[0.0], self.rate[self.last_of_rate]])
+    def models(self) -> tuple[str, ...]: ...
+    @property
+    def n_prompts(self) -> int: ...
+    @property
+    def n_points(self) -> int: ...
+    @property
+    def exchange_rate_per_usd(self) -> FloatArray: ...
+    @property
+    def score(self) -> FloatArray: ...
+    @property
+    def cost_usd(self) -> FloatArray: ...
+    @property
+    def counted_switches(self) -> Sweep | None: ...
 
-    def choices(self, exchange_rate_per_usd: float) -> npt.NDArray[np.int16]:
-        """(n,) column of the model chosen for each prompt at this rate."""
-        chosen = self.start.copy()
-        done = int(np.searchsorted(self.rate, exchange_rate_per_usd, side="right"))
-        # A prompt's switches stand in ascending order, so the last assignment is the one that holds.
-        chosen[self.prompt[:done]] = self.target[:done]
-        return chosen
+    def at(self, exchange_rate_per_usd: float) -> int:
+        """Index of the point that holds at this rate."""
+        ...
 
-    def in_columns(self, columns: npt.NDArray[np.intp]) -> Sweep:
-        """The same switches in wider tables, in which model j stands in ``columns[j]``."""
-        column = columns.astype(np.int16)
-        return Sweep(column[self.start], self.rate, self.prompt, column[self.source], column[self.target])
-
-    def rows(self, rows: npt.NDArray[np.bool_]) -> Sweep:
-        """The switches of some of the prompts, an (n,) mask."""
-        place, kept = np.cumsum(rows, dtype=np.int32) - 1, rows[self.prompt]
-        return Sweep(self.start[rows], self.rate[kept], place[self.prompt[kept]], self.source[kept], self.target[kept])
-
-    def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
-        """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""
-        n = len(self.start)
-        first = table[np.arange(n), self.start]
-        switches = self.prompt, self.source, self.target, self.last_of_rate
-        running: FloatArray = _running(
-            float(first.sum(dtype=np.float64)), table, *switches, int(np.count_nonzero(first))
-        )
-        return running / max(n, 1)
-
-
-def sweep_tables(
-    est_score: npt.NDArray[np.floating],
-    est_cost_usd: npt.NDArray[np.floating],
-    models: Sequence[str] | None = None,
-) -> Sweep:
-    """All switches of the rule ``argmax est_score - rate * est_cost_usd``; (n, M) tables without NaN.
-
-    ``models`` names the columns, so that full ties go to the first by name whatever their order.
-    """
-    m = est_score.shape[1]
-    if m == 0:
-        raise CarrotError("A pool needs at least one model.")
-    rank = np.empty(m, np.int16)
-    rank[np.argsort(np.array(models, dtype=object)) if models is not None else np.arange(m)] = np.arange(m)
-    start, events = _walk(est_score, est_cost_usd, rank)
-    order = np.argsort(events[0])
-    rate, *rest = (array[order] for array in events)
-    return Sweep(start, _without_rounding(rate), *rest)
-
-
-def _without_rounding(rate: FloatArray) -> FloatArray:
-    """Ascending rates, those that only rounding tells apart made equal to the first of them."""
-    with np.errstate(invalid="ignore"):  # from infinite to infinite
-        apart = rate[1:] > rate[:-1] * (1 + _SAME_RATE)
-    first = np.flatnonzero(np.concatenate([[True], apart])) if rate.size else np.empty(0, np.intp)
-    return np.repeat(rate[first], np.diff(first, append=rate.size))
+    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
+        """(G, M) share of the prompts that each model answers at each of G ascending rates."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,12 +66,19 @@ class Frontier:
         that the router never chooses are NaN.
     n_dropped : prompts left out because a model of the pool was not observed there.
     sweep : every switch, sorted by rate.
+    weights : (n,) of the prompts in every mean and share, mean 1; None where each counts the same.
+    call_usd : US dollars that every query costs beside its answer.
+    means : (K,) scores and (K,) costs of the curve where they are known already, as those of many samples are from
+        one pass over the switches; None to have them summed up.
     """
 
     estimates: Estimates
     outcomes: Outcomes
     n_dropped: int
     sweep: Sweep
+    weights: FloatArray | None = None
+    call_usd: float = 0.0
+    means: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -249,6 +88,15 @@ class Frontier:
     def n_prompts(self) -> int:
         return self.outcomes.shape[0]
 
+    @property
+    def n_points(self) -> int:
+        return len(self.exchange_rate_per_usd)
+
+    @property
+    def counted_switches(self) -> Sweep | None:
+        """Every switch; None where prompts have weights, since a switch then moves more or less than one prompt."""
+        return self.sweep if self._is_even else None
+
     @cached_property
     def exchange_rate_per_usd(self) -> FloatArray:
         """(K,) breakpoints: score units per US dollar, from 0, ascending; point k holds on [r_k, r_k+1)."""
@@ -257,12 +105,12 @@ class Frontier:
     @cached_property
     def score(self) -> FloatArray:
         """(K,) mean observed score."""
-        return self.sweep.mean_of(self.outcomes.score)
+        return self._mean_of(self.outcomes.score) if self.means is None else self.means[0]
 
     @cached_property
     def cost_usd(self) -> FloatArray:
         """(K,) mean observed cost per query in US dollars; need not fall with the rate, since routers err."""
-        return np.maximum(self.sweep.mean_of(self.paid_usd), 0.0)
+        return np.maximum(self._mean_of(self.paid_usd), 0.0) + self.call_usd if self.means is None else self.means[1]
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -277,16 +125,39 @@ class Frontier:
     @cached_property
     def est_score(self) -> FloatArray:
         """(K,) mean predicted score of the choices; never rises with the rate."""
-        return self.sweep.mean_of(self.estimates.score)
+        return self._mean_of(self.estimates.score)
 
     @cached_property
     def est_cost_usd(self) -> FloatArray:
         """(K,) mean predicted cost of the choices in US dollars; never rises with the rate."""
-        return self.sweep.mean_of(self.estimates.cost_usd)
+        return self._mean_of(self.estimates.cost_usd)
+
+    @cached_property
+    def model_score(self) -> FloatArray:
+        """(M,) mean observed score of each model alone."""
+        return self._mean_of_models(self.outcomes.score)
+
+    @property
+    def strength(self) -> dict[str, float]:
+        """Mean observed score of each model alone, by its name."""
+        return dict(zip(self.models, self.model_score.tolist(), strict=True))
+
+    @cached_property
+    def model_cost_usd(self) -> FloatArray:
+        """(M,) mean observed cost of each model alone in US dollars, without the router."""
+        return self._mean_of_models(self.outcomes.cost_usd)
 
     def rows(self, rows: npt.NDArray[np.bool_]) -> Frontier:
         """The curve on some of the prompts, an (n,) mask, without a new sweep; ``n_dropped`` stays that of all."""
-        return Frontier(self.estimates.rows(rows), self.outcomes.rows(rows), self.n_dropped, self.sweep.rows(rows))
+        weights = None if self.weights is None else self.weights[rows] / self.weights[rows].mean()
+        return replace(
+            self,
+            estimates=self.estimates.rows(rows),
+            outcomes=self.outcomes.rows(rows),
+            sweep=self.sweep.rows(rows),
+            weights=weights,
+            means=None,
+        )
 
     def at(self, exchange_rate_per_usd: float) -> int:
         """Index of the breakpoint whose choices hold at this rate."""
@@ -298,32 +169,29 @@ class Frontier:
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
         """(G, M) share of the prompts that each model answers at each of G ascending rates."""
-        rates = np.asarray(exchange_rates_per_usd, dtype=np.float64)
-        m = len(self.models)
-        moved = np.zeros((len(rates) + 1) * m)
-        bins = np.searchsorted(rates, self.sweep.rate) * m
-        moved += np.bincount(bins + self.sweep.target, minlength=moved.size)
-        moved -= np.bincount(bins + self.sweep.source, minlength=moved.size)
-        begun = np.bincount(self.sweep.start, minlength=m)
+        rates, swept, m = np.asarray(exchange_rates_per_usd, dtype=np.float64), self.sweep, len(self.models)
+        bins, size = np.searchsorted(rates, swept.rate) * m, (len(rates) + 1) * m
+        each, first = (None, None) if self.weights is None else (self.weights[swept.prompt], self.weights)
+        moved = np.zeros(size) + np.bincount(bins + swept.target, each, size)
+        moved -= np.bincount(bins + swept.source, each, size)
+        begun = np.bincount(swept.start, first, m)
         counts: FloatArray = begun + np.cumsum(moved.reshape(-1, m), axis=0)[:-1]
-        return counts / max(self.n_prompts, 1)
+        return np.maximum(counts, 0.0) / max(self.n_prompts, 1)  # weights leave traces of rounding below 0
 
+    @cached_property
+    def _is_even(self) -> bool:
+        return self.weights is None or bool((self.weights == 1.0).all())
 
-class ReadableCurve(Protocol):
-    """What a curve is to those who only read it: a `Frontier`, or what a snapshot keeps of one."""
+    def _mean_of(self, table: FloatTable) -> FloatArray:
+        """(K,) weighted mean of an (n, M) table under the choices at every breakpoint."""
+        if self.weights is not None and not self._is_even:
+            table = table * self.weights[:, None]
+        return self.sweep.mean_of(table)
 
-    @property
-    def models(self) -> tuple[str, ...]: ...
-    @property
-    def n_prompts(self) -> int: ...
-    @property
-    def exchange_rate_per_usd(self) -> FloatArray: ...
-    @property
-    def score(self) -> FloatArray: ...
-    @property
-    def cost_usd(self) -> FloatArray: ...
-    def at(self, exchange_rate_per_usd: float) -> int: ...
-    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray: ...
+    def _mean_of_models(self, table: FloatTable) -> FloatArray:
+        """(M,) weighted mean of an (n, M) table's columns."""
+        means: FloatArray = table.mean(axis=0) if self.weights is None else self.weights @ table / self.n_prompts
+        return means
 
 
 def sweep(estimates: Estimates, outcomes: Outcomes, models: Sequence[str] | None = None) -> Frontier:

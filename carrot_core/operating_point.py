@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import QUERIES, apart, money, percent
+from carrot_core.outcomes import positions
 
 
 def rate_inside(frontier: ReadableCurve, point: int) -> float:
@@ -60,6 +62,11 @@ class Solution:
     exchange_rate_per_usd: float
     shortfall: str = ""
 
+    @property
+    def reached(self) -> bool:
+        """Whether there is a point as asked for."""
+        return not self.shortfall
+
 
 def solve_budget(frontier: ReadableCurve, budget_usd: float) -> Solution:
     """The most accurate point within a mean cost per query; where there is none, the cheapest point."""
@@ -98,6 +105,24 @@ def checked_target(target_score: float) -> float:
     return target_score
 
 
+def match_model(curve: ReadableCurve, model: str, strength: Mapping[str, float]) -> Solution:
+    """The cheapest point as good as a model alone; where there is none, the most accurate point.
+
+    Parameters
+    ----------
+    curve : on the prompts where points are chosen, those of validation.
+    model : of the pool.
+    strength : mean score of each model alone on these prompts.
+
+    Raises
+    ------
+    NotFoundError
+        The model is not in the pool.
+    """
+    positions([model], list(strength))
+    return solve_target(curve, strength[model])
+
+
 def crossings_of_cap(frontier: Frontier, cap_usd: float) -> FloatArray:
     """(n,) the rate from which on each prompt's choice is expected to cost at most this: 0 from the start, infinite
     where every model is expected to cost more.
@@ -117,6 +142,8 @@ def crossings_of_cap(frontier: Frontier, cap_usd: float) -> FloatArray:
 def solve_cap(frontier: Frontier, cap_usd: float) -> Solution:
     """The least rate from which on no prompt's choice is expected to cost more than this."""
     crossing = crossings_of_cap(frontier, cap_usd)
+    if frontier.weights is not None:
+        crossing = crossing[frontier.weights > 0]
     above = np.isinf(crossing)
     if not above.any():
         return Solution(rate_inside(frontier, frontier.at(float(crossing.max(initial=0.0)))))
@@ -175,7 +202,8 @@ class Point:
 def operating_point(frontier: Frontier, rate: float, reference: str, cost_unit_usd: float, weights: Weights) -> Point:
     """Score and cost at a rate, and the paired difference and saving against one single model.
 
-    ``weights`` are (n, B), as `carrot_core.bootstrap.draws` or `bootstrap_weights` give them.
+    ``weights`` are (n, B), as `carrot_core.bootstrap.bootstrap_counts` or `bootstrap_weights` give them, and not those
+    of the curve itself: every prompt of it counts once.
     """
     rows, chosen = np.arange(frontier.n_prompts), frontier.choices(rate)
     column = frontier.models.index(reference)

@@ -28,13 +28,13 @@ benchmarks = shell.readable_benchmarks()
 with for_bench:
     info = controls.benchmark(benchmarks)
 seen = views.view(info)
-stored = isinstance(seen, views.StoredView)
+stored = seen.has_prompts
 with for_routers:
     shown = choose.routers(seen.fitted)
 if not shown:
     st.info("Choose at least one router.")
     st.stop()
-known_seeds = results.seeds_of(info, seen, shown)
+known_seeds = seen.seeds(shown)
 with for_seeds:
     seeds = choose.seeds(known_seeds, whole=not stored)
 shell.kind_note(info)
@@ -49,7 +49,7 @@ if section == "Metrics":
         metric = choose.metric()
     with for_columns:
         metrics = choose.metrics()
-    figures, pairs, seed = results.comparison(info, seen, shown, seeds)
+    figures, pairs, seed = seen.comparison(shown, seeds)
     table = standing(figures, pairs, shown, list(dict.fromkeys([metric, *metrics])), seed)
     show(metric_exhibit(table, metric, over), key="c-metric")
     listed = table_exhibit(table, metrics, over)
@@ -62,13 +62,13 @@ if section == "Metrics":
     others = results.elsewhere(choose.beside({name: it for name, it in called.items() if it != info}), shown, metric)
     if others:
         (here,) = (name for name, it in called.items() if it == info)
-        tables = {here: standing(figures, pairs, shown, [metric], seed), **others}
-        across = across_exhibit(tables, metric)
-        show(across, key="c-across", table=lambda: tables.across_table(across, list(tables)))
+        standings = {here: standing(figures, pairs, shown, [metric], seed), **others}
+        across = across_exhibit(standings, metric)
+        show(across, key="c-across", table=lambda: tables.across_table(across, list(standings)))
 
 elif section == "Differences":
     metric = choose.metric()
-    _, pairs, _ = results.comparison(info, seen, shown, seeds if stored else known_seeds)
+    _, pairs, _ = seen.comparison(shown, seeds if stored else known_seeds)
     if len(shown) < 2:
         st.info("Choose at least two routers.")
     elif pairs.empty:
@@ -104,7 +104,7 @@ elif section == "By task":
             st.caption(f"The Frontier page lists all {len(seen.tasks)} tasks at one λ.")
 
 elif section == "Where it loses":
-    if isinstance(seen, views.StoredView):
+    if stored:
         router, lam = choose.one(shown), choose.lam(LAMS)
         rows = seen.analysis("losses", (router,))
         rows = rows[rows["lam"] == lam]
@@ -112,9 +112,10 @@ elif section == "Where it loses":
             st.info(f"At λ {lam_text(lam)} every choice of this router was the best there was.")
         else:
             ids = tuple(rows["prompt_id"])
-            rows = rows.merge(results.nearby(seen.version, seen.name, ids), on="prompt_id", how="left")
+            rows = rows.merge(results.nearby(seen, ids), on="prompt_id", how="left")
             lost = losses_exhibit(rows, router, lam)
-            texts = dict(zip(seen.made.test.prompt_ids, seen.made.test.texts, strict=True))
+            test = seen.narrowed().test
+            texts = dict(zip(test.prompt_ids, test.texts, strict=True))
             show(lost, key="c-losses", table=lambda: tables.loss_table(lost, texts))
     else:
         st.info("Which prompts a router loses on cannot be told from a snapshot: it holds no prompts.")

@@ -33,7 +33,7 @@ if not shown:
     st.info("Choose at least one router to draw.")
     st.stop()
 with st.expander("Pool, tasks and the curve λ moves along"):
-    pool, tasks = controls.pool_and_tasks(seen.models, seen.tasks, whole=isinstance(seen, views.SnapshotView))
+    pool, tasks = controls.pool_and_tasks(seen.models, seen.tasks, whole=not seen.can_filter)
     active = controls.along(shown)
 with for_reference:
     reference = controls.reference(pool or seen.models, seen.best_single(pool, tasks))
@@ -64,15 +64,15 @@ by_share, by_slice, moved, sure, data = st.tabs(
 with by_share:
     show(shares_exhibit(scene), key="shares")
 with by_slice:
-    slices, compared_to = seen.by_task(scene, rate, pool, tasks)
+    slices, compared_to = seen.by_task(active, rate, reference, pool, tasks)
     tables.task_table(slices, compared_to)
-    if isinstance(seen, views.SnapshotView):
-        tables.kept_rate_note(lam, float(lam_of_rate(seen.task_rate(active, rate), unit)))
+    if (nearest := seen.task_rate(active, rate)) != rate:
+        tables.kept_rate_note(lam, float(lam_of_rate(nearest, unit)))
     tables.csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
 with moved:
-    if isinstance(seen, views.StoredView):
+    if seen.has_prompts:
         after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
-        flipped = seen.flips(scene, rate, after)
+        flipped = seen.flips(active, rate, after, pool, tasks)
         tables.flip_table(flipped, curve.n_prompts, lam, SMALL_STEP)
         tables.csv_button("Download these prompts (CSV)", lambda: flipped, f"{info.name}-{active}-flips")
     else:

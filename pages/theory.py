@@ -71,7 +71,7 @@ elif part == "Real prompts":
     with st.expander("Add a benchmark of your own"):
         benchmarks = shell.readable_benchmarks()
         info = controls.benchmark(benchmarks)
-        if theory.is_snapshot(info):
+        if not info.has_prompts:
             st.info("A snapshot is drawn below where it keeps a learning curve. Load a benchmark's data to make one.")
         elif (own := results.study(info, views.view(info), "learning", "learning curve")) is not None:
             curves[labels(benchmarks)[benchmarks.index(info)]] = own

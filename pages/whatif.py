@@ -4,7 +4,6 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.dashboard.stores import version_of
 from carrot_core.dashboard.whatif import results, settings
 from carrot_core.figures.scene import caption
 from carrot_core.frontier import rate_of_lam
@@ -15,16 +14,16 @@ st.title("What-if")
 for_bench, for_router = st.columns(2)
 with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
+seen = views.view(info)
 with for_router:
-    router = results.router(info)
-seen = views.StoredView(version_of(info), info.name)
+    router = results.router(info, seen)
 shell.kind_note(info)
 
 for_settings, for_result = st.columns([2, 3], gap="medium")
 with for_settings:
-    asked = settings.scenario_of(seen.made)
+    asked = settings.scenario_of(seen.narrowed())
 with for_result, shell.errors_as_text():
-    found, scene = results.changed(info, router, asked)
+    found, scene = results.changed(seen, router, asked)
     lam, unit = controls.lam(views.opening_lam(seen, router)), found.cost_unit_usd
     live_frontier(scene, lam=lam, key="whatif", wishes="validation, before", on_release=controls.set_lam)
     st.caption(shell.plain(caption(scene)))

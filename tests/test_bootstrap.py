@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from carrot_core.bootstrap import Interval, bootstrap_weights, draws, rates_to_keep, replicate, weighted_means
+from carrot_core.bootstrap import (
+    Interval,
+    bootstrap_counts,
+    bootstrap_weights,
+    rates_to_keep,
+    replicate,
+    weighted_means,
+)
 from carrot_core.frontier import sweep, upper_hull
 from carrot_core.metrics import qnc
 from carrot_core.outcomes import Estimates, Outcomes
@@ -38,7 +45,7 @@ def test_a_replicate_is_the_sweep_of_the_drawn_prompts(frontier):
 
 
 def test_a_router_that_is_its_reference_costs_what_it_costs_in_every_replicate(frontier):
-    ids, models, weights = frontier.outcomes.prompt_ids, frontier.models, draws(60, 50, seed=3)
+    ids, models, weights = frontier.outcomes.prompt_ids, frontier.models, bootstrap_counts(60, 50, seed=3)
     flat = np.broadcast_to([0.0, 1.0, 0.0, 0.0], (60, 4))
     always_b = sweep(Estimates(ids, models, flat, np.ones((60, 4))), frontier.outcomes)
     curves = replicate(always_b, weights)
@@ -47,14 +54,14 @@ def test_a_router_that_is_its_reference_costs_what_it_costs_in_every_replicate(f
 
 
 def test_counts_and_shares_are_the_same_weights(frontier):
-    counts, shares = draws(60, 10, seed=4), bootstrap_weights(60, 10, seed=4)
+    counts, shares = bootstrap_counts(60, 10, seed=4), bootstrap_weights(60, 10, seed=4)
     np.testing.assert_allclose(replicate(frontier, counts).score, replicate(frontier, shares).score)
     table = frontier.outcomes.cost_usd
     np.testing.assert_allclose(weighted_means(table, counts), (table.T @ shares).T)
 
 
 def test_each_replicate_is_scaled_by_its_own_number_of_draws(frontier):
-    some = draws(200, 30, seed=5)[:60]  # of 200 prompts drawn from, these 60 are judged
+    some = bootstrap_counts(200, 30, seed=5)[:60]  # of 200 prompts drawn from, these 60 are judged
     assert (some.sum(axis=0) != 60).any()
     curves = replicate(frontier, some)
     chosen = frontier.outcomes.score[np.arange(60), frontier.choices(0.0)]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from carrot_core.curve import keep
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep, sweep_tables, upper_hull
+from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep, upper_hull
 from carrot_core.operating_point import cheapest_reaching, rate_inside
 from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.switches import sweep_tables
 from tests.reference import frontier as reference
 
 # Multiples of 1/16: sums, differences and shifts are exact, so ties are real ties and not rounding.
@@ -60,6 +64,49 @@ def test_equal_switches_are_one_point_that_any_rate_within_it_gives(neighbours, 
         rate = cheapest_reaching(frontier, frontier.score[point])
         assert rate is not None
         assert frontier.score[frontier.at(rate)] >= frontier.score[point] - 1e-12
+
+
+def assert_reads_alike(curve, exact, call_usd=0.0):
+    """Every reading of `ReadableCurve` at rates that both know, but how many prompts and points are behind it."""
+    assert curve.models == exact.models
+    rates = np.array(rates_to_try(exact))
+    at, there = [curve.at(rate) for rate in rates], [exact.at(rate) for rate in rates]
+    np.testing.assert_allclose(curve.score[at], exact.score[there], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(curve.cost_usd[at], exact.cost_usd[there] + call_usd, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(curve.shares(rates), exact.shares(rates), rtol=0, atol=1e-6)  # saved in 32 bits
+    assert (curve.exchange_rate_per_usd[at] <= rates).all()
+
+
+@given(problems())
+def test_exact_even_sampled_and_saved_curves_read_alike(tables):
+    exact = frontier_of(*tables)
+    even = replace(exact, weights=np.ones(exact.n_prompts))
+    sampled = replace(exact, means=(exact.score, exact.cost_usd))
+    for curve in (even, sampled, keep(exact)):
+        assert_reads_alike(curve, exact)
+        assert (curve.n_prompts, curve.n_points) == (exact.n_prompts, exact.n_points)
+    assert even.counted_switches is exact.counted_switches is exact.sweep
+    assert keep(exact).counted_switches is None
+
+
+@given(problems(), st.data())
+def test_a_weighted_curve_reads_as_that_of_prompts_repeated_as_often(tables, data):
+    counts = data.draw(arrays(np.int64, len(tables[0]), elements=st.integers(0, 3)).filter(np.any))
+    call_usd = data.draw(SIXTEENTHS)
+    repeated = frontier_of(*(np.repeat(table, counts, axis=0) for table in tables))
+    weighted = replace(frontier_of(*tables), weights=counts / counts.mean(), call_usd=call_usd)
+    assert_reads_alike(weighted, repeated, call_usd)
+    for reading in ("model_score", "model_cost_usd"):
+        np.testing.assert_allclose(getattr(weighted, reading), getattr(repeated, reading), atol=1e-9)
+    for reading in ("est_score", "est_cost_usd"):
+        for rate in rates_to_try(repeated):
+            one, other = (getattr(curve, reading)[curve.at(rate)] for curve in (weighted, repeated))
+            assert one == pytest.approx(other, abs=1e-9)
+    assert (weighted.counted_switches is None) == bool(np.ptp(counts))
+    some = np.arange(len(counts)) % 2 == 0
+    if counts[some].any():
+        rows = np.repeat(some, counts)
+        assert_reads_alike(weighted.rows(some), repeated.rows(rows), call_usd)
 
 
 @given(problems())
@@ -177,7 +224,7 @@ def test_blocks_side_by_side_agree_with_one_thread(monkeypatch):
     rng = np.random.default_rng(3)
     est_score, est_cost = rng.random((2, 10_001, 7), dtype=np.float32)
     alone = sweep_tables(est_score, est_cost)
-    monkeypatch.setattr("carrot_core.frontier._BLOCK", 1000)
+    monkeypatch.setattr("carrot_core.switches._BLOCK", 1000)
     side_by_side = sweep_tables(est_score, est_cost)
     for name in ("start", "rate", "prompt", "source", "target"):
         np.testing.assert_array_equal(getattr(alone, name), getattr(side_by_side, name))

@@ -99,11 +99,11 @@ def figures(
     Each benchmark gets a folder. SVG, PDF and PNG need Chromium or Chrome; the other files need nothing.
     """
     from carrot_core.paper import PRESETS
-    from carrot_core.results.source import judged_names
+    from carrot_core.results.source import result_names
 
     store = open_store()
     if listing:
-        return _listed(judged_names(store))
+        return _listed(result_names(store))
     if out is None:
         raise click.UsageError("Say where to with --out, or list what there is with --list.")
     for asked, known, option in ((endings, _ENDINGS, "--format"), (only, tuple(PRESETS), "--only")):
@@ -112,7 +112,7 @@ def figures(
             raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(known)}", param_hint=option)
     from carrot_core.figures.exhibit import write_exhibits
 
-    names = list(dict.fromkeys(benches)) or judged_names(store)
+    names = list(dict.fromkeys(benches)) or result_names(store)
     with progress("Computing", " benchmarks") as advance:
         made, missing = _made(store, names, only or tuple(PRESETS), options, advance)
     if not made:
@@ -136,16 +136,16 @@ def _made(
 ) -> tuple[list[tuple[str, Exhibit]], dict[tuple[str, str], str]]:
     """Exhibits by benchmark, and why others are not there."""
     from carrot_core.paper import PRESETS
-    from carrot_core.results.source import open_judged
+    from carrot_core.results.source import open_results
 
     given = {name: value for name, value in options.items() if value is not None}
     made: list[tuple[str, Exhibit]] = []
     missing: dict[tuple[str, str], str] = {}
     for done, bench in enumerate(names, start=1):
-        judged = open_judged(store, bench)
+        results = open_results(store, bench)
         for name in only:
             try:
-                made.append((bench, PRESETS[name].make(judged, **given)))
+                made.append((bench, PRESETS[name].make(results, **given)))
             except CarrotError as why:
                 missing[bench, name] = str(why)
         advance(done, len(names))

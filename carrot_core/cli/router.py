@@ -36,12 +36,12 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
 
     The files are JSON and safetensors; nothing in them runs when they are read.
     """
-    from carrot_core.evaluation import setting, versions
+    from carrot_core.evaluation import make_setting, versions
     from carrot_core.routers.saving import save_router
     from carrot_core.serving.profile import SERVABLE, companion_of
 
     store = open_store()
-    made, info = setting(loaded(store, bench)), store.info(bench)
+    made, info = make_setting(loaded(store, bench)), store.info(bench)
     if pool:
         made = made.narrowed(pool=pool)
     fitted, estimates = made.fit(name, seed, parameters(params))

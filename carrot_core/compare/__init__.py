@@ -15,12 +15,11 @@ import pandas as pd
 from carrot_core.compare.agreement import agreement
 from carrot_core.compare.gap import decomposition
 from carrot_core.compare.losses import losses
+from carrot_core.compare.paper_tables import accuracy, spider
 from carrot_core.compare.predictions import reliability, usage
 from carrot_core.compare.task_curves import task_curves
 from carrot_core.evaluation import Setting
 from carrot_core.outcomes import Estimates
-from carrot_core.paper.accuracy import accuracy
-from carrot_core.paper.spider_table import spider
 
 Routers = Mapping[str, Mapping[str, Estimates]]
 

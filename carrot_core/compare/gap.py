@@ -13,7 +13,7 @@ from carrot_core.bootstrap import Interval, rates_to_keep, replicate_tables
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.breakdown import task_labels
-from carrot_core.evaluation.measure import Ground, Measured, ground
+from carrot_core.evaluation.measure import Measured, ReportSet, report_set
 from carrot_core.evaluation.tables import LAMS, small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import HUNDRED, PATTERNS, each, layout, names_of, router_names
@@ -52,13 +52,13 @@ def decomposition(
     needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what
     the router gains where its estimates get each task's training means, NaN with fewer than two tasks.
     """
-    on = ground(made, made.report_on, replicates)
+    on = report_set(made, made.report_on, replicates)
     oracle = _figures(made.frontier(made.baselines["oracle"], made.report_on), made, on)
     return small((_of_router(name, made, table, on, oracle) for name, table in routers.items()), _COLUMNS)
 
 
 def _of_router(
-    name: str, made: Setting, estimates: Mapping[str, Estimates], on: Ground, oracle: FloatArray
+    name: str, made: Setting, estimates: Mapping[str, Estimates], on: ReportSet, oracle: FloatArray
 ) -> pd.DataFrame:
     curve = made.frontier(estimates, made.report_on)
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
@@ -123,7 +123,7 @@ def _with_task_means(made: Setting, own: Estimates, tasks: npt.NDArray[np.object
     return score, own.cost_usd if own.cost_is_paid else cost
 
 
-def _figures(curve: Frontier, made: Setting, on: Ground) -> FloatArray:
+def _figures(curve: Frontier, made: Setting, on: ReportSet) -> FloatArray:
     """(1 + B, 1 + L) AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate."""
     rates = rates_to_keep(curve, _POINTS)
     score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)

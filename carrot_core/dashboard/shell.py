@@ -19,7 +19,7 @@ from carrot_core.dashboard.links import plain as plain  # pages take it from her
 from carrot_core.dashboard.stores import private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
-from carrot_core.results.snapshot import SnapshotInfo, shipped_snapshots
+from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import BenchmarkInfo, Store
 
 
@@ -182,7 +182,7 @@ def _some(benchmarks: list[BenchmarkInfo], upload: str) -> list[BenchmarkInfo]:
 
 def kind_note(info: BenchmarkInfo) -> None:
     """Say on every page what is not measured (simulated) and what is not here (a snapshot)."""
-    if isinstance(info, SnapshotInfo):
+    if not info.has_prompts:
         st.info(
             f"Snapshot: results on {info.n_prompts:,} real prompts, which may not be passed on and are not here. "
             "λ, routers, budget and target work on the real curves. Leaving out models or tasks, looking at single "

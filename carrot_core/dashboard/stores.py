@@ -131,15 +131,17 @@ def version_of(info: BenchmarkInfo) -> Version:
     return Version(str(store.path), store.version())
 
 
-def snapshot_version(info: SnapshotInfo) -> Version:
-    """Identity of what a snapshot's folder holds now: another one once it is written again."""
-    return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
+def results_version(info: BenchmarkInfo) -> Version:
+    """Identity of what a benchmark's results are read from: its store, or a snapshot's folder as it is written now."""
+    if isinstance(info, SnapshotInfo):
+        return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
+    return version_of(info)
 
 
 def _mark(info: BenchmarkInfo) -> str:
     if isinstance(info, PrivateInfo):
         return ONLY_YOU
-    return SNAPSHOT if isinstance(info, SnapshotInfo) else ""
+    return "" if info.has_prompts else SNAPSHOT
 
 
 def labels(benchmarks: Sequence[BenchmarkInfo]) -> list[str]:

@@ -12,10 +12,13 @@ from carrot_core.evaluation.evaluate import (
     timed_prompts,
     versions,
 )
-from carrot_core.evaluation.measure import judge
-from carrot_core.evaluation.protocol import Setting, setting, split_by_seed
+from carrot_core.evaluation.measure import measure_router
+from carrot_core.evaluation.protocol import Setting, make_setting, split_by_seed
 from carrot_core.evaluation.quality import quality, reliability
 from carrot_core.evaluation.tables import estimates_frame, frontier_frame
+
+# The names that these have had since 0.1.
+judge, setting = measure_router, make_setting
 
 __all__ = [
     "BEST_SINGLE",
@@ -32,6 +35,8 @@ __all__ = [
     "frontier_frame",
     "judge",
     "latency_table",
+    "make_setting",
+    "measure_router",
     "quality",
     "records",
     "reliability",

@@ -15,12 +15,12 @@ import pandas as pd
 from carrot_core.bootstrap import Interval
 from carrot_core.evaluation.measure import (
     Figures,
-    Ground,
     Measured,
+    ReportSet,
     chosen_hull,
     chosen_rates,
-    ground,
     measure,
+    report_set,
 )
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import quality
@@ -158,9 +158,9 @@ def compare(
     measured: dict[str, dict[str, dict[str, Measured]]] = {}
     protocol, predicted, bands = [], [], []
     for done, (seed, made) in enumerate(settings.items(), start=1):
-        on = ground(made, made.report_on, replicates)
+        on = report_set(made, made.report_on, replicates)
         candidates = {name: by_seed[seed] for name, by_seed in routers.items()}
-        judged = judge_together(made, on, candidates)
+        judged = measure_together(made, on, candidates)
         if not measured:
             bands = [figures.band.assign(router=name) for name, figures in judged.items()]
         measured[str(seed)] = {name: figures.measured for name, figures in judged.items()}
@@ -189,7 +189,7 @@ def compare(
     )
 
 
-def judge_together(made: Setting, on: Ground, candidates: Mapping[str, Candidate]) -> dict[str, Figures]:
+def measure_together(made: Setting, on: ReportSet, candidates: Mapping[str, Candidate]) -> dict[str, Figures]:
     """Every figure of every router of one seed, on the prompts and in every replicate."""
 
     def one(candidate: Candidate) -> Figures:
@@ -206,7 +206,7 @@ def judge_together(made: Setting, on: Ground, candidates: Mapping[str, Candidate
     return found
 
 
-def _facts(made: Setting, on: Ground) -> dict[str, Any]:
+def _facts(made: Setting, on: ReportSet) -> dict[str, Any]:
     """What one seed's figures rest on."""
     score, cost = on.reference
     low, high = on.interval_usd

@@ -16,12 +16,12 @@ import pandas as pd
 
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.measure import judge
-from carrot_core.evaluation.protocol import Setting, setting, split_by_seed
-from carrot_core.frontier import sweep_tables
+from carrot_core.evaluation.measure import measure_router
+from carrot_core.evaluation.protocol import Setting, make_setting, split_by_seed
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
 from carrot_core.store import Run
+from carrot_core.switches import sweep_tables
 
 TIMED_PROMPTS = 50
 
@@ -135,7 +135,7 @@ def evaluate(
     step()
 
     def judged(tables: Mapping[str, Estimates], split: str) -> dict[str, Any]:
-        figures = judge(made, tables, split, replicates=replicates)
+        figures = measure_router(made, tables, split, replicates=replicates)
         step()
         return figures
 
@@ -176,12 +176,15 @@ def setting_for(
     judged = bench.pool(pool) if pool else bench
     if split_seed is not None:
         judged, fit_on = split_by_seed(judged, split_seed), fit_on and split_by_seed(fit_on, split_seed)
-    return setting(judged, fit_on)
+    return make_setting(judged, fit_on)
 
 
 @lru_cache(maxsize=1)  # several routers in a row share one setting
 def _baselines(made: Setting, replicates: int) -> dict[str, Any]:
-    return {name: judge(made, table, made.report_on, replicates=replicates) for name, table in made.baselines.items()}
+    return {
+        name: measure_router(made, table, made.report_on, replicates=replicates)
+        for name, table in made.baselines.items()
+    }
 
 
 def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:

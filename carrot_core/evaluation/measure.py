@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from carrot_core.bootstrap import LEVEL, Interval, Weights, draws, rates_to_keep, replicate_tables, weighted_means
+from carrot_core.bootstrap import (
+    LEVEL,
+    Interval,
+    Weights,
+    bootstrap_counts,
+    rates_to_keep,
+    replicate_tables,
+    weighted_means,
+)
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.frontier import FloatArray, Frontier, upper_hull
@@ -30,7 +38,7 @@ from carrot_core.metrics import (
     share_saved,
 )
 from carrot_core.number_formats import without_nan
-from carrot_core.operating_point import cheapest_reaching, operating_point, rate_inside
+from carrot_core.operating_point import Solution, match_model, operating_point, rate_inside, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, Outcomes, pick
 
 _POINTS = 800  # of a curve, of which replicates are made
@@ -73,8 +81,8 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """What all routers judged on the same prompts share: outcomes of the pool and its single models.
+class ReportSet:
+    """What all routers measured on the same prompts share: outcomes of the pool and its single models.
 
     Arrays of figures have 1 + B rows: the prompts as they are, then B replicates.
 
@@ -147,40 +155,39 @@ class Figures:
     band: pd.DataFrame
 
 
-def ground(made: Setting, split: str, replicates: int = 1000, seed: int = 0) -> Ground:
-    """The ground that every router is judged on, on one split of a setting.
+def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int = 0) -> ReportSet:
+    """What every router is measured on, on one split of a setting.
 
     Replicates draw from all prompts of the benchmark, so that settings with other splits of it are
     resampled together.
     """
-    part, everything = made.part(split), made.everything.prompt_ids
+    part, everything = setting.part(split), setting.everything.prompt_ids
     outcomes = part.outcomes.rows(part.outcomes.complete)
     if not outcomes.prompt_ids:
-        raise CarrotError(f"No {split} prompt has an outcome of all {len(made.models)} models of the pool.")
+        raise CarrotError(f"No {split} prompt has an outcome of all {len(setting.models)} models of the pool.")
     position = {prompt_id: row for row, prompt_id in enumerate(everything)}
     if all(prompt_id in position for prompt_id in outcomes.prompt_ids):
         rows = np.array([position[prompt_id] for prompt_id in outcomes.prompt_ids], dtype=np.intp)
-        drawn = draws(len(everything), replicates, seed)[rows]
+        drawn = bootstrap_counts(len(everything), replicates, seed)[rows]
     else:  # choices made on another benchmark
-        drawn = draws(len(outcomes.prompt_ids), replicates, seed)
+        drawn = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
     weights = np.column_stack([np.ones(len(drawn), drawn.dtype), drawn])
-    return Ground(outcomes, weights, made.best_single, made.strength)
+    return ReportSet(outcomes, weights, setting.best_single, setting.strength)
 
 
-def chosen_rates(made: Setting, curve: Frontier) -> dict[str, float]:
+def chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
     """Exchange rates of the operating points that are chosen on a router's validation curve.
 
     "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
     cheapest point with at least the score of the best single model; absent where there is none.
     """
-    single = float(curve.outcomes.score[:, made.models.index(made.best_single)].mean())
     arena = int(np.argmax(arena_score(curve.score, curve.cost_usd)))
-    found = {
-        "peak": cheapest_reaching(curve, float(curve.score.max())),
-        "arena": rate_inside(curve, arena),
-        "matched": cheapest_reaching(curve, single),
+    solutions = {
+        "peak": solve_target(curve, float(curve.score.max())),
+        "arena": Solution(rate_inside(curve, arena)),
+        "matched": match_model(curve, setting.best_single, curve.strength),
     }
-    return {name: rate for name, rate in found.items() if rate is not None}
+    return {name: solution.exchange_rate_per_usd for name, solution in solutions.items() if solution.reached}
 
 
 def chosen_hull(curve: Frontier) -> FloatArray:
@@ -189,12 +196,12 @@ def chosen_hull(curve: Frontier) -> FloatArray:
     return np.sort([rate_inside(curve, corner) for corner in corners])
 
 
-def measure(curve: Frontier, on: Ground, rates: Mapping[str, float], hull_rates: FloatArray) -> Figures:
+def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, float], hull_rates: FloatArray) -> Figures:
     """Every figure of one router but those that need the other routers.
 
     Parameters
     ----------
-    curve : on the prompts of the ground.
+    curve : on the prompts of the report.
     on : what it is compared with.
     rates : of `chosen_rates`.
     hull_rates : of `chosen_hull`.
@@ -226,7 +233,7 @@ def _band(curve: Frontier, rates: FloatArray, score: FloatArray) -> pd.DataFrame
     return pd.DataFrame({**columns, "low": low, "high": high})
 
 
-def _at_points(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> dict[str, Measured]:
+def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, float]) -> dict[str, Measured]:
     """Figures of single points: at λ = 0, and at the rates chosen on validation."""
     rows, names = np.arange(curve.n_prompts), ["zero", *rates]
     chosen = [curve.choices(rate) for rate in (0.0, *rates.values())]
@@ -247,13 +254,13 @@ def _at_points(curve: Frontier, on: Ground, rates: Mapping[str, float]) -> dict[
     return {name: Measured.of(values) for name, values in figures.items()}
 
 
-def _of_chosen(curve: Frontier, on: Ground, rates: FloatArray) -> Measured:
+def _of_chosen(curve: Frontier, on: ReportSet, rates: FloatArray) -> Measured:
     """AIQ of the points at these rates, which were chosen on other prompts."""
     score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
     return Measured.of(aiq_of_points(cost, score, *on.interval_usd))
 
 
-def _of_pair(curve: Frontier, on: Ground, pair: Sequence[str]) -> dict[str, Measured]:
+def _of_pair(curve: Frontier, on: ReportSet, pair: Sequence[str]) -> dict[str, Measured]:
     """RouteLLM's figures of a router that chooses between a weak and a strong model.
 
     None where the strong model is not measurably better: shares of a gap that may be 0 mean nothing.
@@ -275,13 +282,13 @@ def _of_pair(curve: Frontier, on: Ground, pair: Sequence[str]) -> dict[str, Meas
     }
 
 
-def judge(
-    made: Setting, estimates: Mapping[str, Estimates], split: str, *, replicates: int = 1000, seed: int = 0
+def measure_router(
+    setting: Setting, estimates: Mapping[str, Estimates], split: str, *, replicates: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
     """All figures of one router on one split, each with its interval; plain numbers, ready for JSON."""
-    chosen_on, on = made.frontier(estimates, "validation"), ground(made, split, replicates, seed)
-    rates, hull = chosen_rates(made, chosen_on), chosen_hull(chosen_on)
-    curve = made.frontier(estimates, split)
+    chosen_on, on = setting.frontier(estimates, "validation"), report_set(setting, split, replicates, seed)
+    rates, hull = chosen_rates(setting, chosen_on), chosen_hull(chosen_on)
+    curve = setting.frontier(estimates, split)
     figures = {
         **measure(curve, on, rates, hull).measured,
         "best_single": Measured.of(on.reference[0]),
@@ -291,8 +298,8 @@ def judge(
     intervals = {name: figure.interval for name, figure in figures.items()}
     point = None
     if "matched" in rates:
-        unit = made.cost_unit_usd
-        point = operating_point(curve, rates["matched"], made.best_single, unit, on.weights[:, 1:])
+        unit = setting.cost_unit_usd
+        point = operating_point(curve, rates["matched"], setting.best_single, unit, on.weights[:, 1:])
     return {
         **{name: without_nan(figure.value) for name, figure in intervals.items()},
         "n_prompts": curve.n_prompts,

@@ -140,7 +140,7 @@ class Setting:
         return sweep(table.pool(known).rows(kept), part.outcomes, self.models)
 
 
-def setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
+def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
     """The protocol on one benchmark, or fitted on one and judged on all prompts of another.
 
     With ``fit_on``, routers learn from all of it, choices are made on its validation split with a fit

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carrot_core.bootstrap import draws
+from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import (
     Mix,
     Point,
     Solution,
     checked_target,
+    match_model,
     mix_within_budget,
     operating_point,
     solve_budget,
@@ -96,7 +97,7 @@ class Solved:
         rate = self.solution.exchange_rate_per_usd
         return {
             "asked": self.goal.document(),
-            "reached": not self.solution.shortfall,
+            "reached": self.solution.reached,
             "why": self.solution.shortfall or None,
             "lam": self.lam,
             "exchange_rate_per_usd": None if self.lam == 1.0 else rate,
@@ -131,13 +132,17 @@ def _figures(point: Point) -> dict[str, Any]:
 
 
 def solve(
-    made: Setting, estimates: Mapping[str, Estimates], goal: Goal, reference: str | None = None, replicates: int = 1000
+    setting: Setting,
+    estimates: Mapping[str, Estimates],
+    goal: Goal,
+    reference: str | None = None,
+    replicates: int = 1000,
 ) -> Solved:
     """Solve a goal on the validation prompts, exactly, and report it on the others.
 
     Parameters
     ----------
-    made : the protocol.
+    setting : the protocol.
     estimates : of a router by split, as `carrot_core.evaluation.evaluate` keeps them.
     goal : what is wanted.
     reference : model that savings are told against; the one to match, else the best single model.
@@ -147,12 +152,12 @@ def solve(
     NotFoundError
         The model to match, or the reference, is not in the pool.
     """
-    reference = reference or goal.match or made.best_single
-    positions([reference], made.models)
-    curves = {split: made.frontier(estimates, split) for split in ("validation", made.report_on)}
+    reference = reference or goal.match or setting.best_single
+    positions([reference], setting.models)
+    curves = {split: setting.frontier(estimates, split) for split in ("validation", setting.report_on)}
     solution = solve_on(curves["validation"], goal)
-    rate, unit = solution.exchange_rate_per_usd, made.cost_unit_usd
-    shown = curves[made.report_on]
+    rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
+    shown = curves[setting.report_on]
     mix = None if goal.budget_usd is None else mix_within_budget(curves["validation"], goal.budget_usd)
     return Solved(
         goal,
@@ -161,7 +166,7 @@ def solve(
         unit,
         reference,
         {
-            split: operating_point(curve, rate, reference, unit, draws(curve.n_prompts, replicates))
+            split: operating_point(curve, rate, reference, unit, bootstrap_counts(curve.n_prompts, replicates))
             for split, curve in curves.items()
         },
         dict(zip(shown.models, shown.shares([rate])[0].tolist(), strict=True)),
@@ -171,26 +176,12 @@ def solve(
 
 def solve_on(validation: Frontier, goal: Goal) -> Solution:
     """The rate of a goal on a validation curve, or of the point nearest to it."""
-    if goal.cap_usd is not None:
-        return solve_cap(validation, goal.cap_usd)
-    return read_off(validation, goal, matched_score(validation, goal))
-
-
-def matched_score(validation: Frontier, goal: Goal) -> float:
-    """Mean score of the model to match on a curve's prompts; NaN where the goal is another."""
-    if goal.match is None:
-        return float("nan")
-    (column,) = positions([goal.match], validation.models)
-    return float(validation.outcomes.score[:, column].mean())
-
-
-def read_off(curve: ReadableCurve, goal: Goal, matched: float) -> Solution:
-    """A goal other than a cap, which needs every prompt's estimates, read off any curve.
-
-    ``matched`` is the score of the model to match on the curve's prompts, where the goal is one.
-    """
     if goal.rate_per_usd is not None:
         return Solution(goal.rate_per_usd)
     if goal.budget_usd is not None:
-        return solve_budget(curve, goal.budget_usd)
-    return solve_target(curve, matched if goal.target_score is None else goal.target_score)
+        return solve_budget(validation, goal.budget_usd)
+    if goal.cap_usd is not None:
+        return solve_cap(validation, goal.cap_usd)
+    if goal.match is not None:
+        return match_model(validation, goal.match, validation.strength)
+    return solve_target(validation, 0.0 if goal.target_score is None else goal.target_score)

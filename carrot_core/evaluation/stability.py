@@ -7,17 +7,17 @@ the curve under any weights is the same running sum over the same switches (`car
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.bootstrap import LEAST_PROMPTS, Interval, Weights, draws, replicate_tables, weighted_means
+from carrot_core.bootstrap import LEAST_PROMPTS, Interval, Weights, bootstrap_counts, replicate_tables, weighted_means
 from carrot_core.evaluation.comparison import records
 from carrot_core.evaluation.protocol import Setting, tasks_of
-from carrot_core.evaluation.solve import Goal, read_off, solve_on
+from carrot_core.evaluation.solve import Goal, solve_on
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import crossings_of_cap, rate_inside
@@ -43,23 +43,6 @@ class Again:
     reached: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class _Weighted:
-    """A curve under some weights of its prompts, to read a goal off; its breakpoints are those of the whole."""
-
-    models: tuple[str, ...]
-    n_prompts: int
-    exchange_rate_per_usd: FloatArray
-    score: FloatArray
-    cost_usd: FloatArray
-
-    def at(self, exchange_rate_per_usd: float) -> int:
-        return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
-
-    def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
-        raise NotImplementedError("no goal asks who answers")
-
-
 def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> Again:
     """Solve a goal exactly under each column of (n, B) weights of a curve's prompts, with no new sweep.
 
@@ -68,23 +51,18 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> Again:
     if goal.cap_usd is not None:
         return _cap_again(curve, goal.cap_usd, weights)
     rates, n_samples = curve.exchange_rate_per_usd, weights.shape[1]
-    matched = np.full(n_samples, np.nan)
-    if goal.match is not None:
-        (column,) = positions([goal.match], curve.models)
-        matched = weighted_means(curve.outcomes.score[:, [column]], weights)[:, 0]
-    found = np.full(n_samples, np.nan)
-    reached = np.zeros(n_samples, dtype=bool)
+    solved, reached = np.full(n_samples, np.nan), np.zeros(n_samples, dtype=bool)
     step = max(_CELLS // len(rates), 1)
     for first in range(0, n_samples, step):
         block: Weights = weights[:, first : first + step].copy()
         tables = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, block)
-        for place, (score, cost) in enumerate(zip(*tables, strict=True), first):
-            if np.isnan(score[0]):
+        for place, means in enumerate(zip(*tables, strict=True)):
+            if np.isnan(means[0][0]):
                 continue
-            sample = _Weighted(curve.models, curve.n_prompts, rates, score, cost)
-            solution = read_off(sample, goal, float(matched[place]))
-            found[place], reached[place] = solution.exchange_rate_per_usd, not solution.shortfall
-    return Again(found, reached)
+            sample = replace(curve, weights=block[:, place] / block[:, place].mean(), means=means)
+            solution = solve_on(sample, goal)
+            solved[first + place], reached[first + place] = solution.exchange_rate_per_usd, solution.reached
+    return Again(solved, reached)
 
 
 def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> Again:
@@ -161,17 +139,17 @@ class Stability:
         }
 
 
-def stability(made: Setting, estimates: Mapping[str, Estimates], goal: Goal, replicates: int = 1000) -> Stability:
+def stability(setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, replicates: int = 1000) -> Stability:
     """Solve a goal on validation, and again on bootstrap samples of it and on each task of it.
 
     Parameters
     ----------
-    made, estimates, goal : as for `carrot_core.evaluation.solve.solve`.
+    setting, estimates, goal : as for `carrot_core.evaluation.solve.solve`.
     replicates : samples.
     """
-    chosen, shown = (made.frontier(estimates, split) for split in ("validation", made.report_on))
-    rate, unit = solve_on(chosen, goal).exchange_rate_per_usd, made.cost_unit_usd
-    again = solve_again(chosen, goal, draws(chosen.n_prompts, replicates))
+    chosen, shown = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
+    rate, unit = solve_on(chosen, goal).exchange_rate_per_usd, setting.cost_unit_usd
+    again = solve_again(chosen, goal, bootstrap_counts(chosen.n_prompts, replicates))
     samples = _samples(shown, goal, again, unit, replicates)
     at = shown.at(rate)
     score, cost, lam = float(shown.score[at]), float(shown.cost_usd[at]), float(lam_of_rate(rate, unit))
@@ -188,7 +166,7 @@ def stability(made: Setting, estimates: Mapping[str, Estimates], goal: Goal, rep
         Interval.of(cost, samples["cost_usd"].to_numpy()),
         Interval.of(score, samples["score_drawn"].to_numpy()),
         Interval.of(cost, samples["cost_usd_drawn"].to_numpy()),
-        by_task(made, estimates, goal, rate, replicates),
+        by_task(setting, estimates, goal, rate, replicates),
     )
 
 
@@ -196,7 +174,7 @@ def _samples(shown: Frontier, goal: Goal, again: Again, cost_unit_usd: float, re
     rates = again.rate_per_usd
     at = np.searchsorted(shown.exchange_rate_per_usd, rates, side="right") - 1
     different, place = np.unique(rates, return_inverse=True)
-    drawn = draws(shown.n_prompts, replicates, _SEED)
+    drawn = bootstrap_counts(shown.n_prompts, replicates, _SEED)
     tables = replicate_tables(shown, shown.outcomes.score, shown.paid_usd, different, drawn)
     rows = np.arange(replicates)
     score, cost = (table[rows, place] for table in tables)
@@ -232,7 +210,7 @@ def _keeps(
 
 
 def by_task(
-    made: Setting, estimates: Mapping[str, Estimates], goal: Goal, rate_per_usd: float, replicates: int = 1000
+    setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, rate_per_usd: float, replicates: int = 1000
 ) -> pd.DataFrame:
     """Where a goal would be solved on each task alone, and what the common point does there.
 
@@ -243,8 +221,8 @@ def by_task(
     cost_usd_high (of the common point on the task, 95 % intervals; NaN with fewer than `LEAST_PROMPTS`),
     score_alone, cost_usd_alone (of the task's own point). λ by the u of all tasks. Empty where prompts have no tasks.
     """
-    chosen, shown = (made.frontier(estimates, split) for split in ("validation", made.report_on))
-    of_chosen, of_shown = tasks_of(made.validation, chosen), tasks_of(made.test, shown)
+    chosen, shown = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
+    of_chosen, of_shown = tasks_of(setting.validation, chosen), tasks_of(setting.test, shown)
     tasks = sorted(set(of_shown.tolist()) - {""})
     weights = np.stack([of_chosen == task for task in tasks], axis=1) if tasks else np.empty((chosen.n_prompts, 0))
     again = solve_again(chosen, goal, weights.astype(np.uint8))
@@ -259,7 +237,7 @@ def by_task(
                 "task": task,
                 "n_validation": int(weights[:, place].sum()),
                 "n_reported": len(here),
-                "lam_alone": np.nan if none else float(lam_of_rate(own, made.cost_unit_usd)),
+                "lam_alone": np.nan if none else float(lam_of_rate(own, setting.cost_unit_usd)),
                 "reached_alone": None if none else bool(again.reached[place]),
                 **{f"score{end}": value for end, value in _ends(score)},
                 **{f"cost_usd{end}": value for end, value in _ends(cost)},
@@ -279,7 +257,7 @@ def _measured(curve: Frontier, rows: npt.NDArray[np.intp], rate: float) -> Float
 def _intervals(curve: Frontier, rows: npt.NDArray[np.intp], rate: float, replicates: int) -> tuple[Interval, Interval]:
     table = _measured(curve, rows, rate)
     enough = len(table) >= LEAST_PROMPTS
-    drawn = weighted_means(table, draws(len(table), replicates)) if enough else np.full((1, 2), np.nan)
+    drawn = weighted_means(table, bootstrap_counts(len(table), replicates)) if enough else np.full((1, 2), np.nan)
     score, cost = (Interval.of(float(table[:, k].mean()), drawn[:, k]) for k in range(2))
     return score, cost
 

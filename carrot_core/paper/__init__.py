@@ -9,10 +9,11 @@ from typing import Any
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.paper.accuracy import knn_accuracy
 from carrot_core.paper.curves import binary_routers, embedding_dimension, routerbench_rule, zero_router
-from carrot_core.paper.source import NotDrawnError, Shown
+from carrot_core.paper.source import NotDrawnError
 from carrot_core.paper.spider import spider
+from carrot_core.results.source import Results
 
-__all__ = ["PRESETS", "NotDrawnError", "Preset", "Shown"]
+__all__ = ["PRESETS", "NotDrawnError", "Preset"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Preset:
     function: Callable[..., Exhibit]
     options: tuple[str, ...] = ()
 
-    def make(self, shown: Shown, **options: Any) -> Exhibit:
+    def make(self, results: Results, **options: Any) -> Exhibit:
         """The exhibit; options that it has not are left out."""
-        return self.function(shown, **{name: options[name] for name in self.options if name in options})
+        return self.function(results, **{name: options[name] for name in self.options if name in options})
 
 
 PRESETS: dict[str, Preset] = {

@@ -18,7 +18,8 @@ from carrot_core.figures.theme import ThemeName, shortened
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import QUERIES, percent
 from carrot_core.outcomes import pick
-from carrot_core.paper.source import NotDrawnError, Shown, among, first_carrot
+from carrot_core.paper.source import NotDrawnError, among, first_carrot
+from carrot_core.results.source import Results
 from carrot_core.text import visible
 from carrot_core.theory.dimension_figures import spectra_exhibit
 
@@ -37,35 +38,36 @@ TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by
 _MARGIN = 0.05  # of the cost interval, on both sides
 
 
-def binary_routers(shown: Shown, *, oracle: bool = False) -> Exhibit:
+def binary_routers(results: Results, *, oracle: bool = False) -> Exhibit:
     """Plots 2 and 5: CARROT's routers against those that choose between two models."""
-    rivals = among(shown.fitted, BINARY)
+    rivals = among(results.fitted, BINARY)
     what = (
         "CARROT chooses among all models; RouteLLM and RoRF choose between a large and a small one, so their "
         "curves run from one of the two to the other."
     )
-    return _exhibit(shown, "binary-routers", "Against binary routers", (CARROT, rivals, BINARY), what, oracle)
+    return _exhibit(results, "binary-routers", "Against binary routers", (CARROT, rivals, BINARY), what, oracle)
 
 
-def routerbench_rule(shown: Shown, *, oracle: bool = False) -> Exhibit:
+def routerbench_rule(results: Results, *, oracle: bool = False) -> Exhibit:
     """Plot 3: CARROT's routers against RouterBench's, which take one mean cost for each model."""
-    rivals = among(shown.fitted, RULE)
+    rivals = among(results.fitted, RULE)
     what = (
         "RouterBench's rule predicts the score of each prompt, as CARROT does, but takes the same cost for all "
         "prompts: the model's mean. What lies between the two is what predicting costs brings."
     )
-    return _exhibit(shown, "routerbench-rule", "Against RouterBench's rule", (CARROT, rivals, RULE), what, oracle)
+    return _exhibit(results, "routerbench-rule", "Against RouterBench's rule", (CARROT, rivals, RULE), what, oracle)
 
 
-def zero_router(shown: Shown, *, oracle: bool = False) -> Exhibit:
+def zero_router(results: Results, *, oracle: bool = False) -> Exhibit:
     """Plot 4: RouterBench's rule and the zero router, which knows nothing of the prompt, beside CARROT-KNN."""
-    rivals = (*among(shown.fitted, RULE), "zero")
+    rivals = (*among(results.fitted, RULE), "zero")
     what = (
         "The zero router knows each model's mean score and cost and nothing of the prompt: a router below its "
         "line does worse than not looking."
     )
     ours = ("carrot-knn",)
-    return _exhibit(shown, "zero-router", "RouterBench's rule and the zero router", (ours, rivals, RULE), what, oracle)
+    title = "RouterBench's rule and the zero router"
+    return _exhibit(results, "zero-router", title, (ours, rivals, RULE), what, oracle)
 
 
 def chart_exhibit(scene: Scene) -> Exhibit:
@@ -81,7 +83,7 @@ def chart_exhibit(scene: Scene) -> Exhibit:
 
 
 def _exhibit(
-    shown: Shown,
+    results: Results,
     name: str,
     title: str,
     kinds: tuple[Sequence[str], tuple[str, ...], Sequence[str]],
@@ -90,9 +92,9 @@ def _exhibit(
 ) -> Exhibit:
     """Curves of ours and of rivals; ``kinds`` are our kinds, the rivals that are there, and the rivals' kinds."""
     wanted, rivals, rival_kinds = kinds
-    active = first_carrot(shown.fitted)
-    ours = tuple(dict.fromkeys((active, *among(shown.fitted, wanted))))
-    scene = shown.scene((*ours, *rivals, *(("oracle",) if oracle else ())), active)
+    active = first_carrot(results.fitted)
+    ours = tuple(dict.fromkeys((active, *among(results.fitted, wanted))))
+    scene = results.scene((*ours, *rivals, *(("oracle",) if oracle else ())), active)
     if len(scene.models) < 2:
         raise NotDrawnError(f"There is one model, {visible(scene.models[0])}: nothing to route between, so no curve.")
     missing = [kind for kind in rival_kinds if not among(rivals, [kind])]
@@ -198,7 +200,7 @@ def curve_table(scene: Scene) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def embedding_dimension(shown: Shown) -> Exhibit:
+def embedding_dimension(results: Results) -> Exhibit:
     """Spectra of PCA, kernel PCA and Isomap.
 
     Raises
@@ -206,7 +208,7 @@ def embedding_dimension(shown: Shown) -> Exhibit:
     NotDrawnError
         There are no vectors of these prompts, or too few, and no spectra of them are kept.
     """
-    table = shown.spectra()
+    table = results.spectra()
     if table is None:
         raise NotDrawnError(
             "Spectra need the vectors of some dozens of prompts. Those of this benchmark are not here (carrot fit "

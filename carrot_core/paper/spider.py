@@ -13,13 +13,14 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from carrot_core.bootstrap import LEAST_PROMPTS
+from carrot_core.compare.paper_tables import AUTHORS, HONEST
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, shortened, shown
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import positions
-from carrot_core.paper.source import NotDrawnError, Shown, analysis_of, first_carrot
-from carrot_core.paper.spider_table import AUTHORS, HONEST
+from carrot_core.paper.source import NotDrawnError, analysis_of, first_carrot
+from carrot_core.results.source import Results
 from carrot_core.routers import BASELINES
 from carrot_core.text import visible
 
@@ -28,12 +29,12 @@ TITLES = {AUTHORS: "λ chosen per task on test (authors)", HONEST: "One λ chose
 _STYLES = (("dot", "triangle-up"), ("dash", "square"), ("solid", "circle"))  # of the budgets, smallest first
 
 
-def spider(shown: Shown, *, router: str | None = None) -> Exhibit:
+def spider(results: Results, *, router: str | None = None) -> Exhibit:
     """Plot 1: both ways of choosing λ side by side, at 10, 20 and 30 % of the reference's cost.
 
     Parameters
     ----------
-    shown : the benchmark.
+    results : of the benchmark.
     router : fitted router or baseline; CARROT-KNN by default.
 
     Raises
@@ -43,9 +44,9 @@ def spider(shown: Shown, *, router: str | None = None) -> Exhibit:
     NotDrawnError
         No prompt has a task, or a snapshot was made without this table.
     """
-    name = router or first_carrot(shown.fitted)
-    positions([name], [*shown.fitted, *BASELINES], "router")
-    table = analysis_of(shown, "spider", (name,)).drop(columns="router")
+    name = router or first_carrot(results.fitted)
+    positions([name], [*results.fitted, *BASELINES], "router")
+    table = analysis_of(results, "spider", (name,)).drop(columns="router")
     tasks = [task for task in dict.fromkeys(table["task"]) if task]
     if not tasks:
         raise NotDrawnError("The prompts of this benchmark have no task labels, so there are no tasks to tell apart.")
@@ -85,7 +86,7 @@ def spider_figure(table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = t
 
     Parameters
     ----------
-    table : of `carrot_core.paper.spider_table.spider`, of one router; the tasks of `most_prompts` are drawn.
+    table : of `carrot_core.compare.paper_tables.spider`, of one router; the tasks of `most_prompts` are drawn.
     """
     look, table = THEMES[theme], table[table["task"].isin(most_prompts(table))]
     figure = make_subplots(cols=len(ways), specs=[[{"type": "polar"}] * len(ways)], horizontal_spacing=0.2)

@@ -7,7 +7,7 @@ from math import hypot, nan, sqrt
 
 import numpy as np
 
-from carrot_core.bootstrap import Interval, draws, weighted_means
+from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
 from carrot_core.serving.point import PointFigures, PointFile
 
@@ -35,7 +35,7 @@ def paired(one: PointFile, on_one: Frontier, other: PointFile, on_other: Frontie
     if on_one.outcomes.prompt_ids != on_other.outcomes.prompt_ids:
         return None
     apart = np.column_stack(_chosen(one, on_one)) - np.column_stack(_chosen(other, on_other))
-    replicates = weighted_means(apart, draws(len(apart)))
+    replicates = weighted_means(apart, bootstrap_counts(len(apart)))
     score, cost = (Interval.of(float(apart[:, k].mean()), replicates[:, k]) for k in range(2))
     return Difference(score, cost, paired=True)
 

@@ -8,38 +8,38 @@ benchmark itself is not at hand; it cannot be fitted, filtered or swept again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from carrot_core.bootstrap import Interval
-from carrot_core.compare import ANALYSES, KEPT
-from carrot_core.curve import KeptCurve, evenly, keep
-from carrot_core.errors import DataError
-from carrot_core.evaluation import Setting, judge, setting, single_models, versions
-from carrot_core.evaluation.breakdown import by_task, task_labels
-from carrot_core.figures.scene import Band, Curve, Scene, band, label
-from carrot_core.frontier import Frontier, lam_of_rate
-from carrot_core.operating_point import Point
-from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.curve import SavedCurve
+from carrot_core.errors import CarrotError, DataError, NotFoundError
+from carrot_core.evaluation import MEAN, Comparison
+from carrot_core.evaluation.comparison import records
+from carrot_core.figures.scene import Band, Curve, Scene, label
+from carrot_core.frontier import ReadableCurve, lam_of_rate
+from carrot_core.operating_point import Point, Solution
+from carrot_core.outcomes import positions
 from carrot_core.paths import shipped
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
 from carrot_core.theory.shipped import kept_spectra
 
+Names = tuple[str, ...]
 FORMAT = 1
 FOLDER = "snapshots"
-_DOCUMENT = "snapshot.json"
-_TABLES = ("curves", "shares", "bands", "tasks")
-_ANALYSIS = "analysis-"
-_SPLITS = ("validation", "test")
-_TASK_POINTS = 25
+DOCUMENT = "snapshot.json"
+TABLES = ("curves", "shares", "bands", "tasks")
+ANALYSIS = "analysis-"
+COMPARISON = "comparison.json"
+COMPARED = ("figures", "differences", "pairs", "quality")  # tables of a comparison, too long for JSON
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,23 @@ class SnapshotInfo(BenchmarkInfo):
 
     folder: Path = Path()
 
+    @property
+    def has_prompts(self) -> bool:
+        return False
+
+
+class NoPromptsError(CarrotError):
+    """Asked of a snapshot, which holds no prompts."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is a snapshot, which holds no prompts: load the benchmark itself for this.")
+
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
-    """An opened snapshot.
+class SnapshotResults:
+    """A benchmark's results from a snapshot: the whole pool, all tasks, no single prompt.
+
+    One of the two kinds of `carrot_core.results.source.Results`, where what is read here is described.
 
     Attributes
     ----------
@@ -61,18 +74,36 @@ class Snapshot:
         score_low, score_high), ``tasks`` (router, exchange_rate_per_usd and the columns of
         `carrot_core.evaluation.breakdown.by_task` against the best single model).
     analyses : the tables of `carrot_core.compare` by name, for all routers.
+    folder : where it was read; None for one that is not written yet.
     """
 
     document: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
     analyses: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def has_prompts(self) -> bool:
+        return False
+
+    @property
+    def can_filter(self) -> bool:
+        return False
 
     @property
     def models(self) -> tuple[str, ...]:
         return tuple(self.document["models"])
 
     @property
-    def best_single(self) -> str:
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.document["tasks"])
+
+    def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
+        self._check_whole(pool, tasks)
         return str(self.document["best_single"])
 
     @property
@@ -93,12 +124,12 @@ class Snapshot:
         named = {each.name: kept[each.name] for each in fields(BenchmarkInfo)}
         return BenchmarkInfo(**{**named, "models": tuple(named["models"]), "warnings": tuple(named["warnings"])})
 
-    def curve(self, router: str, split: str = "test") -> KeptCurve:
-        """One router's curve on one split."""
+    def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> SavedCurve:
+        self._check_whole(pool, tasks)
         about = self.document["routers"][router]
         points, shares = self._of("curves", router, split), self._of("shares", router, split)
         models = tuple(about["models"])
-        return KeptCurve(
+        return SavedCurve(
             models,
             about["n_prompts"][split],
             about["n_points"][split],
@@ -109,8 +140,10 @@ class Snapshot:
             shares[list(models)].to_numpy(np.float64),
         )
 
-    def scene(self, routers: Sequence[str], active: str, reference: str | None = None) -> Scene:
-        """One chart of some of the routers, on the test prompts and the whole pool."""
+    def scene(
+        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
+    ) -> Scene:
+        self._check_whole(pool, tasks)
         single = self.document["single_models"]
         score, cost = (np.array([single[model][key] for model in self.models]) for key in ("score", "cost_usd"))
         zero = self.curve("zero")
@@ -126,8 +159,8 @@ class Snapshot:
             model_cost_usd=cost,
             hull_cost_usd=zero.cost_usd[::-1],
             hull_score=zero.score[::-1],
-            best_single=self.best_single,
-            reference=reference or self.best_single,
+            best_single=self.best_single(),
+            reference=reference or self.best_single(),
             cost_unit_usd=self.document["cost_unit_usd"],
             n_prompts=self.document["n_prompts"],
             n_dropped=self.document["n_dropped"],
@@ -136,7 +169,6 @@ class Snapshot:
         )
 
     def matching_point(self, router: str) -> Point | None:
-        """The point chosen on validation to match the best single model, as it does on test."""
         kept = self.document["routers"][router]["figures"]["match_best_single"]
         if kept is None:
             return None
@@ -147,10 +179,22 @@ class Snapshot:
             known["exchange_rate_per_usd"] = float("inf")
         return Point(**known)
 
-    def by_task(self, router: str, exchange_rate_per_usd: float) -> pd.DataFrame:
-        """Slices by task at `task_rate`; columns as in `carrot_core.evaluation.breakdown.by_task`."""
-        rate = self.task_rate(router, exchange_rate_per_usd)
-        return self._of("tasks", router, rate=rate).reset_index(drop=True)
+    def matchable(self, pool: Names = ()) -> Names:
+        return (self.best_single(),)
+
+    def match(
+        self, router: str, model: str, curve: ReadableCurve, pool: Names = (), tasks: Names = ()
+    ) -> Solution | None:
+        positions([model], self.matchable(pool))
+        point = self.matching_point(router)
+        return None if point is None else Solution(point.exchange_rate_per_usd)
+
+    def by_task(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> tuple[pd.DataFrame, str]:
+        self._check_whole(pool, tasks)
+        slices = self._of("tasks", router, rate=self.task_rate(router, rate))
+        return slices.reset_index(drop=True), self.best_single()
 
     def task_rate(self, router: str, exchange_rate_per_usd: float) -> float:
         """The rate with kept slices whose λ is nearest to that of a rate."""
@@ -159,8 +203,7 @@ class Snapshot:
         apart = np.abs(lam_of_rate(rates, unit) - lam_of_rate(exchange_rate_per_usd, unit))
         return float(rates[apart.argmin()])
 
-    def analysis(self, name: str, routers: Sequence[str]) -> pd.DataFrame | None:
-        """A table of `carrot_core.compare` for some of the routers, in their order; None where it was not kept."""
+    def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
         if name not in self.analyses:
             return None
         table = self.analyses[name]
@@ -170,10 +213,66 @@ class Snapshot:
         return chosen.sort_values(sides, key=lambda side: side.map(place), kind="stable", ignore_index=True)
 
     def spectra(self) -> pd.DataFrame | None:
-        """Spectra of the prompts' vectors, as they ship (`carrot_core.theory.shipped`); None where there are none."""
         table = kept_spectra()
         own = table[table["benchmark"] == self.info.name]
         return None if own.empty else own.reset_index(drop=True)
+
+    def seeds(self, routers: Names) -> tuple[int, ...]:
+        return self.comparison_of_seeds.seeds
+
+    def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+        compared = self.comparison_of_seeds
+        return compared.figures, compared.pairs, MEAN if len(seeds) > 1 else str(seeds[0])
+
+    @cached_property
+    def comparison_of_seeds(self) -> Comparison:
+        """The comparison of all routers that was stored beside the snapshot.
+
+        Raises
+        ------
+        NotFoundError
+            The snapshot was not read from a folder.
+        """
+        if self.folder is None:
+            raise NotFoundError(f"The snapshot of {self.name!r} has no comparison of seeds: it is not written yet.")
+        document = read_comparison(self.folder)
+        frames = {name: pd.DataFrame(document[name]) for name in ("protocol", "quality")}
+        for name in ("figures", "pairs"):  # as they are: the document has no infinity
+            path = self.folder / f"{name}.parquet"
+            frames[name] = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+        return Comparison(
+            benchmark=document["benchmark"],
+            report_on=document["evaluated_on"],
+            models=tuple(document["models"]),
+            routers=tuple(document["routers"]),
+            seeds=tuple(document["seeds"]),
+            replicates=document["replicates"],
+            protocol=frames["protocol"],
+            figures=frames["figures"],
+            differences=pd.DataFrame(),
+            bands=pd.DataFrame(),
+            quality=frames["quality"],
+            pairs=frames["pairs"],
+        )
+
+    def narrowed(self, pool: Names = (), tasks: Names = ()) -> NoReturn:
+        raise NoPromptsError(self.name)
+
+    def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> NoReturn:
+        raise NoPromptsError(self.name)
+
+    def run(self, router: str) -> NoReturn:
+        raise NoPromptsError(self.name)
+
+    def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> NoReturn:
+        raise NoPromptsError(self.name)
+
+    def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> NoReturn:
+        raise NoPromptsError(self.name)
+
+    def _check_whole(self, pool: Names, tasks: Names) -> None:
+        if pool or tasks:
+            raise NoPromptsError(self.name)
 
     def _band(self, router: str) -> Band:
         table = self._of("bands", router)
@@ -187,95 +286,7 @@ class Snapshot:
         return rows
 
 
-def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[str, Estimates]]) -> Snapshot:
-    """A snapshot of some fitted routers and all baselines on one benchmark.
-
-    Parameters
-    ----------
-    bench : the benchmark with its stored split.
-    info : its description.
-    routers : estimates on validation and test by router, as `carrot_core.evaluation.evaluate` keeps them.
-    """
-    made = setting(bench)
-    estimates = {**routers, **made.baselines}
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
-    described = {}
-    for name, table in estimates.items():
-        curves = {split: made.frontier(table, split) for split in _SPLITS}
-        for split, curve in curves.items():
-            kept = keep(curve)
-            parts["curves"].append(_points(kept).assign(router=name, split=split))
-            parts["shares"].append(_shares(kept).assign(router=name, split=split))
-        parts["bands"].append(_band_table(curves["test"]).assign(router=name))
-        parts["tasks"].append(_tasks(made, curves["test"]).assign(router=name))
-        described[name] = {
-            "models": list(curves["test"].models),
-            "n_prompts": {split: curve.n_prompts for split, curve in curves.items()},
-            "n_points": {split: len(curve.exchange_rate_per_usd) for split, curve in curves.items()},
-            "figures": judge(made, table, "test"),
-        }
-    oracle = made.frontier(made.baselines["oracle"], "test")
-    document = {
-        "format": FORMAT,
-        "benchmark": asdict(info),
-        "models": list(made.models),
-        "best_single": made.best_single,
-        "cost_unit_usd": made.cost_unit_usd,
-        "single_models": single_models(made),
-        "tasks": sorted(set(made.test.tasks) - {""}),
-        "n_prompts": oracle.n_prompts,
-        "n_dropped": made.frontier(made.baselines["zero"], "test").n_dropped,
-        "n_without_text": made.n_without_text,
-        "versions": versions(),
-        "routers": described,
-    }
-    tables = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
-    return Snapshot(document, tables, {name: ANALYSES[name].make(made, estimates) for name in KEPT})
-
-
-def _points(curve: KeptCurve) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "exchange_rate_per_usd": curve.exchange_rate_per_usd,
-            "score": curve.score.astype(np.float32),
-            "cost_usd": curve.cost_usd.astype(np.float32),
-        }
-    )
-
-
-def _shares(curve: KeptCurve) -> pd.DataFrame:
-    table = pd.DataFrame(curve.share, columns=list(curve.models))
-    return table.assign(exchange_rate_per_usd=curve.share_rates)
-
-
-def _band_table(curve: Frontier) -> pd.DataFrame:
-    drawn = band(curve)
-    columns = {"cost_usd": drawn.cost_usd, "score_low": drawn.score_low, "score_high": drawn.score_high}
-    return pd.DataFrame({name: values.astype(np.float32) for name, values in columns.items()})
-
-
-def _tasks(made: Setting, curve: Frontier) -> pd.DataFrame:
-    tasks = task_labels(made, curve)
-    frames = [
-        by_task(curve, tasks, rate, made.best_single).assign(exchange_rate_per_usd=rate)
-        for rate in evenly(curve.exchange_rate_per_usd, _TASK_POINTS)
-    ]
-    table = pd.concat(frames, ignore_index=True)
-    small = table.select_dtypes("float64").columns.drop("exchange_rate_per_usd")
-    return table.astype(dict.fromkeys(small, np.float32))
-
-
-def write(snapshot: Snapshot, folder: Path) -> None:
-    """Write a snapshot into a folder, over one that is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    analyses = {f"{_ANALYSIS}{name}": table for name, table in snapshot.analyses.items()}
-    for name, table in {**snapshot.tables, **analyses}.items():
-        table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
-    text = json.dumps(snapshot.document, ensure_ascii=False, indent=1, allow_nan=False)
-    (folder / _DOCUMENT).write_text(text + "\n", encoding="utf-8")
-
-
-def read(folder: Path) -> Snapshot:
+def read(folder: Path) -> SnapshotResults:
     """A snapshot from its folder.
 
     Raises
@@ -284,23 +295,33 @@ def read(folder: Path) -> Snapshot:
         A file is missing or damaged, or of a format this version does not know.
     """
     try:
-        document = json.loads((folder / _DOCUMENT).read_text(encoding="utf-8"))
-        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _TABLES}
+        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
+        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
         analyses = {
-            path.stem.removeprefix(_ANALYSIS): pd.read_parquet(path) for path in folder.glob(f"{_ANALYSIS}*.parquet")
+            path.stem.removeprefix(ANALYSIS): pd.read_parquet(path) for path in folder.glob(f"{ANALYSIS}*.parquet")
         }
         version = document["format"]
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DataError(str(folder), f"is not a whole snapshot ({error})") from error
     if version != FORMAT:
         raise DataError(str(folder), f"has format {version!r}; this version reads format {FORMAT}")
-    return Snapshot(document, tables, analyses)
+    return SnapshotResults(document, tables, analyses, folder)
+
+
+def read_comparison(folder: Path) -> dict[str, Any]:
+    """What `carrot_core.evaluation.Comparison.document` gave, from the folder of a snapshot.
+
+    Without its pairs where the snapshot is older than they are.
+    """
+    document: dict[str, Any] = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
+    kept = {name: folder / f"{name}.parquet" for name in COMPARED}
+    return document | {name: records(pd.read_parquet(path)) for name, path in kept.items() if path.exists()}
 
 
 def shipped_snapshots() -> list[SnapshotInfo]:
     """Descriptions of the snapshots that ship with the project, by name."""
     found = []
-    for document in sorted(shipped(FOLDER).glob(f"*/{_DOCUMENT}")):
+    for document in sorted(shipped(FOLDER).glob(f"*/{DOCUMENT}")):
         kept = json.loads(document.read_text(encoding="utf-8"))["benchmark"]
         found.append(SnapshotInfo(**{**kept, "folder": document.parent}))
     return [replace(info, models=tuple(info.models), warnings=tuple(info.warnings)) for info in found]

@@ -1,72 +1,301 @@
-"""A benchmark with its results, wherever they are: fitted here, or in a snapshot that ships."""
+"""A benchmark with its results, wherever they are: fitted in a store, or in a snapshot that ships."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carrot_core.bootstrap import bootstrap_weights
 from carrot_core.compare import ANALYSES
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import NotFoundError
-from carrot_core.evaluation import Setting, setting
-from carrot_core.evaluation.runs import newest_runs
+from carrot_core.evaluation import MEAN, Candidate, Setting, compare, make_setting
+from carrot_core.evaluation.breakdown import by_task, flips, task_labels
+from carrot_core.evaluation.runs import kept_runs, newest_runs, settings_of
 from carrot_core.figures.scene import Scene, compose
+from carrot_core.frontier import Frontier, ReadableCurve
+from carrot_core.operating_point import Point, Solution, match_model, operating_point
 from carrot_core.outcomes import Estimates
-from carrot_core.results.snapshot import Snapshot, read, shipped_snapshots
+from carrot_core.results.snapshot import Names as Names
+from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
 from carrot_core.routers import BASELINES
-from carrot_core.store import Store
+from carrot_core.store import Run, Store
 from carrot_core.theory.dimension import SUBSAMPLE, distinct, spectra, subsample
 
 LEAST_VECTORS = 50  # for a spectrum, and for the graph of neighbours behind Isomap
+_KEPT = 32  # settings and curves that a benchmark keeps
+
+
+class Results(Protocol):
+    """A benchmark with its results, as pages, figures and commands read it.
+
+    ``pool`` and ``tasks`` are the models and tasks that are looked at, all of them where empty. Routers go by their
+    name with parameters; baselines are always there too. What it cannot do raises
+    `carrot_core.results.snapshot.NoPromptsError`; two attributes say so beforehand.
+
+    Attributes
+    ----------
+    name : of the benchmark.
+    has_prompts : whether its prompts, their outcomes and every router's estimates are here. Without them there are no
+        `narrowed`, `estimates`, `run`, `exact_curve` and `flips`, and some tables of `analysis` may be missing.
+    can_filter : whether some of the models and tasks can be looked at.
+    fitted : names of the fitted routers, learned ones first.
+    models, tasks : the whole pool, and all task labels.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def has_prompts(self) -> bool: ...
+    @property
+    def can_filter(self) -> bool: ...
+    @property
+    def fitted(self) -> Names: ...
+    @property
+    def models(self) -> Names: ...
+    @property
+    def tasks(self) -> Names: ...
+
+    def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
+        """Best single model on validation."""
+        ...
+
+    def scene(
+        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
+    ) -> Scene:
+        """One chart of some routers and baselines, on the prompts reported on."""
+        ...
+
+    def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
+        """One router's curve on "test", or on "validation", where λ is chosen."""
+        ...
+
+    def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> Frontier:
+        """The same curve prompt by prompt."""
+        ...
+
+    def matching_point(self, router: str) -> Point | None:
+        """The cheapest point as good as the best single model on validation, as it does on test; None without one."""
+        ...
+
+    def matchable(self, pool: Names = ()) -> Names:
+        """Models that `match` can take."""
+        ...
+
+    def match(
+        self, router: str, model: str, curve: ReadableCurve, pool: Names = (), tasks: Names = ()
+    ) -> Solution | None:
+        """The cheapest point of a router's validation curve as good as a model alone; None where not even a nearest
+        one is known."""
+        ...
+
+    def by_task(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> tuple[pd.DataFrame, str]:
+        """Slices of a curve on test by task (`carrot_core.evaluation.breakdown.by_task`) at `task_rate`, and the model
+        they are compared to: the reference where that can be chosen."""
+        ...
+
+    def task_rate(self, router: str, rate: float) -> float:
+        """The rate that `by_task` is of when it is asked for one: the same, or the nearest there is."""
+        ...
+
+    def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> pd.DataFrame:
+        """Test prompts that get another model between two rates."""
+        ...
+
+    def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
+        """A table of `carrot_core.compare` for some routers, in their order; None where there is none."""
+        ...
+
+    def spectra(self) -> pd.DataFrame | None:
+        """Spectra of the prompts' vectors (`carrot_core.theory.dimension.spectra`) and benchmark; None without any."""
+        ...
+
+    def seeds(self, routers: Names) -> tuple[int, ...]:
+        """Seeds that all of the routers have results of."""
+        ...
+
+    def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+        """Figures and pairs (`carrot_core.evaluation.Comparison`), and the seed whose rows are those of the seeds.
+
+        Pairs may be there for the mean over all seeds only.
+        """
+        ...
+
+    def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
+        """The protocol on some of the models and tasks."""
+        ...
+
+    def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> Mapping[str, Estimates]:
+        """Estimates of a router by split; of a baseline on some of the models and tasks."""
+        ...
+
+    def run(self, router: str) -> Run | None:
+        """The stored run of a fitted router; None for a baseline."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class StoredResults:
     """A benchmark whose data are at hand, with the routers fitted on it.
 
     Attributes
     ----------
     name : of the benchmark.
-    made : the protocol.
-    estimates : of every fitted router, by its name with parameters and by split.
-    vectors : (n, d) of the prompts; None where they were not embedded.
+    setting : the protocol.
+    tables : estimates of every fitted router, by its name with parameters and by split.
+    runs : by the same names; empty where they were not stored.
+    store : where vectors and runs of other seeds lie; None for a benchmark that is not stored.
+    vectors : (n, d) of the prompts, where there is no store to read them from.
     """
 
     name: str
-    made: Setting
-    estimates: Mapping[str, Mapping[str, Estimates]]
+    setting: Setting
+    tables: Mapping[str, Mapping[str, Estimates]]
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    store: Store | None = None
     vectors: npt.NDArray[np.float32] | None = None
 
     @property
-    def fitted(self) -> tuple[str, ...]:
-        """Names of the fitted routers."""
-        return tuple(self.estimates)
+    def has_prompts(self) -> bool:
+        return True
 
-    def scene(self, routers: Sequence[str], active: str, reference: str | None = None) -> Scene:
-        """One chart of some routers and baselines, on the prompts reported on and the whole pool."""
+    @property
+    def can_filter(self) -> bool:
+        return True
+
+    @property
+    def fitted(self) -> Names:
+        return tuple(self.tables)
+
+    @property
+    def models(self) -> Names:
+        return self.setting.models
+
+    @property
+    def tasks(self) -> Names:
+        return tuple(sorted(set(self.setting.test.tasks) - {""}))
+
+    def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
+        return self._settings(pool, tasks) if pool or tasks else self.setting
+
+    def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> Mapping[str, Estimates]:
+        return self.tables[router] if router in self.tables else self.narrowed(pool, tasks).baselines[router]
+
+    def run(self, router: str) -> Run | None:
+        return self.runs.get(router)
+
+    def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
+        return self.narrowed(pool, tasks).best_single
+
+    def scene(
+        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
+    ) -> Scene:
         return compose(
-            self.made,
-            {name: self.estimates[name] for name in routers if name not in BASELINES},
+            self.narrowed(pool, tasks),
+            {name: self.tables[name] for name in routers if name not in BASELINES},
             title=self.name,
             active=active,
             reference=reference,
             baselines=[name for name in routers if name in BASELINES],
         )
 
-    def analysis(self, name: str, routers: Sequence[str]) -> pd.DataFrame:
-        """A table of `carrot_core.compare` for some routers and baselines."""
-        return ANALYSES[name].make(self.made, {router: self._of(router) for router in routers})
+    def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> Frontier:
+        return self.exact_curve(router, split, pool, tasks)
+
+    def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> Frontier:
+        return self._curves(router, split, pool, tasks)
+
+    def matching_point(self, router: str) -> Point | None:
+        setting, validation = self.setting, self.exact_curve(router, "validation")
+        solution = match_model(validation, setting.best_single, validation.strength)
+        if not solution.reached:
+            return None
+        test = self.exact_curve(router, "test")
+        weights = bootstrap_weights(test.n_prompts)
+        rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
+        return operating_point(test, rate, setting.best_single, unit, weights)
+
+    def matchable(self, pool: Names = ()) -> Names:
+        return pool or self.models
+
+    def match(
+        self, router: str, model: str, curve: ReadableCurve, pool: Names = (), tasks: Names = ()
+    ) -> Solution | None:
+        return match_model(curve, model, self.narrowed(pool, tasks).strength)
+
+    def by_task(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> tuple[pd.DataFrame, str]:
+        setting, curve = self.narrowed(pool, tasks), self.exact_curve(router, "test", pool, tasks)
+        against = reference or setting.best_single
+        return by_task(curve, task_labels(setting, curve), rate, against), against
+
+    def task_rate(self, router: str, rate: float) -> float:
+        return rate
+
+    def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> pd.DataFrame:
+        return flips(self.exact_curve(router, "test", pool, tasks), before, after)
+
+    def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
+        return ANALYSES[name].make(self.setting, {router: self.estimates(router) for router in routers})
 
     def spectra(self) -> pd.DataFrame | None:
-        """Spectra of the prompts' vectors, see `spectra_of`."""
-        return spectra_of(self.name, self.vectors)
+        vectors = self.vectors if self.store is None else self.store.load(self.name, encoder=BUNDLED).vectors
+        return spectra_of(self.name, vectors)
 
-    def _of(self, router: str) -> Mapping[str, Estimates]:
-        return self.made.baselines[router] if router in BASELINES else self.estimates[router]
+    def seeds(self, routers: Names) -> tuple[int, ...]:
+        """Seeds that all of the routers have results of; the first split alone where there are no others."""
+        by_router = self._by_seed(tuple(name for name in routers if name not in BASELINES)).values()
+        common = set.intersection(*(set(by_seed) for by_seed in by_router)) if by_router else set()
+        return tuple(sorted(common | {0}))
+
+    def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+        """Nothing is fitted for it but baselines; of a router without a run of a seed its newest run is taken."""
+        others, by_router = [seed for seed in seeds if seed != 0], self._by_seed(routers)
+        settings = {0: self.setting}
+        if self.store is not None and others:
+            settings |= settings_of(self.store, self.store.load(self.name), others)
+        settings = {seed: settings[seed] for seed in seeds}
+
+        def tables(router: str, seed: int) -> Mapping[str, Estimates]:
+            if router in BASELINES:
+                return settings[seed].baselines[router]
+            run = by_router.get(router, {}).get(seed)
+            if run is None or self.store is None:  # of other versions or with parameters: as other pages show it
+                return self.tables[router]
+            return self.store.load_run(run.run_id).estimates or {}
+
+        candidates = {
+            router: {seed: Candidate.of(settings[seed], tables(router, seed)) for seed in seeds} for router in routers
+        }
+        compared = compare(settings, candidates)
+        return compared.figures, compared.pairs, MEAN
+
+    @cached_property
+    def _settings(self) -> Callable[[Names, Names], Setting]:
+        return lru_cache(_KEPT)(lambda pool, tasks: self.setting.narrowed(pool or None, tasks or None))
+
+    @cached_property
+    def _curves(self) -> Callable[[str, str, Names, Names], Frontier]:
+        return lru_cache(_KEPT)(
+            lambda router, split, pool, tasks: self.narrowed(pool, tasks).frontier(
+                self.estimates(router, pool, tasks), split
+            )
+        )
+
+    def _by_seed(self, routers: Names) -> Mapping[str, Mapping[int, Run]]:
+        """Stored runs without parameters by router and seed."""
+        if self.store is None:
+            return {}
+        return kept_runs(self.store, self.store.load(self.name), [router for router in routers if "(" not in router])
 
 
 def spectra_of(name: str, vectors: npt.NDArray[np.float32] | None) -> pd.DataFrame | None:
@@ -80,13 +309,20 @@ def spectra_of(name: str, vectors: npt.NDArray[np.float32] | None) -> pd.DataFra
     return spectra(subsample(own, SUBSAMPLE)).assign(benchmark=name)
 
 
-def judged_names(store: Store) -> list[str]:
+def result_names(store: Store) -> list[str]:
     """Names of all benchmarks in a store, then of the snapshots that ship and are not in it."""
     stored = [info.name for info in store.benchmarks()]
     return [*stored, *(info.name for info in shipped_snapshots() if info.name not in stored)]
 
 
-def open_judged(store: Store, name: str) -> Judged | Snapshot:
+def stored_results(store: Store, name: str) -> StoredResults:
+    """A benchmark of a store, without its vectors, and the newest run of every router fitted on its whole pool."""
+    runs = {title: store.load_run(run.run_id) for title, run in newest_runs(store, name).items()}
+    tables = {title: run.estimates or {} for title, run in runs.items()}
+    return StoredResults(name, make_setting(store.load(name)), tables, runs, store)
+
+
+def open_results(store: Store, name: str) -> StoredResults | SnapshotResults:
     """A benchmark of a store with the routers fitted on it; else the snapshot of that name.
 
     Raises
@@ -95,11 +331,8 @@ def open_judged(store: Store, name: str) -> Judged | Snapshot:
         There is neither.
     """
     if name in {info.name for info in store.benchmarks()}:
-        runs = {title: store.load_run(run.run_id) for title, run in newest_runs(store, name).items()}
-        bench = store.load(name, encoder=BUNDLED)
-        tables = {title: run.estimates or {} for title, run in runs.items()}
-        return Judged(name, setting(bench), tables, bench.vectors)
+        return stored_results(store, name)
     folder = next((info.folder for info in shipped_snapshots() if info.name == name), None)
     if folder is None:
-        raise NotFoundError(f"No benchmark {name!r}; there are {', '.join(judged_names(store))}.")
+        raise NotFoundError(f"No benchmark {name!r}; there are {', '.join(result_names(store))}.")
     return read(folder)

@@ -31,7 +31,7 @@ from carrot_core.routers.base import Router
 FORMAT = 1
 _DOCUMENT, _NUMBERS = "router.json", "router.safetensors"
 
-# What a saved router may be made of, by the name it has in the file.
+# What a saved router may be made of: classes and their modules.
 _CLASSES = {
     "BestSingle": "carrot_core.routers.baselines",
     "Calibration": "carrot_core.serving.intervals",
@@ -52,7 +52,6 @@ _CLASSES = {
     "Network": "carrot_core.routers.encoder.nets.network",
     "PackedForest": "carrot_core.routers.pairs",
     "PairFactorisation": "carrot_core.routers.pairs",
-    "KeptCurve": "carrot_core.curve",
     "InputTokens": "carrot_core.serving.input_tokens",
     "KernelRidge": "carrot_core.routers.blend",
     "Price": "carrot_core.prices",
@@ -63,6 +62,7 @@ _CLASSES = {
     "RouteLLMMF": "carrot_core.routers.pairs",
     "RouterBenchKNN": "carrot_core.routers.cost_blind",
     "RouterBenchMLP": "carrot_core.routers.cost_blind",
+    "SavedCurve": "carrot_core.curve",
     "ScoreInterval": "carrot_core.serving.intervals",
     "TaskLookup": "carrot_core.routers.baselines",
     "TaskPrior": "carrot_core.routers.blend",
@@ -72,6 +72,9 @@ _CLASSES = {
     "Vectors": "carrot_core.routers.neighbours",
     "ZeroRouter": "carrot_core.routers.baselines",
 }
+# Classes that have another name in the files, which every version reads.
+_NAME_IN_FILES = {"SavedCurve": "KeptCurve"}
+_CLASS_OF_NAME = {_NAME_IN_FILES.get(name, name): name for name in _CLASSES}
 
 
 @runtime_checkable
@@ -260,13 +263,14 @@ def _pack(value: Any, place: str, parts: _Parts) -> Any:
         parts.arrays[place] = np.ascontiguousarray(value)
         return {"$array": place}
     kind = type(value).__name__
+    written = _NAME_IN_FILES.get(kind, kind)
     if kind in _CLASSES and isinstance(value, WithFiles):
         name = place.strip("/")
         parts.folders[name] = value
-        return {"$files": kind, "folder": name, "state": _pack(dict(value.kept()), place, parts)}
+        return {"$files": written, "folder": name, "state": _pack(dict(value.kept()), place, parts)}
     if kind in _CLASSES:
         state = value._asdict() if hasattr(value, "_fields") else vars(value)
-        return {"$class": kind, "state": _pack(dict(state), place, parts)}
+        return {"$class": written, "state": _pack(dict(state), place, parts)}
     if isinstance(value, list | tuple):
         items = [_pack(item, f"{place}/{i}", parts) for i, item in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
@@ -290,7 +294,7 @@ def _unpack(node: Any, arrays: Mapping[str, np.ndarray[Any, Any]], folder: Path)
         return tuple(_unpack(item, arrays, folder) for item in node["$tuple"])
     if "$dict" in node:
         return {key: _unpack(item, arrays, folder) for key, item in node["$dict"].items()}
-    name = node.get("$class") or node["$files"]
+    name = _CLASS_OF_NAME[node.get("$class") or node["$files"]]
     kind = getattr(import_module(_CLASSES[name]), name)
     state = _unpack(node["state"], arrays, folder)
     if "$files" in node:

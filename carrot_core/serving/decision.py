@@ -14,13 +14,14 @@ import pandas as pd
 
 from carrot_core.embedding import MAX_TOKENS, Vectors
 from carrot_core.errors import CarrotError
-from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep_tables
+from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import QUERIES, cost_text, percent, without_nan
 from carrot_core.operating_point import checked_target, solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
 from carrot_core.serving.expectation import Prices
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, Companion
+from carrot_core.switches import sweep_tables
 
 MU_UNIT_USD = 0.01  # the authors' wrapper
 

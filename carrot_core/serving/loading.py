@@ -11,7 +11,7 @@ from typing import Literal
 
 from carrot_core import embedding, paths
 from carrot_core.errors import CarrotError, DataError, NotFoundError
-from carrot_core.evaluation import setting
+from carrot_core.evaluation import make_setting
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
 from carrot_core.serving.point import PointFile, is_point_name, read_point
@@ -151,7 +151,7 @@ def _train_of(companion: Companion, store: Store) -> Callable[[], Benchmark | No
         hashes = {info.name: info.data_hash for info in store.benchmarks()}
         if hashes.get(companion.benchmark) != companion.data_hash:
             return None
-        return setting(store.load(companion.benchmark, encoder=companion.encoder)).train
+        return make_setting(store.load(companion.benchmark, encoder=companion.encoder)).train
 
     return train
 
@@ -161,7 +161,7 @@ def _fitted(path: Path, store_version: str, name: str, router: str) -> CarrotRou
     """A router fitted on a benchmark of a store that holds this version."""
     from carrot_core.embedding import load_embedded
 
-    made = setting(load_embedded(Store(path), name))
+    made = make_setting(load_embedded(Store(path), name))
     fitted, estimates = made.fit(router)
     # Not of its numbers: those of the same fit differ in their last bits from machine to machine.
     artefact = hashlib.sha256(f"{router} {made.train.data_hash} {version('carrot-core')}".encode()).hexdigest()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from carrot_core import limits
-from carrot_core.curve import KeptCurve
+from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
 from carrot_core.prices import Price
@@ -108,7 +108,7 @@ class PointFile(_Strict):
         return self.model_copy(update={"sha256": self.digest})
 
 
-def figures_at(curve: KeptCurve, rate: float) -> PointFigures:
+def figures_at(curve: SavedCurve, rate: float) -> PointFigures:
     """What a curve says of the point at an exchange rate."""
     figures: dict[str, float | None] = {}
     for name, interval in zip(("score", "cost_usd"), curve.interval(rate), strict=True):

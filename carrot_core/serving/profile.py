@@ -9,12 +9,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.curve import KeptCurve, keep
+from carrot_core.curve import SavedCurve, keep
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.quality import usage_expected
 from carrot_core.frontier import Frontier, lam_of_rate
-from carrot_core.operating_point import cheapest_reaching
+from carrot_core.operating_point import match_model
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
 from carrot_core.prices import Price
 from carrot_core.routers import Router
@@ -164,7 +164,7 @@ class Companion:
     cost_unit_usd: float
     best_single: str
     default_lam: float
-    curves: Mapping[str, KeptCurve]
+    curves: Mapping[str, SavedCurve]
     input_tokens: InputTokens | None
     score_interval: ScoreInterval
     usage_interval: UsageInterval | None
@@ -255,6 +255,5 @@ def _input_tokens(train: Benchmark) -> InputTokens | None:
 
 
 def _default_lam(made: Setting, validation: Frontier) -> float:
-    column = validation.models.index(made.best_single)
-    rate = cheapest_reaching(validation, float(validation.outcomes.score[:, column].mean()))
-    return 0.5 if rate is None else float(lam_of_rate(rate, made.cost_unit_usd))
+    solution = match_model(validation, made.best_single, validation.strength)
+    return float(lam_of_rate(solution.exchange_rate_per_usd, made.cost_unit_usd)) if solution.reached else 0.5

@@ -14,13 +14,13 @@ import pandas as pd
 
 from carrot_core.embedding import BUNDLED, Vectors, embed, token_count
 from carrot_core.errors import CarrotError
-from carrot_core.frontier import sweep_tables
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
 from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, explained, rate_at, terms_of
 from carrot_core.serving.expectation import Expectation, Prices, expect, priced
 from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, write_point
 from carrot_core.serving.profile import Companion
+from carrot_core.switches import sweep_tables
 
 if TYPE_CHECKING:
     from carrot_core.store import Store

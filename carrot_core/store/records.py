@@ -53,6 +53,11 @@ class BenchmarkInfo:
     warnings: tuple[str, ...]
 
     @property
+    def has_prompts(self) -> bool:
+        """Whether its prompts are here, or only results of them."""
+        return True
+
+    @property
     def has_own_split(self) -> bool:
         """Whether the split is the source's, which no seed changes."""
         return self.split_rule == OWN_SPLIT

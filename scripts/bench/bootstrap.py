@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from carrot_core.bootstrap import draws
-from carrot_core.evaluation import Candidate, Setting, setting
-from carrot_core.evaluation.comparison import differences_frame, figures_frame, judge_together
-from carrot_core.evaluation.measure import Ground, ground
-from carrot_core.frontier import sweep_tables
+from carrot_core.bootstrap import bootstrap_counts
+from carrot_core.evaluation import Candidate, Setting, make_setting
+from carrot_core.evaluation.comparison import differences_frame, figures_frame, measure_together
+from carrot_core.evaluation.measure import ReportSet, report_set
 from carrot_core.metrics import aiq
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.switches import sweep_tables
 from scripts.bench.frontier import made_up
 
 RESWEPT = 5
@@ -26,7 +26,7 @@ def run(
     small, candidates = _made(200, n_models, n_routers, seed)
     _judged(small, candidates, 20)  # compiled before the clock starts
     made, candidates = _made(n_prompts, n_models, n_routers, seed)
-    draws.cache_clear()
+    bootstrap_counts.cache_clear()
     started = time.perf_counter()
     on, rows = _judged(made, candidates, replicates)
     fast_s = time.perf_counter() - started
@@ -46,16 +46,16 @@ def run(
     }
 
 
-def _judged(made: Setting, candidates: dict[str, Candidate], replicates: int) -> tuple[Ground, dict[str, Any]]:
-    on = ground(made, "test", replicates)
-    judged = judge_together(made, on, candidates)
+def _judged(made: Setting, candidates: dict[str, Candidate], replicates: int) -> tuple[ReportSet, dict[str, Any]]:
+    on = report_set(made, "test", replicates)
+    judged = measure_together(made, on, candidates)
     measured = {name: figures.measured for name, figures in judged.items()}
     figures_frame({"0": measured}, list(candidates))
     differences_frame({"0": measured}, list(candidates), list(candidates)[:2])
     return on, measured
 
 
-def _reswept(on: Ground, candidates: dict[str, Candidate], column: int) -> dict[str, float]:
+def _reswept(on: ReportSet, candidates: dict[str, Candidate], column: int) -> dict[str, float]:
     """AIQ of every router on the prompts of one draw, each as often as it was drawn."""
     sample = np.repeat(np.arange(len(on.weights)), on.weights[:, column].astype(np.intp))
     score, cost = on.outcomes.score[sample], on.outcomes.cost_usd[sample]
@@ -73,7 +73,7 @@ def _made(n_prompts: int, n_models: int, n_routers: int, seed: int) -> tuple[Set
     ids = tuple(f"p{i}" for i in range(len(score)))
     models = tuple(f"model-{j:02d}" for j in range(n_models))
     split = np.repeat(["train", "validation", "test"], [10, 10, n_prompts])
-    made = setting(
+    made = make_setting(
         Benchmark("made up", Outcomes(ids, models, score, cost), ("text",) * len(ids), ("",) * len(ids), split)
     )
     rng = np.random.default_rng(seed)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.frontier import rate_of_lam, sweep_tables
+from carrot_core.frontier import rate_of_lam
+from carrot_core.switches import sweep_tables
 
 FloatTable = npt.NDArray[np.float64]
 GRID = np.linspace(0.0, 1.0, 1001)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from carrot_core.evaluation import setting
+from carrot_core.evaluation import make_setting
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import compose
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
@@ -24,7 +24,7 @@ def run(n_prompts: int = 12_000, n_models: int = 14, seed: int = 0) -> dict[str,
     models = tuple(f"model-{j:02d}" for j in range(n_models))
     split = np.repeat(list(sizes), list(sizes.values()))
     tasks = tuple(f"task {i % 14}" for i in range(len(ids)))
-    made = setting(Benchmark("made up", Outcomes(ids, models, score, cost), ("text",) * len(ids), tasks, split))
+    made = make_setting(Benchmark("made up", Outcomes(ids, models, score, cost), ("text",) * len(ids), tasks, split))
     estimates = {
         name: Estimates(made.part(name).prompt_ids, models, est_score[split == name], est_cost[split == name])
         for name in ("validation", "test")

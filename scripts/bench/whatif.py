@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation import Setting, make_setting
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.prices import Price, token_cost_usd
-from carrot_core.whatif.apply import apply, drift, worth_using
+from carrot_core.whatif.apply import apply, move_point
 from carrot_core.whatif.scenario import Hypothetical, Scenario
+from carrot_core.whatif.threshold import worth_using
 from scripts.bench.frontier import made_up, timed
 
 TASKS = 12
@@ -29,9 +30,9 @@ def protocol(n_prompts: int, n_models: int, seed: int = 0) -> tuple[Setting, dic
     tasks = tuple(f"task {i % TASKS}" for i in range(n_prompts))
     splits = np.array(["train", "validation", "test"])[np.arange(n_prompts) * 3 // n_prompts]
     outcomes = Outcomes(ids, models, score, cost)
-    made = setting(Benchmark("made up", outcomes, (None,) * n_prompts, tasks, splits, tokens_in, tokens_out, prices))
+    bench = Benchmark("made up", outcomes, (None,) * n_prompts, tasks, splits, tokens_in, tokens_out, prices)
     expected = Estimates(ids, models, est_score, cost)
-    return made, {split: expected.rows(splits == split) for split in ("validation", "test")}
+    return make_setting(bench), {split: expected.rows(splits == split) for split in ("validation", "test")}
 
 
 def run(n_prompts: int = 12_000, n_models: int = 14) -> dict[str, Any]:
@@ -49,8 +50,8 @@ def run(n_prompts: int = 12_000, n_models: int = 14) -> dict[str, Any]:
 
     def answered() -> None:
         changed = apply(made, estimates, scenario)
-        drift(changed, rate)
-        for model in changed.after.made.models:
+        move_point(changed, rate)
+        for model in changed.after.setting.models:
             worth_using(changed.after.shown, model, rate)
 
     def swept() -> None:

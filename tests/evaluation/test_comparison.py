@@ -12,7 +12,7 @@ import pytest
 from carrot_core.bootstrap import Interval
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import BEST_SINGLE, MEAN, Candidate, compare, judge, setting, split_by_seed
-from carrot_core.evaluation.measure import chosen_hull, ground, measure
+from carrot_core.evaluation.measure import chosen_hull, measure, report_set
 from carrot_core.evaluation.tables import cell, latex, text, tidy
 from carrot_core.metrics import METRICS, aiq, aiq_of_points, audc, qnc
 from carrot_core.outcomes import Estimates, Outcomes
@@ -82,7 +82,7 @@ def test_the_mean_over_seeds_and_its_difference_are_those_of_the_seeds(result):
 def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
     one = settings[1]
     estimates = one.estimates("task-lookup")
-    on, curve = ground(one, "test", 8), one.frontier(estimates, "test")
+    on, curve = report_set(one, "test", 8), one.frontier(estimates, "test")
     rates = chosen_hull(one.frontier(estimates, "validation"))
     found = measure(curve, on, {"peak": 0.0, "arena": 0.0}, rates).measured
     column = one.models.index(one.best_single)
@@ -122,7 +122,7 @@ def as_bench(outcomes):
 def test_seeds_share_what_was_drawn_of_the_prompts_they_share(settings):
     counts = {}
     for one in settings.values():
-        on = ground(one, "test", 20)
+        on = report_set(one, "test", 20)
         for prompt_id, row in zip(on.outcomes.prompt_ids, on.weights, strict=True):
             assert counts.setdefault(prompt_id, row.tolist()) == row.tolist()
     assert len(counts) < sum(len(one.test.prompt_ids) for one in settings.values())

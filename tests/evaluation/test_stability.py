@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from carrot_core.bootstrap import draws
+from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.cli import main
 from carrot_core.curve import keep
 from carrot_core.evaluation import Setting, evaluate, setting
@@ -70,7 +70,7 @@ def drawn(curve: Frontier, counts: np.ndarray) -> Frontier:
 
 @pytest.mark.parametrize("goal", GOALS.values(), ids=GOALS)
 def test_a_sample_is_solved_as_if_its_prompts_were_swept_anew(validation: Frontier, goal: Goal) -> None:
-    weights = draws(validation.n_prompts, 40, seed=3)
+    weights = bootstrap_counts(validation.n_prompts, 40, seed=3)
     again = solve_again(validation, goal, weights)
     for counts, rate, reached in zip(weights.T, again.rate_per_usd, again.reached, strict=True):
         anew = drawn(validation, counts)
@@ -81,7 +81,7 @@ def test_a_sample_is_solved_as_if_its_prompts_were_swept_anew(validation: Fronti
 
 
 def test_blocks_of_samples_are_the_samples(validation: Frontier, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = draws(validation.n_prompts, 30, seed=4)
+    weights = bootstrap_counts(validation.n_prompts, 30, seed=4)
     whole = solve_again(validation, GOALS["match"], weights)
     monkeypatch.setattr("carrot_core.evaluation.stability._CELLS", 7 * len(validation.exchange_rate_per_usd))
     parts = solve_again(validation, GOALS["match"], weights)
@@ -152,7 +152,7 @@ def test_whether_a_goal_is_kept_is_counted_on_the_drawn_test_prompts(
     protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
 ) -> None:
     shown = protocol.frontier(estimates, "test")
-    again = draws(shown.n_prompts, 300, seed=1)
+    again = bootstrap_counts(shown.n_prompts, 300, seed=1)
     for name, goal in GOALS.items():
         for place in (0, 17, 123):
             anew, row = drawn(shown, again[:, place]), found[name].samples.iloc[place]

@@ -49,7 +49,7 @@ def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
 def test_a_snapshot_says_which_lam_its_tasks_are_of():
     app = page("frontier", bench="mmlu-pro-cot (snapshot)", lam="0.3456")
     seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
-    unit = seen.snapshot.document["cost_unit_usd"]
+    unit = seen.scene(("zero",), "zero").cost_unit_usd
     kept = float(lam_of_rate(seen.task_rate(app.selectbox(key="along").value, rate_of_lam(0.3456, unit)), unit))
     said = f"these figures are of λ {lam_text(kept)}."
     assert kept != pytest.approx(0.3456, abs=1e-4)
@@ -163,7 +163,7 @@ def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come
 def test_nothing_is_saved_against_a_free_model(monkeypatch):
     point = views.view(Store().info("made")).matching_point("carrot-knn")
     nothing = Interval(-math.inf, math.nan, math.nan)
-    monkeypatch.setattr(views.StoredView, "matching_point", lambda seen, router: replace(point, saving=nothing))
+    monkeypatch.setattr(views.View, "matching_point", lambda seen, router: replace(point, saving=nothing))
     app = page("overview")
     assert figure(app, "Saving against") == "–"
     assert NOTHING_TO_SAVE.capitalize() in said(app)

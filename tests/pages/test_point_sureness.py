@@ -55,10 +55,8 @@ def captions(app: AppTest) -> str:
     return "\n".join(caption.value for caption in app.caption).replace("\\", "")
 
 
-def seen() -> views.StoredView:
-    found = views.view(Store().info("made"))
-    assert isinstance(found, views.StoredView)
-    return found
+def seen() -> views.View:
+    return views.view(Store().info("made"))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +69,7 @@ def seen() -> views.StoredView:
 )
 def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, object], goal: Goal, words: str) -> None:
     app = asked(page(), wish, **values)
-    made_here, curve = seen().made, seen().chosen_on("carrot-knn")
+    made_here, curve = seen().narrowed(), seen().exact_curve("carrot-knn", "validation")
     rate = rate_of_lam(app.session_state["lam"], made_here.cost_unit_usd)
     assert curve.at(rate) == curve.at(solve_on(curve, goal).exchange_rate_per_usd)
     assert words in captions(app)
@@ -80,9 +78,9 @@ def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, o
 
 
 def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share(store: Store) -> None:
-    curve, unit = seen().chosen_on("carrot-knn"), seen().made.cost_unit_usd
+    curve, unit = seen().curve("carrot-knn", "validation"), seen().narrowed().cost_unit_usd
     for budget in np.linspace(curve.cost_usd.min(), curve.cost_usd.max(), 200):
-        app_less = solve(seen().made, views.runs(seen().version, "made")["carrot-knn"].estimates or {},
+        app_less = solve(seen().narrowed(), seen().estimates("carrot-knn"),
                          Goal(budget_usd=float(budget)), replicates=2)  # fmt: skip
         mix, single = app_less.mix, app_less.points["validation"].score.value
         if mix is not None and mix.score - single > 0.002:
@@ -103,8 +101,8 @@ def test_a_wish_out_of_reach_takes_the_nearest_and_says_so() -> None:
 
 def test_a_slice_is_solved_on_the_slice() -> None:
     app = asked(page(pool=list(MODELS[1:])), solve_panel.MATCH, model=MODELS[2])
-    curve = seen().chosen_on("carrot-knn", MODELS[1:])
-    unit = seen().made.narrowed(MODELS[1:]).cost_unit_usd
+    curve = seen().curve("carrot-knn", "validation", MODELS[1:])
+    unit = seen().narrowed(MODELS[1:]).cost_unit_usd
     at = curve.at(rate_of_lam(app.session_state["lam"], unit))
     assert curve.score[at] >= curve.outcomes.score[:, 1].mean() - 1e-12
 

@@ -16,7 +16,7 @@ from carrot_core.evaluation import setting
 from carrot_core.paths import shipped
 from carrot_core.points.formats import FORMATS
 from carrot_core.points.shelf import KeptPoint, shared_points, title_and_note
-from carrot_core.results.snapshot import read
+from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests.made import MODELS, made
@@ -316,7 +316,7 @@ def test_on_a_snapshot_the_best_single_model_is_matched_or_said_to_be_out_of_rea
 ) -> None:
     app = page(bench=SNAPSHOT, lam="0.9")
     if not reached:
-        monkeypatch.setattr("carrot_core.results.snapshot.Snapshot.matching_point", lambda snapshot, router: None)
+        monkeypatch.setattr(SnapshotResults, "matching_point", lambda snapshot, router: None)
     best = CarrotRouter.load(HEAD).companion.best_single
     app.selectbox(key="match").set_value(best).run()
     assert not app.exception

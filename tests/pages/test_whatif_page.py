@@ -17,9 +17,8 @@ from carrot_core.dashboard.whatif.results import in_words, said
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
-from carrot_core.whatif.apply import Threshold
-from carrot_core.whatif.figure import threshold_figure
 from carrot_core.whatif.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
+from carrot_core.whatif.threshold import Threshold, threshold_figure
 from tests.made import long_frame, made, write_files
 from tests.pages import reading
 from tests.pages.conftest import emptied_caches

@@ -25,12 +25,13 @@ from carrot_core.figures.exhibit import as_html, as_json, as_latex, folder_name,
 from carrot_core.figures.names import box, sides
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.paper import PRESETS, NotDrawnError, Shown
+from carrot_core.paper import PRESETS, NotDrawnError
 from carrot_core.paper.accuracy import PUBLISHED, ROWS, knn_accuracy
 from carrot_core.paper.curves import accuracy_range, chart_exhibit, deferral_figure
 from carrot_core.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, kept_share, spider
-from carrot_core.results.snapshot import read, shipped_snapshots, take, write
-from carrot_core.results.source import Judged, judged_names, open_judged
+from carrot_core.results.build import take, write
+from carrot_core.results.snapshot import read, shipped_snapshots
+from carrot_core.results.source import Results, StoredResults, open_results, result_names
 from carrot_core.store import Store
 from tests.figures.test_exhibit import HOSTILE
 from tests.made import MODELS, made
@@ -46,23 +47,23 @@ def _bench(tasks: int = 4, name: str = "made") -> Benchmark:
     return replace(bench, name=name, tasks=tuple(f"kind {i % tasks}" for i in range(240)))
 
 
-def _judged(bench: Benchmark, fitted: tuple[str, ...] = FITTED) -> Judged:
+def _stored(bench: Benchmark, fitted: tuple[str, ...] = FITTED) -> StoredResults:
     found = setting(bench)
-    return Judged(bench.name, found, {router: found.estimates(router) for router in fitted})
+    return StoredResults(bench.name, found, {router: found.estimates(router) for router in fitted})
 
 
 @pytest.fixture(scope="module")
-def judged() -> Judged:
-    return _judged(_bench())
+def stored() -> StoredResults:
+    return _stored(_bench())
 
 
 @pytest.fixture(scope="module")
-def snapshot(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+def snapshot(stored: StoredResults, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """A snapshot of the same benchmark, written and read."""
     any_info = read(shipped_snapshots()[0].folder).info
-    info = replace(any_info, name="made", models=judged.made.models)
+    info = replace(any_info, name="made", models=stored.setting.models)
     path = tmp_path_factory.mktemp("snapshot")
-    write(take(_bench(), info, judged.estimates), path)
+    write(take(_bench(), info, stored.tables), path)
     return read(path)
 
 
@@ -89,7 +90,7 @@ def _curves(figure: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", RESULTS)
-@pytest.mark.parametrize("where", ["judged", "snapshot"])
+@pytest.mark.parametrize("where", ["stored", "snapshot"])
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_figure_is_whole_wherever_the_results_are(
     name: str, where: str, theme: ThemeName, request: pytest.FixtureRequest
@@ -115,8 +116,8 @@ def test_every_figure_is_whole_wherever_the_results_are(
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_snapshot_shows_what_the_benchmark_shows(name: str, judged: Judged, snapshot: Shown) -> None:
-    here, kept = PRESETS[name].make(judged), PRESETS[name].make(snapshot)
+def test_a_snapshot_shows_what_the_benchmark_shows(name: str, stored: StoredResults, snapshot: Results) -> None:
+    here, kept = PRESETS[name].make(stored), PRESETS[name].make(snapshot)
     assert here.alt == kept.alt
     assert list(here.table.columns) == list(kept.table.columns)
     if name in ("spider", "knn-accuracy"):
@@ -124,8 +125,8 @@ def test_a_snapshot_shows_what_the_benchmark_shows(name: str, judged: Judged, sn
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_tables_for_papers_and_documents_are_well_formed(name: str, judged: Judged) -> None:
-    exhibit = PRESETS[name].make(judged)
+def test_tables_for_papers_and_documents_are_well_formed(name: str, stored: StoredResults) -> None:
+    exhibit = PRESETS[name].make(stored)
     text = as_latex(exhibit).decode()
     body = [line for line in text.splitlines() if not line.startswith("%")]
     plain = re.sub(r"\\[{}%&#$_]", "", "\n".join(body))
@@ -143,7 +144,7 @@ def test_tables_for_papers_and_documents_are_well_formed(name: str, judged: Judg
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", [info.name for info in shipped_snapshots()])
 def test_the_snapshots_that_ship_have_their_figures(name: str, theme: ThemeName, carrot_home: Path) -> None:
-    shown = open_judged(Store(), name)
+    shown = open_results(Store(), name)
     for preset in map(PRESETS.__getitem__, RESULTS):
         table = {"spider": "spider", "knn-accuracy": "accuracy"}.get(preset.name)
         if table is not None and shown.analysis(table, shown.fitted) is None:
@@ -155,8 +156,8 @@ def test_the_snapshots_that_ship_have_their_figures(name: str, theme: ThemeName,
         assert "nan" not in exhibit.caption + exhibit.alt
 
 
-def test_the_chart_ends_where_single_models_do_and_hides_none_without_a_word(judged: Judged) -> None:
-    scene = judged.scene(("carrot-knn", "rorf"), "carrot-knn")
+def test_the_chart_ends_where_single_models_do_and_hides_none_without_a_word(stored: StoredResults) -> None:
+    scene = stored.scene(("carrot-knn", "rorf"), "carrot-knn")
     drawn = deferral_figure(scene, "light")
     low, high = (10**end / 1000 for end in drawn.layout.xaxis.range)
     assert low < scene.model_cost_usd.min() < scene.model_cost_usd.max() < high
@@ -164,12 +165,12 @@ def test_the_chart_ends_where_single_models_do_and_hides_none_without_a_word(jud
     shown = next(trace for trace in drawn.data if trace.name == "Single models")
     below = (scene.model_score < accuracy_range(scene)[0]).sum()
     assert len(shown.x) == len(scene.models) - below
-    caption = PRESETS["binary-routers"].make(judged).caption
+    caption = PRESETS["binary-routers"].make(stored).caption
     assert (f"{below} single" in caption) == bool(below)
 
 
-def test_a_reference_below_the_axis_is_no_obstacle(judged: Judged) -> None:
-    scene = judged.scene(("carrot-knn",), "carrot-knn")
+def test_a_reference_below_the_axis_is_no_obstacle(stored: StoredResults) -> None:
+    scene = stored.scene(("carrot-knn",), "carrot-knn")
     weakest = scene.models[int(scene.model_score.argmin())]
     weak = replace(scene, reference=weakest, model_score=scene.model_score - (np.array(scene.models) == weakest))
     assert weak.model_score.min() < accuracy_range(weak)[0]
@@ -206,9 +207,9 @@ def test_a_name_alone_is_written_off_the_line_and_the_best_one_has_the_room() ->
     assert sum(map(bool, models.text)) > len(models.text) / 2
 
 
-def test_the_mixing_line_is_told_of_only_where_it_is_drawn(judged: Judged) -> None:
+def test_the_mixing_line_is_told_of_only_where_it_is_drawn(stored: StoredResults) -> None:
     for name in ("binary-routers", "zero-router"):
-        exhibit = PRESETS[name].make(judged)
+        exhibit = PRESETS[name].make(stored)
         assert exhibit.draw is not None
         drawn = "hull" in [trace.meta["role"] for trace in exhibit.draw("light").data]
         assert ("thin dotted line" in exhibit.caption) == drawn == (name == "binary-routers")
@@ -217,49 +218,49 @@ def test_the_mixing_line_is_told_of_only_where_it_is_drawn(judged: Judged) -> No
 def test_tasks_that_are_numbers_are_names_all_the_same() -> None:
     bench = _bench()
     levels = replace(bench, tasks=tuple(f"Level {i % 5 + 1}" for i in range(240)))
-    exhibit = spider(_judged(levels, ("carrot-knn",)))
+    exhibit = spider(_stored(levels, ("carrot-knn",)))
     assert exhibit.draw is not None
     figure = exhibit.draw("light")
     assert set(figure.data[0].theta) == set("12345")
     assert {figure.layout[polar].angularaxis.type for polar in ("polar", "polar2")} == {"category"}
 
 
-def test_the_oracle_is_drawn_when_asked_for(judged: Judged) -> None:
-    without, with_it = (PRESETS["zero-router"].make(judged, oracle=oracle) for oracle in (False, True))
+def test_the_oracle_is_drawn_when_asked_for(stored: StoredResults) -> None:
+    without, with_it = (PRESETS["zero-router"].make(stored, oracle=oracle) for oracle in (False, True))
     assert "oracle" not in set(without.table["name"])
     assert "oracle" in set(with_it.table["name"])
 
 
-def test_what_is_not_fitted_is_said(judged: Judged) -> None:
-    alone = Judged("made", judged.made, {"carrot-knn": judged.estimates["carrot-knn"]})
+def test_what_is_not_fitted_is_said(stored: StoredResults) -> None:
+    alone = StoredResults("made", stored.setting, {"carrot-knn": stored.tables["carrot-knn"]})
     told = PRESETS["binary-routers"].make(alone).caption
     assert all(name in told for name in ("RouteLLM-MF", "RouteLLM-BERT", "RoRF"))
-    rule = dict.fromkeys(("carrot-knn", "routerbench-knn", "routerbench-mlp"), judged.estimates["carrot-knn"])
-    assert "Not fitted" not in PRESETS["routerbench-rule"].make(Judged("made", judged.made, rule)).caption
+    rule = dict.fromkeys(("carrot-knn", "routerbench-knn", "routerbench-mlp"), stored.tables["carrot-knn"])
+    assert "Not fitted" not in PRESETS["routerbench-rule"].make(StoredResults("made", stored.setting, rule)).caption
     for preset in map(PRESETS.__getitem__, RESULTS):
         with pytest.raises(NotDrawnError, match="fit"):
-            preset.make(Judged("made", judged.made, {}))
+            preset.make(StoredResults("made", stored.setting, {}))
 
 
-def test_another_router_may_be_asked_for_and_must_be_there(judged: Judged) -> None:
-    assert spider(judged, router="rorf").title.startswith("RoRF")
-    assert spider(judged, router="task-lookup").title.startswith("Task lookup")
+def test_another_router_may_be_asked_for_and_must_be_there(stored: StoredResults) -> None:
+    assert spider(stored, router="rorf").title.startswith("RoRF")
+    assert spider(stored, router="task-lookup").title.startswith("Task lookup")
     with pytest.raises(NotFoundError, match="router 'nobody'"):
-        spider(judged, router="nobody")
+        spider(stored, router="nobody")
 
 
-def test_prompts_without_tasks_have_no_spider(judged: Judged) -> None:
+def test_prompts_without_tasks_have_no_spider(stored: StoredResults) -> None:
     bench = replace(_bench(), tasks=("",) * 240)
     with pytest.raises(NotDrawnError, match="no task labels"):
-        spider(_judged(bench, ("carrot-knn",)))
+        spider(_stored(bench, ("carrot-knn",)))
 
 
-def test_two_tasks_make_a_table_and_many_the_largest(judged: Judged) -> None:
-    two = spider(_judged(_bench(2), ("carrot-knn",)))
+def test_two_tasks_make_a_table_and_many_the_largest(stored: StoredResults) -> None:
+    two = spider(_stored(_bench(2), ("carrot-knn",)))
     assert two.draw is None
     assert "there are 2 here, so this is a table" in two.caption
-    bench = _judged(_bench(20), ("carrot-knn",))
-    many, there = spider(bench), len(set(bench.made.test.tasks))
+    bench = _stored(_bench(20), ("carrot-knn",))
+    many, there = spider(bench), len(set(bench.setting.test.tasks))
     assert many.draw is not None
     assert len(set(many.draw("light").data[0].theta)) == MOST_TASKS
     assert many.table["task"].nunique() == there > MOST_TASKS
@@ -267,7 +268,7 @@ def test_two_tasks_make_a_table_and_many_the_largest(judged: Judged) -> None:
 
 
 def test_one_model_is_nothing_to_route_between() -> None:
-    alone = _judged(_bench().pool(MODELS[:1]), ("carrot-knn",))
+    alone = _stored(_bench().pool(MODELS[:1]), ("carrot-knn",))
     for name in ("binary-routers", "routerbench-rule", "zero-router"):
         with pytest.raises(NotDrawnError, match="nothing to route between"):
             PRESETS[name].make(alone)
@@ -278,7 +279,7 @@ def test_hostile_names_stay_text() -> None:
     bench = _bench(name=HOSTILE)
     outcomes = Outcomes(bench.prompt_ids, (HOSTILE, *MODELS[1:]), bench.outcomes.score, bench.outcomes.cost_usd)
     tasks = tuple(f"{task}{HOSTILE}" for task in bench.tasks)
-    shown = replace(_judged(replace(bench, outcomes=outcomes, prices={}, tasks=tasks)), vectors=bench.vectors)
+    shown = replace(_stored(replace(bench, outcomes=outcomes, prices={}, tasks=tasks)), vectors=bench.vectors)
     for preset in PRESETS.values():
         exhibit = preset.make(shown)
         assert "<script>alert" not in as_html(exhibit).decode()
@@ -288,10 +289,10 @@ def test_hostile_names_stay_text() -> None:
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_spectra_are_of_the_benchmarks_own_vectors_or_of_those_that_ship(
-    judged: Judged, theme: ThemeName, carrot_home: Path
+    stored: StoredResults, theme: ThemeName, carrot_home: Path
 ) -> None:
     preset = PRESETS["embedding-dimension"]
-    for shown in (replace(judged, vectors=made(240).vectors), open_judged(Store(), "routerbench-subset")):
+    for shown in (replace(stored, vectors=made(240).vectors), open_results(Store(), "routerbench-subset")):
         exhibit = preset.make(shown)
         assert exhibit.name == preset.name
         assert exhibit.draw is not None
@@ -301,8 +302,8 @@ def test_spectra_are_of_the_benchmarks_own_vectors_or_of_those_that_ship(
         assert theme != "print" or all(len(set(_channels(color))) == 1 for color in colors)
 
 
-def test_without_vectors_spectra_are_missing_in_words(judged: Judged, carrot_home: Path) -> None:
-    for shown in (judged, replace(judged, vectors=made(40).vectors), open_judged(Store(), "frugalgpt-overruling")):
+def test_without_vectors_spectra_are_missing_in_words(stored: StoredResults, carrot_home: Path) -> None:
+    for shown in (stored, replace(stored, vectors=made(40).vectors), open_results(Store(), "frugalgpt-overruling")):
         with pytest.raises(NotDrawnError, match="vectors"):
             PRESETS["embedding-dimension"].make(shown)
 
@@ -315,9 +316,9 @@ def test_axis_labels_are_short_and_never_alike() -> None:
     assert all(len(line) <= 17 for label in axis_labels(["x" * 80, "y z" * 30]) for line in label.split("<br>"))
 
 
-def test_shares_over_all_prompts_are_those_of_the_curve(judged: Judged) -> None:
-    table = spider(judged).table
-    curve = judged.made.frontier(judged.estimates["carrot-knn"], "test")
+def test_shares_over_all_prompts_are_those_of_the_curve(stored: StoredResults) -> None:
+    table = spider(stored).table
+    curve = stored.setting.frontier(stored.tables["carrot-knn"], "test")
     rows = table[(table["way"] == HONEST) & (table["budget_share"] == 0.3)]
     at = curve.at(rows["exchange_rate_per_usd"].iloc[0])
     column = curve.models.index(rows["reference"].iloc[0])
@@ -327,8 +328,8 @@ def test_shares_over_all_prompts_are_those_of_the_curve(judged: Judged) -> None:
     assert kept_share(table, AUTHORS, 0.3)[1] <= 0.3 + 1e-6
 
 
-def test_published_rows_stand_beside_their_benchmark_only(judged: Judged) -> None:
-    assert ROWS[3] not in set(knn_accuracy(judged).table["row"])
+def test_published_rows_stand_beside_their_benchmark_only(stored: StoredResults) -> None:
+    assert ROWS[3] not in set(knn_accuracy(stored).table["row"])
     bench = _bench()
     theirs = sorted(PUBLISHED[0].models)
     rng = np.random.default_rng(0)
@@ -336,7 +337,7 @@ def test_published_rows_stand_beside_their_benchmark_only(judged: Judged) -> Non
     cost = np.outer(np.ones(240), np.linspace(1, 11, len(theirs))) * 1e-3 * rng.uniform(0.5, 1.5, (240, 1))
     same = Benchmark("rb", Outcomes(bench.prompt_ids, theirs, score, cost), bench.texts, bench.tasks, bench.split,
                      vectors=bench.vectors, encoder=bench.encoder)  # fmt: skip
-    exhibit = knn_accuracy(_judged(same, ("carrot-knn",)))
+    exhibit = knn_accuracy(_stored(same, ("carrot-knn",)))
     row = exhibit.table.set_index("row").loc[ROWS[3]]
     assert (row["n_test"], row["models"], row["routing_accuracy"]) == (7143, 11, 0.7870)
     assert "order of size" in exhibit.caption
@@ -353,8 +354,8 @@ def test_folders_of_hostile_names_stay_inside_and_apart(name: str) -> None:
     assert folder_name("mmlu-pro-cot") == "mmlu-pro-cot"
 
 
-def test_files_are_whole_or_absent(judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = PRESETS["zero-router"].make(judged)
+def test_files_are_whole_or_absent(stored: StoredResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = PRESETS["zero-router"].make(stored)
     files = write_exhibits([("a/b", figure)], tmp_path, ("csv", "json", "tex", "html"), "print")
     names = sorted(path.name for path in files)
     assert names == ["zero-router-print.html", "zero-router.csv", "zero-router.json", "zero-router.tex"]
@@ -372,29 +373,29 @@ def _fails(*_: object) -> bytes:
 
 
 def test_without_a_browser_all_but_pictures_is_written(
-    judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stored: StoredResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exhibit, "browser", lambda: None)
     with pytest.raises(CarrotError, match="SVG, PDF are drawn by Chromium or Chrome"):
-        write_exhibits([("made", PRESETS["spider"].make(judged))], tmp_path, ("svg", "pdf", "html", "csv"))
+        write_exhibits([("made", PRESETS["spider"].make(stored))], tmp_path, ("svg", "pdf", "html", "csv"))
     assert {path.name for path in (tmp_path / "made").iterdir()} == {"spider.html", "spider.csv"}
 
 
-def test_a_table_needs_no_browser(judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_needs_no_browser(stored: StoredResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exhibit, "browser", lambda: None)
-    files = write_exhibits([("made", knn_accuracy(judged))], tmp_path, ("svg", "tex"))
+    files = write_exhibits([("made", knn_accuracy(stored))], tmp_path, ("svg", "tex"))
     assert [path.name for path in files] == ["knn-accuracy.tex"]
 
 
-def test_a_folder_that_cannot_be_written_is_said(judged: Judged, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_said(stored: StoredResults, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CarrotError, match="Cannot write to"):
-        write_exhibits([("made", knn_accuracy(judged))], tmp_path / "file", ("csv",))
+        write_exhibits([("made", knn_accuracy(stored))], tmp_path / "file", ("csv",))
 
 
 @pytest.mark.slow
-def test_pictures_are_what_their_endings_say(judged: Judged, tmp_path: Path) -> None:
-    made_of = [("made", PRESETS[name].make(judged)) for name in ("spider", "binary-routers")]
+def test_pictures_are_what_their_endings_say(stored: StoredResults, tmp_path: Path) -> None:
+    made_of = [("made", PRESETS[name].make(stored)) for name in ("spider", "binary-routers")]
     files = write_exhibits(made_of, tmp_path, ("svg", "png", "pdf"), "print")
     starts = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}
     assert len(files) == 6
@@ -408,7 +409,7 @@ class TestCommand:
         run = CliRunner().invoke(main, ["figures", "--list", "--json"])
         document = json.loads(run.output)
         assert list(document["figures"]) == list(PRESETS)
-        assert document["benchmarks"] == judged_names(Store()) == [info.name for info in shipped_snapshots()]
+        assert document["benchmarks"] == result_names(Store()) == [info.name for info in shipped_snapshots()]
 
     def test_draws_a_snapshot_and_says_what_it_did(self, carrot_home: Path, tmp_path: Path) -> None:
         asked = [

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carrot_core.compare.paper_tables import AUTHORS, BUDGET_SHARES, HONEST, LEAST_PROMPTS, PAPER_REFERENCE, spider
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.operating_point import best_within_budget
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
-from carrot_core.paper.spider_table import AUTHORS, BUDGET_SHARES, HONEST, LEAST_PROMPTS, PAPER_REFERENCE, spider
 from tests.made import MODELS, made
 
 ROUTERS = ("carrot-knn", "zero", "rorf", "task-lookup", "best-single")

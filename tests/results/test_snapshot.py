@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from carrot_core import curve
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.errors import DataError
+from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.breakdown import by_task, task_labels
 from carrot_core.figures.frontier import frontier_figure
@@ -19,7 +20,9 @@ from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
 from carrot_core.outcomes import Benchmark
-from carrot_core.results.snapshot import Snapshot, read, shipped_snapshots, take, write
+from carrot_core.results.build import take, write
+from carrot_core.results.snapshot import NoPromptsError, SnapshotResults, read, shipped_snapshots
+from carrot_core.results.source import Results, StoredResults
 from carrot_core.store import Store
 from tests.made import made, write_files
 
@@ -40,7 +43,7 @@ def estimates(protocol: Setting) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFactory) -> SnapshotResults:
     folder = tmp_path_factory.mktemp("store")
     store = Store(folder / "carrot.duckdb")
     info = store.save_benchmark("made", read_long_table(write_files(bench, folder)[0]))
@@ -48,7 +51,7 @@ def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def folder(taken: Snapshot, tmp_path: Path) -> Path:
+def folder(taken: SnapshotResults, tmp_path: Path) -> Path:
     write(taken, tmp_path / "made")
     return tmp_path / "made"
 
@@ -112,7 +115,8 @@ def test_the_matching_point_is_the_one_chosen_on_validation(folder: Path, protoc
 
 def test_slices_by_task_are_those_of_a_point_of_the_curve(folder: Path, protocol: Setting, estimates: dict) -> None:
     exact = protocol.frontier(estimates, "test")
-    kept = read(folder).by_task("carrot-knn", rate_inside(exact, 0))
+    kept, against = read(folder).by_task("carrot-knn", rate_inside(exact, 0))
+    assert against == protocol.best_single
     whole = by_task(exact, task_labels(protocol, exact), 0.0, protocol.best_single)
     pd.testing.assert_frame_equal(
         kept[whole.columns], whole, check_dtype=False, check_index_type=False, rtol=1e-5, obj="slices at rate 0"
@@ -125,7 +129,50 @@ def test_slices_are_those_of_the_nearest_kept_lam(folder: Path, protocol: Settin
     for lam in (0.0, 0.013, 0.3, 0.77, 1.0):
         rate = kept.task_rate("carrot-knn", rate_of_lam(lam, unit))
         assert abs(lam_of_rate(rate, unit) - lam) == pytest.approx(np.abs(lams - lam).min())
-        assert set(kept.by_task("carrot-knn", rate_of_lam(lam, unit))["exchange_rate_per_usd"]) == {rate}
+        assert set(kept.by_task("carrot-knn", rate_of_lam(lam, unit))[0]["exchange_rate_per_usd"]) == {rate}
+
+
+def test_stored_and_shipped_results_answer_alike(folder: Path, protocol: Setting, estimates: dict) -> None:
+    stored, snapshot = StoredResults("made", protocol, {"carrot-knn": estimates}), read(folder)
+    one: Results
+    for one in (stored, snapshot):
+        assert (one.name, one.fitted, one.models) == ("made", ("carrot-knn",), protocol.models)
+        assert one.best_single() == protocol.best_single
+        assert one.best_single() in one.matchable()
+        curve, point = one.curve("carrot-knn", "validation"), one.matching_point("carrot-knn")
+        solution = one.match("carrot-knn", protocol.best_single, curve)
+        assert point is not None
+        assert solution is not None
+        assert solution.exchange_rate_per_usd == point.exchange_rate_per_usd
+    assert stored.tasks == snapshot.tasks
+    here, there = (one.matching_point("carrot-knn") for one in (stored, snapshot))
+    assert (here.lam, here.score.value, here.saving.value) == (there.lam, there.score.value, there.saving.value)
+    rate = snapshot.task_rate("carrot-knn", 40.0)
+    slices, other = stored.by_task("carrot-knn", rate), snapshot.by_task("carrot-knn", rate)
+    assert slices[1] == other[1]
+    assert slices[0]["score"].to_numpy() == pytest.approx(other[0]["score"].to_numpy())
+
+
+def test_a_snapshot_says_beforehand_what_it_cannot_do_and_refuses_it(folder: Path, protocol: Setting) -> None:
+    snapshot: Results = read(folder)
+    assert not snapshot.has_prompts
+    assert not snapshot.can_filter
+    some = protocol.models[:2]
+    asked: list[Callable[[], object]] = [
+        snapshot.narrowed,
+        lambda: snapshot.estimates("carrot-knn"),
+        lambda: snapshot.run("carrot-knn"),
+        lambda: snapshot.exact_curve("carrot-knn", "test"),
+        lambda: snapshot.flips("carrot-knn", 0.0, 1.0),
+        lambda: snapshot.scene(("carrot-knn",), "carrot-knn", some),
+        lambda: snapshot.curve("carrot-knn", "test", some),
+        lambda: snapshot.best_single((), ("kind 0",)),
+    ]
+    for ask in asked:
+        with pytest.raises(NoPromptsError, match="holds no prompts"):
+            ask()
+    with pytest.raises(NotFoundError):
+        snapshot.match("carrot-knn", "acme/small", snapshot.curve("carrot-knn", "validation"))
 
 
 def test_no_prompt_is_in_any_file(folder: Path, bench: Benchmark) -> None:

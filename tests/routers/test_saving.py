@@ -11,8 +11,9 @@ import pytest
 
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.outcomes import Benchmark
+from carrot_core.paths import shipped
 from carrot_core.routers import BY_NAME_ONLY, ROUTERS, make_router
-from carrot_core.routers.saving import load_router, save_router
+from carrot_core.routers.saving import load_router, load_saved, save_router
 from tests.made import made
 
 
@@ -48,6 +49,14 @@ def test_saving_again_replaces_it(bench: Benchmark, saved: Path) -> None:
     save_router(make_router("zero").fit(bench), saved)
     assert load_router(saved).name == "zero"
     assert sorted(path.name for path in saved.iterdir()) == ["router.json", "router.safetensors"]
+
+
+def test_a_router_that_shipped_is_written_again_as_readers_of_that_time_know_it(tmp_path: Path) -> None:
+    folder = shipped("heads") / "frugalgpt-overruling"
+    router, companion, document = load_saved(folder)
+    save_router(router, tmp_path, document["about"], companion)
+    for name in ("router.json", "router.safetensors"):
+        assert (tmp_path / name).read_bytes().strip() == (folder / name).read_bytes().strip()
 
 
 def test_where_it_comes_from_is_kept(saved: Path) -> None:

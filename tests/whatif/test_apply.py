@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.bootstrap import draws
+from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import rate_of_lam
@@ -22,10 +22,10 @@ from carrot_core.whatif.apply import (
     SAME_LAM,
     WhatIf,
     apply,
-    drift,
-    worth_using,
+    move_point,
 )
 from carrot_core.whatif.scenario import Hypothetical, Scenario, ScenarioPrice, parse_scenario, scenario_json
+from carrot_core.whatif.threshold import worth_using
 from tests.made import MODELS, made
 
 LARGE, SMALL, MID = MODELS
@@ -146,14 +146,14 @@ def test_a_router_that_expects_one_cost_a_model_still_does(protocol: Setting) ->
     blind = protocol.estimates("routerbench-knn")
     assert len(np.unique(blind["test"].cost_usd[:, 0])) == 1
     dearer = apply(protocol, blind, Scenario(price_factor=2.0))
-    after = dearer.after.shown.frontier
-    assert after.estimates.cost_usd == pytest.approx(2 * dearer.before.shown.frontier.estimates.cost_usd)
+    after = dearer.after.shown
+    assert after.estimates.cost_usd == pytest.approx(2 * dearer.before.shown.estimates.cost_usd)
     for lam in LAMS:
         rate = rate_of_lam(lam, dearer.cost_unit_usd)
-        assert (dearer.before.shown.frontier.choices(rate) == after.choices(rate / 2)).all()
+        assert (dearer.before.shown.choices(rate) == after.choices(rate / 2)).all()
     longer = apply(protocol, blind, Scenario(output_token_factor=3.0)).after
-    zero = longer.made.estimates("zero")["test"]
-    assert longer.shown.frontier.estimates.cost_usd == pytest.approx(zero.cost_usd)
+    zero = longer.setting.estimates("zero")["test"]
+    assert longer.shown.estimates.cost_usd == pytest.approx(zero.cost_usd)
 
 
 def test_equal_weights_are_no_weights_and_a_weight_of_0_leaves_a_task_out(
@@ -174,7 +174,7 @@ def test_equal_weights_are_no_weights_and_a_weight_of_0_leaves_a_task_out(
 def test_a_pool_is_the_protocol_with_that_pool(protocol: Setting, estimates: dict[str, Estimates]) -> None:
     changed = apply(protocol, estimates, Scenario(pool=(MID, SMALL)))
     narrowed = protocol.narrowed(pool=[SMALL, MID])
-    assert changed.after.made.models == (SMALL, MID)
+    assert changed.after.setting.models == (SMALL, MID)
     assert np.array_equal(changed.after.shown.score, narrowed.frontier(estimates, "test").score)
     assert changed.after.best_single == narrowed.best_single
 
@@ -193,7 +193,7 @@ def test_a_hypothetical_model_has_its_offset_and_its_tokens(
     price = ScenarioPrice(input_usd_per_mtok=0.5, output_usd_per_mtok=2.0)
     new = Hypothetical(name="acme/next", base=MID, score_offset=offset, token_factor=tokens, price=price)
     changed = apply(protocol, estimates, Scenario(hypothetical=(new,), provider_factors={"acme": 0.5}))
-    validation, shown = changed.after.made.validation, changed.after.made.test
+    validation, shown = changed.after.setting.validation, changed.after.setting.test
     base = protocol.validation.outcomes.score[:, 2].mean()
     assert validation.outcomes.score[:, 3].mean() == pytest.approx(base + offset, abs=1e-12)
     paid = protocol.test.input_tokens[:, 2] * 0.25 + protocol.test.output_tokens[:, 2] * tokens * 1.0
@@ -220,7 +220,7 @@ def test_the_point_is_left_alone_or_solved_again_on_validation(
 ) -> None:
     changed = apply(protocol, estimates, Scenario(price_factor=2.0))
     rate = rate_of_lam(0.2, changed.cost_unit_usd)
-    rows = {row.what: row for row in drift(changed, rate, replicates=200)}
+    rows = {row.what: row for row in move_point(changed, rate, replicates=200)}
     assert list(rows) == [BEFORE, SAME_LAM, SAME_BUDGET, SAME_ACCURACY, MATCH]
     now = changed.after.curves["validation"]
     before = rows[BEFORE]
@@ -232,7 +232,7 @@ def test_the_point_is_left_alone_or_solved_again_on_validation(
     for row in rows.values():
         assert row.score.low <= row.score.value <= row.score.high
         assert row.cost_usd.low <= row.cost_usd.value <= row.cost_usd.high
-    free = drift(apply(protocol, estimates, Scenario(call_usd=1.0)), rate, replicates=50)
+    free = move_point(apply(protocol, estimates, Scenario(call_usd=1.0)), rate, replicates=50)
     assert "no point costs" in next(row.shortfall for row in free if row.what == SAME_BUDGET)
 
 
@@ -240,25 +240,23 @@ def test_changes_of_a_point_are_paired(protocol: Setting, estimates: dict[str, E
     scenario = Scenario(price_factor=1.01, task_weights={"kind 0": 2.0}, call_usd=1e-6)
     changed = apply(protocol, estimates, scenario)
     rate = rate_of_lam(0.2, changed.cost_unit_usd)
-    before, same, *_ = drift(changed, rate, replicates=200)
+    before, same, *_ = move_point(changed, rate, replicates=200)
     for zero in (before.score_change, before.cost_change_usd):
         assert zero.low == zero.value == zero.high == 0
     # Slowly: the same draws of prompts, weighted on either side by its own task weights.
-    curves = [(side.shown, side.shown.frontier.choices(rate)) for side in (changed.before, changed.after)]
+    curves = [(side.shown, side.shown.choices(rate)) for side in (changed.before, changed.after)]
     n, means = changed.before.shown.n_prompts, np.empty((2, 200, 2))
     for place, (curve, choice) in enumerate(curves):
         rows = np.arange(n)
-        values = np.column_stack(
-            [curve.frontier.outcomes.score[rows, choice], curve.frontier.paid_usd[rows, choice] + curve.call_usd]
-        )
-        for b, counts in enumerate(draws(n, 200).T):
+        values = np.column_stack([curve.outcomes.score[rows, choice], curve.paid_usd[rows, choice] + curve.call_usd])
+        for b, counts in enumerate(bootstrap_counts(n, 200).T):
             means[place, b] = np.average(values, axis=0, weights=counts * curve.weights)
     low, high = np.quantile(means[1] - means[0], [0.025, 0.975], axis=0)
     assert (same.score_change.low, same.score_change.high) == pytest.approx((low[0], high[0]))
     assert (same.cost_change_usd.low, same.cost_change_usd.high) == pytest.approx((low[1], high[1]))
     assert same.score_change.value == pytest.approx(same.score.value - before.score.value)
     # One per cent on all prices is seen at once, where the two costs' own intervals overlap.
-    dearer = drift(apply(protocol, estimates, Scenario(price_factor=1.01)), 0.0, replicates=200)[1]
+    dearer = move_point(apply(protocol, estimates, Scenario(price_factor=1.01)), 0.0, replicates=200)[1]
     assert dearer.cost_change_usd.low > 0
     assert dearer.cost_usd.low < dearer.cost_usd.value - dearer.cost_change_usd.value
 
@@ -272,7 +270,7 @@ def test_a_pool_that_makes_other_prompts_complete_is_paired_over_all_of_them(
     holes = replace(part, outcomes=Outcomes(part.prompt_ids, part.models, score, part.outcomes.cost_usd))
     changed = apply(replace(protocol, test=holes), estimates, Scenario(pool=(SMALL, MID)))
     assert changed.after.shown.n_prompts > changed.before.shown.n_prompts
-    same = drift(changed, 0.0, replicates=100)[1]
+    same = move_point(changed, 0.0, replicates=100)[1]
     assert same.score_change.low <= same.score_change.value <= same.score_change.high
     assert same.score.value == pytest.approx(changed.after.shown.score[0])
 
@@ -315,7 +313,7 @@ def test_at_lam_0_no_price_counts(protocol: Setting, estimates: dict[str, Estima
 def test_dollars_scale_by_factors_and_take_no_prices(dollars: tuple[Setting, dict[str, Estimates]]) -> None:
     protocol, estimates = dollars
     changed = apply(protocol, estimates, Scenario(model_factors={MID: 0.5}, output_token_factor=3.0))
-    old, new = protocol.test.outcomes.cost_usd, changed.after.made.test.outcomes.cost_usd
+    old, new = protocol.test.outcomes.cost_usd, changed.after.setting.test.outcomes.cost_usd
     assert np.array_equal(new, old * [1.0, 1.0, 0.5])
     assert sum("Only dollars are recorded" in note for note in changed.notes) == 2
     price = ScenarioPrice(input_usd_per_mtok=1, output_usd_per_mtok=1)
@@ -330,8 +328,8 @@ def test_where_only_input_is_charged_output_has_no_price() -> None:
     protocol = setting(replace(bench, outcomes=outcomes, output_tokens=np.full(cost.shape, np.nan)))
     price = ScenarioPrice(input_usd_per_mtok=6.0, output_usd_per_mtok=99.0)
     changed = apply(protocol, protocol.estimates("carrot-linear"), Scenario(prices={LARGE: price}))
-    assert changed.after.made.test.outcomes.cost_usd == pytest.approx(protocol.test.outcomes.cost_usd * [2, 1, 1])
-    assert changed.after.shown.frontier.estimates.cost_usd == pytest.approx(changed.after.made.test.outcomes.cost_usd)
+    assert changed.after.setting.test.outcomes.cost_usd == pytest.approx(protocol.test.outcomes.cost_usd * [2, 1, 1])
+    assert changed.after.shown.estimates.cost_usd == pytest.approx(changed.after.setting.test.outcomes.cost_usd)
     assert any("only the input is charged" in note for note in changed.notes)
 
 

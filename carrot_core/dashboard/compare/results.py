@@ -13,17 +13,13 @@ from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, STUDIES
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
-from carrot_core.dashboard.stores import Version, store_of
-from carrot_core.dashboard.views import Names, StoredView
+from carrot_core.dashboard.stores import store_of
 from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation import MEAN, Candidate, Comparison, compare
-from carrot_core.evaluation.runs import ALL, compare_routers, kept_runs, settings_of
+from carrot_core.evaluation.runs import ALL, compare_routers, settings_of
 from carrot_core.figures.scene import label
-from carrot_core.outcomes import Estimates
-from carrot_core.results.build import read_comparison
-from carrot_core.results.snapshot import SnapshotInfo
+from carrot_core.results.snapshot import Names
 from carrot_core.routers import BASELINES
-from carrot_core.store import BenchmarkInfo, Run, Store
+from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import visible
 
 MOST_SEEDS = 5  # that a page fits; more may be stored
@@ -43,87 +39,9 @@ def elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, metric: str) 
             name = plain(visible(called))
             st.info(f"None of the routers shown is fitted on {name}: fit one there, or add a baseline.")
             continue
-        figures, pairs, _ = comparison(info, seen, there, (0,))
+        figures, pairs, _ = seen.comparison(there, (0,))
         tables[called] = standing(figures, pairs, there, [metric])
     return tables
-
-
-def seeds_of(info: BenchmarkInfo, seen: views.View, routers: Names) -> tuple[int, ...]:
-    """Seeds that all of the routers have results of; the first split alone where there are no others."""
-    if isinstance(info, SnapshotInfo):
-        return tuple(_kept(str(info.folder), info.data_hash).seeds)
-    assert isinstance(seen, StoredView)
-    learned = tuple(name for name in routers if name not in BASELINES)
-    runs = _runs(seen.version, seen.name, learned)
-    common = set.intersection(*(set(by_seed) for by_seed in runs.values())) if runs else set()
-    return tuple(sorted(common | {0}))
-
-
-def comparison(
-    info: BenchmarkInfo, seen: views.View, routers: Names, seeds: tuple[int, ...]
-) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Figures and pairs of some routers, and which seed's rows to read: ``carrot_core.evaluation.Comparison``'s.
-
-    A snapshot keeps pairs for the mean over its seeds only.
-    """
-    if isinstance(info, SnapshotInfo):
-        kept = _kept(str(info.folder), info.data_hash)
-        return kept.figures, kept.pairs, MEAN if len(seeds) > 1 else str(seeds[0])
-    assert isinstance(seen, StoredView)
-    made = _compared(seen.version, seen.name, routers, seeds)
-    return made.figures, made.pairs, MEAN
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _kept(folder: str, data_hash: str) -> Comparison:
-    """The comparison that was stored beside a snapshot."""
-    document = read_comparison(Path(folder))
-    frames = {name: pd.DataFrame(document[name]) for name in ("protocol", "quality")}
-    for name in ("figures", "pairs"):  # as they are: the document has no infinity
-        path = Path(folder) / f"{name}.parquet"
-        frames[name] = pd.read_parquet(path) if path.exists() else pd.DataFrame()
-    return Comparison(
-        benchmark=document["benchmark"],
-        report_on=document["evaluated_on"],
-        models=tuple(document["models"]),
-        routers=tuple(document["routers"]),
-        seeds=tuple(document["seeds"]),
-        replicates=document["replicates"],
-        protocol=frames["protocol"],
-        figures=frames["figures"],
-        differences=pd.DataFrame(),
-        bands=pd.DataFrame(),
-        quality=frames["quality"],
-        pairs=frames["pairs"],
-    )
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _runs(version: Version, name: str, routers: Names) -> Mapping[str, Mapping[int, Run]]:
-    store = Store(Path(version.path))
-    return kept_runs(store, store.load(name), [router for router in routers if "(" not in router])
-
-
-@st.cache_resource(max_entries=8, show_spinner="Comparing routers …")
-def _compared(version: Version, name: str, routers: Names, seeds: tuple[int, ...]) -> Comparison:
-    """A comparison of what is fitted; nothing is fitted for it but baselines."""
-    store = Store(Path(version.path))
-    settings = {0: views.protocol(version, name)}
-    settings |= settings_of(store, store.load(name), [seed for seed in seeds if seed != 0])
-    settings = {seed: settings[seed] for seed in seeds}
-    fitted, kept = views.runs(version, name), _runs(version, name, routers)
-
-    def tables(router: str, seed: int) -> Mapping[str, Estimates]:
-        if router in BASELINES:
-            return settings[seed].baselines[router]
-        if seed in kept.get(router, {}):
-            return store.load_run(kept[router][seed].run_id).estimates or {}
-        return fitted[router].estimates or {}  # of other versions or with parameters: as other pages show it
-
-    candidates = {
-        router: {seed: Candidate.of(settings[seed], tables(router, seed)) for seed in seeds} for router in routers
-    }
-    return compare(settings, candidates)
 
 
 def fit_panel(info: BenchmarkInfo, fitted: Sequence[str], seeds: Sequence[int]) -> None:
@@ -164,7 +82,7 @@ def _studies(path: str, name: str, data_hash: str) -> dict[str, pd.DataFrame]:
 
 def study(info: BenchmarkInfo, seen: views.View, name: str, what: str) -> pd.DataFrame | None:
     """A table of `carrot_core.compare.studies`, or None where it is not there (which is said, with a button)."""
-    if isinstance(info, SnapshotInfo):
+    if not seen.has_prompts:
         table = seen.analysis(name, (ROUTER,))
         if table is None or table.empty:
             st.info(f"This snapshot has no {what}.")
@@ -195,6 +113,6 @@ def _studied(info: BenchmarkInfo, name: str) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=32, show_spinner="Looking for similar training prompts …")
-def nearby(version: Version, name: str, prompt_ids: Names) -> pd.DataFrame:
+def nearby(seen: views.View, prompt_ids: Names) -> pd.DataFrame:
     """`carrot_core.compare.losses.distances` of some prompts; NaN where the benchmark has no vectors yet."""
-    return distances(Store(Path(version.path)).load(name, encoder=BUNDLED), prompt_ids)
+    return distances(Store(Path(seen.version.path)).load(seen.name, encoder=BUNDLED), prompt_ids)

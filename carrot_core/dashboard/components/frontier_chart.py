@@ -15,13 +15,13 @@ import plotly.io as pio
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
-from carrot_core.curve import KeptCurve, unbeaten
+from carrot_core.curve import unbeaten
 from carrot_core.dashboard.components import COMPONENT, install_plotly_js
 from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import frontier_figure, model_names
 from carrot_core.figures.scene import Scene, alt_text, short_name
 from carrot_core.figures.theme import THEMES, counterparts, line_styles, shown
-from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.frontier import ReadableCurve, lam_of_rate
 from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import positions
 from carrot_core.text import visible
@@ -159,7 +159,7 @@ def _label_order(scene: Scene) -> list[int]:
 
 def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
     rates, columns = curve.exchange_rate_per_usd, positions(curve.models, models)
-    exact = curve.sweep if isinstance(curve, Frontier) and len(rates) <= MAX_POINTS else None
+    exact = curve.counted_switches if len(rates) <= MAX_POINTS else None
     kept = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
     stride = _STRIDE if exact else _THINNED_STRIDE
     counts = np.zeros((len(kept[::stride]), len(models)), dtype=np.int64)
@@ -181,9 +181,9 @@ def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
         ends = {"source": columns[exact.source], "target": columns[exact.target]}
         sent["switches"] = pd.DataFrame({name: column.astype(small) for name, column in ends.items()})
     else:
-        n_points, how = (curve.n_points, "") if isinstance(curve, KeptCurve) else (len(rates), ", evenly spaced")
-        if len(kept) < n_points:
-            sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {n_points:,} points{how}."
+        how = ", evenly spaced" if len(kept) < len(rates) else ""
+        if len(kept) < curve.n_points:
+            sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {curve.n_points:,} points{how}."
     return sent | {"points": pd.DataFrame(sent["points"])}
 
 

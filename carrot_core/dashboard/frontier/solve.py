@@ -9,11 +9,11 @@ import streamlit as st
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.solve import Goal, solve_on
 from carrot_core.figures.scene import short_name
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
 from carrot_core.number_formats import cost_text, lam_text, money, percent
-from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_target
+from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap
+from carrot_core.results.source import Names
 from carrot_core.text import visible
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
@@ -21,7 +21,7 @@ _SEEN_GAIN = 0.0005  # of accuracy: less is not seen in the figures
 _DONE = "solve:done"
 
 
-def solve_popover(seen: views.View, router: str, pool: views.Names, tasks: views.Names, cost_unit_usd: float) -> None:
+def solve_popover(seen: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
     """A button that opens the wishes; what the last one came to is said by `said`."""
     with st.popover("Solve for …", icon=":material/function:"):
         wish = st.segmented_control(
@@ -41,7 +41,7 @@ def solve_popover(seen: views.View, router: str, pool: views.Names, tasks: views
         )  # fmt: skip
 
 
-def said(seen: views.View, router: str, pool: views.Names, tasks: views.Names, lam: float) -> None:
+def said(seen: views.View, router: str, pool: Names, tasks: Names, lam: float) -> None:
     """What the last wish came to, as long as all is as it was then and λ is where the wish put it."""
     of, lines = st.session_state.get(_DONE, (None, []))
     if of == (seen, router, pool, tasks, lam):
@@ -51,17 +51,17 @@ def said(seen: views.View, router: str, pool: views.Names, tasks: views.Names, l
 
 def matchable(seen: views.View, models: Sequence[str]) -> Sequence[str]:
     """Those of the models that can be matched: of a snapshot the best single one only."""
-    return models if isinstance(seen, views.StoredView) else [seen.best_single()]
+    return seen.matchable(tuple(models))
 
 
 def match(seen: views.View, router: str, curve: ReadableCurve, model: str, cost_unit_usd: float) -> None:
     """Set λ to the cheapest point of a router's whole validation curve that is as accurate as a model alone."""
-    _take(*_match(seen, curve, router, model), (seen, router, (), ()), cost_unit_usd)
+    _take(*_match(seen.match(router, model, curve), curve, model), (seen, router, (), ()), cost_unit_usd)
 
 
-def _model_box(seen: views.View, pool: views.Names, tasks: views.Names) -> None:
+def _model_box(seen: views.View, pool: Names, tasks: Names) -> None:
     models = matchable(seen, pool or seen.models)
-    if not isinstance(seen, views.StoredView):
+    if not seen.has_prompts:
         st.caption("A snapshot keeps how to match the best single model only.")
     if st.session_state.get("solve:model") not in models:
         st.session_state.pop("solve:model", None)
@@ -79,7 +79,7 @@ def _month_boxes() -> None:
 
 def _cap_box(seen: views.View) -> bool:
     """Ask for a cap; False where there are no prompts to solve one on."""
-    if not isinstance(seen, views.StoredView):
+    if not seen.has_prompts:
         st.info(
             "A cap is kept prompt by prompt, and a snapshot holds no prompts. Bring the data on the Data page or with "
             "`carrot data import`."
@@ -92,15 +92,18 @@ def _cap_box(seen: views.View) -> bool:
     return True
 
 
-def _solve(seen: views.View, router: str, pool: views.Names, tasks: views.Names, cost_unit_usd: float) -> None:
+def _solve(seen: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
     """Move λ to what was asked for, and remember what to say of it."""
-    curve, wish = seen.chosen_on(router, pool, tasks), st.session_state["solve:wish"]
+    curve, wish = seen.curve(router, "validation", pool, tasks), st.session_state["solve:wish"]
     solution: Solution | None
     try:
         if wish == MATCH:
-            solution, lines = _match(seen, curve, router, str(st.session_state["solve:model"]))
+            model = str(st.session_state["solve:model"])
+            solution, lines = _match(seen.match(router, model, curve, pool, tasks), curve, model)
+        elif wish == MONTH:
+            solution, lines = _month(curve, cost_unit_usd)
         else:
-            solution, lines = _month(curve, cost_unit_usd) if wish == MONTH else _cap(curve)
+            solution, lines = _cap(seen.exact_curve(router, "validation", pool, tasks))
     except CarrotError as error:
         st.toast(plain(str(error)), icon=":material/error:")
         return
@@ -142,16 +145,9 @@ def _mixed(mix: Mix, score: float, cost_unit_usd: float) -> str:
     )
 
 
-def _match(seen: views.View, curve: ReadableCurve, router: str, model: str) -> tuple[Solution | None, list[str]]:
-    if isinstance(curve, Frontier):
-        solution = solve_on(curve, Goal(match=model))
-    elif isinstance(seen, views.StoredView):
-        solution = solve_target(curve, seen.made.strength[model])
-    else:
-        point = seen.matching_point(router)
-        if point is None:
-            return None, [f"On validation this router never reaches {short_name(model)}: λ stays where it is."]
-        solution = Solution(point.exchange_rate_per_usd)
+def _match(solution: Solution | None, curve: ReadableCurve, model: str) -> tuple[Solution | None, list[str]]:
+    if solution is None:
+        return None, [f"On validation this router never reaches {short_name(model)}: λ stays where it is."]
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
         f"λ {{lam}} is the cheapest point as accurate as {short_name(model)} alone on validation: "
@@ -159,10 +155,9 @@ def _match(seen: views.View, curve: ReadableCurve, router: str, model: str) -> t
     ]
 
 
-def _cap(curve: ReadableCurve) -> tuple[Solution, list[str]]:
+def _cap(curve: Frontier) -> tuple[Solution, list[str]]:
     cap = float(st.session_state["solve:cap"])
-    assert isinstance(curve, Frontier)  # the button is off on a snapshot
-    solution = solve_on(curve, Goal(cap_usd=cap))
+    solution = solve_cap(curve, cap)
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
         f"From λ {{lam}} on no validation prompt is expected to cost more than {money(cap)}: "

@@ -13,7 +13,6 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
-from carrot_core.dashboard.stores import Version
 from carrot_core.dashboard.tables import priced
 from carrot_core.evaluation.runs import seeds_command, solve_seeds
 from carrot_core.evaluation.solve import Goal, Solved
@@ -26,9 +25,9 @@ from carrot_core.figures.stability import (
     tasks_exhibit,
     verdict,
 )
-from carrot_core.frontier import Frontier, lam_of_rate
+from carrot_core.frontier import ReadableCurve, lam_of_rate
 from carrot_core.number_formats import PERCENT_COLUMN, QUERIES, lam_text
-from carrot_core.routers import BASELINES
+from carrot_core.results.source import Names
 from carrot_core.store import Store
 
 COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"
@@ -44,8 +43,8 @@ def stability_panel(
     router: str,
     rate_per_usd: float,
     reference: str,
-    pool: views.Names = (),
-    tasks: views.Names = (),
+    pool: Names = (),
+    tasks: Names = (),
     *,
     key: str,
 ) -> None:
@@ -59,16 +58,16 @@ def stability_panel(
     pool, tasks : what the page shows of the benchmark; empty for all.
     key : of the widgets and figures.
     """
-    if not isinstance(seen, views.StoredView):
+    if not seen.has_prompts:
         st.info(ON_SNAPSHOT, icon=":material/photo_camera:")
         return
     purpose = st.segmented_control(
         "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
         help=tip("stability", also="Solved for again is the cost or the accuracy that it has on validation."),
     )  # fmt: skip
-    chosen = seen.chosen_on(router, pool, tasks)
+    chosen = seen.curve(router, "validation", pool, tasks)
     goal = _goal(str(purpose), chosen, rate_per_usd, reference)
-    found, shown = _found(seen.version, seen.name, router, pool, tasks, json.dumps(vars(goal)))
+    found = _stability(seen, router, pool, tasks, json.dumps(vars(goal)))
     set_to = lam_text(float(lam_of_rate(rate_per_usd, found.cost_unit_usd)))
     if purpose in (COST, ACCURACY) and lam_text(found.lam) != set_to:
         st.caption(
@@ -80,9 +79,10 @@ def stability_panel(
     st.markdown(f"**{plain(verdict(found))}**")
     if text := detail(found):
         st.write(plain(text))
-    seeds = _seeds(seen.version, seen.name, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
-    show(stability_exhibit(found, shown, seeds, f"{file_stem(seen.name)}-stability"), key=f"{key}:cloud")
-    run = views.runs(seen.version, seen.name).get(router)
+    seeds = _seeds(seen, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
+    curve = seen.exact_curve(router, "test", pool, tasks)
+    show(stability_exhibit(found, curve, seeds, f"{file_stem(seen.name)}-stability"), key=f"{key}:cloud")
+    run = seen.run(router)
     _seed_table(seeds, "" if run is None else seeds_command(run), whole=not (pool or tasks))
     exhibit = tasks_exhibit(found, f"{file_stem(seen.name)}-stability-tasks")
     if exhibit is None:
@@ -93,7 +93,7 @@ def stability_panel(
         show(exhibit, key=f"{key}:tasks")
 
 
-def _goal(purpose: str, chosen: Frontier, rate_per_usd: float, reference: str) -> Goal:
+def _goal(purpose: str, chosen: ReadableCurve, rate_per_usd: float, reference: str) -> Goal:
     at = chosen.at(rate_per_usd)
     if purpose == COST:
         return Goal(budget_usd=float(chosen.cost_usd[at]))
@@ -103,21 +103,17 @@ def _goal(purpose: str, chosen: Frontier, rate_per_usd: float, reference: str) -
 
 
 @st.cache_resource(max_entries=16, show_spinner="Solving it again on 1,000 samples …")
-def _found(
-    version: Version, name: str, router: str, pool: views.Names, tasks: views.Names, goal: str
-) -> tuple[Stability, Frontier]:
-    made = views.narrowed(version, name, pool, tasks)
-    estimates = views.estimates_of(version, name, router, pool, tasks)
-    return stability(made, estimates, Goal(**json.loads(goal))), made.frontier(estimates, made.report_on)
+def _stability(seen: views.View, router: str, pool: Names, tasks: Names, goal: str) -> Stability:
+    estimates = seen.estimates(router, pool, tasks)
+    return stability(seen.narrowed(pool, tasks), estimates, Goal(**json.loads(goal)))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Looking for other seeds …")
-def _seeds(version: Version, name: str, router: str, goal: str) -> Mapping[int, Solved]:
-    if router in BASELINES:
+def _seeds(seen: views.View, router: str, goal: str) -> Mapping[int, Solved]:
+    run, store = seen.run(router), Store(Path(seen.version.path))
+    if run is None:
         return {}
-    store = Store(Path(version.path))
-    run = views.runs(version, name)[router]
-    return solve_seeds(store, store.load(name), run, Goal(**json.loads(goal)), replicates=200)
+    return solve_seeds(store, store.load(seen.name), run, Goal(**json.loads(goal)), replicates=200)
 
 
 def _seed_table(seeds: Mapping[int, Solved], more: str, *, whole: bool) -> None:

@@ -18,7 +18,6 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import lam_text, money, pays
-from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.routers import BASELINES
 from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_head, shipped_heads
 from carrot_core.serving.profile import SERVABLE, UNLIKE_FROM
@@ -49,7 +48,7 @@ def servable(info: BenchmarkInfo) -> list[str]:
     """Routers that can answer typed prompts, the head that ships first."""
     fits = _head_fits(info)
     ships = [SHIPPED_ROUTER] if fits else []
-    if isinstance(info, SnapshotInfo) or not info.n_with_text:
+    if not (info.has_prompts and info.n_with_text):
         return ships
     fitted = _fitted_here(version_of(info), info.name)
     if not fits and info.name in shipped_heads():
@@ -70,7 +69,7 @@ def _head_hash(name: str) -> str:
 
 def _head_fits(info: BenchmarkInfo) -> bool:
     """Whether a head ships that was fitted on just these data."""
-    return info.name in shipped_heads() and (isinstance(info, SnapshotInfo) or _head_hash(info.name) == info.data_hash)
+    return info.name in shipped_heads() and (not info.has_prompts or _head_hash(info.name) == info.data_hash)
 
 
 def _called(router: str, info: BenchmarkInfo) -> str:
@@ -78,7 +77,7 @@ def _called(router: str, info: BenchmarkInfo) -> str:
 
 
 def _nothing_to_serve(info: BenchmarkInfo) -> None:
-    if isinstance(info, SnapshotInfo):
+    if not info.has_prompts:
         st.info(
             f"No fitted head ships for {plain(info.name)}, and its data are not here. Choose another benchmark, or "
             "bring its data: `carrot data import` or the Data page."
@@ -160,7 +159,7 @@ def note(info: BenchmarkInfo, router: CarrotRouter, asked: Asked) -> None:
 def no_neighbours(info: BenchmarkInfo) -> str:
     """Why nearest training prompts cannot be shown; Markdown."""
     missing = "Nearest training prompts are not shown:"
-    if isinstance(info, SnapshotInfo):
+    if not info.has_prompts:
         return (
             f"{missing} those of {plain(info.name)} may not be passed on and are not here. "
             "`carrot data import` or the Data page brings them."

@@ -25,7 +25,6 @@ from carrot_core.number_formats import QUERIES
 from carrot_core.points.drift import Drift, Tolerance, drift
 from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
 from carrot_core.points.shelf import KeptPoint, KeptPoints
-from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import Companion
 from carrot_core.store import BenchmarkInfo
@@ -186,7 +185,7 @@ def _sure(point: PointFile) -> None:
 
 def _cannot(point: PointFile, info: BenchmarkInfo, seen: views.View) -> str:
     """Why a point cannot be solved again on what is here; empty where it can, or a snapshot says so itself."""
-    if isinstance(info, SnapshotInfo):
+    if not info.has_prompts:
         return ""
     if info.data_hash != point.data_hash:
         return "The benchmark of this name here has other data than the point was made on."

@@ -16,7 +16,7 @@ from carrot_core.dashboard.points.places import data_of
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation import setting
+from carrot_core.evaluation import make_setting
 from carrot_core.figures.scene import label, short_name
 from carrot_core.frontier import Frontier
 from carrot_core.number_formats import QUERIES, lam_text, pays, percent
@@ -199,7 +199,7 @@ def _measured(version: Version, name: str, source: str, router: str, artefact: s
     loaded = CarrotRouter.load(source, router=router, store=store)
     if loaded.artefact != artefact:
         return None
-    made = setting(store.load(name, encoder=loaded.companion.encoder))
+    made = make_setting(store.load(name, encoder=loaded.companion.encoder))
     return made.frontier({"test": loaded.estimates(made.test)}, "test")
 
 

@@ -11,7 +11,6 @@ from carrot_core.dashboard.shell import known_benchmarks
 from carrot_core.dashboard.stores import PrivateInfo, session_folder, store_of
 from carrot_core.errors import CarrotError
 from carrot_core.points.shelf import KeptPoints, Listing, shared_points
-from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_heads
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -48,7 +47,7 @@ def benchmark_of(point: PointFile) -> BenchmarkInfo | None:
 def data_of(point: PointFile) -> BenchmarkInfo | None:
     """The loaded benchmark with a point's very data, where its router can be made ready in seconds; else None."""
     info = benchmark_of(point)
-    if info is None or isinstance(info, SnapshotInfo) or info.data_hash != point.data_hash:
+    if info is None or not info.has_prompts or info.data_hash != point.data_hash:
         return None
     return info if _at_hand(point, info) else None
 

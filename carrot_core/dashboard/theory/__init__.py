@@ -12,9 +12,9 @@ import streamlit as st
 
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.stores import labels, snapshot_version
+from carrot_core.dashboard.stores import labels, results_version
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.results.snapshot import SnapshotInfo, read, shipped_snapshots
+from carrot_core.results.snapshot import read, shipped_snapshots
 from carrot_core.theory import BREACHES, Breach, RateCurve, World, possible, predicted_slope, simulate
 from carrot_core.theory.rate_figures import boundary_exhibit
 from carrot_core.theory.rates import SIZES, excess_risk
@@ -137,15 +137,10 @@ def factor(slope: float) -> str:
 def kept_learning() -> Mapping[str, pd.DataFrame]:
     """Learning curves of the snapshots that have one, by what each is called."""
     kept = shipped_snapshots()
-    return _learning(tuple((name, *snapshot_version(info)) for name, info in zip(labels(kept), kept, strict=True)))
+    return _learning(tuple((name, *results_version(info)) for name, info in zip(labels(kept), kept, strict=True)))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _learning(snapshots: tuple[tuple[str, str, str], ...]) -> Mapping[str, pd.DataFrame]:
     found = {name: read(Path(folder)).analyses.get("learning") for name, folder, _ in snapshots}
     return {name: table for name, table in found.items() if table is not None and not table.empty}
-
-
-def is_snapshot(info: object) -> bool:
-    """Whether a benchmark's own prompts are not here."""
-    return isinstance(info, SnapshotInfo)

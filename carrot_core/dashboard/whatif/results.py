@@ -12,35 +12,31 @@ from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import controls, links, shell, tables, views
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.figures.scene import Scene, label, short_name
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, cost_text, fixed, money, percent
-from carrot_core.results.snapshot import SnapshotInfo
+from carrot_core.outcomes import pick
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
-from carrot_core.whatif.apply import BEFORE, Moved, Threshold, WhatIf, apply, drift, worth_using
-from carrot_core.whatif.figure import threshold_exhibit, whatif_scene
+from carrot_core.whatif.apply import BEFORE, Moved, WhatIf, apply, move_point, whatif_scene
 from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
+from carrot_core.whatif.threshold import Threshold, threshold_exhibit, worth_using
 
 _PAIRED = "After minus before on the same resampled prompts."
 _SOME = 0.1  # share of the queries from which on a model is used for more than odd prompts
 
 
-def router(info: BenchmarkInfo) -> str:
+def router(info: BenchmarkInfo, seen: views.View) -> str:
     """Choose the router (``?router=``); where there is none, or no prompts, the page says what to do and ends."""
-    if isinstance(info, SnapshotInfo):
+    if not info.has_prompts:
         shell.kind_note(info)
         st.info(
             "A what-if computes every prompt's cost again, so it needs the prompts. Choose a benchmark whose data are "
             "here, or bring some: `carrot setup` builds the simulated one, the Data page takes a file."
         )
         st.stop()
-    fitted = [
-        name
-        for name, run in views.runs(version_of(info), info.name).items()
-        if run.estimates and not any(table.cost_is_paid for table in run.estimates.values())
-    ]
+    tables = {name: seen.estimates(name).values() for name in seen.fitted}
+    fitted = [name for name, of in tables.items() if of and not any(table.cost_is_paid for table in of)]
     if not fitted:
         links.judge("router", links.among(()), "no router")
         controls.fit_button(info)
@@ -50,17 +46,15 @@ def router(info: BenchmarkInfo) -> str:
     return chosen
 
 
-def changed(info: BenchmarkInfo, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
+def changed(seen: views.View, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
     """A scenario applied, and its chart; kept between reruns."""
-    return _changed(version_of(info), info.name, router, scenario_json(scenario))
+    return _changed(seen, router, scenario_json(scenario))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _changed(version: Version, name: str, router: str, scenario: str) -> tuple[WhatIf, Scene]:
-    estimates = views.runs(version, name)[router].estimates
-    assert estimates is not None  # `router` offers no others
-    found = apply(views.protocol(version, name), estimates, parse_scenario(scenario))
-    return found, whatif_scene(found, f"{name} · what if")
+def _changed(seen: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]:
+    result = apply(seen.narrowed(), seen.estimates(router), parse_scenario(scenario))
+    return result, whatif_scene(result, f"{seen.name} · what if")
 
 
 def notes(found: WhatIf) -> None:
@@ -96,7 +90,7 @@ def in_words(scenario: Scenario) -> str:
 
 def drift_table(found: WhatIf, rate: float) -> None:
     """Where the operating point goes, left alone or solved again."""
-    points = drift(found, rate)
+    points = move_point(found, rate)
     base = points[0]
     assert base.what == BEFORE
     costs = ("$ per 1k", "$ per 1k, validation")
@@ -175,8 +169,7 @@ def share_table(found: WhatIf, rate: float) -> None:
 def worth(found: WhatIf, rate: float) -> None:
     """Which price would make which model worth using; one model in detail (``?candidate=``)."""
     curve = found.after.shown
-    unknown = np.isnan(curve.frontier.estimates.score)
-    options = [model for place, model in enumerate(curve.models) if not unknown[:, place].any()]
+    options = pick(curve.models, curve.known)
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
         _threshold_table(thresholds)

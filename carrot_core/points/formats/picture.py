@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carrot_core.curve import KeptCurve, thin
+from carrot_core.curve import SavedCurve, thin
 from carrot_core.figures.theme import THEMES, shortened
 from carrot_core.frontier import FloatArray
 from carrot_core.number_formats import QUERIES, money_tick
@@ -31,7 +31,7 @@ class Single:
     cost_usd: float
 
 
-def picture(curves: Mapping[str, KeptCurve], figures: Mapping[str, PointFigures], single: Single | None) -> str:
+def picture(curves: Mapping[str, SavedCurve], figures: Mapping[str, PointFigures], single: Single | None) -> str:
     """Accuracy in per cent over US dollars per 1,000 queries (logarithmic where it can be).
 
     Parameters
@@ -105,7 +105,7 @@ def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{_LOOK.ink}">{html.escape(text)}</text>'
 
 
-def _curve(split: str, curve: KeptCurve, at_x: _Place, at_y: _Place) -> str:
+def _curve(split: str, curve: SavedCurve, at_x: _Place, at_y: _Place) -> str:
     color, dash = _STYLE[split]
     points = " ".join(
         f"{at_x(QUERIES * float(curve.cost_usd[k])):.1f},{at_y(100 * float(curve.score[k])):.1f}" for k in thin(curve)

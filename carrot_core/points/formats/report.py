@@ -13,7 +13,7 @@ from carrot_core.figures.images import image_of_svg
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import NOTHING_TO_SAVE, cost_text, lam_text, money, pays, percent, points
 from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
-from carrot_core.results.snapshot import Snapshot, read, shipped_snapshots
+from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import SENTENCE, visible
@@ -127,7 +127,7 @@ def _figures(figures: PointFigures) -> list[str]:
     return [score, cost, f"{figures.n_prompts:,}"]
 
 
-def _snapshot(point: PointFile) -> Snapshot | None:
+def _snapshot(point: PointFile) -> SnapshotResults | None:
     """The shipped results of the very prompts that the point was measured on."""
     known = {info.data_hash: info.folder for info in shipped_snapshots()}
     if point.test is None or point.data_hash not in known:
@@ -137,12 +137,12 @@ def _snapshot(point: PointFile) -> Snapshot | None:
     return found if same and found.document["cost_unit_usd"] == point.cost_unit_usd else None
 
 
-def _single(snapshot: Snapshot, point: PointFile) -> Single | None:
+def _single(snapshot: SnapshotResults, point: PointFile) -> Single | None:
     kept = snapshot.document["single_models"].get(point.reference)
     return None if kept is None else Single(point.reference, kept["score"], kept["cost_usd"])
 
 
-def _saving(router: CarrotRouter, point: PointFile, snapshot: Snapshot | None, single: Single | None) -> str:
+def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | None, single: Single | None) -> str:
     """What the point saves against the reference, and what would be saved at equal score."""
     reference = visible(point.reference)
     if point.test is None or snapshot is None or single is None:

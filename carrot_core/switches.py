@@ -1,0 +1,222 @@
+"""Where a router changes its mind: every switch of every prompt as λ grows, found exactly, with no grid.
+
+For one prompt the rule ``argmax ŝ - r·ĉ`` walks, as the exchange rate r grows from 0 to infinity, down
+the upper-left hull of its points (ĉ, ŝ): at most M - 1 switches, each at r = Δŝ/Δĉ. All prompts'
+switches, sorted by r and summed, are the whole curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from carrot_core.errors import CarrotError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int32]
+
+# Prompts one thread takes at a time: more than a page has, so that only large sweeps start threads.
+_BLOCK = 50_000
+# Rates nearer to each other than this share of them are one: equal switches differ by rounding in the last
+# bits, and a rate that has been a λ on the way comes back changed by about as much.
+_SAME_RATE = 1e-12
+
+
+@numba.njit(cache=True, inline="always")
+def _best_at_zero(score, cost, rank, i):  # type: ignore[no-untyped-def]
+    """Most accurate model of prompt i; ties: the cheapest, then the first by name."""
+    best = 0
+    for j in range(1, score.shape[1]):
+        if score[i, j] > score[i, best] or (
+            score[i, j] == score[i, best]
+            and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and rank[j] < rank[best]))
+        ):
+            best = j
+    return best
+
+
+@numba.njit(cache=True, inline="always")
+def _next_on_hull(score, cost, rank, i, current):  # type: ignore[no-untyped-def]
+    """Cheaper model reached first as the rate grows, and the rate; (-1, inf) at the cheapest.
+
+    Equal rates: the cheapest of them, since the ones between never win on their own.
+    """
+    best, best_rate = -1, np.inf
+    for j in range(score.shape[1]):
+        saved = cost[i, current] - cost[i, j]
+        if saved > 0.0:
+            rate = (score[i, current] - score[i, j]) / saved
+            if (
+                best < 0
+                or rate < best_rate
+                or (
+                    rate == best_rate
+                    and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and _wins(score, rank, i, j, best)))
+                )
+            ):
+                best, best_rate = j, rate
+    return best, best_rate
+
+
+@numba.njit(cache=True, inline="always")
+def _wins(score, rank, i, j, best):  # type: ignore[no-untyped-def]
+    return score[i, j] > score[i, best] or (score[i, j] == score[i, best] and rank[j] < rank[best])
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk_block(est_score, est_cost, rank, start, rate, prompt, source, target):  # type: ignore[no-untyped-def]
+    """Start model and switches of some prompts, numbered from 0; returns how many switches were written."""
+    at = 0
+    for i in range(len(est_score)):
+        current = _best_at_zero(est_score, est_cost, rank, i)
+        start[i] = current
+        begun = at
+        while True:
+            j, r = _next_on_hull(est_score, est_cost, rank, i, current)
+            if j < 0:
+                break
+            if at > begun and r <= rate[at - 1]:  # rounding bent the hull back by an ulp: one switch, not two
+                target[at - 1] = j
+            else:
+                rate[at], prompt[at], source[at], target[at] = r, i, current, j
+                at += 1
+            current = j
+    return at
+
+
+def _walk(
+    est_score: npt.NDArray[np.floating], est_cost: npt.NDArray[np.floating], rank: npt.NDArray[np.int16]
+) -> tuple[npt.NDArray[np.int16], list[npt.NDArray[Any]]]:
+    """Start model of each prompt, and the arrays rate, prompt, source, target of all switches."""
+    n, m = est_score.shape
+    start = np.empty(n, np.int16)
+
+    def block(first: int) -> list[npt.NDArray[Any]]:
+        rows = slice(first, min(first + _BLOCK, n))
+        room = (rows.stop - first) * max(m - 1, 1)
+        events = [np.empty(room, kind) for kind in (np.float64, np.int32, np.int16, np.int16)]
+        total = _walk_block(est_score[rows], est_cost[rows], rank, start[rows], *events)
+        events[1] += first
+        return [array[:total].copy() for array in events]
+
+    # Plain threads around a kernel that releases the GIL: numba's own fallback threading layer ends the
+    # process when two sessions of a dashboard use it at once.
+    with ThreadPoolExecutor(int(numba.config.NUMBA_NUM_THREADS)) as threads:
+        blocks = list((threads.map if n > _BLOCK else map)(block, range(0, max(n, 1), _BLOCK)))
+    return start, [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
+
+
+@numba.njit(cache=True)
+def _running(initial, table, prompt, source, target, last_of_rate, nonzero):  # type: ignore[no-untyped-def]
+    """Compensated running sum of the changes in ``table``, read after the last switch of each rate.
+
+    ``nonzero`` counts the first summands that are not 0: a sum of zeros is 0, whatever the changes to it left over.
+    """
+    out = np.empty(last_of_rate.size + 1, np.float64)
+    total, lost = initial, 0.0
+    out[0] = initial
+    e = 0
+    for k in range(last_of_rate.size):
+        while e <= last_of_rate[k]:
+            before, after = np.float64(table[prompt[e], source[e]]), np.float64(table[prompt[e], target[e]])
+            change = after - before
+            nonzero += (after != 0.0) - (before != 0.0)
+            step = change - lost
+            moved = total + step
+            lost = (moved - total) - step
+            total = moved
+            e += 1
+        out[k + 1] = total if nonzero else 0.0
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """All switches of n prompts as the exchange rate grows, sorted by rate.
+
+    Attributes
+    ----------
+    start : (n,) column of the model chosen at rate 0.
+    rate : (E,) ascending, score units per US dollar; infinite where costs differ too little to divide.
+    prompt, source, target : (E,) row of the prompt, column of the model left and of the model taken.
+    """
+
+    start: npt.NDArray[np.int16]
+    rate: FloatArray
+    prompt: IntArray
+    source: npt.NDArray[np.int16]
+    target: npt.NDArray[np.int16]
+
+    @cached_property
+    def last_of_rate(self) -> npt.NDArray[np.int64]:
+        """(K-1,) position of the last switch of each distinct rate above 0."""
+        if self.rate.size == 0:
+            return np.empty(0, np.int64)
+        return np.append(np.flatnonzero(self.rate[1:] != self.rate[:-1]), self.rate.size - 1)
+
+    @property
+    def breakpoints(self) -> FloatArray:
+        """(K,) rates at which anything changes, from 0; point k holds on [rate k, rate k+1)."""
+        return np.concatenate([[0.0], self.rate[self.last_of_rate]])
+
+    def choices(self, exchange_rate_per_usd: float) -> npt.NDArray[np.int16]:
+        """(n,) column of the model chosen for each prompt at this rate."""
+        chosen = self.start.copy()
+        done = int(np.searchsorted(self.rate, exchange_rate_per_usd, side="right"))
+        # A prompt's switches stand in ascending order, so the last assignment is the one that holds.
+        chosen[self.prompt[:done]] = self.target[:done]
+        return chosen
+
+    def in_columns(self, columns: npt.NDArray[np.intp]) -> Sweep:
+        """The same switches in wider tables, in which model j stands in ``columns[j]``."""
+        column = columns.astype(np.int16)
+        return Sweep(column[self.start], self.rate, self.prompt, column[self.source], column[self.target])
+
+    def rows(self, rows: npt.NDArray[np.bool_]) -> Sweep:
+        """The switches of some of the prompts, an (n,) mask."""
+        place, kept = np.cumsum(rows, dtype=np.int32) - 1, rows[self.prompt]
+        return Sweep(self.start[rows], self.rate[kept], place[self.prompt[kept]], self.source[kept], self.target[kept])
+
+    def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
+        """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""
+        n = len(self.start)
+        first = table[np.arange(n), self.start]
+        switches = self.prompt, self.source, self.target, self.last_of_rate
+        nonzero = int(np.count_nonzero(first))
+        running: FloatArray = _running(float(first.sum(dtype=np.float64)), table, *switches, nonzero)
+        return running / max(n, 1)
+
+
+def sweep_tables(
+    est_score: npt.NDArray[np.floating],
+    est_cost_usd: npt.NDArray[np.floating],
+    models: Sequence[str] | None = None,
+) -> Sweep:
+    """All switches of the rule ``argmax est_score - rate * est_cost_usd``; (n, M) tables without NaN.
+
+    ``models`` names the columns, so that full ties go to the first by name whatever their order.
+    """
+    m = est_score.shape[1]
+    if m == 0:
+        raise CarrotError("A pool needs at least one model.")
+    rank = np.empty(m, np.int16)
+    rank[np.argsort(np.array(models, dtype=object)) if models is not None else np.arange(m)] = np.arange(m)
+    start, events = _walk(est_score, est_cost_usd, rank)
+    order = np.argsort(events[0])
+    rate, *rest = (array[order] for array in events)
+    return Sweep(start, _without_rounding(rate), *rest)
+
+
+def _without_rounding(rate: FloatArray) -> FloatArray:
+    """Ascending rates, those that only rounding tells apart made equal to the first of them."""
+    with np.errstate(invalid="ignore"):  # from infinite to infinite
+        apart = rate[1:] > rate[:-1] * (1 + _SAME_RATE)
+    first = np.flatnonzero(np.concatenate([[True], apart])) if rate.size else np.empty(0, np.intp)
+    return np.repeat(rate[first], np.diff(first, append=rate.size))
