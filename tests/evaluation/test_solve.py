@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from carrot_core.bootstrap import draws, replicate_tables
+from carrot_core.bootstrap import bootstrap_counts, replicate_tables
 from carrot_core.cli import main
 from carrot_core.cli.solve import _report
 from carrot_core.errors import CarrotError, NotFoundError
@@ -149,7 +149,7 @@ def test_against_a_free_model_there_is_nothing_to_save_and_json_has_no_infinity(
         cheapest.outcomes.score,
         cheapest.paid_usd,
         cheapest.exchange_rate_per_usd,
-        draws(cheapest.n_prompts, 20),
+        bootstrap_counts(cheapest.n_prompts, 20),
     )
     assert (drawn[1][:, -1] == 0).all()
 
