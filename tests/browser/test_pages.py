@@ -97,13 +97,15 @@ def test_a_link_reopens_exactly_what_is_seen(open_app: Callable[..., Page]) -> N
     )
 
 
-def test_another_benchmark_starts_afresh(open_app: Callable[..., Page]) -> None:
-    page = open_app("/frontier?bench=plain&pool=acme/large&pool=zeta/mid&lam=0.9")
+def test_another_benchmark_starts_unfiltered_at_the_same_exchange_rate(open_app: Callable[..., Page]) -> None:
+    page = open_app("/frontier?bench=plain&pool=acme/small&pool=zeta/mid&lam=0.9")
+    price = page.locator("[data-read=price]").inner_text()
     page.get_by_role("combobox", name="Benchmark").click()
     page.get_by_role("option", name="hostile").click()
-    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query).get("lam") != ["0.9"])
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] != ["0.9"])  # dearer models: another cost unit
     at_rest(page)
     assert "pool" not in query(page)
+    expect(page.locator("[data-read=price]")).to_have_text(price)
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
 
