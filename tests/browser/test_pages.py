@@ -11,12 +11,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import run_router
 from carrot_core.outcomes import Outcomes
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest
-from tests.made import MODELS, PRICES, made, write_files
+from tests.made import MODELS, PRICES, fill, made, write_files
 
 APP = ROOT / "app.py"
 HOSTILE = "<img src=x onerror=window.__xss=1>"
@@ -39,10 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         prices=dict(zip(names, PRICES.values(), strict=True)),
     )
     for name, bench in (("plain", plain), ("hostile", hostile)):
-        results, vectors = write_files(bench, folder, name)
-        store.save_benchmark(name, read_long_table(results))
-        store.import_vectors(name, vectors, BUNDLED)
-        run_router(store, load_embedded(store, name))
+        fill(store, replace(bench, name=name), "carrot-knn")
     return folder
 
 

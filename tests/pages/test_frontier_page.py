@@ -13,11 +13,10 @@ from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
-from carrot_core.embedding import BUNDLED
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
-from tests.made import made, write_files
+from tests.made import fill, made, write_files
 from tests.pages.reading import button, figure, said, table
 from tests.pages.test_pages import lam_in_address, load_a_benchmark
 
@@ -225,10 +224,8 @@ def test_a_benchmark_without_a_router_shows_baselines_and_offers_to_fit(store, t
     assert next(button.label for button in app.button) == "Fit CARROT-KNN"
 
 
-def test_fitting_from_the_page_fits_and_shows_the_router(store, tmp_path):
-    results, vectors = write_files(made(80, seed=3), tmp_path, "other")
-    store.save_benchmark("another", read_long_table(results))
-    store.import_vectors("another", vectors, BUNDLED)
+def test_fitting_from_the_page_fits_and_shows_the_router(store):
+    fill(store, replace(made(80, seed=3), name="another"))
     app = page("frontier", bench="another")
     button(app, "Fit CARROT-KNN").click().run()
     assert not app.exception
