@@ -6,6 +6,7 @@ replicates of a curve come from one pass over its switches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +29,11 @@ class Interval:
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, float | None]) -> Interval:
+        """The interval that `carrot_core.number_formats.without_nan` made this document of; None is NaN."""
+        return cls(**{name: float("nan") if value is None else value for name, value in document.items()})
 
     @classmethod
     def of(cls, value: float, replicates: npt.NDArray[np.floating]) -> Interval:
@@ -156,11 +162,14 @@ def replicate_tables(
     rows = np.arange(frontier.n_prompts)
     begun, totals = _weighted_sums(np.column_stack([table[rows, sweep.start] for table in (first, second)]), weights)
     sums = [np.zeros((len(rates), weights.shape[1])) for _ in range(2)]
-    changed = [table[prompt, target] - table[prompt, source] for table in (first, second)]
-    _add_up(prompt, bins[inside], *changed, weights, *sums)
-    for start, total in zip(begun, sums, strict=True):
+    ends = [(table[prompt, source], table[prompt, target]) for table in (first, second)]
+    _add_up(prompt, bins[inside], *(after - before for before, after in ends), weights, *sums)
+    for table, start, (before, after), total in zip((first, second), begun, ends, sums, strict=True):
         total[0] += start
         np.cumsum(total, axis=0, out=total)
+        moved = np.bincount(bins[inside], (after != 0.0).astype(np.int8) - (before != 0.0), len(rates))
+        nonzero = np.count_nonzero(table[rows, sweep.start]) + np.cumsum(moved)
+        total[nonzero == 0] = 0.0  # a sum of zeros, whatever the changes to it left over
     with np.errstate(invalid="ignore", divide="ignore"):
         score, cost = (np.ascontiguousarray((total / totals).T) for total in sums)
     return score, cost

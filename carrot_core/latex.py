@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from carrot_core.number_formats import plain
 from carrot_core.text import SENTENCE, visible
 
 _LATEX = {
@@ -55,5 +56,5 @@ def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
         if np.isnan(value):
             return "--"
-        return f"{value:.4g}" if np.isfinite(value) else r"$\infty$" if value > 0 else r"$-\infty$"
+        return plain(float(value)) if np.isfinite(value) else r"$\infty$" if value > 0 else r"$-\infty$"
     return "--" if value is None or value is pd.NA else escaped(str(value))

@@ -56,6 +56,13 @@ METRICS = {
 }
 
 
+def share_saved(cost_usd: npt.ArrayLike, reference_usd: npt.ArrayLike) -> FloatArray:
+    """1 - cost / the reference's cost, of each pair; NaN where the reference is free: there is nothing to save."""
+    cost, reference = np.asarray(cost_usd, np.float64), np.asarray(reference_usd, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(reference > 0, 1 - cost / reference, np.nan)
+
+
 @numba.njit(cache=True, nogil=True)
 def _aiq(cost, score, low, high):  # type: ignore[no-untyped-def]
     return _under(cost, score, _upper_hull(cost, score, np.argsort(cost, kind="mergesort")), low, high)

@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.bootstrap import Interval, Weights, weighted_means
+from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
+from carrot_core.metrics import share_saved
+from carrot_core.number_formats import QUERIES, apart, money, percent
 from carrot_core.outcomes import positions
 
 
@@ -73,9 +76,8 @@ def solve_budget(frontier: ReadableCurve, budget_usd: float) -> Solution:
     least = float(frontier.cost_usd.min())
     cheapest = best_within_budget(frontier, least)
     assert cheapest is not None
-    return Solution(
-        cheapest, f"no point costs {_dollars(budget_usd)} per 1k queries or less; the least is {_dollars(least)}"
-    )
+    budget, least_cost = apart(lambda usd, digits: money(QUERIES * usd, digits=digits), budget_usd, least)
+    return Solution(cheapest, f"no point costs {budget} per 1k queries or less; the least is {least_cost}")
 
 
 def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:
@@ -85,8 +87,22 @@ def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:
         return Solution(rate)
     most = float(frontier.score.max())
     best = cheapest_reaching(frontier, most)
+    target, reached = apart(lambda score, digits: percent(score, digits=digits - 1), target_score, most)
     assert best is not None
-    return Solution(best, f"no point reaches {100 * target_score:.2f} %; the most is {100 * most:.2f} %")
+    return Solution(best, f"no point reaches {target}; the most is {reached}")
+
+
+def checked_target(target_score: float) -> float:
+    """A least accuracy as a part of 1.
+
+    Raises
+    ------
+    CarrotError
+        It is not from 0 to 1.
+    """
+    if not 0 <= target_score <= 1:
+        raise CarrotError(f"A target is an accuracy from 0 to 1, not {target_score:g}; 85 % is 0.85.")
+    return target_score
 
 
 def match_model(curve: ReadableCurve, model: str, strength: Mapping[str, float]) -> Solution:
@@ -168,13 +184,12 @@ def mix_within_budget(frontier: ReadableCurve, budget_usd: float) -> Mix | None:
     return Mix((cheap, dear), share, mixed, budget_usd)
 
 
-def _dollars(usd: float) -> str:
-    return f"${1000 * usd:.4g}"
-
-
 @dataclass(frozen=True, eq=False)
 class Point:
-    """One operating point: a rate chosen on validation, and what it does on the prompts reported on."""
+    """One operating point: a rate chosen on validation, and what it does on the prompts reported on.
+
+    ``saving`` is NaN throughout where the reference is free.
+    """
 
     exchange_rate_per_usd: float
     lam: float
@@ -200,12 +215,11 @@ def operating_point(frontier: Frontier, rate: float, reference: str, cost_unit_u
     )
     score, cost, ref_score, ref_cost = (table.mean() for table in tables)
     b_score, b_cost, b_ref_score, b_ref_cost = weighted_means(np.column_stack(tables), weights).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Point(
-            rate,
-            float(lam_of_rate(rate, cost_unit_usd)),
-            Interval.of(float(score), b_score),
-            Interval.of(float(cost), b_cost),
-            Interval.of(float(score - ref_score), b_score - b_ref_score),
-            Interval.of(float(1 - cost / ref_cost), 1 - b_cost / b_ref_cost),
-        )
+    return Point(
+        rate,
+        float(lam_of_rate(rate, cost_unit_usd)),
+        Interval.of(float(score), b_score),
+        Interval.of(float(cost), b_cost),
+        Interval.of(float(score - ref_score), b_score - b_ref_score),
+        Interval.of(float(share_saved(cost, ref_cost)), share_saved(b_cost, b_ref_cost)),
+    )

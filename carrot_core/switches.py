@@ -114,21 +114,26 @@ def _walk(
 
 
 @numba.njit(cache=True)
-def _running(initial, table, prompt, source, target, last_of_rate):  # type: ignore[no-untyped-def]
-    """Compensated running sum of the changes in ``table``, read after the last switch of each rate."""
+def _running(initial, table, prompt, source, target, last_of_rate, nonzero):  # type: ignore[no-untyped-def]
+    """Compensated running sum of the changes in ``table``, read after the last switch of each rate.
+
+    ``nonzero`` counts the first summands that are not 0: a sum of zeros is 0, whatever the changes to it left over.
+    """
     out = np.empty(last_of_rate.size + 1, np.float64)
     total, lost = initial, 0.0
     out[0] = initial
     e = 0
     for k in range(last_of_rate.size):
         while e <= last_of_rate[k]:
-            change = np.float64(table[prompt[e], target[e]]) - np.float64(table[prompt[e], source[e]])
+            before, after = np.float64(table[prompt[e], source[e]]), np.float64(table[prompt[e], target[e]])
+            change = after - before
+            nonzero += (after != 0.0) - (before != 0.0)
             step = change - lost
             moved = total + step
             lost = (moved - total) - step
             total = moved
             e += 1
-        out[k + 1] = total
+        out[k + 1] = total if nonzero else 0.0
     return out
 
 
@@ -182,8 +187,10 @@ class Sweep:
     def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
         """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""
         n = len(self.start)
-        initial = float(table[np.arange(n), self.start].sum(dtype=np.float64))
-        running: FloatArray = _running(initial, table, self.prompt, self.source, self.target, self.last_of_rate)
+        first = table[np.arange(n), self.start]
+        switches = self.prompt, self.source, self.target, self.last_of_rate
+        nonzero = int(np.count_nonzero(first))
+        running: FloatArray = _running(float(first.sum(dtype=np.float64)), table, *switches, nonzero)
         return running / max(n, 1)
 
 

@@ -17,6 +17,7 @@ from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.shares import shares_exhibit
+from carrot_core.number_formats import lam_text
 from carrot_core.text import visible
 
 shell.guard(__file__)
@@ -108,7 +109,7 @@ elif section == "Where it loses":
         rows = seen.analysis("losses", (router,))
         rows = rows[rows["lam"] == lam]
         if rows.empty:
-            st.info(f"At λ {lam:g} every choice of this router was the best there was.")
+            st.info(f"At λ {lam_text(lam)} every choice of this router was the best there was.")
         else:
             ids = tuple(rows["prompt_id"])
             rows = rows.merge(results.nearby(seen, ids), on="prompt_id", how="left")

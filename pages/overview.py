@@ -4,8 +4,9 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, glossary, overview, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.figures.scene import DRAWN_BASELINES, QUERIES, caption, label, short_name
+from carrot_core.figures.scene import DRAWN_BASELINES, caption, label, short_name
 from carrot_core.frontier import shortest_lam
+from carrot_core.number_formats import cost_text, lam_text, percent
 
 shell.guard(__file__)
 st.title("CARROT")
@@ -31,9 +32,9 @@ elif seen.fitted and point is not None:  # of a baseline there is nothing to pro
     st.subheader(shell.plain(f"{label(active)}, set to match {best} (the best single model) as cheaply as possible"))
     accuracy, cost, saving = st.columns(3)
     overview.figure(
-        accuracy, f"Accuracy at λ {point.lam:.3f}", point.score, 100, "{:.1f} %", glossary.tip("accuracy", "lambda")
+        accuracy, f"Accuracy at λ {lam_text(point.lam)}", point.score, percent, glossary.tip("accuracy", "lambda")
     )
-    overview.figure(cost, "Cost per 1k queries", point.cost_usd, QUERIES, "${:.3g}", glossary.tip("cost"))
+    overview.figure(cost, "Cost per 1k queries", point.cost_usd, cost_text, glossary.tip("cost"))
     overview.saving(saving, point, best, glossary.tip("saving-at-equal-score", "95-interval"))
     st.write(overview.verdict(point, best, scene.n_prompts))
 

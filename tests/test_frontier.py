@@ -202,6 +202,12 @@ def test_choices_and_shares_agree(tables):
         np.testing.assert_allclose(shares[index], np.bincount(chosen, minlength=tables[0].shape[1]) / len(chosen))
 
 
+@given(arrays(np.float64, (9, 3), elements=st.floats(1e-7, 1e-2)), arrays(np.float64, (9, 3), elements=SIXTEENTHS))
+def test_where_nobody_pays_the_cost_is_0_whatever_was_paid_before(cost, score):
+    cost[:, 2] = 0.0
+    assert frontier_of(score, cost, score, cost).cost_usd[-1] == 0.0
+
+
 def test_one_model_and_one_prompt():
     frontier = frontier_of(*[np.array([[0.5]])] * 4)
     assert frontier.exchange_rate_per_usd.tolist() == [0.0]

@@ -20,6 +20,7 @@ from carrot_core.metrics import (
     pareto_front,
     qnc,
     recovered,
+    share_saved,
 )
 from tests.reference.frontier import hull_value
 
@@ -35,6 +36,10 @@ def test_aiq_of_three_points_by_hand():
 def test_audc_of_three_points_by_hand():
     # Steps: 0.2 from 1 to 2, 0.6 from 2 to 4.
     assert audc(COST, SCORE, 1.0, 4.0) == pytest.approx((0.2 + 1.2) / 3)
+
+
+def test_a_free_reference_leaves_nothing_to_save():
+    np.testing.assert_equal(share_saved([1.0, 3.0, 0.0, 1.0], [4.0, 2.0, 0.0, 0.0]), [0.75, -0.5, np.nan, np.nan])
 
 
 def test_a_point_below_the_hull_changes_aiq_by_nothing():

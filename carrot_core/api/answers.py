@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +26,7 @@ from carrot_core.api.schemas import (
 )
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import lam_of_rate
+from carrot_core.number_formats import without_nan
 from carrot_core.prices import Price
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.router import CarrotRouter
@@ -222,7 +222,7 @@ def _explained(explanation: Explanation) -> Decision:
 def _rows(table: pd.DataFrame) -> dict[str, EstimateRow]:
     """A row a model, by its name; what is not known is None, since JSON has no NaN."""
     cells = table[list(EstimateRow.model_fields)].to_dict("records")
-    rows = ({name: None if math.isnan(value) else value for name, value in row.items()} for row in cells)
+    rows = map(without_nan, cells)
     return {model: EstimateRow.model_validate(row) for model, row in zip(table["model"], rows, strict=True)}
 
 

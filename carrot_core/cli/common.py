@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core.errors import CarrotError
+from carrot_core.number_formats import without_nan
 from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Group(click.Group):
 def as_document(value: Any) -> str:
     """What ``--json`` prints."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def as_line(value: Any) -> str:
+    """The same on one line, for documents whose numbers may be unknown or infinite."""
+    return json.dumps(without_nan(value), ensure_ascii=False, allow_nan=False)
 
 
 def json_option(command: Callable[..., Result]) -> Callable[..., None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from carrot_core.cli.common import TABLE, Result, json_option, open_store, progress, write
+from carrot_core.number_formats import fixed, with_interval
 from carrot_core.outcomes import SPLITS
 from carrot_core.routers import BASELINES
 
@@ -155,12 +156,11 @@ def results_table(run: Run) -> str:
     return "\n".join(lines)
 
 
-def cell(value: float | None, interval: Sequence[float | None]) -> str:
+def cell(value: float | None, interval: Sequence[float | None], *, signed: bool = False) -> str:
     """One figure with its interval, or why there is none."""
     if value is None:
         return "never reached"
-    low, high = interval
-    return f"{value:.4f}" if low is None or high is None else f"{value:.4f} [{low:.4f}, {high:.4f}]"
+    return with_interval(lambda number: fixed(number, 4, signed=signed), value, *interval)
 
 
 def split_option(command: Command) -> Command:

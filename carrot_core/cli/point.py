@@ -11,6 +11,7 @@ from carrot_core.cli.check import column_option
 from carrot_core.cli.common import Group, OutFile, Result, as_document, json_option, open_store
 from carrot_core.cli.route import asked_options, decide_options
 from carrot_core.errors import CarrotError
+from carrot_core.number_formats import cost_text, lam_text, money, pays, percent
 from carrot_core.points.formats import FORMATS, format_for
 from carrot_core.text import SENTENCE, visible
 
@@ -104,9 +105,6 @@ def _drift_report(found: Drift) -> str:
     return "\n".join([*lines, *about_models(found), *(f"Note: {note}" for note in found.notes)])
 
 
-_QUERIES = 1000
-
-
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -147,7 +145,9 @@ def export(bench: str, router: str | None, note: str, out: Path, name: str | Non
         out.write_bytes(content)
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
-    return made.model_dump(mode="json"), f"Wrote λ {made.lam:.6g} of {made.router} on {made.source!r} to {out}."
+    return made.model_dump(
+        mode="json"
+    ), f"Wrote λ {lam_text(made.lam, 6)} of {made.router} on {made.source!r} to {out}."
 
 
 @click.group(cls=Group)
@@ -209,11 +209,10 @@ def _short(value: Any) -> str:
 
 
 def _report(made: PointFile) -> str:
-    worth = "any" if made.exchange_rate_per_usd is None else f"{made.exchange_rate_per_usd:.4g}"
     lines = [
         f"{visible(made.router)} of {visible(made.source)}, exported {visible(made.created_at)} by carrot-core "
         f"{visible(made.carrot_version)}",
-        f"λ {made.lam:.6g}, cost unit ${made.cost_unit_usd:.4g}: a dollar is worth {worth} score",
+        f"λ {lam_text(made.lam, 6)}, cost unit {money(made.cost_unit_usd)}: it pays {pays(made.exchange_rate_per_usd)}",
         f"pool: {', '.join(map(visible, made.pool))}",
     ]
     if made.fallback:
@@ -223,17 +222,12 @@ def _report(made: PointFile) -> str:
     used = sorted((made.shares or {}).items(), key=lambda item: -item[1])
     if used:
         lines.append(
-            "answered by: " + ", ".join(f"{visible(model)} {100 * share:.1f} %" for model, share in used if share)
+            "answered by: " + ", ".join(f"{visible(model)} {percent(share)}" for model, share in used if share)
         )
     return "\n".join([*lines, *([f"note: {visible(made.note, keep=SENTENCE)}"] if made.note else [])])
 
 
 def _told(figures: PointFigures) -> str:
-    score = _interval(100 * figures.score, figures.score_low, figures.score_high, 100, ".2f")
-    cost = _interval(_QUERIES * figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high, _QUERIES, ".4g")
-    return f"accuracy {score} %, cost per 1k queries $ {cost} ({figures.n_prompts:,} prompts)"
-
-
-def _interval(value: float, low: float | None, high: float | None, factor: float, form: str) -> str:
-    ends = "" if low is None or high is None else f" [{factor * low:{form}}, {factor * high:{form}}]"
-    return f"{value:{form}}{ends}"
+    score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
+    cost = cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
+    return f"accuracy {score}, cost per 1k queries {cost} ({figures.n_prompts:,} prompts)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from carrot_core import limits
-from carrot_core.cli.common import open_store, progress
-from carrot_core.serving.decision import dollars
+from carrot_core.cli.common import as_line, open_store, progress
+from carrot_core.number_formats import cost_text, lam_text, money, pays
 from carrot_core.serving.files import listed
 from carrot_core.text import visible
 
@@ -136,9 +135,9 @@ def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain:
     if explain:
         explanation = fitted.explain(prompt, nearest=False, **options)
         document = explanation.decision.records()[0] | _grounds(explanation)
-        return json.dumps(document, ensure_ascii=False) if as_json else _report(explanation)
+        return as_line(document) if as_json else _report(explanation)
     decisions = fitted.decide([prompt], **options)
-    return json.dumps(decisions.records()[0], ensure_ascii=False) if as_json else visible(decisions.models[0])
+    return as_line(decisions.records()[0]) if as_json else visible(decisions.models[0])
 
 
 def _grounds(explanation: Explanation) -> dict[str, Any]:
@@ -162,21 +161,24 @@ def _row(row: dict[Any, Any]) -> str:
     score = f"{row['est_score']:.2f} [{row['score_low']:.2f}, {row['score_high']:.2f}]"
     tokens = f"{row['est_output_tokens']:.0f} [{row['output_tokens_low']:.0f}, {row['output_tokens_high']:.0f}]"
     tokens = "not recorded" if "nan" in tokens else tokens
-    cost, low, high = (dollars(row[name]) for name in ("est_cost_usd", "cost_low_usd", "cost_high_usd"))
-    return f"{visible(row['model']):42} {score:>20} {tokens:>24} {f'{cost} [{low}, {high}]':>26} {row['utility']:>9.4f}"
+    cost = cost_text(row["est_cost_usd"], row["cost_low_usd"], row["cost_high_usd"])
+    return f"{visible(row['model']):42} {score:>20} {tokens:>24} {cost:>26} {row['utility']:>9.4f}"
 
 
 def _report(explanation: Explanation) -> str:
     decision = explanation.decision
     lines = [
         visible(explanation.sentence, keep=" "),
-        f"λ {decision.lam:.4g}, cost unit ${decision.cost_unit_usd:.4g}: up to "
-        f"{decision.exchange_rate_per_usd:.4g} score a dollar.",
+        f"λ {lam_text(decision.lam)}, cost unit {money(decision.cost_unit_usd)}: it pays "
+        f"{pays(decision.exchange_rate_per_usd)}.",
         f"{'model':42} {'score (90 %)':>20} {'output tokens (90 %)':>24} {'cost per 1k (90 %)':>26} {'utility':>9}",
     ]
     lines += map(_row, explanation.table.to_dict(orient="records"))
     lines.append("Chosen as λ goes from 0 to 1:")
-    lines += [f"  λ {part.lam_from:.4f} to {part.lam_to:.4f}: {visible(part.model)}" for part in explanation.ribbon]
+    lines += [
+        f"  λ {lam_text(part.lam_from)} to {lam_text(part.lam_to)}: {visible(part.model)}"
+        for part in explanation.ribbon
+    ]
     if explanation.distance_percentile is not None:
         unlike = "unlike anything in the training data: " if explanation.unlike else ""
         lines.append(f"Distance to the training data: {unlike}percentile {explanation.distance_percentile:.1f}.")
@@ -200,4 +202,4 @@ def _into_file(
             summary = route_lines(fitted, prompts or _lines(), out, progress=advance, **options)
         else:
             summary = route_file(fitted, source, out, column=column, progress=advance, **options)
-    return json.dumps(summary.document(), ensure_ascii=False) if as_json else summary.text()
+    return as_line(summary.document()) if as_json else summary.text()

@@ -9,14 +9,13 @@ import click
 
 from carrot_core.cli.common import Result, json_option, open_store
 from carrot_core.cli.fit import cell, router_options, run_of
+from carrot_core.number_formats import NOTHING_TO_SAVE, QUERIES, cost_text, lam_text, money, pays, percent
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
     from carrot_core.evaluation.solve import Solved
     from carrot_core.evaluation.stability import Stability
     from carrot_core.store import Run
-
-_QUERIES = 1000
 
 
 @click.command()
@@ -67,8 +66,8 @@ def solve(
     if monthly is not None and budget is not None:
         raise click.UsageError("Give a budget per 1,000 queries or a month, not both.")
     if monthly is not None and queries_per_month is not None:
-        budget = _QUERIES * monthly / queries_per_month
-    goal = Goal(None if budget is None else budget / _QUERIES, target, match, cap, lam)  # λ as a rate once u is known
+        budget = QUERIES * monthly / queries_per_month
+    goal = Goal(None if budget is None else budget / QUERIES, target, match, cap, lam)  # λ as a rate once u is known
     run, judged, source = run_of(bench, router, **asked)
     made = setting_for(judged, source, run.pool, run.split_seed)
     if lam is not None:
@@ -86,28 +85,27 @@ def solve(
 def _report(bench: str, router: str, solved: Solved) -> str:
     document = solved.document()
     rate = document["exchange_rate_per_usd"]
-    worth = "any score" if rate is None else f"{rate:.4g} score"
     lines = [
-        f"{bench}, {router}: λ {solved.lam:.6g} (cost unit ${solved.cost_unit_usd:.4g}; a dollar is worth {worth})"
+        f"{bench}, {router}: λ {lam_text(solved.lam, 6)} (cost unit {money(solved.cost_unit_usd)}; it pays "
+        f"{pays(rate)})"
     ]
     if not document["reached"]:
         lines.append(f"Not reachable on validation: {document['why']}. The nearest point is shown.")
     for split in solved.points:
         values, ends = document[split], document[split]["intervals"]
-        cost = [_QUERIES * value for value in (values["cost_usd"], *ends["cost_usd"])]
+        saved = NOTHING_TO_SAVE if values["saving"] is None else f"saving {percent(values['saving'], *ends['saving'])}"
         lines.append(
-            f"{split:10} accuracy {cell(values['score'], ends['score'])}, ${cost[0]:.4g} per 1k queries "
-            f"[{cost[1]:.4g}, {cost[2]:.4g}]; against {solved.reference}: saving {_percent(values['saving'])} "
-            f"{_percents(ends['saving'])}, accuracy {values['score_minus_reference']:+.4f} "
-            f"[{ends['score_minus_reference'][0]:+.4f}, {ends['score_minus_reference'][1]:+.4f}]"
+            f"{split:10} accuracy {cell(values['score'], ends['score'])}, cost per 1k queries "
+            f"{cost_text(values['cost_usd'], *ends['cost_usd'])}; against {solved.reference}: {saved}, accuracy "
+            f"{cell(values['score_minus_reference'], ends['score_minus_reference'], signed=True)}"
         )
     shares = sorted(solved.shares.items(), key=lambda item: -item[1])
-    lines.append("Answered by: " + ", ".join(f"{model} {_percent(share)}" for model, share in shares if share > 0))
+    lines.append("Answered by: " + ", ".join(f"{model} {percent(share)}" for model, share in shares if share > 0))
     if solved.mix is not None:
-        first, second = document["mix"]["lams"]
+        first, second = (lam_text(lam, 6) for lam in document["mix"]["lams"])
         lines.append(
-            f"Mixed at random, {_percent(solved.mix.dearer_share)} of the queries at λ {second:.6g} and the others at "
-            f"λ {first:.6g} use the whole budget: accuracy {solved.mix.score:.4f} on validation."
+            f"Mixed at random, {percent(solved.mix.dearer_share)} of the queries at λ {second} and the others at "
+            f"λ {first} use the whole budget: accuracy {solved.mix.score:.4f} on validation."
         )
     return "\n".join(lines)
 
@@ -127,8 +125,8 @@ def _seed_lines(seeds: Mapping[int, Solved]) -> list[str]:
     if len(seeds) < 2:
         return []
     return [
-        f"  seed {seed}: λ {solved.lam:.4g}, test accuracy {solved.reported.score.value:.4f}, "
-        f"${_QUERIES * solved.reported.cost_usd.value:.4g} per 1k queries"
+        f"  seed {seed}: λ {lam_text(solved.lam)}, test accuracy {solved.reported.score.value:.4f}, "
+        f"{cost_text(solved.reported.cost_usd.value)} per 1k queries"
         + (" (not reachable on validation)" if solved.solution.shortfall else "")
         for seed, solved in seeds.items()
     ]
@@ -137,21 +135,12 @@ def _seed_lines(seeds: Mapping[int, Solved]) -> list[str]:
 def _task_lines(found: Stability) -> list[str]:
     if found.tasks.empty:
         return []
-    lines = [f"{'task':28}{'prompts':>9}{'accuracy':>26}{'$ per 1k queries':>28}{'λ alone':>10}"]
+    lines = [f"{'task':28}{'prompts':>9}{'accuracy':>26}{'cost per 1k queries':>28}{'λ alone':>10}"]
     for row in found.tasks.to_dict("records"):
         accuracy = cell(row["score"], (row["score_low"], row["score_high"]))
-        cost = [_QUERIES * row[name] for name in ("cost_usd", "cost_usd_low", "cost_usd_high")]
-        dollars = f"{cost[0]:.4g} [{cost[1]:.4g}, {cost[2]:.4g}]"
-        alone = "" if row["reached_alone"] is None else f"{row['lam_alone']:.4g}{'' if row['reached_alone'] else '*'}"
+        dollars = cost_text(row["cost_usd"], row["cost_usd_low"], row["cost_usd_high"])
+        alone = "" if row["reached_alone"] is None else lam_text(row["lam_alone"]) + "*" * (not row["reached_alone"])
         lines.append(f"{visible(row['task'])[:27]:28}{row['n_reported']:>9,}{accuracy:>26}{dollars:>28}{alone:>10}")
     if found.is_solved and not found.tasks["reached_alone"].fillna(True).all():
         lines.append("* not reachable on this task alone: the nearest point.")
     return lines
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _percents(ends: list[float]) -> str:
-    return f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"

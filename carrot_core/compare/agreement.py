@@ -15,6 +15,7 @@ from carrot_core.figures.names import layout, names_of, rising, router_names, wo
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.frontier import rate_of_lam
+from carrot_core.number_formats import lam_text, percent
 from carrot_core.outcomes import Estimates, pick
 from carrot_core.text import visible
 
@@ -57,15 +58,16 @@ def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
     if len(apart):
         least, most = apart.iloc[0], apart.iloc[-1]
         extremes = " " + "; ".join(
-            f"{how}: {visible(label(row['router']))} and {visible(label(row['other']))}, {100 * row['agreement']:.0f} %"
+            f"{how}: {visible(label(row['router']))} and {visible(label(row['other']))}, "
+            f"{percent(row['agreement'], digits=0)}"
             for how, row in (("Least", least), ("Most", most))
         )
     return Exhibit(
         name=f"agreement-lam-{lam:g}".replace(".", "-"),
-        title=f"Agreement of choices at λ {lam:g}",
-        caption=f"Share of the prompts that both routers give to the same model at λ {lam:g}, in per cent. Routers of "
-        "the same accuracy may still disagree.",
-        alt=f"Share of prompts on which two routers choose the same model at λ {lam:g}.{extremes}",
+        title=f"Agreement of choices at λ {lam_text(lam)}",
+        caption=f"Share of the prompts that both routers give to the same model at λ {lam_text(lam)}, in per cent. "
+        "Routers of the same accuracy may still disagree.",
+        alt=f"Share of prompts on which two routers choose the same model at λ {lam_text(lam)}.{extremes}",
         table=rows,
         draw=lambda theme: _agreement(rows, theme),
     )

@@ -21,6 +21,7 @@ from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam, sweep
 from carrot_core.metrics import aiq
+from carrot_core.number_formats import lam_text
 from carrot_core.outcomes import Estimates, FloatTable, pick, positions
 from carrot_core.text import visible
 
@@ -162,7 +163,7 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
     """
     at = (table["measure"] == AIQ) if lam is None else np.isclose(table["lam"], lam)
     rows = table[at & table["part"].isin([*WORDS, "gap"])].reset_index(drop=True)
-    what = "AIQ" if lam is None else f"utility at λ {lam:g}"
+    what = "AIQ" if lam is None else f"utility at λ {lam_text(lam)}"
     gaps = rows[rows["part"] == "gap"]
     named = "; ".join(_sentence(rows, row.router, row.value) for row in each(gaps))
     return Exhibit(

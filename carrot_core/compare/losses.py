@@ -15,6 +15,7 @@ from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import HUNDRED
 from carrot_core.figures.scene import label
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
+from carrot_core.number_formats import lam_text
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
 from carrot_core.text import visible
 
@@ -148,11 +149,11 @@ def losses_exhibit(rows: pd.DataFrame, router: str, lam: float) -> Exhibit:
     reasons = ", ".join(f"{reason} on {n}" for reason, n in counted.items())
     return Exhibit(
         name=f"losses-{router.split(' ')[0]}-lam-{lam:g}".replace(".", "-"),
-        title=f"Where {visible(label(router))} loses most at λ {lam:g}",
+        title=f"Where {visible(label(router))} loses most at λ {lam_text(lam)}",
         caption="The prompts on which the choice was furthest from the best: regret is the utility of the best model "
         f"minus that of the chosen one, as observed, {HUNDRED}. It is the sum of how much the chosen model's score was "
         "estimated too high, the best one's too low and the costs wrongly, less the margin by which the router "
         "preferred its choice; the reason is the largest of the three. One answer each: some of it is luck.",
-        alt=f"The {len(rows)} prompts on which {visible(label(router))} loses most at λ {lam:g}; {reasons}.",
+        alt=f"The {len(rows)} prompts on which {visible(label(router))} loses most at λ {lam_text(lam)}; {reasons}.",
         table=rows.reset_index(drop=True),
     )

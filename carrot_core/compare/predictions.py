@@ -14,8 +14,9 @@ from carrot_core.evaluation.quality import POOLED, Values, aligned, usage_of
 from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import PATTERNS, each, layout, model_names, names_of, router_names
-from carrot_core.figures.scene import QUERIES, label, short_name
+from carrot_core.figures.scene import label, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, translucent
+from carrot_core.number_formats import COUNT_HOVER, MONEY_HOVER, QUERIES
 from carrot_core.outcomes import Estimates
 from carrot_core.text import visible
 
@@ -195,28 +196,30 @@ def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhi
         f"80 % (band) of each. On the dotted line the prediction is right. {summary}.",
         alt=f"Observed against predicted {what} of {visible(label(router))}, {_of(model)}. {summary}.",
         table=rows,
-        draw=lambda theme: _usage(bins, router, what, 1 if tokens else QUERIES, theme),
+        draw=lambda theme: _usage(bins, router, what, (1, COUNT_HOVER) if tokens else (QUERIES, MONEY_HOVER), theme),
     )
 
 
-def _usage(bins: pd.DataFrame, router: str, what: str, times: int, theme: ThemeName) -> go.Figure:
-    look = THEMES[theme]
+def _usage(bins: pd.DataFrame, router: str, what: str, unit: tuple[int, str], theme: ThemeName) -> go.Figure:
+    """``unit`` is what the numbers are drawn times, and their form in hover texts."""
+    look, (times, form) = THEMES[theme], unit
     color = look.curves[line_styles([router])[router].color]
     x, figure = times * bins["predicted"], go.Figure()
     high, low = times * bins["p90"], times * bins["p10"]
     edge = {"color": color, "width": 1, "dash": "dot"}
     figure.add_trace(
         go.Scatter(x=x, y=high, mode="lines", line=edge, showlegend=False, name="90th percentile",
-                   hovertemplate="90th percentile %{y:.3~s}<extra></extra>")
+                   hovertemplate=f"90th percentile %{{y:{form}}}<extra></extra>")
     )  # fmt: skip
     figure.add_trace(
         go.Scatter(x=x, y=low, mode="lines", line=edge, fill="tonexty", fillcolor=translucent(color),
-                   name="Middle 80 % of calls", hovertemplate="10th percentile %{y:.3~s}<extra></extra>")
+                   name="Middle 80 % of calls", hovertemplate=f"10th percentile %{{y:{form}}}<extra></extra>")
     )  # fmt: skip
     figure.add_trace(
         go.Scatter(x=x, y=times * bins["p50"], mode="lines+markers", name="Median observed", customdata=bins["n"],
                    line={"color": color, "width": 2}, marker={"size": 7, "color": color},
-                   hovertemplate="predicted %{x:.3~s}, observed %{y:.3~s}<br>%{customdata:,} calls<extra></extra>")
+                   hovertemplate=f"predicted %{{x:{form}}}, observed %{{y:{form}}}<br>"
+                                 "%{customdata:,} calls<extra></extra>")
     )  # fmt: skip
     figure.add_trace(_diagonal([float(x.min()), float(x.max())], look))
     wide = min(x.min(), low.min()) > 0 and x.max() > _WIDE * x.min()

@@ -16,9 +16,10 @@ from carrot_core.evaluation.breakdown import task_labels
 from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import each, layout, names_of, router_names, task_name
-from carrot_core.figures.scene import QUERIES, label, money
+from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, line_styles, shown
 from carrot_core.frontier import Frontier, lam_of_rate
+from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, percent
 from carrot_core.outcomes import Estimates
 from carrot_core.text import visible
 
@@ -82,7 +83,7 @@ def tasks_exhibit(table: pd.DataFrame) -> Exhibit:
     rest = f" The {len(tasks)} largest of {total} tasks are shown." if total > len(tasks) else ""
     best = table.loc[table.groupby("task", sort=False)["score"].idxmax()]
     best_of_each = "; ".join(
-        f"{visible(row.task) or 'no task'} ({row.n_prompts:,} prompts): at best {100 * row.score:.0f} % by "
+        f"{visible(row.task) or 'no task'} ({row.n_prompts:,} prompts): at best {percent(row.score, digits=0)} by "
         f"{visible(label(row.router))}"
         for row in each(best)
     )
@@ -120,7 +121,7 @@ def task_figure(table: pd.DataFrame, task: str, theme: ThemeName) -> go.Figure:
             title={"text": _title(task, here), "font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"},
         )
     )  # fmt: skip
-    figure.update_xaxes(tickprefix="$", nticks=5)
+    figure.update_xaxes(**DOLLAR_AXIS, nticks=5)
     return figure.update_yaxes(nticks=5)
 
 
@@ -142,7 +143,7 @@ def _tasks(table: pd.DataFrame, tasks: list[str], theme: ThemeName) -> go.Figure
     figure.update_layout(layout(look, 110 + 200 * lines, hovermode="closest"))
     figure.update_annotations(font={"size": 12, "color": look.ink})
     small = axis(look, nticks=5, automargin=True, tickfont={"size": 10})
-    figure.update_xaxes(small, tickprefix="$", exponentformat="none")
+    figure.update_xaxes(small, **DOLLAR_AXIS)
     figure.update_yaxes(small)
     return figure.update_layout(
         legend={"orientation": "h", "y": 1 + 46 / (200 * lines), "yanchor": "bottom", "x": 0}, margin={"t": 70}
@@ -162,7 +163,7 @@ def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
                 legendgroup=shown(router),
                 customdata=rows["lam"], line={"color": color, "dash": style.dash, "width": 1.75},
                 marker={"color": color, "symbol": style.symbol, "size": 4 if len(rows) > 1 else 9},
-                hovertemplate="%{y:.1f} % at $%{x:.3~r}, λ %{customdata:.3~f}<extra>%{fullData.name}</extra>",
+                hovertemplate=f"{POINT_HOVER}, λ %{{customdata:{LAM_HOVER}}}<extra>%{{fullData.name}}</extra>",
             )
         )  # fmt: skip
     single = here.iloc[0]
@@ -171,7 +172,7 @@ def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
             x=[QUERIES * single["best_single_cost_usd"]], y=[100 * single["best_single_score"]], mode="markers",
             name="Best single model", legendgroup="best single model",
             marker={"color": look.ink, "symbol": "star", "size": 10},
-            hovertemplate=f"%{{y:.1f}} % at {money(QUERIES * float(single['best_single_cost_usd']))}"
+            hovertemplate=f"%{{y:.1f}} % at {cost_text(float(single['best_single_cost_usd']))} per 1k queries"
             "<extra>Best single model</extra>",
         )
     )  # fmt: skip

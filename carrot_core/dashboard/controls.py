@@ -12,8 +12,9 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.embedding import load_embedded
 from carrot_core.evaluation.runs import run_router
-from carrot_core.figures.scene import DRAWN_BASELINES, QUERIES, label
+from carrot_core.figures.scene import DRAWN_BASELINES, label
 from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
+from carrot_core.number_formats import QUERIES, lam_text
 from carrot_core.operating_point import Solution, solve_budget, solve_target
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
@@ -163,7 +164,7 @@ def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
         st.session_state[RATE] = opened_at_per_usd
     point = float(st.session_state[RATE])
     lam = shortest_lam(point, cost_unit_usd)
-    links.judge("lam", links.between(0, 1), f"{lam:.4g}")
+    links.judge("lam", links.between(0, 1), lam_text(lam))
     there = _lam_in_address("lam")
     if there is None or (there != lam and rate_of_lam(there, cost_unit_usd) != point):
         st.query_params["lam"] = repr(lam)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation.breakdown import flip_pairs
-from carrot_core.figures.scene import QUERIES, short_name
+from carrot_core.figures.scene import short_name
+from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, lam_text, money, points
 from carrot_core.safe_csv import safe_csv
 from carrot_core.text import visible
+
+
+def priced(frame: pd.DataFrame, *columns: str, signed: bool = False) -> pd.DataFrame | Styler:
+    """A table whose columns of dollars read as `money` writes them and still sort as numbers; other floats need a
+    column format of their own. One too large for pandas to style stays as it is.
+    """
+    if frame.size > pd.get_option("styler.render.max_elements"):
+        return frame
+    return frame.style.format(dict.fromkeys(columns, partial(money, signed=signed)), na_rep="–")
 
 
 def csv_button(label: str, frame: Callable[[], pd.DataFrame], name: str) -> None:
@@ -23,7 +35,7 @@ def csv_button(label: str, frame: Callable[[], pd.DataFrame], name: str) -> None
 def task_table(slices: pd.DataFrame, reference: str) -> None:
     """Every task at the λ that is set, with its difference to the reference model and the 95 % interval."""
     percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
-    points = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
+    differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
     shown = pd.DataFrame(
         {
             "Task": slices["task"].replace("", "(no task)").map(visible),
@@ -39,12 +51,18 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
         }
     )
     st.dataframe(
-        shown,
+        priced(shown, "$ per 1k"),
         hide_index=True,
         column_config={
-            "$ per 1k": st.column_config.NumberColumn(format="$%.3g", help=tip("cost")),
-            **{name: st.column_config.NumberColumn(format="%.1f %%", help=tip(of)) for name, of in percents.items()},
-            **{name: st.column_config.NumberColumn(format="%+.1f", help=tip(of)) for name, of in points.items()},
+            "$ per 1k": st.column_config.NumberColumn(help=tip("cost")),
+            **{
+                name: st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip(of))
+                for name, of in percents.items()
+            },
+            **{
+                name: st.column_config.NumberColumn(format=POINTS_COLUMN, help=tip(of))
+                for name, of in differences.items()
+            },
             "Answered most by": st.column_config.TextColumn(help=tip("share")),
         },
         alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at one λ.",
@@ -57,54 +75,62 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
 
 def kept_rate_note(lam: float, kept_lam: float) -> None:
     """Say which λ the slices of a snapshot are of, where it is not the one that is set."""
-    if f"{kept_lam:.4g}" != f"{lam:.4g}":
-        st.caption(f"A snapshot keeps the tasks at a few points of the curve: these figures are of λ {kept_lam:.4g}.")
+    if lam_text(kept_lam) != lam_text(lam):
+        st.caption(
+            f"A snapshot keeps the tasks at a few points of the curve: these figures are of λ {lam_text(kept_lam)}."
+        )
 
 
 def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
     """Which prompts get another model when λ grows a little, and what that does."""
     upper = min(lam + step, 1.0)
+    between = f"λ {lam_text(lam)} to {lam_text(upper)}"
     if flipped.empty:
-        st.write(f"From λ {lam:.3f} to {upper:.3f} no prompt changes its model.")
+        st.write(f"From {between} no prompt changes its model.")
         return
     pairs = flip_pairs(flipped)
     score, cost = pairs["score_change"].sum() / n_prompts, pairs["cost_change_usd"].sum() / n_prompts
-    change = f"accuracy {100 * score:+.2f} points, cost {'+' if cost > 0 else '-'}${QUERIES * abs(cost):.3g}"
+    change = f"accuracy {points(score, digits=2)}, cost {money(QUERIES * cost, signed=True)}"
     st.write(
-        plain(
-            f"From λ {lam:.3f} to {upper:.3f}, {len(flipped):,} of {n_prompts:,} prompts get another model: "
-            f"{change} per 1k queries."
-        )
+        plain(f"From {between}, {len(flipped):,} of {n_prompts:,} prompts get another model: {change} per 1k queries.")
     )
     st.caption(see("flip", "breakpoint"))
     st.dataframe(
-        pd.DataFrame(
-            {
-                "From": pairs["model_before"].map(short_name),
-                "To": pairs["model_after"].map(short_name),
-                "Prompts": pairs["n_prompts"],
-                "Now better": pairs["better"],
-                "Now worse": pairs["worse"],
-                "$ per 1k of these": QUERIES * pairs["cost_change_usd"] / pairs["n_prompts"],
-            }
+        priced(
+            pd.DataFrame(
+                {
+                    "From": pairs["model_before"].map(short_name),
+                    "To": pairs["model_after"].map(short_name),
+                    "Prompts": pairs["n_prompts"],
+                    "Now better": pairs["better"],
+                    "Now worse": pairs["worse"],
+                    "$ per 1k of these": QUERIES * pairs["cost_change_usd"] / pairs["n_prompts"],
+                }
+            ),
+            "$ per 1k of these",
+            signed=True,
         ),
         hide_index=True,
-        column_config={"$ per 1k of these": st.column_config.NumberColumn(format="%+.3g")},
-        alt=f"Prompts that change from one model to another between λ {lam:.3f} and {upper:.3f}.",
+        alt=f"Prompts that change from one model to another from {between}.",
     )
     with st.expander("Prompt by prompt"):
         st.dataframe(
-            pd.DataFrame(
-                {
-                    "Prompt": flipped["prompt_id"].map(visible),
-                    "From": flipped["model_before"].map(short_name),
-                    "To": flipped["model_after"].map(short_name),
-                    "Score before": flipped["score_before"],
-                    "Score after": flipped["score_after"],
-                    "$ per 1k before": QUERIES * flipped["cost_usd_before"],
-                    "$ per 1k after": QUERIES * flipped["cost_usd_after"],
-                }
+            priced(
+                pd.DataFrame(
+                    {
+                        "Prompt": flipped["prompt_id"].map(visible),
+                        "From": flipped["model_before"].map(short_name),
+                        "To": flipped["model_after"].map(short_name),
+                        "Score before": flipped["score_before"],
+                        "Score after": flipped["score_after"],
+                        "$ per 1k before": QUERIES * flipped["cost_usd_before"],
+                        "$ per 1k after": QUERIES * flipped["cost_usd_after"],
+                    }
+                ),
+                "$ per 1k before",
+                "$ per 1k after",
             ),
             hide_index=True,
+            column_config=dict.fromkeys(("Score before", "Score after"), st.column_config.NumberColumn(format="%.2f")),
             alt=f"The {len(flipped)} prompts that change their model, with score and cost before and after.",
         )

@@ -13,6 +13,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.protocol import tasks_of
 from carrot_core.frontier import Frontier
+from carrot_core.metrics import share_saved
 
 
 def task_labels(made: Setting, frontier: Frontier) -> npt.NDArray[np.object_]:
@@ -57,7 +58,7 @@ def by_task(
                 "difference": gain.mean(),
                 "difference_low": low,
                 "difference_high": high,
-                "saving": 1 - spent / reference_cost if reference_cost > 0 else np.nan,
+                "saving": float(share_saved(spent, reference_cost)),
                 "most_used": frontier.models[np.bincount(chosen[here]).argmax()],
             }
         )

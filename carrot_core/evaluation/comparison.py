@@ -21,12 +21,12 @@ from carrot_core.evaluation.measure import (
     chosen_rates,
     measure,
     report_set,
-    without_nan,
 )
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import quality
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS, pareto_dist, pareto_front
+from carrot_core.number_formats import without_nan
 from carrot_core.outcomes import Estimates
 
 MEAN = "mean"  # in the column "seed": the mean over seeds

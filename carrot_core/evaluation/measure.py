@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -35,7 +35,9 @@ from carrot_core.metrics import (
     gap_to,
     qnc,
     recovered,
+    share_saved,
 )
+from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import Solution, match_model, operating_point, rate_inside, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, Outcomes, pick
 
@@ -247,8 +249,7 @@ def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, float]) -> di
         "arena": arena_score(score["arena"], cost["arena"]),
     }
     if "matched" in rates:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            figures["matched_saving"] = 1 - cost["matched"] / best_cost
+        figures["matched_saving"] = share_saved(cost["matched"], best_cost)
         figures["matched_score_difference"] = score["matched"] - best
     return {name: Measured.of(values) for name, values in figures.items()}
 
@@ -306,14 +307,5 @@ def measure_router(
         "intervals": {name: without_nan([figure.low, figure.high]) for name, figure in intervals.items()},
         "chosen": without_nan(rates),
         "chosen_hull": without_nan(hull.tolist()),
-        "match_best_single": None if point is None else without_nan(asdict(point)),
+        "match_best_single": None if point is None else without_nan(point),
     }
-
-
-def without_nan(value: Any) -> Any:
-    """NaN and infinity as None, since JSON has neither."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage, positions
 from carrot_core.prices import TOKENS_PER_PRICE
-from carrot_core.routers import ZeroRouter
+from carrot_core.routers import Router, ZeroRouter
 
 POOLED = "pooled"
 BINS = 10
@@ -72,6 +73,21 @@ def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None)
     with np.errstate(divide="ignore", invalid="ignore"):
         tokens = (cost_usd * TOKENS_PER_PRICE - tokens_in * price_in) / price_out
     return np.where(price_out > 0, np.maximum(tokens, 0.0), np.nan)
+
+
+def usage_expected(router: Router, bench: Benchmark, estimates: Estimates, usage: Usage) -> FloatTable:
+    """`usage_of` a router's estimates; dollars tell nothing of output tokens that cost nothing, so the router is asked
+    for those at a price. NaN where its costs are means of the past, which no price changes.
+    """
+    predicted = usage_of(bench, estimates.cost_usd, usage)
+    free = {model: price for model, price in bench.prices.items() if price.output_usd_per_mtok == 0}
+    if usage != "output_tokens" or not free:
+        return predicted
+    charged = {model: replace(price, output_usd_per_mtok=1.0) for model, price in free.items()}
+    priced = replace(bench, prices={**bench.prices, **charged})
+    cost_usd = router.estimate(priced).cost_usd
+    asked = np.where(cost_usd > estimates.cost_usd, usage_of(priced, cost_usd, usage), np.nan)
+    return np.where([model in free for model in bench.models], asked, predicted)
 
 
 def one_cost_a_model(cost_usd: FloatTable) -> bool:

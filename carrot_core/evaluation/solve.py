@@ -10,10 +10,12 @@ from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.frontier import Frontier, lam_of_rate
+from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import (
     Mix,
     Point,
     Solution,
+    checked_target,
     match_model,
     mix_within_budget,
     operating_point,
@@ -51,14 +53,16 @@ class Goal:
             )
         if not given.get("rate_per_usd", 0) >= 0:
             raise CarrotError(f"rate_per_usd must be a number of at least 0, not {given['rate_per_usd']}.")
-        for name in ("budget_usd", "target_score", "cap_usd"):
+        for name in ("budget_usd", "cap_usd"):
             if not 0 <= given.get(name, 0) < float("inf"):
                 raise CarrotError(f"{name} must be a number of at least 0, not {given[name]}.")
+        checked_target(given.get("target_score", 0.0))
 
     def document(self) -> dict[str, Any]:
         """What is asked for, as plain JSON; λ = 1 is an infinite rate, which JSON has not: null."""
         given = {name: value for name, value in vars(self).items() if value is not None}
-        return {name: None if value == float("inf") else value for name, value in given.items()}
+        document: dict[str, Any] = without_nan(given)
+        return document
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +124,11 @@ def _figures(point: Point) -> dict[str, Any]:
         "score_minus_reference": point.score_difference,
         "saving": point.saving,
     }
-    figures: dict[str, Any] = {name: interval.value for name, interval in kept.items()}
-    return figures | {"intervals": {name: [interval.low, interval.high] for name, interval in kept.items()}}
+    figures = {name: interval.value for name, interval in kept.items()}
+    document: dict[str, Any] = without_nan(
+        figures | {"intervals": {name: [interval.low, interval.high] for name, interval in kept.items()}}
+    )
+    return document
 
 
 def solve(

@@ -19,6 +19,7 @@ from carrot_core.evaluation.comparison import records
 from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.evaluation.solve import Goal, solve_on
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
+from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import crossings_of_cap, rate_inside
 from carrot_core.outcomes import Estimates, positions
 
@@ -129,17 +130,13 @@ class Stability:
         return {
             "asked": self.goal.document(),
             "replicates": len(self.samples),
-            "lam": _told(self.lam_interval),
+            "lam": without_nan(self.lam_interval),
             "reached": self.reached if self.is_solved else None,
             "kept_on_test": self.kept if self.is_solved else None,
-            "chosen_again": {"score": _told(self.score), "cost_usd": _told(self.cost_usd)},
-            "in_all": {"score": _told(self.score_in_all), "cost_usd": _told(self.cost_usd_in_all)},
+            "chosen_again": {"score": without_nan(self.score), "cost_usd": without_nan(self.cost_usd)},
+            "in_all": {"score": without_nan(self.score_in_all), "cost_usd": without_nan(self.cost_usd_in_all)},
             "tasks": records(self.tasks),
         }
-
-
-def _told(interval: Interval) -> dict[str, float | None]:
-    return {name: None if np.isnan(value) else value for name, value in vars(interval).items()}
 
 
 def stability(setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, replicates: int = 1000) -> Stability:

@@ -11,6 +11,7 @@ from plotly.colors import sample_colorscale
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import model_names
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, shortened, shown
+from carrot_core.number_formats import percent
 from carrot_core.text import visible
 
 MOST_TASKS = 40  # rows of the coverage chart
@@ -114,8 +115,8 @@ def coverage_text(coverage: pd.DataFrame) -> str:
     )
     return (
         f"Share of prompts with an outcome, {models} by {tasks}: "
-        f"{100 * total:.1f} % of all cells. Least observed: {visible(str(share.idxmin()))}, {100 * share.min():.1f} %; "
-        f"most: {visible(str(share.idxmax()))}, {100 * share.max():.1f} %."
+        f"{percent(total)} of all cells. Least observed: {visible(str(share.idxmin()))}, {percent(share.min())}; "
+        f"most: {visible(str(share.idxmax()))}, {percent(share.max())}."
     )
 
 
@@ -178,7 +179,7 @@ def score_text(levels: pd.DataFrame, names: tuple[str, ...]) -> str:
     for model in dict.fromkeys((_by_mean_level(levels)[0], _by_mean_level(levels)[-1])):
         shares = levels[levels["model"] == model].set_index("level")["share"]
         low, high = shares.get(0, 0.0), shares.get(len(names) - 1, 0.0)
-        parts.append(f"{visible(model)}: {100 * high:.0f} % full score, {100 * low:.0f} % zero")
+        parts.append(f"{visible(model)}: {percent(high, digits=0)} full score, {percent(low, digits=0)} zero")
     return f"How the scores of {levels['model'].nunique()} models are spread. " + "; ".join(parts) + "."
 
 

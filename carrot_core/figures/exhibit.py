@@ -21,6 +21,7 @@ from carrot_core.evaluation.comparison import records
 from carrot_core.figures.images import IMAGES, browser, image, write_images
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.latex import latex_table
+from carrot_core.number_formats import plain
 from carrot_core.safe_csv import safe_csv
 
 
@@ -107,7 +108,7 @@ def as_html(exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
     """One page that needs no host: the figure, alive, or the table."""
     look = THEMES[theme]
     if exhibit.draw is None:
-        body = f'<div class="wide">{exhibit.table.to_html(index=False, border=0, float_format="{:.4g}".format)}</div>'
+        body = f'<div class="wide">{exhibit.table.to_html(index=False, border=0, float_format=plain)}</div>'
     else:
         markup = figure_of(exhibit, theme).to_html(full_html=False, include_plotlyjs=True, include_mathjax=False)
         body = f'<div role="img" aria-label="{html.escape(exhibit.alt)}">{markup}</div>'

@@ -5,14 +5,16 @@ The figure shows every λ at once and does not depend on one: moving λ never re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from carrot_core.curve import thin, unit_box
-from carrot_core.figures.scene import QUERIES, Band, Curve, Scene, short_name
+from carrot_core.curve import thin
+from carrot_core.figures.names import sides
+from carrot_core.figures.scene import Band, Curve, Scene, short_name
 from carrot_core.figures.theme import (
     THEMES,
     Theme,
@@ -26,9 +28,10 @@ from carrot_core.figures.theme import (
     translucent,
 )
 from carrot_core.frontier import FloatArray, lam_of_rate
+from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, money_tick
 from carrot_core.text import visible
 
-_VALUES = "%{y:.1f} % at $%{x:.3r} per 1k queries"
+PLOT = (760.0, 320.0)  # pixels in which names have room: a wide page's plot, smaller than a file's
 
 
 def frontier_figure(
@@ -56,9 +59,15 @@ def frontier_figure(
     figure.update_layout(_layout(look))
     if log_cost and scene.can_log:
         figure.update_xaxes(
-            type="log", tickvals=(ticks := _log_ticks(scene)), ticktext=[f"${tick:g}" for tick in ticks]
+            type="log", tickvals=(ticks := _log_ticks(scene)), ticktext=[money_tick(tick) for tick in ticks]
         )
+    place_names(figure, model_names(scene))
     return figure
+
+
+def model_names(scene: Scene) -> list[str]:
+    """What may be written beside the models' points."""
+    return [shortened(short_name(model)) for model in scene.models]
 
 
 def _band(curve: Curve, band: Band, color: str) -> go.Scatter:
@@ -83,7 +92,7 @@ def _hull(scene: Scene, look: Theme) -> go.Scatter:
         line={"color": look.hull, "width": 1.5, "dash": "dot"},
         name="Zero router",
         meta={"role": "hull", "name": ""},
-        hovertemplate=f"<b>%{{fullData.name}}</b><br>{_VALUES}<extra></extra>",
+        hovertemplate=f"<b>%{{fullData.name}}</b><br>{POINT_HOVER}<extra></extra>",
     )
 
 
@@ -106,7 +115,7 @@ def _line(
         },
         name=shown(curve.label),
         meta={"role": "curve", "name": curve.name},
-        hovertemplate=f"<b>%{{fullData.name}}</b><br>{_VALUES}<br>λ %{{customdata:.4~f}}<extra></extra>",
+        hovertemplate=f"<b>%{{fullData.name}}</b><br>{POINT_HOVER}<br>λ %{{customdata:{LAM_HOVER}}}<extra></extra>",
     )
 
 
@@ -116,13 +125,11 @@ def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
         y=100 * scene.model_score,
         mode="markers+text",
         marker={"color": colors, "size": 10, "line": {"color": look.ground, "width": 1.5}},
-        text=[shown(shortened(short_name(model))) for model in scene.models],
-        textposition=label_sides(scene),
         textfont={"size": 11, "color": look.muted},
         customdata=[shown(visible(model)) for model in scene.models],
         name="Single models",
         meta={"role": "models", "name": ""},
-        hovertemplate=f"<b>%{{customdata}}</b><br>{_VALUES}<extra></extra>",
+        hovertemplate=f"<b>%{{customdata}}</b><br>{POINT_HOVER}<extra></extra>",
         cliponaxis=False,
     )
 
@@ -151,7 +158,7 @@ def _layout(look: Theme) -> dict[str, Any]:
         font={"color": look.muted, "size": 12},
         hovermode="closest",
         margin={"l": 56, "r": 24, "t": 16, "b": 52},
-        xaxis=axis(look, "Cost per 1,000 queries (US dollars)", **ticked, tickprefix="$", exponentformat="none"),
+        xaxis=axis(look, "Cost per 1,000 queries (US dollars)", **ticked, **DOLLAR_AXIS),
         yaxis=axis(look, "Accuracy (%)", **ticked),
     )
 
@@ -163,17 +170,31 @@ def _log_ticks(scene: Scene) -> list[float]:
     return [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
 
 
-def label_sides(scene: Scene) -> list[str]:
-    """Side of each model's point on which its name is written: away from its nearest neighbour."""
-    box = unit_box(scene.model_cost_usd, scene.model_score)[:, 1:]
-    return [_away(np.delete(box, place, axis=0) - point) for place, point in enumerate(box)]
+def place_names(figure: go.Figure, names: Sequence[str], size: tuple[float, float] = PLOT) -> None:
+    """Write the models' names beside their points where they have room in a plot of this size (`names.sides`).
+
+    An axis without a range is taken from end to end of what is drawn.
+    """
+
+    def pixels(x: Any, y: Any) -> FloatArray:
+        at: FloatArray = np.column_stack([_part(figure, "x", x), _part(figure, "y", y)]) * size
+        return at
+
+    curves = [pixels(trace.x, trace.y) for trace in figure.data if trace.meta["role"] in ("curve", "hull")]
+    (models,) = (trace for trace in figure.data if trace.meta["role"] == "models")
+    found = sides(pixels(models.x, models.y), names, curves, size)
+    models.textposition = [side or "top center" for side in found]
+    models.text = [shown(name) if side else "" for name, side in zip(names, found, strict=True)]
 
 
-def _away(others: FloatArray) -> str:
-    if not len(others):
-        return "top center"
-    dx, dy = others[np.abs(others).sum(axis=1).argmin()]
-    # Names are wide and low: above or below is the better way out unless the neighbour stands there.
-    if abs(dx) > 3 * abs(dy):
-        return "middle left" if dx > 0 else "middle right"
-    return "bottom center" if dy > 0 else "top center"
+def _part(figure: go.Figure, name: str, values: Any) -> FloatArray:
+    """Places along an axis as parts of its length."""
+    ground = figure.layout[f"{name}axis"]
+    scale = np.log10 if ground.type == "log" else np.asarray
+    ends = ground.range
+    if ends is None:
+        drawn = np.concatenate([scale(np.asarray(trace[name], dtype=np.float64)) for trace in figure.data])
+        ends = drawn.min(), drawn.max()
+    low, high = (float(end) for end in ends)
+    part: FloatArray = (scale(np.asarray(values, dtype=np.float64)) - low) / ((high - low) or 1.0)
+    return part

@@ -92,6 +92,8 @@ def names_of(routers: pd.Series | list[str]) -> list[str]:
     return list(dict.fromkeys(routers))
 
 
+# Places of names in files, which no browser draws; in the live chart, where the room changes with every zoom,
+# components/labels.js does it. tests/label_cases.json holds both to the same sides.
 LETTER, LINE = 6.6, 13.0  # pixels that a letter and a line of the names' size take
 
 

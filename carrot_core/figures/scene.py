@@ -11,10 +11,10 @@ from carrot_core.bootstrap import bootstrap_weights, replicate
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_lam
+from carrot_core.metrics import share_saved
+from carrot_core.number_formats import cost_text, lam_text, percent
 from carrot_core.outcomes import Estimates, positions
 from carrot_core.text import visible
-
-QUERIES = 1000  # costs are shown per thousand queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +112,13 @@ def read_out(scene: Scene, lam: float) -> ReadOut:
 
 
 def saving(scene: Scene, point: ReadOut, model: str) -> float | None:
-    """1 - cost / the model's cost, where the point scores at least as high; None where it does not."""
+    """1 - cost / the model's cost; None where the point scores less, or the model is free."""
     column = scene.models.index(model)
     # Curves are running sums: the same choices reached another way may differ in the last bits.
-    if point.score < scene.model_score[column] - 1e-12 or scene.model_cost_usd[column] <= 0:
+    if point.score < scene.model_score[column] - 1e-12:
         return None
-    return float(1 - point.cost_usd / scene.model_cost_usd[column])
+    share = float(share_saved(point.cost_usd, scene.model_cost_usd[column]))
+    return None if np.isnan(share) else share
 
 
 def short_name(model: str) -> str:
@@ -148,29 +149,20 @@ def alt_text(scene: Scene, lam: float | None = None) -> str:
     """The chart in words, for those who do not see it; with the operating point where λ is given."""
     best = scene.models.index(scene.best_single)
     lines = [
-        f"{curve.label} reaches {100 * curve.frontier.score.max():.1f} %"
-        f" at {money(QUERIES * curve.frontier.cost_usd[curve.frontier.score.argmax()])}"
+        f"{curve.label} reaches {percent(curve.frontier.score.max())}"
+        f" at {cost_text(curve.frontier.cost_usd[curve.frontier.score.argmax()])}"
         for curve in scene.curves
     ]
     routers = _names([curve.label for curve in scene.curves])
     text = (
         f"{scene.title}: accuracy against cost per 1,000 queries for {routers} and {len(scene.models)} single models."
         f" At their best, {'; '.join(lines)}. Best single model: {visible(scene.best_single)},"
-        f" {100 * scene.model_score[best]:.1f} % at {money(QUERIES * scene.model_cost_usd[best])}."
+        f" {percent(scene.model_score[best])} at {cost_text(scene.model_cost_usd[best])}."
     )
     if lam is None:
         return text
     point = read_out(scene, lam)
-    return f"{text} At λ {lam:g}: {100 * point.score:.1f} % at {money(QUERIES * point.cost_usd)}."
-
-
-def money(usd: float) -> str:
-    """Dollars to three significant digits, never in scientific notation: $0.00230, $12.3, $1,230."""
-    if not 0 < usd < np.inf:
-        return "$0" if usd == 0 else "any price"
-    rounded = float(f"{usd:.3g}")
-    decimals = max(0, 2 - int(np.floor(np.log10(rounded))))
-    return f"${rounded:,.{decimals}f}"
+    return f"{text} At λ {lam_text(lam)}: {percent(point.score)} at {cost_text(point.cost_usd)}."
 
 
 LABELS = {

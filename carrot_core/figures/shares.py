@@ -10,6 +10,7 @@ from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import Scene, label, short_name
 from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, model_colors, shown
 from carrot_core.frontier import rate_of_lam
+from carrot_core.number_formats import lam_text, percent
 from carrot_core.text import visible
 
 _STEPS = 400
@@ -68,8 +69,8 @@ def share_text(scene: Scene) -> str:
     for lam in (0.0, 0.5, 1.0):
         shares = scene.active_curve.frontier.shares([rate_of_lam(lam, scene.cost_unit_usd)])[0]
         order = [int(j) for j in np.argsort(-shares)[:3] if shares[j] > 0]
-        named = ", ".join(f"{visible(scene.models[j])} {100 * shares[j]:.0f} %" for j in order)
-        parts.append(f"at λ {lam:g}: {named}")
+        named = ", ".join(f"{visible(scene.models[j])} {percent(shares[j], digits=0)}" for j in order)
+        parts.append(f"at λ {lam_text(lam)}: {named}")
     return "Share of prompts each model answers; " + "; ".join(parts) + "."
 
 

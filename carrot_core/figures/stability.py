@@ -14,9 +14,10 @@ from carrot_core.curve import thin
 from carrot_core.evaluation.solve import Goal, Solved
 from carrot_core.evaluation.stability import FEW, Stability
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import QUERIES, money, short_name
+from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, shown, translucent
 from carrot_core.frontier import ReadableCurve
+from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, lam_text, money, percent
 from carrot_core.text import visible
 
 _SURE, _LIKELY = 0.9, 0.6  # of the samples
@@ -27,9 +28,9 @@ Seeds = Mapping[int, Solved]
 def asked(goal: Goal) -> str:
     """What a point is for, in a few words."""
     if goal.budget_usd is not None:
-        return f"at most {money(QUERIES * goal.budget_usd)} per 1k queries"
+        return f"at most {cost_text(goal.budget_usd)} per 1k queries"
     if goal.target_score is not None:
-        return f"at least {100 * goal.target_score:.2f} % accuracy"
+        return f"at least {percent(goal.target_score, digits=2)} accuracy"
     if goal.match is not None:
         return f"as accurate as {short_name(goal.match)} alone"
     if goal.cap_usd is not None:
@@ -53,9 +54,8 @@ def verdict(found: Stability) -> str:
         how = "Whether this point keeps what was asked for is about even"
     else:
         how = "This point will probably miss what was asked for"
-    return (
-        f"{how}: {asked(found.goal)} holds on test in {100 * kept:.0f} % of {len(found.samples):,} bootstrap samples."
-    )
+    samples = f"{percent(kept, digits=0)} of {len(found.samples):,} bootstrap samples"
+    return f"{how}: {asked(found.goal)} holds on test in {samples}."
 
 
 def detail(found: Stability) -> str:
@@ -70,7 +70,7 @@ def detail(found: Stability) -> str:
         f"counted in, {_scores(found.score_in_all)} at {_costs(found.cost_usd_in_all)}."
     )
     if found.reached < 1:
-        text += f" In {100 * (1 - found.reached):.1f} % of the samples no point reaches it; there the nearest is taken."
+        text += f" In {percent(1 - found.reached)} of the samples no point reaches it; there the nearest is taken."
     return text
 
 
@@ -100,8 +100,8 @@ def of_seeds(seeds: Seeds, more: str) -> str:
     scores, costs = [point.score.value for point in points], [point.cost_usd.value for point in points]
     missed = sum(bool(solved.solution.shortfall) for solved in seeds.values())
     return (
-        f"Over {len(seeds)} stored seeds λ is {_lams(min(lams), max(lams))}, on test {100 * min(scores):.1f} % to "
-        f"{100 * max(scores):.1f} % at {_costs(Interval(0, min(costs), max(costs)))} per 1k queries."
+        f"Over {len(seeds)} stored seeds λ is {_lams(min(lams), max(lams))}, on test {percent(min(scores))} to "
+        f"{percent(max(scores))} at {_costs(Interval(0, min(costs), max(costs)))} per 1k queries."
         + (f" On {missed} of them it cannot be reached." if missed else "")
     )
 
@@ -115,17 +115,12 @@ def _lams(low: float, high: float) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def lam_text(lam: float) -> str:
-    """λ to five decimals: smaller differences are none."""
-    return f"{round(lam, 5):g}"
-
-
 def _scores(interval: Interval) -> str:
-    return f"{100 * interval.low:.1f} % to {100 * interval.high:.1f} %"
+    return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
 def _costs(interval: Interval) -> str:
-    low, high = (money(QUERIES * max(end, 0.0)) for end in (interval.low, interval.high))
+    low, high = (cost_text(max(end, 0.0)) for end in (interval.low, interval.high))
     return low if low == high else f"{low} to {high}"
 
 
@@ -162,7 +157,7 @@ def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeNam
             x=QUERIES * samples["cost_usd_drawn"], y=100 * samples["score_drawn"], mode="markers", name="Samples",
             marker={"color": translucent(look.curves[1], 0.35) if theme != "print" else look.hull, "size": 5},
             customdata=samples["lam"],
-            hovertemplate="%{y:.1f} % at $%{x:.3r} per 1k queries<br>λ %{customdata:.4~f}<extra></extra>",
+            hovertemplate=f"{POINT_HOVER}<br>λ %{{customdata:{LAM_HOVER}}}<extra></extra>",
         )
     )  # fmt: skip
     line = {"color": look.hull if theme != "print" else look.ink, "width": 1.75}
@@ -181,18 +176,18 @@ def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeNam
                 textposition="top center", textfont={"color": look.muted, "size": 11},
                 marker={"symbol": "diamond", "size": 9, "color": look.curves[2],
                         "line": {"color": look.ground, "width": 1}},
-                hovertemplate="%{text}: %{y:.1f} % at $%{x:.3r} per 1k queries<extra></extra>",
+                hovertemplate=f"%{{text}}: {POINT_HOVER}<extra></extra>",
             )
         )  # fmt: skip
     figure.add_trace(
         go.Scatter(
             x=[QUERIES * found.cost_usd.value], y=[100 * found.score.value], mode="markers", name="The point",
             marker={"symbol": "star", "size": 15, "color": look.ink, "line": {"color": look.ground, "width": 1}},
-            hovertemplate=f"λ {lam_text(found.lam)}: %{{y:.1f}} % at $%{{x:.3r}} per 1k queries<extra></extra>",
+            hovertemplate=f"λ {lam_text(found.lam)}: {POINT_HOVER}<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(_layout(look, height=380, left=56))
-    figure.update_xaxes(title="Cost per 1,000 queries (US dollars)", tickprefix="$", range=_span(figure, "x"))
+    figure.update_xaxes(title="Cost per 1,000 queries (US dollars)", **DOLLAR_AXIS, range=_span(figure, "x"))
     figure.update_yaxes(title="Accuracy (%)", range=_span(figure, "y"))
     return figure
 
@@ -262,7 +257,7 @@ def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figur
                 customdata=rows,
                 marker={"symbol": ["square-open" if each else "square" for each in few], "color": look.curves[0],
                         "size": 8, "line": {"color": look.curves[0], "width": 1.5}},
-                hovertemplate="%{customdata}: λ %{x:.4~f}<extra></extra>",
+                hovertemplate=f"%{{customdata}}: λ %{{x:{LAM_HOVER}}}<extra></extra>",
             )
         )  # fmt: skip
         figure.add_shape(

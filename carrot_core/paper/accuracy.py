@@ -12,6 +12,7 @@ import pandas as pd
 from carrot_core.benchmarks.open_llm import WORKERS
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
+from carrot_core.number_formats import percent
 from carrot_core.paper.source import NotDrawnError, among, analysis_of
 from carrot_core.results.source import Names, Results
 from carrot_core.routers.encoder.released import LABELS as SPROUT_MODELS
@@ -161,10 +162,10 @@ def _alt(router: str, found: pd.DataFrame, known: Published | None) -> str:
     value = found["value"]
     theirs = ""
     if known is not None and "routing_accuracy" in known.figures:
-        theirs = f" Published on {known.benchmark}: {100 * known.figures['routing_accuracy']:.1f} %."
+        theirs = f" Published on {known.benchmark}: {percent(known.figures['routing_accuracy'])}."
     return (
         f"{router} on {int(found['n_prompts'].iloc[0]):,} test prompts: binarised accuracy "
-        f"{100 * value['binarised_accuracy']:.1f} %, R² {np.round(value['r2'], 3):g}; at λ = 0 it scores "
-        f"{100 * value['routing_accuracy']:.1f} %, the best single model {100 * value['best_single']:.1f} %, the "
-        f"oracle {100 * value['oracle']:.1f} %.{theirs}"
+        f"{percent(value['binarised_accuracy'])}, R² {np.round(value['r2'], 3):g}; at λ = 0 it scores "
+        f"{percent(value['routing_accuracy'])}, the best single model {percent(value['best_single'])}, the "
+        f"oracle {percent(value['oracle'])}.{theirs}"
     )

@@ -12,11 +12,11 @@ import plotly.graph_objects as go
 
 from carrot_core.curve import thin
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.frontier import frontier_figure
-from carrot_core.figures.names import sides
-from carrot_core.figures.scene import QUERIES, Scene, alt_text, caption, label, short_name
-from carrot_core.figures.theme import ThemeName, shortened, shown
-from carrot_core.frontier import FloatArray, lam_of_rate
+from carrot_core.figures.frontier import frontier_figure, place_names
+from carrot_core.figures.scene import Scene, alt_text, caption, label, short_name
+from carrot_core.figures.theme import ThemeName, shortened
+from carrot_core.frontier import lam_of_rate
+from carrot_core.number_formats import QUERIES, percent
 from carrot_core.outcomes import pick
 from carrot_core.paper.source import NotDrawnError, among, first_carrot
 from carrot_core.results.source import Results
@@ -33,9 +33,6 @@ RULE = ("routerbench-knn", "routerbench-mlp")
 
 
 TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by no more
-
-
-PLOT = (760.0, 320.0)  # pixels in which names have room: a wide page's plot, smaller than a file's
 
 
 _MARGIN = 0.05  # of the cost interval, on both sides
@@ -129,7 +126,7 @@ def _below(scene: Scene) -> str:
     if not below:
         return ""
     told = ("single model stands", "is") if below == 1 else ("single models stand", "are")
-    return f"{below} {told[0]} below {100 * low:.0f} % and {told[1]} only in the data."
+    return f"{below} {told[0]} below {percent(low, digits=0)} and {told[1]} only in the data."
 
 
 def _absent(missing: Sequence[str]) -> str:
@@ -159,7 +156,7 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
     figure.update_traces(legendrank=1, selector=lambda trace: trace.meta == {"role": "curve", "name": scene.active})
     figure.update_yaxes(range=[100 * low, 100 * high], ticksuffix=" %", title="Accuracy")
     figure.update_xaxes(range=list(ends))
-    _placed(figure, drawn, (low, high))
+    place_names(figure, _names(drawn))
     return figure
 
 
@@ -182,27 +179,6 @@ def accuracy_range(scene: Scene) -> tuple[float, float]:
 def _names(scene: Scene) -> list[str]:
     """Names beside the models' points; that of the best single model stands in the legend."""
     return ["" if model == scene.best_single else shortened(short_name(model), 28) for model in scene.models]
-
-
-def _placed(figure: go.Figure, scene: Scene, accuracy: tuple[float, float]) -> None:
-    """Write the models' names where they have room."""
-    log, ends = figure.layout.xaxis.type == "log", np.asarray(figure.layout.xaxis.range, dtype=np.float64)
-
-    def pixels(x: FloatArray, y: FloatArray) -> FloatArray:
-        place = np.column_stack([np.log10(x) if log else x, np.asarray(y) / 100])
-        low, high = np.array([ends, accuracy]).T
-        at: FloatArray = (place - low) / (high - low) * PLOT
-        return at
-
-    curves = [pixels(trace.x, trace.y) for trace in figure.data if trace.meta["role"] in ("curve", "hull")]
-    points = pixels(QUERIES * scene.model_cost_usd, 100 * scene.model_score)
-    names = _names(scene)
-    found = sides(points, names, curves, PLOT)
-    figure.update_traces(
-        textposition=[side or "top center" for side in found],
-        text=[shown(name) if side else "" for name, side in zip(names, found, strict=True)],
-        selector={"name": "Single models"},
-    )
 
 
 def curve_table(scene: Scene) -> pd.DataFrame:

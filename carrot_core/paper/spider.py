@@ -17,6 +17,7 @@ from carrot_core.compare.paper_tables import AUTHORS, HONEST
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, shortened, shown
+from carrot_core.number_formats import percent
 from carrot_core.outcomes import positions
 from carrot_core.paper.source import NotDrawnError, analysis_of, first_carrot
 from carrot_core.results.source import Results
@@ -110,7 +111,7 @@ def _traces(table: pd.DataFrame, look: Theme) -> list[go.Scatterpolar]:
     shares = sorted(set(table["budget_share"]))
     for share, (dash, symbol), color in zip(shares, _STYLES, look.curves[2::-1], strict=True):
         score = table[table["budget_share"] == share].set_index("task").loc[tasks, "score"]
-        lines.append(_line(axis, score, f"{100 * share:.0f} % of its cost", color, dash, symbol))
+        lines.append(_line(axis, score, f"{percent(share, digits=0)} of its cost", color, dash, symbol))
     return lines
 
 
@@ -233,7 +234,7 @@ def _unreached(table: pd.DataFrame) -> list[str]:
     told = []
     for way, where in ((AUTHORS, "on some tasks"), (HONEST, "on validation")):
         rows = table[(table["way"] == way) & table["score"].isna()]
-        shares = [f"{100 * share:.0f} %" for share in sorted(set(rows["budget_share"]))]
+        shares = [percent(share, digits=0) for share in sorted(set(rows["budget_share"]))]
         if shares:
             told.append(
                 f"No λ costs as little as {' or '.join(shares)} of the reference {where}: nothing is drawn there."
@@ -246,12 +247,12 @@ def _alt(table: pd.DataFrame, router: str, reference: str) -> str:
     for share in sorted(set(table["budget_share"])):
         (theirs, _), (ours, cost) = (kept_share(table, way, share) for way in (AUTHORS, HONEST))
         if np.isnan(ours):
-            told.append(f"at {100 * share:.0f} % no λ chosen on validation is within the budget")
+            told.append(f"at {percent(share, digits=0)} no λ chosen on validation is within the budget")
         else:
-            best = "" if np.isnan(theirs) else f", {100 * theirs:.1f} % with λ chosen per task on test"
+            best = "" if np.isnan(theirs) else f", {percent(theirs)} with λ chosen per task on test"
             told.append(
-                f"at {100 * share:.0f} % it keeps {100 * ours:.1f} % of the score for {100 * cost:.0f} % of the cost"
-                f" with one λ chosen on validation{best}"
+                f"at {percent(share, digits=0)} it keeps {percent(ours)} of the score for "
+                f"{percent(cost, digits=0)} of the cost with one λ chosen on validation{best}"
             )
     n = table["task"].nunique()
     return (

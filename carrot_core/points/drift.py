@@ -20,6 +20,7 @@ from carrot_core.benchmarks.log_table import Calls, FloatArray
 from carrot_core.bootstrap import LEVEL, Interval
 from carrot_core.embedding import embed
 from carrot_core.errors import CarrotError
+from carrot_core.number_formats import without_nan
 from carrot_core.points.difference import newcombe, wilson
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import Companion
@@ -90,11 +91,7 @@ class Compared:
         """All of it as plain JSON."""
         told = {name: getattr(self, name) for name in ("what", "unit", "tolerance", "n", "n_even", "needed", "verdict")}
         intervals = {name: getattr(self, name) for name in ("logged", "promised", "difference")}
-        return told | {"why": self.why or None} | {name: _plain(value) for name, value in intervals.items()}
-
-
-def _plain(interval: Interval) -> dict[str, float | None]:
-    return {name: None if np.isnan(value) else value for name, value in vars(interval).items()}
+        return {**told, "why": self.why or None, **without_nan(intervals)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from carrot_core.bootstrap import Interval
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, shown, translucent
+from carrot_core.number_formats import QUERIES, cost_text, money, percent, points, with_interval
 from carrot_core.points.drift import LEAST, SAME_PRICE, Compared, Drift
-from carrot_core.serving.decision import dollars
 from carrot_core.text import visible
 
 _NAMED = 8  # models outside the pool
@@ -88,36 +88,27 @@ def about_models(found: Drift) -> list[str]:
         if not isnan(ratio) and abs(ratio - 1) > SAME_PRICE:
             text = f"{name}: calls cost {ratio:.4g} times what the point's prices say"
             if not isnan(row["input_usd_per_mtok"]):
-                text += (
-                    f"; they show ${row['input_usd_per_mtok']:g} in and ${row['output_usd_per_mtok']:g} out per million"
-                    " tokens"
-                )
+                prices = money(row["input_usd_per_mtok"]), money(row["output_usd_per_mtok"])
+                text += f"; they show {prices[0]} in and {prices[1]} out per million tokens"
             lines.append(f"{text}.")
     return lines
 
 
 def _amount(one: Compared, interval: Interval) -> str:
     if one.unit == "usd":
-        value, low, high = (dollars(max(end, 0.0)) if not isnan(end) else "" for end in vars(interval).values())
-        return f"{value} per 1k" + (f" [{low}, {high}]" if low else "")
-    value, low, high = (100 * end for end in vars(interval).values())
-    return f"{value:.1f} %" + ("" if isnan(low) else f" [{low:.1f}, {high:.1f}]")
+        return f"{cost_text(interval.value, interval.low, interval.high)} per 1k"
+    return percent(interval.value, interval.low, interval.high)
 
 
 def _difference(one: Compared) -> str:
     if one.unit == "usd":
-        value, low, high = (_signed(end) for end in vars(one.difference).values())
-        return f"{value} per 1k [{low}, {high}]"
-    value, low, high = (f"{100 * end:+.1f}" for end in vars(one.difference).values())
-    return f"{value} points [{low}, {high}]"
-
-
-def _signed(usd: float) -> str:
-    return f"{'-' if usd < 0 else '+'}{dollars(abs(usd))}"
+        ends = [QUERIES * usd for usd in vars(one.difference).values()]
+        return f"{with_interval(lambda usd: money(usd, signed=True), *ends)} per 1k"
+    return points(one.difference.value, one.difference.low, one.difference.high)
 
 
 def _size(one: Compared, amount: float) -> str:
-    return f"{dollars(amount)} per 1k" if one.unit == "usd" else f"{100 * amount:.3g} points"
+    return f"{cost_text(amount)} per 1k" if one.unit == "usd" else f"{100 * amount:.3g} points"
 
 
 _ROW = 28  # pixels a figure

@@ -177,7 +177,7 @@ class SnapshotResults:
         if kept is None:
             return None
         known: dict[str, Any] = {
-            name: _interval(value) if isinstance(value, dict) else value for name, value in kept.items()
+            name: Interval.of_document(value) if isinstance(value, dict) else value for name, value in kept.items()
         }
         if known["exchange_rate_per_usd"] is None:  # JSON has no infinity: λ = 1
             known["exchange_rate_per_usd"] = float("inf")
@@ -329,7 +329,3 @@ def shipped_snapshots() -> list[SnapshotInfo]:
         kept = json.loads(document.read_text(encoding="utf-8"))["benchmark"]
         found.append(SnapshotInfo(**{**kept, "folder": document.parent}))
     return [replace(info, models=tuple(info.models), warnings=tuple(info.warnings)) for info in found]
-
-
-def _interval(kept: Mapping[str, float | None]) -> Interval:
-    return Interval(**{name: float("nan") if value is None else value for name, value in kept.items()})

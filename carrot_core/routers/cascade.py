@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
+from carrot_core.number_formats import money
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, most_accurate
 from carrot_core.routers.baselines import ZeroRouter, uniform
 
@@ -102,7 +103,7 @@ class Cascade:
         results = [(*_asked_in_turn(outcomes.score, outcomes.cost_usd, accepts, chosen), chosen) for chosen in lists]
         within = [each for each in results if each[1] <= budget]
         if not within:
-            raise CarrotError(f"No list of models costs {budget:g} dollars a query or less on the training prompts.")
+            raise CarrotError(f"No list of models costs {money(budget)} a query or less on the training prompts.")
         chosen = max(within, key=lambda each: (each[0], -each[1]))[2]
         return tuple(self.models_[column] for column in chosen)
 

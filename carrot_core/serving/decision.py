@@ -15,14 +15,14 @@ import pandas as pd
 from carrot_core.embedding import MAX_TOKENS, Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.operating_point import best_within_budget, cheapest_reaching
+from carrot_core.number_formats import QUERIES, cost_text, percent, without_nan
+from carrot_core.operating_point import checked_target, solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
 from carrot_core.serving.expectation import Prices
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, Companion
 from carrot_core.switches import sweep_tables
 
-QUERIES = 1000  # dollars are told per so many queries
 MU_UNIT_USD = 0.01  # the authors' wrapper
 
 
@@ -106,11 +106,11 @@ def rate_at(companion: Companion, default_lam: float, **ways: float | None) -> f
             raise CarrotError(f"{name} must be from 0 to 1, not {value:g}.")
         return rate_of_lam(value, companion.cost_unit_usd if name == "lam" else MU_UNIT_USD)
     curve = companion.curves["validation"]
-    rate = best_within_budget(curve, value / QUERIES) if name == "budget" else cheapest_reaching(curve, value)
-    if rate is None:
-        nearest = QUERIES * curve.cost_usd.min() if name == "budget" else curve.score.max()
-        raise CarrotError(f"No point on validation has {name} {value:g}; the nearest has {nearest:.4g}.")
-    return rate
+    budget = name == "budget"
+    solution = solve_budget(curve, value / QUERIES) if budget else solve_target(curve, checked_target(value))
+    if solution.shortfall:
+        raise CarrotError(f"On validation {solution.shortfall}.")
+    return solution.exchange_rate_per_usd
 
 
 def _columns(pool: Sequence[str] | None, models: Sequence[str]) -> npt.NDArray[np.intp]:
@@ -170,15 +170,14 @@ class Decisions:
         return {
             "model": self.estimates.models[self.chosen[row]],
             "lam": self.lam,
-            # JSON has no infinity: λ = 1
-            "exchange_rate_per_usd": self.exchange_rate_per_usd if self.lam < 1 else None,
+            "exchange_rate_per_usd": without_nan(self.exchange_rate_per_usd),
             "cost_unit_usd": self.cost_unit_usd,
             "fell_back": bool(self.fell_back[row]),
             "models": {
                 model: {
                     "est_score": float(self.estimates.score[row, column]),
                     "est_cost_usd": float(self.estimates.cost_usd[row, column]),
-                    "est_output_tokens": _or_none(self.output_tokens[row, column]),
+                    "est_output_tokens": without_nan(float(self.output_tokens[row, column])),
                     "utility": float(self.utility[row, column]),
                 }
                 for column, model in enumerate(self.estimates.models)
@@ -287,8 +286,8 @@ def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fe
     winner, second : columns of the model that answers and of the one that comes after it.
     """
     models, score, cost = estimates.models, estimates.score[0], estimates.cost_usd[0]
-    expected = 100 * min(max(score[winner], 0.0), 1.0)  # a linear estimate may leave the scale
-    facts = f"{models[winner]} is expected to score {expected:.0f} % at {dollars(cost[winner])} per 1,000 such prompts."
+    expected = percent(min(max(score[winner], 0.0), 1.0), digits=0)  # a linear estimate may leave the scale
+    facts = f"{models[winner]} is expected to score {expected} at {cost_text(cost[winner])} per 1,000 such prompts."
     if fell_back:
         return f"This prompt is unlike the training data, so the fallback answers: {facts}"
     if second is None:
@@ -300,15 +299,7 @@ def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fe
 def _compared(points: float, saved_usd: float) -> str:
     """How the runner-up differs from the winner."""
     quality = f"{abs(points):.1f} points {'worse' if points > 0 else 'better'}" if abs(points) >= 0.05 else "as good"
-    cost = f"{dollars(abs(saved_usd))} {'dearer' if saved_usd > 0 else 'cheaper'}" if saved_usd else "at the same cost"
+    cost = (
+        f"{cost_text(abs(saved_usd))} {'dearer' if saved_usd > 0 else 'cheaper'}" if saved_usd else "at the same cost"
+    )
     return f"{quality} and {cost}"
-
-
-def dollars(usd: float) -> str:
-    """US dollars of 1,000 queries that cost so much each, in three digits."""
-    amount = QUERIES * usd
-    return f"${amount:,.0f}" if amount >= 100 else f"${amount:.3g}"
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

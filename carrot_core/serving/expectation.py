@@ -11,7 +11,7 @@ import pandas as pd
 
 from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.quality import usage_of
+from carrot_core.evaluation.quality import usage_expected
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, positions
 from carrot_core.prices import Price
 from carrot_core.routers import Router
@@ -109,7 +109,10 @@ def expect(
     estimates = fitted.estimate(bench) if texts else Estimates((), fitted.models_, nothing, nothing)
     known = companion.usage == "output_tokens"
     return Expectation(
-        bench, estimates, usage_of(bench, estimates.cost_usd, "output_tokens") if known else nothing, companion
+        bench,
+        estimates,
+        usage_expected(fitted, bench, estimates, "output_tokens") if known and texts else nothing,
+        companion,
     )
 
 

@@ -19,6 +19,7 @@ from carrot_core.benchmarks.file_checks import PACKED, check_text, chunks
 from carrot_core.benchmarks.long_table import refusing
 from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quoted
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
+from carrot_core.number_formats import without_nan
 from carrot_core.paths import replacing
 from carrot_core.safe_csv import safe_csv
 
@@ -251,11 +252,7 @@ def _jsonl(path: Path) -> contextlib.AbstractContextManager[Write]:
 
 
 def _decision_rows(frame: pd.DataFrame) -> list[dict[str, object]]:
-    # JSON has no NaN
-    return [
-        {str(name): None if value != value else value for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
+    return [without_nan({str(name): value for name, value in row.items()}) for row in frame.to_dict("records")]
 
 
 _WRITERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Write]]] = {

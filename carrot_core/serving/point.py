@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from carrot_core import limits
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
+from carrot_core.number_formats import without_nan
 from carrot_core.prices import Price
 from carrot_core.serving import plain_yaml
 
@@ -112,8 +112,8 @@ def figures_at(curve: SavedCurve, rate: float) -> PointFigures:
     """What a curve says of the point at an exchange rate."""
     figures: dict[str, float | None] = {}
     for name, interval in zip(("score", "cost_usd"), curve.interval(rate), strict=True):
-        ends = {f"{name}_low": interval.low, f"{name}_high": interval.high}
-        figures |= {name: interval.value} | {end: None if isnan(value) else value for end, value in ends.items()}
+        ends = without_nan(interval)
+        figures |= {name: ends["value"], f"{name}_low": ends["low"], f"{name}_high": ends["high"]}
     return PointFigures.model_validate({"n_prompts": curve.n_prompts, **figures})
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from carrot_core.metrics import share_saved
+from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text, money_interval, percent, without_nan
 from carrot_core.outcomes import FloatTable
 from carrot_core.serving.decision import Decisions
 from carrot_core.serving.intervals import Between
@@ -78,19 +80,25 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """The same as a plain document; what is not known or infinite is null."""
-        return {
+        document: dict[str, Any] = {
             "n_prompts": self.n_prompts,
             "n_fell_back": self.n_fell_back,
             "n_unlike": self.n_unlike,
             "lam": self.lam,
-            "exchange_rate_per_usd": _or_none(self.exchange_rate_per_usd),
+            "exchange_rate_per_usd": self.exchange_rate_per_usd,
             "share": self.share,
             "calibrated": self.calibrated,
-            "routed": _plain(self.routed),
-            "alone": {model: _plain(way) for model, way in self.alone.items()},
+            "routed": self.routed,
+            "alone": self.alone,
             "best_single": self.best_single,
-            "saving": _ends(self.saving),
+            "saving": self.saving,
         }
+        plain: dict[str, Any] = without_nan(document)
+        return plain
+
+    def saving_text(self) -> str:
+        """What is saved of the best single model's cost, with its interval."""
+        return NOTHING_TO_SAVE if math.isnan(self.saving.value) else percent(*self.saving)
 
     def text(self) -> str:
         """The same for people."""
@@ -98,11 +106,11 @@ class Summary:
         best = visible(self.best_single)
         used = sorted((model for model in self.share if self.share[model]), key=lambda model: -self.share[model])
         lines = [
-            f"{self.n_prompts:,} prompts at λ {self.lam:.4g}. Expected, with 90 % intervals:",
-            f"  CARROT: accuracy {percent(routed.score)}, total cost {dollars(routed.total_cost_usd)}",
-            f"  {best} alone: accuracy {percent(alone.score)}, total cost {dollars(alone.total_cost_usd)}",
-            f"  saving against it: {percent(self.saving)}",
-            "Answered by: " + ", ".join(f"{visible(model)} {100 * self.share[model]:.1f} %" for model in used) + ".",
+            f"{self.n_prompts:,} prompts at λ {lam_text(self.lam)}. Expected, with 90 % intervals:",
+            f"  CARROT: accuracy {percent(*routed.score)}, total cost {money_interval(*routed.total_cost_usd)}",
+            f"  {best} alone: accuracy {percent(*alone.score)}, total cost {money_interval(*alone.total_cost_usd)}",
+            f"  saving against it: {self.saving_text()}",
+            "Answered by: " + ", ".join(f"{visible(model)} {percent(self.share[model])}" for model in used) + ".",
         ]
         if not self.calibrated:
             lines.append(
@@ -116,31 +124,6 @@ class Summary:
                 "nothing."
             )
         return "\n".join(lines)
-
-
-def percent(share: Between) -> str:
-    """In percent, with its interval where there is one."""
-    low, high = (f"{100 * end:.1f}" for end in (share.low, share.high))
-    interval = "" if math.isnan(share.low) else f" [{low}, {high}]"
-    return f"{100 * share.value:.1f} %{interval}"
-
-
-def dollars(cost_usd: Between) -> str:
-    """In US dollars, with its interval where there is one."""
-    interval = "" if math.isnan(cost_usd.low) else f" [${cost_usd.low:.3g}, ${cost_usd.high:.3g}]"
-    return f"${cost_usd.value:.3g}{interval}"
-
-
-def _plain(way: Expected) -> dict[str, Any]:
-    return {"score": _ends(way.score), "total_cost_usd": _ends(way.total_cost_usd)}
-
-
-def _ends(figure: Between) -> dict[str, float | None]:
-    return {name: _or_none(value) for name, value in figure._asdict().items()}
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 class Sums:
@@ -213,8 +196,9 @@ def _bare(value: float) -> Between:
 
 def _saving(routed: Between, alone: Between) -> Between:
     """1 - routed/alone; ends by the relative errors of both, as if they were independent."""
-    if not alone.value:
-        return Between(math.nan, math.nan, math.nan)
+    saved = float(share_saved(routed.value, alone.value))
+    if math.isnan(saved):
+        return Between(saved, saved, saved)
     ratio = routed.value / alone.value
     if not routed.value:
         return Between(1.0, 1.0, 1.0)

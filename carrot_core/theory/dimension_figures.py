@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, ThemeName, axis, line_styles, shown
+from carrot_core.number_formats import percent
 from carrot_core.text import visible
 from carrot_core.theory.dimension import ESTIMATORS, METHODS, NEIGHBOURS, components_for
 from carrot_core.theory.rate_figures import log_axis, over_legend
@@ -114,7 +115,7 @@ def spectra_exhibit(table: pd.DataFrame) -> Exhibit:
         summary = (
             f"half the variance in {half} components"
             if half
-            else f"{last['component']} components hold {100 * last['cumulative']:.0f} %"
+            else f"{last['component']} components hold {percent(last['cumulative'], digits=0)}"
         )
         parts.append(f"{visible(str(benchmark))}, {METHODS[str(method)]}: {summary}")
     return Exhibit(

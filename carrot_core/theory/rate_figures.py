@@ -15,6 +15,7 @@ from plotly.subplots import make_subplots
 
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout
+from carrot_core.number_formats import percent
 from carrot_core.theory.rates import RateCurve, lost, plug_in, predicted_slope
 from carrot_core.theory.world import World
 
@@ -228,7 +229,7 @@ def boundary_exhibit(world: World, n: int, seed: int = 0) -> Exhibit:
         ),
         alt=(
             "Two maps of the square. The plug-in rule chooses another model than the oracle on "
-            f"{100 * wrong.mean():.1f} % of it; there it loses {there:.3f} of utility on average, "
+            f"{percent(wrong.mean())} of it; there it loses {there:.3f} of utility on average, "
             f"{missed.mean():.4f} over the whole square."
         ),
         table=table,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import means_of, one_cost_a_model, usage_of
+from carrot_core.number_formats import percent
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage, positions
 from carrot_core.prices import TOKENS_PER_PRICE, Price
 from carrot_core.whatif.scenario import Hypothetical, Scenario, provider
@@ -90,7 +91,7 @@ def _moved(made: Setting, model: Hypothetical) -> tuple[float, float]:
     wanted = mean + model.score_offset
     if not 0 <= wanted <= 1:
         raise CarrotError(
-            f"{model.name!r} would score {100 * wanted:.1f} % on validation: {model.base!r} has {100 * mean:.1f} %, "
+            f"{model.name!r} would score {percent(wanted)} on validation: {model.base!r} has {percent(mean)}, "
             f"so the offset must be from {-100 * mean:.1f} to {100 - 100 * mean:.1f} points."
         )
     if model.score_offset > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from click.testing import CliRunner, Result
 from carrot_core import CarrotRouter
 from carrot_core.cli import main
 from carrot_core.cli.route import _report
+from carrot_core.frontier import rate_of_lam
+from carrot_core.number_formats import lam_text, pays
 from carrot_core.outcomes import Estimates
+from carrot_core.points.formats.report import as_html
 from carrot_core.serving.decision import Decisions, explained
 
 HEAD = "mmlu-pro-cot"
@@ -48,11 +52,23 @@ def test_an_explanation_says_why(router: CarrotRouter) -> None:
     told = router.explain(PROMPT)
     assert told.sentence in done.stdout
     assert all(model in done.stdout for model in router.models)
-    assert f"λ {told.ribbon[-1].lam_from:.4f} to 1.0000: {told.ribbon[-1].model}" in done.stdout
+    assert f"λ {lam_text(told.ribbon[-1].lam_from)} to 1: {told.ribbon[-1].model}" in done.stdout
     document = json.loads(carrot(PROMPT, "--bench", HEAD, "--explain", "--json").stdout)
     assert document["model"] == told.winner
     assert [row["model"] for row in document["estimates"]] == told.table["model"].tolist()
     assert document["ribbon"][0] == vars(told.ribbon[0])
+
+
+@pytest.mark.parametrize("lam", [0, 0.3, 1])
+def test_what_a_point_pays_is_told_in_the_same_words_at_every_rate(router: CarrotRouter, lam: float) -> None:
+    rate = rate_of_lam(lam, router.cost_unit_usd)
+    told = carrot(PROMPT, "--bench", HEAD, "--lam", lam, "--explain").stdout
+    assert pays(rate) in told
+    assert pays(rate) in as_html(router, router.point_file(lam=lam)).decode()
+    assert "inf" not in told
+    assert not re.search(r"\d[eE][+-]\d", told)
+    document = json.loads(carrot(PROMPT, "--bench", HEAD, "--lam", lam, "--explain", "--json").stdout)
+    assert document["exchange_rate_per_usd"] == (None if lam == 1 else rate)
 
 
 def test_pool_prices_and_fallback(router: CarrotRouter) -> None:

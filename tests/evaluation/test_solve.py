@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from carrot_core.bootstrap import draws, replicate_tables
 from carrot_core.cli import main
+from carrot_core.cli.solve import _report
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.solve import Goal, solve
 from carrot_core.frontier import Frontier, rate_of_lam
+from carrot_core.number_formats import NOTHING_TO_SAVE
 from carrot_core.operating_point import mix_within_budget, solve_budget, solve_cap, solve_target
 from carrot_core.outcomes import Estimates
 from tests.made import made, write_files
@@ -120,6 +124,34 @@ def test_exactly_one_wish_is_solved(goal: dict[str, float]) -> None:
 def test_a_wish_that_is_no_number_is_refused(value: float) -> None:
     with pytest.raises(CarrotError, match="budget_usd must be"):
         Goal(budget_usd=value)
+
+
+@pytest.mark.parametrize("target", [85.0, -0.1, float("nan")])
+def test_a_target_that_is_no_part_of_1_is_refused(target: float) -> None:
+    with pytest.raises(CarrotError, match="from 0 to 1"):
+        Goal(target_score=target)
+
+
+def test_against_a_free_model_there_is_nothing_to_save_and_json_has_no_infinity() -> None:
+    bench = made(200)
+    cost = bench.outcomes.cost_usd * (np.array(bench.models) != "acme/small")
+    free = setting(replace(bench, outcomes=replace(bench.outcomes, cost_usd=cost)))
+    solved = solve(free, free.baselines["zero"], Goal(target_score=0.5), "acme/small", replicates=20)
+    document = json.loads(json.dumps(solved.document(), allow_nan=False))
+    for split in ("validation", "test"):
+        assert document[split]["saving"] is None
+        assert document[split]["intervals"]["saving"] == [None, None]
+    assert NOTHING_TO_SAVE in _report("made", "zero", solved)
+    cheapest = free.frontier(free.baselines["zero"], "test")
+    assert cheapest.cost_usd[-1] == 0
+    drawn = replicate_tables(
+        cheapest,
+        cheapest.outcomes.score,
+        cheapest.paid_usd,
+        cheapest.exchange_rate_per_usd,
+        draws(cheapest.n_prompts, 20),
+    )
+    assert (drawn[1][:, -1] == 0).all()
 
 
 def test_a_model_to_match_must_be_in_the_pool(protocol: Setting, estimates: dict[str, Estimates]) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from carrot_core.curve import thin
 from carrot_core.errors import CarrotError
-from carrot_core.figures import alt_text, caption, frontier_figure, money, read_out, saving
+from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
 from carrot_core.figures.scene import Curve, Scene
 from carrot_core.figures.shares import share_figure
 from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors, shown
 from carrot_core.frontier import Frontier, rate_of_lam
+from carrot_core.number_formats import money
 from carrot_core.outcomes import Outcomes
 from carrot_core.routers import ROUTERS
 from tests.scenes import MODELS, observed, router, scene
@@ -216,7 +217,7 @@ def test_a_saving_is_claimed_only_at_equal_score(made: Scene) -> None:
         (0.9996, "$1.00"),
         (12.34, "$12.3"),
         (1234.5, "$1,230"),
-        (float("inf"), "any price"),
+        (float("inf"), "$∞"),
     ],
 )
 def test_money_has_three_digits_that_count(usd: float, text: str) -> None:

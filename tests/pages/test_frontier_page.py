@@ -14,6 +14,7 @@ from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
 from carrot_core.frontier import lam_of_rate, rate_of_lam
+from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
 from tests.made import fill, made, write_files
@@ -50,7 +51,7 @@ def test_a_snapshot_says_which_lam_its_tasks_are_of():
     seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
     unit = seen.scene(("zero",), "zero").cost_unit_usd
     kept = float(lam_of_rate(seen.task_rate(app.selectbox(key="along").value, rate_of_lam(0.3456, unit)), unit))
-    said = f"these figures are of λ {kept:.4g}."
+    said = f"these figures are of λ {lam_text(kept)}."
     assert kept != pytest.approx(0.3456, abs=1e-4)
     assert any(said in caption.value for caption in app.caption)
     app.session_state["rate"] = rate_of_lam(kept, unit)
@@ -192,7 +193,7 @@ def test_nothing_is_saved_against_a_free_model(monkeypatch):
     monkeypatch.setattr(views.View, "matching_point", lambda seen, router: replace(point, saving=nothing))
     app = page("overview")
     assert figure(app, "Saving against") == "–"
-    assert "large is free: nothing to save" in said(app)
+    assert NOTHING_TO_SAVE.capitalize() in said(app)
     assert not any(text in element.value for element in [*app.caption, *app.markdown] for text in ("nan", "inf "))
 
 

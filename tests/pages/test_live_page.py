@@ -19,6 +19,7 @@ from carrot_core.dashboard.components.decision import build_payload
 from carrot_core.dashboard.live import answer
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
+from carrot_core.number_formats import money
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
 from tests.made import MODELS, fill, made, write_files
@@ -84,7 +85,7 @@ def test_the_shipped_head_answers_where_nothing_is_loaded(type_in: Type) -> None
     assert "may not be passed on" in said(app)
     assert "tokens, all read. Answered in" in said(app)
     assert f"on test {100 * router.companion.coverage['score']:.1f} % held" in said(app)
-    assert f"u = ${router.cost_unit_usd:.3g}" in said(app)
+    assert f"u = {money(router.cost_unit_usd)}" in said(app)
 
 
 @pytest.mark.parametrize("pool", [None, 4, 2, 1])

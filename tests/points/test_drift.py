@@ -207,7 +207,9 @@ def test_prices_other_than_the_points_are_named_with_what_the_calls_show() -> No
     rng = np.random.default_rng(9)
     found = drift(priced(rng), with_tokens(rng, 300, [1.0, 2.0, 1.0], [4.0, 8.0, 4.0]))
     (line,) = about_models(found)
-    assert line.startswith(f"{MODELS[1]}: calls cost 2 times what the point's prices say; they show $2 in and $8 out")
+    assert line.startswith(
+        f"{MODELS[1]}: calls cost 2 times what the point's prices say; they show $2.00 in and $8.00 out"
+    )
     ratio = found.models.set_index("model")["price_ratio"]
     assert ratio[MODELS[0]] == pytest.approx(1.0)
     assert about_models(drift(priced(rng), with_tokens(rng, 300, [1.0] * 3, [4.0] * 3))) == []

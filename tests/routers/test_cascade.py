@@ -199,7 +199,7 @@ def test_the_list_of_frugalgpt_is_the_best_of_all_lists_within_the_budget(error_
 
 def test_a_list_nobody_can_afford_is_refused():
     bench = of(np.ones((5, 2)), np.full((5, 2), 0.1))
-    with pytest.raises(CarrotError, match=r"No list of models costs 0\.05 dollars"):
+    with pytest.raises(CarrotError, match=r"No list of models costs \$0\.0500 a query"):
         Cascade(n_models=2, budget_usd=0.05).fit(bench)
     with pytest.raises(CarrotError, match="at least 1"):
         Cascade(n_models=0)

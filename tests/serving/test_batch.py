@@ -23,6 +23,7 @@ from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import sweep
+from carrot_core.number_formats import NOTHING_TO_SAVE
 from carrot_core.safe_csv import restored
 from carrot_core.serving import router as serving_router
 from carrot_core.serving.batch import route_all, route_file, route_lines
@@ -314,6 +315,13 @@ class TestSummary:
         assert summary.saving.value == pytest.approx(0.0, abs=1e-12)
         assert summary.share == {MODELS[1]: 1.0}
 
+    def test_against_a_free_model_there_is_nothing_to_save(self, router: CarrotRouter) -> None:
+        summary = route_all(
+            router, listed(TEXTS), lambda frame: None, lam=0.3, pool=[MODELS[1]], prices={MODELS[1]: (0.0, 0.0)}
+        )
+        assert summary.document()["saving"] == {"value": None, "low": None, "high": None}
+        assert NOTHING_TO_SAVE in summary.text()
+
     def test_document_table_and_text_say_the_same(self, router: CarrotRouter) -> None:
         summary = route_all(router, listed(TEXTS), lambda frame: None, lam=1.0)
         document = json.loads(json.dumps(summary.document(), allow_nan=False))
@@ -380,7 +388,7 @@ def test_long_prompts_in_bounded_memory(tmp_path: Path) -> None:
         for number in range(4_000):
             file.write(f"{number} {'word and ' * 11_111}\n")
     script = (
-        "import resource, sys; from pathlib import Path; from tests import test_batch as t\n"
+        "import resource, sys; from pathlib import Path; from tests.serving import test_batch as t\n"
         "t.serving_router.embed = t.text_vectors; router = t._fitted()[1]; path = Path(sys.argv[1])\n"
         "t.route_lines(router, ['a'], path / 'warm.parquet', lam=.3)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

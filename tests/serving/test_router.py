@@ -19,7 +19,7 @@ from carrot_core.evaluation import setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching
 from carrot_core.outcomes import Benchmark
-from carrot_core.prices import Price
+from carrot_core.prices import Price, token_cost_usd
 from carrot_core.serving.decision import ribbon
 from carrot_core.serving.profile import companion_of
 from tests.made import MODELS, PRICES, made
@@ -195,10 +195,12 @@ def test_budget_and_target_are_solved_on_the_exact_validation_curve(router: Carr
         target = curve.score.min() + share * np.ptp(curve.score)
         assert router.rate(budget=1000 * budget) == best_within_budget(curve, budget)
         assert router.rate(target=target) == cheapest_reaching(curve, target)
-    with pytest.raises(CarrotError, match="No point on validation has budget"):
+    with pytest.raises(CarrotError, match="the least is"):
         router.rate(budget=1e-9)
-    with pytest.raises(CarrotError, match="No point on validation has target"):
-        router.rate(target=1.01)
+    with pytest.raises(CarrotError, match="the most is"):
+        router.rate(target=1.0)
+    with pytest.raises(CarrotError, match="from 0 to 1"):
+        router.rate(target=85)
     with pytest.raises(CarrotError, match="Give one of lam, budget"):
         router.rate(lam=0.5, budget=1.0)
     for options in ({"pool": MODELS[:2]}, {"prices": {MODELS[0]: (1.0, 1.0)}}):
@@ -247,6 +249,26 @@ def test_records_are_plain_json(router: CarrotRouter) -> None:
         assert set(record["models"]) == set(MODELS)
         for cells in record["models"].values():
             assert set(cells) == {"est_score", "est_cost_usd", "est_output_tokens", "utility"}
+
+
+def test_a_free_price_costs_nothing_and_leaves_the_tokens_known(router: CarrotRouter) -> None:
+    charged, free = (
+        table[table["model"] == MODELS[0]]
+        for table in (router.estimate(TEXTS), router.estimate(TEXTS, prices={MODELS[0]: (0.0, 0.0)}))
+    )
+    tokens = ["est_output_tokens", "output_tokens_low", "output_tokens_high"]
+    np.testing.assert_allclose(free[tokens], charged[tokens], rtol=1e-6)
+    assert (free[["est_cost_usd", "cost_low_usd", "cost_high_usd"]] == 0).all(axis=None)
+
+
+@pytest.mark.parametrize("price", [Price(0.0, 0.0), Price(0.1, 0.0)])
+def test_a_model_that_was_free_when_it_was_run_can_be_served(price: Price) -> None:
+    bench = made(300)
+    prices = {**bench.prices, MODELS[0]: price}
+    cost = token_cost_usd(bench.input_tokens, bench.output_tokens, [prices[model] for model in MODELS])
+    table = served(replace(bench, prices=prices, outcomes=replace(bench.outcomes, cost_usd=cost))).estimate(TEXTS)
+    assert table.loc[table["model"] == MODELS[0], "output_tokens_high"].notna().all()
+    assert np.isfinite(table[["est_cost_usd", "cost_low_usd", "cost_high_usd"]]).all(axis=None)
 
 
 def test_dollars_are_estimated_where_only_they_are_recorded() -> None:

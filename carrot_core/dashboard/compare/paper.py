@@ -12,9 +12,9 @@ from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.views import View
 from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.frontier import PLOT
 from carrot_core.paper import PRESETS, NotDrawnError, Preset
 from carrot_core.paper.accuracy import ROWS
-from carrot_core.paper.curves import PLOT
 from carrot_core.paper.source import first_carrot
 from carrot_core.paper.spider import TITLES, spider_figure
 from carrot_core.routers import BASELINES
@@ -32,7 +32,7 @@ _HEADS = {
     "output_tokens_mae": "Output tokens MAE (lower is better)",
 }
 _FORMATS = {"n_test": ",.0f", "models": ",.0f", "cost_mae_usd": ".6f", "output_tokens_mae": ",.1f"}
-# Names beside points have room in a plot as wide as `curves.PLOT`; in a narrower one they are in the hover text alone.
+# Names beside points have room in a plot as wide as `frontier.PLOT`; in a narrower one only the hover text has them.
 _NAMES = (
     "<style>.st-key-{key} {{ container-type: inline-size }}"
     f"@container (max-width: {PLOT[0] + 80:.0f}px) {{{{ .st-key-{{key}} .textpoint {{{{ display: none }}}} }}}}</style>"

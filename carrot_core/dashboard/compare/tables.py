@@ -13,9 +13,11 @@ from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard.exhibits import NO_TOOLS
 from carrot_core.dashboard.glossary import metric_tip, tip
 from carrot_core.dashboard.shell import theme
+from carrot_core.dashboard.tables import priced
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import NO_TASK, metric_name, names_of
-from carrot_core.figures.scene import QUERIES, short_name
+from carrot_core.figures.scene import short_name
+from carrot_core.number_formats import POINTS_COLUMN, QUERIES
 from carrot_core.text import SENTENCE, visible
 
 _PROMPT_LETTERS = 400
@@ -105,16 +107,22 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
         }
     )
     columns = list(map(str, shown.columns))
-    config = {name: st.column_config.NumberColumn(format="$%.3g") for name in columns if "$" in name}
-    points = {name: st.column_config.NumberColumn(format="%+.1f") for name in columns if name.startswith("Of it")}
+    config = {name: st.column_config.NumberColumn(format=POINTS_COLUMN) for name in columns if name.startswith("Of it")}
     config["Prompt"] = st.column_config.TextColumn(width="medium")
-    config |= points | {"Regret": st.column_config.NumberColumn(format="%.1f")}
+    config |= {"Regret": st.column_config.NumberColumn(format="%.1f")}
     if "percentile" in rows and rows["percentile"].notna().any():
         shown.insert(4, "Farther from training prompts than", rows["percentile"])
         config["Farther from training prompts than"] = st.column_config.NumberColumn(
             format="%.0f %%", help="Share of the validation prompts that lie nearer to their nearest training prompt."
         )
-    st.dataframe(shown, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="loss-table")
+    st.dataframe(
+        priced(shown, *(name for name in columns if "$" in name)),
+        hide_index=True,
+        column_config=config,
+        alt=exhibit.alt,
+        placeholder="–",
+        key="loss-table",
+    )
 
 
 def _start(text: str | None, prompt_id: str) -> str:

@@ -1,7 +1,7 @@
 // The decision on one prompt at every λ. λ moves here; Python hears of it only when it is released.
 import { Rows, element } from "./rows.js";
 import { Slider } from "./slider.js";
-import { lamText, money, price } from "./words.js";
+import { lamText, money, pays } from "./words.js";
 
 // Black or white, whichever is read more easily on a colour.
 function inkOn(color) {
@@ -121,7 +121,7 @@ class Decision {
     this.#write(".sentence", stretch.sentence);
     this.#write("[data-read=lam]", lamText(lam));
     const rate = lam < 1 ? lam / ((1 - lam) * unit) : Infinity;
-    this.#write("[data-read=price]", rate ? `${price(rate)} a query for one more accuracy point` : "any price");
+    this.#write("[data-read=price]", pays(rate));
     this.#write("[data-read=unit]", money(unit));
     const margin = stretch.second === null ? NaN : utility[stretch.winner] - utility[stretch.second];
     this.#write("[data-read=margin]", stretch.second === null ? "no other model" : margin.toFixed(4));

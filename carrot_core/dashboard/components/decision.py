@@ -14,6 +14,7 @@ from carrot_core.dashboard.components import COMPONENT
 from carrot_core.dashboard.components.frontier_chart import checked_lam
 from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import ThemeName, model_colors
+from carrot_core.number_formats import lam_text
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
 from carrot_core.text import SENTENCE, visible
 
@@ -154,5 +155,7 @@ def _seconds(decision: Decisions, winner: str, lam_from: float, lam_to: float) -
 def ribbon_text(explanation: Explanation) -> str:
     """The ribbon in words."""
     parts = explanation.ribbon
-    said = "; ".join(f"{visible(part.model)} from λ {part.lam_from:.4g} to {part.lam_to:.4g}" for part in parts)
+    said = "; ".join(
+        f"{visible(part.model)} from λ {lam_text(part.lam_from)} to {lam_text(part.lam_to)}" for part in parts
+    )
     return f"Which model is chosen for which λ: {said}."

@@ -1,4 +1,6 @@
-// Which models have their name written beside their point, and on which side: none that overlap.
+// Which models have their name written beside their point, and on which side: none that overlap. Here the room changes
+// with every zoom; files, which no browser draws, have their names from carrot_core/figures/names.py, and
+// tests/label_cases.json holds both to the same sides.
 
 const SIDES = [
   ["top center", -0.5, -1],
@@ -33,13 +35,19 @@ function textWidths(texts, font) {
 
 const cell = (x, y) => `${Math.round(x / CELL)},${Math.round(y / CELL)}`;
 
-// Cells that a line passes through: a name is better not written there.
-function cellsOfLines(plot, xaxis, yaxis) {
+const cellsOfLines = (plot, xaxis, yaxis) =>
+  cellsAlong(
+    plot._fullData
+      .filter(({ visible, meta }) => visible === true && ["curve", "hull"].includes(meta.role))
+      .map(({ x, y }) => Array.from(x, (value, i) => [xaxis.d2p(value), yaxis.d2p(y[i])])),
+  );
+
+// Cells that a line in pixels passes through: a name is better not written there.
+export function cellsAlong(lines) {
   const cells = new Set();
-  for (const { visible, meta, x, y } of plot._fullData) {
-    if (visible !== true || !["curve", "hull"].includes(meta.role)) continue;
-    for (let i = 1; i < x.length; i += 1) {
-      const [x0, x1, y0, y1] = [xaxis.d2p(x[i - 1]), xaxis.d2p(x[i]), yaxis.d2p(y[i - 1]), yaxis.d2p(y[i])];
+  for (const line of lines) {
+    for (let i = 1; i < line.length; i += 1) {
+      const [[x0, y0], [x1, y1]] = [line[i - 1], line[i]];
       const steps = Math.min(500, Math.ceil(Math.hypot(x1 - x0, y1 - y0) / CELL)) || 1;
       for (let step = 0; step <= steps; step += 1) {
         cells.add(cell(x0 + ((x1 - x0) * step) / steps, y0 + ((y1 - y0) * step) / steps));
@@ -62,26 +70,36 @@ function crossed({ left, right, top, bottom }, cells) {
   return (columns * CELL) / (right - left);
 }
 
-export function placeLabels(plotly, plot, data, font) {
-  const place = plot.data.findIndex((trace) => trace.meta.role === "models");
-  const { xaxis, yaxis } = plot._fullLayout;
-  const points = data.models.map((model) => ({ x: xaxis.d2p(1000 * model.cost), y: yaxis.d2p(100 * model.score) }));
-  const widths = textWidths(data.texts, font);
-  const lines = cellsOfLines(plot, xaxis, yaxis);
-  const inside = (b) => b.left > -GAP && b.right < xaxis._length + 20 && b.top > -GAP && b.bottom < yaxis._length;
+// Side of each point in pixels on which its name of that width has room, null where it has none. Those first in `order`
+// choose first; `named` are written even across lines.
+export function labelSides(points, widths, { order, named, lines, width, height }) {
+  const inside = (b) => b.left > -GAP && b.right < width + 20 && b.top > -GAP && b.bottom < height;
   const taken = [];
-  const sides = data.models.map(() => null);
-  for (const model of data.labelOrder) {
+  const sides = points.map(() => null);
+  for (const model of order) {
     const others = points.filter((_, other) => other !== model).map(around);
     const free = SIDES.map((side) => ({ side, at: box(side, points[model].x, points[model].y, widths[model]) }))
       .filter(({ at }) => inside(at) && ![...taken, ...others].some((other) => overlap(other, at)))
       .map((candidate) => ({ ...candidate, crossed: crossed(candidate.at, lines) }))
       .sort((a, b) => a.crossed - b.crossed);
-    const named = model === data.best || model === data.reference;
-    if (!free.length || (free[0].crossed > TOO_MUCH && !named)) continue;
+    if (!free.length || (free[0].crossed > TOO_MUCH && !named.includes(model))) continue;
     sides[model] = free[0].side[0];
     taken.push(free[0].at);
   }
+  return sides;
+}
+
+export function placeLabels(plotly, plot, data, font) {
+  const place = plot.data.findIndex((trace) => trace.meta.role === "models");
+  const { xaxis, yaxis } = plot._fullLayout;
+  const points = data.models.map((model) => ({ x: xaxis.d2p(1000 * model.cost), y: yaxis.d2p(100 * model.score) }));
+  const sides = labelSides(points, textWidths(data.texts, font), {
+    order: data.labelOrder,
+    named: [data.best, data.reference],
+    lines: cellsOfLines(plot, xaxis, yaxis),
+    width: xaxis._length,
+    height: yaxis._length,
+  });
   const text = data.texts.map((name, model) => (sides[model] ? name : ""));
   const textposition = sides.map((side) => side ?? "top center");
   const now = JSON.stringify([text, textposition]);

@@ -11,6 +11,7 @@ export class Panel {
     this.reads = Object.fromEntries(
       [...root.querySelectorAll("[data-read]")].map((node) => [node.dataset.read, node]),
     );
+    this.limits = [...root.querySelectorAll(".limit")]; // the words around a price that is one
     this.bar = root.querySelector(".bar");
     this.list = root.querySelector(".shares ul");
   }
@@ -65,8 +66,9 @@ export class Panel {
     this.#write("score", point.score, percent(point.score));
     this.#write("cost", point.cost, money(1000 * point.cost));
     this.#write("lam", lam, lamText(lam));
-    this.#write("price", 0.01 / rate, price(rate));
-    this.reads.price.nextElementSibling.hidden = rate === 0; // "any price" is not by the query
+    const { amount, limit } = price(rate);
+    this.#write("price", 0.01 / rate, amount);
+    for (const part of this.limits) part.hidden = !limit;
     for (const [name, model] of Object.entries(this.against)) {
       const { headline, detail, none } = against(point, model);
       this.#write(name, 1 - point.cost / model.cost, headline);

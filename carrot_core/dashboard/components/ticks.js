@@ -1,5 +1,5 @@
 // Ticks of a log cost axis: whole dollar amounts, as many as fit. Plotly's own are bare digits between powers of ten.
-import { money } from "./words.js";
+import { moneyTick } from "./words.js";
 
 const ROOM = 52; // pixels a label needs
 const STEPS = [
@@ -22,5 +22,5 @@ export function costTicks({ type, range, _length: width }) {
   const { steps } = STEPS.find(({ steps, room }) => Math.min(...gaps(steps)) >= room) ?? { steps: [1] };
   const every = Math.ceil(ROOM / Math.min(...gaps(steps)));
   const tickvals = multiples(steps, ...range).filter((_, place) => place % every === 0);
-  return { tickmode: "array", tickvals, ticktext: tickvals.map((value) => money(value).replace(/\.?0+$/, "")) };
+  return { tickmode: "array", tickvals, ticktext: tickvals.map((value) => moneyTick(value)) };
 }

@@ -1,4 +1,5 @@
-// Numbers as people read them.
+// Numbers as people read them. Python writes the same texts (carrot_core/number_formats.py) for what no browser draws;
+// tests/number_cases.json holds both to the same answers.
 
 const formats = new Map(); // by their decimals: making one takes long
 
@@ -9,25 +10,49 @@ function fixed(value, decimals) {
   return formats.get(decimals).format(value);
 }
 
+// Dollars to three significant digits, never in scientific notation.
 export function money(usd) {
-  if (!(usd > 0) || usd === Infinity) return usd === 0 ? "$0" : "any price";
-  const rounded = Number(usd.toPrecision(3));
-  const decimals = Math.min(20, Math.max(0, 2 - Math.floor(Math.log10(rounded))));
-  return `$${fixed(rounded, decimals)}`;
+  if (usd === null || Number.isNaN(usd)) return "not known";
+  const sign = usd < 0 ? "-" : "";
+  const size = Math.abs(usd);
+  if (size === 0 || size === Infinity) return `${sign}$${size ? "∞" : 0}`;
+  if (size < 1e-12) return `${sign}under $0.000000000001`;
+  const [rounded, power] = [Number(size.toPrecision(3)), Number(size.toExponential(2).split("e")[1])];
+  return `${sign}$${fixed(rounded, Math.max(0, 2 - power))}`;
 }
 
-export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+// Dollars at a tick of an axis, where trailing zeros only take room.
+export const moneyTick = (usd) => money(usd).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+
+// `toFixed` rounds halves away from 0, as Python is made to; nothing has no sign.
+export function percent(share, digits = 1) {
+  if (share === null || Number.isNaN(share)) return "not known";
+  return `${fixed(Number((100 * share).toFixed(digits)) + 0, digits)} %`;
+}
 
 const points = (difference) => {
   const size = Math.abs(100 * difference);
   return `${size.toFixed(size < 0.1 ? 2 : 1)} points`;
 };
 
-// λ with the digits it needs and no more than stay readable.
-export const lamText = (lam) => String(Number(lam.toFixed(lam < 0.01 || lam > 0.99 ? 6 : 4)));
+// λ with the digits it needs: more near 0 and 1, where little moves far.
+export function lamText(lam) {
+  const decimals = lam < 0.01 || lam > 0.99 ? 6 : 4;
+  const text = String(Number(lam.toFixed(decimals)));
+  if (text === "0" && lam > 0) return "under 0.000001";
+  return text === "1" && lam < 1 ? "over 0.999999" : text.includes("e") ? lam.toFixed(decimals) : text;
+}
 
-// What one more accuracy point is worth at this rate, in dollars a query.
-export const price = (rate) => money(0.01 / rate);
+// What one more accuracy point may cost a query at this rate, score per US dollar; null is infinite: λ = 1.
+export function price(rate) {
+  if (rate === null || rate === Infinity) return { amount: "nothing", limit: false };
+  return rate === 0 ? { amount: "any price", limit: false } : { amount: money(0.01 / rate), limit: true };
+}
+
+export function pays(rate) {
+  const { amount, limit } = price(rate);
+  return `${limit ? `up to ${amount} a query` : amount} for one more accuracy point`;
+}
 
 // A saving counts only at equal score; a cheaper point that scores less is said to be just that.
 export function against(point, model) {
@@ -35,7 +60,7 @@ export function against(point, model) {
   const saved = model.cost > 0 ? 1 - point.cost / model.cost : -Infinity;
   const less = saved > 0 ? `, for ${percent(saved)} less` : "";
   if (gain < -1e-6) return { headline: "no saving at equal score", detail: `${points(gain)} below it${less}`, none: true };
-  if (!(model.cost > 0)) return { headline: "no saving", detail: "it is free", none: true };
+  if (!(model.cost > 0)) return { headline: "nothing to save", detail: "it is free", none: true };
   const dearer = saved > -1 ? `costs ${percent(-saved)} more` : `costs ${Number((1 - saved).toPrecision(3))}× as much`;
   const headline = saved >= 0 ? `saves ${percent(saved)}` : dearer;
   return { headline, detail: gain < 5e-5 ? "at equal accuracy" : `${points(gain)} above`, none: false };

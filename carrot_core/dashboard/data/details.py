@@ -14,8 +14,9 @@ from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.dashboard.tables import priced
 from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
-from carrot_core.figures.scene import QUERIES
+from carrot_core.number_formats import PERCENT_COLUMN, QUERIES
 from carrot_core.safe_csv import safe_csv
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.summary import LEVELS, coverage, model_summary, score_levels, token_spread
@@ -65,20 +66,19 @@ def _models(info: BenchmarkInfo) -> None:
             "Price as of": table["as_of"],
         }
     )
-    dollars = st.column_config.NumberColumn(format="$%.4g")
+    shown = shown[[name for name in shown if (shown[name].notna() & (shown[name] != "")).any()]]
     st.dataframe(
-        shown[[name for name in shown if (shown[name].notna() & (shown[name] != "")).any()]],
+        priced(shown, *(name for name in ("$ per 1k", "$/1M in", "$/1M out") if name in shown)),
         hide_index=True,
         height="content",
         column_config={
             "Mean score": st.column_config.ProgressColumn(
-                format="%.1f %%", min_value=0, max_value=100, help=tip("score")
+                format=PERCENT_COLUMN, min_value=0, max_value=100, help=tip("score")
             ),
             "Output tokens": st.column_config.NumberColumn(format="%.0f", help="Mean of a call."),
             "Observed": st.column_config.NumberColumn(
-                format="%.1f %%", help=tip("missing-cell", also="Share of the prompts with an outcome.")
+                format=PERCENT_COLUMN, help=tip("missing-cell", also="Share of the prompts with an outcome.")
             ),
-            **dict.fromkeys(("$ per 1k", "$/1M in", "$/1M out"), dollars),
         },
         alt=f"Mean score, mean cost, coverage and prices of the {len(table)} models of {visible(info.name)}.",
     )

@@ -12,6 +12,7 @@ import streamlit as st
 from carrot_core.dashboard import links
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.dashboard.tables import priced
 from carrot_core.errors import NotFoundError
 from carrot_core.outcomes import SPLITS
 from carrot_core.store import BenchmarkInfo, Store
@@ -167,16 +168,16 @@ def _outcomes(prompt: PromptView) -> None:
             "Cost": table["cost_usd"],
         }
     )
+    shown = shown.loc[:, shown.notna().any()]
     seen = int(table["score"].notna().sum())
     st.dataframe(
-        shown.loc[:, shown.notna().any()],
+        priced(shown, *(name for name in ("Cost",) if name in shown)),
         hide_index=True,
         height=440,
         column_config={
             "Score": st.column_config.NumberColumn(format="%.2f"),
             "Tokens in": st.column_config.NumberColumn(format="localized"),
             "Tokens out": st.column_config.NumberColumn(format="localized"),
-            "Cost": st.column_config.NumberColumn(format="$%.3g"),
         },
         alt=f"Score, tokens and cost of {len(table)} models on this prompt, {seen} of them observed.",
     )

@@ -22,6 +22,7 @@ from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import ONLY_YOU, private_benchmarks, private_store, session_folder
 from carrot_core.errors import DataError, PricesNeededError
+from carrot_core.number_formats import PRICE_COLUMN
 from carrot_core.paths import shipped
 from carrot_core.prices import Price, shipped_prices
 from carrot_core.safe_csv import problems_frame, safe_csv
@@ -173,7 +174,7 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
             "As of": [price.as_of for price in priced],
         }
     )
-    dollars = st.column_config.NumberColumn(min_value=0.0, format="$%.4g", help="US dollars per million tokens.")
+    dollars = st.column_config.NumberColumn(min_value=0.0, format=PRICE_COLUMN, help="US dollars per million tokens.")
     filled = st.data_editor(
         asked,
         hide_index=True,

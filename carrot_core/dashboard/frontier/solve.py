@@ -9,9 +9,9 @@ import streamlit as st
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
-from carrot_core.figures.scene import QUERIES, money, short_name
-from carrot_core.figures.stability import lam_text
+from carrot_core.figures.scene import short_name
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
+from carrot_core.number_formats import cost_text, lam_text, money, percent
 from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap
 from carrot_core.results.source import Names
 from carrot_core.text import visible
@@ -129,7 +129,7 @@ def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[s
     at = curve.at(solution.exchange_rate_per_usd)
     lines = [
         f"λ {{lam}} is the most accurate point within {money(dollars)} a month: on validation "
-        f"{100 * curve.score[at]:.1f} %, and {queries:,} queries cost {money(float(queries * curve.cost_usd[at]))}."
+        f"{percent(curve.score[at])}, and {queries:,} queries cost {money(float(queries * curve.cost_usd[at]))}."
     ]
     mix = mix_within_budget(curve, dollars / queries)
     if mix is not None and mix.score - curve.score[at] >= _SEEN_GAIN:
@@ -140,9 +140,9 @@ def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[s
 def _mixed(mix: Mix, score: float, cost_unit_usd: float) -> str:
     cheap, dear = (float(lam_of_rate(rate, cost_unit_usd)) for rate in mix.exchange_rates_per_usd)
     return (
-        f"Two points mixed at random use the budget better: {100 * mix.dearer_share:.1f} % of the queries at λ "
-        f"{lam_text(dear)} and the others at λ {lam_text(cheap)} reach {100 * mix.score:.1f} % on validation in place "
-        f"of {100 * score:.1f} %."
+        f"Two points mixed at random use the budget better: {percent(mix.dearer_share)} of the queries at λ "
+        f"{lam_text(dear)} and the others at λ {lam_text(cheap)} reach {percent(mix.score)} on validation in place "
+        f"of {percent(score)}."
     )
 
 
@@ -152,7 +152,7 @@ def _match(solution: Solution | None, curve: ReadableCurve, model: str) -> tuple
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
         f"λ {{lam}} is the cheapest point as accurate as {short_name(model)} alone on validation: "
-        f"{100 * curve.score[at]:.1f} % at {money(float(QUERIES * curve.cost_usd[at]))} per 1k queries."
+        f"{percent(curve.score[at])} at {cost_text(curve.cost_usd[at])} per 1k queries."
     ]
 
 
@@ -162,5 +162,5 @@ def _cap(curve: Frontier) -> tuple[Solution, list[str]]:
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
         f"From λ {{lam}} on no validation prompt is expected to cost more than {money(cap)}: "
-        f"{100 * curve.score[at]:.1f} % at {money(float(QUERIES * curve.cost_usd[at]))} per 1k queries there."
+        f"{percent(curve.score[at])} at {cost_text(curve.cost_usd[at])} per 1k queries there."
     ]

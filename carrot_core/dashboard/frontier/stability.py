@@ -13,13 +13,12 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.tables import priced
 from carrot_core.evaluation.runs import seeds_command, solve_seeds
 from carrot_core.evaluation.solve import Goal, Solved
 from carrot_core.evaluation.stability import Stability, stability
-from carrot_core.figures.scene import QUERIES
 from carrot_core.figures.stability import (
     detail,
-    lam_text,
     of_seeds,
     of_tasks,
     stability_exhibit,
@@ -27,6 +26,7 @@ from carrot_core.figures.stability import (
     verdict,
 )
 from carrot_core.frontier import ReadableCurve, lam_of_rate
+from carrot_core.number_formats import PERCENT_COLUMN, QUERIES, lam_text
 from carrot_core.results.source import Names
 from carrot_core.store import Store
 
@@ -138,11 +138,10 @@ def _seed_table(seeds: Mapping[int, Solved], more: str, *, whole: bool) -> None:
         for seed, solved in seeds.items()
     ]
     st.dataframe(
-        pd.DataFrame(rows), hide_index=True,
+        priced(pd.DataFrame(rows), "$ per 1k"), hide_index=True,
         column_config={
             "λ": st.column_config.NumberColumn(format="%.4f"),
-            "Accuracy": st.column_config.NumberColumn(format="%.1f %%"),
-            "$ per 1k": st.column_config.NumberColumn(format="$%.3g"),
+            "Accuracy": st.column_config.NumberColumn(format=PERCENT_COLUMN),
         },
         alt=f"The point solved on the validation prompts of each of {len(seeds)} seeds, and what it does on their test "
         "prompts.",

@@ -12,6 +12,7 @@ from carrot_core.dashboard.components.decision import live_decision
 from carrot_core.dashboard.components.prompt_box import prompt_box
 from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.shell import plain
+from carrot_core.number_formats import percent
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
 from carrot_core.serving.profile import Companion
@@ -110,12 +111,12 @@ def _intervals(kept: Companion) -> str:
     assert nominal is not None  # only usage may have no interval
     assert score is not None
     text = (
-        f"Accuracy intervals: the mean score of {GROUP} prompts with such a prediction, in {100 * nominal:.0f} % of "
-        f"cases; on test {100 * score:.1f} % held."
+        f"Accuracy intervals: the mean score of {GROUP} prompts with such a prediction, in "
+        f"{percent(nominal, digits=0)} of cases; on test {percent(score)} held."
     )
     if usage is None:
         return f"{text} Only the input is charged here, and no output tokens are recorded: the cost has no interval."
     what = (
         "Cost intervals (dollars are recorded, no tokens)" if kept.usage == "cost_usd" else "Token and cost intervals"
     )
-    return f"{text} {what}: one answer, in {100 * nominal:.0f} % of cases; on test {100 * usage:.1f} %."
+    return f"{text} {what}: one answer, in {percent(nominal, digits=0)} of cases; on test {percent(usage)}."

@@ -22,12 +22,14 @@ from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import session_folder
+from carrot_core.dashboard.tables import priced
 from carrot_core.errors import CarrotError
+from carrot_core.number_formats import PERCENT_COLUMN, money_interval, percent
 from carrot_core.safe_csv import safe_csv
 from carrot_core.serving.batch import route_all
 from carrot_core.serving.files import Prompts, decision_file, listed, open_prompts, prompt_columns
 from carrot_core.serving.router import CarrotRouter
-from carrot_core.serving.summary import ROUTED, Summary, dollars, percent
+from carrot_core.serving.summary import ROUTED, Summary
 from carrot_core.text import visible
 
 TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "gz", "zst"]
@@ -162,9 +164,10 @@ def _results(done: _Done) -> None:
     alone = summary.alone[summary.best_single]
     st.markdown(
         plain(
-            f"{summary.n_prompts:,} prompts: expected accuracy {percent(summary.routed.score)} for "
-            f"{dollars(summary.routed.total_cost_usd)}. {summary.best_single} alone: {percent(alone.score)} for "
-            f"{dollars(alone.total_cost_usd)}. Expected saving against it: {percent(summary.saving)}."
+            f"{summary.n_prompts:,} prompts: expected accuracy {percent(*summary.routed.score)} for "
+            f"{money_interval(*summary.routed.total_cost_usd)}. "
+            f"{summary.best_single} alone: {percent(*alone.score)} for "
+            f"{money_interval(*alone.total_cost_usd)}. Expected saving against it: {summary.saving_text()}."
         )
     )
     if summary.n_unlike:
@@ -212,16 +215,16 @@ def _against_one_model(summary: Summary) -> None:
             "$, 90 % high": table["total_cost_high_usd"],
         }
     )
-    percents = st.column_config.NumberColumn(format="%.1f %%", help=tip("accuracy"))
-    money = st.column_config.NumberColumn(format="$%.4g", help=tip("cost"))
+    percents = st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("accuracy"))
+    totals = ("Total cost", "$, 90 % low", "$, 90 % high")
     st.dataframe(
-        shown,
+        priced(shown, *totals),
         hide_index=True,
         placeholder="–",
         column_config={
-            "CARROT's share": st.column_config.NumberColumn(format="%.1f %%", help=tip("share")),
+            "CARROT's share": st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share")),
             **dict.fromkeys(("Accuracy", "90 % low", "90 % high"), percents),
-            **dict.fromkeys(("Total cost", "$, 90 % low", "$, 90 % high"), money),
+            **dict.fromkeys(totals, st.column_config.NumberColumn(help=tip("cost"))),
         },
         alt=f"Expected accuracy and total cost of {ROUTED}'s decisions and of each of {len(table) - 1} models alone.",
     )

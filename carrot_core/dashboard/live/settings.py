@@ -15,8 +15,9 @@ from carrot_core.dashboard.live.answer import Asked
 from carrot_core.dashboard.shell import kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
-from carrot_core.figures.scene import label, money
+from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
+from carrot_core.number_formats import lam_text, money, pays
 from carrot_core.routers import BASELINES
 from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_head, shipped_heads
 from carrot_core.serving.profile import SERVABLE, UNLIKE_FROM
@@ -146,13 +147,12 @@ def note(info: BenchmarkInfo, router: CarrotRouter, asked: Asked) -> None:
     if info.name == SIMULATED:
         kind_note(info)
     rate, unit = rate_of_lam(asked.lam, router.cost_unit_usd), money(router.cost_unit_usd)
-    worth = "any price" if rate == 0 else f"up to {money(0.01 / rate)} a query"
     models = f"{len(asked.pool)} of its" if asked.pool else "its"
     st.caption(
         plain(
             f"{label(router.router)} learned from {router.companion.n_train:,} prompts of {router.companion.benchmark} "
             f"and chooses among {models} {len(router.models)} models, as they answered there. "
-            f"At λ {round(asked.lam, 4):g} it pays {worth} for one more accuracy point (cost unit u = {unit})."
+            f"At λ {lam_text(asked.lam)} it pays {pays(rate)} (cost unit u = {unit})."
         )
         + " "
         + see("lambda", "exchange-rate", "cost-unit")

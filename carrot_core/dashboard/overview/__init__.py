@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from math import isfinite
 
 from streamlit.delta_generator import DeltaGenerator
 
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard.shell import plain
+from carrot_core.number_formats import NOTHING_TO_SAVE, percent, points
 from carrot_core.operating_point import Point
 
 
 def figure(
-    place: DeltaGenerator, label: str, interval: Interval, factor: float, form: str, help: str | None = None
+    place: DeltaGenerator, label: str, interval: Interval, text: Callable[[float], str], help: str | None = None
 ) -> None:
-    """One number with its 95 % interval under it; ``help`` as of `carrot_core.dashboard.glossary.tip`."""
-    value, low, high = (form.format(factor * number) for number in (interval.value, interval.low, interval.high))
+    """One number as ``text`` writes it, with its 95 % interval under it; ``help`` as of
+    `carrot_core.dashboard.glossary.tip`."""
+    value, low, high = (text(number) for number in (interval.value, interval.low, interval.high))
     place.metric(plain(label), value, help=help)
     place.caption(plain(f"95 % interval {low} to {high}"))
 
@@ -24,16 +28,16 @@ def saving(place: DeltaGenerator, point: Point, best: str, help: str) -> None:
     """What the point saves against the best single model, which may cost nothing."""
     name = f"Saving against {best}"
     if isfinite(point.saving.value):
-        figure(place, name, point.saving, 100, "{:.0f} %", help)
+        figure(place, name, point.saving, partial(percent, digits=0), help)
     else:
         place.metric(plain(name), "–", help=help)
-        place.caption(plain(f"{best} is free: nothing to save."))
+        place.caption(plain(f"{NOTHING_TO_SAVE.capitalize()}."))
 
 
 def verdict(point: Point, best: str, n_prompts: int) -> str:
     """What the point is worth against the best single model, no better than the interval allows; Markdown."""
     difference = point.score_difference
-    apart = f"{100 * difference.value:+.1f} points ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+    apart = points(difference.value, difference.low, difference.high)
     if difference.high < 0:
         equal = f"On test it falls short of {best}: {apart}. The saving is not at equal score."
     elif difference.low > 0:

@@ -18,8 +18,10 @@ from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.points.comparison import distinct_names
 from carrot_core.dashboard.points.places import benchmark_of, differs_here, router_at
 from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.tables import priced
 from carrot_core.errors import DataError
 from carrot_core.frontier import rate_of_lam
+from carrot_core.number_formats import QUERIES
 from carrot_core.points.drift import Drift, Tolerance, drift
 from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
 from carrot_core.points.shelf import KeptPoint, KeptPoints
@@ -150,15 +152,14 @@ def _model_table(found: Drift) -> None:
             "Model": found.models["model"].map(visible),
             "Calls": found.models["calls"],
             "In the pool": found.models["in_pool"],
-            "$ per 1k": 1000 * found.models["cost_usd"],
+            "$ per 1k": QUERIES * found.models["cost_usd"],
             "Paid ÷ price": found.models["price_ratio"],
         }
     )
     with st.expander(f"Who answered ({len(table)} models)"):
         st.dataframe(
-            table, hide_index=True,
+            priced(table, "$ per 1k"), hide_index=True,
             column_config={
-                "$ per 1k": st.column_config.NumberColumn(format="$%.3g"),
                 "Paid ÷ price": st.column_config.NumberColumn(
                     format="%.3f", help="What its calls cost, over what they would cost at the point's prices."
                 ),

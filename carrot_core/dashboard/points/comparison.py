@@ -17,8 +17,9 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import make_setting
-from carrot_core.figures.scene import QUERIES, label, short_name
+from carrot_core.figures.scene import label, short_name
 from carrot_core.frontier import Frontier
+from carrot_core.number_formats import QUERIES, lam_text, pays, percent
 from carrot_core.points.difference import Difference, paired, unpaired
 from carrot_core.points.shelf import KeptPoint
 from carrot_core.serving.point import PointFile
@@ -70,8 +71,8 @@ def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
     rows = {
         "Router": lambda point: label(point.router),
         "Benchmark": lambda point: visible(point.benchmark),
-        "λ": lambda point: f"{point.lam:.4g}",
-        "Pays per accuracy point": words.rate,
+        "λ": lambda point: lam_text(point.lam),
+        "Pays": lambda point: pays(point.exchange_rate_per_usd),
         "Accuracy (test)": lambda point: words.accuracy(point.test),
         "$ per 1k (test)": lambda point: words.cost(point.test),
         "Accuracy (validation)": lambda point: words.accuracy(point.validation),
@@ -103,7 +104,7 @@ def _share(point: PointFile, model: str) -> str:
     if model not in point.shares:
         return "not in the pool"
     share = point.shares[model]
-    return f"{100 * share:.1f} %" if share >= _SHARE or share == 0 else "under 0.5 %"
+    return percent(share) if share >= _SHARE or share == 0 else "under 0.5 %"
 
 
 def differences(points: Mapping[str, PointFile]) -> None:
@@ -133,10 +134,10 @@ def _difference_table(table: list[list[object]], first: str) -> None:
     columns = ["Point", "Accuracy", "low", "high", "$ per 1k", "$ low", "$ high", "Measured"]
     accuracy, dollars = (
         st.column_config.NumberColumn(format=form, help=tip(of, "95-interval"))
-        for form, of in (("%+.2f", "accuracy"), ("%+.3g", "cost"))
+        for form, of in (("%+.2f", "accuracy"), (None, "cost"))
     )
     st.dataframe(
-        pd.DataFrame(table, columns=columns),
+        tables.priced(pd.DataFrame(table, columns=columns), *columns[4:7], signed=True),
         hide_index=True,
         column_config={
             "Point": st.column_config.TextColumn(pinned=True, width=_NAMES_WIDE),

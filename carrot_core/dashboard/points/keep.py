@@ -16,8 +16,9 @@ from carrot_core.dashboard.points import keep as words
 from carrot_core.dashboard.points.places import place_for
 from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
 from carrot_core.dashboard.stores import version_of
-from carrot_core.figures.scene import QUERIES, label, money, short_name
+from carrot_core.figures.scene import label, short_name
 from carrot_core.frontier import shortest_lam
+from carrot_core.number_formats import cost_text, lam_text, percent
 from carrot_core.points.shelf import joined
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -34,20 +35,14 @@ def accuracy(figures: PointFigures | None) -> str:
     """Accuracy with its interval, per cent."""
     if figures is None:
         return NOT_MEASURED
-    ends = ""
-    if figures.score_low is not None and figures.score_high is not None:
-        ends = f" [{100 * figures.score_low:.1f}, {100 * figures.score_high:.1f}]"
-    return f"{100 * figures.score:.1f} %{ends}"
+    return percent(figures.score, figures.score_low, figures.score_high)
 
 
 def cost(figures: PointFigures | None) -> str:
     """Cost per 1k queries with its interval."""
     if figures is None:
         return NOT_MEASURED
-    ends = ""
-    if figures.cost_usd_low is not None and figures.cost_usd_high is not None:
-        ends = f" [{money(QUERIES * max(figures.cost_usd_low, 0.0))}, {money(QUERIES * figures.cost_usd_high)}]"
-    return f"{money(QUERIES * figures.cost_usd)}{ends}"
+    return cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
 
 
 def answered_by(point: PointFile) -> str:
@@ -55,18 +50,9 @@ def answered_by(point: PointFile) -> str:
     if point.shares is None:
         return NOT_MEASURED
     most = sorted(point.shares.items(), key=lambda item: -item[1])
-    told = [f"{short_name(model)} {100 * share:.0f} %" for model, share in most[:_MOST_SHARES] if share >= 0.005]
+    told = [f"{short_name(model)} {percent(share, digits=0)}" for model, share in most[:_MOST_SHARES] if share >= 0.005]
     rest = len([share for _, share in most[_MOST_SHARES:] if share >= 0.005])
     return ", ".join(told) + (f" and {rest} more" if rest else "")
-
-
-def rate(point: PointFile) -> str:
-    """The exchange rate as people pay it: dollars for one accuracy point of one query."""
-    if point.exchange_rate_per_usd is None:
-        return "nothing: the cheapest model"
-    if point.exchange_rate_per_usd == 0:
-        return "any price"
-    return f"up to {money(0.01 / point.exchange_rate_per_usd)}"
 
 
 def prices(point: PointFile) -> str:
@@ -81,7 +67,7 @@ def prices(point: PointFile) -> str:
 
 def made_of(point: PointFile) -> str:
     """Router, λ and benchmark in a line."""
-    return f"{label(point.router)} at λ {point.lam:.4g} on {point.benchmark}"
+    return f"{label(point.router)} at λ {lam_text(point.lam)} on {point.benchmark}"
 
 
 def when(point: PointFile) -> str:
@@ -153,7 +139,7 @@ def _expected(point: PointFile) -> None:
         value, bracket, ends = tell(point.test).partition(" [")
         box.metric(what, value)
         box.caption(plain(f"{bracket}{ends} · on validation {tell(point.validation)}".strip()))
-    for_models.markdown(plain(f"λ {point.lam:.4g}. Test prompts answered by {words.answered_by(point)}."))
+    for_models.markdown(plain(f"λ {lam_text(point.lam)}. Test prompts answered by {words.answered_by(point)}."))
     without = " Prompts that the fallback takes are counted with CARROT's choice." if point.fallback else ""
     for_models.caption(
         f"{point.test.n_prompts:,} test prompts, {point.validation.n_prompts if point.validation else 0:,} on "

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Callable, Mapping, Sized
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from carrot_core.bootstrap import Interval
-from carrot_core.dashboard import controls, links, shell, views
+from carrot_core.dashboard import controls, links, shell, tables, views
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import tip
-from carrot_core.figures.scene import QUERIES, Scene, label, money, short_name
+from carrot_core.figures.scene import Scene, label, short_name
+from carrot_core.metrics import share_saved
+from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, cost_text, fixed, money, percent
 from carrot_core.outcomes import pick
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
@@ -83,7 +85,7 @@ def in_words(scenario: Scenario) -> str:
     if scenario.input_factor != 1:
         said.append(f"{100 * scenario.cached_share:g} % of the input cached")
     if scenario.call_usd:
-        said.append(f"{money(QUERIES * scenario.call_usd)} per 1k calls of the router")
+        said.append(f"{cost_text(scenario.call_usd)} per 1k calls of the router")
     return f"Changed: {', '.join(said)}." if said else "Nothing is changed yet: both curves are the same."
 
 
@@ -92,19 +94,18 @@ def drift_table(found: WhatIf, rate: float) -> None:
     points = move_point(found, rate)
     base = points[0]
     assert base.what == BEFORE
+    costs = ("$ per 1k", "$ per 1k, validation")
     st.dataframe(
-        pd.DataFrame([_row(point, base) for point in points]),
+        tables.priced(pd.DataFrame([_row(point, base) for point in points]), *costs),
         hide_index=True,
         column_config={
             "Point": st.column_config.TextColumn(help=tip("operating-point")),
             "λ": st.column_config.NumberColumn(format="%.4f", help=tip("lambda")),
             **dict.fromkeys(
-                ("Accuracy", "Validation"), st.column_config.NumberColumn(format="%.1f %%", help=tip("accuracy"))
+                ("Accuracy", "Validation"), st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("accuracy"))
             ),
-            **dict.fromkeys(
-                ("$ per 1k", "$ per 1k, validation"), st.column_config.NumberColumn(format="$%.3g", help=tip("cost"))
-            ),
-            "Points": st.column_config.NumberColumn(format="%+.1f", help="Change of the accuracy."),
+            **dict.fromkeys(costs, st.column_config.NumberColumn(help=tip("cost"))),
+            "Points": st.column_config.NumberColumn(format=POINTS_COLUMN, help="Change of the accuracy."),
             "Cost": st.column_config.NumberColumn(format="%+.1f %%", help="Change of the cost."),
             **dict.fromkeys(("95 %, points", "95 %, $ change"), st.column_config.TextColumn(help=_PAIRED)),
         },
@@ -128,20 +129,19 @@ def _row(point: Moved, base: Moved) -> dict[str, object]:
         "λ": point.lam,
         "Accuracy": 100 * score.value,
         "Points": 100 * point.score_change.value,
-        "95 %, points": _change(point.score_change, 100, "+.1f"),
+        "95 %, points": _change(point.score_change, lambda share: fixed(100 * share, 1, signed=True)),
         "$ per 1k": QUERIES * cost.value,
-        "Cost": 100 * (cost.value / base.cost_usd.value - 1) if base.cost_usd.value > 0 else np.nan,
-        "95 %, $ change": _change(point.cost_change_usd, QUERIES, "+.3g"),
-        "95 %, accuracy": f"{100 * score.low:.1f} to {100 * score.high:.1f}",
-        "95 %, $": f"{QUERIES * cost.low:.3g} to {QUERIES * cost.high:.3g}",
+        "Cost": -100 * float(share_saved(cost.value, base.cost_usd.value)),
+        "95 %, $ change": _change(point.cost_change_usd, lambda usd: money(QUERIES * usd, signed=True)),
+        "95 %, accuracy": f"{fixed(100 * score.low, 1)} to {fixed(100 * score.high, 1)}",
+        "95 %, $": f"{cost_text(cost.low)} to {cost_text(cost.high)}",
         "Validation": 100 * point.validation_score,
         "$ per 1k, validation": QUERIES * point.validation_cost_usd,
     }
 
 
-def _change(interval: Interval, factor: float, form: str) -> str:
-    low, high = factor * interval.low, factor * interval.high
-    return "" if low == high == 0 else f"{low:{form}} to {high:{form}}"
+def _change(interval: Interval, text: Callable[[float], str]) -> str:
+    return "" if interval.low == interval.high == 0 else f"{text(interval.low)} to {text(interval.high)}"
 
 
 def share_table(found: WhatIf, rate: float) -> None:
@@ -160,7 +160,7 @@ def share_table(found: WhatIf, rate: float) -> None:
     table = table.sort_values("After", ascending=False, na_position="last").assign(
         Model=lambda t: t["Model"].map(visible)
     )
-    percent = st.column_config.NumberColumn(format="%.1f %%", help=tip("share"))
+    percent = st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share"))
     st.dataframe(
         table, hide_index=True, column_config={"Before": percent, "After": percent},
         alt="Share of the queries that each model answers at the same λ before and after the scenario.",
@@ -193,7 +193,7 @@ def _opened(thresholds: Mapping[str, Threshold]) -> int:
 def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
     found = thresholds.values()
     factor = st.column_config.NumberColumn(format="× %.4g", help=tip("price-threshold"))
-    some = f"{100 * _SOME:.0f} % of the queries below"
+    some = f"{percent(_SOME, digits=0)} of the queries below"
     table = pd.DataFrame(
         {
             "Model": [visible(model) for model in thresholds],
@@ -205,7 +205,7 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
     st.dataframe(
         table, hide_index=True, placeholder="never",
         column_config={
-            "Share now": st.column_config.NumberColumn(format="%.1f %%", help=tip("share")),
+            "Share now": st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share")),
             "First query below": factor, some: factor
         },
         alt="Factor on its price below which each model answers its first query, and a tenth of them; "
@@ -217,18 +217,18 @@ def said(threshold: Threshold) -> str:
     """The threshold in words."""
     name, first, some = short_name(threshold.model), threshold.factor_for(), threshold.factor_for(_SOME)
     if threshold.exchange_rate_per_usd == 0:
-        return f"At λ = 0 no price counts: {name} answers {100 * threshold.share_at(1.0):.1f} % of the queries at any."
+        return f"At λ = 0 no price counts: {name} answers {percent(threshold.share_at(1.0))} of the queries at any."
     if first is None:
         return f"No price makes {name} worth using here: even for nothing it would answer no query."
     now = threshold.share_at(1.0)
-    text = f"{name} answers {100 * now:.1f} % of the queries at its price after the scenario. "
+    text = f"{name} answers {percent(now)} of the queries at its price after the scenario. "
     text += f"Its first query comes {_below(first)}"
     return text + (
         "; "
         + (
-            f"{100 * _SOME:.0f} % of them {_below(some)}."
+            f"{percent(_SOME, digits=0)} of them {_below(some)}."
             if some is not None
-            else f"{100 * _SOME:.0f} % of them it would not answer even for nothing."
+            else f"{percent(_SOME, digits=0)} of them it would not answer even for nothing."
         )
     )
 

@@ -16,7 +16,8 @@ from carrot_core.dashboard.glossary import in_app, linked, terms, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.figures.scene import QUERIES, short_name
+from carrot_core.figures.scene import short_name
+from carrot_core.number_formats import POINTS_COLUMN, PRICE_COLUMN, QUERIES
 from carrot_core.text import visible
 from carrot_core.whatif.scenario import Scenario, parse_scenario, provider, scenario_json
 
@@ -26,7 +27,7 @@ _FACTOR = st.column_config.NumberColumn(
 _INPUT, _OUTPUT = "In $/M", "Out $/M"
 _PRICE = {
     name: st.column_config.NumberColumn(
-        min_value=0.0, max_value=1e6, format="%.4g", width=85, help=f"US dollars per million {what} tokens."
+        min_value=0.0, max_value=1e6, format=PRICE_COLUMN, width=85, help=f"US dollars per million {what} tokens."
     )
     for name, what in ((_INPUT, "input"), (_OUTPUT, "output"))
 }
@@ -206,7 +207,10 @@ def _hypothetical(made: Setting) -> list[dict[str, Any]]:
         column_config={
             "Base": st.column_config.SelectboxColumn(options=list(made.models)),
             "Points": st.column_config.NumberColumn(
-                min_value=-100.0, max_value=100.0, format="%+.1f", help="Its accuracy minus the base's, in points."
+                min_value=-100.0,
+                max_value=100.0,
+                format=POINTS_COLUMN,
+                help="Its accuracy minus the base's, in points.",
             ),
             "Tokens ×": st.column_config.NumberColumn(
                 min_value=0.0, max_value=1000.0, format="%.4g", help="Its output tokens, compared to the base's."

@@ -11,7 +11,7 @@ import numpy as np
 from carrot_core.curve import SavedCurve, thin
 from carrot_core.figures.theme import THEMES, shortened
 from carrot_core.frontier import FloatArray
-from carrot_core.serving.decision import QUERIES
+from carrot_core.number_formats import QUERIES, money_tick
 from carrot_core.serving.point import PointFigures
 from carrot_core.text import visible
 
@@ -48,7 +48,7 @@ def picture(curves: Mapping[str, SavedCurve], figures: Mapping[str, PointFigures
     parts = [
         f'<svg viewBox="0 0 {SIZE[0]} {SIZE[1]}" role="img" '
         'aria-label="Accuracy over cost: the curves and the operating point">',
-        *(_line(at_x(x), _TOP, at_x(x), _BOTTOM) + _text(at_x(x), _BOTTOM + 18, f"{x:g}") for x in x_ticks),
+        *(_line(at_x(x), _TOP, at_x(x), _BOTTOM) + _text(at_x(x), _BOTTOM + 18, money_tick(x)) for x in x_ticks),
         *(_line(_LEFT, at_y(y), _RIGHT, at_y(y)) + _text(_LEFT - 8, at_y(y) + 4, f"{y:g}", "end") for y in y_ticks),
         _text((_LEFT + _RIGHT) / 2, _BOTTOM + 40, "US dollars per 1,000 queries"),
         _text(_LEFT - 8, _TOP - 20, "accuracy, %", "start"),

@@ -10,9 +10,10 @@ import numpy as np
 
 from carrot_core.errors import CarrotError
 from carrot_core.figures.images import image_of_svg
+from carrot_core.metrics import share_saved
+from carrot_core.number_formats import NOTHING_TO_SAVE, cost_text, lam_text, money, pays, percent, points
 from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
 from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
-from carrot_core.serving.decision import dollars
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import SENTENCE, visible
@@ -44,11 +45,11 @@ def as_html(router: CarrotRouter, point: PointFile) -> bytes:
     snapshot = _snapshot(point)
     single = None if snapshot is None else _single(snapshot, point)
     title = _shown(f"Operating point of {visible(point.router)} on {visible(point.benchmark)}")
-    worth = "any" if point.exchange_rate_per_usd is None else f"{point.exchange_rate_per_usd:.4g}"
     sections = [
         _HEAD.format(title=title),
         f"<h1>{title}</h1>",
-        f"<p>λ {point.lam:.6g} with a cost unit of ${point.cost_unit_usd:.4g}: a dollar is worth {worth} score.</p>",
+        f"<p>λ {lam_text(point.lam, 6)} with a cost unit of {money(point.cost_unit_usd)}: it pays "
+        f"{pays(point.exchange_rate_per_usd)}.</p>",
         f"<p>{_shown(point.note)}</p>" if point.note else "",
         *_expected(router, point, single),
         f"<p>{_shown(_saving(router, point, snapshot, single))}</p>",
@@ -114,18 +115,15 @@ def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> 
     rows = [[name, *_figures(each)] for name, each in figures.items()]
     if single is not None:
         rows.append(
-            [f"{visible(single.model)} alone, test", f"{100 * single.score:.2f} %", dollars(single.cost_usd), ""]
+            [f"{visible(single.model)} alone, test", percent(single.score, digits=2), cost_text(single.cost_usd), ""]
         )
     head = ("", "accuracy (95 %)", "cost of 1,000 queries (95 %)", "prompts")
     return [picture(router.companion.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3)]
 
 
 def _figures(figures: PointFigures) -> list[str]:
-    score, cost = f"{100 * figures.score:.2f} %", dollars(figures.cost_usd)
-    if figures.score_low is not None and figures.score_high is not None:
-        score += f" [{100 * figures.score_low:.2f}, {100 * figures.score_high:.2f}]"
-    if figures.cost_usd_low is not None and figures.cost_usd_high is not None:
-        cost += f" [{dollars(figures.cost_usd_low)}, {dollars(figures.cost_usd_high)}]"
+    score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
+    cost = cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
     return [score, cost, f"{figures.n_prompts:,}"]
 
 
@@ -149,11 +147,16 @@ def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | 
     reference = visible(point.reference)
     if point.test is None or snapshot is None or single is None:
         return f"Reference: {reference}, the best single model on validation. What it does on test is not known here."
-    saving, more = 1 - point.test.cost_usd / single.cost_usd, 100 * (point.test.score - single.score)
+    saving, more = float(share_saved(point.test.cost_usd, single.cost_usd)), point.test.score - single.score
+    accuracy = f"{100 * abs(more):.2f} points {'more' if more >= 0 else 'less'} accurate"
+    if np.isnan(saving):
+        return (
+            f"Reference: {reference}, the best single model on validation; {NOTHING_TO_SAVE}. On the same test prompts "
+            f"the point is {accuracy}."
+        )
     told = (
         f"Reference: {reference}, the best single model on validation. On the same test prompts the point costs "
-        f"{abs(100 * saving):.1f} % {'less' if saving >= 0 else 'more'} and is {abs(more):.2f} points "
-        f"{'more' if more >= 0 else 'less'} accurate"
+        f"{percent(abs(saving))} {'less' if saving >= 0 else 'more'} and is {accuracy}"
     )
     told += ". " if more >= 0 else ", so this is no saving at equal accuracy. "
     match = snapshot.matching_point(point.router) if point.router in snapshot.routers else None
@@ -161,9 +164,9 @@ def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | 
         return told
     gain, gap = match.saving, match.score_difference
     return told + (
-        f"At equal accuracy (λ {match.lam:.4g}, the cheapest that is as good on validation) it saves "
-        f"{100 * gain.value:.1f} % [{100 * gain.low:.1f}, {100 * gain.high:.1f}] on test, with accuracy "
-        f"{100 * gap.value:+.2f} points [{100 * gap.low:+.2f}, {100 * gap.high:+.2f}]."
+        f"At equal accuracy (λ {lam_text(match.lam)}, the cheapest that is as good on validation) it saves "
+        f"{percent(gain.value, gain.low, gain.high)} on test, with accuracy "
+        f"{points(gap.value, gap.low, gap.high, digits=2)}."
     )
 
 
@@ -173,11 +176,11 @@ def _models(point: PointFile) -> str:
     for model in sorted(point.pool, key=lambda model: -shares.get(model, 0.0)):
         price = point.prices.get(model)
         paid = ["", "", "", ""] if price is None else [
-            price.source, price.as_of or "not known", f"{price.input_usd_per_mtok:g}", f"{price.output_usd_per_mtok:g}"
+            price.source, price.as_of or "not known", money(price.input_usd_per_mtok), money(price.output_usd_per_mtok)
         ]  # fmt: skip
-        share = f"{100 * shares[model]:.1f} %" if model in shares else "not measured"
+        share = percent(shares[model]) if model in shares else "not measured"
         rows.append([visible(model), *paid, share])
-    return _table(("model", "price from", "as of", "$ / M tokens in", "out", "share of test prompts"), rows, 3)
+    return _table(("model", "price from", "as of", "per M tokens in", "out", "share of test prompts"), rows, 3)
 
 
 def _provenance(point: PointFile) -> list[tuple[str, str]]:

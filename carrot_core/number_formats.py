@@ -1,0 +1,162 @@
+"""Numbers as people read them and as JSON takes them: money, per cent, λ, what accuracy may cost, intervals.
+
+The browser writes the same texts while λ moves (`dashboard/components/words.js`), where no Python runs;
+``tests/number_cases.json`` holds both to the same answers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any
+
+QUERIES = 1000  # costs are shown per thousand queries
+NOT_KNOWN = "not known"
+NO_END = "no end"  # of an interval that is open on one side
+NOTHING_TO_SAVE = "nothing to save: it is free"
+LEAST_USD = 1e-12  # smaller amounts are what rounding leaves
+
+# Forms that Plotly and Streamlit fill in themselves. d3's "r" has no SI prefixes and no exponents.
+MONEY_HOVER = "$,.3r"
+COUNT_HOVER = ",.3~r"
+COST_HOVER = f"%{{x:{MONEY_HOVER}}} per 1k queries"
+POINT_HOVER = f"%{{y:.1f}} % at {COST_HOVER}"
+LAM_HOVER = ".4~f"
+DOLLAR_AXIS = {"tickprefix": "$", "exponentformat": "none", "separatethousands": True}
+PERCENT_COLUMN = "%.1f %%"
+POINTS_COLUMN = "%+.1f"
+PRICE_COLUMN = "$%.4g"  # of cells that are typed into, US dollars per million tokens
+
+
+def money(usd: float | None, *, signed: bool = False, digits: int = 3) -> str:
+    """Dollars to three significant digits, never in scientific notation: $0.00230, -$12.3, $1,230, $0.
+
+    ``signed`` puts a plus before what is above 0.
+    """
+    if usd is None or math.isnan(usd):
+        return NOT_KNOWN
+    sign = "-" if usd < 0 else "+" if signed and usd > 0 else ""
+    size = abs(usd)
+    if size == 0 or math.isinf(size):
+        return f"{sign}${'∞' if size else 0}"
+    if size < LEAST_USD:
+        return f"{sign}under $0.000000000001"
+    rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(size))
+    return f"{sign}${rounded:,.{max(0, digits - 1 - rounded.adjusted())}f}"
+
+
+def money_tick(usd: float) -> str:
+    """Dollars at a tick of an axis, where trailing zeros only take room."""
+    text = money(usd)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def apart(text: Callable[[float, int], str], one: float, other: float) -> tuple[str, str]:
+    """Two numbers in words with as many digits, from three on, as tell them apart; ``text`` takes value and digits."""
+    for digits in range(3, 16):
+        if text(one, digits) != text(other, digits):
+            break
+    return text(one, digits), text(other, digits)
+
+
+def cost_text(usd: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Dollars of 1,000 queries that cost so much each, with the interval where there is one.
+
+    An interval of a mean cost by the normal law may start below 0, where no cost is.
+    """
+    value, *ends = (None if cost is None else QUERIES * cost for cost in (usd, low, high))
+    return with_interval(money, value, *(None if end is None else max(0.0, end) for end in ends))
+
+
+def money_interval(usd: float, low: float | None, high: float | None) -> str:
+    """Dollars with their interval where there is one."""
+    return with_interval(money, usd, low, high)
+
+
+def percent(
+    share: float | None,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    digits: int = 1,
+    unit: str = "%",
+    signed: bool = False,
+) -> str:
+    """A part of 1 in per cent, with its interval where there is one: 81.2 % [79.0, 83.1]; ``unit`` may be points."""
+
+    def number(end: float) -> str:
+        return fixed(100 * end, digits, signed=signed)
+
+    value, *ends = with_interval(number, share, low, high).split(" [")
+    return value if value == NOT_KNOWN else " [".join([f"{value} {unit}", *ends])
+
+
+def points(share: float | None, low: float | None = None, high: float | None = None, *, digits: int = 1) -> str:
+    """A difference of accuracies, a part of 1, in points with its sign: +1.2 points [-0.3, +2.6]."""
+    return percent(share, low, high, digits=digits, unit="points", signed=True)
+
+
+def lam_text(lam: float, digits: int = 4) -> str:
+    """λ with the digits it needs: ``digits`` decimals, two more near 0 and 1, where little moves far."""
+    decimals = digits + 2 if lam < 0.01 or lam > 0.99 else digits
+    text = fixed(lam, decimals).rstrip("0").rstrip(".")
+    if text == "0" and lam > 0:
+        return f"under {fixed(10**-decimals, decimals)}"
+    if text == "1" and lam < 1:
+        return f"over {fixed(1 - 10**-decimals, decimals)}"
+    return text
+
+
+def pays(exchange_rate_per_usd: float | None) -> str:
+    """An exchange rate (score per US dollar; None is infinite, λ = 1) as what one more accuracy point may cost.
+
+    At rate r a point, 0.01 of the score, is bought up to 0.01/r dollars a query.
+    """
+    if exchange_rate_per_usd is None or math.isinf(exchange_rate_per_usd):
+        price = "nothing"
+    elif exchange_rate_per_usd == 0:
+        price = "any price"
+    else:
+        price = f"up to {money(0.01 / exchange_rate_per_usd)} a query"
+    return f"{price} for one more accuracy point"
+
+
+def with_interval(
+    text: Callable[[float], str], value: float | None, low: float | None = None, high: float | None = None
+) -> str:
+    """A figure in words, its interval behind it, "value [low, high]", where both ends are known (not None, not NaN)."""
+    known = [text(number) for number in (value, low, high) if number is not None and not math.isnan(number)]
+    if value is None or math.isnan(value):
+        return NOT_KNOWN
+    return f"{known[0]} [{known[1]}, {known[2]}]" if len(known) == 3 else known[0]
+
+
+def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
+    """A number with so many decimals; halves away from 0, as the browser rounds them, and no sign at 0."""
+    if math.isinf(value):
+        return NO_END
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    return f"{rounded if rounded else abs(rounded):{'+' if signed and rounded else ''},f}"
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """A number of a table with so many significant digits at most, never in scientific notation."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    text = f"{Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value)):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def without_nan(value: Any) -> Any:
+    """NaN and infinity as None, since JSON has neither; of an interval its fields: {value, low, high}."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return without_nan(vars(value))
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return without_nan(value._asdict())
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,96 @@
+"""Numbers in words: Python on the table of cases that the browser's formats are held to, too, and what only it does."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.io.formats.style import Styler
+
+from carrot_core.bootstrap import Interval
+from carrot_core.dashboard.tables import priced
+from carrot_core.figures.names import sides
+from carrot_core.number_formats import (
+    apart,
+    cost_text,
+    lam_text,
+    money,
+    money_tick,
+    pays,
+    percent,
+    points,
+    without_nan,
+)
+from carrot_core.serving.intervals import Between
+
+HERE = Path(__file__).parent
+CASES = json.loads((HERE / "number_cases.json").read_text(encoding="utf-8"))
+FORMATS = {
+    "money": money,
+    "money_tick": money_tick,
+    "percent": lambda share, digits: percent(share, digits=digits),
+    "lam": lam_text,
+    "pays": pays,
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_python_writes_numbers_as_the_table_says(kind: str) -> None:
+    *values, texts = zip(*CASES[kind], strict=True)
+    assert [FORMATS[kind](*given) for given in zip(*values, strict=True)] == list(texts)
+
+
+def test_names_stand_where_the_table_says() -> None:
+    for case in json.loads((HERE / "label_cases.json").read_text(encoding="utf-8")):
+        lines = [np.array(line, dtype=float) for line in case["lines"]]
+        assert sides(np.array(case["points"], dtype=float), case["names"], lines, (760, 320)) == case["sides"], case
+
+
+@given(st.floats(1e-12, 1e9), st.booleans())
+def test_dollars_are_plain_digits_three_of_which_count(usd: float, below: bool) -> None:
+    text = money(-usd if below else usd)
+    assert text.startswith("-$" if below else "$")
+    digits = text.lstrip("-$").replace(",", "")
+    assert "e" not in text
+    assert math.isclose(float(digits), usd, rel_tol=5.1e-3)
+    assert sum(letter.isdigit() for letter in digits.lstrip("0.").rstrip("0").replace(".", "")) <= 3
+
+
+def test_intervals_stand_behind_their_figure_where_they_are_known() -> None:
+    assert percent(0.812, 0.79, 0.83) == "81.2 % [79.0, 83.0]"
+    assert percent(0.812, None, None) == percent(0.812, math.nan, math.nan) == "81.2 %"
+    assert points(-0.012, -0.03, 0.006) == "-1.2 points [-3.0, +0.6]"
+    assert percent(0.5, -math.inf, 0.6) == "50.0 % [no end, 60.0]"
+    assert cost_text(0.0012, -0.0001, 0.003) == "$1.20 [$0, $3.00]"
+    assert cost_text(math.nan) == percent(None) == "not known"
+
+
+def test_two_amounts_have_the_digits_that_tell_them_apart() -> None:
+    assert apart(lambda usd, digits: money(usd, digits=digits), 0.12341, 0.12345) == ("$0.1234", "$0.1235")
+    assert apart(lambda usd, digits: money(usd, digits=digits), 1.0, 2.0) == ("$1.00", "$2.00")
+
+
+def test_a_table_shows_dollars_in_words_and_keeps_them_as_numbers() -> None:
+    frame = pd.DataFrame({"model": ["a", "b", "c"], "$ per 1k": [1234.5, 2e-7, np.nan]})
+    table = priced(frame, "$ per 1k")
+    assert isinstance(table, Styler)
+    pd.testing.assert_frame_equal(table.data, frame)
+    assert all(f">{text}<" in table.to_html() for text in ("$1,230", "$0.000000200", "–"))
+
+
+def test_json_has_neither_nan_nor_infinity_and_an_interval_comes_back() -> None:
+    document = without_nan(
+        {"one": Interval(1.0, math.nan, math.inf), "two": [Between(0.5, -math.inf, 1.0)], "name": "x", "n": 3}
+    )
+    assert document["one"] == {"value": 1.0, "low": None, "high": None}
+    assert document["two"] == [{"value": 0.5, "low": None, "high": 1.0}]
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    kept = Interval(0.5, 0.25, 0.75)
+    assert Interval.of_document(without_nan(kept)) == kept
+    assert math.isnan(Interval.of_document(document["one"]).low)
