@@ -117,8 +117,9 @@ def token_count(text: str, encoder: str = BUNDLED) -> int:
 def embed_benchmark(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> None:
     """Embed the texts of a benchmark that have no vector yet and keep the vectors in the store.
 
-    They are saved in chunks of at most 512 texts or about 20 seconds, so an interrupted call loses
-    one chunk at most and the next call goes on from there.
+    Vectors that another benchmark has of the same text are taken from there. The others are saved in chunks
+    of at most 512 texts or about 20 seconds, so an interrupted call loses one chunk at most and the next call
+    goes on from there.
 
     Parameters
     ----------
@@ -127,15 +128,19 @@ def embed_benchmark(store: Store, name: str, encoder: str = BUNDLED, progress: P
     encoder : as for `embed`.
     progress : called with (texts done, texts that were missing) after every batch.
     """
+    if not store.missing_texts(name, encoder):
+        return
+    store.copy_vectors(name, encoder)
     missing = store.missing_texts(name, encoder)
     done, size = 0, _CHUNK_TEXTS // 4
     while done < len(missing):
         texts, started = missing[done : done + size], time.monotonic()
         vectors = embed(texts, encoder, progress=_after(progress, done, len(missing)))
         seconds = max(time.monotonic() - started, 1e-3)
-        store.add_vectors(encoder, texts, vectors)
+        store.add_vectors(encoder, texts, vectors, benchmark=name)
         done += len(texts)
         size = int(np.clip(len(texts) / seconds * _CHUNK_SECONDS, 1, _CHUNK_TEXTS))
+    store.gather_vectors(name)
 
 
 def _after(progress: Progress | None, before: int, total: int) -> Progress | None:

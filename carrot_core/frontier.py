@@ -236,6 +236,15 @@ def rate_of_lam(lam: float, cost_unit_usd: float) -> float:
     return float("inf") if lam == 1.0 else lam / ((1.0 - lam) * cost_unit_usd)
 
 
+def shortest_lam(exchange_rate_per_usd: float, cost_unit_usd: float) -> float:
+    """λ of an exchange rate with as few digits as stand for that very rate, so that a λ that was set comes back as
+    it was; all its digits where no λ stands for just this rate.
+    """
+    lam = float(lam_of_rate(exchange_rate_per_usd, cost_unit_usd))
+    rounded = (float(f"{lam:.{digits}g}") for digits in range(1, 18))
+    return next((one for one in rounded if rate_of_lam(one, cost_unit_usd) == exchange_rate_per_usd), lam)
+
+
 @numba.njit(cache=True)
 def _upper_hull(cost, score, order):  # type: ignore[no-untyped-def]
     """Positions, by ascending cost, of the concave, rising upper hull of points given in cost order."""

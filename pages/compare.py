@@ -80,12 +80,12 @@ elif section == "Differences":
 elif section == "Gap to oracle":
     table = seen.analysis("decomposition", shown)
     if choose.there(table, "gap to the oracle"):
-        lam = choose.lam_or_whole(LAMS)
+        lam = choose.lam_or_whole(LAMS, seen.cost_unit_usd)
         show(gap_exhibit(table, lam), key="c-gap")
 
 elif section == "Who answers":
     table = seen.analysis("agreement", shown)
-    lam = choose.lam(LAMS)
+    lam = choose.lam(LAMS, seen.cost_unit_usd)
     if choose.there(table, "agreement of choices"):
         show(agreement_exhibit(table, lam), key="c-agreement")
     areas = choose.several("Shares of", shown, "areas")
@@ -105,7 +105,7 @@ elif section == "By task":
 
 elif section == "Where it loses":
     if stored:
-        router, lam = choose.one(shown), choose.lam(LAMS)
+        router, lam = choose.one(shown), choose.lam(LAMS, seen.cost_unit_usd)
         rows = seen.analysis("losses", (router,))
         rows = rows[rows["lam"] == lam]
         if rows.empty:

@@ -12,8 +12,7 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation import frontier_frame
 from carrot_core.figures.scene import caption
 from carrot_core.figures.shares import shares_exhibit
-from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.number_formats import money
+from carrot_core.frontier import lam_of_rate, rate_of_lam, shortest_lam
 from carrot_core.paper.curves import chart_exhibit
 
 SMALL_STEP = 0.01
@@ -40,23 +39,24 @@ with for_reference:
 
 scene = seen.scene(shown, active, pool, tasks, reference)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
-lam = controls.lam(views.opening_lam(seen, active))
+rate = controls.rate(views.opening_rate(seen, active, unit), unit)
+lam = shortest_lam(rate, unit)
 shell.kind_note(info)
-live_frontier(scene, lam=lam, key="frontier", wishes="validation", on_release=controls.set_lam)
+live_frontier(
+    scene,
+    lam=lam,
+    key="frontier",
+    wishes="validation",
+    on_release=lambda moved: controls.set_lam(moved, unit),
+)
 st.caption(
     f"{plain(caption(scene))} {glossary.see('frontier', 'exchange-rate', 'zero-router', 'task-lookup', 'oracle')}"
 )
-if pool or tasks:
-    st.caption(
-        f"λ is counted here in the cost unit of these models and tasks, {plain(money(unit))}. The Live prompt and "
-        "Operating points pages count it in that of all: the same λ is another exchange rate there."
-    )
 with st.container(horizontal=True):
     solve.solve_popover(seen, active, pool, tasks, unit)
-    keep_button(info, active, lam, whole=not (pool or tasks))
-solve.said(seen, active, pool, tasks, lam)
+    keep_button(info, active, rate, whole=not (pool or tasks))
+solve.said(seen, active, pool, tasks, rate, unit)
 
-rate = rate_of_lam(lam, unit)
 by_share, by_slice, moved, sure, data = st.tabs(
     ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],
     key="frontier:tabs", on_change="rerun",

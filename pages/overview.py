@@ -5,6 +5,7 @@ import streamlit as st
 from carrot_core.dashboard import controls, glossary, overview, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.figures.scene import DRAWN_BASELINES, caption, label, short_name
+from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import cost_text, lam_text, percent
 
 shell.guard(__file__)
@@ -37,8 +38,14 @@ elif seen.fitted and point is not None:  # of a baseline there is nothing to pro
     overview.saving(saving, point, best, glossary.tip("saving-at-equal-score", "95-interval"))
     st.write(overview.verdict(point, best, scene.n_prompts))
 
-lam = controls.lam(views.opening_lam(seen, active))
-live_frontier(scene, lam=lam, key="overview", on_release=controls.set_lam)
+unit = scene.cost_unit_usd
+rate = controls.rate(views.opening_rate(seen, active, unit), unit)
+live_frontier(
+    scene,
+    lam=shortest_lam(rate, unit),
+    key="overview",
+    on_release=lambda lam: controls.set_lam(lam, unit),
+)
 st.caption(
     f"{shell.plain(caption(scene))} {glossary.see('frontier', 'lambda', 'zero-router', 'task-lookup', 'oracle')}"
 )

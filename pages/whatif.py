@@ -6,7 +6,7 @@ from carrot_core.dashboard import controls, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.dashboard.whatif import results, settings
 from carrot_core.figures.scene import caption
-from carrot_core.frontier import rate_of_lam
+from carrot_core.frontier import shortest_lam
 
 shell.guard(__file__)
 st.title("What-if")
@@ -24,11 +24,17 @@ with for_settings:
     asked = settings.scenario_of(seen.narrowed())
 with for_result, shell.errors_as_text():
     found, scene = results.changed(seen, router, asked)
-    lam, unit = controls.lam(views.opening_lam(seen, router)), found.cost_unit_usd
-    live_frontier(scene, lam=lam, key="whatif", wishes="validation, before", on_release=controls.set_lam)
+    unit = found.cost_unit_usd
+    rate = controls.rate(views.opening_rate(seen, router, unit), unit)
+    live_frontier(
+        scene,
+        lam=shortest_lam(rate, unit),
+        key="whatif",
+        wishes="validation, before",
+        on_release=lambda lam: controls.set_lam(lam, unit),
+    )
     st.caption(shell.plain(caption(scene)))
     results.notes(found)
-    rate = rate_of_lam(lam, unit)
     by_point, by_share, by_price = st.tabs(
         ["Where the point goes", "Who answers", "What would make a model worth using"]
     )

@@ -85,6 +85,16 @@ def frames(n_prompts: int = 20, n_models: int = 3, seed: int = 0, split: bool = 
     )
 
 
+def main_file(store: Store, name: str = "first") -> Path:
+    """The file of what was imported as a benchmark."""
+    files = store.folder(name).files()
+    assert files is not None
+    return files.main
+
+
 def left_behind(store: Store) -> list[str]:
-    """What stands beside the database, besides its lock."""
-    return sorted(path.name for path in store.path.parent.iterdir() if not path.name.endswith((".lock", ".duckdb")))
+    """What is in a store besides its finished files, and beside it."""
+    finished = {*store.path.glob("*/*/*.duckdb"), *store.path.glob("locks/*.lock")}
+    there = {path for path in store.path.rglob("*") if not path.is_dir()} - finished
+    folders = {path for path in store.path.glob("*/*") if path.is_dir() and not path.name.isdecimal()}
+    return sorted(path.name for path in there | folders | set(store.path.parent.iterdir()) - {store.path})

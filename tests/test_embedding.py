@@ -249,7 +249,9 @@ def test_slow_texts_are_saved_more_often(tmp_path: Path, monkeypatch: pytest.Mon
     sizes: list[int] = []
     add = store.add_vectors
     monkeypatch.setattr(
-        store, "add_vectors", lambda encoder, texts, new: (sizes.append(len(texts)), add(encoder, texts, new))
+        store,
+        "add_vectors",
+        lambda encoder, texts, new, **more: (sizes.append(len(texts)), add(encoder, texts, new, **more)),
     )
     embed_benchmark(store, "b")
     assert sizes == [4, 2, 1, 1, 1]

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from carrot_core.curve import keep
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.frontier import lam_of_rate, rate_of_lam, sweep, upper_hull
+from carrot_core.frontier import lam_of_rate, rate_of_lam, shortest_lam, sweep, upper_hull
 from carrot_core.operating_point import cheapest_reaching, rate_inside
 from carrot_core.outcomes import Estimates, Outcomes
 from carrot_core.switches import sweep_tables
@@ -252,6 +252,13 @@ def test_empty_pool_is_refused():
 @given(st.floats(0, 1), st.floats(1e-6, 1))
 def test_lam_and_rate_are_inverse(lam, unit):
     assert float(lam_of_rate(rate_of_lam(lam, unit), unit)) == pytest.approx(lam, abs=1e-9)
+
+
+@given(st.integers(0, 10**9), st.floats(1e-6, 1), st.floats(1e-6, 1))
+def test_a_lam_that_was_set_comes_back_to_its_last_digit_and_other_rates_stay_what_they_are(billionths, unit, other):
+    rate = rate_of_lam(billionths / 10**9, unit)
+    assert shortest_lam(rate, unit) == billionths / 10**9
+    assert rate_of_lam(shortest_lam(rate, other), other) == pytest.approx(rate, rel=1e-6)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=12), st.integers(0, 20))

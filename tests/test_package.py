@@ -97,7 +97,8 @@ def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) ->
     for name in ("glossary.md", "method.md", "data.md"):
         shutil.copy(ROOT / "docs" / name, tree / "docs")
     (tree / "data").mkdir()
-    for name in ("carrot.duckdb", "shipped.json"):
+    (tree / "data" / "carrot.store" / "mine-0123456789ab" / "1").mkdir(parents=True)
+    for name in ("carrot.duckdb.v1", "carrot.store/mine-0123456789ab/1/benchmark.duckdb", "shipped.json"):
         (tree / "data" / name).touch()
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=tree, check=True, capture_output=True)
@@ -105,7 +106,9 @@ def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) ->
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "carrot_core/pyproject.toml",
-        "carrot_core/store/schema.sql",
+        "carrot_core/store/schema/benchmark.sql",
+        "carrot_core/store/schema/run.sql",
+        "carrot_core/store/schema/vectors.sql",
         "carrot_core/dashboard/launcher/with_api.py",
         "carrot_core/_app/app.py",
         "carrot_core/_app/pages/overview.py",
@@ -115,4 +118,4 @@ def test_wheel_carries_the_app_and_leaves_the_database_behind(tmp_path: Path) ->
         "carrot_core/_docs/glossary.md",
         "carrot_core/_docs/method.md",
     } <= names
-    assert "carrot_core/_data/carrot.duckdb" not in names
+    assert not [name for name in names if "duckdb" in name or "carrot.store" in name]

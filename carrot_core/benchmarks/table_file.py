@@ -299,6 +299,7 @@ def private_connection(path: Path | None = None) -> Iterator[duckdb.DuckDBPyConn
             "temp_directory": spill,
         }
         with duckdb.connect(str(path) if path else ":memory:", config=config) as connection:
+            connection.execute("set enable_progress_bar = false")  # DuckDB draws one on standard output after 2 s
             yield connection
 
 

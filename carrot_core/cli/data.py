@@ -175,11 +175,11 @@ def verify() -> Result:
     from carrot_core.store.health import verify as verify_all
 
     with progress("Reading", " benchmarks") as advance:
-        findings = verify_all(open_store().path, advance)
+        findings = verify_all(open_store(), advance)
     lines = [line for finding in findings for line in _found(finding)]
     if any(finding.data or finding.computed for finding in findings):
-        lines.append("`carrot data rebuild` makes a new file of what is whole and keeps the damaged one beside it.")
-    return [asdict(finding) for finding in findings], "\n".join(lines or ["There is nothing in the database."])
+        lines.append("`carrot data rebuild` sets the damaged files aside, beside the store.")
+    return [asdict(finding) for finding in findings], "\n".join(lines)
 
 
 def _found(finding: Finding) -> list[str]:
@@ -193,18 +193,24 @@ def _found(finding: Finding) -> list[str]:
 @data.command()
 @json_option
 def rebuild() -> Result:
-    """Make a new database of every benchmark that is whole; the damaged file is kept beside it."""
+    """Set aside the files that are damaged; benchmarks that are whole stay as they are."""
     from carrot_core.store.health import rebuild as rebuild_all
 
     store = open_store()
     with progress("Reading", " benchmarks") as advance:
-        aside, findings = rebuild_all(store.path, advance)
+        aside, findings = rebuild_all(store, advance)
     kept = [finding.benchmark for finding in findings if not finding.data]
     lost = [finding.benchmark for finding in findings if finding.data]
     again = [finding.benchmark for finding in findings if finding.computed and not finding.data]
-    lines = [f"{store.path} is new and has {', '.join(kept)}; the file it replaces is {aside}."]
+    lines = [f"{store.path} has {', '.join(kept) or 'no benchmark'}."]
+    lines.append("Nothing is damaged." if aside is None else f"The damaged files are now in {aside}.")
     if lost:
-        lines.append(f"Damaged and not in it: {', '.join(lost)}; import them again.")
+        lines.append(f"Damaged and set aside: {', '.join(lost)}; import them again.")
     if again:
         lines.append(f"To be embedded and fitted again: {', '.join(again)}.")
-    return {"kept": kept, "lost": lost, "without_computed": again, "aside": str(aside)}, "\n".join(lines)
+    return {
+        "kept": kept,
+        "lost": lost,
+        "without_computed": again,
+        "aside": None if aside is None else str(aside),
+    }, "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
@@ -13,15 +13,22 @@ from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.embedding import load_embedded
 from carrot_core.evaluation.runs import run_router
 from carrot_core.figures.scene import DRAWN_BASELINES, label
-from carrot_core.frontier import ReadableCurve, lam_of_rate, rate_of_lam
+from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
 from carrot_core.number_formats import QUERIES, lam_text
 from carrot_core.operating_point import Solution, solve_budget, solve_target
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
 FIT = "Fit CARROT-KNN"
+RATE = "rate"  # of the session's point, in score per dollar
+_CHOSEN = "rate:chosen"  # by the reader or by a link; else it is where the first page opened
 _DRAWN_AT_FIRST = 2
-_COMPARED = ("compared", "of", "areas", "model_of", "seed", "beside")  # of the Compare page
+_ANEW = "anew"  # widgets that have not been drawn since their options come from another benchmark
+# Widgets whose options come from the benchmark.
+_OF_BENCHMARK = (
+    "pool", "tasks", "routers", "along", "reference", "router", "fallback", "candidate", "solve:model",
+    "compared", "of", "areas", "model_of", "seed", "beside",
+)  # fmt: skip
 
 
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
@@ -29,24 +36,45 @@ def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     shown = labels(benchmarks)
     opened = benchmarks.index(views.default_benchmark(benchmarks))
     label = st.selectbox(
-        "Benchmark", shown, opened, key="bench", bind="query-params", on_change=_forget_slice,
+        "Benchmark", shown, opened, key="bench", bind="query-params", on_change=_change_benchmark,
         help=tip("benchmark", "snapshot"),
     )  # fmt: skip
     links.judge("bench", links.among(shown), label)
     return benchmarks[shown.index(label)]
 
 
-def _forget_slice() -> None:
-    """Another benchmark has other routers, models and tasks: start at its own opening point, unfiltered."""
-    for key in ("routers", "along", "reference", "router", "fallback", "lam", *_COMPARED):
-        st.session_state.pop(key, None)
-    st.session_state["pool"] = st.session_state["tasks"] = []
-    st.query_params.pop("lam", None)
+def _change_benchmark() -> None:
+    """Another benchmark has other routers, models and tasks: start unfiltered, and where nobody set the point, at
+    the benchmark's own."""
+    st.session_state[_ANEW] = set(_OF_BENCHMARK)
+    if not st.session_state.get(_CHOSEN):
+        st.session_state.pop(RATE, None)
+        st.query_params.pop("lam", None)
+
+
+def open_anew(key: str, opened: object) -> None:
+    """Set a widget, about to be drawn, to what it opens at, once its options come from another benchmark.
+
+    The browser knows a widget by its key, which is its name in the address and so stays the same. It must be told:
+    of a widget that is only forgotten here it goes on showing the old text.
+    """
+    if key in st.session_state.get(_ANEW, ()):
+        st.session_state[_ANEW].remove(key)
+        st.session_state[key] = opened
+
+
+def open_benchmark(label: str, chosen: Mapping[str, object]) -> None:
+    """Choose a benchmark for all pages, and of it what some widgets are set to, by their keys."""
+    if st.session_state.get("bench") != label:
+        st.session_state[_ANEW] = set(_OF_BENCHMARK)
+    st.session_state.get(_ANEW, set()).difference_update(chosen)
+    st.session_state.update({"bench": label, **chosen})
 
 
 def routers(fitted: Sequence[str]) -> tuple[str, ...]:
     """Choose the curves to draw (``?routers=``); not all at first where there are many."""
     options, opened = [*fitted, *DRAWN_BASELINES], [*fitted[:_DRAWN_AT_FIRST], *DRAWN_BASELINES]
+    open_anew("routers", opened)
     chosen = st.multiselect(
         "Routers", options, opened, format_func=label, key="routers", bind="query-params",
         placeholder="Choose a router", help=tip("router", "baseline"),
@@ -57,6 +85,7 @@ def routers(fitted: Sequence[str]) -> tuple[str, ...]:
 
 def along(shown: Sequence[str]) -> str:
     """Choose the curve λ moves along (``?along=``)."""
+    open_anew("along", shown[0])
     chosen = str(
         st.selectbox(
             "λ moves along", shown, format_func=label, key="along", bind="query-params", help=tip("lambda")
@@ -69,6 +98,7 @@ def along(shown: Sequence[str]) -> str:
 # Models are listed by their full names: two makers' models may share the short one, and links name them.
 def reference(models: Sequence[str], best_single: str) -> str:
     """Choose the model that savings are measured against (``?reference=``); the best single model at first."""
+    open_anew("reference", best_single)
     chosen = str(
         st.selectbox(
             "Reference model", models, list(models).index(best_single), format_func=visible, key="reference",
@@ -94,6 +124,7 @@ def pool_and_tasks(
         _judge_several("tasks", (), (), "all tasks")
         return (), ()
     models_left = pool(models)
+    open_anew("tasks", [])
     chosen = st.multiselect(
         f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
     )
@@ -103,6 +134,7 @@ def pool_and_tasks(
 
 def pool(models: Sequence[str]) -> tuple[str, ...]:
     """Choose models (``?pool=``); nothing chosen means all."""
+    open_anew("pool", [])
     chosen = st.multiselect(
         f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
         placeholder="All models",
@@ -118,31 +150,46 @@ def _judge_several(
     links.judge(name, links.among(list(map(shown, options))), ", ".join(map(shown, chosen)) or otherwise, many=True)
 
 
-def lam(opened_at: float) -> float:
-    """λ of the session: where it was moved to, else what the address says, else where the page opens.
+def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
+    """Exchange rate of the session's point, in score per dollar: where it was set, else what the address says, else
+    where the page opens.
 
-    One value for all pages and all handles, and always in the address (``?lam=``).
+    One point for all pages and all handles. λ is what it is called in a page's cost unit, and so it stands in that
+    page's address (``?lam=``), from which a link and the browser's way back take it.
     """
-    if "lam" not in st.session_state:
-        set_lam(_lam_in(st.query_params.get("lam"), opened_at))
-        links.judge("lam", links.between(0, 1), lam_text(st.session_state["lam"]))
-    text = repr(st.session_state["lam"])
-    if st.query_params.get("lam") != text:  # writing the address anew would undo what was just chosen elsewhere
-        st.query_params["lam"] = text
-    return float(st.session_state["lam"])
+    linked = linked_lam("lam")
+    if linked is not None:
+        set_lam(linked, cost_unit_usd)
+    elif RATE not in st.session_state:
+        st.session_state[RATE] = opened_at_per_usd
+    point = float(st.session_state[RATE])
+    lam = shortest_lam(point, cost_unit_usd)
+    links.judge("lam", links.between(0, 1), lam_text(lam))
+    there = _lam_in_address("lam")
+    if there is None or (there != lam and rate_of_lam(there, cost_unit_usd) != point):
+        st.query_params["lam"] = repr(lam)
+    return point
 
 
-def _lam_in(text: str | None, otherwise: float) -> float:
-    try:
-        asked = float(text or "")
-    except ValueError:
-        return otherwise
-    return asked if 0.0 <= asked <= 1.0 else otherwise
+def linked_lam(name: str) -> float | None:
+    """λ that a parameter of the address sets: as the first of a session, or on the browser's way back; else None."""
+    return _lam_in_address(name) if RATE not in st.session_state or links.went_back() else None
 
 
-def set_lam(value: float) -> None:
-    """Move λ, from whichever handle."""
-    st.session_state["lam"] = value
+def _lam_in_address(name: str) -> float | None:
+    text = st.query_params.get(name, "")
+    return float(text) if links.between(0, 1)(text) else None
+
+
+def set_rate(rate_per_usd: float) -> None:
+    """Set the session's point, from whichever handle."""
+    st.session_state[RATE] = rate_per_usd
+    st.session_state[_CHOSEN] = True
+
+
+def set_lam(lam: float, cost_unit_usd: float) -> None:
+    """Set the session's point to a λ, as it is counted in a cost unit."""
+    set_rate(rate_of_lam(lam, cost_unit_usd))
 
 
 def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
@@ -150,47 +197,47 @@ def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
 
     Whichever moves, the other two follow.
     """
-    at = chosen_on.at(rate_of_lam(st.session_state["lam"], cost_unit_usd))
+    at = chosen_on.at(st.session_state[RATE])
     st.session_state["budget"] = float(f"{QUERIES * chosen_on.cost_usd[at]:.4g}")
     st.session_state["target"] = float(f"{100 * chosen_on.score[at]:.2f}")
     for_lam, for_budget, for_target = st.columns([2, 1, 1])
     with for_lam:
-        lam_slider()
+        lam_slider(cost_unit_usd)
     for_budget.number_input(
         "Budget, $ per 1k (validation)", 0.0, key="budget", format="%.4g", on_change=_spend,
-        args=(chosen_on, cost_unit_usd), help=tip("budget"),
+        args=(chosen_on,), help=tip("budget"),
     )  # fmt: skip
     for_target.number_input(
         "Target accuracy, % (validation)", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
-        args=(chosen_on, cost_unit_usd), help=tip("target"),
+        args=(chosen_on,), help=tip("target"),
     )  # fmt: skip
 
 
-def lam_slider() -> None:
+def lam_slider(cost_unit_usd: float) -> None:
     """λ alone, where no validation curve is known."""
-    st.session_state["lam_slider"] = st.session_state["lam"]
+    st.session_state["lam_slider"] = shortest_lam(st.session_state[RATE], cost_unit_usd)
     st.slider(
         "λ", 0.0, 1.0, step=0.001, format="%.3f", key="lam_slider", on_change=_slide,
-        help=tip("lambda"),
+        args=(cost_unit_usd,), help=tip("lambda"),
     )  # fmt: skip
 
 
-def _slide() -> None:
-    set_lam(st.session_state["lam_slider"])
+def _slide(cost_unit_usd: float) -> None:
+    set_lam(st.session_state["lam_slider"], cost_unit_usd)
 
 
-def _spend(frontier: ReadableCurve, cost_unit_usd: float) -> None:
-    _take(solve_budget(frontier, st.session_state["budget"] / QUERIES), cost_unit_usd)
+def _spend(frontier: ReadableCurve) -> None:
+    _take(solve_budget(frontier, st.session_state["budget"] / QUERIES))
 
 
-def _reach(frontier: ReadableCurve, cost_unit_usd: float) -> None:
-    _take(solve_target(frontier, st.session_state["target"] / 100), cost_unit_usd)
+def _reach(frontier: ReadableCurve) -> None:
+    _take(solve_target(frontier, st.session_state["target"] / 100))
 
 
-def _take(solution: Solution, cost_unit_usd: float) -> None:
+def _take(solution: Solution) -> None:
     if solution.shortfall:
         st.toast(plain(f"On validation {solution.shortfall}: took the nearest."))
-    set_lam(float(lam_of_rate(solution.exchange_rate_per_usd, cost_unit_usd)))
+    set_rate(solution.exchange_rate_per_usd)
 
 
 def fit_button(info: BenchmarkInfo, besides: str = "") -> None:

@@ -15,6 +15,7 @@ from math import isfinite
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from carrot_core.text import SENTENCE, visible
 
@@ -41,6 +42,12 @@ def begin() -> None:
 def end() -> None:
     """Nothing after the page has run is about the link: what a fragment meets later, the reader chose."""
     st.session_state[_ASKED], st.session_state[_NOTICE] = {}, None
+
+
+def went_back() -> bool:
+    """Whether this run shows an address of the browser's history, which then says what is shown."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def judge(name: str, understood: Understood, shown: str, *, many: bool = False) -> None:

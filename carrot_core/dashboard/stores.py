@@ -37,7 +37,7 @@ class PrivateInfo(BenchmarkInfo):
 
 
 class Version(NamedTuple):
-    """Which store, and which content of it: the key of everything a page keeps."""
+    """Which store, and which content of one benchmark in it: the key of everything a page keeps of that one."""
 
     path: str
     content: str
@@ -126,9 +126,9 @@ def store_of(info: BenchmarkInfo) -> Store:
 
 
 def version_of(info: BenchmarkInfo) -> Version:
-    """Identity of what a listed benchmark's store holds now: another one after every import or fit, by whoever."""
+    """Identity of what is stored of a listed benchmark: another one after every import, embedding or fit of it."""
     store = store_of(info)
-    return Version(str(store.path), store.version())
+    return Version(str(store.path), store.version(info.name))
 
 
 def results_version(info: BenchmarkInfo) -> Version:

@@ -16,7 +16,7 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard.stores import Version, results_version
 from carrot_core.evaluation import Setting
 from carrot_core.figures.scene import Scene
-from carrot_core.frontier import Frontier, ReadableCurve
+from carrot_core.frontier import Frontier, ReadableCurve, rate_of_lam
 from carrot_core.operating_point import Point, Solution
 from carrot_core.outcomes import Estimates
 from carrot_core.results.snapshot import Names, read
@@ -56,6 +56,10 @@ class View:
     @property
     def tasks(self) -> Names:
         return self.opened.tasks
+
+    @property
+    def cost_unit_usd(self) -> float:
+        return self.opened.cost_unit_usd
 
     @property
     def opened(self) -> Results:
@@ -134,10 +138,11 @@ def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     return min(benchmarks, key=rank)
 
 
-def opening_lam(seen: View, router: str) -> float:
-    """λ a page opens at: as good as the best single model, as cheap as possible; 0.5 where that is out of reach."""
+def opening_rate(seen: View, router: str, cost_unit_usd: float) -> float:
+    """Exchange rate a page opens at: as good as the best single model, as cheap as possible; that of λ 0.5 in a cost
+    unit where that is out of reach."""
     point = seen.matching_point(router)
-    return 0.5 if point is None else point.lam
+    return rate_of_lam(0.5, cost_unit_usd) if point is None else point.exchange_rate_per_usd
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the benchmark and its fitted routers …")

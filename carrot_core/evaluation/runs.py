@@ -354,6 +354,6 @@ def set_up(store: Store, *, again: bool = False, progress: Progress | None = Non
         store.save_benchmark(NAME, frames, replace=True)
         vectors = simulated_vectors(frames)
         if vectors is not None:
-            store.add_vectors(BUNDLED, list(dict.fromkeys(frames.prompts["text"])), vectors)
+            store.add_vectors(BUNDLED, list(dict.fromkeys(frames.prompts["text"])), vectors, benchmark=NAME)
     bench = load_embedded(store, NAME, progress=progress)
     return run_router(store, bench, again=again, progress=progress)

@@ -49,7 +49,7 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
     Parameters
     ----------
     coverage : columns ``model``, ``task``, ``n_prompts``, ``n_observed``, ``share``
-        (`carrot_core.store.summary.coverage`). The `MOST_TASKS` least covered tasks are drawn.
+        (`carrot_core.store.browse.coverage`). The `MOST_TASKS` least covered tasks are drawn.
     """
     look = THEMES[theme]
     tasks = least_covered(coverage)
@@ -125,7 +125,7 @@ def score_figure(levels: pd.DataFrame, names: tuple[str, ...], theme: ThemeName 
 
     Parameters
     ----------
-    levels : columns ``model``, ``level``, ``n``, ``share`` (`carrot_core.store.summary.score_levels`).
+    levels : columns ``model``, ``level``, ``n``, ``share`` (`carrot_core.store.browse.score_levels`).
     names : what each level is called, lowest first.
     """
     look = THEMES[theme]
@@ -190,7 +190,7 @@ def token_figure(spread: pd.DataFrame, theme: ThemeName = "light") -> go.Figure:
 
     Parameters
     ----------
-    spread : columns ``model``, ``p05`` to ``p95`` (`carrot_core.store.summary.token_spread`).
+    spread : columns ``model``, ``p05`` to ``p95`` (`carrot_core.store.browse.token_spread`).
     """
     look = THEMES[theme]
     log = bool(spread["p05"].min() > 0)

@@ -102,6 +102,10 @@ class SnapshotResults:
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.document["tasks"])
 
+    @property
+    def cost_unit_usd(self) -> float:
+        return float(self.document["cost_unit_usd"])
+
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
         self._check_whole(pool, tasks)
         return str(self.document["best_single"])

@@ -47,6 +47,7 @@ class Results(Protocol):
     can_filter : whether some of the models and tasks can be looked at.
     fitted : names of the fitted routers, learned ones first.
     models, tasks : the whole pool, and all task labels.
+    cost_unit_usd : u of the whole pool on all tasks.
     """
 
     @property
@@ -61,6 +62,8 @@ class Results(Protocol):
     def models(self) -> Names: ...
     @property
     def tasks(self) -> Names: ...
+    @property
+    def cost_unit_usd(self) -> float: ...
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
         """Best single model on validation."""
@@ -182,6 +185,10 @@ class StoredResults:
     @property
     def tasks(self) -> Names:
         return tuple(sorted(set(self.setting.test.tasks) - {""}))
+
+    @property
+    def cost_unit_usd(self) -> float:
+        return self.narrowed().cost_unit_usd
 
     def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
         return self._settings(pool, tasks) if pool or tasks else self.setting

@@ -107,7 +107,7 @@ def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: S
             f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
             f"{SHIPPED_ROUTER}."
         )
-    return _fitted(store.path, store.version(), name, router or _FITTED_HERE)
+    return _fitted(store.path, store.version(name), name, router or _FITTED_HERE)
 
 
 def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
@@ -157,8 +157,8 @@ def _train_of(companion: Companion, store: Store) -> Callable[[], Benchmark | No
 
 
 @lru_cache(maxsize=4)
-def _fitted(path: Path, store_version: str, name: str, router: str) -> CarrotRouter:
-    """A router fitted on a benchmark of a store that holds this version."""
+def _fitted(path: Path, _version: str, name: str, router: str) -> CarrotRouter:
+    """A router fitted on a benchmark of a store, of which this is the version."""
     from carrot_core.embedding import load_embedded
 
     made = make_setting(load_embedded(Store(path), name))

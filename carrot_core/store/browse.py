@@ -1,4 +1,6 @@
-"""Prompts by what is asked of them: all of them in a table, search, filters, and one prompt with its outcomes."""
+"""What is in a stored benchmark: its prompts in a table, search, filters, one prompt with its outcomes; and in
+small tables its splits, models, coverage, scores and tokens.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.errors import NotFoundError
+from carrot_core.outcomes import SPLITS
 from carrot_core.store.database import rows
 from carrot_core.store.store import Store
 
@@ -17,15 +20,22 @@ PREVIEW = 240  # characters of a text in the table
 _TABLE = f"""
 with judged as (
     select prompt, count(*) as n_models, count(*) filter (score >= {RIGHT}) as n_right, avg(score) as mean_score
-    from outcomes where benchmark = $benchmark group by prompt
+    from outcomes group by prompt
 )
 select prompt_id, left(text, {PREVIEW}) as text, task, split::varchar as split, coalesce(n_right, 0) as n_right,
        coalesce(n_models, 0) as n_models, mean_score
-from prompts left join judged using (prompt) where benchmark = $benchmark order by prompt
+from prompts left join judged using (prompt) order by prompt
 """  # noqa: S608  fixed numbers only
 # $text is lowered by DuckDB too, so that both sides fold the same way; `contains` knows no wildcards.
 _WITH_TEXT = """
-select prompt from prompts where benchmark = $benchmark and contains(lower(text), lower($text)) order by prompt
+select prompt from prompts where contains(lower(text), lower($text)) order by prompt
+"""
+
+# Upper ends of the levels scores are counted in; 0 and 1 are levels of their own.
+LEVELS = ("0", "up to ¼", "up to ½", "up to ¾", "below 1", "1")
+_LEVEL = """
+case when score = 0 then 0 when score <= 0.25 then 1 when score <= 0.5 then 2
+     when score <= 0.75 then 3 when score < 1 then 4 else 5 end
 """
 
 
@@ -68,8 +78,7 @@ def prompt_table(store: Store, name: str) -> pd.DataFrame:
     Columns ``prompt_id``, ``text`` (its beginning), ``task``, ``split``, ``n_right``, ``n_models``
     (how many were observed), ``mean_score``.
     """
-    with store.reading(name) as (connection, number):
-        return connection.execute(_TABLE, {"benchmark": number}).df()
+    return _frame(store, name, _TABLE)
 
 
 def matching(store: Store, name: str, table: pd.DataFrame, chosen: Filter) -> npt.NDArray[np.intp]:
@@ -88,8 +97,8 @@ def matching(store: Store, name: str, table: pd.DataFrame, chosen: Filter) -> np
 def _with_text(store: Store, name: str, text: str) -> npt.NDArray[np.int32]:
     # A lone surrogate is in no text of the store, and no text that DuckDB takes.
     values = {"text": text.encode("utf-8", "replace").decode()}
-    with store.reading(name) as (connection, number):
-        found = connection.execute(_WITH_TEXT, values | {"benchmark": number}).fetchnumpy()
+    with store.reading(name) as connection:
+        found = connection.execute(_WITH_TEXT, values).fetchnumpy()
     return np.asarray(found["prompt"], dtype=np.int32)
 
 
@@ -101,12 +110,10 @@ def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
     NotFoundError
         The benchmark has no prompt of that id.
     """
-    with store.reading(name) as (connection, number):
+    with store.reading(name) as connection:
         found = rows(
             connection,
-            "select prompt, prompt_id, text, task, family, split::varchar from prompts "
-            "where benchmark = ? and prompt_id = ?",
-            number,
+            "select prompt, prompt_id, text, task, family, split::varchar from prompts where prompt_id = ?",
             prompt_id,
         )
         if not found:
@@ -114,8 +121,93 @@ def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
         number_of_prompt, found_id, text, task, family, split = found[0]
         outcomes = connection.execute(
             "select m.name as model, score, input_tokens, output_tokens, cost_usd from models m "
-            "left join outcomes o on o.benchmark = m.benchmark and o.model = m.model and o.prompt = ? "
-            "where m.benchmark = ? order by m.model",
-            [number_of_prompt, number],
+            "left join outcomes o on o.model = m.model and o.prompt = ? order by m.model",
+            [number_of_prompt],
         ).df()
     return PromptView(found_id, text, task, family, split, outcomes)
+
+
+def _frame(store: Store, name: str, query: str) -> pd.DataFrame:
+    with store.reading(name) as connection:
+        return connection.execute(query).df()
+
+
+def split_sizes(store: Store, name: str) -> dict[str, int]:
+    """Number of prompts on each side of the split, train first; 0 where a side is absent."""
+    with store.reading(name) as connection:
+        found = rows(connection, "select split::varchar, count(*) from prompts group by split")
+    return {side: dict(found).get(side, 0) for side in SPLITS}
+
+
+def model_summary(store: Store, name: str) -> pd.DataFrame:
+    """One row a model, by descending mean score.
+
+    Columns ``model``, ``score``, ``cost_usd`` and ``output_tokens`` (means over what was observed),
+    ``n_observed``, ``coverage`` (share of the prompts), ``input_usd_per_mtok``, ``output_usd_per_mtok``,
+    ``as_of``, ``source`` of the price.
+    """
+    return _frame(
+        store,
+        name,
+        """
+        select name as model, avg(score) as score, avg(cost_usd) as cost_usd, avg(output_tokens) as output_tokens,
+               count(score) as n_observed,
+               count(score) / (select count(*) from prompts) as coverage,
+               any_value(input_usd_per_mtok) as input_usd_per_mtok,
+               any_value(output_usd_per_mtok) as output_usd_per_mtok,
+               any_value(as_of) as as_of, any_value(models.source) as source
+        from models left join outcomes using (model) group by name order by score desc nulls last, name
+        """,
+    )
+
+
+def coverage(store: Store, name: str) -> pd.DataFrame:
+    """Share of its prompts that a model was observed on, for every model and task.
+
+    Columns ``model``, ``task``, ``n_prompts``, ``n_observed``, ``share``.
+    """
+    return _frame(
+        store,
+        name,
+        """
+        with sizes as (
+            select task, count(*) as n_prompts from prompts group by task
+        ), seen as (
+            select model, task, count(*) as n_observed from outcomes join prompts using (prompt) group by all
+        )
+        select name as model, task, n_prompts, coalesce(n_observed, 0) as n_observed,
+               coalesce(n_observed, 0) / n_prompts as share
+        from models cross join sizes left join seen using (model, task) order by model, task
+        """,
+    )
+
+
+def score_levels(store: Store, name: str) -> pd.DataFrame:
+    """Share of a model's scores at each of `LEVELS`: columns ``model``, ``level`` (0 to 5), ``n``, ``share``."""
+    return _frame(
+        store,
+        name,
+        f"""
+        select name as model, {_LEVEL} as level, count(*) as n, n / sum(n) over (partition by name) as share
+        from outcomes join models using (model) group by name, level order by name, level
+        """,  # noqa: S608  fixed text only
+    )
+
+
+def token_spread(store: Store, name: str) -> pd.DataFrame:
+    """Output tokens a call, for every model where they are recorded.
+
+    Columns ``model``, ``n``, ``mean`` and the quantiles ``p05``, ``p25``, ``p50``, ``p75``, ``p95``.
+    """
+    quantiles = ", ".join(
+        f"quantile_cont(output_tokens, {percent / 100}) as p{percent:02}" for percent in (5, 25, 50, 75, 95)
+    )
+    return _frame(
+        store,
+        name,
+        f"""
+        select name as model, count(output_tokens) as n, avg(output_tokens) as mean, {quantiles}
+        from outcomes join models using (model)
+        where output_tokens is not null group by name order by p50, name
+        """,  # noqa: S608  fixed text only
+    )

@@ -1,4 +1,4 @@
-"""Read-only SQL for people: one query, on a locked copy of nothing but the database, within limits."""
+"""Read-only SQL for people: one query on all benchmarks of a store and on nothing else, within limits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pandas as pd
 from carrot_core import limits
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.store.content import BenchmarkInfo
 from carrot_core.store.store import Store
 
 _WORKER_LIMITS = {
@@ -41,7 +43,10 @@ class Answer:
 def query(
     store: Store, sql: str, *, max_rows: int = limits.SQL_ROWS, time_limit_s: float = limits.SQL_SECONDS
 ) -> Answer:
-    """Answer one SELECT, WITH, DESCRIBE, SHOW or EXPLAIN on the database.
+    """Answer one SELECT, WITH, DESCRIBE, SHOW or EXPLAIN on the benchmarks of a store.
+
+    Benchmarks are numbered in the order in which they were imported. Those that are damaged are left out, and
+    the note of the answer names them.
 
     The query runs in a process of its own: no other statement, no file, no network, no environment, about
     2 GiB of memory, at most ``time_limit_s`` seconds and ``max_rows`` rows. In place of the text of a prompt
@@ -50,11 +55,12 @@ def query(
     Raises
     ------
     NotFoundError
-        There is no database yet.
+        There is no benchmark yet.
     CarrotError
         What DuckDB says against the query, or which limit it met.
     """
-    if not store.path.exists():
+    infos = store.benchmarks()
+    if not infos:
         raise NotFoundError("There is nothing to query yet; import a benchmark first.")
     if len(sql) > limits.SQL_CHARACTERS:
         raise CarrotError(f"The query has {len(sql):,} characters; at most {limits.SQL_CHARACTERS:,} are taken.")
@@ -64,15 +70,34 @@ def query(
         # A lone surrogate is no text to DuckDB.
         text = sql.encode("utf-8", "replace").decode()
         withheld = {"licence": NONE_STATED, "shown": NOT_EXPORTED}
-        result = _ask(
-            {"path": str(store.path), "sql": text, "max_rows": max_rows, "withheld": withheld} | _WORKER_LIMITS,
-            time_limit_s,
-        )
+        asked = {"sql": text, "max_rows": max_rows, "withheld": withheld} | _WORKER_LIMITS
+        result = _ask({"benchmarks": _files(store, infos), **asked}, time_limit_s)
     finally:
         _turns.release()
     if "error" in result:
         raise CarrotError(result["error"])
-    return Answer(_frame(result["columns"], result["rows"]), _note(result["cut"], len(result["rows"])))
+    notes = [_note(result["cut"], len(result["rows"])), _left_out(store.damaged(), result["left_out"])]
+    return Answer(_frame(result["columns"], result["rows"]), " ".join(filter(None, notes)))
+
+
+def _files(store: Store, infos: Sequence[BenchmarkInfo]) -> list[dict[str, Any]]:
+    """Of each benchmark its name, the file of what was imported, those of its vectors and those of its runs."""
+    listed = [(info.name, store.folder(info.name).files()) for info in infos]
+    return [
+        {
+            "name": name,
+            "main": str(files.main),
+            "vectors": [str(path) for path in files.of("vectors-")],
+            "run": [str(path) for path in files.of("run-")],
+        }
+        for name, files in listed
+        if files is not None  # removed meanwhile
+    ]
+
+
+def _left_out(damaged: Iterable[str], unreadable: Iterable[str]) -> str:
+    names = sorted({*damaged, *unreadable})
+    return f"Damaged, and not all in the answer: {', '.join(names)} (`carrot data verify`)." if names else ""
 
 
 def _ask(asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
@@ -127,7 +152,7 @@ def _column(values: list[Any]) -> pd.Series[Any]:
 
 
 def schema(store: Store) -> pd.DataFrame:
-    """Tables and views of the database with their columns: ``table``, ``column``, ``type``."""
+    """Tables that a query can use with their columns: ``table``, ``column``, ``type``."""
     return query(
         store,
         'select table_name as "table", column_name as "column", lower(data_type) as "type" '

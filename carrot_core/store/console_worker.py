@@ -1,4 +1,4 @@
-"""One query on a database file, in a process of its own that may do nothing else.
+"""One query on the files of a store, in a process of its own that may do nothing else.
 
 Run as a script with one JSON document on standard input, the answer goes to standard output. DuckDB
 counts only part of the memory a query takes, and a single function call cannot be interrupted
@@ -12,13 +12,15 @@ import json
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 THREADS = 2
+_SCHEMAS = Path(__file__).with_name("schema")
 _EXPLAIN = re.compile(r"\s*explain(\s+analyze)?(\s*\([^)]*\))?\s", re.IGNORECASE)
 
 
@@ -30,10 +32,17 @@ def _limit_process(process_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (process_bytes, process_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # nothing is written to any file
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each file of the store is open
 
 
-def _open(path: str, withheld: Mapping[str, str], memory: str) -> duckdb.DuckDBPyConnection:
-    """Views of the database, read-only, with every door closed; not even its own file can be read as a file."""
+def _open(
+    benchmarks: Sequence[Mapping[str, Any]], withheld: Mapping[str, str], memory: str
+) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
+    """Views of the files, read-only, with every door closed, and the names of benchmarks with unreadable files.
+
+    Not even its own files can be read as files.
+    """
     connection = duckdb.connect(
         config={
             "autoinstall_known_extensions": False,
@@ -44,34 +53,93 @@ def _open(path: str, withheld: Mapping[str, str], memory: str) -> duckdb.DuckDBP
             "threads": THREADS,
         }
     )
-    _show(connection, path.replace("'", "''"), withheld)
+    unreadable = _show(connection, benchmarks, withheld)
     connection.execute("set enable_external_access = false")
     connection.execute("set disabled_filesystems = 'LocalFileSystem'")
     connection.execute("set lock_configuration = true")
-    return connection
+    return connection, unreadable
 
 
-def _show(connection: duckdb.DuckDBPyConnection, where: str, withheld: Mapping[str, str]) -> None:
-    """A view of each table and view of the file, in which texts that are not to be passed on are not.
+def _show(
+    connection: duckdb.DuckDBPyConnection, benchmarks: Sequence[Mapping[str, Any]], withheld: Mapping[str, str]
+) -> list[str]:
+    """A view of each table over all files, in which texts that are not to be passed on are not.
 
-    The file goes by another name each time, which no query can know beforehand.
+    The files go by other names each time, which no query can know beforehand.
     """
-    file = f"file_{secrets.token_hex(16)}"
-    connection.execute(f"attach '{where}' as {file} (type duckdb, read_only)")
     connection.execute("attach ':memory:' as carrot")
+    views = _Views(connection, f"file_{secrets.token_hex(16)}")
+    for kind in ("vectors", "run"):  # without rows, so that the tables are there where no benchmark has any
+        views.add_rows(kind, views.empty(kind))
+    unreadable = []
+    mains = []
+    for benchmark in benchmarks:
+        try:
+            file = views.attached(benchmark["main"])
+            loaded_at = connection.execute(f"select loaded_at from {file}.benchmarks").fetchall()  # noqa: S608  ours
+            mains.append((loaded_at, file, benchmark))
+        except duckdb.Error:
+            unreadable.append(benchmark["name"])
+    for number, (_, file, benchmark) in enumerate(sorted(mains, key=lambda main: main[0]), start=1):
+        views.add_benchmark(file, number, withheld)
+        for kind in ("vectors", "run"):
+            for path in benchmark[kind]:
+                try:
+                    views.add_rows(kind, views.attached(path), number)
+                except duckdb.Error:
+                    unreadable.append(benchmark["name"])
     connection.execute("use carrot")
-    stay = f"benchmark in (select benchmark from {file}.benchmarks where licence = '{withheld['licence']}')"  # noqa: S608  ours
-    shown = f"case when {stay} then '{withheld['shown']}' else text end"
-    # Through a function that knows no statistics: `stats` would tell the first characters of what is behind.
-    text = f"case when text is not null then concat({shown}) end as text"
-    columns = {"prompts": f"* replace ({text})"}
-    tables = connection.execute(
-        "select table_name from duckdb_tables() where database_name = $file union all "
-        "select view_name from duckdb_views() where database_name = $file and not internal",
-        {"file": file},
-    )
-    for (table,) in tables.fetchall():
-        connection.execute(f'create view "{table}" as select {columns.get(table, "*")} from {file}."{table}"')  # noqa: S608  ours
+    for table, parts in views.parts.items():
+        connection.execute(f'create view "{table}" as ' + " union all ".join(parts))
+    return unreadable
+
+
+class _Views:
+    """What the view of each table is made of."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        self.parts: dict[str, list[str]] = {}
+        self._connection, self._name, self._files, self._runs = connection, name, 0, 0
+
+    def attached(self, path: str) -> str:
+        """Open a file read-only; its name."""
+        self._files += 1
+        file, where = f"{self._name}_{self._files}", path.replace("'", "''")
+        self._connection.execute(f"attach '{where}' as {file} (type duckdb, read_only)")
+        return file
+
+    def empty(self, kind: str) -> str:
+        """A database in memory with the tables of such a file; its name."""
+        name = f"{self._name}_{kind}"
+        self._connection.execute(f"attach ':memory:' as {name}; use {name}")
+        self._connection.execute((_SCHEMAS / f"{kind}.sql").read_text(encoding="utf-8"))
+        return name
+
+    def add_benchmark(self, file: str, number: int, withheld: Mapping[str, str]) -> None:
+        """The tables of an import."""
+        stay = f"(select licence from {file}.benchmarks) = '{withheld['licence']}'"  # noqa: S608  ours
+        shown = f"case when {stay} then '{withheld['shown']}' else text end"
+        # Through a function that knows no statistics: `stats` would tell the first characters of what is behind.
+        text = f"case when text is not null then concat({shown}) end as text"
+        for table in ("benchmarks", "models", "prompts", "outcomes"):
+            columns = f"* replace ({text})" if table == "prompts" else "*"
+            self._add(table, f"select {number}::integer as benchmark, {columns}", file)
+        self._add("results", "select *", file)
+        if "schema_version" not in self.parts:
+            self._add("schema_version", "select *", file)
+
+    def add_rows(self, kind: str, file: str, number: int = 0) -> None:
+        """The tables of a file of vectors or of a run."""
+        if kind == "vectors":
+            self._add("embeddings", f"select {number}::integer as benchmark, *", file)
+            return
+        run = f"{self._runs}::integer as run"
+        self._add("runs", f"select {run}, run_id, {number}::integer as benchmark, * exclude (run_id)", file)
+        self._add("estimates", f"select {run}, *", file)
+        self._runs += 1
+
+    def _add(self, table: str, select: str, file: str) -> None:
+        self.parts.setdefault(table, []).append(f"{select} from {file}.{table}")
 
 
 def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
@@ -96,7 +164,7 @@ def _plain(value: Any, most: int) -> tuple[Any, bool]:
 
 
 def answer(
-    path: str,
+    benchmarks: Sequence[Mapping[str, Any]],
     sql: str,
     max_rows: int,
     withheld: Mapping[str, str],
@@ -106,9 +174,11 @@ def answer(
 ) -> dict[str, Any]:
     """Columns and rows of a query, and by what they were ``cut``: "", "rows", "text" or "size".
 
-    ``withheld`` has the ``licence`` of benchmarks whose texts stay in the file, and what is ``shown`` instead.
+    ``benchmarks`` have each a ``name``, the file ``main`` and the files ``vectors`` and ``run``; ``left_out`` in
+    the answer are the names of those with a file that cannot be opened. ``withheld`` has the ``licence`` of
+    benchmarks whose texts stay in the file, and what is ``shown`` instead.
     """
-    connection = _open(path, withheld, memory)
+    connection, unreadable = _open(benchmarks, withheld, memory)
     if not _only_reads(connection, sql):
         return {"error": "Only one statement that reads is allowed: SELECT, WITH, DESCRIBE, SHOW or EXPLAIN."}
     relation = connection.sql(sql).limit(max_rows + 1)
@@ -122,7 +192,7 @@ def answer(
             break
         cut = "text" if any(short for _, short in cells) else cut
         kept.append([value for value, _ in cells])
-    return {"columns": relation.columns, "rows": kept, "cut": cut}
+    return {"columns": relation.columns, "rows": kept, "cut": cut, "left_out": unreadable}
 
 
 def main() -> None:

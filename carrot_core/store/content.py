@@ -1,21 +1,89 @@
-"""Frames in the form the database holds: canonical order, numbered prompts and models, split, hashes."""
+"""What a benchmark is in the store: frames in canonical order with split and hash, their file, its description."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 
+import duckdb
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.split import FRACTIONS, duplicate_keys, split
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import SPLITS
-from carrot_core.store.records import OWN_SPLIT
+from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
+from carrot_core.prices import Price
+from carrot_core.store.database import identity, reading, rows, writing
 
+OWN_SPLIT = "the source's own split"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
+
+
+_INFO = """
+select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
+       n_prompts * n_models - n_outcomes as n_missing
+from benchmarks b
+cross join (select count(*) as n_prompts, count(text) as n_with_text,
+                   count(*) - count(distinct duplicate_group) as n_duplicate_prompts from prompts) p
+cross join (select count(*) as n_models, list(name order by model) as models from models) m
+cross join (select count(*) as n_outcomes from outcomes) o
+"""
+
+
+@dataclass(frozen=True)
+class BenchmarkInfo:
+    """Everything about a stored benchmark but its content.
+
+    Attributes
+    ----------
+    name : name in the store.
+    source, licence, sha256, note : provenance (see `carrot_core.benchmarks.Provenance`).
+    loaded_at : UTC, ISO 8601.
+    split_rule, split_seed : how train, validation and test were drawn.
+    n_prompts, n_models, n_outcomes : sizes.
+    n_missing : cells of the prompts x models table without an outcome.
+    n_with_text : prompts whose text is known.
+    n_duplicate_prompts : prompts that repeat the text of another one (copies beyond the first).
+    data_hash : sha256 of the content.
+    models : names, in order.
+    warnings : what the reader noticed.
+    """
+
+    name: str
+    source: str
+    licence: str
+    sha256: str
+    note: str
+    loaded_at: str
+    split_rule: str
+    split_seed: int
+    n_prompts: int
+    n_models: int
+    n_outcomes: int
+    n_missing: int
+    n_with_text: int
+    n_duplicate_prompts: int
+    data_hash: str
+    models: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def has_prompts(self) -> bool:
+        """Whether its prompts are here, or only results of them."""
+        return True
+
+    @property
+    def has_own_split(self) -> bool:
+        """Whether the split is the source's, which no seed changes."""
+        return self.split_rule == OWN_SPLIT
 
 
 def text_hash(text: str) -> str:
@@ -102,3 +170,84 @@ def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataF
             values[np.isnan(values)] = np.nan  # and NaN has one pattern
             digest.update(values.tobytes())
     return digest.hexdigest()
+
+
+def write(path: Path, name: str, frames: Frames, content: Content, split_seed: int) -> None:
+    """Make the file of a benchmark."""
+    origin, models = frames.provenance, content.models.rename(columns={"model": "name"})
+    models.insert(0, "model", np.arange(len(models), dtype=np.int32))
+    with writing(path, "benchmark") as connection:
+        connection.execute(
+            "insert into benchmarks values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                name, origin.source, origin.licence, origin.sha256, origin.note,
+                datetime.now(UTC).replace(tzinfo=None), content.split_rule, split_seed, content.data_hash,
+                list(content.warnings),
+            ],
+        )  # fmt: skip
+        for table, frame in (("models", models), ("prompts", content.prompts), ("outcomes", content.outcomes)):
+            _append(connection, table, frame)
+
+
+def _append(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
+    """Insert a frame by column names; NaN and None become NULL."""
+    # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
+    arrays = {
+        str(name): pa.array(
+            frame[name], type=None if is_numeric_dtype(frame[name]) else pa.large_string(), from_pandas=True
+        )
+        for name in frame.columns
+    }
+    connection.register("incoming", pa.table(arrays))
+    connection.execute(f"insert into {table} by name from incoming")
+    connection.unregister("incoming")
+
+
+def describe(path: Path) -> BenchmarkInfo:
+    """Description of the benchmark in a file; a look at the file's date where it was described before."""
+    return _describe(path, identity(path))
+
+
+@lru_cache(maxsize=1024)
+def _describe(path: Path, _identity: str) -> BenchmarkInfo:
+    with reading(path) as connection:
+        cursor = connection.execute(_INFO)
+        columns = [column[0] for column in cursor.description or ()]
+        (row,) = cursor.fetchall()
+    values = dict(zip(columns, row, strict=True))
+    return BenchmarkInfo(**values | {name: tuple(values[name]) for name in ("models", "warnings")})
+
+
+def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
+    """The benchmark of a file, without vectors."""
+    prompts = rows(connection, "select prompt_id, text, task, split::varchar from prompts order by prompt")
+    models = rows(
+        connection, "select name, input_usd_per_mtok, output_usd_per_mtok, as_of, source from models order by model"
+    )
+    tables = _tables(connection, (len(prompts), len(models)))
+    ((name, data_hash),) = rows(connection, "select name, data_hash from benchmarks")
+    ids, texts, tasks, splits = zip(*prompts, strict=True)
+    return Benchmark(
+        name=name,
+        outcomes=Outcomes(ids, tuple(str(row[0]) for row in models), tables["score"], tables["cost_usd"]),
+        texts=texts,
+        tasks=tasks,
+        split=np.array(splits, dtype=np.str_),
+        input_tokens=tables["input_tokens"],
+        output_tokens=tables["output_tokens"],
+        prices={row[0]: Price(row[1], row[2], row[3], row[4]) for row in models if row[1] is not None},
+        vectors=None,
+        encoder=None,
+        data_hash=data_hash,
+    )
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
+    """(n, M) tables of a benchmark, NaN where there is no outcome or no number."""
+    names = ("score", "input_tokens", "output_tokens", "cost_usd")
+    numbers = ", ".join(f"coalesce({name}, 'nan') as {name}" for name in names)
+    cells = connection.execute(f"select prompt, model, {numbers} from outcomes").fetchnumpy()  # noqa: S608  fixed names
+    tables = {name: np.full(shape, np.nan) for name in names}
+    for name in names:
+        tables[name][cells["prompt"], cells["model"]] = cells[name]
+    return tables

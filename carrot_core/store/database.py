@@ -1,16 +1,15 @@
-"""The database file: one writer at a time builds the next version beside it, then swaps it in.
+"""One DuckDB file: written whole under another name and renamed into place, never changed afterwards.
 
-Readers never wait and never see half a change; a crash at any instant leaves the old file whole.
+DuckDB lets no process write to a file that another process reads, nor the other way round. Files that are
+only added, replaced or removed as wholes need no such turns: readers never wait and never see half a change,
+and a crash at any instant leaves each file whole.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from carrot_core.benchmarks.table_file import lock_down, private_connection
-from carrot_core.errors import NotFoundError, StoreError
+from carrot_core.errors import StoreError
 
-SCHEMA_VERSION = 1
-SCHEMA = Path(__file__).with_name("schema.sql")
+SCHEMA_VERSION = 2
+_AT_A_TIME = 50  # files of one connection
+_SCHEMAS = Path(__file__).with_name("schema")
 
 
 def rows(connection: duckdb.DuckDBPyConnection, query: str, *values: object) -> list[tuple[Any, ...]]:
@@ -29,130 +29,146 @@ def rows(connection: duckdb.DuckDBPyConnection, query: str, *values: object) -> 
     return connection.execute(query, list(values)).fetchall()
 
 
-@dataclass(frozen=True)
-class Database:
-    """A DuckDB file that is only ever replaced as a whole."""
-
-    path: Path
-    lock_timeout_s: float = 120.0
-
-    def version(self) -> str:
-        """Identity of the present file: another value exactly when other content was swapped in."""
+def identity(path: Path) -> str:
+    """Another value exactly when other content is at the path; with the log that another program may have left."""
+    parts = []
+    for file in (path, Path(f"{path}.wal")):
         try:
-            seen = self.path.stat()
+            status = file.stat()
         except FileNotFoundError:
-            return "absent"
+            parts.append("absent")
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be looked at: {error.strerror}.") from error
-        return f"{seen.st_ino}-{seen.st_mtime_ns}-{seen.st_size}"
+            raise StoreError(f"{file} cannot be looked at: {error.strerror}.") from error
+        else:
+            parts.append(f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}")
+    return "+".join(parts)
 
-    @contextmanager
-    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A read-only connection to the content of this moment; later swaps do not disturb it."""
-        if not self.path.exists():
-            raise NotFoundError(f"There is no database at {self.path} yet; import a benchmark first.")
-        # DuckDB keeps one instance per path in a process: connecting to the path while an older
-        # connection lives would return the content from before the swap. A private in-memory instance
-        # that attaches the file opens it anew, so it always gets what the path names now.
-        with self.explained(), private_connection() as connection:
-            where = str(self.path).replace("'", "''")
-            connection.execute(f"attach '{where}' as carrot (type duckdb, read_only)")
-            connection.execute("use carrot")
-            lock_down(connection)
-            self._check_schema(connection)
-            yield connection
 
-    @contextmanager
-    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection inside one transaction on a copy; leaving without an error swaps the copy in.
+@contextmanager
+def reading(
+    path: Path, version: int = SCHEMA_VERSION, others: Sequence[Path] = ()
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to a file as it is now, with other files as ``file0``, ``file1`` and so on.
 
-        Raises
-        ------
-        StoreError
-            Another writer holds the lock too long, the disk is full or refuses, the present file is
-            not a database of this version, or the content breaks a constraint. The file stays as it was.
-        """
-        with self.explained(), self.locked(), self._workplace() as workplace:
-            copy = workplace / "next.duckdb"
-            self._refuse_unfinished()
-            fresh = not self.path.exists()
-            if not fresh:
-                shutil.copyfile(self.path, copy)
-            with private_connection(copy) as connection:
+    What replaces or removes the files later does not disturb it. ``version`` is that of their schema. An error in
+    a query names the first file.
+    """
+    # DuckDB keeps one instance per path in a process: connecting to the path while an older
+    # connection lives would return the content from before a replacement. A private in-memory instance
+    # that attaches the file opens it anew, so it always gets what the path names now.
+    with explained(path), private_connection() as connection:
+        _attach(connection, "carrot", path, version)
+        for number, other in enumerate(others):
+            _attach(connection, f"file{number}", other, version)
+        connection.execute("use carrot")
+        lock_down(connection)
+        yield connection
+
+
+def reading_each(paths: Sequence[Path]) -> Iterator[tuple[Path, duckdb.DuckDBPyConnection]]:
+    """One file after another with a connection that reads it; most of the cost of a connection is shared."""
+    for start in range(0, len(paths), _AT_A_TIME):
+        first, *others = paths[start : start + _AT_A_TIME]
+        with reading(first, others=others) as connection:
+            yield first, connection
+            for number, path in enumerate(others):
+                with explained(path):
+                    connection.execute(f"use file{number}")
+                    yield path, connection
+
+
+@contextmanager
+def writing(
+    path: Path, schema: str, version: int = SCHEMA_VERSION, **others: Path
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection inside a transaction on a new file; leaving without an error renames it to ``path``.
+
+    The caller has the turn to write in the file's folder.
+
+    Parameters
+    ----------
+    path : where the file goes, in place of one that may be there.
+    schema : "benchmark", "vectors" or "run".
+    version : that of the schema of the ``others``.
+    others : files to copy from, read-only under the names of their keywords.
+
+    Raises
+    ------
+    StoreError
+        The disk is full or refuses, or the content breaks a constraint. What is at ``path`` stays.
+    """
+    unfinished = path.with_name(f"{path.name}.writing")
+    with explained(path):
+        try:
+            with private_connection(unfinished) as connection:
+                for name, file in others.items():
+                    _attach(connection, name, file, version)
                 lock_down(connection)
-                if fresh:
-                    connection.execute(SCHEMA.read_text(encoding="utf-8"))
-                    connection.execute("insert into schema_version values (?)", [SCHEMA_VERSION])
-                self._check_schema(connection)
+                connection.execute((_SCHEMAS / f"{schema}.sql").read_text(encoding="utf-8"))
+                connection.execute("insert into schema_version values (?)", [SCHEMA_VERSION])
                 connection.begin()
                 yield connection
                 connection.commit()
                 connection.execute("checkpoint")
-            _sync(copy)
-            os.replace(copy, self.path)
-            _sync(self.path.parent)
+            sync(unfinished)
+            os.replace(unfinished, path)
+            sync(path.parent)
+        finally:
+            for left in (unfinished, Path(f"{unfinished}.wal")):
+                left.unlink(missing_ok=True)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """The turn to write; what is written elsewhere may then take the file's place."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{self.path}.lock", timeout=self.lock_timeout_s)
+
+def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, version: int) -> None:
+    where = str(path).replace("'", "''")
+    with explained(path):
+        connection.execute(f"attach '{where}' as {name} (type duckdb, read_only)")
+    try:
+        ((stated,),) = rows(connection, f"select max(version) from {name}.schema_version")  # noqa: S608  ours
+    except duckdb.CatalogException:
+        stated = None
+    if stated is None:
+        raise StoreError(f"{path} is a DuckDB file, but not one of CARROT's; choose another CARROT_HOME.")
+    if stated != version:
+        raise StoreError(
+            f"{path} has schema version {stated}, this program works with {version}: "
+            + ("update CARROT." if stated > version else "move the file away and import again.")
+        )
+
+
+@contextmanager
+def locked(lock: Path, timeout_s: float) -> Iterator[None]:
+    """The turn to write, among threads and processes.
+
+    Raises
+    ------
+    StoreError
+        Another writer has it for too long, or no lock can be made there.
+    """
+    turn = FileLock(lock, timeout=timeout_s)
+    with explained(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire()
+            turn.acquire()
         except Timeout as error:
             raise StoreError(
-                f"Another process has been writing to {self.path} for over {self.lock_timeout_s:g} s; try again later."
+                f"Another process has been writing here for over {timeout_s:g} s, says {lock}; try again later."
             ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def _workplace(self) -> Iterator[Path]:
-        """A folder of this writer's own beside the file; those of killed writers go first."""
-        prefix, suffix = f"{self.path.name}.", ".writing"
-        for left_over in self.path.parent.iterdir():
-            if left_over.name.startswith(prefix) and left_over.name.endswith(suffix):
-                shutil.rmtree(left_over, ignore_errors=True)
-        workplace = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=self.path.parent))
-        try:
-            yield workplace
-        finally:
-            shutil.rmtree(workplace, ignore_errors=True)
-
-    def _refuse_unfinished(self) -> None:
-        """Changes another program left beside the file are no part of a copy of it: they would be lost."""
-        beside = Path(f"{self.path}.wal")
-        if beside.exists() and beside.stat().st_size:
-            raise StoreError(
-                f"{beside} holds changes that another program left unfinished. Open and close {self.path.name} with "
-                "that program (or with DuckDB) to complete them, or move the .wal file away to drop them."
-            )
-
-    @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Errors of DuckDB and of the disk become a `StoreError` that names the file and says what to do."""
-        try:
-            yield
-        except (duckdb.Error, OSError) as error:
-            raise StoreError(f"{self.path}: {_reason(error)}") from error
-
-    def _check_schema(self, connection: duckdb.DuckDBPyConnection) -> None:
-        try:
-            ((found,),) = rows(connection, "select max(version) from schema_version")
-        except duckdb.CatalogException:
-            found = None
-        if found is None:
-            raise StoreError(f"{self.path} is a DuckDB file, but not one of CARROT's; choose another CARROT_HOME.")
-        if found != SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} has schema version {found}, this program works with {SCHEMA_VERSION}: "
-                + ("update CARROT." if found > SCHEMA_VERSION else "move the file away and import again.")
-            )
+    try:
+        yield
+    finally:
+        turn.release()
 
 
-def _sync(path: Path) -> None:
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Errors of DuckDB and of the disk become a `StoreError` that names the file and says what to do."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        raise StoreError(f"{path}: {_reason(error)}") from error
+
+
+def sync(path: Path) -> None:
     """Force a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -169,6 +185,6 @@ def _reason(error: duckdb.Error | OSError) -> str:
         return f"the content breaks a rule of the database: {first_line}."
     return (
         f"cannot be used as a database: {first_line}. If the file is damaged, `carrot data verify` says what can "
-        "still be read and `carrot data rebuild` keeps that; else move it away and import the benchmarks again "
+        "still be read and `carrot data rebuild` sets aside what cannot; then import the benchmark again "
         "(`carrot data import`)."
     )

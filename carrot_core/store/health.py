@@ -1,46 +1,34 @@
-"""Whether everything in the database can still be read, and a new file made of what can."""
+"""Whether everything in the store can still be read, and setting aside what cannot."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pandas as pd
-import pyarrow as pa
 
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.store.content import content_hash
-from carrot_core.store.database import Database, rows
-from carrot_core.store.listing import numbers
+from carrot_core.store.database import explained, reading, rows
+from carrot_core.store.folder import Files, Folder
+from carrot_core.store.store import Store
 
 Progress = Callable[[int, int], None]
 _OUTCOMES = """
 select prompt, model, coalesce(score, 'nan') as score, coalesce(input_tokens, 'nan') as input_tokens,
        coalesce(output_tokens, 'nan') as output_tokens, coalesce(cost_usd, 'nan') as cost_usd
-from outcomes where benchmark = ? order by prompt, model
+from outcomes order by prompt, model
 """
 _MODELS = """
 select name as model, as_of, source, coalesce(input_usd_per_mtok, 'nan') as input_usd_per_mtok,
        coalesce(output_usd_per_mtok, 'nan') as output_usd_per_mtok
-from models where benchmark = ? order by model
+from models order by model
 """
-_PROMPTS = """
-select prompt_id, text, task, family, split::varchar as split from prompts where benchmark = ? order by prompt
-"""
-# What belongs to one benchmark, and how its rows are found by the benchmark's number.
-_PARTS = {
-    **dict.fromkeys(("benchmarks", "models", "prompts", "outcomes"), "benchmark = {0}"),
-    "embeddings": "text_sha256 in (select text_sha256 from prompts where benchmark = {0})",
-    "runs": "benchmark = {0}",
-    "estimates": "run in (select run from runs where benchmark = {0})",
-}
-_ESSENTIAL = 4  # parts without which there is no benchmark; the rest can be computed again
+_PROMPTS = "select prompt_id, text, task, family, split::varchar as split from prompts order by prompt"
 
 
 @dataclass(frozen=True)
@@ -52,104 +40,96 @@ class Finding:
     computed: str
 
 
-def verify(path: Path, progress: Progress | None = None) -> list[Finding]:
-    """Read every benchmark of a database from end to end and compare it with the hash of its content.
+def verify(store: Store, progress: Progress | None = None) -> list[Finding]:
+    """Read every benchmark of a store from end to end and compare it with the hash of its content.
 
     Raises
     ------
-    NotFoundError, StoreError
-        There is no file, or it cannot even be asked which benchmarks it holds.
+    NotFoundError
+        There is nothing in the store.
     """
-    database = Database(path)
-    with database.read() as connection:
-        known = numbers(connection)
+    folders = store.folders()
+    if not folders:
+        raise NotFoundError(f"There is no benchmark in {store.path} yet; import one first.")
     findings = []
-    for done, (name, number) in enumerate(known.items(), start=1):
-        findings.append(Finding(name, _problem(database, number, _read_data), _problem(database, number, _read_rest)))
+    for number, folder in enumerate(folders, start=1):
+        findings.append(folder.read(_finding))
         if progress is not None:
-            progress(done, len(known))
+            progress(number, len(folders))
     return findings
 
 
-def _problem(database: Database, number: int, reading: Callable[[duckdb.DuckDBPyConnection, int], str]) -> str:
+def _finding(files: Files) -> Finding:
+    computed = (problem for path in files.of("") if path != files.main and (problem := _problem(path, _read_rows)))
+    return Finding(_name(files), _problem(files.main, _read_data), next(computed, ""))
+
+
+def _name(files: Files) -> str:
     try:
-        with database.read() as connection:
-            return reading(connection, number)
+        with reading(files.main) as connection:
+            ((name,),) = rows(connection, "select name from benchmarks")
+    except StoreError:
+        return Folder(files.folder.parent).name
+    return str(name)
+
+
+def _problem(path: Path, read: Callable[[duckdb.DuckDBPyConnection], str]) -> str:
+    """What is wrong with a file; "" where nothing is."""
+    if not path.exists():
+        raise FileNotFoundError(path)  # other files took its place meanwhile
+    try:
+        with reading(path) as connection:
+            return read(connection)
     except StoreError as error:
         return str(error)
 
 
-def _read_data(connection: duckdb.DuckDBPyConnection, number: int) -> str:
+def _read_data(connection: duckdb.DuckDBPyConnection) -> str:
     prompts = pd.DataFrame(
-        rows(connection, _PROMPTS, number), columns=["prompt_id", "text", "task", "family", "split"], dtype=object
+        rows(connection, _PROMPTS), columns=["prompt_id", "text", "task", "family", "split"], dtype=object
     )
-    models = connection.execute(_MODELS, [number]).df().astype({"as_of": object, "source": object, "model": object})
-    outcomes = pd.DataFrame(connection.execute(_OUTCOMES, [number]).fetchnumpy())
-    ((stated,),) = rows(connection, "select data_hash from benchmarks where benchmark = ?", number)
+    models = connection.execute(_MODELS).df().astype({"as_of": object, "source": object, "model": object})
+    outcomes = pd.DataFrame(connection.execute(_OUTCOMES).fetchnumpy())
+    ((stated,),) = rows(connection, "select data_hash from benchmarks")
     return "" if content_hash(prompts, models, outcomes) == stated else "The content is not what was stored."
 
 
-def _read_rest(connection: duckdb.DuckDBPyConnection, number: int) -> str:
-    for part in list(_PARTS)[_ESSENTIAL:]:
-        _rows_of(connection, part, number)
+def _read_rows(connection: duckdb.DuckDBPyConnection) -> str:
+    for (table,) in rows(connection, "select table_name from duckdb_tables() where database_name = 'carrot'"):
+        for _ in connection.sql(f"from {table}").to_arrow_reader(10_000):
+            pass
     return ""
 
 
-def _rows_of(connection: duckdb.DuckDBPyConnection, part: str, number: int) -> pa.Table:
-    return connection.sql(f"from {part} where {_PARTS[part].format(number)}").to_arrow_table()
+def rebuild(store: Store, progress: Progress | None = None) -> tuple[Path | None, list[Finding]]:
+    """Take every damaged file out of a store: with its whole benchmark where that is what was imported.
 
-
-def rebuild(path: Path, progress: Progress | None = None) -> tuple[Path, list[Finding]]:
-    """Put a new file in the place of a damaged one, with every benchmark whose data are whole.
-
-    Runs and vectors come along where they can be read; else they have to be computed again.
+    Runs and vectors in damaged files have to be computed again; a benchmark has to be imported again.
 
     Returns
     -------
-    Where the damaged file now is, and what was found in it.
+    The folder beside the store where the damaged files now are, None where none is damaged; and what was found.
 
     Raises
     ------
+    NotFoundError
+        There is nothing in the store.
     StoreError
-        The file cannot even be asked what it holds, or nothing can be kept; it stays where it is.
+        A file cannot be moved.
     """
-    database = Database(path)
-    if not path.exists():
-        raise NotFoundError(f"There is no database at {path}.")
-    aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-    with database.explained(), database.locked(), _folder_beside(path) as folder:
-        findings = verify(path, progress)
-        if all(finding.data for finding in findings):
-            raise StoreError(f"No benchmark in {path} can be kept: move the file away and import them again.")
-        new = folder / path.name
-        with Database(new).write() as target:
-            for finding in findings:
-                if not finding.data:
-                    _copy(database, target, finding)
-        _swap(new, path, aside)
-    return aside, findings
+    findings = verify(store, progress)
+    aside = store.path.with_name(f"{store.path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    for folder in store.folders():
+        with folder.adding() as files, explained(folder.path):
+            if _problem(files.main, _read_data):
+                _move(folder.path, aside / folder.path.name)
+                continue
+            for file in files.of(""):
+                if file != files.main and _problem(file, _read_rows):
+                    _move(file, aside / folder.path.name / file.name)
+    return (aside if aside.exists() else None), findings
 
 
-@contextmanager
-def _folder_beside(path: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.", suffix=".writing") as folder:
-        yield Path(folder)
-
-
-def _copy(database: Database, target: duckdb.DuckDBPyConnection, finding: Finding) -> None:
-    parts = list(_PARTS) if not finding.computed else list(_PARTS)[:_ESSENTIAL]
-    with database.read() as source:
-        number = numbers(source)[finding.benchmark]
-        for part in parts:
-            target.register("incoming", _rows_of(source, part, number))
-            # Two benchmarks may share a text, and so its vector.
-            target.execute(f"insert or ignore into {part} by name from incoming")
-            target.unregister("incoming")
-
-
-def _swap(new: Path, path: Path, aside: Path) -> None:
-    try:
-        os.link(path, aside)
-    except OSError:  # no hard links here: for an instant there is no database
-        os.replace(path, aside)
-    os.replace(new, path)
+def _move(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(path, target)

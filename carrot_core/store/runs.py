@@ -1,11 +1,14 @@
-"""Evaluated routers in the store."""
+"""Evaluated routers: what one is, and its file in the folder of its benchmark."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,64 +17,174 @@ import pandas as pd
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Estimates, positions
-from carrot_core.store.database import rows
-from carrot_core.store.records import Run, to_json
+from carrot_core.store.database import explained, identity, reading, reading_each, rows, writing
+from carrot_core.store.folder import Files, key
 
-_COLUMNS = (
-    "b.name, router, params, seed, fit_on, pool, versions, r.data_hash, cost_unit_usd, best_single, metrics, "
-    "strftime(created_at, '%Y-%m-%dT%H:%M:%S.%f+00:00')"
+_HEADER = (
+    "select router, params, seed, fit_on, pool, versions, data_hash, cost_unit_usd, best_single, metrics, "
+    "strftime(created_at, '%Y-%m-%dT%H:%M:%S.%f+00:00') from runs"
 )
-_FROM = "from runs r join benchmarks b using (benchmark)"
+_MOST_KNOWN = 4096
+_known: dict[tuple[Path, str], tuple[Any, ...]] = {}  # rows of runs by file and its identity
 
 
-def save(connection: duckdb.DuckDBPyConnection, benchmark: int, run: Run) -> None:
-    """Insert a run and its tables; a run of the same identity goes first."""
-    old = "select run from runs where run_id = ?"
-    connection.execute(f"delete from estimates where run in ({old})", [run.run_id])  # noqa: S608
-    connection.execute("delete from runs where run_id = ?", [run.run_id])
-    ((number,),) = rows(connection, "select coalesce(max(run), 0) + 1 from runs")
-    connection.execute(
-        "insert into runs values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            number, run.run_id, benchmark, run.router, to_json("params", dict(run.params)), run.seed, run.fit_on,
-            list(run.pool), to_json("versions", dict(run.versions)), run.data_hash, run.cost_unit_usd,
-            run.best_single, to_json("metrics", dict(run.metrics)), _utc(run.created_at),
-        ],
-    )  # fmt: skip
-    names = _names(connection, benchmark)
-    for split, table in (run.estimates or {}).items():
-        _save_estimates(connection, number, split, table, *names)
+def to_json(what: str, value: Any) -> str:
+    """Canonical JSON text; a value JSON cannot hold (NaN, an object) is an error that says where it came from."""
+    try:
+        return json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise CarrotError(f"{what} of a run must be plain JSON (None where not a number): {error}.") from error
 
 
-def listed(connection: duckdb.DuckDBPyConnection, benchmark: int) -> list[Run]:
-    """Runs on a benchmark, newest first, without their tables."""
-    newest_first = f"select {_COLUMNS} {_FROM} where benchmark = ? order by created_at desc, run desc"
-    return [_run(row) for row in rows(connection, newest_first, benchmark)]
+def run_id(
+    benchmark: str,
+    router: str,
+    params: Mapping[str, Any],
+    seed: int,
+    fit_on: str | None,
+    pool: Sequence[str],
+    split_seed: int | None = None,
+) -> str:
+    """Identity of a run: sha256 of what was asked for, whatever came out. The order of the pool is no part of it."""
+    asked = [benchmark, router, dict(params), seed, fit_on, sorted(pool)]
+    asked += [] if split_seed is None else [split_seed]
+    return hashlib.sha256(to_json("The identity", asked).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def load(connection: duckdb.DuckDBPyConnection, run_id: str) -> Run:
-    """One run with its tables."""
-    found = rows(connection, f"select run, benchmark, {_COLUMNS} {_FROM} where run_id = ?", run_id)
-    if not found:
+@dataclass(frozen=True)
+class Run:
+    """One evaluated router.
+
+    Attributes
+    ----------
+    benchmark, router, params, seed, fit_on, pool : what was asked for; they make the ``run_id``.
+        ``fit_on`` is None when fitted on the train split of the benchmark itself; an empty ``pool`` means
+        all models of the benchmark.
+    versions : version by package name.
+    data_hash : content of the benchmark that was evaluated.
+    cost_unit_usd : u of the rule, US dollars.
+    best_single : best single model on validation.
+    created_at : UTC, ISO 8601.
+    metrics : plain JSON; None where a figure does not exist. What was found, and on what: the split too.
+    estimates : table by split name ("train", "validation", "test", "all"); None where not loaded.
+    router_json, router_safetensors : the fitted router, as a document and its arrays; None where it was not
+        stored or not loaded.
+    """
+
+    benchmark: str
+    router: str
+    params: Mapping[str, Any]
+    seed: int
+    versions: Mapping[str, str]
+    data_hash: str
+    cost_unit_usd: float
+    best_single: str
+    created_at: str
+    fit_on: str | None = None
+    pool: tuple[str, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    estimates: Mapping[str, Estimates] | None = None
+    router_json: str | None = None
+    router_safetensors: bytes | None = None
+
+    @property
+    def split_seed(self) -> int | None:
+        """Seed of the split into train, validation and test; None for the split that is stored."""
+        return self.metrics.get("split_seed")
+
+    @cached_property
+    def run_id(self) -> str:
+        """sha256 of the identity (see `run_id`)."""
+        return run_id(self.benchmark, self.router, self.params, self.seed, self.fit_on, self.pool, self.split_seed)
+
+
+def file_name(run_id: str, fit_on: str | None) -> str:
+    """Name of a run's file; it says which benchmark the router was fitted on where that is another one."""
+    return f"run-{run_id}{'' if fit_on is None else f'-{key(fit_on)}'}.duckdb"
+
+
+def fitted_on(name: str) -> str:
+    """Pattern of the files of runs that were fitted on a benchmark and belong to another."""
+    return f"run-*-{key(name)}.duckdb"
+
+
+def save(main: Path, folder: Path, run: Run) -> None:
+    """Write a run with its tables; one of the same identity is replaced.
+
+    ``main`` is the file of its benchmark, ``folder`` where the run's own goes.
+    """
+    with reading(main) as connection:
+        names = _names(connection)
+    with writing(folder / file_name(run.run_id, run.fit_on), "run") as connection:
+        connection.execute(
+            "insert into runs values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                run.run_id, run.router, to_json("params", dict(run.params)), run.seed, run.fit_on, list(run.pool),
+                to_json("versions", dict(run.versions)), run.data_hash, run.cost_unit_usd, run.best_single,
+                to_json("metrics", dict(run.metrics)), _utc(run.created_at),
+            ],
+        )  # fmt: skip
+        if run.router_json is not None or run.router_safetensors is not None:
+            connection.execute("insert into fitted_routers values (?, ?)", [run.router_json, run.router_safetensors])
+        for split, table in (run.estimates or {}).items():
+            _save_estimates(connection, split, table, *names)
+
+
+def listed(files: Files, benchmark: str) -> list[Run]:
+    """Runs on a benchmark, newest first, without their tables and fitted routers."""
+    paths = files.of("run-")
+    headers = _headers(paths)
+    runs = [(_run(benchmark, headers[path]), path.stat().st_mtime_ns) for path in paths]
+    return [run for run, _ in sorted(runs, key=lambda pair: (pair[0].created_at, pair[1]), reverse=True)]
+
+
+def _headers(paths: Sequence[Path]) -> dict[Path, tuple[Any, ...]]:
+    """The row of each file; a look at the file's date where it was read before."""
+    keys = {path: (path, identity(path)) for path in paths}
+    headers = {path: row for path, key in keys.items() if (row := _known.get(key)) is not None}
+    for path, connection in reading_each([path for path in paths if path not in headers]):
+        with explained(path):
+            (headers[path],) = rows(connection, _HEADER)
+    if len(_known) > _MOST_KNOWN:
+        _known.clear()
+    _known.update({keys[path]: row for path, row in headers.items()})
+    return headers
+
+
+def find(files: Files, run_id: str) -> Path | None:
+    """The file of a run; None where there is no such run."""
+    paths = [*files.of(f"run-{run_id}.duckdb"), *files.of(f"run-{run_id}-")]
+    return paths[0] if paths else None
+
+
+def load(files: Files, run_id: str) -> Run:
+    """One run with its tables and its fitted router."""
+    path = find(files, run_id)
+    if path is None:
         raise NotFoundError(f"There is no run {run_id[:12]!r} in the store; evaluate the router first.")
-    ((number, benchmark, *row),) = found
-    names = _names(connection, benchmark)
-    splits = rows(connection, "select distinct split from estimates where run = ? order by split", number)
-    run = _run(row)
-    paid = bool(run.metrics.get("cost_is_paid"))  # one property of all its tables, kept with its figures
-    tables = {split: _load_estimates(connection, number, split, *names, paid) for (split,) in splits}
-    return replace(run, estimates=tables)
+    with reading(files.main) as connection:
+        ((benchmark,),) = rows(connection, "select name from benchmarks")
+        names = _names(connection)
+    with reading(path) as connection:
+        (row,) = rows(connection, _HEADER)
+        splits = rows(connection, "select distinct split from estimates order by split")
+        fitted = rows(connection, "from fitted_routers")
+        run = _run(benchmark, row)
+        paid = bool(run.metrics.get("cost_is_paid"))  # one property of all its tables, stored with its figures
+        tables = {split: _load_estimates(connection, split, *names, paid) for (split,) in splits}
+    document, arrays = fitted[0] if fitted else (None, None)
+    return replace(run, estimates=tables, router_json=document, router_safetensors=arrays)
 
 
-def _names(connection: duckdb.DuckDBPyConnection, benchmark: int) -> tuple[list[str], list[str]]:
+def _names(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[str]]:
     """Prompt ids and model names of a benchmark, by number."""
-    ids = rows(connection, "select prompt_id from prompts where benchmark = ? order by prompt", benchmark)
-    models = rows(connection, "select name from models where benchmark = ? order by model", benchmark)
+    ids = rows(connection, "select prompt_id from prompts order by prompt")
+    models = rows(connection, "select name from models order by model")
     return [prompt_id for (prompt_id,) in ids], [name for (name,) in models]
 
 
 def _save_estimates(
-    connection: duckdb.DuckDBPyConnection, number: int, split: str, table: Estimates, ids: list[str], models: list[str]
+    connection: duckdb.DuckDBPyConnection, split: str, table: Estimates, ids: list[str], models: list[str]
 ) -> None:
     prompt = positions(table.prompt_ids, ids, "prompt").astype(np.int32)
     model = positions(table.models, models).astype(np.int32)
@@ -84,19 +197,15 @@ def _save_estimates(
         }
     )
     connection.register("incoming", frame)
-    connection.execute(
-        "insert into estimates select ?, ?, prompt, model, est_score, est_cost_usd from incoming", [number, split]
-    )
+    connection.execute("insert into estimates select ?, prompt, model, est_score, est_cost_usd from incoming", [split])
     connection.unregister("incoming")
 
 
 def _load_estimates(
-    connection: duckdb.DuckDBPyConnection, number: int, split: str, ids: list[str], models: list[str], paid: bool
+    connection: duckdb.DuckDBPyConnection, split: str, ids: list[str], models: list[str], paid: bool
 ) -> Estimates:
     cells = connection.execute(
-        "select prompt, model, est_score, est_cost_usd from estimates where run = ? and split = ? "
-        "order by prompt, model",
-        [number, split],
+        "select prompt, model, est_score, est_cost_usd from estimates where split = ? order by prompt, model", [split]
     ).fetchnumpy()
     prompt, model = np.unique(cells["prompt"]), np.unique(cells["model"])
     shape = (len(prompt), len(model))
@@ -109,8 +218,8 @@ def _load_estimates(
     )
 
 
-def _run(row: Sequence[Any]) -> Run:
-    name, router, params, seed, fit_on, pool, versions, data_hash, unit, best, metrics, created = row
+def _run(name: str, row: Sequence[Any]) -> Run:
+    router, params, seed, fit_on, pool, versions, data_hash, unit, best, metrics, created = row
     return Run(
         benchmark=name, router=router, params=json.loads(params), seed=seed, fit_on=fit_on, pool=tuple(pool),
         versions=json.loads(versions), data_hash=data_hash, cost_unit_usd=unit, best_single=best,

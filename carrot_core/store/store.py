@@ -2,58 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace as with_changes
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
-import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
-from pandas.api.types import is_numeric_dtype
 
 from carrot_core import paths
 from carrot_core.benchmarks import Frames
-from carrot_core.errors import CarrotError, NotFoundError, StoreError
-from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.prices import Price
-from carrot_core.store import runs, vectors
-from carrot_core.store.content import Content, content_of
-from carrot_core.store.database import Database, rows
-from carrot_core.store.listing import infos, numbers
-from carrot_core.store.records import BenchmarkInfo, Run
+from carrot_core.errors import NotFoundError, StoreError
+from carrot_core.outcomes import Benchmark
+from carrot_core.store import content, runs, vectors
+from carrot_core.store.content import BenchmarkInfo, content_of, text_hash
+from carrot_core.store.database import reading, rows
+from carrot_core.store.folder import MAIN, Files, Folder, check_name, delete
+from carrot_core.store.runs import Run
+from carrot_core.store.transfer import take_over
+
+_log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 class Store:
-    """Benchmarks, embeddings and evaluated routers in one DuckDB file.
+    """Benchmarks, their vectors and evaluated routers: a folder of DuckDB files for each benchmark.
 
-    Every method opens the file anew, so an object can be shared by threads and always shows the newest
-    content; writers take turns and never block a reader.
+    Every method looks at the files anew, so an object can be shared by threads and always shows the newest
+    content. Writers to one benchmark take turns; they never block a reader, nor a writer to another one.
 
     Parameters
     ----------
-    path : the database file; ``carrot.duckdb`` in `carrot_core.paths.home` by default. It need not exist.
+    path : the folder, or a database of version 0.2 (``….duckdb``), whose place the folder of the same name that
+        ends in ``.store`` takes: what such a file holds is taken over when the store is first used. By default
+        ``carrot.duckdb`` in `carrot_core.paths.home`, so ``carrot.store``. Nothing need exist.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        chosen = path if path is not None else paths.home() / "carrot.duckdb"
-        self._database = Database(Path(chosen).resolve())  # through links: a swap must replace the file, not the link
+        # Through links: what is new goes where the old is, not beside the link.
+        chosen = Path(path if path is not None else paths.home() / "carrot.duckdb").resolve()
+        self._path = (chosen.with_suffix(".store") if chosen.suffix == ".duckdb" else chosen).resolve()
+        self._old_file = self._path.with_suffix(".duckdb")
 
     @property
     def path(self) -> Path:
-        """The database file."""
-        return self._database.path
+        """The folder."""
+        return self._path
 
-    def version(self) -> str:
-        """Identity of the content, at the price of one look at the file; another one after every write."""
-        return self._database.version()
+    def version(self, name: str | None = None) -> str:
+        """Identity of a benchmark's content, or of the whole store's: another one after every write.
+
+        It takes a look at the folder. What is written to other benchmarks does not change it.
+        """
+        if name is not None:
+            return self.folder(name).version()
+        parts = [f"{folder.path.name} {folder.version()}" for folder in self.folders()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32] if parts else "absent"
+
+    def folder(self, name: str) -> Folder:
+        """The folder of a benchmark, which need not exist: for this package."""
+        self._take_over()
+        return Folder.of(self.path, name)
+
+    def folders(self) -> list[Folder]:
+        """The folders of all benchmarks: for this package."""
+        self._take_over()
+        return Folder.all(self.path)
+
+    def _take_over(self) -> None:
+        if self._old_file.exists():
+            take_over(self._old_file, self.path)
 
     def save_benchmark(self, name: str, frames: Frames, *, split_seed: int = 0, replace: bool = False) -> BenchmarkInfo:
         """Store a benchmark under a name, split into train, validation and test.
 
-        The source's own split is kept; without one, prompts are split 70/15/15 with ``split_seed``.
+        The source's own split is kept; without one, prompts are split 70/15/15 with ``split_seed``. Of a benchmark
+        that is replaced, the vectors of texts that are still there stay.
 
         Raises
         ------
@@ -61,84 +89,81 @@ class Store:
             The name is taken and ``replace`` is False, or the database cannot be written.
         """
         check_name(name)
-        content = content_of(frames, split_seed)
-        with self._database.write() as connection:
-            if name in numbers(connection):
-                if not replace:
-                    raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
-                _delete(connection, name)
-            _insert(connection, name, frames, content, split_seed)
+        table = content_of(frames, split_seed)
+        with self.folder(name).replacing() as (new, old):
+            if old is not None and not replace:
+                raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
+            content.write(new / MAIN, name, frames, table, split_seed)
+            if old is not None:
+                self._keep_vectors(name, old, new, set(table.prompts["text_sha256"].dropna()))
+                self._delete_runs_fitted_on(name)
         return self.info(name)
 
+    @staticmethod
+    def _keep_vectors(name: str, old: Files, new: Path, wanted: set[str]) -> None:
+        try:
+            vectors.gather(old, new, wanted)
+        except StoreError as error:
+            _log.warning("Vectors of the former %r cannot be read and have to be computed again: %s", name, error)
+
     def remove_benchmark(self, name: str) -> None:
-        """Delete a benchmark, the runs that rest on it, and the vectors of texts no other benchmark has."""
-        with self._database.write() as connection:
-            self._number(connection, name)
-            vectors.delete_unshared(connection, name)
-            _delete(connection, name)
+        """Delete a benchmark with its vectors and runs, and the runs of others that were fitted on it."""
+        folder = self._existing(name)
+        self._delete_runs_fitted_on(name)
+        folder.remove()
+
+    def _delete_runs_fitted_on(self, name: str) -> None:
+        """Delete the runs of other benchmarks whose numbers would describe other data: before the data go."""
+        for folder in self.folders():
+            current = folder.current()
+            for path in current.glob(runs.fitted_on(name)) if current is not None else ():
+                delete(path)
 
     def benchmarks(self) -> list[BenchmarkInfo]:
-        """What is stored and can be described, by name; empty where there is no database yet.
-
-        Of a damaged file this is what can still be read; `damaged` has the rest.
+        """What is stored and can be described, by name; empty where there is nothing yet. `damaged` has the rest.
 
         Raises
         ------
         StoreError
-            The file is none of this version's, or too damaged to describe a single benchmark.
+            There are benchmarks, but not one can be described.
         """
-        found = self._described()
-        described = [info for info in found.values() if isinstance(info, BenchmarkInfo)]
-        if found and not described:
-            raise next(error for error in found.values() if isinstance(error, StoreError))
-        return described
+        described = self._described()
+        infos = [info for info in described.values() if isinstance(info, BenchmarkInfo)]
+        if described and not infos:
+            raise next(error for error in described.values() if isinstance(error, StoreError))
+        return infos
 
     def damaged(self) -> dict[str, str]:
         """Why a benchmark cannot be described, by its name; empty where all is well."""
-        return {name: str(found) for name, found in self._described().items() if isinstance(found, StoreError)}
+        return {name: str(error) for name, error in self._described().items() if isinstance(error, StoreError)}
 
     def _described(self) -> Mapping[str, BenchmarkInfo | StoreError]:
-        if not self.path.exists():
-            return {}
-        try:
-            with self._database.read() as connection:
-                return {info.name: info for info in infos(connection)}
-        except StoreError:
-            return self._one_by_one()
-
-    def _one_by_one(self) -> dict[str, BenchmarkInfo | StoreError]:
-        with self._database.read() as connection:
-            known = numbers(connection)
-        found: dict[str, BenchmarkInfo | StoreError] = {}
-        for name, number in known.items():
+        described: dict[str, BenchmarkInfo | StoreError] = {}
+        for folder in self.folders():
             try:
-                # A connection that met a damaged block may answer nothing more: each gets its own.
-                with self._database.read() as connection:
-                    found[name] = infos(connection, number)[0]
+                info = folder.read(lambda files: content.describe(files.main))
+                described[info.name] = info
+            except NotFoundError:  # removed meanwhile
+                continue
             except StoreError as error:
-                found[name] = error
-        return found
+                described[folder.name] = error
+        return dict(sorted(described.items()))
 
     @contextmanager
-    def reading(self, name: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
-        """A read-only connection and the number of a benchmark in it: for queries of this package.
+    def reading(self, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection to what was imported as a benchmark: for queries of this package.
 
         Raises
         ------
         NotFoundError
             No benchmark of that name; the message lists those there are.
         """
-        if not self.path.exists():
-            raise NotFoundError(_not_here(name, []))
-        with self._database.read() as connection:
-            yield connection, self._number(connection, name)
+        with ExitStack() as stack:
+            yield self._read(name, lambda files: stack.enter_context(reading(files.main)))
 
     def info(self, name: str) -> BenchmarkInfo:
         """Description of one benchmark."""
-        known = {info.name: info for info in self.benchmarks()}
-        if name not in known:
-            raise NotFoundError(_not_here(name, list(known)))
-        return known[name]
+        return self._read(name, lambda files: content.describe(files.main))
 
     def load(self, name: str, *, encoder: str | None = None) -> Benchmark:
         """Read a benchmark: prompts in the order of their ids, models in the order of their names.
@@ -150,47 +175,76 @@ class Store:
         NotFoundError
             No benchmark of that name; the message lists those there are.
         """
-        with self.reading(name) as (connection, number):
-            prompts = rows(
-                connection,
-                "select prompt_id, text, task, split::varchar from prompts where benchmark = ? order by prompt",
-                number,
-            )
-            models = rows(
-                connection,
-                "select name, input_usd_per_mtok, output_usd_per_mtok, as_of, source from models "
-                "where benchmark = ? order by model",
-                number,
-            )
-            tables = _tables(connection, number, (len(prompts), len(models)))
-            ((data_hash,),) = rows(connection, "select data_hash from benchmarks where benchmark = ?", number)
-            found = None if encoder is None else vectors.load(connection, number, encoder)
-        ids, texts, tasks, splits = zip(*prompts, strict=True)
-        names = tuple(str(row[0]) for row in models)
-        return Benchmark(
-            name=name,
-            outcomes=Outcomes(ids, names, tables["score"], tables["cost_usd"]),
-            texts=texts,
-            tasks=tasks,
-            split=np.array(splits, dtype=np.str_),
-            input_tokens=tables["input_tokens"],
-            output_tokens=tables["output_tokens"],
-            prices={row[0]: Price(row[1], row[2], row[3], row[4]) for row in models if row[1] is not None},
-            vectors=found,
-            encoder=encoder if found is not None else None,
-            data_hash=data_hash,
-        )
+
+        def work(files: Files) -> Benchmark:
+            with reading(files.main) as connection:
+                bench = content.load(connection)
+                hashes = rows(connection, "select text_sha256 from prompts order by prompt")
+            table = None if encoder is None else vectors.load(files, encoder, [text for (text,) in hashes])
+            return bench if table is None else with_changes(bench, vectors=table, encoder=encoder)
+
+        return self._read(name, work)
 
     def missing_texts(self, name: str, encoder: str) -> list[str]:
         """Distinct texts of a benchmark without a vector of that encoder, in the order of the prompt ids."""
-        with self._database.read() as connection:
-            return vectors.missing_texts(connection, self._number(connection, name), encoder)
 
-    def add_vectors(self, encoder: str, texts: Sequence[str], new: npt.ArrayLike) -> None:
-        """Store (k, d) vectors of k texts as float32; a vector already there is replaced."""
+        def work(files: Files) -> list[str]:
+            there = vectors.hashes_with(files, encoder)
+            return [text for key, text in _texts(files).items() if key not in there]
+
+        return self._read(name, work)
+
+    def add_vectors(
+        self, encoder: str, texts: Sequence[str], new: npt.ArrayLike, *, benchmark: str | None = None
+    ) -> None:
+        """Store (k, d) vectors of k texts as float32; a vector already there is replaced.
+
+        They go to ``benchmark``, at a cost that does not depend on what is stored; by default to every benchmark
+        that has one of the texts.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such benchmark, or none that has one of the texts.
+        """
         table = vectors.checked(texts, new)
-        with self._database.write() as connection:
-            vectors.add(connection, encoder, texts, table)
+        hashes = [text_hash(text) for text in texts]
+        if benchmark is not None:
+            self._add(benchmark, encoder, hashes, table)
+            return
+        there = {info.name: self._read(info.name, _texts).keys() for info in self.benchmarks()}
+        for name, known in there.items():
+            chosen = [row for row, text in enumerate(hashes) if text in known]
+            self._add(name, encoder, [hashes[row] for row in chosen], table[chosen])
+        if hashes and not any(known & set(hashes) for known in there.values()):
+            raise NotFoundError(f"No benchmark in the store has one of these {len(hashes):,} texts.")
+
+    def _add(self, name: str, encoder: str, hashes: Sequence[str], table: vectors.Vectors) -> None:
+        with self._existing(name).adding() as files:
+            vectors.add(files, encoder, hashes, table)
+
+    def copy_vectors(self, name: str, encoder: str) -> None:
+        """Take the vectors that a benchmark lacks from other benchmarks that have them of the same texts."""
+        lacking = {text_hash(text) for text in self.missing_texts(name, encoder)}
+        for folder in self.folders():
+            if not lacking:
+                return
+            try:
+                block = folder.read(partial(vectors.of_hashes, encoder=encoder, hashes=lacking))
+            except NotFoundError:  # removed meanwhile
+                continue
+            except StoreError as error:
+                _log.warning("Vectors of %r cannot be read, so none is taken from there: %s", folder.name, error)
+                continue
+            if block is not None:
+                hashes, table = block
+                self._add(name, encoder, hashes, table)
+                lacking -= set(hashes)
+
+    def gather_vectors(self, name: str) -> None:
+        """Make one file of a benchmark's vectors for each encoder, without those that newer ones replaced."""
+        with self._existing(name).adding() as files:
+            vectors.gather(files, files.folder)
 
     def import_vectors(self, name: str, file: Path, encoder: str) -> int:
         """Take vectors from a Parquet file of ``prompt_id`` and ``embedding``, renormalised to unit length.
@@ -207,106 +261,52 @@ class Store:
             No readable Parquet file, vectors of unequal length, a value that is not finite, an id twice,
             another length than the bundled encoder's, or no id the benchmark knows.
         """
-        texts = self._texts(name)
+        with self.reading(name) as connection:
+            texts = dict(rows(connection, "select prompt_id, text from prompts where text is not null"))
         ids, table = vectors.read_file(file, encoder, texts)
-        self.add_vectors(encoder, [texts[prompt_id] for prompt_id in ids], table)
+        self.add_vectors(encoder, [texts[prompt_id] for prompt_id in ids], table, benchmark=name)
+        self.gather_vectors(name)
         return len(ids)
 
     def save_run(self, run: Run) -> None:
         """Store an evaluated router; a run of the same identity is replaced."""
-        with self._database.write() as connection:
-            runs.save(connection, self._number(connection, run.benchmark), run)
+        with self._existing(run.benchmark).adding() as files:
+            runs.save(files.main, files.folder, run)
 
     def runs(self, benchmark: str) -> list[Run]:
-        """The runs on a benchmark, newest first, without their tables."""
-        with self._database.read() as connection:
-            return runs.listed(connection, self._number(connection, benchmark))
+        """The runs on a benchmark, newest first, without their tables and fitted routers."""
+        return self._read(benchmark, lambda files: runs.listed(files, content.describe(files.main).name))
 
     def load_run(self, run_id: str) -> Run:
-        """A run with its tables of estimates."""
-        with self._database.read() as connection:
-            return runs.load(connection, run_id)
+        """A run with its tables of estimates and, where it was stored, its fitted router."""
+        for folder in self.folders():
+            files = folder.files()
+            if files is not None and runs.find(files, run_id) is not None:
+                return folder.read(lambda files: runs.load(files, run_id))
+        raise NotFoundError(f"There is no run {run_id[:12]!r} in the store; evaluate the router first.")
 
-    def _texts(self, name: str) -> dict[str, str]:
-        with self.reading(name) as (connection, number):
-            found = rows(
-                connection, "select prompt_id, text from prompts where benchmark = ? and text is not null", number
+    def _existing(self, name: str) -> Folder:
+        folder = self.folder(name)
+        if folder.current() is None:
+            raise self._not_here(name)
+        return folder
+
+    def _read(self, name: str, work: Callable[[Files], Result]) -> Result:
+        return self._existing(name).read(work)
+
+    def _not_here(self, name: str) -> NotFoundError:
+        known = [folder.name for folder in self.folders()]
+        there = f"there are: {', '.join(known)}" if known else "none is loaded yet; import one first"
+        return NotFoundError(f"There is no benchmark {name!r}; {there}.")
+
+
+def _texts(files: Files) -> dict[str, str]:
+    """Distinct texts of a benchmark by their hash, in the order of the prompts."""
+    with reading(files.main) as connection:
+        return dict(
+            rows(
+                connection,
+                "select text_sha256, any_value(text) from prompts where text is not null "
+                "group by text_sha256 order by min(prompt)",
             )
-        return dict(found)
-
-    @staticmethod
-    def _number(connection: duckdb.DuckDBPyConnection, name: str) -> int:
-        known = numbers(connection)
-        if name not in known:
-            raise NotFoundError(_not_here(name, list(known)))
-        return known[name]
-
-
-def check_name(name: str) -> None:
-    """Refuse a name of a benchmark that is empty or has something nobody sees."""
-    if not name.strip() or not name.isprintable():
-        raise CarrotError(f"{name!r} is no name for a benchmark: use letters, digits, '-' and '_'.")
-
-
-def _not_here(name: str, known: Sequence[str]) -> str:
-    there = f"there are: {', '.join(known)}" if known else "none is loaded yet; import one first"
-    return f"There is no benchmark {name!r}; {there}."
-
-
-def _tables(
-    connection: duckdb.DuckDBPyConnection, number: int, shape: tuple[int, int]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """(n, M) tables of a benchmark, NaN where there is no outcome or no number."""
-    names = ("score", "input_tokens", "output_tokens", "cost_usd")
-    numbers = ", ".join(f"coalesce({name}, 'nan') as {name}" for name in names)
-    cells = connection.execute(
-        f"select prompt, model, {numbers} from outcomes where benchmark = ?",  # noqa: S608  fixed names only
-        [number],
-    ).fetchnumpy()
-    tables = {name: np.full(shape, np.nan) for name in names}
-    for name in names:
-        tables[name][cells["prompt"], cells["model"]] = cells[name]
-    return tables
-
-
-def _insert(
-    connection: duckdb.DuckDBPyConnection, name: str, frames: Frames, content: Content, split_seed: int
-) -> None:
-    ((number,),) = rows(connection, "select coalesce(max(benchmark), 0) + 1 from benchmarks")
-    origin = frames.provenance
-    connection.execute(
-        "insert into benchmarks values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            number, name, origin.source, origin.licence, origin.sha256, origin.note,
-            datetime.now(UTC).replace(tzinfo=None), content.split_rule, split_seed, content.data_hash,
-            list(content.warnings),
-        ],
-    )  # fmt: skip
-    models = content.models.rename(columns={"model": "name"})
-    models.insert(0, "model", np.arange(len(models), dtype=np.int32))
-    for table, frame in (("models", models), ("prompts", content.prompts), ("outcomes", content.outcomes)):
-        _append(connection, table, frame.assign(benchmark=number))
-
-
-def _append(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
-    """Insert a frame by column names; NaN and None become NULL."""
-    # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
-    arrays = {
-        str(name): pa.array(
-            frame[name], type=None if is_numeric_dtype(frame[name]) else pa.large_string(), from_pandas=True
         )
-        for name in frame.columns
-    }
-    connection.register("incoming", pa.table(arrays))
-    connection.execute(f"insert into {table} by name from incoming")
-    connection.unregister("incoming")
-
-
-def _delete(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Remove a benchmark and every run evaluated or fitted on it: their numbers would describe other data."""
-    number = numbers(connection)[name]
-    gone = "select run from runs where benchmark = ? or fit_on = ?"
-    connection.execute(f"delete from estimates where run in ({gone})", [number, name])  # noqa: S608
-    connection.execute("delete from runs where benchmark = ? or fit_on = ?", [number, name])
-    for table in ("outcomes", "prompts", "models", "benchmarks"):
-        connection.execute(f"delete from {table} where benchmark = ?", [number])  # noqa: S608

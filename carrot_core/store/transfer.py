@@ -1,33 +1,35 @@
-"""A benchmark from one store into another, with its vectors and its fitted routers."""
+"""Benchmarks from elsewhere: out of another store, and out of a database of version 0.2."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import os
 from dataclasses import replace
-
-import duckdb
-import pyarrow as pa
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from carrot_core.errors import StoreError
-from carrot_core.store.database import Database, rows
-from carrot_core.store.listing import numbers
-from carrot_core.store.records import BenchmarkInfo, Run
-from carrot_core.store.store import Store, check_name
+from carrot_core.store import runs, vectors
+from carrot_core.store.content import BenchmarkInfo
+from carrot_core.store.database import explained, locked, reading, rows, writing
+from carrot_core.store.folder import MAIN, Files, Folder, check_name, key
 
-_OF_BENCHMARK = ("benchmarks", "models", "prompts", "outcomes")
-_HERE = "select text_sha256 from prompts where benchmark = $benchmark"
-# A router that learned from another benchmark stays behind: its source may not be where it would go.
-_OWN_RUNS = "select run from runs where benchmark = $benchmark and fit_on is null"
-_PARTS = {
-    **{table: f"from {table} where benchmark = $benchmark" for table in _OF_BENCHMARK},
-    "embeddings": f"from embeddings where text_sha256 in ({_HERE})",
-    "runs": "from runs where benchmark = $benchmark and fit_on is null",
-    "estimates": f"from estimates where run in ({_OWN_RUNS})",
-}
+if TYPE_CHECKING:
+    from carrot_core.store.store import Store
+
+_log = logging.getLogger(__name__)
+_TABLES = ("benchmarks", "models", "prompts", "outcomes")
+_OLD_VERSION = 1  # of the schema of version 0.2, in which one file held everything
+_LOCK_TIMEOUT_S = 600.0
+_OF_ONE = "text_sha256 in (select text_sha256 from prompts where benchmark = ?)"
+_OF_NO_BENCHMARK = """
+select count(*) from embeddings where text_sha256 not in (select text_sha256 from prompts where text is not null)
+"""
 
 
 def copy_benchmark(source: Store, name: str, target: Store, new_name: str | None = None) -> BenchmarkInfo:
-    """Copy a benchmark, with the vectors of its texts and the routers fitted on it alone.
+    """Copy a benchmark, with its vectors and the routers fitted on it alone.
 
     Parameters
     ----------
@@ -46,44 +48,124 @@ def copy_benchmark(source: Store, name: str, target: Store, new_name: str | None
     """
     called = name if new_name is None else new_name
     check_name(called)
-    with source.reading(name) as (connection, number):
-        parts = {table: _arrow(connection, query, number) for table, query in _PARTS.items()}
-    if called != name:
-        parts |= _renamed(parts, source.runs(name), called)
-    with Database(target.path).write() as connection:
-        if called in numbers(connection):
+    source.info(name)  # that it is there
+    with target.folder(called).replacing() as (new, old):
+        if old is not None:
             raise StoreError(f"There is already a benchmark {called!r}: remove it first, or use another name.")
-        ((number, run),) = rows(
-            connection,
-            "select (select coalesce(max(benchmark), 0) + 1 from benchmarks), (select coalesce(max(run), 0) from runs)",
-        )
-        for table, part in parts.items():
-            changed = {"benchmark": f"{number}::integer", "run": f"(run + {run})::integer"}
-            replaced = ", ".join(f"{value} as {key}" for key, value in changed.items() if key in part.column_names)
-            _insert(connection, table, part, f"* replace ({replaced})" if replaced else "*")
+        source.folder(name).read(lambda files: _copy(files, source, name, new, called))
     return target.info(called)
 
 
-def _renamed(parts: Mapping[str, pa.Table], runs: Sequence[Run], name: str) -> dict[str, pa.Table]:
-    """The parts in which the name of the benchmark stands: a run's identity is made of it too."""
-    ids = {run.run_id: replace(run, benchmark=name).run_id for run in runs}
-    changed = {"benchmarks": ("name", [name])}
-    changed["runs"] = ("run_id", [ids[old] for old in parts["runs"]["run_id"].to_pylist()])
-    return {
-        table: parts[table].set_column(
-            parts[table].schema.get_field_index(column), column, pa.array(values, pa.string())
+def _copy(files: Files, source: Store, name: str, new: Path, called: str) -> None:
+    with writing(new / MAIN, "benchmark", given=files.main) as connection:
+        for table in _TABLES:
+            connection.execute(f"insert into {table} by name from given.{table}")
+        connection.execute("update benchmarks set name = ?", [called])
+    vectors.gather(files, new)
+    for run in reversed(runs.listed(files, name)):
+        # A router that learned from another benchmark stays behind: its source may not be where it would go.
+        if run.fit_on is None:
+            runs.save(new / MAIN, new, replace(runs.load(files, run.run_id), benchmark=called))
+
+
+def take_over(old: Path, store: Path) -> None:
+    """Make the benchmarks of a database of version 0.2 those of a store; the database is then called ``….v1``.
+
+    One benchmark after another is taken, each whole or not at all, so a call that was ended is completed by the
+    next. One whose name the store has already, or that is damaged, stays in the database; the log says so.
+
+    Raises
+    ------
+    StoreError
+        The file is no such database, is damaged from its start, or the folder cannot be written.
+    """
+    if not os.access(old.parent, os.W_OK):
+        raise StoreError(
+            f"{old} is a database of version 0.2, which is to be taken over into {store}, and that folder cannot be "
+            "written: copy the file to one that can, and name that in CARROT_HOME."
         )
-        for table, (column, values) in changed.items()
+    # Programs of version 0.2 that write to the file take the same turn.
+    with locked(Path(f"{old}.lock"), _LOCK_TIMEOUT_S), explained(old):
+        if not old.exists():  # another process took it over meanwhile
+            return
+        with reading(old, _OLD_VERSION) as connection:
+            benchmarks = rows(connection, "select name, benchmark, loaded_at from benchmarks order by benchmark")
+            ((n_left,),) = rows(connection, _OF_NO_BENCHMARK)
+        notes = [note for name, *which in benchmarks if (note := _take(old, Folder.of(store, name), name, *which))]
+        if n_left:
+            notes.append(f"{n_left:,} vectors of texts that no benchmark has are left out.")
+        aside = _free(old.with_name(f"{old.name}.v1"))
+        for file in (Path(f"{old}.wal"), old):
+            if file.exists():
+                os.rename(file, str(file).replace(str(old), str(aside)))
+    _log.warning("%s of version 0.2 is taken over into %s, and is now %s. %s", old, store, aside.name, " ".join(notes))
+
+
+def _free(path: Path) -> Path:
+    """The path, with a number behind it where something is there already."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _take(old: Path, folder: Folder, name: str, number: int, loaded_at: datetime) -> str:
+    """Take one benchmark over; why it stays in the old file, "" where it does not."""
+    present = folder.current()
+    if present is not None:
+        with reading(present / MAIN) as connection:
+            taken = rows(connection, "select loaded_at from benchmarks") == [(loaded_at,)]
+        return "" if taken else f"{name!r} stays there, since the store has another one of that name."
+    try:
+        with folder.replacing() as (new, _):
+            _take_parts(old, number, new)
+    except StoreError as error:
+        if not (problem := _problem(old, number)):  # then it is the writing that failed
+            raise error
+        return f"{name!r} stays there, since it is damaged: {problem}"
+    return ""
+
+
+def _take_parts(old: Path, number: int, new: Path) -> None:
+    with writing(new / MAIN, "benchmark", _OLD_VERSION, old=old) as connection:
+        for table in _TABLES:
+            connection.execute(
+                f"insert into {table} by name select * exclude (benchmark) from old.{table} where benchmark = ?",  # noqa: S608
+                [number],
+            )
+    with reading(old, _OLD_VERSION) as connection:
+        lengths = f"select encoder, max(len(vector)) from embeddings where {_OF_ONE} group by encoder"  # noqa: S608
+        encoders = rows(connection, lengths, number)
+        fitted = rows(connection, "select run, run_id, fit_on from runs where benchmark = ? order by run", number)
+    for encoder, length in encoders:
+        path = vectors.segment_path(new, key(encoder), length, 1)
+        with writing(path, "vectors", _OLD_VERSION, old=old) as connection:
+            own = _OF_ONE.replace("from ", "from old.")
+            connection.execute(
+                f"insert into embeddings by name from old.embeddings where {own} and encoder = ?",
+                [number, encoder],
+            )
+    for run, run_id, fit_on in fitted:
+        with writing(new / runs.file_name(run_id, fit_on), "run", _OLD_VERSION, old=old) as connection:
+            for table, others in (("runs", "run, benchmark"), ("estimates", "run")):
+                connection.execute(
+                    f"insert into {table} by name select * exclude ({others}) from old.{table} where run = ?",  # noqa: S608
+                    [run],
+                )
+
+
+def _problem(old: Path, number: int) -> str:
+    """What is wrong with the part of an old file that belongs to a benchmark; "" where all of it can be read."""
+    wheres = {
+        **dict.fromkeys((*_TABLES, "runs"), "benchmark = ?"),
+        "embeddings": _OF_ONE,
+        "estimates": "run in (select run from runs where benchmark = ?)",
     }
-
-
-def _arrow(connection: duckdb.DuckDBPyConnection, query: str, number: int) -> pa.Table:
-    return connection.sql(query, params={"benchmark": number}).to_arrow_table()
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, part: pa.Table, chosen: str) -> None:
-    connection.register("incoming", part)
-    # A text may have its vector there already, of the same encoder: the same one.
-    or_ignore = "or ignore " if table == "embeddings" else ""
-    connection.execute(f"insert {or_ignore}into {table} by name select {chosen} from incoming")  # noqa: S608
-    connection.unregister("incoming")
+    try:
+        for table, where in wheres.items():
+            with reading(old, _OLD_VERSION) as connection:
+                connection.sql(f"from {table} where {where}", params=[number]).to_arrow_table()
+    except StoreError as error:
+        return str(error)
+    return ""

@@ -1,8 +1,11 @@
-"""Embeddings in the store, keyed by the sha256 of the text and the name of the encoder."""
+"""Vectors of a benchmark's texts, by sha256 of the text and name of the encoder: blocks in files of their own.
+
+A block is written once, at a cost that does not depend on what is stored. `gather` makes one file of many.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.store.content import text_hash
-from carrot_core.store.database import rows
+from carrot_core.store.database import explained, reading_each, rows, writing
+from carrot_core.store.folder import Files, delete, key
 
 Vectors = npt.NDArray[np.float32]
 # Length of the vectors of the encoder that ships with the project.
 KNOWN_LENGTHS = {"all-MiniLM-L6-v2": 384}
 _BATCH_ROWS = 2048
+_BLOCK_ROWS = 32_768  # that are in memory at a time
 
 
 def checked(texts: Sequence[str], vectors: npt.ArrayLike) -> Vectors:
@@ -32,60 +36,128 @@ def checked(texts: Sequence[str], vectors: npt.ArrayLike) -> Vectors:
     return table
 
 
-def add(connection: duckdb.DuckDBPyConnection, encoder: str, texts: Sequence[str], vectors: Vectors) -> None:
-    """Insert or replace; where a text is given twice its first vector counts."""
-    there = rows(connection, "select len(vector) from embeddings where encoder = ? limit 1", encoder)
-    if len(texts) and there not in ([], [(vectors.shape[1],)]):
-        raise CarrotError(f"Vectors of {encoder!r} have {there[0][0]} numbers in the store, not {vectors.shape[1]}.")
-    first = {text_hash(text): row for row, text in reversed(list(enumerate(texts)))}
-    chosen = vectors[list(first.values())] if first else vectors[:0]
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(chosen.ravel()), max(1, vectors.shape[1]))
-    connection.register("incoming", pa.table({"text_sha256": list(first), "vector": lists}))
-    connection.execute(
-        "insert or replace into embeddings (text_sha256, encoder, vector) "
-        "select text_sha256, ?, vector::float[] from incoming",
-        [encoder],
-    )
+def segments(files: Files, encoder: str) -> list[Path]:
+    """The files of a benchmark's vectors of an encoder, oldest first."""
+    return files.of(_prefix(key(encoder)))
+
+
+def _prefix(encoder_key: str) -> str:
+    return f"vectors-{encoder_key}-"
+
+
+def _parts(segment: Path) -> tuple[str, int, int]:
+    """Of the name of a file: the key of its encoder, the length of its vectors, its place among the others."""
+    _, encoder_key, width, place = segment.stem.split("-")
+    return encoder_key, int(width), int(place)
+
+
+def segment_path(folder: Path, encoder_key: str, width: int, place: int) -> Path:
+    """The file of a block: of which encoder, how long its vectors are, which place it has among the others."""
+    return folder / f"{_prefix(encoder_key)}{width}-{place:06d}.duckdb"
+
+
+def add(files: Files, encoder: str, hashes: Sequence[str], vectors: Vectors) -> None:
+    """Write a block in a file of its own; where a hash is given twice its first vector counts."""
+    if not hashes:
+        return
+    there, width = segments(files, encoder), vectors.shape[1]
+    _, known_width, place = _parts(there[-1]) if there else ("", width, 0)
+    if width != known_width:
+        raise CarrotError(f"Vectors of {encoder!r} have {known_width} numbers in the store, not {width}.")
+    first = {text: row for row, text in reversed(list(enumerate(hashes)))}
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors[list(first.values())].ravel()), width)
+    block = pa.table({"text_sha256": list(first), "encoder": pa.repeat(encoder, len(first)), "vector": lists})
+    with writing(segment_path(files.folder, key(encoder), width, place + 1), "vectors") as connection:
+        _insert(connection, block)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, block: pa.Table) -> None:
+    connection.register("incoming", block)
+    connection.execute("insert into embeddings by name from incoming")
     connection.unregister("incoming")
 
 
-def load(connection: duckdb.DuckDBPyConnection, benchmark: int, encoder: str) -> Vectors | None:
-    """(n, d) vectors in the order of the prompts, NaN rows where there is no text; None unless all texts have one."""
-    table: pa.Table = connection.sql(
-        "select prompt, vector from prompts join embeddings using (text_sha256) "
-        "where benchmark = $benchmark and encoder = $encoder",
-        params={"benchmark": benchmark, "encoder": encoder},
-    ).to_arrow_table()
-    ((n_prompts, n_texts),) = rows(
-        connection, "select count(*), count(text) from prompts where benchmark = ?", benchmark
-    )
-    if not n_texts or len(table) < n_texts:
-        return None
-    values = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = np.full((n_prompts, len(values) // len(table)), np.nan, dtype=np.float32)
-    vectors[table["prompt"].to_numpy()] = values.reshape(len(table), -1)
-    return vectors
+def gather(files: Files, folder: Path, wanted: Container[str] | None = None) -> None:
+    """Write every encoder's vectors into one file in ``folder``, those of ``wanted`` hashes only, the newest of each.
+
+    A file of theirs that is there already and needs no change stays as it is.
+    """
+    by_encoder: dict[tuple[str, int], list[Path]] = {}
+    for segment in files.of("vectors-"):
+        by_encoder.setdefault(_parts(segment)[:2], []).append(segment)
+    for (encoder_key, width), old in by_encoder.items():
+        if wanted is None and folder == files.folder and len(old) == 1:
+            continue
+        new = segment_path(folder, encoder_key, width, _parts(old[-1])[2] + 1)
+        n_vectors = 0
+        with writing(new, "vectors") as connection:
+            for block in _newest(old, wanted):
+                _insert(connection, block)
+                n_vectors += len(block)
+        if not n_vectors:
+            delete(new)
+        if folder == files.folder:
+            for segment in old:
+                delete(segment)
 
 
-def missing_texts(connection: duckdb.DuckDBPyConnection, benchmark: int, encoder: str) -> list[str]:
-    """Distinct texts without a vector of that encoder, in the order of the prompts."""
-    found = rows(
-        connection,
-        "select any_value(text) from prompts where benchmark = ? and text is not null and text_sha256 not in "
-        "(select text_sha256 from embeddings where encoder = ?) group by text_sha256 order by min(prompt)",
-        benchmark,
-        encoder,
-    )
-    return [text for (text,) in found]
+def _newest(old: Sequence[Path], wanted: Container[str] | None) -> Iterator[pa.Table]:
+    done: set[str] = set()
+    for block in blocks(old):
+        hashes = block["text_sha256"].to_pylist()
+        chosen = [text not in done and (wanted is None or text in wanted) for text in hashes]
+        done.update(hashes)
+        yield block.filter(pa.array(chosen))
 
 
-def delete_unshared(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Delete the vectors of the texts that only this benchmark has."""
-    texts = "select text_sha256 from prompts join benchmarks using (benchmark) where text is not null and name"
-    connection.execute(
-        f"delete from embeddings where text_sha256 in ({texts} = ?) and text_sha256 not in ({texts} <> ?)",  # noqa: S608
-        [name, name],
-    )
+def blocks(old: Sequence[Path], query: str = "from embeddings", wanted: Sequence[str] = ()) -> Iterator[pa.Table]:
+    """Rows of files, the newest file first, some at a time; the query may use the hashes in the table ``wanted``."""
+    for segment, connection in reading_each(list(reversed(old))):
+        connection.register("wanted", pa.table({"text_sha256": pa.array(wanted, pa.string())}))
+        with explained(segment):
+            for batch in connection.sql(query).to_arrow_reader(_BLOCK_ROWS):
+                yield pa.Table.from_batches([batch])
+
+
+def of_hashes(files: Files, encoder: str, hashes: Collection[str]) -> tuple[list[str], Vectors] | None:
+    """Those of the hashes that have a vector, and their (k, d) vectors; None where there is none."""
+    query = "from embeddings semi join wanted using (text_sha256)"
+    parts = list(blocks(segments(files, encoder), query, sorted(hashes)))
+    table = pa.concat_tables(parts) if parts else None
+    return (table["text_sha256"].to_pylist(), numbers(table)) if table else None
+
+
+def load(files: Files, encoder: str, hashes: Sequence[str | None]) -> Vectors | None:
+    """(n, d) vectors of n hashes, NaN rows where there is none; None unless all others have a vector."""
+    rows_of: dict[str, list[int]] = {}
+    for row, text in enumerate(hashes):
+        if text is not None:
+            rows_of.setdefault(text, []).append(row)
+    vectors: Vectors | None = None
+    for block in blocks(segments(files, encoder)):
+        values = numbers(block)
+        if vectors is None:
+            vectors = np.full((len(hashes), values.shape[1]), np.nan, dtype=np.float32)
+        pairs = [(row, at) for at, text in enumerate(block["text_sha256"].to_pylist()) for row in rows_of.pop(text, ())]
+        if pairs:
+            targets, sources = map(list, zip(*pairs, strict=True))
+            vectors[targets] = values[sources]
+    return None if rows_of else vectors
+
+
+def numbers(block: pa.Table) -> Vectors:
+    """(k, d) vectors of a block."""
+    values: Vectors = block["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(len(block), -1)
+
+
+def hashes_with(files: Files, encoder: str) -> set[str]:
+    """Hashes of the texts that have a vector."""
+    there: set[str] = set()
+    for segment, connection in reading_each(segments(files, encoder)):
+        with explained(segment):
+            there.update(text for (text,) in rows(connection, "select text_sha256 from embeddings"))
+    return there
 
 
 def read_file(file: Path, encoder: str, wanted: Container[str]) -> tuple[list[str], Vectors]:

@@ -25,10 +25,10 @@ NAME = "made-up"
 _PAGE = """
 with judged as (
     select prompt, count(*) as n_models, count(*) filter (score >= 0.5) as n_right
-    from outcomes where benchmark = $benchmark group by prompt
+    from outcomes group by prompt
 )
 select prompt_id from prompts join judged using (prompt)
-where benchmark = $benchmark and (not $disagree or (n_right > 0 and n_right < n_models))
+where (not $disagree or (n_right > 0 and n_right < n_models))
 order by prompt limit $size offset $start
 """
 
@@ -88,8 +88,8 @@ def _kept_page(table: pd.DataFrame, matches: npt.NDArray[np.intp], start: int) -
 
 
 def _page(store: Store, start: int) -> pd.DataFrame:
-    with store.reading(NAME) as (connection, number):
-        values = {"benchmark": number, "disagree": True, "size": PAGE_SIZE, "start": start}
+    with store.reading(NAME) as connection:
+        values = {"disagree": True, "size": PAGE_SIZE, "start": start}
         return connection.execute(_PAGE, values).df()
 
 

@@ -9,14 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard.compare.controls import SECTIONS
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import run_router
 from carrot_core.outcomes import Outcomes
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest
-from tests.made import MODELS, PRICES, made, write_files
+from tests.made import MODELS, PRICES, fill, made
 
 APP = ROOT / "app.py"
 HOSTILE = "<img src=x onerror=window.__xss=1>"
@@ -35,10 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tasks=tuple(HOSTILE if task == "kind 0" else task for task in plain.tasks),
         texts=tuple(f"{HOSTILE} {text}" for text in plain.texts),
     )
-    results, vectors = write_files(bench, folder)
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, load_embedded(store, "made"))
+    fill(store, bench, "carrot-knn")
     return folder
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest
-from tests.made import made, write_files
+from tests.made import fill, made
 
 APP = ROOT / "app.py"
+HOSTILE = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
 PROMPTS = [
     "Which planet is the largest?",
     "Prove that the square root of 2 is irrational.",
@@ -165,20 +164,22 @@ def test_the_text_is_still_there_after_another_page(open_live: Callable[..., Pag
     expect(sentence(page)).to_contain_text("is expected to score")
 
 
+@pytest.fixture(scope="module")
+def hostile_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one benchmark whose name is markup, CARROT-KNN fitted on it."""
+    home = tmp_path_factory.mktemp("hostile")
+    fill(Store(home / "carrot.duckdb"), replace(made(200), name=HOSTILE), "carrot-knn")
+    return home
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_texts_that_are_markup_do_nothing(
-    width: int, scheme: str, serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
+    width: int, scheme: str, serve: Callable[..., str], open_page: Callable[..., Page], hostile_home: Path
 ) -> None:
-    hostile = "<img src=x onerror=window.__xss=1> ![x](//host/x.png)"
-    store, bench = Store(tmp_path / "carrot.duckdb"), made(200)
-    results, vectors = write_files(bench, tmp_path, "mine")
-    store.save_benchmark(hostile, read_long_table(results))
-    store.import_vectors(hostile, vectors, BUNDLED)
-    run_router(store, load_embedded(store, hostile))
     page = open_page(
-        serve(APP, CARROT_HOME=str(tmp_path)) + "/live", ready=".prompt textarea", width=width, scheme=scheme
+        serve(APP, CARROT_HOME=str(hostile_home)) + "/live", ready=".prompt textarea", width=width, scheme=scheme
     )
-    ask(page, hostile)
+    ask(page, HOSTILE)
     assert page.evaluate("window.__xss") is None
     assert page.locator("img[src=x]").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -17,15 +17,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from carrot_core import CarrotRouter
-from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard.shell import PAGES
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import run_router
 from carrot_core.points.shelf import KeptPoints
 from carrot_core.store import Store
 from tests import looks
 from tests.browser.conftest import ROOT, at_rest
-from tests.made import made, write_files
+from tests.made import fill, made
 
 APPROVED = Path(__file__).resolve().parent / "approved"
 RESULTS = ROOT / "test-results" / "look"
@@ -57,11 +54,7 @@ STEADY = r"""() => {
 def address(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """A server on made-up results, two kept points and what ships; Streamlit's own font, the same on every machine."""
     home = tmp_path_factory.mktemp("look")
-    results, vectors = write_files(made(400), home)
-    store = Store(home / "carrot.duckdb")
-    store.save_benchmark("made", read_long_table(results))
-    store.import_vectors("made", vectors, BUNDLED)
-    run_router(store, load_embedded(store, "made"))
+    fill(Store(home / "carrot.duckdb"), made(400), "carrot-knn")
     router, place = CarrotRouter.load("mmlu-pro-cot"), KeptPoints(home / "points")
     with pytest.MonkeyPatch.context() as patch:  # they are listed by the time they were made
         for day, lam, name in ((2, 0.1, "Accurate"), (1, 0.6, "Cheap")):

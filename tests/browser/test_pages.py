@@ -11,12 +11,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import run_router
 from carrot_core.outcomes import Outcomes
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest
-from tests.made import MODELS, PRICES, made, write_files
+from tests.made import MODELS, PRICES, fill, made, write_files
 
 APP = ROOT / "app.py"
 HOSTILE = "<img src=x onerror=window.__xss=1>"
@@ -39,10 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         prices=dict(zip(names, PRICES.values(), strict=True)),
     )
     for name, bench in (("plain", plain), ("hostile", hostile)):
-        results, vectors = write_files(bench, folder, name)
-        store.save_benchmark(name, read_long_table(results))
-        store.import_vectors(name, vectors, BUNDLED)
-        run_router(store, load_embedded(store, name))
+        fill(store, replace(bench, name=name), "carrot-knn")
     return folder
 
 
@@ -97,13 +92,15 @@ def test_a_link_reopens_exactly_what_is_seen(open_app: Callable[..., Page]) -> N
     )
 
 
-def test_another_benchmark_starts_afresh(open_app: Callable[..., Page]) -> None:
-    page = open_app("/frontier?bench=plain&pool=acme/large&pool=zeta/mid&lam=0.9")
+def test_another_benchmark_starts_unfiltered_at_the_same_exchange_rate(open_app: Callable[..., Page]) -> None:
+    page = open_app("/frontier?bench=plain&pool=acme/small&pool=zeta/mid&lam=0.9")
+    price = page.locator("[data-read=price]").inner_text()
     page.get_by_role("combobox", name="Benchmark").click()
     page.get_by_role("option", name="hostile").click()
-    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query).get("lam") != ["0.9"])
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] != ["0.9"])  # dearer models: another cost unit
     at_rest(page)
     assert "pool" not in query(page)
+    expect(page.locator("[data-read=price]")).to_have_text(price)
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
 

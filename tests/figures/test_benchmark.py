@@ -20,7 +20,7 @@ from carrot_core.figures.benchmark import (
 )  # fmt: skip
 from carrot_core.figures.theme import ThemeName
 from carrot_core.store import Store
-from carrot_core.store.summary import LEVELS, coverage, score_levels, token_spread
+from carrot_core.store.browse import LEVELS, coverage, score_levels, token_spread
 from tests.tables import frames
 
 HOSTILE = "<img src=x onerror=alert(1)>"

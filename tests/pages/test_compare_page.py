@@ -16,14 +16,16 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.compare import results
 from carrot_core.dashboard.compare.controls import SECTIONS
 from carrot_core.embedding import BUNDLED
+from carrot_core.evaluation import setting
 from carrot_core.evaluation.runs import compare_routers, kept_runs, run_router
+from carrot_core.frontier import rate_of_lam
 from carrot_core.paths import shipped
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
 from tests.made import fill, made, write_files
 from tests.pages.conftest import emptied_caches
 from tests.pages.reading import said, table
-from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
+from tests.pages.test_pages import HOSTILE, ROOT, lam_in_address, load_a_benchmark
 
 SNAPSHOT = "frugalgpt-overruling (snapshot)"
 
@@ -220,3 +222,23 @@ def test_no_router_is_an_empty_state(fitted: Path, monkeypatch: pytest.MonkeyPat
     app = page(bench="made").multiselect(key="compared").set_value([]).run()
     assert not app.exception
     assert "Choose at least one router" in said(app)
+
+
+def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    unit = setting(Store().load("made")).cost_unit_usd
+    app = page(bench="made", show="Gap to oracle", gap="0.45")
+    assert app.select_slider(key="gap").value == "0.45"
+    rate = app.session_state["rate"]
+    assert rate == rate_of_lam(0.45, unit)
+    app.switch_page("pages/frontier.py").run()
+    assert (app.session_state["rate"], lam_in_address(app)) == (rate, 0.45)
+    app.session_state["rate"] = between = rate_of_lam(0.37, unit)
+    app.session_state["show"] = "Who answers"
+    app.switch_page("pages/compare.py").run()
+    assert not app.exception
+    assert (app.select_slider(key="at").value, app.query_params["at"]) == ("0.35", "0.35")
+    assert app.session_state["rate"] == between  # a look does not move it
+    assert "The point that is set is at λ 0.37." in said(app).replace("\\", "")
+    app.select_slider(key="at").set_value("0.5").run()
+    assert app.session_state["rate"] == rate_of_lam(0.5, unit)

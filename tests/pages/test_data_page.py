@@ -196,7 +196,8 @@ def test_sql_is_answered_and_a_mistake_is_text(store: Store) -> None:
 
 
 def test_the_console_without_a_store_says_so_and_is_no_error(store: Store) -> None:
-    store.path.unlink()
+    for info in store.benchmarks():
+        store.remove_benchmark(info.name)
     script = f"""
 import runpy
 from carrot_core.benchmarks.long_table import read_long_table

@@ -13,14 +13,13 @@ from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
-from carrot_core.embedding import BUNDLED
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
-from tests.made import made, write_files
+from tests.made import fill, made, write_files
 from tests.pages.reading import button, figure, said, table
-from tests.pages.test_pages import load_a_benchmark
+from tests.pages.test_pages import lam_in_address, load_a_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,7 +41,8 @@ def page(name: str, **query: str | list[str]) -> AppTest:
 def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
     app = page("frontier")
     point = views.view(Store().info("made")).matching_point("carrot-knn")
-    assert app.session_state["lam"] == pytest.approx(point.lam)
+    assert app.session_state["rate"] == point.exchange_rate_per_usd
+    assert lam_in_address(app) == pytest.approx(point.lam)
     assert {"CARROT-KNN", "Task lookup", "Oracle"} == set(app.multiselect(key="routers").options)
 
 
@@ -54,7 +54,7 @@ def test_a_snapshot_says_which_lam_its_tasks_are_of():
     said = f"these figures are of λ {lam_text(kept)}."
     assert kept != pytest.approx(0.3456, abs=1e-4)
     assert any(said in caption.value for caption in app.caption)
-    app.session_state["lam"] = kept
+    app.session_state["rate"] = rate_of_lam(kept, unit)
     app.run()
     assert not any("these figures are of" in caption.value for caption in app.caption)
 
@@ -86,7 +86,9 @@ def test_no_router_chosen_is_an_empty_state_not_an_error():
 
 def test_a_link_reopens_what_was_seen():
     app = page("frontier", bench="made", lam="0.25", pool=["acme/large", "acme/small"], reference="acme/small")
-    assert app.session_state["lam"] == 0.25
+    unit = views.view(Store().info("made")).narrowed(("acme/large", "acme/small")).cost_unit_usd
+    assert app.session_state["rate"] == rate_of_lam(0.25, unit)
+    assert lam_in_address(app) == 0.25
     assert app.multiselect(key="pool").value == ["acme/large", "acme/small"]
     assert app.selectbox(key="reference").value == "acme/small"
 
@@ -108,16 +110,17 @@ def test_a_link_reopens_what_was_seen():
 def test_a_hostile_or_stale_link_opens_the_page_all_the_same(query):
     app = page("frontier", **query)
     assert [title.value for title in app.title] == ["Frontier"]
-    assert 0 <= app.session_state["lam"] <= 1
+    assert app.session_state["rate"] >= 0
+    assert 0 <= lam_in_address(app) <= 1
 
 
 def test_what_a_wish_came_to_is_said_only_of_what_it_was_about():
     app = page("frontier")
     app.button(key="solve:set").click().run()
-    lam = app.session_state["lam"]
+    rate = app.session_state["rate"]
     assert "is the cheapest point as accurate as" in said(app)
     app.selectbox(key="along").set_value("oracle").run()
-    assert app.session_state["lam"] == lam
+    assert app.session_state["rate"] == rate
     assert "is the cheapest point as accurate as" not in said(app)
     app.selectbox(key="along").set_value("carrot-knn").run()
     assert "is the cheapest point as accurate as" in said(app)
@@ -131,9 +134,33 @@ def test_the_model_to_match_opens_at_the_best_of_what_is_chosen():
     assert app.selectbox(key="solve:model").value == app.selectbox(key="reference").value == "zeta/mid"
 
 
-def test_another_cost_unit_is_said():
-    assert "in the cost unit of these models and tasks" not in said(page("frontier"))
-    assert "in the cost unit of these models and tasks" in said(page("frontier", pool=["acme/small", "zeta/mid"]))
+@pytest.mark.parametrize("lam", [0.0, 0.25, 0.987654321, 1.0])
+def test_a_point_is_the_same_whatever_is_left_out_and_on_every_page(lam):
+    seen = views.view(Store().info("made"))
+    of_all, of_some = seen.cost_unit_usd, seen.narrowed(("acme/small", "zeta/mid")).cost_unit_usd
+    app, rate = page("frontier", lam=str(lam)), rate_of_lam(lam, of_all)
+    app.multiselect(key="pool").set_value(["acme/small", "zeta/mid"]).run()
+    for name, unit in (("frontier", of_some), ("live", of_all), ("whatif", of_all), ("points", of_all)):
+        app.switch_page(f"pages/{name}.py").run()
+        assert not app.exception
+        assert app.session_state["rate"] == rate
+        there = lam_in_address(app)
+        assert there == pytest.approx(float(lam_of_rate(rate, unit)), rel=1e-12)
+        again = page(name, lam=repr(there), pool=["acme/small", "zeta/mid"])
+        assert again.session_state["rate"] == pytest.approx(rate, rel=1e-12)
+    assert lam_in_address(app) == lam  # as it was set, to the last digit
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_another_benchmark_keeps_a_point_that_was_set_and_else_opens_at_its_own(chosen):
+    app = page("frontier", bench="made", **({"lam": "0.3"} if chosen else {}))
+    rate = app.session_state["rate"]
+    app.selectbox(key="bench").set_value("mmlu-pro-cot (snapshot)").run()
+    assert not app.exception
+    own = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
+    opened = own.matching_point(app.selectbox(key="along").value).exchange_rate_per_usd
+    assert app.session_state["rate"] == (rate if chosen else opened)
+    assert opened != rate
 
 
 def test_a_baseline_s_point_is_not_kept_and_the_button_says_why():
@@ -198,10 +225,8 @@ def test_a_benchmark_without_a_router_shows_baselines_and_offers_to_fit(store, t
     assert next(button.label for button in app.button) == "Fit CARROT-KNN"
 
 
-def test_fitting_from_the_page_fits_and_shows_the_router(store, tmp_path):
-    results, vectors = write_files(made(80, seed=3), tmp_path, "other")
-    store.save_benchmark("another", read_long_table(results))
-    store.import_vectors("another", vectors, BUNDLED)
+def test_fitting_from_the_page_fits_and_shows_the_router(store):
+    fill(store, replace(made(80, seed=3), name="another"))
     app = page("frontier", bench="another")
     button(app, "Fit CARROT-KNN").click().run()
     assert not app.exception

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard.shell import PAGES, plain
 from tests.pages.conftest import emptied_caches
+from tests.pages.test_pages import lam_in_address
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
@@ -128,7 +129,7 @@ def test_a_link_that_holds_says_nothing() -> None:
         tasks="kind 1", reference="zeta/mid", lam="0.25",
     )  # fmt: skip
     assert notices(app) == []
-    assert app.session_state["lam"] == 0.25
+    assert lam_in_address(app) == 0.25
     assert app.selectbox(key="along").value == "oracle"
     assert notices(opened("live", bench="made", router="CARROT-KNN", fallback="acme/large", unlike="97.5")) == []
     assert notices(opened("data", view="Models", split="test", disagree="true", page="1", utm_source="x")) == []
@@ -156,7 +157,7 @@ def test_a_parameter_given_twice_takes_the_last() -> None:
     (said,) = notices(app)
     assert "**bench** stands there 2 times" in said
     assert "**lam** stands there 2 times" in said
-    assert app.session_state["lam"] == 0.2
+    assert lam_in_address(app) == 0.2
 
 
 def test_a_snapshot_says_that_it_has_no_pool_to_choose() -> None:

@@ -114,6 +114,12 @@ def page(name: str) -> AppTest:
     return app.switch_page(f"pages/{name}.py").run()
 
 
+def lam_in_address(app: AppTest) -> float:
+    """λ that a link to what is shown would bring."""
+    values = app.query_params["lam"]
+    return float(values if isinstance(values, str) else values[-1])
+
+
 def load_a_benchmark() -> None:
     """Twelve prompts and two models; a model name that tries to be markup."""
     prompts, models = [f"p{i}" for i in range(12)], ["steady", HOSTILE]
@@ -183,7 +189,7 @@ def test_every_snapshot_has_a_working_frontier() -> None:
         app.selectbox(key="bench").set_value(shown).run()
         assert not app.exception
         assert not app.error
-        app.session_state["lam"] = 0.25
+        app.session_state["rate"] = 250.0
         app.run()
         assert not app.exception
         assert app.dataframe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,10 +71,9 @@ def seen() -> views.View:
 def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, object], goal: Goal, words: str) -> None:
     app = asked(page(), wish, **values)
     made_here, curve = seen().narrowed(), seen().exact_curve("carrot-knn", "validation")
-    rate = rate_of_lam(app.session_state["lam"], made_here.cost_unit_usd)
-    assert curve.at(rate) == curve.at(solve_on(curve, goal).exchange_rate_per_usd)
+    assert curve.at(app.session_state["rate"]) == curve.at(solve_on(curve, goal).exchange_rate_per_usd)
     assert words in captions(app)
-    app.session_state["lam"] = 0.987
+    app.session_state["rate"] = rate_of_lam(0.987, made_here.cost_unit_usd)
     assert words not in captions(app.run())
 
 
@@ -96,28 +96,26 @@ def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share(sto
 def test_a_wish_out_of_reach_takes_the_nearest_and_says_so() -> None:
     app = asked(page(), solve_panel.CAP, cap=0.0)
     assert "expected to cost more with every model" in captions(app)
-    assert app.session_state["lam"] == 1.0
+    assert app.session_state["rate"] == math.inf
 
 
 def test_a_slice_is_solved_on_the_slice() -> None:
     app = asked(page(pool=list(MODELS[1:])), solve_panel.MATCH, model=MODELS[2])
     curve = seen().curve("carrot-knn", "validation", MODELS[1:])
-    unit = seen().narrowed(MODELS[1:]).cost_unit_usd
-    at = curve.at(rate_of_lam(app.session_state["lam"], unit))
+    at = curve.at(app.session_state["rate"])
     assert curve.score[at] >= curve.outcomes.score[:, 1].mean() - 1e-12
 
 
 def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
-    app = page(bench=SNAPSHOT)
-    app.session_state["lam"] = 0.9
-    app = asked(app.run(), solve_panel.MONTH, dollars=10.0, queries=100_000)
+    app = page(bench=SNAPSHOT, lam="0.9")
+    app = asked(app, solve_panel.MONTH, dollars=10.0, queries=100_000)
     assert "100,000 queries cost" in captions(app)
     app.segmented_control(key="solve:wish").set_value(solve_panel.CAP).run()
     assert app.button(key="solve:set").disabled
     assert any("prompt by prompt" in info.value for info in app.info)
-    before = app.session_state["lam"]
+    before = app.session_state["rate"]
     app = asked(app, solve_panel.MATCH)
-    assert app.session_state["lam"] != before
+    assert app.session_state["rate"] != before
     assert len(app.selectbox(key="solve:model").options) == 1
 
 

@@ -20,7 +20,7 @@ from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.store import Store
 from carrot_core.store.transfer import copy_benchmark
-from tests.made import long_frame, made, write_files
+from tests.made import fill, long_frame, made
 from tests.pages import reading
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,9 +202,7 @@ runpy.run_path({str(ROOT / "pages" / f"{page}.py")!r})
 
 def test_a_router_can_be_fitted_on_an_upload_and_goes_along_when_it_is_kept(carrot_home: Path) -> None:
     source, target = Store(carrot_home / "a.duckdb"), Store(carrot_home / "b.duckdb")
-    results, vectors = write_files(made(120), carrot_home)
-    source.save_benchmark("made", read_long_table(results))
-    source.import_vectors("made", vectors, BUNDLED)
+    fill(source, made(120))
     run = run_router(source, source.load("made", encoder=BUNDLED))
     target.save_benchmark("other", read_long_table(shipped("template.csv")))
     copied = copy_benchmark(source, "made", target)

@@ -86,7 +86,7 @@ def test_a_factor_on_all_prices_moves_the_cost_and_goes_to_the_address() -> None
     app.number_input(key="wi_price_factor").set_value(2.0).run()
     assert not app.exception
     assert parse_scenario(in_address(app)) == Scenario(price_factor=2.0)
-    app.session_state["lam"] = 1.0
+    app.session_state["rate"] = np.inf
     app.run()
     rows = drifted(app)  # at λ = 1 the cheapest model stays the cheapest
     assert rows["Same λ"]["Cost"] == pytest.approx(100)

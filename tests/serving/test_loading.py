@@ -14,7 +14,6 @@ import pytest
 from pydantic import ValidationError
 
 from carrot_core import CarrotRouter
-from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import setting
@@ -26,7 +25,7 @@ from carrot_core.serving.loading import note_on_name, shipped_head, shipped_head
 from carrot_core.serving.point import PointFile, differences, write_point
 from carrot_core.serving.profile import companion_of
 from carrot_core.store import Store
-from tests.made import MODELS, made, write_files
+from tests.made import MODELS, fill, made
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [f"Question {i} of kind {i % 2}" for i in range(40)]
@@ -40,12 +39,9 @@ def bench() -> Benchmark:
 @pytest.fixture(scope="module")
 def store(bench: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store that holds the made-up benchmark."""
-    files = tmp_path_factory.mktemp("store")
-    store = Store(files / "carrot.duckdb")
-    results, vectors = write_files(bench, files)
+    store = Store(tmp_path_factory.mktemp("store") / "carrot.duckdb")
     for name in ("made", "made.JSON", "routellm"):
-        store.save_benchmark(name, read_long_table(results))
-        store.import_vectors(name, vectors, BUNDLED)
+        fill(store, replace(bench, name=name))
     return store
 
 

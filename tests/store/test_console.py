@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from carrot_core import limits
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
 from carrot_core.store.console import query, schema
-from tests.tables import frames
+from tests.tables import frames, main_file
 
 FIRST = frames()
 
@@ -129,11 +130,15 @@ def test_the_file_behind_the_views_goes_by_no_name_a_query_could_use(mixed: Stor
 
 # What would get out
 
+FILES = {"private": "private", "carrot": "first"}
+
 
 def attacks(folder: Path) -> dict[str, str]:
     """Ways to reach a file, a network, a setting, another store or the environment, or to change something."""
-    secret, private = folder / "secret.csv", folder / "private.duckdb"
-    paths = {"secret": secret, "private": private, "out": folder / "out", "own": folder / "carrot.duckdb"}
+    files = {
+        name: main_file(Store(folder / f"{name}.duckdb"), first) for name, first in FILES.items() if folder.is_dir()
+    }
+    paths = {"secret": folder / "secret.csv", "out": folder / "out", "private": "x", "carrot": "x"} | files
     statements = [
         "copy outcomes to '{out}.csv'",
         "copy (select 1) to '{out}.parquet'",
@@ -150,7 +155,7 @@ def attacks(folder: Path) -> dict[str, str]:
         "from read_csv('{secret}')",
         "from sniff_csv('{secret}')",
         "from read_text('{secret}')",
-        "from read_blob('{own}')",
+        "from read_blob('{carrot}')",
         "from read_blob('{private}')",
         "from read_parquet('{private}')",
         "from read_json('/proc/self/environ')",
@@ -187,6 +192,8 @@ def attacks(folder: Path) -> dict[str, str]:
         "select getenv('HOME')",
         "select getenv('CARROT_HOME')",
         "from private.benchmarks",
+        "from fitted_routers",
+        "from query((select sql from duckdb_views() where view_name = 'prompts'))",
         "from secret",
         "select",
         "",
@@ -200,12 +207,11 @@ def attacks(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", list(attacks(Path("x"))))
 def test_an_attack_is_refused_and_changes_nothing(store: Store, name: str) -> None:
-    before, folder = store.path.read_bytes(), store.path.parent
-    there = sorted(os.listdir(folder))
+    folder = store.path.parent
+    before = {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
     with pytest.raises(CarrotError):
         query(store, attacks(folder)[name])
-    assert store.path.read_bytes() == before
-    assert sorted(os.listdir(folder)) == there
+    assert {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")} == before
 
 
 def test_nothing_of_the_environment_is_in_the_settings(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,6 +297,57 @@ def test_no_database_yet(tmp_path: Path) -> None:
 def test_a_damaged_file_is_an_error_of_ours(tmp_path: Path) -> None:
     store = Store(tmp_path / "carrot.duckdb")
     store.save_benchmark("first", FIRST)
-    store.path.write_bytes(store.path.read_bytes()[:9000])
+    main_file(store).write_bytes(main_file(store).read_bytes()[:9000])
     with pytest.raises(CarrotError):
         query(store, "from outcomes")
+    store.save_benchmark("second", frames(seed=1))
+    answer = query(store, "select distinct benchmark from results")
+    assert answer.frame["benchmark"].tolist() == ["second"]
+    assert "first" in answer.note
+
+
+def test_all_benchmarks_are_asked_at_once_with_their_vectors_and_runs(tmp_path: Path) -> None:
+    store = Store(tmp_path / "carrot.duckdb")
+    for number, name in enumerate(("b", "c", "a")):
+        store.save_benchmark(name, frames(seed=number, split=True))
+        texts = store.missing_texts(name, "mini")
+        for block in (texts[:3], texts[3 : 3 + number]):
+            store.add_vectors("mini", block, np.ones((len(block), 2)), benchmark=name)
+        for seed in range(number):
+            run_router(store, store.load(name), "zero", seed=seed)
+    names = query(store, "select benchmark, name from benchmarks order by benchmark").frame
+    assert list(names.itertuples(index=False, name=None)) == [(1, "b"), (2, "c"), (3, "a")]
+    numbers = "select name, count(distinct {}) as n from {} right join benchmarks using (benchmark) group by name"
+    for column, table, expected in (
+        ("prompt", "prompts", (20, 20, 20)),
+        ("text_sha256", "embeddings", (3, 4, 5)),
+        ("run", "runs", (0, 1, 2)),
+    ):
+        counts = query(store, numbers.format(column, table)).frame.set_index("name")["n"]
+        assert (counts["b"], counts["c"], counts["a"]) == expected
+    estimates = query(
+        store,
+        "select name, run_id, count(*) as n from estimates join runs using (run) "
+        "join benchmarks using (benchmark) group by all",
+    ).frame
+    for name in ("c", "a"):
+        for run in store.runs(name):
+            tables = store.load_run(run.run_id).estimates or {}
+            (n,) = estimates[(estimates["name"] == name) & (estimates["run_id"] == run.run_id)]["n"]
+            assert n == sum(table.score.size for table in tables.values())
+
+
+@pytest.mark.parametrize("kind", ["vectors-*", "run-*"])
+def test_a_damaged_file_of_vectors_or_of_a_run_is_left_out_and_named(tmp_path: Path, kind: str) -> None:
+    store = Store(tmp_path / "carrot.duckdb")
+    for seed, name in enumerate(("first", "second")):
+        store.save_benchmark(name, frames(seed=seed, split=True))
+        store.add_vectors("mini", store.missing_texts(name, "mini")[:3], np.ones((3, 2)), benchmark=name)
+        run_router(store, store.load(name), "zero")
+    (file,) = main_file(store).parent.glob(kind)
+    file.write_bytes(file.read_bytes()[:9000])
+    table = "embeddings" if kind == "vectors-*" else "runs"
+    answer = query(store, f"select distinct name from {table} join benchmarks using (benchmark)")
+    assert answer.frame["name"].tolist() == ["second"]
+    assert "first" in answer.note
+    assert len(query(store, "from outcomes").frame) == sum(len(frames(seed=seed).outcomes) for seed in range(2))

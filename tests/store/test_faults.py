@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,9 +20,11 @@ import pytest
 
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.errors import StoreError
-from carrot_core.store import Store
+from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.store import Run, Store
 from carrot_core.store.browse import Filter, matching, prompt_table
-from carrot_core.store.database import Database
+from carrot_core.store.database import writing
+from carrot_core.store.folder import MAIN, Folder
 from tests.tables import frames, left_behind, long_table, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,41 +41,79 @@ def python(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def test_reader_in_the_same_process_sees_a_swap_while_an_old_reader_lives(store: Store) -> None:
-    database = Database(store.path)
-    count = "select count(*) from benchmarks"
-    with database.read() as old:
-        assert old.execute(count).fetchall() == [(1,)]
-        store.save_benchmark("second", frames(seed=1))
-        with database.read() as new:
-            assert new.execute(count).fetchall() == [(2,)]
-            store.save_benchmark("third", frames(seed=2))
-            assert [info.name for info in store.benchmarks()] == ["first", "second", "third"]
-            assert new.execute(count).fetchall() == [(2,)]
-        assert old.execute("select count(*) from outcomes").fetchall() == [(len(frames().outcomes),)]
-        assert old.execute(count).fetchall() == [(1,)]
+    total, sums = "select round(sum(score), 9) from outcomes", {}
+    for seed in range(3):
+        sums[seed] = [(round(frames(seed=seed).outcomes["score"].sum(), 9),)]
+    with store.reading("first") as old:
+        assert old.execute(total).fetchall() == sums[0]
+        store.save_benchmark("first", frames(seed=1), replace=True)
+        with store.reading("first") as new:
+            assert new.execute(total).fetchall() == sums[1]
+            store.save_benchmark("first", frames(seed=2), replace=True)
+            with store.reading("first") as newest:
+                assert newest.execute(total).fetchall() == sums[2]
+            assert new.execute(total).fetchall() == sums[1]
+            store.remove_benchmark("first")
+            assert new.execute("select count(*) from prompts").fetchall() == [(20,)]
+        assert old.execute(total).fetchall() == sums[0]
+    assert left_behind(store) == []
 
 
-def test_version_changes_with_every_write_and_with_no_read(store: Store) -> None:
-    seen = [store.version()]
-    store.load("first")
-    assert store.version() == seen[0]
-    for change in (
-        lambda: store.save_benchmark("second", frames(seed=1)),
-        lambda: store.add_vectors("mini", ["a"], np.ones((1, 2))),
-        lambda: store.remove_benchmark("second"),
-    ):
+def test_version_is_the_benchmarks_own_and_changes_with_every_write_and_with_no_read(store: Store) -> None:
+    store.save_benchmark("other", frames(seed=1))
+    other, seen, everything = store.version("other"), [store.version("first")], [store.version()]
+    texts, bench = store.missing_texts("first", "mini"), store.load("first")
+    store.benchmarks()
+    assert store.version("first") == seen[0]
+    changes: list[Callable[[], object]] = [
+        lambda: store.add_vectors("mini", texts[:1], np.ones((1, 2))),
+        lambda: store.add_vectors("mini", texts[:1], np.ones((1, 2))),
+        lambda: store.save_run(a_run(bench)),
+        lambda: store.save_run(a_run(bench)),
+        lambda: store.save_benchmark("first", frames(), replace=True),
+        lambda: store.remove_benchmark("first"),
+        lambda: store.save_benchmark("first", frames()),
+    ]
+    for change in changes:
         change()
-        seen.append(store.version())
-    assert len(set(seen)) == 4
+        seen.append(store.version("first"))
+        everything.append(store.version())
+    assert len(set(seen)) == len(set(everything)) == 8
     with pytest.raises(StoreError, match="already"):
         store.save_benchmark("first", frames())
-    assert store.version() == seen[-1]
+    assert (store.version("first"), store.version()) == (seen[-1], everything[-1])
+    assert store.version("other") == other
+
+
+def a_run(bench: Benchmark) -> Run:
+    part = bench.part("test")
+    table = Estimates(part.prompt_ids, part.models, np.ones(part.outcomes.shape), np.ones(part.outcomes.shape))
+    return Run(
+        benchmark=bench.name, router="carrot-knn", params={}, seed=0, versions={}, data_hash=bench.data_hash,
+        cost_unit_usd=0.01, best_single="model-a", created_at="2026-01-02T03:04:05+00:00", estimates={"test": table},
+    )  # fmt: skip
+
+
+def test_a_write_touches_the_files_of_its_benchmark_only(store: Store) -> None:
+    for name in ("second", "third"):
+        store.save_benchmark(name, frames(seed=1))
+    texts = store.missing_texts("second", "mini")
+    store.add_vectors("mini", texts, np.ones((len(texts), 2)), benchmark="second")
+    others = {path: path.stat() for path in store.path.glob("*/*/*") if not path.parent.parent.name.startswith("first")}
+    bench = store.load("first")
+    store.add_vectors("mini", store.missing_texts("first", "mini"), np.ones((len(texts), 2)), benchmark="first")
+    store.save_run(a_run(bench))
+    store.save_benchmark("first", frames(seed=1), replace=True)
+    store.copy_vectors("first", "mini")
+    assert store.missing_texts("first", "mini") == []
+    store.remove_benchmark("first")
+    assert {path: path.stat() for path in store.path.glob("*/*/*")} == others
 
 
 def test_reader_can_change_nothing_and_reach_nothing(store: Store, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("a\n1\n")
     secret = [1]  # a Python variable of the caller is no table either
-    with Database(store.path).read() as connection:
+    with store.reading("first") as connection:
         for statement in (
             "delete from benchmarks",
             "create table carrot.other (a integer)",
@@ -89,14 +129,16 @@ def test_reader_can_change_nothing_and_reach_nothing(store: Store, tmp_path: Pat
             with pytest.raises(duckdb.Error):
                 connection.execute(statement)
     assert secret == [1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["carrot.duckdb", "carrot.duckdb.lock", "secret.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["carrot.store", "secret.csv"]
+    assert left_behind(store) == ["secret.csv"]
 
 
-def test_database_behind_a_link_is_replaced_where_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [".duckdb", ".store"])
+def test_store_behind_a_link_is_where_the_link_points(tmp_path: Path, ending: str) -> None:
     (tmp_path / "disk").mkdir()
-    (tmp_path / "carrot.duckdb").symlink_to(tmp_path / "disk" / "real.duckdb")
+    (tmp_path / f"carrot{ending}").symlink_to(tmp_path / "disk" / f"real{ending}")
     Store(tmp_path / "carrot.duckdb").save_benchmark("first", frames())
-    assert (tmp_path / "carrot.duckdb").is_symlink()
+    assert (tmp_path / f"carrot{ending}").is_symlink()
     assert len(Store(tmp_path / "disk" / "real.duckdb").benchmarks()) == 1
 
 
@@ -200,12 +242,15 @@ def test_eight_readers_query_while_a_benchmark_is_imported_from_a_file(store: St
         assert min(reader.result() for reader in readers) > 0
 
 
-def test_writer_that_waits_too_long_says_so_and_readers_never_wait(store: Store) -> None:
-    with Database(store.path).write():
+def test_writer_that_waits_too_long_says_so_and_neither_readers_nor_writers_elsewhere_wait(store: Store) -> None:
+    folder = store.folder("first")
+    with folder.replacing():
         assert store.load("first").outcomes.shape == (20, 3)
-        with pytest.raises(StoreError, match="writing"), Database(store.path, lock_timeout_s=0.1).write():
-            pass
-    assert len(store.benchmarks()) == 1
+        for turn in (Folder(folder.path, lock_timeout_s=0.1).adding, Folder(folder.path, lock_timeout_s=0.1).replacing):
+            with pytest.raises(StoreError, match="writing"), turn():
+                pass
+        store.save_benchmark("second", frames(seed=1))
+        assert len(store.benchmarks()) == 2
 
 
 # Interrupted
@@ -214,16 +259,28 @@ def test_writer_that_waits_too_long_says_so_and_readers_never_wait(store: Store)
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
+import numpy as np
 import carrot_core.store.store
 from carrot_core.store import Store
 from tests.tables import frames
 content = frames(n_prompts=3000, n_models=6, seed=9)
+store = Store(Path(sys.argv[1]))
+def add_vectors(number):
+    texts = store.missing_texts("first", "mini")
+    for start in range(0, len(texts), 2):
+        store.add_vectors("mini", texts[start : start + 2], np.full((2, 384), number), benchmark="first")
+    store.gather_vectors("first")
 print("ready", flush=True)
-for line in sys.stdin:  # imports cost a second, so every import to be killed is a fork of this process
-    name, delay = line.split()
+for line in sys.stdin:  # imports cost a second, so every write to be killed is a fork of this process
+    what, name, delay = line.split()
     child = os.fork()
     if child == 0:
-        Store(Path(sys.argv[1])).save_benchmark(name, content)
+        {
+            "save": lambda: store.save_benchmark(name, content),
+            "replace": lambda: store.save_benchmark("first", frames(seed=int(name)), replace=True),
+            "vectors": lambda: add_vectors(int(name)),
+            "remove": lambda: store.remove_benchmark(name),
+        }[what]()
         os._exit(0)
     if float(delay) >= 0:
         time.sleep(float(delay))
@@ -254,13 +311,13 @@ def killer(store: Store) -> Iterator[subprocess.Popen[str]]:
 def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store, killer: subprocess.Popen[str]) -> None:
     rng = random.Random(50)
     start = time.perf_counter()
-    assert tell(killer, "whole -1") == "finished"
+    assert tell(killer, "save whole -1") == "finished"
     duration = time.perf_counter() - start
     expected = {info.name: info for info in store.benchmarks()}
     fates = []
     for number in range(50):
         before = store.version()
-        fate = tell(killer, f"killed{number} {rng.uniform(0, duration)}")
+        fate = tell(killer, f"save killed{number} {rng.uniform(0, duration)}")
         fates.append((fate, bool(left_behind(store))))
         now = {info.name: info for info in store.benchmarks()}
         new = now.pop(f"killed{number}", None)
@@ -278,18 +335,88 @@ def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store,
     assert {info.name for info in store.benchmarks()} == {*expected, "after"}
 
 
+@pytest.mark.slow
+def test_kill_at_any_moment_of_a_replacement_leaves_one_import_with_its_vectors(
+    store: Store, killer: subprocess.Popen[str]
+) -> None:
+    texts = store.missing_texts("first", "mini")
+    store.add_vectors("mini", texts, np.ones((len(texts), 3)))
+    start = time.perf_counter()
+    assert tell(killer, "replace 1 -1") == "finished"
+    duration, rng = time.perf_counter() - start, random.Random(5)
+    for number in range(2, 16):
+        store.save_benchmark("first", frames(), replace=True)
+        store.add_vectors("mini", texts, np.ones((len(texts), 3)))
+        before = store.version("first")
+        tell(killer, f"replace {number} {rng.uniform(0, duration)}")
+        if store.version("first") == before:
+            assert whole(store, "first", range(1))
+            assert store.missing_texts("first", "mini") == []
+        else:
+            assert whole(store, "first", range(number, number + 1))
+            assert len(store.missing_texts("first", "mini")) == len(texts)  # no text of the new import had one
+    store.save_benchmark("first", frames(), replace=True)
+    assert left_behind(store) == []
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_of_adding_vectors_leaves_whole_blocks(store: Store, killer: subprocess.Popen[str]) -> None:
+    store.save_benchmark("first", frames(n_prompts=24), replace=True)
+    texts = store.missing_texts("first", "mini")
+    start = time.perf_counter()
+    assert tell(killer, "vectors 1 -1") == "finished"
+    duration, rng = time.perf_counter() - start, random.Random(6)
+    numbers_left = set()
+    for number in range(2, 16):
+        store.remove_benchmark("first")
+        store.save_benchmark("first", frames(n_prompts=24))
+        tell(killer, f"vectors {number} {rng.uniform(0, duration)}")
+        missing = store.missing_texts("first", "mini")
+        assert missing == texts[len(texts) - len(missing) :]
+        assert len(missing) % 2 == 0
+        numbers_left.add(len(missing))
+        store.add_vectors("mini", missing, np.full((len(missing), 384), number), benchmark="first")
+        vectors = store.load("first", encoder="mini").vectors
+        assert vectors is not None
+        assert set(np.unique(vectors[~np.isnan(vectors)])) == {number}
+        assert left_behind(store) == []
+    assert len(numbers_left) > 2, "no kill fell between the blocks"
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_of_a_removal_leaves_all_of_it_or_nothing(
+    store: Store, killer: subprocess.Popen[str]
+) -> None:
+    start = time.perf_counter()
+    assert tell(killer, "remove first -1") == "finished"
+    duration, rng = time.perf_counter() - start, random.Random(7)
+    for _ in range(15):
+        if not store.benchmarks():
+            store.save_benchmark("first", frames())
+        texts = store.missing_texts("first", "mini")
+        store.add_vectors("mini", texts, np.ones((len(texts), 3)), benchmark="first")
+        tell(killer, f"remove first {rng.uniform(0, duration)}")
+        if store.benchmarks():
+            assert whole(store, "first", range(1))
+            assert store.missing_texts("first", "mini") == []
+    store.save_benchmark("other", frames())
+    assert left_behind(store) == []
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_error_in_the_middle_of_a_write_changes_nothing(store: Store, error: type[BaseException]) -> None:
-    def interrupted() -> None:
-        with Database(store.path).write() as connection:
-            connection.execute("delete from benchmarks")
+    def interrupted(name: str) -> None:
+        with store.folder(name).replacing() as (new, _), writing(new / MAIN, "benchmark") as connection:
+            connection.execute("insert into schema_version values (2)")
             raise error
 
     before = store.version()
-    with pytest.raises(error):
-        interrupted()
+    for name in ("first", "second"):
+        with pytest.raises(error):
+            interrupted(name)
     assert store.version() == before
     assert left_behind(store) == []
+    assert [path.name for path in store.path.iterdir() if path.name.startswith("second")] == []
     assert whole(store, "first", range(1))
 
 
@@ -309,32 +436,42 @@ except StoreError as error:
 """
 
 
-@pytest.mark.parametrize("room", [-500_000, 50_000, 300_000, 1_500_000])
+@pytest.mark.parametrize("room", [1000, 50_000, 300_000, 1_500_000])
 def test_full_disk_is_an_error_and_the_old_file_stays(store: Store, room: int) -> None:
-    before, version = store.path.read_bytes(), store.version()
-    process = python(FULL, store.path, max(1000, len(before) + room))
+    before, version = contents(store), store.version()
+    process = python(FULL, store.path, room)
     said, errors = process.communicate()
     assert process.returncode == 0, errors
     assert str(store.path) in said
-    assert store.path.read_bytes() == before
+    assert contents(store) == before
     assert store.version() == version
     assert left_behind(store) == []
+
+
+def contents(store: Store) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in store.path.rglob("*.duckdb")}
 
 
 ON_A_SMALL_DISK = """
 import sys
 from pathlib import Path
+import numpy as np
 from carrot_core.errors import StoreError
 from carrot_core.store import Store
 from tests.tables import frames, left_behind
 store = Store(Path(sys.argv[1]) / "carrot.duckdb")
 store.save_benchmark("first", frames())
-before = store.path.read_bytes()
-try:
-    store.save_benchmark("big", frames(n_prompts=20000, n_models=6))
-except StoreError as error:
-    print(error)
-assert store.path.read_bytes() == before
+version, noise = store.version(), np.random.default_rng(0).random((8000, 384))
+for write in (
+    lambda: store.save_benchmark("big", frames(n_prompts=20000, n_models=6)),
+    lambda: store.save_benchmark("first", frames(n_prompts=20000, n_models=6), replace=True),
+    lambda: store.add_vectors("mini", list(map(str, range(8000))), noise, benchmark="first"),
+):
+    try:
+        write()
+    except StoreError as error:
+        print(error)
+    assert left_behind(store) == [] and store.version() == version
 assert store.load("first").outcomes.shape == (20, 3)
 assert left_behind(store) == []
 """
@@ -358,11 +495,12 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     assert process.returncode == 0, process.stderr
-    assert "carrot.duckdb" in process.stdout
-    assert "disk" in process.stdout.lower() or "space" in process.stdout.lower()
+    messages = process.stdout.lower().splitlines()
+    assert len(messages) == 3
+    assert all("carrot.store" in message and ("disk" in message or "space" in message) for message in messages)
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"file.*carrot\.duckdb"):
+    with pytest.raises(StoreError, match=r"file.*carrot\.store"):
         Store(tmp_path / "file" / "carrot.duckdb").save_benchmark("first", frames())

@@ -16,7 +16,7 @@ import pytest
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.errors import DataError, NotFoundError, StoreError
 from carrot_core.store import Store
-from tests.tables import frames, left_behind, long_table, write
+from tests.tables import frames, left_behind, long_table, main_file, write
 
 
 def damage(kind: str) -> Callable[[bytes], bytes]:
@@ -32,32 +32,61 @@ def damage(kind: str) -> Callable[[bytes], bytes]:
 
 @pytest.mark.parametrize("kind", ["empty", "garbage", "half", "head", "flipped"])
 def test_damaged_file_is_named_with_what_to_do(store: Store, kind: str) -> None:
-    store.path.write_bytes(damage(kind)(store.path.read_bytes()))
-    for use in (
-        store.benchmarks,
-        lambda: store.load("first"),
-        lambda: store.save_benchmark("second", frames(n_prompts=2000)),
-    ):
-        with pytest.raises(StoreError, match="import the benchmarks again") as caught:
+    file = main_file(store)
+    file.write_bytes(damage(kind)(file.read_bytes()))
+    for use in (store.benchmarks, lambda: store.info("first"), lambda: store.load("first")):
+        with pytest.raises(StoreError, match="import the benchmark again") as caught:
             use()
-        assert str(store.path) in str(caught.value)
+        assert str(file) in str(caught.value)
+    with pytest.raises(StoreError, match="already"):
+        store.save_benchmark("first", frames())
+    store.save_benchmark("second", frames(seed=1))
+    assert [info.name for info in store.benchmarks()] == ["second"]
+    assert store.damaged().keys() == {"first"}
+    store.save_benchmark("first", frames(), replace=True)
+    assert store.load("first").outcomes.shape == (20, 3)
+    assert store.damaged() == {}
     assert left_behind(store) == []
 
 
-@pytest.mark.parametrize(("version", "says"), [(2, "update CARROT"), (0, "import again")])
+@pytest.mark.parametrize("kind", ["empty", "garbage", "half", "head", "flipped"])
+def test_damaged_vectors_are_an_error_where_they_are_wanted_and_can_be_replaced(store: Store, kind: str) -> None:
+    texts = store.missing_texts("first", "mini")
+    store.add_vectors("mini", texts, np.ones((len(texts), 3)))
+    (file,) = main_file(store).parent.glob("vectors-*")
+    file.write_bytes(damage(kind)(file.read_bytes()))
+    with pytest.raises(StoreError) as caught:
+        store.load("first", encoder="mini")
+    assert str(file) in str(caught.value)
+    assert store.load("first").outcomes.shape == (20, 3)
+    assert store.load("first", encoder="other").vectors is None
+    store.save_benchmark("second", frames())
+    store.copy_vectors("second", "mini")  # there are none it could take
+    assert store.missing_texts("second", "mini") == texts
+    store.save_benchmark("first", frames(), replace=True)
+    assert store.missing_texts("first", "mini") == texts
+
+
+def test_a_damaged_benchmark_can_be_removed(store: Store) -> None:
+    main_file(store).write_bytes(b"")
+    store.remove_benchmark("first")
+    assert (store.benchmarks(), store.damaged()) == ([], {})
+
+
+@pytest.mark.parametrize(("version", "says"), [(3, "update CARROT"), (1, "import again")])
 def test_file_of_another_schema_version(store: Store, version: int, says: str) -> None:
-    with duckdb.connect(str(store.path)) as connection:
+    with duckdb.connect(str(main_file(store))) as connection:
         connection.execute("update schema_version set version = ?", [version])
-    for use in (store.benchmarks, lambda: store.save_benchmark("second", frames())):
+    for use in (store.benchmarks, lambda: store.load("first")):
         with pytest.raises(StoreError, match=says):
             use()
 
 
 def unfinished(store: Store) -> Path:
     """A write-ahead log with one more model, as a program leaves it that is killed with the file open."""
-    copy = store.path.with_name("elsewhere.duckdb")
-    log, left = Path(f"{copy}.wal"), Path(f"{store.path}.wal")
-    copy.write_bytes(store.path.read_bytes())
+    file, copy = main_file(store), store.path.with_name("elsewhere.duckdb")
+    log, left = Path(f"{copy}.wal"), Path(f"{file}.wal")
+    copy.write_bytes(file.read_bytes())
     with duckdb.connect(str(copy)) as connection:
         connection.execute("set wal_autocheckpoint = '1TB'")
         connection.execute("update benchmarks set note = 'changed'")
@@ -68,24 +97,24 @@ def unfinished(store: Store) -> Path:
 
 def test_changes_another_program_left_unfinished_are_read_and_never_lost(store: Store) -> None:
     log = unfinished(store)
-    before, after = store.path.read_bytes(), log.read_bytes()
+    file = main_file(store)
+    before, after = file.read_bytes(), log.read_bytes()
     assert store.benchmarks()[0].note == "changed"
-    with pytest.raises(StoreError, match="another program left unfinished"):
-        store.save_benchmark("second", frames(seed=1))
-    assert (store.path.read_bytes(), log.read_bytes()) == (before, after)
-    with duckdb.connect(str(store.path)):  # as the message says
-        pass
+    store.add_vectors("mini", store.missing_texts("first", "mini")[:2], np.ones((2, 3)))
     store.save_benchmark("second", frames(seed=1))
+    assert (file.read_bytes(), log.read_bytes()) == (before, after)
+    with duckdb.connect(str(file)):  # that completes them
+        pass
     assert [info.note for info in store.benchmarks()] == ["changed", "by hand"]
 
 
 def test_left_over_log_of_another_file_is_named(store: Store) -> None:
     log = unfinished(store)
-    store.path.unlink()
-    stale = log.rename(log.with_name("stale"))
+    stale = log.rename(store.path.with_name("stale"))
+    store.remove_benchmark("first")
     store.save_benchmark("first", frames(seed=2))
     stale.rename(log)
-    with pytest.raises(StoreError, match=r"carrot\.duckdb\.wal"):
+    with pytest.raises(StoreError, match=r"benchmark\.duckdb\.wal"):
         store.benchmarks()
     log.write_bytes(b"")
     assert [info.name for info in store.benchmarks()] == ["first"]
@@ -121,6 +150,7 @@ def test_duckdb_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     for use in (store.benchmarks, lambda: store.save_benchmark("first", frames())):
         with pytest.raises(StoreError, match="not one of CARROT's"):
             use()
+    assert not store.path.exists()
     with duckdb.connect(str(path), read_only=True) as connection:
         assert connection.execute("from precious").fetchall() == [(1,)]
 
@@ -129,6 +159,15 @@ def test_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "carrot.duckdb").mkdir()
     with pytest.raises(StoreError):
         Store(tmp_path / "carrot.duckdb").benchmarks()
+
+
+def test_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "carrot.store").write_text("mine")
+    store = Store(tmp_path / "carrot.duckdb")
+    for use in (store.benchmarks, lambda: store.save_benchmark("first", frames())):
+        with pytest.raises(StoreError, match=r"carrot\.store"):
+            use()
+    assert (tmp_path / "carrot.store").read_text() == "mine"
 
 
 def test_use_without_a_database(tmp_path: Path) -> None:

@@ -223,7 +223,19 @@ def test_no_database_is_an_empty_list(store: Store) -> None:
 
 
 def test_default_place_is_home(carrot_home: Path) -> None:
-    assert Store().path == (carrot_home / "carrot.duckdb").resolve()
+    assert Store().path == Store(carrot_home / "carrot.duckdb").path == (carrot_home / "carrot.store").resolve()
+    assert Store(Store().path).path == Store().path
+
+
+@pytest.mark.parametrize("name", ["made", "..", "a/b", "A", "con", "x" * 300, "ö 𝕏 %2F", "1"])
+def test_any_name_is_a_name_of_its_own(store: Store, name: str) -> None:
+    others = {"a", "a%2Fb", "x" * 299, "made-1"}
+    for other in (name, *others):
+        store.save_benchmark(other, frames())
+    assert {info.name for info in store.benchmarks()} == {name, *others}
+    assert store.load(name).name == store.info(name).name == name
+    store.remove_benchmark(name)
+    assert {info.name for info in store.benchmarks()} == others
 
 
 # Vectors
@@ -276,6 +288,60 @@ def test_vectors_serve_every_benchmark_with_the_text_and_go_with_the_last(store:
     assert store.missing_texts("three", "mini") == texts
 
 
+def test_vectors_of_the_same_text_are_copied_from_other_benchmarks(store: Store) -> None:
+    for name in ("one", "two", "three"):
+        store.save_benchmark(name, frames())
+    texts = store.missing_texts("one", "mini")
+    store.add_vectors("mini", texts[:3], vectors_of(texts[:3]), benchmark="one")
+    store.add_vectors("mini", texts[2:5], vectors_of(texts[2:5]), benchmark="two")
+    store.add_vectors("mini", texts[:1], np.full((1, 4), 9.0), benchmark="three")
+    store.copy_vectors("three", "mini")
+    assert store.missing_texts("three", "mini") == texts[5:]
+    store.add_vectors("mini", texts[5:], vectors_of(texts[5:]), benchmark="three")
+    table = dict(zip(store.load("three").texts, store.load("three", encoder="mini").vectors, strict=True))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(table[texts[0]], np.full(4, 9.0))  # its own stays
+    np.testing.assert_array_equal([table[text] for text in texts[1:]], vectors_of(texts[1:]))
+    assert len(store.missing_texts("one", "mini")) == len(texts) - 3
+
+
+def test_vectors_of_a_replaced_benchmark_stay_for_the_texts_that_stay(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    texts = store.missing_texts("made", "mini")
+    store.add_vectors("mini", texts, vectors_of(texts))
+    store.add_vectors("wide", texts[:2], vectors_of(texts[:2], 6))
+    changed = frames()
+    changed.prompts.loc[changed.prompts["text"] == texts[0], "text"] = "new"
+    store.save_benchmark("made", changed, replace=True)
+    assert store.missing_texts("made", "mini") == ["new"]
+    assert store.missing_texts("made", "wide")[:2] == ["new", texts[2]]
+    store.save_benchmark("made", frames(), replace=True)  # what was left out of the import before is gone
+    assert store.missing_texts("made", "mini") == texts[:1]
+
+
+def test_gathering_makes_one_file_and_drops_what_was_replaced(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    texts = store.missing_texts("made", "mini")
+    for text in texts:
+        store.add_vectors("mini", [text], vectors_of([text]))
+    store.add_vectors("mini", texts[:1], np.full((1, 4), 9.0))
+    store.add_vectors("wide", texts[:1], np.ones((1, 2)))
+    before = store.load("made", encoder="mini").vectors
+    store.gather_vectors("made")
+    np.testing.assert_array_equal(store.load("made", encoder="mini").vectors, before)
+    assert len(list(store.path.rglob("vectors-*"))) == 2
+    version = store.version("made")
+    store.gather_vectors("made")  # nothing to do
+    assert store.version("made") == version
+
+
+def test_vectors_of_texts_of_no_benchmark_are_refused(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    with pytest.raises(NotFoundError, match="No benchmark"):
+        store.add_vectors("mini", ["nobody's"], np.ones((1, 3)))
+    with pytest.raises(NotFoundError, match="made"):
+        store.add_vectors("mini", ["a"], np.ones((1, 3)), benchmark="other")
+
+
 @pytest.mark.parametrize("vectors", [np.zeros((1, 3)), np.zeros(2), np.full((2, 3), np.nan), np.zeros((2, 0))])
 def test_vectors_that_do_not_fit_are_refused(store: Store, vectors: np.ndarray) -> None:
     with pytest.raises(CarrotError, match=r"Vectors|vector"):
@@ -283,9 +349,12 @@ def test_vectors_that_do_not_fit_are_refused(store: Store, vectors: np.ndarray) 
 
 
 def test_one_encoder_has_one_length(store: Store) -> None:
-    store.add_vectors("mini", ["a"], np.ones((1, 3)))
+    store.save_benchmark("made", frames())
+    first, second, *_ = store.missing_texts("made", "mini")
+    store.add_vectors("mini", [first], np.ones((1, 3)))
     with pytest.raises(CarrotError, match="have 3 numbers"):
-        store.add_vectors("mini", ["b"], np.ones((1, 4)))
+        store.add_vectors("mini", [second], np.ones((1, 4)))
+    store.add_vectors("other", [second], np.ones((1, 4)))
 
 
 def vector_file(path: Path, ids: list[str | None], vectors: list[list[float] | None]) -> Path:
@@ -383,6 +452,28 @@ def test_run_comes_back_with_its_tables(store: Store) -> None:
         assert (back.prompt_ids, back.models) == (table.prompt_ids, table.models)
         np.testing.assert_array_equal(back.score, table.score)
         np.testing.assert_array_equal(back.cost_usd, table.cost_usd)
+
+
+def test_a_run_carries_its_fitted_router_and_the_list_of_runs_does_not(store: Store) -> None:
+    store.save_benchmark("made", frames(n_prompts=60))
+    run = a_run(store.load("made"), router_json='{"format": 1}', router_safetensors=bytes(range(256)) * 5000)
+    store.save_run(run)
+    loaded = store.load_run(run.run_id)
+    assert (loaded.router_json, loaded.router_safetensors) == (run.router_json, run.router_safetensors)
+    (listed,) = store.runs("made")
+    assert (listed.router_json, listed.router_safetensors) == (None, None)
+    store.save_run(dataclasses.replace(run, router_json=None, router_safetensors=None))
+    loaded = store.load_run(run.run_id)
+    assert (loaded.router_json, loaded.router_safetensors) == (None, None)
+
+
+def test_runs_of_one_moment_are_listed_newest_first(store: Store) -> None:
+    store.save_benchmark("made", frames())
+    bench = store.load("made")
+    for seed in (2, 0, 1):
+        store.save_run(a_run(bench, seed=seed, estimates=None))
+    store.save_run(a_run(bench, seed=9, estimates=None, created_at="2025-01-01T00:00:00+00:00"))
+    assert [run.seed for run in store.runs("made")] == [1, 0, 2, 9]
 
 
 def test_run_of_the_same_identity_is_replaced_and_others_stay(store: Store) -> None:

@@ -8,11 +8,12 @@ from typing import TypeGuard
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import links
+from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.glossary import tip
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.figures.names import metric_name
 from carrot_core.figures.scene import label
+from carrot_core.frontier import shortest_lam
 from carrot_core.metrics import METRICS
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
@@ -39,6 +40,7 @@ def routers(fitted: Sequence[str]) -> tuple[str, ...]:
 def several(title: str, options: Sequence[str], key: str, opened: Sequence[str] | None = None) -> tuple[str, ...]:
     """Choose some of the routers."""
     first = list(options[:2] if opened is None else opened)
+    controls.open_anew(key, first)
     chosen = st.multiselect(
         title, options, first, format_func=_shown, key=key, bind="query-params", placeholder="Choose a router"
     )
@@ -48,6 +50,7 @@ def several(title: str, options: Sequence[str], key: str, opened: Sequence[str] 
 
 def one(options: Sequence[str]) -> str:
     """Choose one of the routers (``?of=``)."""
+    controls.open_anew("of", options[0])
     chosen = str(st.selectbox("Router", options, format_func=_shown, key="of", bind="query-params"))
     links.judge("of", links.among(list(map(_shown, options))), _shown(chosen))
     return chosen
@@ -63,6 +66,7 @@ def seeds(known: Sequence[int], *, whole: bool) -> tuple[int, ...]:
     options = [every] if len(every) == 1 else [every, *((seed,) for seed in every)]
     words = [seeds_words(option) for option in options]
     first = 0 if whole or len(options) == 1 else 1
+    controls.open_anew("seed", words[first])
     chosen = st.selectbox(
         "Seeds", words, first, key="seed", bind="query-params",
         help=tip("seed", "split"),
@@ -106,25 +110,48 @@ def metrics() -> list[str]:
     return chosen
 
 
-def lam(options: Sequence[float]) -> float:
-    """Choose one of the λ that tables are made at (``?at=``)."""
-    return float(_lam_of([f"{value:g}" for value in options], "0.3"))
+def lam(options: Sequence[float], cost_unit_usd: float) -> float:
+    """Choose one of the λ that tables are made at (``?at=``): that of the session's point, which moves with it."""
+    return float(_lam_of([f"{value:g}" for value in options], "0.3", "at", cost_unit_usd))
 
 
-def lam_or_whole(options: Sequence[float]) -> float | None:
-    """Choose one of the λ, or None for the whole curve (``?gap=``)."""
-    chosen = _lam_of([_WHOLE, *(f"{value:g}" for value in options)], _WHOLE, "gap")
+def lam_or_whole(options: Sequence[float], cost_unit_usd: float) -> float | None:
+    """Choose one of the λ as `lam` does, or None for the whole curve (``?gap=``)."""
+    chosen = _lam_of([_WHOLE, *(f"{value:g}" for value in options)], _WHOLE, "gap", cost_unit_usd)
     return None if chosen == _WHOLE else float(chosen)
 
 
-def _lam_of(words: list[str], first: str, key: str = "at") -> str:
-    chosen = str(st.select_slider("λ", words, first, key=key, bind="query-params"))
+def _lam_of(words: list[str], first: str, key: str, cost_unit_usd: float) -> str:
+    state, linked = st.session_state, controls.linked_lam(key)
+    if linked is not None:
+        controls.set_lam(linked, cost_unit_usd)
+    point = shortest_lam(state[controls.RATE], cost_unit_usd) if controls.RATE in state else None
+    if point is not None and (linked is not None or state.get(key, first) != _WHOLE):
+        state[key] = min((word for word in words if word != _WHOLE), key=lambda word: abs(float(word) - point))
+    # Not bound to the address: Streamlit would leave out of it what was set on another page.
+    chosen = str(
+        st.select_slider(
+            "λ", words, first, key=key, persist_state="session", on_change=_set_point, args=(key, cost_unit_usd)
+        )
+    )
     links.judge(key, links.among(words), chosen)
+    if chosen == _WHOLE:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != chosen:
+        st.query_params[key] = chosen
+    if point is not None and chosen not in (_WHOLE, f"{point:.4g}"):
+        st.caption(f"Tables are made at these λ only. The point that is set is at λ {point:.4g}.")
     return chosen
+
+
+def _set_point(key: str, cost_unit_usd: float) -> None:
+    if st.session_state[key] != _WHOLE:
+        controls.set_lam(float(st.session_state[key]), cost_unit_usd)
 
 
 def model(models: Sequence[str]) -> str:
     """Choose a model, or all together (``?model_of=``)."""
+    controls.open_anew("model_of", POOLED)
     chosen = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
     links.judge("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(chosen))
     return chosen
@@ -137,6 +164,7 @@ def _model(name: str) -> str:
 def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
     """Choose other benchmarks, by what each is called, to see the same routers on (``?beside=``)."""
     shown = list(others)
+    controls.open_anew("beside", [])
     chosen = st.multiselect(
         "The same routers on other benchmarks", shown, key="beside", bind="query-params",
         placeholder="Choose benchmarks",

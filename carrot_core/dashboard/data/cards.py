@@ -14,8 +14,8 @@ from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, store_of, version_of
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.store.browse import split_sizes
 from carrot_core.store.pull import HUB_SOURCES, pull
-from carrot_core.store.summary import split_sizes
 
 _PER_ROW = 2
 

@@ -19,7 +19,7 @@ from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token
 from carrot_core.number_formats import PERCENT_COLUMN, QUERIES
 from carrot_core.safe_csv import safe_csv
 from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.store.summary import LEVELS, coverage, model_summary, score_levels, token_spread
+from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, token_spread
 from carrot_core.text import visible
 
 _QUERIES: dict[str, Callable[[Store, str], pd.DataFrame]] = {

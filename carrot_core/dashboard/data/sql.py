@@ -29,7 +29,7 @@ def sql_console() -> None:
     """A query (``?sql=``), its answer as a table and as CSV, and the tables there are."""
     with errors_as_text():
         store = Store()
-        if not store.path.exists():
+        if not store.benchmarks():
             st.info("The console asks the store, and nothing is in it yet: uploads of a session stay out of its reach.")
             return
         for_query, for_schema = st.columns([3, 2])

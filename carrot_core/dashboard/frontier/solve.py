@@ -10,7 +10,7 @@ from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import short_name
-from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
 from carrot_core.number_formats import cost_text, lam_text, money, percent
 from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap
 from carrot_core.results.source import Names
@@ -41,10 +41,10 @@ def solve_popover(seen: views.View, router: str, pool: Names, tasks: Names, cost
         )  # fmt: skip
 
 
-def said(seen: views.View, router: str, pool: Names, tasks: Names, lam: float) -> None:
-    """What the last wish came to, as long as all is as it was then and λ is where the wish put it."""
+def said(seen: views.View, router: str, pool: Names, tasks: Names, rate_per_usd: float, cost_unit_usd: float) -> None:
+    """What the last wish came to, as long as all is as it was then and the point is where the wish put it."""
     of, lines = st.session_state.get(_DONE, (None, []))
-    if of == (seen, router, pool, tasks, lam):
+    if of == (seen, router, pool, tasks, rate_per_usd, cost_unit_usd):
         for line in lines:
             st.caption(plain(line))
 
@@ -63,10 +63,10 @@ def _model_box(seen: views.View, pool: Names, tasks: Names) -> None:
     models = matchable(seen, pool or seen.models)
     if not seen.has_prompts:
         st.caption("A snapshot keeps how to match the best single model only.")
-    if st.session_state.get("solve:model") not in models:
-        st.session_state.pop("solve:model", None)
+    best = seen.best_single(pool, tasks)
+    controls.open_anew("solve:model", best)
     st.selectbox(
-        "Model to match", models, list(models).index(seen.best_single(pool, tasks)), format_func=visible,
+        "Model to match", models, list(models).index(best), format_func=visible,
         key="solve:model",
         help="The cheapest point that is as accurate as this model alone on validation.",
     )  # fmt: skip
@@ -115,11 +115,12 @@ def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], c
     if solution is None:
         st.toast(plain(lines[0]), icon=":material/info:")
         return
-    lam = float(lam_of_rate(solution.exchange_rate_per_usd, cost_unit_usd))
+    rate = solution.exchange_rate_per_usd
+    lam = lam_text(shortest_lam(rate, cost_unit_usd))
     if solution.shortfall:
-        lines = [f"On validation {solution.shortfall}: λ {lam_text(lam)} is the nearest."]
-    controls.set_lam(lam)
-    st.session_state[_DONE] = ((*of, lam), [line.replace("{lam}", lam_text(lam)) for line in lines])
+        lines = [f"On validation {solution.shortfall}: λ {lam} is the nearest."]
+    controls.set_rate(rate)
+    st.session_state[_DONE] = ((*of, rate, cost_unit_usd), [line.replace("{lam}", lam) for line in lines])
 
 
 def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[str]]:

@@ -65,18 +65,18 @@ def answer(router: CarrotRouter, text: str, asked: Asked, no_neighbours: str) ->
     )
     if explanation.unlike:
         st.warning(plain(_unlike(explanation, asked)), icon=":material/travel_explore:")
+
+    def moved(lam: float) -> None:
+        controls.set_lam(lam, router.cost_unit_usd)
+        st.session_state[_MOVED] = True
+
     # What changes with the prompt stands in the component: Streamlit takes longer to draw a text anew.
     about = [line for line in (_reading(explanation), _distance(explanation, asked)) if line]
-    live_decision(explanation, lam=asked.lam, key="live:decision", about=about, on_release=_moved)
+    live_decision(explanation, lam=asked.lam, key="live:decision", about=about, on_release=moved)
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
     nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
     st.caption(f"{plain(_intervals(router.companion))}  \n{words}{nearest}")
     tables.csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
-
-
-def _moved(lam: float) -> None:
-    controls.set_lam(lam)
-    st.session_state[_MOVED] = True
 
 
 def _unlike(explanation: Explanation, asked: Asked) -> str:

@@ -16,7 +16,7 @@ from carrot_core.dashboard.shell import kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
-from carrot_core.frontier import rate_of_lam
+from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import lam_text, money, pays
 from carrot_core.routers import BASELINES
 from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_head, shipped_heads
@@ -36,6 +36,7 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
         links.judge("router", links.among(()), "no router")
         _nothing_to_serve(info)
         st.stop()
+    controls.open_anew("router", names[0])
     name = st.selectbox(
         "Router", names, format_func=lambda name: _called(name, info), key="router", bind="query-params",
         help=tip("fitted-head", "router", also="A router that does not ship is fitted on the data when it is chosen."),
@@ -102,19 +103,20 @@ def _warm(router: CarrotRouter) -> None:
 
 def asked_of(router: CarrotRouter, *, expanded: bool = False) -> Asked:
     """Choose λ, pool and fallback, the same for one prompt and for many."""
-    lam = controls.lam(router.default_lam)
+    unit = router.cost_unit_usd
+    lam = shortest_lam(controls.rate(rate_of_lam(router.default_lam, unit), unit), unit)
     about = "Pool, λ by budget, fallback"  # in one line on a phone
     # What a closed popover holds is not in the browser, where all that is there is drawn anew at every answer.
     with st.expander(about, expanded=True) if expanded else st.popover(about, icon=":material/tune:"):
         pool = controls.pool(router.models)
         if pool:
-            controls.lam_slider()
+            controls.lam_slider(unit)
             st.caption(
                 "A budget or a target is read off the curve of the whole pool. With some models left out, set λ "
                 "instead."
             )
         else:
-            controls.handles(router.companion.curves["validation"], router.cost_unit_usd)
+            controls.handles(router.companion.curves["validation"], unit)
         fallback, above = _fallback(router, pool or router.models)
     return Asked(lam, pool or None, fallback, above)
 
@@ -125,6 +127,7 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
         links.judge("fallback", links.among(()), "no fallback")
         return None, UNLIKE_FROM
     for_model, for_limit = st.columns([2, 1])
+    controls.open_anew("fallback", None)
     fallback = for_model.selectbox(
         "Fallback model", pool, None, format_func=visible, key="fallback", bind="query-params",
         placeholder="None: CARROT always chooses",

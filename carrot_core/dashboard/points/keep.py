@@ -17,6 +17,7 @@ from carrot_core.dashboard.points.places import place_for
 from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
 from carrot_core.dashboard.stores import version_of
 from carrot_core.figures.scene import label, short_name
+from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import cost_text, lam_text, percent
 from carrot_core.points.shelf import joined
 from carrot_core.serving.point import PointFigures, PointFile
@@ -114,7 +115,7 @@ def _match(info: BenchmarkInfo, router: CarrotRouter, asked: Asked) -> None:
         key="match", disabled=asked.pool is not None, placeholder="Choose the model to match", on_change=_matched,
         args=(seen, router), help=tip("matched-point", also="Sets λ."),
     )  # fmt: skip
-    solve.said(seen, router.router, asked.pool or (), (), asked.lam)
+    solve.said(seen, router.router, asked.pool or (), (), st.session_state[controls.RATE], router.cost_unit_usd)
 
 
 def _matched(seen: views.View, router: CarrotRouter) -> None:
@@ -146,10 +147,10 @@ def _expected(point: PointFile) -> None:
     )
 
 
-def keep_button(info: BenchmarkInfo, router: str, lam: float, *, whole: bool) -> None:
-    """Keep λ of the curve another page shows, where a router of that name answers typed prompts here.
+def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole: bool) -> None:
+    """Keep the point of the curve another page shows, where a router of that name answers typed prompts here.
 
-    ``whole`` says that the page shows the whole pool on all tasks: a slice has another cost unit and other figures.
+    ``whole`` says that the page shows the whole pool on all tasks: a slice has other figures.
     """
     able = router in settings.servable(info)
     does = "The Operating points page lists it, compares it with others, and downloads it."
@@ -159,6 +160,6 @@ def keep_button(info: BenchmarkInfo, router: str, lam: float, *, whole: bool) ->
         does = f"{plain(label(router))} cannot answer typed prompts here, so no point of it can be kept."
     if st.button("Keep this point", icon=":material/bookmark_add:", help=does, disabled=not (whole and able)):
         with errors_as_text():
-            point = settings.loaded(version_of(info), info.name, router).point_file(lam=lam)
-            keep(info, point)
+            loaded = settings.loaded(version_of(info), info.name, router)
+            keep(info, loaded.point_file(lam=shortest_lam(rate_per_usd, loaded.cost_unit_usd)))
             st.toast(plain(str(st.session_state[DONE])), icon=":material/bookmark_added:")

@@ -199,20 +199,20 @@ def _use(place: KeptPoints, kept: KeptPoint) -> None:
 
 def _set_session(point: PointFile) -> None:
     """Benchmark, router, λ, pool and fallback of a point, for all pages."""
-    listed, info, state = known_benchmarks(), benchmark_of(point), st.session_state
+    listed, info = known_benchmarks(), benchmark_of(point)
     assert info is not None  # the button is there only then
-    state["bench"] = labels(listed)[listed.index(info)]
-    state["pool"] = [] if point.test is not None else list(point.pool)
-    state["tasks"] = []
-    state["router"], state["fallback"], state["unlike"] = point.router, point.fallback, point.fallback_above
-    seen = views.view(info)
-    state.pop("reference", None)  # of another pool, perhaps
-    if point.reference in (state["pool"] or seen.models):
-        state["reference"] = point.reference
+    seen, pool = views.view(info), () if point.test is not None else point.pool
+    chosen: dict[str, object] = {
+        "pool": list(pool),
+        "tasks": [],
+        "router": point.router,
+        "fallback": point.fallback,
+        "unlike": point.fallback_above,
+        "reference": point.reference if point.reference in (pool or seen.models) else seen.best_single(pool),
+    }
     if point.router in seen.fitted:  # else the Frontier page has no curve of it
-        state["routers"], state["along"] = [point.router, *DRAWN_BASELINES], point.router
-    controls.set_lam(point.lam)
-    state.pop(_REFUSED, None)
-    state[DONE] = f"In use: {words.made_of(point)}. Every page is at this λ now."
-    if state["pool"]:
-        state[DONE] += " The Frontier page counts λ in the cost unit of the pool: it is another exchange rate there."
+        chosen |= {"routers": [point.router, *DRAWN_BASELINES], "along": point.router}
+    controls.open_benchmark(labels(listed)[listed.index(info)], chosen)
+    controls.set_lam(point.lam, point.cost_unit_usd)
+    st.session_state.pop(_REFUSED, None)
+    st.session_state[DONE] = f"In use: {words.made_of(point)}. Every page is at this point now."

@@ -41,6 +41,7 @@ def router(info: BenchmarkInfo, seen: views.View) -> str:
         links.judge("router", links.among(()), "no router")
         controls.fit_button(info)
         st.stop()
+    controls.open_anew("router", fitted[0])
     chosen = str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
     links.judge("router", links.among([label(name) for name in fitted]), label(chosen))
     return chosen
@@ -173,9 +174,9 @@ def worth(found: WhatIf, rate: float) -> None:
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
         _threshold_table(thresholds)
-    model = st.selectbox(
-        "Model", options, _opened(thresholds), format_func=visible, key="candidate", bind="query-params"
-    )
+    opened = _opened(thresholds)
+    controls.open_anew("candidate", options[opened])
+    model = st.selectbox("Model", options, opened, format_func=visible, key="candidate", bind="query-params")
     links.judge("candidate", links.among([visible(option) for option in options]), visible(str(model)))
     threshold = thresholds[str(model)]
     st.write(shell.plain(said(threshold)))

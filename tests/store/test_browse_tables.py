@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from carrot_core.store import Store
-from carrot_core.store.summary import LEVELS, coverage, model_summary, score_levels, split_sizes, token_spread
+from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, split_sizes, token_spread
 from tests.tables import frames
 
 MADE = frames(n_prompts=90, n_models=4, seed=5, split=True)

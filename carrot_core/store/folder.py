@@ -1,0 +1,223 @@
+"""The folder of one benchmark: which of its files count, who may write, and how one import replaces another.
+
+carrot.store/
+    locks/                        one file a benchmark
+    NAME-HASH/                    one folder a benchmark
+        3/                        its third import; readers take the highest number
+            benchmark.duckdb      what was imported, never changed
+            vectors-….duckdb      blocks of vectors, each added whole
+            run-….duckdb          evaluated routers, each added whole
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+from urllib.parse import quote, unquote
+
+from carrot_core.errors import CarrotError, NotFoundError, StoreError
+from carrot_core.store.database import explained, identity, locked, sync
+
+MAIN = "benchmark.duckdb"
+_LOCKS, _UNFINISHED, _REMOVED = "locks", ".writing", ".removed"
+_SPILL = "carrot-"  # folders of what does not fit into memory
+_LONGEST = 120  # characters of a benchmark's name in that of its folder
+
+Result = TypeVar("Result")
+
+
+def check_name(name: str) -> None:
+    """Refuse a name of a benchmark that is empty or has something nobody sees."""
+    if not name.strip() or not name.isprintable():
+        raise CarrotError(f"{name!r} is no name for a benchmark: use letters, digits, '-' and '_'.")
+
+
+def key(name: str) -> str:
+    """Twelve hexadecimal digits that stand for a name in the name of a file."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+class Files(NamedTuple):
+    """The files of a benchmark at one moment: the folder of its import, and the names in it, sorted."""
+
+    folder: Path
+    names: tuple[str, ...]
+
+    @property
+    def main(self) -> Path:
+        """The file of what was imported."""
+        return self.folder / MAIN
+
+    def of(self, kind: str) -> list[Path]:
+        """Files whose name starts so, in the order of their names."""
+        return [self.folder / name for name in self.names if name.startswith(kind) and name.endswith(".duckdb")]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of one benchmark, which need not exist."""
+
+    path: Path
+    lock_timeout_s: float = 120.0
+
+    @classmethod
+    def of(cls, store: Path, name: str) -> Folder:
+        """The folder of a benchmark by its name; names that differ in anything have folders of their own."""
+        return cls(store / f"{quote(name, safe='')[:_LONGEST]}-{key(name)}")
+
+    @classmethod
+    def all(cls, store: Path) -> list[Folder]:
+        """The folders of all benchmarks of a store, in the order of their names."""
+        try:
+            found = [entry.path for entry in os.scandir(store) if entry.is_dir() and entry.name != _LOCKS]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"{store} cannot be looked at: {error.strerror}.") from error
+        folders = [cls(Path(path)) for path in sorted(found) if not path.endswith(_REMOVED)]
+        return [folder for folder in folders if folder.current() is not None]
+
+    @property
+    def name(self) -> str:
+        """The benchmark's name as the folder has it, for where its own file cannot be read; a long one is cut."""
+        start, _, stated = self.path.name.rpartition("-")
+        name = unquote(start)
+        return name if key(name) == stated else f"{name}…"
+
+    def current(self) -> Path | None:
+        """The folder of the newest import; None where there is no such benchmark."""
+        try:
+            numbers = [int(name) for name in os.listdir(self.path) if name.isdecimal()]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be looked at: {error.strerror}.") from error
+        return self.path / str(max(numbers)) if numbers else None
+
+    def files(self) -> Files | None:
+        """The files of this moment; None where there is no such benchmark."""
+        # A listing that runs beside a change may have parts of both sides of it; two that agree have not.
+        seen, again = self._listed(), self._listed()
+        while seen != again:
+            seen, again = again, self._listed()
+        return seen
+
+    def _listed(self) -> Files | None:
+        current = self.current()
+        try:
+            return None if current is None else Files(current, tuple(sorted(os.listdir(current))))
+        except FileNotFoundError:
+            return self._listed()  # a newer import is there, or none
+        except OSError as error:
+            raise StoreError(f"{current} cannot be looked at: {error.strerror}.") from error
+
+    def read(self, work: Callable[[Files], Result]) -> Result:
+        """What ``work`` makes of the files of one moment; it is called again if they change under its hands.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such benchmark.
+        """
+        while True:
+            files = self.files()
+            if files is None:
+                raise NotFoundError(f"There is no benchmark {self.name!r}.")
+            try:
+                return work(files)
+            except (StoreError, FileNotFoundError):
+                if self.files() == files:
+                    raise
+
+    def version(self) -> str:
+        """Identity of the content: another one after every write; "absent" where there is no such benchmark."""
+        files = self.files()
+        if files is None:
+            return "absent"
+        parts = [files.folder.name, *(f"{file.name} {identity(file)}" for file in files.of(""))]
+        return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+    @contextmanager
+    def adding(self) -> Iterator[Files]:
+        """The turn to write; the files that are there, to which others may be added."""
+        with self._turn():
+            files = self.files()
+            if files is None:
+                raise NotFoundError(f"There is no benchmark {self.name!r}.")
+            yield files
+
+    @contextmanager
+    def replacing(self) -> Iterator[tuple[Path, Files | None]]:
+        """An empty folder for a new import, and the files of the present one; without an error it takes their place."""
+        with self._turn(), explained(self.path):
+            self._sweep_others()
+            old = self.files()
+            number = 1 if old is None else int(old.folder.name) + 1
+            new = self.path / f"{number}{_UNFINISHED}"
+            new.mkdir(parents=True)
+            try:
+                yield new, old
+                sync(new)
+                os.rename(new, self.path / str(number))
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                if old is None:
+                    self.path.rmdir()
+                raise
+            sync(self.path)
+            sync(self.path.parent)
+            self._sweep()
+
+    def remove(self) -> None:
+        """Remove the benchmark with everything that was computed from it."""
+        with self._turn(), explained(self.path):
+            if self.current() is None:
+                raise NotFoundError(f"There is no benchmark {self.name!r}.")
+            os.rename(self.path, self.path.with_name(f"{self.path.name}{_REMOVED}"))
+            sync(self.path.parent)
+            self._sweep()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with locked(self.path.parent / _LOCKS / f"{self.path.name.rpartition('-')[2]}.lock", self.lock_timeout_s):
+            self._sweep()
+            yield
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left, what a newer import replaced and what was removed."""
+        current = self.current()
+        places = [(self.path.parent, lambda name: name.endswith(_REMOVED))]
+        if current is not None:
+            places.append((current, lambda name: _UNFINISHED in name or name.startswith(_SPILL)))
+        if self.path.is_dir():
+            places.append((self.path, lambda name: name.endswith(_UNFINISHED) or _before(name, current)))
+        for place, is_left_over in places:
+            for name in filter(is_left_over, os.listdir(place)):
+                delete(place / name)
+
+    def _sweep_others(self) -> None:
+        """Remove what killed first imports of other benchmarks left, where nobody writes now."""
+        for path in self.path.parent.iterdir():
+            other = Folder(path, lock_timeout_s=0)
+            if path not in (self.path, self.path.parent / _LOCKS) and path.is_dir() and other.current() is None:
+                with suppress(StoreError, OSError), other._turn():  # _turn has swept it by then
+                    path.rmdir()
+
+
+def _before(name: str, current: Path | None) -> bool:
+    return current is not None and name.isdecimal() and int(name) < int(current.name)
+
+
+def delete(path: Path) -> None:
+    """Remove a file or a folder; one that is open elsewhere and therefore stays is removed by a later writer."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,229 @@
+"""What a control shows is what its page uses, after a change of whatever its options depend on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.evaluation.runs import compare_routers, run_router
+from carrot_core.outcomes import Outcomes
+from carrot_core.store import Store
+from tests.browser.conftest import ROOT, at_rest
+from tests.made import MODELS, PRICES, made, write_files
+
+APP = ROOT / "app.py"
+SNAPSHOT = "mmlu-pro-cot (snapshot)"
+POOLS = {"one": set(MODELS), "two": {"other/huge", "acme/small", "other/tiny"}}
+PATIENCE = 60_000  # milliseconds: a router is made ready on some of these pages
+
+Texts = set[str]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two benchmarks that share one model and one router, the first with a router and a seed more."""
+    folder = tmp_path_factory.mktemp("home")
+    store = Store(folder / "carrot.duckdb")
+    first, second = made(300), made(300, seed=5)
+    names, old = ("other/huge", "acme/small", "other/tiny"), second.outcomes
+    second = replace(
+        second,
+        outcomes=Outcomes(old.prompt_ids, names, old.score, old.cost_usd),
+        tasks=tuple(task.replace("kind", "sort") for task in second.tasks),
+        prices=dict(zip(names, PRICES.values(), strict=True)),
+    )
+    for name, bench in (("one", first), ("two", second)):
+        results, vectors = write_files(bench, folder, name)
+        store.save_benchmark(name, read_long_table(results))
+        store.import_vectors(name, vectors, BUNDLED)
+    compare_routers(store, load_embedded(store, "one"), ("carrot-knn",), range(2), replicates=20)
+    run_router(store, load_embedded(store, "one"), "carrot-linear")
+    run_router(store, load_embedded(store, "two"))
+    return folder
+
+
+SHOWN = """(label) => {
+  const boxes = [...document.querySelectorAll("[data-testid=stSelectbox], [data-testid=stMultiSelect]")];
+  const named = (text) => text === label || text.startsWith(`${label} (`); // and how many options there are
+  const box = boxes.find((one) => named(one.querySelector("[data-testid=stWidgetLabel]").textContent));
+  if (box.dataset.testid === "stSelectbox") return [box.querySelector("input").value].filter(Boolean);
+  return [...box.querySelectorAll("[data-tag] > span")].map((tag) => tag.innerText.trim());
+}"""
+
+
+def shown(page: Page, label: str) -> Texts:
+    """The text that a box shows, or that of its tags."""
+    return set(page.evaluate(SHOWN, label))
+
+
+def texts(page: Page, selector: str) -> Texts:
+    return set(page.locator(selector).all_text_contents())
+
+
+def titles(page: Page, selector: str) -> list[str]:
+    return [str(one.get_attribute("title")) for one in page.locator(selector).all()]
+
+
+def told(page: Page, pattern: str) -> Texts:
+    """What a sentence of the page names."""
+    return {match for text in page.get_by_test_id("stMain").all_inner_texts() for match in re.findall(pattern, text)}
+
+
+ROUTERS = {"CARROT-KNN", "CARROT-Linear", "Task lookup", "Oracle"}
+
+
+def legend(page: Page) -> list[str]:
+    return [title for title in titles(page, ".live .legend button") if title in ROUTERS]
+
+
+def pool(page: Page) -> Texts:
+    """Models that may answer; none where those are all of the benchmark's."""
+    models = set(titles(page, ".live .shares li"))
+    (bench,) = shown(page, "Benchmark")
+    return set() if models == POOLS[bench] else models
+
+
+def labels_of(page: Page, pattern: str) -> Texts:
+    """What the alternative text of a figure names."""
+    found = [str(one.get_attribute("aria-label")) for one in page.locator("[aria-label]:visible").all()]
+    return {match for text in found for match in re.findall(pattern, text)}
+
+
+def same(texts: Texts) -> Texts:
+    return texts
+
+
+def short(texts: Texts) -> Texts:
+    return {text.rsplit("/", 1)[-1].replace("All models", "all models") for text in texts}
+
+
+def number(texts: Texts) -> Texts:
+    return {str(len(texts))} if texts else set()
+
+
+Used = Callable[[Page], Texts]
+Control = tuple[str, Callable[[Texts], Texts], Used]  # label, what of its text the page repeats, and where
+
+ROUTERS_DRAWN: Control = ("Routers", same, lambda page: set(legend(page)))
+ALONG: Control = ("λ moves along", same, lambda page: {legend(page)[0]})
+REFERENCE: Control = ("Reference model", short, lambda page: texts(page, ".live [data-against=reference] .who"))
+POOL: Control = ("Pool", same, pool)
+ANSWERS: Control = (
+    "Router", lambda shown: {text.removesuffix(" (ships fitted)") for text in shown},
+    lambda page: told(page, r"(\S+) learned from"),
+)  # fmt: skip
+POOL_SIZE: Control = ("Pool", number, lambda page: told(page, r"chooses among (\d+) of its"))
+FALLBACK: Control = (
+    "Fallback model", lambda shown: {"the fallback takes"} if shown else set(),
+    lambda page: told(page, "the fallback takes"),
+)  # fmt: skip
+CANDIDATE: Control = ("Model", short, lambda page: told(page, r"(\S+) answers [\d.]+ % of the queries"))
+COMPARED: Control = ("Routers", same, lambda page: texts(page, ".js-plotly-plot >> nth=0 >> .ytick text"))
+SEEDS: Control = ("Seeds", same, lambda page: told(page, r", ((?:seed|mean over seeds) [\d, ]+), best on top"))
+SHARES: Control = ("Shares of", same, lambda page: texts(page, "[data-testid=stMarkdown] strong") & ROUTERS)
+ESTIMATED: Control = ("Model", short, lambda page: labels_of(page, r"Reliability diagram, (.*?)\."))
+PREDICTED: Control = ("Router", same, lambda page: labels_of(page, r"Observed against predicted .*? of (.*?),"))
+
+# address, what must be opened there, what is changed (a box and the option taken, or its last tag removed), and the
+# controls whose options depend on it
+TABLE: list[tuple[str, tuple[str, ...], list[tuple[str, str | None]], list[Control]]] = [
+    (
+        "/frontier?bench=one&routers=CARROT-Linear&routers=Oracle&along=Oracle&reference=acme/small"
+        "&pool=acme/large&pool=acme/small",
+        ("Pool, tasks and the curve",), [("Benchmark", "two")], [ROUTERS_DRAWN, ALONG, REFERENCE, POOL],
+    ),
+    ("/frontier?bench=one&along=Oracle", ("Pool, tasks and the curve",), [("Routers", None)], [ROUTERS_DRAWN, ALONG]),
+    (
+        "/frontier?bench=one&reference=acme/small", ("Pool, tasks and the curve",),
+        [("Pool", "acme/large"), ("Pool", "zeta/mid")], [REFERENCE, POOL],
+    ),
+    (
+        f"/points?bench={SNAPSHOT}&fallback=google/gemini-1.5-flash-002", (),
+        [("Benchmark", "two"), ("Benchmark", SNAPSHOT)], [ANSWERS, POOL_SIZE, FALLBACK],
+    ),
+    (
+        "/whatif?bench=one&router=CARROT-Linear&candidate=acme/large&pool=acme/large&pool=acme/small",
+        ("Pool and hypothetical models", "What would make a model worth using"), [("Benchmark", "two")],
+        [POOL, CANDIDATE],
+    ),
+    (
+        "/compare?bench=one&compared=CARROT-KNN&compared=Zero router&seed=seed 1", (),
+        [("Routers", "CARROT-Linear"), ("Benchmark", "two")], [COMPARED, SEEDS],
+    ),
+    (
+        "/compare?bench=one&compared=CARROT-KNN&compared=CARROT-Linear&areas=CARROT-Linear&show=Who answers", (),
+        [("Routers", None), ("Benchmark", "two")], [SHARES],
+    ),
+    (
+        "/compare?bench=one&compared=CARROT-KNN&compared=CARROT-Linear&of=CARROT-Linear&model_of=acme/large"
+        "&show=Predictions",
+        (), [("Benchmark", "two")], [ESTIMATED, PREDICTED],
+    ),
+]  # fmt: skip
+
+
+def change(page: Page, label: str, option: str | None) -> None:
+    box = page.get_by_test_id("stSelectbox").or_(page.get_by_test_id("stMultiSelect")).filter(has_text=label).first
+    if option is None:
+        box.get_by_role("button", name="Remove").last.click()
+    else:
+        box.get_by_role("combobox").click()
+        page.get_by_role("option", name=option, exact=True).click()
+        page.keyboard.press("Escape")  # a list of several stays open
+
+
+def agree(page: Page, controls: list[Control]) -> dict[str, Texts]:
+    """Wait until every control shows what the page uses; what each shows."""
+    wrong: list[str] = []
+    for _ in range(PATIENCE // 250):
+        page.wait_for_timeout(250)
+        if page.locator("[data-testid=stApp][data-test-script-state=notRunning]").count() == 0:
+            continue
+        at_rest(page)
+        read = {label: (shown(page, label), repeated, used(page)) for label, repeated, used in controls}
+        wrong = [f"{label} shows {text}, used {used}" for label, (text, of, used) in read.items() if of(text) != used]
+        if not wrong:
+            return {label: text for label, (text, _, _) in read.items()}
+    pytest.fail("; ".join(wrong) or "the page did not come to rest")
+
+
+@pytest.mark.parametrize(("address", "closed", "changes", "controls"), TABLE)
+def test_a_control_shows_what_the_page_uses(
+    serve: Callable[..., str],
+    open_page: Callable[..., Page],
+    home: Path,
+    address: str,
+    closed: tuple[str, ...],
+    changes: list[tuple[str, str | None]],
+    controls: list[Control],
+) -> None:
+    page = open_page(serve(APP, CARROT_HOME=str(home)) + address, ready="[data-testid=stSelectbox]")
+
+    def look() -> dict[str, Texts]:
+        for name in closed:
+            page.get_by_text(name).first.click()
+        return agree(page, controls)
+
+    seen = [look()]
+    for label, option in changes:
+        change(page, label, option)
+        page.wait_for_timeout(500)
+        seen.append(agree(page, controls))
+    assert any(one != seen[0] for one in seen[1:])
+    page.go_back()
+    page.wait_for_timeout(500)
+    agree(page, controls)
+    page.go_forward()
+    page.wait_for_timeout(500)
+    assert agree(page, controls) == seen[-1]
+    page.reload()
+    page.locator("[data-testid=stSelectbox]").first.wait_for(timeout=PATIENCE)
+    at_rest(page)
+    assert look() == seen[-1]
