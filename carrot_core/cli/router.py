@@ -32,19 +32,18 @@ def router() -> None:
 @click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all).")
 @json_option
 def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...], pool: tuple[str, ...]) -> Result:
-    """Fit a router on the train prompts of BENCH and write it to FOLDER.
+    """Write a router fitted on the train prompts of BENCH to FOLDER: the stored one, else one fitted now.
 
     The files are JSON and safetensors; nothing in them runs when they are read.
     """
-    from carrot_core.evaluation import make_setting, versions
+    from carrot_core.evaluation import versions
+    from carrot_core.evaluation.runs import Trial, fitted_router
     from carrot_core.routers.saving import save_router
     from carrot_core.serving.profile import SERVABLE, companion_of
 
     store = open_store()
-    made, info = make_setting(loaded(store, bench)), store.info(bench)
-    if pool:
-        made = made.narrowed(pool=pool)
-    fitted, estimates = made.fit(name, seed, parameters(params))
+    trial = Trial(loaded(store, bench), name, seed, parameters(params), pool=pool)
+    (fitted, estimates, made), info = fitted_router(store, trial), store.info(bench)
     about: dict[str, Any] = {
         "benchmark": bench,
         "source": info.source,
@@ -54,7 +53,7 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
         "cost_unit_usd": made.cost_unit_usd,
         "best_single": made.best_single,
         "seed": seed,
-        "params": parameters(params),
+        "params": dict(trial.params),
         "versions": versions(),
     }
     used = getattr(fitted, "encoder_", None)

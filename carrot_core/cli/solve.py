@@ -55,8 +55,8 @@ def solve(
     carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and seeds
     """
     from carrot_core.evaluation import setting_for
-    from carrot_core.evaluation.runs import solve_seeds, tables_of
-    from carrot_core.evaluation.solve import Goal
+    from carrot_core.evaluation.runs import tables_of
+    from carrot_core.evaluation.solve import Goal, solve_seeds
     from carrot_core.evaluation.solve import solve as solve_goal
     from carrot_core.evaluation.stability import stability
     from carrot_core.frontier import rate_of_lam
@@ -111,7 +111,7 @@ def _report(bench: str, router: str, solved: Solved) -> str:
 
 
 def _steady(found: Stability, seeds: Mapping[int, Solved], run: Run) -> str:
-    from carrot_core.evaluation.runs import seeds_command
+    from carrot_core.evaluation.solve import seeds_command
     from carrot_core.figures.stability import detail, of_seeds, of_tasks, verdict
 
     about_seeds = of_seeds(seeds, seeds_command(run))

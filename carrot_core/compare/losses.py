@@ -17,6 +17,7 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
 from carrot_core.number_formats import lam_text
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
+from carrot_core.routers.neighbours import Vectors, nearest, unit_vectors
 from carrot_core.text import visible
 
 WORST = 25  # prompts of each router and λ
@@ -121,21 +122,21 @@ def distances(bench: Benchmark, prompt_ids: Sequence[str]) -> pd.DataFrame:
     return table.assign(distance=near, percentile=100 * share, nearest_prompt_id=ids[at])
 
 
-def _nearest(queries: Benchmark, train: Benchmark, block: int = 2000) -> tuple[FloatArray, FloatArray]:
-    """1 - cosine to the nearest training vector, and its row; NaN and -1 without a vector."""
-    references = _unit(train)
-    references = np.where(np.isnan(references), 0.0, references)
-    directions = _unit(queries)
-    blocks = [directions[first : first + block] @ references.T for first in range(0, len(directions), block)]
-    near = np.concatenate([1 - each.max(axis=1) for each in blocks])
-    at = np.concatenate([np.where(np.isnan(each).any(axis=1), -1, each.argmax(axis=1)) for each in blocks])
-    return near.astype(np.float64), at
+def _nearest(queries: Benchmark, train: Benchmark) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+    """1 - cosine to the nearest training vector, and its row; NaN and -1 where either side has no vector."""
+    (directions, rows), (references, train_rows) = _with_vector(queries), _with_vector(train)
+    near, at = np.full(len(queries.prompt_ids), np.nan), np.full(len(queries.prompt_ids), -1, dtype=np.intp)
+    if len(rows) and len(train_rows):
+        similarity, neighbours = nearest(directions, references, 1)
+        near[rows], at[rows] = 1 - similarity[:, 0], train_rows[neighbours[:, 0]]
+    return near, at
 
 
-def _unit(bench: Benchmark) -> FloatArray:
+def _with_vector(bench: Benchmark) -> tuple[Vectors, npt.NDArray[np.intp]]:
+    """Directions of the prompts that have a vector, and their rows."""
     assert bench.vectors is not None
-    unit: FloatArray = bench.vectors / np.linalg.norm(bench.vectors, axis=1, keepdims=True)
-    return unit
+    rows = np.flatnonzero(~np.isnan(bench.vectors).any(axis=1))
+    return unit_vectors(bench.vectors[rows]), rows
 
 
 def losses_exhibit(rows: pd.DataFrame, router: str, lam: float) -> Exhibit:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from carrot_core.dashboard import links, views
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.embedding import load_embedded
 from carrot_core.evaluation.runs import run_router
@@ -253,8 +253,9 @@ def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
         f"{besides}".strip()
     )
     if st.button(FIT, type="primary"):
-        fit(info)
-        st.rerun()
+        with errors_as_text():  # what is shown all the same stands below
+            fit(info)
+            st.rerun()
 
 
 def without_texts(info: BenchmarkInfo) -> str:

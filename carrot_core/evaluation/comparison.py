@@ -28,6 +28,7 @@ from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS, pareto_dist, pareto_front
 from carrot_core.number_formats import without_nan
 from carrot_core.outcomes import Estimates
+from carrot_core.store import Run
 
 MEAN = "mean"  # in the column "seed": the mean over seeds
 BEST_SINGLE = "best-single-model"  # in the column "against": the best single model itself
@@ -54,6 +55,21 @@ class Candidate:
         """From estimates of validation and of what is reported on."""
         curve = made.frontier(estimates, "validation")
         return cls(estimates[made.report_on], chosen_rates(made, curve), chosen_hull(curve))
+
+    @classmethod
+    def of_run(cls, made: Setting, run: Run) -> Candidate:
+        """From a run with its tables."""
+        tables = run.estimates or {}
+        if "validation" in tables:
+            return cls.of(made, tables)
+        figures = run.metrics[made.report_on]  # of another benchmark, whose validation prompts are not stored here
+        rates = {name: _infinite(rate) for name, rate in figures["chosen"].items()}
+        return cls(tables[made.report_on], rates, np.array([_infinite(rate) for rate in figures["chosen_hull"]]))
+
+
+def _infinite(rate: float | None) -> float:
+    """A rate as JSON has it, which knows no infinity."""
+    return float("inf") if rate is None else rate
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from carrot_core.evaluation.measure import measure_router
 from carrot_core.evaluation.protocol import Setting, make_setting, split_by_seed
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
+from carrot_core.routers.saving import can_be_saved, router_as_bytes
 from carrot_core.store import Run
 from carrot_core.switches import sweep_tables
 
@@ -129,7 +130,9 @@ def evaluate(
     """
     step = counter(progress, 3)
     made = made or setting_for(bench, fit_on, pool, split_seed)
-    fitted, estimates = made.fit(router, seed, params)
+    fitted, inner = made.fits(router, seed, params)
+    document, numbers = router_bytes(fitted, inner)
+    estimates = made.tables(fitted, inner)
     report = made.report_on
     latency = estimate_latency(fitted, timed_prompts(made.test))
     step()
@@ -166,7 +169,16 @@ def evaluate(
         },
         # Validation prompts of another benchmark are not this one's to keep.
         estimates=estimates if fit_on is None else {report: estimates[report]},
+        router_json=document,
+        router_safetensors=numbers,
     )
+
+
+def router_bytes(fitted: Router, inner: Router) -> tuple[str, bytes] | tuple[None, None]:
+    """What a run keeps of `Setting.fits`, the second beside the first where it is another; None of the oracle."""
+    if not can_be_saved(fitted):
+        return None, None
+    return router_as_bytes(fitted, None if inner is fitted else inner)
 
 
 def setting_for(
@@ -179,12 +191,19 @@ def setting_for(
     return make_setting(judged, fit_on)
 
 
-@lru_cache(maxsize=1)  # several routers in a row share one setting
+# Several routers in a row share one setting, and what is known of it goes with it: it may hold gigabytes.
+_BASELINES: WeakKeyDictionary[Setting, dict[int, dict[str, Any]]] = WeakKeyDictionary()
+
+
 def _baselines(made: Setting, replicates: int) -> dict[str, Any]:
-    return {
-        name: measure_router(made, table, made.report_on, replicates=replicates)
-        for name, table in made.baselines.items()
-    }
+    """Figures of every baseline, by name."""
+    by_replicates = _BASELINES.setdefault(made, {})
+    if replicates not in by_replicates:
+        by_replicates[replicates] = {
+            name: measure_router(made, table, made.report_on, replicates=replicates)
+            for name, table in made.baselines.items()
+        }
+    return by_replicates[replicates]
 
 
 def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:

@@ -118,14 +118,13 @@ def _same_text(first: Benchmark, second: Benchmark) -> Iterator[Found]:
 
 
 def _near_vectors(first: Benchmark, second: Benchmark, least: float) -> Iterator[Found]:
-    known, asked = (_unit(part.vectors) for part in (first, second) if part.vectors is not None)
-    for start in range(0, len(asked), _BLOCK):
-        yield from _nearest(asked[start : start + _BLOCK] @ known.T, start, least)
+    from carrot_core.routers.neighbours import nearest, unit_vectors  # compiled code, which only this needs
 
-
-def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
+    if first.prompt_ids and second.prompt_ids:
+        known, queries = (unit_vectors(part.vectors) for part in (first, second) if part.vectors is not None)
+        similarity, rows = nearest(queries, known, 1)
+        for row in np.flatnonzero(similarity[:, 0] >= least):
+            yield int(row), int(rows[row, 0]), float(similarity[row, 0])
 
 
 def _near_words(first: Benchmark, second: Benchmark, least: float) -> Iterator[Found]:
@@ -135,7 +134,7 @@ def _near_words(first: Benchmark, second: Benchmark, least: float) -> Iterator[F
         block = slice(start, start + _BLOCK)
         common = (asked[block] @ known.T).toarray()
         union = others[block][:, None] + counts[None, :] - common
-        yield from _nearest(common / np.maximum(union, 1), start, least)
+        yield from _most_alike(common / np.maximum(union, 1), start, least)
 
 
 def _shingles(part: Benchmark) -> scipy.sparse.csr_array:
@@ -152,7 +151,7 @@ def _triples(text: str) -> list[str]:
     return [" ".join(words[place : place + SHINGLE_WORDS]) for place in range(last + 1)]
 
 
-def _nearest(similarity: npt.NDArray[np.floating], start: int, least: float) -> Iterator[Found]:
+def _most_alike(similarity: npt.NDArray[np.floating], start: int, least: float) -> Iterator[Found]:
     if not similarity.shape[1]:
         return
     best = similarity.argmax(axis=1)

@@ -101,18 +101,23 @@ class Setting:
             raise CarrotError("Every model of the pool is free: there is no trade-off between cost and accuracy.")
         return dearest
 
+    def fits(self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None) -> tuple[Router, Router]:
+        """A router fitted on ``train``, and one on ``inner_train``: the same where these are the same prompts."""
+        inner = make_router(router, seed, **dict(params or {})).fit(self.inner_train)
+        if self.train is self.inner_train:
+            return inner, inner
+        return make_router(router, seed, **dict(params or {})).fit(self.train), inner
+
     def fit(
         self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None
     ) -> tuple[Router, dict[str, Estimates]]:
-        """A router fitted on ``train``, and its estimates by split.
+        """A router fitted on ``train``, and its estimates by split, see `tables`."""
+        fitted, inner = self.fits(router, seed, params)
+        return fitted, self.tables(fitted, inner)
 
-        Those of validation come from a fit on ``inner_train``, those of the report from the fit on ``train``.
-        """
-        fitted = make_router(router, seed, **dict(params or {})).fit(self.inner_train)
-        validation = fitted.estimate(self.validation)
-        if self.train is not self.inner_train:
-            fitted = make_router(router, seed, **dict(params or {})).fit(self.train)
-        return fitted, {"validation": validation, self.report_on: fitted.estimate(self.test)}
+    def tables(self, fitted: Router, inner: Router) -> dict[str, Estimates]:
+        """Estimates by split: those of validation from the fit on ``inner_train``, those of the report on ``train``."""
+        return {"validation": inner.estimate(self.validation), self.report_on: fitted.estimate(self.test)}
 
     def estimates(self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None) -> dict[str, Estimates]:
         """Estimates of a router by split, as `fit` gives them."""

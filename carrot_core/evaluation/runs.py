@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import shlex
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from carrot_core.embedding import BUNDLED, embed, load_embedded
-from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.evaluation import (
     Candidate,
     Comparison,
@@ -28,19 +26,15 @@ from carrot_core.evaluation import (
     timed_prompts,
     versions,
 )
-from carrot_core.evaluation.solve import Goal, Solved, solve
+from carrot_core.evaluation.evaluate import router_bytes
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
-from carrot_core.routers import BASELINES, BY_NAME_ONLY, ROUTERS, make_router
+from carrot_core.routers import BASELINES, BY_NAME_ONLY, ROUTERS, Router
+from carrot_core.routers.saving import router_from_bytes
 from carrot_core.store import Run, Store, run_id
 
-if TYPE_CHECKING:
-    pass
-
-
 ALL = "all"
-
-
 Progress = Callable[[int, int], None]
+_log = logging.getLogger(__name__)
 
 
 def compare_routers(
@@ -88,18 +82,19 @@ def compare_routers(
     names = routers_of(routers)
     settings = settings_of(store, bench, seeds, fit_on=fit_on, pool=pool)
     splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
-    for made in settings.values():
-        made.cost_unit_usd  # noqa: B018  raises where nothing can be judged, before hours of fitting
-    kept = {} if again else _kept(store, bench, fit_on)
+    for setting in settings.values():
+        setting.cost_unit_usd  # noqa: B018  raises where nothing can be judged, before hours of fitting
+    known = {} if again else stored_runs(store, bench, fit_on)
     step = counter(progress, (len(names) + 1) * len(settings))
     ran: dict[str, dict[int, Run]] = {name: {} for name in names}
     skipped: dict[str, str] = {}
-    for seed, made in settings.items():
-        asked = {"params": dict(params or {}), "seed": seed, "pool": tuple(pool), "split_seed": splits[seed]}
+    for seed, setting in settings.items():
         for name in names:
             if name in ran:
+                trial = Trial(bench, name, seed, params or {}, fit_on, tuple(pool), splits[seed])
                 try:
-                    ran[name][seed] = _run(store, bench, name, fit_on, made, asked, kept)
+                    run = known.get(trial.run_id) or _fit(store, trial, made=setting)
+                    ran[name][seed] = replace(run, estimates=None, router_json=None, router_safetensors=None)
                 except (CarrotError, ImportError) as error:
                     skipped[name] = str(error)
                     del ran[name]
@@ -107,7 +102,7 @@ def compare_routers(
     if not ran:
         raise CarrotError(f"None of the routers could run. {' '.join(f'{n}: {why}' for n, why in skipped.items())}")
     candidates = {
-        name: {seed: _candidate(store, run, settings[seed]) for seed, run in by_seed.items()}
+        name: {seed: Candidate.of_run(settings[seed], store.load_run(run.run_id)) for seed, run in by_seed.items()}
         for name, by_seed in ran.items()
     }
     result = compare(settings, candidates, replicates=replicates, progress=lambda done, total: step())
@@ -122,15 +117,93 @@ def compare_routers(
     )
 
 
-def kept_runs(store: Store, bench: Benchmark, routers: Sequence[str]) -> dict[str, dict[int, Run]]:
-    """Runs on the whole pool that `compare_routers` would use again, by router and seed; without tables."""
-    kept = _kept(store, bench, None)
-    splits = _split_seeds(store, bench, sorted({run.seed for run in kept.values()}))
-    found: dict[str, dict[int, Run]] = {}
-    for name in routers:
-        ids = {seed: run_id(bench.name, name, {}, seed, None, (), split_seed) for seed, split_seed in splits.items()}
-        found[name] = {seed: kept[wanted] for seed, wanted in ids.items() if wanted in kept}
-    return found
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What a run is of: one router to fit once and to judge; parameters are those of `evaluate`."""
+
+    bench: Benchmark
+    router: str
+    seed: int = 0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    fit_on: Benchmark | None = None
+    pool: tuple[str, ...] = ()
+    split_seed: int | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run that is stored of it."""
+        fit_on = None if self.fit_on is None else self.fit_on.name
+        return run_id(self.bench.name, self.router, self.params, self.seed, fit_on, self.pool, self.split_seed)
+
+    @property
+    def setting(self) -> Setting:
+        """The protocol it is fitted and judged by."""
+        return setting_for(self.bench, self.fit_on, self.pool, self.split_seed)
+
+
+def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None) -> dict[str, Run]:
+    """Stored runs that a fit on exactly these data, by these versions, would only repeat; by identity, without tables.
+
+    This is the one rule by which a stored run stands for a fit; `stored_run` applies it to a single one.
+    """
+    rests_on = data_hash(bench, fit_on), versions()
+    # Runs that an older program stored may lack what is compared: the latency, and of another benchmark the choices.
+    return {
+        run.run_id: run
+        for run in store.runs(bench.name)
+        if (run.data_hash, dict(run.versions)) == rests_on
+        and "latency" in run.metrics
+        and (run.fit_on is None or "chosen_hull" in run.metrics[run.metrics["report_on"]])
+    }
+
+
+def stored_run(store: Store, trial: Trial) -> Run | None:
+    """The stored run of exactly this, with its tables and its fitted router; None where there is none.
+
+    A router that an older program did not store is fitted again, once, and stored with its run.
+    """
+    if trial.run_id not in stored_runs(store, trial.bench, trial.fit_on):
+        return None
+    run = store.load_run(trial.run_id, router=True)
+    if run.router_json is not None:
+        return run
+    document, numbers = router_bytes(*trial.setting.fits(trial.router, trial.seed, trial.params))
+    run = replace(run, router_json=document, router_safetensors=numbers)
+    if document is not None:
+        try:
+            store.save_run(run)
+        except StoreError as error:  # where a store may be read and not written to
+            _log.warning("The router %s on %r is fitted again each time: %s", run.router, run.benchmark, error)
+    return run
+
+
+def _fit(store: Store, trial: Trial, **how: Any) -> Run:
+    """A new run, stored; ``how`` are other parameters of `evaluate`."""
+    run = evaluate(
+        trial.bench,
+        trial.router,
+        seed=trial.seed,
+        params=trial.params,
+        fit_on=trial.fit_on,
+        pool=trial.pool,
+        split_seed=trial.split_seed,
+        **how,
+    )
+    store.save_run(run)
+    return run
+
+
+def runs_by_seed(store: Store, bench: Benchmark, routers: Sequence[str]) -> dict[str, dict[int, Run]]:
+    """Stored runs on the whole pool that `compare_routers` would use again, by router and seed; without tables."""
+    known = stored_runs(store, bench)
+    return {name: _by_seed(store, known, Trial(bench, name)) for name in routers}
+
+
+def _by_seed(store: Store, known: Mapping[str, Run], trial: Trial) -> dict[int, Run]:
+    """Of some runs those of a trial, whatever its seed; each has the split of its own seed."""
+    splits = _split_seeds(store, trial.bench, sorted({run.seed for run in known.values()}))
+    ids = {seed: replace(trial, seed=seed, split_seed=split_seed).run_id for seed, split_seed in splits.items()}
+    return {seed: known[identity] for seed, identity in ids.items() if identity in known}
 
 
 def routers_of(names: Sequence[str]) -> list[str]:
@@ -164,98 +237,12 @@ def _split_seeds(store: Store, source: Benchmark, seeds: Sequence[int]) -> dict[
 def seeds_of(store: Store, bench: Benchmark, run: Run) -> dict[int, Run]:
     """Stored runs like this one, its own seed and all others, as `compare_routers` keeps them; without tables.
 
-    Only runs of these very data and versions count, and of the seed's own split. A run that learned from another
-    benchmark keeps no validation estimates to solve anything on, so there are none like it.
+    A run that learned from another benchmark keeps no validation estimates to solve anything on, so there are none.
     """
     if run.fit_on is not None:
         return {}
-    asked = run.router, dict(run.params), sorted(run.pool)
-    alike = [
-        other
-        for other in _same(store, bench, None)
-        if other.fit_on is None and (other.router, dict(other.params), sorted(other.pool)) == asked
-    ]
-    splits = _split_seeds(store, bench, [other.seed for other in alike])
-    found = {other.seed: other for other in reversed(alike) if other.split_seed == splits[other.seed]}
-    return dict(sorted(found.items()))
-
-
-def solve_seeds(
-    store: Store, bench: Benchmark, run: Run, goal: Goal, reference: str | None = None, replicates: int = 1000
-) -> dict[int, Solved]:
-    """A goal solved on each stored seed's validation prompts and reported on its test prompts, by seed.
-
-    Parameters
-    ----------
-    store, bench : where runs are kept, and the benchmark as stored.
-    run : which router, parameters and pool; its other seeds are looked up (`seeds_of`).
-    goal, reference, replicates : as for `carrot_core.evaluation.solve.solve`.
-    """
-    found = {}
-    for seed, other in seeds_of(store, bench, run).items():
-        made = setting_for(bench, None, other.pool, other.split_seed)
-        found[seed] = solve(made, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
-    return found
-
-
-def seeds_command(run: Run) -> str:
-    """The command that fits and keeps more seeds of a run, as a shell takes it."""
-    words = ["carrot", "evaluate", run.benchmark, "--router", run.router]
-    for key, value in run.params.items():
-        words += ["--param", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-    for model in run.pool:
-        words += ["--pool", model]
-    return shlex.join([*words, "--seeds", "0-4"])
-
-
-def _same(store: Store, bench: Benchmark, fit_on: Benchmark | None) -> list[Run]:
-    """Stored runs of these data by these versions, newest first."""
-    asked = data_hash(bench, fit_on), versions()
-    return [run for run in store.runs(bench.name) if (run.data_hash, dict(run.versions)) == asked]
-
-
-def _kept(store: Store, bench: Benchmark, fit_on: Benchmark | None) -> dict[str, Run]:
-    """Stored runs that a fit on these data, by these versions, would only repeat."""
-    same = _same(store, bench, fit_on)
-    # Older runs lack what is compared: the latency, and of another benchmark what was chosen there.
-    return {
-        run.run_id: run
-        for run in same
-        if "latency" in run.metrics and (run.fit_on is None or "chosen_hull" in run.metrics[run.metrics["report_on"]])
-    }
-
-
-def _run(
-    store: Store,
-    bench: Benchmark,
-    name: str,
-    fit_on: Benchmark | None,
-    made: Setting,
-    asked: Mapping[str, Any],
-    kept: Mapping[str, Run],
-) -> Run:
-    """The run that is kept, or a new one, stored; without its tables."""
-    wanted = run_id(bench.name, name, fit_on=None if fit_on is None else fit_on.name, **asked)
-    if wanted in kept:
-        return kept[wanted]
-    run = evaluate(bench, name, fit_on=fit_on, made=made, **asked)
-    store.save_run(run)
-    return replace(run, estimates=None)
-
-
-def _candidate(store: Store, run: Run, made: Setting) -> Candidate:
-    """What a run needs to be compared; tables are read from the store, so that few are held at once."""
-    tables = store.load_run(run.run_id).estimates or {}
-    if "validation" in tables:
-        return Candidate.of(made, tables)
-    judged = run.metrics[made.report_on]  # of another benchmark, whose validation prompts were not kept
-    rates = {name: _infinite(rate) for name, rate in judged["chosen"].items()}
-    return Candidate(tables[made.report_on], rates, np.array([_infinite(rate) for rate in judged["chosen_hull"]]))
-
-
-def _infinite(rate: float | None) -> float:
-    """A rate as JSON has it, which knows no infinity."""
-    return float("inf") if rate is None else rate
+    trial = Trial(bench, run.router, params=run.params, pool=run.pool)
+    return _by_seed(store, stored_runs(store, bench), trial)
 
 
 def _latency(bench: Benchmark, settings: Mapping[int, Setting], runs: Mapping[str, Run]) -> pd.DataFrame:
@@ -283,24 +270,25 @@ def run_router(
 
     Parameters are those of `carrot_core.evaluation.evaluate`; ``again`` fits even where a run is stored.
     """
-    asked: dict[str, Any] = {"seed": seed, "params": dict(params or {}), "pool": tuple(pool)}
-    if not again:
-        stored = _stored(store, bench, router, fit_on, asked)
-        if stored is not None:
-            return stored
-    run = evaluate(bench, router, fit_on=fit_on, progress=progress, **asked)
-    store.save_run(run)
-    return run
+    trial = Trial(bench, router, seed, params or {}, fit_on, tuple(pool))
+    run = None if again else stored_run(store, trial)
+    return run or _fit(store, trial, progress=progress)
 
 
-def _stored(store: Store, bench: Benchmark, router: str, fit_on: Benchmark | None, asked: dict[str, Any]) -> Run | None:
-    wanted = run_id(
-        bench.name, router, asked["params"], asked["seed"], None if fit_on is None else fit_on.name, asked["pool"]
-    )
-    for run in store.runs(bench.name):
-        if run.run_id == wanted and run.data_hash == data_hash(bench, fit_on) and dict(run.versions) == versions():
-            return store.load_run(wanted)
-    return None
+def fitted_router(store: Store, trial: Trial) -> tuple[Router, Mapping[str, Estimates], Setting]:
+    """A router with its estimates by split and its protocol: of the stored run, else fitted now and not stored."""
+    setting, run = trial.setting, stored_run(store, trial)
+    if run is None:
+        return *setting.fit(trial.router, trial.seed, trial.params), setting
+    return _fits(run, setting)[0], tables_of(run, setting), setting
+
+
+def _fits(run: Run, setting: Setting) -> tuple[Router, Router]:
+    """The routers that `Setting.fits` gave for a run: those it keeps, else fitted again."""
+    if run.router_json is None or run.router_safetensors is None:
+        return setting.fits(run.router, run.seed, run.params)
+    fitted, inner = router_from_bytes(run.router_json, run.router_safetensors)
+    return fitted, fitted if inner is None else inner
 
 
 def newest_runs(store: Store, name: str) -> dict[str, Run]:
@@ -320,16 +308,15 @@ def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | Non
     """Estimates of a run on one split of ``bench``, or on "all" of it.
 
     Validation and test prompts come from the run. Train prompts are not in it: their estimates come from
-    the router fitted on them and look better than the router is.
+    its router, which was fitted on them, and look better than the router is.
     """
     if split not in (*SPLITS, "all"):
         raise CarrotError(f"No split {split!r}; there are {', '.join(SPLITS)} and all.")
     stored = run.estimates or {}
     if split in stored:
         return stored[split]
-    made = setting_for(bench, fit_on, run.pool, run.split_seed)
-    judged = made.everything.part(split)
-    return make_router(run.router, run.seed, **run.params).fit(made.train).estimate(judged)
+    setting = setting_for(bench, fit_on, run.pool, run.split_seed)
+    return _fits(run, setting)[0].estimate(setting.everything.part(split))
 
 
 def tables_of(run: Run, made: Setting) -> Mapping[str, Estimates]:
@@ -340,8 +327,7 @@ def tables_of(run: Run, made: Setting) -> Mapping[str, Estimates]:
     stored = run.estimates or {}
     if "validation" in stored:
         return stored
-    fitted = make_router(run.router, run.seed, **run.params).fit(made.inner_train)
-    return {**stored, "validation": fitted.estimate(made.validation)}
+    return {**stored, "validation": _fits(run, made)[1].estimate(made.validation)}
 
 
 def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> Run:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation.evaluate import setting_for
 from carrot_core.evaluation.protocol import Setting
+from carrot_core.evaluation.runs import seeds_of
 from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import (
@@ -23,7 +27,8 @@ from carrot_core.operating_point import (
     solve_cap,
     solve_target,
 )
-from carrot_core.outcomes import Estimates, positions
+from carrot_core.outcomes import Benchmark, Estimates, positions
+from carrot_core.store import Run, Store
 
 
 @dataclass(frozen=True)
@@ -185,3 +190,31 @@ def solve_on(validation: Frontier, goal: Goal) -> Solution:
     if goal.match is not None:
         return match_model(validation, goal.match, validation.strength)
     return solve_target(validation, 0.0 if goal.target_score is None else goal.target_score)
+
+
+def solve_seeds(
+    store: Store, bench: Benchmark, run: Run, goal: Goal, reference: str | None = None, replicates: int = 1000
+) -> dict[int, Solved]:
+    """A goal solved on each stored seed's validation prompts and reported on its test prompts, by seed.
+
+    Parameters
+    ----------
+    store, bench : where runs are kept, and the benchmark as stored.
+    run : which router, parameters and pool; its other seeds are looked up (`seeds_of`).
+    goal, reference, replicates : as for `carrot_core.evaluation.solve.solve`.
+    """
+    solved = {}
+    for seed, other in seeds_of(store, bench, run).items():
+        setting = setting_for(bench, None, other.pool, other.split_seed)
+        solved[seed] = solve(setting, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
+    return solved
+
+
+def seeds_command(run: Run) -> str:
+    """The command that fits and keeps more seeds of a run, as a shell takes it."""
+    words = ["carrot", "evaluate", run.benchmark, "--router", run.router]
+    for key, value in run.params.items():
+        words += ["--param", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    for model in run.pool:
+        words += ["--pool", model]
+    return shlex.join([*words, "--seeds", "0-4"])

@@ -91,7 +91,7 @@ class KeptPoints:
             raise NotFoundError(f"The operating point {id} is not kept here (any more).") from error
         except OSError as error:
             raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
-        return _read(path, state.st_mtime_ns, state.st_size)
+        return _read(path, state.st_ino, state.st_mtime_ns, state.st_size)
 
     def keep(self, point: PointFile) -> str:
         """Keep a point and return its id; one that is kept already stays as it is.
@@ -125,10 +125,19 @@ class KeptPoints:
                 path.unlink()
 
     def restore(self, id: str) -> None:
-        """Undo `delete`."""
+        """Undo `delete`.
+
+        Raises
+        ------
+        CarrotError
+            The point was kept again meanwhile, perhaps under another name; that one stays as it is.
+        """
         with self._alone():
+            source, target = self.folder / _DELETED / f"{_checked(id)}.json", self.path(id)
+            if source.exists() and target.exists():
+                raise CarrotError("This operating point was kept again since it was deleted, and stays as it is now.")
             self._room_for_one()
-            self._move(self.folder / _DELETED / f"{_checked(id)}.json", self.path(id))
+            self._move(source, target)
 
     def _files(self) -> list[Path]:
         try:
@@ -186,5 +195,5 @@ def _checked(id: str) -> str:
 
 
 @lru_cache(maxsize=2 * limits.POINTS)
-def _read(path: Path, _changed_ns: int, _size: int) -> PointFile:
+def _read(path: Path, _inode: int, _changed_ns: int, _size: int) -> PointFile:
     return read_point(path)

@@ -21,7 +21,7 @@ from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, make_setting, measure_router, single_models, versions
 from carrot_core.evaluation.breakdown import by_task, task_labels
-from carrot_core.evaluation.runs import compare_routers, kept_runs, settings_of
+from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, runs_by_seed, settings_of
 from carrot_core.evaluation.tables import small
 from carrot_core.figures.scene import band
 from carrot_core.frontier import Frontier
@@ -75,7 +75,7 @@ def make(
             bench = _loaded(store, files, recipe, advance)
         with progress(f"Judging {recipe.name}", " steps") as advance:
             compared = compare_routers(store, bench, routers, seeds, progress=advance)
-        runs = kept_runs(store, bench, compared.routers)
+        runs = runs_by_seed(store, bench, compared.routers)
         validation_aiq = {name: _validation_aiq([runs[name][seed] for seed in seeds]) for name in compared.routers}
         # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
         best_first = sorted(compared.routers, key=lambda name: (not name.startswith("carrot"), -validation_aiq[name]))
@@ -98,7 +98,7 @@ def make(
             table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
         text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
-        _write_head(bench, data / HEADS / recipe.name)
+        _write_head(store, bench, data / HEADS / recipe.name)
 
 
 def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) -> None:
@@ -129,9 +129,9 @@ def _validation_aiq(runs: Sequence[Run]) -> float:
     return float(np.mean([run.metrics["validation"]["aiq"] for run in runs]))
 
 
-def _write_head(bench: Benchmark, folder: Path) -> None:
+def _write_head(store: Store, bench: Benchmark, folder: Path) -> None:
     """The small router that a typed prompt is estimated with where the benchmark is not at hand."""
-    made = make_setting(bench)
+    fitted, estimates, made = fitted_router(store, Trial(bench, SHIPPED_ROUTER))
     about: Mapping[str, Any] = {
         "benchmark": bench.name,
         "data_hash": bench.data_hash,
@@ -141,7 +141,6 @@ def _write_head(bench: Benchmark, folder: Path) -> None:
         "seed": 0,
         "versions": versions(),
     }
-    fitted, estimates = made.fit(SHIPPED_ROUTER)
     save_router(fitted, folder, about, companion_of(made, fitted, estimates))
 
 

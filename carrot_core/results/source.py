@@ -17,7 +17,7 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.errors import NotFoundError
 from carrot_core.evaluation import MEAN, Candidate, Setting, compare, make_setting
 from carrot_core.evaluation.breakdown import by_task, flips, task_labels
-from carrot_core.evaluation.runs import kept_runs, newest_runs, settings_of
+from carrot_core.evaluation.runs import newest_runs, runs_by_seed, settings_of
 from carrot_core.figures.scene import Scene, compose
 from carrot_core.frontier import Frontier, ReadableCurve
 from carrot_core.operating_point import Point, Solution, match_model, operating_point
@@ -302,7 +302,7 @@ class StoredResults:
         """Stored runs without parameters by router and seed."""
         if self.store is None:
             return {}
-        return kept_runs(self.store, self.store.load(self.name), [router for router in routers if "(" not in router])
+        return runs_by_seed(self.store, self.store.load(self.name), [router for router in routers if "(" not in router])
 
 
 def spectra_of(name: str, vectors: npt.NDArray[np.float32] | None) -> pd.DataFrame | None:

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from carrot_core.routers.criteria import fold_r2, mean_over_folds, observed_mean
-from carrot_core.routers.neighbours import FloatArray, IntArray, Vectors, cosines, search, unit_vectors
+from carrot_core.routers.neighbours import FloatArray, IntArray, Vectors, nearest, search, unit_vectors
 from carrot_core.routers.tables import TARGET, check_table
 
 
@@ -166,13 +166,9 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def kneighbors(self, X: npt.ArrayLike, n: int) -> tuple[FloatArray, IntArray]:
         """The n nearest training prompts of each vector, nearest first: cosine similarity and row, (m, n)."""
         check_is_fitted(self)
-        queries, train = self._queries(X), self._vectors
-        _check_enough(n, len(train.exact))
-        nothing = np.empty((len(train.exact), 0))
-        found = search(queries, train, np.arange(1, n + 1), nothing, np.empty(0))
-        index = np.concatenate([block.found for block in found])
-        similarity = [cosines(query, train.exact, rows) for query, rows in zip(queries.exact, index, strict=True)]
-        return np.array(similarity), index
+        queries = self._queries(X)
+        _check_enough(n, len(self._vectors.exact))
+        return nearest(queries, self._vectors, n)
 
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         fewest = 2 * self.n_folds if self.n_neighbors is None else 1

@@ -1,4 +1,7 @@
-"""Exact nearest neighbours by cosine, and means over them for many k at once.
+"""Exact nearest neighbours by cosine, and means over them for many k at once: the one search among prompts.
+
+Ours and not scikit-learn's, whose float32 results change with the batch and the BLAS library (see the tests of
+exactness and of batches). Distances of other kinds are the libraries': scipy's and scikit-learn's.
 
 A float32 matrix product shortlists; wherever its rounding could decide who is in, the similarity is
 taken again in float64, with equal values ordered by training row. So the neighbours of a prompt depend
@@ -34,11 +37,24 @@ class Vectors(NamedTuple):
         return Vectors(self.exact[rows], self.coarse[rows])
 
 
-def unit_vectors(X: FloatArray) -> Vectors:
+def unit_vectors(X: npt.NDArray[np.floating]) -> Vectors:
     from sklearn.preprocessing import normalize  # slow to import, and what this module defines is used without
 
-    exact: FloatArray = np.ascontiguousarray(normalize(X))
+    values = np.asarray(X, dtype=np.float64)
+    exact: FloatArray = np.ascontiguousarray(normalize(values) if len(values) else values)
     return Vectors(exact, exact.astype(np.float32))
+
+
+def nearest(queries: Vectors, train: Vectors, k: int) -> tuple[FloatArray, IntArray]:
+    """The k nearest training rows of each of m queries, nearest first: cosine similarity and row, (m, k).
+
+    Equally near rows come in their order; ``train`` has at least k rows.
+    """
+    borders, nothing = np.arange(1, k + 1), np.empty((len(train.exact), 0))
+    blocks = search(queries, train, borders, nothing, np.empty(0))
+    rows = np.concatenate([np.empty((0, k), np.intp), *(block.found for block in blocks)])
+    similarity = [cosines(query, train.exact, near) for query, near in zip(queries.exact, rows, strict=True)]
+    return np.array(similarity, dtype=np.float64).reshape(-1, k), rows
 
 
 class Block(NamedTuple):

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -30,6 +31,7 @@ from carrot_core.routers.base import Router
 
 FORMAT = 1
 _DOCUMENT, _NUMBERS = "router.json", "router.safetensors"
+_FILE, _STORED = "file:", "the stored router"  # before the name of a file among the numbers; what errors call it
 
 # What a saved router may be made of: classes and their modules.
 _CLASSES = {
@@ -120,30 +122,64 @@ def save_router(
     CarrotError
         The router is not fitted or cannot be saved, or the folder cannot be written.
     """
-    if not hasattr(router, "models_"):
-        raise CarrotError(f"{type(router).__name__} is not fitted yet, so there is nothing to save.")
-    parts = _Parts()
-    tree, beside = _pack(router, "", parts), _pack(companion, "/companion", parts)
-    numbers = tensors_as_bytes(parts.arrays)
-    document = {
-        "format": FORMAT,
-        "router": router.name,
-        "models": list(router.models_),
-        "about": dict(about or {}),
-        "sha256": hashlib.sha256(numbers).hexdigest(),
-        "state": tree,
-        "companion": beside,
-    }
+    document, parts = _document(router, about or {}, companion)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document["files"] = _write_folders(parts.folders, folder)
-        text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
-        for name, content in ((_NUMBERS, numbers), (_DOCUMENT, text.encode())):
+        for name, content in zip((_NUMBERS, _DOCUMENT), _sealed(document, parts.arrays)[::-1], strict=True):
             part = folder / f"{name}.part"
             part.write_bytes(content)
             os.replace(part, folder / name)
     except OSError as error:
         raise CarrotError(f"Cannot write {folder}: {error.strerror or error}.") from error
+
+
+def can_be_saved(router: Router) -> bool:
+    """Whether this module knows how to save a router: not the oracle, which knows only outcomes."""
+    return type(router).__name__ in _CLASSES
+
+
+def router_as_bytes(router: Router, companion: object | None = None) -> tuple[str, bytes]:
+    """What `save_router` writes, as a document and its numbers; files of the router's parts are among the numbers."""
+    document, parts = _document(router, {}, companion)
+    with tempfile.TemporaryDirectory() as folder:
+        document["files"] = _write_folders(parts.folders, Path(folder))
+        contents = {_FILE + name: np.fromfile(Path(folder, name), np.uint8) for name in document["files"]}
+        text, numbers = _sealed(document, parts.arrays | contents)
+    return text.decode(), numbers
+
+
+def router_from_bytes(document: str, numbers: bytes) -> tuple[Router, Any]:
+    """What `router_as_bytes` was given: the router, and its companion or None; errors are those of `load_saved`."""
+    described = _parsed(document, _STORED)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in described.get("files", {}):
+            path = _inside(Path(folder), name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tensors_from(numbers)[_FILE + name].tofile(path)
+        return _opened(described, numbers, Path(folder), _STORED)
+
+
+def _document(router: Router, about: Mapping[str, Any], companion: object) -> tuple[dict[str, Any], _Parts]:
+    """What is written of a router but for the hashes, and the parts that its document refers to."""
+    if not hasattr(router, "models_"):
+        raise CarrotError(f"{type(router).__name__} is not fitted yet, so there is nothing to save.")
+    return {
+        "format": FORMAT,
+        "router": router.name,
+        "models": list(router.models_),
+        "about": dict(about),
+        "sha256": "",
+        "state": _pack(router, "", parts := _Parts()),
+        "companion": _pack(companion, "/companion", parts),
+    }, parts
+
+
+def _sealed(document: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[bytes, bytes]:
+    """The document with the hash of its numbers, and the numbers."""
+    numbers = tensors_as_bytes(dict(arrays))
+    document["sha256"] = hashlib.sha256(numbers).hexdigest()
+    return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode(), numbers
 
 
 def load_router(folder: Path, models: Sequence[str] | None = None) -> Router:
@@ -169,23 +205,27 @@ def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Route
         It was fitted on other models.
     """
     document, numbers = read_saved(folder)
-    if hashlib.sha256(numbers).hexdigest() != document["sha256"]:
-        raise DataError(str(folder / _NUMBERS), f"these are not the numbers that {_DOCUMENT} describes; save it again")
-    fitted_on = document["models"]
-    if models is not None and sorted(models) != sorted(fitted_on):
-        odd = sorted(set(models) ^ set(fitted_on))
+    if models is not None and sorted(models) != sorted(document["models"]):
+        odd = sorted(set(models) ^ set(document["models"]))
         raise CarrotError(f"{folder} was fitted on another pool: {odd[0]!r} is in one of the two only.")
+    return *_opened(document, numbers, folder, str(folder)), document
+
+
+def _opened(document: Mapping[str, Any], numbers: bytes, folder: Path, where: str) -> tuple[Router, Any]:
+    """The router and its companion; ``where`` is what an error calls the place they come from."""
+    if hashlib.sha256(numbers).hexdigest() != document["sha256"]:
+        raise DataError(where, f"these are not the numbers that {_DOCUMENT} describes; save it again")
     try:
         _check_files(folder, document.get("files", {}))
-        arrays = tensors_from(numbers)
+        # Copies, which may be written to, as the arrays of a fit: compiled code has one form for both.
+        arrays = {name: array.copy() for name, array in tensors_from(numbers).items() if not name.startswith(_FILE)}
         router: Router = _unpack(document["state"], arrays, folder)
         companion = _unpack(document.get("companion"), arrays, folder)
-        whole = list(router.models_) == fitted_on and router.name == document["router"]
+        if (list(router.models_), router.name) != (document["models"], document["router"]):
+            raise ValueError("names and numbers do not belong together")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DataError(str(folder), f"is damaged ({error}); save it again") from error
-    if not whole:
-        raise DataError(str(folder), "names and numbers do not belong together; save it again")
-    return router, companion, document
+        raise DataError(where, f"is damaged ({error}); save it again") from error
+    return router, companion
 
 
 def read_saved(folder: Path) -> tuple[dict[str, Any], bytes]:
@@ -196,17 +236,21 @@ def read_saved(folder: Path) -> tuple[dict[str, Any], bytes]:
         raise NotFoundError(f"There is no saved router in {folder}: {Path(error.filename).name} is missing.") from error
     except OSError as error:
         raise CarrotError(f"Cannot read {folder}: {error.strerror or error}.") from error
+    return _parsed(text, str(folder / _DOCUMENT)), numbers
+
+
+def _parsed(text: str | bytes, where: str) -> dict[str, Any]:
     try:
-        document = json.loads(text)
+        document: dict[str, Any] = json.loads(text)
         version = document["format"]
         for name, kind in (("router", str), ("models", list), ("about", dict), ("sha256", str), ("state", dict)):
             if not isinstance(document[name], kind):
                 raise TypeError(name)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(str(folder / _DOCUMENT), "is not the document of a saved router") from error
+        raise DataError(where, "is not the document of a saved router") from error
     if version != FORMAT:
-        raise DataError(str(folder / _DOCUMENT), f"has format {version!r}; this version reads format {FORMAT}")
-    return document, numbers
+        raise DataError(where, f"has format {version!r}; this version reads format {FORMAT}")
+    return document
 
 
 def _write_folders(parts: Mapping[str, WithFiles], folder: Path) -> dict[str, str]:

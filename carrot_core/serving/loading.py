@@ -12,6 +12,7 @@ from typing import Literal
 from carrot_core import embedding, paths
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import make_setting
+from carrot_core.evaluation.runs import Trial, fitted_router
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
 from carrot_core.serving.point import PointFile, is_point_name, read_point
@@ -161,11 +162,12 @@ def _fitted(path: Path, _version: str, name: str, router: str) -> CarrotRouter:
     """A router fitted on a benchmark of a store, of which this is the version."""
     from carrot_core.embedding import load_embedded
 
-    made = make_setting(load_embedded(Store(path), name))
-    fitted, estimates = made.fit(router)
+    store = Store(path)
+    fitted, estimates, made = fitted_router(store, Trial(load_embedded(store, name), router))
+    companion = companion_of(made, fitted, estimates)
     # Not of its numbers: those of the same fit differ in their last bits from machine to machine.
     artefact = hashlib.sha256(f"{router} {made.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
-    return CarrotRouter(name, fitted, companion_of(made, fitted, estimates), artefact, lambda: made.train)
+    return CarrotRouter(name, fitted, companion, artefact, _train_of(companion, store))
 
 
 def at_point(point: PointFile, store: Store | None = None, name: str = "the operating point") -> CarrotRouter:

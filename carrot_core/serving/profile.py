@@ -110,9 +110,11 @@ def _centres(vectors: FloatArray) -> FloatArray:
 
 def _nearest(vectors: FloatArray, centres: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
     """Which centre is nearest to each vector, and its squared distance."""
-    squared = (vectors**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * vectors @ centres.T
+    from scipy.spatial.distance import cdist
+
+    squared = cdist(vectors, centres, "sqeuclidean")
     nearest = squared.argmin(axis=1)
-    return nearest, np.maximum(squared[np.arange(len(vectors)), nearest], 0.0)
+    return nearest, squared[np.arange(len(vectors)), nearest]
 
 
 UNLIKE_FROM = 99.0  # percentile of the distance to the train prompts

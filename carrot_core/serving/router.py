@@ -16,6 +16,8 @@ from carrot_core.embedding import BUNDLED, Vectors, embed, token_count
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
+from carrot_core.routers.neighbours import Vectors as UnitVectors
+from carrot_core.routers.neighbours import nearest, unit_vectors
 from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, explained, rate_at, terms_of
 from carrot_core.serving.expectation import Expectation, Prices, expect, priced
 from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, write_point
@@ -68,6 +70,7 @@ class CarrotRouter:
         self.point = point
         self._fitted = fitted
         self._train = train
+        self._train_vectors: UnitVectors | None = None
 
     @property
     def router(self) -> str:
@@ -295,11 +298,12 @@ class CarrotRouter:
         train = self._train()
         if train is None or train.vectors is None:
             return None
-        similarity = train.vectors @ vector
-        rows = np.argsort(-similarity, kind="stable")[:_NEAREST]
-        near = train.rows(rows)
+        if self._train_vectors is None:
+            self._train_vectors = unit_vectors(train.vectors)
+        similarity, rows = nearest(unit_vectors(vector[None]), self._train_vectors, min(_NEAREST, len(train.vectors)))
+        near = train.rows(rows[0])
         scores = dict(zip(near.models, near.outcomes.score.T, strict=True))
-        return pd.DataFrame({"similarity": similarity[rows], "prompt": near.texts, "task": near.tasks, **scores})
+        return pd.DataFrame({"similarity": similarity[0], "prompt": near.texts, "task": near.tasks, **scores})
 
 
 def _texts(prompts: Sequence[str]) -> list[str]:

@@ -157,8 +157,8 @@ def find(files: Files, run_id: str) -> Path | None:
     return paths[0] if paths else None
 
 
-def load(files: Files, run_id: str) -> Run:
-    """One run with its tables and its fitted router."""
+def load(files: Files, run_id: str, router: bool = False) -> Run:
+    """One run with its tables and, on demand, its fitted router."""
     path = find(files, run_id)
     if path is None:
         raise NotFoundError(f"There is no run {run_id[:12]!r} in the store; evaluate the router first.")
@@ -168,7 +168,7 @@ def load(files: Files, run_id: str) -> Run:
     with reading(path) as connection:
         (row,) = rows(connection, _HEADER)
         splits = rows(connection, "select distinct split from estimates order by split")
-        fitted = rows(connection, "from fitted_routers")
+        fitted = rows(connection, "from fitted_routers") if router else []
         run = _run(benchmark, row)
         paid = bool(run.metrics.get("cost_is_paid"))  # one property of all its tables, stored with its figures
         tables = {split: _load_estimates(connection, split, *names, paid) for (split,) in splits}

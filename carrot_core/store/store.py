@@ -277,12 +277,12 @@ class Store:
         """The runs on a benchmark, newest first, without their tables and fitted routers."""
         return self._read(benchmark, lambda files: runs.listed(files, content.describe(files.main).name))
 
-    def load_run(self, run_id: str) -> Run:
-        """A run with its tables of estimates and, where it was stored, its fitted router."""
+    def load_run(self, run_id: str, *, router: bool = False) -> Run:
+        """A run with its tables of estimates and, on demand, its fitted router, which may be large."""
         for folder in self.folders():
             files = folder.files()
             if files is not None and runs.find(files, run_id) is not None:
-                return folder.read(lambda files: runs.load(files, run_id))
+                return folder.read(lambda files: runs.load(files, run_id, router))
         raise NotFoundError(f"There is no run {run_id[:12]!r} in the store; evaluate the router first.")
 
     def _existing(self, name: str) -> Folder:

@@ -17,7 +17,6 @@ MLE_NEIGHBOURS = 20
 METHODS = {"pca": "PCA", "kernel-pca": "Kernel PCA", "isomap": "Isomap"}
 ESTIMATORS = {"two-nn": "TwoNN", "mle": "Levina-Bickel MLE"}
 _COMPONENTS = 100  # of a spectrum that are kept
-_BLOCK = 1_000
 Progress = Callable[[int, int], None]
 
 
@@ -104,13 +103,9 @@ def _centred_spectrum(kernel: FloatArray) -> FloatArray:
 
 def neighbour_distances(vectors: FloatArray, k: int) -> FloatArray:
     """(n, k) distances to the k nearest others, ascending."""
-    squares, parts = (vectors**2).sum(axis=1), []
-    for first in range(0, len(vectors), _BLOCK):
-        here = slice(first, first + _BLOCK)
-        far = squares[here, None] + squares - 2 * vectors[here] @ vectors.T
-        far[np.arange(len(far)), np.arange(first, first + len(far))] = np.inf
-        parts.append(np.sort(np.partition(far, k - 1, axis=1)[:, :k], axis=1))
-    distances: FloatArray = np.sqrt(np.maximum(np.concatenate(parts), 0))
+    from sklearn.neighbors import NearestNeighbors
+
+    distances: FloatArray = NearestNeighbors(n_neighbors=k).fit(vectors).kneighbors()[0]  # of others, not of itself
     return distances
 
 

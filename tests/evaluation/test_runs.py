@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from carrot_core import CarrotRouter
 from carrot_core.benchmarks.registry import read_any
-from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.evaluation import evaluate, runs
-from carrot_core.evaluation.runs import compare_routers, estimates_on, routers_of
-from carrot_core.routers import BY_NAME_ONLY, ROUTERS
-from tests.made import fill, long_frame, made
+from carrot_core.errors import CarrotError, NotFoundError, StoreError
+from carrot_core.evaluation import evaluate, runs, setting_for
+from carrot_core.evaluation.runs import (
+    Trial,
+    compare_routers,
+    estimates_on,
+    routers_of,
+    run_router,
+    stored_run,
+    tables_of,
+)
+from carrot_core.routers import BY_NAME_ONLY, ROUTERS, ZeroRouter
+from carrot_core.routers.saving import router_from_bytes
+from tests.made import MODELS, fill, long_frame, made
 
 FAST = ("task-lookup", "zero")
 
@@ -185,3 +197,78 @@ def test_waiting_times_have_every_step(store):
     assert set(table.loc["zero"].index) == {"estimate", "choose", "total"}
     assert (table["p50_ms"] <= table["p95_ms"]).all()
     assert table.loc[("carrot-knn", "total"), "p50_ms"] >= table.loc[("carrot-knn", "estimate"), "p50_ms"]
+
+
+def test_a_run_keeps_the_router_its_estimates_are_of(store):
+    run_router(store, load(store), "carrot-linear")
+    (listed,) = store.runs("made")
+    run = store.load_run(listed.run_id, router=True)
+    assert (listed.router_json, store.load_run(listed.run_id).router_safetensors) == (None, None)
+    fitted, companion = router_from_bytes(run.router_json, run.router_safetensors)
+    again = fitted.estimate(load(store).part("test"))
+    assert companion is None
+    assert np.array_equal(again.score, run.estimates["test"].score)
+    assert np.array_equal(again.cost_usd, run.estimates["test"].cost_usd)
+
+
+def test_a_run_on_another_benchmark_keeps_both_of_its_fits(store, monkeypatch):
+    fill(store, replace(made(120, seed=8), name="held"))
+    bench, source = store.load("held"), store.load("made")
+    run = run_router(store, bench, "zero", fit_on=source)
+    protocol = setting_for(bench, source)
+    expected = protocol.fit("zero")[1]
+    monkeypatch.setitem(ROUTERS, "zero", lambda: pytest.fail("fitted again"))
+    assert np.array_equal(tables_of(run, protocol)["validation"].score, expected["validation"].score)
+    assert np.array_equal(estimates_on(run, bench, "train", source).score[0], expected["all"].score[0])
+    assert not np.array_equal(expected["validation"].score[0], expected["all"].score[0])
+
+
+def test_a_router_that_was_not_stored_is_fitted_once_and_stored(store, monkeypatch):
+    bench = load(store)
+    run = evaluate(bench, "zero", replicates=5)
+    store.save_run(replace(run, router_json=None, router_safetensors=None))
+    fits = []
+    monkeypatch.setitem(ROUTERS, "zero", lambda: fits.append("zero") or ZeroRouter())
+    monkeypatch.setattr(runs, "evaluate", lambda *a, **k: pytest.fail("judged again"))
+    first = run_router(store, bench, "zero")
+    assert (first.created_at, first.router_json, len(fits)) == (run.created_at, run.router_json, 1)
+    second = run_router(store, bench, "zero")
+    assert (second.router_safetensors, len(fits)) == (run.router_safetensors, 1)
+
+
+def test_a_router_that_cannot_be_stored_is_there_all_the_same(store, monkeypatch, caplog):
+    bench = load(store)
+    store.save_run(replace(evaluate(bench, "zero", replicates=5), router_json=None, router_safetensors=None))
+
+    def refuse(run):
+        raise StoreError("The store may only be read.")
+
+    monkeypatch.setattr(store, "save_run", refuse)
+    assert run_router(store, bench, "zero").router_json is not None
+    assert "may only be read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": 1}, {"params": {"k": 1}}, {"pool": MODELS[:2]}, {"split_seed": 1}, {"router": "task-lookup"}],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_stored_run_stands_for_exactly_itself(store, other):
+    bench = load(store)
+    store.save_run(evaluate(bench, "zero", replicates=5))
+    trial = Trial(bench, "zero")
+    assert stored_run(store, trial) is not None
+    assert stored_run(store, replace(trial, **other)) is None
+    assert stored_run(store, replace(trial, bench=replace(bench, data_hash="other"))) is None
+    assert stored_run(store, replace(trial, fit_on=bench)) is None
+
+
+def test_what_is_known_of_a_setting_goes_with_it(store):
+    """A server evaluates for weeks: nothing may hold a benchmark, with its vectors, after it."""
+    bench = load(store)
+    references = weakref.ref(bench.vectors), weakref.ref(bench)
+    evaluate(bench, "zero", replicates=5)
+    CarrotRouter.load("made", router="zero", store=store)
+    del bench
+    gc.collect()
+    assert [reference() for reference in references] == [None, None]

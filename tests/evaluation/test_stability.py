@@ -15,8 +15,7 @@ from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.cli import main
 from carrot_core.curve import keep
 from carrot_core.evaluation import Setting, evaluate, setting
-from carrot_core.evaluation.runs import seeds_command
-from carrot_core.evaluation.solve import Goal, solve, solve_on
+from carrot_core.evaluation.solve import Goal, seeds_command, solve, solve_on
 from carrot_core.evaluation.stability import Stability, by_task, solve_again, stability
 from carrot_core.figures.stability import (
     asked,

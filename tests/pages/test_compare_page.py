@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -16,8 +18,8 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.compare import results
 from carrot_core.dashboard.compare.controls import SECTIONS
 from carrot_core.embedding import BUNDLED
-from carrot_core.evaluation import setting
-from carrot_core.evaluation.runs import compare_routers, kept_runs, run_router
+from carrot_core.evaluation import make_setting
+from carrot_core.evaluation.runs import compare_routers, run_router, runs_by_seed
 from carrot_core.frontier import rate_of_lam
 from carrot_core.paths import shipped
 from carrot_core.results.snapshot import shipped_snapshots
@@ -89,10 +91,23 @@ def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.M
 
 def test_only_what_would_be_used_again_counts_as_kept(fitted: Path) -> None:
     store = Store(fitted / "carrot.duckdb")
-    runs = kept_runs(store, store.load("made"), ("carrot-knn", "rorf"))
+    runs = runs_by_seed(store, store.load("made"), ("carrot-knn", "rorf"))
     assert sorted(runs["carrot-knn"]) == [0, 1]
     assert runs["rorf"] == {}
     assert runs["carrot-knn"][1].seed == 1
+
+
+def test_a_snapshot_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    shipped = next(info for info in shipped_snapshots() if info.name == "routerbench-subset")
+    info = replace(shipped, folder=tmp_path / "snapshot")
+    shutil.copytree(shipped.folder, info.folder)
+    before = views.view(info).seeds(())
+    path = info.folder / "comparison.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seeds": [0]}))
+    figures = pd.read_parquet(info.folder / "figures.parquet")
+    figures.assign(value=0.25).to_parquet(info.folder / "figures.parquet")
+    assert views.view(info).seeds(()) == (0,) != before
+    assert set(views.view(info).comparison((), (0,))[0]["value"]) == {0.25}
 
 
 def test_a_press_fits_all_routers_and_the_page_goes_on_with_them(
@@ -226,7 +241,7 @@ def test_no_router_is_an_empty_state(fitted: Path, monkeypatch: pytest.MonkeyPat
 
 def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(fitted))
-    unit = setting(Store().load("made")).cost_unit_usd
+    unit = make_setting(Store().load("made")).cost_unit_usd
     app = page(bench="made", show="Gap to oracle", gap="0.45")
     assert app.select_slider(key="gap").value == "0.45"
     rate = app.session_state["rate"]

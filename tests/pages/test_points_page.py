@@ -167,6 +167,18 @@ def test_rename_delete_and_undo() -> None:
     assert "Undo" not in [button.label for button in app.button]
 
 
+def test_undo_leaves_alone_a_point_that_was_kept_and_renamed_since() -> None:
+    place, point = shared_points(), CarrotRouter.load(HEAD).point_file(lam=0.1, note="old")
+    id = place.keep(point)
+    app = page(bench=SNAPSHOT)
+    click(app, "Delete")
+    place.keep(point)  # by somebody else, or in another window
+    place.note(id, "new", "")
+    click(app, "Undo")
+    assert [each.name for each in kept()] == ["new"]
+    assert "is back" not in said(app)
+
+
 def test_a_point_is_used_on_every_page() -> None:
     shared_points().keep(CarrotRouter.load("routerbench-subset").point_file(lam=0.123))
     app = page(bench=SNAPSHOT)

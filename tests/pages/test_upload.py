@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.table_file import preview
+from carrot_core.dashboard.controls import FIT
 from carrot_core.dashboard.data import upload as upload_page
 from carrot_core.dashboard.stores import _SessionFolder
 from carrot_core.embedding import BUNDLED
@@ -20,7 +22,7 @@ from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.store import Store
 from carrot_core.store.transfer import copy_benchmark
-from tests.made import fill, long_frame, made
+from tests.made import fill, long_frame, made, write_files
 from tests.pages import reading
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -236,6 +238,39 @@ def test_the_folder_goes_with_the_session_and_what_a_killed_server_left_goes_too
     del one
     assert not gone.exists()
     assert two.path.is_dir()
+
+
+@pytest.mark.parametrize("with_vectors", [False, True], ids=["without vectors", "with vectors"])
+def test_a_router_is_fitted_on_an_upload_from_the_frontier_page(carrot_home: Path, with_vectors: bool) -> None:
+    """Beside another benchmark with routers of its own, whose curves the page shows first."""
+    fill(Store(), replace(made(100, seed=3), name="first"), "carrot-linear")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page("pages/data.py").run()
+    check(upload(app, "results.csv", long_frame(made(60))))
+    if with_vectors:
+        _, vectors = write_files(made(60), carrot_home, "results")
+        session: _SessionFolder = app.session_state["carrot_session_folder"]
+        Store(session.path / "carrot.duckdb").import_vectors("results", vectors, BUNDLED)
+    app.switch_page("pages/frontier.py").run()
+    app.multiselect(key="routers").set_value(["carrot-linear", "oracle"]).run()
+    app.selectbox(key="bench").select("results (only you)").run()
+    next(button for button in app.button if button.label == FIT).click().run()
+    assert not app.exception
+    assert app.multiselect(key="routers").options[0] == "CARROT-KNN"
+    app.multiselect(key="routers").set_value(["carrot-knn"]).run()
+    assert not app.exception
+    assert app.selectbox(key="along").value == "carrot-knn"
+    assert FIT not in [button.label for button in app.button]
+
+
+def test_a_benchmark_too_small_to_fit_on_says_so_and_the_page_stands() -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page("pages/data.py").run()
+    check(upload(app, "results.csv", long_frame(made(12))))
+    app.switch_page("pages/frontier.py").run()
+    app.selectbox(key="bench").select("results (only you)").run()
+    next(button for button in app.button if button.label == FIT).click().run()
+    assert not app.exception
+    assert any("cannot be fitted" in error.value for error in app.error)
+    assert app.multiselect(key="routers").value == ["task-lookup", "oracle"]
 
 
 def _file() -> Path:

@@ -68,6 +68,26 @@ def test_a_new_name_changes_nothing_but_the_note_and_the_seal(place: KeptPoints)
     assert after.model_copy(update={"note": "before"}).sealed() == point(note="before").sealed()
 
 
+def test_an_undone_deletion_leaves_alone_what_was_kept_and_named_since(place: KeptPoints) -> None:
+    id = place.keep(point())
+    place.delete(id)
+    assert place.keep(point()) == id
+    place.note(id, "the new name", "")
+    with pytest.raises(CarrotError, match="kept again"):
+        place.restore(id)
+    assert kept_notes(place) == ["the new name"]
+
+
+def test_a_name_of_the_same_length_is_read_anew_though_the_clock_stands_still(place: KeptPoints) -> None:
+    id = place.keep(point(note="one"))
+    clock = place.path(id).stat()
+    assert place.read(id).note == "one"
+    place.note(id, "two", "")
+    os.utime(place.path(id), ns=(clock.st_atime_ns, clock.st_mtime_ns))
+    assert place.path(id).stat().st_size == clock.st_size
+    assert place.read(id).note == "two"
+
+
 def test_delete_and_restore_give_back_the_very_file(place: KeptPoints) -> None:
     id, other = place.keep(point(note="one")), place.keep(point(note="two"))
     before = place.path(id).read_bytes()

@@ -64,7 +64,7 @@ def test_nothing_is_fitted_again(data: Path, files: Path, monkeypatch: pytest.Mo
 
     store = Store(files / "carrot.duckdb")
     before = store.version()
-    monkeypatch.setattr("carrot_core.evaluation.evaluate", refuse)
+    monkeypatch.setattr("carrot_core.evaluation.runs.evaluate", refuse)
     make(store, files, files / "again", [RECIPE], SEEDS, ROUTERS, progress=quiet)
     assert store.version() == before
     for path in (data / snapshot.FOLDER).rglob("*.parquet"):

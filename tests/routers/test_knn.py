@@ -141,6 +141,19 @@ def test_batching_does_not_change_estimates_by_a_single_bit(k, monkeypatch):
         assert np.array_equal(whole, blocks)
 
 
+def test_neighbours_do_not_depend_on_the_prompts_they_are_asked_with():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(10, 40))[rng.integers(10, size=300)] + 1e-7 * rng.normal(size=(300, 40))
+    X = X.astype(np.float32)  # as an encoder gives them; the search tells apart what only float64 does
+    queries, train = neighbours.unit_vectors(X[:50]), neighbours.unit_vectors(X)
+    assert train.exact.dtype == np.float64
+    together = neighbours.nearest(queries, train, 7)
+    alone = [neighbours.nearest(queries.rows(np.array([row])), train, 7) for row in range(50)]
+    for whole, single in zip(together, zip(*alone, strict=True), strict=True):
+        assert np.array_equal(whole, np.concatenate(single))
+    assert [part.shape for part in neighbours.nearest(queries.rows(np.array([], int)), train, 7)] == [(0, 7)] * 2
+
+
 def test_blocks_do_not_change_the_choice_of_k(monkeypatch):
     X, score, tokens = data(n=300, missing=0.2)
     whole = CarrotKNN(criterion="routing").fit(X, score, usage=tokens).cv_results_

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError, DataError, NotFoundError
+from carrot_core.evaluation import evaluate
 from carrot_core.outcomes import Benchmark
 from carrot_core.paths import shipped
-from carrot_core.routers import BY_NAME_ONLY, ROUTERS, make_router
-from carrot_core.routers.saving import load_router, load_saved, save_router
-from tests.made import made
+from carrot_core.routers import BY_NAME_ONLY, ROUTERS, Router, make_router
+from carrot_core.routers.saving import load_router, load_saved, router_as_bytes, router_from_bytes, save_router
+from carrot_core.store import Store
+from tests.made import made, write_files
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +42,60 @@ def rewritten(folder: Path, **changes: Any) -> None:
 
 
 # Those by name only have tests of their own: their defaults need a download, or minutes.
-@pytest.mark.parametrize("name", sorted(set(ROUTERS) - {"oracle", *BY_NAME_ONLY}))
+SAVED = sorted(set(ROUTERS) - {"oracle", *BY_NAME_ONLY})
+
+
+@cache
+def fitted_on_made(name: str) -> Router:
+    return make_router(name).fit(made(200).part("train"))
+
+
+@pytest.mark.parametrize("name", SAVED)
 def test_what_was_saved_estimates_the_same(name: str, bench: Benchmark, tmp_path: Path) -> None:
-    fitted = make_router(name).fit(bench.part("train"))
+    fitted = fitted_on_made(name)
     save_router(fitted, tmp_path)
     again = load_router(tmp_path, models=fitted.models_[::-1])
     expected, found = (router.estimate(bench.part("test")) for router in (fitted, again))
     assert found.models == expected.models
     np.testing.assert_array_equal(found.score, expected.score)
     np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
+
+
+# What a server does after it was started again; a fit would raise.
+REOPEN = """
+import sys
+import numpy as np
+from carrot_core.evaluation.runs import Trial, fitted_router
+from carrot_core.routers import ROUTERS
+from carrot_core.store import Store
+
+bench = Store().load("made", encoder="all-MiniLM-L6-v2")
+ROUTERS.clear()
+for name in sys.argv[2:]:
+    table = fitted_router(Store(), Trial(bench, name))[0].estimate(bench.part("test"))
+    np.savez(f"{sys.argv[1]}/{name}.npz", score=table.score, cost_usd=table.cost_usd)
+"""
+
+
+def test_a_stored_router_decides_in_another_process_as_it_did_where_it_was_fitted(
+    bench: Benchmark, carrot_home: Path
+) -> None:
+    """To the last bit, and without a fit, whatever router it is."""
+    results, vectors = write_files(bench, carrot_home)
+    store = Store()
+    store.save_benchmark("made", read_long_table(results))
+    store.import_vectors("made", vectors, BUNDLED)
+    stored = store.load("made", encoder=BUNDLED)
+    run = evaluate(stored, "zero", replicates=5)
+    for name in SAVED:
+        document, numbers = router_as_bytes(fitted_on_made(name))
+        store.save_run(replace(run, router=name, router_json=document, router_safetensors=numbers))
+    subprocess.run([sys.executable, "-c", REOPEN, str(carrot_home), *SAVED], check=True)
+    for name in SAVED:
+        before = fitted_on_made(name).estimate(stored.part("test"))
+        with np.load(carrot_home / f"{name}.npz") as after:
+            assert np.array_equal(after["score"], before.score), name
+            assert np.array_equal(after["cost_usd"], before.cost_usd), name
 
 
 def test_saving_again_replaces_it(bench: Benchmark, saved: Path) -> None:
@@ -74,6 +127,13 @@ def test_numbers_of_another_router_are_refused(saved: Path, bench: Benchmark, tm
     (saved / "router.safetensors").write_bytes((other / "router.safetensors").read_bytes())
     with pytest.raises(DataError, match="not the numbers"):
         load_router(saved)
+
+
+def test_what_a_run_keeps_is_refused_where_it_is_not_whole(bench: Benchmark) -> None:
+    document, numbers = router_as_bytes(make_router("zero").fit(bench))
+    for damaged in ((document, numbers[:-1] + b"\x01"), (document[:-9], numbers), ("{}", numbers)):
+        with pytest.raises(DataError, match="the stored router"):
+            router_from_bytes(*damaged)
 
 
 def test_names_bound_in_another_order_are_refused(saved: Path, bench: Benchmark) -> None:

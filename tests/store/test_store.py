@@ -458,12 +458,12 @@ def test_a_run_carries_its_fitted_router_and_the_list_of_runs_does_not(store: St
     store.save_benchmark("made", frames(n_prompts=60))
     run = a_run(store.load("made"), router_json='{"format": 1}', router_safetensors=bytes(range(256)) * 5000)
     store.save_run(run)
-    loaded = store.load_run(run.run_id)
+    loaded = store.load_run(run.run_id, router=True)
     assert (loaded.router_json, loaded.router_safetensors) == (run.router_json, run.router_safetensors)
     (listed,) = store.runs("made")
     assert (listed.router_json, listed.router_safetensors) == (None, None)
     store.save_run(dataclasses.replace(run, router_json=None, router_safetensors=None))
-    loaded = store.load_run(run.run_id)
+    loaded = store.load_run(run.run_id, router=True)
     assert (loaded.router_json, loaded.router_safetensors) == (None, None)
 
 

@@ -45,7 +45,7 @@ def test_two_nearest_neighbours_are_those_of_comparing_all_pairs() -> None:
     assert neighbour_distances(vectors, 7) == pytest.approx(far)
 
 
-def test_distances_in_blocks_leave_out_each_point_itself() -> None:
+def test_distances_leave_out_each_point_itself() -> None:
     vectors = cloud(3, 2_300, 8)
     far = neighbour_distances(vectors, 1)
     assert (far > 0).all()

@@ -117,9 +117,10 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
             )
             gone = st.button("Remove for good", key=f"really:{key}", type="primary")
     if asked:
-        controls.fit(info)
-        st.session_state[_DONE] = f"CARROT-KNN is fitted on {info.name}."
-        st.rerun()
+        with errors_as_text():
+            controls.fit(info)
+            st.session_state[_DONE] = f"CARROT-KNN is fitted on {info.name}."
+            st.rerun()
     if gone:
         store_of(info).remove_benchmark(info.name)
         st.session_state[_DONE] = f"{info.name} is removed."

@@ -19,7 +19,7 @@ from carrot_core.routers import make_router
 from carrot_core.routers.criteria import contrasts
 from carrot_core.routers.encoder import recipe
 from carrot_core.routers.encoder.recipe import ONLINE, chosen_encoder
-from carrot_core.routers.saving import load_router, save_router
+from carrot_core.routers.saving import load_router, router_as_bytes, router_from_bytes, save_router
 from tests.encoders import one_thread, tiny_encoder  # noqa: F401  (a fixture)
 from tests.made import MODELS, made
 
@@ -269,6 +269,14 @@ def test_saved_over_and_again(bench: Benchmark, router: Any, tmp_path: Path) -> 
     np.testing.assert_array_equal(found.score, expected.score)
     np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
     assert loaded.history_ == router.history_
+
+
+def test_as_a_run_keeps_it_the_weights_and_the_tokenizer_go_along(bench: Benchmark, router: Any) -> None:
+    again, companion = router_from_bytes(*router_as_bytes(router))
+    expected, found = router.estimate(bench), again.estimate(bench)
+    assert companion is None
+    np.testing.assert_array_equal(found.score, expected.score)
+    np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
