@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python >= 3.11 and make: `make app` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help app test check approve venv dev lint format types contracts quick-tests all-tests litellm-tests chromium clean
+.PHONY: help app test check bench approve venv dev lint format types contracts quick-tests all-tests litellm-tests chromium clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +15,7 @@ help:
 	@echo "make app      install what is missing, prepare the data, serve http://localhost:$(PORT) (PORT=n for another)"
 	@echo "make test     everything: lint, format, types, import contracts, unit, page and browser tests"
 	@echo "make check    the quick part of it: no slow test, no browser"
+	@echo "make bench    speed on this machine, as ratios within one run (BENCH=\"frontier knn\" for some of it)"
 	@echo "make approve  take what every page looks like now as approved (look at test-results/look first)"
 	@echo "make format   rewrite the code the way 'make check' wants it"
 	@echo "make venv     only install, into $(VENV)"
@@ -75,6 +76,10 @@ quick-tests: dev
 all-tests: dev
 	$(PYTEST) -m "not browser" $(WORKERS)
 	$(PYTEST) -m browser -n 2 --dist loadfile
+
+BENCH := frontier knn bootstrap scene whatif browse import store
+bench: dev
+	@for name in $(BENCH); do $(BIN)/carrot bench $$name || exit 1; done
 
 # Pictures that look as approved stay as they are. When a page is meant to look different: `make test`, look, approve.
 approve: dev chromium

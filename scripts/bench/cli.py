@@ -120,3 +120,15 @@ def live(source: str, prompts: int, batched: int, clients: int, seconds: float) 
     with progress("One prompt at a time", " prompts") as advance:
         result = run(source, prompts, batched, clients=clients, seconds=seconds, progress=advance)
     return result, report(result)
+
+
+@bench.command("store")
+@click.option("--vectors", default=600_000, show_default=True)
+@click.option("--block", default=2_048, show_default=True, help="Vectors that arrive at once.")
+@json_option
+def store(vectors: int, block: int) -> Result:
+    """Vectors arriving in blocks: what the last blocks cost beside the first; listing when nothing changed."""
+    from scripts.bench.store import report, run
+
+    result = run(vectors, block=block)
+    return result, report(result)
