@@ -43,7 +43,7 @@ def money(usd: float | None, *, signed: bool = False, digits: int = 3) -> str:
         return f"{sign}${'∞' if size else 0}"
     if size < LEAST_USD:
         return f"{sign}under $0.000000000001"
-    rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(size))
+    rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(float(size)))
     return f"{sign}${rounded:,.{max(0, digits - 1 - rounded.adjusted())}f}"
 
 
@@ -137,7 +137,7 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
     """A number with so many decimals; halves away from 0, as the browser rounds them, and no sign at 0."""
     if math.isinf(value):
         return NO_END
-    rounded = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    rounded = Decimal(float(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     return f"{rounded if rounded else abs(rounded):{'+' if signed and rounded else ''},f}"
 
 
@@ -145,7 +145,7 @@ def plain(value: float, digits: int = 4) -> str:
     """A number of a table with so many significant digits at most, never in scientific notation."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    text = f"{Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value)):f}"
+    text = f"{Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(float(value))):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

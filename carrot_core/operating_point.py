@@ -77,7 +77,7 @@ def solve_budget(frontier: ReadableCurve, budget_usd: float) -> Solution:
     cheapest = best_within_budget(frontier, least)
     assert cheapest is not None
     budget, least_cost = apart(lambda usd, digits: money(QUERIES * usd, digits=digits), budget_usd, least)
-    return Solution(cheapest, f"no point costs {budget} per 1k queries or less; the least is {least_cost}")
+    return Solution(cheapest, f"no point fits a budget of {budget} per 1k queries; the least is {least_cost}")
 
 
 def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:

@@ -53,7 +53,7 @@ def test_problems_are_a_table_with_place_value_and_remedy() -> None:
 
 @pytest.mark.parametrize("folder", ["carrot_core", "pages"])
 def test_every_csv_goes_through_the_one_function(folder: str) -> None:
-    own = ROOT / "carrot_core" / "csv_out.py"
+    own = ROOT / "carrot_core" / "safe_csv.py"
     direct = [
         str(file)
         for file in (ROOT / folder).rglob("*.py")
