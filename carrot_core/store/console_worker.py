@@ -60,6 +60,9 @@ def _open(
     return connection, unreadable
 
 
+_IMPORTED = ("benchmarks", "models", "prompts", "outcomes")
+
+
 def _show(
     connection: duckdb.DuckDBPyConnection, benchmarks: Sequence[Mapping[str, Any]], withheld: Mapping[str, str]
 ) -> list[str]:
@@ -89,7 +92,7 @@ def _show(
                 except duckdb.Error:
                     unreadable.append(benchmark["name"])
     connection.execute("use carrot")
-    for table, parts in views.parts.items():
+    for table, parts in sorted(views.parts.items(), key=lambda view: view[0] not in _IMPORTED):
         connection.execute(f'create view "{table}" as ' + " union all ".join(parts))
     return unreadable
 
@@ -121,7 +124,7 @@ class _Views:
         shown = f"case when {stay} then '{withheld['shown']}' else text end"
         # Through a function that knows no statistics: `stats` would tell the first characters of what is behind.
         text = f"case when text is not null then concat({shown}) end as text"
-        for table in ("benchmarks", "models", "prompts", "outcomes"):
+        for table in _IMPORTED:
             columns = f"* replace ({text})" if table == "prompts" else "*"
             self._add(table, f"select {number}::integer as benchmark, {columns}", file)
         self._add("results", "select *", file)
