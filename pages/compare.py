@@ -27,19 +27,19 @@ for_bench, for_routers, for_seeds = st.columns([1, 2, 1])
 benchmarks = shell.readable_benchmarks()
 with for_bench:
     info = controls.benchmark(benchmarks)
-seen = views.view(info)
-stored = seen.has_prompts
+view = views.view(info)
+stored = view.has_prompts
 with for_routers:
-    shown = choose.routers(seen.fitted)
-if not shown:
+    names = choose.routers(view.fitted)
+if not names:
     st.info("Choose at least one router.")
     st.stop()
-known_seeds = seen.seeds(shown)
+known_seeds = view.seeds(names)
 with for_seeds:
     seeds = choose.seeds(known_seeds, whole=not stored)
 shell.kind_note(info)
 if stored:
-    results.fit_panel(info, seen.fitted, known_seeds)
+    results.fit_panel(info, view.fitted, known_seeds)
 section = choose.section()
 over = f"{visible(info.name)}, {choose.seeds_words(seeds)}"
 
@@ -49,8 +49,8 @@ if section == "Metrics":
         metric = choose.metric()
     with for_columns:
         metrics = choose.metrics()
-    figures, pairs, seed = seen.comparison(shown, seeds)
-    table = standing(figures, pairs, shown, list(dict.fromkeys([metric, *metrics])), seed)
+    figures, pairs, seed = view.comparison(names, seeds)
+    table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
     show(metric_exhibit(table, metric, over), key="c-metric")
     listed = table_exhibit(table, metrics, over)
     show(listed, key="c-metrics-of", table=lambda: tables.metric_table(listed, metrics))
@@ -59,94 +59,96 @@ if section == "Metrics":
     elif not stored and len(seeds) == 1 and len(known_seeds) > 1:
         st.caption("A snapshot keeps paired differences of the mean over its seeds only: ranks are those of the mean.")
     called = dict(zip(labels(benchmarks), benchmarks, strict=True))
-    others = results.elsewhere(choose.beside({name: it for name, it in called.items() if it != info}), shown, metric)
+    others = results.standings_elsewhere(
+        choose.beside({name: it for name, it in called.items() if it != info}), names, metric
+    )
     if others:
         (here,) = (name for name, it in called.items() if it == info)
-        standings = {here: standing(figures, pairs, shown, [metric], seed), **others}
+        standings = {here: standing(figures, pairs, names, [metric], seed), **others}
         across = across_exhibit(standings, metric)
         show(across, key="c-across", table=lambda: tables.across_table(across, list(standings)))
 
 elif section == "Differences":
     metric = choose.metric()
-    _, pairs, _ = seen.comparison(shown, seeds if stored else known_seeds)
-    if len(shown) < 2:
+    _, pairs, _ = view.comparison(names, seeds if stored else known_seeds)
+    if len(names) < 2:
         st.info("Choose at least two routers.")
     elif pairs.empty:
         st.info("This snapshot keeps no paired differences of all routers.")
     else:
         words = over if stored else f"{visible(info.name)}, {choose.seeds_words(known_seeds)}"
-        show(matrix_exhibit(pairs, shown, metric, words), key="c-matrix")
+        show(matrix_exhibit(pairs, names, metric, words), key="c-matrix")
 
 elif section == "Gap to oracle":
-    table = seen.analysis("decomposition", shown)
-    if choose.there(table, "gap to the oracle"):
-        lam = choose.lam_or_whole(LAMS, seen.cost_unit_usd)
+    table = view.analysis("decomposition", names)
+    if choose.has_table(table, "gap to the oracle"):
+        lam = choose.lam_or_whole(LAMS, view.cost_unit_usd)
         show(gap_exhibit(table, lam), key="c-gap")
 
 elif section == "Who answers":
-    table = seen.analysis("agreement", shown)
-    lam = choose.lam(LAMS, seen.cost_unit_usd)
-    if choose.there(table, "agreement of choices"):
+    table = view.analysis("agreement", names)
+    lam = choose.lam(LAMS, view.cost_unit_usd)
+    if choose.has_table(table, "agreement of choices"):
         show(agreement_exhibit(table, lam), key="c-agreement")
-    areas = choose.several("Shares of", shown, "areas")
+    areas = choose.several("Shares of", names, "areas")
     for router in areas:
         st.markdown(f"**{shell.plain(visible(choose.label(router)))}**")
-        show(shares_exhibit(seen.scene((router,), router)), key=f"c-shares-{router}")
+        show(shares_exhibit(view.scene((router,), router)), key=f"c-shares-{router}")
 
 elif section == "By task":
-    table = seen.analysis("task-curves", shown)
-    if choose.there(table, "curves of single tasks"):
-        if len(seen.tasks) < 2:
+    table = view.analysis("task-curves", names)
+    if choose.has_table(table, "curves of single tasks"):
+        if len(view.tasks) < 2:
             st.info("This benchmark has no tasks to tell apart: all prompts are in one picture.")
-        drawn = tasks_exhibit(table)
-        show(drawn, key="c-tasks", table=lambda: tables.task_panels(drawn))
-        if len(seen.tasks) > TASKS:
-            st.caption(f"The Frontier page lists all {len(seen.tasks)} tasks at one λ.")
+        exhibit = tasks_exhibit(table)
+        show(exhibit, key="c-tasks", table=lambda: tables.task_panels(exhibit))
+        if len(view.tasks) > TASKS:
+            st.caption(f"The Frontier page lists all {len(view.tasks)} tasks at one λ.")
 
 elif section == "Where it loses":
     if stored:
-        router, lam = choose.one(shown), choose.lam(LAMS, seen.cost_unit_usd)
-        rows = seen.analysis("losses", (router,))
+        router, lam = choose.one(names), choose.lam(LAMS, view.cost_unit_usd)
+        rows = view.analysis("losses", (router,))
         rows = rows[rows["lam"] == lam]
         if rows.empty:
             st.info(f"At λ {lam_text(lam)} every choice of this router was the best there was.")
         else:
             ids = tuple(rows["prompt_id"])
-            rows = rows.merge(results.nearby(seen, ids), on="prompt_id", how="left")
+            rows = rows.merge(results.nearby(view, ids), on="prompt_id", how="left")
             lost = losses_exhibit(rows, router, lam)
-            test = seen.narrowed().test
+            test = view.narrowed().test
             texts = dict(zip(test.prompt_ids, test.texts, strict=True))
             show(lost, key="c-losses", table=lambda: tables.loss_table(lost, texts))
     else:
         st.info("Which prompts a router loses on cannot be told from a snapshot: it holds no prompts.")
 
 elif section == "Predictions":
-    model = choose.model(seen.models)
-    table = seen.analysis("reliability", shown)
-    if choose.there(table, "reliability diagrams"):
+    model = choose.model(view.models)
+    table = view.analysis("reliability", names)
+    if choose.has_table(table, "reliability diagrams"):
         if model in set(table["model"]):
             show(reliability_exhibit(table, model), key="c-reliability")
         else:
             st.info("None of the routers shown estimates this model.")
-    used = seen.analysis("usage", shown)
-    if choose.there(used, "usage errors"):
+    used = view.analysis("usage", names)
+    if choose.has_table(used, "usage errors"):
         if used.empty:
             st.info("None of the routers shown predicts output tokens or dollars here.")
         else:
-            router = choose.one([name for name in shown if name in set(used["router"])])
+            router = choose.one([name for name in names if name in set(used["router"])])
             if model in set(used.loc[used["router"] == router, "model"]):
                 show(usage_exhibit(used, router, model), key="c-usage")
             show(ratios_exhibit(used, router), key="c-ratios")
 
 elif section == "Learning":
-    table = results.study(info, seen, "learning", "learning curve")
+    table = results.study(info, view, "learning", "learning curve")
     if table is not None:
         show(learning_exhibit(table, choose.metric(sorted(set(table["metric"])))), key="c-learning")
 
 elif section == "New tasks":
-    table = results.study(info, seen, "transfer", "leave-one-task-out result")
+    table = results.study(info, view, "transfer", "leave-one-task-out result")
     if table is not None:
         show(transfer_exhibit(table, choose.metric(["aiq", "routing_accuracy"])), key="c-transfer")
 
 elif section == choose.PAPER:
-    paper_figures(seen)
+    paper_figures(view)

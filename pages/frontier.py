@@ -23,23 +23,23 @@ st.title("Frontier")
 for_bench, for_routers, for_reference = st.columns([1, 2, 1])
 with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
-seen = views.view(info)
-if not seen.fitted:
+view = views.view(info)
+if not view.fitted:
     controls.fit_button(info, "Below are the baselines.")
 with for_routers:
-    shown = controls.routers(seen.fitted)
-if not shown:
+    names = controls.routers(view.fitted)
+if not names:
     st.info("Choose at least one router to draw.")
     st.stop()
 with st.expander("Pool, tasks and the curve λ moves along"):
-    pool, tasks = controls.pool_and_tasks(seen.models, seen.tasks, whole=not seen.can_filter)
-    active = controls.along(shown)
+    pool, tasks = controls.pool_and_tasks(view.models, view.tasks, whole=not view.can_filter)
+    active = controls.along(names)
 with for_reference:
-    reference = controls.reference(pool or seen.models, seen.best_single(pool, tasks))
+    reference = controls.reference(pool or view.models, view.best_single(pool, tasks))
 
-scene = seen.scene(shown, active, pool, tasks, reference)
+scene = view.scene(names, active, pool, tasks, reference)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
-rate = controls.rate(views.opening_rate(seen, active, unit), unit)
+rate = controls.rate(views.opening_rate(view, active, unit), unit)
 lam = shortest_lam(rate, unit)
 shell.kind_note(info)
 live_frontier(
@@ -53,9 +53,9 @@ st.caption(
     f"{plain(caption(scene))} {glossary.see('frontier', 'exchange-rate', 'zero-router', 'task-lookup', 'oracle')}"
 )
 with st.container(horizontal=True):
-    solve.solve_popover(seen, active, pool, tasks, unit)
+    solve.solve_popover(view, active, pool, tasks, unit)
     keep_button(info, active, rate, whole=not (pool or tasks))
-solve.said(seen, active, pool, tasks, rate, unit)
+solve.show_notice(view, active, pool, tasks, rate, unit)
 
 by_share, by_slice, moved, sure, data = st.tabs(
     ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],
@@ -64,22 +64,22 @@ by_share, by_slice, moved, sure, data = st.tabs(
 with by_share:
     show(shares_exhibit(scene), key="shares")
 with by_slice:
-    slices, compared_to = seen.by_task(active, rate, reference, pool, tasks)
+    slices, compared_to = view.by_task(active, rate, reference, pool, tasks)
     tables.task_table(slices, compared_to)
-    if (nearest := seen.task_rate(active, rate)) != rate:
-        tables.kept_rate_note(lam, float(lam_of_rate(nearest, unit)))
+    if (nearest := view.task_rate(active, rate)) != rate:
+        tables.snapshot_rate_note(lam, float(lam_of_rate(nearest, unit)))
     tables.csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
 with moved:
-    if seen.has_prompts:
+    if view.has_prompts:
         after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
-        flipped = seen.flips(active, rate, after, pool, tasks)
+        flipped = view.flips(active, rate, after, pool, tasks)
         tables.flip_table(flipped, curve.n_prompts, lam, SMALL_STEP)
         tables.csv_button("Download these prompts (CSV)", lambda: flipped, f"{info.name}-{active}-flips")
     else:
         st.info("Which prompts change their model cannot be told from a snapshot: it holds no prompts.")
 with sure:
     if sure.open:  # a second's work, and nobody else's
-        stability_panel(seen, active, rate, reference, pool, tasks, key="frontier:sure")
+        stability_panel(view, active, rate, reference, pool, tasks, key="frontier:sure")
 with data:
     tables.csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")
     take_away(chart_exhibit(scene), "Download the chart", key="chart")

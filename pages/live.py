@@ -14,14 +14,14 @@ with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 with for_router:
     router = settings.router_of(info)
-asked = settings.asked_of(router)
-settings.note(info, router, asked)
+options = settings.decision_options(router)
+settings.note(info, router, options)
 
 # Only the open one is on the page: what is there is drawn anew at every answer.
 one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
 with one:
     if one.open:
-        answer.one_prompt(router, asked, settings.no_neighbours(info))
+        answer.one_prompt(router, options, settings.no_neighbours(info))
 with many:
     if many.open:
-        batch_panel(router, **vars(asked))
+        batch_panel(router, **vars(options))

@@ -8,9 +8,9 @@ shell.guard(__file__)
 st.title("Method")
 st.write("What the words and figures of these pages mean, and how they are made.")
 
-method.asked_term()
+method.show_linked_term()
 words, how = st.tabs(["Glossary", "How figures are made"])
 with words:
     method.glossary_list()
 with how:
-    method.notes()
+    method.show_notes()

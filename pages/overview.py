@@ -16,19 +16,19 @@ st.write(
 )
 info = controls.benchmark(shell.readable_benchmarks())
 shell.kind_note(info)
-seen = views.view(info)
-if not seen.fitted:
+view = views.view(info)
+if not view.fitted:
     controls.fit_button(info, "Below are the baselines.")
-active = next(iter(seen.fitted), DRAWN_BASELINES[0])
-scene = seen.scene((*seen.fitted[:1], *DRAWN_BASELINES), active)
-point = seen.matching_point(active)
+active = next(iter(view.fitted), DRAWN_BASELINES[0])
+scene = view.scene((*view.fitted[:1], *DRAWN_BASELINES), active)
+point = view.matching_point(active)
 
 best = short_name(scene.best_single)
-if seen.fitted and point is None:
+if view.fitted and point is None:
     st.info(
         shell.plain(f"On validation, {label(active)} never reaches {best}, the best single model: no saving to show.")
     )
-elif seen.fitted and point is not None:  # of a baseline there is nothing to promise
+elif view.fitted and point is not None:  # of a baseline there is nothing to promise
     st.subheader(shell.plain(f"{label(active)}, set to match {best} (the best single model) as cheaply as possible"))
     accuracy, cost, saving = st.columns(3)
     overview.figure(
@@ -39,7 +39,7 @@ elif seen.fitted and point is not None:  # of a baseline there is nothing to pro
     st.write(overview.verdict(point, best, scene.n_prompts))
 
 unit = scene.cost_unit_usd
-rate = controls.rate(views.opening_rate(seen, active, unit), unit)
+rate = controls.rate(views.opening_rate(view, active, unit), unit)
 live_frontier(
     scene,
     lam=shortest_lam(rate, unit),
@@ -53,4 +53,4 @@ st.caption(
 st.subheader("Where the data come from")
 st.write(shell.plain(shell.origin(info)))
 st.subheader("Where to go from here")
-shell.ways_on()
+shell.page_links()

@@ -6,29 +6,29 @@ from carrot_core.dashboard import shell
 from carrot_core.dashboard.points.check import check_panel
 from carrot_core.dashboard.points.comparison import compare
 from carrot_core.dashboard.points.keep import keep_panel
-from carrot_core.dashboard.points.shelf import bring_panel, kept_points, said, shelf
+from carrot_core.dashboard.points.shelf import bring_panel, list_points, shelf, show_notice
 
 shell.guard(__file__)
 st.title("Operating points")
 with st.container():  # what comes and goes here must not move, and so close, what stands below
-    said()
+    show_notice()
 # Where no router can be kept from, that panel ends the page: it is made last, so that the rest stands.
 making, rest = st.container(), st.container()
 with rest:
     with st.expander("Bring a point from a file", icon=":material/upload:"):
         bring_panel()
     with shell.errors_as_text():
-        found = kept_points()
-        st.subheader(f"Kept points ({len(found)})" if found else "Kept points")
-        if found:
-            shelf(found)
+        entries = list_points()
+        st.subheader(f"Kept points ({len(entries)})" if entries else "Kept points")
+        if entries:
+            shelf(entries)
         else:
             st.info("No point is kept yet. Choose λ, a budget or a target above, and keep the point.")
-        if len(found) > 1:
+        if len(entries) > 1:
             st.subheader("Side by side")
-            compare([kept for _, kept in found])
-        if found:
+            compare([record for _, record in entries])
+        if entries:
             st.subheader("A point in question")
-            check_panel(found)
+            check_panel(entries)
 with making:
     keep_panel()

@@ -49,8 +49,8 @@ elif part == "Decision boundary":
 elif part == "Broken assumption":
     world = theory.world()
     broken = replace(world, breach=theory.breach())
-    kept, curve = theory.curves(world, broken)
-    show(rate_exhibit(curve, kept), key="t-broken")
+    intact, curve = theory.curves(world, broken)
+    show(rate_exhibit(curve, intact), key="t-broken")
     st.write("With the assumption broken: " + shell.plain(slope_words(curve)))
     st.markdown(
         "- **No margin.** Close calls do not get rare as the gap shrinks. Each costs little, but there are many. The "
@@ -67,7 +67,7 @@ elif part == "Real prompts":
     show(spectra_exhibit(kept_spectra()), key="t-spectra")
     st.caption(see("intrinsic-dimension"))
     st.subheader("Learning curves of real benchmarks")
-    curves = dict(theory.kept_learning())
+    curves = dict(theory.snapshot_learning())
     with st.expander("Add a benchmark of your own"):
         benchmarks = shell.readable_benchmarks()
         info = controls.benchmark(benchmarks)

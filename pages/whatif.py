@@ -14,18 +14,18 @@ st.title("What-if")
 for_bench, for_router = st.columns(2)
 with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
-seen = views.view(info)
+view = views.view(info)
 with for_router:
-    router = results.router(info, seen)
+    router = results.router(info, view)
 shell.kind_note(info)
 
 for_settings, for_result = st.columns([2, 3], gap="medium")
 with for_settings:
-    asked = settings.scenario_of(seen.narrowed())
+    scenario = settings.scenario_of(view.narrowed())
 with for_result, shell.errors_as_text():
-    found, scene = results.changed(seen, router, asked)
-    unit = found.cost_unit_usd
-    rate = controls.rate(views.opening_rate(seen, router, unit), unit)
+    what_if, scene = results.apply_scenario(view, router, scenario)
+    unit = what_if.cost_unit_usd
+    rate = controls.rate(views.opening_rate(view, router, unit), unit)
     live_frontier(
         scene,
         lam=shortest_lam(rate, unit),
@@ -34,13 +34,13 @@ with for_result, shell.errors_as_text():
         on_release=lambda lam: controls.set_lam(lam, unit),
     )
     st.caption(shell.plain(caption(scene)))
-    results.notes(found)
+    results.show_notes(what_if)
     by_point, by_share, by_price = st.tabs(
         ["Where the point goes", "Who answers", "What would make a model worth using"]
     )
     with by_point:
-        results.drift_table(found, rate)
+        results.drift_table(what_if, rate)
     with by_share:
-        results.share_table(found, rate)
+        results.share_table(what_if, rate)
     with by_price:
-        results.worth(found, rate)
+        results.worth(what_if, rate)

@@ -33,14 +33,14 @@ _OF_BENCHMARK = (
 
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     """Choose one of the loaded benchmarks (``?bench=``)."""
-    shown = labels(benchmarks)
+    names = labels(benchmarks)
     opened = benchmarks.index(views.default_benchmark(benchmarks))
     label = st.selectbox(
-        "Benchmark", shown, opened, key="bench", bind="query-params", on_change=_change_benchmark,
+        "Benchmark", names, opened, key="bench", bind="query-params", on_change=_change_benchmark,
         help=tip("benchmark", "snapshot"),
     )  # fmt: skip
-    links.judge("bench", links.among(shown), label)
-    return benchmarks[shown.index(label)]
+    links.check_parameter("bench", links.among(names), label)
+    return benchmarks[names.index(label)]
 
 
 def _change_benchmark() -> None:
@@ -79,19 +79,19 @@ def routers(fitted: Sequence[str]) -> tuple[str, ...]:
         "Routers", options, opened, format_func=label, key="routers", bind="query-params",
         placeholder="Choose a router", help=tip("router", "baseline"),
     )  # fmt: skip
-    _judge_several("routers", options, chosen, "no router", label)
+    _check_several("routers", options, chosen, "no router", label)
     return tuple(chosen)
 
 
-def along(shown: Sequence[str]) -> str:
+def along(names: Sequence[str]) -> str:
     """Choose the curve λ moves along (``?along=``)."""
-    open_anew("along", shown[0])
+    open_anew("along", names[0])
     chosen = str(
         st.selectbox(
-            "λ moves along", shown, format_func=label, key="along", bind="query-params", help=tip("lambda")
+            "λ moves along", names, format_func=label, key="along", bind="query-params", help=tip("lambda")
         )
     )  # fmt: skip
-    links.judge("along", links.among([label(name) for name in shown]), label(chosen))
+    links.check_parameter("along", links.among([label(name) for name in names]), label(chosen))
     return chosen
 
 
@@ -106,7 +106,7 @@ def reference(models: Sequence[str], best_single: str) -> str:
             help=tip("reference", "best-single-model"),
         )
     )  # fmt: skip
-    links.judge("reference", links.among([visible(model) for model in models]), visible(chosen))
+    links.check_parameter("reference", links.among([visible(model) for model in models]), visible(chosen))
     return chosen
 
 
@@ -120,15 +120,15 @@ def pool_and_tasks(
     if whole:
         on = f"all {len(tasks)} tasks" if len(tasks) > 1 else "its one task"
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on {on}.")
-        _judge_several("pool", (), (), "all models")
-        _judge_several("tasks", (), (), "all tasks")
+        _check_several("pool", (), (), "all models")
+        _check_several("tasks", (), (), "all tasks")
         return (), ()
     models_left = pool(models)
     open_anew("tasks", [])
     chosen = st.multiselect(
         f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
     )
-    _judge_several("tasks", tasks, chosen, "all tasks")
+    _check_several("tasks", tasks, chosen, "all tasks")
     return models_left, tuple(chosen)
 
 
@@ -140,14 +140,16 @@ def pool(models: Sequence[str]) -> tuple[str, ...]:
         placeholder="All models",
         help=tip("pool"),
     )  # fmt: skip
-    _judge_several("pool", models, chosen, "all models")
+    _check_several("pool", models, chosen, "all models")
     return tuple(chosen)
 
 
-def _judge_several(
-    name: str, options: Sequence[str], chosen: Sequence[str], otherwise: str, shown: Callable[[str], str] = visible
+def _check_several(
+    name: str, options: Sequence[str], chosen: Sequence[str], otherwise: str, describe: Callable[[str], str] = visible
 ) -> None:
-    links.judge(name, links.among(list(map(shown, options))), ", ".join(map(shown, chosen)) or otherwise, many=True)
+    links.check_parameter(
+        name, links.among(list(map(describe, options))), ", ".join(map(describe, chosen)) or otherwise, many=True
+    )
 
 
 def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
@@ -164,7 +166,7 @@ def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
         st.session_state[RATE] = opened_at_per_usd
     point = float(st.session_state[RATE])
     lam = shortest_lam(point, cost_unit_usd)
-    links.judge("lam", links.between(0, 1), lam_text(lam))
+    links.check_parameter("lam", links.between(0, 1), lam_text(lam))
     there = _lam_in_address("lam")
     if there is None or (there != lam and rate_of_lam(there, cost_unit_usd) != point):
         st.query_params["lam"] = repr(lam)
@@ -270,7 +272,7 @@ def fit(info: BenchmarkInfo) -> None:
     def embedding(done: int, total: int) -> None:
         bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
 
-    def judging(done: int, total: int) -> None:
-        bar.progress(done / total, f"Fitting and judging: step {done} of {total}")
+    def measuring(done: int, total: int) -> None:
+        bar.progress(done / total, f"Fitting and measuring: step {done} of {total}")
 
-    run_router(store, load_embedded(store, info.name, progress=embedding), progress=judging)
+    run_router(store, load_embedded(store, info.name, progress=embedding), progress=measuring)

@@ -61,12 +61,12 @@ def _downloads(exhibit: Exhibit, key: str) -> None:
 
 
 def _button(exhibit: Exhibit, form: ExhibitFormat, look: ThemeName, key: str) -> None:
-    def made() -> bytes:
+    def content() -> bytes:
         return form.make(exhibit, look)
 
     label = _LABELS.get(form.name, f"Figure ({form.name.upper()})")
     ending = "-print" if look == "print" else ""
     st.download_button(
-        label + (", black and white" if look == "print" else ""), made, f"{exhibit.name}{ending}{form.ending}",
+        label + (", black and white" if look == "print" else ""), content, f"{exhibit.name}{ending}{form.ending}",
         form.media_type, key=f"{key}:{form.name}:{look}", type="tertiary", on_click="ignore",
     )  # fmt: skip

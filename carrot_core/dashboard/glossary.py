@@ -64,15 +64,15 @@ class Term:
 @cache
 def terms() -> dict[str, Term]:
     """Every term by its slug, in the order of the file."""
-    found = {}
+    by_slug = {}
     text = paths.document("glossary.md").read_text(encoding="utf-8")
     for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         head, *entries = re.split(r"^### ", part, flags=re.MULTILINE)
         group = head.partition("\n")[0].strip()
         for entry in entries:
             name, _, body = (piece.strip() for piece in entry.partition("\n"))
-            found[slug_of(name)] = Term(name, slug_of(name), anchor_of(name), group, body)
-    return found
+            by_slug[slug_of(name)] = Term(name, slug_of(name), anchor_of(name), group, body)
+    return by_slug
 
 
 @cache
@@ -106,11 +106,11 @@ def tip(*slugs: str, also: str = "") -> str:
     slugs : terms of the glossary; another one is a bug.
     also : what this one widget does beyond its term, put first.
     """
-    said = [also] if also else []
+    parts = [also] if also else []
     for slug in slugs:
         term = terms()[slug]
-        said.append(f"**{in_app(term.name)}**: {in_app(term.first_sentence)} [More]({address(slug)})")
-    return "\n\n".join(said)
+        parts.append(f"**{in_app(term.name)}**: {in_app(term.first_sentence)} [More]({address(slug)})")
+    return "\n\n".join(parts)
 
 
 def metric_tip(name: str) -> str:

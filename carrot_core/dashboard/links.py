@@ -1,7 +1,7 @@
 """What of a link could not be followed: told once, at the top of the page that it opened.
 
 Streamlit drops what it cannot use of an address without a word. So the first run of a session keeps what the
-address asked for, every widget that is bound to it says what it would have understood, and one notice names the
+address asked for, every widget that is bound to it says what it would have accepts, and one notice names the
 rest and what is shown instead. The next run knows nothing of it any more.
 """
 
@@ -27,7 +27,7 @@ _MOST_VALUES = 3
 
 _OPENED, _ASKED, _NOTICE = "link:opened", "link:asked", "link:notice"
 
-Understood = Callable[[str], bool]
+Predicate = Callable[[str], bool]
 
 
 def begin() -> None:
@@ -50,42 +50,42 @@ def went_back() -> bool:
     return context is not None and context.is_history_navigation
 
 
-def judge(name: str, understood: Understood, shown: str, *, many: bool = False) -> None:
+def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool = False) -> None:
     """Compare what the address asked of a widget with what the widget can do.
 
     Parameters
     ----------
     name : of the parameter.
-    understood : whether a value, as it stands in the address, can be shown.
-    shown : what is shown now, in words.
+    accepts : whether a value, as it stands in the address, can be shown.
+    current : what is shown now, in words.
     many : whether the parameter may be given more than once.
     """
     values = st.session_state.get(_ASKED, {}).pop(name, None)
     if not values or (many and not any(values)):
         return
-    wrong = [value for value in (values if many else values[-1:]) if not understood(value)]
+    wrong = [value for value in (values if many else values[-1:]) if not accepts(value)]
     if wrong:
         with suppress(StreamlitAPIException):  # a widget that is bound to it has put the address right already
             st.query_params.pop(name, None)
-        told = ", ".join(map(_told, wrong[:_MOST_VALUES]))
-        told += f" and {len(wrong) - _MOST_VALUES} more" if len(wrong) > _MOST_VALUES else ""
-        _tell(f"**{name}**: {told} cannot be used. Shown: {plain(shown)}.")
+        values_text = ", ".join(map(_describe, wrong[:_MOST_VALUES]))
+        values_text += f" and {len(wrong) - _MOST_VALUES} more" if len(wrong) > _MOST_VALUES else ""
+        _tell(f"**{name}**: {values_text} cannot be used. Shown: {plain(current)}.")
     elif len(values) > 1 and not many:
-        _tell(f"**{name}** stands there {len(values)} times. Shown is the last: {plain(shown)}.")
+        _tell(f"**{name}** stands there {len(values)} times. Shown is the last: {plain(current)}.")
 
 
-def refuse(name: str, why: str, shown: str) -> None:
+def refuse(name: str, why: str, current: str) -> None:
     """Say why a parameter that is read as a whole was left out, and what is shown instead."""
     if st.session_state.get(_ASKED, {}).pop(name, None):
-        _tell(f"**{name}**: {plain(_cut(' '.join(why.split()), 3 * MOST_LETTERS))} Shown: {plain(shown)}.")
+        _tell(f"**{name}**: {plain(_cut(' '.join(why.split()), 3 * MOST_LETTERS))} Shown: {plain(current)}.")
 
 
-def among(options: Collection[str]) -> Understood:
+def among(options: Collection[str]) -> Predicate:
     """One of some options, as the widget shows them."""
     return set(options).__contains__
 
 
-def between(low: float, high: float, *, whole: bool = False) -> Understood:
+def between(low: float, high: float, *, whole: bool = False) -> Predicate:
     """A number within limits."""
 
     def fits(text: str) -> bool:
@@ -103,7 +103,7 @@ def flag(text: str) -> bool:
     return text.lower() in ("true", "false")
 
 
-def _told(value: str) -> str:
+def _describe(value: str) -> str:
     return plain(visible(_cut(value, MOST_LETTERS))) if value else "an empty value"
 
 

@@ -136,7 +136,7 @@ def _query() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-def ways_on() -> None:
+def page_links() -> None:
     """Links to the pages after the first, each with what it is for; a page run by itself has none."""
     if not st.session_state.get(_IN_APP):
         return

@@ -61,7 +61,7 @@ class _Presence:
     def __init__(self, session_id: str, close: Callable[[], object]) -> None:
         self.session_id, self.close = session_id, close
 
-    def left(self) -> None:
+    def close_later(self) -> None:
         """The page was closed or lost its connection; for some time it may come back."""
         timer = threading.Timer(st.get_option("server.disconnectedSessionTTL") + 1, self._close_if_gone)
         timer.daemon = True
@@ -72,7 +72,7 @@ class _Presence:
             self.close()
 
 
-@st.cache_resource(scope="session", on_release=_Presence.left, show_spinner=False)
+@st.cache_resource(scope="session", on_release=_Presence.close_later, show_spinner=False)
 def _presence(path: str, _folder: _SessionFolder) -> _Presence:
     context = get_script_run_ctx()
     return _Presence("" if context is None else context.session_id, _folder.close)
@@ -146,10 +146,10 @@ def _mark(info: BenchmarkInfo) -> str:
 
 def labels(benchmarks: Sequence[BenchmarkInfo]) -> list[str]:
     """What each listed benchmark is called on a page; private ones and snapshots are marked, and no two are alike."""
-    shown: list[str] = []
+    names: list[str] = []
     for info in benchmarks:
         label = info.name + _mark(info)
-        while label in shown:
+        while label in names:
             label += _mark(info) or ONLY_YOU
-        shown.append(label)
-    return shown
+        names.append(label)
+    return names

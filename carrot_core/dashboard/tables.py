@@ -36,7 +36,7 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
     """Every task at the λ that is set, with its difference to the reference model and the 95 % interval."""
     percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
     differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
-    shown = pd.DataFrame(
+    display = pd.DataFrame(
         {
             "Task": slices["task"].replace("", "(no task)").map(visible),
             "Prompts": slices["n_prompts"],
@@ -51,7 +51,7 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
         }
     )
     st.dataframe(
-        priced(shown, "$ per 1k"),
+        priced(display, "$ per 1k"),
         hide_index=True,
         column_config={
             "$ per 1k": st.column_config.NumberColumn(help=tip("cost")),
@@ -73,11 +73,11 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
     )
 
 
-def kept_rate_note(lam: float, kept_lam: float) -> None:
+def snapshot_rate_note(lam: float, snapshot_lam: float) -> None:
     """Say which λ the slices of a snapshot are of, where it is not the one that is set."""
-    if lam_text(kept_lam) != lam_text(lam):
+    if lam_text(snapshot_lam) != lam_text(lam):
         st.caption(
-            f"A snapshot keeps the tasks at a few points of the curve: these figures are of λ {lam_text(kept_lam)}."
+            f"A snapshot keeps the tasks at a few points of the curve: these figures are of λ {lam_text(snapshot_lam)}."
         )
 
 

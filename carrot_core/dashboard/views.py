@@ -43,31 +43,31 @@ class View:
 
     @property
     def can_filter(self) -> bool:
-        return self.opened.can_filter
+        return self.results.can_filter
 
     @property
     def fitted(self) -> Names:
-        return self.opened.fitted
+        return self.results.fitted
 
     @property
     def models(self) -> Names:
-        return self.opened.models
+        return self.results.models
 
     @property
     def tasks(self) -> Names:
-        return self.opened.tasks
+        return self.results.tasks
 
     @property
     def cost_unit_usd(self) -> float:
-        return self.opened.cost_unit_usd
+        return self.results.cost_unit_usd
 
     @property
-    def opened(self) -> Results:
+    def results(self) -> Results:
         """The results themselves."""
-        return _opened(self.version, self.name, self.has_prompts)
+        return _results(self.version, self.name, self.has_prompts)
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
-        return self.opened.best_single(pool, tasks)
+        return self.results.best_single(pool, tasks)
 
     def scene(
         self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
@@ -75,32 +75,32 @@ class View:
         return _scene(self, routers, active, pool, tasks, reference)
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
-        return self.opened.curve(router, split, pool, tasks)
+        return self.results.curve(router, split, pool, tasks)
 
     def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> Frontier:
-        return self.opened.exact_curve(router, split, pool, tasks)
+        return self.results.exact_curve(router, split, pool, tasks)
 
     def matching_point(self, router: str) -> Point | None:
         return _matching_point(self, router)
 
     def matchable(self, pool: Names = ()) -> Names:
-        return self.opened.matchable(pool)
+        return self.results.matchable(pool)
 
     def match(
         self, router: str, model: str, curve: ReadableCurve, pool: Names = (), tasks: Names = ()
     ) -> Solution | None:
-        return self.opened.match(router, model, curve, pool, tasks)
+        return self.results.match(router, model, curve, pool, tasks)
 
     def by_task(
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
     ) -> tuple[pd.DataFrame, str]:
-        return self.opened.by_task(router, rate, reference, pool, tasks)
+        return self.results.by_task(router, rate, reference, pool, tasks)
 
     def task_rate(self, router: str, rate: float) -> float:
-        return self.opened.task_rate(router, rate)
+        return self.results.task_rate(router, rate)
 
     def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> pd.DataFrame:
-        return self.opened.flips(router, before, after, pool, tasks)
+        return self.results.flips(router, before, after, pool, tasks)
 
     def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
         return _analysis(self, name, routers)
@@ -115,13 +115,13 @@ class View:
         return _comparison(self, routers, seeds)
 
     def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
-        return self.opened.narrowed(pool, tasks)
+        return self.results.narrowed(pool, tasks)
 
     def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> Mapping[str, Estimates]:
-        return self.opened.estimates(router, pool, tasks)
+        return self.results.estimates(router, pool, tasks)
 
     def run(self, router: str) -> Run | None:
-        return self.opened.run(router)
+        return self.results.run(router)
 
 
 def view(info: BenchmarkInfo) -> View:
@@ -138,45 +138,45 @@ def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     return min(benchmarks, key=rank)
 
 
-def opening_rate(seen: View, router: str, cost_unit_usd: float) -> float:
+def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:
     """Exchange rate a page opens at: as good as the best single model, as cheap as possible; that of λ 0.5 in a cost
     unit where that is out of reach."""
-    point = seen.matching_point(router)
+    point = view.matching_point(router)
     return rate_of_lam(0.5, cost_unit_usd) if point is None else point.exchange_rate_per_usd
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the benchmark and its fitted routers …")
-def _opened(version: Version, name: str, has_prompts: bool) -> Results:
+def _results(version: Version, name: str, has_prompts: bool) -> Results:
     path = Path(version.path)
     return stored_results(Store(path), name) if has_prompts else read(path)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _scene(seen: View, routers: Names, active: str, pool: Names, tasks: Names, reference: str | None) -> Scene:
-    return seen.opened.scene(routers, active, pool, tasks, reference)
+def _scene(view: View, routers: Names, active: str, pool: Names, tasks: Names, reference: str | None) -> Scene:
+    return view.results.scene(routers, active, pool, tasks, reference)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _matching_point(seen: View, router: str) -> Point | None:
-    return seen.opened.matching_point(router)
+def _matching_point(view: View, router: str) -> Point | None:
+    return view.results.matching_point(router)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing routers …")
-def _analysis(seen: View, name: str, routers: Names) -> pd.DataFrame | None:
-    return seen.opened.analysis(name, routers)
+def _analysis(view: View, name: str, routers: Names) -> pd.DataFrame | None:
+    return view.results.analysis(name, routers)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Measuring the prompts' vectors …")
-def _spectra(seen: View) -> pd.DataFrame | None:
-    return seen.opened.spectra()
+def _spectra(view: View) -> pd.DataFrame | None:
+    return view.results.spectra()
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _seeds(seen: View, routers: Names) -> tuple[int, ...]:
-    return seen.opened.seeds(routers)
+def _seeds(view: View, routers: Names) -> tuple[int, ...]:
+    return view.results.seeds(routers)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing routers …")
-def _comparison(seen: View, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def _comparison(view: View, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Nothing is fitted for it but baselines."""
-    return seen.opened.comparison(routers, seeds)
+    return view.results.comparison(routers, seeds)

@@ -93,6 +93,6 @@ def test_chart_stands_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("lam", [float("nan"), -0.1, 1.5, "0.5", None])
 def test_a_lam_that_is_not_one_is_refused(lam: object) -> None:
-    checked: Callable[[dict[str, object]], float] = frontier_chart.checked_lam
+    checked: Callable[[dict[str, object]], float] = frontier_chart.check_lam
     with pytest.raises(CarrotError, match="from 0 to 1"):
         checked({"lam": lam})

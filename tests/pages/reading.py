@@ -9,7 +9,7 @@ from streamlit.testing.v1.element_tree import Button
 MESSAGES = ("info", "success", "warning", "error", "caption")
 
 
-def said(app: AppTest, *kinds: str) -> str:
+def page_text(app: AppTest, *kinds: str) -> str:
     """All texts of these kinds of element, by default of all messages, a line each and without Markdown's escapes."""
     return "\n".join(element.value for kind in kinds or MESSAGES for element in app.get(kind)).replace("\\", "")
 
@@ -31,3 +31,9 @@ def button(app: AppTest, label: str) -> Button:
     """The one button with this label."""
     (found,) = [button for button in app.button if button.label == label]
     return found
+
+
+def lam_in_address(app: AppTest) -> float:
+    """λ that a link to what is shown would bring."""
+    values = app.query_params["lam"]
+    return float(values if isinstance(values, str) else values[-1])

@@ -49,8 +49,8 @@ def test_pasted_lines_are_decided_and_compared_with_every_model_alone() -> None:
     assert len(against) == 4
     assert against["CARROT's share"].sum() == pytest.approx(100)
     assert rows["prompt_id"].tolist() == ["1", "3", "4"]
-    assert "3 prompts" in reading.said(app, "markdown")
-    assert "validation prompts" in reading.said(app, "caption")
+    assert "3 prompts" in reading.page_text(app, "markdown")
+    assert "validation prompts" in reading.page_text(app, "caption")
 
 
 def test_decisions_of_other_settings_say_so() -> None:
@@ -59,7 +59,7 @@ def test_decisions_of_other_settings_say_so() -> None:
     decide(app)
     assert not app.info
     app.slider[0].set_value(0.9).run()
-    assert "of other settings" in reading.said(app, "info")
+    assert "of other settings" in reading.page_text(app, "info")
     decide(app)
     assert not app.info
     assert set(reading.table(app, "lam")["lam"]) == {0.9}
@@ -72,7 +72,7 @@ def test_pasted_lines_outlast_a_look_at_the_upload() -> None:
     assert not app.text_area
     app.segmented_control(key="batch:way").set_value(batch.PASTE).run()
     assert app.text_area(key="batch:lines").value == "one\ntwo"
-    assert "2 prompts" in reading.said(decide(app), "markdown")
+    assert "2 prompts" in reading.page_text(decide(app), "markdown")
 
 
 def test_a_file_may_call_its_prompts_otherwise() -> None:
@@ -102,14 +102,14 @@ def test_a_file_of_any_kind(kind: str) -> None:
 
 
 def test_what_cannot_be_used_is_said() -> None:
-    assert "There are no prompts yet" in reading.said(decide(panel()), "error")
+    assert "There are no prompts yet" in reading.page_text(decide(panel()), "error")
     app = uploaded("p.csv", b"prompt_id,prompt\n1,a\n2,\n")
     assert not app.error
     decide(app)
-    assert "row 2, column 'prompt'" in reading.said(app, "error")
+    assert "row 2, column 'prompt'" in reading.page_text(app, "error")
     assert not app.dataframe
     app = uploaded("p.parquet", b"nothing")
-    assert "cannot be read" in reading.said(app, "error")
+    assert "cannot be read" in reading.page_text(app, "error")
 
 
 def test_a_run_that_was_ended_keeps_nothing_and_says_so(monkeypatch: pytest.MonkeyPatch, carrot_home: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_run_that_was_ended_keeps_nothing_and_says_so(monkeypatch: pytest.Monk
     app.text_area(key="batch:lines").set_value("one\ntwo").run()
     app.session_state["batch:running"] = True  # what an interrupted script leaves behind
     app.run()
-    assert "ended before all was decided" in reading.said(app, "info")
+    assert "ended before all was decided" in reading.page_text(app, "info")
     assert not app.run().info
 
 
@@ -128,5 +128,5 @@ def test_a_refusal_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "route_all", refuse)
     app = panel()
     app.text_area(key="batch:lines").set_value("one").run()
-    assert reading.said(decide(app), "error") == "no"
+    assert reading.page_text(decide(app), "error") == "no"
     assert not app.run().info

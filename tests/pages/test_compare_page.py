@@ -26,8 +26,8 @@ from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
 from tests.made import fill, made, write_files
 from tests.pages.conftest import emptied_caches
-from tests.pages.reading import said, table
-from tests.pages.test_pages import HOSTILE, ROOT, lam_in_address, load_a_benchmark
+from tests.pages.reading import lam_in_address, page_text, table
+from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
 
 SNAPSHOT = "frugalgpt-overruling (snapshot)"
 
@@ -141,7 +141,7 @@ def test_baselines_are_enough(carrot_home: Path) -> None:
 
 
 def test_a_snapshot_holds_no_prompts_to_lose() -> None:
-    assert "it holds no prompts" in said(page(bench=SNAPSHOT, show="Where it loses"))
+    assert "it holds no prompts" in page_text(page(bench=SNAPSHOT, show="Where it loses"))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_snapshot_without_an_analysis_says_so(
     monkeypatch.setattr("carrot_core.results.snapshot.shipped", lambda name: tmp_path / name)
     app = page(bench=SNAPSHOT, show=section)
     assert not app.exception
-    assert f"keeps no {analysis}" in said(app)
+    assert f"keeps no {analysis}" in page_text(app)
 
 
 def test_other_benchmarks_stand_beside(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_a_benchmark_with_none_of_the_routers_is_left_out_in_words(
     load_a_benchmark()
     app = page(bench="made", beside="toy", compared="CARROT-KNN")
     assert not app.exception
-    assert "None of the routers shown is fitted on toy: fit one there, or add a baseline." in said(app)
+    assert "None of the routers shown is fitted on toy: fit one there, or add a baseline." in page_text(app)
     assert len(app.dataframe) == 1
     app.multiselect(key="compared").set_value(["carrot-knn", "zero"]).run()
     assert len(table(app, "toy"))
@@ -214,7 +214,7 @@ def test_no_usage_is_no_word_about_what_is_charged(
     app = page(bench="made", show="Predictions")
     app.multiselect(key="compared").set_value(["cascade"]).run()
     assert not app.exception
-    assert "None of the routers shown predicts output tokens or dollars here." in said(app)
+    assert "None of the routers shown predicts output tokens or dollars here." in page_text(app)
 
 
 def test_what_is_kept_of_data_goes_with_them(tmp_path: Path) -> None:
@@ -225,18 +225,18 @@ def test_what_is_kept_of_data_goes_with_them(tmp_path: Path) -> None:
     info = replace(shipped_snapshots()[0], folder=folder)
     seen = views.view(info)
     assert views.view(info) == seen
-    assert views.view(info).opened is seen.opened
+    assert views.view(info).results is seen.results
     os.utime(folder / "curves.parquet", ns=(0, 2**62))
     again = views.view(info)
     assert again != seen
-    assert again.opened is not seen.opened
+    assert again.opened is not seen.results
 
 
 def test_no_router_is_an_empty_state(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(fitted))
     app = page(bench="made").multiselect(key="compared").set_value([]).run()
     assert not app.exception
-    assert "Choose at least one router" in said(app)
+    assert "Choose at least one router" in page_text(app)
 
 
 def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,6 +254,6 @@ def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytes
     assert not app.exception
     assert (app.select_slider(key="at").value, app.query_params["at"]) == ("0.35", "0.35")
     assert app.session_state["rate"] == between  # a look does not move it
-    assert "The point that is set is at λ 0.37." in said(app).replace("\\", "")
+    assert "The point that is set is at λ 0.37." in page_text(app).replace("\\", "")
     app.select_slider(key="at").set_value("0.5").run()
     assert app.session_state["rate"] == rate_of_lam(0.5, unit)

@@ -57,7 +57,7 @@ def page(**query: str) -> AppTest:
     return app
 
 
-def said(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     return "\n".join(element.value for element in app.markdown)
 
 
@@ -67,7 +67,7 @@ def listed(app: AppTest) -> pd.DataFrame:
 
 
 def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is(store: Store) -> None:
-    info, text = store.info("gaps"), said(page()).replace("\\", "")
+    info, text = store.info("gaps"), page_text(page()).replace("\\", "")
     cells = info.n_prompts * info.n_models
     assert f"**{info.n_prompts}** prompts · **4** models" in text
     assert ":gray[Source:] made.parquet (by hand)" in text
@@ -83,7 +83,7 @@ def test_texts_of_a_file_are_shown_and_never_markup(store: Store) -> None:
     for element in [*app.markdown, *app.caption, *app.error, *app.info]:
         assert HOSTILE not in element.value
         assert "![x]" not in element.value
-    assert plain(f"{HOSTILE} was seen.") in said(app)
+    assert plain(f"{HOSTILE} was seen.") in page_text(app)
     assert HOSTILE in [block.value for block in app.code]
 
 

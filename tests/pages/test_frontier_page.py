@@ -18,8 +18,8 @@ from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
 from tests.made import fill, made, write_files
-from tests.pages.reading import button, figure, said, table
-from tests.pages.test_pages import lam_in_address, load_a_benchmark
+from tests.pages.reading import button, figure, lam_in_address, page_text, table
+from tests.pages.test_pages import load_a_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def test_no_router_chosen_is_an_empty_state_not_an_error():
     app = page("frontier")
     app.multiselect(key="routers").set_value([]).run()
     assert not app.exception
-    assert "at least one router" in said(app, "info")
+    assert "at least one router" in page_text(app, "info")
 
 
 def test_a_link_reopens_what_was_seen():
@@ -118,15 +118,15 @@ def test_what_a_wish_came_to_is_said_only_of_what_it_was_about():
     app = page("frontier")
     app.button(key="solve:set").click().run()
     rate = app.session_state["rate"]
-    assert "is the cheapest point as accurate as" in said(app)
+    assert "is the cheapest point as accurate as" in page_text(app)
     app.selectbox(key="along").set_value("oracle").run()
     assert app.session_state["rate"] == rate
-    assert "is the cheapest point as accurate as" not in said(app)
+    assert "is the cheapest point as accurate as" not in page_text(app)
     app.selectbox(key="along").set_value("carrot-knn").run()
-    assert "is the cheapest point as accurate as" in said(app)
+    assert "is the cheapest point as accurate as" in page_text(app)
     app.multiselect(key="tasks").set_value(["kind 1"]).run()
     assert not app.exception
-    assert "is the cheapest point as accurate as" not in said(app)
+    assert "is the cheapest point as accurate as" not in page_text(app)
 
 
 def test_the_model_to_match_opens_at_the_best_of_what_is_chosen():
@@ -193,7 +193,7 @@ def test_nothing_is_saved_against_a_free_model(monkeypatch):
     monkeypatch.setattr(views.View, "matching_point", lambda seen, router: replace(point, saving=nothing))
     app = page("overview")
     assert figure(app, "Saving against") == "–"
-    assert NOTHING_TO_SAVE.capitalize() in said(app)
+    assert NOTHING_TO_SAVE.capitalize() in page_text(app)
     assert not any(text in element.value for element in [*app.caption, *app.markdown] for text in ("nan", "inf "))
 
 
@@ -202,15 +202,15 @@ def test_the_overview_promises_nothing_of_a_baseline(store, tmp_path):
     store.save_benchmark("another", read_long_table(results))
     app = page("overview", bench="another")
     assert not app.metric
-    assert "No router is fitted" in said(app, "info")
-    assert "Below are the baselines" in said(app, "info")
+    assert "No router is fitted" in page_text(app, "info")
+    assert "Below are the baselines" in page_text(app, "info")
 
 
 def test_a_benchmark_without_texts_offers_no_fit_that_cannot_work(store):
     load_a_benchmark()
     for name in ("overview", "frontier", "whatif", "live"):
         app = page(name, bench="toy")
-        assert "came without their texts" in said(app), name
+        assert "came without their texts" in page_text(app), name
         assert "Fit CARROT-KNN" not in [button.label for button in app.button], name
     (button,) = [button for button in page("data").button if button.key == "fit:shared:toy"]
     assert button.disabled
@@ -220,7 +220,7 @@ def test_a_benchmark_without_a_router_shows_baselines_and_offers_to_fit(store, t
     results, _ = write_files(made(80, seed=3), tmp_path, "other")
     store.save_benchmark("another", read_long_table(results))
     app = page("frontier", bench="another")
-    assert "No router is fitted" in said(app, "info")
+    assert "No router is fitted" in page_text(app, "info")
     assert app.multiselect(key="routers").options == ["Task lookup", "Oracle"]
     assert next(button.label for button in app.button) == "Fit CARROT-KNN"
 

@@ -14,7 +14,7 @@ from carrot_core import paths
 from carrot_core.dashboard.glossary import OF_METRIC, anchor_of, in_app, metric_tip, slug_of, terms, tip
 from carrot_core.dashboard.method import matching
 from carrot_core.metrics import METRICS
-from tests.pages.reading import said
+from tests.pages.reading import page_text
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "data" / "README.md"]
@@ -153,7 +153,7 @@ def test_words_find_terms_by_name_first_and_by_definition() -> None:
     assert "ParetoDist" in shown(app)
     assert "##### Pool" not in shown(app)
     app.text_input(key="words").set_value("no-such-word").run()
-    assert "No term matches" in said(app, "info")
+    assert "No term matches" in page_text(app, "info")
 
 
 @pytest.mark.parametrize("name", ["routing_accuracy", "peak", "aiq"])

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard.shell import PAGES, plain
 from tests.pages.conftest import emptied_caches
-from tests.pages.test_pages import lam_in_address
+from tests.pages.reading import lam_in_address
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
@@ -94,7 +94,7 @@ def test_every_widget_bound_to_the_address_says_what_it_understood() -> None:
                 words = {word.arg: getattr(word.value, "value", None) for word in call.keywords}
                 if words.get("bind") == "query-params":
                     bound.add(words["key"])
-                if ast.unparse(call.func).endswith(("links.judge", "links.refuse", "_judge_several")):
+                if ast.unparse(call.func).endswith(("links.judge", "links.refuse", "_check_several")):
                     judged.add(getattr(call.args[0], "value", None))
     assert bound - judged == {"find"}  # any text can be searched for
     assert {"bench", "pool", "lam", "scenario", "term"} <= judged
@@ -140,7 +140,7 @@ def test_a_link_that_holds_says_nothing() -> None:
 def test_parts_of_a_link_that_exclude_each_other_are_told() -> None:
     app = opened("frontier", pool=["acme/large", "zeta/mid"], reference="acme/small")
     (said,) = notices(app)
-    assert f"**reference**: {plain('acme/small')} cannot be used" in said
+    assert f"**reference**: {plain('acme/small')} cannot be used" in page_text
     assert app.selectbox(key="reference").value in ("acme/large", "zeta/mid")
 
 
@@ -148,19 +148,19 @@ def test_a_choice_of_several_keeps_what_there_is() -> None:
     app = opened("frontier", pool=["ghost/1", "acme/large", "ghost/2", "zeta/mid", "ghost/3", "ghost/4"])
     assert app.multiselect(key="pool").value == ["acme/large", "zeta/mid"]
     (said,) = notices(app)
-    assert "and 1 more cannot be used" in said
-    assert plain("acme/large, zeta/mid") in said
+    assert "and 1 more cannot be used" in page_text
+    assert plain("acme/large, zeta/mid") in page_text
 
 
 def test_a_parameter_given_twice_takes_the_last() -> None:
     app = opened("frontier", bench=["mmlu-pro-cot (snapshot)", "made"], lam=["0.1", "0.2"])
     (said,) = notices(app)
-    assert "**bench** stands there 2 times" in said
-    assert "**lam** stands there 2 times" in said
+    assert "**bench** stands there 2 times" in page_text
+    assert "**lam** stands there 2 times" in page_text
     assert lam_in_address(app) == 0.2
 
 
 def test_a_snapshot_says_that_it_has_no_pool_to_choose() -> None:
     (said,) = notices(opened("frontier", bench="mmlu-pro-cot (snapshot)", pool="acme/large", tasks="kind 1"))
-    assert "**pool**" in said
-    assert "all tasks" in said
+    assert "**pool**" in page_text
+    assert "all tasks" in page_text

@@ -57,7 +57,7 @@ def shown(app: AppTest) -> dict[str, Any]:
     return data
 
 
-def said(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     elements = [element.value for element in (*app.caption, *app.info, *app.warning, *app.error)]
     parts = [part.proto for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
     return "\n".join([*elements, *(line for part in parts for line in json.loads(part.json)["about"])]).replace(
@@ -82,10 +82,10 @@ def test_the_shipped_head_answers_where_nothing_is_loaded(type_in: Type) -> None
     assert stretch["sentence"] == explained.sentence
     assert data["models"][stretch["winner"]]["name"] == explained.winner
     assert data["models"][stretch["second"]]["name"] == explained.runner_up
-    assert "may not be passed on" in said(app)
-    assert "tokens, all read. Answered in" in said(app)
-    assert f"on test {100 * router.companion.coverage['score']:.1f} % held" in said(app)
-    assert f"u = {money(router.cost_unit_usd)}" in said(app)
+    assert "may not be passed on" in page_text(app)
+    assert "tokens, all read. Answered in" in page_text(app)
+    assert f"on test {100 * router.companion.coverage['score']:.1f} % held" in page_text(app)
+    assert f"u = {money(router.cost_unit_usd)}" in page_text(app)
 
 
 @pytest.mark.parametrize("pool", [None, 4, 2, 1])
@@ -118,13 +118,13 @@ def test_every_segment_of_the_ribbon_is_told_in_words() -> None:
 def test_an_empty_prompt_says_what_to_do(text: str, type_in: Type) -> None:
     type_in(text)
     app = page()
-    assert "Type a prompt above" in said(app)
+    assert "Type a prompt above" in page_text(app)
     assert not [part for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
 
 
 def test_a_prompt_that_is_too_long_is_refused_and_not_cut(type_in: Type) -> None:
     type_in(None)
-    assert "longer than 200,000 characters" in said(page())
+    assert "longer than 200,000 characters" in page_text(page())
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ def test_any_text_gets_an_answer(text: str, type_in: Type) -> None:
     assert not app.error
     assert "is expected to score" in at(shown(app), 0.5)["sentence"]
     if len(text) > 2000 and " " in text:
-        assert "the encoder reads the first 256, the rest counts for the cost only" in said(app)
+        assert "the encoder reads the first 256, the rest counts for the cost only" in page_text(app)
 
 
 def test_an_unlike_prompt_is_flagged_and_the_fallback_answers_at_every_lam(type_in: Type) -> None:
     type_in("zxq%%7 @@ ░░▒▓ 🜁🜂🜃🜄 qwrtz ;;;; plinth 000111000 ☂☂☂ {{{{")
     app = page(unlike="50.0")
-    assert "Unlike anything in the training data" in said(app)
-    assert "A fallback can be chosen above." in said(app)
+    assert "Unlike anything in the training data" in page_text(app)
+    assert "A fallback can be chosen above." in page_text(app)
     other = CarrotRouter.load(HEAD).models[-1]
     app.selectbox(key="fallback").set_value(other).run()
     assert not app.exception
@@ -163,7 +163,7 @@ def test_an_unlike_prompt_is_flagged_and_the_fallback_answers_at_every_lam(type_
     assert all("so the fallback answers" in part["sentence"] for part in data["stretches"])
     assert len(data["segments"]) > 1  # what CARROT would choose is still told
     app.number_input(key="unlike").set_value(100.0).run()
-    if "Unlike" not in said(app):
+    if "Unlike" not in page_text(app):
         assert not shown(app)["fellBack"]
 
 
@@ -197,7 +197,7 @@ def test_the_shipped_head_stands_aside_for_other_data_of_its_name(loaded: Store,
     results, _ = write_files(made(80), tmp_path, HEAD)
     loaded.save_benchmark(HEAD, read_long_table(results))
     app = page(bench=HEAD)
-    assert "No router is fitted on mmlu-pro-cot yet" in said(app)
+    assert "No router is fitted on mmlu-pro-cot yet" in page_text(app)
     assert [button.label for button in app.button] == ["Fit CARROT-KNN"]
 
 

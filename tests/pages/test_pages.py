@@ -114,12 +114,6 @@ def page(name: str) -> AppTest:
     return app.switch_page(f"pages/{name}.py").run()
 
 
-def lam_in_address(app: AppTest) -> float:
-    """λ that a link to what is shown would bring."""
-    values = app.query_params["lam"]
-    return float(values if isinstance(values, str) else values[-1])
-
-
 def load_a_benchmark() -> None:
     """Twelve prompts and two models; a model name that tries to be markup."""
     prompts, models = [f"p{i}" for i in range(12)], ["steady", HOSTILE]
@@ -172,7 +166,7 @@ def test_page_without_data_says_what_to_do_next(
     with_a_snapshot = {"data": "carrot setup", "live": "Type a prompt above", "points": "No point is kept yet"}.get(
         name, "Snapshot: results on"
     )
-    assert (with_a_snapshot if ships else "carrot setup") in said
+    assert (with_a_snapshot if ships else "carrot setup") in page_text
 
 
 @pytest.mark.parametrize("name", ["overview", "frontier"])

@@ -21,7 +21,7 @@ def page(**query: str) -> AppTest:
     return app.switch_page("pages/compare.py").run()
 
 
-def said(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     return " ".join(element.value for kind in ("info", "caption") for element in app.get(kind))
 
 
@@ -31,7 +31,7 @@ def test_every_figure_opens_by_its_link(preset, carrot_home: Path) -> None:  # t
     assert not app.exception
     assert not app.error
     assert app.selectbox(key="figure").value == preset.title
-    assert app.get("plotly_chart") or app.dataframe or "made without" in said(app)
+    assert app.get("plotly_chart") or app.dataframe or "made without" in page_text(app)
 
 
 def test_the_oracle_is_a_choice(carrot_home: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_figure_that_cannot_be_drawn_says_why(carrot_home: Path) -> None:
     for preset in PRESETS.values():
         app = page(bench="toy", figure=preset.title)
         assert not app.exception
-        assert "carrot fit" in said(app)
+        assert "carrot fit" in page_text(app)
 
 
 def test_a_link_to_no_figure_opens_the_first_and_says_so(carrot_home: Path) -> None:

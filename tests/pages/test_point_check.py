@@ -73,20 +73,20 @@ def shown(app: AppTest) -> str:
     return "\n".join(element.value for element in elements)
 
 
-def said(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     return shown(app).replace("\\", "")
 
 
 def test_logs_as_promised_agree(head: PointFile) -> None:
     shared_points().keep(head)
     app = compared(page(), as_csv(logs(head)))
-    assert "The logs agree with the point" in said(app)
-    assert "2,000 calls" in said(app)
+    assert "The logs agree with the point" in page_text(app)
+    assert "2,000 calls" in page_text(app)
     # Another tolerance is another question: the old answer is gone until it is asked.
     app.number_input(key="drift:points").set_value(1.0).run()
-    assert "The logs agree" not in said(app)
+    assert "The logs agree" not in page_text(app)
     app.button(key="drift:run").click().run()
-    assert "no number of prompts can tell 1 points" in said(app)
+    assert "no number of prompts can tell 1 points" in page_text(app)
 
 
 def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointFile) -> None:
@@ -94,8 +94,8 @@ def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointF
     frame = logs(head)
     frame.loc[:99, "engine"] = HOSTILE
     app = compared(page(), as_csv(frame.assign(cost_usd=2 * frame["cost_usd"])))
-    assert "The logs do not agree with the point: cost" in said(app)
-    assert "Not in the point's pool: " in said(app)
+    assert "The logs do not agree with the point: cost" in page_text(app)
+    assert "Not in the point's pool: " in page_text(app)
     assert not MARKUP.search(shown(app))
     table = next(frame.value for frame in app.dataframe if "Paid ÷ price" in frame.value)
     assert table["Calls"].sum() == 2000
@@ -124,17 +124,17 @@ def test_the_column_of_the_model_is_asked_for_where_it_cannot_be_told(head: Poin
     shared_points().keep(head)
     frame = logs(head).rename(columns={"engine": "who"})
     app = compared(page(), as_csv(frame))
-    assert "Choose the column that names the model" in said(app)
+    assert "Choose the column that names the model" in page_text(app)
     (box,) = [box for box in app.selectbox if box.label == "model"]
     box.set_value("who").run()
     app.button(key="drift:run").click().run()
-    assert "The logs agree with the point" in said(app)
+    assert "The logs agree with the point" in page_text(app)
 
 
 def test_a_point_on_which_nothing_was_measured_says_so() -> None:
     shared_points().keep(point(test=None, validation=None, shares=None))
     app = page()
-    assert "nothing to compare logs with" in said(app)
+    assert "nothing to compare logs with" in page_text(app)
     assert not app.file_uploader(key="points:upload").value
 
 
@@ -143,19 +143,19 @@ def test_how_sure_a_point_is_where_its_data_are_here(store_of: Callable[..., Sto
     router = CarrotRouter.load("made", router="carrot-knn")
     shared_points().keep(router.point_file(lam=0.3, note="mine"))
     app = page(SURE)
-    assert "holds on test in" in said(app)
+    assert "holds on test in" in page_text(app)
     shared_points().keep(router.point_file(lam=0.3, note="other").model_copy(update={"data_hash": "x"}).sealed())
     app.run()
     app.selectbox(key="check").set_value("other").run()
     assert not app.exception
-    assert "has other data than the point was made on" in said(app)
+    assert "has other data than the point was made on" in page_text(app)
 
 
 def test_how_sure_a_point_is_cannot_be_told_from_a_snapshot_or_nothing(head: PointFile) -> None:
     shared_points().keep(head)
-    assert "cannot be told from a snapshot" in said(page(SURE))
+    assert "cannot be told from a snapshot" in page_text(page(SURE))
     shared_points().keep(point(benchmark=HOSTILE, note="far").sealed())
     app = page(SURE)
     app.selectbox(key="check").set_value("far").run()
-    assert "so nothing can be solved again" in said(app)
+    assert "so nothing can be solved again" in page_text(app)
     assert not MARKUP.search(shown(app))

@@ -20,8 +20,7 @@ from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests.made import MODELS, made
-from tests.pages.reading import table
-from tests.pages.test_pages import lam_in_address
+from tests.pages.reading import lam_in_address, table
 from tests.points.test_difference import point
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +55,7 @@ def box(app: AppTest, label: str, at: int = 0) -> Any:
     return [box for box in [*app.text_input, *app.text_area] if box.label == label][at]
 
 
-def said(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     elements = [*app.success, *app.info, *app.warning, *app.error, *app.caption, *app.markdown]
     return "\n".join(element.value for element in elements).replace("\\", "")
 
@@ -80,13 +79,13 @@ def test_a_point_of_the_head_that_ships_is_kept_under_its_name() -> None:
     box(app, "Name").set_value("Cheap")
     box(app, "Note").set_value("for the night")
     click(app, "Keep this point")
-    assert "Kept: CARROT-MLP at λ 0.1 on mmlu-pro-cot." in said(app)
+    assert "Kept: CARROT-MLP at λ 0.1 on mmlu-pro-cot." in page_text(app)
     (found,) = kept()
     assert title_and_note(found.point) == ("Cheap", "for the night")
     expected = CarrotRouter.load(HEAD).point_file(lam=0.1)
     assert found.point.test == expected.test
     assert found.point.artefact == expected.artefact
-    assert "#### Cheap" in said(app)
+    assert "#### Cheap" in page_text(app)
 
 
 def test_a_budget_a_target_and_a_model_to_match_are_solved_on_validation(loaded: Store) -> None:
@@ -104,9 +103,9 @@ def test_a_budget_a_target_and_a_model_to_match_are_solved_on_validation(loaded:
     assert matched.validation.score >= strength
     assert not ((curve.score >= strength) & (curve.cost_usd < matched.validation.cost_usd)).any()
     assert app.selectbox(key="match").value is None
-    assert f"as accurate as {MODELS[1].partition('/')[2]} alone on validation" in said(app)
+    assert f"as accurate as {MODELS[1].partition('/')[2]} alone on validation" in page_text(app)
     app.slider(key="lam_slider").set_value(0.5).run()
-    assert "alone on validation" not in said(app)
+    assert "alone on validation" not in page_text(app)
 
 
 def test_two_points_on_loaded_data_are_compared_prompt_by_prompt(loaded: Store) -> None:
@@ -135,7 +134,7 @@ def test_points_whose_data_are_not_here_are_compared_by_their_means() -> None:
     app.multiselect(key="compare").set_value(["0.1", "0.8", "else"]).run()
     assert not app.exception
     assert list(table(app, "Measured")["Measured"]) == ["of the means", "of other data"]
-    assert "independent" in said(app)
+    assert "independent" in page_text(app)
 
 
 def test_a_point_on_a_pool_of_its_own_says_that_nothing_was_measured() -> None:
@@ -144,7 +143,7 @@ def test_a_point_on_a_pool_of_its_own_says_that_nothing_was_measured() -> None:
     shared_points().keep(head.point_file(lam=0.1, note="some", pool=head.models[:3]))
     app = page(bench=SNAPSHOT)
     assert "not measured" in table(app, "some")["some"].tolist()
-    assert "no difference to tell for some" in said(app)
+    assert "no difference to tell for some" in page_text(app)
 
 
 def test_rename_delete_and_undo() -> None:
@@ -153,17 +152,17 @@ def test_rename_delete_and_undo() -> None:
     box(app, "Name", 1).set_value("New")
     click(app, "Save")
     assert title_and_note(kept()[0].point) == ("New", "note")
-    assert "#### New" in said(app)
+    assert "#### New" in page_text(app)
     click(app, "Delete")
-    assert "Deleted New." in said(app)
-    assert "No point is kept yet" in said(app)
+    assert "Deleted New." in page_text(app)
+    assert "No point is kept yet" in page_text(app)
     assert kept() == ()
     click(app, "Undo")
-    assert "New is back." in said(app)
+    assert "New is back." in page_text(app)
     assert [each.name for each in kept()] == ["New"]
     click(app, "Delete")
     app.slider(key="lam_slider").set_value(0.5).run()
-    assert "Deleted New." not in said(app)
+    assert "Deleted New." not in page_text(app)
     assert "Undo" not in [button.label for button in app.button]
 
 
@@ -176,14 +175,14 @@ def test_undo_leaves_alone_a_point_that_was_kept_and_renamed_since() -> None:
     place.note(id, "new", "")
     click(app, "Undo")
     assert [each.name for each in kept()] == ["new"]
-    assert "is back" not in said(app)
+    assert "is back" not in page_text(app)
 
 
 def test_a_point_is_used_on_every_page() -> None:
     shared_points().keep(CarrotRouter.load("routerbench-subset").point_file(lam=0.123))
     app = page(bench=SNAPSHOT)
     click(app, "Use it")
-    assert "In use: CARROT-MLP at λ 0.123 on routerbench-subset." in said(app)
+    assert "In use: CARROT-MLP at λ 0.123 on routerbench-subset." in page_text(app)
     assert app.selectbox(key="bench").value == "routerbench-subset (snapshot)"
     assert app.query_params["lam"] == "0.123"
     assert app.slider(key="lam_slider").value == pytest.approx(0.123)
@@ -221,18 +220,18 @@ def test_a_point_of_something_else_says_what_differs_before_it_is_used(changed: 
     shared_points().keep(other)
     app = page(bench=SNAPSHOT, lam="0.5")
     click(app, "Use it")
-    assert words in said(app)
+    assert words in page_text(app)
     assert app.query_params["lam"] == "0.5"
     click(app, "Set its benchmark and λ all the same")
     assert app.query_params["lam"] == "0.1"
-    assert words not in said(app)
+    assert words not in page_text(app)
 
 
 def test_a_point_of_a_benchmark_that_is_not_here_sets_nothing() -> None:
     shared_points().keep(point(benchmark=HOSTILE))
     app = page(bench=SNAPSHOT, lam="0.5")
     click(app, "Use it")
-    assert "Not used" in said(app)
+    assert "Not used" in page_text(app)
     assert "Set its benchmark and λ all the same" not in [button.label for button in app.button]
     assert not app.error
 
@@ -241,7 +240,7 @@ def test_a_file_is_checked_and_kept() -> None:
     made = CarrotRouter.load(HEAD).point_file(lam=0.3, note=f"{HOSTILE}\n{HOSTILE}")
     app = click(sent(page(bench=SNAPSHOT), as_file(made)), "Keep it here")
     assert kept()[0].point == made
-    assert HOSTILE in said(app)
+    assert HOSTILE in page_text(app)
     shown = "".join(element.value for element in [*app.markdown, *app.caption])
     assert not MARKUP.search(shown)
 
@@ -271,8 +270,8 @@ def test_a_damaged_file_leaves_the_others_alone(carrot_home: Path) -> None:
     shared_points().keep(CarrotRouter.load(HEAD).point_file(lam=0.3, note="good"))
     (carrot_home / "points" / f"{'0' * 16}.json").write_text("{")
     app = page(bench=SNAPSHOT)
-    assert "is left out" in said(app)
-    assert "#### good" in said(app)
+    assert "is left out" in page_text(app)
+    assert "#### good" in page_text(app)
 
 
 def test_every_form_is_there_where_the_router_is() -> None:
@@ -300,22 +299,22 @@ def _keep_of_an_upload() -> None:
 
     from carrot_core.benchmarks.long_table import read_long_table
     from carrot_core.dashboard.points.keep import keep
-    from carrot_core.dashboard.points.shelf import kept_points, shelf
+    from carrot_core.dashboard.points.shelf import list_points, shelf
     from carrot_core.dashboard.stores import private_benchmarks, private_store, session_folder
     from carrot_core.paths import shipped
     from tests.points.test_difference import point
 
     private_store().save_benchmark("toy", read_long_table(shipped("template.csv")))
     keep(private_benchmarks()[0], point(benchmark="toy", note="mine"))
-    shelf(kept_points())
+    shelf(list_points())
     st.write(f"folder {session_folder()}")
 
 
 def test_points_of_an_upload_stay_with_the_session(carrot_home: Path) -> None:
     app = AppTest.from_function(_keep_of_an_upload, default_timeout=60).run()
     assert not app.exception
-    assert "#### mine" in said(app)
-    assert "only you" in said(app)
+    assert "#### mine" in page_text(app)
+    assert "only you" in page_text(app)
     folder = Path(next(each.value for each in app.markdown if each.value.startswith("folder ")).removeprefix("folder "))
     assert len(list((folder / "points").glob("*.json"))) == 1
     assert kept() == ()

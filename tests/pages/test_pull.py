@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.store import Store
 from tests.hub_server import COMMIT, SPROUT, Hub
-from tests.pages.reading import said
+from tests.pages.reading import page_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,14 +60,14 @@ def test_a_benchmark_that_is_here_is_replaced_only_when_asked(hub: Hub) -> None:
 def test_what_the_hub_refuses_is_said_on_the_page(hub: Hub, status: int, error: str, says: str) -> None:
     hub.status, hub.error = status, error
     app = press(page())
-    assert says in said(app, "error")
+    assert says in page_text(app, "error")
     assert Store().benchmarks() == []
 
 
 def test_a_damaged_file_is_said_on_the_page(hub: Hub) -> None:
     hub.announced["data/test-00000-of-00001.parquet"] = b"short"
     app = press(page())
-    assert "test-00000-of-00001.parquet" in said(app, "error")
+    assert "test-00000-of-00001.parquet" in page_text(app, "error")
     assert Store().benchmarks() == []
 
 
@@ -81,4 +81,4 @@ def test_without_the_hub_the_page_says_what_it_read_instead(hub: Hub, monkeypatc
     (note,) = [note.value for note in app.success if "Pulled" in note.value]
     assert "The hub could not be reached" in note
     missing = press(page("routerbench-0shot"))
-    assert "cannot be reached" in said(missing, "error")
+    assert "cannot be reached" in page_text(missing, "error")

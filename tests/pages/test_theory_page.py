@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard import theory
-from tests.pages.reading import figure, said
+from tests.pages.reading import figure, page_text
 from tests.theory.test_shipped import learned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,12 +82,12 @@ def test_a_hostile_link_shows_the_default_and_says_so() -> None:
     app = opened(part="<img src=x>", sim_d="9", sim_gamma="nan", sim_breach="none")
     assert not app.exception
     assert app.selectbox(key="sim_d").value == "2"
-    assert "sim_d" in said(app, "warning")
+    assert "sim_d" in page_text(app, "warning")
     assert "<img" not in "".join(warning.value for warning in app.warning).replace("\\<img", "")
 
 
 def test_learning_curves_go_by_what_a_snapshot_is_called() -> None:
-    kept = theory.kept_learning()
+    kept = theory.snapshot_learning()
     assert kept
     assert all(name.endswith(" (snapshot)") for name in kept)
 

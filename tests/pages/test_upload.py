@@ -93,7 +93,7 @@ def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:
     table.loc[3, "score"], table.loc[7, "input_tokens"] = "=1+1", -1
     app = check(upload(panel(), "t.csv", table))
     assert not app.exception
-    assert "2 kinds of problem" in reading.said(app, "error")
+    assert "2 kinds of problem" in reading.page_text(app, "error")
     rows = reading.table(app, "column")
     assert list(zip(rows["row"], rows["column"], strict=True)) == [("4", "score"), ("8", "input_tokens")]
     assert "Download the problems (CSV)" in [button.label for button in app.get("download_button")]
@@ -103,7 +103,7 @@ def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:
 def test_prices_are_asked_for_and_never_assumed() -> None:
     table = long_frame(made(30)).drop(columns="cost_usd")
     app = check(upload(panel(), "t.csv", table))
-    assert "no dollars for 3 of its models" in reading.said(app, "warning")
+    assert "no dollars for 3 of its models" in reading.page_text(app, "warning")
     check(app)
     assert not app.exception
     assert seen(app) == "Loaded:"
@@ -167,7 +167,7 @@ def test_a_name_that_cannot_be_used_is_told_and_nothing_is_lost(name: str, says:
     next(box for box in mine.run().text_input if box.label == "Name in the store").set_value(name).run()
     keep(mine)
     assert not mine.exception
-    assert says in reading.said(mine, "error")
+    assert says in reading.page_text(mine, "error")
     assert seen(mine) == "Loaded: other, same, same (only you)"
 
 
@@ -177,7 +177,7 @@ def test_a_name_taken_since_the_page_was_drawn_leads_to_another_and_it_is_told()
     keep(mine)
     assert not mine.exception
     assert seen(mine) == "Loaded: same, same-2"
-    assert "same-2" in reading.said(mine, "success")
+    assert "same-2" in reading.page_text(mine, "success")
 
 
 @pytest.mark.parametrize("page", ["overview", "frontier", "data"])

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.whatif import settings as scenario_widgets
-from carrot_core.dashboard.whatif.results import in_words, said
+from carrot_core.dashboard.whatif.results import describe_threshold, in_words
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
@@ -130,7 +130,7 @@ def test_a_link_reopens_its_scenario(scenario: Scenario, shown: str) -> None:
 def test_a_stale_or_hostile_link_is_left_out_with_a_notice(text: str, refused: str) -> None:
     app = page(scenario=text)
     assert not app.error
-    assert refused in reading.said(app, "warning")
+    assert refused in reading.page_text(app, "warning")
     assert plain("Nothing is changed yet") in captions(app)
     assert "scenario" not in app.query_params
 
@@ -147,7 +147,7 @@ def test_reset_brings_the_benchmark_back() -> None:
 
 def test_what_cannot_be_is_text_beside_the_settings() -> None:
     app = page(scenario='{"hypothetical": [{"name": "new", "base": "acme/large", "score_offset": 0.9}]}')
-    assert "the offset must be from" in reading.said(app, "error")
+    assert "the offset must be from" in reading.page_text(app, "error")
     assert app.number_input(key="wi_price_factor").value == 1.0
 
 
@@ -172,7 +172,7 @@ def test_a_repeated_or_blank_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -
 def test_a_scenario_that_cannot_be_leaves_the_chart_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenario_widgets, "_hypothetical", lambda made: [{"name": "x" * 301, "base": "zeta/mid"}])
     app = page()
-    assert "Shown is the scenario before" in reading.said(app, "error")
+    assert "Shown is the scenario before" in reading.page_text(app, "error")
     assert drifted(app)
     assert "Reset all" in [button.label for button in app.button]
     assert app.get("download_button")
@@ -213,7 +213,7 @@ def test_a_snapshot_says_that_prompts_are_needed() -> None:
     ],
 )
 def test_a_threshold_in_words(factor: list[float], rate: float, text: str) -> None:
-    assert text in said(Threshold("zeta/mid", rate, np.array(factor), np.array([0.5, 1.0])))
+    assert text in describe_threshold(Threshold("zeta/mid", rate, np.array(factor), np.array([0.5, 1.0])))
 
 
 def test_the_picture_of_a_threshold_steps_where_the_share_does() -> None:

@@ -42,27 +42,29 @@ def several(title: str, options: Sequence[str], key: str, opened: Sequence[str] 
     first = list(options[:2] if opened is None else opened)
     controls.open_anew(key, first)
     chosen = st.multiselect(
-        title, options, first, format_func=_shown, key=key, bind="query-params", placeholder="Choose a router"
+        title, options, first, format_func=_label, key=key, bind="query-params", placeholder="Choose a router"
     )
-    links.judge(key, links.among(list(map(_shown, options))), ", ".join(map(_shown, chosen)) or "no router", many=True)
+    links.check_parameter(
+        key, links.among(list(map(_label, options))), ", ".join(map(_label, chosen)) or "no router", many=True
+    )
     return tuple(chosen)
 
 
 def one(options: Sequence[str]) -> str:
     """Choose one of the routers (``?of=``)."""
     controls.open_anew("of", options[0])
-    chosen = str(st.selectbox("Router", options, format_func=_shown, key="of", bind="query-params"))
-    links.judge("of", links.among(list(map(_shown, options))), _shown(chosen))
+    chosen = str(st.selectbox("Router", options, format_func=_label, key="of", bind="query-params"))
+    links.check_parameter("of", links.among(list(map(_label, options))), _label(chosen))
     return chosen
 
 
-def _shown(router: str) -> str:
+def _label(router: str) -> str:
     return visible(label(router))
 
 
-def seeds(known: Sequence[int], *, whole: bool) -> tuple[int, ...]:
+def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
     """Choose one of the seeds or the mean over them (``?seed=``); the mean at first where all is there (``whole``)."""
-    every = tuple(known)
+    every = tuple(all_seeds)
     options = [every] if len(every) == 1 else [every, *((seed,) for seed in every)]
     words = [seeds_words(option) for option in options]
     first = 0 if whole or len(options) == 1 else 1
@@ -71,7 +73,7 @@ def seeds(known: Sequence[int], *, whole: bool) -> tuple[int, ...]:
         "Seeds", words, first, key="seed", bind="query-params",
         help=tip("seed", "split"),
     )  # fmt: skip
-    links.judge("seed", links.among(words), str(chosen))
+    links.check_parameter("seed", links.among(words), str(chosen))
     return options[words.index(str(chosen))]
 
 
@@ -86,16 +88,16 @@ def section() -> str:
         "Show", SECTIONS, default=SECTIONS[0], required=True, key="show", bind="query-params",
         label_visibility="collapsed",
     )  # fmt: skip
-    links.judge("show", links.among(SECTIONS), str(chosen))
+    links.check_parameter("show", links.among(SECTIONS), str(chosen))
     return str(chosen)
 
 
 def metric(options: Sequence[str] = tuple(METRICS)) -> str:
     """Choose one metric (``?metric_of=``)."""
-    known = [name for name in METRICS if name in options]
-    first = known.index("aiq") if "aiq" in known else 0
-    chosen = str(st.selectbox("Metric", known, first, format_func=metric_name, key="metric_of", bind="query-params"))
-    links.judge("metric_of", links.among(list(map(metric_name, known))), metric_name(chosen))
+    names = [name for name in METRICS if name in options]
+    first = names.index("aiq") if "aiq" in names else 0
+    chosen = str(st.selectbox("Metric", names, first, format_func=metric_name, key="metric_of", bind="query-params"))
+    links.check_parameter("metric_of", links.among(list(map(metric_name, names))), metric_name(chosen))
     return chosen
 
 
@@ -106,7 +108,9 @@ def metrics() -> list[str]:
         "Columns of the table", options, list(_OPENED_METRICS), format_func=metric_name, key="metrics",
         bind="query-params",
     )  # fmt: skip
-    links.judge("metrics", links.among(list(map(metric_name, options))), ", ".join(map(metric_name, chosen)), many=True)
+    links.check_parameter(
+        "metrics", links.among(list(map(metric_name, options))), ", ".join(map(metric_name, chosen)), many=True
+    )
     return chosen
 
 
@@ -134,7 +138,7 @@ def _lam_of(words: list[str], first: str, key: str, cost_unit_usd: float) -> str
             "λ", words, first, key=key, persist_state="session", on_change=_set_point, args=(key, cost_unit_usd)
         )
     )
-    links.judge(key, links.among(words), chosen)
+    links.check_parameter(key, links.among(words), chosen)
     if chosen == _WHOLE:
         st.query_params.pop(key, None)
     elif st.query_params.get(key) != chosen:
@@ -153,7 +157,7 @@ def model(models: Sequence[str]) -> str:
     """Choose a model, or all together (``?model_of=``)."""
     controls.open_anew("model_of", POOLED)
     chosen = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
-    links.judge("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(chosen))
+    links.check_parameter("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(chosen))
     return chosen
 
 
@@ -163,17 +167,17 @@ def _model(name: str) -> str:
 
 def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
     """Choose other benchmarks, by what each is called, to see the same routers on (``?beside=``)."""
-    shown = list(others)
+    names = list(others)
     controls.open_anew("beside", [])
     chosen = st.multiselect(
-        "The same routers on other benchmarks", shown, key="beside", bind="query-params",
+        "The same routers on other benchmarks", names, key="beside", bind="query-params",
         placeholder="Choose benchmarks",
     )  # fmt: skip
-    links.judge("beside", links.among(shown), ", ".join(map(visible, chosen)) or "none", many=True)
+    links.check_parameter("beside", links.among(names), ", ".join(map(visible, chosen)) or "none", many=True)
     return {name: others[name] for name in chosen}
 
 
-def there(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:
+def has_table(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:
     """Whether a table is there; says so where an older snapshot has none."""
     if table is None:
         st.info(f"This snapshot keeps no {what}.")

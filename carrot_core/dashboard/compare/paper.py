@@ -42,19 +42,19 @@ _OWN = (
 )
 
 
-def paper_figures(seen: View) -> None:
+def paper_figures(view: View) -> None:
     """Show the figure chosen (``?figure=``), or say what it lacks on this benchmark."""
     for_figure, for_option = st.columns([2, 1], vertical_alignment="bottom")
     with for_figure:
         titles = {preset.title: preset for preset in PRESETS.values()}
         title = st.selectbox("Figure", list(titles), key="figure", bind="query-params")
-        links.judge("figure", links.among(list(titles)), title)
+        links.check_parameter("figure", links.among(list(titles)), title)
     preset = titles[title]
     st.caption(_OWN)
     try:
         with for_option:
-            options = _options(preset, seen)
-        exhibit = preset.make(seen, **options)
+            options = _options(preset, view)
+        exhibit = preset.make(view, **options)
     except NotDrawnError as why:
         st.info(plain(str(why)))
         return
@@ -69,15 +69,15 @@ def paper_figures(seen: View) -> None:
         show(exhibit, key=key)
 
 
-def _options(preset: Preset, seen: View) -> dict[str, object]:
+def _options(preset: Preset, view: View) -> dict[str, object]:
     """What else there is to choose about a figure (``?of=``, ``?oracle=``)."""
     if "router" in preset.options:
-        first = first_carrot(seen.fitted)
-        return {"router": choose.one(list(dict.fromkeys((first, *seen.fitted, *BASELINES))))}
+        first = first_carrot(view.fitted)
+        return {"router": choose.one(list(dict.fromkeys((first, *view.fitted, *BASELINES))))}
     if "oracle" in preset.options:
-        drawn = st.toggle("Draw the oracle", key="oracle", bind="query-params", help=tip("oracle"))
-        links.judge("oracle", links.flag, "the oracle" if drawn else "no oracle")
-        return {"oracle": drawn}
+        oracle = st.toggle("Draw the oracle", key="oracle", bind="query-params", help=tip("oracle"))
+        links.check_parameter("oracle", links.flag, "the oracle" if oracle else "no oracle")
+        return {"oracle": oracle}
     return {}
 
 
@@ -92,17 +92,17 @@ def _side_by_side(exhibit: Exhibit, key: str) -> None:
 def _table(exhibit: Exhibit, key: str) -> None:
     """The table with a figure a row, so that a narrow page has room for it."""
     rows = exhibit.table.set_index("row")
-    told = {
+    cells = {
         head: [_cell(rows, row, name) for row in ROWS] for name, head in _HEADS.items() if name in exhibit.table.columns
     }
-    table = pd.DataFrame.from_dict(told, "index", columns=list(ROWS)).rename_axis("Figure").reset_index()
-    shown = pd.DataFrame({"Figure": table["Figure"], "Here": table[ROWS[0]]})
-    shown["95 % interval"] = [
+    table = pd.DataFrame.from_dict(cells, "index", columns=list(ROWS)).rename_axis("Figure").reset_index()
+    display = pd.DataFrame({"Figure": table["Figure"], "Here": table[ROWS[0]]})
+    display["95 % interval"] = [
         f"{low} to {high}" if low != high else "" for low, high in zip(table[ROWS[1]], table[ROWS[2]], strict=True)
     ]
     if ROWS[3] in rows.index:
-        shown["Published"] = table[ROWS[3]]
-    st.dataframe(shown, hide_index=True, alt=exhibit.alt, key=key, height="content")
+        display["Published"] = table[ROWS[3]]
+    st.dataframe(display, hide_index=True, alt=exhibit.alt, key=key, height="content")
 
 
 def _cell(rows: pd.DataFrame, row: str, name: str) -> str:

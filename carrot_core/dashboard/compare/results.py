@@ -26,20 +26,20 @@ MOST_SEEDS = 5  # that a page fits; more may be stored
 _SKIPPED = "compare:skipped"
 
 
-def elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, metric: str) -> dict[str, pd.DataFrame]:
+def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, metric: str) -> dict[str, pd.DataFrame]:
     """`carrot_core.compare.ranking.standing` by one metric on other benchmarks, by what each is called.
 
     Where none of the routers is fitted there is none, which the page says.
     """
     tables = {}
     for called, info in others.items():
-        seen = views.view(info)
-        there = tuple(name for name in routers if name in (*seen.fitted, *BASELINES))
+        view = views.view(info)
+        there = tuple(name for name in routers if name in (*view.fitted, *BASELINES))
         if not there:
             name = plain(visible(called))
             st.info(f"None of the routers shown is fitted on {name}: fit one there, or add a baseline.")
             continue
-        figures, pairs, _ = seen.comparison(there, (0,))
+        figures, pairs, _ = view.comparison(there, (0,))
         tables[called] = standing(figures, pairs, there, [metric])
     return tables
 
@@ -55,9 +55,9 @@ def fit_panel(info: BenchmarkInfo, fitted: Sequence[str], seeds: Sequence[int]) 
             "that need no download can be fitted here; it takes minutes to hours, every fit is kept as soon as it is "
             "done, and pressing again goes on where it stopped."
         )
-        wanted = st.number_input("Seeds to fit", 1, MOST_SEEDS, min(max(1, len(seeds)), MOST_SEEDS), key="fit_seeds")
+        n_seeds = st.number_input("Seeds to fit", 1, MOST_SEEDS, min(max(1, len(seeds)), MOST_SEEDS), key="fit_seeds")
         if st.button("Fit all routers", key="fit_all"):
-            st.session_state[_SKIPPED] = _fit(info, int(wanted))
+            st.session_state[_SKIPPED] = _fit(info, int(n_seeds))
             st.rerun()
 
 
@@ -67,11 +67,11 @@ def _fit(info: BenchmarkInfo, seeds: int) -> Mapping[str, str]:
     def embedding(done: int, total: int) -> None:
         bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
 
-    def judging(done: int, total: int) -> None:
-        bar.progress(done / total, f"Fitting and judging: step {done} of {total}")
+    def measuring(done: int, total: int) -> None:
+        bar.progress(done / total, f"Fitting and measuring: step {done} of {total}")
 
     bench = load_embedded(store, info.name, progress=embedding)
-    return compare_routers(store, bench, (ALL,), range(seeds), progress=judging).skipped
+    return compare_routers(store, bench, (ALL,), range(seeds), progress=measuring).skipped
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -80,27 +80,27 @@ def _studies(path: str, name: str, data_hash: str) -> dict[str, pd.DataFrame]:
     return {}
 
 
-def study(info: BenchmarkInfo, seen: views.View, name: str, what: str) -> pd.DataFrame | None:
+def study(info: BenchmarkInfo, view: views.View, name: str, what: str) -> pd.DataFrame | None:
     """A table of `carrot_core.compare.studies`, or None where it is not there (which is said, with a button)."""
-    if not seen.has_prompts:
-        table = seen.analysis(name, (ROUTER,))
+    if not view.has_prompts:
+        table = view.analysis(name, (ROUTER,))
         if table is None or table.empty:
             st.info(f"This snapshot has no {what}.")
             return None
         return table
-    made = _studies(str(store_of(info).path), info.name, info.data_hash)
-    if name not in made:
+    tables = _studies(str(store_of(info).path), info.name, info.data_hash)
+    if name not in tables:
         st.info(f"The {what} of {label(ROUTER)} is made by fitting it again several times: seconds to a few minutes.")
         if not st.button(f"Make the {what}", key=f"study:{name}", type="primary"):
             return None
-        made[name] = _studied(info, name)
-    if made[name].empty:
+        tables[name] = _make_study(info, name)
+    if tables[name].empty:
         st.info("All prompts are of one task, so none can be left out.")
         return None
-    return made[name]
+    return tables[name]
 
 
-def _studied(info: BenchmarkInfo, name: str) -> pd.DataFrame:
+def _make_study(info: BenchmarkInfo, name: str) -> pd.DataFrame:
     bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
 
     def fitting(done: int, total: int) -> None:
@@ -113,6 +113,6 @@ def _studied(info: BenchmarkInfo, name: str) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=32, show_spinner="Looking for similar training prompts …")
-def nearby(seen: views.View, prompt_ids: Names) -> pd.DataFrame:
+def nearby(view: views.View, prompt_ids: Names) -> pd.DataFrame:
     """`carrot_core.compare.losses.distances` of some prompts; NaN where the benchmark has no vectors yet."""
-    return distances(Store(Path(seen.version.path)).load(seen.name, encoder=BUNDLED), prompt_ids)
+    return distances(Store(Path(view.version.path)).load(view.name, encoder=BUNDLED), prompt_ids)

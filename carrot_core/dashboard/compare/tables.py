@@ -26,24 +26,24 @@ _ROW = 3
 
 def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
     """Metrics with intervals and ranks, one row a router; any column sorts."""
-    shown, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
+    display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
     for metric in metrics:
         name, table = metric_name(metric), exhibit.table
-        shown[name] = (100 * table[metric]).replace([np.inf, -np.inf], np.nan)
-        shown[f"95 % · {name}"] = [
+        display[name] = (100 * table[metric]).replace([np.inf, -np.inf], np.nan)
+        display[f"95 % · {name}"] = [
             "never" if np.isinf(value) else "–" if np.isnan(low) else f"{100 * low:.1f} to {_end(high)}"
             for value, low, high in zip(
                 table[metric].astype(float), table[f"{metric}_low"], table[f"{metric}_high"], strict=True
             )
         ]
-        shown[f"Rank · {name}"] = table[f"{metric}_rank"]
+        display[f"Rank · {name}"] = table[f"{metric}_rank"]
         config[name] = st.column_config.NumberColumn(format="%.2f", help=metric_tip(metric))
         config[f"95 % · {name}"] = st.column_config.TextColumn(
             "95 %", help=tip("95-interval", also=f"Of {name}, × 100.")
         )
         config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=tip("rank", also=f"In {name}."))
     config["Router"] = st.column_config.TextColumn(pinned=True)
-    st.dataframe(shown, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
+    st.dataframe(display, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
 
 
 def _end(high: float) -> str:
@@ -52,19 +52,19 @@ def _end(high: float) -> str:
 
 def across_table(exhibit: Exhibit, benchmarks: Sequence[str]) -> None:
     """One metric on several benchmarks, a column each; any column sorts."""
-    shown, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
+    display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
     for column in benchmarks:
         low, high = exhibit.table[f"{column} low"], exhibit.table[f"{column} high"]
-        shown[column] = 100 * exhibit.table[column]
-        shown[f"{column} 95 %"] = [
+        display[column] = 100 * exhibit.table[column]
+        display[f"{column} 95 %"] = [
             "–" if np.isnan(a) else f"{100 * a:.1f} to {_end(b)}" for a, b in zip(low, high, strict=True)
         ]
-        shown[f"{column} rank"] = exhibit.table[f"{column} rank"]
+        display[f"{column} rank"] = exhibit.table[f"{column} rank"]
         config[column] = st.column_config.NumberColumn(visible(column), format="%.2f")
         config[f"{column} 95 %"] = st.column_config.TextColumn("95 %")
         config[f"{column} rank"] = st.column_config.NumberColumn("Rank")
     config["Router"] = st.column_config.TextColumn(pinned=True)
-    st.dataframe(shown, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="across-table")
+    st.dataframe(display, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="across-table")
 
 
 def task_panels(exhibit: Exhibit) -> None:
@@ -83,40 +83,40 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
     """The worst prompts with what was expected and what happened."""
     rows = exhibit.table
 
-    def told(side: str) -> list[str]:
+    def scores(side: str) -> list[str]:
         return [
             f"{score:.2g}" if np.isnan(expected) else f"{expected:.2f} → {score:.2g}"
             for expected, score in zip(rows[f"est_score_{side}"], rows[f"score_{side}"], strict=True)
         ]
 
-    shown = pd.DataFrame(
+    display = pd.DataFrame(
         {
             "Prompt": [_start(texts.get(prompt), prompt) for prompt in rows["prompt_id"]],
             "Reason": rows["reason"],
             "Regret": 100 * rows["regret"],
             "Task": rows["task"].map(visible),
             "Chosen": rows["chosen"].map(short_name),
-            "Score, expected → seen": told("chosen"),
+            "Score, expected → seen": scores("chosen"),
             "$ per 1k, expected": QUERIES * rows["est_cost_usd_chosen"],
             "$ per 1k, seen": QUERIES * rows["cost_usd_chosen"],
             "Best": rows["best"].map(short_name),
-            "Its score, expected → seen": told("best"),
+            "Its score, expected → seen": scores("best"),
             "Its $ per 1k, expected": QUERIES * rows["est_cost_usd_best"],
             "Its $ per 1k, seen": QUERIES * rows["cost_usd_best"],
             **{f"Of it: {words}": 100 * rows[name] for name, words in REASONS.items()},
         }
     )
-    columns = list(map(str, shown.columns))
+    columns = list(map(str, display.columns))
     config = {name: st.column_config.NumberColumn(format=POINTS_COLUMN) for name in columns if name.startswith("Of it")}
     config["Prompt"] = st.column_config.TextColumn(width="medium")
     config |= {"Regret": st.column_config.NumberColumn(format="%.1f")}
     if "percentile" in rows and rows["percentile"].notna().any():
-        shown.insert(4, "Farther from training prompts than", rows["percentile"])
+        display.insert(4, "Farther from training prompts than", rows["percentile"])
         config["Farther from training prompts than"] = st.column_config.NumberColumn(
             format="%.0f %%", help="Share of the validation prompts that lie nearer to their nearest training prompt."
         )
     st.dataframe(
-        priced(shown, *(name for name in columns if "$" in name)),
+        priced(display, *(name for name in columns if "$" in name)),
         hide_index=True,
         column_config=config,
         alt=exhibit.alt,
@@ -126,5 +126,5 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
 
 
 def _start(text: str | None, prompt_id: str) -> str:
-    shown = visible((text or prompt_id)[:_PROMPT_LETTERS], SENTENCE)
-    return shown + " …" if text and len(text) > _PROMPT_LETTERS else shown
+    beginning = visible((text or prompt_id)[:_PROMPT_LETTERS], SENTENCE)
+    return beginning + " …" if text and len(text) > _PROMPT_LETTERS else beginning

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
 from carrot_core.dashboard.components import COMPONENT
-from carrot_core.dashboard.components.frontier_chart import checked_lam
+from carrot_core.dashboard.components.frontier_chart import check_lam
 from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import ThemeName, model_colors
 from carrot_core.number_formats import lam_text
@@ -48,7 +48,7 @@ def live_decision(
 
     def released() -> None:
         if on_release is not None:
-            on_release(checked_lam(st.session_state[key]["released"]))
+            on_release(check_lam(st.session_state[key]["released"]))
 
     heard = (st.session_state.get(key, {}).get("released") or {}).get("name")
     data = build_payload(explanation) | {
@@ -132,13 +132,13 @@ def stretches(explanation: Explanation) -> list[dict[str, Any]]:
     decision, models = explanation.decision, explanation.decision.estimates.models
     fell_back = bool(decision.fell_back[0])
     segments = [(part.model, part.lam_from, part.lam_to) for part in explanation.ribbon]
-    found = []
+    rows = []
     for winner, lam_from, lam_to in [(explanation.winner, 0.0, 1.0)] if fell_back else segments:
         for other, start in _seconds(decision, winner, lam_from, lam_to):
             first, second = models.index(winner), None if other is None else models.index(other)
             sentence = visible(in_words(decision.estimates, first, second, fell_back=fell_back), SENTENCE)
-            found.append({"from": start, "winner": first, "second": second, "sentence": sentence})
-    return found
+            rows.append({"from": start, "winner": first, "second": second, "sentence": sentence})
+    return rows
 
 
 def _seconds(decision: Decisions, winner: str, lam_from: float, lam_to: float) -> list[tuple[str | None, float]]:
@@ -155,7 +155,7 @@ def _seconds(decision: Decisions, winner: str, lam_from: float, lam_to: float) -
 def ribbon_text(explanation: Explanation) -> str:
     """The ribbon in words."""
     parts = explanation.ribbon
-    said = "; ".join(
+    text = "; ".join(
         f"{visible(part.model)} from λ {lam_text(part.lam_from)} to {lam_text(part.lam_to)}" for part in parts
     )
-    return f"Which model is chosen for which λ: {said}."
+    return f"Which model is chosen for which λ: {text}."

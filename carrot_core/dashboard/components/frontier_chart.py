@@ -55,7 +55,7 @@ def live_frontier(
 
     def released() -> None:
         if on_release is not None:
-            on_release(checked_lam(st.session_state[key]["released"]))
+            on_release(check_lam(st.session_state[key]["released"]))
 
     chart, courier = _renderers()
     with st.container(gap=None):
@@ -68,7 +68,7 @@ def live_frontier(
         courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": heard})
 
 
-def checked_lam(message: dict[str, Any]) -> float:
+def check_lam(message: dict[str, Any]) -> float:
     """λ of a release, as the browser tells it."""
     lam = message["lam"]
     if not isinstance(lam, int | float) or not 0 <= lam <= 1:
@@ -92,10 +92,10 @@ def _renderers() -> tuple[ComponentRenderer, ComponentRenderer]:
 
 
 def _payload(scene: Scene, wishes: str) -> dict[str, Any]:
-    made = _payloads.setdefault(scene, {})
-    if wishes not in made:
-        made[wishes] = build_payload(scene, wishes)
-    return made[wishes]
+    payloads = _payloads.setdefault(scene, {})
+    if wishes not in payloads:
+        payloads[wishes] = build_payload(scene, wishes)
+    return payloads[wishes]
 
 
 def build_payload(scene: Scene, wishes: str = "") -> dict[str, Any]:
@@ -160,15 +160,15 @@ def _label_order(scene: Scene) -> list[int]:
 def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
     rates, columns = curve.exchange_rate_per_usd, positions(curve.models, models)
     exact = curve.counted_switches if len(rates) <= MAX_POINTS else None
-    kept = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
+    indices = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
     stride = _STRIDE if exact else _THINNED_STRIDE
-    counts = np.zeros((len(kept[::stride]), len(models)), dtype=np.int64)
-    counts[:, columns] = np.rint(curve.shares(rates[kept[::stride]]) * curve.n_prompts)
-    sent: dict[str, Any] = {
+    counts = np.zeros((len(indices[::stride]), len(models)), dtype=np.int64)
+    counts[:, columns] = np.rint(curve.shares(rates[indices[::stride]]) * curve.n_prompts)
+    payload: dict[str, Any] = {
         "points": {
-            "rate": rates[kept],
-            "score": curve.score[kept].astype(np.float32),
-            "cost": curve.cost_usd[kept].astype(np.float32),
+            "rate": rates[indices],
+            "score": curve.score[indices].astype(np.float32),
+            "cost": curve.cost_usd[indices].astype(np.float32),
         },
         "switches": None,
         "checkpoints": {"stride": stride, "counts": counts.tolist()},
@@ -176,27 +176,27 @@ def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
     }
     if exact:
         small = np.uint8 if len(models) <= 256 else np.uint16
-        done = np.searchsorted(exact.rate, rates[kept], side="right")
-        sent["points"]["switches"] = done.astype(np.uint32)
+        done = np.searchsorted(exact.rate, rates[indices], side="right")
+        payload["points"]["switches"] = done.astype(np.uint32)
         ends = {"source": columns[exact.source], "target": columns[exact.target]}
-        sent["switches"] = pd.DataFrame({name: column.astype(small) for name, column in ends.items()})
+        payload["switches"] = pd.DataFrame({name: column.astype(small) for name, column in ends.items()})
     else:
-        how = ", evenly spaced" if len(kept) < len(rates) else ""
-        if len(kept) < curve.n_points:
-            sent["note"] = f"Drawn and read at {len(kept):,} of the curve's {curve.n_points:,} points{how}."
-    return sent | {"points": pd.DataFrame(sent["points"])}
+        how = ", evenly spaced" if len(indices) < len(rates) else ""
+        if len(indices) < curve.n_points:
+            payload["note"] = f"Drawn and read at {len(indices):,} of the curve's {curve.n_points:,} points{how}."
+    return payload | {"points": pd.DataFrame(payload["points"])}
 
 
 def _validation(scene: Scene | None) -> dict[str, pd.DataFrame | None]:
     if scene is None or scene.chosen_on is None:
         return {"validation": None, "steps": None}
     curve, rates = scene.chosen_on, scene.chosen_on.exchange_rate_per_usd
-    kept = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
+    indices = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
     steps = unbeaten(curve.cost_usd, curve.score)
     lams = [float(lam_of_rate(rate_inside(curve, int(point)), scene.cost_unit_usd)) for point in steps]
-    small = {"score": curve.score[kept].astype(np.float32), "cost": curve.cost_usd[kept].astype(np.float32)}
+    small = {"score": curve.score[indices].astype(np.float32), "cost": curve.cost_usd[indices].astype(np.float32)}
     return {
-        "validation": pd.DataFrame({"rate": rates[kept], **small}),
+        "validation": pd.DataFrame({"rate": rates[indices], **small}),
         "steps": pd.DataFrame({"lam": lams, "score": curve.score[steps], "cost": curve.cost_usd[steps]}),
     }
 

@@ -33,14 +33,14 @@ _KEY, _KEPT, _START = "live:box", "live:typed", "live:start"
 
 def prompt_box() -> str | None:
     """What is typed, as the reader last stopped typing; None where it is longer than `limits.TYPED_CHARACTERS`."""
-    kept = st.session_state.get(_KEPT, {"text": "", "length": 0})
+    previous = st.session_state.get(_KEPT, {"text": "", "length": 0})
     if _KEY not in st.session_state:
         # What the box starts with as the page is opened (again). It stays the same at every rerun after that,
         # so that no text is sent back.
-        st.session_state[_START] = kept["text"]
+        st.session_state[_START] = previous["text"]
     data = {"text": st.session_state[_START], "limit": limits.TYPED_CHARACTERS, "examples": EXAMPLES}
     state = _renderer()(key=_KEY, data=data, on_typed_change=lambda: None)
-    typed = st.session_state[_KEPT] = _checked(state.get("typed") or kept)
+    typed = st.session_state[_KEPT] = _checked(state.get("typed") or previous)
     return None if typed["length"] > limits.TYPED_CHARACTERS else typed["text"]
 
 

@@ -104,7 +104,7 @@ def _licence(info: BenchmarkInfo) -> str:
 def _actions(info: BenchmarkInfo, fitted: int) -> None:
     key = f"{'own' if isinstance(info, PrivateInfo) else 'shared'}:{info.name}"
     with st.container(horizontal=True, gap="small"):
-        asked = not fitted and st.button(
+        fit_pressed = not fitted and st.button(
             controls.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_with_text,
             help="Compute the vectors that are missing, then fit CARROT-KNN and judge it."
             if info.n_with_text else controls.without_texts(info),
@@ -116,7 +116,7 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
                 )
             )
             gone = st.button("Remove for good", key=f"really:{key}", type="primary")
-    if asked:
+    if fit_pressed:
         with errors_as_text():
             controls.fit(info)
             st.session_state[_DONE] = f"CARROT-KNN is fitted on {info.name}."
@@ -137,7 +137,7 @@ def pull_panel() -> None:
     """Choose a data set of the hub and fetch it into the shared store, with progress file by file."""
     if done := st.session_state.pop(_PULLED, None):
         st.success(plain(done), icon=":material/check:")
-    taken = {info.name for info in Store().benchmarks()}
+    names = {info.name for info in Store().benchmarks()}
     source = st.selectbox(
         "Data set", list(HUB_SOURCES), format_func=lambda name: f"{name}: {HUB_SOURCES[name].about}", key="pull-source"
     )
@@ -147,10 +147,10 @@ def pull_panel() -> None:
     drop_chinese = chosen.without_chinese is not None and st.checkbox(
         "Leave out the Chinese tasks", key="pull-without-chinese", help="As CARROT's authors do: 16 tasks, 785 prompts."
     )
-    replace = source in taken and st.checkbox(
+    replace = source in names and st.checkbox(
         plain(f"{source} is here already: replace it and the routers fitted on it"), key="pull-replace"
     )
-    blocked = source in taken and not replace
+    blocked = source in names and not replace
     if st.button(f"Pull {source}", icon=":material/download:", key="pull", disabled=blocked):
         bar = st.progress(0.0, "Asking the hub which files there are …")
 

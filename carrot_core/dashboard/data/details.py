@@ -42,7 +42,7 @@ def details(info: BenchmarkInfo) -> None:
         "View", list(views), default="Prompts", key="view", bind="query-params", required=True,
         label_visibility="collapsed",
     )  # fmt: skip
-    links.judge("view", links.among(views), str(chosen))
+    links.check_parameter("view", links.among(views), str(chosen))
     views[str(chosen)](info)
 
 
@@ -54,7 +54,7 @@ def _csv(frame: pd.DataFrame, info: BenchmarkInfo, what: str) -> None:
 
 def _models(info: BenchmarkInfo) -> None:
     table = _table(version_of(info), info.name, "models")
-    shown = pd.DataFrame(
+    display = pd.DataFrame(
         {
             "Model": table["model"].map(visible),
             "Mean score": 100 * table["score"],
@@ -66,9 +66,9 @@ def _models(info: BenchmarkInfo) -> None:
             "Price as of": table["as_of"],
         }
     )
-    shown = shown[[name for name in shown if (shown[name].notna() & (shown[name] != "")).any()]]
+    display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
     st.dataframe(
-        priced(shown, *(name for name in ("$ per 1k", "$/1M in", "$/1M out") if name in shown)),
+        priced(display, *(name for name in ("$ per 1k", "$/1M in", "$/1M out") if name in display)),
         hide_index=True,
         height="content",
         column_config={

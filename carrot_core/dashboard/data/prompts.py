@@ -32,7 +32,7 @@ def _all(version: Version, name: str) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _found(version: Version, name: str, chosen: Filter) -> npt.NDArray[np.intp]:
+def _matches(version: Version, name: str, chosen: Filter) -> npt.NDArray[np.intp]:
     return matching(Store(Path(version.path)), name, _all(version, name), chosen)
 
 
@@ -52,13 +52,13 @@ def prompt_browser(info: BenchmarkInfo) -> None:
     with errors_as_text():
         version = version_of(info)
         chosen = _filter(version, info.name)
-        found = _found(version, info.name, chosen)
-        if not len(found):
+        matches = _matches(version, info.name, chosen)
+        if not len(matches):
             st.info("No prompt matches. Use fewer words or remove a filter.")
             return
-        shown = _table(version, info, chosen, found)
-        if shown is not None:
-            _open(version, info, shown)
+        prompt_id = _table(version, info, chosen, matches)
+        if prompt_id is not None:
+            _open(version, info, prompt_id)
 
 
 def _first_page() -> None:
@@ -83,24 +83,24 @@ def _filter(version: Version, name: str) -> Filter:
         "Models disagree", key="disagree", bind="query-params", on_change=_first_page,
         help="Some models got the prompt right (a score of 0.5 or more) and some wrong.",
     )  # fmt: skip
-    links.judge("task", links.among([_ANY, *map(visible, _tasks(version, name))]), visible(task))
-    links.judge("split", links.among([_ANY, *SPLITS]), split)
-    links.judge("disagree", links.flag, "with and without agreement")
+    links.check_parameter("task", links.among([_ANY, *map(visible, _tasks(version, name))]), visible(task))
+    links.check_parameter("split", links.among([_ANY, *SPLITS]), split)
+    links.check_parameter("disagree", links.flag, "with and without agreement")
     return Filter(text or "", None if task == _ANY else task, None if split == _ANY else split, disagree)
 
 
-def _table(version: Version, info: BenchmarkInfo, chosen: Filter, found: npt.NDArray[np.intp]) -> str | None:
+def _table(version: Version, info: BenchmarkInfo, chosen: Filter, matches: npt.NDArray[np.intp]) -> str | None:
     """The page as a table; the id of the prompt that is chosen in it, or that the address names."""
-    pages = -(-len(found) // PAGE_SIZE)
+    pages = -(-len(matches) // PAGE_SIZE)
     place = st.container()
     at = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
-    links.judge("page", links.between(1, pages, whole=True), f"page {at}")
-    rows = _all(version, info.name).iloc[found[(at - 1) * PAGE_SIZE : at * PAGE_SIZE]]
+    links.check_parameter("page", links.between(1, pages, whole=True), f"page {at}")
+    rows = _all(version, info.name).iloc[matches[(at - 1) * PAGE_SIZE : at * PAGE_SIZE]]
     first = (at - 1) * PAGE_SIZE + 1
     listed = (version, info.name, chosen, at)
     if st.session_state.get(_LISTED) != listed:  # other prompts: the row that was chosen is none of them
         st.session_state[_LISTED], st.session_state[_ROWS] = listed, {"selection": {"rows": []}}
-    place.caption(f"Prompts {first:,} to {first + len(rows) - 1:,} of {len(found):,}. Choose a row to read it whole.")
+    place.caption(f"Prompts {first:,} to {first + len(rows) - 1:,} of {len(matches):,}. Choose a row to read it whole.")
     event = place.dataframe(
         _readable(rows),
         hide_index=True,
@@ -116,7 +116,7 @@ def _table(version: Version, info: BenchmarkInfo, chosen: Filter, found: npt.NDA
             ),
             "Mean score": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
         },
-        alt=f"Prompts {first} to {first + len(rows) - 1} of {len(found)}: beginning of the text, task, split, scores.",
+        alt=f"Prompts {first} to {first + len(rows) - 1} of {len(matches)}: start of the text, task, split, scores.",
     )
     if event.selection.rows:
         st.query_params["prompt"] = str(rows["prompt_id"].iloc[event.selection.rows[0]])
@@ -130,7 +130,9 @@ def _readable(rows: pd.DataFrame) -> pd.DataFrame:
             "Prompt": beginning.map(lambda text: visible(text, " ")),
             "Task": rows["task"].map(visible),
             "Split": rows["split"],
-            "Right": [f"{right} of {seen}" for right, seen in zip(rows["n_right"], rows["n_models"], strict=True)],
+            "Right": [
+                f"{right} of {n_models}" for right, n_models in zip(rows["n_right"], rows["n_models"], strict=True)
+            ],
             "Mean score": 100 * rows["mean_score"],
             "Id": rows["prompt_id"].map(visible),
         }
@@ -159,7 +161,7 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
 
 def _outcomes(prompt: PromptView) -> None:
     table = prompt.outcomes.sort_values(["score", "cost_usd", "model"], ascending=[False, True, True])
-    shown = pd.DataFrame(
+    display = pd.DataFrame(
         {
             "Model": table["model"].map(visible),
             "Score": table["score"],
@@ -168,10 +170,10 @@ def _outcomes(prompt: PromptView) -> None:
             "Cost": table["cost_usd"],
         }
     )
-    shown = shown.loc[:, shown.notna().any()]
-    seen = int(table["score"].notna().sum())
+    display = display.loc[:, display.notna().any()]
+    n_observed = int(table["score"].notna().sum())
     st.dataframe(
-        priced(shown, *(name for name in ("Cost",) if name in shown)),
+        priced(display, *(name for name in ("Cost",) if name in display)),
         hide_index=True,
         height=440,
         column_config={
@@ -179,5 +181,5 @@ def _outcomes(prompt: PromptView) -> None:
             "Tokens in": st.column_config.NumberColumn(format="localized"),
             "Tokens out": st.column_config.NumberColumn(format="localized"),
         },
-        alt=f"Score, tokens and cost of {len(table)} models on this prompt, {seen} of them observed.",
+        alt=f"Score, tokens and cost of {len(table)} models on this prompt, {n_observed} of them observed.",
     )

@@ -40,7 +40,7 @@ def sql_console() -> None:
                 f"{limits.SQL_SECONDS:g} s and {limits.SQL_MEMORY} of memory; no file and no network can be reached. "
                 "An answer can be saved: it has no text of a prompt whose source states no licence.",
             )  # fmt: skip
-            links.judge("sql", lambda text: len(text) <= limits.SQL_CHARACTERS, "the example")
+            links.check_parameter("sql", lambda text: len(text) <= limits.SQL_CHARACTERS, "the example")
             if st.button("Run", type="primary", icon=":material/play_arrow:", key="sql-run"):
                 st.session_state.pop(_ANSWER, None)
                 with st.spinner("Running …"):
@@ -52,8 +52,8 @@ def sql_console() -> None:
                 tables, hide_index=True, height=220, alt=f"{len(tables)} columns of the database: table, column, type."
             )
         if _ANSWER in st.session_state:
-            asked, answer = st.session_state[_ANSWER]
-            if asked != sql:
+            question, answer = st.session_state[_ANSWER]
+            if question != sql:
                 st.info("The query has changed since: this is the answer to the one before. Press Run again.")
             _show(answer)
 

@@ -74,7 +74,7 @@ def _bring_in(uploaded: UploadedFile) -> None:
     first = first_rows(uploaded.file_id, path)
     names = [str(name) for name in first.columns]
     st.dataframe(
-        _shown(first), hide_index=True, alt=f"The first {len(first)} rows of the file, {len(names)} columns wide."
+        _preview(first), hide_index=True, alt=f"The first {len(first)} rows of the file, {len(names)} columns wide."
     )
     layout = st.radio(
         "Layout",
@@ -113,23 +113,23 @@ def first_rows(file_id: str, path: Path) -> pd.DataFrame:
     return preview(path, _ROWS)
 
 
-def _shown(first: pd.DataFrame) -> pd.DataFrame:
+def _preview(first: pd.DataFrame) -> pd.DataFrame:
     cut = first.map(lambda value: visible(value[:_CELL], " ") if isinstance(value, str) else "")
     return cut.set_axis([visible(str(name)) for name in first.columns], axis=1)
 
 
 def _mapping(names: Sequence[str], layout: str, file_id: str) -> dict[str, str]:
     """Which column is which, guessed and to be corrected; the file's name of each chosen one that has another."""
-    known = RECOGNISED if layout == "long" else OF_PROMPT
+    fields = RECOGNISED if layout == "long" else OF_PROMPT
     guessed = guess_columns(names)
-    needed = [name for name in known if name in REQUIRED]
+    needed = [name for name in fields if name in REQUIRED]
     chosen: dict[str, str | None] = {}
     for box, column in zip(st.columns(len(needed)), needed, strict=True):
         with box:
             chosen[column] = _column_box(column, names, guessed, f"{layout}:{file_id}")
-    optional = [name for name in known if name not in REQUIRED]
-    found = [visible(guessed[name]) for name in optional if name in guessed]
-    with st.expander(f"Other columns ({', '.join(found) if found else 'none recognised'})"):
+    optional = [name for name in fields if name not in REQUIRED]
+    labels = [visible(guessed[name]) for name in optional if name in guessed]
+    with st.expander(f"Other columns ({', '.join(labels) if labels else 'none recognised'})"):
         for at in range(0, len(optional), 3):
             for box, column in zip(st.columns(3), optional[at : at + 3], strict=False):
                 with box:
@@ -141,7 +141,7 @@ def _mapping(names: Sequence[str], layout: str, file_id: str) -> dict[str, str]:
             "A model is a column of scores with `<model>|cost_usd`, `<model>|output_tokens` or "
             "`<model>|input_tokens` beside it."
         )
-    return {known: source for known, source in chosen.items() if source is not None and source != known}
+    return {name: source for name, source in chosen.items() if source is not None and source != name}
 
 
 def _column_box(column: str, names: Sequence[str], guessed: Mapping[str, str], key: str) -> str | None:
@@ -163,10 +163,10 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
         "from the project's table; correct it where you paid another.",
         icon=":material/payments:",
     )
-    known = shipped_prices()
+    prices = shipped_prices()
     unknown = Price(math.nan, math.nan)
-    priced = [known.get(model, unknown) for model in models]
-    asked = pd.DataFrame(
+    priced = [prices.get(model, unknown) for model in models]
+    form = pd.DataFrame(
         {
             "Model": [visible(name) for name in models],
             "Input": [price.input_usd_per_mtok for price in priced],
@@ -176,7 +176,7 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
     )
     dollars = st.column_config.NumberColumn(min_value=0.0, format=PRICE_COLUMN, help="US dollars per million tokens.")
     filled = st.data_editor(
-        asked,
+        form,
         hide_index=True,
         disabled=["Model", "As of"],
         column_config={"Input": dollars, "Output": dollars},
@@ -195,8 +195,8 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
 
 def _free_name(path: Path) -> str:
     stem = file_stem(path.name.split(".")[0]) or "results"
-    taken = {info.name for info in private_benchmarks()}
-    return _unlike(stem, taken)
+    names = {info.name for info in private_benchmarks()}
+    return _unlike(stem, names)
 
 
 def _load(
@@ -221,11 +221,15 @@ def _load(
 def _problems(error: DataError) -> None:
     if isinstance(error, PricesNeededError):
         return  # asked for above
-    found = problems_frame(error)
-    kinds = f"{len(found)} kinds of problem, each with the first row it stands in" if len(found) > 1 else "one problem"
+    problems = problems_frame(error)
+    kinds = (
+        f"{len(problems)} kinds of problem, each with the first row it stands in"
+        if len(problems) > 1
+        else "one problem"
+    )
     st.error(f"The file cannot be used yet: {kinds}.", icon=":material/error:")
     st.dataframe(
-        found[["row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
+        problems[["row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
         hide_index=True,
         column_config={
             "row": st.column_config.TextColumn("row", width="small", help="Of the file, the header not counted."),
@@ -236,19 +240,19 @@ def _problems(error: DataError) -> None:
         row_height=56,  # two lines
         alt="One row for each kind of problem: where it first stands, what it is and what to do.",
     )
-    st.download_button("Download the problems (CSV)", lambda: safe_csv(found), "problems.csv", "text/csv")
+    st.download_button("Download the problems (CSV)", lambda: safe_csv(problems), "problems.csv", "text/csv")
 
 
 def _own_benchmarks() -> None:
     """What the session has uploaded, to keep or to drop."""
     own = private_benchmarks()
-    taken = {info.name for info in Store().benchmarks()} if own else set()
+    names = {info.name for info in Store().benchmarks()} if own else set()
     for info in own:
         with st.container(border=True):
             st.markdown(
                 f"**{plain(info.name)}**  \n{info.n_prompts:,} prompts x {info.n_models} models. Only you see it."
             )
-            name = _name_in_store(info.name, taken) if info.name in taken else info.name
+            name = _name_in_store(info.name, names) if info.name in names else info.name
             with st.container(horizontal=True):
                 keep = st.button(
                     "Keep it in the store", key=f"keep:{info.name}", help="Everybody who opens it sees it."
@@ -264,15 +268,15 @@ def _own_benchmarks() -> None:
             st.rerun()
 
 
-def _name_in_store(name: str, taken: Set[str]) -> str:
+def _name_in_store(name: str, names: Set[str]) -> str:
     chosen = st.text_input(
-        "Name in the store", _unlike(name, taken), key=f"keep-as:{name}",
+        "Name in the store", _unlike(name, names), key=f"keep-as:{name}",
         help="The store has another benchmark of this name; both stay.",
     )  # fmt: skip
     return chosen.strip()
 
 
-def _unlike(name: str, taken: Set[str]) -> str:
+def _unlike(name: str, names: Set[str]) -> str:
     """The name, with a number behind it where it is taken."""
     numbered = (f"{name}-{number}" for number in count(2))
-    return next(free for free in chain([name], numbered) if free not in taken)
+    return next(free for free in chain([name], numbered) if free not in names)

@@ -17,11 +17,11 @@ from carrot_core.results.source import Names
 from carrot_core.text import visible
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
-_SEEN_GAIN = 0.0005  # of accuracy: less is not seen in the figures
+_VISIBLE_GAIN = 0.0005  # of accuracy: less is not seen in the figures
 _DONE = "solve:done"
 
 
-def solve_popover(seen: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
+def solve_popover(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
     """A button that opens the wishes; what the last one came to is said by `said`."""
     with st.popover("Solve for …", icon=":material/function:"):
         wish = st.segmented_control(
@@ -29,41 +29,43 @@ def solve_popover(seen: views.View, router: str, pool: Names, tasks: Names, cost
         )
         ready = True
         if wish == MATCH:
-            _model_box(seen, pool, tasks)
+            _model_box(view, pool, tasks)
         elif wish == MONTH:
             _month_boxes()
         else:
-            ready = _cap_box(seen)
+            ready = _cap_box(view)
         st.button(
             "Set λ", type="primary", key="solve:set", disabled=not ready, on_click=_solve,
-            args=(seen, router, pool, tasks, cost_unit_usd),
+            args=(view, router, pool, tasks, cost_unit_usd),
             help="Chosen on validation; the page then shows what it does on test.",
         )  # fmt: skip
 
 
-def said(seen: views.View, router: str, pool: Names, tasks: Names, rate_per_usd: float, cost_unit_usd: float) -> None:
+def show_notice(
+    view: views.View, router: str, pool: Names, tasks: Names, rate_per_usd: float, cost_unit_usd: float
+) -> None:
     """What the last wish came to, as long as all is as it was then and the point is where the wish put it."""
     of, lines = st.session_state.get(_DONE, (None, []))
-    if of == (seen, router, pool, tasks, rate_per_usd, cost_unit_usd):
+    if of == (view, router, pool, tasks, rate_per_usd, cost_unit_usd):
         for line in lines:
             st.caption(plain(line))
 
 
-def matchable(seen: views.View, models: Sequence[str]) -> Sequence[str]:
+def matchable(view: views.View, models: Sequence[str]) -> Sequence[str]:
     """Those of the models that can be matched: of a snapshot the best single one only."""
-    return seen.matchable(tuple(models))
+    return view.matchable(tuple(models))
 
 
-def match(seen: views.View, router: str, curve: ReadableCurve, model: str, cost_unit_usd: float) -> None:
+def match(view: views.View, router: str, curve: ReadableCurve, model: str, cost_unit_usd: float) -> None:
     """Set λ to the cheapest point of a router's whole validation curve that is as accurate as a model alone."""
-    _take(*_match(seen.match(router, model, curve), curve, model), (seen, router, (), ()), cost_unit_usd)
+    _take(*_match(view.match(router, model, curve), curve, model), (view, router, (), ()), cost_unit_usd)
 
 
-def _model_box(seen: views.View, pool: Names, tasks: Names) -> None:
-    models = matchable(seen, pool or seen.models)
-    if not seen.has_prompts:
+def _model_box(view: views.View, pool: Names, tasks: Names) -> None:
+    models = matchable(view, pool or view.models)
+    if not view.has_prompts:
         st.caption("A snapshot keeps how to match the best single model only.")
-    best = seen.best_single(pool, tasks)
+    best = view.best_single(pool, tasks)
     controls.open_anew("solve:model", best)
     st.selectbox(
         "Model to match", models, list(models).index(best), format_func=visible,
@@ -77,9 +79,9 @@ def _month_boxes() -> None:
     st.number_input("Queries a month", 1, 10**12, 100_000, 10_000, key="solve:queries")
 
 
-def _cap_box(seen: views.View) -> bool:
+def _cap_box(view: views.View) -> bool:
     """Ask for a cap; False where there are no prompts to solve one on."""
-    if not seen.has_prompts:
+    if not view.has_prompts:
         st.info(
             "A cap is kept prompt by prompt, and a snapshot holds no prompts. Bring the data on the Data page or with "
             "`carrot data import`."
@@ -92,22 +94,22 @@ def _cap_box(seen: views.View) -> bool:
     return True
 
 
-def _solve(seen: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
+def _solve(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
     """Move λ to what was asked for, and remember what to say of it."""
-    curve, wish = seen.curve(router, "validation", pool, tasks), st.session_state["solve:wish"]
+    curve, wish = view.curve(router, "validation", pool, tasks), st.session_state["solve:wish"]
     solution: Solution | None
     try:
         if wish == MATCH:
             model = str(st.session_state["solve:model"])
-            solution, lines = _match(seen.match(router, model, curve, pool, tasks), curve, model)
+            solution, lines = _match(view.match(router, model, curve, pool, tasks), curve, model)
         elif wish == MONTH:
             solution, lines = _month(curve, cost_unit_usd)
         else:
-            solution, lines = _cap(seen.exact_curve(router, "validation", pool, tasks))
+            solution, lines = _cap(view.exact_curve(router, "validation", pool, tasks))
     except CarrotError as error:
         st.toast(plain(str(error)), icon=":material/error:")
         return
-    _take(solution, lines, (seen, router, pool, tasks), cost_unit_usd)
+    _take(solution, lines, (view, router, pool, tasks), cost_unit_usd)
 
 
 def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], cost_unit_usd: float) -> None:
@@ -132,12 +134,12 @@ def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[s
         f"{percent(curve.score[at])}, and {queries:,} queries cost {money(float(queries * curve.cost_usd[at]))}."
     ]
     mix = mix_within_budget(curve, dollars / queries)
-    if mix is not None and mix.score - curve.score[at] >= _SEEN_GAIN:
-        lines.append(_mixed(mix, float(curve.score[at]), cost_unit_usd))
+    if mix is not None and mix.score - curve.score[at] >= _VISIBLE_GAIN:
+        lines.append(_mix_text(mix, float(curve.score[at]), cost_unit_usd))
     return solution, lines
 
 
-def _mixed(mix: Mix, score: float, cost_unit_usd: float) -> str:
+def _mix_text(mix: Mix, score: float, cost_unit_usd: float) -> str:
     cheap, dear = (float(lam_of_rate(rate, cost_unit_usd)) for rate in mix.exchange_rates_per_usd)
     return (
         f"Two points mixed at random use the budget better: {percent(mix.dearer_share)} of the queries at λ "

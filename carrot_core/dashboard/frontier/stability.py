@@ -38,7 +38,7 @@ ON_SNAPSHOT = (
 
 
 def stability_panel(
-    seen: views.View,
+    view: views.View,
     router: str,
     rate_per_usd: float,
     reference: str,
@@ -51,43 +51,43 @@ def stability_panel(
 
     Parameters
     ----------
-    seen, router : the benchmark as a page sees it, and the curve the point lies on.
+    view, router : the benchmark as a page sees it, and the curve the point lies on.
     rate_per_usd : the point's exchange rate.
     reference : model whose accuracy it may be for.
     pool, tasks : what the page shows of the benchmark; empty for all.
     key : of the widgets and figures.
     """
-    if not seen.has_prompts:
+    if not view.has_prompts:
         st.info(ON_SNAPSHOT, icon=":material/photo_camera:")
         return
     purpose = st.segmented_control(
         "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
         help=tip("stability", also="Solved for again is the cost or the accuracy that it has on validation."),
     )  # fmt: skip
-    chosen = seen.curve(router, "validation", pool, tasks)
+    chosen = view.curve(router, "validation", pool, tasks)
     goal = _goal(str(purpose), chosen, rate_per_usd, reference)
-    found = _stability(seen, router, pool, tasks, json.dumps(vars(goal)))
-    set_to = lam_text(float(lam_of_rate(rate_per_usd, found.cost_unit_usd)))
-    if purpose in (COST, ACCURACY) and lam_text(found.lam) != set_to:
+    result = _stability(view, router, pool, tasks, json.dumps(vars(goal)))
+    set_to = lam_text(float(lam_of_rate(rate_per_usd, result.cost_unit_usd)))
+    if purpose in (COST, ACCURACY) and lam_text(result.lam) != set_to:
         st.caption(
             plain(
-                f"Solved for {str(purpose).lower()} on validation, λ {lam_text(found.lam)} is at least as good as "
-                f"λ {set_to}, which is set. The figures below are for λ {lam_text(found.lam)}."
+                f"Solved for {str(purpose).lower()} on validation, λ {lam_text(result.lam)} is at least as good as "
+                f"λ {set_to}, which is set. The figures below are for λ {lam_text(result.lam)}."
             )
         )
-    st.markdown(f"**{plain(verdict(found))}**")
-    if text := detail(found):
+    st.markdown(f"**{plain(verdict(result))}**")
+    if text := detail(result):
         st.write(plain(text))
-    seeds = _seeds(seen, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
-    curve = seen.exact_curve(router, "test", pool, tasks)
-    show(stability_exhibit(found, curve, seeds, f"{file_stem(seen.name)}-stability"), key=f"{key}:cloud")
-    run = seen.run(router)
+    seeds = _seeds(view, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
+    curve = view.exact_curve(router, "test", pool, tasks)
+    show(stability_exhibit(result, curve, seeds, f"{file_stem(view.name)}-stability"), key=f"{key}:cloud")
+    run = view.run(router)
     _seed_table(seeds, "" if run is None else seeds_command(run), whole=not (pool or tasks))
-    exhibit = tasks_exhibit(found, f"{file_stem(seen.name)}-stability-tasks")
+    exhibit = tasks_exhibit(result, f"{file_stem(view.name)}-stability-tasks")
     if exhibit is None:
         st.caption("The prompts have no task labels, so there are no single tasks to solve it on.")
     else:
-        if text := of_tasks(found):
+        if text := of_tasks(result):
             st.write(plain(text))
         show(exhibit, key=f"{key}:tasks")
 
@@ -102,17 +102,17 @@ def _goal(purpose: str, chosen: ReadableCurve, rate_per_usd: float, reference: s
 
 
 @st.cache_resource(max_entries=16, show_spinner="Solving it again on 1,000 samples …")
-def _stability(seen: views.View, router: str, pool: Names, tasks: Names, goal: str) -> Stability:
-    estimates = seen.estimates(router, pool, tasks)
-    return stability(seen.narrowed(pool, tasks), estimates, Goal(**json.loads(goal)))
+def _stability(view: views.View, router: str, pool: Names, tasks: Names, goal: str) -> Stability:
+    estimates = view.estimates(router, pool, tasks)
+    return stability(view.narrowed(pool, tasks), estimates, Goal(**json.loads(goal)))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Looking for other seeds …")
-def _seeds(seen: views.View, router: str, goal: str) -> Mapping[int, Solved]:
-    run, store = seen.run(router), Store(Path(seen.version.path))
+def _seeds(view: views.View, router: str, goal: str) -> Mapping[int, Solved]:
+    run, store = view.run(router), Store(Path(view.version.path))
     if run is None:
         return {}
-    return solve_seeds(store, store.load(seen.name), run, Goal(**json.loads(goal)), replicates=200)
+    return solve_seeds(store, store.load(view.name), run, Goal(**json.loads(goal)), replicates=200)
 
 
 def _seed_table(seeds: Mapping[int, Solved], more: str, *, whole: bool) -> None:

@@ -23,7 +23,7 @@ _MOVED = "live:moved"
 
 
 @dataclass(frozen=True)
-class Asked:
+class DecisionOptions:
     """What a router is asked with, beside the prompt; as the parameters of `CarrotRouter.decide`."""
 
     lam: float
@@ -33,7 +33,7 @@ class Asked:
 
 
 @st.fragment
-def one_prompt(router: CarrotRouter, asked: Asked, no_neighbours: str) -> None:
+def one_prompt(router: CarrotRouter, options: DecisionOptions, no_neighbours: str) -> None:
     """The box and, under it, the answer to what is in it.
 
     Parameters
@@ -55,43 +55,47 @@ def one_prompt(router: CarrotRouter, asked: Asked, no_neighbours: str) -> None:
                 icon=":material/edit_note:",
             )
         else:
-            answer(router, text, asked, no_neighbours)
+            answer(router, text, options, no_neighbours)
 
 
-def answer(router: CarrotRouter, text: str, asked: Asked, no_neighbours: str) -> None:
+def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbours: str) -> None:
     """The decision on one prompt and what it rests on."""
     explanation = router.explain(
-        text, lam=asked.lam, pool=asked.pool, fallback=asked.fallback, fallback_above=asked.fallback_above
+        text, lam=options.lam, pool=options.pool, fallback=options.fallback, fallback_above=options.fallback_above
     )
     if explanation.unlike:
-        st.warning(plain(_unlike(explanation, asked)), icon=":material/travel_explore:")
+        st.warning(plain(_unlike(explanation, options)), icon=":material/travel_explore:")
 
     def moved(lam: float) -> None:
         controls.set_lam(lam, router.cost_unit_usd)
         st.session_state[_MOVED] = True
 
     # What changes with the prompt stands in the component: Streamlit takes longer to draw a text anew.
-    about = [line for line in (_reading(explanation), _distance(explanation, asked)) if line]
-    live_decision(explanation, lam=asked.lam, key="live:decision", about=about, on_release=moved)
+    about = [line for line in (_reading(explanation), _distance(explanation, options)) if line]
+    live_decision(explanation, lam=options.lam, key="live:decision", about=about, on_release=moved)
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
     nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
     st.caption(f"{plain(_intervals(router.companion))}  \n{words}{nearest}")
     tables.csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
 
 
-def _unlike(explanation: Explanation, asked: Asked) -> str:
-    does = f"The fallback, {visible(asked.fallback)}, answers." if asked.fallback else "A fallback can be chosen above."
+def _unlike(explanation: Explanation, options: DecisionOptions) -> str:
+    does = (
+        f"The fallback, {visible(options.fallback)}, answers."
+        if options.fallback
+        else "A fallback can be chosen above."
+    )
     far = f"{explanation.distance_percentile:.1f}th percentile"
     return f"Unlike anything in the training data: {far}. The estimates below are little more than guesses. {does}"
 
 
-def _distance(explanation: Explanation, asked: Asked) -> str:
+def _distance(explanation: Explanation, options: DecisionOptions) -> str:
     """How far the prompt is from the training data, where that is known."""
     if explanation.distance_percentile is None:
         return ""
     return (
         f"Distance: farther from the training data than {explanation.distance_percentile:.1f} % of the validation "
-        f"prompts; called unlike from {asked.fallback_above:g} % on."
+        f"prompts; called unlike from {options.fallback_above:g} % on."
     )
 
 
@@ -105,9 +109,9 @@ def _reading(explanation: Explanation) -> str:
     )
 
 
-def _intervals(kept: Companion) -> str:
+def _intervals(profile: Companion) -> str:
     """What the intervals mean and how often they held on test."""
-    nominal, score, usage = (kept.coverage[name] for name in ("nominal", "score", "usage"))
+    nominal, score, usage = (profile.coverage[name] for name in ("nominal", "score", "usage"))
     assert nominal is not None  # only usage may have no interval
     assert score is not None
     text = (
@@ -117,6 +121,8 @@ def _intervals(kept: Companion) -> str:
     if usage is None:
         return f"{text} Only the input is charged here, and no output tokens are recorded: the cost has no interval."
     what = (
-        "Cost intervals (dollars are recorded, no tokens)" if kept.usage == "cost_usd" else "Token and cost intervals"
+        "Cost intervals (dollars are recorded, no tokens)"
+        if profile.usage == "cost_usd"
+        else "Token and cost intervals"
     )
     return f"{text} {what}: one answer, in {percent(nominal, digits=0)} of cases; on test {percent(usage)}."

@@ -46,7 +46,7 @@ class _Done:
 
     summary: Summary
     decisions: Path
-    asked: tuple[object, ...]
+    settings: tuple[object, ...]
     name: str
     limits: str
 
@@ -55,12 +55,12 @@ def batch_panel(
     router: CarrotRouter, *, lam: float, pool: tuple[str, ...] | None, fallback: str | None, fallback_above: float
 ) -> None:
     """Decide on many prompts with what is set above, and show what comes of it."""
-    opened = _pasted() if _way() == PASTE else _uploaded()
+    opened = _paste_box() if _source_kind() == PASTE else _upload_box()
     per_model = st.checkbox(
         "Also write what is expected of every model", key="batch:per_model", help="Three more columns for each model."
     )
     options = {"lam": lam, "pool": pool, "fallback": fallback, "fallback_above": fallback_above}
-    asked = (router.artefact, lam, pool, fallback, fallback and fallback_above)
+    settings = (router.artefact, lam, pool, fallback, fallback and fallback_above)
     started = st.button("Decide", type="primary", key="batch:run")
     if st.session_state.pop(_RUNNING, False) and not started:
         st.info("The run was ended before all was decided: none of it is kept.", icon=":material/cancel:")
@@ -71,24 +71,24 @@ def batch_panel(
                 raise CarrotError("There are no prompts yet: paste some or choose a file.")
             summary, decisions = _run(router, opened, per_model=per_model, **options)
             name = f"{file_stem(router.companion.benchmark)}-decisions"
-            st.session_state[_DONE] = _Done(summary, decisions, asked, name, _limits(router))
+            st.session_state[_DONE] = _Done(summary, decisions, settings, name, _limits(router))
         st.session_state.pop(_RUNNING, None)
     done = st.session_state.get(_DONE)
     if done is not None:
-        if done.asked != asked:
+        if done.settings != settings:
             st.info("These decisions are of other settings: press Decide again.")
         _results(done)
 
 
-Opened = Callable[[ExitStack], Prompts]
+Source = Callable[[ExitStack], Prompts]
 
 
-def _way() -> str:
+def _source_kind() -> str:
     ways = [PASTE, UPLOAD]
     return str(st.segmented_control("Prompts", ways, default=PASTE, key="batch:way", required=True))
 
 
-def _pasted() -> Opened | None:
+def _paste_box() -> Source | None:
     if _LINES not in st.session_state:  # Streamlit drops what a box held once it is not drawn
         st.session_state[_LINES] = st.session_state.get(_PASTED, "")
     text = st.session_state[_PASTED] = st.text_area(
@@ -102,7 +102,7 @@ def _pasted() -> Opened | None:
     return (lambda stack: listed(text.split("\n"), "the pasted lines")) if text.strip() else None
 
 
-def _uploaded() -> Opened | None:
+def _upload_box() -> Source | None:
     uploaded = st.file_uploader(
         "File of prompts",
         TYPES,
@@ -127,19 +127,23 @@ def _column(names: tuple[str, ...], file_id: str) -> str:
     if not names or "prompt" in names:
         return "prompt"
     likely = ("prompt", "question", "text", "input", "instruction", "query")
-    found = [place for place, name in enumerate(names) if name.casefold() in likely]
+    places = [place for place, name in enumerate(names) if name.casefold() in likely]
     return str(
         st.selectbox(
-            "Column of the prompts", names, found[0] if found else 0, format_func=visible, key=f"batch:column:{file_id}"
+            "Column of the prompts",
+            names,
+            places[0] if places else 0,
+            format_func=visible,
+            key=f"batch:column:{file_id}",
         )
     )
 
 
-def _run(router: CarrotRouter, opened: Opened, **options: Any) -> tuple[Summary, Path]:
+def _run(router: CarrotRouter, opened: Source, **options: Any) -> tuple[Summary, Path]:
     """Decide, under a bar with a button beside it."""
     st.session_state[_RUNNING] = True
-    shown = st.empty()
-    with shown.container(horizontal=True, vertical_alignment="center"):
+    row = st.empty()
+    with row.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, "Reading the prompts …", width="stretch")
         st.button("Cancel", key="batch:cancel", icon=":material/cancel:")
 
@@ -155,7 +159,7 @@ def _run(router: CarrotRouter, opened: Opened, **options: Any) -> tuple[Summary,
             summary = route_all(router, prompts, write, progress=decided, most=_STEP, **options)
     finally:
         with suppress(Exception):  # a run that is being ended may no longer draw
-            shown.empty()
+            row.empty()
     return summary, path
 
 
@@ -203,7 +207,7 @@ def _results(done: _Done) -> None:
 
 def _against_one_model(summary: Summary) -> None:
     table = summary.table()
-    shown = pd.DataFrame(
+    display = pd.DataFrame(
         {
             "Answered by": ["CARROT chooses", *(f"{visible(name)} alone" for name in table["model"][1:])],
             "CARROT's share": [None, *(100 * table["share"][1:])],
@@ -218,7 +222,7 @@ def _against_one_model(summary: Summary) -> None:
     percents = st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("accuracy"))
     totals = ("Total cost", "$, 90 % low", "$, 90 % high")
     st.dataframe(
-        priced(shown, *totals),
+        priced(display, *totals),
         hide_index=True,
         placeholder="–",
         column_config={

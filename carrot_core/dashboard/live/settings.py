@@ -11,7 +11,7 @@ import streamlit as st
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.glossary import see, tip
-from carrot_core.dashboard.live.answer import Asked
+from carrot_core.dashboard.live.answer import DecisionOptions
 from carrot_core.dashboard.shell import kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
@@ -33,16 +33,18 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
     """Choose the router that answers (``?router=``); where there is none, the page says what to do and ends."""
     names = servable(info)
     if not names:
-        links.judge("router", links.among(()), "no router")
+        links.check_parameter("router", links.among(()), "no router")
         _nothing_to_serve(info)
         st.stop()
     controls.open_anew("router", names[0])
     name = st.selectbox(
-        "Router", names, format_func=lambda name: _called(name, info), key="router", bind="query-params",
+        "Router", names, format_func=lambda name: _router_label(name, info), key="router", bind="query-params",
         help=tip("fitted-head", "router", also="A router that does not ship is fitted on the data when it is chosen."),
     )  # fmt: skip
-    links.judge("router", links.among([_called(name, info) for name in names]), _called(str(name), info))
-    return loaded(version_of(info), info.name, str(name))
+    links.check_parameter(
+        "router", links.among([_router_label(name, info) for name in names]), _router_label(str(name), info)
+    )
+    return load_router(version_of(info), info.name, str(name))
 
 
 def servable(info: BenchmarkInfo) -> list[str]:
@@ -51,14 +53,14 @@ def servable(info: BenchmarkInfo) -> list[str]:
     ships = [SHIPPED_ROUTER] if fits else []
     if not (info.has_prompts and info.n_with_text):
         return ships
-    fitted = _fitted_here(version_of(info), info.name)
+    fitted = _fitted_routers(version_of(info), info.name)
     if not fits and info.name in shipped_heads():
         fitted = fitted - {SHIPPED_ROUTER}  # under this name it is the head that ships, of other data
     return ships + [name for name in SERVABLE if name in fitted and name not in (*ships, *_SLOW_TO_FIT, *BASELINES)]
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _fitted_here(version: Version, name: str) -> set[str]:
+def _fitted_routers(version: Version, name: str) -> set[str]:
     runs = Store(Path(version.path)).runs(name)
     return {run.router for run in runs if run.fit_on is None and not (run.params or run.pool)}
 
@@ -73,7 +75,7 @@ def _head_fits(info: BenchmarkInfo) -> bool:
     return info.name in shipped_heads() and (not info.has_prompts or _head_hash(info.name) == info.data_hash)
 
 
-def _called(router: str, info: BenchmarkInfo) -> str:
+def _router_label(router: str, info: BenchmarkInfo) -> str:
     return label(router) + (" (ships fitted)" if router == SHIPPED_ROUTER and _head_fits(info) else "")
 
 
@@ -88,11 +90,11 @@ def _nothing_to_serve(info: BenchmarkInfo) -> None:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Making the router ready …")
-def loaded(version: Version, name: str, router: str) -> CarrotRouter:
+def load_router(version: Version, name: str, router: str) -> CarrotRouter:
     """A router by name, ready to answer."""
-    made = CarrotRouter.load(name, router=router, store=Store(Path(version.path)))
-    threading.Thread(target=_warm, args=(made,), daemon=True).start()
-    return made
+    carrot_router = CarrotRouter.load(name, router=router, store=Store(Path(version.path)))
+    threading.Thread(target=_warm, args=(carrot_router,), daemon=True).start()
+    return carrot_router
 
 
 def _warm(router: CarrotRouter) -> None:
@@ -101,7 +103,7 @@ def _warm(router: CarrotRouter) -> None:
         router.explain("warm")
 
 
-def asked_of(router: CarrotRouter, *, expanded: bool = False) -> Asked:
+def decision_options(router: CarrotRouter, *, expanded: bool = False) -> DecisionOptions:
     """Choose λ, pool and fallback, the same for one prompt and for many."""
     unit = router.cost_unit_usd
     lam = shortest_lam(controls.rate(rate_of_lam(router.default_lam, unit), unit), unit)
@@ -118,13 +120,13 @@ def asked_of(router: CarrotRouter, *, expanded: bool = False) -> Asked:
         else:
             controls.handles(router.companion.curves["validation"], unit)
         fallback, above = _fallback(router, pool or router.models)
-    return Asked(lam, pool or None, fallback, above)
+    return DecisionOptions(lam, pool or None, fallback, above)
 
 
 def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, float]:
     if router.companion.distance is None:
         st.caption("This router reads no vectors, so how unlike a prompt is cannot be told and no fallback is needed.")
-        links.judge("fallback", links.among(()), "no fallback")
+        links.check_parameter("fallback", links.among(()), "no fallback")
         return None, UNLIKE_FROM
     for_model, for_limit = st.columns([2, 1])
     controls.open_anew("fallback", None)
@@ -137,22 +139,24 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
         "Called unlike from (percentile)", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",
         bind="query-params", help=tip("distance-to-the-training-data"),
     )  # fmt: skip
-    links.judge("fallback", links.among(["", *map(visible, pool)]), visible(fallback) if fallback else "no fallback")
-    links.judge("unlike", links.between(50, 100), f"{above:g}")
+    links.check_parameter(
+        "fallback", links.among(["", *map(visible, pool)]), visible(fallback) if fallback else "no fallback"
+    )
+    links.check_parameter("unlike", links.between(50, 100), f"{above:g}")
     return fallback, above
 
 
-def note(info: BenchmarkInfo, router: CarrotRouter, asked: Asked) -> None:
+def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) -> None:
     """Who chooses among which models, what λ stands for, and what is not measured."""
     if info.name == SIMULATED:
         kind_note(info)
-    rate, unit = rate_of_lam(asked.lam, router.cost_unit_usd), money(router.cost_unit_usd)
-    models = f"{len(asked.pool)} of its" if asked.pool else "its"
+    rate, unit = rate_of_lam(options.lam, router.cost_unit_usd), money(router.cost_unit_usd)
+    models = f"{len(options.pool)} of its" if options.pool else "its"
     st.caption(
         plain(
             f"{label(router.router)} learned from {router.companion.n_train:,} prompts of {router.companion.benchmark} "
             f"and chooses among {models} {len(router.models)} models, as they answered there. "
-            f"At λ {lam_text(asked.lam)} it pays {pays(rate)} (cost unit u = {unit})."
+            f"At λ {lam_text(options.lam)} it pays {pays(rate)} (cost unit u = {unit})."
         )
         + " "
         + see("lambda", "exchange-rate", "cost-unit")

@@ -35,23 +35,23 @@ _BOXES = 4  # a row
 _ICONS = {"inside": ":material/check_circle:", "outside": ":material/error:", "too few": ":material/hourglass_empty:"}
 
 
-def check_panel(found: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
+def check_panel(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
     """Choose a kept point, and put it in question."""
-    named = distinct_names([kept for _, kept in found])
-    places = {kept.id: place for place, kept in found}
+    named = distinct_names([record for _, record in entries])
+    places = {record.id: place for place, record in entries}
     name = str(st.selectbox("Point", list(named), format_func=visible, key="check"))
-    kept = named[name]
+    record = named[name]
     by_logs, sure = st.tabs(["Against logs", "How sure it is"], key="check:tabs", on_change="rerun")
     with by_logs, errors_as_text():
-        _against_logs(places[kept.id], kept)
+        _against_logs(places[record.id], record)
     with sure:
         if sure.open:
             with errors_as_text():
-                _sure(kept.point)
+                _sureness(record.point)
 
 
-def _against_logs(place: KeptPoints, kept: KeptPoint) -> None:
-    if kept.point.test is None:
+def _against_logs(place: KeptPoints, record: KeptPoint) -> None:
+    if record.point.test is None:
         st.info(
             "Nothing was measured on this point's pool or prices, so there is nothing to compare logs with. Keep a "
             "point of the whole pool at the benchmark's prices."
@@ -75,11 +75,11 @@ def _against_logs(place: KeptPoints, kept: KeptPoint) -> None:
     if "model" not in columns:
         st.info("Choose the column that names the model that answered.")
     tolerance = _tolerance()
-    asked = (kept.id, uploaded.file_id, tuple(sorted(columns.items())), tolerance)
+    request = (record.id, uploaded.file_id, tuple(sorted(columns.items())), tolerance)
     if st.button("Compare", type="primary", key="drift:run", disabled="model" not in columns):
-        st.session_state[_FOUND] = (asked, _compared(place, kept, path, columns, tolerance))
+        st.session_state[_FOUND] = (request, _compare_logs(place, record, path, columns, tolerance))
     done, result = st.session_state.get(_FOUND, (None, None))
-    if done == asked and result is not None:
+    if done == request and result is not None:
         _results(result)
 
 
@@ -110,35 +110,35 @@ def _tolerance() -> Tolerance:
     return Tolerance(score / 100, cost / 100, share / 100)
 
 
-def _compared(
-    place: KeptPoints, kept: KeptPoint, path: Path, columns: Mapping[str, str], tolerance: Tolerance
+def _compare_logs(
+    place: KeptPoints, record: KeptPoint, path: Path, columns: Mapping[str, str], tolerance: Tolerance
 ) -> Drift:
     with st.spinner("Reading and comparing every call …"):
         calls = read_logs(path, columns={name: source for name, source in columns.items() if source != name})
-        companion, without = _companion(place, kept) if calls.texts else (None, "")
-        return drift(kept.point, calls, companion=companion, tolerance=tolerance, without=without)
+        companion, without = _companion(place, record) if calls.texts else (None, "")
+        return drift(record.point, calls, companion=companion, tolerance=tolerance, without=without)
 
 
-def _companion(place: KeptPoints, kept: KeptPoint) -> tuple[Companion | None, str]:
+def _companion(place: KeptPoints, record: KeptPoint) -> tuple[Companion | None, str]:
     """What the point's router knows of its training data, where that very router is here."""
-    why = differs_here(place, kept.id)
+    why = differs_here(place, record.id)
     if why:
         return None, f"Whether prompts are unlike the training data is not told: {why}"
-    return router_at(place, kept.id).companion, ""
+    return router_at(place, record.id).companion, ""
 
 
-def _results(found: Drift) -> None:
-    tell = {"inside": st.success, "outside": st.error, "too few": st.warning}.get(found.verdict, st.info)
-    size = f"{found.n_calls:,} calls, {found.n_prompts:,} different prompts."
-    tell(plain(f"{headline(found)} {size}"), icon=_ICONS.get(found.verdict, ":material/info:"))
-    for one in (found.score, found.cost, *(() if found.unlike is None else (found.unlike,))):
+def _results(result: Drift) -> None:
+    tell = {"inside": st.success, "outside": st.error, "too few": st.warning}.get(result.verdict, st.info)
+    size = f"{result.n_calls:,} calls, {result.n_prompts:,} different prompts."
+    tell(plain(f"{headline(result)} {size}"), icon=_ICONS.get(result.verdict, ":material/info:"))
+    for one in (result.score, result.cost, *(() if result.unlike is None else (result.unlike,))):
         st.markdown(f"- {plain(_capital(told(one)))}")
-    table = figures_of(found)
-    show(drift_exhibit(table, {one.what: told(one) for one in found.compared}, headline(found)), key="drift:figure")
-    for line in about_models(found):
+    table = figures_of(result)
+    show(drift_exhibit(table, {one.what: told(one) for one in result.compared}, headline(result)), key="drift:figure")
+    for line in about_models(result):
         st.warning(plain(line), icon=":material/payments:")
-    _model_table(found)
-    for note in found.notes:
+    _model_table(result)
+    for note in result.notes:
         st.caption(plain(note))
 
 
@@ -146,14 +146,14 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _model_table(found: Drift) -> None:
+def _model_table(result: Drift) -> None:
     table = pd.DataFrame(
         {
-            "Model": found.models["model"].map(visible),
-            "Calls": found.models["calls"],
-            "In the pool": found.models["in_pool"],
-            "$ per 1k": QUERIES * found.models["cost_usd"],
-            "Paid ÷ price": found.models["price_ratio"],
+            "Model": result.models["model"].map(visible),
+            "Calls": result.models["calls"],
+            "In the pool": result.models["in_pool"],
+            "$ per 1k": QUERIES * result.models["cost_usd"],
+            "Paid ÷ price": result.models["price_ratio"],
         }
     )
     with st.expander(f"Who answered ({len(table)} models)"):
@@ -169,21 +169,21 @@ def _model_table(found: Drift) -> None:
         )  # fmt: skip
 
 
-def _sure(point: PointFile) -> None:
+def _sureness(point: PointFile) -> None:
     info = benchmark_of(point)
     if info is None:
         st.info(f"There is no benchmark {plain(visible(point.benchmark))} here, so nothing can be solved again.")
         return
-    seen = views.view(info)
-    why = _cannot(point, info, seen)
+    view = views.view(info)
+    why = _why_not(point, info, view)
     if why:
         st.info(why)
         return
     rate = rate_of_lam(point.lam, point.cost_unit_usd)
-    stability_panel(seen, point.router, rate, point.reference, key="check:sure")
+    stability_panel(view, point.router, rate, point.reference, key="check:sure")
 
 
-def _cannot(point: PointFile, info: BenchmarkInfo, seen: views.View) -> str:
+def _why_not(point: PointFile, info: BenchmarkInfo, view: views.View) -> str:
     """Why a point cannot be solved again on what is here; empty where it can, or a snapshot says so itself."""
     if not info.has_prompts:
         return ""
@@ -191,7 +191,7 @@ def _cannot(point: PointFile, info: BenchmarkInfo, seen: views.View) -> str:
         return "The benchmark of this name here has other data than the point was made on."
     if point.test is None:
         return "The point has a pool or prices of its own, on which its router was never measured."
-    if point.router not in seen.fitted:
+    if point.router not in view.fitted:
         return plain(
             f"{point.router} has no stored results on {visible(info.name)}: `carrot evaluate` makes and keeps them."
         )

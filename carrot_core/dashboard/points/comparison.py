@@ -11,7 +11,13 @@ import streamlit as st
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import tables
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.points import keep as words
+from carrot_core.dashboard.points.keep import (
+    NOT_MEASURED,
+    describe_accuracy,
+    describe_cost,
+    describe_date,
+    describe_prices,
+)
 from carrot_core.dashboard.points.places import data_of
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
@@ -33,9 +39,9 @@ _MODELS_SHOWN = 5
 _SHARE = 0.005  # of the prompts: less is told as "under 0.5 %"
 
 
-def compare(kept: Sequence[KeptPoint]) -> None:
+def compare(records: Sequence[KeptPoint]) -> None:
     """Choose two points or more, and see them beside one another."""
-    named = distinct_names(kept)
+    named = distinct_names(records)
     opened = sorted(named, key=lambda name: named[name].point.test is None)  # those of which there is something to tell
     chosen = st.multiselect(
         "Compare", list(named), opened[:_AT_FIRST], format_func=visible, key="compare",
@@ -46,9 +52,9 @@ def compare(kept: Sequence[KeptPoint]) -> None:
         st.info("Choose at least two points to see them side by side.")
         return
     points = {name: named[name].point for name in chosen}
-    shown = side_by_side(points)
+    display = side_by_side(points)
     st.dataframe(
-        shown.rename(columns=visible),
+        display.rename(columns=visible),
         column_config={"": st.column_config.TextColumn(pinned=True, width=_NAMES_WIDE)},
         hide_index=True,
         height="content",
@@ -58,10 +64,10 @@ def compare(kept: Sequence[KeptPoint]) -> None:
     tables.csv_button("Download this comparison (CSV)", lambda: figures_frame(points), "operating-points")
 
 
-def distinct_names(kept: Sequence[KeptPoint]) -> dict[str, KeptPoint]:
+def distinct_names(records: Sequence[KeptPoint]) -> dict[str, KeptPoint]:
     """Points by a name of their own: of those with the same name, each but the first has its id behind it."""
     named: dict[str, KeptPoint] = {}
-    for point in kept:
+    for point in records:
         named[point.name if point.name not in named else f"{point.name} ({point.id[:6]})"] = point
     return named
 
@@ -73,15 +79,15 @@ def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
         "Benchmark": lambda point: visible(point.benchmark),
         "λ": lambda point: lam_text(point.lam),
         "Pays": lambda point: pays(point.exchange_rate_per_usd),
-        "Accuracy (test)": lambda point: words.accuracy(point.test),
-        "$ per 1k (test)": lambda point: words.cost(point.test),
-        "Accuracy (validation)": lambda point: words.accuracy(point.validation),
-        "$ per 1k (validation)": lambda point: words.cost(point.validation),
+        "Accuracy (test)": lambda point: describe_accuracy(point.test),
+        "$ per 1k (test)": lambda point: describe_cost(point.test),
+        "Accuracy (validation)": lambda point: describe_accuracy(point.validation),
+        "$ per 1k (validation)": lambda point: describe_cost(point.validation),
         "Test prompts": lambda point: "" if point.test is None else f"{point.test.n_prompts:,}",
         "Pool": lambda point: f"{len(point.pool)} models",
         "Fallback": lambda point: "none" if point.fallback is None else short_name(point.fallback),
-        "Prices as of": words.prices,
-        "Made": words.when,
+        "Prices as of": describe_prices,
+        "Made": describe_date,
     }
     table = [[name, *(tell(point) for point in points.values())] for name, tell in rows.items()]
     for model in _main_models(list(points.values())):
@@ -100,7 +106,7 @@ def _main_models(points: Sequence[PointFile]) -> list[str]:
 
 def _share(point: PointFile, model: str) -> str:
     if point.shares is None:
-        return words.NOT_MEASURED
+        return NOT_MEASURED
     if model not in point.shares:
         return "not in the pool"
     share = point.shares[model]
@@ -112,13 +118,13 @@ def differences(points: Mapping[str, PointFile]) -> None:
     (first, base), *others = points.items()
     table, unmeasured = [], []
     for name, point in others:
-        found = difference(point, base)
-        if found is None:
+        result = difference(point, base)
+        if result is None:
             unmeasured.append(name)
         else:
             same = _same_test(point, base)
-            how = "prompt by prompt" if found.paired else "of the means" if same else "of other data"
-            table.append([visible(name), *_apart(found.score, 100), *_apart(found.cost_usd, QUERIES), how])
+            how = "prompt by prompt" if result.paired else "of the means" if same else "of other data"
+            table.append([visible(name), *_scale(result.score, 100), *_scale(result.cost_usd, QUERIES), how])
     st.markdown(f"**Difference to {plain(visible(first))} on test**")
     if table:
         _difference_table(table, visible(first))
@@ -146,27 +152,27 @@ def _difference_table(table: list[list[object]], first: str) -> None:
         },
         alt=f"How far each point is from {first} in accuracy points and dollars per 1k queries, with 95 % intervals.",
     )
-    said = ["Accuracy in points, with 95 % intervals: one across 0 shows no difference."]
+    lines = ["Accuracy in points, with 95 % intervals: one across 0 shows no difference."]
     measured = {row[-1] for row in table}
     if "prompt by prompt" in measured:
-        said.append("Prompt by prompt: both points decided the same test prompts of the loaded data (bootstrap).")
+        lines.append("Prompt by prompt: both points decided the same test prompts of the loaded data (bootstrap).")
     if "of the means" in measured:
-        said.append(
+        lines.append(
             "Of the means: the errors of the two are taken as independent, which on the same prompts makes the "
             "interval wider than it need be; with the data loaded the points are compared prompt by prompt."
         )
     if "of other data" in measured:
-        said.append(
+        lines.append(
             "Of other data: the points were measured on different prompts, so the difference may come from the prompts."
         )
-    st.caption(" ".join(said))
+    st.caption(" ".join(lines))
 
 
 def _same_test(one: PointFile, other: PointFile) -> bool:
     return (one.benchmark, one.data_hash) == (other.benchmark, other.data_hash)
 
 
-def _apart(interval: Interval, factor: float) -> tuple[float, float, float]:
+def _scale(interval: Interval, factor: float) -> tuple[float, float, float]:
     return factor * interval.value, factor * interval.low, factor * interval.high
 
 
@@ -174,12 +180,12 @@ def difference(one: PointFile, other: PointFile) -> Difference | None:
     """One point minus another: prompt by prompt where their data and routers are here; None where not measured."""
     if one.test is None or other.test is None:
         return None
-    found = None
+    result = None
     if _same_test(one, other):
         on_one, on_other = _test_curve(one), _test_curve(other)
         if on_one is not None and on_other is not None:
-            found = paired(one, on_one, other, on_other)
-    return found or unpaired(one.test, other.test)
+            result = paired(one, on_one, other, on_other)
+    return result or unpaired(one.test, other.test)
 
 
 def _test_curve(point: PointFile) -> Frontier | None:
@@ -188,19 +194,19 @@ def _test_curve(point: PointFile) -> Frontier | None:
     if info is None:
         return None
     try:
-        return _measured(version_of(info), info.name, point.source, point.router, point.artefact)
+        return _load_test_curve(version_of(info), info.name, point.source, point.router, point.artefact)
     except CarrotError:
         return None  # the means are compared instead, and the table says so
 
 
 @st.cache_resource(max_entries=8, show_spinner="Measuring on the test prompts …")
-def _measured(version: Version, name: str, source: str, router: str, artefact: str) -> Frontier | None:
+def _load_test_curve(version: Version, name: str, source: str, router: str, artefact: str) -> Frontier | None:
     store = Store(Path(version.path))
     loaded = CarrotRouter.load(source, router=router, store=store)
     if loaded.artefact != artefact:
         return None
-    made = make_setting(store.load(name, encoder=loaded.companion.encoder))
-    return made.frontier({"test": loaded.estimates(made.test)}, "test")
+    setting = make_setting(store.load(name, encoder=loaded.companion.encoder))
+    return setting.frontier({"test": loaded.estimates(setting.test)}, "test")
 
 
 def figures_frame(points: Mapping[str, PointFile]) -> pd.DataFrame:

@@ -11,8 +11,7 @@ from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.frontier import solve
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.live import settings
-from carrot_core.dashboard.live.answer import Asked
-from carrot_core.dashboard.points import keep as words
+from carrot_core.dashboard.live.answer import DecisionOptions
 from carrot_core.dashboard.points.places import place_for
 from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
 from carrot_core.dashboard.stores import version_of
@@ -31,31 +30,33 @@ NOT_MEASURED = "not measured"
 _MOST_SHARES = 3
 
 
-def accuracy(figures: PointFigures | None) -> str:
+def describe_accuracy(figures: PointFigures | None) -> str:
     """Accuracy with its interval, per cent."""
     if figures is None:
         return NOT_MEASURED
     return percent(figures.score, figures.score_low, figures.score_high)
 
 
-def cost(figures: PointFigures | None) -> str:
+def describe_cost(figures: PointFigures | None) -> str:
     """Cost per 1k queries with its interval."""
     if figures is None:
         return NOT_MEASURED
     return cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
 
 
-def answered_by(point: PointFile) -> str:
+def describe_models(point: PointFile) -> str:
     """The models that answer most of the test prompts."""
     if point.shares is None:
         return NOT_MEASURED
     most = sorted(point.shares.items(), key=lambda item: -item[1])
-    told = [f"{short_name(model)} {percent(share, digits=0)}" for model, share in most[:_MOST_SHARES] if share >= 0.005]
+    parts = [
+        f"{short_name(model)} {percent(share, digits=0)}" for model, share in most[:_MOST_SHARES] if share >= 0.005
+    ]
     rest = len([share for _, share in most[_MOST_SHARES:] if share >= 0.005])
-    return ", ".join(told) + (f" and {rest} more" if rest else "")
+    return ", ".join(parts) + (f" and {rest} more" if rest else "")
 
 
-def prices(point: PointFile) -> str:
+def describe_prices(point: PointFile) -> str:
     """The dates of its prices."""
     if not point.prices:
         return "costs in dollars, as recorded"
@@ -65,12 +66,12 @@ def prices(point: PointFile) -> str:
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 
 
-def made_of(point: PointFile) -> str:
+def describe_point(point: PointFile) -> str:
     """Router, λ and benchmark in a line."""
     return f"{label(point.router)} at λ {lam_text(point.lam)} on {point.benchmark}"
 
 
-def when(point: PointFile) -> str:
+def describe_date(point: PointFile) -> str:
     """When it was made, to the minute."""
     return f"{point.created_at[:16].replace('T', ' ')} UTC"
 
@@ -85,46 +86,48 @@ def keep_panel() -> None:
         info = controls.benchmark(readable_benchmarks())
     with for_router:
         router = settings.router_of(info)
-    asked = settings.asked_of(router, expanded=True)
-    _match(info, router, asked)
-    settings.note(info, router, asked)
+    options = settings.decision_options(router, expanded=True)
+    _match(info, router, options)
+    settings.note(info, router, options)
     with errors_as_text():
-        point = router.point_file(**asdict(asked))
-        _expected(point)
+        point = router.point_file(**asdict(options))
+        _expectation(point)
         with st.form("points:keep", clear_on_submit=True):
             name = st.text_input("Name", max_chars=limits.POINT_NAME, placeholder="Optional: what you will know it by")
             note = st.text_area("Note", max_chars=limits.POINT_NOTE, height=68, placeholder="Optional: what it is for")
-            kept = st.form_submit_button("Keep this point", type="primary", icon=":material/bookmark_add:")
-        if kept:
-            keep(info, router.point_file(note=joined(name, note), **asdict(asked)))
+            submit = st.form_submit_button("Keep this point", type="primary", icon=":material/bookmark_add:")
+        if submit:
+            keep(info, router.point_file(note=joined(name, note), **asdict(options)))
             st.rerun()
 
 
 def keep(info: BenchmarkInfo, point: PointFile) -> None:
     """Keep a point of a benchmark where it belongs, and say so on the next run."""
     place_for(info).keep(point)
-    st.session_state[DONE] = f"Kept: {words.made_of(point)}."
+    st.session_state[DONE] = f"Kept: {describe_point(point)}."
 
 
-def _match(info: BenchmarkInfo, router: CarrotRouter, asked: Asked) -> None:
+def _match(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) -> None:
     """Set λ to what is as good as one model on validation, as cheap as possible, and say which model that was."""
     st.session_state["match"] = None  # a handle that sets λ once, not a state
-    seen = views.view(info)
+    view = views.view(info)
     st.selectbox(
-        "As good as a model, as cheap as possible", solve.matchable(seen, router.models), format_func=visible,
-        key="match", disabled=asked.pool is not None, placeholder="Choose the model to match", on_change=_matched,
-        args=(seen, router), help=tip("matched-point", also="Sets λ."),
+        "As good as a model, as cheap as possible", solve.matchable(view, router.models), format_func=visible,
+        key="match", disabled=options.pool is not None, placeholder="Choose the model to match", on_change=_match_model,
+        args=(view, router), help=tip("matched-point", also="Sets λ."),
     )  # fmt: skip
-    solve.said(seen, router.router, asked.pool or (), (), st.session_state[controls.RATE], router.cost_unit_usd)
+    solve.show_notice(
+        view, router.router, options.pool or (), (), st.session_state[controls.RATE], router.cost_unit_usd
+    )
 
 
-def _matched(seen: views.View, router: CarrotRouter) -> None:
+def _match_model(view: views.View, router: CarrotRouter) -> None:
     model = st.session_state["match"]
     if model is not None:
-        solve.match(seen, router.router, router.companion.curves["validation"], model, router.cost_unit_usd)
+        solve.match(view, router.router, router.companion.curves["validation"], model, router.cost_unit_usd)
 
 
-def _expected(point: PointFile) -> None:
+def _expectation(point: PointFile) -> None:
     """What the point does, with its intervals."""
     if point.test is None:
         st.info(
@@ -133,13 +136,13 @@ def _expected(point: PointFile) -> None:
         return
     for_accuracy, for_cost, for_models = st.columns([1, 1, 2])
     for box, what, tell in (
-        (for_accuracy, "Accuracy on test", words.accuracy),
-        (for_cost, "Cost per 1k queries on test", words.cost),
+        (for_accuracy, "Accuracy on test", describe_accuracy),
+        (for_cost, "Cost per 1k queries on test", describe_cost),
     ):
         value, bracket, ends = tell(point.test).partition(" [")
         box.metric(what, value)
         box.caption(plain(f"{bracket}{ends} · on validation {tell(point.validation)}".strip()))
-    for_models.markdown(plain(f"λ {lam_text(point.lam)}. Test prompts answered by {words.answered_by(point)}."))
+    for_models.markdown(plain(f"λ {lam_text(point.lam)}. Test prompts answered by {describe_models(point)}."))
     without = " Prompts that the fallback takes are counted with CARROT's choice." if point.fallback else ""
     for_models.caption(
         f"{point.test.n_prompts:,} test prompts, {point.validation.n_prompts if point.validation else 0:,} on "
@@ -160,6 +163,6 @@ def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole:
         does = f"{plain(label(router))} cannot answer typed prompts here, so no point of it can be kept."
     if st.button("Keep this point", icon=":material/bookmark_add:", help=does, disabled=not (whole and able)):
         with errors_as_text():
-            loaded = settings.loaded(version_of(info), info.name, router)
+            loaded = settings.load_router(version_of(info), info.name, router)
             keep(info, loaded.point_file(lam=shortest_lam(rate_per_usd, loaded.cost_unit_usd)))
             st.toast(plain(str(st.session_state[DONE])), icon=":material/bookmark_added:")

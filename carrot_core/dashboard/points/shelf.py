@@ -10,8 +10,15 @@ from carrot_core import limits
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem
-from carrot_core.dashboard.points import keep as words
-from carrot_core.dashboard.points.keep import DONE
+from carrot_core.dashboard.points.keep import (
+    DONE,
+    describe_accuracy,
+    describe_cost,
+    describe_date,
+    describe_models,
+    describe_point,
+    describe_prices,
+)
 from carrot_core.dashboard.points.places import all_points, benchmark_of, differs_here, place_for, router_at
 from carrot_core.dashboard.shell import errors_as_text, known_benchmarks, plain
 from carrot_core.dashboard.stores import labels
@@ -28,24 +35,24 @@ _PER_PAGE = 10
 _DELETED, _REFUSED = "points:deleted", "points:refused"
 
 
-def said() -> None:
+def show_notice() -> None:
     """What the last action did, and the way back from a deletion."""
     if done := st.session_state.pop(DONE, None):
         st.success(plain(done), icon=":material/check:")
     if deleted := st.session_state.pop(_DELETED, None):  # until the next action
-        place, kept = deleted
+        place, record = deleted
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.info(plain(f"Deleted {visible(kept.name)}."), icon=":material/delete:")
-            st.button("Undo", icon=":material/undo:", key="points:undo", on_click=_undo, args=(place, kept))
+            st.info(plain(f"Deleted {visible(record.name)}."), icon=":material/delete:")
+            st.button("Undo", icon=":material/undo:", key="points:undo", on_click=_undo, args=(place, record))
 
 
-def _undo(place: KeptPoints, kept: KeptPoint) -> None:
+def _undo(place: KeptPoints, record: KeptPoint) -> None:
     try:
-        place.restore(kept.id)
+        place.restore(record.id)
     except CarrotError as error:
         st.toast(plain(str(error)), icon=":material/error:")
     else:
-        st.session_state[DONE] = f"{visible(kept.name)} is back."
+        st.session_state[DONE] = f"{visible(record.name)} is back."
 
 
 def bring_panel() -> None:
@@ -61,98 +68,100 @@ def bring_panel() -> None:
         return
     with errors_as_text():
         point = read_point(on_disk(uploaded, "point-uploads"))
-        st.markdown(plain(f"{words.made_of(point)}: {words.accuracy(point.test)} at {words.cost(point.test)} per 1k."))
+        st.markdown(
+            plain(f"{describe_point(point)}: {describe_accuracy(point.test)} at {describe_cost(point.test)} per 1k.")
+        )
         if st.button("Keep it here", type="primary", key="points:bring"):
             info = benchmark_of(point)
             place = shared_points() if info is None else place_for(info)
             place.keep(point)
-            st.session_state[DONE] = f"Kept: {words.made_of(point)}."
+            st.session_state[DONE] = f"Kept: {describe_point(point)}."
             st.rerun()
 
 
-def kept_points() -> list[tuple[KeptPoints, KeptPoint]]:
+def list_points() -> list[tuple[KeptPoints, KeptPoint]]:
     """All points that this session sees, newest first; files that are none are told of."""
-    found = []
+    entries = []
     for place, listing in all_points():
         for name, reason in listing.damaged.items():
             st.error(plain(f"{visible(name)} is left out. {reason}"), icon=":material/broken_image:")
-        found += [(place, kept) for kept in listing.points]
-    return sorted(found, key=lambda entry: entry[1].point.created_at, reverse=True)
+        entries += [(place, record) for record in listing.points]
+    return sorted(entries, key=lambda entry: entry[1].point.created_at, reverse=True)
 
 
-def shelf(found: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
+def shelf(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
     """A card a point, two a row where there is room."""
-    pages = -(-len(found) // _PER_PAGE)
+    pages = -(-len(entries) // _PER_PAGE)
     at = st.pagination(pages, key="points:page") if pages > 1 else 1
-    shown = found[(at - 1) * _PER_PAGE : at * _PER_PAGE]
-    for start in range(0, len(shown), _PER_ROW):
-        for column, entry in zip(st.columns(_PER_ROW), shown[start : start + _PER_ROW], strict=False):
+    page = entries[(at - 1) * _PER_PAGE : at * _PER_PAGE]
+    for start in range(0, len(page), _PER_ROW):
+        for column, entry in zip(st.columns(_PER_ROW), page[start : start + _PER_ROW], strict=False):
             with column, st.container(border=True, height="stretch"):
                 _card(*entry)
 
 
-def _card(place: KeptPoints, kept: KeptPoint) -> None:
-    point = kept.point
+def _card(place: KeptPoints, record: KeptPoint) -> None:
+    point = record.point
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(visible(kept.name))}", width="content")
+        st.markdown(f"#### {plain(visible(record.name))}", width="content")
         if place != shared_points():
             st.badge("only you", icon=":material/lock:", color="blue")
-    st.markdown(plain(visible(words.made_of(point))))
+    st.markdown(plain(visible(describe_point(point))))
     lines = {
-        "Accuracy on test": words.accuracy(point.test),
-        "Cost per 1k on test": words.cost(point.test),
-        "Answered by": words.answered_by(point),
-        "Prices": words.prices(point),
-        "Made": words.when(point),
+        "Accuracy on test": describe_accuracy(point.test),
+        "Cost per 1k on test": describe_cost(point.test),
+        "Answered by": describe_models(point),
+        "Prices": describe_prices(point),
+        "Made": describe_date(point),
     }
     st.markdown("  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items()))
     if note := title_and_note(point)[1]:
         st.caption(plain(note))
     with errors_as_text():
-        _actions(place, kept)
-    if refused := st.session_state.get(_REFUSED, {}).get(kept.id):
-        _refusal(kept, refused)
+        _actions(place, record)
+    if refused := st.session_state.get(_REFUSED, {}).get(record.id):
+        _refusal(record, refused)
 
 
-def _actions(place: KeptPoints, kept: KeptPoint) -> None:
+def _actions(place: KeptPoints, record: KeptPoint) -> None:
     with st.container(horizontal=True, gap="small"):
         st.button(
-            "Use it", key=f"use:{kept.id}", icon=":material/check_circle:", on_click=_use, args=(place, kept),
+            "Use it", key=f"use:{record.id}", icon=":material/check_circle:", on_click=_use, args=(place, record),
             help="Sets benchmark, router, λ, pool, reference and fallback on all pages, once its router was found here "
             "unchanged.",
         )  # fmt: skip
-        _downloads(place, kept)
-        with st.popover("Rename", icon=":material/edit:", key=f"rename:{kept.id}"):
-            _rename(place, kept)
-        if st.button("Delete", key=f"delete:{kept.id}", icon=":material/delete:"):
-            place.delete(kept.id)
-            st.session_state[_DELETED] = (place, kept)
+        _downloads(place, record)
+        with st.popover("Rename", icon=":material/edit:", key=f"rename:{record.id}"):
+            _rename(place, record)
+        if st.button("Delete", key=f"delete:{record.id}", icon=":material/delete:"):
+            place.delete(record.id)
+            st.session_state[_DELETED] = (place, record)
             st.rerun()
 
 
-def _downloads(place: KeptPoints, kept: KeptPoint) -> None:
+def _downloads(place: KeptPoints, record: KeptPoint) -> None:
     """Every form of the point; all but the document itself are made from its router, which must be here unchanged."""
-    with st.popover("Download", icon=":material/download:", key=f"download:{kept.id}", on_change="rerun") as opened:
+    with st.popover("Download", icon=":material/download:", key=f"download:{record.id}", on_change="rerun") as opened:
         if not opened.open:
             return
-        why = differs_here(place, kept.id)
+        why = differs_here(place, record.id)
         for form in FORMATS.values():
             if form.name == "json" or not (why or (form.name in ("png", "pdf") and browser() is None)):
-                _download(place, kept, form)
+                _download(place, record, form)
         if browser() is None:
             st.caption("PNG and PDF need Chromium or Chrome on the machine that serves this page: none was found.")
         if why:
             st.caption(plain(f"The other forms are made from its router: {why}"))
 
 
-def _download(place: KeptPoints, kept: KeptPoint, form: Format) -> None:
-    def made() -> bytes:
-        return form.make(router_at(place, kept.id), kept.point)
+def _download(place: KeptPoints, record: KeptPoint, form: Format) -> None:
+    def content() -> bytes:
+        return form.make(router_at(place, record.id), record.point)
 
     st.download_button(
         f"{form.about[0].upper()}{form.about[1:]} ({form.name})",
-        (kept.point.model_dump_json(indent=1) + "\n").encode() if form.name == "json" else made,
-        f"{_stem(kept.point)}{form.ending}", form.media_type, key=f"{form.name}:{kept.id}", type="tertiary",
+        (record.point.model_dump_json(indent=1) + "\n").encode() if form.name == "json" else content,
+        f"{_stem(record.point)}{form.ending}", form.media_type, key=f"{form.name}:{record.id}", type="tertiary",
         on_click="ignore",  # it changes nothing, and a run would take the list away under the next click
     )  # fmt: skip
 
@@ -162,57 +171,57 @@ def _stem(point: PointFile) -> str:
     return f"{file_stem(point.benchmark)}-lam-{point.lam:.4g}"
 
 
-def _rename(place: KeptPoints, kept: KeptPoint) -> None:
-    name, note = title_and_note(kept.point)
-    with st.form(f"points:rename:{kept.id}"):
+def _rename(place: KeptPoints, record: KeptPoint) -> None:
+    name, note = title_and_note(record.point)
+    with st.form(f"points:rename:{record.id}"):
         name = st.text_input("Name", name, max_chars=limits.POINT_NAME)
         note = st.text_area("Note", note, max_chars=limits.POINT_NOTE)
         if st.form_submit_button("Save"):
-            place.note(kept.id, name, note)
+            place.note(record.id, name, note)
             st.session_state[DONE] = "The name and note are saved."
             st.rerun()
 
 
-def _refusal(kept: KeptPoint, why: str) -> None:
+def _refusal(record: KeptPoint, why: str) -> None:
     """Why a point is not used as it was, and its λ all the same where its benchmark is here."""
     st.warning(plain(f"Not used: {why}"), icon=":material/difference:")
-    if benchmark_of(kept.point) is not None:
+    if benchmark_of(record.point) is not None:
         st.button(
-            "Set its benchmark and λ all the same", key=f"anyway:{kept.id}", on_click=_set_session, args=(kept.point,),
-            help="What this machine has decides then; the figures on the card are not its.",
+            "Set its benchmark and λ all the same", key=f"anyway:{record.id}", on_click=_set_session,
+            args=(record.point,), help="What this machine has decides then; the figures on the card are not its.",
         )  # fmt: skip
 
 
-def _use(place: KeptPoints, kept: KeptPoint) -> None:
+def _use(place: KeptPoints, record: KeptPoint) -> None:
     """Set the session to a point, unless something of it is another here, which is said instead."""
     try:
-        why = differs_here(place, kept.id)
+        why = differs_here(place, record.id)
     except CarrotError as error:
         why = str(error)
-    if not why and benchmark_of(kept.point) is None:
-        why = f"There is no benchmark {kept.point.benchmark!r} here."
+    if not why and benchmark_of(record.point) is None:
+        why = f"There is no benchmark {record.point.benchmark!r} here."
     if why:
-        st.session_state[_REFUSED] = {kept.id: why}
+        st.session_state[_REFUSED] = {record.id: why}
     else:
-        _set_session(kept.point)
+        _set_session(record.point)
 
 
 def _set_session(point: PointFile) -> None:
     """Benchmark, router, λ, pool and fallback of a point, for all pages."""
     listed, info = known_benchmarks(), benchmark_of(point)
     assert info is not None  # the button is there only then
-    seen, pool = views.view(info), () if point.test is not None else point.pool
+    view, pool = views.view(info), () if point.test is not None else point.pool
     chosen: dict[str, object] = {
         "pool": list(pool),
         "tasks": [],
         "router": point.router,
         "fallback": point.fallback,
         "unlike": point.fallback_above,
-        "reference": point.reference if point.reference in (pool or seen.models) else seen.best_single(pool),
+        "reference": point.reference if point.reference in (pool or view.models) else view.best_single(pool),
     }
-    if point.router in seen.fitted:  # else the Frontier page has no curve of it
+    if point.router in view.fitted:  # else the Frontier page has no curve of it
         chosen |= {"routers": [point.router, *DRAWN_BASELINES], "along": point.router}
     controls.open_benchmark(labels(listed)[listed.index(info)], chosen)
     controls.set_lam(point.lam, point.cost_unit_usd)
     st.session_state.pop(_REFUSED, None)
-    st.session_state[DONE] = f"In use: {words.made_of(point)}. Every page is at this point now."
+    st.session_state[DONE] = f"In use: {describe_point(point)}. Every page is at this point now."

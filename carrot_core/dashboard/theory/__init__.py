@@ -31,7 +31,7 @@ def part() -> str:
     chosen = st.segmented_control(
         "Show", PARTS, default=PARTS[0], required=True, key="part", bind="query-params", label_visibility="collapsed"
     )
-    links.judge("part", links.among(PARTS), str(chosen))
+    links.check_parameter("part", links.among(PARTS), str(chosen))
     return str(chosen)
 
 
@@ -40,7 +40,7 @@ def _one(place: Any, title: str, options: Sequence[Any], first: Any, key: str, h
     chosen = place.selectbox(
         title, list(words), options.index(first), key=key, bind="query-params", help=help_text or None
     )
-    links.judge(key, links.among(list(words)), str(chosen))
+    links.check_parameter(key, links.among(list(words)), str(chosen))
     return words[chosen]
 
 
@@ -69,7 +69,7 @@ def breach() -> Breach:
         "Assumption that does not hold", list(words), list(words.values()).index("rough"), key="sim_breach",
         bind="query-params",
     )  # fmt: skip
-    links.judge("sim_breach", links.among(list(words)), str(chosen))
+    links.check_parameter("sim_breach", links.among(list(words)), str(chosen))
     return words[str(chosen)]
 
 
@@ -81,9 +81,9 @@ def _run(simulated: World, n: int, repetition: int, seed: int) -> float:
 
 def curves(*worlds: World) -> list[RateCurve]:
     """Runs of some worlds: those that ship, else simulated now, with progress."""
-    kept = [kept_curve(one) for one in worlds]
-    most = _QUICK if None in kept and not _whole() else SIZES[-1]
-    return [made or _simulated(one, most) for made, one in zip(kept, worlds, strict=True)]
+    shipped = [kept_curve(one) for one in worlds]
+    most = _QUICK if None in shipped and not _whole() else SIZES[-1]
+    return [curve or _simulate(one, most) for curve, one in zip(shipped, worlds, strict=True)]
 
 
 def _whole() -> bool:
@@ -92,19 +92,19 @@ def _whole() -> bool:
         "Simulate up to n = 100,000 (may take some minutes)", key="sim_full", bind="query-params",
         help=f"Without it, simulated up to n = {_QUICK:,}.",
     )  # fmt: skip
-    links.judge("sim_full", links.flag, "yes" if full else "no")
+    links.check_parameter("sim_full", links.flag, "yes" if full else "no")
     return full
 
 
-def _simulated(world_: World, most: int) -> RateCurve:
+def _simulate(world_: World, most: int) -> RateCurve:
     place = st.empty()
 
     def progress(done: int, total: int) -> None:
         place.progress(done / total, f"Simulating: run {done} of {total}")
 
-    made = simulate(world_, [n for n in SIZES if n <= most], progress=progress, one=_run)
+    curve = simulate(world_, [n for n in SIZES if n <= most], progress=progress, one=_run)
     place.empty()
-    return made
+    return curve
 
 
 @st.cache_resource(max_entries=24, show_spinner="Fitting the rule …")
@@ -118,10 +118,10 @@ def training_prompts() -> int:
     return int(_one(st.columns(5)[0], "Training prompts", SIZES[:5], 1_000, "sim_n"))
 
 
-def readings(made: RateCurve) -> None:
+def readings(curve: RateCurve) -> None:
     """The slopes as figures, and what they mean for the number of prompts."""
-    measured, low, high = made.slope()
-    promised = predicted_slope(made.world)
+    measured, low, high = curve.slope()
+    promised = predicted_slope(curve.world)
     places = st.columns(3)
     places[0].metric("Predicted slope", f"{promised:.2f}", help="-γ(1 + α)/(2γ + d)")
     places[1].metric("Measured slope", f"{measured:.2f}", f"95 %: {low:.2f} to {high:.2f}", "off", delta_arrow="off")
@@ -134,13 +134,15 @@ def factor(slope: float) -> str:
     return f"{times:.1f} times" if times < 10 else f"{float(f'{times:.2g}'):,.0f} times"
 
 
-def kept_learning() -> Mapping[str, pd.DataFrame]:
+def snapshot_learning() -> Mapping[str, pd.DataFrame]:
     """Learning curves of the snapshots that have one, by what each is called."""
-    kept = shipped_snapshots()
-    return _learning(tuple((name, *results_version(info)) for name, info in zip(labels(kept), kept, strict=True)))
+    snapshots = shipped_snapshots()
+    return _learning(
+        tuple((name, *results_version(info)) for name, info in zip(labels(snapshots), snapshots, strict=True))
+    )
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _learning(snapshots: tuple[tuple[str, str, str], ...]) -> Mapping[str, pd.DataFrame]:
-    found = {name: read(Path(folder)).analyses.get("learning") for name, folder, _ in snapshots}
-    return {name: table for name, table in found.items() if table is not None and not table.empty}
+    tables = {name: read(Path(folder)).analyses.get("learning") for name, folder, _ in snapshots}
+    return {name: table for name, table in tables.items() if table is not None and not table.empty}

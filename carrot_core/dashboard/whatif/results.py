@@ -26,7 +26,7 @@ _PAIRED = "After minus before on the same resampled prompts."
 _SOME = 0.1  # share of the queries from which on a model is used for more than odd prompts
 
 
-def router(info: BenchmarkInfo, seen: views.View) -> str:
+def router(info: BenchmarkInfo, view: views.View) -> str:
     """Choose the router (``?router=``); where there is none, or no prompts, the page says what to do and ends."""
     if not info.has_prompts:
         shell.kind_note(info)
@@ -35,35 +35,35 @@ def router(info: BenchmarkInfo, seen: views.View) -> str:
             "here, or bring some: `carrot setup` builds the simulated one, the Data page takes a file."
         )
         st.stop()
-    tables = {name: seen.estimates(name).values() for name in seen.fitted}
+    tables = {name: view.estimates(name).values() for name in view.fitted}
     fitted = [name for name, of in tables.items() if of and not any(table.cost_is_paid for table in of)]
     if not fitted:
-        links.judge("router", links.among(()), "no router")
+        links.check_parameter("router", links.among(()), "no router")
         controls.fit_button(info)
         st.stop()
     controls.open_anew("router", fitted[0])
     chosen = str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
-    links.judge("router", links.among([label(name) for name in fitted]), label(chosen))
+    links.check_parameter("router", links.among([label(name) for name in fitted]), label(chosen))
     return chosen
 
 
-def changed(seen: views.View, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
+def apply_scenario(view: views.View, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
     """A scenario applied, and its chart; kept between reruns."""
-    return _changed(seen, router, scenario_json(scenario))
+    return _apply(view, router, scenario_json(scenario))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _changed(seen: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]:
-    result = apply(seen.narrowed(), seen.estimates(router), parse_scenario(scenario))
-    return result, whatif_scene(result, f"{seen.name} · what if")
+def _apply(view: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]:
+    result = apply(view.narrowed(), view.estimates(router), parse_scenario(scenario))
+    return result, whatif_scene(result, f"{view.name} · what if")
 
 
-def notes(found: WhatIf) -> None:
+def show_notes(what_if: WhatIf) -> None:
     """What changes, what of it the data cannot show, and whether another model is the best single one."""
-    st.caption(shell.plain(in_words(found.scenario)))
-    for note in found.notes:
+    st.caption(shell.plain(in_words(what_if.scenario)))
+    for note in what_if.notes:
         st.caption(f":material/info: {shell.plain(note)}")
-    was, now = found.before.best_single, found.after.best_single
+    was, now = what_if.before.best_single, what_if.after.best_single
     if was != now:
         st.caption(shell.plain(f"The best single model on validation becomes {visible(now)}; it was {visible(was)}."))
 
@@ -78,20 +78,20 @@ def in_words(scenario: Scenario) -> str:
         "models in the pool": scenario.pool,
         "hypothetical models": scenario.hypothetical,
     }
-    said = [f"all prices × {scenario.price_factor:g}"] if scenario.price_factor != 1 else []
-    said += [f"{name}: {len(what)}" for name, what in counted.items() if what]
+    parts = [f"all prices × {scenario.price_factor:g}"] if scenario.price_factor != 1 else []
+    parts += [f"{name}: {len(what)}" for name, what in counted.items() if what]
     if scenario.output_token_factor != 1:
-        said.append(f"output tokens × {scenario.output_token_factor:g}")
+        parts.append(f"output tokens × {scenario.output_token_factor:g}")
     if scenario.input_factor != 1:
-        said.append(f"{100 * scenario.cached_share:g} % of the input cached")
+        parts.append(f"{100 * scenario.cached_share:g} % of the input cached")
     if scenario.call_usd:
-        said.append(f"{cost_text(scenario.call_usd)} per 1k calls of the router")
-    return f"Changed: {', '.join(said)}." if said else "Nothing is changed yet: both curves are the same."
+        parts.append(f"{cost_text(scenario.call_usd)} per 1k calls of the router")
+    return f"Changed: {', '.join(parts)}." if parts else "Nothing is changed yet: both curves are the same."
 
 
-def drift_table(found: WhatIf, rate: float) -> None:
+def drift_table(what_if: WhatIf, rate: float) -> None:
     """Where the operating point goes, left alone or solved again."""
-    points = move_point(found, rate)
+    points = move_point(what_if, rate)
     base = points[0]
     assert base.what == BEFORE
     costs = ("$ per 1k", "$ per 1k, validation")
@@ -144,10 +144,11 @@ def _change(interval: Interval, text: Callable[[float], str]) -> str:
     return "" if interval.low == interval.high == 0 else f"{text(interval.low)} to {text(interval.high)}"
 
 
-def share_table(found: WhatIf, rate: float) -> None:
+def share_table(what_if: WhatIf, rate: float) -> None:
     """Who answers at the same λ before and after."""
     shares = [
-        dict(zip(side.shown.models, side.shown.shares([rate])[0], strict=True)) for side in (found.before, found.after)
+        dict(zip(side.shown.models, side.shown.shares([rate])[0], strict=True))
+        for side in (what_if.before, what_if.after)
     ]
     models = list(dict.fromkeys([*shares[0], *shares[1]]))
     table = pd.DataFrame(
@@ -167,39 +168,41 @@ def share_table(found: WhatIf, rate: float) -> None:
     )  # fmt: skip
 
 
-def worth(found: WhatIf, rate: float) -> None:
+def worth(what_if: WhatIf, rate: float) -> None:
     """Which price would make which model worth using; one model in detail (``?candidate=``)."""
-    curve = found.after.shown
+    curve = what_if.after.shown
     options = pick(curve.models, curve.known)
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
         _threshold_table(thresholds)
-    opened = _opened(thresholds)
+    opened = _default_model(thresholds)
     controls.open_anew("candidate", options[opened])
     model = st.selectbox("Model", options, opened, format_func=visible, key="candidate", bind="query-params")
-    links.judge("candidate", links.among([visible(option) for option in options]), visible(str(model)))
+    links.check_parameter("candidate", links.among([visible(option) for option in options]), visible(str(model)))
     threshold = thresholds[str(model)]
-    st.write(shell.plain(said(threshold)))
+    st.write(shell.plain(describe_threshold(threshold)))
     if threshold.factor_for() is not None and rate > 0:
-        show(threshold_exhibit(threshold, said(threshold)), key="threshold")
+        show(threshold_exhibit(threshold, describe_threshold(threshold)), key="threshold")
 
 
-def _opened(thresholds: Mapping[str, Threshold]) -> int:
+def _default_model(thresholds: Mapping[str, Threshold]) -> int:
     """Place of the model that is not used and needs the least change of its price."""
-    idle = {model: found.factor_for() or 0.0 for model, found in thresholds.items() if found.share_at(1.0) == 0}
+    idle = {
+        model: threshold.factor_for() or 0.0 for model, threshold in thresholds.items() if threshold.share_at(1.0) == 0
+    }
     return list(thresholds).index(max(idle, key=lambda model: idle[model])) if idle else 0
 
 
 def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
-    found = thresholds.values()
+    rows = thresholds.values()
     factor = st.column_config.NumberColumn(format="× %.4g", help=tip("price-threshold"))
     some = f"{percent(_SOME, digits=0)} of the queries below"
     table = pd.DataFrame(
         {
             "Model": [visible(model) for model in thresholds],
-            "Share now": [100 * threshold.share_at(1.0) for threshold in found],
-            "First query below": [threshold.factor_for() for threshold in found],
-            some: [threshold.factor_for(_SOME) for threshold in found],
+            "Share now": [100 * threshold.share_at(1.0) for threshold in rows],
+            "First query below": [threshold.factor_for() for threshold in rows],
+            some: [threshold.factor_for(_SOME) for threshold in rows],
         }
     ).sort_values("First query below", ascending=False, na_position="last")
     st.dataframe(
@@ -213,7 +216,7 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
     )  # fmt: skip
 
 
-def said(threshold: Threshold) -> str:
+def describe_threshold(threshold: Threshold) -> str:
     """The threshold in words."""
     name, first, some = short_name(threshold.model), threshold.factor_for(), threshold.factor_for(_SOME)
     if threshold.exchange_rate_per_usd == 0:

@@ -33,58 +33,58 @@ _PRICE = {
 }
 
 
-def scenario_of(made: Setting) -> Scenario:
+def scenario_of(setting: Setting) -> Scenario:
     """Choose what changes; the scenario is kept for the session and told in the address (``?scenario=``)."""
-    _start(made)
+    _start(setting)
     refused = st.session_state.pop("wi_refused", "")
     if refused:
         st.warning(plain(refused), icon=":material/upload_file:")
     with st.expander("Prices", expanded=True):
-        fields = _prices(made)
+        fields = _prices(setting)
     with st.expander("Tokens, cache and the router's own cost"):
-        fields |= _tokens(made)
+        fields |= _tokens(setting)
     with st.expander("Tasks"):
-        fields["task_weights"] = _tasks(made)
+        fields["task_weights"] = _tasks(setting)
     with st.expander("Pool and hypothetical models"):
-        fields["pool"] = controls.pool(made.models)
-        fields["hypothetical"] = _hypothetical(made)
+        fields["pool"] = controls.pool(setting.models)
+        fields["hypothetical"] = _hypothetical(setting)
     try:
         scenario = parse_scenario(json.dumps(fields), "the scenario")
     except CarrotError as error:
         st.error(plain(f"{error} Shown is the scenario before."), icon=":material/error:")
         scenario = st.session_state["wi_scenario"]
-    _file(made, scenario)
+    _file(setting, scenario)
     _tell_address(scenario)
     return scenario
 
 
-def _start(made: Setting) -> None:
+def _start(setting: Setting) -> None:
     """Fill the widgets: from the address at first, from what was set where the reader comes back to the page."""
-    state, here = st.session_state, (made.test.name, made.test.data_hash)
+    state, here = st.session_state, (setting.test.name, setting.test.data_hash)
     if state.get("wi_of") != here:
-        asked = st.query_params.get("scenario", "") if "wi_of" not in state else ""
-        _fill(made, _linked(made, asked) if asked else Scenario())
+        document = st.query_params.get("scenario", "") if "wi_of" not in state else ""
+        _fill(setting, _scenario_of_link(setting, document) if document else Scenario())
         state["wi_of"] = here
     elif "wi_price_factor" not in state:
-        _fill(made, state["wi_scenario"])
+        _fill(setting, state["wi_scenario"])
 
 
-def _linked(made: Setting, document: str) -> Scenario:
+def _scenario_of_link(setting: Setting, document: str) -> Scenario:
     """The scenario of the address; where it does not fit, an unchanged one, and the page's notice says so."""
     try:
-        return _fitting(made, document, "The scenario")
+        return _parse_for(setting, document, "The scenario")
     except CarrotError as error:
         links.refuse("scenario", str(error), "an unchanged scenario")
         return Scenario()
 
 
-def _fitting(made: Setting, document: str | bytes, name: str) -> Scenario:
+def _parse_for(setting: Setting, document: str | bytes, name: str) -> Scenario:
     scenario = parse_scenario(document, name)
-    scenario.check(made)
+    scenario.check(setting)
     return scenario
 
 
-def _fill(made: Setting, scenario: Scenario) -> None:
+def _fill(setting: Setting, scenario: Scenario) -> None:
     state = st.session_state
     state["wi_price_factor"] = scenario.price_factor
     state["wi_output_factor"] = scenario.output_token_factor
@@ -92,12 +92,12 @@ def _fill(made: Setting, scenario: Scenario) -> None:
     state["wi_cached_price"] = 100 * scenario.cached_price_factor
     state["wi_call"] = QUERIES * scenario.call_usd
     state["wi_tables"] = {
-        "models": _model_table(made, scenario),
-        "providers": _provider_table(made, scenario),
+        "models": _model_table(setting, scenario),
+        "providers": _provider_table(setting, scenario),
         "tasks": pd.DataFrame(
             {
-                "Task": map(_task_name, _tasks_of(made)),
-                "Weight": [scenario.task_weights.get(t, 1.0) for t in _tasks_of(made)],
+                "Task": map(_task_name, _tasks_of(setting)),
+                "Weight": [scenario.task_weights.get(t, 1.0) for t in _tasks_of(setting)],
             }
         ),
         "hypothetical": _hypothetical_table(scenario),
@@ -106,21 +106,21 @@ def _fill(made: Setting, scenario: Scenario) -> None:
     state["wi_scenario"] = scenario
 
 
-def _reset(made: Setting) -> None:
-    _fill(made, Scenario())
+def _reset(setting: Setting) -> None:
+    _fill(setting, Scenario())
     st.session_state["pool"] = []
 
 
-def _load(made: Setting, key: str) -> None:
+def _load(setting: Setting, key: str) -> None:
     uploaded = st.session_state[key]
     if uploaded is None:
         return
     try:
-        scenario = _fitting(made, uploaded.getvalue(), uploaded.name)
+        scenario = _parse_for(setting, uploaded.getvalue(), uploaded.name)
     except CarrotError as error:
         st.session_state["wi_refused"] = f"{error} It was left out."
     else:
-        _fill(made, scenario)
+        _fill(setting, scenario)
         st.session_state["pool"] = list(scenario.pool)
 
 
@@ -132,7 +132,7 @@ def _editor(name: str, alt: str, **how: Any) -> pd.DataFrame:
     return edited
 
 
-def _prices(made: Setting) -> dict[str, Any]:
+def _prices(setting: Setting) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "price_factor": st.number_input(
             "Factor on all prices", 0.0, 1000.0, step=0.1, format="%.4g", key="wi_price_factor"
@@ -140,20 +140,20 @@ def _prices(made: Setting) -> dict[str, Any]:
     }
     table = _editor(
         "models",
-        f"Prices and a factor on them for each of {len(made.models)} models, to be changed.",
+        f"Prices and a factor on them for each of {len(setting.models)} models, to be changed.",
         disabled=["Model"],
         column_config={"Model": st.column_config.TextColumn(width=170), "Factor": _FACTOR, **_PRICE},
-        height=min(38 + 35 * len(made.models), 420),
+        height=min(38 + 35 * len(setting.models), 420),
     )
-    recorded = made.test.prices if made.test.usage != "cost_usd" else {}
-    fields["prices"] = _changed_prices(table, recorded, made.models)
-    fields["model_factors"] = _other_than_1(made.models, table["Factor"])
+    recorded = setting.test.prices if setting.test.usage != "cost_usd" else {}
+    fields["prices"] = _changed_prices(table, recorded, setting.models)
+    fields["model_factors"] = _other_than_1(setting.models, table["Factor"])
     if recorded:
         dates = sorted({price.as_of for price in recorded.values()} - {""})
         st.caption("Prices " + plain(f"as of {', '.join(dates)}." if dates else "as recorded; no date is known."))
     else:
         st.caption("This benchmark records dollars and no prices: a factor multiplies a model's costs.")
-    providers = _providers(made)
+    providers = _providers(setting)
     fields["provider_factors"] = {}
     if providers:
         alt = f"A factor on the prices of each of {len(providers)} providers, to be changed."
@@ -162,8 +162,8 @@ def _prices(made: Setting) -> dict[str, Any]:
     return fields
 
 
-def _tokens(made: Setting) -> dict[str, Any]:
-    usage = made.test.usage
+def _tokens(setting: Setting) -> dict[str, Any]:
+    usage = setting.test.usage
     output = st.number_input(
         "Factor on output tokens", 0.0, 1000.0, step=0.1, format="%.4g", key="wi_output_factor",
         disabled=usage != "output_tokens", help="Answers longer or shorter than recorded and predicted.",
@@ -190,22 +190,22 @@ def _tokens(made: Setting) -> dict[str, Any]:
     }
 
 
-def _tasks(made: Setting) -> dict[str, float]:
+def _tasks(setting: Setting) -> dict[str, float]:
     st.caption(in_app(terms()["task-mix"].text))
     weight = st.column_config.NumberColumn(min_value=0.0, max_value=1e6, format="%.4g", required=True)
-    alt = f"A weight for each of {len(_tasks_of(made))} tasks, to be changed."
+    alt = f"A weight for each of {len(_tasks_of(setting))} tasks, to be changed."
     table = _editor("tasks", alt, disabled=["Task"], column_config={"Weight": weight})
-    return _other_than_1(_tasks_of(made), table["Weight"])
+    return _other_than_1(_tasks_of(setting), table["Weight"])
 
 
-def _hypothetical(made: Setting) -> list[dict[str, Any]]:
+def _hypothetical(setting: Setting) -> list[dict[str, Any]]:
     st.caption(f"{linked('hypothetical-model')}: {in_app(terms()['hypothetical-model'].text)}")
     table = _editor(
         "hypothetical",
         "One row for each hypothetical model: name, base and what is different. Rows can be added.",
         num_rows="dynamic",
         column_config={
-            "Base": st.column_config.SelectboxColumn(options=list(made.models)),
+            "Base": st.column_config.SelectboxColumn(options=list(setting.models)),
             "Points": st.column_config.NumberColumn(
                 min_value=-100.0,
                 max_value=100.0,
@@ -218,45 +218,45 @@ def _hypothetical(made: Setting) -> list[dict[str, Any]]:
             **_PRICE,
         },
     )
-    if made.test.usage == "cost_usd":
+    if setting.test.usage == "cost_usd":
         table = table.assign(**{_INPUT: None, _OUTPUT: None})
     rows = table.to_dict("records")
-    named = [row for row in rows if _given(row["Base"]) and _given(row["Name"]) and row["Name"].strip()]
+    named = [row for row in rows if _has_value(row["Base"]) and _has_value(row["Name"]) and row["Name"].strip()]
     if len(named) < len(rows):
         st.caption("A hypothetical model needs a name and a base: rows without both are left out.")
     first = {row["Name"].strip(): row for row in reversed(named)}
     if len(first) < len(named):
         st.caption("Two hypothetical models have one name: only the first of them is counted.")
-    return [_model_of(row, made) for row in named if first[row["Name"].strip()] is row]
+    return [_model_of(row, setting) for row in named if first[row["Name"].strip()] is row]
 
 
-def _model_of(row: Mapping[Any, Any], made: Setting) -> dict[str, Any]:
+def _model_of(row: Mapping[Any, Any], setting: Setting) -> dict[str, Any]:
     model: dict[str, Any] = {"name": row["Name"].strip(), "base": row["Base"]}
-    if _given(row["Points"]):
+    if _has_value(row["Points"]):
         model["score_offset"] = row["Points"] / 100
-    if _given(row["Tokens ×"]):
+    if _has_value(row["Tokens ×"]):
         model["token_factor"] = row["Tokens ×"]
-    if _given(row[_INPUT]) or _given(row[_OUTPUT]):
-        base = made.test.prices[row["Base"]]
+    if _has_value(row[_INPUT]) or _has_value(row[_OUTPUT]):
+        base = setting.test.prices[row["Base"]]
         model["price"] = {
-            "input_usd_per_mtok": row[_INPUT] if _given(row[_INPUT]) else base.input_usd_per_mtok,
-            "output_usd_per_mtok": row[_OUTPUT] if _given(row[_OUTPUT]) else base.output_usd_per_mtok,
+            "input_usd_per_mtok": row[_INPUT] if _has_value(row[_INPUT]) else base.input_usd_per_mtok,
+            "output_usd_per_mtok": row[_OUTPUT] if _has_value(row[_OUTPUT]) else base.output_usd_per_mtok,
         }
     return model
 
 
-def _file(made: Setting, scenario: Scenario) -> None:
+def _file(setting: Setting, scenario: Scenario) -> None:
     for_file, for_reset = st.columns(2)
     for_file.download_button(
-        "Download the scenario", lambda: scenario_json(scenario) + "\n", f"{made.test.name}-scenario.json",
+        "Download the scenario", lambda: scenario_json(scenario) + "\n", f"{setting.test.name}-scenario.json",
         "application/json", icon=":material/download:", width="stretch",
     )  # fmt: skip
     for_reset.button(
-        "Reset all", on_click=_reset, args=(made,), icon=":material/restart_alt:", width="stretch",
+        "Reset all", on_click=_reset, args=(setting,), icon=":material/restart_alt:", width="stretch",
         disabled=scenario == Scenario(),
     )  # fmt: skip
     key = f"wi_file_{st.session_state['wi_generation']}"
-    st.file_uploader("Load a scenario", "json", max_upload_size=1, key=key, on_change=_load, args=(made, key))
+    st.file_uploader("Load a scenario", "json", max_upload_size=1, key=key, on_change=_load, args=(setting, key))
 
 
 def _tell_address(scenario: Scenario) -> None:
@@ -272,18 +272,18 @@ def _tell_address(scenario: Scenario) -> None:
         st.query_params["scenario"] = text
 
 
-def _model_table(made: Setting, scenario: Scenario) -> pd.DataFrame:
-    table = pd.DataFrame({"Model": _short(made.models)})
-    if made.test.usage != "cost_usd":
-        prices = [scenario.prices.get(model) or made.test.prices[model] for model in made.models]
+def _model_table(setting: Setting, scenario: Scenario) -> pd.DataFrame:
+    table = pd.DataFrame({"Model": _short(setting.models)})
+    if setting.test.usage != "cost_usd":
+        prices = [scenario.prices.get(model) or setting.test.prices[model] for model in setting.models]
         table[_INPUT] = [float(price.input_usd_per_mtok) for price in prices]
-        if made.test.usage == "output_tokens":
+        if setting.test.usage == "output_tokens":
             table[_OUTPUT] = [float(price.output_usd_per_mtok) for price in prices]
-    return table.assign(Factor=[scenario.model_factors.get(model, 1.0) for model in made.models])
+    return table.assign(Factor=[scenario.model_factors.get(model, 1.0) for model in setting.models])
 
 
-def _provider_table(made: Setting, scenario: Scenario) -> pd.DataFrame:
-    names = _providers(made)
+def _provider_table(setting: Setting, scenario: Scenario) -> pd.DataFrame:
+    names = _providers(setting)
     factors = [scenario.provider_factors.get(name, 1.0) for name in names]
     return pd.DataFrame({"Provider": map(visible, names), "Factor": factors})
 
@@ -311,7 +311,8 @@ def _changed_prices(table: pd.DataFrame, recorded: Mapping[str, Any], models: Se
         if model in recorded:
             was = (recorded[model].input_usd_per_mtok, recorded[model].output_usd_per_mtok)
             now = tuple(
-                row[name] if _given(row.get(name)) else old for name, old in zip((_INPUT, _OUTPUT), was, strict=True)
+                row[name] if _has_value(row.get(name)) else old
+                for name, old in zip((_INPUT, _OUTPUT), was, strict=True)
             )
             if now != was:
                 changed[model] = {"input_usd_per_mtok": now[0], "output_usd_per_mtok": now[1]}
@@ -319,10 +320,10 @@ def _changed_prices(table: pd.DataFrame, recorded: Mapping[str, Any], models: Se
 
 
 def _other_than_1(names: Sequence[str], values: Sequence[float] | pd.Series) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(names, values, strict=True) if _given(value) and value != 1}
+    return {name: float(value) for name, value in zip(names, values, strict=True) if _has_value(value) and value != 1}
 
 
-def _given(value: Any) -> bool:
+def _has_value(value: Any) -> bool:
     """Whether an editor's cell holds something."""
     return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
 
@@ -333,12 +334,12 @@ def _short(models: Sequence[str]) -> list[str]:
     return [name if short.count(name) == 1 else visible(model) for name, model in zip(short, models, strict=True)]
 
 
-def _providers(made: Setting) -> list[str]:
-    return sorted({provider(model) for model in made.models} - {""})
+def _providers(setting: Setting) -> list[str]:
+    return sorted({provider(model) for model in setting.models} - {""})
 
 
-def _tasks_of(made: Setting) -> list[str]:
-    return sorted({*made.validation.tasks, *made.test.tasks})
+def _tasks_of(setting: Setting) -> list[str]:
+    return sorted({*setting.validation.tasks, *setting.test.tasks})
 
 
 def _task_name(task: str) -> str:
