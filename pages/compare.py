@@ -9,8 +9,7 @@ from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit,
 from carrot_core.compare.ranking import across_exhibit, matrix_exhibit, metric_exhibit, standing, table_exhibit
 from carrot_core.compare.studies import learning_exhibit, transfer_exhibit
 from carrot_core.compare.task_curves import TASKS, tasks_exhibit
-from carrot_core.dashboard import controls, shell, views
-from carrot_core.dashboard.compare import controls as choose
+from carrot_core.dashboard import compare, controls, shell, views
 from carrot_core.dashboard.compare import results, tables
 from carrot_core.dashboard.compare.paper import paper_figures
 from carrot_core.dashboard.exhibits import show
@@ -30,74 +29,74 @@ with for_bench:
 view = views.view(info)
 stored = view.has_prompts
 with for_routers:
-    names = choose.routers(view.fitted)
+    names = compare.routers(view.fitted)
 if not names:
     st.info("Choose at least one router.")
     st.stop()
-known_seeds = view.seeds(names)
+all_seeds = view.seeds(names)
 with for_seeds:
-    seeds = choose.seeds(known_seeds, whole=not stored)
+    seeds = compare.seeds(all_seeds, whole=not stored)
 shell.kind_note(info)
 if stored:
-    results.fit_panel(info, view.fitted, known_seeds)
-section = choose.section()
-over = f"{visible(info.name)}, {choose.seeds_words(seeds)}"
+    results.fit_panel(info, view.fitted, all_seeds)
+section = compare.section()
+over = f"{visible(info.name)}, {compare.seeds_words(seeds)}"
 
 if section == "Metrics":
     for_metric, for_columns = st.columns([1, 3])
     with for_metric:
-        metric = choose.metric()
+        metric = compare.metric()
     with for_columns:
-        metrics = choose.metrics()
+        metrics = compare.metrics()
     figures, pairs, seed = view.comparison(names, seeds)
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
     show(metric_exhibit(table, metric, over), key="c-metric")
-    listed = table_exhibit(table, metrics, over)
-    show(listed, key="c-metrics-of", table=lambda: tables.metric_table(listed, metrics))
+    exhibit = table_exhibit(table, metrics, over)
+    show(exhibit, key="c-metrics-of", table=lambda: tables.metric_table(exhibit, metrics))
     if pairs.empty:
         st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
-    elif not stored and len(seeds) == 1 and len(known_seeds) > 1:
+    elif not stored and len(seeds) == 1 and len(all_seeds) > 1:
         st.caption("A snapshot keeps paired differences of the mean over its seeds only: ranks are those of the mean.")
-    called = dict(zip(labels(benchmarks), benchmarks, strict=True))
+    by_label = dict(zip(labels(benchmarks), benchmarks, strict=True))
     others = results.standings_elsewhere(
-        choose.beside({name: it for name, it in called.items() if it != info}), names, metric
+        compare.beside({name: it for name, it in by_label.items() if it != info}), names, metric
     )
     if others:
-        (here,) = (name for name, it in called.items() if it == info)
+        (here,) = (name for name, it in by_label.items() if it == info)
         standings = {here: standing(figures, pairs, names, [metric], seed), **others}
         across = across_exhibit(standings, metric)
         show(across, key="c-across", table=lambda: tables.across_table(across, list(standings)))
 
 elif section == "Differences":
-    metric = choose.metric()
-    _, pairs, _ = view.comparison(names, seeds if stored else known_seeds)
+    metric = compare.metric()
+    _, pairs, _ = view.comparison(names, seeds if stored else all_seeds)
     if len(names) < 2:
         st.info("Choose at least two routers.")
     elif pairs.empty:
         st.info("This snapshot keeps no paired differences of all routers.")
     else:
-        words = over if stored else f"{visible(info.name)}, {choose.seeds_words(known_seeds)}"
+        words = over if stored else f"{visible(info.name)}, {compare.seeds_words(all_seeds)}"
         show(matrix_exhibit(pairs, names, metric, words), key="c-matrix")
 
 elif section == "Gap to oracle":
     table = view.analysis("decomposition", names)
-    if choose.has_table(table, "gap to the oracle"):
-        lam = choose.lam_or_whole(LAMS, view.cost_unit_usd)
+    if compare.has_table(table, "gap to the oracle"):
+        lam = compare.lam_or_whole(LAMS, view.cost_unit_usd)
         show(gap_exhibit(table, lam), key="c-gap")
 
 elif section == "Who answers":
     table = view.analysis("agreement", names)
-    lam = choose.lam(LAMS, view.cost_unit_usd)
-    if choose.has_table(table, "agreement of choices"):
+    lam = compare.lam(LAMS, view.cost_unit_usd)
+    if compare.has_table(table, "agreement of choices"):
         show(agreement_exhibit(table, lam), key="c-agreement")
-    areas = choose.several("Shares of", names, "areas")
+    areas = compare.several("Shares of", names, "areas")
     for router in areas:
-        st.markdown(f"**{shell.plain(visible(choose.label(router)))}**")
+        st.markdown(f"**{shell.plain(visible(compare.label(router)))}**")
         show(shares_exhibit(view.scene((router,), router)), key=f"c-shares-{router}")
 
 elif section == "By task":
     table = view.analysis("task-curves", names)
-    if choose.has_table(table, "curves of single tasks"):
+    if compare.has_table(table, "curves of single tasks"):
         if len(view.tasks) < 2:
             st.info("This benchmark has no tasks to tell apart: all prompts are in one picture.")
         exhibit = tasks_exhibit(table)
@@ -107,7 +106,7 @@ elif section == "By task":
 
 elif section == "Where it loses":
     if stored:
-        router, lam = choose.one(names), choose.lam(LAMS, view.cost_unit_usd)
+        router, lam = compare.one(names), compare.lam(LAMS, view.cost_unit_usd)
         rows = view.analysis("losses", (router,))
         rows = rows[rows["lam"] == lam]
         if rows.empty:
@@ -115,40 +114,40 @@ elif section == "Where it loses":
         else:
             ids = tuple(rows["prompt_id"])
             rows = rows.merge(results.nearby(view, ids), on="prompt_id", how="left")
-            lost = losses_exhibit(rows, router, lam)
+            exhibit = losses_exhibit(rows, router, lam)
             test = view.narrowed().test
             texts = dict(zip(test.prompt_ids, test.texts, strict=True))
-            show(lost, key="c-losses", table=lambda: tables.loss_table(lost, texts))
+            show(exhibit, key="c-losses", table=lambda: tables.loss_table(exhibit, texts))
     else:
         st.info("Which prompts a router loses on cannot be told from a snapshot: it holds no prompts.")
 
 elif section == "Predictions":
-    model = choose.model(view.models)
+    model = compare.model(view.models)
     table = view.analysis("reliability", names)
-    if choose.has_table(table, "reliability diagrams"):
+    if compare.has_table(table, "reliability diagrams"):
         if model in set(table["model"]):
             show(reliability_exhibit(table, model), key="c-reliability")
         else:
             st.info("None of the routers shown estimates this model.")
-    used = view.analysis("usage", names)
-    if choose.has_table(used, "usage errors"):
-        if used.empty:
+    usage = view.analysis("usage", names)
+    if compare.has_table(usage, "usage errors"):
+        if usage.empty:
             st.info("None of the routers shown predicts output tokens or dollars here.")
         else:
-            router = choose.one([name for name in names if name in set(used["router"])])
-            if model in set(used.loc[used["router"] == router, "model"]):
-                show(usage_exhibit(used, router, model), key="c-usage")
-            show(ratios_exhibit(used, router), key="c-ratios")
+            router = compare.one([name for name in names if name in set(usage["router"])])
+            if model in set(usage.loc[usage["router"] == router, "model"]):
+                show(usage_exhibit(usage, router, model), key="c-usage")
+            show(ratios_exhibit(usage, router), key="c-ratios")
 
 elif section == "Learning":
     table = results.study(info, view, "learning", "learning curve")
     if table is not None:
-        show(learning_exhibit(table, choose.metric(sorted(set(table["metric"])))), key="c-learning")
+        show(learning_exhibit(table, compare.metric(sorted(set(table["metric"])))), key="c-learning")
 
 elif section == "New tasks":
     table = results.study(info, view, "transfer", "leave-one-task-out result")
     if table is not None:
-        show(transfer_exhibit(table, choose.metric(["aiq", "routing_accuracy"])), key="c-transfer")
+        show(transfer_exhibit(table, compare.metric(["aiq", "routing_accuracy"])), key="c-transfer")
 
-elif section == choose.PAPER:
+elif section == compare.PAPER:
     paper_figures(view)

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, glossary, shell, tables, views
+from carrot_core.dashboard import controls, frontier, glossary, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.dashboard.exhibits import show, take_away
+from carrot_core.dashboard.exhibits import csv_button, show, take_away
 from carrot_core.dashboard.frontier import solve
 from carrot_core.dashboard.frontier.stability import stability_panel
 from carrot_core.dashboard.points.keep import keep_button
@@ -65,21 +65,21 @@ with by_share:
     show(shares_exhibit(scene), key="shares")
 with by_slice:
     slices, compared_to = view.by_task(active, rate, reference, pool, tasks)
-    tables.task_table(slices, compared_to)
+    frontier.task_table(slices, compared_to)
     if (nearest := view.task_rate(active, rate)) != rate:
-        tables.snapshot_rate_note(lam, float(lam_of_rate(nearest, unit)))
-    tables.csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
+        frontier.snapshot_rate_note(lam, float(lam_of_rate(nearest, unit)))
+    csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
 with moved:
     if view.has_prompts:
         after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
         flipped = view.flips(active, rate, after, pool, tasks)
-        tables.flip_table(flipped, curve.n_prompts, lam, SMALL_STEP)
-        tables.csv_button("Download these prompts (CSV)", lambda: flipped, f"{info.name}-{active}-flips")
+        frontier.flip_table(flipped, curve.n_prompts, lam, SMALL_STEP)
+        csv_button("Download these prompts (CSV)", lambda: flipped, f"{info.name}-{active}-flips")
     else:
         st.info("Which prompts change their model cannot be told from a snapshot: it holds no prompts.")
 with sure:
     if sure.open:  # a second's work, and nobody else's
         stability_panel(view, active, rate, reference, pool, tasks, key="frontier:sure")
 with data:
-    tables.csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")
+    csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")
     take_away(chart_exhibit(scene), "Download the chart", key="chart")

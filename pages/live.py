@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, shell
-from carrot_core.dashboard.live import answer, settings
+from carrot_core.dashboard import controls, live, shell
+from carrot_core.dashboard.live import answer
 from carrot_core.dashboard.live.batch import batch_panel
 
 shell.guard(__file__)
@@ -13,15 +13,15 @@ for_bench, for_router = st.columns(2)
 with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 with for_router:
-    router = settings.router_of(info)
-options = settings.decision_options(router)
-settings.note(info, router, options)
+    router = live.router_of(info)
+options = live.decision_options(router)
+live.note(info, router, options)
 
 # Only the open one is on the page: what is there is drawn anew at every answer.
 one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
 with one:
     if one.open:
-        answer.one_prompt(router, options, settings.no_neighbours(info))
+        answer.one_prompt(router, options, live.no_neighbours(info))
 with many:
     if many.open:
         batch_panel(router, **vars(options))

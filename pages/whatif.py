@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from carrot_core.dashboard import controls, shell, views
+from carrot_core.dashboard import controls, shell, views, whatif
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.dashboard.whatif import results, settings
+from carrot_core.dashboard.whatif import results
 from carrot_core.figures.scene import caption
 from carrot_core.frontier import shortest_lam
 
@@ -21,7 +21,7 @@ shell.kind_note(info)
 
 for_settings, for_result = st.columns([2, 3], gap="medium")
 with for_settings:
-    scenario = settings.scenario_of(view.narrowed())
+    scenario = whatif.scenario_of(view.narrowed())
 with for_result, shell.errors_as_text():
     what_if, scene = results.apply_scenario(view, router, scenario)
     unit = what_if.cost_unit_usd

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pandas.io.formats.style import Styler
 
 from carrot_core.bootstrap import Interval
-from carrot_core.dashboard.tables import priced
+from carrot_core.dashboard.exhibits import priced
 from carrot_core.figures.names import sides
 from carrot_core.number_formats import (
     apart,

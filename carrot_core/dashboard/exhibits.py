@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
+import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, Exhibit, ExhibitFormat
 from carrot_core.figures.images import IMAGES, browser
 from carrot_core.figures.theme import ThemeName
+from carrot_core.number_formats import money
+from carrot_core.safe_csv import safe_csv
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
 NO_TOOLS = {"displayModeBar": False}  # on a touch screen Plotly's tools lie over the chart for good
@@ -20,6 +25,20 @@ _PRINT: tuple[ThemeName, ...] = ("light", "print")
 def file_stem(name: str) -> str:
     """Of a name only what every system takes in the name of a file."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40]
+
+
+def priced(frame: pd.DataFrame, *columns: str, signed: bool = False) -> pd.DataFrame | Styler:
+    """A table whose columns of dollars read as `money` writes them and still sort as numbers; other floats need a
+    column format of their own. One too large for pandas to style stays as it is.
+    """
+    if frame.size > pd.get_option("styler.render.max_elements"):
+        return frame
+    return frame.style.format(dict.fromkeys(columns, partial(money, signed=signed)), na_rep="–")
+
+
+def csv_button(label: str, frame: Callable[[], pd.DataFrame], name: str) -> None:
+    """Offer a table as CSV that no spreadsheet runs; it is made when it is asked for."""
+    st.download_button(label, lambda: safe_csv(frame()), f"{name}.csv", "text/csv", icon=":material/download:")
 
 
 def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from carrot_core.dashboard.compare.controls import SECTIONS
+from carrot_core.dashboard.compare import SECTIONS
 from carrot_core.outcomes import Outcomes
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest

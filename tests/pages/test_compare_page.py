@@ -15,8 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard import views
-from carrot_core.dashboard.compare import results
-from carrot_core.dashboard.compare.controls import SECTIONS
+from carrot_core.dashboard.compare import SECTIONS, results
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import compare_routers, run_router, runs_by_seed

@@ -104,8 +104,8 @@ def test_every_widget_bound_to_the_address_says_what_it_understood() -> None:
 @pytest.mark.parametrize(("page", "name", "value"), CASES, ids=[f"{p}-{n}-{v[:12]}" for p, n, v in CASES])
 def test_what_cannot_be_used_is_named_once_and_no_longer_than_a_line(page: str, name: str, value: str) -> None:
     app = opened(page, **{name: value})
-    (said,) = notices(app)
-    (line,) = said.splitlines()[2:]
+    (notice,) = notices(app)
+    (line,) = notice.splitlines()[2:]
     assert line.startswith(f"- **{name}**: ")
     assert "Shown: " in line
     assert len(line) < 600
@@ -118,8 +118,8 @@ def test_what_cannot_be_used_is_named_once_and_no_longer_than_a_line(page: str, 
 @pytest.mark.parametrize("page", PAGES_HERE)
 def test_everything_wrong_at_once_is_one_notice(page: str) -> None:
     app = opened(page, **{name: values[0] for name, values in TABLE[page].items()})
-    (said,) = notices(app)
-    told = {line.split("**")[1] for line in said.splitlines()[2:]}
+    (notice,) = notices(app)
+    told = {line.split("**")[1] for line in notice.splitlines()[2:]}
     assert told == set(TABLE[page])
 
 
@@ -139,28 +139,28 @@ def test_a_link_that_holds_says_nothing() -> None:
 
 def test_parts_of_a_link_that_exclude_each_other_are_told() -> None:
     app = opened("frontier", pool=["acme/large", "zeta/mid"], reference="acme/small")
-    (said,) = notices(app)
-    assert f"**reference**: {plain('acme/small')} cannot be used" in page_text
+    (notice,) = notices(app)
+    assert f"**reference**: {plain('acme/small')} cannot be used" in notice
     assert app.selectbox(key="reference").value in ("acme/large", "zeta/mid")
 
 
 def test_a_choice_of_several_keeps_what_there_is() -> None:
     app = opened("frontier", pool=["ghost/1", "acme/large", "ghost/2", "zeta/mid", "ghost/3", "ghost/4"])
     assert app.multiselect(key="pool").value == ["acme/large", "zeta/mid"]
-    (said,) = notices(app)
-    assert "and 1 more cannot be used" in page_text
-    assert plain("acme/large, zeta/mid") in page_text
+    (notice,) = notices(app)
+    assert "and 1 more cannot be used" in notice
+    assert plain("acme/large, zeta/mid") in notice
 
 
 def test_a_parameter_given_twice_takes_the_last() -> None:
     app = opened("frontier", bench=["mmlu-pro-cot (snapshot)", "made"], lam=["0.1", "0.2"])
-    (said,) = notices(app)
-    assert "**bench** stands there 2 times" in page_text
-    assert "**lam** stands there 2 times" in page_text
+    (notice,) = notices(app)
+    assert "**bench** stands there 2 times" in notice
+    assert "**lam** stands there 2 times" in notice
     assert lam_in_address(app) == 0.2
 
 
 def test_a_snapshot_says_that_it_has_no_pool_to_choose() -> None:
-    (said,) = notices(opened("frontier", bench="mmlu-pro-cot (snapshot)", pool="acme/large", tasks="kind 1"))
-    assert "**pool**" in page_text
-    assert "all tasks" in page_text
+    (notice,) = notices(opened("frontier", bench="mmlu-pro-cot (snapshot)", pool="acme/large", tasks="kind 1"))
+    assert "**pool**" in notice
+    assert "all tasks" in notice

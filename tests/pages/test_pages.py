@@ -162,11 +162,11 @@ def test_page_without_data_says_what_to_do_next(
     app = page(name)
     assert not app.exception
     assert [title.value for title in app.title] == [heading]
-    said = "".join(info.value for info in app.info)
+    texts = "".join(info.value for info in app.info)
     with_a_snapshot = {"data": "carrot setup", "live": "Type a prompt above", "points": "No point is kept yet"}.get(
         name, "Snapshot: results on"
     )
-    assert (with_a_snapshot if ships else "carrot setup") in page_text
+    assert (with_a_snapshot if ships else "carrot setup") in texts
 
 
 @pytest.mark.parametrize("name", ["overview", "frontier"])

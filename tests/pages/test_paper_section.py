@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.dashboard.compare.controls import PAPER
+from carrot_core.dashboard.compare import PAPER
 from carrot_core.paper import PRESETS
 from tests.pages.test_pages import ROOT, load_a_benchmark
 

@@ -11,8 +11,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.dashboard import whatif
 from carrot_core.dashboard.shell import plain
-from carrot_core.dashboard.whatif import settings as scenario_widgets
 from carrot_core.dashboard.whatif.results import describe_threshold, in_words
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import run_router
@@ -154,12 +154,12 @@ def test_what_cannot_be_is_text_beside_the_settings() -> None:
 def test_a_repeated_or_blank_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [(" new ", "acme/large"), ("new", "acme/small"), ("  ", "acme/small"), ("other", "zeta/mid")]
     table = pd.DataFrame(rows, columns=["Name", "Base"]).assign(**dict.fromkeys(NUMBERS))
-    original = scenario_widgets._editor
+    original = whatif._editor
 
     def edited(name: str, *args: Any, **how: Any) -> pd.DataFrame:
         return table if name == "hypothetical" else original(name, *args, **how)
 
-    monkeypatch.setattr(scenario_widgets, "_editor", edited)
+    monkeypatch.setattr(whatif, "_editor", edited)
     app = page()
     assert not app.error
     added = app.session_state["wi_scenario"].hypothetical
@@ -170,7 +170,7 @@ def test_a_repeated_or_blank_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_scenario_that_cannot_be_leaves_the_chart_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenario_widgets, "_hypothetical", lambda made: [{"name": "x" * 301, "base": "zeta/mid"}])
+    monkeypatch.setattr(whatif, "_hypothetical", lambda made: [{"name": "x" * 301, "base": "zeta/mid"}])
     app = page()
     assert "Shown is the scenario before" in reading.page_text(app, "error")
     assert drifted(app)

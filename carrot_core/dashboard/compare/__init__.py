@@ -1,1 +1,184 @@
-"""The Compare page."""
+"""The Compare page: widgets, each bound to the address, so that a link reopens the same view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.dashboard import controls, links
+from carrot_core.dashboard.glossary import tip
+from carrot_core.evaluation.quality import POOLED
+from carrot_core.figures.names import metric_name
+from carrot_core.figures.scene import label
+from carrot_core.frontier import shortest_lam
+from carrot_core.metrics import METRICS
+from carrot_core.routers import BASELINES
+from carrot_core.store import BenchmarkInfo
+from carrot_core.text import visible
+
+PAPER = "The paper's figures"
+SECTIONS = (
+    "Metrics", "Differences", "Gap to oracle", "Who answers", "By task", "Where it loses", "Predictions", "Learning",
+    "New tasks", PAPER,
+)  # fmt: skip
+_OPENED_BASELINES = ("task-lookup", "zero")
+_OPENED_FITTED = 4
+_OPENED_METRICS = ("aiq", "aiq_chosen", "routing_accuracy", "qnc")
+_WHOLE = "all λ (AIQ)"
+
+
+def routers(fitted: Sequence[str]) -> tuple[str, ...]:
+    """Choose what is compared (``?compared=``), baselines too."""
+    options = [*fitted, *BASELINES]
+    opened = [*fitted[:_OPENED_FITTED], *_OPENED_BASELINES]
+    return several("Routers", options, "compared", opened)
+
+
+def several(title: str, options: Sequence[str], key: str, opened: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Choose some of the routers."""
+    first = list(options[:2] if opened is None else opened)
+    controls.open_anew(key, first)
+    chosen = st.multiselect(
+        title, options, first, format_func=_label, key=key, bind="query-params", placeholder="Choose a router"
+    )
+    links.check_parameter(
+        key, links.among(list(map(_label, options))), ", ".join(map(_label, chosen)) or "no router", many=True
+    )
+    return tuple(chosen)
+
+
+def one(options: Sequence[str]) -> str:
+    """Choose one of the routers (``?of=``)."""
+    controls.open_anew("of", options[0])
+    chosen = str(st.selectbox("Router", options, format_func=_label, key="of", bind="query-params"))
+    links.check_parameter("of", links.among(list(map(_label, options))), _label(chosen))
+    return chosen
+
+
+def _label(router: str) -> str:
+    return visible(label(router))
+
+
+def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
+    """Choose one of the seeds or the mean over them (``?seed=``); the mean at first where all is there (``whole``)."""
+    every = tuple(all_seeds)
+    options = [every] if len(every) == 1 else [every, *((seed,) for seed in every)]
+    words = [seeds_words(option) for option in options]
+    first = 0 if whole or len(options) == 1 else 1
+    controls.open_anew("seed", words[first])
+    chosen = st.selectbox(
+        "Seeds", words, first, key="seed", bind="query-params",
+        help=tip("seed", "split"),
+    )  # fmt: skip
+    links.check_parameter("seed", links.among(words), str(chosen))
+    return options[words.index(str(chosen))]
+
+
+def seeds_words(chosen: Sequence[int]) -> str:
+    """Some seeds in words."""
+    return f"seed {chosen[0]}" if len(chosen) == 1 else f"mean over seeds {', '.join(map(str, chosen))}"
+
+
+def section() -> str:
+    """Choose what is shown (``?show=``)."""
+    chosen = st.segmented_control(
+        "Show", SECTIONS, default=SECTIONS[0], required=True, key="show", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    links.check_parameter("show", links.among(SECTIONS), str(chosen))
+    return str(chosen)
+
+
+def metric(options: Sequence[str] = tuple(METRICS)) -> str:
+    """Choose one metric (``?metric_of=``)."""
+    names = [name for name in METRICS if name in options]
+    first = names.index("aiq") if "aiq" in names else 0
+    chosen = str(st.selectbox("Metric", names, first, format_func=metric_name, key="metric_of", bind="query-params"))
+    links.check_parameter("metric_of", links.among(list(map(metric_name, names))), metric_name(chosen))
+    return chosen
+
+
+def metrics() -> list[str]:
+    """Choose the metrics of the table (``?metrics=``)."""
+    options = list(METRICS)
+    chosen = st.multiselect(
+        "Columns of the table", options, list(_OPENED_METRICS), format_func=metric_name, key="metrics",
+        bind="query-params",
+    )  # fmt: skip
+    links.check_parameter(
+        "metrics", links.among(list(map(metric_name, options))), ", ".join(map(metric_name, chosen)), many=True
+    )
+    return chosen
+
+
+def lam(options: Sequence[float], cost_unit_usd: float) -> float:
+    """Choose one of the λ that tables are made at (``?at=``): that of the session's point, which moves with it."""
+    return float(_lam_of([f"{value:g}" for value in options], "0.3", "at", cost_unit_usd))
+
+
+def lam_or_whole(options: Sequence[float], cost_unit_usd: float) -> float | None:
+    """Choose one of the λ as `lam` does, or None for the whole curve (``?gap=``)."""
+    chosen = _lam_of([_WHOLE, *(f"{value:g}" for value in options)], _WHOLE, "gap", cost_unit_usd)
+    return None if chosen == _WHOLE else float(chosen)
+
+
+def _lam_of(words: list[str], first: str, key: str, cost_unit_usd: float) -> str:
+    state, linked = st.session_state, controls.linked_lam(key)
+    if linked is not None:
+        controls.set_lam(linked, cost_unit_usd)
+    point = shortest_lam(state[controls.RATE], cost_unit_usd) if controls.RATE in state else None
+    if point is not None and (linked is not None or state.get(key, first) != _WHOLE):
+        state[key] = min((word for word in words if word != _WHOLE), key=lambda word: abs(float(word) - point))
+    # Not bound to the address: Streamlit would leave out of it what was set on another page.
+    chosen = str(
+        st.select_slider(
+            "λ", words, first, key=key, persist_state="session", on_change=_set_point, args=(key, cost_unit_usd)
+        )
+    )
+    links.check_parameter(key, links.among(words), chosen)
+    if chosen == _WHOLE:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != chosen:
+        st.query_params[key] = chosen
+    if point is not None and chosen not in (_WHOLE, f"{point:.4g}"):
+        st.caption(f"Tables are made at these λ only. The point that is set is at λ {point:.4g}.")
+    return chosen
+
+
+def _set_point(key: str, cost_unit_usd: float) -> None:
+    if st.session_state[key] != _WHOLE:
+        controls.set_lam(float(st.session_state[key]), cost_unit_usd)
+
+
+def model(models: Sequence[str]) -> str:
+    """Choose a model, or all together (``?model_of=``)."""
+    controls.open_anew("model_of", POOLED)
+    chosen = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
+    links.check_parameter("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(chosen))
+    return chosen
+
+
+def _model(name: str) -> str:
+    return "All models together" if name == POOLED else visible(name)
+
+
+def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
+    """Choose other benchmarks, by what each is called, to see the same routers on (``?beside=``)."""
+    names = list(others)
+    controls.open_anew("beside", [])
+    chosen = st.multiselect(
+        "The same routers on other benchmarks", names, key="beside", bind="query-params",
+        placeholder="Choose benchmarks",
+    )  # fmt: skip
+    links.check_parameter("beside", links.among(names), ", ".join(map(visible, chosen)) or "none", many=True)
+    return {name: others[name] for name in chosen}
+
+
+def has_table(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:
+    """Whether a table is there; says so where an older snapshot has none."""
+    if table is None:
+        st.info(f"This snapshot keeps no {what}.")
+    return table is not None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import links
-from carrot_core.dashboard.compare import controls as choose
+from carrot_core.dashboard import compare, links
 from carrot_core.dashboard.exhibits import NO_TOOLS, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain, theme
@@ -73,7 +72,7 @@ def _options(preset: Preset, view: View) -> dict[str, object]:
     """What else there is to choose about a figure (``?of=``, ``?oracle=``)."""
     if "router" in preset.options:
         first = first_carrot(view.fitted)
-        return {"router": choose.one(list(dict.fromkeys((first, *view.fitted, *BASELINES))))}
+        return {"router": compare.one(list(dict.fromkeys((first, *view.fitted, *BASELINES))))}
     if "oracle" in preset.options:
         oracle = st.toggle("Draw the oracle", key="oracle", bind="query-params", help=tip("oracle"))
         links.check_parameter("oracle", links.flag, "the oracle" if oracle else "no oracle")

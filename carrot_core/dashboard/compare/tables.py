@@ -10,10 +10,9 @@ import streamlit as st
 
 from carrot_core.compare.losses import REASONS
 from carrot_core.compare.task_curves import legend_of, task_figure
-from carrot_core.dashboard.exhibits import NO_TOOLS
+from carrot_core.dashboard.exhibits import NO_TOOLS, priced
 from carrot_core.dashboard.glossary import metric_tip, tip
 from carrot_core.dashboard.shell import theme
-from carrot_core.dashboard.tables import priced
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import NO_TASK, metric_name, names_of
 from carrot_core.figures.scene import short_name

@@ -1,1 +1,99 @@
-"""The Data page."""
+"""The Data page: one benchmark in detail, its models, what is missing, how scores and output tokens are spread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.dashboard import links
+from carrot_core.dashboard.data.prompts import prompt_browser
+from carrot_core.dashboard.exhibits import csv_button, priced, show
+from carrot_core.dashboard.glossary import tip
+from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
+from carrot_core.number_formats import PERCENT_COLUMN, QUERIES
+from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, token_spread
+from carrot_core.text import visible
+
+_QUERIES: dict[str, Callable[[Store, str], pd.DataFrame]] = {
+    "models": model_summary, "coverage": coverage, "scores": score_levels, "tokens": token_spread,
+}  # fmt: skip
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _table(version: Version, name: str, what: str) -> pd.DataFrame:
+    return _QUERIES[what](Store(Path(version.path)), name)
+
+
+def details(info: BenchmarkInfo) -> None:
+    """The view that is chosen (``?view=``) of a benchmark."""
+    views = {
+        "Prompts": prompt_browser, "Models": _models, "Missing cells": _missing, "Scores": _scores,
+        "Output tokens": _tokens,
+    }  # fmt: skip
+    chosen = st.segmented_control(
+        "View", list(views), default="Prompts", key="view", bind="query-params", required=True,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    links.check_parameter("view", links.among(views), str(chosen))
+    views[str(chosen)](info)
+
+
+def _models(info: BenchmarkInfo) -> None:
+    table = _table(version_of(info), info.name, "models")
+    display = pd.DataFrame(
+        {
+            "Model": table["model"].map(visible),
+            "Mean score": 100 * table["score"],
+            "$ per 1k": QUERIES * table["cost_usd"],
+            "Output tokens": table["output_tokens"],
+            "Observed": 100 * table["coverage"],
+            "$/1M in": table["input_usd_per_mtok"],
+            "$/1M out": table["output_usd_per_mtok"],
+            "Price as of": table["as_of"],
+        }
+    )
+    display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
+    st.dataframe(
+        priced(display, *(name for name in ("$ per 1k", "$/1M in", "$/1M out") if name in display)),
+        hide_index=True,
+        height="content",
+        column_config={
+            "Mean score": st.column_config.ProgressColumn(
+                format=PERCENT_COLUMN, min_value=0, max_value=100, help=tip("score")
+            ),
+            "Output tokens": st.column_config.NumberColumn(format="%.0f", help="Mean of a call."),
+            "Observed": st.column_config.NumberColumn(
+                format=PERCENT_COLUMN, help=tip("missing-cell", also="Share of the prompts with an outcome.")
+            ),
+        },
+        alt=f"Mean score, mean cost, coverage and prices of the {len(table)} models of {visible(info.name)}.",
+    )
+    st.caption("Means are over the prompts a model was observed on: compare only models observed on the same ones.")
+    csv_button("Download (CSV)", lambda: table, f"{info.name}-models")
+
+
+def _missing(info: BenchmarkInfo) -> None:
+    table = _table(version_of(info), info.name, "coverage")
+    if not info.n_missing:
+        st.success("Every model was observed on every prompt: no cell is missing.", icon=":material/check:")
+    else:
+        show(coverage_exhibit(table), key="coverage")
+
+
+def _scores(info: BenchmarkInfo) -> None:
+    table = _table(version_of(info), info.name, "scores")
+    show(score_exhibit(table, LEVELS), key="scores")
+
+
+def _tokens(info: BenchmarkInfo) -> None:
+    table = _table(version_of(info), info.name, "tokens")
+    if table.empty:
+        st.info(plain(f"{info.name} records no output tokens."))
+        return
+    show(token_exhibit(table), key="tokens-spread")

@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import links
+from carrot_core.dashboard.exhibits import priced
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, version_of
-from carrot_core.dashboard.tables import priced
 from carrot_core.errors import NotFoundError
 from carrot_core.outcomes import SPLITS
 from carrot_core.store import BenchmarkInfo, Store

@@ -7,8 +7,8 @@ import streamlit as st
 
 from carrot_core import limits
 from carrot_core.dashboard import links
+from carrot_core.dashboard.exhibits import csv_button
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.safe_csv import safe_csv
 from carrot_core.store import Store
 from carrot_core.store.console import Answer, query, schema
 
@@ -62,6 +62,4 @@ def _show(answer: Answer) -> None:
     frame = answer.frame
     st.dataframe(frame, hide_index=True, alt=f"The answer: {len(frame)} rows of {', '.join(map(str, frame.columns))}.")
     st.caption(plain(f"{len(frame):,} {'row' if len(frame) == 1 else 'rows'}. {answer.note}"))
-    st.download_button(
-        "Download the answer (CSV)", lambda: safe_csv(frame), "answer.csv", "text/csv", icon=":material/download:"
-    )
+    csv_button("Download the answer (CSV)", lambda: frame, "answer")

@@ -1,1 +1,118 @@
-"""The Frontier page."""
+"""The Frontier page: tables at the λ that is set, task by task and prompt by prompt."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from carrot_core.dashboard.exhibits import priced
+from carrot_core.dashboard.glossary import see, tip
+from carrot_core.dashboard.shell import plain
+from carrot_core.evaluation.breakdown import flip_pairs
+from carrot_core.figures.scene import short_name
+from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, lam_text, money, points
+from carrot_core.text import visible
+
+
+def task_table(slices: pd.DataFrame, reference: str) -> None:
+    """Every task at the λ that is set, with its difference to the reference model and the 95 % interval."""
+    percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
+    differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
+    display = pd.DataFrame(
+        {
+            "Task": slices["task"].replace("", "(no task)").map(visible),
+            "Prompts": slices["n_prompts"],
+            "Accuracy": 100 * slices["score"],
+            "$ per 1k": QUERIES * slices["cost_usd"],
+            "Reference": 100 * slices["reference_score"],
+            "Difference": 100 * slices["difference"],
+            "95 % low": 100 * slices["difference_low"],
+            "95 % high": 100 * slices["difference_high"],
+            "Saving": 100 * slices["saving"],
+            "Answered most by": slices["most_used"].map(short_name),
+        }
+    )
+    st.dataframe(
+        priced(display, "$ per 1k"),
+        hide_index=True,
+        column_config={
+            "$ per 1k": st.column_config.NumberColumn(help=tip("cost")),
+            **{
+                name: st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip(of))
+                for name, of in percents.items()
+            },
+            **{
+                name: st.column_config.NumberColumn(format=POINTS_COLUMN, help=tip(of))
+                for name, of in differences.items()
+            },
+            "Answered most by": st.column_config.TextColumn(help=tip("share")),
+        },
+        alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at one λ.",
+    )
+    st.caption(
+        f"Difference to {plain(visible(reference))} in accuracy points, with its 95 % interval over the task's "
+        "prompts. Tasks of a few dozen prompts say little: an interval across 0 shows no difference."
+    )
+
+
+def snapshot_rate_note(lam: float, snapshot_lam: float) -> None:
+    """Say which λ the slices of a snapshot are of, where it is not the one that is set."""
+    if lam_text(snapshot_lam) != lam_text(lam):
+        st.caption(
+            f"A snapshot keeps the tasks at a few points of the curve: these figures are of λ {lam_text(snapshot_lam)}."
+        )
+
+
+def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
+    """Which prompts get another model when λ grows a little, and what that does."""
+    upper = min(lam + step, 1.0)
+    between = f"λ {lam_text(lam)} to {lam_text(upper)}"
+    if flipped.empty:
+        st.write(f"From {between} no prompt changes its model.")
+        return
+    pairs = flip_pairs(flipped)
+    score, cost = pairs["score_change"].sum() / n_prompts, pairs["cost_change_usd"].sum() / n_prompts
+    change = f"accuracy {points(score, digits=2)}, cost {money(QUERIES * cost, signed=True)}"
+    st.write(
+        plain(f"From {between}, {len(flipped):,} of {n_prompts:,} prompts get another model: {change} per 1k queries.")
+    )
+    st.caption(see("flip", "breakpoint"))
+    st.dataframe(
+        priced(
+            pd.DataFrame(
+                {
+                    "From": pairs["model_before"].map(short_name),
+                    "To": pairs["model_after"].map(short_name),
+                    "Prompts": pairs["n_prompts"],
+                    "Now better": pairs["better"],
+                    "Now worse": pairs["worse"],
+                    "$ per 1k of these": QUERIES * pairs["cost_change_usd"] / pairs["n_prompts"],
+                }
+            ),
+            "$ per 1k of these",
+            signed=True,
+        ),
+        hide_index=True,
+        alt=f"Prompts that change from one model to another from {between}.",
+    )
+    with st.expander("Prompt by prompt"):
+        st.dataframe(
+            priced(
+                pd.DataFrame(
+                    {
+                        "Prompt": flipped["prompt_id"].map(visible),
+                        "From": flipped["model_before"].map(short_name),
+                        "To": flipped["model_after"].map(short_name),
+                        "Score before": flipped["score_before"],
+                        "Score after": flipped["score_after"],
+                        "$ per 1k before": QUERIES * flipped["cost_usd_before"],
+                        "$ per 1k after": QUERIES * flipped["cost_usd_after"],
+                    }
+                ),
+                "$ per 1k before",
+                "$ per 1k after",
+            ),
+            hide_index=True,
+            column_config=dict.fromkeys(("Score before", "Score after"), st.column_config.NumberColumn(format="%.2f")),
+            alt=f"The {len(flipped)} prompts that change their model, with score and cost before and after.",
+        )

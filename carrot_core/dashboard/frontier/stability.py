@@ -10,10 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import views
-from carrot_core.dashboard.exhibits import file_stem, show
+from carrot_core.dashboard.exhibits import file_stem, priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
-from carrot_core.dashboard.tables import priced
 from carrot_core.evaluation.solve import Goal, Solved, seeds_command, solve_seeds
 from carrot_core.evaluation.stability import Stability, stability
 from carrot_core.figures.stability import (

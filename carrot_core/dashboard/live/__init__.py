@@ -1,1 +1,184 @@
-"""The Live prompt page."""
+"""The Live prompt page: the router that answers, λ, the pool and the fallback, for one prompt or many."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.dashboard import controls, links
+from carrot_core.dashboard.glossary import see, tip
+from carrot_core.dashboard.shell import kind_note, plain
+from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.errors import CarrotError
+from carrot_core.figures.scene import label
+from carrot_core.frontier import rate_of_lam, shortest_lam
+from carrot_core.number_formats import lam_text, money, pays
+from carrot_core.routers import BASELINES
+from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_head, shipped_heads
+from carrot_core.serving.profile import SERVABLE, UNLIKE_FROM
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.text import visible
+
+# Fitting one of these takes a graphics card or hours: they answer from where they were saved.
+_SLOW_TO_FIT = ("carrot-encoder", "carrot-released")
+
+
+@dataclass(frozen=True)
+class DecisionOptions:
+    """What a router is asked with, beside the prompt; as the parameters of `CarrotRouter.decide`."""
+
+    lam: float
+    pool: tuple[str, ...] | None
+    fallback: str | None
+    fallback_above: float
+
+
+def router_of(info: BenchmarkInfo) -> CarrotRouter:
+    """Choose the router that answers (``?router=``); where there is none, the page says what to do and ends."""
+    names = servable(info)
+    if not names:
+        links.check_parameter("router", links.among(()), "no router")
+        _nothing_to_serve(info)
+        st.stop()
+    controls.open_anew("router", names[0])
+    name = st.selectbox(
+        "Router", names, format_func=lambda name: _router_label(name, info), key="router", bind="query-params",
+        help=tip("fitted-head", "router", also="A router that does not ship is fitted on the data when it is chosen."),
+    )  # fmt: skip
+    links.check_parameter(
+        "router", links.among([_router_label(name, info) for name in names]), _router_label(str(name), info)
+    )
+    return load_router(version_of(info), info.name, str(name))
+
+
+def servable(info: BenchmarkInfo) -> list[str]:
+    """Routers that can answer typed prompts, the head that ships first."""
+    fits = _head_fits(info)
+    ships = [SHIPPED_ROUTER] if fits else []
+    if not (info.has_prompts and info.n_with_text):
+        return ships
+    fitted = _fitted_routers(version_of(info), info.name)
+    if not fits and info.name in shipped_heads():
+        fitted = fitted - {SHIPPED_ROUTER}  # under this name it is the head that ships, of other data
+    return ships + [name for name in SERVABLE if name in fitted and name not in (*ships, *_SLOW_TO_FIT, *BASELINES)]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _fitted_routers(version: Version, name: str) -> set[str]:
+    runs = Store(Path(version.path)).runs(name)
+    return {run.router for run in runs if run.fit_on is None and not (run.params or run.pool)}
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _head_hash(name: str) -> str:
+    return shipped_head(name).companion.data_hash
+
+
+def _head_fits(info: BenchmarkInfo) -> bool:
+    """Whether a head ships that was fitted on just these data."""
+    return info.name in shipped_heads() and (not info.has_prompts or _head_hash(info.name) == info.data_hash)
+
+
+def _router_label(router: str, info: BenchmarkInfo) -> str:
+    return label(router) + (" (ships fitted)" if router == SHIPPED_ROUTER and _head_fits(info) else "")
+
+
+def _nothing_to_serve(info: BenchmarkInfo) -> None:
+    if not info.has_prompts:
+        st.info(
+            f"No fitted head ships for {plain(info.name)}, and its data are not here. Choose another benchmark, or "
+            "bring its data: `carrot data import` or the Data page."
+        )
+    else:
+        controls.fit_button(info)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Making the router ready …")
+def load_router(version: Version, name: str, router: str) -> CarrotRouter:
+    """A router by name, ready to answer."""
+    carrot_router = CarrotRouter.load(name, router=router, store=Store(Path(version.path)))
+    threading.Thread(target=_warm, args=(carrot_router,), daemon=True).start()
+    return carrot_router
+
+
+def _warm(router: CarrotRouter) -> None:
+    """Load the encoder and the training prompts while the reader still types."""
+    with suppress(CarrotError):  # the first prompt meets it again, and the page says it
+        router.explain("warm")
+
+
+def decision_options(router: CarrotRouter, *, expanded: bool = False) -> DecisionOptions:
+    """Choose λ, pool and fallback, the same for one prompt and for many."""
+    unit = router.cost_unit_usd
+    lam = shortest_lam(controls.rate(rate_of_lam(router.default_lam, unit), unit), unit)
+    about = "Pool, λ by budget, fallback"  # in one line on a phone
+    # What a closed popover holds is not in the browser, where all that is there is drawn anew at every answer.
+    with st.expander(about, expanded=True) if expanded else st.popover(about, icon=":material/tune:"):
+        pool = controls.pool(router.models)
+        if pool:
+            controls.lam_slider(unit)
+            st.caption(
+                "A budget or a target is read off the curve of the whole pool. With some models left out, set λ "
+                "instead."
+            )
+        else:
+            controls.handles(router.companion.curves["validation"], unit)
+        fallback, above = _fallback(router, pool or router.models)
+    return DecisionOptions(lam, pool or None, fallback, above)
+
+
+def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, float]:
+    if router.companion.distance is None:
+        st.caption("This router reads no vectors, so how unlike a prompt is cannot be told and no fallback is needed.")
+        links.check_parameter("fallback", links.among(()), "no fallback")
+        return None, UNLIKE_FROM
+    for_model, for_limit = st.columns([2, 1])
+    controls.open_anew("fallback", None)
+    fallback = for_model.selectbox(
+        "Fallback model", pool, None, format_func=visible, key="fallback", bind="query-params",
+        placeholder="None: CARROT always chooses",
+        help=tip("fallback"),
+    )  # fmt: skip
+    above = for_limit.number_input(
+        "Called unlike from (percentile)", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",
+        bind="query-params", help=tip("distance-to-the-training-data"),
+    )  # fmt: skip
+    links.check_parameter(
+        "fallback", links.among(["", *map(visible, pool)]), visible(fallback) if fallback else "no fallback"
+    )
+    links.check_parameter("unlike", links.between(50, 100), f"{above:g}")
+    return fallback, above
+
+
+def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) -> None:
+    """Who chooses among which models, what λ stands for, and what is not measured."""
+    if info.name == SIMULATED:
+        kind_note(info)
+    rate, unit = rate_of_lam(options.lam, router.cost_unit_usd), money(router.cost_unit_usd)
+    models = f"{len(options.pool)} of its" if options.pool else "its"
+    st.caption(
+        plain(
+            f"{label(router.router)} learned from {router.companion.n_train:,} prompts of {router.companion.benchmark} "
+            f"and chooses among {models} {len(router.models)} models, as they answered there. "
+            f"At λ {lam_text(options.lam)} it pays {pays(rate)} (cost unit u = {unit})."
+        )
+        + " "
+        + see("lambda", "exchange-rate", "cost-unit")
+    )
+
+
+def no_neighbours(info: BenchmarkInfo) -> str:
+    """Why nearest training prompts cannot be shown; Markdown."""
+    missing = "Nearest training prompts are not shown:"
+    if not info.has_prompts:
+        return (
+            f"{missing} those of {plain(info.name)} may not be passed on and are not here. "
+            "`carrot data import` or the Data page brings them."
+        )
+    return f"{missing} they have no vectors here. Fit a router on the Data page to compute them."

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from carrot_core import limits
-from carrot_core.dashboard import controls, shell, tables
+from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.components.decision import live_decision
 from carrot_core.dashboard.components.prompt_box import prompt_box
+from carrot_core.dashboard.exhibits import csv_button
 from carrot_core.dashboard.glossary import see
+from carrot_core.dashboard.live import DecisionOptions
 from carrot_core.dashboard.shell import plain
 from carrot_core.number_formats import percent
 from carrot_core.serving.decision import Explanation
@@ -20,16 +20,6 @@ from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import visible
 
 _MOVED = "live:moved"
-
-
-@dataclass(frozen=True)
-class DecisionOptions:
-    """What a router is asked with, beside the prompt; as the parameters of `CarrotRouter.decide`."""
-
-    lam: float
-    pool: tuple[str, ...] | None
-    fallback: str | None
-    fallback_above: float
 
 
 @st.fragment
@@ -76,7 +66,7 @@ def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbo
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
     nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
     st.caption(f"{plain(_intervals(router.companion))}  \n{words}{nearest}")
-    tables.csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
+    csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
 
 
 def _unlike(explanation: Explanation, options: DecisionOptions) -> str:

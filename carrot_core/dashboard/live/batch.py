@@ -18,11 +18,10 @@ import streamlit as st
 
 from carrot_core import limits
 from carrot_core.dashboard.data.upload import on_disk
-from carrot_core.dashboard.exhibits import file_stem
+from carrot_core.dashboard.exhibits import file_stem, priced
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import session_folder
-from carrot_core.dashboard.tables import priced
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import PERCENT_COLUMN, money_interval, percent
 from carrot_core.safe_csv import safe_csv

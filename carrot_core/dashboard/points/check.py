@@ -12,13 +12,12 @@ from carrot_core.benchmarks.column_names import guess_columns
 from carrot_core.benchmarks.log_table import LOGGED, read_logs
 from carrot_core.dashboard import views
 from carrot_core.dashboard.data.upload import TYPES, first_rows, on_disk
-from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.frontier.stability import stability_panel
 from carrot_core.dashboard.glossary import see, tip
+from carrot_core.dashboard.points import benchmark_of, differs_here, router_at
 from carrot_core.dashboard.points.comparison import distinct_names
-from carrot_core.dashboard.points.places import benchmark_of, differs_here, router_at
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.tables import priced
 from carrot_core.errors import DataError
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import QUERIES

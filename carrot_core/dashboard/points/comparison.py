@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.bootstrap import Interval
-from carrot_core.dashboard import tables
+from carrot_core.dashboard.exhibits import csv_button, priced
 from carrot_core.dashboard.glossary import tip
+from carrot_core.dashboard.points import data_of
 from carrot_core.dashboard.points.keep import (
     NOT_MEASURED,
     describe_accuracy,
@@ -18,7 +19,6 @@ from carrot_core.dashboard.points.keep import (
     describe_date,
     describe_prices,
 )
-from carrot_core.dashboard.points.places import data_of
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
@@ -61,7 +61,7 @@ def compare(records: Sequence[KeptPoint]) -> None:
         alt=f"What {len(points)} operating points are and do, one column a point.",
     )
     differences(points)
-    tables.csv_button("Download this comparison (CSV)", lambda: figures_frame(points), "operating-points")
+    csv_button("Download this comparison (CSV)", lambda: figures_frame(points), "operating-points")
 
 
 def distinct_names(records: Sequence[KeptPoint]) -> dict[str, KeptPoint]:
@@ -143,7 +143,7 @@ def _difference_table(table: list[list[object]], first: str) -> None:
         for form, of in (("%+.2f", "accuracy"), (None, "cost"))
     )
     st.dataframe(
-        tables.priced(pd.DataFrame(table, columns=columns), *columns[4:7], signed=True),
+        priced(pd.DataFrame(table, columns=columns), *columns[4:7], signed=True),
         hide_index=True,
         column_config={
             "Point": st.column_config.TextColumn(pinned=True, width=_NAMES_WIDE),

@@ -7,12 +7,11 @@ from dataclasses import asdict
 import streamlit as st
 
 from carrot_core import limits
-from carrot_core.dashboard import controls, views
+from carrot_core.dashboard import controls, live, views
 from carrot_core.dashboard.frontier import solve
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.live import settings
-from carrot_core.dashboard.live.answer import DecisionOptions
-from carrot_core.dashboard.points.places import place_for
+from carrot_core.dashboard.live import DecisionOptions
+from carrot_core.dashboard.points import place_for
 from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
 from carrot_core.dashboard.stores import version_of
 from carrot_core.figures.scene import label, short_name
@@ -85,10 +84,10 @@ def keep_panel() -> None:
     with for_bench:
         info = controls.benchmark(readable_benchmarks())
     with for_router:
-        router = settings.router_of(info)
-    options = settings.decision_options(router, expanded=True)
+        router = live.router_of(info)
+    options = live.decision_options(router, expanded=True)
     _match(info, router, options)
-    settings.note(info, router, options)
+    live.note(info, router, options)
     with errors_as_text():
         point = router.point_file(**asdict(options))
         _expectation(point)
@@ -155,7 +154,7 @@ def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole:
 
     ``whole`` says that the page shows the whole pool on all tasks: a slice has other figures.
     """
-    able = router in settings.servable(info)
+    able = router in live.servable(info)
     does = "The Operating points page lists it, compares it with others, and downloads it."
     if not whole:
         does = "Kept from here is a point of all models on all tasks. The Operating points page keeps one of a pool."
@@ -163,6 +162,6 @@ def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole:
         does = f"{plain(label(router))} cannot answer typed prompts here, so no point of it can be kept."
     if st.button("Keep this point", icon=":material/bookmark_add:", help=does, disabled=not (whole and able)):
         with errors_as_text():
-            loaded = settings.load_router(version_of(info), info.name, router)
+            loaded = live.load_router(version_of(info), info.name, router)
             keep(info, loaded.point_file(lam=shortest_lam(rate_per_usd, loaded.cost_unit_usd)))
             st.toast(plain(str(st.session_state[DONE])), icon=":material/bookmark_added:")

@@ -10,6 +10,7 @@ from carrot_core import limits
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem
+from carrot_core.dashboard.points import all_points, benchmark_of, differs_here, place_for, router_at
 from carrot_core.dashboard.points.keep import (
     DONE,
     describe_accuracy,
@@ -19,7 +20,6 @@ from carrot_core.dashboard.points.keep import (
     describe_point,
     describe_prices,
 )
-from carrot_core.dashboard.points.places import all_points, benchmark_of, differs_here, place_for, router_at
 from carrot_core.dashboard.shell import errors_as_text, known_benchmarks, plain
 from carrot_core.dashboard.stores import labels
 from carrot_core.errors import CarrotError

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.bootstrap import Interval
-from carrot_core.dashboard import controls, links, shell, tables, views
-from carrot_core.dashboard.exhibits import show
+from carrot_core.dashboard import controls, links, shell, views
+from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.figures.scene import Scene, label, short_name
 from carrot_core.metrics import share_saved
@@ -96,7 +96,7 @@ def drift_table(what_if: WhatIf, rate: float) -> None:
     assert base.what == BEFORE
     costs = ("$ per 1k", "$ per 1k, validation")
     st.dataframe(
-        tables.priced(pd.DataFrame([_row(point, base) for point in points]), *costs),
+        priced(pd.DataFrame([_row(point, base) for point in points]), *costs),
         hide_index=True,
         column_config={
             "Point": st.column_config.TextColumn(help=tip("operating-point")),
