@@ -46,8 +46,8 @@ live_frontier(
     scene,
     lam=lam,
     key="frontier",
-    wishes="validation",
-    on_release=lambda moved: controls.set_lam(moved, unit),
+    validation_label="validation",
+    on_release=lambda lam: controls.set_lam(lam, unit),
 )
 st.caption(
     f"{plain(caption(scene))} {glossary.see('frontier', 'exchange-rate', 'zero-router', 'task-lookup', 'oracle')}"
@@ -57,7 +57,7 @@ with st.container(horizontal=True):
     keep_button(info, active, rate, whole=not (pool or tasks))
 solve.show_notice(view, active, pool, tasks, rate, unit)
 
-by_share, by_slice, moved, sure, data = st.tabs(
+by_share, by_slice, by_step, by_sample, data = st.tabs(
     ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],
     key="frontier:tabs", on_change="rerun",
 )  # fmt: skip
@@ -69,16 +69,16 @@ with by_slice:
     if (nearest := view.task_rate(active, rate)) != rate:
         frontier.snapshot_rate_note(lam, float(lam_of_rate(nearest, unit)))
     csv_button("Download these tasks (CSV)", lambda: slices, f"{info.name}-{active}-tasks")
-with moved:
+with by_step:
     if view.has_prompts:
         after = rate_of_lam(min(lam + SMALL_STEP, 1.0), unit)
-        flipped = view.flips(active, rate, after, pool, tasks)
-        frontier.flip_table(flipped, curve.n_prompts, lam, SMALL_STEP)
-        csv_button("Download these prompts (CSV)", lambda: flipped, f"{info.name}-{active}-flips")
+        flips = view.flips(active, rate, after, pool, tasks)
+        frontier.flip_table(flips, curve.n_prompts, lam, SMALL_STEP)
+        csv_button("Download these prompts (CSV)", lambda: flips, f"{info.name}-{active}-flips")
     else:
         st.info("Which prompts change their model cannot be told from a snapshot: it holds no prompts.")
-with sure:
-    if sure.open:  # a second's work, and nobody else's
+with by_sample:
+    if by_sample.open:  # a second's work, and nobody else's
         stability_panel(view, active, rate, reference, pool, tasks, key="frontier:sure")
 with data:
     csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")

@@ -30,7 +30,7 @@ with for_result, shell.errors_as_text():
         scene,
         lam=shortest_lam(rate, unit),
         key="whatif",
-        wishes="validation, before",
+        validation_label="validation, before",
         on_release=lambda lam: controls.set_lam(lam, unit),
     )
     st.caption(shell.plain(caption(scene)))

@@ -34,9 +34,9 @@ _OF_BENCHMARK = (
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
     """Choose one of the loaded benchmarks (``?bench=``)."""
     names = labels(benchmarks)
-    opened = benchmarks.index(views.default_benchmark(benchmarks))
+    default = benchmarks.index(views.default_benchmark(benchmarks))
     label = st.selectbox(
-        "Benchmark", names, opened, key="bench", bind="query-params", on_change=_change_benchmark,
+        "Benchmark", names, default, key="bench", bind="query-params", on_change=_change_benchmark,
         help=tip("benchmark", "snapshot"),
     )  # fmt: skip
     links.check_parameter("bench", links.among(names), label)
@@ -52,7 +52,7 @@ def _change_benchmark() -> None:
         st.query_params.pop("lam", None)
 
 
-def open_anew(key: str, opened: object) -> None:
+def open_anew(key: str, default: object) -> None:
     """Set a widget, about to be drawn, to what it opens at, once its options come from another benchmark.
 
     The browser knows a widget by its key, which is its name in the address and so stays the same. It must be told:
@@ -60,54 +60,54 @@ def open_anew(key: str, opened: object) -> None:
     """
     if key in st.session_state.get(_ANEW, ()):
         st.session_state[_ANEW].remove(key)
-        st.session_state[key] = opened
+        st.session_state[key] = default
 
 
-def open_benchmark(label: str, chosen: Mapping[str, object]) -> None:
+def open_benchmark(label: str, choices: Mapping[str, object]) -> None:
     """Choose a benchmark for all pages, and of it what some widgets are set to, by their keys."""
     if st.session_state.get("bench") != label:
         st.session_state[_ANEW] = set(_OF_BENCHMARK)
-    st.session_state.get(_ANEW, set()).difference_update(chosen)
-    st.session_state.update({"bench": label, **chosen})
+    st.session_state.get(_ANEW, set()).difference_update(choices)
+    st.session_state.update({"bench": label, **choices})
 
 
 def routers(fitted: Sequence[str]) -> tuple[str, ...]:
     """Choose the curves to draw (``?routers=``); not all at first where there are many."""
-    options, opened = [*fitted, *DRAWN_BASELINES], [*fitted[:_DRAWN_AT_FIRST], *DRAWN_BASELINES]
-    open_anew("routers", opened)
-    chosen = st.multiselect(
-        "Routers", options, opened, format_func=label, key="routers", bind="query-params",
+    options, default = [*fitted, *DRAWN_BASELINES], [*fitted[:_DRAWN_AT_FIRST], *DRAWN_BASELINES]
+    open_anew("routers", default)
+    choice = st.multiselect(
+        "Routers", options, default, format_func=label, key="routers", bind="query-params",
         placeholder="Choose a router", help=tip("router", "baseline"),
     )  # fmt: skip
-    _check_several("routers", options, chosen, "no router", label)
-    return tuple(chosen)
+    _check_several("routers", options, choice, "no router", label)
+    return tuple(choice)
 
 
 def along(names: Sequence[str]) -> str:
     """Choose the curve λ moves along (``?along=``)."""
     open_anew("along", names[0])
-    chosen = str(
+    choice = str(
         st.selectbox(
             "λ moves along", names, format_func=label, key="along", bind="query-params", help=tip("lambda")
         )
     )  # fmt: skip
-    links.check_parameter("along", links.among([label(name) for name in names]), label(chosen))
-    return chosen
+    links.check_parameter("along", links.among([label(name) for name in names]), label(choice))
+    return choice
 
 
 # Models are listed by their full names: two makers' models may share the short one, and links name them.
 def reference(models: Sequence[str], best_single: str) -> str:
     """Choose the model that savings are measured against (``?reference=``); the best single model at first."""
     open_anew("reference", best_single)
-    chosen = str(
+    choice = str(
         st.selectbox(
             "Reference model", models, list(models).index(best_single), format_func=visible, key="reference",
             bind="query-params",
             help=tip("reference", "best-single-model"),
         )
     )  # fmt: skip
-    links.check_parameter("reference", links.among([visible(model) for model in models]), visible(chosen))
-    return chosen
+    links.check_parameter("reference", links.among([visible(model) for model in models]), visible(choice))
+    return choice
 
 
 def pool_and_tasks(
@@ -125,30 +125,30 @@ def pool_and_tasks(
         return (), ()
     models_left = pool(models)
     open_anew("tasks", [])
-    chosen = st.multiselect(
+    choice = st.multiselect(
         f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
     )
-    _check_several("tasks", tasks, chosen, "all tasks")
-    return models_left, tuple(chosen)
+    _check_several("tasks", tasks, choice, "all tasks")
+    return models_left, tuple(choice)
 
 
 def pool(models: Sequence[str]) -> tuple[str, ...]:
     """Choose models (``?pool=``); nothing chosen means all."""
     open_anew("pool", [])
-    chosen = st.multiselect(
+    choice = st.multiselect(
         f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
         placeholder="All models",
         help=tip("pool"),
     )  # fmt: skip
-    _check_several("pool", models, chosen, "all models")
-    return tuple(chosen)
+    _check_several("pool", models, choice, "all models")
+    return tuple(choice)
 
 
 def _check_several(
-    name: str, options: Sequence[str], chosen: Sequence[str], otherwise: str, describe: Callable[[str], str] = visible
+    name: str, options: Sequence[str], choice: Sequence[str], otherwise: str, describe: Callable[[str], str] = visible
 ) -> None:
     links.check_parameter(
-        name, links.among(list(map(describe, options))), ", ".join(map(describe, chosen)) or otherwise, many=True
+        name, links.among(list(map(describe, options))), ", ".join(map(describe, choice)) or otherwise, many=True
     )
 
 
@@ -159,9 +159,9 @@ def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
     One point for all pages and all handles. λ is what it is called in a page's cost unit, and so it stands in that
     page's address (``?lam=``), from which a link and the browser's way back take it.
     """
-    linked = linked_lam("lam")
-    if linked is not None:
-        set_lam(linked, cost_unit_usd)
+    lam_of_link = linked_lam("lam")
+    if lam_of_link is not None:
+        set_lam(lam_of_link, cost_unit_usd)
     elif RATE not in st.session_state:
         st.session_state[RATE] = opened_at_per_usd
     point = float(st.session_state[RATE])

@@ -118,14 +118,14 @@ def metric_tip(name: str) -> str:
     return tip(OF_METRIC[name])
 
 
-def linked(slug: str, words: str = "") -> str:
+def link(slug: str, words: str = "") -> str:
     """A link to a term, for a caption; Markdown."""
     return f"[{words or in_app(terms()[slug].name)}]({address(slug)})"
 
 
 def see(*slugs: str) -> str:
     """Links to terms, to end a caption with; Markdown."""
-    return "Terms: " + ", ".join(linked(slug) for slug in slugs) + "."
+    return "Terms: " + ", ".join(link(slug) for slug in slugs) + "."
 
 
 def in_app(text: str) -> str:

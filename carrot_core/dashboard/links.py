@@ -63,12 +63,12 @@ def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool =
     values = st.session_state.get(_ASKED, {}).pop(name, None)
     if not values or (many and not any(values)):
         return
-    wrong = [value for value in (values if many else values[-1:]) if not accepts(value)]
-    if wrong:
+    errors = [value for value in (values if many else values[-1:]) if not accepts(value)]
+    if errors:
         with suppress(StreamlitAPIException):  # a widget that is bound to it has put the address right already
             st.query_params.pop(name, None)
-        values_text = ", ".join(map(_describe, wrong[:_MOST_VALUES]))
-        values_text += f" and {len(wrong) - _MOST_VALUES} more" if len(wrong) > _MOST_VALUES else ""
+        values_text = ", ".join(map(_describe, errors[:_MOST_VALUES]))
+        values_text += f" and {len(errors) - _MOST_VALUES} more" if len(errors) > _MOST_VALUES else ""
         _tell(f"**{name}**: {values_text} cannot be used. Shown: {plain(current)}.")
     elif len(values) > 1 and not many:
         _tell(f"**{name}** stands there {len(values)} times. Shown is the last: {plain(current)}.")

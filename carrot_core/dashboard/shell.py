@@ -14,7 +14,7 @@ from streamlit.navigation.page import Page
 from carrot_core import paths
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import links
-from carrot_core.dashboard.glossary import linked
+from carrot_core.dashboard.glossary import link
 from carrot_core.dashboard.links import plain as plain  # pages take it from here
 from carrot_core.dashboard.stores import private_benchmarks
 from carrot_core.errors import CarrotError
@@ -187,14 +187,14 @@ def kind_note(info: BenchmarkInfo) -> None:
             f"Snapshot: results on {info.n_prompts:,} real prompts, which may not be passed on and are not here. "
             "λ, routers, budget and target work on the real curves. Leaving out models or tasks, looking at single "
             "prompts and fitting routers need the data: `carrot data import` or the Data page brings them. "
-            + linked("snapshot", "What a snapshot is"),
+            + link("snapshot", "What a snapshot is"),
             icon=":material/photo_camera:",
         )
     if info.name == SIMULATED:
         st.warning(
             "Simulated data: these models do not exist and nothing here was measured. "
             "It is here so that everything can be tried offline; `carrot data import` brings real results. "
-            + linked("simulated", "What simulated means"),
+            + link("simulated", "What simulated means"),
             icon=":material/science:",
         )
 

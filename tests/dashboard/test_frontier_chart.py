@@ -57,7 +57,7 @@ def test_the_steps_sent_are_what_a_budget_or_a_target_takes(seed: int, share: fl
     assert reaching["lam"] == lam_of_rate(solve_target(curve, target).exchange_rate_per_usd, unit)
 
 
-def test_without_wishes_no_validation_curve_is_sent() -> None:
+def test_without_a_validation_label_no_validation_curve_is_sent() -> None:
     assert build_payload(scene(60))["validation"] is None
 
 

@@ -33,29 +33,29 @@ _WHOLE = "all λ (AIQ)"
 def routers(fitted: Sequence[str]) -> tuple[str, ...]:
     """Choose what is compared (``?compared=``), baselines too."""
     options = [*fitted, *BASELINES]
-    opened = [*fitted[:_OPENED_FITTED], *_OPENED_BASELINES]
-    return several("Routers", options, "compared", opened)
+    default = [*fitted[:_OPENED_FITTED], *_OPENED_BASELINES]
+    return several("Routers", options, "compared", default)
 
 
-def several(title: str, options: Sequence[str], key: str, opened: Sequence[str] | None = None) -> tuple[str, ...]:
+def several(title: str, options: Sequence[str], key: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
     """Choose some of the routers."""
-    first = list(options[:2] if opened is None else opened)
+    first = list(options[:2] if default is None else default)
     controls.open_anew(key, first)
-    chosen = st.multiselect(
+    choice = st.multiselect(
         title, options, first, format_func=_label, key=key, bind="query-params", placeholder="Choose a router"
     )
     links.check_parameter(
-        key, links.among(list(map(_label, options))), ", ".join(map(_label, chosen)) or "no router", many=True
+        key, links.among(list(map(_label, options))), ", ".join(map(_label, choice)) or "no router", many=True
     )
-    return tuple(chosen)
+    return tuple(choice)
 
 
 def one(options: Sequence[str]) -> str:
     """Choose one of the routers (``?of=``)."""
     controls.open_anew("of", options[0])
-    chosen = str(st.selectbox("Router", options, format_func=_label, key="of", bind="query-params"))
-    links.check_parameter("of", links.among(list(map(_label, options))), _label(chosen))
-    return chosen
+    choice = str(st.selectbox("Router", options, format_func=_label, key="of", bind="query-params"))
+    links.check_parameter("of", links.among(list(map(_label, options))), _label(choice))
+    return choice
 
 
 def _label(router: str) -> str:
@@ -69,49 +69,49 @@ def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
     words = [seeds_words(option) for option in options]
     first = 0 if whole or len(options) == 1 else 1
     controls.open_anew("seed", words[first])
-    chosen = st.selectbox(
+    choice = st.selectbox(
         "Seeds", words, first, key="seed", bind="query-params",
         help=tip("seed", "split"),
     )  # fmt: skip
-    links.check_parameter("seed", links.among(words), str(chosen))
-    return options[words.index(str(chosen))]
+    links.check_parameter("seed", links.among(words), str(choice))
+    return options[words.index(str(choice))]
 
 
-def seeds_words(chosen: Sequence[int]) -> str:
+def seeds_words(seeds: Sequence[int]) -> str:
     """Some seeds in words."""
-    return f"seed {chosen[0]}" if len(chosen) == 1 else f"mean over seeds {', '.join(map(str, chosen))}"
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"mean over seeds {', '.join(map(str, seeds))}"
 
 
 def section() -> str:
     """Choose what is shown (``?show=``)."""
-    chosen = st.segmented_control(
+    choice = st.segmented_control(
         "Show", SECTIONS, default=SECTIONS[0], required=True, key="show", bind="query-params",
         label_visibility="collapsed",
     )  # fmt: skip
-    links.check_parameter("show", links.among(SECTIONS), str(chosen))
-    return str(chosen)
+    links.check_parameter("show", links.among(SECTIONS), str(choice))
+    return str(choice)
 
 
 def metric(options: Sequence[str] = tuple(METRICS)) -> str:
     """Choose one metric (``?metric_of=``)."""
     names = [name for name in METRICS if name in options]
     first = names.index("aiq") if "aiq" in names else 0
-    chosen = str(st.selectbox("Metric", names, first, format_func=metric_name, key="metric_of", bind="query-params"))
-    links.check_parameter("metric_of", links.among(list(map(metric_name, names))), metric_name(chosen))
-    return chosen
+    choice = str(st.selectbox("Metric", names, first, format_func=metric_name, key="metric_of", bind="query-params"))
+    links.check_parameter("metric_of", links.among(list(map(metric_name, names))), metric_name(choice))
+    return choice
 
 
 def metrics() -> list[str]:
     """Choose the metrics of the table (``?metrics=``)."""
     options = list(METRICS)
-    chosen = st.multiselect(
+    choice = st.multiselect(
         "Columns of the table", options, list(_OPENED_METRICS), format_func=metric_name, key="metrics",
         bind="query-params",
     )  # fmt: skip
     links.check_parameter(
-        "metrics", links.among(list(map(metric_name, options))), ", ".join(map(metric_name, chosen)), many=True
+        "metrics", links.among(list(map(metric_name, options))), ", ".join(map(metric_name, choice)), many=True
     )
-    return chosen
+    return choice
 
 
 def lam(options: Sequence[float], cost_unit_usd: float) -> float:
@@ -121,31 +121,31 @@ def lam(options: Sequence[float], cost_unit_usd: float) -> float:
 
 def lam_or_whole(options: Sequence[float], cost_unit_usd: float) -> float | None:
     """Choose one of the λ as `lam` does, or None for the whole curve (``?gap=``)."""
-    chosen = _lam_of([_WHOLE, *(f"{value:g}" for value in options)], _WHOLE, "gap", cost_unit_usd)
-    return None if chosen == _WHOLE else float(chosen)
+    choice = _lam_of([_WHOLE, *(f"{value:g}" for value in options)], _WHOLE, "gap", cost_unit_usd)
+    return None if choice == _WHOLE else float(choice)
 
 
 def _lam_of(words: list[str], first: str, key: str, cost_unit_usd: float) -> str:
-    state, linked = st.session_state, controls.linked_lam(key)
-    if linked is not None:
-        controls.set_lam(linked, cost_unit_usd)
+    state, lam = st.session_state, controls.linked_lam(key)
+    if lam is not None:
+        controls.set_lam(lam, cost_unit_usd)
     point = shortest_lam(state[controls.RATE], cost_unit_usd) if controls.RATE in state else None
-    if point is not None and (linked is not None or state.get(key, first) != _WHOLE):
+    if point is not None and (lam is not None or state.get(key, first) != _WHOLE):
         state[key] = min((word for word in words if word != _WHOLE), key=lambda word: abs(float(word) - point))
     # Not bound to the address: Streamlit would leave out of it what was set on another page.
-    chosen = str(
+    choice = str(
         st.select_slider(
             "λ", words, first, key=key, persist_state="session", on_change=_set_point, args=(key, cost_unit_usd)
         )
     )
-    links.check_parameter(key, links.among(words), chosen)
-    if chosen == _WHOLE:
+    links.check_parameter(key, links.among(words), choice)
+    if choice == _WHOLE:
         st.query_params.pop(key, None)
-    elif st.query_params.get(key) != chosen:
-        st.query_params[key] = chosen
-    if point is not None and chosen not in (_WHOLE, f"{point:.4g}"):
+    elif st.query_params.get(key) != choice:
+        st.query_params[key] = choice
+    if point is not None and choice not in (_WHOLE, f"{point:.4g}"):
         st.caption(f"Tables are made at these λ only. The point that is set is at λ {point:.4g}.")
-    return chosen
+    return choice
 
 
 def _set_point(key: str, cost_unit_usd: float) -> None:
@@ -156,9 +156,9 @@ def _set_point(key: str, cost_unit_usd: float) -> None:
 def model(models: Sequence[str]) -> str:
     """Choose a model, or all together (``?model_of=``)."""
     controls.open_anew("model_of", POOLED)
-    chosen = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
-    links.check_parameter("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(chosen))
-    return chosen
+    choice = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
+    links.check_parameter("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(choice))
+    return choice
 
 
 def _model(name: str) -> str:
@@ -169,12 +169,12 @@ def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
     """Choose other benchmarks, by what each is called, to see the same routers on (``?beside=``)."""
     names = list(others)
     controls.open_anew("beside", [])
-    chosen = st.multiselect(
+    choice = st.multiselect(
         "The same routers on other benchmarks", names, key="beside", bind="query-params",
         placeholder="Choose benchmarks",
     )  # fmt: skip
-    links.check_parameter("beside", links.among(names), ", ".join(map(visible, chosen)) or "none", many=True)
-    return {name: others[name] for name in chosen}
+    links.check_parameter("beside", links.among(names), ", ".join(map(visible, choice)) or "none", many=True)
+    return {name: others[name] for name in choice}
 
 
 def has_table(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:

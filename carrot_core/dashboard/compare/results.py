@@ -32,15 +32,15 @@ def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, met
     Where none of the routers is fitted there is none, which the page says.
     """
     tables = {}
-    for called, info in others.items():
+    for title, info in others.items():
         view = views.view(info)
         there = tuple(name for name in routers if name in (*view.fitted, *BASELINES))
         if not there:
-            name = plain(visible(called))
+            name = plain(visible(title))
             st.info(f"None of the routers shown is fitted on {name}: fit one there, or add a baseline.")
             continue
         figures, pairs, _ = view.comparison(there, (0,))
-        tables[called] = standing(figures, pairs, there, [metric])
+        tables[title] = standing(figures, pairs, there, [metric])
     return tables
 
 

@@ -46,17 +46,17 @@ def live_decision(
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
-    def released() -> None:
+    def handle_release() -> None:
         if on_release is not None:
             on_release(check_lam(st.session_state[key]["released"]))
 
-    heard = (st.session_state.get(key, {}).get("released") or {}).get("name")
+    release = (st.session_state.get(key, {}).get("released") or {}).get("name")
     data = build_payload(explanation) | {
         "lam": lam,
-        "heard": heard,
+        "heard": release,
         "about": [visible(line, SENTENCE) for line in about],
     }
-    _renderer()(key=key, data=data, on_released_change=released)
+    _renderer()(key=key, data=data, on_released_change=handle_release)
 
 
 @cache

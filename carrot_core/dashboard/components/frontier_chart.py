@@ -38,7 +38,7 @@ def live_frontier(
     *,
     lam: float,
     key: str,
-    wishes: str = "",
+    validation_label: str = "",
     on_release: Callable[[float], None] | None = None,
 ) -> None:
     """Draw the live chart at λ.
@@ -48,12 +48,12 @@ def live_frontier(
     scene : what to draw; keep the same object between reruns (it is prepared once).
     lam : λ in [0, 1] to show. Moving it never redraws the chart, whoever moves it.
     key : key of the component in the session.
-    wishes : what the scene's ``chosen_on`` is a curve of, in a word or two: budget and target accuracy there are
+    validation_label : what the scene's ``chosen_on`` is a curve of, in a word or two: budget and target accuracy there are
         handles too. "" for λ alone.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
-    def released() -> None:
+    def handle_release() -> None:
         if on_release is not None:
             on_release(check_lam(st.session_state[key]["released"]))
 
@@ -61,11 +61,11 @@ def live_frontier(
     with st.container(gap=None):
         state = chart(
             key=key,
-            data=_payload(scene, wishes) | {"chart": key},
-            on_released_change=released,
+            data=_payload(scene, validation_label) | {"chart": key},
+            on_released_change=handle_release,
         )
-        heard = (state.get("released") or {}).get("name")
-        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": heard})
+        release = (state.get("released") or {}).get("name")
+        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": release})
 
 
 def check_lam(message: dict[str, Any]) -> float:
@@ -91,20 +91,20 @@ def _renderers() -> tuple[ComponentRenderer, ComponentRenderer]:
     return chart, courier
 
 
-def _payload(scene: Scene, wishes: str) -> dict[str, Any]:
+def _payload(scene: Scene, validation_label: str) -> dict[str, Any]:
     payloads = _payloads.setdefault(scene, {})
-    if wishes not in payloads:
-        payloads[wishes] = build_payload(scene, wishes)
-    return payloads[wishes]
+    if validation_label not in payloads:
+        payloads[validation_label] = build_payload(scene, validation_label)
+    return payloads[validation_label]
 
 
-def build_payload(scene: Scene, wishes: str = "") -> dict[str, Any]:
+def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
     """All the browser needs for every λ; ``hash`` changes exactly when the rest does.
 
     ``points`` has one row a breakpoint of the active curve (rate, score, cost in dollars per query,
     switches made so far), ``switches`` one row a switch (model left, model taken), ``checkpoints`` the
     prompts each model answers at every ``stride``-th breakpoint. A curve of more than `MAX_POINTS`
-    breakpoints is thinned evenly and comes without switches. With ``wishes``, ``validation`` has the same
+    breakpoints is thinned evenly and comes without switches. With ``validation_label``, ``validation`` has the same
     columns of the curve on validation but switches, and ``steps`` the points that a budget or a target takes there,
     by ascending cost and score, each with its λ.
     """
@@ -141,8 +141,8 @@ def build_payload(scene: Scene, wishes: str = "") -> dict[str, Any]:
         "canLog": scene.can_log,
         "alt": alt_text(scene),
         **_curve(frontier, scene.models),
-        "readOn": wishes,
-        **_validation(scene if wishes else None),
+        "readOn": validation_label,
+        **_validation(scene if validation_label else None),
     }
     return payload | {"hash": _digest(payload)}
 

@@ -40,12 +40,12 @@ def prompt_box() -> str | None:
         st.session_state[_START] = previous["text"]
     data = {"text": st.session_state[_START], "limit": limits.TYPED_CHARACTERS, "examples": EXAMPLES}
     state = _renderer()(key=_KEY, data=data, on_typed_change=lambda: None)
-    typed = st.session_state[_KEPT] = _checked(state.get("typed") or previous)
-    return None if typed["length"] > limits.TYPED_CHARACTERS else typed["text"]
+    entry = st.session_state[_KEPT] = _checked(state.get("typed") or previous)
+    return None if entry["length"] > limits.TYPED_CHARACTERS else entry["text"]
 
 
-def _checked(typed: Any) -> dict[str, Any]:
-    match typed:
+def _checked(entry: Any) -> dict[str, Any]:
+    match entry:
         case {"text": str(text), "length": int(length)}:
             return {"text": text, "length": max(length, len(text))}
     raise CarrotError("The browser sent something else than a text. Reload the page.")

@@ -36,12 +36,12 @@ def details(info: BenchmarkInfo) -> None:
         "Prompts": prompt_browser, "Models": _models, "Missing cells": _missing, "Scores": _scores,
         "Output tokens": _tokens,
     }  # fmt: skip
-    chosen = st.segmented_control(
+    choice = st.segmented_control(
         "View", list(views), default="Prompts", key="view", bind="query-params", required=True,
         label_visibility="collapsed",
     )  # fmt: skip
-    links.check_parameter("view", links.among(views), str(chosen))
-    views[str(chosen)](info)
+    links.check_parameter("view", links.among(views), str(choice))
+    views[str(choice)](info)
 
 
 def _models(info: BenchmarkInfo) -> None:

@@ -80,14 +80,14 @@ def _badges(info: BenchmarkInfo, fitted: int) -> None:
 def _facts(info: BenchmarkInfo, sizes: dict[str, int]) -> str:
     """What there is to know, a line each; Markdown."""
     cells = info.n_prompts * info.n_models
-    missing = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.2g} %)" if info.n_missing else "none"
+    gaps = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.2g} %)" if info.n_missing else "none"
     sides = ", ".join(f"{side} {number:,}" for side, number in sizes.items())
     lines = {
         "Source": info.source + (f" ({info.note})" if info.note else ""),
         "Licence": _licence(info),
         "Loaded": f"{info.loaded_at[:10]} {info.loaded_at[11:16]} UTC",
         "Split": f"{sides}; {info.split_rule}",
-        "Missing cells": missing,
+        "Missing cells": gaps,
         "Repeated prompts": f"{info.n_duplicate_prompts:,}" if info.n_duplicate_prompts else "none",
     }
     if info.n_with_text < info.n_prompts:
@@ -141,10 +141,12 @@ def pull_panel() -> None:
     source = st.selectbox(
         "Data set", list(HUB_SOURCES), format_func=lambda name: f"{name}: {HUB_SOURCES[name].about}", key="pull-source"
     )
-    chosen = HUB_SOURCES[source]
-    licence = _LICENCE if chosen.licence == NONE_STATED else f"Licence: {chosen.licence}."
-    st.caption(plain(f"From {chosen.repo} on huggingface.co. {licence} An interrupted download goes on where it was."))
-    drop_chinese = chosen.without_chinese is not None and st.checkbox(
+    hub_source = HUB_SOURCES[source]
+    licence = _LICENCE if hub_source.licence == NONE_STATED else f"Licence: {hub_source.licence}."
+    st.caption(
+        plain(f"From {hub_source.repo} on huggingface.co. {licence} An interrupted download goes on where it was.")
+    )
+    drop_chinese = hub_source.without_chinese is not None and st.checkbox(
         "Leave out the Chinese tasks", key="pull-without-chinese", help="As CARROT's authors do: 16 tasks, 785 prompts."
     )
     replace = source in names and st.checkbox(

@@ -32,8 +32,8 @@ def _all(version: Version, name: str) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _matches(version: Version, name: str, chosen: Filter) -> npt.NDArray[np.intp]:
-    return matching(Store(Path(version.path)), name, _all(version, name), chosen)
+def _matches(version: Version, name: str, filter_: Filter) -> npt.NDArray[np.intp]:
+    return matching(Store(Path(version.path)), name, _all(version, name), filter_)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -51,12 +51,12 @@ def prompt_browser(info: BenchmarkInfo) -> None:
     """Find prompts (``?find=``, ``?task=``, ``?split=``, ``?disagree=``, ``?page=``), open one (``?prompt=``)."""
     with errors_as_text():
         version = version_of(info)
-        chosen = _filter(version, info.name)
-        matches = _matches(version, info.name, chosen)
+        filter_ = _filter(version, info.name)
+        matches = _matches(version, info.name, filter_)
         if not len(matches):
             st.info("No prompt matches. Use fewer words or remove a filter.")
             return
-        prompt_id = _table(version, info, chosen, matches)
+        prompt_id = _table(version, info, filter_, matches)
         if prompt_id is not None:
             _open(version, info, prompt_id)
 
@@ -89,7 +89,7 @@ def _filter(version: Version, name: str) -> Filter:
     return Filter(text or "", None if task == _ANY else task, None if split == _ANY else split, disagree)
 
 
-def _table(version: Version, info: BenchmarkInfo, chosen: Filter, matches: npt.NDArray[np.intp]) -> str | None:
+def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.NDArray[np.intp]) -> str | None:
     """The page as a table; the id of the prompt that is chosen in it, or that the address names."""
     pages = -(-len(matches) // PAGE_SIZE)
     place = st.container()
@@ -97,9 +97,9 @@ def _table(version: Version, info: BenchmarkInfo, chosen: Filter, matches: npt.N
     links.check_parameter("page", links.between(1, pages, whole=True), f"page {at}")
     rows = _all(version, info.name).iloc[matches[(at - 1) * PAGE_SIZE : at * PAGE_SIZE]]
     first = (at - 1) * PAGE_SIZE + 1
-    listed = (version, info.name, chosen, at)
-    if st.session_state.get(_LISTED) != listed:  # other prompts: the row that was chosen is none of them
-        st.session_state[_LISTED], st.session_state[_ROWS] = listed, {"selection": {"rows": []}}
+    page_id = (version, info.name, filter_, at)
+    if st.session_state.get(_LISTED) != page_id:  # other prompts: the row that was chosen is none of them
+        st.session_state[_LISTED], st.session_state[_ROWS] = page_id, {"selection": {"rows": []}}
     place.caption(f"Prompts {first:,} to {first + len(rows) - 1:,} of {len(matches):,}. Choose a row to read it whole.")
     event = place.dataframe(
         _readable(rows),

@@ -53,25 +53,25 @@ def upload_panel() -> None:
         "text/csv",
         icon=":material/download:",
     )
-    uploaded = st.file_uploader(
+    upload = st.file_uploader(
         "File of results",
         TYPES,
         key="upload",
         help="The limit keeps one upload from filling the server's memory: a file is held there until it is read. "
         "`carrot data import` reads larger ones from disk.",
     )
-    if uploaded is not None:
+    if upload is not None:
         with errors_as_text():
-            _bring_in(uploaded)
+            _bring_in(upload)
     if done := st.session_state.pop(_DONE, None):
         st.success(plain(done), icon=":material/check:")
     with errors_as_text():
         _own_benchmarks()
 
 
-def _bring_in(uploaded: UploadedFile) -> None:
-    path = on_disk(uploaded, "uploads")
-    first = first_rows(uploaded.file_id, path)
+def _bring_in(upload: UploadedFile) -> None:
+    path = on_disk(upload, "uploads")
+    first = first_rows(upload.file_id, path)
     names = [str(name) for name in first.columns]
     st.dataframe(
         _preview(first), hide_index=True, alt=f"The first {len(first)} rows of the file, {len(names)} columns wide."
@@ -81,29 +81,29 @@ def _bring_in(uploaded: UploadedFile) -> None:
         list(LAYOUTS),
         index=int(is_wide(names)),
         format_func=LAYOUTS.__getitem__,
-        key=f"layout:{uploaded.file_id}",
+        key=f"layout:{upload.file_id}",
     )
-    columns = _mapping(names, layout, uploaded.file_id)
-    refused = st.session_state.get(_REFUSED, {}).get(uploaded.file_id)
-    prices = _prices(refused.models, uploaded.file_id) if isinstance(refused, PricesNeededError) else {}
-    name = st.text_input("Name of the benchmark", _free_name(path), key=f"name:{uploaded.file_id}")
+    columns = _mapping(names, layout, upload.file_id)
+    error = st.session_state.get(_REFUSED, {}).get(upload.file_id)
+    prices = _prices(error.models, upload.file_id) if isinstance(error, PricesNeededError) else {}
+    name = st.text_input("Name of the benchmark", _free_name(path), key=f"name:{upload.file_id}")
     if st.button("Check and load", type="primary", key="upload:check"):
-        refused = _load(path, name.strip(), layout, columns, prices)
-        st.session_state[_REFUSED] = {uploaded.file_id: refused}
+        error = _load(path, name.strip(), layout, columns, prices)
+        st.session_state[_REFUSED] = {upload.file_id: error}
         st.rerun()
-    if refused is not None:
-        _problems(refused)
+    if error is not None:
+        _problems(error)
 
 
-def on_disk(uploaded: UploadedFile, place: str) -> Path:
+def on_disk(upload: UploadedFile, place: str) -> Path:
     """The file in a place of the session's folder, where the readers find it; what was there before goes."""
     folder = session_folder() / place
     # The name is the browser's: only what can stand in a file's name is taken from it, and its ending.
-    path = folder / re.sub(r"\W", "_", uploaded.file_id) / re.sub(r"[^\w.\- ]", "_", uploaded.name)[-60:]
+    path = folder / re.sub(r"\W", "_", upload.file_id) / re.sub(r"[^\w.\- ]", "_", upload.name)[-60:]
     if not path.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         path.parent.mkdir(parents=True)
-        path.write_bytes(uploaded.getbuffer())
+        path.write_bytes(upload.getbuffer())
     return path
 
 
@@ -121,35 +121,35 @@ def _preview(first: pd.DataFrame) -> pd.DataFrame:
 def _mapping(names: Sequence[str], layout: str, file_id: str) -> dict[str, str]:
     """Which column is which, guessed and to be corrected; the file's name of each chosen one that has another."""
     fields = RECOGNISED if layout == "long" else OF_PROMPT
-    guessed = guess_columns(names)
+    guesses = guess_columns(names)
     needed = [name for name in fields if name in REQUIRED]
-    chosen: dict[str, str | None] = {}
+    sources: dict[str, str | None] = {}
     for box, column in zip(st.columns(len(needed)), needed, strict=True):
         with box:
-            chosen[column] = _column_box(column, names, guessed, f"{layout}:{file_id}")
+            sources[column] = _column_box(column, names, guesses, f"{layout}:{file_id}")
     optional = [name for name in fields if name not in REQUIRED]
-    labels = [visible(guessed[name]) for name in optional if name in guessed]
+    labels = [visible(guesses[name]) for name in optional if name in guesses]
     with st.expander(f"Other columns ({', '.join(labels) if labels else 'none recognised'})"):
         for at in range(0, len(optional), 3):
             for box, column in zip(st.columns(3), optional[at : at + 3], strict=False):
                 with box:
-                    chosen[column] = _column_box(column, names, guessed, f"{layout}:{file_id}")
-        if chosen.get("cost_usd") is None and layout == "long":
+                    sources[column] = _column_box(column, names, guesses, f"{layout}:{file_id}")
+        if sources.get("cost_usd") is None and layout == "long":
             st.caption("A column is taken for a cost by itself only where its name says dollars; choose it if it is.")
     if layout == "wide":
         st.caption(
             "A model is a column of scores with `<model>|cost_usd`, `<model>|output_tokens` or "
             "`<model>|input_tokens` beside it."
         )
-    return {name: source for name, source in chosen.items() if source is not None and source != name}
+    return {name: source for name, source in sources.items() if source is not None and source != name}
 
 
-def _column_box(column: str, names: Sequence[str], guessed: Mapping[str, str], key: str) -> str | None:
+def _column_box(column: str, names: Sequence[str], guesses: Mapping[str, str], key: str) -> str | None:
     options = [None, *names]
     return st.selectbox(
         column if column in REQUIRED else f"{column} (optional)",
         options,
-        options.index(guessed.get(column)),
+        options.index(guesses.get(column)),
         format_func=lambda name: "(none)" if name is None else visible(name),
         key=f"map:{key}:{column}",
     )
@@ -175,7 +175,7 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
         }
     )
     dollars = st.column_config.NumberColumn(min_value=0.0, format=PRICE_COLUMN, help="US dollars per million tokens.")
-    filled = st.data_editor(
+    answers = st.data_editor(
         form,
         hide_index=True,
         disabled=["Model", "As of"],
@@ -183,7 +183,7 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
         key=f"prices:{file_id}",
         alt="One row for each model without a price, to be filled in.",
     )
-    numbers = filled[["Input", "Output"]].to_numpy(dtype=float)
+    numbers = answers[["Input", "Output"]].to_numpy(dtype=float)
     return {
         model: price
         if [price.input_usd_per_mtok, price.output_usd_per_mtok] == [input_, output]
@@ -269,11 +269,11 @@ def _own_benchmarks() -> None:
 
 
 def _name_in_store(name: str, names: Set[str]) -> str:
-    chosen = st.text_input(
+    choice = st.text_input(
         "Name in the store", _unlike(name, names), key=f"keep-as:{name}",
         help="The store has another benchmark of this name; both stay.",
     )  # fmt: skip
-    return chosen.strip()
+    return choice.strip()
 
 
 def _unlike(name: str, names: Set[str]) -> str:

@@ -63,18 +63,18 @@ def snapshot_rate_note(lam: float, snapshot_lam: float) -> None:
         )
 
 
-def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
+def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
     """Which prompts get another model when λ grows a little, and what that does."""
     upper = min(lam + step, 1.0)
     between = f"λ {lam_text(lam)} to {lam_text(upper)}"
-    if flipped.empty:
+    if flips.empty:
         st.write(f"From {between} no prompt changes its model.")
         return
-    pairs = flip_pairs(flipped)
+    pairs = flip_pairs(flips)
     score, cost = pairs["score_change"].sum() / n_prompts, pairs["cost_change_usd"].sum() / n_prompts
     change = f"accuracy {points(score, digits=2)}, cost {money(QUERIES * cost, signed=True)}"
     st.write(
-        plain(f"From {between}, {len(flipped):,} of {n_prompts:,} prompts get another model: {change} per 1k queries.")
+        plain(f"From {between}, {len(flips):,} of {n_prompts:,} prompts get another model: {change} per 1k queries.")
     )
     st.caption(see("flip", "breakpoint"))
     st.dataframe(
@@ -100,13 +100,13 @@ def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -
             priced(
                 pd.DataFrame(
                     {
-                        "Prompt": flipped["prompt_id"].map(visible),
-                        "From": flipped["model_before"].map(short_name),
-                        "To": flipped["model_after"].map(short_name),
-                        "Score before": flipped["score_before"],
-                        "Score after": flipped["score_after"],
-                        "$ per 1k before": QUERIES * flipped["cost_usd_before"],
-                        "$ per 1k after": QUERIES * flipped["cost_usd_after"],
+                        "Prompt": flips["prompt_id"].map(visible),
+                        "From": flips["model_before"].map(short_name),
+                        "To": flips["model_after"].map(short_name),
+                        "Score before": flips["score_before"],
+                        "Score after": flips["score_after"],
+                        "$ per 1k before": QUERIES * flips["cost_usd_before"],
+                        "$ per 1k after": QUERIES * flips["cost_usd_after"],
                     }
                 ),
                 "$ per 1k before",
@@ -114,5 +114,5 @@ def flip_table(flipped: pd.DataFrame, n_prompts: int, lam: float, step: float) -
             ),
             hide_index=True,
             column_config=dict.fromkeys(("Score before", "Score after"), st.column_config.NumberColumn(format="%.2f")),
-            alt=f"The {len(flipped)} prompts that change their model, with score and cost before and after.",
+            alt=f"The {len(flips)} prompts that change their model, with score and cost before and after.",
         )

@@ -63,8 +63,8 @@ def stability_panel(
         "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
         help=tip("stability", also="Solved for again is the cost or the accuracy that it has on validation."),
     )  # fmt: skip
-    chosen = view.curve(router, "validation", pool, tasks)
-    goal = _goal(str(purpose), chosen, rate_per_usd, reference)
+    validation = view.curve(router, "validation", pool, tasks)
+    goal = _goal(str(purpose), validation, rate_per_usd, reference)
     result = _stability(view, router, pool, tasks, json.dumps(vars(goal)))
     set_to = lam_text(float(lam_of_rate(rate_per_usd, result.cost_unit_usd)))
     if purpose in (COST, ACCURACY) and lam_text(result.lam) != set_to:
@@ -91,12 +91,12 @@ def stability_panel(
         show(exhibit, key=f"{key}:tasks")
 
 
-def _goal(purpose: str, chosen: ReadableCurve, rate_per_usd: float, reference: str) -> Goal:
-    at = chosen.at(rate_per_usd)
+def _goal(purpose: str, validation: ReadableCurve, rate_per_usd: float, reference: str) -> Goal:
+    at = validation.at(rate_per_usd)
     if purpose == COST:
-        return Goal(budget_usd=float(chosen.cost_usd[at]))
+        return Goal(budget_usd=float(validation.cost_usd[at]))
     if purpose == ACCURACY:
-        return Goal(target_score=float(chosen.score[at]))
+        return Goal(target_score=float(validation.score[at]))
     return Goal(match=reference) if purpose == MATCH else Goal(rate_per_usd=rate_per_usd)
 
 

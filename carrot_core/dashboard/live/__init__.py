@@ -175,10 +175,10 @@ def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) ->
 
 def no_neighbours(info: BenchmarkInfo) -> str:
     """Why nearest training prompts cannot be shown; Markdown."""
-    missing = "Nearest training prompts are not shown:"
+    beginning = "Nearest training prompts are not shown:"
     if not info.has_prompts:
         return (
-            f"{missing} those of {plain(info.name)} may not be passed on and are not here. "
+            f"{beginning} those of {plain(info.name)} may not be passed on and are not here. "
             "`carrot data import` or the Data page brings them."
         )
-    return f"{missing} they have no vectors here. Fit a router on the Data page to compute them."
+    return f"{beginning} they have no vectors here. Fit a router on the Data page to compute them."

@@ -56,13 +56,13 @@ def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbo
     if explanation.unlike:
         st.warning(plain(_unlike(explanation, options)), icon=":material/travel_explore:")
 
-    def moved(lam: float) -> None:
+    def set_lam(lam: float) -> None:
         controls.set_lam(lam, router.cost_unit_usd)
         st.session_state[_MOVED] = True
 
     # What changes with the prompt stands in the component: Streamlit takes longer to draw a text anew.
     about = [line for line in (_reading(explanation), _distance(explanation, options)) if line]
-    live_decision(explanation, lam=options.lam, key="live:decision", about=about, on_release=moved)
+    live_decision(explanation, lam=options.lam, key="live:decision", about=about, on_release=set_lam)
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
     nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
     st.caption(f"{plain(_intervals(router.companion))}  \n{words}{nearest}")

@@ -54,7 +54,7 @@ def batch_panel(
     router: CarrotRouter, *, lam: float, pool: tuple[str, ...] | None, fallback: str | None, fallback_above: float
 ) -> None:
     """Decide on many prompts with what is set above, and show what comes of it."""
-    opened = _paste_box() if _source_kind() == PASTE else _upload_box()
+    source = _paste_box() if _source_kind() == PASTE else _upload_box()
     per_model = st.checkbox(
         "Also write what is expected of every model", key="batch:per_model", help="Three more columns for each model."
     )
@@ -66,9 +66,9 @@ def batch_panel(
     if started:
         st.session_state.pop(_DONE, None)
         with errors_as_text():
-            if opened is None:
+            if source is None:
                 raise CarrotError("There are no prompts yet: paste some or choose a file.")
-            summary, decisions = _run(router, opened, per_model=per_model, **options)
+            summary, decisions = _run(router, source, per_model=per_model, **options)
             name = f"{file_stem(router.companion.benchmark)}-decisions"
             st.session_state[_DONE] = _Done(summary, decisions, settings, name, _limits(router))
         st.session_state.pop(_RUNNING, None)
@@ -102,7 +102,7 @@ def _paste_box() -> Source | None:
 
 
 def _upload_box() -> Source | None:
-    uploaded = st.file_uploader(
+    upload = st.file_uploader(
         "File of prompts",
         TYPES,
         key="batch:file",
@@ -113,11 +113,11 @@ def _upload_box() -> Source | None:
         f"A prompt may have {limits.PROMPT_CHARACTERS:,} characters. A column `prompt_id` is kept; without it "
         "a prompt goes by its row. What you upload stays in this browser session and goes with it."
     )
-    if uploaded is None:
+    if upload is None:
         return None
     with errors_as_text():
-        path = on_disk(uploaded, "prompts")
-        column = _column(prompt_columns(path), uploaded.file_id)
+        path = on_disk(upload, "prompts")
+        column = _column(prompt_columns(path), upload.file_id)
         return lambda stack: stack.enter_context(open_prompts(path, column))
     return None
 
@@ -138,7 +138,7 @@ def _column(names: tuple[str, ...], file_id: str) -> str:
     )
 
 
-def _run(router: CarrotRouter, opened: Source, **options: Any) -> tuple[Summary, Path]:
+def _run(router: CarrotRouter, source: Source, **options: Any) -> tuple[Summary, Path]:
     """Decide, under a bar with a button beside it."""
     st.session_state[_RUNNING] = True
     row = st.empty()
@@ -146,16 +146,16 @@ def _run(router: CarrotRouter, opened: Source, **options: Any) -> tuple[Summary,
         bar = st.progress(0.0, "Reading the prompts …", width="stretch")
         st.button("Cancel", key="batch:cancel", icon=":material/cancel:")
 
-    def decided(done: int, total: int) -> None:
+    def show_progress(done: int, total: int) -> None:
         text = f"{done:,} of {total:,} prompts" if total > done else f"{done:,} prompts"
         bar.progress(done / total, text)
 
     path = session_folder() / "decisions.parquet"
     try:
         with ExitStack() as stack:
-            prompts = opened(stack)
+            prompts = source(stack)
             write = stack.enter_context(decision_file(path))
-            summary = route_all(router, prompts, write, progress=decided, most=_STEP, **options)
+            summary = route_all(router, prompts, write, progress=show_progress, most=_STEP, **options)
     finally:
         with suppress(Exception):  # a run that is being ended may no longer draw
             row.empty()

@@ -36,10 +36,10 @@ _ICONS = {"inside": ":material/check_circle:", "outside": ":material/error:", "t
 
 def check_panel(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
     """Choose a kept point, and put it in question."""
-    named = distinct_names([record for _, record in entries])
+    by_name = distinct_names([record for _, record in entries])
     places = {record.id: place for place, record in entries}
-    name = str(st.selectbox("Point", list(named), format_func=visible, key="check"))
-    record = named[name]
+    name = str(st.selectbox("Point", list(by_name), format_func=visible, key="check"))
+    record = by_name[name]
     by_logs, sure = st.tabs(["Against logs", "How sure it is"], key="check:tabs", on_change="rerun")
     with by_logs, errors_as_text():
         _against_logs(places[record.id], record)
@@ -60,21 +60,21 @@ def _against_logs(place: KeptPoints, record: KeptPoint) -> None:
         "A file with a row for each call that was made: the model that answered, and of its score, dollars and tokens "
         "what is known. It stays in this browser session and goes with it."
     )
-    uploaded = st.file_uploader(
+    upload = st.file_uploader(
         "Logs", TYPES, key="drift:file",
         help=tip("drift", also="CSV, TSV, JSON lines or Parquet. `carrot point drift` takes larger files."),
     )  # fmt: skip
-    if uploaded is None:
+    if upload is None:
         st.session_state.pop(_FOUND, None)
         return
-    path = on_disk(uploaded, "logs")
+    path = on_disk(upload, "logs")
     if not path.stat().st_size:
         raise DataError(path.name, "the file is empty")
-    columns = _mapping([str(name) for name in first_rows(uploaded.file_id, path).columns], uploaded.file_id)
+    columns = _mapping([str(name) for name in first_rows(upload.file_id, path).columns], upload.file_id)
     if "model" not in columns:
         st.info("Choose the column that names the model that answered.")
     tolerance = _tolerance()
-    request = (record.id, uploaded.file_id, tuple(sorted(columns.items())), tolerance)
+    request = (record.id, upload.file_id, tuple(sorted(columns.items())), tolerance)
     if st.button("Compare", type="primary", key="drift:run", disabled="model" not in columns):
         st.session_state[_FOUND] = (request, _compare_logs(place, record, path, columns, tolerance))
     done, result = st.session_state.get(_FOUND, (None, None))
@@ -84,19 +84,19 @@ def _against_logs(place: KeptPoints, record: KeptPoint) -> None:
 
 def _mapping(names: Sequence[str], file_id: str) -> dict[str, str]:
     """The file's own name of each column that is there, guessed and to be corrected."""
-    guessed = guess_columns(names)
-    chosen: dict[str, str] = {}
+    guesses = guess_columns(names)
+    sources: dict[str, str] = {}
     for first in range(0, len(LOGGED), _BOXES):  # row by row, so that they stand in order on a phone, too
         for box, column in zip(st.columns(_BOXES), LOGGED[first : first + _BOXES], strict=False):
             options = [None, *names]
             needed = "" if column == "model" else " (optional)"
             source = box.selectbox(
-                f"{column}{needed}", options, options.index(guessed.get(column)), key=f"drift:map:{file_id}:{column}",
+                f"{column}{needed}", options, options.index(guesses.get(column)), key=f"drift:map:{file_id}:{column}",
                 format_func=lambda name: "(none)" if name is None else visible(name),
             )  # fmt: skip
             if source is not None:
-                chosen[column] = source
-    return chosen
+                sources[column] = source
+    return sources
 
 
 def _tolerance() -> Tolerance:

@@ -41,17 +41,19 @@ _SHARE = 0.005  # of the prompts: less is told as "under 0.5 %"
 
 def compare(records: Sequence[KeptPoint]) -> None:
     """Choose two points or more, and see them beside one another."""
-    named = distinct_names(records)
-    opened = sorted(named, key=lambda name: named[name].point.test is None)  # those of which there is something to tell
-    chosen = st.multiselect(
-        "Compare", list(named), opened[:_AT_FIRST], format_func=visible, key="compare",
+    by_name = distinct_names(records)
+    order = sorted(
+        by_name, key=lambda name: by_name[name].point.test is None
+    )  # those of which there is something to tell
+    choice = st.multiselect(
+        "Compare", list(by_name), order[:_AT_FIRST], format_func=visible, key="compare",
         placeholder="Choose points",
         help=tip("operating-point", "paired-difference", also="Differences are to the first one."),
     )  # fmt: skip
-    if len(chosen) < _AT_FIRST:
+    if len(choice) < _AT_FIRST:
         st.info("Choose at least two points to see them side by side.")
         return
-    points = {name: named[name].point for name in chosen}
+    points = {name: by_name[name].point for name in choice}
     display = side_by_side(points)
     st.dataframe(
         display.rename(columns=visible),
@@ -66,10 +68,10 @@ def compare(records: Sequence[KeptPoint]) -> None:
 
 def distinct_names(records: Sequence[KeptPoint]) -> dict[str, KeptPoint]:
     """Points by a name of their own: of those with the same name, each but the first has its id behind it."""
-    named: dict[str, KeptPoint] = {}
+    by_name: dict[str, KeptPoint] = {}
     for point in records:
-        named[point.name if point.name not in named else f"{point.name} ({point.id[:6]})"] = point
-    return named
+        by_name[point.name if point.name not in by_name else f"{point.name} ({point.id[:6]})"] = point
+    return by_name
 
 
 def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
@@ -202,11 +204,11 @@ def _test_curve(point: PointFile) -> Frontier | None:
 @st.cache_resource(max_entries=8, show_spinner="Measuring on the test prompts …")
 def _load_test_curve(version: Version, name: str, source: str, router: str, artefact: str) -> Frontier | None:
     store = Store(Path(version.path))
-    loaded = CarrotRouter.load(source, router=router, store=store)
-    if loaded.artefact != artefact:
+    carrot_router = CarrotRouter.load(source, router=router, store=store)
+    if carrot_router.artefact != artefact:
         return None
-    setting = make_setting(store.load(name, encoder=loaded.companion.encoder))
-    return setting.frontier({"test": loaded.estimates(setting.test)}, "test")
+    setting = make_setting(store.load(name, encoder=carrot_router.companion.encoder))
+    return setting.frontier({"test": carrot_router.estimates(setting.test)}, "test")
 
 
 def figures_frame(points: Mapping[str, PointFile]) -> pd.DataFrame:

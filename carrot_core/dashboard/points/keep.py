@@ -162,6 +162,6 @@ def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole:
         does = f"{plain(label(router))} cannot answer typed prompts here, so no point of it can be kept."
     if st.button("Keep this point", icon=":material/bookmark_add:", help=does, disabled=not (whole and able)):
         with errors_as_text():
-            loaded = live.load_router(version_of(info), info.name, router)
-            keep(info, loaded.point_file(lam=shortest_lam(rate_per_usd, loaded.cost_unit_usd)))
+            carrot_router = live.load_router(version_of(info), info.name, router)
+            keep(info, carrot_router.point_file(lam=shortest_lam(rate_per_usd, carrot_router.cost_unit_usd)))
             st.toast(plain(str(st.session_state[DONE])), icon=":material/bookmark_added:")

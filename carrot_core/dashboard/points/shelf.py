@@ -39,8 +39,8 @@ def show_notice() -> None:
     """What the last action did, and the way back from a deletion."""
     if done := st.session_state.pop(DONE, None):
         st.success(plain(done), icon=":material/check:")
-    if deleted := st.session_state.pop(_DELETED, None):  # until the next action
-        place, record = deleted
+    if deletion := st.session_state.pop(_DELETED, None):  # until the next action
+        place, record = deletion
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(plain(f"Deleted {visible(record.name)}."), icon=":material/delete:")
             st.button("Undo", icon=":material/undo:", key="points:undo", on_click=_undo, args=(place, record))
@@ -60,14 +60,14 @@ def bring_panel() -> None:
     st.write(
         "A file that this page, `carrot export` or the library wrote. It is checked before anything of it is used."
     )
-    uploaded = st.file_uploader(
+    upload = st.file_uploader(
         "Operating point (JSON)", ["json"], key="points:upload", max_upload_size=limits.POINT_BYTES >> 20,
         help="Names, numbers and the sha256 over all of it must be in order.",
     )  # fmt: skip
-    if uploaded is None:
+    if upload is None:
         return
     with errors_as_text():
-        point = read_point(on_disk(uploaded, "point-uploads"))
+        point = read_point(on_disk(upload, "point-uploads"))
         st.markdown(
             plain(f"{describe_point(point)}: {describe_accuracy(point.test)} at {describe_cost(point.test)} per 1k.")
         )
@@ -119,8 +119,8 @@ def _card(place: KeptPoints, record: KeptPoint) -> None:
         st.caption(plain(note))
     with errors_as_text():
         _actions(place, record)
-    if refused := st.session_state.get(_REFUSED, {}).get(record.id):
-        _refusal(record, refused)
+    if reason := st.session_state.get(_REFUSED, {}).get(record.id):
+        _refusal(record, reason)
 
 
 def _actions(place: KeptPoints, record: KeptPoint) -> None:
@@ -141,8 +141,8 @@ def _actions(place: KeptPoints, record: KeptPoint) -> None:
 
 def _downloads(place: KeptPoints, record: KeptPoint) -> None:
     """Every form of the point; all but the document itself are made from its router, which must be here unchanged."""
-    with st.popover("Download", icon=":material/download:", key=f"download:{record.id}", on_change="rerun") as opened:
-        if not opened.open:
+    with st.popover("Download", icon=":material/download:", key=f"download:{record.id}", on_change="rerun") as popover:
+        if not popover.open:
             return
         why = differs_here(place, record.id)
         for form in FORMATS.values():
@@ -208,10 +208,10 @@ def _use(place: KeptPoints, record: KeptPoint) -> None:
 
 def _set_session(point: PointFile) -> None:
     """Benchmark, router, λ, pool and fallback of a point, for all pages."""
-    listed, info = known_benchmarks(), benchmark_of(point)
+    benchmarks, info = known_benchmarks(), benchmark_of(point)
     assert info is not None  # the button is there only then
     view, pool = views.view(info), () if point.test is not None else point.pool
-    chosen: dict[str, object] = {
+    choices: dict[str, object] = {
         "pool": list(pool),
         "tasks": [],
         "router": point.router,
@@ -220,8 +220,8 @@ def _set_session(point: PointFile) -> None:
         "reference": point.reference if point.reference in (pool or view.models) else view.best_single(pool),
     }
     if point.router in view.fitted:  # else the Frontier page has no curve of it
-        chosen |= {"routers": [point.router, *DRAWN_BASELINES], "along": point.router}
-    controls.open_benchmark(labels(listed)[listed.index(info)], chosen)
+        choices |= {"routers": [point.router, *DRAWN_BASELINES], "along": point.router}
+    controls.open_benchmark(labels(benchmarks)[benchmarks.index(info)], choices)
     controls.set_lam(point.lam, point.cost_unit_usd)
     st.session_state.pop(_REFUSED, None)
     st.session_state[DONE] = f"In use: {describe_point(point)}. Every page is at this point now."

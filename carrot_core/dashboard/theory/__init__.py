@@ -28,20 +28,20 @@ _QUICK = 10_000  # the largest n that is simulated without being asked to
 
 def part() -> str:
     """Choose what is shown (``?part=``)."""
-    chosen = st.segmented_control(
+    choice = st.segmented_control(
         "Show", PARTS, default=PARTS[0], required=True, key="part", bind="query-params", label_visibility="collapsed"
     )
-    links.check_parameter("part", links.among(PARTS), str(chosen))
-    return str(chosen)
+    links.check_parameter("part", links.among(PARTS), str(choice))
+    return str(choice)
 
 
 def _one(place: Any, title: str, options: Sequence[Any], first: Any, key: str, help_text: str = "") -> Any:
     words = {f"{option:,}": option for option in options}
-    chosen = place.selectbox(
+    choice = place.selectbox(
         title, list(words), options.index(first), key=key, bind="query-params", help=help_text or None
     )
-    links.check_parameter(key, links.among(list(words)), str(chosen))
-    return words[chosen]
+    links.check_parameter(key, links.among(list(words)), str(choice))
+    return words[choice]
 
 
 def world() -> World:
@@ -65,12 +65,12 @@ def world() -> World:
 def breach() -> Breach:
     """Choose the assumption that is broken (``?sim_breach=``)."""
     words: dict[str, Breach] = {text: name for name, text in BREACHES.items() if name != "none"}
-    chosen = st.selectbox(
+    choice = st.selectbox(
         "Assumption that does not hold", list(words), list(words.values()).index("rough"), key="sim_breach",
         bind="query-params",
     )  # fmt: skip
-    links.check_parameter("sim_breach", links.among(list(words)), str(chosen))
-    return words[str(chosen)]
+    links.check_parameter("sim_breach", links.among(list(words)), str(choice))
+    return words[str(choice)]
 
 
 @st.cache_data(max_entries=20_000, show_spinner=False)

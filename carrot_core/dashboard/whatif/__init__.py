@@ -12,7 +12,7 @@ import streamlit as st
 
 from carrot_core import limits
 from carrot_core.dashboard import controls, links
-from carrot_core.dashboard.glossary import in_app, linked, terms, tip
+from carrot_core.dashboard.glossary import in_app, link, terms, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
@@ -36,9 +36,9 @@ _PRICE = {
 def scenario_of(setting: Setting) -> Scenario:
     """Choose what changes; the scenario is kept for the session and told in the address (``?scenario=``)."""
     _start(setting)
-    refused = st.session_state.pop("wi_refused", "")
-    if refused:
-        st.warning(plain(refused), icon=":material/upload_file:")
+    problem = st.session_state.pop("wi_refused", "")
+    if problem:
+        st.warning(plain(problem), icon=":material/upload_file:")
     with st.expander("Prices", expanded=True):
         fields = _prices(setting)
     with st.expander("Tokens, cache and the router's own cost"):
@@ -112,11 +112,11 @@ def _reset(setting: Setting) -> None:
 
 
 def _load(setting: Setting, key: str) -> None:
-    uploaded = st.session_state[key]
-    if uploaded is None:
+    upload = st.session_state[key]
+    if upload is None:
         return
     try:
-        scenario = _parse_for(setting, uploaded.getvalue(), uploaded.name)
+        scenario = _parse_for(setting, upload.getvalue(), upload.name)
     except CarrotError as error:
         st.session_state["wi_refused"] = f"{error} It was left out."
     else:
@@ -126,10 +126,10 @@ def _load(setting: Setting, key: str) -> None:
 
 def _editor(name: str, alt: str, **how: Any) -> pd.DataFrame:
     state = st.session_state
-    edited: pd.DataFrame = st.data_editor(
+    table: pd.DataFrame = st.data_editor(
         state["wi_tables"][name], key=f"wi_{name}_{state['wi_generation']}", hide_index=True, alt=alt, **how
     )
-    return edited
+    return table
 
 
 def _prices(setting: Setting) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _tokens(setting: Setting) -> dict[str, Any]:
         "Factor on output tokens", 0.0, 1000.0, step=0.1, format="%.4g", key="wi_output_factor",
         disabled=usage != "output_tokens", help="Answers longer or shorter than recorded and predicted.",
     )  # fmt: skip
-    cached = st.slider(
+    cached_percent = st.slider(
         "Input tokens from a cache", 0.0, 100.0, step=1.0, format="%.0f %%", key="wi_cached",
         disabled=usage == "cost_usd", help=tip("cached-input"),
     )  # fmt: skip
@@ -184,7 +184,7 @@ def _tokens(setting: Setting) -> dict[str, Any]:
         st.caption("This benchmark records no output tokens, so what they cost cannot be changed.")
     return {
         "output_token_factor": output,
-        "cached_share": cached / 100,
+        "cached_share": cached_percent / 100,
         "cached_price_factor": cached_price / 100,
         "call_usd": call / QUERIES,
     }
@@ -199,7 +199,7 @@ def _tasks(setting: Setting) -> dict[str, float]:
 
 
 def _hypothetical(setting: Setting) -> list[dict[str, Any]]:
-    st.caption(f"{linked('hypothetical-model')}: {in_app(terms()['hypothetical-model'].text)}")
+    st.caption(f"{link('hypothetical-model')}: {in_app(terms()['hypothetical-model'].text)}")
     table = _editor(
         "hypothetical",
         "One row for each hypothetical model: name, base and what is different. Rows can be added.",
@@ -221,13 +221,13 @@ def _hypothetical(setting: Setting) -> list[dict[str, Any]]:
     if setting.test.usage == "cost_usd":
         table = table.assign(**{_INPUT: None, _OUTPUT: None})
     rows = table.to_dict("records")
-    named = [row for row in rows if _has_value(row["Base"]) and _has_value(row["Name"]) and row["Name"].strip()]
-    if len(named) < len(rows):
+    complete = [row for row in rows if _has_value(row["Base"]) and _has_value(row["Name"]) and row["Name"].strip()]
+    if len(complete) < len(rows):
         st.caption("A hypothetical model needs a name and a base: rows without both are left out.")
-    first = {row["Name"].strip(): row for row in reversed(named)}
-    if len(first) < len(named):
+    first = {row["Name"].strip(): row for row in reversed(complete)}
+    if len(first) < len(complete):
         st.caption("Two hypothetical models have one name: only the first of them is counted.")
-    return [_model_of(row, setting) for row in named if first[row["Name"].strip()] is row]
+    return [_model_of(row, setting) for row in complete if first[row["Name"].strip()] is row]
 
 
 def _model_of(row: Mapping[Any, Any], setting: Setting) -> dict[str, Any]:
@@ -306,7 +306,7 @@ def _hypothetical_table(scenario: Scenario) -> pd.DataFrame:
 
 
 def _changed_prices(table: pd.DataFrame, recorded: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
-    changed = {}
+    changes = {}
     for row, model in zip(table.to_dict("records"), models, strict=True):
         if model in recorded:
             was = (recorded[model].input_usd_per_mtok, recorded[model].output_usd_per_mtok)
@@ -315,8 +315,8 @@ def _changed_prices(table: pd.DataFrame, recorded: Mapping[str, Any], models: Se
                 for name, old in zip((_INPUT, _OUTPUT), was, strict=True)
             )
             if now != was:
-                changed[model] = {"input_usd_per_mtok": now[0], "output_usd_per_mtok": now[1]}
-    return changed
+                changes[model] = {"input_usd_per_mtok": now[0], "output_usd_per_mtok": now[1]}
+    return changes
 
 
 def _other_than_1(names: Sequence[str], values: Sequence[float] | pd.Series) -> dict[str, float]:

@@ -42,9 +42,9 @@ def router(info: BenchmarkInfo, view: views.View) -> str:
         controls.fit_button(info)
         st.stop()
     controls.open_anew("router", fitted[0])
-    chosen = str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
-    links.check_parameter("router", links.among([label(name) for name in fitted]), label(chosen))
-    return chosen
+    choice = str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
+    links.check_parameter("router", links.among([label(name) for name in fitted]), label(choice))
+    return choice
 
 
 def apply_scenario(view: views.View, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
@@ -175,9 +175,9 @@ def worth(what_if: WhatIf, rate: float) -> None:
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
         _threshold_table(thresholds)
-    opened = _default_model(thresholds)
-    controls.open_anew("candidate", options[opened])
-    model = st.selectbox("Model", options, opened, format_func=visible, key="candidate", bind="query-params")
+    default = _default_model(thresholds)
+    controls.open_anew("candidate", options[default])
+    model = st.selectbox("Model", options, default, format_func=visible, key="candidate", bind="query-params")
     links.check_parameter("candidate", links.among([visible(option) for option in options]), visible(str(model)))
     threshold = thresholds[str(model)]
     st.write(shell.plain(describe_threshold(threshold)))
