@@ -1,4 +1,4 @@
-"""Widgets the pages share; each is bound to the address, so that a link reopens what is seen."""
+"""Widgets the pages share; each is bound to the address, so that a link reopens the same view."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from carrot_core.text import visible
 
 FIT = "Fit CARROT-KNN"
 RATE = "rate"  # of the session's point, in score per dollar
-_CHOSEN = "rate:chosen"  # by the reader or by a link; else it is where the first page opened
+_CHOSEN = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
 _DRAWN_AT_FIRST = 2
-_ANEW = "anew"  # widgets that have not been drawn since their options come from another benchmark
+_STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 # Widgets whose options come from the benchmark.
 _OF_BENCHMARK = (
     "pool", "tasks", "routers", "along", "reference", "router", "fallback", "candidate", "solve:model",
@@ -44,37 +44,36 @@ def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
 
 
 def _change_benchmark() -> None:
-    """Another benchmark has other routers, models and tasks: start unfiltered, and where nobody set the point, at
-    the benchmark's own."""
-    st.session_state[_ANEW] = set(_OF_BENCHMARK)
+    """Reset the widgets whose options depend on the benchmark, and the point unless the reader or a link set it."""
+    st.session_state[_STALE] = set(_OF_BENCHMARK)
     if not st.session_state.get(_CHOSEN):
         st.session_state.pop(RATE, None)
         st.query_params.pop("lam", None)
 
 
-def open_anew(key: str, default: object) -> None:
-    """Set a widget, about to be drawn, to what it opens at, once its options come from another benchmark.
+def reset_if_stale(key: str, default: object) -> None:
+    """Set a widget to its default if the benchmark has changed since it was last drawn; call it just before drawing.
 
-    The browser knows a widget by its key, which is its name in the address and so stays the same. It must be told:
-    of a widget that is only forgotten here it goes on showing the old text.
+    The browser identifies a widget by its key, which is also its name in the address and so stays the same. Deleting
+    the widget's state is not enough: the browser would go on showing the old text.
     """
-    if key in st.session_state.get(_ANEW, ()):
-        st.session_state[_ANEW].remove(key)
+    if key in st.session_state.get(_STALE, ()):
+        st.session_state[_STALE].remove(key)
         st.session_state[key] = default
 
 
 def open_benchmark(label: str, choices: Mapping[str, object]) -> None:
-    """Choose a benchmark for all pages, and of it what some widgets are set to, by their keys."""
+    """Choose a benchmark for all pages, and set some widgets by their keys."""
     if st.session_state.get("bench") != label:
-        st.session_state[_ANEW] = set(_OF_BENCHMARK)
-    st.session_state.get(_ANEW, set()).difference_update(choices)
+        st.session_state[_STALE] = set(_OF_BENCHMARK)
+    st.session_state.get(_STALE, set()).difference_update(choices)
     st.session_state.update({"bench": label, **choices})
 
 
 def routers(fitted: Sequence[str]) -> tuple[str, ...]:
-    """Choose the curves to draw (``?routers=``); not all at first where there are many."""
+    """Choose the curves to draw (``?routers=``); by default the first fitted routers and the baselines."""
     options, default = [*fitted, *DRAWN_BASELINES], [*fitted[:_DRAWN_AT_FIRST], *DRAWN_BASELINES]
-    open_anew("routers", default)
+    reset_if_stale("routers", default)
     choice = st.multiselect(
         "Routers", options, default, format_func=label, key="routers", bind="query-params",
         placeholder="Choose a router", help=tip("router", "baseline"),
@@ -84,8 +83,8 @@ def routers(fitted: Sequence[str]) -> tuple[str, ...]:
 
 
 def along(names: Sequence[str]) -> str:
-    """Choose the curve λ moves along (``?along=``)."""
-    open_anew("along", names[0])
+    """Choose the router whose curve λ moves along (``?along=``)."""
+    reset_if_stale("along", names[0])
     choice = str(
         st.selectbox(
             "λ moves along", names, format_func=label, key="along", bind="query-params", help=tip("lambda")
@@ -95,10 +94,10 @@ def along(names: Sequence[str]) -> str:
     return choice
 
 
-# Models are listed by their full names: two makers' models may share the short one, and links name them.
+# Models are listed by full name: models of two makers may share a short name, and links use the full one.
 def reference(models: Sequence[str], best_single: str) -> str:
     """Choose the model that savings are measured against (``?reference=``); the best single model at first."""
-    open_anew("reference", best_single)
+    reset_if_stale("reference", best_single)
     choice = str(
         st.selectbox(
             "Reference model", models, list(models).index(best_single), format_func=visible, key="reference",
@@ -113,9 +112,9 @@ def reference(models: Sequence[str], best_single: str) -> str:
 def pool_and_tasks(
     models: Sequence[str], tasks: Sequence[str], *, whole: bool = False
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose models and tasks (``?pool=``, ``?tasks=``); nothing chosen means all.
+    """Choose models and tasks (``?pool=``, ``?tasks=``); an empty choice means all.
 
-    A snapshot is ``whole``: there it says that nothing can be left out.
+    With ``whole`` (a snapshot) nothing can be left out, and a caption says so.
     """
     if whole:
         on = f"all {len(tasks)} tasks" if len(tasks) > 1 else "its one task"
@@ -124,7 +123,7 @@ def pool_and_tasks(
         _check_several("tasks", (), (), "all tasks")
         return (), ()
     models_left = pool(models)
-    open_anew("tasks", [])
+    reset_if_stale("tasks", [])
     choice = st.multiselect(
         f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
     )
@@ -133,8 +132,8 @@ def pool_and_tasks(
 
 
 def pool(models: Sequence[str]) -> tuple[str, ...]:
-    """Choose models (``?pool=``); nothing chosen means all."""
-    open_anew("pool", [])
+    """Choose models (``?pool=``); an empty choice means all."""
+    reset_if_stale("pool", [])
     choice = st.multiselect(
         f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
         placeholder="All models",
@@ -153,11 +152,10 @@ def _check_several(
 
 
 def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
-    """Exchange rate of the session's point, in score per dollar: where it was set, else what the address says, else
-    where the page opens.
+    """Exchange rate of the session's point, in score per dollar, the same for all pages and all handles.
 
-    One point for all pages and all handles. λ is what it is called in a page's cost unit, and so it stands in that
-    page's address (``?lam=``), from which a link and the browser's way back take it.
+    It is the rate that was last set; before that, the λ of the address; without one, the page's default. The address
+    (``?lam=``) holds the rate as λ in the page's cost unit, so that links and the browser's back button restore it.
     """
     lam_of_link = linked_lam("lam")
     if lam_of_link is not None:
@@ -174,7 +172,7 @@ def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
 
 
 def linked_lam(name: str) -> float | None:
-    """λ that a parameter of the address sets: as the first of a session, or on the browser's way back; else None."""
+    """λ of the address where it sets the point: in a new session or after the browser's back button; else None."""
     return _lam_in_address(name) if RATE not in st.session_state or links.went_back() else None
 
 
@@ -184,20 +182,20 @@ def _lam_in_address(name: str) -> float | None:
 
 
 def set_rate(rate_per_usd: float) -> None:
-    """Set the session's point, from whichever handle."""
+    """Set the session's point to an exchange rate, in score per dollar."""
     st.session_state[RATE] = rate_per_usd
     st.session_state[_CHOSEN] = True
 
 
 def set_lam(lam: float, cost_unit_usd: float) -> None:
-    """Set the session's point to a λ, as it is counted in a cost unit."""
+    """Set the session's point to a λ in a cost unit."""
     set_rate(rate_of_lam(lam, cost_unit_usd))
 
 
 def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
-    """λ, budget and target accuracy: three plain handles on one point of the validation curve.
+    """λ, budget and target accuracy: three handles on one point of the validation curve.
 
-    Whichever moves, the other two follow.
+    When one moves, the other two follow.
     """
     at = chosen_on.at(st.session_state[RATE])
     st.session_state["budget"] = float(f"{QUERIES * chosen_on.cost_usd[at]:.4g}")
@@ -216,7 +214,7 @@ def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
 
 
 def lam_slider(cost_unit_usd: float) -> None:
-    """λ alone, where no validation curve is known."""
+    """A handle for λ alone, used without a validation curve."""
     st.session_state["lam_slider"] = shortest_lam(st.session_state[RATE], cost_unit_usd)
     st.slider(
         "λ", 0.0, 1.0, step=0.001, format="%.3f", key="lam_slider", on_change=_slide,
@@ -243,9 +241,9 @@ def _take(solution: Solution) -> None:
 
 
 def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
-    """Offer to fit CARROT-KNN where no router is fitted, with progress; the page starts again when it is done.
+    """Offer to fit CARROT-KNN on a benchmark without fitted routers; the page reruns when it is done.
 
-    ``besides`` says what the page shows all the same.
+    ``besides`` says what the page shows meanwhile.
     """
     if not info.n_with_text:
         st.info(f"{without_texts(info)} Choose another benchmark, or import one that has texts. {besides}".strip())
@@ -255,18 +253,18 @@ def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
         f"{besides}".strip()
     )
     if st.button(FIT, type="primary"):
-        with errors_as_text():  # what is shown all the same stands below
+        with errors_as_text():  # the rest of the page is shown below
             fit(info)
             st.rerun()
 
 
 def without_texts(info: BenchmarkInfo) -> str:
-    """Why no router can be fitted on prompts without texts; Markdown."""
+    """Says that no router can be fitted on prompts without texts; Markdown."""
     return f"The prompts of {plain(info.name)} came without their texts, so no router can learn from them."
 
 
 def fit(info: BenchmarkInfo) -> None:
-    """Embed what has no vector yet and fit CARROT-KNN, under a progress bar."""
+    """Embed the prompts that have no vector yet and fit CARROT-KNN, with a progress bar."""
     bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
 
     def embedding(done: int, total: int) -> None:

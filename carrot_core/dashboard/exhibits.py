@@ -1,4 +1,4 @@
-"""An exhibit on a page: the figure or table, how to read it, and every form to take it away in."""
+"""Figures and tables on a page: an exhibit with its caption and downloads, and tables with columns of dollars."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from carrot_core.number_formats import money
 from carrot_core.safe_csv import safe_csv
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
-NO_TOOLS = {"displayModeBar": False}  # on a touch screen Plotly's tools lie over the chart for good
+NO_TOOLS = {"displayModeBar": False}  # on a touch screen Plotly's toolbar always covers part of the chart
 _PRINT: tuple[ThemeName, ...] = ("light", "print")
 
 
 def file_stem(name: str) -> str:
-    """Of a name only what every system takes in the name of a file."""
+    """A name reduced to characters that every system allows in file names."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40]
 
 
 def priced(frame: pd.DataFrame, *columns: str, signed: bool = False) -> pd.DataFrame | Styler:
-    """A table whose columns of dollars read as `money` writes them and still sort as numbers; other floats need a
-    column format of their own. One too large for pandas to style stays as it is.
+    """A table whose columns of dollars are written by `money` and still sort as numbers.
+
+    Other columns of floats need a column format. A table too large for pandas to style is returned unchanged.
     """
     if frame.size > pd.get_option("styler.render.max_elements"):
         return frame
@@ -37,7 +38,7 @@ def priced(frame: pd.DataFrame, *columns: str, signed: bool = False) -> pd.DataF
 
 
 def csv_button(label: str, frame: Callable[[], pd.DataFrame], name: str) -> None:
-    """Offer a table as CSV that no spreadsheet runs; it is made when it is asked for."""
+    """Offer a table as CSV without formulas that a spreadsheet would run; it is built at the click."""
     st.download_button(label, lambda: safe_csv(frame()), f"{name}.csv", "text/csv", icon=":material/download:")
 
 
@@ -47,12 +48,11 @@ def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = Non
     Parameters
     ----------
     key : unique on the page.
-    table : draws the table, or the figure in parts, where the plain one will not do.
+    table : draws the exhibit in place of the default figure or table.
     """
     if table is not None:
         table()
     elif exhibit.draw is not None:
-        # Plotly's bar of tools lies over the chart on a phone, where it is always there.
         st.plotly_chart(exhibit.draw(theme()), key=key, theme=None, alt=exhibit.alt, config=NO_TOOLS)
     else:
         st.dataframe(exhibit.table, hide_index=True, alt=exhibit.alt, key=key)
@@ -63,7 +63,7 @@ def show(exhibit: Exhibit, *, key: str, table: Callable[[], object] | None = Non
 
 
 def take_away(exhibit: Exhibit, label: str, *, key: str) -> None:
-    """A button that opens every form of an exhibit to download."""
+    """A button that opens the list of an exhibit's downloads."""
     with st.popover(label, icon=":material/download:", type="tertiary", key=f"{key}:forms"):
         _downloads(exhibit, key)
 

@@ -1,4 +1,4 @@
-"""The words of the pages, read from ``docs/glossary.md``: the only place where a term is defined."""
+"""The glossary, read from ``docs/glossary.md``, the only place where a term is defined."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]*)\)")
 _CODE = re.compile(r"(`[^`\n]*`)")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])")
 
-# What shows each figure of `carrot_core.metrics.METRICS`.
+# The term of each metric of `carrot_core.metrics.METRICS`.
 OF_METRIC = {
     "routing_accuracy": "routing-accuracy",
     "peak": "peak",
@@ -43,11 +43,11 @@ class Term:
 
     Attributes
     ----------
-    name : as a reader sees it.
-    slug : as the address has it.
-    anchor : as the file's own links have it (GitHub's rule).
-    group : heading it stands under.
-    text : its definition, Markdown as it stands in the file.
+    name : the term.
+    slug : its name in the address.
+    anchor : its name in the file's own links (GitHub's rule).
+    group : the heading above it.
+    text : its definition, Markdown of the file.
     """
 
     name: str
@@ -77,13 +77,13 @@ def terms() -> dict[str, Term]:
 
 @cache
 def about(group: str) -> str:
-    """What the file says under the heading of a group, before its terms; may be empty."""
+    """The text under the heading of a group, before its terms; may be empty."""
     text = paths.document("glossary.md").read_text(encoding="utf-8")
     return text.partition(f"\n## {group}\n")[2].partition("\n#")[0].strip()
 
 
 def slug_of(name: str) -> str:
-    """A name as the address has it: ASCII letters and digits, joined by hyphens."""
+    """The name of a term in the address: ASCII letters and digits, joined by hyphens."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return "-".join(re.findall(r"[a-z0-9]+", plain))
 
@@ -94,7 +94,7 @@ def anchor_of(heading: str) -> str:
 
 
 def address(slug: str) -> str:
-    """Where a term is shown, from any page; relative, so that it holds under any base path."""
+    """The address of a term, relative, so that it is valid under any base path."""
     return f"{PAGE}?term={quote(slug)}"
 
 
@@ -103,8 +103,8 @@ def tip(*slugs: str, also: str = "") -> str:
 
     Parameters
     ----------
-    slugs : terms of the glossary; another one is a bug.
-    also : what this one widget does beyond its term, put first.
+    slugs : terms of the glossary; any other raises KeyError.
+    also : text about this widget, put first.
     """
     parts = [also] if also else []
     for slug in slugs:
@@ -114,7 +114,7 @@ def tip(*slugs: str, also: str = "") -> str:
 
 
 def metric_tip(name: str) -> str:
-    """Help text of a figure of `carrot_core.metrics.METRICS`."""
+    """Help text of a metric of `carrot_core.metrics.METRICS`."""
     return tip(OF_METRIC[name])
 
 
@@ -129,9 +129,9 @@ def see(*slugs: str) -> str:
 
 
 def in_app(text: str) -> str:
-    """Markdown of the docs as the app shows it: links lead to the app's places, dollars are dollars.
+    """Markdown of the docs for the app: links point to the app's pages, and dollar signs are escaped.
 
-    A link to a file that the app does not show stays as its words.
+    A link to a file that the app does not show becomes plain text.
     """
     anchors = {term.anchor: term.slug for term in terms().values()} if "](" in text else {}
 

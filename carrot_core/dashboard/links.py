@@ -1,8 +1,8 @@
-"""What of a link could not be followed: told once, at the top of the page that it opened.
+"""One notice at the top of a page about the parameters of its link that could not be used.
 
-Streamlit drops what it cannot use of an address without a word. So the first run of a session keeps what the
-address asked for, every widget that is bound to it says what it would have accepts, and one notice names the
-rest and what is shown instead. The next run knows nothing of it any more.
+Streamlit silently drops values of the address that a widget cannot show. So the first run of a session stores the
+parameters of the address, each widget checks its own, and the notice lists those that could not be used and what is
+shown instead. Later runs do not show it again.
 """
 
 from __future__ import annotations
@@ -20,52 +20,48 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from carrot_core.text import SENTENCE, visible
 
 MOST_LETTERS = 60  # of a value in the notice
-
-
 _MOST_VALUES = 3
-
-
 _OPENED, _ASKED, _NOTICE = "link:opened", "link:asked", "link:notice"
 
 Predicate = Callable[[str], bool]
 
 
 def begin() -> None:
-    """Start a run of the app: its first one keeps what the address asks for and makes room for the notice."""
+    """Start a run of the app. The first run stores the parameters of the address and makes room for the notice."""
     first = _OPENED not in st.session_state
     st.session_state[_OPENED] = True
     st.session_state[_ASKED] = {name: st.query_params.get_all(name) for name in st.query_params} if first else {}
-    place = st.empty()  # in every run: what comes and goes here must not move, and so close, what stands below
+    place = st.empty()  # in every run: otherwise the elements below would move, and open popovers would close
     st.session_state[_NOTICE] = (place, []) if first and st.session_state[_ASKED] else None
 
 
 def end() -> None:
-    """Nothing after the page has run is about the link: what a fragment meets later, the reader chose."""
+    """Forget the link once the page has run: what a fragment shows later is the reader's choice."""
     st.session_state[_ASKED], st.session_state[_NOTICE] = {}, None
 
 
 def went_back() -> bool:
-    """Whether this run shows an address of the browser's history, which then says what is shown."""
+    """Whether this run was started by the browser's back or forward button."""
     context = get_script_run_ctx()
     return context is not None and context.is_history_navigation
 
 
 def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool = False) -> None:
-    """Compare what the address asked of a widget with what the widget can do.
+    """Check a parameter of the address against the values its widget accepts; add to the notice what cannot be used.
 
     Parameters
     ----------
-    name : of the parameter.
-    accepts : whether a value, as it stands in the address, can be shown.
-    current : what is shown now, in words.
-    many : whether the parameter may be given more than once.
+    name : name of the parameter.
+    accepts : whether the widget can show a value of the address.
+    current : text of the value that is shown now.
+    many : whether the parameter may occur more than once.
     """
     values = st.session_state.get(_ASKED, {}).pop(name, None)
     if not values or (many and not any(values)):
         return
     errors = [value for value in (values if many else values[-1:]) if not accepts(value)]
     if errors:
-        with suppress(StreamlitAPIException):  # a widget that is bound to it has put the address right already
+        with suppress(StreamlitAPIException):  # a widget bound to the parameter has already corrected the address
             st.query_params.pop(name, None)
         values_text = ", ".join(map(_describe, errors[:_MOST_VALUES]))
         values_text += f" and {len(errors) - _MOST_VALUES} more" if len(errors) > _MOST_VALUES else ""
@@ -75,18 +71,18 @@ def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool =
 
 
 def refuse(name: str, why: str, current: str) -> None:
-    """Say why a parameter that is read as a whole was left out, and what is shown instead."""
+    """Add to the notice why a parameter was not used, and what is shown instead."""
     if st.session_state.get(_ASKED, {}).pop(name, None):
         _tell(f"**{name}**: {plain(_cut(' '.join(why.split()), 3 * MOST_LETTERS))} Shown: {plain(current)}.")
 
 
 def among(options: Collection[str]) -> Predicate:
-    """One of some options, as the widget shows them."""
+    """Accepts the options of a widget, as the widget shows them."""
     return set(options).__contains__
 
 
 def between(low: float, high: float, *, whole: bool = False) -> Predicate:
-    """A number within limits."""
+    """Accepts a number from ``low`` to ``high``."""
 
     def fits(text: str) -> bool:
         try:
@@ -99,7 +95,7 @@ def between(low: float, high: float, *, whole: bool = False) -> Predicate:
 
 
 def flag(text: str) -> bool:
-    """Yes or no."""
+    """Accepts yes or no."""
     return text.lower() in ("true", "false")
 
 
@@ -125,7 +121,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-=.!|~$:&])")
 def plain(text: str) -> str:
     """Markdown that shows exactly this text.
 
-    Names and messages come from files: unescaped, an image in one would make the browser ask
-    another host for it. Characters nobody sees stand there by their codes.
+    Names and messages come from files. Unescaped, an image in one would make the browser ask another host for it.
+    Invisible characters are shown by their codes.
     """
     return _MARKUP.sub(r"\\\1", visible(text, SENTENCE)).replace("\n", "  \n")

@@ -75,7 +75,7 @@ _GOTO = "goto"
 
 
 def run() -> None:
-    """The whole of ``app.py``: draw the frame, then the page the address asks for."""
+    """Run the app: draw the frame, then the page of the address."""
     assets = paths.app_script().parent / "assets"
     # Before the navigation: a page's own icon would become the tab's, fetched from Google's font server.
     st.set_page_config(page_icon=str(assets / "favicon.svg"), layout="wide")
@@ -88,7 +88,7 @@ def run() -> None:
         )
         for entry in PAGES
     }  # fmt: skip
-    # Streamlit serves the default page at "/" alone: its own name is the address of a page that leads there.
+    # Streamlit serves the default page only at "/": a hidden page at its own name redirects there.
     address = st.Page(lambda: None, title=PAGES[0].title, url_path=home, visibility="hidden")
     page = st.navigation([*pages.values(), address], position="top")
     _follow_deep_link(pages)
@@ -105,11 +105,11 @@ def run() -> None:
 
 
 def guard(page_file: str) -> None:
-    """First line of every page: when it runs without ``app.py``, start again through ``app.py``.
+    """Restart a page through ``app.py`` if it runs without it; the first line of every page.
 
-    A server that has not run ``app.py`` yet answers a deep link with the bare page, since it finds
-    ``pages/`` by itself. The page's name travels as one more query parameter; the others are kept.
-    A page run by itself (a test, a notebook) has no app to go to and simply goes on.
+    Streamlit finds ``pages/`` by itself, so a server that has not run ``app.py`` yet answers a deep link with the
+    bare page. The restart passes the page's name as one more query parameter and keeps the others.
+    A page that runs without an app (a test, a notebook) simply goes on.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _query() -> dict[str, list[str]]:
 
 
 def page_links() -> None:
-    """Links to the pages after the first, each with what it is for; a page run by itself has none."""
+    """Links to all pages but the first, each with its purpose; nothing if the page runs without the app."""
     if not st.session_state.get(_IN_APP):
         return
     for entry in PAGES[1:]:
@@ -147,7 +147,7 @@ def page_links() -> None:
 
 @contextmanager
 def errors_as_text() -> Iterator[None]:
-    """Show a `CarrotError` as the text it carries; anything else is a bug and goes on up."""
+    """Show the message of a `CarrotError`; every other exception is a bug and is raised."""
     try:
         yield
     except CarrotError as error:
@@ -155,33 +155,33 @@ def errors_as_text() -> Iterator[None]:
 
 
 def loaded_benchmarks() -> list[BenchmarkInfo]:
-    """What is loaded, by name, the session's own uploads last; with nothing, the page says what to do and ends."""
-    return _some([*Store().benchmarks(), *private_benchmarks()], "above")
+    """The loaded benchmarks by name, the session's uploads last. Without any, the page says what to do and stops."""
+    return _require([*Store().benchmarks(), *private_benchmarks()], "above")
 
 
 def readable_benchmarks() -> list[BenchmarkInfo]:
-    """`known_benchmarks`; with none, the page says what to do and ends."""
-    return _some(known_benchmarks(), "on the Data page")
+    """`all_benchmarks`. Without any, the page says what to do and stops."""
+    return _require(all_benchmarks(), "on the Data page")
 
 
-def known_benchmarks() -> list[BenchmarkInfo]:
-    """All whose curves can be shown: what is loaded, then the snapshots of results that ship."""
+def all_benchmarks() -> list[BenchmarkInfo]:
+    """All benchmarks whose curves can be shown: the loaded ones, then the snapshots that ship."""
     return [*Store().benchmarks(), *private_benchmarks(), *shipped_snapshots()]
 
 
-def _some(benchmarks: list[BenchmarkInfo], upload: str) -> list[BenchmarkInfo]:
+def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[BenchmarkInfo]:
     if not benchmarks:
         st.info(
             "Nothing is loaded yet. `carrot setup` builds the simulated benchmark; "
             "`carrot data import FILE --name NAME` adds your own results. Then reload this page. "
-            f"Or upload a file {upload}."
+            f"Or upload a file {upload_place}."
         )
         st.stop()
     return benchmarks
 
 
 def kind_note(info: BenchmarkInfo) -> None:
-    """Say on every page what is not measured (simulated) and what is not here (a snapshot)."""
+    """Say that a benchmark is a snapshot without prompts, or simulated."""
     if not info.has_prompts:
         st.info(
             f"Snapshot: results on {info.n_prompts:,} real prompts, which may not be passed on and are not here. "
@@ -200,7 +200,7 @@ def kind_note(info: BenchmarkInfo) -> None:
 
 
 def theme() -> ThemeName:
-    """The reader's theme, for figures that Streamlit does not recolour."""
+    """The reader's theme, for figures that Streamlit does not recolour itself."""
     return "dark" if st.context.theme.type == "dark" else "light"
 
 

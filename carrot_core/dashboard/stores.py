@@ -1,7 +1,7 @@
-"""The stores a session sees: the one everybody shares, and one of its own for what it uploaded.
+"""The stores a session sees: the shared one, and a private one for its uploads.
 
-The session's own store is a file in a folder nobody else is told of. It goes when the session ends or the
-server stops; what a killed server leaves is removed by the next one.
+The private store lies in a temporary folder of the session. The folder is removed when the session ends or the
+server stops; folders of a killed server are removed by the next one.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ class PrivateInfo(BenchmarkInfo):
 
 
 class Version(NamedTuple):
-    """Which store, and which content of one benchmark in it: the key of everything a page keeps of that one."""
+    """A store and the content of one benchmark in it: the cache key of everything computed from that benchmark."""
 
     path: str
     content: str
 
 
 class _SessionFolder:
-    """A folder that goes with the object, which lives in the session's state."""
+    """A temporary folder that is removed with this object, which lives in the session's state."""
 
     def __init__(self) -> None:
         _sweep()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         lock = FileLock(self.path / _LOCK)
         lock.acquire()
-        # Called when the session's state is collected, at the end of the process, or before by `_Presence`.
+        # Called when the session's state is collected, when the process ends, or earlier by `_Presence`.
         self.close = weakref.finalize(self, _remove, self.path, lock)
 
 
 class _Presence:
-    """Closes a folder once its session cannot come back: Streamlit drops the state much later, or never."""
+    """Closes a folder once its session cannot reconnect: Streamlit drops the state much later, or never."""
 
     def __init__(self, session_id: str, close: Callable[[], object]) -> None:
         self.session_id, self.close = session_id, close
 
     def close_later(self) -> None:
-        """The page was closed or lost its connection; for some time it may come back."""
+        """Close the folder after the time in which a closed or disconnected page may reconnect."""
         timer = threading.Timer(st.get_option("server.disconnectedSessionTTL") + 1, self._close_if_gone)
         timer.daemon = True
         timer.start()
@@ -84,7 +84,7 @@ def _remove(folder: Path, lock: FileLock) -> None:
 
 
 def _sweep() -> None:
-    """Remove folders whose server is gone: nobody holds their lock."""
+    """Remove the folders of servers that no longer run: their lock is free."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         lock = FileLock(folder / _LOCK, timeout=0)
         try:
@@ -92,11 +92,11 @@ def _sweep() -> None:
                 lock.acquire()
                 _remove(folder, lock)
         except (Timeout, OSError):
-            continue  # in use, or another user's
+            continue  # in use, or of another user
 
 
 def session_folder() -> Path:
-    """The session's own folder, made when it is first needed."""
+    """The session's folder, created at the first call."""
     if _FOLDER not in st.session_state:
         st.session_state[_FOLDER] = _SessionFolder()
     folder: _SessionFolder = st.session_state[_FOLDER]
@@ -105,12 +105,12 @@ def session_folder() -> Path:
 
 
 def private_store() -> Store:
-    """The session's own store."""
+    """The session's private store."""
     return Store(session_folder() / "carrot.duckdb")
 
 
 def private_benchmarks() -> list[PrivateInfo]:
-    """What the session uploaded and keeps to itself, by name; makes no folder."""
+    """The benchmarks of the private store by name; creates no folder."""
     if _FOLDER not in st.session_state:
         return []
     store = private_store()
@@ -121,18 +121,18 @@ def private_benchmarks() -> list[PrivateInfo]:
 
 
 def store_of(info: BenchmarkInfo) -> Store:
-    """The store a listed benchmark is in."""
+    """The store that holds a benchmark."""
     return Store(info.store_path) if isinstance(info, PrivateInfo) else Store()
 
 
 def version_of(info: BenchmarkInfo) -> Version:
-    """Identity of what is stored of a listed benchmark: another one after every import, embedding or fit of it."""
+    """Cache key of a stored benchmark; it changes with every import, embedding or fit of it."""
     store = store_of(info)
     return Version(str(store.path), store.version(info.name))
 
 
 def results_version(info: BenchmarkInfo) -> Version:
-    """Identity of what a benchmark's results are read from: its store, or a snapshot's folder as it is written now."""
+    """Cache key of a benchmark's results: the version of its store, or the newest file time of a snapshot's folder."""
     if isinstance(info, SnapshotInfo):
         return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
     return version_of(info)
@@ -145,7 +145,7 @@ def _mark(info: BenchmarkInfo) -> str:
 
 
 def labels(benchmarks: Sequence[BenchmarkInfo]) -> list[str]:
-    """What each listed benchmark is called on a page; private ones and snapshots are marked, and no two are alike."""
+    """A unique label for each benchmark; private ones and snapshots are marked."""
     names: list[str] = []
     for info in benchmarks:
         label = info.name + _mark(info)

@@ -1,6 +1,6 @@
-"""The results a page shows, kept between reruns.
+"""The results a page shows, cached between reruns.
 
-Everything is computed or read once; keyed by the store or folder and its version, so never stale nor another session's.
+The cache key is the store or folder and its version, so a page never shows old results or those of another session.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from carrot_core.results.snapshot import Names, read
 from carrot_core.results.source import Results, stored_results
 from carrot_core.store import BenchmarkInfo, Run, Store
 
-SNAPSHOT_FIRST = "mmlu-pro-cot"  # what a page opens on where nothing of one's own is loaded
+SNAPSHOT_FIRST = "mmlu-pro-cot"  # the default benchmark if the user has loaded none
 
 
 @dataclass(frozen=True)
 class View:
-    """`Results` that keep what is read of them until the store or folder holds something else.
+    """`Results` with a cache that is valid until the store or folder changes.
 
     Attributes
     ----------
-    version : what the results are read from.
-    name : of the benchmark.
-    has_prompts : whether that is a store, else it is a snapshot's folder.
+    version : the store or snapshot folder of the results, with its version.
+    name : name of the benchmark.
+    has_prompts : True for a store, False for a snapshot's folder.
     """
 
     version: Version
@@ -63,7 +63,7 @@ class View:
 
     @property
     def results(self) -> Results:
-        """The results themselves."""
+        """The results behind the cache."""
         return _results(self.version, self.name, self.has_prompts)
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
@@ -125,12 +125,12 @@ class View:
 
 
 def view(info: BenchmarkInfo) -> View:
-    """The results of a listed benchmark as they are now."""
+    """The results of a benchmark in their current version."""
     return View(results_version(info), info.name, info.has_prompts)
 
 
 def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
-    """The benchmark a page opens on: one of the user's own, else a snapshot of real results, else the simulated."""
+    """The benchmark a page opens with: one the user loaded, else a snapshot of real results, else the simulated one."""
 
     def rank(info: BenchmarkInfo) -> tuple[bool, bool, bool]:
         return info.name == SIMULATED, not info.has_prompts, not info.has_prompts and info.name != SNAPSHOT_FIRST
@@ -139,8 +139,8 @@ def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
 
 
 def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:
-    """Exchange rate a page opens at: as good as the best single model, as cheap as possible; that of λ 0.5 in a cost
-    unit where that is out of reach."""
+    """Exchange rate a page opens with, in score per dollar: that of the matched point, or that of λ 0.5 in a cost unit
+    if the router never reaches the best single model."""
     point = view.matching_point(router)
     return rate_of_lam(0.5, cost_unit_usd) if point is None else point.exchange_rate_per_usd
 
@@ -178,5 +178,5 @@ def _seeds(view: View, routers: Names) -> tuple[int, ...]:
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing routers …")
 def _comparison(view: View, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Nothing is fitted for it but baselines."""
+    """Fits nothing but baselines."""
     return view.results.comparison(routers, seeds)

@@ -86,18 +86,18 @@ def test_every_page_is_in_this_table() -> None:
     assert set(PAGES_HERE) <= set(TABLE)
 
 
-def test_every_widget_bound_to_the_address_says_what_it_understood() -> None:
-    bound, judged = set(), set()
+def test_every_widget_bound_to_the_address_checks_its_parameter() -> None:
+    bindings, checks = set(), set()
     for path in [*(ROOT / "carrot_core" / "dashboard").rglob("*.py"), *(ROOT / "pages").glob("*.py")]:
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call):
                 words = {word.arg: getattr(word.value, "value", None) for word in call.keywords}
                 if words.get("bind") == "query-params":
-                    bound.add(words["key"])
-                if ast.unparse(call.func).endswith(("links.judge", "links.refuse", "_check_several")):
-                    judged.add(getattr(call.args[0], "value", None))
-    assert bound - judged == {"find"}  # any text can be searched for
-    assert {"bench", "pool", "lam", "scenario", "term"} <= judged
+                    bindings.add(words["key"])
+                if ast.unparse(call.func).endswith(("links.check_parameter", "links.refuse", "_check_several")):
+                    checks.add(getattr(call.args[0], "value", None))
+    assert bindings - checks == {"find"}  # any text can be searched for
+    assert {"bench", "pool", "lam", "scenario", "term"} <= checks
 
 
 @pytest.mark.slow

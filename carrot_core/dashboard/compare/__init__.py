@@ -40,7 +40,7 @@ def routers(fitted: Sequence[str]) -> tuple[str, ...]:
 def several(title: str, options: Sequence[str], key: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
     """Choose some of the routers."""
     first = list(options[:2] if default is None else default)
-    controls.open_anew(key, first)
+    controls.reset_if_stale(key, first)
     choice = st.multiselect(
         title, options, first, format_func=_label, key=key, bind="query-params", placeholder="Choose a router"
     )
@@ -52,7 +52,7 @@ def several(title: str, options: Sequence[str], key: str, default: Sequence[str]
 
 def one(options: Sequence[str]) -> str:
     """Choose one of the routers (``?of=``)."""
-    controls.open_anew("of", options[0])
+    controls.reset_if_stale("of", options[0])
     choice = str(st.selectbox("Router", options, format_func=_label, key="of", bind="query-params"))
     links.check_parameter("of", links.among(list(map(_label, options))), _label(choice))
     return choice
@@ -68,7 +68,7 @@ def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
     options = [every] if len(every) == 1 else [every, *((seed,) for seed in every)]
     words = [seeds_words(option) for option in options]
     first = 0 if whole or len(options) == 1 else 1
-    controls.open_anew("seed", words[first])
+    controls.reset_if_stale("seed", words[first])
     choice = st.selectbox(
         "Seeds", words, first, key="seed", bind="query-params",
         help=tip("seed", "split"),
@@ -155,7 +155,7 @@ def _set_point(key: str, cost_unit_usd: float) -> None:
 
 def model(models: Sequence[str]) -> str:
     """Choose a model, or all together (``?model_of=``)."""
-    controls.open_anew("model_of", POOLED)
+    controls.reset_if_stale("model_of", POOLED)
     choice = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
     links.check_parameter("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(choice))
     return choice
@@ -168,7 +168,7 @@ def _model(name: str) -> str:
 def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
     """Choose other benchmarks, by what each is called, to see the same routers on (``?beside=``)."""
     names = list(others)
-    controls.open_anew("beside", [])
+    controls.reset_if_stale("beside", [])
     choice = st.multiselect(
         "The same routers on other benchmarks", names, key="beside", bind="query-params",
         placeholder="Choose benchmarks",

@@ -1,4 +1,4 @@
-"""The chart library the live component loads: copied from the installed Plotly, never fetched."""
+"""The chart library of the live component, copied from the installed Plotly; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ COMPONENT = Path(__file__).resolve().parent
 
 
 def install_plotly_js(folder: Path = COMPONENT) -> Path:
-    """Put the installed Plotly's ``plotly.min.js`` beside the component; nothing to do if it is there.
+    """Copy the installed Plotly's ``plotly.min.js`` beside the component, unless the same file is there.
 
-    The copy appears at once and whole, so that several processes may do this at the same time.
+    The copy replaces the target in one step, so several processes may do this at the same time.
 
     Raises
     ------
     CarrotError
-        The folder cannot be written and holds no copy, or another version's.
+        The folder cannot be written, and it has no copy or one of another version.
     """
     source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     target = folder / source.name
@@ -31,7 +31,7 @@ def install_plotly_js(folder: Path = COMPONENT) -> Path:
     try:
         with replacing(target) as part:
             shutil.copyfile(source, part)
-            part.chmod(0o644)  # for every user of an installed package, whatever the mask of the one who starts it
+            part.chmod(0o644)  # readable for every user of an installed package, whatever the umask
     except OSError as error:
         raise CarrotError(
             f"The chart library cannot be put into {folder} ({error.strerror}). "

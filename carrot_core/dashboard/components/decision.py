@@ -1,4 +1,4 @@
-"""The decision on a typed prompt, drawn for every λ at once: λ moves in the browser, Python hears of its release."""
+"""The decision on a typed prompt for every λ: λ moves in the browser, and Python gets it when it is released."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def live_decision(
     explanation : of one prompt.
     lam : λ in [0, 1] to show.
     key : key of the component in the session.
-    about : lines below it on how the decision came about; plain text.
+    about : lines below the table that explain the decision; plain text.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
@@ -72,8 +72,8 @@ def _renderer() -> ComponentRenderer:
 def build_payload(explanation: Explanation) -> dict[str, Any]:
     """All the browser needs for every λ.
 
-    ``models`` has an entry a model in the order of the estimates; ``segments`` says which of them CARROT
-    chooses from which λ on, ``stretches`` which answers, which comes second, and both in a sentence;
+    ``models`` has one entry for each model, in the order of the estimates. ``segments`` says which model CARROT
+    chooses in which range of λ. ``stretches`` says which model answers and which comes second, with a sentence.
     ``nearest`` are training prompts with each model's score.
     """
     decision = explanation.decision
@@ -128,7 +128,7 @@ def _cut(text: str | None) -> str:
 
 
 def stretches(explanation: Explanation) -> list[dict[str, Any]]:
-    """Stretches of λ with one model that answers and one that comes second, exact, from 0 to 1."""
+    """Ranges of λ from 0 to 1 in which the same model answers and the same model comes second; exact."""
     decision, models = explanation.decision, explanation.decision.estimates.models
     fell_back = bool(decision.fell_back[0])
     segments = [(part.model, part.lam_from, part.lam_to) for part in explanation.ribbon]
@@ -142,13 +142,13 @@ def stretches(explanation: Explanation) -> list[dict[str, Any]]:
 
 
 def _seconds(decision: Decisions, winner: str, lam_from: float, lam_to: float) -> list[tuple[str | None, float]]:
-    """Who comes second, and from which λ on, where ``winner`` answers."""
+    """The second-best model and the λ from which it is second, over the range in which ``winner`` answers."""
     others = [model for model in decision.estimates.models if model != winner]
     if not others:
         return [(None, lam_from)]
     parts = ribbon(decision.estimates.pool(others), decision.cost_unit_usd)
     inside = [part for part in parts if part.lam_to > lam_from and part.lam_from < lam_to]
-    # A segment of no length, at λ = 1, is inside none of them.
+    # A segment of length 0, at λ = 1, lies inside none of these parts.
     return [(part.model, max(part.lam_from, lam_from)) for part in inside] or [(parts[-1].model, lam_from)]
 
 

@@ -1,4 +1,4 @@
-"""The live frontier on a page: λ moves in the browser, Python hears of it when it is released."""
+"""The live frontier on a page: λ moves in the browser, and Python gets the new λ when the handle is released."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def live_frontier(
 
     Parameters
     ----------
-    scene : what to draw; keep the same object between reruns (it is prepared once).
-    lam : λ in [0, 1] to show. Moving it never redraws the chart, whoever moves it.
+    scene : what to draw. Pass the same object at every rerun: its payload is built once for each object.
+    lam : λ in [0, 1] to show. A new λ never redraws the chart.
     key : key of the component in the session.
-    validation_label : what the scene's ``chosen_on`` is a curve of, in a word or two: budget and target accuracy there are
-        handles too. "" for λ alone.
+    validation_label : what the scene's ``chosen_on`` curve is called, in a word or two. With it, budget and target
+        accuracy on that curve are handles too; with "" only λ is.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
@@ -69,7 +69,13 @@ def live_frontier(
 
 
 def check_lam(message: dict[str, Any]) -> float:
-    """λ of a release, as the browser tells it."""
+    """λ of a message from the browser.
+
+    Raises
+    ------
+    CarrotError
+        It is no number from 0 to 1.
+    """
     lam = message["lam"]
     if not isinstance(lam, int | float) or not 0 <= lam <= 1:
         raise CarrotError(f"The browser sent λ = {lam!r}; a number from 0 to 1 was expected.")
@@ -78,8 +84,10 @@ def check_lam(message: dict[str, Any]) -> float:
 
 @cache
 def _renderers() -> tuple[ComponentRenderer, ComponentRenderer]:
-    """The chart and the courier of λ, registered once. Not at import: Streamlit knows its components only
-    while it runs."""
+    """The chart, and the component that sends it λ; registered once, at first use.
+
+    Streamlit accepts components only while it runs, so not at import.
+    """
     install_plotly_js()
     chart = st.components.v2.component(
         "carrot-core.frontier",
@@ -101,12 +109,12 @@ def _payload(scene: Scene, validation_label: str) -> dict[str, Any]:
 def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
     """All the browser needs for every λ; ``hash`` changes exactly when the rest does.
 
-    ``points`` has one row a breakpoint of the active curve (rate, score, cost in dollars per query,
-    switches made so far), ``switches`` one row a switch (model left, model taken), ``checkpoints`` the
-    prompts each model answers at every ``stride``-th breakpoint. A curve of more than `MAX_POINTS`
-    breakpoints is thinned evenly and comes without switches. With ``validation_label``, ``validation`` has the same
-    columns of the curve on validation but switches, and ``steps`` the points that a budget or a target takes there,
-    by ascending cost and score, each with its λ.
+    ``points`` has one row for each breakpoint of the active curve (rate, score, cost in dollars per query,
+    number of switches up to it). ``switches`` has one row for each switch (model before, model after).
+    ``checkpoints`` has the number of prompts each model answers at every ``stride``-th breakpoint. A curve of more
+    than `MAX_POINTS` breakpoints is thinned evenly and has no switches. With
+    ``validation_label``, ``validation`` has the same columns, without switches, of the validation curve, and ``steps``
+    has the points of that curve that a budget or a target can take, by ascending cost and score, each with its λ.
     """
     frontier = scene.active_curve.frontier
     styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
@@ -152,7 +160,7 @@ def _trace(traces: tuple[Any, ...], role: str) -> int:
 
 
 def _label_order(scene: Scene) -> list[int]:
-    """Whose name is written first where not all fit: best single, reference, then by score."""
+    """Order in which models get a label if not all labels fit: best single model, reference, then by score."""
     first = [scene.models.index(scene.best_single), scene.models.index(scene.reference)]
     return list(dict.fromkeys(first + [int(place) for place in np.argsort(-scene.model_score)]))
 

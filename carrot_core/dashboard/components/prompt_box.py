@@ -1,4 +1,4 @@
-"""The box for a prompt: a component of our own, since Streamlit's text area speaks only when it is left."""
+"""The box for a prompt. It is a component of our own: Streamlit's text area sends its text only when it loses focus."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _KEY, _KEPT, _START = "live:box", "live:typed", "live:start"
 
 
 def prompt_box() -> str | None:
-    """What is typed, as the reader last stopped typing; None where it is longer than `limits.TYPED_CHARACTERS`."""
+    """The text as of the last pause in typing; None if it is longer than `limits.TYPED_CHARACTERS`."""
     previous = st.session_state.get(_KEPT, {"text": "", "length": 0})
     if _KEY not in st.session_state:
-        # What the box starts with as the page is opened (again). It stays the same at every rerun after that,
-        # so that no text is sent back.
+        # The text the box starts with when the page is opened. It stays the same at later reruns, so that the
+        # server sends no text back while somebody types.
         st.session_state[_START] = previous["text"]
     data = {"text": st.session_state[_START], "limit": limits.TYPED_CHARACTERS, "examples": EXAMPLES}
     state = _renderer()(key=_KEY, data=data, on_typed_change=lambda: None)
@@ -48,7 +48,7 @@ def _checked(entry: Any) -> dict[str, Any]:
     match entry:
         case {"text": str(text), "length": int(length)}:
             return {"text": text, "length": max(length, len(text))}
-    raise CarrotError("The browser sent something else than a text. Reload the page.")
+    raise CarrotError("The browser sent something other than a text. Reload the page.")
 
 
 @cache

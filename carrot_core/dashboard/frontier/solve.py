@@ -66,7 +66,7 @@ def _model_box(view: views.View, pool: Names, tasks: Names) -> None:
     if not view.has_prompts:
         st.caption("A snapshot keeps how to match the best single model only.")
     best = view.best_single(pool, tasks)
-    controls.open_anew("solve:model", best)
+    controls.reset_if_stale("solve:model", best)
     st.selectbox(
         "Model to match", models, list(models).index(best), format_func=visible,
         key="solve:model",

@@ -46,7 +46,7 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
         links.check_parameter("router", links.among(()), "no router")
         _nothing_to_serve(info)
         st.stop()
-    controls.open_anew("router", names[0])
+    controls.reset_if_stale("router", names[0])
     name = st.selectbox(
         "Router", names, format_func=lambda name: _router_label(name, info), key="router", bind="query-params",
         help=tip("fitted-head", "router", also="A router that does not ship is fitted on the data when it is chosen."),
@@ -139,7 +139,7 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
         links.check_parameter("fallback", links.among(()), "no fallback")
         return None, UNLIKE_FROM
     for_model, for_limit = st.columns([2, 1])
-    controls.open_anew("fallback", None)
+    controls.reset_if_stale("fallback", None)
     fallback = for_model.selectbox(
         "Fallback model", pool, None, format_func=visible, key="fallback", bind="query-params",
         placeholder="None: CARROT always chooses",

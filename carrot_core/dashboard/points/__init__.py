@@ -7,7 +7,7 @@ from importlib.metadata import version
 import streamlit as st
 
 from carrot_core.dashboard import live
-from carrot_core.dashboard.shell import known_benchmarks
+from carrot_core.dashboard.shell import all_benchmarks
 from carrot_core.dashboard.stores import PrivateInfo, session_folder, store_of
 from carrot_core.errors import CarrotError
 from carrot_core.points.shelf import KeptPoints, Listing, shared_points
@@ -40,7 +40,7 @@ def all_points() -> list[tuple[KeptPoints, Listing]]:
 
 def benchmark_of(point: PointFile) -> BenchmarkInfo | None:
     """The listed benchmark a point is about: the one with its very data before others of the name."""
-    same = [info for info in known_benchmarks() if info.name == point.benchmark]
+    same = [info for info in all_benchmarks() if info.name == point.benchmark]
     return min(same, key=lambda info: info.data_hash != point.data_hash, default=None)
 
 

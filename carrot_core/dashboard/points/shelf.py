@@ -20,7 +20,7 @@ from carrot_core.dashboard.points.keep import (
     describe_point,
     describe_prices,
 )
-from carrot_core.dashboard.shell import errors_as_text, known_benchmarks, plain
+from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
 from carrot_core.dashboard.stores import labels
 from carrot_core.errors import CarrotError
 from carrot_core.figures.images import browser
@@ -208,7 +208,7 @@ def _use(place: KeptPoints, record: KeptPoint) -> None:
 
 def _set_session(point: PointFile) -> None:
     """Benchmark, router, λ, pool and fallback of a point, for all pages."""
-    benchmarks, info = known_benchmarks(), benchmark_of(point)
+    benchmarks, info = all_benchmarks(), benchmark_of(point)
     assert info is not None  # the button is there only then
     view, pool = views.view(info), () if point.test is not None else point.pool
     choices: dict[str, object] = {

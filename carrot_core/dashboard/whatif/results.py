@@ -41,7 +41,7 @@ def router(info: BenchmarkInfo, view: views.View) -> str:
         links.check_parameter("router", links.among(()), "no router")
         controls.fit_button(info)
         st.stop()
-    controls.open_anew("router", fitted[0])
+    controls.reset_if_stale("router", fitted[0])
     choice = str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
     links.check_parameter("router", links.among([label(name) for name in fitted]), label(choice))
     return choice
@@ -176,7 +176,7 @@ def worth(what_if: WhatIf, rate: float) -> None:
     if rate > 0:
         _threshold_table(thresholds)
     default = _default_model(thresholds)
-    controls.open_anew("candidate", options[default])
+    controls.reset_if_stale("candidate", options[default])
     model = st.selectbox("Model", options, default, format_func=visible, key="candidate", bind="query-params")
     links.check_parameter("candidate", links.among([visible(option) for option in options]), visible(str(model)))
     threshold = thresholds[str(model)]
