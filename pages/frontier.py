@@ -78,7 +78,7 @@ with by_step:
     else:
         st.info("Which prompts change their model cannot be told from a snapshot: it holds no prompts.")
 with by_sample:
-    if by_sample.open:  # a second's work, and nobody else's
+    if by_sample.open:  # takes a second, so only while the tab is open
         stability_panel(view, active, rate, reference, pool, tasks, key="frontier:sure")
 with data:
     csv_button("Download the curve (CSV)", lambda: frontier_frame(curve, unit), f"{info.name}-{active}-frontier")

@@ -17,7 +17,7 @@ with for_router:
 options = live.decision_options(router)
 live.note(info, router, options)
 
-# Only the open one is on the page: what is there is drawn anew at every answer.
+# Only the open tab is drawn: the page is redrawn at every answer.
 one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
 with one:
     if one.open:

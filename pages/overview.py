@@ -28,7 +28,7 @@ if view.fitted and point is None:
     st.info(
         shell.plain(f"On validation, {label(active)} never reaches {best}, the best single model: no saving to show.")
     )
-elif view.fitted and point is not None:  # of a baseline there is nothing to promise
+elif view.fitted and point is not None:  # a baseline has no saving to report
     st.subheader(shell.plain(f"{label(active)}, set to match {best} (the best single model) as cheaply as possible"))
     accuracy, cost, saving = st.columns(3)
     overview.figure(

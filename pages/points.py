@@ -10,9 +10,9 @@ from carrot_core.dashboard.points.shelf import bring_panel, list_points, shelf, 
 
 shell.guard(__file__)
 st.title("Operating points")
-with st.container():  # what comes and goes here must not move, and so close, what stands below
+with st.container():  # keeps the elements below in place when the notice comes and goes
     show_notice()
-# Where no router can be kept from, that panel ends the page: it is made last, so that the rest stands.
+# Without a router that panel stops the page, so it runs last, after the rest is drawn.
 making, rest = st.container(), st.container()
 with rest:
     with st.expander("Bring a point from a file", icon=":material/upload:"):

@@ -31,7 +31,7 @@ _WHOLE = "all λ (AIQ)"
 
 
 def routers(fitted: Sequence[str]) -> tuple[str, ...]:
-    """Choose what is compared (``?compared=``), baselines too."""
+    """Choose the routers and baselines to compare (``?compared=``)."""
     options = [*fitted, *BASELINES]
     default = [*fitted[:_OPENED_FITTED], *_OPENED_BASELINES]
     return several("Routers", options, "compared", default)
@@ -63,7 +63,7 @@ def _label(router: str) -> str:
 
 
 def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
-    """Choose one of the seeds or the mean over them (``?seed=``); the mean at first where all is there (``whole``)."""
+    """Choose one seed or the mean over all (``?seed=``); with ``whole`` (a snapshot) the mean is the default."""
     every = tuple(all_seeds)
     options = [every] if len(every) == 1 else [every, *((seed,) for seed in every)]
     words = [seeds_words(option) for option in options]
@@ -78,12 +78,12 @@ def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
 
 
 def seeds_words(seeds: Sequence[int]) -> str:
-    """Some seeds in words."""
+    """Text that names the seeds."""
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"mean over seeds {', '.join(map(str, seeds))}"
 
 
 def section() -> str:
-    """Choose what is shown (``?show=``)."""
+    """Choose the section to show (``?show=``)."""
     choice = st.segmented_control(
         "Show", SECTIONS, default=SECTIONS[0], required=True, key="show", bind="query-params",
         label_visibility="collapsed",
@@ -115,7 +115,7 @@ def metrics() -> list[str]:
 
 
 def lam(options: Sequence[float], cost_unit_usd: float) -> float:
-    """Choose one of the λ that tables are made at (``?at=``): that of the session's point, which moves with it."""
+    """Choose one of the λ of the tables (``?at=``); it is the λ nearest to the session's point and moves the point."""
     return float(_lam_of([f"{value:g}" for value in options], "0.3", "at", cost_unit_usd))
 
 
@@ -132,7 +132,7 @@ def _lam_of(words: list[str], first: str, key: str, cost_unit_usd: float) -> str
     point = shortest_lam(state[controls.RATE], cost_unit_usd) if controls.RATE in state else None
     if point is not None and (lam is not None or state.get(key, first) != _WHOLE):
         state[key] = min((word for word in words if word != _WHOLE), key=lambda word: abs(float(word) - point))
-    # Not bound to the address: Streamlit would leave out of it what was set on another page.
+    # Not bound to the address: Streamlit would drop from it what was set on another page.
     choice = str(
         st.select_slider(
             "λ", words, first, key=key, persist_state="session", on_change=_set_point, args=(key, cost_unit_usd)
@@ -154,7 +154,7 @@ def _set_point(key: str, cost_unit_usd: float) -> None:
 
 
 def model(models: Sequence[str]) -> str:
-    """Choose a model, or all together (``?model_of=``)."""
+    """Choose one model or all together (``?model_of=``)."""
     controls.reset_if_stale("model_of", POOLED)
     choice = str(st.selectbox("Model", [POOLED, *models], format_func=_model, key="model_of", bind="query-params"))
     links.check_parameter("model_of", links.among(list(map(_model, [POOLED, *models]))), _model(choice))
@@ -166,7 +166,7 @@ def _model(name: str) -> str:
 
 
 def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
-    """Choose other benchmarks, by what each is called, to see the same routers on (``?beside=``)."""
+    """Choose other benchmarks, by label, on which to see the same routers (``?beside=``)."""
     names = list(others)
     controls.reset_if_stale("beside", [])
     choice = st.multiselect(
@@ -178,7 +178,7 @@ def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
 
 
 def has_table(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:
-    """Whether a table is there; says so where an older snapshot has none."""
+    """Whether there is a table; if not, the page says that the snapshot has none."""
     if table is None:
         st.info(f"This snapshot keeps no {what}.")
     return table is not None

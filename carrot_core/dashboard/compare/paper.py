@@ -1,4 +1,4 @@
-"""The paper's figures on a page: choose one, see it with its words, take it away."""
+"""The paper's figures on a page: choose one, see it with its caption, download it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HEADS = {
     "output_tokens_mae": "Output tokens MAE (lower is better)",
 }
 _FORMATS = {"n_test": ",.0f", "models": ",.0f", "cost_mae_usd": ".6f", "output_tokens_mae": ",.1f"}
-# Names beside points have room in a plot as wide as `frontier.PLOT`; in a narrower one only the hover text has them.
+# Labels beside points fit in a plot as wide as `frontier.PLOT`; a narrower one has them in the hover text only.
 _NAMES = (
     "<style>.st-key-{key} {{ container-type: inline-size }}"
     f"@container (max-width: {PLOT[0] + 80:.0f}px) {{{{ .st-key-{{key}} .textpoint {{{{ display: none }}}} }}}}</style>"
@@ -42,7 +42,7 @@ _OWN = (
 
 
 def paper_figures(view: View) -> None:
-    """Show the figure chosen (``?figure=``), or say what it lacks on this benchmark."""
+    """Choose a figure (``?figure=``) and show it, or say what it needs that this benchmark lacks."""
     for_figure, for_option = st.columns([2, 1], vertical_alignment="bottom")
     with for_figure:
         titles = {preset.title: preset for preset in PRESETS.values()}
@@ -69,7 +69,7 @@ def paper_figures(view: View) -> None:
 
 
 def _options(preset: Preset, view: View) -> dict[str, object]:
-    """What else there is to choose about a figure (``?of=``, ``?oracle=``)."""
+    """Choose the options of a figure (``?of=``, ``?oracle=``)."""
     if "router" in preset.options:
         first = first_carrot(view.fitted)
         return {"router": compare.one(list(dict.fromkeys((first, *view.fitted, *BASELINES))))}
@@ -81,7 +81,7 @@ def _options(preset: Preset, view: View) -> dict[str, object]:
 
 
 def _side_by_side(exhibit: Exhibit, key: str) -> None:
-    """Both ways of choosing λ; one below the other where the page is narrow."""
+    """The charts of both ways of choosing λ, one below the other on a narrow page."""
     for way, column in zip(TITLES, st.columns(len(TITLES)), strict=True):
         figure = spider_figure(exhibit.table, theme(), (way,))
         alt = f"{TITLES[way]}. {exhibit.alt}"
@@ -89,7 +89,7 @@ def _side_by_side(exhibit: Exhibit, key: str) -> None:
 
 
 def _table(exhibit: Exhibit, key: str) -> None:
-    """The table with a figure a row, so that a narrow page has room for it."""
+    """The table with a row for each figure, so that it fits on a narrow page."""
     rows = exhibit.table.set_index("row")
     cells = {
         head: [_cell(rows, row, name) for row in ROWS] for name, head in _HEADS.items() if name in exhibit.table.columns

@@ -1,4 +1,4 @@
-"""What the Compare page shows and where it comes from: comparisons, tables about routers, and what is fitted anew."""
+"""Results for the Compare page: standings on other benchmarks, studies, and fitting more routers and seeds."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import visible
 
-MOST_SEEDS = 5  # that a page fits; more may be stored
+MOST_SEEDS = 5  # most seeds a page fits; more may be stored
 _SKIPPED = "compare:skipped"
 
 
 def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, metric: str) -> dict[str, pd.DataFrame]:
-    """`carrot_core.compare.ranking.standing` by one metric on other benchmarks, by what each is called.
+    """`carrot_core.compare.ranking.standing` by one metric on other benchmarks, by label.
 
-    Where none of the routers is fitted there is none, which the page says.
+    A benchmark on which none of the routers is fitted is left out, and the page says so.
     """
     tables = {}
     for title, info in others.items():
@@ -45,7 +45,7 @@ def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, met
 
 
 def fit_panel(info: BenchmarkInfo, fitted: Sequence[str], seeds: Sequence[int]) -> None:
-    """Offer to fit all routers over some seeds: every fit is kept as it is done, so the next press goes on."""
+    """Offer to fit all routers on some seeds. Every fit is stored at once, so a second press continues the work."""
     skipped: Mapping[str, str] = st.session_state.pop(_SKIPPED, {})
     for name, why in skipped.items():
         st.warning(plain(f"{label(name)} could not run. {why}"))
@@ -76,12 +76,12 @@ def _fit(info: BenchmarkInfo, seeds: int) -> Mapping[str, str]:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _studies(path: str, name: str, data_hash: str) -> dict[str, pd.DataFrame]:
-    """Tables that were fitted for, by name, of one content of one benchmark; filled by `study`."""
+    """Tables of studies by name, of one version of a benchmark; `study` fills it."""
     return {}
 
 
 def study(info: BenchmarkInfo, view: views.View, name: str, what: str) -> pd.DataFrame | None:
-    """A table of `carrot_core.compare.studies`, or None where it is not there (which is said, with a button)."""
+    """A table of `carrot_core.compare.studies`; None if there is none yet, with a message and a button to make it."""
     if not view.has_prompts:
         table = view.analysis(name, (ROUTER,))
         if table is None or table.empty:
@@ -114,5 +114,5 @@ def _make_study(info: BenchmarkInfo, name: str) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=32, show_spinner="Looking for similar training prompts …")
 def nearby(view: views.View, prompt_ids: Names) -> pd.DataFrame:
-    """`carrot_core.compare.losses.distances` of some prompts; NaN where the benchmark has no vectors yet."""
+    """`carrot_core.compare.losses.distances` of some prompts; NaN if the benchmark has no vectors."""
     return distances(Store(Path(view.version.path)).load(view.name, encoder=BUNDLED), prompt_ids)

@@ -1,4 +1,4 @@
-"""Tables of the Compare page as widgets that can be sorted."""
+"""Sortable tables and small charts of the Compare page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROW = 3
 
 
 def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
-    """Metrics with intervals and ranks, one row a router; any column sorts."""
+    """Metrics with intervals and ranks, a row for each router."""
     display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
     for metric in metrics:
         name, table = metric_name(metric), exhibit.table
@@ -50,7 +50,7 @@ def _end(high: float) -> str:
 
 
 def across_table(exhibit: Exhibit, benchmarks: Sequence[str]) -> None:
-    """One metric on several benchmarks, a column each; any column sorts."""
+    """One metric on several benchmarks, a column for each."""
     display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
     for column in benchmarks:
         low, high = exhibit.table[f"{column} low"], exhibit.table[f"{column} high"]
@@ -67,7 +67,7 @@ def across_table(exhibit: Exhibit, benchmarks: Sequence[str]) -> None:
 
 
 def task_panels(exhibit: Exhibit) -> None:
-    """Small charts three a row, one below the other on a narrow screen, under one legend."""
+    """Small charts under one legend, three in a row, or one below the other on a narrow screen."""
     look, tasks = theme(), names_of(exhibit.table["task"])
     legend = legend_of(exhibit.table, look)
     st.plotly_chart(legend, key="tasks-legend", theme=None, alt=exhibit.alt, config=NO_TOOLS)
@@ -79,7 +79,7 @@ def task_panels(exhibit: Exhibit) -> None:
 
 
 def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
-    """The worst prompts with what was expected and what happened."""
+    """The prompts with the largest losses, with expected and observed scores and costs."""
     rows = exhibit.table
 
     def scores(side: str) -> list[str]:

@@ -31,7 +31,7 @@ def _table(version: Version, name: str, what: str) -> pd.DataFrame:
 
 
 def details(info: BenchmarkInfo) -> None:
-    """The view that is chosen (``?view=``) of a benchmark."""
+    """Choose a view of a benchmark (``?view=``) and show it."""
     views = {
         "Prompts": prompt_browser, "Models": _models, "Missing cells": _missing, "Scores": _scores,
         "Output tokens": _tokens,

@@ -1,4 +1,4 @@
-"""A card for each benchmark: where it is from, how large and whole it is, what to do with it; and more from the hub."""
+"""A card for each benchmark with its source, size, gaps and actions; and the panel that pulls data from the hub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DONE = "cards:done"
 
 
 def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
-    """All cards, two a row where there is room; and what the last action did."""
+    """All cards, two in a row if there is room, below the notice about the last action."""
     if done := st.session_state.pop(_DONE, None):
         st.success(plain(done), icon=":material/check:")
     for start in range(0, len(benchmarks), _PER_ROW):
@@ -34,7 +34,7 @@ def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
 
 
 def damaged_note(damaged: dict[str, str]) -> None:
-    """Which benchmarks a damaged file no longer gives out, and what to do; the others go on working."""
+    """Report benchmarks whose files are damaged, with the remedy; the others still work."""
     for name, reason in damaged.items():
         st.error(plain(f"{name} is damaged and left out. {reason}"), icon=":material/broken_image:")
 
@@ -46,7 +46,7 @@ def _sizes(version: Version, name: str) -> dict[str, int]:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _fitted(version: Version, name: str) -> int:
-    """Routers with results, however many seeds and parameters each was fitted with."""
+    """Number of routers with results; several seeds or parameters of a router count once."""
     return len({run.router for run in Store(Path(version.path)).runs(name)} - set(BASELINES))
 
 
@@ -78,7 +78,7 @@ def _badges(info: BenchmarkInfo, fitted: int) -> None:
 
 
 def _facts(info: BenchmarkInfo, sizes: dict[str, int]) -> str:
-    """What there is to know, a line each; Markdown."""
+    """Facts about a benchmark, a line each; Markdown."""
     cells = info.n_prompts * info.n_models
     gaps = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.2g} %)" if info.n_missing else "none"
     sides = ", ".join(f"{side} {number:,}" for side, number in sizes.items())
@@ -134,7 +134,7 @@ _LICENCE = "It states no licence, so the texts of its prompts stay on this machi
 
 
 def pull_panel() -> None:
-    """Choose a data set of the hub and fetch it into the shared store, with progress file by file."""
+    """Choose a data set of the hub and download it into the shared store, with a progress bar for each file."""
     if done := st.session_state.pop(_PULLED, None):
         st.success(plain(done), icon=":material/check:")
     names = {info.name for info in Store().benchmarks()}

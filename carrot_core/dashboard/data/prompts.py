@@ -25,7 +25,7 @@ _ROWS, _LISTED = "prompts", "prompts:listed"
 _LINE = 160  # characters of a text in the table
 
 
-# Not copied for every reader: nothing here changes what it is given.
+# A cached resource, so not copied for every reader: no caller changes the table.
 @st.cache_resource(max_entries=4, show_spinner="Reading the prompts …")
 def _all(version: Version, name: str) -> pd.DataFrame:
     return prompt_table(Store(Path(version.path)), name)
@@ -90,7 +90,7 @@ def _filter(version: Version, name: str) -> Filter:
 
 
 def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.NDArray[np.intp]) -> str | None:
-    """The page as a table; the id of the prompt that is chosen in it, or that the address names."""
+    """Show one page of prompts; returns the id of the prompt chosen in the table or named in the address."""
     pages = -(-len(matches) // PAGE_SIZE)
     place = st.container()
     at = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
@@ -98,7 +98,7 @@ def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.
     rows = _all(version, info.name).iloc[matches[(at - 1) * PAGE_SIZE : at * PAGE_SIZE]]
     first = (at - 1) * PAGE_SIZE + 1
     page_id = (version, info.name, filter_, at)
-    if st.session_state.get(_LISTED) != page_id:  # other prompts: the row that was chosen is none of them
+    if st.session_state.get(_LISTED) != page_id:  # other prompts: clear the selected row
         st.session_state[_LISTED], st.session_state[_ROWS] = page_id, {"selection": {"rows": []}}
     place.caption(f"Prompts {first:,} to {first + len(rows) - 1:,} of {len(matches):,}. Choose a row to read it whole.")
     event = place.dataframe(
@@ -107,7 +107,7 @@ def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.
         height=388,
         on_select="rerun",
         selection_mode="single-row",
-        key=_ROWS,  # the same on every page: the browser fills the table anew and builds none
+        key=_ROWS,  # the same for every page: the browser then refills the table and builds no new one
         column_config={
             "Prompt": st.column_config.TextColumn(width="large"),
             "Split": st.column_config.TextColumn(width="small"),
@@ -142,7 +142,7 @@ def _readable(rows: pd.DataFrame) -> pd.DataFrame:
 def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
     try:
         prompt = _prompt(version, info.name, prompt_id)
-    except NotFoundError:  # the address was made on another benchmark
+    except NotFoundError:  # the address is of another benchmark
         links.refuse("prompt", "No prompt has this id here.", "no prompt")
         del st.query_params["prompt"]
         return
@@ -153,7 +153,7 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
         if prompt.text is None:
             st.info("The source has no text for this prompt.")
         else:
-            # Never as markup: the text is other people's.
+            # Never as markup: the text comes from elsewhere.
             st.code(prompt.text, language=None, wrap_lines=True, height=440)
     with models:
         _outcomes(prompt)

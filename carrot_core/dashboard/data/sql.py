@@ -1,4 +1,4 @@
-"""SQL on the shared database for people who know it: read-only, within limits, with the schema beside it."""
+"""SQL on the shared store: read-only, within limits, with the schema beside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _schema(version: str, path: str) -> pd.DataFrame:
 
 @st.fragment
 def sql_console() -> None:
-    """A query (``?sql=``), its answer as a table and as CSV, and the tables there are."""
+    """A query (``?sql=``), its answer as a table and as CSV, and the list of tables."""
     with errors_as_text():
         store = Store()
         if not store.benchmarks():

@@ -1,4 +1,4 @@
-"""Bring your own results: a file, a look at it, which column is which, every problem at once, and a benchmark."""
+"""Upload results: preview the file, map its columns, see all its problems at once, and store it as a benchmark."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _REFUSED, _DONE = "upload:refused", "upload:done"
 
 
 def upload_panel() -> None:
-    """Upload a file of results and make it a benchmark that only this session sees, until it is kept."""
+    """Upload a file of results as a benchmark that only this session sees until it is kept in the store."""
     st.write(
         "A file with one score for each prompt and model: CSV, TSV, JSON lines or Parquet, also packed (.gz, .zst). "
         "What you upload stays in this browser session and goes with it, unless you keep it."
@@ -96,9 +96,9 @@ def _bring_in(upload: UploadedFile) -> None:
 
 
 def on_disk(upload: UploadedFile, place: str) -> Path:
-    """The file in a place of the session's folder, where the readers find it; what was there before goes."""
+    """Write an upload to a folder of the session, in place of the upload before it; returns its path."""
     folder = session_folder() / place
-    # The name is the browser's: only what can stand in a file's name is taken from it, and its ending.
+    # The browser chose the name: keep its ending, and only characters that are safe in a file name.
     path = folder / re.sub(r"\W", "_", upload.file_id) / re.sub(r"[^\w.\- ]", "_", upload.name)[-60:]
     if not path.is_file():
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,7 +109,7 @@ def on_disk(upload: UploadedFile, place: str) -> Path:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def first_rows(file_id: str, path: Path) -> pd.DataFrame:
-    """The first rows of an upload as text; read once, whatever else changes on the page."""
+    """The first rows of an upload as text; read once for each upload."""
     return preview(path, _ROWS)
 
 
@@ -119,7 +119,7 @@ def _preview(first: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mapping(names: Sequence[str], layout: str, file_id: str) -> dict[str, str]:
-    """Which column is which, guessed and to be corrected; the file's name of each chosen one that has another."""
+    """Map the file's columns to fields, guessed and corrected by the reader; columns already named so are left out."""
     fields = RECOGNISED if layout == "long" else OF_PROMPT
     guesses = guess_columns(names)
     needed = [name for name in fields if name in REQUIRED]
@@ -156,7 +156,7 @@ def _column_box(column: str, names: Sequence[str], guesses: Mapping[str, str], k
 
 
 def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
-    """Ask for the prices of models whose dollars the file does not have; what is not filled in is not known."""
+    """Ask for the prices of models without dollars in the file; returns those with both prices."""
     st.warning(
         f"The file has tokens and no dollars for {len(models)} of its models. What do they cost, in US dollars per "
         "million tokens? Nothing is assumed: without both prices a model cannot be loaded. A price with a date is "
@@ -196,13 +196,13 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
 def _free_name(path: Path) -> str:
     stem = file_stem(path.name.split(".")[0]) or "results"
     names = {info.name for info in private_benchmarks()}
-    return _unlike(stem, names)
+    return _free(stem, names)
 
 
 def _load(
     path: Path, name: str, layout: str, columns: Mapping[str, str], prices: Mapping[str, Price]
 ) -> DataError | None:
-    """Check the file and store it in the session's own store, under a progress bar; why not, where not."""
+    """Check the file and store it in the private store, with a progress bar; returns the error of a bad file."""
     bar = st.progress(0.1, "Reading and checking every row …")
     try:
         frames = read_any(path, format=layout, columns=columns or None, prices=prices)
@@ -244,7 +244,7 @@ def _problems(error: DataError) -> None:
 
 
 def _own_benchmarks() -> None:
-    """What the session has uploaded, to keep or to drop."""
+    """The session's uploads, each to keep in the store or to remove."""
     own = private_benchmarks()
     names = {info.name for info in Store().benchmarks()} if own else set()
     for info in own:
@@ -270,13 +270,13 @@ def _own_benchmarks() -> None:
 
 def _name_in_store(name: str, names: Set[str]) -> str:
     choice = st.text_input(
-        "Name in the store", _unlike(name, names), key=f"keep-as:{name}",
+        "Name in the store", _free(name, names), key=f"keep-as:{name}",
         help="The store has another benchmark of this name; both stay.",
     )  # fmt: skip
     return choice.strip()
 
 
-def _unlike(name: str, names: Set[str]) -> str:
-    """The name, with a number behind it where it is taken."""
+def _free(name: str, names: Set[str]) -> str:
+    """The name, with a number appended if it is in use."""
     numbered = (f"{name}-{number}" for number in count(2))
     return next(free for free in chain([name], numbered) if free not in names)

@@ -15,7 +15,7 @@ from carrot_core.text import visible
 
 
 def task_table(slices: pd.DataFrame, reference: str) -> None:
-    """Every task at the λ that is set, with its difference to the reference model and the 95 % interval."""
+    """A row for each task at the current λ: difference to the reference model with its 95 % interval."""
     percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
     differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
     display = pd.DataFrame(
@@ -56,7 +56,7 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
 
 
 def snapshot_rate_note(lam: float, snapshot_lam: float) -> None:
-    """Say which λ the slices of a snapshot are of, where it is not the one that is set."""
+    """Say which λ the tasks of a snapshot are for, if it is not the current one."""
     if lam_text(snapshot_lam) != lam_text(lam):
         st.caption(
             f"A snapshot keeps the tasks at a few points of the curve: these figures are of λ {lam_text(snapshot_lam)}."
@@ -64,7 +64,7 @@ def snapshot_rate_note(lam: float, snapshot_lam: float) -> None:
 
 
 def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
-    """Which prompts get another model when λ grows a little, and what that does."""
+    """Which prompts get another model when λ grows by ``step``, and how score and cost change."""
     upper = min(lam + step, 1.0)
     between = f"λ {lam_text(lam)} to {lam_text(upper)}"
     if flips.empty:

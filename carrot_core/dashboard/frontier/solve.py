@@ -1,4 +1,4 @@
-"""Solve λ for what people want, beyond budget and target: a model to match, a budget a month, a cap per query."""
+"""Solve λ for a goal beyond budget and target: a model to match, a monthly budget, or a cap per query."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from carrot_core.results.source import Names
 from carrot_core.text import visible
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
-_VISIBLE_GAIN = 0.0005  # of accuracy: less is not seen in the figures
+_VISIBLE_GAIN = 0.0005  # of the score; a smaller gain does not show in the rounded figures
 _DONE = "solve:done"
 
 
 def solve_popover(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
-    """A button that opens the wishes; what the last one came to is said by `said`."""
+    """A button that opens the goals; `show_notice` shows the result of the last one."""
     with st.popover("Solve for …", icon=":material/function:"):
         wish = st.segmented_control(
             "What the point is for", [MATCH, MONTH, CAP], default=MATCH, key="solve:wish", required=True
@@ -44,7 +44,7 @@ def solve_popover(view: views.View, router: str, pool: Names, tasks: Names, cost
 def show_notice(
     view: views.View, router: str, pool: Names, tasks: Names, rate_per_usd: float, cost_unit_usd: float
 ) -> None:
-    """What the last wish came to, as long as all is as it was then and the point is where the wish put it."""
+    """Show the result of the last goal until the point or the settings change."""
     of, lines = st.session_state.get(_DONE, (None, []))
     if of == (view, router, pool, tasks, rate_per_usd, cost_unit_usd):
         for line in lines:
@@ -52,12 +52,12 @@ def show_notice(
 
 
 def matchable(view: views.View, models: Sequence[str]) -> Sequence[str]:
-    """Those of the models that can be matched: of a snapshot the best single one only."""
+    """The models that can be matched; of a snapshot only the best single model."""
     return view.matchable(tuple(models))
 
 
 def match(view: views.View, router: str, curve: ReadableCurve, model: str, cost_unit_usd: float) -> None:
-    """Set λ to the cheapest point of a router's whole validation curve that is as accurate as a model alone."""
+    """Set λ to the cheapest point of a router's validation curve (whole pool, all tasks) that matches a model."""
     _take(*_match(view.match(router, model, curve), curve, model), (view, router, (), ()), cost_unit_usd)
 
 
@@ -80,7 +80,7 @@ def _month_boxes() -> None:
 
 
 def _cap_box(view: views.View) -> bool:
-    """Ask for a cap; False where there are no prompts to solve one on."""
+    """Ask for a cap; returns False if there are no prompts to solve it on."""
     if not view.has_prompts:
         st.info(
             "A cap is kept prompt by prompt, and a snapshot holds no prompts. Bring the data on the Data page or with "
@@ -95,7 +95,7 @@ def _cap_box(view: views.View) -> bool:
 
 
 def _solve(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
-    """Move λ to what was asked for, and remember what to say of it."""
+    """Solve for the chosen goal, set λ, and store the text of the notice."""
     curve, wish = view.curve(router, "validation", pool, tasks), st.session_state["solve:wish"]
     solution: Solution | None
     try:
@@ -113,7 +113,7 @@ def _solve(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_u
 
 
 def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], cost_unit_usd: float) -> None:
-    """Set λ, and keep what to say ``of`` what."""
+    """Set λ and store the notice with the settings ``of`` which it is true."""
     if solution is None:
         st.toast(plain(lines[0]), icon=":material/info:")
         return

@@ -1,4 +1,4 @@
-"""How sure a point is, on a page: over bootstrap samples, tasks and the seeds that are stored."""
+"""How sure a point is: how far it moves over bootstrap samples, tasks and stored seeds."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def stability_panel(
     *,
     key: str,
 ) -> None:
-    """Solve what a point is for again on other prompts, and say how far it moves.
+    """Solve a point's goal again on other prompts, and show how far the point moves.
 
     Parameters
     ----------
-    view, router : the benchmark as a page sees it, and the curve the point lies on.
-    rate_per_usd : the point's exchange rate.
-    reference : model whose accuracy it may be for.
-    pool, tasks : what the page shows of the benchmark; empty for all.
-    key : of the widgets and figures.
+    view, router : the results, and the router on whose curve the point lies.
+    rate_per_usd : the point's exchange rate, score per dollar.
+    reference : model whose accuracy may be the goal.
+    pool, tasks : models and tasks the page is limited to; empty for all.
+    key : prefix of the keys of widgets and figures.
     """
     if not view.has_prompts:
         st.info(ON_SNAPSHOT, icon=":material/photo_camera:")
@@ -114,15 +114,15 @@ def _seeds(view: views.View, router: str, goal: str) -> Mapping[int, Solved]:
     return solve_seeds(store, store.load(view.name), run, Goal(**json.loads(goal)), replicates=200)
 
 
-def _seed_table(seeds: Mapping[int, Solved], more: str, *, whole: bool) -> None:
-    """The point on every stored seed; ``more`` is the command that makes more of them, "" for a baseline."""
-    if not more:
+def _seed_table(seeds: Mapping[int, Solved], command: str, *, whole: bool) -> None:
+    """The point on every stored seed; ``command`` makes more seeds, "" for a baseline."""
+    if not command:
         st.caption("A baseline has no runs of other seeds to compare.")
         return
     if not whole:
         st.caption("Other seeds were run on all models and all tasks: with some of them left out none is compared.")
         return
-    st.write(plain(of_seeds(seeds, more)))
+    st.write(plain(of_seeds(seeds, command)))
     if len(seeds) < 2:
         return
     rows = [

@@ -25,13 +25,13 @@ from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import visible
 
-# Fitting one of these takes a graphics card or hours: they answer from where they were saved.
+# Routers that take a graphics card or hours to fit, so the page never fits them.
 _SLOW_TO_FIT = ("carrot-encoder", "carrot-released")
 
 
 @dataclass(frozen=True)
 class DecisionOptions:
-    """What a router is asked with, beside the prompt; as the parameters of `CarrotRouter.decide`."""
+    """The parameters of `CarrotRouter.decide` beside the prompt."""
 
     lam: float
     pool: tuple[str, ...] | None
@@ -40,7 +40,7 @@ class DecisionOptions:
 
 
 def router_of(info: BenchmarkInfo) -> CarrotRouter:
-    """Choose the router that answers (``?router=``); where there is none, the page says what to do and ends."""
+    """Choose the router that answers (``?router=``). Without any, the page says what to do and stops."""
     names = servable(info)
     if not names:
         links.check_parameter("router", links.among(()), "no router")
@@ -58,14 +58,14 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
 
 
 def servable(info: BenchmarkInfo) -> list[str]:
-    """Routers that can answer typed prompts, the head that ships first."""
+    """Routers that can answer typed prompts; the head that ships comes first."""
     fits = _head_fits(info)
     ships = [SHIPPED_ROUTER] if fits else []
     if not (info.has_prompts and info.n_with_text):
         return ships
     fitted = _fitted_routers(version_of(info), info.name)
     if not fits and info.name in shipped_heads():
-        fitted = fitted - {SHIPPED_ROUTER}  # under this name it is the head that ships, of other data
+        fitted = fitted - {SHIPPED_ROUTER}  # this name belongs to the head that ships, which was fitted on other data
     return ships + [name for name in SERVABLE if name in fitted and name not in (*ships, *_SLOW_TO_FIT, *BASELINES)]
 
 
@@ -81,7 +81,7 @@ def _head_hash(name: str) -> str:
 
 
 def _head_fits(info: BenchmarkInfo) -> bool:
-    """Whether a head ships that was fitted on just these data."""
+    """Whether a head ships that was fitted on exactly these data."""
     return info.name in shipped_heads() and (not info.has_prompts or _head_hash(info.name) == info.data_hash)
 
 
@@ -101,15 +101,15 @@ def _nothing_to_serve(info: BenchmarkInfo) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner="Making the router ready …")
 def load_router(version: Version, name: str, router: str) -> CarrotRouter:
-    """A router by name, ready to answer."""
+    """A router ready to answer; a thread loads its encoder and training prompts."""
     carrot_router = CarrotRouter.load(name, router=router, store=Store(Path(version.path)))
     threading.Thread(target=_warm, args=(carrot_router,), daemon=True).start()
     return carrot_router
 
 
 def _warm(router: CarrotRouter) -> None:
-    """Load the encoder and the training prompts while the reader still types."""
-    with suppress(CarrotError):  # the first prompt meets it again, and the page says it
+    """Load the encoder and the training prompts while the reader is typing."""
+    with suppress(CarrotError):  # the first prompt raises it again, and the page shows it
         router.explain("warm")
 
 
@@ -117,8 +117,9 @@ def decision_options(router: CarrotRouter, *, expanded: bool = False) -> Decisio
     """Choose λ, pool and fallback, the same for one prompt and for many."""
     unit = router.cost_unit_usd
     lam = shortest_lam(controls.rate(rate_of_lam(router.default_lam, unit), unit), unit)
-    about = "Pool, λ by budget, fallback"  # in one line on a phone
-    # What a closed popover holds is not in the browser, where all that is there is drawn anew at every answer.
+    about = "Pool, λ by budget, fallback"  # short enough for one line on a phone
+    # A popover, because its widgets are in the browser only while it is open: every widget there is redrawn at
+    # each answer.
     with st.expander(about, expanded=True) if expanded else st.popover(about, icon=":material/tune:"):
         pool = controls.pool(router.models)
         if pool:
@@ -157,7 +158,7 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
 
 
 def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) -> None:
-    """Who chooses among which models, what λ stands for, and what is not measured."""
+    """A caption: the router, its models, λ as an exchange rate, and whether the data are simulated."""
     if info.name == SIMULATED:
         kind_note(info)
     rate, unit = rate_of_lam(options.lam, router.cost_unit_usd), money(router.cost_unit_usd)

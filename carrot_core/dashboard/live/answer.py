@@ -1,4 +1,4 @@
-"""One typed prompt and its answer. Only this reruns as somebody types."""
+"""One typed prompt and its answer; only this fragment reruns while somebody types."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _MOVED = "live:moved"
 
 @st.fragment
 def one_prompt(router: CarrotRouter, options: DecisionOptions, no_neighbours: str) -> None:
-    """The box and, under it, the answer to what is in it.
+    """The prompt box with the answer below it.
 
     Parameters
     ----------
-    no_neighbours : why nearest training prompts cannot be shown, where they cannot.
+    no_neighbours : the text to show if the router has no nearest training prompts to show.
     """
     if st.session_state.pop(_MOVED, False):
-        st.rerun()  # λ is not this fragment's alone
+        st.rerun()  # λ is shown outside this fragment too
     with shell.errors_as_text():
         text = prompt_box()
         if text is None:
@@ -49,7 +49,7 @@ def one_prompt(router: CarrotRouter, options: DecisionOptions, no_neighbours: st
 
 
 def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbours: str) -> None:
-    """The decision on one prompt and what it rests on."""
+    """The decision on one prompt, with the estimates it is based on."""
     explanation = router.explain(
         text, lam=options.lam, pool=options.pool, fallback=options.fallback, fallback_above=options.fallback_above
     )
@@ -60,7 +60,7 @@ def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbo
         controls.set_lam(lam, router.cost_unit_usd)
         st.session_state[_MOVED] = True
 
-    # What changes with the prompt stands in the component: Streamlit takes longer to draw a text anew.
+    # Texts that change with the prompt are part of the component, which is faster than Streamlit at redrawing them.
     about = [line for line in (_reading(explanation), _distance(explanation, options)) if line]
     live_decision(explanation, lam=options.lam, key="live:decision", about=about, on_release=set_lam)
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
@@ -80,7 +80,7 @@ def _unlike(explanation: Explanation, options: DecisionOptions) -> str:
 
 
 def _distance(explanation: Explanation, options: DecisionOptions) -> str:
-    """How far the prompt is from the training data, where that is known."""
+    """How far the prompt is from the training data; empty if the router has no distance."""
     if explanation.distance_percentile is None:
         return ""
     return (
@@ -90,7 +90,7 @@ def _distance(explanation: Explanation, options: DecisionOptions) -> str:
 
 
 def _reading(explanation: Explanation) -> str:
-    """What was read of the prompt, and how long that took."""
+    """How many tokens of the prompt were read, and the time it took."""
     tokens, read = explanation.prompt_tokens, explanation.read_tokens
     rest = f"the encoder reads the first {read}, the rest counts for the cost only" if tokens > read else "all read"
     embed, decide = (1000 * explanation.seconds[name] for name in ("embed", "decide"))

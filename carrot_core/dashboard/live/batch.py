@@ -1,7 +1,7 @@
-"""Many prompts at once: lines or a file, what is decided and what it adds up to, to be downloaded.
+"""Many prompts at once, from lines or a file: the decisions, their totals and the downloads.
 
-A run is the script itself, so whatever the reader does on the page ends it at the next step of the bar: that
-is all the Cancel button is for. What was written so far goes then, and the page says so.
+The decisions are made in the page's script, so any action of the reader stops it at the next step of the progress
+bar; the Cancel button has no code of its own. Decisions of a stopped run are dropped, and the page says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from carrot_core.text import visible
 
 TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "gz", "zst"]
 PASTE, UPLOAD = "Paste lines", "Upload a file"
-_STEP = 64  # prompts between two looks at whether the reader wants something else
+_STEP = 64  # prompts between two updates of the bar, at which a run can be stopped
 _FIRST_ROWS = 20
 _RUNNING, _DONE = "batch:running", "batch:done"
 _LINES, _PASTED = "batch:lines", "batch:pasted"
@@ -41,7 +41,7 @@ _LINES, _PASTED = "batch:lines", "batch:pasted"
 
 @dataclass(frozen=True)
 class _Done:
-    """A finished run, and what it was asked: other settings make its figures none of theirs."""
+    """A finished run and its settings, to tell whether they have changed since."""
 
     summary: Summary
     decisions: Path
@@ -53,7 +53,7 @@ class _Done:
 def batch_panel(
     router: CarrotRouter, *, lam: float, pool: tuple[str, ...] | None, fallback: str | None, fallback_above: float
 ) -> None:
-    """Decide on many prompts with what is set above, and show what comes of it."""
+    """Decide on many prompts with the page's settings, and show the results."""
     source = _paste_box() if _source_kind() == PASTE else _upload_box()
     per_model = st.checkbox(
         "Also write what is expected of every model", key="batch:per_model", help="Three more columns for each model."
@@ -88,7 +88,7 @@ def _source_kind() -> str:
 
 
 def _paste_box() -> Source | None:
-    if _LINES not in st.session_state:  # Streamlit drops what a box held once it is not drawn
+    if _LINES not in st.session_state:  # Streamlit drops the text of a box that is not drawn
         st.session_state[_LINES] = st.session_state.get(_PASTED, "")
     text = st.session_state[_PASTED] = st.text_area(
         "Prompts, one a line",
@@ -97,7 +97,7 @@ def _paste_box() -> Source | None:
         max_chars=limits.PASTED_CHARACTERS,
         placeholder="What is the capital of France?\nProve that the square root of 2 is irrational.",
     )
-    # Not splitlines: a prompt may hold a character that Unicode counts as a line end.
+    # Not splitlines, which also splits at Unicode's line separators.
     return (lambda stack: listed(text.split("\n"), "the pasted lines")) if text.strip() else None
 
 
@@ -139,7 +139,7 @@ def _column(names: tuple[str, ...], file_id: str) -> str:
 
 
 def _run(router: CarrotRouter, source: Source, **options: Any) -> tuple[Summary, Path]:
-    """Decide, under a bar with a button beside it."""
+    """Decide on all prompts, with a progress bar and a Cancel button."""
     st.session_state[_RUNNING] = True
     row = st.empty()
     with row.container(horizontal=True, vertical_alignment="center"):
@@ -157,7 +157,7 @@ def _run(router: CarrotRouter, source: Source, **options: Any) -> tuple[Summary,
             write = stack.enter_context(decision_file(path))
             summary = route_all(router, prompts, write, progress=show_progress, most=_STEP, **options)
     finally:
-        with suppress(Exception):  # a run that is being ended may no longer draw
+        with suppress(Exception):  # a stopped run may no longer draw
             row.empty()
     return summary, path
 
@@ -192,7 +192,7 @@ def _results(done: _Done) -> None:
             f"{done.name}.csv",
             "text/csv",
             icon=icon,
-            on_click="ignore",  # a run for nothing would take the next click away
+            on_click="ignore",  # a rerun would lose the next click
         )
         st.download_button(
             "Decisions (Parquet)",

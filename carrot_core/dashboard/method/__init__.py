@@ -1,4 +1,4 @@
-"""The Method page: the project's own glossary and method notes, searched and read in the app."""
+"""The Method page: the glossary, which can be searched, and the notes on method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carrot_core.dashboard.glossary import Term, about, in_app, terms
 
 
 def show_linked_term() -> None:
-    """The term that a link asks for (``?term=``), before all others."""
+    """Show the term of the address (``?term=``) above the list."""
     slug = st.query_params.get("term")
     links.check_parameter("term", links.among(terms()), "all terms")
     term = terms().get(slug or "")
@@ -23,7 +23,7 @@ def show_linked_term() -> None:
 
 
 def glossary_list() -> None:
-    """All terms, or those in which the searched words stand (``?words=``)."""
+    """All terms, or those that contain the searched words (``?words=``)."""
     search = st.text_input(
         "Search the terms", key="words", bind="query-params", type="search", icon=":material/search:",
         placeholder="Words of a term or of its definition", max_chars=100,
@@ -42,7 +42,7 @@ def glossary_list() -> None:
 
 
 def matching(search: str) -> list[Term]:
-    """Terms with all the words that are searched for, those with them in their name first."""
+    """Terms that contain all the searched words; those with the words in their name come first."""
     words = search.casefold().split()
 
     def has(text: str) -> bool:

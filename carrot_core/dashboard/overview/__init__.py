@@ -1,4 +1,4 @@
-"""The Overview page: figures with their intervals, and what they amount to in a sentence."""
+"""The Overview page: figures with their intervals, and a sentence that sums them up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from carrot_core.operating_point import Point
 def figure(
     place: DeltaGenerator, label: str, interval: Interval, text: Callable[[float], str], help: str | None = None
 ) -> None:
-    """One number as ``text`` writes it, with its 95 % interval under it; ``help`` as of
+    """One number, formatted by ``text``, with its 95 % interval below it; ``help`` is a text of
     `carrot_core.dashboard.glossary.tip`."""
     value, low, high = (text(number) for number in (interval.value, interval.low, interval.high))
     place.metric(plain(label), value, help=help)
@@ -25,7 +25,7 @@ def figure(
 
 
 def saving(place: DeltaGenerator, point: Point, best: str, help: str) -> None:
-    """What the point saves against the best single model, which may cost nothing."""
+    """The saving against the best single model; a dash if that model costs nothing."""
     name = f"Saving against {best}"
     if isfinite(point.saving.value):
         figure(place, name, point.saving, partial(percent, digits=0), help)
@@ -35,7 +35,7 @@ def saving(place: DeltaGenerator, point: Point, best: str, help: str) -> None:
 
 
 def verdict(point: Point, best: str, n_prompts: int) -> str:
-    """What the point is worth against the best single model, no better than the interval allows; Markdown."""
+    """How the point compares with the best single model, as far as the interval allows; Markdown."""
     difference = point.score_difference
     apart = points(difference.value, difference.low, difference.high)
     if difference.high < 0:

@@ -16,11 +16,11 @@ from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo, Store
 
-_OWN = "points:own"  # set once the session has points of its own, so that looking makes no folder
+_OWN = "points:own"  # set once the session has points of its own, so that listing creates no folder
 
 
 def place_for(info: BenchmarkInfo) -> KeptPoints:
-    """Where points of a benchmark are kept: those of the session's uploads with the session."""
+    """Where points of a benchmark are kept: in the session for a private benchmark, else in the shared folder."""
     if not isinstance(info, PrivateInfo):
         return shared_points()
     st.session_state[_OWN] = True
@@ -33,29 +33,29 @@ def own_points() -> KeptPoints:
 
 
 def all_points() -> list[tuple[KeptPoints, Listing]]:
-    """Every place with what is kept there, the session's own first."""
+    """Every place with its points, the session's own first."""
     places = [own_points()] if _OWN in st.session_state else []
     return [(place, place.listing()) for place in (*places, shared_points())]
 
 
 def benchmark_of(point: PointFile) -> BenchmarkInfo | None:
-    """The listed benchmark a point is about: the one with its very data before others of the name."""
+    """The benchmark with a point's name, preferably one with the same data; None without one."""
     same = [info for info in all_benchmarks() if info.name == point.benchmark]
     return min(same, key=lambda info: info.data_hash != point.data_hash, default=None)
 
 
 def data_of(point: PointFile) -> BenchmarkInfo | None:
-    """The loaded benchmark with a point's very data, where its router can be made ready in seconds; else None."""
+    """The loaded benchmark with the same data as a point, if its router is available too; else None."""
     info = benchmark_of(point)
     if info is None or not info.has_prompts or info.data_hash != point.data_hash:
         return None
-    return info if _at_hand(point, info) else None
+    return info if _has_router(point, info) else None
 
 
-def _at_hand(point: PointFile, info: BenchmarkInfo | None) -> bool:
-    """Whether a point's router ships or is fitted here.
+def _has_router(point: PointFile, info: BenchmarkInfo | None) -> bool:
+    """Whether a point's router ships with the project or is fitted on this machine.
 
-    A page loads no other: a file somebody sent must not make it read folders, fetch from the hub or train.
+    A page loads no other router: a point file from elsewhere must not make it read folders, download or train.
     """
     if point.source in shipped_heads() and point.router == SHIPPED_ROUTER:
         return True
@@ -63,10 +63,10 @@ def _at_hand(point: PointFile, info: BenchmarkInfo | None) -> bool:
 
 
 def differs_here(place: KeptPoints, id: str) -> str:
-    """What is not on this machine as it was where a kept point was made, in words; empty where all is."""
+    """What differs on this machine from where a point was made, as text; empty if nothing does."""
     point = place.read(id)
     info = benchmark_of(point)
-    if not _at_hand(point, info):
+    if not _has_router(point, info):
         return (
             f"Its router is {point.router!r} of {point.source!r}, which neither ships with the project nor is fitted "
             "on loaded data here. `carrot point check` looks for it in folders and on the hub."
@@ -86,7 +86,7 @@ def router_at(place: KeptPoints, id: str) -> CarrotRouter:
     Raises
     ------
     CarrotError
-        It is another here than the one the point was made with.
+        The router on this machine is not the one the point was made with.
     """
     info = benchmark_of(place.read(id))
     return CarrotRouter.load(place.path(id), store=store_of(info) if isinstance(info, PrivateInfo) else Store())

@@ -1,4 +1,4 @@
-"""One kept point in question: whether logs still bear it out, and how sure it was from the start."""
+"""Check a kept point: whether logs agree with it, and how far it moves on other prompts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ICONS = {"inside": ":material/check_circle:", "outside": ":material/error:", "t
 
 
 def check_panel(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
-    """Choose a kept point, and put it in question."""
+    """Choose a kept point and check it against logs or other prompts."""
     by_name = distinct_names([record for _, record in entries])
     places = {record.id: place for place, record in entries}
     name = str(st.selectbox("Point", list(by_name), format_func=visible, key="check"))
@@ -83,10 +83,10 @@ def _against_logs(place: KeptPoints, record: KeptPoint) -> None:
 
 
 def _mapping(names: Sequence[str], file_id: str) -> dict[str, str]:
-    """The file's own name of each column that is there, guessed and to be corrected."""
+    """The file's name of each log column: guessed, and the reader can correct it."""
     guesses = guess_columns(names)
     sources: dict[str, str] = {}
-    for first in range(0, len(LOGGED), _BOXES):  # row by row, so that they stand in order on a phone, too
+    for first in range(0, len(LOGGED), _BOXES):  # row by row, so that a phone shows them in order
         for box, column in zip(st.columns(_BOXES), LOGGED[first : first + _BOXES], strict=False):
             options = [None, *names]
             needed = "" if column == "model" else " (optional)"
@@ -119,7 +119,7 @@ def _compare_logs(
 
 
 def _companion(place: KeptPoints, record: KeptPoint) -> tuple[Companion | None, str]:
-    """What the point's router knows of its training data, where that very router is here."""
+    """The profile of the point's router, or None and the reason if that router is not on this machine."""
     why = differs_here(place, record.id)
     if why:
         return None, f"Whether prompts are unlike the training data is not told: {why}"
@@ -183,7 +183,7 @@ def _sureness(point: PointFile) -> None:
 
 
 def _why_not(point: PointFile, info: BenchmarkInfo, view: views.View) -> str:
-    """Why a point cannot be solved again on what is here; empty where it can, or a snapshot says so itself."""
+    """Why a point cannot be solved again here; empty if it can, and for snapshots, whose panel says why."""
     if not info.has_prompts:
         return ""
     if info.data_hash != point.data_hash:

@@ -34,17 +34,15 @@ from carrot_core.store import Store
 from carrot_core.text import visible
 
 _AT_FIRST = 2
-_NAMES_WIDE = 180  # pixels: on a phone the points need room, too
+_NAMES_WIDE = 180  # pixels; leaves room for the points on a phone
 _MODELS_SHOWN = 5
-_SHARE = 0.005  # of the prompts: less is told as "under 0.5 %"
+_SHARE = 0.005  # of the prompts; a smaller share is shown as "under 0.5 %"
 
 
 def compare(records: Sequence[KeptPoint]) -> None:
-    """Choose two points or more, and see them beside one another."""
+    """Choose at least two points and see them side by side."""
     by_name = distinct_names(records)
-    order = sorted(
-        by_name, key=lambda name: by_name[name].point.test is None
-    )  # those of which there is something to tell
+    order = sorted(by_name, key=lambda name: by_name[name].point.test is None)  # measured points first
     choice = st.multiselect(
         "Compare", list(by_name), order[:_AT_FIRST], format_func=visible, key="compare",
         placeholder="Choose points",
@@ -67,7 +65,7 @@ def compare(records: Sequence[KeptPoint]) -> None:
 
 
 def distinct_names(records: Sequence[KeptPoint]) -> dict[str, KeptPoint]:
-    """Points by a name of their own: of those with the same name, each but the first has its id behind it."""
+    """Points by unique name: of points with the same name, all but the first get their id appended."""
     by_name: dict[str, KeptPoint] = {}
     for point in records:
         by_name[point.name if point.name not in by_name else f"{point.name} ({point.id[:6]})"] = point
@@ -75,7 +73,7 @@ def distinct_names(records: Sequence[KeptPoint]) -> dict[str, KeptPoint]:
 
 
 def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
-    """A row a property, a column a point; text."""
+    """A table of text with a row for each property and a column for each point."""
     rows = {
         "Router": lambda point: label(point.router),
         "Benchmark": lambda point: visible(point.benchmark),
@@ -98,7 +96,7 @@ def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
 
 
 def _main_models(points: Sequence[PointFile]) -> list[str]:
-    """The models that answer most, at whichever point."""
+    """The models with the largest share at any point."""
     most: dict[str, float] = {}
     for point in points:
         for model, share in (point.shares or {}).items():
@@ -116,7 +114,7 @@ def _share(point: PointFile, model: str) -> str:
 
 
 def differences(points: Mapping[str, PointFile]) -> None:
-    """Every point but the first, minus the first."""
+    """The difference of every other point to the first."""
     (first, base), *others = points.items()
     table, unmeasured = [], []
     for name, point in others:
@@ -179,7 +177,7 @@ def _scale(interval: Interval, factor: float) -> tuple[float, float, float]:
 
 
 def difference(one: PointFile, other: PointFile) -> Difference | None:
-    """One point minus another: prompt by prompt where their data and routers are here; None where not measured."""
+    """One point minus another, prompt by prompt if their data and routers are here; None if one was not measured."""
     if one.test is None or other.test is None:
         return None
     result = None
@@ -191,7 +189,7 @@ def difference(one: PointFile, other: PointFile) -> Difference | None:
 
 
 def _test_curve(point: PointFile) -> Frontier | None:
-    """The exact test curve of a point's router, where the data and that very router are here."""
+    """The exact test curve of a point's router; None if the data or that router are not on this machine."""
     info = data_of(point)
     if info is None:
         return None
@@ -212,7 +210,7 @@ def _load_test_curve(version: Version, name: str, source: str, router: str, arte
 
 
 def figures_frame(points: Mapping[str, PointFile]) -> pd.DataFrame:
-    """A row a point, full figures: what the side by side table rounds."""
+    """The comparison with unrounded figures, a row for each point."""
     rows = []
     for name, point in points.items():
         row: dict[str, object] = {"point": name} | {

@@ -1,4 +1,4 @@
-"""Keep an operating point: solve it, see what it does in words and figures, give it a name."""
+"""Keep an operating point: choose it, see its figures, give it a name; and the texts that describe a point."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_SHARES = 3
 
 
 def describe_accuracy(figures: PointFigures | None) -> str:
-    """Accuracy with its interval, per cent."""
+    """Accuracy in per cent with its interval."""
     if figures is None:
         return NOT_MEASURED
     return percent(figures.score, figures.score_low, figures.score_high)
@@ -71,15 +71,15 @@ def describe_point(point: PointFile) -> str:
 
 
 def describe_date(point: PointFile) -> str:
-    """When it was made, to the minute."""
+    """The time a point was made, to the minute."""
     return f"{point.created_at[:16].replace('T', ' ')} UTC"
 
 
-DONE = "points:done"  # what the last action did, said once
+DONE = "points:done"  # notice about the last action, shown once
 
 
 def keep_panel() -> None:
-    """Choose a router and a point of it, see what to expect, and keep it; ends the page where there is no router."""
+    """Choose a router and one of its points, see its figures, and keep it. Without a router, the page stops."""
     for_bench, for_router = st.columns(2)
     with for_bench:
         info = controls.benchmark(readable_benchmarks())
@@ -101,14 +101,14 @@ def keep_panel() -> None:
 
 
 def keep(info: BenchmarkInfo, point: PointFile) -> None:
-    """Keep a point of a benchmark where it belongs, and say so on the next run."""
+    """Keep a point of a benchmark; the next run shows a notice."""
     place_for(info).keep(point)
     st.session_state[DONE] = f"Kept: {describe_point(point)}."
 
 
 def _match(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) -> None:
-    """Set λ to what is as good as one model on validation, as cheap as possible, and say which model that was."""
-    st.session_state["match"] = None  # a handle that sets λ once, not a state
+    """Choose a model to match, which sets λ, and show the notice about the result."""
+    st.session_state["match"] = None  # choosing a model sets λ once; the box then empties
     view = views.view(info)
     st.selectbox(
         "As good as a model, as cheap as possible", solve.matchable(view, router.models), format_func=visible,
@@ -127,7 +127,7 @@ def _match_model(view: views.View, router: CarrotRouter) -> None:
 
 
 def _expectation(point: PointFile) -> None:
-    """What the point does, with its intervals."""
+    """Accuracy, cost and shares of a point, with intervals."""
     if point.test is None:
         st.info(
             "Nothing was measured on this pool: the point will route as shown, but its accuracy and cost are untested."
@@ -150,9 +150,9 @@ def _expectation(point: PointFile) -> None:
 
 
 def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole: bool) -> None:
-    """Keep the point of the curve another page shows, where a router of that name answers typed prompts here.
+    """A button on another page to keep its point; disabled if the router cannot answer typed prompts here.
 
-    ``whole`` says that the page shows the whole pool on all tasks: a slice has other figures.
+    ``whole`` is True if the page shows the whole pool on all tasks; only then are its figures those of the point.
     """
     able = router in live.servable(info)
     does = "The Operating points page lists it, compares it with others, and downloads it."

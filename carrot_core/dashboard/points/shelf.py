@@ -1,4 +1,4 @@
-"""The kept operating points: a card each, to use, download, rename and delete; and files brought from elsewhere."""
+"""The kept operating points: a card each, to use, download, rename and delete; and points from uploaded files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DELETED, _REFUSED = "points:deleted", "points:refused"
 
 
 def show_notice() -> None:
-    """What the last action did, and the way back from a deletion."""
+    """The notice about the last action, with an Undo button after a deletion."""
     if done := st.session_state.pop(DONE, None):
         st.success(plain(done), icon=":material/check:")
     if deletion := st.session_state.pop(_DELETED, None):  # until the next action
@@ -56,7 +56,7 @@ def _undo(place: KeptPoints, record: KeptPoint) -> None:
 
 
 def bring_panel() -> None:
-    """Take a point file from elsewhere, checked before anything of it is used."""
+    """Upload a point file; it is checked before any of it is used."""
     st.write(
         "A file that this page, `carrot export` or the library wrote. It is checked before anything of it is used."
     )
@@ -80,7 +80,7 @@ def bring_panel() -> None:
 
 
 def list_points() -> list[tuple[KeptPoints, KeptPoint]]:
-    """All points that this session sees, newest first; files that are none are told of."""
+    """All points that this session sees, newest first; damaged files are reported on the page."""
     entries = []
     for place, listing in all_points():
         for name, reason in listing.damaged.items():
@@ -90,7 +90,7 @@ def list_points() -> list[tuple[KeptPoints, KeptPoint]]:
 
 
 def shelf(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
-    """A card a point, two a row where there is room."""
+    """A card for each point, two in a row if there is room."""
     pages = -(-len(entries) // _PER_PAGE)
     at = st.pagination(pages, key="points:page") if pages > 1 else 1
     page = entries[(at - 1) * _PER_PAGE : at * _PER_PAGE]
@@ -140,7 +140,7 @@ def _actions(place: KeptPoints, record: KeptPoint) -> None:
 
 
 def _downloads(place: KeptPoints, record: KeptPoint) -> None:
-    """Every form of the point; all but the document itself are made from its router, which must be here unchanged."""
+    """All download formats; every one but JSON needs the unchanged router on this machine."""
     with st.popover("Download", icon=":material/download:", key=f"download:{record.id}", on_change="rerun") as popover:
         if not popover.open:
             return
@@ -162,7 +162,7 @@ def _download(place: KeptPoints, record: KeptPoint, form: Format) -> None:
         f"{form.about[0].upper()}{form.about[1:]} ({form.name})",
         (record.point.model_dump_json(indent=1) + "\n").encode() if form.name == "json" else content,
         f"{_stem(record.point)}{form.ending}", form.media_type, key=f"{form.name}:{record.id}", type="tertiary",
-        on_click="ignore",  # it changes nothing, and a run would take the list away under the next click
+        on_click="ignore",  # a rerun would close the list before the next click
     )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def _rename(place: KeptPoints, record: KeptPoint) -> None:
 
 
 def _refusal(record: KeptPoint, why: str) -> None:
-    """Why a point is not used as it was, and its λ all the same where its benchmark is here."""
+    """Why a point cannot be used, with a button to set its λ anyway if its benchmark is here."""
     st.warning(plain(f"Not used: {why}"), icon=":material/difference:")
     if benchmark_of(record.point) is not None:
         st.button(
@@ -193,7 +193,7 @@ def _refusal(record: KeptPoint, why: str) -> None:
 
 
 def _use(place: KeptPoints, record: KeptPoint) -> None:
-    """Set the session to a point, unless something of it is another here, which is said instead."""
+    """Set the session to a point, or show what differs on this machine."""
     try:
         why = differs_here(place, record.id)
     except CarrotError as error:
@@ -207,9 +207,9 @@ def _use(place: KeptPoints, record: KeptPoint) -> None:
 
 
 def _set_session(point: PointFile) -> None:
-    """Benchmark, router, λ, pool and fallback of a point, for all pages."""
+    """Set benchmark, router, λ, pool and fallback of all pages to those of a point."""
     benchmarks, info = all_benchmarks(), benchmark_of(point)
-    assert info is not None  # the button is there only then
+    assert info is not None  # the button is shown only then
     view, pool = views.view(info), () if point.test is not None else point.pool
     choices: dict[str, object] = {
         "pool": list(pool),

@@ -23,11 +23,11 @@ from carrot_core.theory.shipped import kept_curve
 PARTS = ("Rate", "Decision boundary", "Broken assumption", "Real prompts", "What it rests on")
 _SMOOTHNESS, _MARGINS = (0.5, 0.75, 1.0, 1.5, 2.0), (0.5, 1.0, 2.0)
 _LAMS = tuple(step / 10 for step in range(11))
-_QUICK = 10_000  # the largest n that is simulated without being asked to
+_QUICK = 10_000  # the largest n that is simulated by default
 
 
 def part() -> str:
-    """Choose what is shown (``?part=``)."""
+    """Choose the part of the page to show (``?part=``)."""
     choice = st.segmented_control(
         "Show", PARTS, default=PARTS[0], required=True, key="part", bind="query-params", label_visibility="collapsed"
     )
@@ -75,19 +75,19 @@ def breach() -> Breach:
 
 @st.cache_data(max_entries=20_000, show_spinner=False)
 def _run(simulated: World, n: int, repetition: int, seed: int) -> float:
-    """One run; kept one by one, so that what is interrupted goes on where it stopped."""
+    """One run of the simulation; each is cached, so an interrupted simulation continues where it stopped."""
     return excess_risk(simulated, n, repetition, seed)
 
 
 def curves(*worlds: World) -> list[RateCurve]:
-    """Runs of some worlds: those that ship, else simulated now, with progress."""
+    """Rate curves of some worlds: those that ship, else simulated now with a progress bar."""
     shipped = [kept_curve(one) for one in worlds]
     most = _QUICK if None in shipped and not _whole() else SIZES[-1]
     return [curve or _simulate(one, most) for curve, one in zip(shipped, worlds, strict=True)]
 
 
 def _whole() -> bool:
-    """Choose whether to simulate to the end (``?sim_full=``)."""
+    """Choose whether to simulate up to the largest n (``?sim_full=``)."""
     full = st.toggle(
         "Simulate up to n = 100,000 (may take some minutes)", key="sim_full", bind="query-params",
         help=f"Without it, simulated up to n = {_QUICK:,}.",
@@ -109,7 +109,7 @@ def _simulate(world_: World, most: int) -> RateCurve:
 
 @st.cache_resource(max_entries=24, show_spinner="Fitting the rule …")
 def boundary(simulated: World, n: int) -> Exhibit:
-    """The two maps of a world, in two dimensions whatever its own."""
+    """The two maps of a world, always in two dimensions."""
     return boundary_exhibit(replace(simulated, dimension=2), n)
 
 
@@ -119,7 +119,7 @@ def training_prompts() -> int:
 
 
 def readings(curve: RateCurve) -> None:
-    """The slopes as figures, and what they mean for the number of prompts."""
+    """The predicted and the measured slope, and how many times the prompts halve the excess risk."""
     measured, low, high = curve.slope()
     promised = predicted_slope(curve.world)
     places = st.columns(3)
@@ -129,13 +129,13 @@ def readings(curve: RateCurve) -> None:
 
 
 def factor(slope: float) -> str:
-    """How many times as many prompts halve the excess risk at a slope."""
+    """How many times as many prompts halve the excess risk at a slope, as text."""
     times = 0.5 ** (1 / slope)
     return f"{times:.1f} times" if times < 10 else f"{float(f'{times:.2g}'):,.0f} times"
 
 
 def snapshot_learning() -> Mapping[str, pd.DataFrame]:
-    """Learning curves of the snapshots that have one, by what each is called."""
+    """Learning curves of the snapshots that have one, by label."""
     snapshots = shipped_snapshots()
     return _learning(
         tuple((name, *results_version(info)) for name, info in zip(labels(snapshots), snapshots, strict=True))

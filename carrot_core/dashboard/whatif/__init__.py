@@ -34,7 +34,7 @@ _PRICE = {
 
 
 def scenario_of(setting: Setting) -> Scenario:
-    """Choose what changes; the scenario is kept for the session and told in the address (``?scenario=``)."""
+    """Choose what changes; the scenario is kept in the session and in the address (``?scenario=``)."""
     _start(setting)
     problem = st.session_state.pop("wi_refused", "")
     if problem:
@@ -59,7 +59,7 @@ def scenario_of(setting: Setting) -> Scenario:
 
 
 def _start(setting: Setting) -> None:
-    """Fill the widgets: from the address at first, from what was set where the reader comes back to the page."""
+    """Fill the widgets: from the address in a new session, from the session's scenario when the page is reopened."""
     state, here = st.session_state, (setting.test.name, setting.test.data_hash)
     if state.get("wi_of") != here:
         document = st.query_params.get("scenario", "") if "wi_of" not in state else ""
@@ -70,7 +70,7 @@ def _start(setting: Setting) -> None:
 
 
 def _scenario_of_link(setting: Setting, document: str) -> Scenario:
-    """The scenario of the address; where it does not fit, an unchanged one, and the page's notice says so."""
+    """The scenario of the address; if it does not fit the data, an unchanged one and a notice on the page."""
     try:
         return _parse_for(setting, document, "The scenario")
     except CarrotError as error:
@@ -324,12 +324,12 @@ def _other_than_1(names: Sequence[str], values: Sequence[float] | pd.Series) -> 
 
 
 def _has_value(value: Any) -> bool:
-    """Whether an editor's cell holds something."""
+    """Whether a cell of an editor has a value."""
     return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
 
 
 def _short(models: Sequence[str]) -> list[str]:
-    """Names without their maker, for a narrow column; with it where two would look the same."""
+    """Model names without their maker, for a narrow column; with it if two names would be the same."""
     short = [short_name(model) for model in models]
     return [name if short.count(name) == 1 else visible(model) for name, model in zip(short, models, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What a scenario does, on the What-if page: the point's drift, who answers, which price would change that."""
+"""Results of a scenario: where the operating point moves, who answers, and at which price a model is worth using."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
 from carrot_core.whatif.threshold import Threshold, threshold_exhibit, worth_using
 
 _PAIRED = "After minus before on the same resampled prompts."
-_SOME = 0.1  # share of the queries from which on a model is used for more than odd prompts
+_SOME = 0.1  # share of the queries from which a model counts as used
 
 
 def router(info: BenchmarkInfo, view: views.View) -> str:
-    """Choose the router (``?router=``); where there is none, or no prompts, the page says what to do and ends."""
+    """Choose the router (``?router=``). Without a router or prompts, the page says what to do and stops."""
     if not info.has_prompts:
         shell.kind_note(info)
         st.info(
@@ -48,7 +48,7 @@ def router(info: BenchmarkInfo, view: views.View) -> str:
 
 
 def apply_scenario(view: views.View, router: str, scenario: Scenario) -> tuple[WhatIf, Scene]:
-    """A scenario applied, and its chart; kept between reruns."""
+    """The results of a scenario and its chart; cached between reruns."""
     return _apply(view, router, scenario_json(scenario))
 
 
@@ -59,7 +59,7 @@ def _apply(view: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]
 
 
 def show_notes(what_if: WhatIf) -> None:
-    """What changes, what of it the data cannot show, and whether another model is the best single one."""
+    """What the scenario changes, what the data cannot show, and whether the best single model changes."""
     st.caption(shell.plain(in_words(what_if.scenario)))
     for note in what_if.notes:
         st.caption(f":material/info: {shell.plain(note)}")
@@ -69,7 +69,7 @@ def show_notes(what_if: WhatIf) -> None:
 
 
 def in_words(scenario: Scenario) -> str:
-    """What a scenario changes, in a sentence."""
+    """A sentence that lists what a scenario changes."""
     counted: dict[str, Sized] = {
         "prices set": scenario.prices,
         "providers with a factor": scenario.provider_factors,
@@ -90,7 +90,7 @@ def in_words(scenario: Scenario) -> str:
 
 
 def drift_table(what_if: WhatIf, rate: float) -> None:
-    """Where the operating point goes, left alone or solved again."""
+    """Where the operating point moves: at the same λ, and solved again."""
     points = move_point(what_if, rate)
     base = points[0]
     assert base.what == BEFORE
@@ -145,7 +145,7 @@ def _change(interval: Interval, text: Callable[[float], str]) -> str:
 
 
 def share_table(what_if: WhatIf, rate: float) -> None:
-    """Who answers at the same λ before and after."""
+    """Shares of the models at the same λ before and after the scenario."""
     shares = [
         dict(zip(side.shown.models, side.shown.shares([rate])[0], strict=True))
         for side in (what_if.before, what_if.after)
@@ -169,7 +169,7 @@ def share_table(what_if: WhatIf, rate: float) -> None:
 
 
 def worth(what_if: WhatIf, rate: float) -> None:
-    """Which price would make which model worth using; one model in detail (``?candidate=``)."""
+    """The price at which each model is worth using; one model in detail (``?candidate=``)."""
     curve = what_if.after.shown
     options = pick(curve.models, curve.known)
     thresholds = {model: worth_using(curve, model, rate) for model in options}
@@ -186,7 +186,7 @@ def worth(what_if: WhatIf, rate: float) -> None:
 
 
 def _default_model(thresholds: Mapping[str, Threshold]) -> int:
-    """Place of the model that is not used and needs the least change of its price."""
+    """Index of the unused model that needs the smallest change of its price."""
     idle = {
         model: threshold.factor_for() or 0.0 for model, threshold in thresholds.items() if threshold.share_at(1.0) == 0
     }
@@ -217,7 +217,7 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
 
 
 def describe_threshold(threshold: Threshold) -> str:
-    """The threshold in words."""
+    """The price threshold of a model in words."""
     name, first, some = short_name(threshold.model), threshold.factor_for(), threshold.factor_for(_SOME)
     if threshold.exchange_rate_per_usd == 0:
         return f"At λ = 0 no price counts: {name} answers {percent(threshold.share_at(1.0))} of the queries at any."
