@@ -119,7 +119,7 @@ elif section == "Where it loses":
             texts = dict(zip(test.prompt_ids, test.texts, strict=True))
             show(exhibit, key="c-losses", table=lambda: tables.loss_table(exhibit, texts))
     else:
-        st.info("Which prompts a router loses on cannot be told from a snapshot: it holds no prompts.")
+        st.info("Which prompts a router loses on is not in a snapshot: it holds no prompts.")
 
 elif section == "Predictions":
     model = compare.model(view.models)

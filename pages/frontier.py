@@ -76,7 +76,7 @@ with by_step:
         frontier.flip_table(flips, curve.n_prompts, lam, SMALL_STEP)
         csv_button("Download these prompts (CSV)", lambda: flips, f"{info.name}-{active}-flips")
     else:
-        st.info("Which prompts change their model cannot be told from a snapshot: it holds no prompts.")
+        st.info("Which prompts change their model is not in a snapshot: it holds no prompts.")
 with by_sample:
     if by_sample.open:  # takes a second, so only while the tab is open
         stability_panel(view, active, rate, reference, pool, tasks, key="frontier:sure")

@@ -67,7 +67,7 @@ def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool =
         values_text += f" and {len(errors) - _MOST_VALUES} more" if len(errors) > _MOST_VALUES else ""
         _tell(f"**{name}**: {values_text} cannot be used. Shown: {plain(current)}.")
     elif len(values) > 1 and not many:
-        _tell(f"**{name}** stands there {len(values)} times. Shown is the last: {plain(current)}.")
+        _tell(f"**{name}** occurs {len(values)} times. Shown is the last: {plain(current)}.")
 
 
 def refuse(name: str, why: str, current: str) -> None:

@@ -210,7 +210,7 @@ runpy.run_path({str(ROOT / "pages" / "data.py")!r})
     app = AppTest.from_string(script, default_timeout=60).run()
     assert not app.exception
     assert not app.error
-    assert any("nothing is in it yet" in note.value for note in app.info)
+    assert any("shared store, which is empty" in note.value for note in app.info)
 
 
 def test_texts_without_a_licence_are_read_on_the_page_and_in_no_file(store: Store) -> None:

@@ -155,8 +155,8 @@ def test_a_choice_of_several_keeps_what_there_is() -> None:
 def test_a_parameter_given_twice_takes_the_last() -> None:
     app = opened("frontier", bench=["mmlu-pro-cot (snapshot)", "made"], lam=["0.1", "0.2"])
     (notice,) = notices(app)
-    assert "**bench** stands there 2 times" in notice
-    assert "**lam** stands there 2 times" in notice
+    assert "**bench** occurs 2 times" in notice
+    assert "**lam** occurs 2 times" in notice
     assert lam_in_address(app) == 0.2
 
 

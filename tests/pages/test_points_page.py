@@ -143,7 +143,7 @@ def test_a_point_on_a_pool_of_its_own_says_that_nothing_was_measured() -> None:
     shared_points().keep(head.point_file(lam=0.1, note="some", pool=head.models[:3]))
     app = page(bench=SNAPSHOT)
     assert "not measured" in table(app, "some")["some"].tolist()
-    assert "no difference to tell for some" in page_text(app)
+    assert "no difference to show for some" in page_text(app)
 
 
 def test_rename_delete_and_undo() -> None:

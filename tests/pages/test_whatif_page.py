@@ -172,7 +172,7 @@ def test_a_repeated_or_blank_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -
 def test_a_scenario_that_cannot_be_leaves_the_chart_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whatif, "_hypothetical", lambda made: [{"name": "x" * 301, "base": "zeta/mid"}])
     app = page()
-    assert "Shown is the scenario before" in reading.page_text(app, "error")
+    assert "The scenario before it is shown" in reading.page_text(app, "error")
     assert drifted(app)
     assert "Reset all" in [button.label for button in app.button]
     assert app.get("download_button")

@@ -52,8 +52,8 @@ def fit_panel(info: BenchmarkInfo, fitted: Sequence[str], seeds: Sequence[int]) 
     with st.expander("Fit more routers and seeds", expanded=len(fitted) < 2):
         st.write(
             f"Fitted: {plain(', '.join(map(label, fitted)) or 'none')}. Baselines are always there. All other routers "
-            "that need no download can be fitted here; it takes minutes to hours, every fit is kept as soon as it is "
-            "done, and pressing again goes on where it stopped."
+            "that need no download can be fitted here, which takes minutes to hours. Every fit is stored at once, and "
+            "pressing again continues where it stopped."
         )
         n_seeds = st.number_input("Seeds to fit", 1, MOST_SEEDS, min(max(1, len(seeds)), MOST_SEEDS), key="fit_seeds")
         if st.button("Fit all routers", key="fit_all"):

@@ -106,7 +106,7 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
     with st.container(horizontal=True, gap="small"):
         fit_pressed = not fitted and st.button(
             controls.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_with_text,
-            help="Compute the vectors that are missing, then fit CARROT-KNN and judge it."
+            help="Compute the missing vectors, then fit CARROT-KNN and measure it."
             if info.n_with_text else controls.without_texts(info),
         )  # fmt: skip
         with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
@@ -144,7 +144,9 @@ def pull_panel() -> None:
     hub_source = HUB_SOURCES[source]
     licence = _LICENCE if hub_source.licence == NONE_STATED else f"Licence: {hub_source.licence}."
     st.caption(
-        plain(f"From {hub_source.repo} on huggingface.co. {licence} An interrupted download goes on where it was.")
+        plain(
+            f"From {hub_source.repo} on huggingface.co. {licence} An interrupted download continues where it stopped."
+        )
     )
     drop_chinese = hub_source.without_chinese is not None and st.checkbox(
         "Leave out the Chinese tasks", key="pull-without-chinese", help="As CARROT's authors do: 16 tasks, 785 prompts."

@@ -30,7 +30,7 @@ def sql_console() -> None:
     with errors_as_text():
         store = Store()
         if not store.benchmarks():
-            st.info("The console asks the store, and nothing is in it yet: uploads of a session stay out of its reach.")
+            st.info("The console queries the shared store, which is empty. It cannot query uploads of a session.")
             return
         for_query, for_schema = st.columns([3, 2])
         with for_query:
@@ -54,7 +54,7 @@ def sql_console() -> None:
         if _ANSWER in st.session_state:
             question, answer = st.session_state[_ANSWER]
             if question != sql:
-                st.info("The query has changed since: this is the answer to the one before. Press Run again.")
+                st.info("The query has changed: this is the answer to the previous one. Press Run again.")
             _show(answer)
 
 

@@ -136,7 +136,7 @@ def decision_options(router: CarrotRouter, *, expanded: bool = False) -> Decisio
 
 def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, float]:
     if router.companion.distance is None:
-        st.caption("This router reads no vectors, so how unlike a prompt is cannot be told and no fallback is needed.")
+        st.caption("This router reads no vectors, so it has no distance to the training data and no fallback.")
         links.check_parameter("fallback", links.among(()), "no fallback")
         return None, UNLIKE_FROM
     for_model, for_limit = st.columns([2, 1])

@@ -122,7 +122,7 @@ def _companion(place: KeptPoints, record: KeptPoint) -> tuple[Companion | None, 
     """The profile of the point's router, or None and the reason if that router is not on this machine."""
     why = differs_here(place, record.id)
     if why:
-        return None, f"Whether prompts are unlike the training data is not told: {why}"
+        return None, f"Prompts cannot be compared with the training data: {why}"
     return router_at(place, record.id).companion, ""
 
 

@@ -130,7 +130,7 @@ def differences(points: Mapping[str, PointFile]) -> None:
         _difference_table(table, visible(first))
     if unmeasured:
         st.caption(
-            "Nothing was measured on a pool or prices of one's own, so there is no difference to tell for "
+            "Nothing was measured on a pool or prices of one's own, so there is no difference to show for "
             + ", ".join(plain(visible(name)) for name in (unmeasured if base.test else [first]))
             + "."
         )

@@ -92,7 +92,7 @@ def keep_panel() -> None:
         point = router.point_file(**asdict(options))
         _expectation(point)
         with st.form("points:keep", clear_on_submit=True):
-            name = st.text_input("Name", max_chars=limits.POINT_NAME, placeholder="Optional: what you will know it by")
+            name = st.text_input("Name", max_chars=limits.POINT_NAME, placeholder="Optional: a name for your list")
             note = st.text_area("Note", max_chars=limits.POINT_NOTE, height=68, placeholder="Optional: what it is for")
             submit = st.form_submit_button("Keep this point", type="primary", icon=":material/bookmark_add:")
         if submit:

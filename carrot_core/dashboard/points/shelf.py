@@ -127,8 +127,8 @@ def _actions(place: KeptPoints, record: KeptPoint) -> None:
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Use it", key=f"use:{record.id}", icon=":material/check_circle:", on_click=_use, args=(place, record),
-            help="Sets benchmark, router, λ, pool, reference and fallback on all pages, once its router was found here "
-            "unchanged.",
+            help="Sets benchmark, router, λ, pool, reference and fallback on all pages, if its router is on this "
+            "machine unchanged.",
         )  # fmt: skip
         _downloads(place, record)
         with st.popover("Rename", icon=":material/edit:", key=f"rename:{record.id}"):
@@ -188,7 +188,8 @@ def _refusal(record: KeptPoint, why: str) -> None:
     if benchmark_of(record.point) is not None:
         st.button(
             "Set its benchmark and λ all the same", key=f"anyway:{record.id}", on_click=_set_session,
-            args=(record.point,), help="What this machine has decides then; the figures on the card are not its.",
+            args=(record.point,),
+            help="Then the router of this machine decides; the figures on the card are not of that router.",
         )  # fmt: skip
 
 

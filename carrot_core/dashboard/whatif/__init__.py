@@ -51,7 +51,7 @@ def scenario_of(setting: Setting) -> Scenario:
     try:
         scenario = parse_scenario(json.dumps(fields), "the scenario")
     except CarrotError as error:
-        st.error(plain(f"{error} Shown is the scenario before."), icon=":material/error:")
+        st.error(plain(f"{error} The scenario before it is shown."), icon=":material/error:")
         scenario = st.session_state["wi_scenario"]
     _file(setting, scenario)
     _tell_address(scenario)
