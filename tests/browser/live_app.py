@@ -32,7 +32,7 @@ live_frontier(
     made(int(asked.get("n", 2000)), asked.get("named"), pool),
     lam=st.session_state.lam,
     key="live",
-    validation_label=asked.get("wishes", ""),
+    validation_label=asked.get("validation_label", ""),
     on_release=keep,
 )
 st.number_input("λ from elsewhere", 0.0, 1.0, key="lam", step=0.001, format="%.9f")

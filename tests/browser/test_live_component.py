@@ -126,7 +126,7 @@ def test_slider_answers_to_the_keyboard_and_reports_when_keys_rest(address: str,
     expect(page.locator(".live .spoken")).to_contain_text("λ 0.95: accuracy")
 
 
-def wish(page: Page, name: str) -> Locator:
+def goal(page: Page, name: str) -> Locator:
     return page.get_by_role("spinbutton", name=name)
 
 
@@ -134,14 +134,14 @@ def test_all_three_handles_move_together_while_one_is_dragged_and_python_runs_on
     address: str, open_page: Open
 ) -> None:
     made = scene(2000)
-    page = open_page(f"{address}/?n=2000&lam=0.4&wishes=validation")
-    before = (wish(page, "Budget").input_value(), wish(page, "Target").input_value())
+    page = open_page(f"{address}/?n=2000&lam=0.4&validation_label=validation")
+    before = (goal(page, "Budget").input_value(), goal(page, "Target").input_value())
     x, y = ring(page)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 150, y - 40, steps=12)
     at_rest(page)
-    during = (wish(page, "Budget").input_value(), wish(page, "Target").input_value())
+    during = (goal(page, "Budget").input_value(), goal(page, "Target").input_value())
     assert all(now != was for now, was in zip(during, before, strict=True))
     assert runs(page) == 1
     at = made.chosen_on.at(rate_of_lam(number(page, "lam"), made.cost_unit_usd))
@@ -169,12 +169,12 @@ def test_all_three_handles_move_together_while_one_is_dragged_and_python_runs_on
 def test_a_budget_and_a_target_take_exactly_the_point_that_python_solves(address: str, open_page: Open) -> None:
     made = scene(2000)
     curve, unit = made.chosen_on, made.cost_unit_usd
-    page = open_page(f"{address}/?n=2000&lam=0.4&wishes=validation")
+    page = open_page(f"{address}/?n=2000&lam=0.4&validation_label=validation")
     rng = np.random.default_rng(3)
     asked = [("Budget", float(b)) for b in rng.uniform(*np.quantile(1000 * curve.cost_usd, [0, 1]), 5).round(4)]
     asked += [("Target", float(t)) for t in rng.uniform(*np.quantile(100 * curve.score, [0, 1]), 5).round(2)]
     for name, value in [*asked, ("Budget", 0.0), ("Target", 100.0)]:
-        box = wish(page, name)
+        box = goal(page, name)
         box.fill(f"{value}")
         box.press("Enter")
         solved = solve_budget(curve, value / 1000) if name == "Budget" else solve_target(curve, value / 100)
@@ -312,7 +312,7 @@ def test_colours_follow_a_change_of_theme_and_keep_the_zoom(address: str, open_p
 
 
 def test_touch_targets_are_large_enough_for_a_finger(address: str, open_page: Open) -> None:
-    page = open_page(f"{address}/?n=2000&lam=0.4&wishes=validation", width=390)
+    page = open_page(f"{address}/?n=2000&lam=0.4&validation_label=validation", width=390)
     for target in (".legend button", ".axis [data-axis]", "input", ".grip"):
         for place in page.locator(f".live {target}").all():
             box = place.bounding_box()

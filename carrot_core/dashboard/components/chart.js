@@ -18,9 +18,9 @@ function loadPlotly() {
 
 // Plotly writes its style rules into the document's head, which a shadow root does not see.
 function adoptStyles(root) {
-  const written = document.getElementById("plotly.js-style-global");
+  const source = document.getElementById("plotly.js-style-global");
   const sheet = new CSSStyleSheet();
-  for (const rule of written.sheet.cssRules) sheet.insertRule(rule.cssText, sheet.cssRules.length);
+  for (const rule of source.sheet.cssRules) sheet.insertRule(rule.cssText, sheet.cssRules.length);
   root.adoptedStyleSheets = [sheet];
 }
 
@@ -76,8 +76,8 @@ export class Chart {
   }
 
   async #draw() {
-    const fresh = !this.drawn;
-    this.drawn = true;
+    const fresh = !this.isDrawn;
+    this.isDrawn = true;
     const { traces, layout } = this.#figure();
     await this.plotly.react(this.plot, traces, layout, {
       displaylogo: false,
@@ -97,12 +97,12 @@ export class Chart {
 
   #figure() {
     const { figure, dark } = this.data;
-    const drawn = recolored(figure, { ...(this.look.dark ? dark : {}), [this.data.ground]: this.look.ground });
-    for (const trace of drawn.data) if (this.hidden.has(entryOf(trace))) trace.visible = false;
+    const copy = recolored(figure, { ...(this.look.dark ? dark : {}), [this.data.ground]: this.look.ground });
+    for (const trace of copy.data) if (this.hidden.has(entryOf(trace))) trace.visible = false;
     this.width = this.plot.clientWidth;
     this.height = this.plot.clientHeight;
     const narrow = this.width < NARROW;
-    const { layout } = drawn;
+    const { layout } = copy;
     layout.xaxis.type = this.logCost ? "log" : "linear";
     layout.xaxis.title.text = narrow ? "Cost per 1k queries (US $)" : layout.xaxis.title.text;
     Object.assign(layout.xaxis, JSON.parse(this.ticks ?? "{}"));
@@ -119,12 +119,12 @@ export class Chart {
       font: { ...layout.font, family: this.look.font },
       hoverlabel: { ...layout.hoverlabel, font: { ...layout.hoverlabel.font, family: this.look.font } },
     });
-    return { traces: drawn.data, layout };
+    return { traces: copy.data, layout };
   }
 
   #resize() {
     const { clientWidth: width, clientHeight: height } = this.plot;
-    if (this.drawn && width && (width !== this.width || height !== this.height)) this.#draw();
+    if (this.isDrawn && width && (width !== this.width || height !== this.height)) this.#draw();
   }
 
   #viewed() {
@@ -143,7 +143,7 @@ export class Chart {
   #setAxis(log) {
     this.logCost = log;
     this.#showAxis();
-    if (this.drawn) this.plotly.relayout(this.plot, { "xaxis.type": log ? "log" : "linear", "xaxis.autorange": true });
+    if (this.isDrawn) this.plotly.relayout(this.plot, { "xaxis.type": log ? "log" : "linear", "xaxis.autorange": true });
   }
 
   #showAxis() {
@@ -157,7 +157,7 @@ export class Chart {
 
   toggle(entry) {
     if (!this.hidden.delete(entry)) this.hidden.add(entry);
-    if (!this.drawn) return;
+    if (!this.isDrawn) return;
     const places = this.plot.data.flatMap((trace, place) => (entryOf(trace) === entry ? [place] : []));
     this.plotly.restyle(this.plot, { visible: !this.hidden.has(entry) }, places);
   }
@@ -165,7 +165,7 @@ export class Chart {
   // Pixel of a (dollars per query, score) point inside the figure, or null before the first drawing.
   scale() {
     const { xaxis, yaxis } = this.plot._fullLayout ?? {};
-    if (!this.drawn || !xaxis?.d2p) return null;
+    if (!this.isDrawn || !xaxis?.d2p) return null;
     return {
       x: (cost) => xaxis._offset + xaxis.d2p(1000 * cost),
       y: (score) => yaxis._offset + yaxis.d2p(100 * score),

@@ -1,4 +1,4 @@
-// The decision on one prompt at every λ. λ moves here; Python hears of it only when it is released.
+// The decision on one prompt at every λ. λ moves here; Python gets it only when it is released.
 import { Rows, element } from "./rows.js";
 import { Slider } from "./slider.js";
 import { lamText, money, pays } from "./words.js";
@@ -19,7 +19,7 @@ class Decision {
   constructor(root) {
     this.root = root.querySelector(".decision");
     this.rows = new Rows(this.root.querySelector("tbody"));
-    this.told = null; // name of the last release told to Python
+    this.releaseName = null; // name of the last release sent to Python
     this.slider = new Slider(this.root, { onMove: (lam) => this.move(lam), onRelease: () => this.release() });
   }
 
@@ -30,20 +30,20 @@ class Decision {
   update(data, tell) {
     this.tell = tell;
     const dark = isDark(this.root);
-    const asked = JSON.stringify([data.models, data.stretches, data.nearest, dark]);
-    if (this.asked !== asked) {
-      this.asked = asked;
+    const content = JSON.stringify([data.models, data.stretches, data.nearest, dark]);
+    if (this.content !== content) {
+      this.content = content;
       this.data = data;
       this.colors = data.models.map((model) => (dark ? model.dark : model.light));
       this.rows.fill(data.models, this.colors, data.nearest);
       this.#ribbon();
       this.#nearest();
-      this.said = null;
+      this.announcement = null;
     }
     this.#write(".came-about", data.about.join("\n"));
-    // An answer that does not know of the last release yet has an old λ.
-    if (!this.moving && (this.told === null || this.told === data.heard)) this.kept = data.lam;
-    this.show(this.moving ? this.lam : this.kept);
+    // A message without the last release has an old λ.
+    if (!this.moving && (this.releaseName === null || this.releaseName === data.heard)) this.restingLam = data.lam;
+    this.show(this.moving ? this.lam : this.restingLam);
     if (!this.moving) this.#speak();
   }
 
@@ -95,15 +95,15 @@ class Decision {
   release() {
     this.moving = false;
     this.#speak();
-    if (this.lam === this.kept) return;
-    this.kept = this.lam;
-    this.told = String(Math.random());
-    this.tell("released", { lam: this.lam, name: this.told });
+    if (this.lam === this.restingLam) return;
+    this.restingLam = this.lam;
+    this.releaseName = String(Math.random());
+    this.tell("released", { lam: this.lam, name: this.releaseName });
   }
 
   #speak() {
-    if (this.said === this.sentence) return;
-    this.said = this.sentence;
+    if (this.announcement === this.sentence) return;
+    this.announcement = this.sentence;
     this.root.querySelector(".spoken").textContent = this.sentence;
   }
 
@@ -111,7 +111,7 @@ class Decision {
     this.lam = lam;
     const { models, segments, stretches, unit, fellBack } = this.data;
     const stretch = stretches.findLast(({ from }) => from <= lam);
-    const chosen = segments.findLastIndex(({ from }) => from <= lam);
+    const current = segments.findLastIndex(({ from }) => from <= lam);
     const utility = models.map(({ score, cost }) => (1 - lam) * score - (lam * cost) / unit);
     const winner = models[stretch.winner];
     this.sentence = stretch.sentence;
@@ -127,7 +127,7 @@ class Decision {
     this.#write("[data-read=margin]", stretch.second === null ? "no other model" : margin.toFixed(4));
     this.root.style.setProperty("--at", lam);
     this.slider.show(lam, `λ ${lamText(lam)}: ${winner.name}`);
-    this.switches.forEach((item, place) => item.classList.toggle("here", place === chosen));
+    this.switches.forEach((item, place) => item.classList.toggle("here", place === current));
     this.rows.show(utility, stretch);
   }
 

@@ -1,11 +1,11 @@
-// The live frontier. Everything that moves with λ moves here; Python hears of λ only when it is released.
+// The live frontier. Everything that moves with λ moves here; Python gets λ only when it is released.
 import { Chart, recolored } from "./chart.js";
 import { Curve } from "./curve.js";
 import { Handle } from "./handle.js";
 import { drawLegend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { Slider } from "./slider.js";
-import { Wishes } from "./wishes.js";
+import { Goals } from "./goals.js";
 import { reading } from "./words.js";
 
 function lookOf(root) {
@@ -18,15 +18,15 @@ class Live {
   constructor(root) {
     this.root = root.querySelector(".live");
     this.lam = null;
-    this.told = null; // name of the last release told to Python
+    this.releaseName = null; // name of the last release sent to Python
     this.frame = 0;
     const moves = { onMove: (lam) => this.move(lam), onRelease: () => this.release() };
     this.slider = new Slider(this.root, moves);
-    this.wishes = new Wishes(this.root, moves);
+    this.goals = new Goals(this.root, moves);
     this.handle = new Handle(this.root, {
       ...moves,
       onMove: (index) => this.move(this.curve.lamOf(index)),
-      onCancel: () => this.show(this.kept),
+      onCancel: () => this.show(this.restingLam),
     });
     this.panel = new Panel(this.root);
     this.chart = new Chart(root, { onView: () => this.viewed() });
@@ -60,7 +60,7 @@ class Live {
   #scene(data) {
     this.data = data;
     this.curve = new Curve(data);
-    this.wishes.update(data);
+    this.goals.update(data);
     this.root.setAttribute("aria-label", data.title);
     const note = this.root.querySelector(".note");
     note.textContent = data.note;
@@ -82,14 +82,14 @@ class Live {
     if (this.lam !== null) this.show(this.lam);
   }
 
-  // λ as Python has it. An answer that does not know of the last release yet is out of date.
+  // λ as Python has it. A message without the last release is out of date.
   receive() {
-    const known = globalThis.carrotLam?.get(this.data.chart);
-    if (!known || this.busy) return;
-    if (this.told !== null && known.heard !== this.told) return;
-    this.kept = known.lam;
+    const message = globalThis.carrotLam?.get(this.data.chart);
+    if (!message || this.busy) return;
+    if (this.releaseName !== null && message.heard !== this.releaseName) return;
+    this.restingLam = message.lam;
     this.resting = true;
-    this.show(known.lam);
+    this.show(message.lam);
   }
 
   get busy() {
@@ -106,11 +106,11 @@ class Live {
     if (this.lam === null) return;
     this.resting = true;
     this.show(this.lam);
-    if (this.lam === this.kept) return;
-    this.kept = this.lam;
-    this.told = String(Math.random());
+    if (this.lam === this.restingLam) return;
+    this.restingLam = this.lam;
+    this.releaseName = String(Math.random());
     this.root.querySelector(".spoken").textContent = this.text;
-    this.tell("released", { lam: this.lam, name: this.told });
+    this.tell("released", { lam: this.lam, name: this.releaseName });
   }
 
   // What need not change at every frame: the chart's and the bar's descriptions.
@@ -131,7 +131,7 @@ class Live {
     const point = { score: this.curve.score[index], cost: this.curve.cost[index] };
     this.text = reading(lam, point);
     this.slider.show(lam, this.text);
-    this.wishes.show(lam);
+    this.goals.show(lam);
     this.next = () => {
       this.handle.show(index);
       this.panel.render(lam, this.curve.rateOf(lam), point, this.curve.shares(index));

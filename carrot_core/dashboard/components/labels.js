@@ -74,17 +74,17 @@ function crossed({ left, right, top, bottom }, cells) {
 // choose first; `named` are written even across lines.
 export function labelSides(points, widths, { order, named, lines, width, height }) {
   const inside = (b) => b.left > -GAP && b.right < width + 20 && b.top > -GAP && b.bottom < height;
-  const taken = [];
+  const boxes = [];
   const sides = points.map(() => null);
   for (const model of order) {
     const others = points.filter((_, other) => other !== model).map(around);
     const free = SIDES.map((side) => ({ side, at: box(side, points[model].x, points[model].y, widths[model]) }))
-      .filter(({ at }) => inside(at) && ![...taken, ...others].some((other) => overlap(other, at)))
+      .filter(({ at }) => inside(at) && ![...boxes, ...others].some((other) => overlap(other, at)))
       .map((candidate) => ({ ...candidate, crossed: crossed(candidate.at, lines) }))
       .sort((a, b) => a.crossed - b.crossed);
     if (!free.length || (free[0].crossed > TOO_MUCH && !named.includes(model))) continue;
     sides[model] = free[0].side[0];
-    taken.push(free[0].at);
+    boxes.push(free[0].at);
   }
   return sides;
 }

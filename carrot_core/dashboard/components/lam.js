@@ -1,6 +1,6 @@
 // Brings λ to the chart in a message of its own, so that the chart's data are sent once and not at every λ.
 export default function ({ data }) {
-  const known = (globalThis.carrotLam ??= new Map());
-  known.set(data.chart, data);
+  const messages = (globalThis.carrotLam ??= new Map());
+  messages.set(data.chart, data);
   globalThis.dispatchEvent(new CustomEvent("carrot-lam", { detail: data.chart }));
 }

@@ -31,9 +31,9 @@ export class Panel {
   #rows(largest, color) {
     const byCost = largest.map((_, model) => model).sort((a, b) => this.data.models[a].cost - this.data.models[b].cost);
     const ranked = [...byCost].sort((a, b) => largest[b] - largest[a]);
-    const kept = new Set(ranked.slice(0, ranked.length === OWN_ROWS + 1 ? OWN_ROWS + 1 : OWN_ROWS));
-    const own = byCost.filter((model) => kept.has(model));
-    const others = byCost.filter((model) => !kept.has(model));
+    const top = new Set(ranked.slice(0, ranked.length === OWN_ROWS + 1 ? OWN_ROWS + 1 : OWN_ROWS));
+    const own = byCost.filter((model) => top.has(model));
+    const others = byCost.filter((model) => !top.has(model));
     this.rows = own.map((model) => this.#row([model], this.data.models[model].short, color(this.data.models[model].color)));
     if (others.length) this.rows.push(this.#row(others, `${others.length} others`, null));
     this.bar.replaceChildren(...this.rows.map((row) => row.segment));

@@ -1,4 +1,4 @@
-// The box for a prompt. It keeps its own text: Python hears of it as the reader stops typing and never writes to it.
+// The box for a prompt. It keeps its own text: Python gets the text when the reader pauses and never writes to it.
 
 const PAUSE = 300; // milliseconds without a key
 

@@ -48,14 +48,14 @@ class Bar {
 
 // What a model scored on the nearest training prompts, a box each, filled as far as it was right.
 function record(node, scores) {
-  const said = scores.map((score) => (score === null ? "not known" : percent(score, 0)));
+  const texts = scores.map((score) => (score === null ? "not known" : percent(score, 0)));
   const boxes = scores.map((score, place) => {
     const box = element("i", score === null ? "dot none" : "dot");
     box.style.setProperty("--filled", score === null ? 0 : share(score));
-    box.title = `${place + 1}: ${said[place]}`;
+    box.title = `${place + 1}: ${texts[place]}`;
     return box;
   });
-  node.replaceChildren(element("span", "unseen", said.join(", ")), ...boxes);
+  node.replaceChildren(element("span", "unseen", texts.join(", ")), ...boxes);
 }
 
 class Row {
@@ -104,9 +104,9 @@ export class Rows {
     for (const kind of ["input", "output"]) {
       table.classList.toggle(`without-${kind}`, models.every((model) => model[kind] === null));
     }
-    const made = JSON.stringify([models.map(({ name, short }) => [name, short]), colors]);
-    if (made !== this.made) {
-      this.made = made;
+    const content = JSON.stringify([models.map(({ name, short }) => [name, short]), colors]);
+    if (content !== this.content) {
+      this.content = content;
       this.rows = models.map((model, place) => new Row(model, colors[place]));
       this.order = "";
     }

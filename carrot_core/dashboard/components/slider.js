@@ -11,7 +11,7 @@ export class Slider {
     this.onMove = onMove;
     this.onRelease = onRelease;
     this.input.addEventListener("input", () => onMove(Number(Number(this.input.value).toFixed(DIGITS))));
-    // A slider brought back to where it was taken reports no change, but it was let go of all the same.
+    // A slider moved back to where it was reports no change, but it was released all the same.
     for (const end of ["change", "pointerup", "pointercancel"]) this.input.addEventListener(end, () => onRelease());
     this.input.addEventListener("keydown", (event) => this.#key(event));
     this.input.addEventListener("blur", () => this.#settle());

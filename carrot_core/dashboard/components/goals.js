@@ -2,23 +2,23 @@
 import { column, lastAtMost, rateOf } from "./curve.js";
 import { money, percent } from "./words.js";
 
-const QUERIES = 1000; // budgets are told per thousand queries
+const QUERIES = 1000; // budgets are per thousand queries
 
-// One handle: how its value on the validation curve is shown, and which point a wish for it takes.
-class Wish {
-  constructor(box, { scale, unscale, shown, told, take, onMove, onRelease, onMiss }) {
+// One handle: how its value on the validation curve is written, and which point it solves for.
+class GoalHandle {
+  constructor(box, { scale, unscale, toInput, toText, solve, onMove, onRelease, onMiss }) {
     [this.number, this.range] = [box.querySelector("[type=number]"), box.querySelector("[type=range]")];
-    Object.assign(this, { scale, unscale, shown, told, take, onMove, onMiss });
-    this.held = null; // the input in use, which is left as it is until it is let go of
-    this.number.addEventListener("input", () => (this.held = this.number));
-    this.number.addEventListener("blur", () => this.#typed(onRelease));
-    this.number.addEventListener("change", () => this.#typed(onRelease));
+    Object.assign(this, { scale, unscale, toInput, toText, solve, onMove, onMiss });
+    this.active = null; // the input in use; it is not overwritten until it is released
+    this.number.addEventListener("input", () => (this.active = this.number));
+    this.number.addEventListener("blur", () => this.#submit(onRelease));
+    this.number.addEventListener("change", () => this.#submit(onRelease));
     this.range.addEventListener("input", () => {
-      this.held = this.range;
-      this.#ask(unscale(Number(this.range.value)));
+      this.active = this.range;
+      this.#move(unscale(Number(this.range.value)));
     });
     for (const end of ["change", "pointerup", "pointercancel"]) {
-      this.range.addEventListener(end, () => this.#letGo(this.range, onRelease));
+      this.range.addEventListener(end, () => this.#end(this.range, onRelease));
     }
   }
 
@@ -27,62 +27,62 @@ class Wish {
     this.range.disabled = low === high;
   }
 
-  #ask(value) {
-    const { lam, miss } = this.take(value);
+  #move(value) {
+    const { lam, miss } = this.solve(value);
     this.onMove(lam);
     this.onMiss(miss, lam);
   }
 
-  #typed(onRelease) {
-    if (this.held !== this.number) return;
-    if (this.number.value !== "") this.#ask(Number(this.number.value));
-    this.#letGo(this.number, onRelease);
+  #submit(onRelease) {
+    if (this.active !== this.number) return;
+    if (this.number.value !== "") this.#move(Number(this.number.value));
+    this.#end(this.number, onRelease);
   }
 
-  #letGo(input, onRelease) {
-    if (this.held !== input) return;
-    this.held = null;
+  #end(input, onRelease) {
+    if (this.active !== input) return;
+    this.active = null;
     onRelease();
     this.show(this.value);
   }
 
   show(value) {
     this.value = value;
-    const text = this.told(value);
+    const text = this.toText(value);
     this.range.setAttribute("aria-valuetext", text);
-    if (this.held !== this.range) this.range.value = this.scale(value);
+    if (this.active !== this.range) this.range.value = this.scale(value);
     const [low, high] = [Number(this.range.min), Number(this.range.max)];
     const filled = high > low ? (Number(this.range.value) - low) / (high - low) : 1;
     this.range.style.setProperty("--filled", `${100 * Math.min(1, Math.max(0, filled))}%`);
-    if (this.held !== this.number) this.number.value = this.shown(value);
+    if (this.active !== this.number) this.number.value = this.toInput(value);
   }
 }
 
-export class Wishes {
+export class Goals {
   constructor(root, { onMove, onRelease }) {
-    this.box = root.querySelector(".wishes");
+    this.box = root.querySelector(".goals");
     this.note = root.querySelector(".missed");
     const onMiss = (miss, lam) => {
       this.note.textContent = miss;
-      this.missedAt = lam; // the note stays until λ moves on
+      this.missedAt = lam; // the note stays until λ changes
     };
     const moves = { onMove, onRelease, onMiss };
-    const part = (name) => this.box.querySelector(`[data-wish=${name}]`);
-    this.budget = new Wish(part("budget"), {
+    const part = (name) => this.box.querySelector(`[data-goal=${name}]`);
+    this.budget = new GoalHandle(part("budget"), {
       ...moves,
       scale: (value) => (this.log ? Math.log10(value) : value),
       unscale: (value) => (this.log ? 10 ** value : value),
-      shown: (value) => Number(value.toPrecision(4)),
-      told: (value) => `${money(value)} per 1k queries on validation`,
-      take: (value) => this.#within(value / QUERIES),
+      toInput: (value) => Number(value.toPrecision(4)),
+      toText: (value) => `${money(value)} per 1k queries on validation`,
+      solve: (value) => this.#within(value / QUERIES),
     });
-    this.target = new Wish(part("target"), {
+    this.target = new GoalHandle(part("target"), {
       ...moves,
       scale: (value) => value,
       unscale: (value) => value,
-      shown: (value) => value.toFixed(2),
-      told: (value) => `${percent(value / 100, 2)} on validation`,
-      take: (value) => this.#reaching(value / 100),
+      toInput: (value) => value.toFixed(2),
+      toText: (value) => `${percent(value / 100, 2)} on validation`,
+      solve: (value) => this.#reaching(value / 100),
     });
   }
 
@@ -100,14 +100,14 @@ export class Wishes {
     this.note.textContent = "";
   }
 
-  // The most accurate point that costs no more; where there is none, the cheapest.
+  // The most accurate point that costs no more; if there is none, the cheapest point.
   #within(cost) {
     const miss = this.costs[0] > cost + 1e-15;
     const lam = this.lams[lastAtMost(this.costs, cost + 1e-15)];
     return { lam, miss: miss ? `No point is that cheap: the least is ${money(QUERIES * this.costs[0])} per 1k.` : "" };
   }
 
-  // The cheapest point with at least this score; where there is none, the most accurate.
+  // The cheapest point with at least this score; if there is none, the most accurate point.
   #reaching(score) {
     const last = this.scores.length - 1;
     const place = this.scores.findIndex((reached) => reached >= score - 1e-12);
@@ -117,7 +117,7 @@ export class Wishes {
       : { lam: this.lams[last], miss: `No point is that accurate: the most is ${most}.` };
   }
 
-  // The chart's λ moved, from whichever handle.
+  // Show the budget and target of a λ.
   show(lam) {
     if (this.box.hidden) return;
     const at = lastAtMost(this.rate, rateOf(lam, this.unit));
