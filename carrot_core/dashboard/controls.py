@@ -21,8 +21,8 @@ from carrot_core.text import visible
 
 FIT = "Fit CARROT-KNN"
 RATE = "rate"  # of the session's point, in score per dollar
-_CHOSEN = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
-_DRAWN_AT_FIRST = 2
+_IS_SET = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
+_DEFAULT_ROUTERS = 2
 _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 # Widgets whose options come from the benchmark.
 _OF_BENCHMARK = (
@@ -46,7 +46,7 @@ def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
 def _change_benchmark() -> None:
     """Reset the widgets whose options depend on the benchmark, and the point unless the reader or a link set it."""
     st.session_state[_STALE] = set(_OF_BENCHMARK)
-    if not st.session_state.get(_CHOSEN):
+    if not st.session_state.get(_IS_SET):
         st.session_state.pop(RATE, None)
         st.query_params.pop("lam", None)
 
@@ -72,7 +72,7 @@ def open_benchmark(label: str, choices: Mapping[str, object]) -> None:
 
 def routers(fitted: Sequence[str]) -> tuple[str, ...]:
     """Choose the curves to draw (``?routers=``); by default the first fitted routers and the baselines."""
-    options, default = [*fitted, *DRAWN_BASELINES], [*fitted[:_DRAWN_AT_FIRST], *DRAWN_BASELINES]
+    options, default = [*fitted, *DRAWN_BASELINES], [*fitted[:_DEFAULT_ROUTERS], *DRAWN_BASELINES]
     reset_if_stale("routers", default)
     choice = st.multiselect(
         "Routers", options, default, format_func=label, key="routers", bind="query-params",
@@ -184,7 +184,7 @@ def _lam_in_address(name: str) -> float | None:
 def set_rate(rate_per_usd: float) -> None:
     """Set the session's point to an exchange rate, in score per dollar."""
     st.session_state[RATE] = rate_per_usd
-    st.session_state[_CHOSEN] = True
+    st.session_state[_IS_SET] = True
 
 
 def set_lam(lam: float, cost_unit_usd: float) -> None:

@@ -21,23 +21,23 @@ from carrot_core.text import SENTENCE, visible
 
 MOST_LETTERS = 60  # of a value in the notice
 _MOST_VALUES = 3
-_OPENED, _ASKED, _NOTICE = "link:opened", "link:asked", "link:notice"
+_HAS_RUN, _PARAMETERS, _NOTICE = "link:opened", "link:asked", "link:notice"
 
 Predicate = Callable[[str], bool]
 
 
 def begin() -> None:
     """Start a run of the app. The first run stores the parameters of the address and makes room for the notice."""
-    first = _OPENED not in st.session_state
-    st.session_state[_OPENED] = True
-    st.session_state[_ASKED] = {name: st.query_params.get_all(name) for name in st.query_params} if first else {}
+    first = _HAS_RUN not in st.session_state
+    st.session_state[_HAS_RUN] = True
+    st.session_state[_PARAMETERS] = {name: st.query_params.get_all(name) for name in st.query_params} if first else {}
     place = st.empty()  # in every run: otherwise the elements below would move, and open popovers would close
-    st.session_state[_NOTICE] = (place, []) if first and st.session_state[_ASKED] else None
+    st.session_state[_NOTICE] = (place, []) if first and st.session_state[_PARAMETERS] else None
 
 
 def end() -> None:
     """Forget the link once the page has run: what a fragment shows later is the reader's choice."""
-    st.session_state[_ASKED], st.session_state[_NOTICE] = {}, None
+    st.session_state[_PARAMETERS], st.session_state[_NOTICE] = {}, None
 
 
 def went_back() -> bool:
@@ -56,7 +56,7 @@ def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool =
     current : text of the value that is shown now.
     many : whether the parameter may occur more than once.
     """
-    values = st.session_state.get(_ASKED, {}).pop(name, None)
+    values = st.session_state.get(_PARAMETERS, {}).pop(name, None)
     if not values or (many and not any(values)):
         return
     errors = [value for value in (values if many else values[-1:]) if not accepts(value)]
@@ -72,7 +72,7 @@ def check_parameter(name: str, accepts: Predicate, current: str, *, many: bool =
 
 def refuse(name: str, why: str, current: str) -> None:
     """Add to the notice why a parameter was not used, and what is shown instead."""
-    if st.session_state.get(_ASKED, {}).pop(name, None):
+    if st.session_state.get(_PARAMETERS, {}).pop(name, None):
         _tell(f"**{name}**: {plain(_cut(' '.join(why.split()), 3 * MOST_LETTERS))} Shown: {plain(current)}.")
 
 

@@ -24,16 +24,16 @@ SECTIONS = (
     "Metrics", "Differences", "Gap to oracle", "Who answers", "By task", "Where it loses", "Predictions", "Learning",
     "New tasks", PAPER,
 )  # fmt: skip
-_OPENED_BASELINES = ("task-lookup", "zero")
-_OPENED_FITTED = 4
-_OPENED_METRICS = ("aiq", "aiq_chosen", "routing_accuracy", "qnc")
+_DEFAULT_BASELINES = ("task-lookup", "zero")
+_DEFAULT_FITTED = 4
+_DEFAULT_METRICS = ("aiq", "aiq_chosen", "routing_accuracy", "qnc")
 _WHOLE = "all λ (AIQ)"
 
 
 def routers(fitted: Sequence[str]) -> tuple[str, ...]:
     """Choose the routers and baselines to compare (``?compared=``)."""
     options = [*fitted, *BASELINES]
-    default = [*fitted[:_OPENED_FITTED], *_OPENED_BASELINES]
+    default = [*fitted[:_DEFAULT_FITTED], *_DEFAULT_BASELINES]
     return several("Routers", options, "compared", default)
 
 
@@ -105,7 +105,7 @@ def metrics() -> list[str]:
     """Choose the metrics of the table (``?metrics=``)."""
     options = list(METRICS)
     choice = st.multiselect(
-        "Columns of the table", options, list(_OPENED_METRICS), format_func=metric_name, key="metrics",
+        "Columns of the table", options, list(_DEFAULT_METRICS), format_func=metric_name, key="metrics",
         bind="query-params",
     )  # fmt: skip
     links.check_parameter(

@@ -28,19 +28,19 @@ EXAMPLES = (
     ("Another language", "¿Por qué el cielo es azul durante el día y rojizo al atardecer? Responde en dos frases."),
     ("Something odd", "zxq%%7 @@ ░░▒▓ 🜁🜂🜃🜄 <b>qwrtz</b> \\0 ;;;; plinth plinth plinth 000111000 ☂☂☂ {{{{"),
 )
-_KEY, _KEPT, _START = "live:box", "live:typed", "live:start"
+_KEY, _ENTRY, _START = "live:box", "live:typed", "live:start"
 
 
 def prompt_box() -> str | None:
     """The text as of the last pause in typing; None if it is longer than `limits.TYPED_CHARACTERS`."""
-    previous = st.session_state.get(_KEPT, {"text": "", "length": 0})
+    previous = st.session_state.get(_ENTRY, {"text": "", "length": 0})
     if _KEY not in st.session_state:
         # The text the box starts with when the page is opened. It stays the same at later reruns, so that the
         # server sends no text back while somebody types.
         st.session_state[_START] = previous["text"]
     data = {"text": st.session_state[_START], "limit": limits.TYPED_CHARACTERS, "examples": EXAMPLES}
     state = _renderer()(key=_KEY, data=data, on_typed_change=lambda: None)
-    entry = st.session_state[_KEPT] = _checked(state.get("typed") or previous)
+    entry = st.session_state[_ENTRY] = _checked(state.get("typed") or previous)
     return None if entry["length"] > limits.TYPED_CHARACTERS else entry["text"]
 
 

@@ -20,12 +20,12 @@ from carrot_core.store.pull import HUB_SOURCES, pull
 _PER_ROW = 2
 
 
-_DONE = "cards:done"
+_NOTICE = "cards:done"
 
 
 def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
     """All cards, two in a row if there is room, below the notice about the last action."""
-    if done := st.session_state.pop(_DONE, None):
+    if done := st.session_state.pop(_NOTICE, None):
         st.success(plain(done), icon=":material/check:")
     for start in range(0, len(benchmarks), _PER_ROW):
         for place, info in zip(st.columns(_PER_ROW), benchmarks[start : start + _PER_ROW], strict=False):
@@ -119,15 +119,15 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
     if fit_pressed:
         with errors_as_text():
             controls.fit(info)
-            st.session_state[_DONE] = f"CARROT-KNN is fitted on {info.name}."
+            st.session_state[_NOTICE] = f"CARROT-KNN is fitted on {info.name}."
             st.rerun()
     if gone:
         store_of(info).remove_benchmark(info.name)
-        st.session_state[_DONE] = f"{info.name} is removed."
+        st.session_state[_NOTICE] = f"{info.name} is removed."
         st.rerun()
 
 
-_PULLED = "pull:done"
+_PULL_NOTICE = "pull:done"
 
 
 _LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
@@ -135,7 +135,7 @@ _LICENCE = "It states no licence, so the texts of its prompts stay on this machi
 
 def pull_panel() -> None:
     """Choose a data set of the hub and download it into the shared store, with a progress bar for each file."""
-    if done := st.session_state.pop(_PULLED, None):
+    if done := st.session_state.pop(_PULL_NOTICE, None):
         st.success(plain(done), icon=":material/check:")
     names = {info.name for info in Store().benchmarks()}
     source = st.selectbox(
@@ -165,7 +165,7 @@ def pull_panel() -> None:
         with errors_as_text():
             info = pull(Store(), source, replace=replace, drop_chinese=drop_chinese, progress=arriving)
             notes = "".join(f"\n{note}" for note in info.warnings)
-            st.session_state[_PULLED] = (
+            st.session_state[_PULL_NOTICE] = (
                 f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}.{notes}"
             )
             st.rerun()

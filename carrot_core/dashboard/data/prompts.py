@@ -21,7 +21,7 @@ from carrot_core.text import visible
 
 PAGE_SIZE = 50
 _ANY = "Any"
-_ROWS, _LISTED = "prompts", "prompts:listed"
+_ROWS, _PAGE_ID = "prompts", "prompts:listed"
 _LINE = 160  # characters of a text in the table
 
 
@@ -98,8 +98,8 @@ def _table(version: Version, info: BenchmarkInfo, filter_: Filter, matches: npt.
     rows = _all(version, info.name).iloc[matches[(at - 1) * PAGE_SIZE : at * PAGE_SIZE]]
     first = (at - 1) * PAGE_SIZE + 1
     page_id = (version, info.name, filter_, at)
-    if st.session_state.get(_LISTED) != page_id:  # other prompts: clear the selected row
-        st.session_state[_LISTED], st.session_state[_ROWS] = page_id, {"selection": {"rows": []}}
+    if st.session_state.get(_PAGE_ID) != page_id:  # other prompts: clear the selected row
+        st.session_state[_PAGE_ID], st.session_state[_ROWS] = page_id, {"selection": {"rows": []}}
     place.caption(f"Prompts {first:,} to {first + len(rows) - 1:,} of {len(matches):,}. Choose a row to read it whole.")
     event = place.dataframe(
         _readable(rows),

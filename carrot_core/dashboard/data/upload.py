@@ -37,7 +37,7 @@ LAYOUTS = {
 }
 _ROWS = 5
 _CELL = 120  # characters of a value in the preview
-_REFUSED, _DONE = "upload:refused", "upload:done"
+_ERRORS, _NOTICE = "upload:refused", "upload:done"
 
 
 def upload_panel() -> None:
@@ -63,7 +63,7 @@ def upload_panel() -> None:
     if upload is not None:
         with errors_as_text():
             _bring_in(upload)
-    if done := st.session_state.pop(_DONE, None):
+    if done := st.session_state.pop(_NOTICE, None):
         st.success(plain(done), icon=":material/check:")
     with errors_as_text():
         _own_benchmarks()
@@ -84,12 +84,12 @@ def _bring_in(upload: UploadedFile) -> None:
         key=f"layout:{upload.file_id}",
     )
     columns = _mapping(names, layout, upload.file_id)
-    error = st.session_state.get(_REFUSED, {}).get(upload.file_id)
+    error = st.session_state.get(_ERRORS, {}).get(upload.file_id)
     prices = _prices(error.models, upload.file_id) if isinstance(error, PricesNeededError) else {}
     name = st.text_input("Name of the benchmark", _free_name(path), key=f"name:{upload.file_id}")
     if st.button("Check and load", type="primary", key="upload:check"):
         error = _load(path, name.strip(), layout, columns, prices)
-        st.session_state[_REFUSED] = {upload.file_id: error}
+        st.session_state[_ERRORS] = {upload.file_id: error}
         st.rerun()
     if error is not None:
         _problems(error)
@@ -211,7 +211,7 @@ def _load(
     bar.progress(0.7, "Storing it for this session …")
     info = private_store().save_benchmark(name, frames)
     warnings = "".join(f" {warning}" for warning in info.warnings)
-    st.session_state[_DONE] = (
+    st.session_state[_NOTICE] = (
         f"Loaded {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}. Every page lists it as "
         f"“{info.name}{ONLY_YOU}”.{warnings}"
     )
@@ -261,7 +261,7 @@ def _own_benchmarks() -> None:
         if keep:
             copy_benchmark(private_store(), info.name, Store(), name)
             private_store().remove_benchmark(info.name)
-            st.session_state[_DONE] = f"{name!r} is in the store now, for everybody who opens the dashboard."
+            st.session_state[_NOTICE] = f"{name!r} is in the store now, for everybody who opens the dashboard."
             st.rerun()
         if drop:
             private_store().remove_benchmark(info.name)

@@ -18,7 +18,7 @@ from carrot_core.text import visible
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
 _VISIBLE_GAIN = 0.0005  # of the score; a smaller gain does not show in the rounded figures
-_DONE = "solve:done"
+_NOTICE = "solve:done"
 
 
 def solve_popover(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_usd: float) -> None:
@@ -45,7 +45,7 @@ def show_notice(
     view: views.View, router: str, pool: Names, tasks: Names, rate_per_usd: float, cost_unit_usd: float
 ) -> None:
     """Show the result of the last goal until the point or the settings change."""
-    of, lines = st.session_state.get(_DONE, (None, []))
+    of, lines = st.session_state.get(_NOTICE, (None, []))
     if of == (view, router, pool, tasks, rate_per_usd, cost_unit_usd):
         for line in lines:
             st.caption(plain(line))
@@ -122,7 +122,7 @@ def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], c
     if solution.shortfall:
         lines = [f"On validation {solution.shortfall}: λ {lam} is the nearest."]
     controls.set_rate(rate)
-    st.session_state[_DONE] = ((*of, rate, cost_unit_usd), [line.replace("{lam}", lam) for line in lines])
+    st.session_state[_NOTICE] = ((*of, rate, cost_unit_usd), [line.replace("{lam}", lam) for line in lines])
 
 
 def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[str]]:

@@ -19,7 +19,7 @@ from carrot_core.serving.profile import Companion
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import visible
 
-_MOVED = "live:moved"
+_RERUN = "live:moved"
 
 
 @st.fragment
@@ -30,7 +30,7 @@ def one_prompt(router: CarrotRouter, options: DecisionOptions, no_neighbours: st
     ----------
     no_neighbours : the text to show if the router has no nearest training prompts to show.
     """
-    if st.session_state.pop(_MOVED, False):
+    if st.session_state.pop(_RERUN, False):
         st.rerun()  # λ is shown outside this fragment too
     with shell.errors_as_text():
         text = prompt_box()
@@ -58,7 +58,7 @@ def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbo
 
     def set_lam(lam: float) -> None:
         controls.set_lam(lam, router.cost_unit_usd)
-        st.session_state[_MOVED] = True
+        st.session_state[_RERUN] = True
 
     # Texts that change with the prompt are part of the component, which is faster than Streamlit at redrawing them.
     about = [line for line in (_reading(explanation), _distance(explanation, options)) if line]

@@ -35,12 +35,12 @@ TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "gz", "zst"]
 PASTE, UPLOAD = "Paste lines", "Upload a file"
 _STEP = 64  # prompts between two updates of the bar, at which a run can be stopped
 _FIRST_ROWS = 20
-_RUNNING, _DONE = "batch:running", "batch:done"
-_LINES, _PASTED = "batch:lines", "batch:pasted"
+_RUNNING, _RESULT = "batch:running", "batch:done"
+_LINES, _PASTE = "batch:lines", "batch:pasted"
 
 
 @dataclass(frozen=True)
-class _Done:
+class _Result:
     """A finished run and its settings, to tell whether they have changed since."""
 
     summary: Summary
@@ -64,19 +64,19 @@ def batch_panel(
     if st.session_state.pop(_RUNNING, False) and not started:
         st.info("The run was ended before all was decided: none of it is kept.", icon=":material/cancel:")
     if started:
-        st.session_state.pop(_DONE, None)
+        st.session_state.pop(_RESULT, None)
         with errors_as_text():
             if source is None:
                 raise CarrotError("There are no prompts yet: paste some or choose a file.")
             summary, decisions = _run(router, source, per_model=per_model, **options)
             name = f"{file_stem(router.companion.benchmark)}-decisions"
-            st.session_state[_DONE] = _Done(summary, decisions, settings, name, _limits(router))
+            st.session_state[_RESULT] = _Result(summary, decisions, settings, name, _limits(router))
         st.session_state.pop(_RUNNING, None)
-    done = st.session_state.get(_DONE)
-    if done is not None:
-        if done.settings != settings:
+    result = st.session_state.get(_RESULT)
+    if result is not None:
+        if result.settings != settings:
             st.info("These decisions are of other settings: press Decide again.")
-        _results(done)
+        _results(result)
 
 
 Source = Callable[[ExitStack], Prompts]
@@ -89,8 +89,8 @@ def _source_kind() -> str:
 
 def _paste_box() -> Source | None:
     if _LINES not in st.session_state:  # Streamlit drops the text of a box that is not drawn
-        st.session_state[_LINES] = st.session_state.get(_PASTED, "")
-    text = st.session_state[_PASTED] = st.text_area(
+        st.session_state[_LINES] = st.session_state.get(_PASTE, "")
+    text = st.session_state[_PASTE] = st.text_area(
         "Prompts, one a line",
         key=_LINES,
         height=160,
@@ -162,8 +162,8 @@ def _run(router: CarrotRouter, source: Source, **options: Any) -> tuple[Summary,
     return summary, path
 
 
-def _results(done: _Done) -> None:
-    summary = done.summary
+def _results(result: _Result) -> None:
+    summary = result.summary
     alone = summary.alone[summary.best_single]
     st.markdown(
         plain(
@@ -181,23 +181,23 @@ def _results(done: _Done) -> None:
             icon=":material/explore_off:",
         )
     _against_one_model(summary)
-    st.caption(f"{done.limits} {see('conformal-interval', 'distance-to-the-training-data', 'fallback')}")
-    first = _first_rows(done.decisions)
+    st.caption(f"{result.limits} {see('conformal-interval', 'distance-to-the-training-data', 'fallback')}")
+    first = _first_rows(result.decisions)
     st.dataframe(first, hide_index=True, alt=f"The first {len(first)} decisions.")
     with st.container(horizontal=True):
         icon = ":material/download:"
         st.download_button(
             "Decisions (CSV)",
-            lambda: safe_csv(pd.read_parquet(done.decisions)),
-            f"{done.name}.csv",
+            lambda: safe_csv(pd.read_parquet(result.decisions)),
+            f"{result.name}.csv",
             "text/csv",
             icon=icon,
             on_click="ignore",  # a rerun would lose the next click
         )
         st.download_button(
             "Decisions (Parquet)",
-            lambda: done.decisions.read_bytes(),
-            f"{done.name}.parquet",
+            lambda: result.decisions.read_bytes(),
+            f"{result.name}.parquet",
             "application/vnd.apache.parquet",
             icon=icon,
             on_click="ignore",

@@ -29,7 +29,7 @@ from carrot_core.serving.profile import Companion
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
-_FOUND = "drift:found"
+_RESULT = "drift:found"
 _BOXES = 4  # a row
 _ICONS = {"inside": ":material/check_circle:", "outside": ":material/error:", "too few": ":material/hourglass_empty:"}
 
@@ -65,7 +65,7 @@ def _against_logs(place: KeptPoints, record: KeptPoint) -> None:
         help=tip("drift", also="CSV, TSV, JSON lines or Parquet. `carrot point drift` takes larger files."),
     )  # fmt: skip
     if upload is None:
-        st.session_state.pop(_FOUND, None)
+        st.session_state.pop(_RESULT, None)
         return
     path = on_disk(upload, "logs")
     if not path.stat().st_size:
@@ -76,9 +76,9 @@ def _against_logs(place: KeptPoints, record: KeptPoint) -> None:
     tolerance = _tolerance()
     request = (record.id, upload.file_id, tuple(sorted(columns.items())), tolerance)
     if st.button("Compare", type="primary", key="drift:run", disabled="model" not in columns):
-        st.session_state[_FOUND] = (request, _compare_logs(place, record, path, columns, tolerance))
-    done, result = st.session_state.get(_FOUND, (None, None))
-    if done == request and result is not None:
+        st.session_state[_RESULT] = (request, _compare_logs(place, record, path, columns, tolerance))
+    last_request, result = st.session_state.get(_RESULT, (None, None))
+    if last_request == request and result is not None:
         _results(result)
 
 
@@ -127,9 +127,9 @@ def _companion(place: KeptPoints, record: KeptPoint) -> tuple[Companion | None, 
 
 
 def _results(result: Drift) -> None:
-    tell = {"inside": st.success, "outside": st.error, "too few": st.warning}.get(result.verdict, st.info)
+    show_message = {"inside": st.success, "outside": st.error, "too few": st.warning}.get(result.verdict, st.info)
     size = f"{result.n_calls:,} calls, {result.n_prompts:,} different prompts."
-    tell(plain(f"{headline(result)} {size}"), icon=_ICONS.get(result.verdict, ":material/info:"))
+    show_message(plain(f"{headline(result)} {size}"), icon=_ICONS.get(result.verdict, ":material/info:"))
     for one in (result.score, result.cost, *(() if result.unlike is None else (result.unlike,))):
         st.markdown(f"- {plain(_capital(told(one)))}")
     table = figures_of(result)

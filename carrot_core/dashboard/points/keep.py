@@ -75,7 +75,7 @@ def describe_date(point: PointFile) -> str:
     return f"{point.created_at[:16].replace('T', ' ')} UTC"
 
 
-DONE = "points:done"  # notice about the last action, shown once
+NOTICE = "points:done"  # notice about the last action, shown once
 
 
 def keep_panel() -> None:
@@ -103,7 +103,7 @@ def keep_panel() -> None:
 def keep(info: BenchmarkInfo, point: PointFile) -> None:
     """Keep a point of a benchmark; the next run shows a notice."""
     place_for(info).keep(point)
-    st.session_state[DONE] = f"Kept: {describe_point(point)}."
+    st.session_state[NOTICE] = f"Kept: {describe_point(point)}."
 
 
 def _match(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) -> None:
@@ -164,4 +164,4 @@ def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole:
         with errors_as_text():
             carrot_router = live.load_router(version_of(info), info.name, router)
             keep(info, carrot_router.point_file(lam=shortest_lam(rate_per_usd, carrot_router.cost_unit_usd)))
-            st.toast(plain(str(st.session_state[DONE])), icon=":material/bookmark_added:")
+            st.toast(plain(str(st.session_state[NOTICE])), icon=":material/bookmark_added:")

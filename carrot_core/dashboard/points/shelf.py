@@ -12,7 +12,7 @@ from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.points import all_points, benchmark_of, differs_here, place_for, router_at
 from carrot_core.dashboard.points.keep import (
-    DONE,
+    NOTICE,
     describe_accuracy,
     describe_cost,
     describe_date,
@@ -32,14 +32,14 @@ from carrot_core.text import visible
 
 _PER_ROW = 2
 _PER_PAGE = 10
-_DELETED, _REFUSED = "points:deleted", "points:refused"
+_DELETION, _REFUSAL = "points:deleted", "points:refused"
 
 
 def show_notice() -> None:
     """The notice about the last action, with an Undo button after a deletion."""
-    if done := st.session_state.pop(DONE, None):
+    if done := st.session_state.pop(NOTICE, None):
         st.success(plain(done), icon=":material/check:")
-    if deletion := st.session_state.pop(_DELETED, None):  # until the next action
+    if deletion := st.session_state.pop(_DELETION, None):  # until the next action
         place, record = deletion
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(plain(f"Deleted {visible(record.name)}."), icon=":material/delete:")
@@ -52,7 +52,7 @@ def _undo(place: KeptPoints, record: KeptPoint) -> None:
     except CarrotError as error:
         st.toast(plain(str(error)), icon=":material/error:")
     else:
-        st.session_state[DONE] = f"{visible(record.name)} is back."
+        st.session_state[NOTICE] = f"{visible(record.name)} is back."
 
 
 def bring_panel() -> None:
@@ -75,7 +75,7 @@ def bring_panel() -> None:
             info = benchmark_of(point)
             place = shared_points() if info is None else place_for(info)
             place.keep(point)
-            st.session_state[DONE] = f"Kept: {describe_point(point)}."
+            st.session_state[NOTICE] = f"Kept: {describe_point(point)}."
             st.rerun()
 
 
@@ -119,7 +119,7 @@ def _card(place: KeptPoints, record: KeptPoint) -> None:
         st.caption(plain(note))
     with errors_as_text():
         _actions(place, record)
-    if reason := st.session_state.get(_REFUSED, {}).get(record.id):
+    if reason := st.session_state.get(_REFUSAL, {}).get(record.id):
         _refusal(record, reason)
 
 
@@ -135,7 +135,7 @@ def _actions(place: KeptPoints, record: KeptPoint) -> None:
             _rename(place, record)
         if st.button("Delete", key=f"delete:{record.id}", icon=":material/delete:"):
             place.delete(record.id)
-            st.session_state[_DELETED] = (place, record)
+            st.session_state[_DELETION] = (place, record)
             st.rerun()
 
 
@@ -178,7 +178,7 @@ def _rename(place: KeptPoints, record: KeptPoint) -> None:
         note = st.text_area("Note", note, max_chars=limits.POINT_NOTE)
         if st.form_submit_button("Save"):
             place.note(record.id, name, note)
-            st.session_state[DONE] = "The name and note are saved."
+            st.session_state[NOTICE] = "The name and note are saved."
             st.rerun()
 
 
@@ -202,7 +202,7 @@ def _use(place: KeptPoints, record: KeptPoint) -> None:
     if not why and benchmark_of(record.point) is None:
         why = f"There is no benchmark {record.point.benchmark!r} here."
     if why:
-        st.session_state[_REFUSED] = {record.id: why}
+        st.session_state[_REFUSAL] = {record.id: why}
     else:
         _set_session(record.point)
 
@@ -224,5 +224,5 @@ def _set_session(point: PointFile) -> None:
         choices |= {"routers": [point.router, *DRAWN_BASELINES], "along": point.router}
     controls.open_benchmark(labels(benchmarks)[benchmarks.index(info)], choices)
     controls.set_lam(point.lam, point.cost_unit_usd)
-    st.session_state.pop(_REFUSED, None)
-    st.session_state[DONE] = f"In use: {describe_point(point)}. Every page is at this point now."
+    st.session_state.pop(_REFUSAL, None)
+    st.session_state[NOTICE] = f"In use: {describe_point(point)}. Every page is at this point now."
