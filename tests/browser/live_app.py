@@ -11,7 +11,7 @@ st.set_page_config(layout="wide")
 
 
 @st.cache_resource
-def made(n, named, pool):
+def build_scene(n, named, pool):
     models = (MODELS[0], named, *MODELS[2:]) if named else MODELS
     made = scene(n, models[:pool])
     return replace(made, reference=made.models[-3])
@@ -29,7 +29,7 @@ def keep(lam):
 
 
 live_frontier(
-    made(int(asked.get("n", 2000)), asked.get("named"), pool),
+    build_scene(int(asked.get("n", 2000)), asked.get("named"), pool),
     lam=st.session_state.lam,
     key="live",
     validation_label=asked.get("validation_label", ""),

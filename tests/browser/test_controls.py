@@ -58,7 +58,7 @@ SHOWN = """(label) => {
 }"""
 
 
-def shown(page: Page, label: str) -> Texts:
+def widget_texts(page: Page, label: str) -> Texts:
     """The text that a box shows, or that of its tags."""
     return set(page.evaluate(SHOWN, label))
 
@@ -71,7 +71,7 @@ def titles(page: Page, selector: str) -> list[str]:
     return [str(one.get_attribute("title")) for one in page.locator(selector).all()]
 
 
-def told(page: Page, pattern: str) -> Texts:
+def page_texts(page: Page, pattern: str) -> Texts:
     """What a sentence of the page names."""
     return {match for text in page.get_by_test_id("stMain").all_inner_texts() for match in re.findall(pattern, text)}
 
@@ -86,7 +86,7 @@ def legend(page: Page) -> list[str]:
 def pool(page: Page) -> Texts:
     """Models that may answer; none where those are all of the benchmark's."""
     models = set(titles(page, ".live .shares li"))
-    (bench,) = shown(page, "Benchmark")
+    (bench,) = widget_texts(page, "Benchmark")
     return set() if models == POOLS[bench] else models
 
 
@@ -117,16 +117,16 @@ REFERENCE: Control = ("Reference model", short, lambda page: texts(page, ".live 
 POOL: Control = ("Pool", same, pool)
 ANSWERS: Control = (
     "Router", lambda shown: {text.removesuffix(" (ships fitted)") for text in shown},
-    lambda page: told(page, r"(\S+) learned from"),
+    lambda page: page_texts(page, r"(\S+) learned from"),
 )  # fmt: skip
-POOL_SIZE: Control = ("Pool", number, lambda page: told(page, r"chooses among (\d+) of its"))
+POOL_SIZE: Control = ("Pool", number, lambda page: page_texts(page, r"chooses among (\d+) of its"))
 FALLBACK: Control = (
     "Fallback model", lambda shown: {"the fallback takes"} if shown else set(),
-    lambda page: told(page, "the fallback takes"),
+    lambda page: page_texts(page, "the fallback takes"),
 )  # fmt: skip
-CANDIDATE: Control = ("Model", short, lambda page: told(page, r"(\S+) answers [\d.]+ % of the queries"))
+CANDIDATE: Control = ("Model", short, lambda page: page_texts(page, r"(\S+) answers [\d.]+ % of the queries"))
 COMPARED: Control = ("Routers", same, lambda page: texts(page, ".js-plotly-plot >> nth=0 >> .ytick text"))
-SEEDS: Control = ("Seeds", same, lambda page: told(page, r", ((?:seed|mean over seeds) [\d, ]+), best on top"))
+SEEDS: Control = ("Seeds", same, lambda page: page_texts(page, r", ((?:seed|mean over seeds) [\d, ]+), best on top"))
 SHARES: Control = ("Shares of", same, lambda page: texts(page, "[data-testid=stMarkdown] strong") & ROUTERS)
 ESTIMATED: Control = ("Model", short, lambda page: labels_of(page, r"Reliability diagram, (.*?)\."))
 PREDICTED: Control = ("Router", same, lambda page: labels_of(page, r"Observed against predicted .*? of (.*?),"))
@@ -187,7 +187,7 @@ def agree(page: Page, controls: list[Control]) -> dict[str, Texts]:
         if page.locator("[data-testid=stApp][data-test-script-state=notRunning]").count() == 0:
             continue
         at_rest(page)
-        read = {label: (shown(page, label), repeated, used(page)) for label, repeated, used in controls}
+        read = {label: (widget_texts(page, label), repeated, used(page)) for label, repeated, used in controls}
         wrong = [f"{label} shows {text}, used {used}" for label, (text, of, used) in read.items() if of(text) != used]
         if not wrong:
             return {label: text for label, (text, _, _) in read.items()}

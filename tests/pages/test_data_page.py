@@ -61,7 +61,7 @@ def page_text(app: AppTest) -> str:
     return "\n".join(element.value for element in app.markdown)
 
 
-def listed(app: AppTest) -> pd.DataFrame:
+def prompt_rows(app: AppTest) -> pd.DataFrame:
     """The table of prompts."""
     return next(frame.value for frame in app.dataframe if "Prompt" in frame.value)
 
@@ -140,17 +140,17 @@ def test_views_of_a_benchmark_without_gaps_or_tokens_say_so(store: Store) -> Non
 def test_search_and_filters_narrow_the_prompts(store: Store) -> None:
     bench = store.load("gaps")
     app = page(bench="gaps")
-    assert len(listed(app)) == PAGE_SIZE
+    assert len(prompt_rows(app)) == PAGE_SIZE
     app.text_input(key="find").set_value("TEXT 0 12").run()
     expected = [key for key, text in zip(bench.prompt_ids, bench.texts, strict=True) if "text 0 12" in (text or "")]
-    assert listed(app)["Id"].tolist() == expected
+    assert prompt_rows(app)["Id"].tolist() == expected
     app.text_input(key="find").set_value("").run()
     app.selectbox(key="task").set_value("task 1").run()
     app.selectbox(key="split").set_value("test").run()
-    assert set(listed(app)["Task"]) == {"task 1"}
-    assert set(listed(app)["Split"]) == {"test"}
+    assert set(prompt_rows(app)["Task"]) == {"task 1"}
+    assert set(prompt_rows(app)["Split"]) == {"test"}
     app.toggle(key="disagree").set_value(True).run()
-    right = listed(app)["Right"].str.split(" of ", expand=True).astype(int)
+    right = prompt_rows(app)["Right"].str.split(" of ", expand=True).astype(int)
     assert len(right)
     assert ((right[0] > 0) & (right[0] < right[1])).all()
 
@@ -161,7 +161,7 @@ def test_nothing_found_says_so_and_a_search_is_no_pattern() -> None:
 
 def test_a_link_opens_a_page_of_prompts_and_a_prompt(store: Store) -> None:
     app = page(bench="gaps", page="3", prompt="id 00007")
-    assert listed(app)["Id"].tolist() == list(store.load("gaps").prompt_ids[2 * PAGE_SIZE :])
+    assert prompt_rows(app)["Id"].tolist() == list(store.load("gaps").prompt_ids[2 * PAGE_SIZE :])
     bench = store.load("gaps")
     assert bench.texts[7] in [block.value for block in app.code]
     outcomes = next(frame.value for frame in app.dataframe if "Tokens out" in frame.value)

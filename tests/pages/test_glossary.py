@@ -32,7 +32,7 @@ def page(**query: str) -> AppTest:
     return app
 
 
-def shown(app: AppTest) -> str:
+def markdown_text(app: AppTest) -> str:
     return "\n".join(element.value for element in app.markdown)
 
 
@@ -93,7 +93,7 @@ def test_a_tip_is_the_first_sentence_and_a_link_that_opens_the_term() -> None:
     (address,) = LINK.findall(text)
     assert parse_qs(urlsplit(address).query) == {"term": ["aiq"]}
     assert not urlsplit(address).netloc
-    assert f"\n#### AIQ\n\n{terms()['aiq'].text}" in shown(page(term="aiq"))
+    assert f"\n#### AIQ\n\n{terms()['aiq'].text}" in markdown_text(page(term="aiq"))
 
 
 def test_the_method_notes_define_no_term_again() -> None:
@@ -135,7 +135,7 @@ def test_names_become_plain_addresses() -> None:
 
 
 def test_the_page_shows_every_term_and_the_notes_as_the_files_have_them() -> None:
-    text = shown(page())
+    text = markdown_text(page())
     for term in terms().values():
         assert in_app(term.text) in text, term.name
     assert "## Protocol" in text
@@ -150,8 +150,8 @@ def test_words_find_terms_by_name_first_and_by_definition() -> None:
     assert matching("no-such-word-at-all") == []
     app = page()
     app.text_input(key="words").set_value("pareto").run()
-    assert "ParetoDist" in shown(app)
-    assert "##### Pool" not in shown(app)
+    assert "ParetoDist" in markdown_text(app)
+    assert "##### Pool" not in markdown_text(app)
     app.text_input(key="words").set_value("no-such-word").run()
     assert "No term matches" in page_text(app, "info")
 
@@ -165,5 +165,5 @@ def test_a_metric_is_found_by_what_charts_call_it(name: str) -> None:
 @pytest.mark.parametrize("value", ["", "ghost", HOSTILE, "x" * 10_000, "../../etc/passwd", "AIQ"])
 def test_a_term_that_is_none_opens_the_page_all_the_same(value: str) -> None:
     app = page(term=value)
-    assert "\n##### Pool" in shown(app)
+    assert "\n##### Pool" in markdown_text(app)
     assert not any(element.value.startswith("#### ") for element in app.markdown)

@@ -69,7 +69,7 @@ def _at_home(home_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("CARROT_HOME", str(home_of("carrot-knn")))
 
 
-def opened(page: str, /, **query: str | list[str]) -> AppTest:
+def open_app(page: str, /, **query: str | list[str]) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     app.query_params.update(query)
     app.switch_page(f"pages/{page}.py").run()
@@ -103,7 +103,7 @@ def test_every_widget_bound_to_the_address_checks_its_parameter() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "name", "value"), CASES, ids=[f"{p}-{n}-{v[:12]}" for p, n, v in CASES])
 def test_what_cannot_be_used_is_named_once_and_no_longer_than_a_line(page: str, name: str, value: str) -> None:
-    app = opened(page, **{name: value})
+    app = open_app(page, **{name: value})
     (notice,) = notices(app)
     (line,) = notice.splitlines()[2:]
     assert line.startswith(f"- **{name}**: ")
@@ -117,35 +117,35 @@ def test_what_cannot_be_used_is_named_once_and_no_longer_than_a_line(page: str, 
 
 @pytest.mark.parametrize("page", PAGES_HERE)
 def test_everything_wrong_at_once_is_one_notice(page: str) -> None:
-    app = opened(page, **{name: values[0] for name, values in TABLE[page].items()})
+    app = open_app(page, **{name: values[0] for name, values in TABLE[page].items()})
     (notice,) = notices(app)
     told = {line.split("**")[1] for line in notice.splitlines()[2:]}
     assert told == set(TABLE[page])
 
 
 def test_a_link_that_holds_says_nothing() -> None:
-    app = opened(
+    app = open_app(
         "frontier", bench="made", routers=["CARROT-KNN", "Oracle"], along="Oracle", pool=["acme/large", "zeta/mid"],
         tasks="kind 1", reference="zeta/mid", lam="0.25",
     )  # fmt: skip
     assert notices(app) == []
     assert lam_in_address(app) == 0.25
     assert app.selectbox(key="along").value == "oracle"
-    assert notices(opened("live", bench="made", router="CARROT-KNN", fallback="acme/large", unlike="97.5")) == []
-    assert notices(opened("data", view="Models", split="test", disagree="true", page="1", utm_source="x")) == []
-    assert notices(opened("whatif", scenario='{"price_factor": 2}', candidate="zeta/mid")) == []
-    assert notices(opened("method", term="aiq", words="area")) == []
+    assert notices(open_app("live", bench="made", router="CARROT-KNN", fallback="acme/large", unlike="97.5")) == []
+    assert notices(open_app("data", view="Models", split="test", disagree="true", page="1", utm_source="x")) == []
+    assert notices(open_app("whatif", scenario='{"price_factor": 2}', candidate="zeta/mid")) == []
+    assert notices(open_app("method", term="aiq", words="area")) == []
 
 
 def test_parts_of_a_link_that_exclude_each_other_are_told() -> None:
-    app = opened("frontier", pool=["acme/large", "zeta/mid"], reference="acme/small")
+    app = open_app("frontier", pool=["acme/large", "zeta/mid"], reference="acme/small")
     (notice,) = notices(app)
     assert f"**reference**: {plain('acme/small')} cannot be used" in notice
     assert app.selectbox(key="reference").value in ("acme/large", "zeta/mid")
 
 
 def test_a_choice_of_several_keeps_what_there_is() -> None:
-    app = opened("frontier", pool=["ghost/1", "acme/large", "ghost/2", "zeta/mid", "ghost/3", "ghost/4"])
+    app = open_app("frontier", pool=["ghost/1", "acme/large", "ghost/2", "zeta/mid", "ghost/3", "ghost/4"])
     assert app.multiselect(key="pool").value == ["acme/large", "zeta/mid"]
     (notice,) = notices(app)
     assert "and 1 more cannot be used" in notice
@@ -153,7 +153,7 @@ def test_a_choice_of_several_keeps_what_there_is() -> None:
 
 
 def test_a_parameter_given_twice_takes_the_last() -> None:
-    app = opened("frontier", bench=["mmlu-pro-cot (snapshot)", "made"], lam=["0.1", "0.2"])
+    app = open_app("frontier", bench=["mmlu-pro-cot (snapshot)", "made"], lam=["0.1", "0.2"])
     (notice,) = notices(app)
     assert "**bench** occurs 2 times" in notice
     assert "**lam** occurs 2 times" in notice
@@ -161,6 +161,6 @@ def test_a_parameter_given_twice_takes_the_last() -> None:
 
 
 def test_a_snapshot_says_that_it_has_no_pool_to_choose() -> None:
-    (notice,) = notices(opened("frontier", bench="mmlu-pro-cot (snapshot)", pool="acme/large", tasks="kind 1"))
+    (notice,) = notices(open_app("frontier", bench="mmlu-pro-cot (snapshot)", pool="acme/large", tasks="kind 1"))
     assert "**pool**" in notice
     assert "all tasks" in notice

@@ -50,7 +50,7 @@ def page(**query: str | list[str]) -> AppTest:
     return app
 
 
-def shown(app: AppTest) -> dict[str, Any]:
+def payload(app: AppTest) -> dict[str, Any]:
     """What the decision component is given."""
     (found,) = [part.proto for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
     data: dict[str, Any] = json.loads(found.json)
@@ -75,7 +75,7 @@ def test_the_shipped_head_answers_where_nothing_is_loaded(type_in: Type) -> None
     type_in(QUESTION)
     app = page()
     router = CarrotRouter.load(HEAD)
-    data, explained = shown(app), router.explain(QUESTION)
+    data, explained = payload(app), router.explain(QUESTION)
     assert app.selectbox(key="router").value == "carrot-mlp"
     assert data["lam"] == router.default_lam
     stretch = at(data, data["lam"])
@@ -144,7 +144,7 @@ def test_any_text_gets_an_answer(text: str, type_in: Type) -> None:
     type_in(text)
     app = page()
     assert not app.error
-    assert "is expected to score" in at(shown(app), 0.5)["sentence"]
+    assert "is expected to score" in at(payload(app), 0.5)["sentence"]
     if len(text) > 2000 and " " in text:
         assert "the encoder reads the first 256, the rest counts for the cost only" in page_text(app)
 
@@ -157,25 +157,25 @@ def test_an_unlike_prompt_is_flagged_and_the_fallback_answers_at_every_lam(type_
     other = CarrotRouter.load(HEAD).models[-1]
     app.selectbox(key="fallback").set_value(other).run()
     assert not app.exception
-    data = shown(app)
+    data = payload(app)
     assert data["fellBack"]
     assert {data["models"][part["winner"]]["name"] for part in data["stretches"]} == {other}
     assert all("so the fallback answers" in part["sentence"] for part in data["stretches"])
     assert len(data["segments"]) > 1  # what CARROT would choose is still told
     app.number_input(key="unlike").set_value(100.0).run()
     if "Unlike" not in page_text(app):
-        assert not shown(app)["fellBack"]
+        assert not payload(app)["fellBack"]
 
 
 def test_a_pool_of_the_address_is_what_is_chosen_from(type_in: Type) -> None:
     type_in(QUESTION)
     models = sorted(CarrotRouter.load(HEAD).models)[:2]
     app = page(pool=models, lam="0.9")
-    assert sorted(entry["name"] for entry in shown(app)["models"]) == models
-    assert shown(app)["lam"] == 0.9
+    assert sorted(entry["name"] for entry in payload(app)["models"]) == models
+    assert payload(app)["lam"] == 0.9
     assert QUESTION not in str(dict(app.query_params))
     app.slider(key="lam_slider").set_value(0.25).run()
-    assert shown(app)["lam"] == 0.25
+    assert payload(app)["lam"] == 0.25
     assert app.query_params["lam"] == "0.25"
 
 
@@ -184,7 +184,7 @@ def test_loaded_data_show_what_was_nearest_and_what_models_scored_there(loaded: 
     type_in(bench.texts[0])
     app = page()
     assert app.selectbox(key="router").options == ["CARROT-KNN"]  # neither what reads outcomes nor the baseline
-    data = shown(app)
+    data = payload(app)
     near = data["nearest"]
     assert len(near) == 5
     assert [part["similarity"] for part in near] == sorted((part["similarity"] for part in near), reverse=True)
@@ -209,7 +209,7 @@ def test_texts_of_training_prompts_are_never_markup(carrot_home: Path, type_in: 
     for element in [*app.markdown, *app.caption, *app.info, *app.warning]:
         assert "<img" not in element.value
         assert "![x]" not in element.value
-    assert all("\u202e" not in part["text"] for part in shown(app)["nearest"])
+    assert all("\u202e" not in part["text"] for part in payload(app)["nearest"])
 
 
 @pytest.mark.parametrize("message", ["text", {"text": 3, "length": 1}, {"text": "a"}, {"text": None, "length": 0}])

@@ -55,7 +55,7 @@ def logs(point: PointFile, n: int = 2000, **changed: object) -> pd.DataFrame:
     return frame.assign(**changed)
 
 
-def compared(app: AppTest, content: bytes, name: str = "logs.csv") -> AppTest:
+def compare_logs(app: AppTest, content: bytes, name: str = "logs.csv") -> AppTest:
     app.file_uploader(key="drift:file").upload(name, content, "text/csv").run()
     assert not app.exception
     if [button for button in app.button if button.key == "drift:run" and not button.disabled]:
@@ -68,18 +68,18 @@ def as_csv(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(index=False).encode()
 
 
-def shown(app: AppTest) -> str:
+def message_text(app: AppTest) -> str:
     elements = [*app.success, *app.info, *app.warning, *app.error, *app.caption, *app.markdown]
     return "\n".join(element.value for element in elements)
 
 
 def page_text(app: AppTest) -> str:
-    return shown(app).replace("\\", "")
+    return message_text(app).replace("\\", "")
 
 
 def test_logs_as_promised_agree(head: PointFile) -> None:
     shared_points().keep(head)
-    app = compared(page(), as_csv(logs(head)))
+    app = compare_logs(page(), as_csv(logs(head)))
     assert "The logs agree with the point" in page_text(app)
     assert "2,000 calls" in page_text(app)
     # Another tolerance is another question: the old answer is gone until it is asked.
@@ -93,10 +93,10 @@ def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointF
     shared_points().keep(head)
     frame = logs(head)
     frame.loc[:99, "engine"] = HOSTILE
-    app = compared(page(), as_csv(frame.assign(cost_usd=2 * frame["cost_usd"])))
+    app = compare_logs(page(), as_csv(frame.assign(cost_usd=2 * frame["cost_usd"])))
     assert "The logs do not agree with the point: cost" in page_text(app)
     assert "Not in the point's pool: " in page_text(app)
-    assert not MARKUP.search(shown(app))
+    assert not MARKUP.search(message_text(app))
     table = next(frame.value for frame in app.dataframe if "Paid ÷ price" in frame.value)
     assert table["Calls"].sum() == 2000
 
@@ -115,15 +115,15 @@ def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointF
 )
 def test_files_that_are_no_logs_are_refused_in_words(head: PointFile, content: bytes, name: str, words: str) -> None:
     shared_points().keep(head)
-    app = compared(page(), content, name)
+    app = compare_logs(page(), content, name)
     assert words in "".join(error.value for error in app.error).replace("\\", "")
-    assert not MARKUP.search(shown(app))
+    assert not MARKUP.search(message_text(app))
 
 
 def test_the_column_of_the_model_is_asked_for_where_it_cannot_be_told(head: PointFile) -> None:
     shared_points().keep(head)
     frame = logs(head).rename(columns={"engine": "who"})
-    app = compared(page(), as_csv(frame))
+    app = compare_logs(page(), as_csv(frame))
     assert "Choose the column that names the model" in page_text(app)
     (box,) = [box for box in app.selectbox if box.label == "model"]
     box.set_value("who").run()
@@ -158,4 +158,4 @@ def test_how_sure_a_point_is_cannot_be_told_from_a_snapshot_or_nothing(head: Poi
     app = page(SURE)
     app.selectbox(key="check").set_value("far").run()
     assert "so nothing can be solved again" in page_text(app)
-    assert not MARKUP.search(shown(app))
+    assert not MARKUP.search(message_text(app))

@@ -42,7 +42,7 @@ def page(opened: str = "", **query: str | list[str]) -> AppTest:
     return app
 
 
-def asked(app: AppTest, wish: str, **values: object) -> AppTest:
+def set_goal(app: AppTest, wish: str, **values: object) -> AppTest:
     app.segmented_control(key="solve:wish").set_value(wish).run()
     for key, value in values.items():
         [box] = [box for box in [*app.selectbox, *app.number_input] if box.key == f"solve:{key}"]
@@ -56,7 +56,7 @@ def captions(app: AppTest) -> str:
     return "\n".join(caption.value for caption in app.caption).replace("\\", "")
 
 
-def seen() -> views.View:
+def stored_view() -> views.View:
     return views.view(Store().info("made"))
 
 
@@ -69,8 +69,8 @@ def seen() -> views.View:
     ],
 )
 def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, object], goal: Goal, words: str) -> None:
-    app = asked(page(), wish, **values)
-    made_here, curve = seen().narrowed(), seen().exact_curve("carrot-knn", "validation")
+    app = set_goal(page(), wish, **values)
+    made_here, curve = stored_view().narrowed(), stored_view().exact_curve("carrot-knn", "validation")
     assert curve.at(app.session_state["rate"]) == curve.at(solve_on(curve, goal).exchange_rate_per_usd)
     assert words in captions(app)
     app.session_state["rate"] = rate_of_lam(0.987, made_here.cost_unit_usd)
@@ -78,43 +78,43 @@ def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, o
 
 
 def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share(store: Store) -> None:
-    curve, unit = seen().curve("carrot-knn", "validation"), seen().narrowed().cost_unit_usd
+    curve, unit = stored_view().curve("carrot-knn", "validation"), stored_view().narrowed().cost_unit_usd
     for budget in np.linspace(curve.cost_usd.min(), curve.cost_usd.max(), 200):
-        app_less = solve(seen().narrowed(), seen().estimates("carrot-knn"),
+        app_less = solve(stored_view().narrowed(), stored_view().estimates("carrot-knn"),
                          Goal(budget_usd=float(budget)), replicates=2)  # fmt: skip
         mix, single = app_less.mix, app_less.points["validation"].score.value
         if mix is not None and mix.score - single > 0.002:
             break
     else:
         pytest.fail("no budget of this curve is better used by a mixture")
-    app = asked(page(), solve_panel.MONTH, dollars=round(1e6 * float(budget), 2), queries=1_000_000)
+    app = set_goal(page(), solve_panel.MONTH, dollars=round(1e6 * float(budget), 2), queries=1_000_000)
     assert "mixed at random" in captions(app)
     assert f"{100 * mix.score:.1f} %" in captions(app)
     assert unit > 0
 
 
 def test_a_wish_out_of_reach_takes_the_nearest_and_says_so() -> None:
-    app = asked(page(), solve_panel.CAP, cap=0.0)
+    app = set_goal(page(), solve_panel.CAP, cap=0.0)
     assert "expected to cost more with every model" in captions(app)
     assert app.session_state["rate"] == math.inf
 
 
 def test_a_slice_is_solved_on_the_slice() -> None:
-    app = asked(page(pool=list(MODELS[1:])), solve_panel.MATCH, model=MODELS[2])
-    curve = seen().curve("carrot-knn", "validation", MODELS[1:])
+    app = set_goal(page(pool=list(MODELS[1:])), solve_panel.MATCH, model=MODELS[2])
+    curve = stored_view().curve("carrot-knn", "validation", MODELS[1:])
     at = curve.at(app.session_state["rate"])
     assert curve.score[at] >= curve.outcomes.score[:, 1].mean() - 1e-12
 
 
 def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
     app = page(bench=SNAPSHOT, lam="0.9")
-    app = asked(app, solve_panel.MONTH, dollars=10.0, queries=100_000)
+    app = set_goal(app, solve_panel.MONTH, dollars=10.0, queries=100_000)
     assert "100,000 queries cost" in captions(app)
     app.segmented_control(key="solve:wish").set_value(solve_panel.CAP).run()
     assert app.button(key="solve:set").disabled
     assert any("prompt by prompt" in info.value for info in app.info)
     before = app.session_state["rate"]
-    app = asked(app, solve_panel.MATCH)
+    app = set_goal(app, solve_panel.MATCH)
     assert app.session_state["rate"] != before
     assert len(app.selectbox(key="solve:model").options) == 1
 

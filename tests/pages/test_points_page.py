@@ -60,7 +60,7 @@ def page_text(app: AppTest) -> str:
     return "\n".join(element.value for element in elements).replace("\\", "")
 
 
-def kept() -> tuple[KeptPoint, ...]:
+def records() -> tuple[KeptPoint, ...]:
     return shared_points().listing().points
 
 
@@ -80,7 +80,7 @@ def test_a_point_of_the_head_that_ships_is_kept_under_its_name() -> None:
     box(app, "Note").set_value("for the night")
     click(app, "Keep this point")
     assert "Kept: CARROT-MLP at λ 0.1 on mmlu-pro-cot." in page_text(app)
-    (found,) = kept()
+    (found,) = records()
     assert title_and_note(found.point) == ("Cheap", "for the night")
     expected = CarrotRouter.load(HEAD).point_file(lam=0.1)
     assert found.point.test == expected.test
@@ -94,12 +94,12 @@ def test_a_budget_a_target_and_a_model_to_match_are_solved_on_validation(loaded:
     budget = 1000 * float(curve.cost_usd.mean())
     app.number_input(key="budget").set_value(budget).run()
     click(app, "Keep this point")
-    assert kept()[0].point.validation.cost_usd <= budget / 1000 + 1e-12
+    assert records()[0].point.validation.cost_usd <= budget / 1000 + 1e-12
     app.selectbox(key="match").set_value(MODELS[1]).run()
     click(app, "Keep this point")
-    assert len(kept()) == 2
+    assert len(records()) == 2
     strength = setting(made()).strength[MODELS[1]]
-    matched = min(kept(), key=lambda each: each.point.validation.cost_usd).point
+    matched = min(records(), key=lambda each: each.point.validation.cost_usd).point
     assert matched.validation.score >= strength
     assert not ((curve.score >= strength) & (curve.cost_usd < matched.validation.cost_usd)).any()
     assert app.selectbox(key="match").value is None
@@ -117,7 +117,7 @@ def test_two_points_on_loaded_data_are_compared_prompt_by_prompt(loaded: Store) 
     first = app.multiselect(key="compare").value[0]
     (row,) = apart.to_dict("records")
     assert row["Measured"] == "prompt by prompt"
-    by_name = {each.point.note: each.point for each in kept()}
+    by_name = {each.point.note: each.point for each in records()}
     (other,) = set(by_name) - {first}
     # The kept curve is the exact one on so few prompts.
     assert row["Accuracy"] == pytest.approx(100 * (by_name[other].test.score - by_name[first].test.score))
@@ -151,15 +151,15 @@ def test_rename_delete_and_undo() -> None:
     app = page(bench=SNAPSHOT)
     box(app, "Name", 1).set_value("New")
     click(app, "Save")
-    assert title_and_note(kept()[0].point) == ("New", "note")
+    assert title_and_note(records()[0].point) == ("New", "note")
     assert "#### New" in page_text(app)
     click(app, "Delete")
     assert "Deleted New." in page_text(app)
     assert "No point is kept yet" in page_text(app)
-    assert kept() == ()
+    assert records() == ()
     click(app, "Undo")
     assert "New is back." in page_text(app)
-    assert [each.name for each in kept()] == ["New"]
+    assert [each.name for each in records()] == ["New"]
     click(app, "Delete")
     app.slider(key="lam_slider").set_value(0.5).run()
     assert "Deleted New." not in page_text(app)
@@ -174,7 +174,7 @@ def test_undo_leaves_alone_a_point_that_was_kept_and_renamed_since() -> None:
     place.keep(point)  # by somebody else, or in another window
     place.note(id, "new", "")
     click(app, "Undo")
-    assert [each.name for each in kept()] == ["new"]
+    assert [each.name for each in records()] == ["new"]
     assert "is back" not in page_text(app)
 
 
@@ -187,7 +187,7 @@ def test_a_point_is_used_on_every_page() -> None:
     assert app.query_params["lam"] == "0.123"
     assert app.slider(key="lam_slider").value == pytest.approx(0.123)
     assert app.session_state["along"] == app.session_state["routers"][0] == "carrot-mlp"
-    assert app.session_state["reference"] == kept()[0].point.reference
+    assert app.session_state["reference"] == records()[0].point.reference
 
 
 def test_a_point_with_a_pool_is_used_with_it_at_the_same_exchange_rate(loaded: Store) -> None:
@@ -239,7 +239,7 @@ def test_a_point_of_a_benchmark_that_is_not_here_sets_nothing() -> None:
 def test_a_file_is_checked_and_kept() -> None:
     made = CarrotRouter.load(HEAD).point_file(lam=0.3, note=f"{HOSTILE}\n{HOSTILE}")
     app = click(sent(page(bench=SNAPSHOT), as_file(made)), "Keep it here")
-    assert kept()[0].point == made
+    assert records()[0].point == made
     assert HOSTILE in page_text(app)
     shown = "".join(element.value for element in [*app.markdown, *app.caption])
     assert not MARKUP.search(shown)
@@ -288,7 +288,7 @@ def test_every_form_is_there_where_the_router_is() -> None:
 def test_the_frontier_page_keeps_the_point_it_shows() -> None:
     app = page("frontier", bench=SNAPSHOT, routers="CARROT-MLP", lam="0.07")
     click(app, "Keep this point")
-    assert kept()[0].point.lam == 0.07
+    assert records()[0].point.lam == 0.07
     assert app.toast
     app.multiselect(key="routers").set_value(["carrot-blend"]).run()
     assert [button.disabled for button in app.button if button.label == "Keep this point"] == [True]
@@ -317,7 +317,7 @@ def test_points_of_an_upload_stay_with_the_session(carrot_home: Path) -> None:
     assert "only you" in page_text(app)
     folder = Path(next(each.value for each in app.markdown if each.value.startswith("folder ")).removeprefix("folder "))
     assert len(list((folder / "points").glob("*.json"))) == 1
-    assert kept() == ()
+    assert records() == ()
     assert not (carrot_home / "points").exists()
 
 

@@ -14,7 +14,7 @@ from tests.theory.test_shipped import learned
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def opened(**query: str) -> AppTest:
+def open_app(**query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=90)
     app.query_params.update({"goto": "theory", **query})
     return app.run()
@@ -26,7 +26,7 @@ def charts(app: AppTest) -> int:
 
 @pytest.mark.parametrize(("part", "drawn"), list(zip(theory.PARTS, (2, 1, 1, 3, 0), strict=True)))
 def test_every_part_draws_its_figures(part: str, drawn: int) -> None:
-    app = opened(part=part)
+    app = open_app(part=part)
     assert not app.exception
     assert not app.error
     assert charts(app) == drawn
@@ -35,7 +35,7 @@ def test_every_part_draws_its_figures(part: str, drawn: int) -> None:
 
 def test_it_opens_on_what_ships_and_simulates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(theory, "simulate", None)
-    app = opened()
+    app = open_app()
     assert not app.exception
     assert figure(app, "Predicted slope") == "-0.50"
     assert figure(app, "To halve the excess") == "4.0 times the prompts"
@@ -43,7 +43,7 @@ def test_it_opens_on_what_ships_and_simulates_nothing(monkeypatch: pytest.Monkey
 
 def test_another_world_is_simulated_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(theory, "_QUICK", 316)
-    app = opened(sim_d="1", sim_lam="0.2", sim_models="3")
+    app = open_app(sim_d="1", sim_lam="0.2", sim_models="3")
     assert not app.exception
     assert figure(app, "Predicted slope") == "-0.67"
     runs: list[int] = []
@@ -58,14 +58,14 @@ def test_another_world_is_simulated_and_kept(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_broken_world_and_its_counterpart_are_simulated_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(theory, "_QUICK", 316)
-    app = opened(part="Broken assumption", sim_d="1", sim_models="3")
+    app = open_app(part="Broken assumption", sim_d="1", sim_models="3")
     assert not app.exception
     assert [toggle.value for toggle in app.toggle] == [False]
     assert charts(app) == 1
 
 
 def test_a_margin_that_cannot_be_is_not_offered() -> None:
-    app = opened(part="Decision boundary", sim_gamma="1.0")
+    app = open_app(part="Decision boundary", sim_gamma="1.0")
     assert app.selectbox(key="sim_alpha").options == ["0.5", "1.0"]
     app.selectbox(key="sim_alpha").set_value("0.5").run()
     app.selectbox(key="sim_gamma").set_value("2.0").run()
@@ -79,7 +79,7 @@ def test_a_margin_that_cannot_be_is_not_offered() -> None:
 
 
 def test_a_hostile_link_shows_the_default_and_says_so() -> None:
-    app = opened(part="<img src=x>", sim_d="9", sim_gamma="nan", sim_breach="none")
+    app = open_app(part="<img src=x>", sim_d="9", sim_gamma="nan", sim_breach="none")
     assert not app.exception
     assert app.selectbox(key="sim_d").value == "2"
     assert "sim_d" in page_text(app, "warning")
@@ -94,6 +94,6 @@ def test_learning_curves_go_by_what_a_snapshot_is_called() -> None:
 
 def test_learning_curves_of_snapshots_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(theory, "_learning", lambda snapshots: {"<b>one</b>": learned()})
-    app = opened(part="Real prompts")
+    app = open_app(part="Real prompts")
     assert not app.exception
     assert charts(app) == 3

@@ -50,7 +50,7 @@ def check(app: AppTest) -> AppTest:
     return button.click().run()
 
 
-def seen(app: AppTest) -> str:
+def benchmark_texts(app: AppTest) -> str:
     return str(app.text[0].value)
 
 
@@ -59,12 +59,12 @@ def test_an_upload_is_seen_by_its_session_alone_until_it_is_kept() -> None:
     check(upload(mine, "results.csv", long_frame(made(60))))
     assert not mine.exception
     assert not mine.error
-    assert seen(mine) == "Loaded: results (only you)"
-    assert seen(other.run()) == "Loaded:"
+    assert benchmark_texts(mine) == "Loaded: results (only you)"
+    assert benchmark_texts(other.run()) == "Loaded:"
     assert Store().benchmarks() == []
     (keep,) = [button for button in mine.button if button.label == "Keep it in the store"]
     keep.click().run()
-    assert seen(mine) == seen(other.run()) == "Loaded: results"
+    assert benchmark_texts(mine) == benchmark_texts(other.run()) == "Loaded: results"
 
 
 def test_the_first_rows_of_an_upload_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_guessed_columns_can_be_corrected_and_are_used() -> None:
     boxes["score"].select("points")
     check(app)
     assert not app.error
-    assert seen(app) == "Loaded: t (only you)"
+    assert benchmark_texts(app) == "Loaded: t (only you)"
 
 
 def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:
@@ -97,7 +97,7 @@ def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:
     rows = reading.table(app, "column")
     assert list(zip(rows["row"], rows["column"], strict=True)) == [("4", "score"), ("8", "input_tokens")]
     assert "Download the problems (CSV)" in [button.label for button in app.get("download_button")]
-    assert seen(app) == "Loaded:"
+    assert benchmark_texts(app) == "Loaded:"
 
 
 def test_prices_are_asked_for_and_never_assumed() -> None:
@@ -106,7 +106,7 @@ def test_prices_are_asked_for_and_never_assumed() -> None:
     assert "no dollars for 3 of its models" in reading.page_text(app, "warning")
     check(app)
     assert not app.exception
-    assert seen(app) == "Loaded:"
+    assert benchmark_texts(app) == "Loaded:"
 
 
 def test_a_wide_table_is_seen_as_one() -> None:
@@ -115,7 +115,7 @@ def test_a_wide_table_is_seen_as_one() -> None:
         rows |= {model: [0.5] * 9, f"{model}|cost_usd": [0.1] * 9}
     app = check(upload(panel(), "wide.csv", pd.DataFrame(rows)))
     assert app.radio[0].value == "wide"
-    assert seen(app) == "Loaded: wide (only you)"
+    assert benchmark_texts(app) == "Loaded: wide (only you)"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_under_a_name_taken_in_the_store_another_is_offered() -> None:
     keep(mine)
     assert not mine.exception
     assert not mine.error
-    assert seen(mine) == "Loaded: mine, same"
+    assert benchmark_texts(mine) == "Loaded: mine, same"
 
 
 @pytest.mark.parametrize(("name", "says"), [("other", "already a benchmark"), (" ", "no name for a benchmark")])
@@ -168,7 +168,7 @@ def test_a_name_that_cannot_be_used_is_told_and_nothing_is_lost(name: str, says:
     keep(mine)
     assert not mine.exception
     assert says in reading.page_text(mine, "error")
-    assert seen(mine) == "Loaded: other, same, same (only you)"
+    assert benchmark_texts(mine) == "Loaded: other, same, same (only you)"
 
 
 def test_a_name_taken_since_the_page_was_drawn_leads_to_another_and_it_is_told() -> None:
@@ -176,7 +176,7 @@ def test_a_name_taken_since_the_page_was_drawn_leads_to_another_and_it_is_told()
     Store().save_benchmark("same", read_long_table(shipped("template.csv")))
     keep(mine)
     assert not mine.exception
-    assert seen(mine) == "Loaded: same, same-2"
+    assert benchmark_texts(mine) == "Loaded: same, same-2"
     assert "same-2" in reading.page_text(mine, "success")
 
 
