@@ -1,4 +1,4 @@
-"""Compare: routers side by side, by every figure there is of them."""
+"""Compare: routers side by side, metric by metric, and in detail."""
 
 import streamlit as st
 

@@ -22,7 +22,7 @@ from carrot_core.text import visible
 FIT = "Fit CARROT-KNN"
 RATE = "rate"  # of the session's point, in score per dollar
 _IS_SET = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
-_DEFAULT_ROUTERS = 2
+_DEFAULT_ROUTERS = 2  # fitted routers that are drawn by default
 _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 # Widgets whose options come from the benchmark.
 _OF_BENCHMARK = (

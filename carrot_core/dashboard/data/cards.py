@@ -18,9 +18,8 @@ from carrot_core.store.browse import split_sizes
 from carrot_core.store.pull import HUB_SOURCES, pull
 
 _PER_ROW = 2
-
-
-_NOTICE = "cards:done"
+_NOTICE, _PULL_NOTICE = "cards:done", "pull:done"
+_LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
 
 
 def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
@@ -125,12 +124,6 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
         store_of(info).remove_benchmark(info.name)
         st.session_state[_NOTICE] = f"{info.name} is removed."
         st.rerun()
-
-
-_PULL_NOTICE = "pull:done"
-
-
-_LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
 
 
 def pull_panel() -> None:

@@ -23,9 +23,8 @@ from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
+NOTICE = "points:done"  # notice about the last action, shown once
 NOT_MEASURED = "not measured"
-
-
 _MOST_SHARES = 3
 
 
@@ -73,9 +72,6 @@ def describe_point(point: PointFile) -> str:
 def describe_date(point: PointFile) -> str:
     """The time a point was made, to the minute."""
     return f"{point.created_at[:16].replace('T', ' ')} UTC"
-
-
-NOTICE = "points:done"  # notice about the last action, shown once
 
 
 def keep_panel() -> None:
