@@ -228,7 +228,7 @@ def test_what_is_kept_of_data_goes_with_them(tmp_path: Path) -> None:
     os.utime(folder / "curves.parquet", ns=(0, 2**62))
     again = views.view(info)
     assert again != seen
-    assert again.opened is not seen.results
+    assert again.results is not seen.results
 
 
 def test_no_router_is_an_empty_state(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
