@@ -41,8 +41,8 @@ class Analysis:
 
 
 ANALYSES: dict[str, Analysis] = {
-    made.name: made
-    for made in (
+    analysis.name: analysis
+    for analysis in (
         Analysis("accuracy", accuracy),
         Analysis("agreement", agreement),
         Analysis("decomposition", decomposition),

@@ -86,23 +86,23 @@ def transfer(settings: Settings, router: str = ROUTER, progress: Progress | None
     Empty where there are fewer than two tasks.
     """
     columns = ["router", "task", "n_tasks", "n_prompts", "metric", "left_out", "usual", "difference", "low", "high"]
-    counted = _counted(settings)
-    if len(counted) < 2:
+    counts = _task_counts(settings)
+    if len(counts) < 2:
         return small([], columns)
-    largest = sorted(counted, key=lambda task: (-counted[task], task))[:TASKS]
-    narrowed = {seed: made.narrowed(tasks=largest) for seed, made in settings.items()}  # still learns from all
+    largest = sorted(counts, key=lambda task: (-counts[task], task))[:TASKS]
+    narrowed = {seed: setting.narrowed(tasks=largest) for seed, setting in settings.items()}  # still learns from all
     table = leave_one_task_out(narrowed, router, progress=progress).by_task
     means = table[(table["seed"] == MEAN) & table["metric"].isin(_TRANSFER_METRICS)]
-    return small([means.assign(router=router, n_tasks=len(counted))], columns)
+    return small([means.assign(router=router, n_tasks=len(counts))], columns)
 
 
-def _counted(settings: Settings) -> Counter[str]:
+def _task_counts(settings: Settings) -> Counter[str]:
     """Test prompts of each task, over all seeds."""
-    return Counter(task for made in settings.values() for task in made.test.tasks if task)
+    return Counter(task for setting in settings.values() for task in setting.test.tasks if task)
 
 
 STUDIES: dict[str, Study] = {
-    made.name: made for made in (Study("learning", 3, learning), Study("transfer", 1, transfer))
+    study.name: study for study in (Study("learning", 3, learning), Study("transfer", 1, transfer))
 }
 
 

@@ -16,9 +16,9 @@ from carrot_core.frontier import Frontier
 from carrot_core.metrics import share_saved
 
 
-def task_labels(made: Setting, frontier: Frontier) -> npt.NDArray[np.object_]:
+def task_labels(setting: Setting, frontier: Frontier) -> npt.NDArray[np.object_]:
     """(n,) task of every prompt of a frontier on the prompts that the setting reports on."""
-    return tasks_of(made.test, frontier)
+    return tasks_of(setting.test, frontier)
 
 
 def by_task(
@@ -86,18 +86,18 @@ def flips(frontier: Frontier, rate_before: float, rate_after: float) -> pd.DataF
     )
 
 
-def flip_pairs(flipped: pd.DataFrame) -> pd.DataFrame:
+def flip_pairs(table_of_flips: pd.DataFrame) -> pd.DataFrame:
     """Flips counted by model left and model taken, most first.
 
     Columns: model_before, model_after, n_prompts, better, worse (prompts whose score rose or fell),
     score_change, cost_change_usd (sums over the prompts).
     """
-    change = flipped["score_after"] - flipped["score_before"]
-    table = flipped.assign(
+    change = table_of_flips["score_after"] - table_of_flips["score_before"]
+    table = table_of_flips.assign(
         better=change > 0,
         worse=change < 0,
         score_change=change,
-        cost_change_usd=flipped["cost_usd_after"] - flipped["cost_usd_before"],
+        cost_change_usd=table_of_flips["cost_usd_after"] - table_of_flips["cost_usd_before"],
     )
     grouped = table.groupby(["model_before", "model_after"], sort=False).agg(
         n_prompts=("prompt_id", "size"),

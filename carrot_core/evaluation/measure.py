@@ -168,10 +168,10 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
     position = {prompt_id: row for row, prompt_id in enumerate(everything)}
     if all(prompt_id in position for prompt_id in outcomes.prompt_ids):
         rows = np.array([position[prompt_id] for prompt_id in outcomes.prompt_ids], dtype=np.intp)
-        drawn = bootstrap_counts(len(everything), replicates, seed)[rows]
+        counts = bootstrap_counts(len(everything), replicates, seed)[rows]
     else:  # choices made on another benchmark
-        drawn = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
-    weights = np.column_stack([np.ones(len(drawn), drawn.dtype), drawn])
+        counts = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
+    weights = np.column_stack([np.ones(len(counts), counts.dtype), counts])
     return ReportSet(outcomes, weights, setting.best_single, setting.strength)
 
 
@@ -208,22 +208,22 @@ def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, float], hull_rat
     """
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError("This router did not estimate the same prompts as the others, so it cannot be compared.")
-    kept = rates_to_keep(curve, _POINTS)
-    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, kept, on.weights)
+    grid = rates_to_keep(curve, _POINTS)
+    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, grid, on.weights)
     exact = curve.cost_usd, curve.score
     (low, high), (target, target_cost) = on.interval_usd, on.reference
-    found = {
+    by_metric = {
         **_at_points(curve, on, rates),
         "aiq": Measured.on_curve(aiq(*exact, low[0], high[0]), aiq(cost, score, low, high)),
         "aiq_chosen": _of_chosen(curve, on, hull_rates),
         "audc": Measured.on_curve(audc(*exact, low[0], high[0]), audc(cost, score, low, high)),
         "qnc": Measured.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
     }
-    found["cost_save"] = Measured(1 - found["qnc"].value, 1 - found["qnc"].replicates)
+    by_metric["cost_save"] = Measured(1 - by_metric["qnc"].value, 1 - by_metric["qnc"].replicates)
     pair = pick(curve.models, curve.known)
     if len(pair) == 2:
-        found |= _of_pair(curve, on, sorted(pair, key=lambda model: on.strength[model]))
-    return Figures(found, affordable(cost, score, on.budgets_usd), _band(curve, kept, score[1:]))
+        by_metric |= _of_pair(curve, on, sorted(pair, key=lambda model: on.strength[model]))
+    return Figures(by_metric, affordable(cost, score, on.budgets_usd), _band(curve, grid, score[1:]))
 
 
 def _band(curve: Frontier, rates: FloatArray, score: FloatArray) -> pd.DataFrame:
@@ -270,15 +270,15 @@ def _of_pair(curve: Frontier, on: ReportSet, pair: Sequence[str]) -> dict[str, M
         return {}
     calls = np.zeros(curve.outcomes.shape)
     calls[:, strong] = 1.0
-    kept = rates_to_keep(curve, _POINTS)
-    score, share = replicate_tables(curve, curve.outcomes.score, calls, kept, on.weights)
+    grid = rates_to_keep(curve, _POINTS)
+    score, share = replicate_tables(curve, curve.outcomes.score, calls, grid, on.weights)
     ends = on.single_score[:, weak], on.single_score[:, strong]
     exact = curve.sweep.mean_of(calls), recovered(curve.score, ends[0][0], ends[1][0])
-    thinned = share, recovered(score, *ends)
+    on_grid = share, recovered(score, *ends)
     return {
-        "apgr": Measured.on_curve(apgr(*exact), apgr(*thinned)),
-        "cpt_50": Measured.on_curve(cpt(*exact, 0.5), cpt(*thinned, 0.5)),
-        "cpt_80": Measured.on_curve(cpt(*exact, 0.8), cpt(*thinned, 0.8)),
+        "apgr": Measured.on_curve(apgr(*exact), apgr(*on_grid)),
+        "cpt_50": Measured.on_curve(cpt(*exact, 0.5), cpt(*on_grid, 0.5)),
+        "cpt_80": Measured.on_curve(cpt(*exact, 0.8), cpt(*on_grid, 0.8)),
     }
 
 

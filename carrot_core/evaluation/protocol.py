@@ -134,15 +134,15 @@ class Setting:
         A router may choose among some of the pool only; it is judged on the same prompts as all others.
         """
         part, table = self.part(split), estimates[split]
-        known = [model for model in self.models if model in table.models]
+        pool = [model for model in self.models if model in table.models]
         absent = ", ".join(model for model in table.models if model not in self.models)
-        if not known:
+        if not pool:
             raise CarrotError(f"A router chooses among {absent} only: add one to the pool, or leave its curve out.")
         if absent and table.cost_is_paid:
             raise CarrotError(f"A cascade calls {absent}, too: add to the pool, or leave its curve out.")
-        wanted = set(part.prompt_ids)
-        kept = np.array([prompt_id in wanted for prompt_id in table.prompt_ids], dtype=bool)
-        return sweep(table.pool(known).rows(kept), part.outcomes, self.models)
+        ids = set(part.prompt_ids)
+        mask = np.array([prompt_id in ids for prompt_id in table.prompt_ids], dtype=bool)
+        return sweep(table.pool(pool).rows(mask), part.outcomes, self.models)
 
 
 def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
@@ -152,17 +152,17 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
     that has not seen it, and the report is about every prompt of ``bench``; models are matched by name. Prompts
     of ``fit_on`` with a text that is judged are left out of it.
     """
-    judged, dropped = _readable(bench)
+    target, n_unreadable = _readable(bench)
     if fit_on is None:
-        train = judged.part("train")
-        made = Setting(train, train, judged.part("validation"), judged.part("test"), judged, "test", dropped)
+        train = target.part("train")
+        setting = Setting(train, train, target.part("validation"), target.part("test"), target, "test", n_unreadable)
     else:
-        source, copies = _without_copies(_readable(fit_on.pool(bench.models))[0], judged)
-        made = Setting(source, source.part("train"), source.part("validation"), judged, judged, "all", dropped, copies)
-    for name, part in (("train", made.train), ("validation", made.validation), ("test", made.test)):
+        source, copies = _without_copies(_readable(fit_on.pool(bench.models))[0], target)
+        setting = Setting(source, source.part("train"), source.part("validation"), target, target, "all", n_unreadable, copies)
+    for name, part in (("train", setting.train), ("validation", setting.validation), ("test", setting.test)):
         if not part.prompt_ids:
             raise CarrotError(f"{bench.name!r} has no {name} prompts left to work with.")
-    return made
+    return setting
 
 
 def split_by_seed(bench: Benchmark, seed: int) -> Benchmark:
@@ -176,10 +176,10 @@ def tasks_of(part: Benchmark, curve: Frontier) -> npt.NDArray[np.object_]:
     return np.array([task_of[prompt_id] for prompt_id in curve.outcomes.prompt_ids], dtype=object)
 
 
-def _without_copies(source: Benchmark, judged: Benchmark) -> tuple[Benchmark, int]:
+def _without_copies(source: Benchmark, target: Benchmark) -> tuple[Benchmark, int]:
     """The prompts whose text is not one of those judged, and how many are left out."""
-    asked = {normal(text) for text in judged.texts if text is not None}
-    new = np.array([text is None or normal(text) not in asked for text in source.texts], dtype=bool)
+    texts = {normal(text) for text in target.texts if text is not None}
+    new = np.array([text is None or normal(text) not in texts for text in source.texts], dtype=bool)
     return (source, 0) if new.all() else (source.rows(new), int((~new).sum()))
 
 

@@ -51,22 +51,22 @@ class Goal:
     rate_per_usd: float | None = None
 
     def __post_init__(self) -> None:
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        if len(given) != 1:
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        if len(fields) != 1:
             raise CarrotError(
                 "Ask for one of: a budget, a target accuracy, a model to match, a cap per query, an exchange rate."
             )
-        if not given.get("rate_per_usd", 0) >= 0:
-            raise CarrotError(f"rate_per_usd must be a number of at least 0, not {given['rate_per_usd']}.")
+        if not fields.get("rate_per_usd", 0) >= 0:
+            raise CarrotError(f"rate_per_usd must be a number of at least 0, not {fields['rate_per_usd']}.")
         for name in ("budget_usd", "cap_usd"):
-            if not 0 <= given.get(name, 0) < float("inf"):
-                raise CarrotError(f"{name} must be a number of at least 0, not {given[name]}.")
-        checked_target(given.get("target_score", 0.0))
+            if not 0 <= fields.get(name, 0) < float("inf"):
+                raise CarrotError(f"{name} must be a number of at least 0, not {fields[name]}.")
+        checked_target(fields.get("target_score", 0.0))
 
     def document(self) -> dict[str, Any]:
         """What is asked for, as plain JSON; λ = 1 is an infinite rate, which JSON has not: null."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        document: dict[str, Any] = without_nan(given)
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        document: dict[str, Any] = without_nan(fields)
         return document
 
 
@@ -123,15 +123,15 @@ class Solved:
 
 
 def _figures(point: Point) -> dict[str, Any]:
-    kept = {
+    intervals = {
         "score": point.score,
         "cost_usd": point.cost_usd,
         "score_minus_reference": point.score_difference,
         "saving": point.saving,
     }
-    figures = {name: interval.value for name, interval in kept.items()}
+    figures = {name: interval.value for name, interval in intervals.items()}
     document: dict[str, Any] = without_nan(
-        figures | {"intervals": {name: [interval.low, interval.high] for name, interval in kept.items()}}
+        figures | {"intervals": {name: [interval.low, interval.high] for name, interval in intervals.items()}}
     )
     return document
 
@@ -162,7 +162,7 @@ def solve(
     curves = {split: setting.frontier(estimates, split) for split in ("validation", setting.report_on)}
     solution = solve_on(curves["validation"], goal)
     rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
-    shown = curves[setting.report_on]
+    report = curves[setting.report_on]
     mix = None if goal.budget_usd is None else mix_within_budget(curves["validation"], goal.budget_usd)
     return Solved(
         goal,
@@ -174,7 +174,7 @@ def solve(
             split: operating_point(curve, rate, reference, unit, bootstrap_counts(curve.n_prompts, replicates))
             for split, curve in curves.items()
         },
-        dict(zip(shown.models, shown.shares([rate])[0].tolist(), strict=True)),
+        dict(zip(report.models, report.shares([rate])[0].tolist(), strict=True)),
         mix,
     )
 

@@ -39,8 +39,8 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    made.name: made
-    for made in (
+    preset.name: preset
+    for preset in (
         Preset("spider", "By task at part of a model's cost (plot 1)", spider, ("router",)),
         Preset("binary-routers", "Against binary routers (plots 2 and 5)", binary_routers, ("oracle",)),
         Preset("routerbench-rule", "Against RouterBench's rule (plot 3)", routerbench_rule, ("oracle",)),

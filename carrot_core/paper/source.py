@@ -14,9 +14,9 @@ class NotDrawnError(CarrotError):
     """A figure that this benchmark has not what it needs for; says what is missing and how to get it."""
 
 
-def among(fitted: Sequence[str], wanted: Sequence[str]) -> Names:
+def among(fitted: Sequence[str], kinds: Sequence[str]) -> Names:
     """Fitted routers of the wanted kinds, whatever their parameters, in the order wanted."""
-    return tuple(name for kind in wanted for name in fitted if name.partition(" ")[0] == kind)
+    return tuple(name for kind in kinds for name in fitted if name.partition(" ")[0] == kind)
 
 
 def first_carrot(fitted: Sequence[str]) -> str:

@@ -150,9 +150,9 @@ def _notes(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scena
         priced = any(price.output_usd_per_mtok > 0 for price in scenario.prices.values())
         if tokens or priced:
             notes.append("No output tokens are recorded here: only the input is charged, whatever output costs.")
-    known = set(estimates[setting.report_on].models)
+    models = set(estimates[setting.report_on].models)
     for model in scenario.hypothetical:
-        if model.base in known:
+        if model.base in models:
             notes.append(f"{model.name} is wrong where {model.base} is: its errors are copied, not measured.")
         else:
             notes.append(f"The router knows nothing of {model.base}, so it never chooses {model.name}.")
@@ -208,22 +208,22 @@ def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 
         MATCH: match_model(now, changed.after.best_single, now.strength),
     }
     ids = list(dict.fromkeys([*_ids(changed.before.shown), *_ids(changed.after.shown)]))
-    base = _drawn(changed.before.shown, exchange_rate_per_usd, ids, replicates)
+    base = _replicate_means(changed.before.shown, exchange_rate_per_usd, ids, replicates)
     unit = changed.cost_unit_usd
-    points = [_moved(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, base, base)]
+    points = [_move(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, base, base)]
     for what, point in solved.items():
-        drawn = _drawn(changed.after.shown, point.exchange_rate_per_usd, ids, replicates)
-        points.append(_moved(what, point, changed.after, unit, drawn, base))
+        means = _replicate_means(changed.after.shown, point.exchange_rate_per_usd, ids, replicates)
+        points.append(_move(what, point, changed.after, unit, means, base))
     return points
 
 
-def _moved(
-    what: str, solution: Solution, side: Side, cost_unit_usd: float, drawn: FloatArray, base: FloatArray
+def _move(
+    what: str, solution: Solution, side: Side, cost_unit_usd: float, means: FloatArray, base: FloatArray
 ) -> Moved:
     rate, chosen = solution.exchange_rate_per_usd, side.curves["validation"]
-    at, change = chosen.at(rate), drawn - base
+    at, change = chosen.at(rate), means - base
     score, cost, score_change, cost_change = (
-        Interval.of(float(column[0]), column[1:]) for column in (*drawn.T, *change.T)
+        Interval.of(float(column[0]), column[1:]) for column in (*means.T, *change.T)
     )
     return Moved(
         what,
@@ -243,7 +243,7 @@ def _ids(curve: Frontier) -> tuple[str, ...]:
     return curve.outcomes.prompt_ids
 
 
-def _drawn(curve: Frontier, rate: float, ids: Sequence[str], replicates: int) -> FloatArray:
+def _replicate_means(curve: Frontier, rate: float, ids: Sequence[str], replicates: int) -> FloatArray:
     """(1 + B, 2) mean score and cost of a curve at a rate: on its weighted prompts, and in B draws from ``ids``.
 
     ``ids`` are all prompts of the curves that are compared, so that these share the draws; a pool may make prompts
