@@ -53,4 +53,4 @@ ANALYSES: dict[str, Analysis] = {
         Analysis("losses", losses, of_prompts=True),
     )
 }
-KEPT = tuple(name for name, analysis in ANALYSES.items() if not analysis.of_prompts)
+SNAPSHOT_TABLES = tuple(name for name, analysis in ANALYSES.items() if not analysis.of_prompts)

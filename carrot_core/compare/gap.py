@@ -13,7 +13,7 @@ from carrot_core.bootstrap import Interval, rates_to_keep, replicate_tables
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.breakdown import task_labels
-from carrot_core.evaluation.measure import Measured, ReportSet, report_set
+from carrot_core.evaluation.measure import Measurement, ReportSet, report_set
 from carrot_core.evaluation.tables import LAMS, small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import HUNDRED, PATTERNS, each, layout, names_of, router_names
@@ -91,7 +91,7 @@ def with_better(setting: Setting, curve: Frontier) -> dict[str, Frontier]:
     "scores", "costs", "both": what is observed in place of what it estimates. "task_label": its estimates moved,
     within each task, to the means of the training prompts of that task: scores by a sum, costs by a factor.
     """
-    own = curve.estimates.pool(pick(curve.models, curve.known))
+    own = curve.estimates.pool(pick(curve.models, curve.has_estimates))
     outcomes = curve.outcomes.pool(own.models)
     paid = own.cost_usd if own.cost_is_paid else outcomes.cost_usd
     tables = {
@@ -129,7 +129,7 @@ def _figures(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
     score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
     low, high = on.interval_usd
     exact = aiq(curve.cost_usd, curve.score, low[0], high[0])
-    area = Measured.on_curve(exact, aiq(cost, score, low, high))
+    area = Measurement.on_curve(exact, aiq(cost, score, low, high))
     rows = np.arange(curve.n_prompts)
     utilities = []
     for lam in LAMS:

@@ -156,13 +156,13 @@ def accuracy(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -
         )
         intervals = {metric: Interval.of(float(value[0]), replicates[metric]) for metric, value in own.items()}
         frame = pd.DataFrame([{"metric": metric, **vars(interval)} for metric, interval in intervals.items()])
-        frames.append(frame.assign(router=name, n_prompts=curve.n_prompts, n_models=int(curve.known.sum())))
+        frames.append(frame.assign(router=name, n_prompts=curve.n_prompts, n_models=int(curve.has_estimates.sum())))
     return small(frames, _COLUMNS)
 
 
 def _of_prompts(setting: Setting, curve: Frontier) -> dict[str, FloatArray]:
     """(n,) sums over the cells of each prompt, of which all figures are made."""
-    mask, rows = curve.known, np.arange(curve.n_prompts)
+    mask, rows = curve.has_estimates, np.arange(curve.n_prompts)
     observed, estimated = curve.outcomes.score[:, mask], curve.estimates.score[:, mask]
     error = estimated - observed
     cells: dict[str, FloatArray] = {
@@ -179,9 +179,7 @@ def _of_prompts(setting: Setting, curve: Frontier) -> dict[str, FloatArray]:
         "oracle": curve.outcomes.score.max(axis=1),
     }
     return (
-        {name: table.sum(axis=1) for name, table in cells.items()}
-        | {"cells": np.full(len(rows), mask.sum())}
-        | choices
+        {name: table.sum(axis=1) for name, table in cells.items()} | {"cells": np.full(len(rows), mask.sum())} | choices
     )
 
 

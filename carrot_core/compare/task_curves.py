@@ -17,7 +17,7 @@ from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import each, layout, names_of, router_names, task_name
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, line_styles, shown
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, line_styles, plotly_text
 from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, percent
 from carrot_core.outcomes import Estimates
@@ -160,7 +160,7 @@ def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
         traces.append(
             go.Scatter(
                 x=QUERIES * rows["cost_usd"], y=100 * rows["score"], mode="lines+markers", name=name,
-                legendgroup=shown(router),
+                legendgroup=plotly_text(router),
                 customdata=rows["lam"], line={"color": color, "dash": style.dash, "width": 1.75},
                 marker={"color": color, "symbol": style.symbol, "size": 4 if len(rows) > 1 else 9},
                 hovertemplate=f"{POINT_HOVER}, λ %{{customdata:{LAM_HOVER}}}<extra>%{{fullData.name}}</extra>",

@@ -15,7 +15,7 @@ import pandas as pd
 from carrot_core.bootstrap import Interval
 from carrot_core.evaluation.measure import (
     Figures,
-    Measured,
+    Measurement,
     ReportSet,
     chosen_hull,
     chosen_rates,
@@ -171,7 +171,7 @@ def compare(
     against : routers that the others are compared with, where they are here.
     progress : called with (seeds done, seeds in all).
     """
-    measured: dict[str, dict[str, dict[str, Measured]]] = {}
+    measured: dict[str, dict[str, dict[str, Measurement]]] = {}
     protocol, quality_tables, bands = [], [], []
     for done, (seed, setting) in enumerate(settings.items(), start=1):
         on = report_set(setting, setting.report_on, replicates)
@@ -179,8 +179,8 @@ def compare(
         results = measure_together(setting, on, candidates)
         if not measured:
             bands = [figures.band.assign(router=name) for name, figures in results.items()]
-        measured[str(seed)] = {name: figures.measured for name, figures in results.items()}
-        measured[str(seed)][BEST_SINGLE] = dict.fromkeys(_SINGLE_SCORES, Measured.of(on.reference[0]))
+        measured[str(seed)] = {name: figures.by_metric for name, figures in results.items()}
+        measured[str(seed)][BEST_SINGLE] = dict.fromkeys(_SINGLE_SCORES, Measurement.of(on.reference[0]))
         protocol.append({"seed": seed, **_facts(setting, on)})
         for name, candidate in candidates.items():
             table = quality(setting.test, candidate.estimates, setting.train)
@@ -218,7 +218,7 @@ def measure_together(setting: Setting, on: ReportSet, candidates: Mapping[str, C
     front = pareto_front([*fair.values(), on.affordable])
     span = np.ptp(on.single_score, axis=1)
     for name, points in fair.items():
-        results[name].measured["pareto_dist"] = Measured.of(pareto_dist(points, front, span)).without_bias()
+        results[name].by_metric["pareto_dist"] = Measurement.of(pareto_dist(points, front, span)).without_bias()
     return results
 
 
@@ -243,11 +243,11 @@ def _facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
     }
 
 
-def _mean(seeds: Sequence[Mapping[str, Mapping[str, Measured]]]) -> dict[str, dict[str, Measured]]:
+def _mean(seeds: Sequence[Mapping[str, Mapping[str, Measurement]]]) -> dict[str, dict[str, Measurement]]:
     """Mean over seeds of every figure that exists on all of them, replicate by replicate."""
     return {
         router: {
-            metric: Measured(
+            metric: Measurement(
                 float(np.mean([seed[router][metric].value for seed in seeds])),
                 np.mean([seed[router][metric].replicates for seed in seeds], axis=0),
             )
@@ -258,19 +258,19 @@ def _mean(seeds: Sequence[Mapping[str, Mapping[str, Measured]]]) -> dict[str, di
     }
 
 
-def figures_frame(over: Mapping[str, Mapping[str, Mapping[str, Measured]]], routers: Sequence[str]) -> pd.DataFrame:
+def figures_frame(over: Mapping[str, Mapping[str, Mapping[str, Measurement]]], routers: Sequence[str]) -> pd.DataFrame:
     """`Comparison.figures` of what was measured, by seed, router and metric."""
     rows = [
         (router, seed, metric, *_triple(figure))
         for router in routers
         for seed, by_router in over.items()
-        for metric, figure in found[router].items()
+        for metric, figure in by_router[router].items()
     ]
     return pd.DataFrame(rows, columns=["router", "seed", "metric", "value", "low", "high"])
 
 
 def differences_frame(
-    over: Mapping[str, Mapping[str, Mapping[str, Measured]]], routers: Sequence[str], against: Sequence[str]
+    over: Mapping[str, Mapping[str, Mapping[str, Measurement]]], routers: Sequence[str], against: Sequence[str]
 ) -> pd.DataFrame:
     """`Comparison.differences` of what was measured, by seed, router and metric."""
     rows = [
@@ -278,14 +278,14 @@ def differences_frame(
         for router in routers
         for other in against
         for seed, by_router in over.items()
-        if other != router and other in found
-        for metric, figure in found[router].items()
-        if metric in found[other]
+        if other != router and other in by_router
+        for metric, figure in by_router[router].items()
+        if metric in by_router[other]
     ]
     return pd.DataFrame(rows, columns=["router", "against", "seed", "metric", "value", "low", "high"])
 
 
-def pairs_frame(by_router: Mapping[str, Mapping[str, Measured]], routers: Sequence[str]) -> pd.DataFrame:
+def pairs_frame(by_router: Mapping[str, Mapping[str, Measurement]], routers: Sequence[str]) -> pd.DataFrame:
     """`Comparison.pairs` of what was measured, by router and metric."""
     rows = [
         (router, other, metric, *_triple(by_router[router][metric] - by_router[other][metric]))
@@ -296,7 +296,7 @@ def pairs_frame(by_router: Mapping[str, Mapping[str, Measured]], routers: Sequen
     return pd.DataFrame(rows, columns=["router", "other", "metric", "value", "low", "high"])
 
 
-def _triple(figure: Measured) -> tuple[float, float, float]:
+def _triple(figure: Measurement) -> tuple[float, float, float]:
     interval = figure.interval
     return interval.value, interval.low, interval.high
 

@@ -53,7 +53,10 @@ def estimate_latency(router: Router, bench: Benchmark) -> dict[str, Any]:
         chosen = time.perf_counter()
         seconds_by_step["estimate_s"].append(estimated - started)
         seconds_by_step["choose_s"].append(chosen - estimated)
-    return {**{name: seconds[1:] for name, seconds in seconds_by_step.items()}, "reads_vectors": _reads_vectors(router, alone)}
+    return {
+        **{name: seconds[1:] for name, seconds in seconds_by_step.items()},
+        "reads_vectors": _reads_vectors(router, alone),
+    }
 
 
 def _reads_vectors(router: Router, alone: Sequence[Benchmark]) -> bool:

@@ -15,12 +15,7 @@ from carrot_core.evaluation.evaluate import counter
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes, positions
 
-FIRST = 100
-
-
-NEW_MODEL_FIRST = 25
-
-
+FIRST, NEW_MODEL_FIRST = 100, 25  # prompts: the smallest size of each kind of curve
 Progress = Callable[[int, int], None]
 
 
@@ -188,8 +183,6 @@ def _by_size(table: pd.DataFrame) -> pd.DataFrame:
 
 
 LEFT_OUT = "task left out"
-
-
 _FLOOR = "zero"
 
 
@@ -239,9 +232,13 @@ def leave_one_task_out(
     step = counter(progress, len(settings) * (len(tasks) + 2))
     candidates: dict[str, dict[int, Candidate]] = {LEFT_OUT: {}, router: {}, _FLOOR: {}}
     for seed, setting in settings.items():
-        candidates[LEFT_OUT][seed] = Candidate.of(setting, _without_own_task(setting, router, seed, params, tasks, step))
+        candidates[LEFT_OUT][seed] = Candidate.of(
+            setting, _without_own_task(setting, router, seed, params, tasks, step)
+        )
         for name in dict.fromkeys([router, _FLOOR]):
-            candidates[name][seed] = Candidate.of(setting, setting.estimates(name, seed, params if name == router else None))
+            candidates[name][seed] = Candidate.of(
+                setting, setting.estimates(name, seed, params if name == router else None)
+            )
             step()
     overall = compare(settings, candidates, replicates=replicates, against=[router, _FLOOR])
     parts = [_of_task(settings, candidates, router, task, replicates) for task in tasks]
@@ -296,7 +293,9 @@ def _of_task(
 ) -> pd.DataFrame | None:
     """Both routers on one task; None where it has no prompt with the whole pool observed."""
     on_task = {seed: setting.narrowed(tasks=[task]) for seed, setting in settings.items()}
-    complete = [part.outcomes.complete.any() for setting in on_task.values() for part in (setting.validation, setting.test)]
+    complete = [
+        part.outcomes.complete.any() for setting in on_task.values() for part in (setting.validation, setting.test)
+    ]
     if not all(complete):
         return None
     result = compare(

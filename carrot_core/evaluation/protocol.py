@@ -158,7 +158,9 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
         setting = Setting(train, train, target.part("validation"), target.part("test"), target, "test", n_unreadable)
     else:
         source, copies = _without_copies(_readable(fit_on.pool(bench.models))[0], target)
-        setting = Setting(source, source.part("train"), source.part("validation"), target, target, "all", n_unreadable, copies)
+        setting = Setting(
+            source, source.part("train"), source.part("validation"), target, target, "all", n_unreadable, copies
+        )
     for name, part in (("train", setting.train), ("validation", setting.validation), ("test", setting.test)):
         if not part.prompt_ids:
             raise CarrotError(f"{bench.name!r} has no {name} prompts left to work with.")

@@ -93,7 +93,7 @@ def compare_routers(
             if name in runs:
                 trial = Trial(bench, name, seed, params or {}, fit_on, tuple(pool), splits[seed])
                 try:
-                    run = reusable.get(trial.run_id) or _fit(store, trial, made=setting)
+                    run = reusable.get(trial.run_id) or _fit(store, trial, setting=setting)
                     runs[name][seed] = replace(run, estimates=None, router_json=None, router_safetensors=None)
                 except (CarrotError, ImportError) as error:
                     skipped[name] = str(error)

@@ -71,7 +71,7 @@ class Goal:
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class SolvedGoal:
     """An operating point with what it does.
 
     Attributes
@@ -142,7 +142,7 @@ def solve(
     goal: Goal,
     reference: str | None = None,
     replicates: int = 1000,
-) -> Solved:
+) -> SolvedGoal:
     """Solve a goal on the validation prompts, exactly, and report it on the others.
 
     Parameters
@@ -162,9 +162,9 @@ def solve(
     curves = {split: setting.frontier(estimates, split) for split in ("validation", setting.report_on)}
     solution = solve_on(curves["validation"], goal)
     rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
-    report = curves[setting.report_on]
+    report_curve = curves[setting.report_on]
     mix = None if goal.budget_usd is None else mix_within_budget(curves["validation"], goal.budget_usd)
-    return Solved(
+    return SolvedGoal(
         goal,
         solution,
         float(lam_of_rate(rate, unit)),
@@ -174,7 +174,7 @@ def solve(
             split: operating_point(curve, rate, reference, unit, bootstrap_counts(curve.n_prompts, replicates))
             for split, curve in curves.items()
         },
-        dict(zip(report.models, report.shares([rate])[0].tolist(), strict=True)),
+        dict(zip(report_curve.models, report_curve.shares([rate])[0].tolist(), strict=True)),
         mix,
     )
 
@@ -194,7 +194,7 @@ def solve_on(validation: Frontier, goal: Goal) -> Solution:
 
 def solve_seeds(
     store: Store, bench: Benchmark, run: Run, goal: Goal, reference: str | None = None, replicates: int = 1000
-) -> dict[int, Solved]:
+) -> dict[int, SolvedGoal]:
     """A goal solved on each stored seed's validation prompts and reported on its test prompts, by seed.
 
     Parameters

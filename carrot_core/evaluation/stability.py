@@ -29,7 +29,7 @@ _SEED = 1  # of the draws of the prompts reported on, which are not those of val
 
 
 @dataclass(frozen=True, eq=False)
-class Again:
+class SampleSolutions:
     """A goal solved on B weightings of the same prompts.
 
     Attributes
@@ -43,7 +43,7 @@ class Again:
     reached: npt.NDArray[np.bool_]
 
 
-def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> Again:
+def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolutions:
     """Solve a goal exactly under each column of (n, B) weights of a curve's prompts, with no new sweep.
 
     Of points that only prompts without weight tell apart, the first is taken: they do the same on the others.
@@ -62,15 +62,15 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> Again:
             sample = replace(curve, weights=block[:, place] / block[:, place].mean(), means=means)
             solution = solve_on(sample, goal)
             solved[first + place], reached[first + place] = solution.exchange_rate_per_usd, solution.reached
-    return Again(solved, reached)
+    return SampleSolutions(solved, reached)
 
 
-def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> Again:
+def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> SampleSolutions:
     """The rate at which the last prompt with a weight comes under the cap."""
     crossing = crossings_of_cap(curve, cap_usd)
     last = np.max(np.where(weights > 0, crossing[:, None], -1.0), axis=0, initial=-1.0)
     within = np.array([np.nan if rate < 0 else _inside(curve, rate) for rate in last.tolist()])
-    return Again(within, np.isfinite(last) & (last >= 0))
+    return SampleSolutions(within, np.isfinite(last) & (last >= 0))
 
 
 def _inside(curve: Frontier, rate: float) -> float:
@@ -116,7 +116,7 @@ class Stability:
         return self.goal.rate_per_usd is None
 
     @property
-    def kept(self) -> float:
+    def success_share(self) -> float:
         """Share of the samples whose point keeps on test what was asked for; NaN for a point that was only set."""
         return float(self.samples["kept"].mean()) if self.is_solved else float("nan")
 
@@ -132,7 +132,7 @@ class Stability:
             "replicates": len(self.samples),
             "lam": without_nan(self.lam_interval),
             "reached": self.reached if self.is_solved else None,
-            "kept_on_test": self.kept if self.is_solved else None,
+            "kept_on_test": self.success_share if self.is_solved else None,
             "chosen_again": {"score": without_nan(self.score), "cost_usd": without_nan(self.cost_usd)},
             "in_all": {"score": without_nan(self.score_in_all), "cost_usd": without_nan(self.cost_usd_in_all)},
             "tasks": records(self.tasks),
@@ -170,7 +170,9 @@ def stability(setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, 
     )
 
 
-def _samples(report: Frontier, goal: Goal, again: Again, cost_unit_usd: float, replicates: int) -> pd.DataFrame:
+def _samples(
+    report: Frontier, goal: Goal, again: SampleSolutions, cost_unit_usd: float, replicates: int
+) -> pd.DataFrame:
     rates = again.rate_per_usd
     at = np.searchsorted(report.exchange_rate_per_usd, rates, side="right") - 1
     different, place = np.unique(rates, return_inverse=True)
@@ -224,7 +226,9 @@ def by_task(
     validation, report = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
     validation_tasks, report_tasks = tasks_of(setting.validation, validation), tasks_of(setting.test, report)
     tasks = sorted(set(report_tasks.tolist()) - {""})
-    weights = np.stack([validation_tasks == task for task in tasks], axis=1) if tasks else np.empty((validation.n_prompts, 0))
+    weights = (
+        np.stack([validation_tasks == task for task in tasks], axis=1) if tasks else np.empty((validation.n_prompts, 0))
+    )
     again = solve_again(validation, goal, weights.astype(np.uint8))
     rows = []
     for place, task in enumerate(tasks):

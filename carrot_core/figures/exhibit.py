@@ -124,8 +124,8 @@ _MEDIA = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 
 
 EXHIBIT_FORMATS: dict[str, ExhibitFormat] = {
-    made.name: made
-    for made in (
+    form.name: form
+    for form in (
         ExhibitFormat("csv", ".csv", "text/csv", "the data", False, as_csv),
         ExhibitFormat("json", ".json", "application/json", "the data with all words", False, as_json),
         ExhibitFormat("latex", ".tex", "application/x-tex", "the data as a table", False, as_latex),
@@ -172,8 +172,8 @@ def write_exhibits(
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".figures-", dir=out) as part:
-            made = [_write(Path(part), bench, exhibit, end, style) for bench, exhibit in exhibits for end in plain]
-            files = _moved(made, Path(part), out)
+            paths = [_write(Path(part), bench, exhibit, end, style) for bench, exhibit in exhibits for end in plain]
+            files = _move_files(paths, Path(part), out)
             if pictures and charts and browser() is None:
                 raise CarrotError(
                     f"{', '.join(pictures).upper()} are drawn by Chromium or Chrome, and none was found on this "
@@ -182,7 +182,7 @@ def write_exhibits(
                 )
             targets = {_place(Path(part), *both, end, style): both[1] for both in charts for end in pictures}
             write_images({path: figure_of(exhibit, style) for path, exhibit in targets.items()})
-            return files + _moved(list(targets), Path(part), out)
+            return files + _move_files(list(targets), Path(part), out)
     except OSError as error:
         raise CarrotError(f"Cannot write to {out}: {error.strerror or error}.") from error
 
@@ -207,10 +207,10 @@ def _write(folder: Path, bench: str, exhibit: Exhibit, end: str, style: ThemeNam
     return path
 
 
-def _moved(made: Sequence[Path], part: Path, out: Path) -> list[Path]:
+def _move_files(paths: Sequence[Path], part: Path, out: Path) -> list[Path]:
     """Files from the folder they were made in to where they belong; their paths below it."""
-    names = [path.relative_to(part) for path in made]
-    for path, name in zip(made, names, strict=True):
+    names = [path.relative_to(part) for path in paths]
+    for path, name in zip(paths, names, strict=True):
         (out / name).parent.mkdir(exist_ok=True)
         os.replace(path, out / name)
     return names

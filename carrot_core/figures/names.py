@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.figures.scene import label, short_name
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, shortened, shown
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, plotly_text, shortened
 from carrot_core.figures.theme import layout as base_layout
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS
@@ -49,12 +49,12 @@ def model_names(names: Sequence[str], most: int = 30) -> list[str]:
 
 def _apart(short: list[str], whole: list[str]) -> list[str]:
     """Short names, whole ones where two would look the same: Plotly draws what has one name in one row."""
-    return [shown(name if short.count(name) == 1 else other) for name, other in zip(short, whole, strict=True)]
+    return [plotly_text(name if short.count(name) == 1 else other) for name, other in zip(short, whole, strict=True)]
 
 
 def task_name(name: str, most: int = 26) -> str:
     """A task as Plotly may show it."""
-    return shown(visible(name), most) if name else NO_TASK
+    return plotly_text(visible(name), most) if name else NO_TASK
 
 
 def metric_name(metric: str) -> str:

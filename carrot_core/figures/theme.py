@@ -141,7 +141,7 @@ def shortened(name: str, most: int = 36) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def shown(text: str, most: int | None = None) -> str:
+def plotly_text(text: str, most: int | None = None) -> str:
     """Text, perhaps cut, as Plotly shows it unchanged: it reads the rest as HTML."""
     return html.escape(text if most is None else shortened(text, most), quote=False)
 

@@ -31,7 +31,7 @@ METRICS = (
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigures:
     """What the authors published of CARROT-KNN on one benchmark.
 
     Attributes
@@ -54,7 +54,7 @@ _EMBEDDED = "They embed prompts with OpenAI's model"
 
 
 PUBLISHED = (
-    Published(
+    PublishedFigures(
         "RouterBench 0-shot",
         frozenset(
             (
@@ -75,7 +75,7 @@ PUBLISHED = (
         dict(zip(METRICS, (0.6884, 0.3298, 0.2459, 0.7870, 0.7851, 0.9169, 0.0001), strict=False)),
         f"{_EMBEDDED}, leave out the Chinese tasks and split 80 to 20: other prompts, so an order of size.",
     ),
-    Published(
+    PublishedFigures(
         "SPROUT",
         frozenset(SPROUT_MODELS),
         6637,
@@ -83,7 +83,7 @@ PUBLISHED = (
         | {"output_tokens_mae": 357.4},
         f"{_EMBEDDED}.",
     ),
-    Published(
+    PublishedFigures(
         "Open LLM Leaderboard v2",
         frozenset(WORKERS) - {"upstage/SOLAR-10.7B-Instruct-v1.0"},
         None,
@@ -97,7 +97,7 @@ PUBLISHED = (
 ROWS = ("here", "here, 95 % from", "here, 95 % to", "published")
 
 
-def published_for(models: Sequence[str]) -> Published | None:
+def published_for(models: Sequence[str]) -> PublishedFigures | None:
     """What was published on the benchmark that has exactly these models."""
     return next((entry for entry in PUBLISHED if entry.models == set(models)), None)
 
@@ -127,7 +127,7 @@ def knn_accuracy(results: Results) -> Exhibit:
     )
 
 
-def _table(title: str, figures: pd.DataFrame, entry: Published | None) -> pd.DataFrame:
+def _table(title: str, figures: pd.DataFrame, entry: PublishedFigures | None) -> pd.DataFrame:
     n, m = int(figures["n_prompts"].iloc[0]), int(figures["n_models"].iloc[0])
     rows: list[dict[str, Any]] = [
         {"row": row, "benchmark": title, "n_test": n, "models": m, **dict(figures[column].reindex(METRICS))}
@@ -141,7 +141,7 @@ def _table(title: str, figures: pd.DataFrame, entry: Published | None) -> pd.Dat
     return table[["row", "benchmark", "n_test", "models", *metrics]]
 
 
-def _caption(table: pd.DataFrame, entry: Published | None) -> str:
+def _caption(table: pd.DataFrame, entry: PublishedFigures | None) -> str:
     parts = [
         "On test prompts with an outcome of every model. Binarised accuracy: how often estimate and score lie on the "
         "same side of 0.5. MAE: mean absolute error. R² is over all models together, so it also holds what the means "
@@ -158,7 +158,7 @@ def _caption(table: pd.DataFrame, entry: Published | None) -> str:
     return " ".join(parts)
 
 
-def _alt(router: str, figures: pd.DataFrame, entry: Published | None) -> str:
+def _alt(router: str, figures: pd.DataFrame, entry: PublishedFigures | None) -> str:
     value = figures["value"]
     theirs = ""
     if entry is not None and "routing_accuracy" in entry.figures:

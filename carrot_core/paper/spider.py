@@ -16,7 +16,7 @@ from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.compare.paper_tables import AUTHORS, HONEST
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label, short_name
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, shortened, shown
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, plotly_text, shortened
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import positions
 from carrot_core.paper.source import NotDrawnError, analysis_of, first_carrot
@@ -104,9 +104,9 @@ def spider_figure(table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = t
 def _traces(table: pd.DataFrame, look: Theme) -> list[go.Scatterpolar]:
     """The reference, then the budgets, each a closed line over the tasks."""
     tasks = list(dict.fromkeys(table["task"]))
-    axis = pd.DataFrame({"label": axis_labels(tasks), "name": [shown(visible(task)) for task in tasks]})
+    axis = pd.DataFrame({"label": axis_labels(tasks), "name": [plotly_text(visible(task)) for task in tasks]})
     first = table.drop_duplicates("task").set_index("task").loc[tasks]
-    reference = shown(short_name(first["reference"].iloc[0]))
+    reference = plotly_text(short_name(first["reference"].iloc[0]))
     lines = [_line(axis, first["reference_score"], reference, look.hull, "solid", None)]
     shares = sorted(set(table["budget_share"]))
     for share, (dash, symbol), color in zip(shares, _STYLES, look.curves[2::-1], strict=True):
@@ -137,7 +137,7 @@ def axis_labels(tasks: Sequence[str]) -> list[str]:
     common = os.path.commonprefix(list(tasks)) if len(tasks) > 1 else ""  # noqa: RUF071  by letter
     cut = max(common.rfind(mark) for mark in "_-/:. ") + 1
     whole = [visible(task[cut:].replace("_", " ")) or visible(task) for task in tasks]
-    short = ["<br>".join(map(shown, _lines(name))) for name in whole]
+    short = ["<br>".join(map(plotly_text, _lines(name))) for name in whole]
     if len(set(short)) == len(short):
         return short
     return [f"{place}. {name}" for place, name in enumerate(short, start=1)]
@@ -225,7 +225,9 @@ def _margin(table: pd.DataFrame) -> list[str]:
             "authors' way has none, since it chose on the same prompts."
         )
     if few:
-        sentences.append(f"{few} task{'s have' if few > 1 else ' has'} fewer than {LEAST_PROMPTS} prompts and no interval.")
+        sentences.append(
+            f"{few} task{'s have' if few > 1 else ' has'} fewer than {LEAST_PROMPTS} prompts and no interval."
+        )
     return sentences
 
 

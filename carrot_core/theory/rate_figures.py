@@ -69,7 +69,7 @@ def rate_exhibit(curve: RateCurve, reference: RateCurve | None = None) -> Exhibi
     reference : the same controls with all assumptions in place, drawn beside a world that breaks one.
     """
     curves = [curve] if reference is None else [curve, reference]
-    table = pd.concat([made.table().assign(**asdict(made.world)) for made in curves], ignore_index=True)
+    table = pd.concat([one.table().assign(**asdict(one.world)) for one in curves], ignore_index=True)
     broken = reference is not None
     return Exhibit(
         name="theory-broken" if broken else "theory-rate",

@@ -36,7 +36,7 @@ def neighbours(n: int, world: World) -> int:
 
 def plug_in(world: World, n: int, at: FloatArray, rng: np.random.Generator) -> NDArray[np.int64]:
     """(q,) models that the plug-in rule chooses at some points after learning from n prompts."""
-    x = world.trained(n, rng)
+    x = world.training_prompts(n, rng)
     # The estimate is linear in the outcomes: that of the utility is the utility of the estimates.
     observed = world.utility(*world.outcomes(x, rng))
     estimate = local_estimate(x, observed, at, neighbours(n, world), degree=int(world.smoothness > 1))
@@ -55,7 +55,7 @@ def questions(world: World, n: int, rng: np.random.Generator) -> tuple[FloatArra
     Of 20,000 prompts drawn as they are asked, those whose best two utilities are within four or so standard
     deviations of an estimate's noise are sampled apart from the others, and each part counts by its size.
     """
-    queries = world.asked(_POOL, rng)
+    queries = world.fresh_prompts(_POOL, rng)
     best = np.partition(world.true_utility(queries), -2, axis=1)
     close = best[:, -1] - best[:, -2] <= 1 / math.sqrt(neighbours(n, world))
     parts = [(np.flatnonzero(close), _CLOSE), (np.flatnonzero(~close), _CLEAR)]

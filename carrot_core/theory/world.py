@@ -155,13 +155,13 @@ class World:
         """(n, M) utilities that the oracle rule takes the largest of."""
         return self.utility(*self.phi(x))
 
-    def asked(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def fresh_prompts(self, n: int, rng: np.random.Generator) -> FloatArray:
         """(n, d) prompts as they are asked: evenly."""
         return rng.random((n, self.dimension))
 
-    def trained(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def training_prompts(self, n: int, rng: np.random.Generator) -> FloatArray:
         """(n, d) prompts as they are learned from: as asked, but for the thin world."""
-        x = self.asked(n, rng)
+        x = self.fresh_prompts(n, rng)
         if self.breach == "thin":
             x[:, 0] = _thinned(x[:, 0], self.boundaries, rng)
         return x

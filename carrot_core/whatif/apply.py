@@ -35,7 +35,7 @@ class Side:
     best_single: str
 
     @property
-    def shown(self) -> Frontier:
+    def report_curve(self) -> Frontier:
         """The curve on the prompts reported on."""
         return self.curves[self.setting.report_on]
 
@@ -85,11 +85,11 @@ def apply(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scenar
 
 def whatif_scene(changed: WhatIf, title: str) -> Scene:
     """One chart with the frontier before and after; models, hull and λ are those after."""
-    after, curve = changed.after, changed.after.shown
+    after, curve = changed.after, changed.after.report_curve
     hull = after.hulls[after.setting.report_on]
     return Scene(
         title=title,
-        curves=(Curve("after", "After", curve), Curve("before", "Before", changed.before.shown)),
+        curves=(Curve("after", "After", curve), Curve("before", "Before", changed.before.report_curve)),
         models=curve.models,
         model_score=curve.model_score,
         model_cost_usd=curve.model_cost_usd,
@@ -160,7 +160,7 @@ def _notes(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scena
 
 
 @dataclass(frozen=True)
-class Moved:
+class MovedPoint:
     """Where an operating point is, or goes.
 
     Attributes
@@ -190,7 +190,7 @@ BEFORE, SAME_LAM, SAME_BUDGET = "Before", "Same λ", "Same budget"
 SAME_ACCURACY, MATCH = "Same accuracy", "As good as the best single model"
 
 
-def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 1000) -> list[Moved]:
+def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 1000) -> list[MovedPoint]:
     """The point at a rate before the scenario, and after it: left alone, or solved again for what it was for.
 
     Parameters
@@ -207,25 +207,25 @@ def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 
         SAME_ACCURACY: solve_target(now, float(was.score[at])),
         MATCH: match_model(now, changed.after.best_single, now.strength),
     }
-    ids = list(dict.fromkeys([*_ids(changed.before.shown), *_ids(changed.after.shown)]))
-    base = _replicate_means(changed.before.shown, exchange_rate_per_usd, ids, replicates)
+    ids = list(dict.fromkeys([*_ids(changed.before.report_curve), *_ids(changed.after.report_curve)]))
+    base = _replicate_means(changed.before.report_curve, exchange_rate_per_usd, ids, replicates)
     unit = changed.cost_unit_usd
     points = [_move(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, base, base)]
     for what, point in solved.items():
-        means = _replicate_means(changed.after.shown, point.exchange_rate_per_usd, ids, replicates)
+        means = _replicate_means(changed.after.report_curve, point.exchange_rate_per_usd, ids, replicates)
         points.append(_move(what, point, changed.after, unit, means, base))
     return points
 
 
 def _move(
     what: str, solution: Solution, side: Side, cost_unit_usd: float, means: FloatArray, base: FloatArray
-) -> Moved:
+) -> MovedPoint:
     rate, chosen = solution.exchange_rate_per_usd, side.curves["validation"]
     at, change = chosen.at(rate), means - base
     score, cost, score_change, cost_change = (
         Interval.of(float(column[0]), column[1:]) for column in (*means.T, *change.T)
     )
-    return Moved(
+    return MovedPoint(
         what,
         rate,
         float(lam_of_rate(rate, cost_unit_usd)),

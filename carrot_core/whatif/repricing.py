@@ -130,7 +130,9 @@ def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
     )
 
 
-def reprice_estimates(setting: Setting, estimates: Mapping[str, Estimates], models: list[Column]) -> dict[str, Estimates]:
+def reprice_estimates(
+    setting: Setting, estimates: Mapping[str, Estimates], models: list[Column]
+) -> dict[str, Estimates]:
     """What a router expects, by split, of those of these columns whose base it estimates.
 
     Raises

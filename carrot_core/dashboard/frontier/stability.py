@@ -14,7 +14,7 @@ from carrot_core.dashboard.exhibits import file_stem, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.tables import priced
-from carrot_core.evaluation.solve import Goal, Solved, seeds_command, solve_seeds
+from carrot_core.evaluation.solve import Goal, SolvedGoal, seeds_command, solve_seeds
 from carrot_core.evaluation.stability import Stability, stability
 from carrot_core.figures.stability import (
     detail,
@@ -108,14 +108,14 @@ def _stability(seen: views.View, router: str, pool: Names, tasks: Names, goal: s
 
 
 @st.cache_resource(max_entries=16, show_spinner="Looking for other seeds …")
-def _seeds(seen: views.View, router: str, goal: str) -> Mapping[int, Solved]:
+def _seeds(seen: views.View, router: str, goal: str) -> Mapping[int, SolvedGoal]:
     run, store = seen.run(router), Store(Path(seen.version.path))
     if run is None:
         return {}
     return solve_seeds(store, store.load(seen.name), run, Goal(**json.loads(goal)), replicates=200)
 
 
-def _seed_table(seeds: Mapping[int, Solved], more: str, *, whole: bool) -> None:
+def _seed_table(seeds: Mapping[int, SolvedGoal], more: str, *, whole: bool) -> None:
     """The point on every stored seed; ``more`` is the command that makes more of them, "" for a baseline."""
     if not more:
         st.caption("A baseline has no runs of other seeds to compare.")

@@ -23,8 +23,8 @@ from carrot_core.errors import DataError
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import QUERIES
 from carrot_core.points.drift import Drift, Tolerance, drift
-from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
-from carrot_core.points.shelf import KeptPoint, KeptPoints
+from carrot_core.points.drift_report import about_models, describe, drift_exhibit, figures_of, headline
+from carrot_core.points.shelf import PointShelf, ShelfPoint
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import Companion
 from carrot_core.store import BenchmarkInfo
@@ -35,7 +35,7 @@ _BOXES = 4  # a row
 _ICONS = {"inside": ":material/check_circle:", "outside": ":material/error:", "too few": ":material/hourglass_empty:"}
 
 
-def check_panel(found: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
+def check_panel(found: Sequence[tuple[PointShelf, ShelfPoint]]) -> None:
     """Choose a kept point, and put it in question."""
     named = distinct_names([kept for _, kept in found])
     places = {kept.id: place for place, kept in found}
@@ -50,7 +50,7 @@ def check_panel(found: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
                 _sure(kept.point)
 
 
-def _against_logs(place: KeptPoints, kept: KeptPoint) -> None:
+def _against_logs(place: PointShelf, kept: ShelfPoint) -> None:
     if kept.point.test is None:
         st.info(
             "Nothing was measured on this point's pool or prices, so there is nothing to compare logs with. Keep a "
@@ -111,7 +111,7 @@ def _tolerance() -> Tolerance:
 
 
 def _compared(
-    place: KeptPoints, kept: KeptPoint, path: Path, columns: Mapping[str, str], tolerance: Tolerance
+    place: PointShelf, kept: ShelfPoint, path: Path, columns: Mapping[str, str], tolerance: Tolerance
 ) -> Drift:
     with st.spinner("Reading and comparing every call …"):
         calls = read_logs(path, columns={name: source for name, source in columns.items() if source != name})
@@ -119,7 +119,7 @@ def _compared(
         return drift(kept.point, calls, companion=companion, tolerance=tolerance, without=without)
 
 
-def _companion(place: KeptPoints, kept: KeptPoint) -> tuple[Companion | None, str]:
+def _companion(place: PointShelf, kept: ShelfPoint) -> tuple[Companion | None, str]:
     """What the point's router knows of its training data, where that very router is here."""
     why = differs_here(place, kept.id)
     if why:
@@ -132,9 +132,9 @@ def _results(found: Drift) -> None:
     size = f"{found.n_calls:,} calls, {found.n_prompts:,} different prompts."
     tell(plain(f"{headline(found)} {size}"), icon=_ICONS.get(found.verdict, ":material/info:"))
     for one in (found.score, found.cost, *(() if found.unlike is None else (found.unlike,))):
-        st.markdown(f"- {plain(_capital(told(one)))}")
+        st.markdown(f"- {plain(_capital(describe(one)))}")
     table = figures_of(found)
-    show(drift_exhibit(table, {one.what: told(one) for one in found.compared}, headline(found)), key="drift:figure")
+    show(drift_exhibit(table, {one.what: describe(one) for one in found.compared}, headline(found)), key="drift:figure")
     for line in about_models(found):
         st.warning(plain(line), icon=":material/payments:")
     _model_table(found)

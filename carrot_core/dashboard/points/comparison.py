@@ -21,7 +21,7 @@ from carrot_core.figures.scene import label, short_name
 from carrot_core.frontier import Frontier
 from carrot_core.number_formats import QUERIES, lam_text, pays, percent
 from carrot_core.points.difference import Difference, paired, unpaired
-from carrot_core.points.shelf import KeptPoint
+from carrot_core.points.shelf import ShelfPoint
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
@@ -33,7 +33,7 @@ _MODELS_SHOWN = 5
 _SHARE = 0.005  # of the prompts: less is told as "under 0.5 %"
 
 
-def compare(kept: Sequence[KeptPoint]) -> None:
+def compare(kept: Sequence[ShelfPoint]) -> None:
     """Choose two points or more, and see them beside one another."""
     named = distinct_names(kept)
     opened = sorted(named, key=lambda name: named[name].point.test is None)  # those of which there is something to tell
@@ -58,9 +58,9 @@ def compare(kept: Sequence[KeptPoint]) -> None:
     tables.csv_button("Download this comparison (CSV)", lambda: figures_frame(points), "operating-points")
 
 
-def distinct_names(kept: Sequence[KeptPoint]) -> dict[str, KeptPoint]:
+def distinct_names(kept: Sequence[ShelfPoint]) -> dict[str, ShelfPoint]:
     """Points by a name of their own: of those with the same name, each but the first has its id behind it."""
-    named: dict[str, KeptPoint] = {}
+    named: dict[str, ShelfPoint] = {}
     for point in kept:
         named[point.name if point.name not in named else f"{point.name} ({point.id[:6]})"] = point
     return named

@@ -19,7 +19,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.images import browser
 from carrot_core.figures.scene import DRAWN_BASELINES
 from carrot_core.points.formats import FORMATS, Format
-from carrot_core.points.shelf import KeptPoint, KeptPoints, shared_points, title_and_note
+from carrot_core.points.shelf import PointShelf, ShelfPoint, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point
 from carrot_core.text import visible
 
@@ -39,7 +39,7 @@ def said() -> None:
             st.button("Undo", icon=":material/undo:", key="points:undo", on_click=_undo, args=(place, kept))
 
 
-def _undo(place: KeptPoints, kept: KeptPoint) -> None:
+def _undo(place: PointShelf, kept: ShelfPoint) -> None:
     try:
         place.restore(kept.id)
     except CarrotError as error:
@@ -70,7 +70,7 @@ def bring_panel() -> None:
             st.rerun()
 
 
-def kept_points() -> list[tuple[KeptPoints, KeptPoint]]:
+def kept_points() -> list[tuple[PointShelf, ShelfPoint]]:
     """All points that this session sees, newest first; files that are none are told of."""
     found = []
     for place, listing in all_points():
@@ -80,7 +80,7 @@ def kept_points() -> list[tuple[KeptPoints, KeptPoint]]:
     return sorted(found, key=lambda entry: entry[1].point.created_at, reverse=True)
 
 
-def shelf(found: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
+def shelf(found: Sequence[tuple[PointShelf, ShelfPoint]]) -> None:
     """A card a point, two a row where there is room."""
     pages = -(-len(found) // _PER_PAGE)
     at = st.pagination(pages, key="points:page") if pages > 1 else 1
@@ -91,7 +91,7 @@ def shelf(found: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
                 _card(*entry)
 
 
-def _card(place: KeptPoints, kept: KeptPoint) -> None:
+def _card(place: PointShelf, kept: ShelfPoint) -> None:
     point = kept.point
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"#### {plain(visible(kept.name))}", width="content")
@@ -114,7 +114,7 @@ def _card(place: KeptPoints, kept: KeptPoint) -> None:
         _refusal(kept, refused)
 
 
-def _actions(place: KeptPoints, kept: KeptPoint) -> None:
+def _actions(place: PointShelf, kept: ShelfPoint) -> None:
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Use it", key=f"use:{kept.id}", icon=":material/check_circle:", on_click=_use, args=(place, kept),
@@ -130,7 +130,7 @@ def _actions(place: KeptPoints, kept: KeptPoint) -> None:
             st.rerun()
 
 
-def _downloads(place: KeptPoints, kept: KeptPoint) -> None:
+def _downloads(place: PointShelf, kept: ShelfPoint) -> None:
     """Every form of the point; all but the document itself are made from its router, which must be here unchanged."""
     with st.popover("Download", icon=":material/download:", key=f"download:{kept.id}", on_change="rerun") as opened:
         if not opened.open:
@@ -145,7 +145,7 @@ def _downloads(place: KeptPoints, kept: KeptPoint) -> None:
             st.caption(plain(f"The other forms are made from its router: {why}"))
 
 
-def _download(place: KeptPoints, kept: KeptPoint, form: Format) -> None:
+def _download(place: PointShelf, kept: ShelfPoint, form: Format) -> None:
     def made() -> bytes:
         return form.make(router_at(place, kept.id), kept.point)
 
@@ -162,7 +162,7 @@ def _stem(point: PointFile) -> str:
     return f"{file_stem(point.benchmark)}-lam-{point.lam:.4g}"
 
 
-def _rename(place: KeptPoints, kept: KeptPoint) -> None:
+def _rename(place: PointShelf, kept: ShelfPoint) -> None:
     name, note = title_and_note(kept.point)
     with st.form(f"points:rename:{kept.id}"):
         name = st.text_input("Name", name, max_chars=limits.POINT_NAME)
@@ -173,7 +173,7 @@ def _rename(place: KeptPoints, kept: KeptPoint) -> None:
             st.rerun()
 
 
-def _refusal(kept: KeptPoint, why: str) -> None:
+def _refusal(kept: ShelfPoint, why: str) -> None:
     """Why a point is not used as it was, and its λ all the same where its benchmark is here."""
     st.warning(plain(f"Not used: {why}"), icon=":material/difference:")
     if benchmark_of(kept.point) is not None:
@@ -183,7 +183,7 @@ def _refusal(kept: KeptPoint, why: str) -> None:
         )  # fmt: skip
 
 
-def _use(place: KeptPoints, kept: KeptPoint) -> None:
+def _use(place: PointShelf, kept: ShelfPoint) -> None:
     """Set the session to a point, unless something of it is another here, which is said instead."""
     try:
         why = differs_here(place, kept.id)

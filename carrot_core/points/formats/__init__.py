@@ -98,8 +98,8 @@ def as_yaml(_router: CarrotRouter, point: PointFile) -> bytes:
 
 # Of two with one ending, the first is what the ending alone means.
 FORMATS: dict[str, Format] = {
-    made.name: made
-    for made in (
+    form.name: form
+    for form in (
         Format("json", ".json", "application/json", "the document itself", as_json),
         Format("yaml", ".yaml", "application/yaml", "the same document as YAML", as_yaml),
         Format("html", ".html", "text/html", "one page to read and print", report.as_html),
@@ -128,11 +128,11 @@ def format_for(file_name: str, name: str | None = None) -> Format:
         return re.sub(r"\.yml$", ".yaml", file_name.lower()).endswith(form.ending)
 
     if name is None:
-        found = next((each for each in FORMATS.values() if ends_as(each)), None)
-        if found is None:
+        match = next((each for each in FORMATS.values() if ends_as(each)), None)
+        if match is None:
             endings = ", ".join(dict.fromkeys(each.ending for each in FORMATS.values()))
             raise CarrotError(f"{file_name!r} must end in one of {endings}.")
-        return found
+        return match
     if name not in FORMATS:
         raise CarrotError(f"There is no format {name!r}; there are {', '.join(FORMATS)}.")
     if not ends_as(FORMATS[name]):
