@@ -1,9 +1,9 @@
 """The tables behind two of the paper's figures (CARROT, arXiv 2502.03261), of any routers.
 
 `spider` (plot 1): how much of a reference model's score a router keeps, task by task, at a small share of its cost.
-The authors choose λ for every source on the test prompts themselves. Whoever routes chooses one λ beforehand: here on
-validation, to meet the budget over all prompts. `accuracy` (the table of CARROT-KNN): how well routers predict and
-choose where cost does not count.
+The authors choose λ for every source on the test prompts themselves. A router in use has one λ, chosen
+beforehand: here on validation, to meet the budget over all prompts. `accuracy` (the table of CARROT-KNN): how well
+routers predict and choose where cost does not count.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Study:
 
 
 def learning(settings: Settings, router: str = ROUTER, progress: Progress | None = None) -> pd.DataFrame:
-    """A router fitted on 100, 200, 400, … and all training prompts, judged on the same test prompts.
+    """A router fitted on 100, 200, 400, … and all training prompts, measured on the same test prompts.
 
     Columns router, size (training prompts), seed (a number as text, or "mean"), metric, value, low, high (95 %
     interval over prompts), lost, lost_low, lost_high (the value minus that at all training prompts, paired). Metrics

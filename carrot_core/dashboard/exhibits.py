@@ -8,8 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from carrot_core.dashboard.shell import plain, theme
-from carrot_core.figures.exhibit import EXHIBIT_FORMATS, Exhibit, ExhibitFormat
-from carrot_core.figures.images import IMAGES, browser
+from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
 from carrot_core.figures.theme import ThemeName
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}

@@ -86,18 +86,18 @@ def flips(frontier: Frontier, rate_before: float, rate_after: float) -> pd.DataF
     )
 
 
-def flip_pairs(table_of_flips: pd.DataFrame) -> pd.DataFrame:
-    """Flips counted by model left and model taken, most first.
+def flip_pairs(flips_table: pd.DataFrame) -> pd.DataFrame:
+    """Number of flips by model before and model after, most first.
 
     Columns: model_before, model_after, n_prompts, better, worse (prompts whose score rose or fell),
     score_change, cost_change_usd (sums over the prompts).
     """
-    change = table_of_flips["score_after"] - table_of_flips["score_before"]
-    table = table_of_flips.assign(
+    change = flips_table["score_after"] - flips_table["score_before"]
+    table = flips_table.assign(
         better=change > 0,
         worse=change < 0,
         score_change=change,
-        cost_change_usd=table_of_flips["cost_usd_after"] - table_of_flips["cost_usd_before"],
+        cost_change_usd=flips_table["cost_usd_after"] - flips_table["cost_usd_before"],
     )
     grouped = table.groupby(["model_before", "model_after"], sort=False).agg(
         n_prompts=("prompt_id", "size"),

@@ -33,7 +33,7 @@ from carrot_core.store import Run
 MEAN = "mean"  # in the column "seed": the mean over seeds
 BEST_SINGLE = "best-single-model"  # in the column "against": the best single model itself
 AGAINST = ("task-lookup", "carrot-knn")
-UNFAIR = ("oracle", "cascade")  # see outcomes: no part of the front that others are measured against
+UNFAIR = ("oracle", "cascade")  # they see outcomes, so they are not on the front that others are measured against
 _SINGLE_SCORES = ("routing_accuracy", "peak")  # what a router and one model can be compared in
 
 
@@ -68,7 +68,7 @@ class Candidate:
 
 
 def _infinite(rate: float | None) -> float:
-    """A rate as JSON has it, which knows no infinity."""
+    """A rate from JSON, where null is infinity."""
     return float("inf") if rate is None else rate
 
 
@@ -78,13 +78,13 @@ class Comparison:
 
     Attributes
     ----------
-    benchmark, fit_on, report_on : what was judged ("test", or "all" prompts where learned from ``fit_on``).
+    benchmark, fit_on, report_on : what was evaluated ("test" prompts, or "all" of them with ``fit_on``).
     models : the pool.
     routers : those that ran on every seed.
     seeds : of the split, where it is ours, and of the routers.
     replicates : behind every interval.
     protocol : one row a seed: seed, split_seed (NA where the stored split is used), n_train, n_validation,
-        n_judged, n_dropped, n_copies (not learned from elsewhere, since they are judged here), best_single,
+        n_judged, n_dropped, n_copies (prompts of ``fit_on`` left out because they are reported on), best_single,
         best_single_score, best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd.
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
         value, low, high. NaN: not defined. An infinite QNC: never reached.
@@ -96,8 +96,8 @@ class Comparison:
         some of its points, with the 95 % interval of its score.
     quality : columns router, seed and those of `carrot_core.evaluation.quality.quality`.
     latency : of `carrot_core.evaluation.evaluate.latency_table`; empty where not measured.
-    skipped : why a router that was asked for is not here, by router.
-    versions, data_hash : what the figures rest on.
+    skipped : why a router could not run, by router.
+    versions, data_hash : of the packages and the data behind the figures.
     """
 
     benchmark: str
@@ -158,9 +158,9 @@ def compare(
     against: Sequence[str] = AGAINST,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Judge routers that are fitted already; nothing is swept again for a replicate.
+    """Compare fitted routers; no curve is swept again for a replicate.
 
-    One replicate draws from all prompts of the benchmark once; each seed uses what was drawn of the prompts
+    One replicate draws from all prompts of the benchmark once; each seed uses the draws of the prompts
     it reports on. So seeds, whose test sets overlap, are resampled together, and differences are paired.
 
     Parameters
@@ -168,7 +168,7 @@ def compare(
     settings : by seed; all of one benchmark.
     routers : candidates by router and seed, every router on every seed.
     replicates : behind every interval.
-    against : routers that the others are compared with, where they are here.
+    against : routers that the others are compared with, if present.
     progress : called with (seeds done, seeds in all).
     """
     measured: dict[str, dict[str, dict[str, Measurement]]] = {}

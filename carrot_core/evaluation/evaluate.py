@@ -117,17 +117,17 @@ def evaluate(
     replicates: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """Fit one router, sweep it, and judge it beside the baselines; the result is ready to be stored.
+    """Fit one router, sweep it, and measure it beside the baselines; the run is ready to be stored.
 
     Parameters
     ----------
     bench : prompts with vectors.
     seed : of the router.
     params : of the router.
-    fit_on : learn from all of this benchmark instead and judge on all prompts of ``bench``.
+    fit_on : learn from all of this benchmark instead and report on all prompts of ``bench``.
     pool : models to choose from; empty = all of the benchmark.
     split_seed : split the prompts anew with this seed; None = the split they have.
-    setting : the `setting_for` just this, where several routers share one.
+    setting : `setting_for` of the same arguments; give it where several routers share one.
     replicates : bootstrap replicates behind every interval.
     progress : called with (steps done, steps in all).
     """
@@ -178,7 +178,7 @@ def evaluate(
 
 
 def router_bytes(fitted: Router, inner: Router) -> tuple[str, bytes] | tuple[None, None]:
-    """What a run keeps of `Setting.fits`, the second beside the first where it is another; None of the oracle."""
+    """`Setting.fits` as JSON and safetensors, the second router only if it differs; None for the oracle."""
     if not can_be_saved(fitted):
         return None, None
     return router_as_bytes(fitted, None if inner is fitted else inner)
@@ -194,7 +194,7 @@ def setting_for(
     return make_setting(target, fit_on)
 
 
-# Several routers in a row share one setting, and what is known of it goes with it: it may hold gigabytes.
+# Several routers in a row share one setting. Its baselines go with it: it may hold gigabytes.
 _BASELINES: WeakKeyDictionary[Setting, dict[int, dict[str, Any]]] = WeakKeyDictionary()
 
 
@@ -223,9 +223,9 @@ def single_models(setting: Setting) -> dict[str, dict[str, float]]:
 
 
 def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:
-    """Content a result rests on: of the benchmark judged, and of the one learned from where it is another.
+    """Hash of the data behind a result: of the benchmark reported on, and of the one learned from if it is another.
 
-    With the encoder where the vectors are not the bundled one's.
+    Includes the encoder unless it is the bundled one.
     """
     parts = [bench] if fit_on is None else [bench, fit_on]
     encoders = {part.encoder for part in parts} - {None, BUNDLED}

@@ -1,4 +1,4 @@
-"""Prompts that stand, word for word or nearly, on more than one side of a split."""
+"""Prompts that occur, word for word or nearly, on more than one side of a split."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def leaks(
 ) -> Leakage:
     """Find prompts whose copy or near copy is on another side of the split.
 
-    Exact: the same once letter case and white space are evened out, see `normal`.
+    Exact: the same apart from letter case and white space, see `normal`.
     Near: vectors with at least this cosine, or at least this share (Jaccard) of common word triples. Templates
     make many texts alike that ask different things, so near copies are for a person to look at.
 

@@ -70,7 +70,7 @@ def learning_curve(
     replicates: int = 1000,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Fit a router on random parts of the training prompts, each within the next, and judge it on the same test.
+    """Fit a router on random parts of the training prompts, each within the next, and measure it on the same test.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def new_model_curve(
     """Fit a router where one model has outcomes on some training prompts only, all others on all of them.
 
     It shows how many prompts have to be scored before a new model serves the pool. At 0 the model is not in
-    the router's pool at all; the curve is judged on the same prompts and the same interval of costs.
+    the router's pool at all; the curve is measured on the same prompts and the same interval of costs.
 
     Parameters
     ----------
     settings : by seed, which also draws the scored prompts.
-    model : the one that is taken as new.
+    model : the one that is treated as new.
     sizes : numbers of its scored prompts; by default 0, 25, 50, 100, … and all.
     progress : called with (fits done, fits in all).
     """
@@ -156,7 +156,7 @@ def _order(train: Benchmark, model: str | None, seed: int) -> Sequence[int]:
 
 
 def _unseen(few: Benchmark, setting: Setting) -> Benchmark:
-    """Without the validation prompts, which are among those learned from where another benchmark is judged."""
+    """Without the validation prompts, which are training prompts too when routers learn from another benchmark."""
     if setting.train is setting.inner_train:
         return few
     return few.rows(~np.isin(few.prompt_ids, setting.validation.prompt_ids))
@@ -213,11 +213,11 @@ def leave_one_task_out(
     replicates: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> TaskTransfer:
-    """Fit a router once for each task without that task's prompts, and judge it on just them.
+    """Fit a router once for each task without that task's prompts, and measure it on those.
 
     Parameters
     ----------
-    settings : by seed; learned from and judged on the same benchmark.
+    settings : by seed; without a second benchmark to learn from.
     progress : called with (fits done, fits in all).
 
     Raises

@@ -70,7 +70,7 @@ class Measurement:
         return Interval.of(self.value, self.replicates)
 
     def without_bias(self) -> Measurement:
-        """Replicates moved so that their mean is the value: of a figure that resampling itself makes larger."""
+        """Replicates moved so that their mean is the value: for a figure that resampling itself inflates."""
         with np.errstate(invalid="ignore"):
             return Measurement(self.value, self.replicates - (self.replicates.mean() - self.value))
 
@@ -263,7 +263,7 @@ def _of_chosen(curve: Frontier, on: ReportSet, rates: FloatArray) -> Measurement
 def _of_pair(curve: Frontier, on: ReportSet, pair: Sequence[str]) -> dict[str, Measurement]:
     """RouteLLM's figures of a router that chooses between a weak and a strong model.
 
-    None where the strong model is not measurably better: shares of a gap that may be 0 mean nothing.
+    Empty where the strong model is not measurably better: shares of a gap that may be 0 mean nothing.
     """
     weak, strong = (curve.models.index(model) for model in pair)
     if not Measurement.of(on.single_score[:, strong] - on.single_score[:, weak]).interval.low > 0:

@@ -76,8 +76,8 @@ def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None)
 
 
 def usage_expected(router: Router, bench: Benchmark, estimates: Estimates, usage: Usage) -> FloatTable:
-    """`usage_of` a router's estimates; dollars tell nothing of output tokens that cost nothing, so the router is asked
-    for those at a price. NaN where its costs are means of the past, which no price changes.
+    """`usage_of` a router's estimates; dollars say nothing of output tokens that are free, so the router
+    estimates those again at a price. NaN where its costs are means of the past, which no price changes.
     """
     predicted = usage_of(bench, estimates.cost_usd, usage)
     free = {model: price for model, price in bench.prices.items() if price.output_usd_per_mtok == 0}

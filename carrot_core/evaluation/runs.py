@@ -62,28 +62,28 @@ def compare_routers(
     routers : names; "all" is every router that needs neither a network nor hours.
     seeds : whole numbers from 0.
     params : of every router; give them with one router.
-    fit_on : learn from all of this benchmark instead and judge on all prompts of ``bench``.
+    fit_on : learn from all of this benchmark instead and report on all prompts of ``bench``.
     pool : models to choose from; empty = all of the benchmark.
-    again : fit also what is stored.
+    again : fit even where a run is stored.
     replicates : bootstrap replicates behind every interval.
-    progress : called with (steps done, steps in all): every fit is one, judging all of them one for each seed.
+    progress : called with (steps done, steps in all): every fit is one, comparing all of them one for each seed.
 
     Returns
     -------
-    The comparison; routers that could not run stand in ``skipped`` with the reason.
+    The comparison; routers that could not run are in ``skipped`` with the reason.
 
     Raises
     ------
     NotFoundError
         No router of that name.
     CarrotError
-        No seed or router is given, the benchmark has no prompts to judge on, or none of the routers could run.
+        No seed or router is given, the benchmark has no prompts to report on, or none of the routers could run.
     """
     names = routers_of(routers)
     settings = settings_of(store, bench, seeds, fit_on=fit_on, pool=pool)
     splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
     for setting in settings.values():
-        setting.cost_unit_usd  # noqa: B018  raises where nothing can be judged, before hours of fitting
+        setting.cost_unit_usd  # noqa: B018  raises where nothing can be measured, before hours of fitting
     reusable = {} if again else stored_runs(store, bench, fit_on)
     step = counter(progress, (len(names) + 1) * len(settings))
     runs: dict[str, dict[int, Run]] = {name: {} for name in names}
@@ -119,7 +119,7 @@ def compare_routers(
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What a run is of: one router to fit once and to judge; parameters are those of `evaluate`."""
+    """One router to fit and measure, which makes one run; parameters are those of `evaluate`."""
 
     bench: Benchmark
     router: str
@@ -131,18 +131,18 @@ class Trial:
 
     @property
     def run_id(self) -> str:
-        """Identity of the run that is stored of it."""
+        """Id of its run."""
         fit_on = None if self.fit_on is None else self.fit_on.name
         return run_id(self.bench.name, self.router, self.params, self.seed, fit_on, self.pool, self.split_seed)
 
     @property
     def setting(self) -> Setting:
-        """The protocol it is fitted and judged by."""
+        """The protocol it is fitted and measured by."""
         return setting_for(self.bench, self.fit_on, self.pool, self.split_seed)
 
 
 def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None) -> dict[str, Run]:
-    """Stored runs that a fit on exactly these data, by these versions, would only repeat; by identity, without tables.
+    """Stored runs that a fit on exactly these data, by these versions, would only repeat; by id, without tables.
 
     This is the one rule by which a stored run stands for a fit; `stored_run` applies it to a single one.
     """
@@ -158,7 +158,7 @@ def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None)
 
 
 def stored_run(store: Store, trial: Trial) -> Run | None:
-    """The stored run of exactly this, with its tables and its fitted router; None where there is none.
+    """The stored run of a trial, with its tables and its fitted router; None where there is none.
 
     A router that an older program did not store is fitted again, once, and stored with its run.
     """
@@ -200,7 +200,7 @@ def runs_by_seed(store: Store, bench: Benchmark, routers: Sequence[str]) -> dict
 
 
 def _by_seed(store: Store, runs: Mapping[str, Run], trial: Trial) -> dict[int, Run]:
-    """Of some runs those of a trial, whatever its seed; each has the split of its own seed."""
+    """The runs that are this trial on any seed; each has the split of its own seed."""
     splits = _split_seeds(store, trial.bench, sorted({run.seed for run in runs.values()}))
     ids = {seed: replace(trial, seed=seed, split_seed=split_seed).run_id for seed, split_seed in splits.items()}
     return {seed: runs[identity] for seed, identity in ids.items() if identity in runs}
@@ -266,7 +266,7 @@ def run_router(
     again: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """The stored run of exactly this, on exactly these data and versions; else a new one, stored.
+    """The stored run of this router on exactly these data and versions; if there is none, a new one, stored.
 
     Parameters are those of `carrot_core.evaluation.evaluate`; ``again`` fits even where a run is stored.
     """
@@ -320,7 +320,7 @@ def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | Non
 
 
 def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
-    """Estimates of a run by split; those of validation made again where the run judged another benchmark.
+    """Estimates of a run by split; those of validation made again where the run learned from another benchmark.
 
     Such a run keeps none of them, since its validation prompts are not those of the benchmark it is stored with.
     """

@@ -19,7 +19,7 @@ from carrot_core.operating_point import (
     Mix,
     Point,
     Solution,
-    checked_target,
+    check_target,
     match_model,
     mix_within_budget,
     operating_point,
@@ -33,7 +33,7 @@ from carrot_core.store import Run, Store
 
 @dataclass(frozen=True)
 class Goal:
-    """What an operating point is asked for by; exactly one is given.
+    """What an operating point must achieve; exactly one field is given.
 
     Attributes
     ----------
@@ -61,10 +61,10 @@ class Goal:
         for name in ("budget_usd", "cap_usd"):
             if not 0 <= fields.get(name, 0) < float("inf"):
                 raise CarrotError(f"{name} must be a number of at least 0, not {fields[name]}.")
-        checked_target(fields.get("target_score", 0.0))
+        check_target(fields.get("target_score", 0.0))
 
     def document(self) -> dict[str, Any]:
-        """What is asked for, as plain JSON; λ = 1 is an infinite rate, which JSON has not: null."""
+        """The goal as plain JSON; an infinite rate (λ = 1) becomes null."""
         fields = {name: value for name, value in vars(self).items() if value is not None}
         document: dict[str, Any] = without_nan(fields)
         return document
@@ -150,7 +150,7 @@ def solve(
     setting : the protocol.
     estimates : of a router by split, as `carrot_core.evaluation.evaluate` keeps them.
     goal : what is wanted.
-    reference : model that savings are told against; the one to match, else the best single model.
+    reference : model that savings are measured against; the one to match, else the best single model.
 
     Raises
     ------

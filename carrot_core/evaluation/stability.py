@@ -30,7 +30,7 @@ _SEED = 1  # of the draws of the prompts reported on, which are not those of val
 
 @dataclass(frozen=True, eq=False)
 class SampleSolutions:
-    """A goal solved on B weightings of the same prompts.
+    """One goal solved on B samples (weightings) of the same prompts.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class SampleSolutions:
 def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolutions:
     """Solve a goal exactly under each column of (n, B) weights of a curve's prompts, with no new sweep.
 
-    Of points that only prompts without weight tell apart, the first is taken: they do the same on the others.
+    Of points that differ only on prompts without weight the first is taken: on the others they do the same.
     """
     if goal.cap_usd is not None:
         return _cap_again(curve, goal.cap_usd, weights)
@@ -84,7 +84,7 @@ class Stability:
     Attributes
     ----------
     goal : what the point is for. One that is a rate is not solved: only what it does on test can vary.
-    cost_unit_usd : u, by which λ is told throughout.
+    cost_unit_usd : u, which turns rates into λ.
     rate_per_usd, lam : the point.
     n_validation, n_reported : prompts it was chosen on, and prompts it is reported on.
     samples : one row a bootstrap sample: lam, exchange_rate_per_usd and reached (of the point chosen on this sample
@@ -117,12 +117,12 @@ class Stability:
 
     @property
     def success_share(self) -> float:
-        """Share of the samples whose point keeps on test what was asked for; NaN for a point that was only set."""
+        """Share of the samples whose point meets the goal on test; NaN for a point that was only set."""
         return float(self.samples["kept"].mean()) if self.is_solved else float("nan")
 
     @property
     def reached(self) -> float:
-        """Share of the samples in which what was asked for can be had on validation."""
+        """Share of the samples in which the goal can be reached on validation."""
         return float(self.samples["reached"].mean())
 
     def document(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _samples(
 def _meets_goal(
     report: Frontier, goal: Goal, rates: FloatArray, counts: Weights, score: FloatArray, cost_usd: FloatArray
 ) -> npt.NDArray[np.bool_]:
-    """(B,) whether the points keep on the drawn prompts, of which score and cost are means, what was asked for."""
+    """(B,) whether each point meets the goal on its drawn prompts, whose mean score and cost are given."""
     if goal.budget_usd is not None:
         return cost_usd <= goal.budget_usd + 1e-15
     if goal.cap_usd is not None:

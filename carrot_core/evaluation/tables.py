@@ -205,7 +205,7 @@ def frontier_frame(frontier: ReadableCurve, cost_unit_usd: float) -> pd.DataFram
     )
 
 
-LAMS = tuple(step / 20 for step in range(21))  # at which a table that cannot be of all λ stands
+LAMS = tuple(step / 20 for step in range(21))  # of tables that cannot hold every λ
 
 
 def small(frames: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

@@ -42,7 +42,7 @@ class Scene:
 
     Attributes
     ----------
-    title : what the chart is about, e.g. benchmark and split; a new title forgets the reader's zoom.
+    title : what the chart is about, e.g. benchmark and split; a new title resets the reader's zoom.
     curves : routers and baselines drawn as lines, names unique.
     models : M names; ``model_score`` and ``model_cost_usd`` (M,) are their means per prompt.
     hull_cost_usd, hull_score : (H,) the zero router's hull, by ascending cost.

@@ -66,9 +66,9 @@ def detail(stability: Stability) -> str:
     low, high = stability.lam_interval.low, stability.lam_interval.high
     text = (
         f"Chosen again on samples of the {stability.n_validation:,} validation prompts, λ is {_lams(low, high)} in "
-        f"95 % of them (chosen: {lam_text(stability.lam)}). On the {stability.n_reported:,} test prompts these points score "
-        f"{_scores(stability.score)} at {_costs(stability.cost_usd)} per 1k queries; with the luck of the test prompts "
-        f"counted in, {_scores(stability.score_in_all)} at {_costs(stability.cost_usd_in_all)}."
+        f"95 % of them (chosen: {lam_text(stability.lam)}). On the {stability.n_reported:,} test prompts these points "
+        f"score {_scores(stability.score)} at {_costs(stability.cost_usd)} per 1k queries; with the luck of the "
+        f"test prompts counted in, {_scores(stability.score_in_all)} at {_costs(stability.cost_usd_in_all)}."
     )
     if stability.reached < 1:
         text += f" In {percent(1 - stability.reached)} of the samples no point reaches it; there the nearest is taken."

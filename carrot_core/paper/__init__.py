@@ -8,8 +8,7 @@ from typing import Any
 
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.paper.accuracy import knn_accuracy
-from carrot_core.paper.curves import binary_routers, embedding_dimension, routerbench_rule, zero_router
-from carrot_core.paper.source import NotDrawnError
+from carrot_core.paper.curves import NotDrawnError, binary_routers, embedding_dimension, routerbench_rule, zero_router
 from carrot_core.paper.spider import spider
 from carrot_core.results.source import Results
 

@@ -13,7 +13,7 @@ from carrot_core.benchmarks.open_llm import WORKERS
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
 from carrot_core.number_formats import percent
-from carrot_core.paper.source import NotDrawnError, among, analysis_of
+from carrot_core.paper.curves import NotDrawnError, among, analysis_of
 from carrot_core.results.source import Names, Results
 from carrot_core.routers.encoder.released import LABELS as SPROUT_MODELS
 from carrot_core.text import visible

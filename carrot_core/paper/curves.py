@@ -1,4 +1,4 @@
-"""Plots 2 to 5 of CARROT (arXiv 2502.03261): routers beside their rivals, and spectra of prompt vectors."""
+"""Plots 2 to 5 of CARROT (arXiv 2502.03261): routers beside their rivals, spectra, and what all of them need."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.curve import thin
+from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import frontier_figure, place_names
 from carrot_core.figures.scene import Scene, alt_text, caption, label, short_name
@@ -18,8 +19,7 @@ from carrot_core.figures.theme import ThemeName, shortened
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import QUERIES, percent
 from carrot_core.outcomes import pick
-from carrot_core.paper.source import NotDrawnError, among, first_carrot
-from carrot_core.results.source import Results
+from carrot_core.results.source import Names, Results
 from carrot_core.text import visible
 from carrot_core.theory.dimension_figures import spectra_exhibit
 
@@ -36,6 +36,43 @@ TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by
 
 
 _MARGIN = 0.05  # of the cost interval, on both sides
+
+
+class NotDrawnError(CarrotError):
+    """This benchmark lacks what a figure needs; the message says what is missing and how to get it."""
+
+
+def among(fitted: Sequence[str], kinds: Sequence[str]) -> Names:
+    """Fitted routers of some kinds, whatever their parameters, in the order of the kinds."""
+    return tuple(name for kind in kinds for name in fitted if name.partition(" ")[0] == kind)
+
+
+def first_carrot(fitted: Sequence[str]) -> str:
+    """The router a figure is about: CARROT-KNN, else another of CARROT's, else any.
+
+    Raises
+    ------
+    NotDrawnError
+        No router is fitted.
+    """
+    ours = [*among(fitted, ["carrot-knn"]), *(name for name in fitted if name.startswith("carrot-")), *fitted]
+    if not ours:
+        raise NotDrawnError("No router is fitted on this benchmark yet (carrot fit BENCH fits CARROT-KNN).")
+    return ours[0]
+
+
+def analysis_of(results: Results, name: str, routers: Names) -> pd.DataFrame:
+    """A table that a figure cannot do without.
+
+    Raises
+    ------
+    NotDrawnError
+        A snapshot was made without it.
+    """
+    table = results.analysis(name, routers)
+    if table is None or table.empty:
+        raise NotDrawnError(f"This snapshot was made without the table {name!r}: load the benchmark itself.")
+    return table
 
 
 def binary_routers(results: Results, *, oracle: bool = False) -> Exhibit:
@@ -177,7 +214,7 @@ def accuracy_range(scene: Scene) -> tuple[float, float]:
 
 
 def _names(scene: Scene) -> list[str]:
-    """Names beside the models' points; that of the best single model stands in the legend."""
+    """Names beside the models' points; that of the best single model is in the legend."""
     return ["" if model == scene.best_single else shortened(short_name(model), 28) for model in scene.models]
 
 

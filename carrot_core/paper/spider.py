@@ -19,7 +19,7 @@ from carrot_core.figures.scene import label, short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, plotly_text, shortened
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import positions
-from carrot_core.paper.source import NotDrawnError, analysis_of, first_carrot
+from carrot_core.paper.curves import NotDrawnError, analysis_of, first_carrot
 from carrot_core.results.source import Results
 from carrot_core.routers import BASELINES
 from carrot_core.text import visible

@@ -26,7 +26,7 @@ from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import Companion
 
 Verdict = Literal["inside", "outside", "too few", "not known"]
-LEAST = 30  # distinct prompts: of fewer nothing is told
+LEAST = 30  # distinct prompts: fewer give no verdict
 SAME_PRICE = 0.01  # a model whose calls cost this much more or less than its price says is named
 _Z = float(ndtri((1 + LEVEL) / 2))
 
@@ -62,10 +62,10 @@ class FigureCheck:
     logged, promised, difference : with 95 % intervals; NaN where not known.
     tolerance : in the unit.
     n : distinct prompts behind the logged figure.
-    n_even : of how many prompts, each sent equally often, it is as sure (`_evened`); at most n.
+    n_even : effective number of prompts, were each sent equally often (`_effective_draws`); at most n.
     needed : about how many distinct prompts would do where ``n`` are too few; None where no number would, or none
         is needed.
-    verdict : what is to be said.
+    verdict : whether the difference is inside the tolerance.
     why : why it is not known; "" elsewhere.
     """
 
@@ -104,7 +104,7 @@ class Drift:
     ----------
     n_calls, n_prompts : calls in the logs, and distinct prompts among them.
     score, cost, shares, unlike : what was compared; ``shares`` by model, and ``unlike`` None where the logs have no
-        texts or nobody to measure them.
+        texts or the router has no encoder to measure them.
     models : one row a model that answered: model, in_pool, calls, cost_usd (mean), price_ratio (paid for its calls ÷
         what they cost at the point's prices, NaN where that cannot be told), input_usd_per_mtok and
         output_usd_per_mtok (the price that its calls show, where one does).
@@ -211,7 +211,7 @@ def _means(
     n_promised: int,
     tolerance: float,
 ) -> FigureCheck:
-    """A mean over the calls of which it is known, a prompt that was sent several times being one draw."""
+    """A mean over the calls of which it is known, where a prompt that was sent several times is one draw."""
     mask = ~np.isnan(values)
     number, prompt = np.unique(calls.prompt[mask], return_inverse=True)
     n = len(number)
@@ -224,7 +224,7 @@ def _means(
     promised_error = (promised.high - promised.low) / (2 * _Z)
     if np.isnan(promised_error):
         promised_error = spread / sqrt(n_promised)
-    # As the promise goes the calls have its spread: calls that happen to agree do not make the mean surer.
+    # If the promise holds, calls spread as its prompts do: calls that happen to agree do not make the mean surer.
     spread = max(spread, promised_error * sqrt(n_promised))
     error, quantile = spread / sqrt(even), float(stdtrit(max(even - 1, 1), (1 + LEVEL) / 2))
     half, apart = quantile * hypot(error, promised_error), mean - promised.value
@@ -330,7 +330,7 @@ def _notes(point: PointFile, calls: Calls, paid: FloatArray, companion: Companio
     for n_logged, what in ((scored, "score"), (priced, "cost")):
         if 0 < n_logged < len(calls):
             notes.append(
-                f"{n_logged:,} of {len(calls):,} calls have a {what}: were they picked for a reason, their mean is off."
+                f"{n_logged:,} of {len(calls):,} calls have a {what}: unless picked at random, their mean is off."
             )
     from_tokens = int((np.isnan(calls.cost_usd) & ~np.isnan(paid)).sum())
     if from_tokens:

@@ -1,4 +1,4 @@
-"""Operating points that are kept: a folder of files, one a point, that the command line reads as well."""
+"""The shelf of operating points: a folder with one file a point, which the command line reads too."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def title_and_note(point: PointFile) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Listing:
-    """What is kept: points, newest first, and files that are none, by name with the reason."""
+    """The points, newest first, and damaged files by name with the reason."""
 
     points: tuple[ShelfPoint, ...]
     damaged: dict[str, str]
@@ -60,7 +60,7 @@ class PointShelf:
     folder: Path
 
     def listing(self) -> Listing:
-        """All points, newest first; a file that cannot be read stands aside and hinders no other."""
+        """All points, newest first; a file that cannot be read is listed as damaged."""
         points: list[ShelfPoint] = []
         damaged: dict[str, str] = {}
         for path in self._files():
@@ -115,7 +115,7 @@ class PointShelf:
             self._write(id, self.read(id).model_copy(update={"note": join_note(name, note)}).sealed())
 
     def delete(self, id: str) -> None:
-        """Put a point where `restore` finds it; the oldest of many put there go for good."""
+        """Move a point where `restore` finds it; the oldest of many deleted ones are removed for good."""
         gone = self.folder / _DELETED
         with self._alone():
             gone.mkdir(exist_ok=True)
@@ -162,7 +162,7 @@ class PointShelf:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One writer at a time; what the disk refuses is told in words."""
+        """One writer at a time; errors of the disk become a `CarrotError`."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / _LOCK):
@@ -172,7 +172,7 @@ class PointShelf:
 
 
 def join_note(name: str, note: str) -> str:
-    """Name and note as one text, of which `title_and_note` gives them back.
+    """Name and note as one text, which `title_and_note` splits again.
 
     Raises
     ------

@@ -59,7 +59,7 @@ def make(
     *,
     progress: Callable[[str, str], AbstractContextManager[Progress]],
 ) -> None:
-    """Import, fit and judge every benchmark, and write its snapshot and its head; goes on where it stopped.
+    """Import, fit and measure every benchmark, and write its snapshot and its head; resumes where it stopped.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def make(
     data : folder that gets ``snapshots/`` and ``heads/``.
     seeds : of splits and routers; the snapshot and the head are those of the first.
     routers : by name, or "all" that run without a download.
-    progress : called with what begins and its unit; gives what is called with (done, in all).
+    progress : called with a step's title and its unit; gives a function of (done, in all).
     """
     for recipe in recipes:
         with progress(f"Embedding {recipe.name}", " texts") as advance:
             bench = _load(store, files, recipe, advance)
-        with progress(f"Judging {recipe.name}", " steps") as advance:
+        with progress(f"Comparing routers on {recipe.name}", " steps") as advance:
             comparison = compare_routers(store, bench, routers, seeds, progress=advance)
         runs = runs_by_seed(store, bench, comparison.routers)
         validation_aiq = {name: _validation_aiq([runs[name][seed] for seed in seeds]) for name in comparison.routers}
@@ -109,7 +109,7 @@ def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) ->
 
 
 def _load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
-    """The benchmark with its vectors; a stored one of another file is an error, never taken for this one."""
+    """The benchmark with its vectors; a stored one that was read from another file is an error."""
     path = files / recipe.file
     if not path.exists():
         raise NotFoundError(f"{path} is missing: the results of {recipe.name!r} are made from it.")

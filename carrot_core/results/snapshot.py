@@ -1,4 +1,4 @@
-"""Result snapshots: what a judged benchmark shows, kept without any of its prompts or outcomes.
+"""Result snapshots: the results of a benchmark without any of its prompts or outcomes.
 
 A snapshot is a folder of a JSON document and Parquet tables: every router's curve at the points that draw
 it, who answers along it, its slices by task and its figures with intervals. Pages open it where the
@@ -30,7 +30,7 @@ from carrot_core.outcomes import positions
 from carrot_core.paths import shipped
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
-from carrot_core.theory.shipped import kept_spectra
+from carrot_core.theory.shipped import shipped_spectra
 
 Names = tuple[str, ...]
 FORMAT = 1
@@ -54,7 +54,7 @@ class SnapshotInfo(BenchmarkInfo):
 
 
 class NoPromptsError(CarrotError):
-    """Asked of a snapshot, which holds no prompts."""
+    """Something that needs prompts was asked of a snapshot, which holds none."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r} is a snapshot, which holds no prompts: load the benchmark itself for this.")
@@ -217,7 +217,7 @@ class SnapshotResults:
         return chosen.sort_values(sides, key=lambda side: side.map(place), kind="stable", ignore_index=True)
 
     def spectra(self) -> pd.DataFrame | None:
-        table = kept_spectra()
+        table = shipped_spectra()
         own = table[table["benchmark"] == self.info.name]
         return None if own.empty else own.reset_index(drop=True)
 

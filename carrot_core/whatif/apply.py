@@ -1,4 +1,4 @@
-"""What if: a router's frontier before and after a scenario, as a chart too, and where its operating point goes."""
+"""A router's frontier before and after a scenario, as a chart too, and where its operating point moves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from carrot_core.whatif.scenario import Scenario
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A router on a benchmark as it is, or as a scenario has it.
+    """A router on a benchmark as it is, or under a scenario.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ def _notes(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scena
 
 @dataclass(frozen=True)
 class MovedPoint:
-    """Where an operating point is, or goes.
+    """Where an operating point is before or after a scenario.
 
     Attributes
     ----------
@@ -169,8 +169,8 @@ class MovedPoint:
     exchange_rate_per_usd, lam : the point.
     validation_score, validation_cost_usd : what it does where it was chosen.
     score, cost_usd : what it does on the prompts reported on, with 95 % intervals.
-    score_change, cost_change_usd : after minus before, on the same resampled prompts: of 0 it says that nothing
-        changed, where the two intervals of the figures themselves may overlap all the same.
+    score_change, cost_change_usd : after minus before, on the same resampled prompts: their intervals tell a
+        change from none, also where those of the figures themselves overlap.
     shortfall : why a goal is not reached; empty where it is.
     """
 

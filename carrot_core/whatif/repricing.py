@@ -1,4 +1,4 @@
-"""A benchmark and a router's estimates as a scenario has them: other prices, tokens and models, no new fit."""
+"""A benchmark and a router's estimates under a scenario: other prices, tokens and models, no new fit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from carrot_core.whatif.scenario import Hypothetical, Scenario, provider
 
 @dataclass(frozen=True)
 class Column:
-    """One model of a scenario, told by a model of the benchmark.
+    """One model of a scenario, described by a model of the benchmark.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ def _floor_and_slope(setting: Setting, model: Hypothetical) -> tuple[float, floa
 
 
 def reprice_setting(setting: Setting, models: list[Column]) -> Setting:
-    """The protocol on the benchmark as these columns have it."""
+    """The setting with these columns as its models."""
     named = ("train", "inner_train", "validation", "test", "everything")
     parts = {id(part): part for part in (getattr(setting, name) for name in named)}  # two of them may be one
     changed = {key: _reprice_part(part, models) for key, part in parts.items()}

@@ -31,7 +31,7 @@ class ScenarioPrice(_Strict):
 
 
 class Hypothetical(_Strict):
-    """A model nobody has run, told by its difference to one that was.
+    """A model nobody has run, described by its difference to one that was.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Hypothetical(_Strict):
 
 
 class Scenario(_Strict):
-    """What differs from the benchmark; what is not named stays as it was recorded.
+    """What differs from the benchmark; anything else stays as recorded.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Scenario(_Strict):
         return 1.0 - self.cached_share + self.cached_share * self.cached_price_factor
 
     def check(self, setting: Setting) -> None:
-        """Whether everything named is in the benchmark.
+        """Check that everything named is in the benchmark.
 
         Raises
         ------

@@ -11,12 +11,12 @@ from carrot_core.theory.rates import (
     RateCurve,
     excess_risk,
     local_estimate,
-    lost,
     neighbours,
     plug_in,
     predicted_slope,
     questions,
     simulate,
+    utility_loss,
 )
 from carrot_core.theory.world import World
 from tests.reference import theory as slow
@@ -50,8 +50,8 @@ def test_excess_risk_is_what_the_choices_lose_prompt_by_prompt(world: World) -> 
     rng = np.random.default_rng(1)
     at = world.fresh_prompts(200, rng)
     chosen = plug_in(world, 300, at, rng)
-    assert lost(world, chosen, at).mean() == pytest.approx(slow.excess(world, list(chosen), at))
-    assert lost(world, world.true_utility(at).argmax(axis=1), at) == pytest.approx(0)
+    assert utility_loss(world, chosen, at).mean() == pytest.approx(slow.excess(world, list(chosen), at))
+    assert utility_loss(world, world.true_utility(at).argmax(axis=1), at) == pytest.approx(0)
 
 
 def test_questions_count_each_prompt_once_on_average() -> None:
@@ -61,9 +61,9 @@ def test_questions_count_each_prompt_once_on_average() -> None:
         at, counts = questions(world, 1_000, rng)
         assert counts.sum() == pytest.approx(1)
         wrong = np.zeros(len(at), np.int64)  # a rule that always takes the first model
-        found.append(lost(world, wrong, at) @ counts)
+        found.append(utility_loss(world, wrong, at) @ counts)
         fresh = world.fresh_prompts(5_000, rng)
-        plain.append(lost(world, np.zeros(5_000, np.int64), fresh).mean())
+        plain.append(utility_loss(world, np.zeros(5_000, np.int64), fresh).mean())
     error = np.std(found) / np.sqrt(40) + np.std(plain) / np.sqrt(40)
     assert abs(np.mean(found) - np.mean(plain)) < 3 * error
 

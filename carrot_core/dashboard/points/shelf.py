@@ -16,7 +16,7 @@ from carrot_core.dashboard.points.places import all_points, benchmark_of, differ
 from carrot_core.dashboard.shell import errors_as_text, known_benchmarks, plain
 from carrot_core.dashboard.stores import labels
 from carrot_core.errors import CarrotError
-from carrot_core.figures.images import browser
+from carrot_core.figures.exhibit import browser
 from carrot_core.figures.scene import DRAWN_BASELINES
 from carrot_core.points.formats import FORMATS, Format
 from carrot_core.points.shelf import PointShelf, ShelfPoint, shared_points, title_and_note

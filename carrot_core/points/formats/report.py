@@ -9,7 +9,7 @@ from importlib.metadata import version
 import numpy as np
 
 from carrot_core.errors import CarrotError
-from carrot_core.figures.images import image_of_svg
+from carrot_core.figures.exhibit import image_of_svg
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import NOTHING_TO_SAVE, cost_text, lam_text, money, pays, percent, points
 from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
