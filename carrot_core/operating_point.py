@@ -177,11 +177,11 @@ def mix_within_budget(frontier: ReadableCurve, budget_usd: float) -> Mix | None:
     if single is None or dearer in (0, len(hull)):
         return None
     share = float((budget_usd - cost[dearer - 1]) / (cost[dearer] - cost[dearer - 1]))
-    mixed = float(score[dearer - 1] + share * (score[dearer] - score[dearer - 1]))
-    if mixed <= frontier.score[frontier.at(single)] + 1e-12:
+    mean_score = float(score[dearer - 1] + share * (score[dearer] - score[dearer - 1]))
+    if mean_score <= frontier.score[frontier.at(single)] + 1e-12:
         return None
     cheap, dear = (rate_inside(frontier, int(hull[place])) for place in (dearer - 1, dearer))
-    return Mix((cheap, dear), share, mixed, budget_usd)
+    return Mix((cheap, dear), share, mean_score, budget_usd)
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,7 +165,7 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
     rows = table[at & table["part"].isin([*WORDS, "gap"])].reset_index(drop=True)
     what = "AIQ" if lam is None else f"utility at λ {lam_text(lam)}"
     gaps = rows[rows["part"] == "gap"]
-    named = "; ".join(_sentence(rows, row.router, row.value) for row in each(gaps))
+    sentences = "; ".join(_sentence(rows, row.router, row.value) for row in each(gaps))
     return Exhibit(
         name="gap-to-oracle" + ("" if lam is None else f"-lam-{lam:g}".replace(".", "-")),
         title=f"Gap to the oracle in {what}",
@@ -174,7 +174,7 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
         "sum, and is negative where one makes the other needless. The task label stands beside: estimates moved to "
         "each task's training means. A score observed is one draw of a model's answer, luck included, so no router "
         "can close the whole gap.",
-        alt=f"Gap to the oracle in {what}, times 100. {named}.",
+        alt=f"Gap to the oracle in {what}, times 100. {sentences}.",
         table=rows,
         draw=lambda theme: _bars(rows, what, theme),
     )

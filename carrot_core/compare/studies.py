@@ -70,8 +70,8 @@ def learning(settings: Settings, router: str = ROUTER, progress: Progress | None
     lost = curve.lost.rename(columns={"value": "lost", "low": "lost_low", "high": "lost_high"})
     pooled = curve.quality[curve.quality["model"] == POOLED]
     means = pooled.groupby("size", as_index=False)[list(_QUALITY)].mean().assign(seed=MEAN)
-    predicted = pd.concat([pooled, means]).melt(["size", "seed"], list(_QUALITY), "metric", "value")
-    table = pd.concat([figures.merge(lost, on=_KEYS, how="left"), predicted], ignore_index=True).assign(router=router)
+    quality = pd.concat([pooled, means]).melt(["size", "seed"], list(_QUALITY), "metric", "value")
+    table = pd.concat([figures.merge(lost, on=_KEYS, how="left"), quality], ignore_index=True).assign(router=router)
     # Nothing is lost where all prompts are there.
     whole = table["metric"].isin(_LEARNING_METRICS) & (table["size"] == curve.sizes[-1])
     table.loc[whole, ["lost", "lost_low", "lost_high"]] = 0.0
@@ -90,8 +90,8 @@ def transfer(settings: Settings, router: str = ROUTER, progress: Progress | None
     if len(counts) < 2:
         return small([], columns)
     largest = sorted(counts, key=lambda task: (-counts[task], task))[:TASKS]
-    narrowed = {seed: setting.narrowed(tasks=largest) for seed, setting in settings.items()}  # still learns from all
-    table = leave_one_task_out(narrowed, router, progress=progress).by_task
+    on_largest = {seed: setting.narrowed(tasks=largest) for seed, setting in settings.items()}  # still learns from all
+    table = leave_one_task_out(on_largest, router, progress=progress).by_task
     means = table[(table["seed"] == MEAN) & table["metric"].isin(_TRANSFER_METRICS)]
     return small([means.assign(router=router, n_tasks=len(counts))], columns)
 

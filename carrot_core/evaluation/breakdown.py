@@ -99,11 +99,11 @@ def flip_pairs(flips_table: pd.DataFrame) -> pd.DataFrame:
         score_change=change,
         cost_change_usd=flips_table["cost_usd_after"] - flips_table["cost_usd_before"],
     )
-    grouped = table.groupby(["model_before", "model_after"], sort=False).agg(
+    counts = table.groupby(["model_before", "model_after"], sort=False).agg(
         n_prompts=("prompt_id", "size"),
         better=("better", "sum"),
         worse=("worse", "sum"),
         score_change=("score_change", "sum"),
         cost_change_usd=("cost_change_usd", "sum"),
     )
-    return grouped.reset_index().sort_values("n_prompts", ascending=False, ignore_index=True)
+    return counts.reset_index().sort_values("n_prompts", ascending=False, ignore_index=True)

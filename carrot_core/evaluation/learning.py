@@ -280,8 +280,8 @@ def _join(tables: list[Estimates], part: Benchmark) -> Estimates:
     # Without another task a router may know the models in another order, or other ones.
     wide = [table.widened(part.models) for table in tables]
     score, cost = (np.concatenate([getattr(table, name) for table in wide]) for name in ("score", "cost_usd"))
-    joined = Estimates(tuple(ids), part.models, score, cost, tables[0].cost_is_paid)
-    return joined.rows(order)
+    table = Estimates(tuple(ids), part.models, score, cost, tables[0].cost_is_paid)
+    return table.rows(order)
 
 
 def _of_task(

@@ -172,10 +172,10 @@ def _columns(estimates: Estimates) -> dict[str, list[int]]:
 def _bins(truth: Values, guess: Values, bins: int = BINS) -> pd.DataFrame:
     cut = np.clip(guess, 0.0, 1.0)
     cells = pd.DataFrame({"bin": np.minimum((cut * bins).astype(int), bins - 1), "estimate": cut, "score": truth})
-    grouped = cells.groupby("bin").agg(
+    bins_table = cells.groupby("bin").agg(
         n=("score", "size"), mean_estimate=("estimate", "mean"), mean_score=("score", "mean")
     )
-    return grouped.reset_index()
+    return bins_table.reset_index()
 
 
 def _ece(bins: pd.DataFrame) -> float:

@@ -246,12 +246,12 @@ def seeds_of(store: Store, bench: Benchmark, run: Run) -> dict[int, Run]:
 
 
 def _latency(bench: Benchmark, settings: Mapping[int, Setting], runs: Mapping[str, Run]) -> pd.DataFrame:
-    measured = {name: run.metrics["latency"] for name, run in runs.items()}
+    latencies = {name: run.metrics["latency"] for name, run in runs.items()}
     embed_s: list[float] = []
-    if bench.encoder is not None and any(steps["reads_vectors"] for steps in measured.values()):
+    if bench.encoder is not None and any(steps["reads_vectors"] for steps in latencies.values()):
         prompts = timed_prompts(next(iter(settings.values())).test)
         embed_s = embed_latency(prompts, partial(embed, encoder=bench.encoder))
-    return latency_table(measured, embed_s)
+    return latency_table(latencies, embed_s)
 
 
 def run_router(

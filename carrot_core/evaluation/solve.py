@@ -203,11 +203,11 @@ def solve_seeds(
     run : which router, parameters and pool; its other seeds are looked up (`seeds_of`).
     goal, reference, replicates : as for `carrot_core.evaluation.solve.solve`.
     """
-    solved = {}
+    by_seed = {}
     for seed, other in seeds_of(store, bench, run).items():
         setting = setting_for(bench, None, other.pool, other.split_seed)
-        solved[seed] = solve(setting, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
-    return solved
+        by_seed[seed] = solve(setting, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
+    return by_seed
 
 
 def seeds_command(run: Run) -> str:

@@ -51,7 +51,7 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolution
     if goal.cap_usd is not None:
         return _cap_again(curve, goal.cap_usd, weights)
     rates, n_samples = curve.exchange_rate_per_usd, weights.shape[1]
-    solved, reached = np.full(n_samples, np.nan), np.zeros(n_samples, dtype=bool)
+    rate_per_usd, reached = np.full(n_samples, np.nan), np.zeros(n_samples, dtype=bool)
     step = max(_CELLS // len(rates), 1)
     for first in range(0, n_samples, step):
         block: Weights = weights[:, first : first + step].copy()
@@ -61,8 +61,8 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolution
                 continue
             sample = replace(curve, weights=block[:, place] / block[:, place].mean(), means=means)
             solution = solve_on(sample, goal)
-            solved[first + place], reached[first + place] = solution.exchange_rate_per_usd, solution.reached
-    return SampleSolutions(solved, reached)
+            rate_per_usd[first + place], reached[first + place] = solution.exchange_rate_per_usd, solution.reached
+    return SampleSolutions(rate_per_usd, reached)
 
 
 def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> SampleSolutions:
@@ -254,8 +254,8 @@ def by_task(
 
 def _outcomes_at(curve: Frontier, rows: npt.NDArray[np.intp], rate: float) -> FloatArray:
     """(n, 2) score and cost of the choices for some prompts."""
-    picked = curve.choices(rate)[rows]
-    return np.column_stack([curve.outcomes.score[rows, picked], curve.paid_usd[rows, picked]])
+    columns = curve.choices(rate)[rows]
+    return np.column_stack([curve.outcomes.score[rows, columns], curve.paid_usd[rows, columns]])
 
 
 def _intervals(curve: Frontier, rows: npt.NDArray[np.intp], rate: float, replicates: int) -> tuple[Interval, Interval]:

@@ -269,13 +269,13 @@ def write_exhibits(
 def folder_name(bench: str) -> str:
     """A benchmark's name as a folder's: plain letters only; any other name also gets part of its hash."""
     safe = _UNSAFE.sub("-", bench).strip("-.")[:_LONGEST]
-    marked = hashlib.sha256(bench.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    return safe if safe and safe == bench else f"{safe}-{marked}".strip("-")
+    digest = hashlib.sha256(bench.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return safe if safe and safe == bench else f"{safe}-{digest}".strip("-")
 
 
 def _place(folder: Path, bench: str, exhibit: Exhibit, end: str, style: ThemeName) -> Path:
-    marked = f"-{style}" if style != "light" and ENDINGS[end].of_figure else ""
-    path = folder / folder_name(bench) / f"{exhibit.name}{marked}.{end}"
+    suffix = f"-{style}" if style != "light" and ENDINGS[end].of_figure else ""
+    path = folder / folder_name(bench) / f"{exhibit.name}{suffix}.{end}"
     path.parent.mkdir(exist_ok=True)
     return path
 

@@ -148,8 +148,8 @@ def plotly_text(text: str, most: int | None = None) -> str:
 
 def axis(look: Theme, title: str = "", **more: Any) -> dict[str, Any]:
     """An axis without a line; ``more`` overrides it."""
-    titled = {"title": title} if title else {}
-    return titled | {"gridcolor": look.grid, "zeroline": False, "color": look.ink} | more
+    base = {"title": title} if title else {}
+    return base | {"gridcolor": look.grid, "zeroline": False, "color": look.ink} | more
 
 
 def layout(look: Theme, height: int | None, **more: Any) -> dict[str, Any]:

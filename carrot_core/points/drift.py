@@ -231,8 +231,8 @@ def _means(
     difference = Interval(apart, apart - half, apart + half)
     logged = Interval(mean, mean - quantile * error, mean + quantile * error)
     verdict = _verdict(even, difference, tolerance)
-    needed = _needed(spread, _Z * promised_error, tolerance, _Z, n / even) if verdict == "too few" else None
-    return FigureCheck(what, unit, logged, promised, difference, tolerance, n, even, needed, verdict)
+    n_needed = _needed(spread, _Z * promised_error, tolerance, _Z, n / even) if verdict == "too few" else None
+    return FigureCheck(what, unit, logged, promised, difference, tolerance, n, even, n_needed, verdict)
 
 
 def _effective_draws(prompt: npt.NDArray[np.intp]) -> float:

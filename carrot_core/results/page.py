@@ -206,9 +206,9 @@ def _points(interval: tuple[float, float, float]) -> str:
 def _qnc(document: Mapping[str, Any], router: str) -> str:
     """Mean over seeds with its interval; where some seed never reaches the best single model, on how many it does."""
     rows = [row for row in document["figures"] if row["router"] == router and row["metric"] == "qnc"]
-    reached = [row["value"] for row in rows if row["seed"] != "mean" and row["value"] is not None]
-    if len(reached) < len(document["seeds"]):
-        return f"reached on {len(reached)} of {len(document['seeds'])} seeds" if reached else "never"
+    values = [row["value"] for row in rows if row["seed"] != "mean" and row["value"] is not None]
+    if len(values) < len(document["seeds"]):
+        return f"reached on {len(values)} of {len(document['seeds'])} seeds" if values else "never"
     value, low, high = _mean_row(rows)
     ends = [("never" if isnan(end) else f"{end:.2f}") for end in (low, high)]
     return f"{value:.2f} [{', '.join(ends)}]"

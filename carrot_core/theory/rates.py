@@ -29,9 +29,9 @@ def predicted_slope(world: World) -> float:
 
 def neighbours(n: int, world: World) -> int:
     """How many neighbours to average over: of the order n^(2γ/(2γ + d)), which balances bias and noise."""
-    needed = 1 if world.smoothness <= 1 else 2 * (world.dimension + 1)
+    least = 1 if world.smoothness <= 1 else 2 * (world.dimension + 1)
     k = round(n ** (2 * world.smoothness / (2 * world.smoothness + world.dimension)))
-    return int(min(n, max(needed, k)))
+    return int(min(n, max(least, k)))
 
 
 def plug_in(world: World, n: int, at: FloatArray, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -99,8 +99,8 @@ class RateCurve:
         """
         used = np.array(self.sizes) >= first
         draws, n = self.excess[used], self.excess.shape[1]
-        picked = np.random.default_rng(0).integers(n, size=(replicates, used.sum(), n))
-        means = np.take_along_axis(np.broadcast_to(draws, (replicates, *draws.shape)), picked, axis=2).mean(axis=2)
+        samples = np.random.default_rng(0).integers(n, size=(replicates, used.sum(), n))
+        means = np.take_along_axis(np.broadcast_to(draws, (replicates, *draws.shape)), samples, axis=2).mean(axis=2)
         log_n = np.log10(np.array(self.sizes)[used])
         lever = (log_n - log_n.mean()) / ((log_n - log_n.mean()) ** 2).sum()
         with np.errstate(divide="ignore", invalid="ignore"):

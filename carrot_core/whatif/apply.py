@@ -201,7 +201,7 @@ def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 
     """
     was, now = (side.curves["validation"] for side in (changed.before, changed.after))
     at = was.at(exchange_rate_per_usd)
-    solved = {
+    solutions = {
         SAME_LAM: Solution(exchange_rate_per_usd),
         SAME_BUDGET: solve_budget(now, float(was.cost_usd[at])),
         SAME_ACCURACY: solve_target(now, float(was.score[at])),
@@ -211,7 +211,7 @@ def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 
     base = _replicate_means(changed.before.report_curve, exchange_rate_per_usd, ids, replicates)
     unit = changed.cost_unit_usd
     points = [_move(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, base, base)]
-    for what, point in solved.items():
+    for what, point in solutions.items():
         means = _replicate_means(changed.after.report_curve, point.exchange_rate_per_usd, ids, replicates)
         points.append(_move(what, point, changed.after, unit, means, base))
     return points
@@ -252,9 +252,9 @@ def _replicate_means(curve: Frontier, rate: float, ids: Sequence[str], replicate
     """
     assert curve.weights is not None  # `_curve` gives them to every curve
     rows, table = positions(_ids(curve), ids, "prompt"), np.zeros((len(ids), 3))
-    picked = np.arange(curve.n_prompts), curve.choices(rate)
-    paid = curve.paid_usd[picked] + curve.call_usd
-    values = np.column_stack([curve.outcomes.score[picked], paid, np.ones(len(paid))])
+    cells = np.arange(curve.n_prompts), curve.choices(rate)
+    paid = curve.paid_usd[cells] + curve.call_usd
+    values = np.column_stack([curve.outcomes.score[cells], paid, np.ones(len(paid))])
     table[rows] = curve.weights[:, None] * values
     sums = np.vstack([table.mean(axis=0), weighted_means(table, bootstrap_counts(len(ids), replicates))])
     with np.errstate(invalid="ignore"):

@@ -102,10 +102,10 @@ def _floor_and_slope(setting: Setting, model: Hypothetical) -> tuple[float, floa
 
 def reprice_setting(setting: Setting, models: list[Column]) -> Setting:
     """The setting with these columns as its models."""
-    named = ("train", "inner_train", "validation", "test", "everything")
-    parts = {id(part): part for part in (getattr(setting, name) for name in named)}  # two of them may be one
+    names = ("train", "inner_train", "validation", "test", "everything")
+    parts = {id(part): part for part in (getattr(setting, name) for name in names)}  # two of them may be one
     changed = {key: _reprice_part(part, models) for key, part in parts.items()}
-    replaced: dict[str, Any] = {name: changed[id(getattr(setting, name))] for name in named}
+    replaced: dict[str, Any] = {name: changed[id(getattr(setting, name))] for name in names}
     return replace(setting, **replaced)
 
 

@@ -40,10 +40,10 @@ class Threshold:
 
         None where it would not even for nothing.
         """
-        reached = int(np.searchsorted(self.share, share - 1e-12)) if share > 0 else 0
-        if reached >= len(self.factor) or self.factor[reached] <= 0:
+        at = int(np.searchsorted(self.share, share - 1e-12)) if share > 0 else 0
+        if at >= len(self.factor) or self.factor[at] <= 0:
             return None
-        return float(self.factor[reached])
+        return float(self.factor[at])
 
     def share_at(self, factor: float) -> float:
         """Share of the queries that the model answers with its price just below this factor."""
