@@ -89,7 +89,7 @@ def _weighted_sums(table: FloatTable, weights: Weights) -> tuple[FloatArray, Flo
     return sums[:-1], sums[-1]
 
 
-# Not a matrix product: it reads the counts as they are, and BLAS' threads would stand in the way of ours.
+# Not a matrix product: it reads the counts as they are, and BLAS threads would compete with ours.
 @numba.njit(cache=True, nogil=True)
 def _sum_up(table, weights, sums):  # type: ignore[no-untyped-def]
     for i in range(table.shape[0]):

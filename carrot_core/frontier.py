@@ -18,7 +18,7 @@ from carrot_core.switches import Sweep, sweep_tables
 
 
 class ReadableCurve(Protocol):
-    """What everybody can read off a curve: one router's mean score and cost at every exchange rate.
+    """What every kind of curve offers: one router's mean score and cost at every exchange rate.
 
     It is exact (`Frontier`, its prompts weighted or not) or what is saved of an exact one (`carrot_core.curve`).
 
@@ -113,7 +113,7 @@ class Frontier:
         return np.maximum(self._mean_of(self.paid_usd), 0.0) + self.call_usd if self.means is None else self.means[1]
 
     @property
-    def known(self) -> npt.NDArray[np.bool_]:
+    def has_estimates(self) -> npt.NDArray[np.bool_]:
         """(M,) which models of the pool the router estimates: it never chooses another."""
         return np.asarray(~np.isnan(self.estimates.score).any(axis=0))
 
@@ -237,7 +237,7 @@ def rate_of_lam(lam: float, cost_unit_usd: float) -> float:
 
 
 def shortest_lam(exchange_rate_per_usd: float, cost_unit_usd: float) -> float:
-    """λ of an exchange rate with as few digits as stand for that very rate, so that a λ that was set comes back as
+    """λ of an exchange rate with the fewest digits that identify the rate, so that a λ that was set comes back as
     it was; all its digits where no λ stands for just this rate.
     """
     lam = float(lam_of_rate(exchange_rate_per_usd, cost_unit_usd))

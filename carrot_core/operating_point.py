@@ -42,7 +42,7 @@ def best_within_budget(frontier: ReadableCurve, budget_usd: float) -> float | No
 def _rate_of_first(
     frontier: ReadableCurve, points: npt.NDArray[np.intp], then: FloatArray, first: FloatArray
 ) -> float | None:
-    """A rate at which that of the points holds which is least in ``first``, among equal ones in ``then``."""
+    """A rate at which the point with the least ``first`` holds; ties go to the least ``then``."""
     if not points.size:
         return None
     least = points[first[points] == first[points].min()]
@@ -51,12 +51,12 @@ def _rate_of_first(
 
 @dataclass(frozen=True)
 class Solution:
-    """A rate that was asked for by what it brings.
+    """The rate that solves a goal.
 
     Attributes
     ----------
-    exchange_rate_per_usd : of the point, or of the one nearest to what was asked for.
-    shortfall : why it is not reached, in words; empty where it is.
+    exchange_rate_per_usd : of the point, or of the one nearest to the goal.
+    shortfall : why the goal is not reached, in words; empty if it is.
     """
 
     exchange_rate_per_usd: float
@@ -64,7 +64,7 @@ class Solution:
 
     @property
     def reached(self) -> bool:
-        """Whether there is a point as asked for."""
+        """Whether the goal is reached."""
         return not self.shortfall
 
 
@@ -92,7 +92,7 @@ def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:
     return Solution(best, f"no point reaches {target}; the most is {reached}")
 
 
-def checked_target(target_score: float) -> float:
+def check_target(target_score: float) -> float:
     """A least accuracy as a part of 1.
 
     Raises
@@ -177,11 +177,11 @@ def mix_within_budget(frontier: ReadableCurve, budget_usd: float) -> Mix | None:
     if single is None or dearer in (0, len(hull)):
         return None
     share = float((budget_usd - cost[dearer - 1]) / (cost[dearer] - cost[dearer - 1]))
-    mixed = float(score[dearer - 1] + share * (score[dearer] - score[dearer - 1]))
-    if mixed <= frontier.score[frontier.at(single)] + 1e-12:
+    mean_score = float(score[dearer - 1] + share * (score[dearer] - score[dearer - 1]))
+    if mean_score <= frontier.score[frontier.at(single)] + 1e-12:
         return None
     cheap, dear = (rate_inside(frontier, int(hull[place])) for place in (dearer - 1, dearer))
-    return Mix((cheap, dear), share, mixed, budget_usd)
+    return Mix((cheap, dear), share, mean_score, budget_usd)
 
 
 @dataclass(frozen=True, eq=False)

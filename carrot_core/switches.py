@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.int32]
 # Prompts one thread takes at a time: more than a page has, so that only large sweeps start threads.
 _BLOCK = 50_000
 # Rates nearer to each other than this share of them are one: equal switches differ by rounding in the last
-# bits, and a rate that has been a λ on the way comes back changed by about as much.
+# bits, and a rate converted to λ and back changes by about as much.
 _SAME_RATE = 1e-12
 
 
@@ -170,19 +170,19 @@ class Sweep:
         """(n,) column of the model chosen for each prompt at this rate."""
         chosen = self.start.copy()
         done = int(np.searchsorted(self.rate, exchange_rate_per_usd, side="right"))
-        # A prompt's switches stand in ascending order, so the last assignment is the one that holds.
+        # A prompt's switches are in ascending order, so the last assignment wins.
         chosen[self.prompt[:done]] = self.target[:done]
         return chosen
 
     def in_columns(self, columns: npt.NDArray[np.intp]) -> Sweep:
-        """The same switches in wider tables, in which model j stands in ``columns[j]``."""
+        """The same switches in wider tables, in which model j has column ``columns[j]``."""
         column = columns.astype(np.int16)
         return Sweep(column[self.start], self.rate, self.prompt, column[self.source], column[self.target])
 
     def rows(self, rows: npt.NDArray[np.bool_]) -> Sweep:
         """The switches of some of the prompts, an (n,) mask."""
-        place, kept = np.cumsum(rows, dtype=np.int32) - 1, rows[self.prompt]
-        return Sweep(self.start[rows], self.rate[kept], place[self.prompt[kept]], self.source[kept], self.target[kept])
+        place, mask = np.cumsum(rows, dtype=np.int32) - 1, rows[self.prompt]
+        return Sweep(self.start[rows], self.rate[mask], place[self.prompt[mask]], self.source[mask], self.target[mask])
 
     def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
         """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""
@@ -215,7 +215,7 @@ def sweep_tables(
 
 
 def _without_rounding(rate: FloatArray) -> FloatArray:
-    """Ascending rates, those that only rounding tells apart made equal to the first of them."""
+    """Ascending rates; those that differ by rounding only become equal to the first of them."""
     with np.errstate(invalid="ignore"):  # from infinite to infinite
         apart = rate[1:] > rate[:-1] * (1 + _SAME_RATE)
     first = np.flatnonzero(np.concatenate([[True], apart])) if rate.size else np.empty(0, np.intp)

@@ -11,7 +11,7 @@ from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.stores import labels
 from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exhibit, spectra_exhibit
 from carrot_core.theory.rate_figures import rate_exhibit, slope_words, slopes_exhibit
-from carrot_core.theory.shipped import kept_dimensions, kept_spectra, slopes
+from carrot_core.theory.shipped import shipped_dimensions, shipped_spectra, slopes
 
 shell.guard(__file__)
 st.title("Theory")
@@ -63,8 +63,8 @@ elif part == "Broken assumption":
 
 elif part == "Real prompts":
     st.subheader("How many dimensions do prompts fill?")
-    show(dimension_exhibit(kept_dimensions()), key="t-dimension")
-    show(spectra_exhibit(kept_spectra()), key="t-spectra")
+    show(dimension_exhibit(shipped_dimensions()), key="t-dimension")
+    show(spectra_exhibit(shipped_spectra()), key="t-spectra")
     st.caption(see("intrinsic-dimension"))
     st.subheader("Learning curves of real benchmarks")
     curves = dict(theory.snapshot_learning())
@@ -81,7 +81,7 @@ elif part == "Real prompts":
         st.info("No snapshot here keeps a learning curve. Load a benchmark's data to make one.")
 
 else:
-    dimensions = kept_dimensions()
+    dimensions = shipped_dimensions()
     most = dimensions[(dimensions["estimator"] == "mle")].groupby("benchmark")["dimension"].last()
     low, high = round(most.min()), round(most.max())
     st.subheader("What is proved, and what is simulated")

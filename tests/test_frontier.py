@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from carrot_core.curve import keep
+from carrot_core.curve import save_curve
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import lam_of_rate, rate_of_lam, shortest_lam, sweep, upper_hull
 from carrot_core.operating_point import cheapest_reaching, rate_inside
@@ -82,11 +82,11 @@ def test_exact_even_sampled_and_saved_curves_read_alike(tables):
     exact = frontier_of(*tables)
     even = replace(exact, weights=np.ones(exact.n_prompts))
     sampled = replace(exact, means=(exact.score, exact.cost_usd))
-    for curve in (even, sampled, keep(exact)):
+    for curve in (even, sampled, save_curve(exact)):
         assert_reads_alike(curve, exact)
         assert (curve.n_prompts, curve.n_points) == (exact.n_prompts, exact.n_points)
     assert even.counted_switches is exact.counted_switches is exact.sweep
-    assert keep(exact).counted_switches is None
+    assert save_curve(exact).counted_switches is None
 
 
 @given(problems(), st.data())

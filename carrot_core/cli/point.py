@@ -93,15 +93,15 @@ def _companion(point: PointFile, calls: Calls) -> tuple[Companion | None, str]:
 
 
 def _drift_report(found: Drift) -> str:
-    from carrot_core.points.drift_report import about_models, headline, told
+    from carrot_core.points.drift_report import about_models, describe, headline
 
     lines = [f"{headline(found)} ({found.n_calls:,} calls, {found.n_prompts:,} different prompts)"]
-    lines += [told(found.score), told(found.cost)]
-    lines += [f"  {told(share)}" for share in found.shares[:_SHARES]]
+    lines += [describe(found.score), describe(found.cost)]
+    lines += [f"  {describe(share)}" for share in found.shares[:_SHARES]]
     if len(found.shares) > _SHARES:
         lines.append(f"  and {len(found.shares) - _SHARES} more models (--json has them).")
     if found.unlike is not None:
-        lines.append(told(found.unlike))
+        lines.append(describe(found.unlike))
     return "\n".join([*lines, *about_models(found), *(f"Note: {note}" for note in found.notes)])
 
 

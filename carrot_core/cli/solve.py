@@ -13,7 +13,7 @@ from carrot_core.number_formats import NOTHING_TO_SAVE, QUERIES, cost_text, lam_
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
-    from carrot_core.evaluation.solve import Solved
+    from carrot_core.evaluation.solve import SolvedGoal
     from carrot_core.evaluation.stability import Stability
     from carrot_core.store import Run
 
@@ -82,7 +82,7 @@ def solve(
     return document | {"stability": told}, f"{text}\n\n{_steady(found, seeds, run)}"
 
 
-def _report(bench: str, router: str, solved: Solved) -> str:
+def _report(bench: str, router: str, solved: SolvedGoal) -> str:
     document = solved.document()
     rate = document["exchange_rate_per_usd"]
     lines = [
@@ -110,7 +110,7 @@ def _report(bench: str, router: str, solved: Solved) -> str:
     return "\n".join(lines)
 
 
-def _steady(found: Stability, seeds: Mapping[int, Solved], run: Run) -> str:
+def _steady(found: Stability, seeds: Mapping[int, SolvedGoal], run: Run) -> str:
     from carrot_core.evaluation.solve import seeds_command
     from carrot_core.figures.stability import detail, of_seeds, of_tasks, verdict
 
@@ -121,7 +121,7 @@ def _steady(found: Stability, seeds: Mapping[int, Solved], run: Run) -> str:
     return "\n".join(filter(None, parts))
 
 
-def _seed_lines(seeds: Mapping[int, Solved]) -> list[str]:
+def _seed_lines(seeds: Mapping[int, SolvedGoal]) -> list[str]:
     if len(seeds) < 2:
         return []
     return [

@@ -41,8 +41,8 @@ class Analysis:
 
 
 ANALYSES: dict[str, Analysis] = {
-    made.name: made
-    for made in (
+    analysis.name: analysis
+    for analysis in (
         Analysis("accuracy", accuracy),
         Analysis("agreement", agreement),
         Analysis("decomposition", decomposition),
@@ -53,4 +53,4 @@ ANALYSES: dict[str, Analysis] = {
         Analysis("losses", losses, of_prompts=True),
     )
 }
-KEPT = tuple(name for name, analysis in ANALYSES.items() if not analysis.of_prompts)
+SNAPSHOT_TABLES = tuple(name for name, analysis in ANALYSES.items() if not analysis.of_prompts)

@@ -20,17 +20,17 @@ from carrot_core.outcomes import Estimates, pick
 from carrot_core.text import visible
 
 
-def agreement(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+def agreement(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Share of the prompts reported on that two routers give to the same model, at the same λ.
 
     Columns router, other, lam, n_prompts, agreement (0 to 1). Every ordered pair is there, a router with itself
     too, so that part of the routers can be taken out of the table.
     """
     names = list(routers)
-    curves = {name: made.frontier(table, made.report_on) for name, table in routers.items()}
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
     rows = []
     for lam in LAMS:
-        rate = rate_of_lam(lam, made.cost_unit_usd)
+        rate = rate_of_lam(lam, setting.cost_unit_usd)
         chosen = np.column_stack(
             [
                 np.array(pick(curve.models, curve.choices(rate).astype(np.intp)), dtype=object)

@@ -13,7 +13,7 @@ from carrot_core.bootstrap import Interval, rates_to_keep, replicate_tables
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.breakdown import task_labels
-from carrot_core.evaluation.measure import Measured, ReportSet, report_set
+from carrot_core.evaluation.measure import Measurement, ReportSet, report_set
 from carrot_core.evaluation.tables import LAMS, small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import HUNDRED, PATTERNS, each, layout, names_of, router_names
@@ -41,7 +41,7 @@ _REPLICATES, _POINTS = 200, 300
 
 
 def decomposition(
-    made: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
+    setting: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
 ) -> pd.DataFrame:
     """The gap of every router to the oracle, taken apart by what would close it, with paired 95 % intervals.
 
@@ -52,18 +52,18 @@ def decomposition(
     needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what
     the router gains where its estimates get each task's training means, NaN with fewer than two tasks.
     """
-    on = report_set(made, made.report_on, replicates)
-    oracle = _figures(made.frontier(made.baselines["oracle"], made.report_on), made, on)
-    return small((_of_router(name, made, table, on, oracle) for name, table in routers.items()), _COLUMNS)
+    on = report_set(setting, setting.report_on, replicates)
+    oracle = _figures(setting.frontier(setting.baselines["oracle"], setting.report_on), setting, on)
+    return small((_of_router(name, setting, table, on, oracle) for name, table in routers.items()), _COLUMNS)
 
 
 def _of_router(
-    name: str, made: Setting, estimates: Mapping[str, Estimates], on: ReportSet, oracle: FloatArray
+    name: str, setting: Setting, estimates: Mapping[str, Estimates], on: ReportSet, oracle: FloatArray
 ) -> pd.DataFrame:
-    curve = made.frontier(estimates, made.report_on)
+    curve = setting.frontier(estimates, setting.report_on)
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError(f"{name} did not estimate the same prompts as the others, so it cannot be compared.")
-    figures = {part: _figures(other, made, on) for part, other in with_better(made, curve).items()}
+    figures = {part: _figures(other, setting, on) for part, other in with_better(setting, curve).items()}
     scores, costs, both = (figures[part] - figures["router"] for part in ("scores", "costs", "both"))
     label = figures["task_label"] - figures["router"] if "task_label" in figures else np.full_like(oracle, np.nan)
     parts = {
@@ -85,13 +85,13 @@ def _of_router(
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
+def with_better(setting: Setting, curve: Frontier) -> dict[str, Frontier]:
     """Curves of a router ("router") and of the same router knowing more, on the same prompts and pool.
 
     "scores", "costs", "both": what is observed in place of what it estimates. "task_label": its estimates moved,
     within each task, to the means of the training prompts of that task: scores by a sum, costs by a factor.
     """
-    own = curve.estimates.pool(pick(curve.models, curve.known))
+    own = curve.estimates.pool(pick(curve.models, curve.has_estimates))
     outcomes = curve.outcomes.pool(own.models)
     paid = own.cost_usd if own.cost_is_paid else outcomes.cost_usd
     tables = {
@@ -100,17 +100,17 @@ def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
         "costs": (own.score, paid),
         "both": (outcomes.score, paid),
     }
-    tasks = task_labels(made, curve)
+    tasks = task_labels(setting, curve)
     if len(set(tasks)) > 1:
-        tables["task_label"] = _with_task_means(made, own, tasks)
+        tables["task_label"] = _with_task_means(setting, own, tasks)
     return {
         part: sweep(Estimates(own.prompt_ids, own.models, score, cost, own.cost_is_paid), curve.outcomes, curve.models)
         for part, (score, cost) in tables.items()
     }
 
 
-def _with_task_means(made: Setting, own: Estimates, tasks: npt.NDArray[np.object_]) -> tuple[FloatTable, FloatTable]:
-    lookup = made.baselines["task-lookup"][made.report_on].pool(own.models)
+def _with_task_means(setting: Setting, own: Estimates, tasks: npt.NDArray[np.object_]) -> tuple[FloatTable, FloatTable]:
+    lookup = setting.baselines["task-lookup"][setting.report_on].pool(own.models)
     lookup = lookup.rows(positions(own.prompt_ids, lookup.prompt_ids, "prompt"))
     score, cost = own.score.copy(), own.cost_usd.copy()
     for task in set(tasks):
@@ -123,18 +123,18 @@ def _with_task_means(made: Setting, own: Estimates, tasks: npt.NDArray[np.object
     return score, own.cost_usd if own.cost_is_paid else cost
 
 
-def _figures(curve: Frontier, made: Setting, on: ReportSet) -> FloatArray:
+def _figures(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
     """(1 + B, 1 + L) AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate."""
     rates = rates_to_keep(curve, _POINTS)
     score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
     low, high = on.interval_usd
     exact = aiq(curve.cost_usd, curve.score, low[0], high[0])
-    area = Measured.on_curve(exact, aiq(cost, score, low, high))
+    area = Measurement.on_curve(exact, aiq(cost, score, low, high))
     rows = np.arange(curve.n_prompts)
     utilities = []
     for lam in LAMS:
-        chosen = curve.choices(rate_of_lam(lam, made.cost_unit_usd))
-        spent = curve.paid_usd[rows, chosen] / made.cost_unit_usd
+        chosen = curve.choices(rate_of_lam(lam, setting.cost_unit_usd))
+        spent = curve.paid_usd[rows, chosen] / setting.cost_unit_usd
         utilities.append((1 - lam) * curve.outcomes.score[rows, chosen] - lam * spent)
     return np.column_stack([[area.value, *area.replicates], on.means(np.column_stack(utilities))])
 
@@ -165,7 +165,7 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
     rows = table[at & table["part"].isin([*WORDS, "gap"])].reset_index(drop=True)
     what = "AIQ" if lam is None else f"utility at λ {lam_text(lam)}"
     gaps = rows[rows["part"] == "gap"]
-    named = "; ".join(_sentence(rows, row.router, row.value) for row in each(gaps))
+    sentences = "; ".join(_sentence(rows, row.router, row.value) for row in each(gaps))
     return Exhibit(
         name="gap-to-oracle" + ("" if lam is None else f"-lam-{lam:g}".replace(".", "-")),
         title=f"Gap to the oracle in {what}",
@@ -174,7 +174,7 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
         "sum, and is negative where one makes the other needless. The task label stands beside: estimates moved to "
         "each task's training means. A score observed is one draw of a model's answer, luck included, so no router "
         "can close the whole gap.",
-        alt=f"Gap to the oracle in {what}, times 100. {named}.",
+        alt=f"Gap to the oracle in {what}, times 100. {sentences}.",
         table=rows,
         draw=lambda theme: _bars(rows, what, theme),
     )

@@ -34,7 +34,7 @@ NOT_IN_POOL = "best model not in its pool"
 
 
 def losses(
-    made: Setting, routers: Mapping[str, Mapping[str, Estimates]], lams: Sequence[float] = LAMS, worst: int = WORST
+    setting: Setting, routers: Mapping[str, Mapping[str, Estimates]], lams: Sequence[float] = LAMS, worst: int = WORST
 ) -> pd.DataFrame:
     """The prompts with the largest regret of every router at each λ, worst first.
 
@@ -46,14 +46,14 @@ def losses(
     score_too_low (of the best one), cost_error (of both) and margin, by which the router preferred its choice:
     regret = score_too_high + score_too_low + cost_error - margin. reason is the largest of the three, in words.
     """
-    curves = {name: made.frontier(table, made.report_on) for name, table in routers.items()}
-    frames = [_at(made, curve, lam, worst).assign(router=name) for name, curve in curves.items() for lam in lams]
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
+    frames = [_at(setting, curve, lam, worst).assign(router=name) for name, curve in curves.items() for lam in lams]
     table = pd.concat(frames, ignore_index=True)
     return table[["router", *table.columns.drop("router")]]
 
 
-def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
-    rows, unit = np.arange(curve.n_prompts), made.cost_unit_usd
+def _at(setting: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
+    rows, unit = np.arange(curve.n_prompts), setting.cost_unit_usd
     score, cost = curve.outcomes.score, curve.paid_usd
     est_score, est_cost = curve.estimates.score, curve.estimates.cost_usd
     chosen = curve.choices(rate_of_lam(lam, unit)).astype(np.intp)
@@ -82,7 +82,7 @@ def _at(made: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFrame:
         {
             "lam": lam,
             "prompt_id": ids[top],
-            "task": task_labels(made, curve)[top],
+            "task": task_labels(setting, curve)[top],
             "regret": regret[top],
             **{side: models[model] for side, model in sides.items()},
             **columns,
@@ -146,8 +146,8 @@ def losses_exhibit(rows: pd.DataFrame, router: str, lam: float) -> Exhibit:
     ----------
     rows : of `carrot_core.compare.losses.losses`, this router's at this λ, perhaps with distances.
     """
-    counted = rows["reason"].value_counts()
-    reasons = ", ".join(f"{reason} on {n}" for reason, n in counted.items())
+    counts = rows["reason"].value_counts()
+    reasons = ", ".join(f"{reason} on {n}" for reason, n in counts.items())
     return Exhibit(
         name=f"losses-{router.split(' ')[0]}-lam-{lam:g}".replace(".", "-"),
         title=f"Where {visible(label(router))} loses most at λ {lam_text(lam)}",

@@ -1,9 +1,9 @@
 """The tables behind two of the paper's figures (CARROT, arXiv 2502.03261), of any routers.
 
 `spider` (plot 1): how much of a reference model's score a router keeps, task by task, at a small share of its cost.
-The authors choose λ for every source on the test prompts themselves. Whoever routes chooses one λ beforehand: here on
-validation, to meet the budget over all prompts. `accuracy` (the table of CARROT-KNN): how well routers predict and
-choose where cost does not count.
+The authors choose λ for every source on the test prompts themselves. A router in use has one λ, chosen
+beforehand: here on validation, to meet the budget over all prompts. `accuracy` (the table of CARROT-KNN): how well
+routers predict and choose where cost does not count.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FIGURES = ("score", "score_share", "cost_usd", "cost_share", "reference_score",
 _COLUMNS = ["router", "metric", "value", "low", "high", "n_prompts", "n_models"]
 
 
-def spider(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+def spider(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Score by task within shares of the reference model's mean cost, λ chosen in two ways.
 
     ``way`` "authors": for each task the best score on the prompts reported on whose cost there is within the
@@ -48,19 +48,19 @@ def spider(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.
     score_share with its interval (score ÷ reference_score, paired) and cost_share. Where no point is within
     the share, what the router does is NaN; so are intervals of tasks with fewer than `LEAST_PROMPTS` prompts.
     """
-    reference = PAPER_REFERENCE if PAPER_REFERENCE in made.models else made.best_single
-    column = made.models.index(reference)
-    curves = {name: made.frontier(table, made.report_on) for name, table in routers.items()}
-    rates = {name: _honest_rates(made.frontier(table, "validation"), column) for name, table in routers.items()}
+    reference = PAPER_REFERENCE if PAPER_REFERENCE in setting.models else setting.best_single
+    column = setting.models.index(reference)
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
+    rates = {name: _honest_rates(setting.frontier(table, "validation"), column) for name, table in routers.items()}
     rows: list[dict[str, Any]] = []
-    labels = task_labels(made, next(iter(curves.values()))) if curves else np.empty(0)
+    labels = task_labels(setting, next(iter(curves.values()))) if curves else np.empty(0)
     for task in sorted(set(labels)):  # the outer loop: all routers share the draws of a task
         for name, curve in curves.items():
-            told = {"router": name, "task": task, "reference": reference}
+            keys = {"router": name, "task": task, "reference": reference}
             here = curve.rows(np.asarray(labels == task))
-            rows += [told | row for row in _on_task(here, column, rates[name], made.cost_unit_usd)]
+            rows += [keys | row for row in _on_task(here, column, rates[name], setting.cost_unit_usd)]
     if not rows:
-        raise CarrotError(f"No {made.report_on} prompt has an outcome of all {len(made.models)} models.")
+        raise CarrotError(f"No {setting.report_on} prompt has an outcome of all {len(setting.models)} models.")
     table = pd.DataFrame(rows)
     place = {name: k for k, name in enumerate(routers)}
     table = table.sort_values("router", key=lambda names: names.map(place), kind="stable", ignore_index=True)
@@ -77,7 +77,7 @@ def _on_task(here: Frontier, column: int, honest: list[float | None], cost_unit_
     """Both ways at every budget on the prompts of one task."""
     reference = here.outcomes.score[:, column]
     cost_usd = float(here.outcomes.cost_usd[:, column].mean())
-    known = {
+    facts = {
         "n_prompts": here.n_prompts,
         "reference_score": float(reference.mean()),
         "reference_cost_usd": cost_usd,
@@ -87,7 +87,7 @@ def _on_task(here: Frontier, column: int, honest: list[float | None], cost_unit_
     rows = []
     for share, theirs, ours, interval in zip(BUDGET_SHARES, authors, honest, intervals, strict=True):
         for way, rate in ((AUTHORS, theirs), (HONEST, ours)):
-            row = {"way": way, "budget_share": share, **known, **_at(here, rate, cost_unit_usd), **_no_interval()}
+            row = {"way": way, "budget_share": share, **facts, **_at(here, rate, cost_unit_usd), **_no_interval()}
             row |= interval if way == HONEST else {}
             rows.append(row | _shares(row))
     return rows
@@ -118,21 +118,21 @@ def _intervals(here: Frontier, reference: FloatArray, rates: list[float | None])
     rows = np.arange(here.n_prompts)
     chosen = {rate: here.outcomes.score[rows, here.choices(rate)] for rate in rates if rate is not None}
     replicates = weighted_means(np.column_stack([reference, *chosen.values()]), bootstrap_counts(here.n_prompts))
-    told: dict[float | None, dict[str, float]] = {None: {}}
+    by_rate: dict[float | None, dict[str, float]] = {None: {}}
     for place, (rate, score) in enumerate(chosen.items(), start=1):
         with np.errstate(divide="ignore", invalid="ignore"):
             share = Interval.of(1.0, replicates[:, place] / replicates[:, 0])
         mean = Interval.of(float(score.mean()), replicates[:, place])
-        told[rate] = {
+        by_rate[rate] = {
             "score_low": mean.low,
             "score_high": mean.high,
             "score_share_low": share.low,
             "score_share_high": share.high,
         }
-    return [told[rate] for rate in rates]
+    return [by_rate[rate] for rate in rates]
 
 
-def accuracy(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+def accuracy(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Figures of the authors' table for each router, on the prompts reported on with the whole pool observed.
 
     Returns
@@ -147,23 +147,23 @@ def accuracy(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> p
     """
     frames = []
     for name, table in routers.items():
-        curve = made.frontier(table, made.report_on)
-        sums = _of_prompts(made, curve)
+        curve = setting.frontier(table, setting.report_on)
+        sums = _of_prompts(setting, curve)
         columns = np.column_stack(list(sums.values()))
         own, replicates = (
             _figures(dict(zip(sums, weighted_means(columns, weights).T, strict=True)))
             for weights in (np.ones((len(columns), 1)), bootstrap_counts(curve.n_prompts))
         )
-        told = {metric: Interval.of(float(value[0]), replicates[metric]) for metric, value in own.items()}
-        frame = pd.DataFrame([{"metric": metric, **vars(interval)} for metric, interval in told.items()])
-        frames.append(frame.assign(router=name, n_prompts=curve.n_prompts, n_models=int(curve.known.sum())))
+        intervals = {metric: Interval.of(float(value[0]), replicates[metric]) for metric, value in own.items()}
+        frame = pd.DataFrame([{"metric": metric, **vars(interval)} for metric, interval in intervals.items()])
+        frames.append(frame.assign(router=name, n_prompts=curve.n_prompts, n_models=int(curve.has_estimates.sum())))
     return small(frames, _COLUMNS)
 
 
-def _of_prompts(made: Setting, curve: Frontier) -> dict[str, FloatArray]:
+def _of_prompts(setting: Setting, curve: Frontier) -> dict[str, FloatArray]:
     """(n,) sums over the cells of each prompt, of which all figures are made."""
-    known, rows = curve.known, np.arange(curve.n_prompts)
-    observed, estimated = curve.outcomes.score[:, known], curve.estimates.score[:, known]
+    mask, rows = curve.has_estimates, np.arange(curve.n_prompts)
+    observed, estimated = curve.outcomes.score[:, mask], curve.estimates.score[:, mask]
     error = estimated - observed
     cells: dict[str, FloatArray] = {
         "right": ((estimated >= 0.5) == (observed >= 0.5)).astype(np.float64),
@@ -171,28 +171,26 @@ def _of_prompts(made: Setting, curve: Frontier) -> dict[str, FloatArray]:
         "squared": error**2,
         "observed": observed,
         "observed_squared": observed**2,
-        **_of_usage(made, curve, known),
+        **_of_usage(setting, curve, mask),
     }
     choices = {
         "routing_accuracy": curve.outcomes.score[rows, curve.choices(0.0)],
-        "best_single": curve.outcomes.score[:, curve.models.index(made.best_single)],
+        "best_single": curve.outcomes.score[:, curve.models.index(setting.best_single)],
         "oracle": curve.outcomes.score.max(axis=1),
     }
     return (
-        {name: table.sum(axis=1) for name, table in cells.items()}
-        | {"cells": np.full(len(rows), known.sum())}
-        | choices
+        {name: table.sum(axis=1) for name, table in cells.items()} | {"cells": np.full(len(rows), mask.sum())} | choices
     )
 
 
-def _of_usage(made: Setting, curve: Frontier, known: npt.NDArray[np.bool_]) -> dict[str, FloatArray]:
+def _of_usage(setting: Setting, curve: Frontier, mask: npt.NDArray[np.bool_]) -> dict[str, FloatArray]:
     """(n, K) errors in dollars and output tokens, 0 in cells without one, and which cells have one."""
-    bench = made.test.rows(positions(curve.outcomes.prompt_ids, made.test.prompt_ids, "prompt"))
-    bench = bench.pool([model for model, has in zip(curve.models, known, strict=True) if has])
+    bench = setting.test.rows(positions(curve.outcomes.prompt_ids, setting.test.prompt_ids, "prompt"))
+    bench = bench.pool([model for model, has in zip(curve.models, mask, strict=True) if has])
     usage, shape = bench.usage, bench.outcomes.shape
     errors = {"cost_usd": np.full(shape, np.nan), "output_tokens": np.full(shape, np.nan)}
     if not curve.estimates.cost_is_paid and usage != "input_only":
-        cost_usd = curve.estimates.cost_usd[:, known]
+        cost_usd = curve.estimates.cost_usd[:, mask]
         errors["cost_usd"] = np.abs(cost_usd - bench.outcomes.cost_usd)
         if usage == "output_tokens":
             errors["output_tokens"] = np.abs(usage_of(bench, cost_usd) - bench.output_tokens)

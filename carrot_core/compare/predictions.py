@@ -23,12 +23,12 @@ from carrot_core.text import visible
 _RELIABILITY_COLUMNS = ["router", "model", "bin", "n", "mean_estimate", "mean_score"]
 
 
-def reliability(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+def reliability(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Reliability diagrams of every router: `carrot_core.evaluation.reliability`, pooled and for each model.
 
     Columns router, model ("pooled" for all together), bin (0 to 9), n (outcomes), mean_estimate, mean_score.
     """
-    frames = (bins_of(made.test, table[made.report_on]).assign(router=name) for name, table in routers.items())
+    frames = (bins_of(setting.test, table[setting.report_on]).assign(router=name) for name, table in routers.items())
     return small(frames, _RELIABILITY_COLUMNS)
 
 
@@ -53,7 +53,7 @@ _USAGE_COLUMNS = [
 ]
 
 
-def usage(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+def usage(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Observed against predicted usage, by tenths of the prediction, pooled and for each model.
 
     Columns router, model ("pooled" for all together), unit ("tokens" or "usd"), bin (tenth of the predictions,
@@ -62,15 +62,15 @@ def usage(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.D
     charged; a router whose costs are of several calls (a cascade) has no rows.
     """
     frames = [
-        _of_router(made, table[made.report_on]).assign(router=name)
+        _of_router(setting, table[setting.report_on]).assign(router=name)
         for name, table in routers.items()
-        if made.test.usage != "input_only" and not table[made.report_on].cost_is_paid
+        if setting.test.usage != "input_only" and not table[setting.report_on].cost_is_paid
     ]
     return small(frames, _USAGE_COLUMNS)
 
 
-def _of_router(made: Setting, estimates: Estimates) -> pd.DataFrame:
-    table, bench = aligned(made.test, estimates)
+def _of_router(setting: Setting, estimates: Estimates) -> pd.DataFrame:
+    table, bench = aligned(setting.test, estimates)
     kind = bench.usage
     observed, predicted = bench.usage_table(kind), usage_of(bench, table.cost_usd, kind)
     columns = {POOLED: slice(None), **{model: slice(j, j + 1) for j, model in enumerate(table.models)}}

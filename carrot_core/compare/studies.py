@@ -59,7 +59,7 @@ class Study:
 
 
 def learning(settings: Settings, router: str = ROUTER, progress: Progress | None = None) -> pd.DataFrame:
-    """A router fitted on 100, 200, 400, … and all training prompts, judged on the same test prompts.
+    """A router fitted on 100, 200, 400, … and all training prompts, measured on the same test prompts.
 
     Columns router, size (training prompts), seed (a number as text, or "mean"), metric, value, low, high (95 %
     interval over prompts), lost, lost_low, lost_high (the value minus that at all training prompts, paired). Metrics
@@ -70,8 +70,8 @@ def learning(settings: Settings, router: str = ROUTER, progress: Progress | None
     lost = curve.lost.rename(columns={"value": "lost", "low": "lost_low", "high": "lost_high"})
     pooled = curve.quality[curve.quality["model"] == POOLED]
     means = pooled.groupby("size", as_index=False)[list(_QUALITY)].mean().assign(seed=MEAN)
-    predicted = pd.concat([pooled, means]).melt(["size", "seed"], list(_QUALITY), "metric", "value")
-    table = pd.concat([figures.merge(lost, on=_KEYS, how="left"), predicted], ignore_index=True).assign(router=router)
+    quality = pd.concat([pooled, means]).melt(["size", "seed"], list(_QUALITY), "metric", "value")
+    table = pd.concat([figures.merge(lost, on=_KEYS, how="left"), quality], ignore_index=True).assign(router=router)
     # Nothing is lost where all prompts are there.
     whole = table["metric"].isin(_LEARNING_METRICS) & (table["size"] == curve.sizes[-1])
     table.loc[whole, ["lost", "lost_low", "lost_high"]] = 0.0
@@ -86,23 +86,23 @@ def transfer(settings: Settings, router: str = ROUTER, progress: Progress | None
     Empty where there are fewer than two tasks.
     """
     columns = ["router", "task", "n_tasks", "n_prompts", "metric", "left_out", "usual", "difference", "low", "high"]
-    counted = _counted(settings)
-    if len(counted) < 2:
+    counts = _task_counts(settings)
+    if len(counts) < 2:
         return small([], columns)
-    largest = sorted(counted, key=lambda task: (-counted[task], task))[:TASKS]
-    narrowed = {seed: made.narrowed(tasks=largest) for seed, made in settings.items()}  # still learns from all
-    table = leave_one_task_out(narrowed, router, progress=progress).by_task
+    largest = sorted(counts, key=lambda task: (-counts[task], task))[:TASKS]
+    on_largest = {seed: setting.narrowed(tasks=largest) for seed, setting in settings.items()}  # still learns from all
+    table = leave_one_task_out(on_largest, router, progress=progress).by_task
     means = table[(table["seed"] == MEAN) & table["metric"].isin(_TRANSFER_METRICS)]
-    return small([means.assign(router=router, n_tasks=len(counted))], columns)
+    return small([means.assign(router=router, n_tasks=len(counts))], columns)
 
 
-def _counted(settings: Settings) -> Counter[str]:
+def _task_counts(settings: Settings) -> Counter[str]:
     """Test prompts of each task, over all seeds."""
-    return Counter(task for made in settings.values() for task in made.test.tasks if task)
+    return Counter(task for setting in settings.values() for task in setting.test.tasks if task)
 
 
 STUDIES: dict[str, Study] = {
-    made.name: made for made in (Study("learning", 3, learning), Study("transfer", 1, transfer))
+    study.name: study for study in (Study("learning", 3, learning), Study("transfer", 1, transfer))
 }
 
 

@@ -17,7 +17,7 @@ from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import each, layout, names_of, router_names, task_name
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, line_styles, shown
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, line_styles, plotly_text
 from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, percent
 from carrot_core.outcomes import Estimates
@@ -31,22 +31,22 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def task_curves(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+def task_curves(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Score and cost of every router on the 12 largest tasks, at up to 25 λ of its own curve, the same on all tasks.
 
     Columns router, task, n_tasks (that there are), n_prompts (of the task), lam, score, cost_usd (means per query),
     best_single_score, best_single_cost_usd (of the best single model on the task's prompts).
     """
-    curves = {name: made.frontier(table, made.report_on) for name, table in routers.items()}
-    return small((_of_router(made, curve).assign(router=name) for name, curve in curves.items()), _COLUMNS)
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
+    return small((_of_router(setting, curve).assign(router=name) for name, curve in curves.items()), _COLUMNS)
 
 
-def _of_router(made: Setting, curve: Frontier) -> pd.DataFrame:
-    labels = task_labels(made, curve)
-    counted = Counter(labels.tolist())
-    largest = sorted(counted, key=lambda task: (-counted[task], task))[:TASKS]
+def _of_router(setting: Setting, curve: Frontier) -> pd.DataFrame:
+    labels = task_labels(setting, curve)
+    counts = Counter(labels.tolist())
+    largest = sorted(counts, key=lambda task: (-counts[task], task))[:TASKS]
     rates = evenly(curve.exchange_rate_per_usd, POINTS)
-    rows, single = np.arange(curve.n_prompts), curve.models.index(made.best_single)
+    rows, single = np.arange(curve.n_prompts), curve.models.index(setting.best_single)
     chosen = [curve.choices(rate) for rate in rates]
     score, cost = (np.array([table[rows, j] for j in chosen]) for table in (curve.outcomes.score, curve.paid_usd))
     frames = []
@@ -56,9 +56,9 @@ def _of_router(made: Setting, curve: Frontier) -> pd.DataFrame:
             pd.DataFrame(
                 {
                     "task": task,
-                    "n_tasks": len(counted),
+                    "n_tasks": len(counts),
                     "n_prompts": int(here.sum()),
-                    "lam": lam_of_rate(rates, made.cost_unit_usd),
+                    "lam": lam_of_rate(rates, setting.cost_unit_usd),
                     "score": score[:, here].mean(axis=1),
                     "cost_usd": cost[:, here].mean(axis=1),
                     "best_single_score": curve.outcomes.score[here, single].mean(),
@@ -160,7 +160,7 @@ def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
         traces.append(
             go.Scatter(
                 x=QUERIES * rows["cost_usd"], y=100 * rows["score"], mode="lines+markers", name=name,
-                legendgroup=shown(router),
+                legendgroup=plotly_text(router),
                 customdata=rows["lam"], line={"color": color, "dash": style.dash, "width": 1.75},
                 marker={"color": color, "symbol": style.symbol, "size": 4 if len(rows) > 1 else 9},
                 hovertemplate=f"{POINT_HOVER}, λ %{{customdata:{LAM_HOVER}}}<extra>%{{fullData.name}}</extra>",

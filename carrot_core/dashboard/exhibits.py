@@ -11,8 +11,7 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 
 from carrot_core.dashboard.shell import plain, theme
-from carrot_core.figures.exhibit import EXHIBIT_FORMATS, Exhibit, ExhibitFormat
-from carrot_core.figures.images import IMAGES, browser
+from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
 from carrot_core.figures.theme import ThemeName
 from carrot_core.number_formats import money
 from carrot_core.safe_csv import safe_csv

@@ -1,4 +1,4 @@
-"""From a benchmark to judged curves (``docs/method.md``, "Protocol" and "Metrics")."""
+"""From a benchmark to measured curves (``docs/method.md``, "Protocol" and "Metrics")."""
 
 from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, Candidate, Comparison, compare, records
 from carrot_core.evaluation.evaluate import (

@@ -16,9 +16,9 @@ from carrot_core.frontier import Frontier
 from carrot_core.metrics import share_saved
 
 
-def task_labels(made: Setting, frontier: Frontier) -> npt.NDArray[np.object_]:
+def task_labels(setting: Setting, frontier: Frontier) -> npt.NDArray[np.object_]:
     """(n,) task of every prompt of a frontier on the prompts that the setting reports on."""
-    return tasks_of(made.test, frontier)
+    return tasks_of(setting.test, frontier)
 
 
 def by_task(
@@ -86,24 +86,24 @@ def flips(frontier: Frontier, rate_before: float, rate_after: float) -> pd.DataF
     )
 
 
-def flip_pairs(flipped: pd.DataFrame) -> pd.DataFrame:
-    """Flips counted by model left and model taken, most first.
+def flip_pairs(flips_table: pd.DataFrame) -> pd.DataFrame:
+    """Number of flips by model before and model after, most first.
 
     Columns: model_before, model_after, n_prompts, better, worse (prompts whose score rose or fell),
     score_change, cost_change_usd (sums over the prompts).
     """
-    change = flipped["score_after"] - flipped["score_before"]
-    table = flipped.assign(
+    change = flips_table["score_after"] - flips_table["score_before"]
+    table = flips_table.assign(
         better=change > 0,
         worse=change < 0,
         score_change=change,
-        cost_change_usd=flipped["cost_usd_after"] - flipped["cost_usd_before"],
+        cost_change_usd=flips_table["cost_usd_after"] - flips_table["cost_usd_before"],
     )
-    grouped = table.groupby(["model_before", "model_after"], sort=False).agg(
+    counts = table.groupby(["model_before", "model_after"], sort=False).agg(
         n_prompts=("prompt_id", "size"),
         better=("better", "sum"),
         worse=("worse", "sum"),
         score_change=("score_change", "sum"),
         cost_change_usd=("cost_change_usd", "sum"),
     )
-    return grouped.reset_index().sort_values("n_prompts", ascending=False, ignore_index=True)
+    return counts.reset_index().sort_values("n_prompts", ascending=False, ignore_index=True)

@@ -15,7 +15,7 @@ import pandas as pd
 from carrot_core.bootstrap import Interval
 from carrot_core.evaluation.measure import (
     Figures,
-    Measured,
+    Measurement,
     ReportSet,
     chosen_hull,
     chosen_rates,
@@ -33,7 +33,7 @@ from carrot_core.store import Run
 MEAN = "mean"  # in the column "seed": the mean over seeds
 BEST_SINGLE = "best-single-model"  # in the column "against": the best single model itself
 AGAINST = ("task-lookup", "carrot-knn")
-UNFAIR = ("oracle", "cascade")  # see outcomes: no part of the front that others are measured against
+UNFAIR = ("oracle", "cascade")  # they see outcomes, so they are not on the front that others are measured against
 _SINGLE_SCORES = ("routing_accuracy", "peak")  # what a router and one model can be compared in
 
 
@@ -51,24 +51,24 @@ class Candidate:
     hull_rates: FloatArray
 
     @classmethod
-    def of(cls, made: Setting, estimates: Mapping[str, Estimates]) -> Candidate:
+    def of(cls, setting: Setting, estimates: Mapping[str, Estimates]) -> Candidate:
         """From estimates of validation and of what is reported on."""
-        curve = made.frontier(estimates, "validation")
-        return cls(estimates[made.report_on], chosen_rates(made, curve), chosen_hull(curve))
+        curve = setting.frontier(estimates, "validation")
+        return cls(estimates[setting.report_on], chosen_rates(setting, curve), chosen_hull(curve))
 
     @classmethod
-    def of_run(cls, made: Setting, run: Run) -> Candidate:
+    def of_run(cls, setting: Setting, run: Run) -> Candidate:
         """From a run with its tables."""
         tables = run.estimates or {}
         if "validation" in tables:
-            return cls.of(made, tables)
-        figures = run.metrics[made.report_on]  # of another benchmark, whose validation prompts are not stored here
+            return cls.of(setting, tables)
+        figures = run.metrics[setting.report_on]  # of another benchmark, whose validation prompts are not stored here
         rates = {name: _infinite(rate) for name, rate in figures["chosen"].items()}
-        return cls(tables[made.report_on], rates, np.array([_infinite(rate) for rate in figures["chosen_hull"]]))
+        return cls(tables[setting.report_on], rates, np.array([_infinite(rate) for rate in figures["chosen_hull"]]))
 
 
 def _infinite(rate: float | None) -> float:
-    """A rate as JSON has it, which knows no infinity."""
+    """A rate from JSON, where null is infinity."""
     return float("inf") if rate is None else rate
 
 
@@ -78,13 +78,13 @@ class Comparison:
 
     Attributes
     ----------
-    benchmark, fit_on, report_on : what was judged ("test", or "all" prompts where learned from ``fit_on``).
+    benchmark, fit_on, report_on : what was evaluated ("test" prompts, or "all" of them with ``fit_on``).
     models : the pool.
     routers : those that ran on every seed.
     seeds : of the split, where it is ours, and of the routers.
     replicates : behind every interval.
     protocol : one row a seed: seed, split_seed (NA where the stored split is used), n_train, n_validation,
-        n_judged, n_dropped, n_copies (not learned from elsewhere, since they are judged here), best_single,
+        n_judged, n_dropped, n_copies (prompts of ``fit_on`` left out because they are reported on), best_single,
         best_single_score, best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd.
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
         value, low, high. NaN: not defined. An infinite QNC: never reached.
@@ -96,8 +96,8 @@ class Comparison:
         some of its points, with the 95 % interval of its score.
     quality : columns router, seed and those of `carrot_core.evaluation.quality.quality`.
     latency : of `carrot_core.evaluation.evaluate.latency_table`; empty where not measured.
-    skipped : why a router that was asked for is not here, by router.
-    versions, data_hash : what the figures rest on.
+    skipped : why a router could not run, by router.
+    versions, data_hash : of the packages and the data behind the figures.
     """
 
     benchmark: str
@@ -158,9 +158,9 @@ def compare(
     against: Sequence[str] = AGAINST,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Judge routers that are fitted already; nothing is swept again for a replicate.
+    """Compare fitted routers; no curve is swept again for a replicate.
 
-    One replicate draws from all prompts of the benchmark once; each seed uses what was drawn of the prompts
+    One replicate draws from all prompts of the benchmark once; each seed uses the draws of the prompts
     it reports on. So seeds, whose test sets overlap, are resampled together, and differences are paired.
 
     Parameters
@@ -168,23 +168,23 @@ def compare(
     settings : by seed; all of one benchmark.
     routers : candidates by router and seed, every router on every seed.
     replicates : behind every interval.
-    against : routers that the others are compared with, where they are here.
+    against : routers that the others are compared with, if present.
     progress : called with (seeds done, seeds in all).
     """
-    measured: dict[str, dict[str, dict[str, Measured]]] = {}
-    protocol, predicted, bands = [], [], []
-    for done, (seed, made) in enumerate(settings.items(), start=1):
-        on = report_set(made, made.report_on, replicates)
+    measured: dict[str, dict[str, dict[str, Measurement]]] = {}
+    protocol, quality_tables, bands = [], [], []
+    for done, (seed, setting) in enumerate(settings.items(), start=1):
+        on = report_set(setting, setting.report_on, replicates)
         candidates = {name: by_seed[seed] for name, by_seed in routers.items()}
-        judged = measure_together(made, on, candidates)
+        results = measure_together(setting, on, candidates)
         if not measured:
-            bands = [figures.band.assign(router=name) for name, figures in judged.items()]
-        measured[str(seed)] = {name: figures.measured for name, figures in judged.items()}
-        measured[str(seed)][BEST_SINGLE] = dict.fromkeys(_SINGLE_SCORES, Measured.of(on.reference[0]))
-        protocol.append({"seed": seed, **_facts(made, on)})
+            bands = [figures.band.assign(router=name) for name, figures in results.items()]
+        measured[str(seed)] = {name: figures.by_metric for name, figures in results.items()}
+        measured[str(seed)][BEST_SINGLE] = dict.fromkeys(_SINGLE_SCORES, Measurement.of(on.reference[0]))
+        protocol.append({"seed": seed, **_facts(setting, on)})
         for name, candidate in candidates.items():
-            table = quality(made.test, candidate.estimates, made.train)
-            predicted.append(table.assign(router=name, seed=str(seed)))
+            table = quality(setting.test, candidate.estimates, setting.train)
+            quality_tables.append(table.assign(router=name, seed=str(seed)))
         if progress is not None:
             progress(done, len(settings))
     over = {**measured, MEAN: _mean(list(measured.values()))}
@@ -200,54 +200,54 @@ def compare(
         figures=figures_frame(over, list(routers)),
         differences=differences_frame(over, list(routers), [*against, BEST_SINGLE]),
         bands=_in_front(pd.concat(bands, ignore_index=True), ["router"]),
-        quality=_in_front(pd.concat(predicted, ignore_index=True), ["router", "seed"]),
+        quality=_in_front(pd.concat(quality_tables, ignore_index=True), ["router", "seed"]),
         pairs=pairs_frame(over[MEAN], list(routers)),
     )
 
 
-def measure_together(made: Setting, on: ReportSet, candidates: Mapping[str, Candidate]) -> dict[str, Figures]:
+def measure_together(setting: Setting, on: ReportSet, candidates: Mapping[str, Candidate]) -> dict[str, Figures]:
     """Every figure of every router of one seed, on the prompts and in every replicate."""
 
     def one(candidate: Candidate) -> Figures:
-        curve = made.frontier({made.report_on: candidate.estimates}, made.report_on)
+        curve = setting.frontier({setting.report_on: candidate.estimates}, setting.report_on)
         return measure(curve, on, candidate.rates, candidate.hull_rates)
 
     with ThreadPoolExecutor(int(numba.config.NUMBA_NUM_THREADS)) as threads:
-        found = dict(zip(candidates, threads.map(one, candidates.values()), strict=True))
-    fair = {name: figures.affordable for name, figures in found.items() if name not in UNFAIR}
+        results = dict(zip(candidates, threads.map(one, candidates.values()), strict=True))
+    fair = {name: figures.affordable for name, figures in results.items() if name not in UNFAIR}
     front = pareto_front([*fair.values(), on.affordable])
     span = np.ptp(on.single_score, axis=1)
     for name, points in fair.items():
-        found[name].measured["pareto_dist"] = Measured.of(pareto_dist(points, front, span)).without_bias()
-    return found
+        results[name].by_metric["pareto_dist"] = Measurement.of(pareto_dist(points, front, span)).without_bias()
+    return results
 
 
-def _facts(made: Setting, on: ReportSet) -> dict[str, Any]:
+def _facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
     """What one seed's figures rest on."""
     score, cost = on.reference
     low, high = on.interval_usd
     return {
-        "n_train": len(made.train.prompt_ids),
-        "n_validation": len(made.validation.prompt_ids),
+        "n_train": len(setting.train.prompt_ids),
+        "n_validation": len(setting.validation.prompt_ids),
         "n_judged": len(on.outcomes.prompt_ids),
-        "n_dropped": len(made.test.prompt_ids) - len(on.outcomes.prompt_ids),
-        "n_copies": made.n_copies,
-        "best_single": made.best_single,
+        "n_dropped": len(setting.test.prompt_ids) - len(on.outcomes.prompt_ids),
+        "n_copies": setting.n_copies,
+        "best_single": setting.best_single,
         "best_single_score": float(score[0]),
         "best_single_cost_usd": float(cost[0]),
         "oracle_score": float(on.oracle[0]),
         "random_score": float(on.single_score[0].mean()),
         "cheapest_usd": float(low[0]),
         "dearest_usd": float(high[0]),
-        "cost_unit_usd": made.cost_unit_usd,
+        "cost_unit_usd": setting.cost_unit_usd,
     }
 
 
-def _mean(seeds: Sequence[Mapping[str, Mapping[str, Measured]]]) -> dict[str, dict[str, Measured]]:
+def _mean(seeds: Sequence[Mapping[str, Mapping[str, Measurement]]]) -> dict[str, dict[str, Measurement]]:
     """Mean over seeds of every figure that exists on all of them, replicate by replicate."""
     return {
         router: {
-            metric: Measured(
+            metric: Measurement(
                 float(np.mean([seed[router][metric].value for seed in seeds])),
                 np.mean([seed[router][metric].replicates for seed in seeds], axis=0),
             )
@@ -258,45 +258,45 @@ def _mean(seeds: Sequence[Mapping[str, Mapping[str, Measured]]]) -> dict[str, di
     }
 
 
-def figures_frame(over: Mapping[str, Mapping[str, Mapping[str, Measured]]], routers: Sequence[str]) -> pd.DataFrame:
+def figures_frame(over: Mapping[str, Mapping[str, Mapping[str, Measurement]]], routers: Sequence[str]) -> pd.DataFrame:
     """`Comparison.figures` of what was measured, by seed, router and metric."""
     rows = [
         (router, seed, metric, *_triple(figure))
         for router in routers
-        for seed, found in over.items()
-        for metric, figure in found[router].items()
+        for seed, by_router in over.items()
+        for metric, figure in by_router[router].items()
     ]
     return pd.DataFrame(rows, columns=["router", "seed", "metric", "value", "low", "high"])
 
 
 def differences_frame(
-    over: Mapping[str, Mapping[str, Mapping[str, Measured]]], routers: Sequence[str], against: Sequence[str]
+    over: Mapping[str, Mapping[str, Mapping[str, Measurement]]], routers: Sequence[str], against: Sequence[str]
 ) -> pd.DataFrame:
     """`Comparison.differences` of what was measured, by seed, router and metric."""
     rows = [
-        (router, other, seed, metric, *_triple(figure - found[other][metric]))
+        (router, other, seed, metric, *_triple(figure - by_router[other][metric]))
         for router in routers
         for other in against
-        for seed, found in over.items()
-        if other != router and other in found
-        for metric, figure in found[router].items()
-        if metric in found[other]
+        for seed, by_router in over.items()
+        if other != router and other in by_router
+        for metric, figure in by_router[router].items()
+        if metric in by_router[other]
     ]
     return pd.DataFrame(rows, columns=["router", "against", "seed", "metric", "value", "low", "high"])
 
 
-def pairs_frame(found: Mapping[str, Mapping[str, Measured]], routers: Sequence[str]) -> pd.DataFrame:
+def pairs_frame(by_router: Mapping[str, Mapping[str, Measurement]], routers: Sequence[str]) -> pd.DataFrame:
     """`Comparison.pairs` of what was measured, by router and metric."""
     rows = [
-        (router, other, metric, *_triple(found[router][metric] - found[other][metric]))
+        (router, other, metric, *_triple(by_router[router][metric] - by_router[other][metric]))
         for router, other in combinations(routers, 2)
         for metric in METRICS
-        if metric in found[router] and metric in found[other]
+        if metric in by_router[router] and metric in by_router[other]
     ]
     return pd.DataFrame(rows, columns=["router", "other", "metric", "value", "low", "high"])
 
 
-def _triple(figure: Measured) -> tuple[float, float, float]:
+def _triple(figure: Measurement) -> tuple[float, float, float]:
     interval = figure.interval
     return interval.value, interval.low, interval.high
 
@@ -305,6 +305,6 @@ def _in_front(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return frame[[*columns, *frame.columns.drop(columns)]]
 
 
-def _interval(frame: pd.DataFrame, **wanted: str) -> Interval | None:
-    rows = frame[np.logical_and.reduce([frame[name] == value for name, value in wanted.items()])]
+def _interval(frame: pd.DataFrame, **keys: str) -> Interval | None:
+    rows = frame[np.logical_and.reduce([frame[name] == value for name, value in keys.items()])]
     return None if rows.empty else Interval(*(float(rows[name].iloc[0]) for name in ("value", "low", "high")))

@@ -41,7 +41,7 @@ def estimate_latency(router: Router, bench: Benchmark) -> dict[str, Any]:
     "estimate_s" and "choose_s", one entry a prompt, and "reads_vectors": whether embedding comes before.
     Prompts for which the router has no estimate (the oracle's, where outcomes are missing) are left out.
     """
-    found: dict[str, list[float]] = {"estimate_s": [], "choose_s": []}
+    seconds_by_step: dict[str, list[float]] = {"estimate_s": [], "choose_s": []}
     alone = [bench.rows(np.array([row], dtype=np.intp)) for row in range(len(bench.prompt_ids))]
     for prompt in alone[:1] + alone:  # the first one twice: it also loads and compiles
         started = time.perf_counter()
@@ -51,9 +51,12 @@ def estimate_latency(router: Router, bench: Benchmark) -> dict[str, Any]:
             continue
         sweep_tables(table.score, table.cost_usd, table.models)
         chosen = time.perf_counter()
-        found["estimate_s"].append(estimated - started)
-        found["choose_s"].append(chosen - estimated)
-    return {**{name: seconds[1:] for name, seconds in found.items()}, "reads_vectors": _reads_vectors(router, alone)}
+        seconds_by_step["estimate_s"].append(estimated - started)
+        seconds_by_step["choose_s"].append(chosen - estimated)
+    return {
+        **{name: seconds[1:] for name, seconds in seconds_by_step.items()},
+        "reads_vectors": _reads_vectors(router, alone),
+    }
 
 
 def _reads_vectors(router: Router, alone: Sequence[Benchmark]) -> bool:
@@ -110,35 +113,35 @@ def evaluate(
     fit_on: Benchmark | None = None,
     pool: tuple[str, ...] = (),
     split_seed: int | None = None,
-    made: Setting | None = None,
+    setting: Setting | None = None,
     replicates: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """Fit one router, sweep it, and judge it beside the baselines; the result is ready to be stored.
+    """Fit one router, sweep it, and measure it beside the baselines; the run is ready to be stored.
 
     Parameters
     ----------
     bench : prompts with vectors.
     seed : of the router.
     params : of the router.
-    fit_on : learn from all of this benchmark instead and judge on all prompts of ``bench``.
+    fit_on : learn from all of this benchmark instead and report on all prompts of ``bench``.
     pool : models to choose from; empty = all of the benchmark.
     split_seed : split the prompts anew with this seed; None = the split they have.
-    made : the `setting_for` just this, where several routers share one.
+    setting : `setting_for` of the same arguments; give it where several routers share one.
     replicates : bootstrap replicates behind every interval.
     progress : called with (steps done, steps in all).
     """
     step = counter(progress, 3)
-    made = made or setting_for(bench, fit_on, pool, split_seed)
-    fitted, inner = made.fits(router, seed, params)
+    setting = setting or setting_for(bench, fit_on, pool, split_seed)
+    fitted, inner = setting.fits(router, seed, params)
     document, numbers = router_bytes(fitted, inner)
-    estimates = made.tables(fitted, inner)
-    report = made.report_on
-    latency = estimate_latency(fitted, timed_prompts(made.test))
+    estimates = setting.tables(fitted, inner)
+    report = setting.report_on
+    latency = estimate_latency(fitted, timed_prompts(setting.test))
     step()
 
-    def judged(tables: Mapping[str, Estimates], split: str) -> dict[str, Any]:
-        figures = measure_router(made, tables, split, replicates=replicates)
+    def figures_on(tables: Mapping[str, Estimates], split: str) -> dict[str, Any]:
+        figures = measure_router(setting, tables, split, replicates=replicates)
         step()
         return figures
 
@@ -152,20 +155,20 @@ def evaluate(
         versions=versions(),
         data_hash=data_hash(bench, fit_on),
         created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
-        cost_unit_usd=made.cost_unit_usd,
-        best_single=made.best_single,
+        cost_unit_usd=setting.cost_unit_usd,
+        best_single=setting.best_single,
         metrics={
             "report_on": report,
             "split_seed": split_seed,
-            "models": list(made.models),
-            "n_without_text": made.n_without_text,
-            "n_copies": made.n_copies,
+            "models": list(setting.models),
+            "n_without_text": setting.n_without_text,
+            "n_copies": setting.n_copies,
             "cost_is_paid": estimates[report].cost_is_paid,
             "latency": latency,
-            "validation": judged(estimates, "validation"),
-            report: judged(estimates, report),
-            "baselines": _baselines(made, replicates),
-            "single_models": single_models(made),
+            "validation": figures_on(estimates, "validation"),
+            report: figures_on(estimates, report),
+            "baselines": _baselines(setting, replicates),
+            "single_models": single_models(setting),
         },
         # Validation prompts of another benchmark are not this one's to keep.
         estimates=estimates if fit_on is None else {report: estimates[report]},
@@ -175,7 +178,7 @@ def evaluate(
 
 
 def router_bytes(fitted: Router, inner: Router) -> tuple[str, bytes] | tuple[None, None]:
-    """What a run keeps of `Setting.fits`, the second beside the first where it is another; None of the oracle."""
+    """`Setting.fits` as JSON and safetensors, the second router only if it differs; None for the oracle."""
     if not can_be_saved(fitted):
         return None, None
     return router_as_bytes(fitted, None if inner is fitted else inner)
@@ -185,23 +188,23 @@ def setting_for(
     bench: Benchmark, fit_on: Benchmark | None = None, pool: Sequence[str] = (), split_seed: int | None = None
 ) -> Setting:
     """The setting of a benchmark on some of its models (empty: all), split anew where a seed is given."""
-    judged = bench.pool(pool) if pool else bench
+    target = bench.pool(pool) if pool else bench
     if split_seed is not None:
-        judged, fit_on = split_by_seed(judged, split_seed), fit_on and split_by_seed(fit_on, split_seed)
-    return make_setting(judged, fit_on)
+        target, fit_on = split_by_seed(target, split_seed), fit_on and split_by_seed(fit_on, split_seed)
+    return make_setting(target, fit_on)
 
 
-# Several routers in a row share one setting, and what is known of it goes with it: it may hold gigabytes.
+# Several routers in a row share one setting. Its baselines go with it: it may hold gigabytes.
 _BASELINES: WeakKeyDictionary[Setting, dict[int, dict[str, Any]]] = WeakKeyDictionary()
 
 
-def _baselines(made: Setting, replicates: int) -> dict[str, Any]:
+def _baselines(setting: Setting, replicates: int) -> dict[str, Any]:
     """Figures of every baseline, by name."""
-    by_replicates = _BASELINES.setdefault(made, {})
+    by_replicates = _BASELINES.setdefault(setting, {})
     if replicates not in by_replicates:
         by_replicates[replicates] = {
-            name: measure_router(made, table, made.report_on, replicates=replicates)
-            for name, table in made.baselines.items()
+            name: measure_router(setting, table, setting.report_on, replicates=replicates)
+            for name, table in setting.baselines.items()
         }
     return by_replicates[replicates]
 
@@ -212,17 +215,17 @@ def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable
     return lambda: None if progress is None else progress(next(done), total)
 
 
-def single_models(made: Setting) -> dict[str, dict[str, float]]:
+def single_models(setting: Setting) -> dict[str, dict[str, float]]:
     """Mean score and cost per query of every model alone, on the complete prompts that are reported on."""
-    outcomes = made.test.outcomes.rows(made.test.outcomes.complete)
-    means = zip(made.models, outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0), strict=True)
+    outcomes = setting.test.outcomes.rows(setting.test.outcomes.complete)
+    means = zip(setting.models, outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0), strict=True)
     return {model: {"score": float(score), "cost_usd": float(cost)} for model, score, cost in means}
 
 
 def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:
-    """Content a result rests on: of the benchmark judged, and of the one learned from where it is another.
+    """Hash of the data behind a result: of the benchmark reported on, and of the one learned from if it is another.
 
-    With the encoder where the vectors are not the bundled one's.
+    Includes the encoder unless it is the bundled one.
     """
     parts = [bench] if fit_on is None else [bench, fit_on]
     encoders = {part.encoder for part in parts} - {None, BUNDLED}

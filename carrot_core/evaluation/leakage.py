@@ -1,4 +1,4 @@
-"""Prompts that stand, word for word or nearly, on more than one side of a split."""
+"""Prompts that occur, word for word or nearly, on more than one side of a split."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def leaks(
 ) -> Leakage:
     """Find prompts whose copy or near copy is on another side of the split.
 
-    Exact: the same once letter case and white space are evened out, see `normal`.
+    Exact: the same apart from letter case and white space, see `normal`.
     Near: vectors with at least this cosine, or at least this share (Jaccard) of common word triples. Templates
     make many texts alike that ask different things, so near copies are for a person to look at.
 
@@ -74,7 +74,7 @@ def leaks(
     if not readable.prompt_ids:
         raise CarrotError(f"{bench.name!r} has no prompt texts to compare.")
     parts = {name: readable.part(name) for name in SPLITS}
-    kinds: list[tuple[str, Callable[[Benchmark, Benchmark], Iterator[Found]]]] = [("same text", _same_text)]
+    kinds: list[tuple[str, Callable[[Benchmark, Benchmark], Iterator[Copy]]]] = [("same text", _same_text)]
     if readable.vectors is not None:
         kinds.append(("cosine", lambda first, second: _near_vectors(first, second, cosine)))
     kinds.append(("word triples", lambda first, second: _near_words(first, second, jaccard)))
@@ -95,13 +95,13 @@ def leaks(
         sizes,
         cosine if readable.vectors is not None else None,
         jaccard,
-        _counted(pairs, [kind for kind, _ in kinds], sizes),
+        _count(pairs, [kind for kind, _ in kinds], sizes),
         pairs.reset_index(drop=True),
     )
 
 
 # Row of the second part, row of its nearest copy in the first, and how alike they are.
-Found = tuple[int, int, float]
+Copy = tuple[int, int, float]
 
 
 def normal(text: str) -> str:
@@ -109,7 +109,7 @@ def normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
-def _same_text(first: Benchmark, second: Benchmark) -> Iterator[Found]:
+def _same_text(first: Benchmark, second: Benchmark) -> Iterator[Copy]:
     where = {normal(text or ""): row for row, text in reversed(list(enumerate(first.texts)))}
     for row, text in enumerate(second.texts):
         copy = where.get(normal(text or ""))
@@ -117,22 +117,22 @@ def _same_text(first: Benchmark, second: Benchmark) -> Iterator[Found]:
             yield row, copy, 1.0
 
 
-def _near_vectors(first: Benchmark, second: Benchmark, least: float) -> Iterator[Found]:
+def _near_vectors(first: Benchmark, second: Benchmark, least: float) -> Iterator[Copy]:
     from carrot_core.routers.neighbours import nearest, unit_vectors  # compiled code, which only this needs
 
     if first.prompt_ids and second.prompt_ids:
-        known, queries = (unit_vectors(part.vectors) for part in (first, second) if part.vectors is not None)
-        similarity, rows = nearest(queries, known, 1)
+        references, queries = (unit_vectors(part.vectors) for part in (first, second) if part.vectors is not None)
+        similarity, rows = nearest(queries, references, 1)
         for row in np.flatnonzero(similarity[:, 0] >= least):
             yield int(row), int(rows[row, 0]), float(similarity[row, 0])
 
 
-def _near_words(first: Benchmark, second: Benchmark, least: float) -> Iterator[Found]:
-    known, asked = _shingles(first), _shingles(second)
-    counts, others = known.sum(axis=1), asked.sum(axis=1)
-    for start in range(0, asked.shape[0], _BLOCK):
+def _near_words(first: Benchmark, second: Benchmark, least: float) -> Iterator[Copy]:
+    references, queries = _shingles(first), _shingles(second)
+    counts, others = references.sum(axis=1), queries.sum(axis=1)
+    for start in range(0, queries.shape[0], _BLOCK):
         block = slice(start, start + _BLOCK)
-        common = (asked[block] @ known.T).toarray()
+        common = (queries[block] @ references.T).toarray()
         union = others[block][:, None] + counts[None, :] - common
         yield from _most_alike(common / np.maximum(union, 1), start, least)
 
@@ -151,7 +151,7 @@ def _triples(text: str) -> list[str]:
     return [" ".join(words[place : place + SHINGLE_WORDS]) for place in range(last + 1)]
 
 
-def _most_alike(similarity: npt.NDArray[np.floating], start: int, least: float) -> Iterator[Found]:
+def _most_alike(similarity: npt.NDArray[np.floating], start: int, least: float) -> Iterator[Copy]:
     if not similarity.shape[1]:
         return
     best = similarity.argmax(axis=1)
@@ -160,32 +160,32 @@ def _most_alike(similarity: npt.NDArray[np.floating], start: int, least: float) 
         yield start + int(row), int(best[row]), float(value[row])
 
 
-def _counted(pairs: pd.DataFrame, kinds: list[str], sizes: dict[str, int]) -> pd.DataFrame:
-    found = pairs.groupby(["kind", "from_split", "in_split"]).size()
+def _count(pairs: pd.DataFrame, kinds: list[str], sizes: dict[str, int]) -> pd.DataFrame:
+    counts = pairs.groupby(["kind", "from_split", "in_split"]).size()
     rows = [
-        (kind, first, second, n := int(found.get((kind, first, second), 0)), n / max(sizes[second], 1))
+        (kind, first, second, n := int(counts.get((kind, first, second), 0)), n / max(sizes[second], 1))
         for kind in kinds
         for first, second in _PAIRS
     ]
     return pd.DataFrame(rows, columns=["kind", "from_split", "in_split", "n_prompts", "share"])
 
 
-def report(found: Leakage, examples: int = 3) -> str:
+def report(leakage: Leakage, examples: int = 3) -> str:
     """What was found, for a terminal: counts, and the most alike pairs of every kind by their ids."""
-    sizes = ", ".join(f"{count:,} {name}" for name, count in found.n_prompts.items())
+    sizes = ", ".join(f"{count:,} {name}" for name, count in leakage.n_prompts.items())
     meaning = {
         "same text": "the same text but for letter case and white space",
-        "cosine": f"vectors with a cosine of at least {found.cosine}",
-        "word triples": f"at least {found.jaccard} of their word triples in common",
+        "cosine": f"vectors with a cosine of at least {leakage.cosine}",
+        "word triples": f"at least {leakage.jaccard} of their word triples in common",
     }
-    lines = [f"{found.benchmark}: prompts with a copy on another side of the split ({sizes})."]
-    for kind, rows in found.counts.groupby("kind", sort=False):
+    lines = [f"{leakage.benchmark}: prompts with a copy on another side of the split ({sizes})."]
+    for kind, rows in leakage.counts.groupby("kind", sort=False):
         lines.append(f"{meaning[str(kind)]}:")
         lines += [
             f"  {row.n_prompts:>7,} of {row.in_split} ({row.share:.2%}) have one in {row.from_split}"
             for row in rows.itertuples(index=False)
         ]
-        alike = found.pairs[found.pairs["kind"] == kind].head(examples)
+        alike = leakage.pairs[leakage.pairs["kind"] == kind].head(examples)
         lines += [
             f"          {row.in_prompt} ({row.in_split}) and {row.from_prompt} ({row.from_split}): {row.similarity:.3f}"
             for row in alike.itertuples(index=False)

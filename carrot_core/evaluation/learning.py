@@ -15,12 +15,7 @@ from carrot_core.evaluation.evaluate import counter
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes, positions
 
-FIRST = 100
-
-
-NEW_MODEL_FIRST = 25
-
-
+FIRST, NEW_MODEL_FIRST = 100, 25  # prompts: the smallest size of each kind of curve
 Progress = Callable[[int, int], None]
 
 
@@ -75,7 +70,7 @@ def learning_curve(
     replicates: int = 1000,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Fit a router on random parts of the training prompts, each within the next, and judge it on the same test.
+    """Fit a router on random parts of the training prompts, each within the next, and measure it on the same test.
 
     Parameters
     ----------
@@ -84,12 +79,12 @@ def learning_curve(
     progress : called with (fits done, fits in all).
     """
 
-    def part(made: Setting, order: Sequence[int], n: int) -> Setting:
-        few = made.train.rows(np.sort(order[:n]).astype(np.intp))
-        return replace(made, train=few, inner_train=_unseen(few, made))
+    def part(setting: Setting, order: Sequence[int], n: int) -> Setting:
+        few = setting.train.rows(np.sort(order[:n]).astype(np.intp))
+        return replace(setting, train=few, inner_train=_unseen(few, setting))
 
-    most = min(len(made.train.prompt_ids) for made in settings.values())
-    return _curve(settings, router, None, _checked(sizes, most, FIRST), part, params, replicates, progress)
+    most = min(len(setting.train.prompt_ids) for setting in settings.values())
+    return _curve(settings, router, None, _check_sizes(sizes, most, FIRST), part, params, replicates, progress)
 
 
 def new_model_curve(
@@ -105,26 +100,26 @@ def new_model_curve(
     """Fit a router where one model has outcomes on some training prompts only, all others on all of them.
 
     It shows how many prompts have to be scored before a new model serves the pool. At 0 the model is not in
-    the router's pool at all; the curve is judged on the same prompts and the same interval of costs.
+    the router's pool at all; the curve is measured on the same prompts and the same interval of costs.
 
     Parameters
     ----------
     settings : by seed, which also draws the scored prompts.
-    model : the one that is taken as new.
+    model : the one that is treated as new.
     sizes : numbers of its scored prompts; by default 0, 25, 50, 100, … and all.
     progress : called with (fits done, fits in all).
     """
 
-    def part(made: Setting, order: Sequence[int], n: int) -> Setting:
-        train = made.train.pool([name for name in made.models if name != model]) if n == 0 else made.train
+    def part(setting: Setting, order: Sequence[int], n: int) -> Setting:
+        train = setting.train.pool([name for name in setting.models if name != model]) if n == 0 else setting.train
         few = train if n == 0 else _with_few(train, model, order[n:])
-        return replace(made, train=few, inner_train=_unseen(few, made))
+        return replace(setting, train=few, inner_train=_unseen(few, setting))
 
-    unknown = [name for made in settings.values() for name in [model] if name not in made.models]
+    unknown = [name for setting in settings.values() for name in [model] if name not in setting.models]
     if unknown:
         positions(unknown, next(iter(settings.values())).models)  # raises, naming the models there are
-    scored = [int((~np.isnan(made.train.pool([model]).outcomes.score)).sum()) for made in settings.values()]
-    chosen = _checked(sizes, min(scored), NEW_MODEL_FIRST)
+    scored = [int((~np.isnan(setting.train.pool([model]).outcomes.score)).sum()) for setting in settings.values()]
+    chosen = _check_sizes(sizes, min(scored), NEW_MODEL_FIRST)
     chosen = chosen if sizes else (0, *chosen)
     return _curve(settings, router, model, chosen, part, params, replicates, progress)
 
@@ -141,11 +136,11 @@ def _curve(
 ) -> LearningCurve:
     step = counter(progress, len(sizes) * len(settings))
     candidates: dict[str, dict[int, Candidate]] = {str(n): {} for n in sizes}
-    for seed, made in settings.items():
-        order = _order(made.train, model, seed)
+    for seed, setting in settings.items():
+        order = _order(setting.train, model, seed)
         for n in sizes:
-            fitted = part(made, order, n).estimates(router, seed, params)
-            candidates[str(n)][seed] = Candidate.of(made, fitted)
+            estimates = part(setting, order, n).estimates(router, seed, params)
+            candidates[str(n)][seed] = Candidate.of(setting, estimates)
             step()
     result = compare(settings, candidates, replicates=replicates, against=[str(sizes[-1])])
     return LearningCurve(router, model, sizes, result)
@@ -160,11 +155,11 @@ def _order(train: Benchmark, model: str | None, seed: int) -> Sequence[int]:
     return sorted(order, key=lambda row: bool(unscored[row]))
 
 
-def _unseen(few: Benchmark, made: Setting) -> Benchmark:
-    """Without the validation prompts, which are among those learned from where another benchmark is judged."""
-    if made.train is made.inner_train:
+def _unseen(few: Benchmark, setting: Setting) -> Benchmark:
+    """Without the validation prompts, which are training prompts too when routers learn from another benchmark."""
+    if setting.train is setting.inner_train:
         return few
-    return few.rows(~np.isin(few.prompt_ids, made.validation.prompt_ids))
+    return few.rows(~np.isin(few.prompt_ids, setting.validation.prompt_ids))
 
 
 def _with_few(train: Benchmark, model: str, hidden: Sequence[int]) -> Benchmark:
@@ -176,7 +171,7 @@ def _with_few(train: Benchmark, model: str, hidden: Sequence[int]) -> Benchmark:
     return replace(train, outcomes=Outcomes(old.prompt_ids, old.models, score, cost), output_tokens=tokens)
 
 
-def _checked(sizes: Sequence[int], most: int, first: int) -> tuple[int, ...]:
+def _check_sizes(sizes: Sequence[int], most: int, first: int) -> tuple[int, ...]:
     chosen = tuple(sorted(set(sizes))) or sizes_to(most, first)
     if chosen[-1] > most or chosen[0] < 0:
         raise CarrotError(f"Sizes go from 0 to {most:,}, the prompts there are to learn from; not {chosen}.")
@@ -188,8 +183,6 @@ def _by_size(table: pd.DataFrame) -> pd.DataFrame:
 
 
 LEFT_OUT = "task left out"
-
-
 _FLOOR = "zero"
 
 
@@ -220,11 +213,11 @@ def leave_one_task_out(
     replicates: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> TaskTransfer:
-    """Fit a router once for each task without that task's prompts, and judge it on just them.
+    """Fit a router once for each task without that task's prompts, and measure it on those.
 
     Parameters
     ----------
-    settings : by seed; learned from and judged on the same benchmark.
+    settings : by seed; without a second benchmark to learn from.
     progress : called with (fits done, fits in all).
 
     Raises
@@ -232,16 +225,20 @@ def leave_one_task_out(
     CarrotError
         Fewer than two tasks.
     """
-    tasks = sorted({task for made in settings.values() for task in made.test.tasks} - {""})
+    tasks = sorted({task for setting in settings.values() for task in setting.test.tasks} - {""})
     if len(tasks) < 2:
         raise CarrotError("Leaving one task out needs prompts of at least two tasks; here all are of one.")
-    settings = {seed: made.narrowed(tasks=tasks) for seed, made in settings.items()}
+    settings = {seed: setting.narrowed(tasks=tasks) for seed, setting in settings.items()}
     step = counter(progress, len(settings) * (len(tasks) + 2))
     candidates: dict[str, dict[int, Candidate]] = {LEFT_OUT: {}, router: {}, _FLOOR: {}}
-    for seed, made in settings.items():
-        candidates[LEFT_OUT][seed] = Candidate.of(made, _without_own_task(made, router, seed, params, tasks, step))
+    for seed, setting in settings.items():
+        candidates[LEFT_OUT][seed] = Candidate.of(
+            setting, _without_own_task(setting, router, seed, params, tasks, step)
+        )
         for name in dict.fromkeys([router, _FLOOR]):
-            candidates[name][seed] = Candidate.of(made, made.estimates(name, seed, params if name == router else None))
+            candidates[name][seed] = Candidate.of(
+                setting, setting.estimates(name, seed, params if name == router else None)
+            )
             step()
     overall = compare(settings, candidates, replicates=replicates, against=[router, _FLOOR])
     parts = [_of_task(settings, candidates, router, task, replicates) for task in tasks]
@@ -249,7 +246,7 @@ def leave_one_task_out(
 
 
 def _without_own_task(
-    made: Setting,
+    setting: Setting,
     router: str,
     seed: int,
     params: Mapping[str, Any] | None,
@@ -257,25 +254,25 @@ def _without_own_task(
     step: Callable[[], None],
 ) -> dict[str, Estimates]:
     """Estimates of every prompt by the router that was fitted without its task."""
-    found: dict[str, list[Estimates]] = {"validation": [], made.report_on: []}
+    by_split: dict[str, list[Estimates]] = {"validation": [], setting.report_on: []}
     for task in tasks:
-        learned = _of(made.train, task, False)
-        judged = {"validation": _of(made.validation, task, True), made.report_on: _of(made.test, task, True)}
-        some = [part for part in judged.values() if part.prompt_ids]  # a small task may lie on one side of the split
-        without = replace(made, train=learned, inner_train=learned, validation=some[0], test=some[-1])
+        other_tasks = _of(setting.train, task, False)
+        own_task = {"validation": _of(setting.validation, task, True), setting.report_on: _of(setting.test, task, True)}
+        some = [part for part in own_task.values() if part.prompt_ids]  # a small task may lie on one side of the split
+        without = replace(setting, train=other_tasks, inner_train=other_tasks, validation=some[0], test=some[-1])
         for split, table in without.estimates(router, seed, params).items():
-            if judged[split].prompt_ids:
-                found[split].append(table)
+            if own_task[split].prompt_ids:
+                by_split[split].append(table)
         step()
-    parts = {"validation": made.validation, made.report_on: made.test}
-    return {split: _joined(tables, parts[split]) for split, tables in found.items()}
+    parts = {"validation": setting.validation, setting.report_on: setting.test}
+    return {split: _join(tables, parts[split]) for split, tables in by_split.items()}
 
 
 def _of(part: Benchmark, task: str, inside: bool) -> Benchmark:
     return part.rows((np.array(part.tasks, dtype=object) == task) == inside)
 
 
-def _joined(tables: list[Estimates], part: Benchmark) -> Estimates:
+def _join(tables: list[Estimates], part: Benchmark) -> Estimates:
     """Several tables of different prompts as one, in the order of the prompts of a benchmark."""
     ids = [prompt_id for table in tables for prompt_id in table.prompt_ids]
     row = {prompt_id: position for position, prompt_id in enumerate(ids)}
@@ -283,8 +280,8 @@ def _joined(tables: list[Estimates], part: Benchmark) -> Estimates:
     # Without another task a router may know the models in another order, or other ones.
     wide = [table.widened(part.models) for table in tables]
     score, cost = (np.concatenate([getattr(table, name) for table in wide]) for name in ("score", "cost_usd"))
-    joined = Estimates(tuple(ids), part.models, score, cost, tables[0].cost_is_paid)
-    return joined.rows(order)
+    table = Estimates(tuple(ids), part.models, score, cost, tables[0].cost_is_paid)
+    return table.rows(order)
 
 
 def _of_task(
@@ -295,12 +292,14 @@ def _of_task(
     replicates: int,
 ) -> pd.DataFrame | None:
     """Both routers on one task; None where it has no prompt with the whole pool observed."""
-    narrowed = {seed: made.narrowed(tasks=[task]) for seed, made in settings.items()}
-    complete = [part.outcomes.complete.any() for made in narrowed.values() for part in (made.validation, made.test)]
+    on_task = {seed: setting.narrowed(tasks=[task]) for seed, setting in settings.items()}
+    complete = [
+        part.outcomes.complete.any() for setting in on_task.values() for part in (setting.validation, setting.test)
+    ]
     if not all(complete):
         return None
     result = compare(
-        narrowed, {name: candidates[name] for name in (LEFT_OUT, router)}, replicates=replicates, against=[router]
+        on_task, {name: candidates[name] for name in (LEFT_OUT, router)}, replicates=replicates, against=[router]
     )
     keys = ["seed", "metric"]
     values = result.figures.pivot(index=keys, columns="router", values="value").reset_index()

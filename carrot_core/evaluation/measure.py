@@ -45,19 +45,19 @@ _POINTS = 800  # of a curve, of which replicates are made
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measurement:
     """One figure on the prompts themselves and in each of B bootstrap replicates."""
 
     value: float
     replicates: FloatArray
 
     @classmethod
-    def of(cls, rows: FloatArray) -> Measured:
+    def of(cls, rows: FloatArray) -> Measurement:
         """From (1 + B,) values, the first of which is the one on the prompts themselves."""
         return cls(float(rows[0]), rows[1:])
 
     @classmethod
-    def on_curve(cls, exact: FloatArray, rows: FloatArray) -> Measured:
+    def on_curve(cls, exact: FloatArray, rows: FloatArray) -> Measurement:
         """From the figure of the exact curve and (1 + B,) values of the curve at some of its points.
 
         Replicates move by what leaving out the other points does to the figure itself.
@@ -69,15 +69,15 @@ class Measured:
     def interval(self) -> Interval:
         return Interval.of(self.value, self.replicates)
 
-    def without_bias(self) -> Measured:
-        """Replicates moved so that their mean is the value: of a figure that resampling itself makes larger."""
+    def without_bias(self) -> Measurement:
+        """Replicates moved so that their mean is the value: for a figure that resampling itself inflates."""
         with np.errstate(invalid="ignore"):
-            return Measured(self.value, self.replicates - (self.replicates.mean() - self.value))
+            return Measurement(self.value, self.replicates - (self.replicates.mean() - self.value))
 
-    def __sub__(self, other: Measured) -> Measured:
+    def __sub__(self, other: Measurement) -> Measurement:
         """The paired difference: both in the same replicates."""
         with np.errstate(invalid="ignore"):  # both never reached: no difference
-            return Measured(float(np.subtract(self.value, other.value)), self.replicates - other.replicates)
+            return Measurement(float(np.subtract(self.value, other.value)), self.replicates - other.replicates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +144,13 @@ class Figures:
 
     Attributes
     ----------
-    measured : by names of `carrot_core.metrics.METRICS`; absent where not defined for this router.
+    by_metric : by names of `carrot_core.metrics.METRICS`; absent where not defined for this router.
     affordable : (1 + B, K) best score at each budget.
     band : columns exchange_rate_per_usd, cost_usd, score, low, high: the curve at some of its points, with
         the 95 % interval of its score.
     """
 
-    measured: dict[str, Measured]
+    by_metric: dict[str, Measurement]
     affordable: FloatArray
     band: pd.DataFrame
 
@@ -168,10 +168,10 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
     position = {prompt_id: row for row, prompt_id in enumerate(everything)}
     if all(prompt_id in position for prompt_id in outcomes.prompt_ids):
         rows = np.array([position[prompt_id] for prompt_id in outcomes.prompt_ids], dtype=np.intp)
-        drawn = bootstrap_counts(len(everything), replicates, seed)[rows]
+        counts = bootstrap_counts(len(everything), replicates, seed)[rows]
     else:  # choices made on another benchmark
-        drawn = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
-    weights = np.column_stack([np.ones(len(drawn), drawn.dtype), drawn])
+        counts = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
+    weights = np.column_stack([np.ones(len(counts), counts.dtype), counts])
     return ReportSet(outcomes, weights, setting.best_single, setting.strength)
 
 
@@ -208,22 +208,22 @@ def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, float], hull_rat
     """
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError("This router did not estimate the same prompts as the others, so it cannot be compared.")
-    kept = rates_to_keep(curve, _POINTS)
-    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, kept, on.weights)
+    grid = rates_to_keep(curve, _POINTS)
+    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, grid, on.weights)
     exact = curve.cost_usd, curve.score
     (low, high), (target, target_cost) = on.interval_usd, on.reference
-    found = {
+    by_metric = {
         **_at_points(curve, on, rates),
-        "aiq": Measured.on_curve(aiq(*exact, low[0], high[0]), aiq(cost, score, low, high)),
+        "aiq": Measurement.on_curve(aiq(*exact, low[0], high[0]), aiq(cost, score, low, high)),
         "aiq_chosen": _of_chosen(curve, on, hull_rates),
-        "audc": Measured.on_curve(audc(*exact, low[0], high[0]), audc(cost, score, low, high)),
-        "qnc": Measured.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
+        "audc": Measurement.on_curve(audc(*exact, low[0], high[0]), audc(cost, score, low, high)),
+        "qnc": Measurement.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
     }
-    found["cost_save"] = Measured(1 - found["qnc"].value, 1 - found["qnc"].replicates)
-    pair = pick(curve.models, curve.known)
+    by_metric["cost_save"] = Measurement(1 - by_metric["qnc"].value, 1 - by_metric["qnc"].replicates)
+    pair = pick(curve.models, curve.has_estimates)
     if len(pair) == 2:
-        found |= _of_pair(curve, on, sorted(pair, key=lambda model: on.strength[model]))
-    return Figures(found, affordable(cost, score, on.budgets_usd), _band(curve, kept, score[1:]))
+        by_metric |= _of_pair(curve, on, sorted(pair, key=lambda model: on.strength[model]))
+    return Figures(by_metric, affordable(cost, score, on.budgets_usd), _band(curve, grid, score[1:]))
 
 
 def _band(curve: Frontier, rates: FloatArray, score: FloatArray) -> pd.DataFrame:
@@ -233,7 +233,7 @@ def _band(curve: Frontier, rates: FloatArray, score: FloatArray) -> pd.DataFrame
     return pd.DataFrame({**columns, "low": low, "high": high})
 
 
-def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, float]) -> dict[str, Measured]:
+def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, float]) -> dict[str, Measurement]:
     """Figures of single points: at λ = 0, and at the rates chosen on validation."""
     rows, names = np.arange(curve.n_prompts), ["zero", *rates]
     chosen = [curve.choices(rate) for rate in (0.0, *rates.values())]
@@ -251,34 +251,34 @@ def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, float]) -> di
     if "matched" in rates:
         figures["matched_saving"] = share_saved(cost["matched"], best_cost)
         figures["matched_score_difference"] = score["matched"] - best
-    return {name: Measured.of(values) for name, values in figures.items()}
+    return {name: Measurement.of(values) for name, values in figures.items()}
 
 
-def _of_chosen(curve: Frontier, on: ReportSet, rates: FloatArray) -> Measured:
+def _of_chosen(curve: Frontier, on: ReportSet, rates: FloatArray) -> Measurement:
     """AIQ of the points at these rates, which were chosen on other prompts."""
     score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
-    return Measured.of(aiq_of_points(cost, score, *on.interval_usd))
+    return Measurement.of(aiq_of_points(cost, score, *on.interval_usd))
 
 
-def _of_pair(curve: Frontier, on: ReportSet, pair: Sequence[str]) -> dict[str, Measured]:
+def _of_pair(curve: Frontier, on: ReportSet, pair: Sequence[str]) -> dict[str, Measurement]:
     """RouteLLM's figures of a router that chooses between a weak and a strong model.
 
-    None where the strong model is not measurably better: shares of a gap that may be 0 mean nothing.
+    Empty where the strong model is not measurably better: shares of a gap that may be 0 mean nothing.
     """
     weak, strong = (curve.models.index(model) for model in pair)
-    if not Measured.of(on.single_score[:, strong] - on.single_score[:, weak]).interval.low > 0:
+    if not Measurement.of(on.single_score[:, strong] - on.single_score[:, weak]).interval.low > 0:
         return {}
     calls = np.zeros(curve.outcomes.shape)
     calls[:, strong] = 1.0
-    kept = rates_to_keep(curve, _POINTS)
-    score, share = replicate_tables(curve, curve.outcomes.score, calls, kept, on.weights)
+    grid = rates_to_keep(curve, _POINTS)
+    score, share = replicate_tables(curve, curve.outcomes.score, calls, grid, on.weights)
     ends = on.single_score[:, weak], on.single_score[:, strong]
     exact = curve.sweep.mean_of(calls), recovered(curve.score, ends[0][0], ends[1][0])
-    thinned = share, recovered(score, *ends)
+    on_grid = share, recovered(score, *ends)
     return {
-        "apgr": Measured.on_curve(apgr(*exact), apgr(*thinned)),
-        "cpt_50": Measured.on_curve(cpt(*exact, 0.5), cpt(*thinned, 0.5)),
-        "cpt_80": Measured.on_curve(cpt(*exact, 0.8), cpt(*thinned, 0.8)),
+        "apgr": Measurement.on_curve(apgr(*exact), apgr(*on_grid)),
+        "cpt_50": Measurement.on_curve(cpt(*exact, 0.5), cpt(*on_grid, 0.5)),
+        "cpt_80": Measurement.on_curve(cpt(*exact, 0.8), cpt(*on_grid, 0.8)),
     }
 
 
@@ -290,10 +290,10 @@ def measure_router(
     rates, hull = chosen_rates(setting, chosen_on), chosen_hull(chosen_on)
     curve = setting.frontier(estimates, split)
     figures = {
-        **measure(curve, on, rates, hull).measured,
-        "best_single": Measured.of(on.reference[0]),
-        "best_single_cost_usd": Measured.of(on.reference[1]),
-        "oracle": Measured.of(on.oracle),
+        **measure(curve, on, rates, hull).by_metric,
+        "best_single": Measurement.of(on.reference[0]),
+        "best_single_cost_usd": Measurement.of(on.reference[1]),
+        "oracle": Measurement.of(on.oracle),
     }
     intervals = {name: figure.interval for name, figure in figures.items()}
     point = None

@@ -24,7 +24,7 @@ from carrot_core.routers import BASELINES, Router, make_router
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """The prompts a router learns from, is tuned on and is judged on, all with the same pool.
+    """The prompts a router learns from, is tuned on and is measured on, all with the same pool.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Setting:
     everything : all prompts of the benchmark the report is about that a router can read.
     report_on : name of ``test`` in results: "test", or "all" for every prompt of a benchmark not learned from.
     n_without_text : prompts left out because a router cannot read them.
-    n_copies : prompts of another benchmark that are not learned from because they are judged here, too.
+    n_copies : prompts of another benchmark left out of training because they are reported on.
     """
 
     train: Benchmark
@@ -131,38 +131,40 @@ class Setting:
     def frontier(self, estimates: Mapping[str, Estimates], split: str) -> Frontier:
         """Exact curve of a router's stored estimates on the prompts and pool of this setting.
 
-        A router may choose among some of the pool only; it is judged on the same prompts as all others.
+        A router may choose among some of the pool only; it is measured on the same prompts as all others.
         """
         part, table = self.part(split), estimates[split]
-        known = [model for model in self.models if model in table.models]
+        pool = [model for model in self.models if model in table.models]
         absent = ", ".join(model for model in table.models if model not in self.models)
-        if not known:
+        if not pool:
             raise CarrotError(f"A router chooses among {absent} only: add one to the pool, or leave its curve out.")
         if absent and table.cost_is_paid:
             raise CarrotError(f"A cascade calls {absent}, too: add to the pool, or leave its curve out.")
-        wanted = set(part.prompt_ids)
-        kept = np.array([prompt_id in wanted for prompt_id in table.prompt_ids], dtype=bool)
-        return sweep(table.pool(known).rows(kept), part.outcomes, self.models)
+        ids = set(part.prompt_ids)
+        mask = np.array([prompt_id in ids for prompt_id in table.prompt_ids], dtype=bool)
+        return sweep(table.pool(pool).rows(mask), part.outcomes, self.models)
 
 
 def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
-    """The protocol on one benchmark, or fitted on one and judged on all prompts of another.
+    """The protocol on one benchmark, or fitted on one and measured on all prompts of another.
 
     With ``fit_on``, routers learn from all of it, choices are made on its validation split with a fit
     that has not seen it, and the report is about every prompt of ``bench``; models are matched by name. Prompts
-    of ``fit_on`` with a text that is judged are left out of it.
+    of ``fit_on`` whose text is reported on are left out of it.
     """
-    judged, dropped = _readable(bench)
+    target, n_unreadable = _readable(bench)
     if fit_on is None:
-        train = judged.part("train")
-        made = Setting(train, train, judged.part("validation"), judged.part("test"), judged, "test", dropped)
+        train = target.part("train")
+        setting = Setting(train, train, target.part("validation"), target.part("test"), target, "test", n_unreadable)
     else:
-        source, copies = _without_copies(_readable(fit_on.pool(bench.models))[0], judged)
-        made = Setting(source, source.part("train"), source.part("validation"), judged, judged, "all", dropped, copies)
-    for name, part in (("train", made.train), ("validation", made.validation), ("test", made.test)):
+        source, copies = _without_copies(_readable(fit_on.pool(bench.models))[0], target)
+        setting = Setting(
+            source, source.part("train"), source.part("validation"), target, target, "all", n_unreadable, copies
+        )
+    for name, part in (("train", setting.train), ("validation", setting.validation), ("test", setting.test)):
         if not part.prompt_ids:
             raise CarrotError(f"{bench.name!r} has no {name} prompts left to work with.")
-    return made
+    return setting
 
 
 def split_by_seed(bench: Benchmark, seed: int) -> Benchmark:
@@ -176,10 +178,10 @@ def tasks_of(part: Benchmark, curve: Frontier) -> npt.NDArray[np.object_]:
     return np.array([task_of[prompt_id] for prompt_id in curve.outcomes.prompt_ids], dtype=object)
 
 
-def _without_copies(source: Benchmark, judged: Benchmark) -> tuple[Benchmark, int]:
-    """The prompts whose text is not one of those judged, and how many are left out."""
-    asked = {normal(text) for text in judged.texts if text is not None}
-    new = np.array([text is None or normal(text) not in asked for text in source.texts], dtype=bool)
+def _without_copies(source: Benchmark, target: Benchmark) -> tuple[Benchmark, int]:
+    """The prompts whose text is not in the target, and how many are left out."""
+    texts = {normal(text) for text in target.texts if text is not None}
+    new = np.array([text is None or normal(text) not in texts for text in source.texts], dtype=bool)
     return (source, 0) if new.all() else (source.rows(new), int((~new).sum()))
 
 

@@ -76,8 +76,8 @@ def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None)
 
 
 def usage_expected(router: Router, bench: Benchmark, estimates: Estimates, usage: Usage) -> FloatTable:
-    """`usage_of` a router's estimates; dollars tell nothing of output tokens that cost nothing, so the router is asked
-    for those at a price. NaN where its costs are means of the past, which no price changes.
+    """`usage_of` a router's estimates; dollars say nothing of output tokens that are free, so the router
+    estimates those again at a price. NaN where its costs are means of the past, which no price changes.
     """
     predicted = usage_of(bench, estimates.cost_usd, usage)
     free = {model: price for model, price in bench.prices.items() if price.output_usd_per_mtok == 0}
@@ -86,8 +86,8 @@ def usage_expected(router: Router, bench: Benchmark, estimates: Estimates, usage
     charged = {model: replace(price, output_usd_per_mtok=1.0) for model, price in free.items()}
     priced = replace(bench, prices={**bench.prices, **charged})
     cost_usd = router.estimate(priced).cost_usd
-    asked = np.where(cost_usd > estimates.cost_usd, usage_of(priced, cost_usd, usage), np.nan)
-    return np.where([model in free for model in bench.models], asked, predicted)
+    tokens = np.where(cost_usd > estimates.cost_usd, usage_of(priced, cost_usd, usage), np.nan)
+    return np.where([model in free for model in bench.models], tokens, predicted)
 
 
 def one_cost_a_model(cost_usd: FloatTable) -> bool:
@@ -97,20 +97,20 @@ def one_cost_a_model(cost_usd: FloatTable) -> bool:
 
 def means_of(table: FloatTable) -> Values:
     """(M,) means of the observed cells of each column; NaN where there is none."""
-    seen = ~np.isnan(table)
+    mask = ~np.isnan(table)
     with np.errstate(invalid="ignore"):
-        means: Values = np.where(seen, table, 0.0).sum(axis=0) / seen.sum(axis=0)
+        means: Values = np.where(mask, table, 0.0).sum(axis=0) / mask.sum(axis=0)
     return means
 
 
 def _of_scores(observed: Values, estimated: Values) -> dict[str, float]:
     from sklearn.metrics import r2_score, roc_auc_score  # takes seconds to load: not for pages that only draw
 
-    seen = ~np.isnan(observed)
-    truth, guess = observed[seen], estimated[seen]
+    mask = ~np.isnan(observed)
+    truth, guess = observed[mask], estimated[mask]
     right = truth >= 0.5
     return {
-        "n": int(seen.sum()),
+        "n": int(mask.sum()),
         "r2": float(r2_score(truth, guess)) if len(truth) > 1 else np.nan,
         "auc": float(roc_auc_score(right, guess)) if 0 < right.sum() < len(right) else np.nan,
         "brier": float(np.mean((np.clip(guess, 0, 1) - truth) ** 2)) if len(truth) else np.nan,
@@ -121,14 +121,14 @@ def _of_scores(observed: Values, estimated: Values) -> dict[str, float]:
 def _of_usage(observed: Values, estimated: Values) -> dict[str, float]:
     from sklearn.metrics import mean_absolute_error
 
-    seen = ~np.isnan(observed) & ~np.isnan(estimated)
-    truth, guess = observed[seen], estimated[seen]
-    if not seen.any():
+    mask = ~np.isnan(observed) & ~np.isnan(estimated)
+    truth, guess = observed[mask], estimated[mask]
+    if not mask.any():
         return {"n_usage": 0, "usage_mae": np.nan, "usage_median_relative_error": np.nan, "usage_bias": np.nan}
     some = truth > 0
     relative = np.abs(guess[some] - truth[some]) / truth[some]
     return {
-        "n_usage": int(seen.sum()),
+        "n_usage": int(mask.sum()),
         "usage_mae": float(mean_absolute_error(truth, guess)),
         "usage_median_relative_error": float(np.median(relative)) if some.any() else np.nan,
         "usage_bias": float((guess - truth).mean() / truth.mean()) if truth.mean() > 0 else np.nan,
@@ -149,16 +149,16 @@ def reliability(bench: Benchmark, estimates: Estimates, bins: int = BINS) -> pd.
     frames = []
     for name, column in _columns(estimates).items():
         truth, guess = score[:, column].ravel(), estimates.score[:, column].ravel()
-        seen = ~np.isnan(truth)
-        table = _bins(truth[seen], guess[seen], bins)
+        mask = ~np.isnan(truth)
+        table = _bins(truth[mask], guess[mask], bins)
         frames.append(table.assign(model=name))
     return pd.concat(frames, ignore_index=True)[["model", "bin", "n", "mean_estimate", "mean_score"]]
 
 
 def aligned(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Benchmark]:
     """The prompts and models that both have, in the same order."""
-    wanted = set(bench.prompt_ids)
-    estimates = estimates.rows(np.array([prompt_id in wanted for prompt_id in estimates.prompt_ids], dtype=bool))
+    ids = set(bench.prompt_ids)
+    estimates = estimates.rows(np.array([prompt_id in ids for prompt_id in estimates.prompt_ids], dtype=bool))
     observed = bench.pool(estimates.models)
     return estimates, observed.rows(positions(estimates.prompt_ids, observed.prompt_ids, "prompt"))
 
@@ -172,10 +172,10 @@ def _columns(estimates: Estimates) -> dict[str, list[int]]:
 def _bins(truth: Values, guess: Values, bins: int = BINS) -> pd.DataFrame:
     cut = np.clip(guess, 0.0, 1.0)
     cells = pd.DataFrame({"bin": np.minimum((cut * bins).astype(int), bins - 1), "estimate": cut, "score": truth})
-    grouped = cells.groupby("bin").agg(
+    bins_table = cells.groupby("bin").agg(
         n=("score", "size"), mean_estimate=("estimate", "mean"), mean_score=("score", "mean")
     )
-    return grouped.reset_index()
+    return bins_table.reset_index()
 
 
 def _ece(bins: pd.DataFrame) -> float:

@@ -62,54 +62,54 @@ def compare_routers(
     routers : names; "all" is every router that needs neither a network nor hours.
     seeds : whole numbers from 0.
     params : of every router; give them with one router.
-    fit_on : learn from all of this benchmark instead and judge on all prompts of ``bench``.
+    fit_on : learn from all of this benchmark instead and report on all prompts of ``bench``.
     pool : models to choose from; empty = all of the benchmark.
-    again : fit also what is stored.
+    again : fit even where a run is stored.
     replicates : bootstrap replicates behind every interval.
-    progress : called with (steps done, steps in all): every fit is one, judging all of them one for each seed.
+    progress : called with (steps done, steps in all): every fit is one, comparing all of them one for each seed.
 
     Returns
     -------
-    The comparison; routers that could not run stand in ``skipped`` with the reason.
+    The comparison; routers that could not run are in ``skipped`` with the reason.
 
     Raises
     ------
     NotFoundError
         No router of that name.
     CarrotError
-        No seed or router is given, the benchmark has no prompts to judge on, or none of the routers could run.
+        No seed or router is given, the benchmark has no prompts to report on, or none of the routers could run.
     """
     names = routers_of(routers)
     settings = settings_of(store, bench, seeds, fit_on=fit_on, pool=pool)
     splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
     for setting in settings.values():
-        setting.cost_unit_usd  # noqa: B018  raises where nothing can be judged, before hours of fitting
-    known = {} if again else stored_runs(store, bench, fit_on)
+        setting.cost_unit_usd  # noqa: B018  raises where nothing can be measured, before hours of fitting
+    reusable = {} if again else stored_runs(store, bench, fit_on)
     step = counter(progress, (len(names) + 1) * len(settings))
-    ran: dict[str, dict[int, Run]] = {name: {} for name in names}
+    runs: dict[str, dict[int, Run]] = {name: {} for name in names}
     skipped: dict[str, str] = {}
     for seed, setting in settings.items():
         for name in names:
-            if name in ran:
+            if name in runs:
                 trial = Trial(bench, name, seed, params or {}, fit_on, tuple(pool), splits[seed])
                 try:
-                    run = known.get(trial.run_id) or _fit(store, trial, made=setting)
-                    ran[name][seed] = replace(run, estimates=None, router_json=None, router_safetensors=None)
+                    run = reusable.get(trial.run_id) or _fit(store, trial, setting=setting)
+                    runs[name][seed] = replace(run, estimates=None, router_json=None, router_safetensors=None)
                 except (CarrotError, ImportError) as error:
                     skipped[name] = str(error)
-                    del ran[name]
+                    del runs[name]
             step()
-    if not ran:
+    if not runs:
         raise CarrotError(f"None of the routers could run. {' '.join(f'{n}: {why}' for n, why in skipped.items())}")
     candidates = {
         name: {seed: Candidate.of_run(settings[seed], store.load_run(run.run_id)) for seed, run in by_seed.items()}
-        for name, by_seed in ran.items()
+        for name, by_seed in runs.items()
     }
     result = compare(settings, candidates, replicates=replicates, progress=lambda done, total: step())
     return replace(
         result,
         protocol=result.protocol.assign(split_seed=pd.array(list(splits.values()), "Int64")),
-        latency=_latency(bench, settings, {name: by_seed[seeds[0]] for name, by_seed in ran.items()}),
+        latency=_latency(bench, settings, {name: by_seed[seeds[0]] for name, by_seed in runs.items()}),
         fit_on=None if fit_on is None else fit_on.name,
         skipped=skipped,
         versions=versions(),
@@ -119,7 +119,7 @@ def compare_routers(
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What a run is of: one router to fit once and to judge; parameters are those of `evaluate`."""
+    """One router to fit and measure, which makes one run; parameters are those of `evaluate`."""
 
     bench: Benchmark
     router: str
@@ -131,18 +131,18 @@ class Trial:
 
     @property
     def run_id(self) -> str:
-        """Identity of the run that is stored of it."""
+        """Id of its run."""
         fit_on = None if self.fit_on is None else self.fit_on.name
         return run_id(self.bench.name, self.router, self.params, self.seed, fit_on, self.pool, self.split_seed)
 
     @property
     def setting(self) -> Setting:
-        """The protocol it is fitted and judged by."""
+        """The protocol it is fitted and measured by."""
         return setting_for(self.bench, self.fit_on, self.pool, self.split_seed)
 
 
 def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None) -> dict[str, Run]:
-    """Stored runs that a fit on exactly these data, by these versions, would only repeat; by identity, without tables.
+    """Stored runs that a fit on exactly these data, by these versions, would only repeat; by id, without tables.
 
     This is the one rule by which a stored run stands for a fit; `stored_run` applies it to a single one.
     """
@@ -158,7 +158,7 @@ def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None)
 
 
 def stored_run(store: Store, trial: Trial) -> Run | None:
-    """The stored run of exactly this, with its tables and its fitted router; None where there is none.
+    """The stored run of a trial, with its tables and its fitted router; None where there is none.
 
     A router that an older program did not store is fitted again, once, and stored with its run.
     """
@@ -195,27 +195,27 @@ def _fit(store: Store, trial: Trial, **how: Any) -> Run:
 
 def runs_by_seed(store: Store, bench: Benchmark, routers: Sequence[str]) -> dict[str, dict[int, Run]]:
     """Stored runs on the whole pool that `compare_routers` would use again, by router and seed; without tables."""
-    known = stored_runs(store, bench)
-    return {name: _by_seed(store, known, Trial(bench, name)) for name in routers}
+    runs = stored_runs(store, bench)
+    return {name: _by_seed(store, runs, Trial(bench, name)) for name in routers}
 
 
-def _by_seed(store: Store, known: Mapping[str, Run], trial: Trial) -> dict[int, Run]:
-    """Of some runs those of a trial, whatever its seed; each has the split of its own seed."""
-    splits = _split_seeds(store, trial.bench, sorted({run.seed for run in known.values()}))
+def _by_seed(store: Store, runs: Mapping[str, Run], trial: Trial) -> dict[int, Run]:
+    """The runs that are this trial on any seed; each has the split of its own seed."""
+    splits = _split_seeds(store, trial.bench, sorted({run.seed for run in runs.values()}))
     ids = {seed: replace(trial, seed=seed, split_seed=split_seed).run_id for seed, split_seed in splits.items()}
-    return {seed: known[identity] for seed, identity in ids.items() if identity in known}
+    return {seed: runs[identity] for seed, identity in ids.items() if identity in runs}
 
 
 def routers_of(names: Sequence[str]) -> list[str]:
     """Routers by name, each once; "all" stands for all but those that are run only by name."""
     every = [name for name in ROUTERS if name not in BY_NAME_ONLY]
-    found = dict.fromkeys(name for asked in names for name in (every if asked == ALL else [asked]))
-    if not found:
+    unique = dict.fromkeys(name for entry in names for name in (every if entry == ALL else [entry]))
+    if not unique:
         raise CarrotError("Name at least one router.")
-    unknown = [name for name in found if name not in ROUTERS]
+    unknown = [name for name in unique if name not in ROUTERS]
     if unknown:
         raise NotFoundError(f"No router {unknown[0]!r}; there are {', '.join(ROUTERS)}.")
-    return list(found)
+    return list(unique)
 
 
 def settings_of(
@@ -246,12 +246,12 @@ def seeds_of(store: Store, bench: Benchmark, run: Run) -> dict[int, Run]:
 
 
 def _latency(bench: Benchmark, settings: Mapping[int, Setting], runs: Mapping[str, Run]) -> pd.DataFrame:
-    measured = {name: run.metrics["latency"] for name, run in runs.items()}
+    latencies = {name: run.metrics["latency"] for name, run in runs.items()}
     embed_s: list[float] = []
-    if bench.encoder is not None and any(steps["reads_vectors"] for steps in measured.values()):
+    if bench.encoder is not None and any(steps["reads_vectors"] for steps in latencies.values()):
         prompts = timed_prompts(next(iter(settings.values())).test)
         embed_s = embed_latency(prompts, partial(embed, encoder=bench.encoder))
-    return latency_table(measured, embed_s)
+    return latency_table(latencies, embed_s)
 
 
 def run_router(
@@ -266,7 +266,7 @@ def run_router(
     again: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """The stored run of exactly this, on exactly these data and versions; else a new one, stored.
+    """The stored run of this router on exactly these data and versions; if there is none, a new one, stored.
 
     Parameters are those of `carrot_core.evaluation.evaluate`; ``again`` fits even where a run is stored.
     """
@@ -296,12 +296,12 @@ def newest_runs(store: Store, name: str) -> dict[str, Run]:
 
     By the router's name with its parameters; baselines, and runs of other splits or benchmarks, are not among them.
     """
-    found: dict[str, Run] = {}
+    newest: dict[str, Run] = {}
     for run in store.runs(name):
         if run.fit_on is None and not run.pool and run.split_seed is None and run.router not in BASELINES:
-            given = ", ".join(f"{key}={value}" for key, value in sorted(run.params.items()))
-            found.setdefault(run.router + (f" ({given})" if given else ""), run)
-    return dict(sorted(found.items()))
+            params = ", ".join(f"{key}={value}" for key, value in sorted(run.params.items()))
+            newest.setdefault(run.router + (f" ({params})" if params else ""), run)
+    return dict(sorted(newest.items()))
 
 
 def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | None = None) -> Estimates:
@@ -319,15 +319,15 @@ def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | Non
     return _fits(run, setting)[0].estimate(setting.everything.part(split))
 
 
-def tables_of(run: Run, made: Setting) -> Mapping[str, Estimates]:
-    """Estimates of a run by split; those of validation made again where the run judged another benchmark.
+def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
+    """Estimates of a run by split; those of validation made again where the run learned from another benchmark.
 
     Such a run keeps none of them, since its validation prompts are not those of the benchmark it is stored with.
     """
     stored = run.estimates or {}
     if "validation" in stored:
         return stored
-    return {**stored, "validation": _fits(run, made)[1].estimate(made.validation)}
+    return {**stored, "validation": _fits(run, setting)[1].estimate(setting.validation)}
 
 
 def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> Run:

@@ -19,7 +19,7 @@ from carrot_core.operating_point import (
     Mix,
     Point,
     Solution,
-    checked_target,
+    check_target,
     match_model,
     mix_within_budget,
     operating_point,
@@ -33,7 +33,7 @@ from carrot_core.store import Run, Store
 
 @dataclass(frozen=True)
 class Goal:
-    """What an operating point is asked for by; exactly one is given.
+    """What an operating point must achieve; exactly one field is given.
 
     Attributes
     ----------
@@ -51,27 +51,27 @@ class Goal:
     rate_per_usd: float | None = None
 
     def __post_init__(self) -> None:
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        if len(given) != 1:
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        if len(fields) != 1:
             raise CarrotError(
                 "Ask for one of: a budget, a target accuracy, a model to match, a cap per query, an exchange rate."
             )
-        if not given.get("rate_per_usd", 0) >= 0:
-            raise CarrotError(f"rate_per_usd must be a number of at least 0, not {given['rate_per_usd']}.")
+        if not fields.get("rate_per_usd", 0) >= 0:
+            raise CarrotError(f"rate_per_usd must be a number of at least 0, not {fields['rate_per_usd']}.")
         for name in ("budget_usd", "cap_usd"):
-            if not 0 <= given.get(name, 0) < float("inf"):
-                raise CarrotError(f"{name} must be a number of at least 0, not {given[name]}.")
-        checked_target(given.get("target_score", 0.0))
+            if not 0 <= fields.get(name, 0) < float("inf"):
+                raise CarrotError(f"{name} must be a number of at least 0, not {fields[name]}.")
+        check_target(fields.get("target_score", 0.0))
 
     def document(self) -> dict[str, Any]:
-        """What is asked for, as plain JSON; λ = 1 is an infinite rate, which JSON has not: null."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        document: dict[str, Any] = without_nan(given)
+        """The goal as plain JSON; an infinite rate (λ = 1) becomes null."""
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        document: dict[str, Any] = without_nan(fields)
         return document
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class SolvedGoal:
     """An operating point with what it does.
 
     Attributes
@@ -123,15 +123,15 @@ class Solved:
 
 
 def _figures(point: Point) -> dict[str, Any]:
-    kept = {
+    intervals = {
         "score": point.score,
         "cost_usd": point.cost_usd,
         "score_minus_reference": point.score_difference,
         "saving": point.saving,
     }
-    figures = {name: interval.value for name, interval in kept.items()}
+    figures = {name: interval.value for name, interval in intervals.items()}
     document: dict[str, Any] = without_nan(
-        figures | {"intervals": {name: [interval.low, interval.high] for name, interval in kept.items()}}
+        figures | {"intervals": {name: [interval.low, interval.high] for name, interval in intervals.items()}}
     )
     return document
 
@@ -142,7 +142,7 @@ def solve(
     goal: Goal,
     reference: str | None = None,
     replicates: int = 1000,
-) -> Solved:
+) -> SolvedGoal:
     """Solve a goal on the validation prompts, exactly, and report it on the others.
 
     Parameters
@@ -150,7 +150,7 @@ def solve(
     setting : the protocol.
     estimates : of a router by split, as `carrot_core.evaluation.evaluate` keeps them.
     goal : what is wanted.
-    reference : model that savings are told against; the one to match, else the best single model.
+    reference : model that savings are measured against; the one to match, else the best single model.
 
     Raises
     ------
@@ -162,9 +162,9 @@ def solve(
     curves = {split: setting.frontier(estimates, split) for split in ("validation", setting.report_on)}
     solution = solve_on(curves["validation"], goal)
     rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
-    shown = curves[setting.report_on]
+    report_curve = curves[setting.report_on]
     mix = None if goal.budget_usd is None else mix_within_budget(curves["validation"], goal.budget_usd)
-    return Solved(
+    return SolvedGoal(
         goal,
         solution,
         float(lam_of_rate(rate, unit)),
@@ -174,7 +174,7 @@ def solve(
             split: operating_point(curve, rate, reference, unit, bootstrap_counts(curve.n_prompts, replicates))
             for split, curve in curves.items()
         },
-        dict(zip(shown.models, shown.shares([rate])[0].tolist(), strict=True)),
+        dict(zip(report_curve.models, report_curve.shares([rate])[0].tolist(), strict=True)),
         mix,
     )
 
@@ -194,7 +194,7 @@ def solve_on(validation: Frontier, goal: Goal) -> Solution:
 
 def solve_seeds(
     store: Store, bench: Benchmark, run: Run, goal: Goal, reference: str | None = None, replicates: int = 1000
-) -> dict[int, Solved]:
+) -> dict[int, SolvedGoal]:
     """A goal solved on each stored seed's validation prompts and reported on its test prompts, by seed.
 
     Parameters
@@ -203,11 +203,11 @@ def solve_seeds(
     run : which router, parameters and pool; its other seeds are looked up (`seeds_of`).
     goal, reference, replicates : as for `carrot_core.evaluation.solve.solve`.
     """
-    solved = {}
+    by_seed = {}
     for seed, other in seeds_of(store, bench, run).items():
         setting = setting_for(bench, None, other.pool, other.split_seed)
-        solved[seed] = solve(setting, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
-    return solved
+        by_seed[seed] = solve(setting, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
+    return by_seed
 
 
 def seeds_command(run: Run) -> str:

@@ -29,8 +29,8 @@ _SEED = 1  # of the draws of the prompts reported on, which are not those of val
 
 
 @dataclass(frozen=True, eq=False)
-class Again:
-    """A goal solved on B weightings of the same prompts.
+class SampleSolutions:
+    """One goal solved on B samples (weightings) of the same prompts.
 
     Attributes
     ----------
@@ -43,15 +43,15 @@ class Again:
     reached: npt.NDArray[np.bool_]
 
 
-def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> Again:
+def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolutions:
     """Solve a goal exactly under each column of (n, B) weights of a curve's prompts, with no new sweep.
 
-    Of points that only prompts without weight tell apart, the first is taken: they do the same on the others.
+    Of points that differ only on prompts without weight the first is taken: on the others they do the same.
     """
     if goal.cap_usd is not None:
         return _cap_again(curve, goal.cap_usd, weights)
     rates, n_samples = curve.exchange_rate_per_usd, weights.shape[1]
-    solved, reached = np.full(n_samples, np.nan), np.zeros(n_samples, dtype=bool)
+    rate_per_usd, reached = np.full(n_samples, np.nan), np.zeros(n_samples, dtype=bool)
     step = max(_CELLS // len(rates), 1)
     for first in range(0, n_samples, step):
         block: Weights = weights[:, first : first + step].copy()
@@ -61,16 +61,16 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> Again:
                 continue
             sample = replace(curve, weights=block[:, place] / block[:, place].mean(), means=means)
             solution = solve_on(sample, goal)
-            solved[first + place], reached[first + place] = solution.exchange_rate_per_usd, solution.reached
-    return Again(solved, reached)
+            rate_per_usd[first + place], reached[first + place] = solution.exchange_rate_per_usd, solution.reached
+    return SampleSolutions(rate_per_usd, reached)
 
 
-def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> Again:
+def _cap_again(curve: Frontier, cap_usd: float, weights: Weights) -> SampleSolutions:
     """The rate at which the last prompt with a weight comes under the cap."""
     crossing = crossings_of_cap(curve, cap_usd)
     last = np.max(np.where(weights > 0, crossing[:, None], -1.0), axis=0, initial=-1.0)
     within = np.array([np.nan if rate < 0 else _inside(curve, rate) for rate in last.tolist()])
-    return Again(within, np.isfinite(last) & (last >= 0))
+    return SampleSolutions(within, np.isfinite(last) & (last >= 0))
 
 
 def _inside(curve: Frontier, rate: float) -> float:
@@ -84,7 +84,7 @@ class Stability:
     Attributes
     ----------
     goal : what the point is for. One that is a rate is not solved: only what it does on test can vary.
-    cost_unit_usd : u, by which λ is told throughout.
+    cost_unit_usd : u, which turns rates into λ.
     rate_per_usd, lam : the point.
     n_validation, n_reported : prompts it was chosen on, and prompts it is reported on.
     samples : one row a bootstrap sample: lam, exchange_rate_per_usd and reached (of the point chosen on this sample
@@ -116,13 +116,13 @@ class Stability:
         return self.goal.rate_per_usd is None
 
     @property
-    def kept(self) -> float:
-        """Share of the samples whose point keeps on test what was asked for; NaN for a point that was only set."""
+    def success_share(self) -> float:
+        """Share of the samples whose point meets the goal on test; NaN for a point that was only set."""
         return float(self.samples["kept"].mean()) if self.is_solved else float("nan")
 
     @property
     def reached(self) -> float:
-        """Share of the samples in which what was asked for can be had on validation."""
+        """Share of the samples in which the goal can be reached on validation."""
         return float(self.samples["reached"].mean())
 
     def document(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Stability:
             "replicates": len(self.samples),
             "lam": without_nan(self.lam_interval),
             "reached": self.reached if self.is_solved else None,
-            "kept_on_test": self.kept if self.is_solved else None,
+            "kept_on_test": self.success_share if self.is_solved else None,
             "chosen_again": {"score": without_nan(self.score), "cost_usd": without_nan(self.cost_usd)},
             "in_all": {"score": without_nan(self.score_in_all), "cost_usd": without_nan(self.cost_usd_in_all)},
             "tasks": records(self.tasks),
@@ -147,19 +147,19 @@ def stability(setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, 
     setting, estimates, goal : as for `carrot_core.evaluation.solve.solve`.
     replicates : samples.
     """
-    chosen, shown = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
-    rate, unit = solve_on(chosen, goal).exchange_rate_per_usd, setting.cost_unit_usd
-    again = solve_again(chosen, goal, bootstrap_counts(chosen.n_prompts, replicates))
-    samples = _samples(shown, goal, again, unit, replicates)
-    at = shown.at(rate)
-    score, cost, lam = float(shown.score[at]), float(shown.cost_usd[at]), float(lam_of_rate(rate, unit))
+    validation, report = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
+    rate, unit = solve_on(validation, goal).exchange_rate_per_usd, setting.cost_unit_usd
+    again = solve_again(validation, goal, bootstrap_counts(validation.n_prompts, replicates))
+    samples = _samples(report, goal, again, unit, replicates)
+    at = report.at(rate)
+    score, cost, lam = float(report.score[at]), float(report.cost_usd[at]), float(lam_of_rate(rate, unit))
     return Stability(
         goal,
         unit,
         rate,
         lam,
-        chosen.n_prompts,
-        shown.n_prompts,
+        validation.n_prompts,
+        report.n_prompts,
         samples,
         Interval.of(lam, samples["lam"].to_numpy()),
         Interval.of(score, samples["score"].to_numpy()),
@@ -170,12 +170,14 @@ def stability(setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, 
     )
 
 
-def _samples(shown: Frontier, goal: Goal, again: Again, cost_unit_usd: float, replicates: int) -> pd.DataFrame:
+def _samples(
+    report: Frontier, goal: Goal, again: SampleSolutions, cost_unit_usd: float, replicates: int
+) -> pd.DataFrame:
     rates = again.rate_per_usd
-    at = np.searchsorted(shown.exchange_rate_per_usd, rates, side="right") - 1
+    at = np.searchsorted(report.exchange_rate_per_usd, rates, side="right") - 1
     different, place = np.unique(rates, return_inverse=True)
-    drawn = bootstrap_counts(shown.n_prompts, replicates, _SEED)
-    tables = replicate_tables(shown, shown.outcomes.score, shown.paid_usd, different, drawn)
+    counts = bootstrap_counts(report.n_prompts, replicates, _SEED)
+    tables = replicate_tables(report, report.outcomes.score, report.paid_usd, different, counts)
     rows = np.arange(replicates)
     score, cost = (table[rows, place] for table in tables)
     return pd.DataFrame(
@@ -183,29 +185,29 @@ def _samples(shown: Frontier, goal: Goal, again: Again, cost_unit_usd: float, re
             "lam": lam_of_rate(rates, cost_unit_usd),
             "exchange_rate_per_usd": rates,
             "reached": again.reached,
-            "kept": _keeps(shown, goal, rates, drawn, score, cost),
-            "score": shown.score[at],
-            "cost_usd": shown.cost_usd[at],
+            "kept": _meets_goal(report, goal, rates, counts, score, cost),
+            "score": report.score[at],
+            "cost_usd": report.cost_usd[at],
             "score_drawn": score,
             "cost_usd_drawn": cost,
         }
     )
 
 
-def _keeps(
-    shown: Frontier, goal: Goal, rates: FloatArray, drawn: Weights, score: FloatArray, cost_usd: FloatArray
+def _meets_goal(
+    report: Frontier, goal: Goal, rates: FloatArray, counts: Weights, score: FloatArray, cost_usd: FloatArray
 ) -> npt.NDArray[np.bool_]:
-    """(B,) whether the points keep on the drawn prompts, of which score and cost are means, what was asked for."""
+    """(B,) whether each point meets the goal on its drawn prompts, whose mean score and cost are given."""
     if goal.budget_usd is not None:
         return cost_usd <= goal.budget_usd + 1e-15
     if goal.cap_usd is not None:
-        crossing = crossings_of_cap(shown, goal.cap_usd)[:, None]
-        last = np.max(np.where(drawn > 0, crossing, 0.0), axis=0)
-        kept: npt.NDArray[np.bool_] = np.isfinite(last) & (rates >= last)
-        return kept
+        crossing = crossings_of_cap(report, goal.cap_usd)[:, None]
+        last = np.max(np.where(counts > 0, crossing, 0.0), axis=0)
+        mask: npt.NDArray[np.bool_] = np.isfinite(last) & (rates >= last)
+        return mask
     if goal.match is not None:
-        (column,) = positions([goal.match], shown.models)
-        return score >= weighted_means(shown.outcomes.score[:, [column]], drawn)[:, 0] - 1e-12
+        (column,) = positions([goal.match], report.models)
+        return score >= weighted_means(report.outcomes.score[:, [column]], counts)[:, 0] - 1e-12
     return score >= (0.0 if goal.target_score is None else goal.target_score) - 1e-12
 
 
@@ -221,17 +223,19 @@ def by_task(
     cost_usd_high (of the common point on the task, 95 % intervals; NaN with fewer than `LEAST_PROMPTS`),
     score_alone, cost_usd_alone (of the task's own point). λ by the u of all tasks. Empty where prompts have no tasks.
     """
-    chosen, shown = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
-    of_chosen, of_shown = tasks_of(setting.validation, chosen), tasks_of(setting.test, shown)
-    tasks = sorted(set(of_shown.tolist()) - {""})
-    weights = np.stack([of_chosen == task for task in tasks], axis=1) if tasks else np.empty((chosen.n_prompts, 0))
-    again = solve_again(chosen, goal, weights.astype(np.uint8))
+    validation, report = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
+    validation_tasks, report_tasks = tasks_of(setting.validation, validation), tasks_of(setting.test, report)
+    tasks = sorted(set(report_tasks.tolist()) - {""})
+    weights = (
+        np.stack([validation_tasks == task for task in tasks], axis=1) if tasks else np.empty((validation.n_prompts, 0))
+    )
+    again = solve_again(validation, goal, weights.astype(np.uint8))
     rows = []
     for place, task in enumerate(tasks):
-        here, own = np.flatnonzero(of_shown == task), float(again.rate_per_usd[place])
+        here, own = np.flatnonzero(report_tasks == task), float(again.rate_per_usd[place])
         none = bool(np.isnan(own))
-        score, cost = _intervals(shown, here, rate_per_usd, replicates)
-        alone = [np.nan, np.nan] if none else _measured(shown, here, own).mean(axis=0).tolist()
+        score, cost = _intervals(report, here, rate_per_usd, replicates)
+        alone = [np.nan, np.nan] if none else _outcomes_at(report, here, own).mean(axis=0).tolist()
         rows.append(
             {
                 "task": task,
@@ -248,17 +252,17 @@ def by_task(
     return pd.DataFrame(rows)
 
 
-def _measured(curve: Frontier, rows: npt.NDArray[np.intp], rate: float) -> FloatArray:
+def _outcomes_at(curve: Frontier, rows: npt.NDArray[np.intp], rate: float) -> FloatArray:
     """(n, 2) score and cost of the choices for some prompts."""
-    picked = curve.choices(rate)[rows]
-    return np.column_stack([curve.outcomes.score[rows, picked], curve.paid_usd[rows, picked]])
+    columns = curve.choices(rate)[rows]
+    return np.column_stack([curve.outcomes.score[rows, columns], curve.paid_usd[rows, columns]])
 
 
 def _intervals(curve: Frontier, rows: npt.NDArray[np.intp], rate: float, replicates: int) -> tuple[Interval, Interval]:
-    table = _measured(curve, rows, rate)
+    table = _outcomes_at(curve, rows, rate)
     enough = len(table) >= LEAST_PROMPTS
-    drawn = weighted_means(table, bootstrap_counts(len(table), replicates)) if enough else np.full((1, 2), np.nan)
-    score, cost = (Interval.of(float(table[:, k].mean()), drawn[:, k]) for k in range(2))
+    means = weighted_means(table, bootstrap_counts(len(table), replicates)) if enough else np.full((1, 2), np.nan)
+    score, cost = (Interval.of(float(table[:, k].mean()), means[:, k]) for k in range(2))
     return score, cost
 
 

@@ -64,15 +64,15 @@ def latex(result: Comparison, metrics: Sequence[str] = _LATEX_METRICS) -> str:
     return tabular(heads, rows, f"l{'c' * len(metrics)}", _head(result))
 
 
-def transfer_text(found: TaskTransfer, metrics: Sequence[str] = ("aiq", "routing_accuracy")) -> str:
+def transfer_text(transfer: TaskTransfer, metrics: Sequence[str] = ("aiq", "routing_accuracy")) -> str:
     """Every task by the router that has never seen it, beside the router that has; means over seeds."""
-    means = found.by_task[found.by_task["seed"] == MEAN]
+    means = transfer.by_task[transfer.by_task["seed"] == MEAN]
     heads = [f"{METRICS[name].label}{part}" for name in metrics for part in ("", " - usual")]
-    shown: dict[str, list[str]] = {}
+    cells: dict[str, list[str]] = {}
     for row in means[means["metric"].isin(metrics)].to_dict("records"):
         paired = cell(Interval(row["difference"], row["low"], row["high"]), signed=True)
-        shown.setdefault(f"{row['task']} ({row['n_prompts']:,})", []).extend([_number(row["left_out"]), paired])
-    return block(heads, shown, "task left out (prompts)")
+        cells.setdefault(f"{row['task']} ({row['n_prompts']:,})", []).extend([_number(row["left_out"]), paired])
+    return block(heads, cells, "task left out (prompts)")
 
 
 def cell(figure: Interval | None, signed: bool = False) -> str:
@@ -105,8 +105,8 @@ def _label(name: str) -> str:
 
 
 def _head(result: Comparison) -> str:
-    judged = result.protocol["n_judged"]
-    count = f"{judged.min():,}" if judged.nunique() == 1 else f"{judged.min():,} to {judged.max():,}"
+    sizes = result.protocol["n_judged"]
+    count = f"{sizes.min():,}" if sizes.nunique() == 1 else f"{sizes.min():,} to {sizes.max():,}"
     singles = ", ".join(dict.fromkeys(result.protocol["best_single"]))
     seeds = (
         f"mean over seeds {', '.join(map(str, result.seeds))}" if len(result.seeds) > 1 else f"seed {result.seeds[0]}"
@@ -151,10 +151,10 @@ def _quality_block(result: Comparison) -> str:
         return ""
     pooled = result.quality[whole & (result.quality["model"] == POOLED)].groupby("router", sort=False)
     means = pooled[[*_QUALITY, *(f"train_mean_{name}" for name in _QUALITY)]].mean()
-    shown = [name for name in _QUALITY if means[name].notna().any()]
-    cells = {str(router): [f"{row[name]:.4g}" for name in shown] for router, row in means.iterrows()}
-    cells["(train means)"] = [f"{means[f'train_mean_{name}'].iloc[0]:.4g}" for name in shown]
-    return block([_QUALITY[name] for name in shown], cells, "predictions, all models")
+    names = [name for name in _QUALITY if means[name].notna().any()]
+    cells = {str(router): [f"{row[name]:.4g}" for name in names] for router, row in means.iterrows()}
+    cells["(train means)"] = [f"{means[f'train_mean_{name}'].iloc[0]:.4g}" for name in names]
+    return block([_QUALITY[name] for name in names], cells, "predictions, all models")
 
 
 def _latency_block(result: Comparison) -> str:
@@ -177,8 +177,8 @@ def _latex_cell(figure: Interval | None) -> str:
 
 def estimates_frame(estimates: Estimates, outcomes: Outcomes) -> pd.DataFrame:
     """Long table, one row per prompt and model: estimates beside what was observed (NaN = not observed)."""
-    seen = outcomes.pool(estimates.models)
-    seen = seen.rows(positions(estimates.prompt_ids, seen.prompt_ids, "prompt"))
+    actual = outcomes.pool(estimates.models)
+    actual = actual.rows(positions(estimates.prompt_ids, actual.prompt_ids, "prompt"))
     n, m = estimates.shape
     return pd.DataFrame(
         {
@@ -186,8 +186,8 @@ def estimates_frame(estimates: Estimates, outcomes: Outcomes) -> pd.DataFrame:
             "model": np.tile(np.array(estimates.models, dtype=object), n),
             "est_score": estimates.score.ravel(),
             "est_cost_usd": estimates.cost_usd.ravel(),
-            "score": seen.score.ravel(),
-            "cost_usd": seen.cost_usd.ravel(),
+            "score": actual.score.ravel(),
+            "cost_usd": actual.cost_usd.ravel(),
         }
     )
 
@@ -205,11 +205,11 @@ def frontier_frame(frontier: ReadableCurve, cost_unit_usd: float) -> pd.DataFram
     )
 
 
-LAMS = tuple(step / 20 for step in range(21))  # at which a table that cannot be of all λ stands
+LAMS = tuple(step / 20 for step in range(21))  # of tables that cannot hold every λ
 
 
 def small(frames: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     """Frames one below the other, these columns of them; fractions in single precision."""
-    found = list(frames)
-    table = pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    parts = list(frames)
+    table = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
     return table.astype(dict.fromkeys(table.select_dtypes("float64").columns, np.float32))

@@ -10,7 +10,7 @@ from plotly.colors import sample_colorscale
 
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import model_names
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, shortened, shown
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, plotly_text, shortened
 from carrot_core.number_formats import percent
 from carrot_core.text import visible
 
@@ -20,8 +20,8 @@ _ROW = 24  # pixels
 _PATTERNS = ("", "/", "\\", "x", ".", "")
 
 
-def _shown(task: str) -> str:
-    return shown(visible(task) or "(no task)")
+def _task_label(task: str) -> str:
+    return plotly_text(visible(task) or "(no task)")
 
 
 def _labels(models: list[str]) -> list[str]:
@@ -63,7 +63,7 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
             x=_labels(models),
             y=list(range(len(tasks))),  # by place: two labels may be cut to the same text
             customdata=[
-                [f"{_shown(task)}<br>{int(number):,} of {of[task]:,}" for number in row]
+                [f"{_task_label(task)}<br>{int(number):,} of {of[task]:,}" for number in row]
                 for task, row in zip(tasks, counts.to_numpy(), strict=True)
             ],
             # What is missing stands out from the ground: a single cell in a thousand is seen too.
@@ -84,7 +84,7 @@ def coverage_figure(coverage: pd.DataFrame, theme: ThemeName = "light") -> go.Fi
             autorange="reversed",
             showgrid=False,
             tickvals=list(range(len(tasks))),
-            ticktext=[_shown(shortened(task, 24)) for task in tasks],
+            ticktext=[_task_label(shortened(task, 24)) for task in tasks],
         ),
     )
     return figure

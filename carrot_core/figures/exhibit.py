@@ -1,28 +1,38 @@
-"""One thing to look at with all that explains it, every form it is taken away in, and folders of many."""
+"""A figure or table with its words and data, every form it is exported in (images by a browser), and whole folders."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
+import plotly
 import plotly.graph_objects as go
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.comparison import records
-from carrot_core.figures.images import IMAGES, browser, image, write_images
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.latex import latex_table
 from carrot_core.number_formats import plain
 from carrot_core.safe_csv import safe_csv
+
+IMAGES = ("svg", "png", "pdf")
+WIDTH, HEIGHT = 900, 560  # of a figure that sets none, in CSS pixels
+_SCALE = 2  # pixels of a PNG for one of the figure's
+_NO_BROWSER = (
+    "PNG, SVG and PDF are drawn by Chromium or Chrome, and none was found on this machine. "
+    "Install one, or take HTML, which needs none."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +46,7 @@ class Exhibit:
     caption : how to read it, in a few sentences; plain text.
     alt : what a reader would see, in words, with the figures that matter; plain text.
     table : the data behind it, one tidy frame; columns with units in their names.
-    draw : from a theme to the Plotly figure; None where the table itself is the thing.
+    draw : from a theme to the Plotly figure; None where the exhibit is a table.
     """
 
     name: str
@@ -105,7 +115,7 @@ def as_latex(exhibit: Exhibit, _: ThemeName = "light") -> bytes:
 
 
 def as_html(exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
-    """One page that needs no host: the figure, alive, or the table."""
+    """One page that loads nothing else: the interactive figure, or the table."""
     look = THEMES[theme]
     if exhibit.draw is None:
         body = f'<div class="wide">{exhibit.table.to_html(index=False, border=0, float_format=plain)}</div>'
@@ -116,6 +126,75 @@ def as_html(exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
     return _PAGE.format(body=body, ink=look.ink, ground=look.ground, grid=look.grid, **words).encode()
 
 
+@cache
+def browser() -> str | None:
+    """Path of the browser that draws; None where there is none."""
+    from choreographer.browsers.chromium import Chromium
+
+    path: str | None = Chromium.find_browser(skip_local=False)
+    return path
+
+
+def image(figure: go.Figure, kind: str) -> bytes:
+    """One figure in one of `IMAGES`; some seconds, most of them the browser's start.
+
+    Raises
+    ------
+    CarrotError
+        There is no browser on this machine.
+    """
+    import kaleido
+
+    content: bytes = kaleido.calc_fig_sync(_with_size(figure), opts=_options(kind), kopts=_offline())
+    return content
+
+
+def image_of_svg(svg: bytes, size: tuple[int, int], kind: str) -> bytes:
+    """An SVG of (width, height) pixels as PNG or PDF: the browser draws it on an empty figure."""
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    hidden = {"visible": False, "fixedrange": True}
+    figure = go.Figure(layout={"width": size[0], "height": size[1], "xaxis": hidden, "yaxis": hidden})
+    figure.update_layout(margin=dict.fromkeys("lrtb", 0), plot_bgcolor="rgba(0,0,0,0)")
+    figure.add_layout_image(source=source, xref="paper", yref="paper", x=0, y=1, sizex=1, sizey=1)
+    return image(figure, kind)
+
+
+def write_images(figures: Mapping[Path, go.Figure]) -> None:
+    """Write many figures with one browser; each file's ending says its kind.
+
+    Raises
+    ------
+    CarrotError
+        There is no browser on this machine.
+    """
+    import kaleido
+
+    jobs = [
+        {"fig": _with_size(figure), "path": str(path), "opts": _options(path.suffix[1:])}
+        for path, figure in figures.items()
+    ]
+    if jobs:
+        kaleido.write_fig_from_object_sync(jobs, kopts=_offline())
+
+
+def _with_size(figure: go.Figure) -> go.Figure:
+    """The figure with a size and, unless it has one, a white or dark ground of its own: pages show it on theirs."""
+    copy = go.Figure(figure)
+    return copy.update_layout(width=copy.layout.width or WIDTH, height=copy.layout.height or HEIGHT)
+
+
+def _options(kind: str) -> dict[str, Any]:
+    return {"format": kind, "scale": _SCALE if kind == "png" else 1}
+
+
+def _offline() -> dict[str, Any]:
+    """Settings of the drawing page: Plotly from the installed package, no formula font from a host."""
+    if browser() is None:
+        raise CarrotError(_NO_BROWSER)
+    library = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    return {"plotlyjs": library, "mathjax": False, "path": browser()}
+
+
 def _as_image(kind: str, exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
     return image(figure_of(exhibit, theme), kind)
 
@@ -124,12 +203,12 @@ _MEDIA = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 
 
 EXHIBIT_FORMATS: dict[str, ExhibitFormat] = {
-    made.name: made
-    for made in (
+    form.name: form
+    for form in (
         ExhibitFormat("csv", ".csv", "text/csv", "the data", False, as_csv),
         ExhibitFormat("json", ".json", "application/json", "the data with all words", False, as_json),
         ExhibitFormat("latex", ".tex", "application/x-tex", "the data as a table", False, as_latex),
-        ExhibitFormat("html", ".html", "text/html", "the figure, alive, with its caption", True, as_html),
+        ExhibitFormat("html", ".html", "text/html", "the interactive figure with its caption", True, as_html),
         *(
             ExhibitFormat(kind, f".{kind}", _MEDIA[kind], "the figure", True, partial(_as_image, kind))
             for kind in IMAGES
@@ -156,7 +235,7 @@ def write_exhibits(
     exhibits : with the name of the benchmark, which gets a folder (`folder_name`).
     out : folder, made where it is missing; files of the same names are replaced.
     endings : of `ENDINGS`; a table by itself has no picture.
-    style : of what shows a figure; any but "light" stands in the file's name.
+    style : of what shows a figure; any but "light" is part of the file's name.
 
     Returns
     -------
@@ -165,15 +244,15 @@ def write_exhibits(
     Raises
     ------
     CarrotError
-        Pictures are wanted and there is no browser, said after all else was written; or a file cannot be written.
+        Images are asked for without a browser (raised after all else is written), or a file cannot be written.
     """
     plain, pictures = ([end for end in endings if (end in IMAGES) == image] for image in (False, True))
     charts = [(bench, exhibit) for bench, exhibit in exhibits if exhibit.draw is not None]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".figures-", dir=out) as part:
-            made = [_write(Path(part), bench, exhibit, end, style) for bench, exhibit in exhibits for end in plain]
-            files = _moved(made, Path(part), out)
+            paths = [_write(Path(part), bench, exhibit, end, style) for bench, exhibit in exhibits for end in plain]
+            files = _move_files(paths, Path(part), out)
             if pictures and charts and browser() is None:
                 raise CarrotError(
                     f"{', '.join(pictures).upper()} are drawn by Chromium or Chrome, and none was found on this "
@@ -182,21 +261,21 @@ def write_exhibits(
                 )
             targets = {_place(Path(part), *both, end, style): both[1] for both in charts for end in pictures}
             write_images({path: figure_of(exhibit, style) for path, exhibit in targets.items()})
-            return files + _moved(list(targets), Path(part), out)
+            return files + _move_files(list(targets), Path(part), out)
     except OSError as error:
         raise CarrotError(f"Cannot write to {out}: {error.strerror or error}.") from error
 
 
 def folder_name(bench: str) -> str:
-    """A benchmark's name as a folder's: plain letters only; a name that is not so gets part of its hash, too."""
+    """A benchmark's name as a folder's: plain letters only; any other name also gets part of its hash."""
     safe = _UNSAFE.sub("-", bench).strip("-.")[:_LONGEST]
-    marked = hashlib.sha256(bench.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    return safe if safe and safe == bench else f"{safe}-{marked}".strip("-")
+    digest = hashlib.sha256(bench.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return safe if safe and safe == bench else f"{safe}-{digest}".strip("-")
 
 
 def _place(folder: Path, bench: str, exhibit: Exhibit, end: str, style: ThemeName) -> Path:
-    marked = f"-{style}" if style != "light" and ENDINGS[end].of_figure else ""
-    path = folder / folder_name(bench) / f"{exhibit.name}{marked}.{end}"
+    suffix = f"-{style}" if style != "light" and ENDINGS[end].of_figure else ""
+    path = folder / folder_name(bench) / f"{exhibit.name}{suffix}.{end}"
     path.parent.mkdir(exist_ok=True)
     return path
 
@@ -207,10 +286,10 @@ def _write(folder: Path, bench: str, exhibit: Exhibit, end: str, style: ThemeNam
     return path
 
 
-def _moved(made: Sequence[Path], part: Path, out: Path) -> list[Path]:
-    """Files from the folder they were made in to where they belong; their paths below it."""
-    names = [path.relative_to(part) for path in made]
-    for path, name in zip(made, names, strict=True):
+def _move_files(paths: Sequence[Path], part: Path, out: Path) -> list[Path]:
+    """Move files from one folder to another; returns their paths below it."""
+    names = [path.relative_to(part) for path in paths]
+    for path, name in zip(paths, names, strict=True):
         (out / name).parent.mkdir(exist_ok=True)
         os.replace(path, out / name)
     return names

@@ -23,8 +23,8 @@ from carrot_core.figures.theme import (
     layout,
     line_styles,
     model_colors,
+    plotly_text,
     shortened,
-    shown,
     translucent,
 )
 from carrot_core.frontier import FloatArray, lam_of_rate
@@ -113,7 +113,7 @@ def _line(
             "maxdisplayed": 7,
             "line": {"color": look.ground, "width": 1},
         },
-        name=shown(curve.label),
+        name=plotly_text(curve.label),
         meta={"role": "curve", "name": curve.name},
         hovertemplate=f"<b>%{{fullData.name}}</b><br>{POINT_HOVER}<br>λ %{{customdata:{LAM_HOVER}}}<extra></extra>",
     )
@@ -126,7 +126,7 @@ def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
         mode="markers+text",
         marker={"color": colors, "size": 10, "line": {"color": look.ground, "width": 1.5}},
         textfont={"size": 11, "color": look.muted},
-        customdata=[shown(visible(model)) for model in scene.models],
+        customdata=[plotly_text(visible(model)) for model in scene.models],
         name="Single models",
         meta={"role": "models", "name": ""},
         hovertemplate=f"<b>%{{customdata}}</b><br>{POINT_HOVER}<extra></extra>",
@@ -141,7 +141,7 @@ def _mark(scene: Scene, look: Theme, role: str, model: str, what: str, symbol: s
         y=[100 * scene.model_score[at]],
         mode="markers",
         marker={"color": look.ink, "symbol": symbol, "size": size, "line": {"color": look.ink, "width": 1.5}},
-        name=f"{what}: {shown(short_name(model))}",
+        name=f"{what}: {plotly_text(short_name(model))}",
         meta={"role": role, "name": ""},
         hoverinfo="skip",
         cliponaxis=False,
@@ -182,9 +182,9 @@ def place_names(figure: go.Figure, names: Sequence[str], size: tuple[float, floa
 
     curves = [pixels(trace.x, trace.y) for trace in figure.data if trace.meta["role"] in ("curve", "hull")]
     (models,) = (trace for trace in figure.data if trace.meta["role"] == "models")
-    found = sides(pixels(models.x, models.y), names, curves, size)
-    models.textposition = [side or "top center" for side in found]
-    models.text = [shown(name) if side else "" for name, side in zip(names, found, strict=True)]
+    places = sides(pixels(models.x, models.y), names, curves, size)
+    models.textposition = [side or "top center" for side in places]
+    models.text = [plotly_text(name) if side else "" for name, side in zip(names, places, strict=True)]
 
 
 def _part(figure: go.Figure, name: str, values: Any) -> FloatArray:
@@ -193,8 +193,8 @@ def _part(figure: go.Figure, name: str, values: Any) -> FloatArray:
     scale = np.log10 if ground.type == "log" else np.asarray
     ends = ground.range
     if ends is None:
-        drawn = np.concatenate([scale(np.asarray(trace[name], dtype=np.float64)) for trace in figure.data])
-        ends = drawn.min(), drawn.max()
+        extent = np.concatenate([scale(np.asarray(trace[name], dtype=np.float64)) for trace in figure.data])
+        ends = extent.min(), extent.max()
     low, high = (float(end) for end in ends)
     part: FloatArray = (scale(np.asarray(values, dtype=np.float64)) - low) / ((high - low) or 1.0)
     return part

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.figures.scene import label, short_name
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, shortened, shown
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, plotly_text, shortened
 from carrot_core.figures.theme import layout as base_layout
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS
@@ -48,13 +48,13 @@ def model_names(names: Sequence[str], most: int = 30) -> list[str]:
 
 
 def _apart(short: list[str], whole: list[str]) -> list[str]:
-    """Short names, whole ones where two would look the same: Plotly draws what has one name in one row."""
-    return [shown(name if short.count(name) == 1 else other) for name, other in zip(short, whole, strict=True)]
+    """Short names, whole ones where two would look the same: Plotly puts equal names into one row."""
+    return [plotly_text(name if short.count(name) == 1 else other) for name, other in zip(short, whole, strict=True)]
 
 
 def task_name(name: str, most: int = 26) -> str:
     """A task as Plotly may show it."""
-    return shown(visible(name), most) if name else NO_TASK
+    return plotly_text(visible(name), most) if name else NO_TASK
 
 
 def metric_name(metric: str) -> str:
@@ -64,7 +64,7 @@ def metric_name(metric: str) -> str:
 
 
 def diverging(theme: ThemeName) -> list[list[Any]]:
-    """Colours from below 0 over the ground to above 0; in print grey by size, the sign stands in the cell."""
+    """Colours from below 0 over the ground to above 0; in print grey by size, with the sign in the cell."""
     low, high = (_toned(theme, color) for color in (1, 0))
     return [[0.0, low], [0.5, THEMES[theme].ground], [1.0, high]]
 

@@ -42,7 +42,7 @@ class Scene:
 
     Attributes
     ----------
-    title : what the chart is about, e.g. benchmark and split; a new title forgets the reader's zoom.
+    title : what the chart is about, e.g. benchmark and split; a new title resets the reader's zoom.
     curves : routers and baselines drawn as lines, names unique.
     models : M names; ``model_score`` and ``model_cost_usd`` (M,) are their means per prompt.
     hull_cost_usd, hull_score : (H,) the zero router's hull, by ascending cost.
@@ -199,7 +199,7 @@ def label(name: str) -> str:
 
 
 def compose(
-    made: Setting,
+    setting: Setting,
     routers: Mapping[str, Mapping[str, Estimates]],
     *,
     title: str,
@@ -215,34 +215,34 @@ def compose(
     active : router or baseline that λ moves along.
     reference : model that savings are measured against; the best single model by default.
     """
-    tables = {**routers, **{name: made.baselines[name] for name in baselines}}
-    curves = {name: made.frontier(table, made.report_on) for name, table in tables.items()}
+    tables = {**routers, **{name: setting.baselines[name] for name in baselines}}
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in tables.items()}
     if active not in curves:
         raise CarrotError(f"{label(active)} is not among the curves: {', '.join(map(label, curves))}.")
-    moved = curves[active]
-    if moved.n_prompts == 0:
+    active_curve = curves[active]
+    if active_curve.n_prompts == 0:
         raise CarrotError(
-            f"No {made.report_on} prompt has an outcome of all {len(made.models)} models: "
+            f"No {setting.report_on} prompt has an outcome of all {len(setting.models)} models: "
             "choose a smaller pool or fewer filters."
         )
-    zero = made.frontier(made.baselines["zero"], made.report_on)
+    zero = setting.frontier(setting.baselines["zero"], setting.report_on)
     return Scene(
         title=title,
         curves=tuple(
             Curve(name, label(name), curve, band(curve) if name == active else None) for name, curve in curves.items()
         ),
-        models=moved.models,
-        model_score=moved.outcomes.score.mean(axis=0),
-        model_cost_usd=moved.outcomes.cost_usd.mean(axis=0),
+        models=active_curve.models,
+        model_score=active_curve.outcomes.score.mean(axis=0),
+        model_cost_usd=active_curve.outcomes.cost_usd.mean(axis=0),
         hull_cost_usd=zero.cost_usd[::-1],
         hull_score=zero.score[::-1],
-        best_single=made.best_single,
-        reference=reference or made.best_single,
-        cost_unit_usd=made.cost_unit_usd,
-        n_prompts=moved.n_prompts,
-        n_dropped=moved.n_dropped,
+        best_single=setting.best_single,
+        reference=reference or setting.best_single,
+        cost_unit_usd=setting.cost_unit_usd,
+        n_prompts=active_curve.n_prompts,
+        n_dropped=active_curve.n_dropped,
         active=active,
-        chosen_on=made.frontier(tables[active], "validation"),
+        chosen_on=setting.frontier(tables[active], "validation"),
     )
 
 

@@ -11,21 +11,21 @@ import plotly.graph_objects as go
 
 from carrot_core.bootstrap import Interval
 from carrot_core.curve import thin
-from carrot_core.evaluation.solve import Goal, Solved
+from carrot_core.evaluation.solve import Goal, SolvedGoal
 from carrot_core.evaluation.stability import FEW, Stability
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import short_name
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, shown, translucent
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, plotly_text, translucent
 from carrot_core.frontier import ReadableCurve
 from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, lam_text, money, percent
 from carrot_core.text import visible
 
 _SURE, _LIKELY = 0.9, 0.6  # of the samples
 _ROW = 24  # pixels a task
-Seeds = Mapping[int, Solved]
+Seeds = Mapping[int, SolvedGoal]
 
 
-def asked(goal: Goal) -> str:
+def goal_text(goal: Goal) -> str:
     """What a point is for, in a few words."""
     if goal.budget_usd is not None:
         return f"at most {cost_text(goal.budget_usd)} per 1k queries"
@@ -38,52 +38,53 @@ def asked(goal: Goal) -> str:
     return "this λ"
 
 
-def verdict(found: Stability) -> str:
+def verdict(stability: Stability) -> str:
     """How sure the point is, in one plain sentence."""
-    if not found.is_solved:
+    if not stability.is_solved:
         return (
-            f"λ is set, so other prompts would not change it; what it does is known to {_scores(found.score_in_all)} "
-            f"and {_costs(found.cost_usd_in_all)} per 1k queries (95 % intervals)."
+            "λ is set, so other prompts would not change it; what it does is known to "
+            f"{_scores(stability.score_in_all)} and {_costs(stability.cost_usd_in_all)} per 1k queries "
+            "(95 % intervals)."
         )
-    kept = found.kept
-    if kept >= _SURE:
+    share = stability.success_share
+    if share >= _SURE:
         how = "This point is sure to keep what was asked for"
-    elif kept >= _LIKELY:
+    elif share >= _LIKELY:
         how = "This point will probably keep what was asked for"
-    elif kept > 1 - _LIKELY:
+    elif share > 1 - _LIKELY:
         how = "Whether this point keeps what was asked for is about even"
     else:
         how = "This point will probably miss what was asked for"
-    samples = f"{percent(kept, digits=0)} of {len(found.samples):,} bootstrap samples"
-    return f"{how}: {asked(found.goal)} holds on test in {samples}."
+    samples = f"{percent(share, digits=0)} of {len(stability.samples):,} bootstrap samples"
+    return f"{how}: {goal_text(stability.goal)} holds on test in {samples}."
 
 
-def detail(found: Stability) -> str:
+def detail(stability: Stability) -> str:
     """Where λ and the figures lie over the samples; empty for a λ that is only set."""
-    if not found.is_solved:
+    if not stability.is_solved:
         return ""
-    low, high = found.lam_interval.low, found.lam_interval.high
+    low, high = stability.lam_interval.low, stability.lam_interval.high
     text = (
-        f"Chosen again on samples of the {found.n_validation:,} validation prompts, λ is {_lams(low, high)} in 95 % of "
-        f"them (chosen: {lam_text(found.lam)}). On the {found.n_reported:,} test prompts these points score "
-        f"{_scores(found.score)} at {_costs(found.cost_usd)} per 1k queries; with the luck of the test prompts "
-        f"counted in, {_scores(found.score_in_all)} at {_costs(found.cost_usd_in_all)}."
+        f"Chosen again on samples of the {stability.n_validation:,} validation prompts, λ is {_lams(low, high)} in "
+        f"95 % of them (chosen: {lam_text(stability.lam)}). On the {stability.n_reported:,} test prompts these points "
+        f"score {_scores(stability.score)} at {_costs(stability.cost_usd)} per 1k queries; with the luck of the "
+        f"test prompts counted in, {_scores(stability.score_in_all)} at {_costs(stability.cost_usd_in_all)}."
     )
-    if found.reached < 1:
-        text += f" In {percent(1 - found.reached)} of the samples no point reaches it; there the nearest is taken."
+    if stability.reached < 1:
+        text += f" In {percent(1 - stability.reached)} of the samples no point reaches it; there the nearest is taken."
     return text
 
 
-def of_tasks(found: Stability) -> str:
+def of_tasks(stability: Stability) -> str:
     """What single tasks would choose, in a sentence; empty without tasks."""
-    known = found.tasks.dropna(subset=["lam_alone"]) if len(found.tasks) else found.tasks
-    if not found.is_solved or not len(known):
+    tasks = stability.tasks.dropna(subset=["lam_alone"]) if len(stability.tasks) else stability.tasks
+    if not stability.is_solved or not len(tasks):
         return ""
-    known = known.sort_values("lam_alone")
-    first, last = known.iloc[0], known.iloc[-1]
-    few = int((known["n_validation"] < FEW).sum())
+    tasks = tasks.sort_values("lam_alone")
+    first, last = tasks.iloc[0], tasks.iloc[-1]
+    few = int((tasks["n_validation"] < FEW).sum())
     text = (
-        f"Solved on each of {len(known)} tasks alone, λ would be {_lams(first['lam_alone'], last['lam_alone'])} "
+        f"Solved on each of {len(tasks)} tasks alone, λ would be {_lams(first['lam_alone'], last['lam_alone'])} "
         f"({_task(first['task'])} to {_task(last['task'])})."
     )
     have = "has" if few == 1 else "have"
@@ -124,33 +125,37 @@ def _costs(interval: Interval) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def stability_exhibit(found: Stability, shown: ReadableCurve, seeds: Seeds | None = None, name: str = "") -> Exhibit:
+def stability_exhibit(
+    stability: Stability, curve: ReadableCurve, seeds: Seeds | None = None, name: str = ""
+) -> Exhibit:
     """Where a point lies over bootstrap samples, on the curve of the prompts reported on.
 
     Parameters
     ----------
-    found : the point.
-    shown : its curve on the prompts reported on.
+    stability : the point.
+    curve : its curve on the prompts reported on.
     seeds : the same goal solved on every stored seed, its own among them.
     name : of the exhibit's files.
     """
     seeds = {} if seeds is None or len(seeds) < 2 else seeds
-    words = " ".join(part for part in (verdict(found), detail(found)) if part)
+    words = " ".join(part for part in (verdict(stability), detail(stability)) if part)
     cloud = "The cloud is where the point lies in each sample, the luck of the test prompts included."
-    stretch = " The thick stretch of the curve is where 95 % of the points chosen again lie." if found.is_solved else ""
+    stretch = (
+        " The thick stretch of the curve is where 95 % of the points chosen again lie." if stability.is_solved else ""
+    )
     split = " Diamonds are every stored seed, on its own test prompts." if seeds else ""
     return Exhibit(
         name=name or "stability",
         title="How sure the point is",
         caption=f"{cloud}{stretch}{split}",
-        alt=f"Accuracy against cost of one operating point over {len(found.samples):,} bootstrap samples. {words}",
-        table=found.samples,
-        draw=lambda theme: _cloud(found, shown, seeds, theme),
+        alt=f"Accuracy against cost of one operating point over {len(stability.samples):,} bootstrap samples. {words}",
+        table=stability.samples,
+        draw=lambda theme: _cloud(stability, curve, seeds, theme),
     )
 
 
-def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeName) -> go.Figure:
-    look, samples = THEMES[theme], found.samples
+def _cloud(stability: Stability, curve: ReadableCurve, seeds: Seeds, theme: ThemeName) -> go.Figure:
+    look, samples = THEMES[theme], stability.samples
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
@@ -161,11 +166,11 @@ def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeNam
         )
     )  # fmt: skip
     line = {"color": look.hull if theme != "print" else look.ink, "width": 1.75}
-    figure.add_trace(_stretch(shown, thin(shown), "Curve on test", line))
-    if found.is_solved:
+    figure.add_trace(_stretch(curve, thin(curve), "Curve on test", line))
+    if stability.is_solved:
         rates = samples["exchange_rate_per_usd"].quantile([0.025, 0.975], interpolation="nearest")
-        within = range(shown.at(float(rates.iloc[0])), shown.at(float(rates.iloc[1])) + 1)
-        figure.add_trace(_stretch(shown, within, "Chosen again, 95 %", {"color": look.curves[0], "width": 6}))
+        within = range(curve.at(float(rates.iloc[0])), curve.at(float(rates.iloc[1])) + 1)
+        figure.add_trace(_stretch(curve, within, "Chosen again, 95 %", {"color": look.curves[0], "width": 6}))
     if seeds:
         points = [solved.reported for solved in seeds.values()]
         figure.add_trace(
@@ -181,9 +186,9 @@ def _cloud(found: Stability, shown: ReadableCurve, seeds: Seeds, theme: ThemeNam
         )  # fmt: skip
     figure.add_trace(
         go.Scatter(
-            x=[QUERIES * found.cost_usd.value], y=[100 * found.score.value], mode="markers", name="The point",
+            x=[QUERIES * stability.cost_usd.value], y=[100 * stability.score.value], mode="markers", name="The point",
             marker={"symbol": "star", "size": 15, "color": look.ink, "line": {"color": look.ground, "width": 1}},
-            hovertemplate=f"λ {lam_text(found.lam)}: {POINT_HOVER}<extra></extra>",
+            hovertemplate=f"λ {lam_text(stability.lam)}: {POINT_HOVER}<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(_layout(look, height=380, left=56))
@@ -203,38 +208,38 @@ def _stretch(curve: ReadableCurve, points: Any, name: str, line: dict[str, Any])
 
 def _span(figure: go.Figure, axis: str) -> list[float]:
     """Range that shows all but the whole curve and the outermost samples, with room at both ends."""
-    shown = {trace.name: np.asarray(trace[axis], dtype=float) for trace in figure.data}
-    shown["Samples"] = np.quantile(shown["Samples"], [0.005, 0.995])
-    values = np.concatenate([at for name, at in shown.items() if name != "Curve on test"])
+    by_trace = {trace.name: np.asarray(trace[axis], dtype=float) for trace in figure.data}
+    by_trace["Samples"] = np.quantile(by_trace["Samples"], [0.005, 0.995])
+    values = np.concatenate([at for name, at in by_trace.items() if name != "Curve on test"])
     low, high = float(values.min()), float(values.max())
     room = 0.12 * (high - low) or 0.05 * abs(high) or 1.0
     return [max(low - room, 0.0) if axis == "x" else low - room, high + room]
 
 
-def tasks_exhibit(found: Stability, name: str = "") -> Exhibit | None:
+def tasks_exhibit(stability: Stability, name: str = "") -> Exhibit | None:
     """Every task: what the common point does there, and which λ it would choose alone; None without tasks."""
-    if not len(found.tasks):
+    if not len(stability.tasks):
         return None
-    table = found.tasks.sort_values("score", ascending=False, ignore_index=True)
+    table = stability.tasks.sort_values("score", ascending=False, ignore_index=True)
     own = (
         " To the right, λ as each task alone would choose it; hollow where it has fewer than "
         f"{FEW} validation prompts, and the line is the common λ."
-        if found.is_solved
+        if stability.is_solved
         else ""
     )
     return Exhibit(
         name=name or "stability-tasks",
         title="The point on every task",
         caption=f"Accuracy of the common point on each task's test prompts, with 95 % intervals.{own}",
-        alt=f"One row for each of {len(table)} tasks. {of_tasks(found)}".strip(),
+        alt=f"One row for each of {len(table)} tasks. {of_tasks(stability)}".strip(),
         table=table,
-        draw=lambda theme: _forest(found, table, theme),
+        draw=lambda theme: _forest(stability, table, theme),
     )
 
 
-def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figure:
+def _forest(stability: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     look = THEMES[theme]
-    rows = [shown(_task(task), 26) for task in table["task"]]
+    rows = [plotly_text(_task(task), 26) for task in table["task"]]
     place = list(range(len(rows)))
     figure = go.Figure()
     figure.add_trace(
@@ -249,7 +254,7 @@ def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figur
             hovertemplate="%{customdata}: %{x:.1f} %<extra></extra>",
         )
     )  # fmt: skip
-    if found.is_solved:
+    if stability.is_solved:
         few = (table["n_validation"] < FEW).tolist()
         figure.add_trace(
             go.Scatter(
@@ -261,16 +266,16 @@ def _forest(found: Stability, table: pd.DataFrame, theme: ThemeName) -> go.Figur
             )
         )  # fmt: skip
         figure.add_shape(
-            type="line", xref="x2", yref="paper", x0=found.lam, x1=found.lam, y0=0, y1=1,
+            type="line", xref="x2", yref="paper", x0=stability.lam, x1=stability.lam, y0=0, y1=1,
             line={"color": look.ink, "dash": "dot", "width": 1.5},
         )  # fmt: skip
     height = 110 + _ROW * len(rows)
     figure.update_layout(_layout(look, height=height, left=8))
     figure.update_layout(
-        xaxis=axis(look, "Accuracy (%)", domain=[0.0, 0.62 if found.is_solved else 1.0]),
+        xaxis=axis(look, "Accuracy (%)", domain=[0.0, 0.62 if stability.is_solved else 1.0]),
         yaxis=axis(look, tickvals=place, ticktext=rows, autorange="reversed", automargin=True),
     )
-    if found.is_solved:
+    if stability.is_solved:
         figure.update_layout(xaxis2=axis(look, "λ", domain=[0.68, 1.0], range=[-0.03, 1.03]))
     return figure
 

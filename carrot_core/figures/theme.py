@@ -141,19 +141,19 @@ def shortened(name: str, most: int = 36) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def shown(text: str, most: int | None = None) -> str:
-    """Text, perhaps cut, as Plotly shows it unchanged: it reads the rest as HTML."""
+def plotly_text(text: str, most: int | None = None) -> str:
+    """Text escaped for Plotly, which reads HTML, and cut to ``most`` characters where given."""
     return html.escape(text if most is None else shortened(text, most), quote=False)
 
 
 def axis(look: Theme, title: str = "", **more: Any) -> dict[str, Any]:
-    """An axis without a line; ``more`` goes over it."""
-    titled = {"title": title} if title else {}
-    return titled | {"gridcolor": look.grid, "zeroline": False, "color": look.ink} | more
+    """An axis without a line; ``more`` overrides it."""
+    base = {"title": title} if title else {}
+    return base | {"gridcolor": look.grid, "zeroline": False, "color": look.ink} | more
 
 
 def layout(look: Theme, height: int | None, **more: Any) -> dict[str, Any]:
-    """A layout on whatever ground the page has, the legend above; ``more`` goes over it."""
+    """A layout on whatever ground the page has, the legend above; ``more`` overrides it."""
     return {
         "template": None,
         "paper_bgcolor": "rgba(0,0,0,0)",

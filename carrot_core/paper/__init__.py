@@ -8,8 +8,7 @@ from typing import Any
 
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.paper.accuracy import knn_accuracy
-from carrot_core.paper.curves import binary_routers, embedding_dimension, routerbench_rule, zero_router
-from carrot_core.paper.source import NotDrawnError
+from carrot_core.paper.curves import NotDrawnError, binary_routers, embedding_dimension, routerbench_rule, zero_router
 from carrot_core.paper.spider import spider
 from carrot_core.results.source import Results
 
@@ -39,8 +38,8 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    made.name: made
-    for made in (
+    preset.name: preset
+    for preset in (
         Preset("spider", "By task at part of a model's cost (plot 1)", spider, ("router",)),
         Preset("binary-routers", "Against binary routers (plots 2 and 5)", binary_routers, ("oracle",)),
         Preset("routerbench-rule", "Against RouterBench's rule (plot 3)", routerbench_rule, ("oracle",)),

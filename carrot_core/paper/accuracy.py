@@ -13,7 +13,7 @@ from carrot_core.benchmarks.open_llm import WORKERS
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label
 from carrot_core.number_formats import percent
-from carrot_core.paper.source import NotDrawnError, among, analysis_of
+from carrot_core.paper.curves import NotDrawnError, among, analysis_of
 from carrot_core.results.source import Names, Results
 from carrot_core.routers.encoder.released import LABELS as SPROUT_MODELS
 from carrot_core.text import visible
@@ -31,7 +31,7 @@ METRICS = (
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigures:
     """What the authors published of CARROT-KNN on one benchmark.
 
     Attributes
@@ -54,7 +54,7 @@ _EMBEDDED = "They embed prompts with OpenAI's model"
 
 
 PUBLISHED = (
-    Published(
+    PublishedFigures(
         "RouterBench 0-shot",
         frozenset(
             (
@@ -75,7 +75,7 @@ PUBLISHED = (
         dict(zip(METRICS, (0.6884, 0.3298, 0.2459, 0.7870, 0.7851, 0.9169, 0.0001), strict=False)),
         f"{_EMBEDDED}, leave out the Chinese tasks and split 80 to 20: other prompts, so an order of size.",
     ),
-    Published(
+    PublishedFigures(
         "SPROUT",
         frozenset(SPROUT_MODELS),
         6637,
@@ -83,7 +83,7 @@ PUBLISHED = (
         | {"output_tokens_mae": 357.4},
         f"{_EMBEDDED}.",
     ),
-    Published(
+    PublishedFigures(
         "Open LLM Leaderboard v2",
         frozenset(WORKERS) - {"upstage/SOLAR-10.7B-Instruct-v1.0"},
         None,
@@ -97,9 +97,9 @@ PUBLISHED = (
 ROWS = ("here", "here, 95 % from", "here, 95 % to", "published")
 
 
-def published_for(models: Sequence[str]) -> Published | None:
+def published_for(models: Sequence[str]) -> PublishedFigures | None:
     """What was published on the benchmark that has exactly these models."""
-    return next((known for known in PUBLISHED if known.models == set(models)), None)
+    return next((entry for entry in PUBLISHED if entry.models == set(models)), None)
 
 
 def knn_accuracy(results: Results) -> Exhibit:
@@ -115,33 +115,33 @@ def knn_accuracy(results: Results) -> Exhibit:
         raise NotDrawnError("CARROT-KNN is not fitted on this benchmark (carrot fit BENCH fits it).")
     name = routers[0]
     scene = results.scene((name,), name)
-    found = analysis_of(results, "accuracy", (name,)).set_index("metric")
-    known = published_for(scene.models)
-    table = _table(visible(scene.title), found, known)
+    figures = analysis_of(results, "accuracy", (name,)).set_index("metric")
+    entry = published_for(scene.models)
+    table = _table(visible(scene.title), figures, entry)
     return Exhibit(
         "knn-accuracy",
         f"{label(name)}: predictions and choices ({visible(scene.title)})",
-        _caption(table, known),
-        _alt(label(name), found, known),
+        _caption(table, entry),
+        _alt(label(name), figures, entry),
         table,
     )
 
 
-def _table(title: str, found: pd.DataFrame, known: Published | None) -> pd.DataFrame:
-    n, m = int(found["n_prompts"].iloc[0]), int(found["n_models"].iloc[0])
+def _table(title: str, figures: pd.DataFrame, entry: PublishedFigures | None) -> pd.DataFrame:
+    n, m = int(figures["n_prompts"].iloc[0]), int(figures["n_models"].iloc[0])
     rows: list[dict[str, Any]] = [
-        {"row": row, "benchmark": title, "n_test": n, "models": m, **dict(found[column].reindex(METRICS))}
+        {"row": row, "benchmark": title, "n_test": n, "models": m, **dict(figures[column].reindex(METRICS))}
         for row, column in zip(ROWS[:3], ("value", "low", "high"), strict=True)
     ]
-    if known is not None:
-        about = {"row": ROWS[3], "benchmark": known.benchmark, "n_test": known.n_test, "models": len(known.models)}
-        rows.append(about | dict(known.figures))
+    if entry is not None:
+        about = {"row": ROWS[3], "benchmark": entry.benchmark, "n_test": entry.n_test, "models": len(entry.models)}
+        rows.append(about | dict(entry.figures))
     table = pd.DataFrame(rows).astype({"n_test": "Int64", "models": "Int64"})
-    told = [metric for metric in METRICS if metric in table and table[metric].notna().any()]
-    return table[["row", "benchmark", "n_test", "models", *told]]
+    metrics = [metric for metric in METRICS if metric in table and table[metric].notna().any()]
+    return table[["row", "benchmark", "n_test", "models", *metrics]]
 
 
-def _caption(table: pd.DataFrame, known: Published | None) -> str:
+def _caption(table: pd.DataFrame, entry: PublishedFigures | None) -> str:
     parts = [
         "On test prompts with an outcome of every model. Binarised accuracy: how often estimate and score lie on the "
         "same side of 0.5. MAE: mean absolute error. R² is over all models together, so it also holds what the means "
@@ -151,20 +151,20 @@ def _caption(table: pd.DataFrame, known: Published | None) -> str:
         parts.append("Only input is charged here, so a call's cost is known beforehand and has no error.")
     elif "output_tokens_mae" not in table:
         parts.append("No output tokens are recorded, so the usage error is in dollars per call.")
-    if known is None:
+    if entry is None:
         parts.append("The authors published nothing on this benchmark.")
     else:
-        parts.append(f"Published: the authors' row on {known.benchmark}. {known.note}")
+        parts.append(f"Published: the authors' row on {entry.benchmark}. {entry.note}")
     return " ".join(parts)
 
 
-def _alt(router: str, found: pd.DataFrame, known: Published | None) -> str:
-    value = found["value"]
+def _alt(router: str, figures: pd.DataFrame, entry: PublishedFigures | None) -> str:
+    value = figures["value"]
     theirs = ""
-    if known is not None and "routing_accuracy" in known.figures:
-        theirs = f" Published on {known.benchmark}: {percent(known.figures['routing_accuracy'])}."
+    if entry is not None and "routing_accuracy" in entry.figures:
+        theirs = f" Published on {entry.benchmark}: {percent(entry.figures['routing_accuracy'])}."
     return (
-        f"{router} on {int(found['n_prompts'].iloc[0]):,} test prompts: binarised accuracy "
+        f"{router} on {int(figures['n_prompts'].iloc[0]):,} test prompts: binarised accuracy "
         f"{percent(value['binarised_accuracy'])}, R² {np.round(value['r2'], 3):g}; at λ = 0 it scores "
         f"{percent(value['routing_accuracy'])}, the best single model {percent(value['best_single'])}, the "
         f"oracle {percent(value['oracle'])}.{theirs}"

@@ -1,4 +1,4 @@
-"""Plots 2 to 5 of CARROT (arXiv 2502.03261): routers beside their rivals, and spectra of prompt vectors."""
+"""Plots 2 to 5 of CARROT (arXiv 2502.03261): routers beside their rivals, spectra, and what all of them need."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.curve import thin
+from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import frontier_figure, place_names
 from carrot_core.figures.scene import Scene, alt_text, caption, label, short_name
@@ -18,8 +19,7 @@ from carrot_core.figures.theme import ThemeName, shortened
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import QUERIES, percent
 from carrot_core.outcomes import pick
-from carrot_core.paper.source import NotDrawnError, among, first_carrot
-from carrot_core.results.source import Results
+from carrot_core.results.source import Names, Results
 from carrot_core.text import visible
 from carrot_core.theory.dimension_figures import spectra_exhibit
 
@@ -36,6 +36,43 @@ TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by
 
 
 _MARGIN = 0.05  # of the cost interval, on both sides
+
+
+class NotDrawnError(CarrotError):
+    """This benchmark lacks what a figure needs; the message says what is missing and how to get it."""
+
+
+def among(fitted: Sequence[str], kinds: Sequence[str]) -> Names:
+    """Fitted routers of some kinds, whatever their parameters, in the order of the kinds."""
+    return tuple(name for kind in kinds for name in fitted if name.partition(" ")[0] == kind)
+
+
+def first_carrot(fitted: Sequence[str]) -> str:
+    """The router a figure is about: CARROT-KNN, else another of CARROT's, else any.
+
+    Raises
+    ------
+    NotDrawnError
+        No router is fitted.
+    """
+    ours = [*among(fitted, ["carrot-knn"]), *(name for name in fitted if name.startswith("carrot-")), *fitted]
+    if not ours:
+        raise NotDrawnError("No router is fitted on this benchmark yet (carrot fit BENCH fits CARROT-KNN).")
+    return ours[0]
+
+
+def analysis_of(results: Results, name: str, routers: Names) -> pd.DataFrame:
+    """A table that a figure cannot do without.
+
+    Raises
+    ------
+    NotDrawnError
+        A snapshot was made without it.
+    """
+    table = results.analysis(name, routers)
+    if table is None or table.empty:
+        raise NotDrawnError(f"This snapshot was made without the table {name!r}: load the benchmark itself.")
+    return table
 
 
 def binary_routers(results: Results, *, oracle: bool = False) -> Exhibit:
@@ -91,18 +128,18 @@ def _exhibit(
     oracle: bool,
 ) -> Exhibit:
     """Curves of ours and of rivals; ``kinds`` are our kinds, the rivals that are there, and the rivals' kinds."""
-    wanted, rivals, rival_kinds = kinds
+    own_kinds, rivals, rival_kinds = kinds
     active = first_carrot(results.fitted)
-    ours = tuple(dict.fromkeys((active, *among(results.fitted, wanted))))
+    ours = tuple(dict.fromkeys((active, *among(results.fitted, own_kinds))))
     scene = results.scene((*ours, *rivals, *(("oracle",) if oracle else ())), active)
     if len(scene.models) < 2:
         raise NotDrawnError(f"There is one model, {visible(scene.models[0])}: nothing to route between, so no curve.")
     missing = [kind for kind in rival_kinds if not among(rivals, [kind])]
-    drawn = [part for part in (what, _words(scene), _absent(missing)) if part]
+    sentences = [part for part in (what, _words(scene), _absent(missing)) if part]
     return Exhibit(
         name,
         f"{title} ({visible(scene.title)})",
-        " ".join(drawn),
+        " ".join(sentences),
         alt_text(scene),
         curve_table(scene),
         partial(deferral_figure, scene),
@@ -125,8 +162,8 @@ def _below(scene: Scene) -> str:
     below = int((scene.model_score < low).sum())
     if not below:
         return ""
-    told = ("single model stands", "is") if below == 1 else ("single models stand", "are")
-    return f"{below} {told[0]} below {percent(low, digits=0)} and {told[1]} only in the data."
+    verbs = ("single model stands", "is") if below == 1 else ("single models stand", "are")
+    return f"{below} {verbs[0]} below {percent(low, digits=0)} and {verbs[1]} only in the data."
 
 
 def _absent(missing: Sequence[str]) -> str:
@@ -138,15 +175,15 @@ def _absent(missing: Sequence[str]) -> str:
 def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
     """The chart of a scene from its cheapest to its dearest single model, and down to its lowest curve."""
     low, high = accuracy_range(scene)
-    seen = scene.model_score >= low
-    drawn = replace(
+    in_range = scene.model_score >= low
+    view = replace(
         scene,
-        models=pick(scene.models, seen),
+        models=pick(scene.models, in_range),
         reference=scene.best_single,  # the user's may be out of sight; its mark is not drawn
-        model_score=scene.model_score[seen],
-        model_cost_usd=scene.model_cost_usd[seen],
+        model_score=scene.model_score[in_range],
+        model_cost_usd=scene.model_cost_usd[in_range],
     )
-    figure = frontier_figure(drawn, theme=theme, tolerance=TOLERANCE)
+    figure = frontier_figure(view, theme=theme, tolerance=TOLERANCE)
     left_out = {"reference"} if _has_hull(scene) else {"reference", "hull"}
     figure.data = [trace for trace in figure.data if trace.meta["role"] not in left_out]
     ends = QUERIES * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()])
@@ -156,7 +193,7 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
     figure.update_traces(legendrank=1, selector=lambda trace: trace.meta == {"role": "curve", "name": scene.active})
     figure.update_yaxes(range=[100 * low, 100 * high], ticksuffix=" %", title="Accuracy")
     figure.update_xaxes(range=list(ends))
-    place_names(figure, _names(drawn))
+    place_names(figure, _names(view))
     return figure
 
 
@@ -177,7 +214,7 @@ def accuracy_range(scene: Scene) -> tuple[float, float]:
 
 
 def _names(scene: Scene) -> list[str]:
-    """Names beside the models' points; that of the best single model stands in the legend."""
+    """Names beside the models' points; that of the best single model is in the legend."""
     return ["" if model == scene.best_single else shortened(short_name(model), 28) for model in scene.models]
 
 
@@ -189,9 +226,9 @@ def curve_table(scene: Scene) -> pd.DataFrame:
     """
     frames = []
     for curve in scene.curves:
-        kept = thin(curve.frontier, TOLERANCE)
-        rates = curve.frontier.exchange_rate_per_usd[kept]
-        points = {"cost_usd": curve.frontier.cost_usd[kept], "score": curve.frontier.score[kept]}
+        rows = thin(curve.frontier, TOLERANCE)
+        rates = curve.frontier.exchange_rate_per_usd[rows]
+        points = {"cost_usd": curve.frontier.cost_usd[rows], "score": curve.frontier.score[rows]}
         lams = {"exchange_rate_per_usd": rates, "lam": lam_of_rate(rates, scene.cost_unit_usd)}
         frames.append(pd.DataFrame({"kind": "router", "name": curve.name, **lams, **points}))
     singles = {"name": scene.models, "cost_usd": scene.model_cost_usd, "score": scene.model_score}

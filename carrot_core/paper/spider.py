@@ -16,10 +16,10 @@ from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.compare.paper_tables import AUTHORS, HONEST
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.scene import label, short_name
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, shortened, shown
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, plotly_text, shortened
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import positions
-from carrot_core.paper.source import NotDrawnError, analysis_of, first_carrot
+from carrot_core.paper.curves import NotDrawnError, analysis_of, first_carrot
 from carrot_core.results.source import Results
 from carrot_core.routers import BASELINES
 from carrot_core.text import visible
@@ -50,13 +50,13 @@ def spider(results: Results, *, router: str | None = None) -> Exhibit:
     tasks = [task for task in dict.fromkeys(table["task"]) if task]
     if not tasks:
         raise NotDrawnError("The prompts of this benchmark have no task labels, so there are no tasks to tell apart.")
-    drawn = most_prompts(table)
-    enough = len(drawn) >= LEAST_TASKS
+    spokes = most_prompts(table)
+    enough = len(spokes) >= LEAST_TASKS
     reference = visible(table["reference"].iloc[0])
     return Exhibit(
         "spider",
         f"{label(name)} at part of the cost of {reference}, by task",
-        _caption(table, tasks, drawn, reference),
+        _caption(table, tasks, spokes, reference),
         _alt(table, label(name), reference),
         table,
         partial(spider_figure, table) if enough else None,
@@ -104,9 +104,9 @@ def spider_figure(table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = t
 def _traces(table: pd.DataFrame, look: Theme) -> list[go.Scatterpolar]:
     """The reference, then the budgets, each a closed line over the tasks."""
     tasks = list(dict.fromkeys(table["task"]))
-    axis = pd.DataFrame({"label": axis_labels(tasks), "name": [shown(visible(task)) for task in tasks]})
+    axis = pd.DataFrame({"label": axis_labels(tasks), "name": [plotly_text(visible(task)) for task in tasks]})
     first = table.drop_duplicates("task").set_index("task").loc[tasks]
-    reference = shown(short_name(first["reference"].iloc[0]))
+    reference = plotly_text(short_name(first["reference"].iloc[0]))
     lines = [_line(axis, first["reference_score"], reference, look.hull, "solid", None)]
     shares = sorted(set(table["budget_share"]))
     for share, (dash, symbol), color in zip(shares, _STYLES, look.curves[2::-1], strict=True):
@@ -137,7 +137,7 @@ def axis_labels(tasks: Sequence[str]) -> list[str]:
     common = os.path.commonprefix(list(tasks)) if len(tasks) > 1 else ""  # noqa: RUF071  by letter
     cut = max(common.rfind(mark) for mark in "_-/:. ") + 1
     whole = [visible(task[cut:].replace("_", " ")) or visible(task) for task in tasks]
-    short = ["<br>".join(map(shown, _lines(name))) for name in whole]
+    short = ["<br>".join(map(plotly_text, _lines(name))) for name in whole]
     if len(set(short)) == len(short):
         return short
     return [f"{place}. {name}" for place, name in enumerate(short, start=1)]
@@ -191,7 +191,7 @@ def score_range(table: pd.DataFrame) -> tuple[float, float]:
     return float(max(low - 10 * (low == scores.min()), 0)), float(min(max(high, low + 10), 100))
 
 
-def _caption(table: pd.DataFrame, tasks: Sequence[str], drawn: Sequence[str], reference: str) -> str:
+def _caption(table: pd.DataFrame, tasks: Sequence[str], spokes: Sequence[str], reference: str) -> str:
     shares = [f"{100 * share:.0f}" for share in sorted(set(table["budget_share"]))]
     parts = [
         f"Score that the router reaches on each task at {', '.join(shares[:-1])} and {shares[-1]} % of the mean cost "
@@ -200,16 +200,16 @@ def _caption(table: pd.DataFrame, tasks: Sequence[str], drawn: Sequence[str], re
         "shows what could have been had. The honest way chooses one λ on validation to meet the budget over all "
         "prompts; a task may cost more or less than its share.",
     ]
-    if len(drawn) < LEAST_TASKS:
+    if len(spokes) < LEAST_TASKS:
         parts.append(
             f"A spider needs {LEAST_TASKS} tasks; there {'is 1' if len(tasks) == 1 else 'are 2'} here, "
             "so this is a table."
         )
     else:
-        low, _ = score_range(table[table["task"].isin(drawn)])
+        low, _ = score_range(table[table["task"].isin(spokes)])
         parts.append(f"The centre is {low:.0f} %.")
-    if len(drawn) < len(tasks):
-        parts.append(f"The {len(drawn)} tasks with the most prompts are drawn; the data have all {len(tasks)}.")
+    if len(spokes) < len(tasks):
+        parts.append(f"The {len(spokes)} tasks with the most prompts are drawn; the data have all {len(tasks)}.")
     return " ".join([*parts, *_margin(table), *_unreached(table)])
 
 
@@ -217,45 +217,47 @@ def _margin(table: pd.DataFrame) -> list[str]:
     """How wide the intervals of the honest way are."""
     half = 50 * (table["score_high"] - table["score_low"]).dropna()
     few = int(table.loc[table["n_prompts"] < LEAST_PROMPTS, "task"].nunique())
-    told = []
+    sentences = []
     if not half.empty:
         between = " to ".join(dict.fromkeys(f"±{end:.1f}" for end in (half.min(), half.max())))
-        told.append(
+        sentences.append(
             f"The honest way's 95 % intervals over the prompts of a task, in the data, reach {between} points; the "
             "authors' way has none, since it chose on the same prompts."
         )
     if few:
-        told.append(f"{few} task{'s have' if few > 1 else ' has'} fewer than {LEAST_PROMPTS} prompts and no interval.")
-    return told
+        sentences.append(
+            f"{few} task{'s have' if few > 1 else ' has'} fewer than {LEAST_PROMPTS} prompts and no interval."
+        )
+    return sentences
 
 
 def _unreached(table: pd.DataFrame) -> list[str]:
     """Budgets below all of the router's points, in words: nothing is drawn there."""
-    told = []
+    sentences = []
     for way, where in ((AUTHORS, "on some tasks"), (HONEST, "on validation")):
         rows = table[(table["way"] == way) & table["score"].isna()]
         shares = [percent(share, digits=0) for share in sorted(set(rows["budget_share"]))]
         if shares:
-            told.append(
+            sentences.append(
                 f"No λ costs as little as {' or '.join(shares)} of the reference {where}: nothing is drawn there."
             )
-    return told
+    return sentences
 
 
 def _alt(table: pd.DataFrame, router: str, reference: str) -> str:
-    told = []
+    clauses = []
     for share in sorted(set(table["budget_share"])):
         (theirs, _), (ours, cost) = (kept_share(table, way, share) for way in (AUTHORS, HONEST))
         if np.isnan(ours):
-            told.append(f"at {percent(share, digits=0)} no λ chosen on validation is within the budget")
+            clauses.append(f"at {percent(share, digits=0)} no λ chosen on validation is within the budget")
         else:
             best = "" if np.isnan(theirs) else f", {percent(theirs)} with λ chosen per task on test"
-            told.append(
+            clauses.append(
                 f"at {percent(share, digits=0)} it keeps {percent(ours)} of the score for "
                 f"{percent(cost, digits=0)} of the cost with one λ chosen on validation{best}"
             )
     n = table["task"].nunique()
     return (
         f"{router} at part of the cost of {reference}, on {n} task{'s' * (n != 1)}. "
-        f"Over all prompts, {'; '.join(told)}."
+        f"Over all prompts, {'; '.join(clauses)}."
     )

@@ -26,7 +26,7 @@ from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import Companion
 
 Verdict = Literal["inside", "outside", "too few", "not known"]
-LEAST = 30  # distinct prompts: of fewer nothing is told
+LEAST = 30  # distinct prompts: fewer give no verdict
 SAME_PRICE = 0.01  # a model whose calls cost this much more or less than its price says is named
 _Z = float(ndtri((1 + LEVEL) / 2))
 
@@ -52,7 +52,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Compared:
+class FigureCheck:
     """One figure of the logs beside the promised one.
 
     Attributes
@@ -62,10 +62,10 @@ class Compared:
     logged, promised, difference : with 95 % intervals; NaN where not known.
     tolerance : in the unit.
     n : distinct prompts behind the logged figure.
-    n_even : of how many prompts, each sent equally often, it is as sure (`_evened`); at most n.
+    n_even : effective number of prompts, were each sent equally often (`_effective_draws`); at most n.
     needed : about how many distinct prompts would do where ``n`` are too few; None where no number would, or none
         is needed.
-    verdict : what is to be said.
+    verdict : whether the difference is inside the tolerance.
     why : why it is not known; "" elsewhere.
     """
 
@@ -89,9 +89,11 @@ class Compared:
 
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON."""
-        told = {name: getattr(self, name) for name in ("what", "unit", "tolerance", "n", "n_even", "needed", "verdict")}
+        fields = {
+            name: getattr(self, name) for name in ("what", "unit", "tolerance", "n", "n_even", "needed", "verdict")
+        }
         intervals = {name: getattr(self, name) for name in ("logged", "promised", "difference")}
-        return {**told, "why": self.why or None, **without_nan(intervals)}
+        return {**fields, "why": self.why or None, **without_nan(intervals)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,7 @@ class Drift:
     ----------
     n_calls, n_prompts : calls in the logs, and distinct prompts among them.
     score, cost, shares, unlike : what was compared; ``shares`` by model, and ``unlike`` None where the logs have no
-        texts or nobody to measure them.
+        texts or the router has no encoder to measure them.
     models : one row a model that answered: model, in_pool, calls, cost_usd (mean), price_ratio (paid for its calls ÷
         what they cost at the point's prices, NaN where that cannot be told), input_usd_per_mtok and
         output_usd_per_mtok (the price that its calls show, where one does).
@@ -111,15 +113,15 @@ class Drift:
 
     n_calls: int
     n_prompts: int
-    score: Compared
-    cost: Compared
-    shares: tuple[Compared, ...]
-    unlike: Compared | None
+    score: FigureCheck
+    cost: FigureCheck
+    shares: tuple[FigureCheck, ...]
+    unlike: FigureCheck | None
     models: pd.DataFrame
     notes: tuple[str, ...]
 
     @property
-    def compared(self) -> tuple[Compared, ...]:
+    def compared(self) -> tuple[FigureCheck, ...]:
         """Everything that was compared."""
         return (self.score, self.cost, *self.shares, *(() if self.unlike is None else (self.unlike,)))
 
@@ -208,32 +210,32 @@ def _means(
     promised: Interval,
     n_promised: int,
     tolerance: float,
-) -> Compared:
-    """A mean over the calls of which it is known, a prompt that was sent several times being one draw."""
-    known = ~np.isnan(values)
-    number, prompt = np.unique(calls.prompt[known], return_inverse=True)
+) -> FigureCheck:
+    """A mean over the calls of which it is known, where a prompt that was sent several times is one draw."""
+    mask = ~np.isnan(values)
+    number, prompt = np.unique(calls.prompt[mask], return_inverse=True)
     n = len(number)
     if n == 0:
         unknown, why = Interval(nan, nan, nan), f"no {'score' if unit == 'score' else what} is logged"
-        return Compared(what, unit, unknown, promised, unknown, tolerance, 0, 0, None, "not known", why)
-    mean = float(values[known].mean())
-    off, even = np.bincount(prompt, values[known] - mean), _evened(prompt)
-    spread = sqrt(float((off**2).sum()) * even) / int(known.sum())  # of one draw
+        return FigureCheck(what, unit, unknown, promised, unknown, tolerance, 0, 0, None, "not known", why)
+    mean = float(values[mask].mean())
+    off, even = np.bincount(prompt, values[mask] - mean), _effective_draws(prompt)
+    spread = sqrt(float((off**2).sum()) * even) / int(mask.sum())  # of one draw
     promised_error = (promised.high - promised.low) / (2 * _Z)
     if np.isnan(promised_error):
         promised_error = spread / sqrt(n_promised)
-    # As the promise goes the calls have its spread: calls that happen to agree do not make the mean surer.
+    # If the promise holds, calls spread as its prompts do: calls that happen to agree do not make the mean surer.
     spread = max(spread, promised_error * sqrt(n_promised))
     error, quantile = spread / sqrt(even), float(stdtrit(max(even - 1, 1), (1 + LEVEL) / 2))
     half, apart = quantile * hypot(error, promised_error), mean - promised.value
     difference = Interval(apart, apart - half, apart + half)
     logged = Interval(mean, mean - quantile * error, mean + quantile * error)
     verdict = _verdict(even, difference, tolerance)
-    needed = _needed(spread, _Z * promised_error, tolerance, _Z, n / even) if verdict == "too few" else None
-    return Compared(what, unit, logged, promised, difference, tolerance, n, even, needed, verdict)
+    n_needed = _needed(spread, _Z * promised_error, tolerance, _Z, n / even) if verdict == "too few" else None
+    return FigureCheck(what, unit, logged, promised, difference, tolerance, n, even, n_needed, verdict)
 
 
-def _evened(prompt: npt.NDArray[np.intp]) -> float:
+def _effective_draws(prompt: npt.NDArray[np.intp]) -> float:
     """(Σk)² / Σk² for the k calls of each prompt (Kish 1965): as many draws as the calls are worth."""
     calls = np.bincount(prompt).astype(float)
     return float(calls.sum() ** 2 / (calls**2).sum())
@@ -252,44 +254,44 @@ def _needed(spread: float, promised_half: float, tolerance: float, quantile: flo
 
     ``spread`` is of one draw, and of so many prompts (``repeats``) one draw is made.
     """
-    left = tolerance**2 - promised_half**2
-    return None if left <= 0 else ceil(repeats * max(LEAST, (quantile * spread) ** 2 / left))
+    room = tolerance**2 - promised_half**2
+    return None if room <= 0 else ceil(repeats * max(LEAST, (quantile * spread) ** 2 / room))
 
 
-def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[Compared, ...]:
+def _shares(point: PointFile, calls: Calls, tolerance: float) -> tuple[FigureCheck, ...]:
     """Each model's share of the calls; the intervals hold for all of them together (Bonferroni)."""
     assert point.test is not None
     assert point.shares is not None
     names = list(dict.fromkeys([*point.shares, *calls.models]))
     counts = dict(zip(calls.models, np.bincount(calls.model, minlength=len(calls.models)).tolist(), strict=True))
     quantile = float(ndtri(1 - (1 - LEVEL) / (2 * len(names))))
-    sent, promised = (len(np.unique(calls.prompt)), _evened(calls.prompt)), point.shares
+    sizes, promised = (len(np.unique(calls.prompt)), _effective_draws(calls.prompt)), point.shares
     rows = [(name, counts.get(name, 0) / len(calls), promised.get(name, 0.0)) for name in names]
     rows.sort(key=lambda row: -max(row[1:]))
     return tuple(
-        _proportion(f"share of {name}", share, sent, stated, point.test.n_prompts, tolerance, quantile)
+        _proportion(f"share of {name}", share, sizes, stated, point.test.n_prompts, tolerance, quantile)
         for name, share, stated in rows
     )
 
 
 def _proportion(
-    what: str, share: float, sent: tuple[int, float], stated: float, n_stated: int, tolerance: float, quantile: float
-) -> Compared:
+    what: str, share: float, sizes: tuple[int, float], stated: float, n_stated: int, tolerance: float, quantile: float
+) -> FigureCheck:
     """The difference of two proportions (`newcombe`).
 
-    ``sent`` are the distinct prompts and how many they are worth (`Compared.n_even`).
+    ``sizes`` are the distinct prompts and how many they are worth (`FigureCheck.n_even`).
     """
-    n, even = sent
+    n, even = sizes
     logged, promised = wilson(share, even, quantile), wilson(stated, n_stated, quantile)
     difference = newcombe(logged, promised)
     verdict = _verdict(even, difference, tolerance)
     middle = (logged.low + logged.high) / 2
     half = (promised.high - promised.low) / 2
     needed = _needed(sqrt(middle * (1 - middle)), half, tolerance, quantile, n / even) if verdict == "too few" else None
-    return Compared(what, "share", logged, promised, difference, tolerance, n, even, needed, verdict)
+    return FigureCheck(what, "share", logged, promised, difference, tolerance, n, even, needed, verdict)
 
 
-def _unlike(point: PointFile, calls: Calls, companion: Companion | None, tolerance: float) -> Compared | None:
+def _unlike(point: PointFile, calls: Calls, companion: Companion | None, tolerance: float) -> FigureCheck | None:
     """Share of the logged prompts unlike the training data, against what it is on validation prompts."""
     if companion is None or companion.distance is None or companion.encoder is None or not calls.texts:
         return None
@@ -307,13 +309,13 @@ def _models(point: PointFile, calls: Calls, paid: FloatArray, by_price: FloatArr
         both = here[~np.isnan(calls.cost_usd[here] + by_price[here])]
         due = float(by_price[both].sum())
         price = calls.price_of(here)
-        known = paid[here][~np.isnan(paid[here])]
+        costs = paid[here][~np.isnan(paid[here])]
         rows.append(
             {
                 "model": name,
                 "in_pool": name in point.pool,
                 "calls": len(here),
-                "cost_usd": float(known.mean()) if len(known) else nan,
+                "cost_usd": float(costs.mean()) if len(costs) else nan,
                 "price_ratio": float(calls.cost_usd[both].sum()) / due if due > 0 else nan,
                 "input_usd_per_mtok": nan if price is None else price.input_usd_per_mtok,
                 "output_usd_per_mtok": nan if price is None else price.output_usd_per_mtok,
@@ -325,10 +327,10 @@ def _models(point: PointFile, calls: Calls, paid: FloatArray, by_price: FloatArr
 def _notes(point: PointFile, calls: Calls, paid: FloatArray, companion: Companion | None) -> list[str]:
     notes = []
     scored, priced = (int((~np.isnan(values)).sum()) for values in (calls.score, paid))
-    for known, what in ((scored, "score"), (priced, "cost")):
-        if 0 < known < len(calls):
+    for n_logged, what in ((scored, "score"), (priced, "cost")):
+        if 0 < n_logged < len(calls):
             notes.append(
-                f"{known:,} of {len(calls):,} calls have a {what}: were they picked for a reason, their mean is off."
+                f"{n_logged:,} of {len(calls):,} calls have a {what}: unless picked at random, their mean is off."
             )
     from_tokens = int((np.isnan(calls.cost_usd) & ~np.isnan(paid)).sum())
     if from_tokens:

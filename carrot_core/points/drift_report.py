@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 
 from carrot_core.bootstrap import Interval
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, shown, translucent
+from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, plotly_text, translucent
 from carrot_core.number_formats import QUERIES, cost_text, money, percent, points, with_interval
-from carrot_core.points.drift import LEAST, SAME_PRICE, Compared, Drift
+from carrot_core.points.drift import LEAST, SAME_PRICE, Drift, FigureCheck
 from carrot_core.text import visible
 
 _NAMED = 8  # models outside the pool
@@ -26,16 +26,16 @@ _ONCE = {
 }
 
 
-def headline(found: Drift) -> str:
+def headline(drift: Drift) -> str:
     """The whole check in one sentence."""
-    of_this = [one for one in (found.score, found.cost, found.unlike) if one and one.verdict == found.verdict]
+    of_this = [one for one in (drift.score, drift.cost, drift.unlike) if one and one.verdict == drift.verdict]
     parts = [visible(one.what) for one in of_this]
-    if found.of_shares == found.verdict:
+    if drift.of_shares == drift.verdict:
         parts.append("the shares of the models")
-    return _ONCE[found.verdict].format(", ".join(parts))
+    return _ONCE[drift.verdict].format(", ".join(parts))
 
 
-def told(one: Compared) -> str:
+def describe(one: FigureCheck) -> str:
     """One figure: logged, promised, the difference, the verdict and what follows from it."""
     name = visible(one.what)
     if one.verdict == "not known":
@@ -47,7 +47,7 @@ def told(one: Compared) -> str:
     return f"{text}."
 
 
-def verdict(one: Compared) -> str:
+def verdict(one: FigureCheck) -> str:
     """The verdict on one figure, with what is needed where the logs are too few."""
     if one.verdict == "outside":
         return "outside" + (f", though by less than {_size(one, one.tolerance)}" if one.slight else "")
@@ -63,10 +63,10 @@ def verdict(one: Compared) -> str:
     return f"no number of prompts can tell {_size(one, one.tolerance)}: the test figure itself is not that sure"
 
 
-def figures_of(found: Drift) -> pd.DataFrame:
+def figures_of(drift: Drift) -> pd.DataFrame:
     """One row a figure: what, unit, logged, promised, difference (with ends), tolerance, n_prompts, needed, verdict."""
     rows = []
-    for one in found.compared:
+    for one in drift.compared:
         row: dict[str, object] = {"what": one.what, "unit": one.unit}
         for name, interval in (("logged", one.logged), ("promised", one.promised), ("difference", one.difference)):
             row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
@@ -76,9 +76,9 @@ def figures_of(found: Drift) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def about_models(found: Drift) -> list[str]:
+def about_models(drift: Drift) -> list[str]:
     """Models outside the pool, and models whose calls cost other than the point's prices say."""
-    rows = found.models.to_dict("records")
+    rows = drift.models.to_dict("records")
     strange = [f"{visible(row['model'])} ({row['calls']:,} calls)" for row in rows if not row["in_pool"]]
     more = f" and {len(strange) - _NAMED:,} more" if len(strange) > _NAMED else ""
     lines = [f"Not in the point's pool: {', '.join(strange[:_NAMED])}{more}."] if strange else []
@@ -94,20 +94,20 @@ def about_models(found: Drift) -> list[str]:
     return lines
 
 
-def _amount(one: Compared, interval: Interval) -> str:
+def _amount(one: FigureCheck, interval: Interval) -> str:
     if one.unit == "usd":
         return f"{cost_text(interval.value, interval.low, interval.high)} per 1k"
     return percent(interval.value, interval.low, interval.high)
 
 
-def _difference(one: Compared) -> str:
+def _difference(one: FigureCheck) -> str:
     if one.unit == "usd":
         ends = [QUERIES * usd for usd in vars(one.difference).values()]
         return f"{with_interval(lambda usd: money(usd, signed=True), *ends)} per 1k"
     return points(one.difference.value, one.difference.low, one.difference.high)
 
 
-def _size(one: Compared, amount: float) -> str:
+def _size(one: FigureCheck, amount: float) -> str:
     return f"{cost_text(amount)} per 1k" if one.unit == "usd" else f"{100 * amount:.3g} points"
 
 
@@ -126,7 +126,7 @@ _SYMBOLS = {"inside": "circle", "outside": "diamond", "too few": "circle-open"}
 _COLORS = {"inside": 2, "outside": 0, "too few": 1}  # places in a theme's curves
 
 
-_SAID = {"inside": "Inside", "outside": "Outside", "too few": "Too few to tell"}
+_VERDICTS = {"inside": "Inside", "outside": "Outside", "too few": "Too few to tell"}
 
 
 def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, name: str = "drift") -> Exhibit:
@@ -138,9 +138,9 @@ def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, 
     words : of each figure by ``what``, as the reader sees them on hovering.
     headline : the check in one sentence.
     """
-    known = table[table["difference"].notna()].head(_MOST_ROWS).reset_index(drop=True)
-    ends = known[["difference", "difference_low", "difference_high"]].abs()
-    beyond = ends.gt(_FURTHEST * known["tolerance"], axis=0).any(axis=None)
+    rows = table[table["difference"].notna()].head(_MOST_ROWS).reset_index(drop=True)
+    ends = rows[["difference", "difference_low", "difference_high"]].abs()
+    beyond = ends.gt(_FURTHEST * rows["tolerance"], axis=0).any(axis=None)
     return Exhibit(
         name=name,
         title="Logged minus promised",
@@ -154,35 +154,34 @@ def drift_exhibit(table: pd.DataFrame, words: Mapping[str, str], headline: str, 
                 else ""
             )
         ),
-        alt=f"{headline} " + " ".join(words[what] for what in known["what"]),
+        alt=f"{headline} " + " ".join(words[what] for what in rows["what"]),
         table=table,
-        draw=lambda theme: _figure(known, words, theme),
+        draw=lambda theme: _figure(rows, words, theme),
     )
 
 
-def _figure(known: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> go.Figure:
+def _figure(rows: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> go.Figure:
     look, figure = THEMES[theme], go.Figure()
-    place = list(range(len(known)))
-    names = [shown(_said_of(visible(what)), 30) for what in known["what"]]
+    place = list(range(len(rows)))
+    names = [plotly_text(_row_name(visible(what)), 30) for what in rows["what"]]
     scaled = {
-        end: (known[f"difference{end}"] / known["tolerance"]).clip(-_FURTHEST, _FURTHEST)
-        for end in ("", "_low", "_high")
+        end: (rows[f"difference{end}"] / rows["tolerance"]).clip(-_FURTHEST, _FURTHEST) for end in ("", "_low", "_high")
     }
     figure.add_shape(
         type="rect", xref="x", yref="paper", x0=-1, x1=1, y0=0, y1=1, line={"width": 0}, layer="below",
         fillcolor=look.grid if theme == "print" else translucent(look.hull, 0.18),
     )  # fmt: skip
     for verdict, symbol in _SYMBOLS.items():
-        here = known.index[known["verdict"] == verdict].tolist()
+        here = rows.index[rows["verdict"] == verdict].tolist()
         color = look.curves[_COLORS[verdict]]
         value, low, high = (scaled[end].iloc[here] for end in ("", "_low", "_high"))
         figure.add_trace(
             go.Scatter(
-                x=value, y=here, mode="markers", name=_SAID[verdict], showlegend=bool(here),
+                x=value, y=here, mode="markers", name=_VERDICTS[verdict], showlegend=bool(here),
                 marker={"symbol": symbol, "size": 10, "color": color, "line": {"color": color, "width": 2}},
                 error_x={"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low,
                          "color": color, "thickness": 2, "width": 4},
-                customdata=[shown(words[what]) for what in known["what"].iloc[here]],
+                customdata=[plotly_text(words[what]) for what in rows["what"].iloc[here]],
                 hovertemplate="%{customdata}<extra></extra>",
             )
         )  # fmt: skip
@@ -191,7 +190,7 @@ def _figure(known: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> 
     return figure.update_layout(
         layout(
             look,
-            110 + _ROW * len(known),
+            110 + _ROW * len(rows),
             margin={"l": 8, "r": 16, "t": 16, "b": 50},
             xaxis=axis(look, "Difference ÷ tolerance", range=[-reach, reach]),
             yaxis=axis(look, tickvals=place, ticktext=names, autorange="reversed", automargin=True),
@@ -199,6 +198,6 @@ def _figure(known: pd.DataFrame, words: Mapping[str, str], theme: ThemeName) -> 
     )
 
 
-def _said_of(text: str) -> str:
+def _row_name(text: str) -> str:
     model = text.removeprefix("share of ")
     return text.capitalize() if model == text else f"by {model.rsplit('/', 1)[-1]}"

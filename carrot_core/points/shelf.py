@@ -1,4 +1,4 @@
-"""Operating points that are kept: a folder of files, one a point, that the command line reads as well."""
+"""The shelf of operating points: a folder with one file a point, which the command line reads too."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from carrot_core.serving.point import PointFile, read_point, write_point
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _DELETED, _LOCK = ".deleted", ".lock"
-_SHOWN_DAMAGED = 20
+_MOST_DAMAGED = 20
 
 
-def shared_points() -> KeptPoints:
+def shared_points() -> PointShelf:
     """The points of ``CARROT_HOME``, which everybody sees who uses it."""
-    return KeptPoints(paths.home() / "points")
+    return PointShelf(paths.home() / "points")
 
 
 @dataclass(frozen=True)
-class KeptPoint:
+class ShelfPoint:
     """A point with the id it was first kept under, which stays when its note changes."""
 
     id: str
@@ -47,29 +47,29 @@ def title_and_note(point: PointFile) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Listing:
-    """What is kept: points, newest first, and files that are none, by name with the reason."""
+    """The points, newest first, and damaged files by name with the reason."""
 
-    points: tuple[KeptPoint, ...]
+    points: tuple[ShelfPoint, ...]
     damaged: dict[str, str]
 
 
 @dataclass(frozen=True)
-class KeptPoints:
+class PointShelf:
     """Operating points in a folder that may not exist yet; several processes may use it at once."""
 
     folder: Path
 
     def listing(self) -> Listing:
-        """All points, newest first; a file that cannot be read stands aside and hinders no other."""
-        points: list[KeptPoint] = []
+        """All points, newest first; a file that cannot be read is listed as damaged."""
+        points: list[ShelfPoint] = []
         damaged: dict[str, str] = {}
         for path in self._files():
             try:
-                points.append(KeptPoint(_checked(path.stem), self.read(path.stem)))
+                points.append(ShelfPoint(_check_id(path.stem), self.read(path.stem)))
             except CarrotError as error:
-                if len(damaged) < _SHOWN_DAMAGED:
+                if len(damaged) < _MOST_DAMAGED:
                     damaged[path.name] = str(error)
-        points.sort(key=lambda kept: (kept.point.created_at, kept.id), reverse=True)
+        points.sort(key=lambda entry: (entry.point.created_at, entry.id), reverse=True)
         return Listing(tuple(points), damaged)
 
     def path(self, id: str) -> Path:
@@ -80,7 +80,7 @@ class KeptPoints:
         NotFoundError
             This is no id.
         """
-        return self.folder / f"{_checked(id)}.json"
+        return self.folder / f"{_check_id(id)}.json"
 
     def read(self, id: str) -> PointFile:
         """A kept point; errors as for `carrot_core.serving.point.read_point`."""
@@ -112,10 +112,10 @@ class KeptPoints:
     def note(self, id: str, name: str, note: str) -> None:
         """Give a point another name and note; what it decides does not change."""
         with self._alone():
-            self._write(id, self.read(id).model_copy(update={"note": joined(name, note)}).sealed())
+            self._write(id, self.read(id).model_copy(update={"note": join_note(name, note)}).sealed())
 
     def delete(self, id: str) -> None:
-        """Put a point where `restore` finds it; the oldest of many put there go for good."""
+        """Move a point where `restore` finds it; the oldest of many deleted ones are removed for good."""
         gone = self.folder / _DELETED
         with self._alone():
             gone.mkdir(exist_ok=True)
@@ -133,7 +133,7 @@ class KeptPoints:
             The point was kept again meanwhile, perhaps under another name; that one stays as it is.
         """
         with self._alone():
-            source, target = self.folder / _DELETED / f"{_checked(id)}.json", self.path(id)
+            source, target = self.folder / _DELETED / f"{_check_id(id)}.json", self.path(id)
             if source.exists() and target.exists():
                 raise CarrotError("This operating point was kept again since it was deleted, and stays as it is now.")
             self._room_for_one()
@@ -162,7 +162,7 @@ class KeptPoints:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One writer at a time; what the disk refuses is told in words."""
+        """One writer at a time; errors of the disk become a `CarrotError`."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / _LOCK):
@@ -171,8 +171,8 @@ class KeptPoints:
             raise CarrotError(f"Cannot write {self.folder}: {error.strerror or error}.") from error
 
 
-def joined(name: str, note: str) -> str:
-    """Name and note as one text, of which `title_and_note` gives them back.
+def join_note(name: str, note: str) -> str:
+    """Name and note as one text, which `title_and_note` splits again.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def joined(name: str, note: str) -> str:
     return f"{name}\n{note}" if note else name
 
 
-def _checked(id: str) -> str:
+def _check_id(id: str) -> str:
     if not _ID.fullmatch(id):
         raise NotFoundError(f"{id[:40]!r} is not the id of a kept operating point (16 digits and letters a to f).")
     return id

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks.registry import read_any
-from carrot_core.compare import ANALYSES, KEPT
+from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
 from carrot_core.compare.studies import ROUTER, STUDIES
-from carrot_core.curve import SavedCurve, evenly, keep
+from carrot_core.curve import SavedCurve, evenly, save_curve
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, make_setting, measure_router, single_models, versions
@@ -59,7 +59,7 @@ def make(
     *,
     progress: Callable[[str, str], AbstractContextManager[Progress]],
 ) -> None:
-    """Import, fit and judge every benchmark, and write its snapshot and its head; goes on where it stopped.
+    """Import, fit and measure every benchmark, and write its snapshot and its head; resumes where it stopped.
 
     Parameters
     ----------
@@ -68,32 +68,32 @@ def make(
     data : folder that gets ``snapshots/`` and ``heads/``.
     seeds : of splits and routers; the snapshot and the head are those of the first.
     routers : by name, or "all" that run without a download.
-    progress : called with what begins and its unit; gives what is called with (done, in all).
+    progress : called with a step's title and its unit; gives a function of (done, in all).
     """
     for recipe in recipes:
         with progress(f"Embedding {recipe.name}", " texts") as advance:
-            bench = _loaded(store, files, recipe, advance)
-        with progress(f"Judging {recipe.name}", " steps") as advance:
-            compared = compare_routers(store, bench, routers, seeds, progress=advance)
-        runs = runs_by_seed(store, bench, compared.routers)
-        validation_aiq = {name: _validation_aiq([runs[name][seed] for seed in seeds]) for name in compared.routers}
+            bench = _load(store, files, recipe, advance)
+        with progress(f"Comparing routers on {recipe.name}", " steps") as advance:
+            comparison = compare_routers(store, bench, routers, seeds, progress=advance)
+        runs = runs_by_seed(store, bench, comparison.routers)
+        validation_aiq = {name: _validation_aiq([runs[name][seed] for seed in seeds]) for name in comparison.routers}
         # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
-        best_first = sorted(compared.routers, key=lambda name: (not name.startswith("carrot"), -validation_aiq[name]))
-        taken = take(
+        best_first = sorted(comparison.routers, key=lambda name: (not name.startswith("carrot"), -validation_aiq[name]))
+        snapshot = make_snapshot(
             bench,
             store.info(recipe.name),
             {name: store.load_run(runs[name][seeds[0]].run_id).estimates or {} for name in best_first},
         )
-        studied = {}
+        studies = {}
         for study in STUDIES.values():
             with progress(f"Fitting {recipe.name} anew for {study.name}", " fits") as advance:
-                studied[study.name] = study.make(settings_of(store, bench, seeds[: study.seeds]), ROUTER, advance)
+                studies[study.name] = study.make(settings_of(store, bench, seeds[: study.seeds]), ROUTER, advance)
         folder = data / FOLDER / recipe.name
-        write(replace(taken, analyses={**taken.analyses, **studied}), folder)
-        document = compared.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
+        write(replace(snapshot, analyses={**snapshot.analyses, **studies}), folder)
+        document = comparison.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
         for name in COMPARED:
             del document[name]
-            table = getattr(compared, name)  # not the document's, which has no infinity: a score never reached
+            table = getattr(comparison, name)  # not the document's, which has no infinity: a score never reached
             table = small([table], table.columns.tolist()) if name == "pairs" else table
             table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
         text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
@@ -104,12 +104,12 @@ def make(
 def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) -> None:
     """Write ``docs/results.md`` from the comparisons beside the snapshots."""
     folders = {recipe.name: data / FOLDER / recipe.name for recipe in recipes}
-    made = {name: read_comparison(folder) for name, folder in folders.items() if (folder / COMPARISON).exists()}
-    page.write_text(report(made, recipes), encoding="utf-8")
+    documents = {name: read_comparison(folder) for name, folder in folders.items() if (folder / COMPARISON).exists()}
+    page.write_text(report(documents, recipes), encoding="utf-8")
 
 
-def _loaded(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
-    """The benchmark with its vectors; a stored one of another file is an error, never taken for this one."""
+def _load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
+    """The benchmark with its vectors; a stored one that was read from another file is an error."""
     path = files / recipe.file
     if not path.exists():
         raise NotFoundError(f"{path} is missing: the results of {recipe.name!r} are made from it.")
@@ -131,20 +131,22 @@ def _validation_aiq(runs: Sequence[Run]) -> float:
 
 def _write_head(store: Store, bench: Benchmark, folder: Path) -> None:
     """The small router that a typed prompt is estimated with where the benchmark is not at hand."""
-    fitted, estimates, made = fitted_router(store, Trial(bench, SHIPPED_ROUTER))
+    fitted, estimates, setting = fitted_router(store, Trial(bench, SHIPPED_ROUTER))
     about: Mapping[str, Any] = {
         "benchmark": bench.name,
         "data_hash": bench.data_hash,
-        "fitted_on": f"{len(made.train.prompt_ids)} train prompts",
-        "cost_unit_usd": made.cost_unit_usd,
-        "best_single": made.best_single,
+        "fitted_on": f"{len(setting.train.prompt_ids)} train prompts",
+        "cost_unit_usd": setting.cost_unit_usd,
+        "best_single": setting.best_single,
         "seed": 0,
         "versions": versions(),
     }
-    save_router(fitted, folder, about, companion_of(made, fitted, estimates))
+    save_router(fitted, folder, about, companion_of(setting, fitted, estimates))
 
 
-def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[str, Estimates]]) -> SnapshotResults:
+def make_snapshot(
+    bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[str, Estimates]]
+) -> SnapshotResults:
     """A snapshot of some fitted routers and all baselines on one benchmark.
 
     Parameters
@@ -153,41 +155,43 @@ def take(bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[st
     info : its description.
     routers : estimates on validation and test by router, as `carrot_core.evaluation.evaluate` keeps them.
     """
-    made = make_setting(bench)
-    estimates = {**routers, **made.baselines}
+    setting = make_setting(bench)
+    estimates = {**routers, **setting.baselines}
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    described = {}
+    about = {}
     for name, table in estimates.items():
-        curves = {split: made.frontier(table, split) for split in _SPLITS}
+        curves = {split: setting.frontier(table, split) for split in _SPLITS}
         for split, curve in curves.items():
-            kept = keep(curve)
-            parts["curves"].append(_points(kept).assign(router=name, split=split))
-            parts["shares"].append(_shares(kept).assign(router=name, split=split))
+            points = save_curve(curve)
+            parts["curves"].append(_points(points).assign(router=name, split=split))
+            parts["shares"].append(_shares(points).assign(router=name, split=split))
         parts["bands"].append(_band_table(curves["test"]).assign(router=name))
-        parts["tasks"].append(_tasks(made, curves["test"]).assign(router=name))
-        described[name] = {
+        parts["tasks"].append(_tasks(setting, curves["test"]).assign(router=name))
+        about[name] = {
             "models": list(curves["test"].models),
             "n_prompts": {split: curve.n_prompts for split, curve in curves.items()},
             "n_points": {split: len(curve.exchange_rate_per_usd) for split, curve in curves.items()},
-            "figures": measure_router(made, table, "test"),
+            "figures": measure_router(setting, table, "test"),
         }
-    oracle = made.frontier(made.baselines["oracle"], "test")
+    oracle = setting.frontier(setting.baselines["oracle"], "test")
     document = {
         "format": FORMAT,
         "benchmark": asdict(info),
-        "models": list(made.models),
-        "best_single": made.best_single,
-        "cost_unit_usd": made.cost_unit_usd,
-        "single_models": single_models(made),
-        "tasks": sorted(set(made.test.tasks) - {""}),
+        "models": list(setting.models),
+        "best_single": setting.best_single,
+        "cost_unit_usd": setting.cost_unit_usd,
+        "single_models": single_models(setting),
+        "tasks": sorted(set(setting.test.tasks) - {""}),
         "n_prompts": oracle.n_prompts,
-        "n_dropped": made.frontier(made.baselines["zero"], "test").n_dropped,
-        "n_without_text": made.n_without_text,
+        "n_dropped": setting.frontier(setting.baselines["zero"], "test").n_dropped,
+        "n_without_text": setting.n_without_text,
         "versions": versions(),
-        "routers": described,
+        "routers": about,
     }
     tables = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
-    return SnapshotResults(document, tables, {name: ANALYSES[name].make(made, estimates) for name in KEPT})
+    return SnapshotResults(
+        document, tables, {name: ANALYSES[name].make(setting, estimates) for name in SNAPSHOT_TABLES}
+    )
 
 
 def _points(curve: SavedCurve) -> pd.DataFrame:
@@ -206,8 +210,8 @@ def _shares(curve: SavedCurve) -> pd.DataFrame:
 
 
 def _band_table(curve: Frontier) -> pd.DataFrame:
-    drawn = band(curve)
-    columns = {"cost_usd": drawn.cost_usd, "score_low": drawn.score_low, "score_high": drawn.score_high}
+    interval = band(curve)
+    columns = {"cost_usd": interval.cost_usd, "score_low": interval.score_low, "score_high": interval.score_high}
     return pd.DataFrame({name: values.astype(np.float32) for name, values in columns.items()})
 
 

@@ -77,10 +77,10 @@ def report(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]
     documents : ``comparison.json`` of every benchmark by name, as `carrot_core.results.build.make` writes it.
     recipes : what each benchmark is; those without a document are left out.
     """
-    shown = [recipe for recipe in recipes if recipe.name in documents]
-    seeds = sorted({seed for recipe in shown for seed in documents[recipe.name]["seeds"]})
-    parts = [_HEAD.format(seeds=", ".join(map(str, seeds))), "## At a glance\n", _glance(documents, shown)]
-    parts += [_section(documents[recipe.name], recipe) for recipe in shown]
+    entries = [recipe for recipe in recipes if recipe.name in documents]
+    seeds = sorted({seed for recipe in entries for seed in documents[recipe.name]["seeds"]})
+    parts = [_HEAD.format(seeds=", ".join(map(str, seeds))), "## At a glance\n", _glance(documents, entries)]
+    parts += [_section(documents[recipe.name], recipe) for recipe in entries]
     return "\n".join([*parts, _PUBLISHED, _LIMITS])
 
 
@@ -151,15 +151,15 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
 def _verdict(document: Mapping[str, Any]) -> str:
     """What the best CARROT router is worth here, no better than the intervals allow."""
     router = best_carrot(document)
-    said = []
+    clauses = []
     for against, what in (("task-lookup", "the task lookup"), ("carrot-knn", "plain CARROT-KNN")):
         if router != against:
             standings = [_standing(_difference(document, router, against, metric)) for metric in ("aiq", "aiq_chosen")]
             both = " and chosen AIQ" if standings[0] == standings[1] else f" and {standings[1]} it in chosen AIQ"
-            said.append(f"{standings[0]} {what} in AIQ{both}")
+            clauses.append(f"{standings[0]} {what} in AIQ{both}")
     accuracy = _difference(document, router, "best-single-model", "routing_accuracy")
     best = f"at λ = 0 {_standing(accuracy)} the best single model in accuracy"
-    return f"{label(router)} is {', '.join(said)}, and {best}."
+    return f"{label(router)} is {', '.join(clauses)}, and {best}."
 
 
 def _standing(difference: tuple[float, float, float]) -> str:
@@ -170,18 +170,18 @@ def _standing(difference: tuple[float, float, float]) -> str:
 
 
 def _figure(document: Mapping[str, Any], router: str, metric: str) -> tuple[float, float, float]:
-    return _found(row for row in document["figures"] if row["router"] == router and row["metric"] == metric)
+    return _mean_row(row for row in document["figures"] if row["router"] == router and row["metric"] == metric)
 
 
 def _difference(document: Mapping[str, Any], router: str, against: str, metric: str) -> tuple[float, float, float]:
-    return _found(
+    return _mean_row(
         row
         for row in document["differences"]
         if (row["router"], row["against"], row["metric"]) == (router, against, metric)
     )
 
 
-def _found(rows: Any) -> tuple[float, float, float]:
+def _mean_row(rows: Any) -> tuple[float, float, float]:
     """Value, low and high of the mean over seeds; NaN where there is none."""
     for row in rows:
         if row["seed"] == "mean":
@@ -206,10 +206,10 @@ def _points(interval: tuple[float, float, float]) -> str:
 def _qnc(document: Mapping[str, Any], router: str) -> str:
     """Mean over seeds with its interval; where some seed never reaches the best single model, on how many it does."""
     rows = [row for row in document["figures"] if row["router"] == router and row["metric"] == "qnc"]
-    reached = [row["value"] for row in rows if row["seed"] != "mean" and row["value"] is not None]
-    if len(reached) < len(document["seeds"]):
-        return f"reached on {len(reached)} of {len(document['seeds'])} seeds" if reached else "never"
-    value, low, high = _found(rows)
+    values = [row["value"] for row in rows if row["seed"] != "mean" and row["value"] is not None]
+    if len(values) < len(document["seeds"]):
+        return f"reached on {len(values)} of {len(document['seeds'])} seeds" if values else "never"
+    value, low, high = _mean_row(rows)
     ends = [("never" if isnan(end) else f"{end:.2f}") for end in (low, high)]
     return f"{value:.2f} [{', '.join(ends)}]"
 

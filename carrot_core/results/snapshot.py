@@ -1,4 +1,4 @@
-"""Result snapshots: what a judged benchmark shows, kept without any of its prompts or outcomes.
+"""Result snapshots: the results of a benchmark without any of its prompts or outcomes.
 
 A snapshot is a folder of a JSON document and Parquet tables: every router's curve at the points that draw
 it, who answers along it, its slices by task and its figures with intervals. Pages open it where the
@@ -30,7 +30,7 @@ from carrot_core.outcomes import positions
 from carrot_core.paths import shipped
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
-from carrot_core.theory.shipped import kept_spectra
+from carrot_core.theory.shipped import shipped_spectra
 
 Names = tuple[str, ...]
 FORMAT = 1
@@ -54,7 +54,7 @@ class SnapshotInfo(BenchmarkInfo):
 
 
 class NoPromptsError(CarrotError):
-    """Asked of a snapshot, which holds no prompts."""
+    """Something that needs prompts was asked of a snapshot, which holds none."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r} is a snapshot, which holds no prompts: load the benchmark itself for this.")
@@ -124,9 +124,9 @@ class SnapshotResults:
     @cached_property
     def info(self) -> BenchmarkInfo:
         """The benchmark as its store described it."""
-        kept = self.document["benchmark"]
-        named = {each.name: kept[each.name] for each in fields(BenchmarkInfo)}
-        return BenchmarkInfo(**{**named, "models": tuple(named["models"]), "warnings": tuple(named["warnings"])})
+        entry = self.document["benchmark"]
+        values = {each.name: entry[each.name] for each in fields(BenchmarkInfo)}
+        return BenchmarkInfo(**{**values, "models": tuple(values["models"]), "warnings": tuple(values["warnings"])})
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> SavedCurve:
         self._check_whole(pool, tasks)
@@ -151,12 +151,12 @@ class SnapshotResults:
         single = self.document["single_models"]
         score, cost = (np.array([single[model][key] for model in self.models]) for key in ("score", "cost_usd"))
         zero = self.curve("zero")
-        shown = {name: self.curve(name) for name in routers}
+        curves = {name: self.curve(name) for name in routers}
         return Scene(
             title=self.info.name,
             curves=tuple(
                 Curve(name, label(name), curve, self._band(name) if name == active else None)
-                for name, curve in shown.items()
+                for name, curve in curves.items()
             ),
             models=self.models,
             model_score=score,
@@ -173,15 +173,15 @@ class SnapshotResults:
         )
 
     def matching_point(self, router: str) -> Point | None:
-        kept = self.document["routers"][router]["figures"]["match_best_single"]
-        if kept is None:
+        entry = self.document["routers"][router]["figures"]["match_best_single"]
+        if entry is None:
             return None
-        known: dict[str, Any] = {
-            name: Interval.of_document(value) if isinstance(value, dict) else value for name, value in kept.items()
+        values: dict[str, Any] = {
+            name: Interval.of_document(value) if isinstance(value, dict) else value for name, value in entry.items()
         }
-        if known["exchange_rate_per_usd"] is None:  # JSON has no infinity: λ = 1
-            known["exchange_rate_per_usd"] = float("inf")
-        return Point(**known)
+        if values["exchange_rate_per_usd"] is None:  # JSON has no infinity: λ = 1
+            values["exchange_rate_per_usd"] = float("inf")
+        return Point(**values)
 
     def matchable(self, pool: Names = ()) -> Names:
         return (self.best_single(),)
@@ -217,7 +217,7 @@ class SnapshotResults:
         return chosen.sort_values(sides, key=lambda side: side.map(place), kind="stable", ignore_index=True)
 
     def spectra(self) -> pd.DataFrame | None:
-        table = kept_spectra()
+        table = shipped_spectra()
         own = table[table["benchmark"] == self.info.name]
         return None if own.empty else own.reset_index(drop=True)
 
@@ -225,8 +225,8 @@ class SnapshotResults:
         return self.comparison_of_seeds.seeds
 
     def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-        compared = self.comparison_of_seeds
-        return compared.figures, compared.pairs, MEAN if len(seeds) > 1 else str(seeds[0])
+        comparison = self.comparison_of_seeds
+        return comparison.figures, comparison.pairs, MEAN if len(seeds) > 1 else str(seeds[0])
 
     @cached_property
     def comparison_of_seeds(self) -> Comparison:
@@ -284,9 +284,9 @@ class SnapshotResults:
 
     def _of(self, table: str, router: str, split: str | None = None, rate: float | None = None) -> pd.DataFrame:
         rows: pd.DataFrame = self.tables[table]
-        for column, wanted in (("router", router), ("split", split), ("exchange_rate_per_usd", rate)):
-            if wanted is not None:
-                rows = rows[rows[column] == wanted]
+        for column, target in (("router", router), ("split", split), ("exchange_rate_per_usd", rate)):
+            if target is not None:
+                rows = rows[rows[column] == target]
         return rows
 
 
@@ -318,14 +318,14 @@ def read_comparison(folder: Path) -> dict[str, Any]:
     Without its pairs where the snapshot is older than they are.
     """
     document: dict[str, Any] = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
-    kept = {name: folder / f"{name}.parquet" for name in COMPARED}
-    return document | {name: records(pd.read_parquet(path)) for name, path in kept.items() if path.exists()}
+    paths = {name: folder / f"{name}.parquet" for name in COMPARED}
+    return document | {name: records(pd.read_parquet(path)) for name, path in paths.items() if path.exists()}
 
 
 def shipped_snapshots() -> list[SnapshotInfo]:
     """Descriptions of the snapshots that ship with the project, by name."""
-    found = []
+    infos = []
     for document in sorted(shipped(FOLDER).glob(f"*/{DOCUMENT}")):
-        kept = json.loads(document.read_text(encoding="utf-8"))["benchmark"]
-        found.append(SnapshotInfo(**{**kept, "folder": document.parent}))
-    return [replace(info, models=tuple(info.models), warnings=tuple(info.warnings)) for info in found]
+        entry = json.loads(document.read_text(encoding="utf-8"))["benchmark"]
+        infos.append(SnapshotInfo(**{**entry, "folder": document.parent}))
+    return [replace(info, models=tuple(info.models), warnings=tuple(info.warnings)) for info in infos]

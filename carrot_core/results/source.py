@@ -29,7 +29,7 @@ from carrot_core.store import Run, Store
 from carrot_core.theory.dimension import SUBSAMPLE, distinct, spectra, subsample
 
 LEAST_VECTORS = 50  # for a spectrum, and for the graph of neighbours behind Isomap
-_KEPT = 32  # settings and curves that a benchmark keeps
+_CACHE_SIZE = 32  # settings and curves that a benchmark keeps
 
 
 class Results(Protocol):
@@ -283,16 +283,16 @@ class StoredResults:
         candidates = {
             router: {seed: Candidate.of(settings[seed], tables(router, seed)) for seed in seeds} for router in routers
         }
-        compared = compare(settings, candidates)
-        return compared.figures, compared.pairs, MEAN
+        comparison = compare(settings, candidates)
+        return comparison.figures, comparison.pairs, MEAN
 
     @cached_property
     def _settings(self) -> Callable[[Names, Names], Setting]:
-        return lru_cache(_KEPT)(lambda pool, tasks: self.setting.narrowed(pool or None, tasks or None))
+        return lru_cache(_CACHE_SIZE)(lambda pool, tasks: self.setting.narrowed(pool or None, tasks or None))
 
     @cached_property
     def _curves(self) -> Callable[[str, str, Names, Names], Frontier]:
-        return lru_cache(_KEPT)(
+        return lru_cache(_CACHE_SIZE)(
             lambda router, split, pool, tasks: self.narrowed(pool, tasks).frontier(
                 self.estimates(router, pool, tasks), split
             )

@@ -16,7 +16,7 @@ from carrot_core.embedding import MAX_TOKENS, Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import QUERIES, cost_text, percent, without_nan
-from carrot_core.operating_point import checked_target, solve_budget, solve_target
+from carrot_core.operating_point import check_target, solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
 from carrot_core.serving.expectation import Prices
 from carrot_core.serving.point import PointFile
@@ -107,7 +107,7 @@ def rate_at(companion: Companion, default_lam: float, **ways: float | None) -> f
         return rate_of_lam(value, companion.cost_unit_usd if name == "lam" else MU_UNIT_USD)
     curve = companion.curves["validation"]
     budget = name == "budget"
-    solution = solve_budget(curve, value / QUERIES) if budget else solve_target(curve, checked_target(value))
+    solution = solve_budget(curve, value / QUERIES) if budget else solve_target(curve, check_target(value))
     if solution.shortfall:
         raise CarrotError(f"On validation {solution.shortfall}.")
     return solution.exchange_rate_per_usd

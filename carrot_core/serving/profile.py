@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.curve import SavedCurve, keep
+from carrot_core.curve import SavedCurve, save_curve
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.quality import usage_expected
@@ -212,7 +212,7 @@ def companion_of(made: Setting, router: Router, estimates: Mapping[str, Estimate
         cost_unit_usd=made.cost_unit_usd,
         best_single=made.best_single,
         default_lam=_default_lam(made, curves["validation"]),
-        curves={name: keep(curve) for name, curve in curves.items()},
+        curves={name: save_curve(curve) for name, curve in curves.items()},
         input_tokens=input_tokens,
         score_interval=score_interval,
         usage_interval=usage_interval,

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.theme import THEMES, ThemeName, axis, line_styles, shown
+from carrot_core.figures.theme import THEMES, ThemeName, axis, line_styles, plotly_text
 from carrot_core.number_formats import percent
 from carrot_core.text import visible
 from carrot_core.theory.dimension import ESTIMATORS, METHODS, NEIGHBOURS, components_for
@@ -87,7 +87,7 @@ def _learning(points: pd.DataFrame, theme: ThemeName) -> go.Figure:
             mode="lines+markers",
             line={"color": look.curves[style.color], "dash": style.dash, "width": 2},
             marker={"symbol": style.symbol, "size": 8},
-            name=shown(visible(name)),
+            name=plotly_text(visible(name)),
             hovertemplate="%{x:,} prompts: %{y:.4f} lost<extra></extra>",
         )
     sizes = [*points["n"]] or [100, 1_000]
@@ -148,7 +148,7 @@ def _spectra(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
                 y=100 * rows["cumulative"],
                 mode="lines",
                 line={"color": look.curves[style.color], "dash": style.dash, "width": 2},
-                name=shown(visible(str(name))),
+                name=plotly_text(visible(str(name))),
                 legendgroup=str(name),
                 showlegend=column == 1,
                 hovertemplate="%{x} components: %{y:.1f} %<extra></extra>",
@@ -207,7 +207,7 @@ def _dimensions(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
                 mode="lines+markers",
                 line={"color": look.curves[style.color], "dash": "dot" if near else "solid", "width": 2},
                 marker={"symbol": style.symbol + ("-open" if near else ""), "size": 8},
-                name=f"{shown(visible(str(name)))}, {label}",
+                name=f"{plotly_text(visible(str(name)))}, {label}",
                 hovertemplate="%{x:,} vectors: %{y:.1f}<extra></extra>",
             )
     ticks = {

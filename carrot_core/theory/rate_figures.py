@@ -16,7 +16,7 @@ from plotly.subplots import make_subplots
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout
 from carrot_core.number_formats import percent
-from carrot_core.theory.rates import RateCurve, lost, plug_in, predicted_slope
+from carrot_core.theory.rates import RateCurve, plug_in, predicted_slope, utility_loss
 from carrot_core.theory.world import World
 
 _SIDE = 72  # points along a side of a map
@@ -69,7 +69,7 @@ def rate_exhibit(curve: RateCurve, reference: RateCurve | None = None) -> Exhibi
     reference : the same controls with all assumptions in place, drawn beside a world that breaks one.
     """
     curves = [curve] if reference is None else [curve, reference]
-    table = pd.concat([made.table().assign(**asdict(made.world)) for made in curves], ignore_index=True)
+    table = pd.concat([one.table().assign(**asdict(one.world)) for one in curves], ignore_index=True)
     broken = reference is not None
     return Exhibit(
         name="theory-broken" if broken else "theory-rate",
@@ -213,7 +213,7 @@ def boundary_exhibit(world: World, n: int, seed: int = 0) -> Exhibit:
     middle = (np.arange(_SIDE) + 0.5) / _SIDE
     at = np.stack(np.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
     oracle, chosen = world.true_utility(at).argmax(axis=1), plug_in(world, n, at, rng)
-    missed = lost(world, chosen, at)
+    missed = utility_loss(world, chosen, at)
     wrong = missed > 0
     there = missed[wrong].mean() if wrong.any() else 0.0
     table = pd.DataFrame(

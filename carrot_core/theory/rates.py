@@ -23,20 +23,20 @@ Progress = Callable[[int, int], None]
 
 
 def predicted_slope(world: World) -> float:
-    """Of log excess risk over log n: -γ(1 + α)/(2γ + d), for the smoothness and margin that are taken for granted."""
+    """Of log excess risk over log n: -γ(1 + α)/(2γ + d), for the smoothness and margin that the estimator assumes."""
     return -world.smoothness * (1 + world.margin) / (2 * world.smoothness + world.dimension)
 
 
 def neighbours(n: int, world: World) -> int:
     """How many neighbours to average over: of the order n^(2γ/(2γ + d)), which balances bias and noise."""
-    needed = 1 if world.smoothness <= 1 else 2 * (world.dimension + 1)
+    least = 1 if world.smoothness <= 1 else 2 * (world.dimension + 1)
     k = round(n ** (2 * world.smoothness / (2 * world.smoothness + world.dimension)))
-    return int(min(n, max(needed, k)))
+    return int(min(n, max(least, k)))
 
 
 def plug_in(world: World, n: int, at: FloatArray, rng: np.random.Generator) -> NDArray[np.int64]:
     """(q,) models that the plug-in rule chooses at some points after learning from n prompts."""
-    x = world.trained(n, rng)
+    x = world.training_prompts(n, rng)
     # The estimate is linear in the outcomes: that of the utility is the utility of the estimates.
     observed = world.utility(*world.outcomes(x, rng))
     estimate = local_estimate(x, observed, at, neighbours(n, world), degree=int(world.smoothness > 1))
@@ -50,12 +50,12 @@ def repetitions(world: World) -> int:
 
 
 def questions(world: World, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Fresh prompts and what each counts, in all 1: most of them where the choice is close enough to go wrong.
+    """Fresh prompts and their weights, which sum to 1: most of them where the choice is close enough to go wrong.
 
-    Of 20,000 prompts drawn as they are asked, those whose best two utilities are within four or so standard
+    Of 20,000 fresh prompts, those whose best two utilities are within four or so standard
     deviations of an estimate's noise are sampled apart from the others, and each part counts by its size.
     """
-    queries = world.asked(_POOL, rng)
+    queries = world.fresh_prompts(_POOL, rng)
     best = np.partition(world.true_utility(queries), -2, axis=1)
     close = best[:, -1] - best[:, -2] <= 1 / math.sqrt(neighbours(n, world))
     parts = [(np.flatnonzero(close), _CLOSE), (np.flatnonzero(~close), _CLEAR)]
@@ -64,7 +64,7 @@ def questions(world: World, n: int, rng: np.random.Generator) -> tuple[FloatArra
     return queries[np.concatenate(subsets)], np.concatenate(counts) / _POOL
 
 
-def lost(world: World, chosen: NDArray[np.int64], at: FloatArray) -> FloatArray:
+def utility_loss(world: World, chosen: NDArray[np.int64], at: FloatArray) -> FloatArray:
     """(q,) utility that each choice loses against the oracle rule, from the known Φ: no noise of outcomes."""
     utility = world.true_utility(at)
     short: FloatArray = utility.max(axis=1) - utility[np.arange(len(at)), chosen]
@@ -75,7 +75,7 @@ def excess_risk(world: World, n: int, repetition: int, seed: int = 0) -> float:
     """Excess risk of the plug-in rule on fresh prompts, after learning from n prompts drawn anew."""
     rng = np.random.default_rng([seed, n, repetition])
     at, counts = questions(world, n, rng)
-    return float(lost(world, plug_in(world, n, at, rng), at) @ counts)
+    return float(utility_loss(world, plug_in(world, n, at, rng), at) @ counts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +99,8 @@ class RateCurve:
         """
         used = np.array(self.sizes) >= first
         draws, n = self.excess[used], self.excess.shape[1]
-        picked = np.random.default_rng(0).integers(n, size=(replicates, used.sum(), n))
-        means = np.take_along_axis(np.broadcast_to(draws, (replicates, *draws.shape)), picked, axis=2).mean(axis=2)
+        samples = np.random.default_rng(0).integers(n, size=(replicates, used.sum(), n))
+        means = np.take_along_axis(np.broadcast_to(draws, (replicates, *draws.shape)), samples, axis=2).mean(axis=2)
         log_n = np.log10(np.array(self.sizes)[used])
         lever = (log_n - log_n.mean()) / ((log_n - log_n.mean()) ** 2).sum()
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -186,7 +186,7 @@ def _tilt(offset: FloatArray, y: FloatArray, nearest: NDArray[np.int64]) -> Floa
 
 
 def _on_a_line(x: FloatArray, y: FloatArray, at: FloatArray, k: int, degree: int) -> FloatArray:
-    """The same in one dimension, where neighbours stand in a row and running sums do for every window."""
+    """The same in one dimension, where neighbours are in a row and one running sum serves every window."""
     order = np.argsort(x)
     x, y = x[order], y[order]
     first = _window(x, at, k)

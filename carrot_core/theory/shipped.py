@@ -52,7 +52,7 @@ def make(
     progress : called with what begins and its unit; gives what is called with (done, in all).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    runs, found_spectra, found_dimensions, sources = [], [], [], {}
+    runs, spectra_tables, dimension_tables, sources = [], [], [], {}
     for world in WORLDS if worlds is None else worlds:
         with progress(f"Simulating {_short(world)}", " runs") as advance:
             runs.append(_rows(simulate(world, seed=SEED, progress=advance)))
@@ -66,10 +66,10 @@ def make(
         }
         with progress(f"Spectra of {name}", " spectra") as advance:
             spectrum = spectra(subsample(rows, SUBSAMPLE, SEED), progress=advance)
-            found_spectra.append(spectrum.assign(benchmark=name))
+            spectra_tables.append(spectrum.assign(benchmark=name))
         with progress(f"Dimension of {name}", " sizes") as advance:
-            found_dimensions.append(estimates(rows, _SIZES, seed=SEED, progress=advance).assign(benchmark=name))
-    for file_name, frames in ((RUNS, runs), (SPECTRA, found_spectra), (DIMENSIONS, found_dimensions)):
+            dimension_tables.append(estimates(rows, _SIZES, seed=SEED, progress=advance).assign(benchmark=name))
+    for file_name, frames in ((RUNS, runs), (SPECTRA, spectra_tables), (DIMENSIONS, dimension_tables)):
         if frames:
             pd.concat(frames, ignore_index=True).to_parquet(folder / file_name, index=False, compression="zstd")
     document = {"seed": SEED, "subsample": SUBSAMPLE, "vectors": sources, "versions": versions()}
@@ -98,7 +98,7 @@ def _table(name: str) -> pd.DataFrame:
     return pd.read_parquet(shipped(FOLDER) / name)
 
 
-def kept_curve(world: World) -> RateCurve | None:
+def simulated_curve(world: World) -> RateCurve | None:
     """The runs of a world that ships; None for another."""
     table = _table(RUNS)
     for name, value in asdict(world).items():
@@ -115,18 +115,18 @@ def slopes() -> pd.DataFrame:
     rows = []
     for control in controls.to_dict("records"):
         world = World(**{str(name): value for name, value in control.items()})
-        curve = kept_curve(world)
+        curve = simulated_curve(world)
         assert curve is not None  # its controls come from the table
         measured, low, high = curve.slope()
         rows.append({**control, "predicted": predicted_slope(world), "measured": measured, "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
-def kept_spectra() -> pd.DataFrame:
+def shipped_spectra() -> pd.DataFrame:
     """Spectra of real benchmarks: benchmark and the columns of `carrot_core.theory.dimension.spectra`."""
     return _table(SPECTRA)
 
 
-def kept_dimensions() -> pd.DataFrame:
+def shipped_dimensions() -> pd.DataFrame:
     """Dimensions of real benchmarks: benchmark and the columns of `carrot_core.theory.dimension.estimates`."""
     return _table(DIMENSIONS)

@@ -96,7 +96,7 @@ class World:
 
     @property
     def truth(self) -> World:
-        """The world the outcomes come from, where the breach is that smoothness and margin are not as stated."""
+        """The world the outcomes come from: another one where smoothness and margin are not as stated."""
         return replace(self, smoothness=ROUGH, margin=1.0) if self.breach == "rough" else self
 
     @property
@@ -118,7 +118,7 @@ class World:
         return height
 
     def _coordinate(self, x: FloatArray) -> FloatArray:
-        """From [0, 1] to [0, 1], as rough as the world is to be once the gap has been taken of it."""
+        """From [0, 1] to [0, 1], so rough that the world has its smoothness once `steps` has applied the gap."""
         smoothness, margin = self.truth.smoothness, self.truth.margin
         if smoothness > 1:
             return 0.5 * x + zigzag_integral(x, smoothness - 1)
@@ -155,13 +155,13 @@ class World:
         """(n, M) utilities that the oracle rule takes the largest of."""
         return self.utility(*self.phi(x))
 
-    def asked(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """(n, d) prompts as they are asked: evenly."""
+    def fresh_prompts(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n, d) prompts to test on, spread evenly."""
         return rng.random((n, self.dimension))
 
-    def trained(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """(n, d) prompts as they are learned from: as asked, but for the thin world."""
-        x = self.asked(n, rng)
+    def training_prompts(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n, d) prompts to learn from: like fresh ones, except in the thin world."""
+        x = self.fresh_prompts(n, rng)
         if self.breach == "thin":
             x[:, 0] = _thinned(x[:, 0], self.boundaries, rng)
         return x

@@ -1,4 +1,4 @@
-"""What if: a router's frontier before and after a scenario, as a chart too, and where its operating point goes."""
+"""A router's frontier before and after a scenario, as a chart too, and where its operating point moves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from carrot_core.whatif.scenario import Scenario
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A router on a benchmark as it is, or as a scenario has it.
+    """A router on a benchmark as it is, or under a scenario.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Side:
     best_single: str
 
     @property
-    def shown(self) -> Frontier:
+    def report_curve(self) -> Frontier:
         """The curve on the prompts reported on."""
         return self.curves[self.setting.report_on]
 
@@ -85,11 +85,11 @@ def apply(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scenar
 
 def whatif_scene(changed: WhatIf, title: str) -> Scene:
     """One chart with the frontier before and after; models, hull and λ are those after."""
-    after, curve = changed.after, changed.after.shown
+    after, curve = changed.after, changed.after.report_curve
     hull = after.hulls[after.setting.report_on]
     return Scene(
         title=title,
-        curves=(Curve("after", "After", curve), Curve("before", "Before", changed.before.shown)),
+        curves=(Curve("after", "After", curve), Curve("before", "Before", changed.before.report_curve)),
         models=curve.models,
         model_score=curve.model_score,
         model_cost_usd=curve.model_cost_usd,
@@ -150,9 +150,9 @@ def _notes(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scena
         priced = any(price.output_usd_per_mtok > 0 for price in scenario.prices.values())
         if tokens or priced:
             notes.append("No output tokens are recorded here: only the input is charged, whatever output costs.")
-    known = set(estimates[setting.report_on].models)
+    models = set(estimates[setting.report_on].models)
     for model in scenario.hypothetical:
-        if model.base in known:
+        if model.base in models:
             notes.append(f"{model.name} is wrong where {model.base} is: its errors are copied, not measured.")
         else:
             notes.append(f"The router knows nothing of {model.base}, so it never chooses {model.name}.")
@@ -160,8 +160,8 @@ def _notes(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scena
 
 
 @dataclass(frozen=True)
-class Moved:
-    """Where an operating point is, or goes.
+class MovedPoint:
+    """Where an operating point is before or after a scenario.
 
     Attributes
     ----------
@@ -169,8 +169,8 @@ class Moved:
     exchange_rate_per_usd, lam : the point.
     validation_score, validation_cost_usd : what it does where it was chosen.
     score, cost_usd : what it does on the prompts reported on, with 95 % intervals.
-    score_change, cost_change_usd : after minus before, on the same resampled prompts: of 0 it says that nothing
-        changed, where the two intervals of the figures themselves may overlap all the same.
+    score_change, cost_change_usd : after minus before, on the same resampled prompts: their intervals tell a
+        change from none, also where those of the figures themselves overlap.
     shortfall : why a goal is not reached; empty where it is.
     """
 
@@ -190,7 +190,7 @@ BEFORE, SAME_LAM, SAME_BUDGET = "Before", "Same λ", "Same budget"
 SAME_ACCURACY, MATCH = "Same accuracy", "As good as the best single model"
 
 
-def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 1000) -> list[Moved]:
+def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 1000) -> list[MovedPoint]:
     """The point at a rate before the scenario, and after it: left alone, or solved again for what it was for.
 
     Parameters
@@ -201,31 +201,31 @@ def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 
     """
     was, now = (side.curves["validation"] for side in (changed.before, changed.after))
     at = was.at(exchange_rate_per_usd)
-    solved = {
+    solutions = {
         SAME_LAM: Solution(exchange_rate_per_usd),
         SAME_BUDGET: solve_budget(now, float(was.cost_usd[at])),
         SAME_ACCURACY: solve_target(now, float(was.score[at])),
         MATCH: match_model(now, changed.after.best_single, now.strength),
     }
-    ids = list(dict.fromkeys([*_ids(changed.before.shown), *_ids(changed.after.shown)]))
-    base = _drawn(changed.before.shown, exchange_rate_per_usd, ids, replicates)
+    ids = list(dict.fromkeys([*_ids(changed.before.report_curve), *_ids(changed.after.report_curve)]))
+    base = _replicate_means(changed.before.report_curve, exchange_rate_per_usd, ids, replicates)
     unit = changed.cost_unit_usd
-    points = [_moved(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, base, base)]
-    for what, point in solved.items():
-        drawn = _drawn(changed.after.shown, point.exchange_rate_per_usd, ids, replicates)
-        points.append(_moved(what, point, changed.after, unit, drawn, base))
+    points = [_move(BEFORE, Solution(exchange_rate_per_usd), changed.before, unit, base, base)]
+    for what, point in solutions.items():
+        means = _replicate_means(changed.after.report_curve, point.exchange_rate_per_usd, ids, replicates)
+        points.append(_move(what, point, changed.after, unit, means, base))
     return points
 
 
-def _moved(
-    what: str, solution: Solution, side: Side, cost_unit_usd: float, drawn: FloatArray, base: FloatArray
-) -> Moved:
+def _move(
+    what: str, solution: Solution, side: Side, cost_unit_usd: float, means: FloatArray, base: FloatArray
+) -> MovedPoint:
     rate, chosen = solution.exchange_rate_per_usd, side.curves["validation"]
-    at, change = chosen.at(rate), drawn - base
+    at, change = chosen.at(rate), means - base
     score, cost, score_change, cost_change = (
-        Interval.of(float(column[0]), column[1:]) for column in (*drawn.T, *change.T)
+        Interval.of(float(column[0]), column[1:]) for column in (*means.T, *change.T)
     )
-    return Moved(
+    return MovedPoint(
         what,
         rate,
         float(lam_of_rate(rate, cost_unit_usd)),
@@ -243,7 +243,7 @@ def _ids(curve: Frontier) -> tuple[str, ...]:
     return curve.outcomes.prompt_ids
 
 
-def _drawn(curve: Frontier, rate: float, ids: Sequence[str], replicates: int) -> FloatArray:
+def _replicate_means(curve: Frontier, rate: float, ids: Sequence[str], replicates: int) -> FloatArray:
     """(1 + B, 2) mean score and cost of a curve at a rate: on its weighted prompts, and in B draws from ``ids``.
 
     ``ids`` are all prompts of the curves that are compared, so that these share the draws; a pool may make prompts
@@ -252,9 +252,9 @@ def _drawn(curve: Frontier, rate: float, ids: Sequence[str], replicates: int) ->
     """
     assert curve.weights is not None  # `_curve` gives them to every curve
     rows, table = positions(_ids(curve), ids, "prompt"), np.zeros((len(ids), 3))
-    picked = np.arange(curve.n_prompts), curve.choices(rate)
-    paid = curve.paid_usd[picked] + curve.call_usd
-    values = np.column_stack([curve.outcomes.score[picked], paid, np.ones(len(paid))])
+    cells = np.arange(curve.n_prompts), curve.choices(rate)
+    paid = curve.paid_usd[cells] + curve.call_usd
+    values = np.column_stack([curve.outcomes.score[cells], paid, np.ones(len(paid))])
     table[rows] = curve.weights[:, None] * values
     sums = np.vstack([table.mean(axis=0), weighted_means(table, bootstrap_counts(len(ids), replicates))])
     with np.errstate(invalid="ignore"):

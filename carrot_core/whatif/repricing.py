@@ -1,4 +1,4 @@
-"""A benchmark and a router's estimates as a scenario has them: other prices, tokens and models, no new fit."""
+"""A benchmark and a router's estimates under a scenario: other prices, tokens and models, no new fit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from carrot_core.whatif.scenario import Hypothetical, Scenario, provider
 
 @dataclass(frozen=True)
 class Column:
-    """One model of a scenario, told by a model of the benchmark.
+    """One model of a scenario, described by a model of the benchmark.
 
     Attributes
     ----------
@@ -53,60 +53,60 @@ class Column:
         return np.where(np.isnan(recorded), np.nan, paid / TOKENS_PER_PRICE)
 
 
-def columns(made: Setting, scenario: Scenario) -> list[Column]:
+def columns(setting: Setting, scenario: Scenario) -> list[Column]:
     """The models of a scenario, those of the benchmark first, in its order."""
-    real = [Hypothetical(name=name, base=name, price=scenario.prices.get(name)) for name in made.models]
-    kept = [model for model in real if not scenario.pool or model.name in scenario.pool]
-    return [_column(made, scenario, model) for model in [*kept, *scenario.hypothetical]]
+    real = [Hypothetical(name=name, base=name, price=scenario.prices.get(name)) for name in setting.models]
+    pool = [model for model in real if not scenario.pool or model.name in scenario.pool]
+    return [_column(setting, scenario, model) for model in [*pool, *scenario.hypothetical]]
 
 
-def _column(made: Setting, scenario: Scenario, model: Hypothetical) -> Column:
-    usage = made.test.usage
+def _column(setting: Setting, scenario: Scenario, model: Hypothetical) -> Column:
+    usage = setting.test.usage
     factor = (
         scenario.price_factor
         * scenario.provider_factors.get(provider(model.name), 1.0)
         * scenario.model_factors.get(model.name, 1.0)
     )
-    floor, slope = _moved(made, model)
+    floor, slope = _floor_and_slope(setting, model)
     if usage == "cost_usd":
         return Column(model.name, model.base, None, factor, 1.0, floor, slope, factor == 1.0)
-    recorded = made.test.prices[model.base]
-    given = model.price or scenario.prices.get(model.base) or recorded
-    output = given.output_usd_per_mtok if usage == "output_tokens" else 0.0
+    recorded = setting.test.prices[model.base]
+    base_price = model.price or scenario.prices.get(model.base) or recorded
+    output = base_price.output_usd_per_mtok if usage == "output_tokens" else 0.0
     price = replace(
         recorded,
-        input_usd_per_mtok=given.input_usd_per_mtok * factor * scenario.input_factor,
+        input_usd_per_mtok=base_price.input_usd_per_mtok * factor * scenario.input_factor,
         output_usd_per_mtok=output * factor,
     )
     tokens = scenario.output_token_factor * model.token_factor
     return Column(model.name, model.base, price, 1.0, tokens, floor, slope, price == recorded and tokens == 1.0)
 
 
-def _moved(made: Setting, model: Hypothetical) -> tuple[float, float]:
+def _floor_and_slope(setting: Setting, model: Hypothetical) -> tuple[float, float]:
     """Floor and slope that move the base's mean score on validation by the offset and keep all in [0, 1]."""
     if model.score_offset == 0:
         return 0.0, 1.0
-    (column,) = positions([model.base], made.models)
-    mean = float(np.nanmean(made.validation.outcomes.score[:, column]))
-    wanted = mean + model.score_offset
-    if not 0 <= wanted <= 1:
+    (column,) = positions([model.base], setting.models)
+    mean = float(np.nanmean(setting.validation.outcomes.score[:, column]))
+    target = mean + model.score_offset
+    if not 0 <= target <= 1:
         raise CarrotError(
-            f"{model.name!r} would score {percent(wanted)} on validation: {model.base!r} has {percent(mean)}, "
+            f"{model.name!r} would score {percent(target)} on validation: {model.base!r} has {percent(mean)}, "
             f"so the offset must be from {-100 * mean:.1f} to {100 - 100 * mean:.1f} points."
         )
     if model.score_offset > 0:
         floor = model.score_offset / (1 - mean)
         return floor, 1 - floor
-    return 0.0, wanted / mean
+    return 0.0, target / mean
 
 
-def reprice_setting(made: Setting, models: list[Column]) -> Setting:
-    """The protocol on the benchmark as these columns have it."""
-    named = ("train", "inner_train", "validation", "test", "everything")
-    parts = {id(part): part for part in (getattr(made, name) for name in named)}  # two of them may be one
+def reprice_setting(setting: Setting, models: list[Column]) -> Setting:
+    """The setting with these columns as its models."""
+    names = ("train", "inner_train", "validation", "test", "everything")
+    parts = {id(part): part for part in (getattr(setting, name) for name in names)}  # two of them may be one
     changed = {key: _reprice_part(part, models) for key, part in parts.items()}
-    replaced: dict[str, Any] = {name: changed[id(getattr(made, name))] for name in named}
-    return replace(made, **replaced)
+    replaced: dict[str, Any] = {name: changed[id(getattr(setting, name))] for name in names}
+    return replace(setting, **replaced)
 
 
 def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
@@ -130,7 +130,9 @@ def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
     )
 
 
-def reprice_estimates(made: Setting, estimates: Mapping[str, Estimates], models: list[Column]) -> dict[str, Estimates]:
+def reprice_estimates(
+    setting: Setting, estimates: Mapping[str, Estimates], models: list[Column]
+) -> dict[str, Estimates]:
     """What a router expects, by split, of those of these columns whose base it estimates.
 
     Raises
@@ -139,40 +141,40 @@ def reprice_estimates(made: Setting, estimates: Mapping[str, Estimates], models:
         The router pays for several calls a prompt (a cascade), it estimates none of the models, or output
         tokens get a price whose predictions were never priced and so cannot be read back from dollars.
     """
-    return {split: _reprice_table(made, made.part(split), table, models) for split, table in estimates.items()}
+    return {split: _reprice_table(setting, setting.part(split), table, models) for split, table in estimates.items()}
 
 
-def _reprice_table(made: Setting, part: Benchmark, table: Estimates, models: list[Column]) -> Estimates:
+def _reprice_table(setting: Setting, part: Benchmark, table: Estimates, models: list[Column]) -> Estimates:
     if table.cost_is_paid:
         raise CarrotError("A cascade pays for several calls a prompt, which cannot be repriced: take another router.")
-    known = [model for model in models if model.base in table.models]
-    if not known:
+    with_base = [model for model in models if model.base in table.models]
+    if not with_base:
         raise CarrotError(f"The router chooses among {', '.join(table.models)} only: add one of them to the pool.")
-    judged = part.pool(table.models)
-    if judged.prompt_ids != table.prompt_ids:
-        judged = judged.rows(positions(table.prompt_ids, judged.prompt_ids, "prompt"))
-    at = positions([model.base for model in known], table.models)
-    cost = _of_means(made, table, known, at) or _of_prompts(judged, table, known, at, made.test.usage)
-    lost = [model.name for model, column in zip(known, cost, strict=True) if np.isnan(column).any()]
-    if lost:
+    prompts = part.pool(table.models)
+    if prompts.prompt_ids != table.prompt_ids:
+        prompts = prompts.rows(positions(table.prompt_ids, prompts.prompt_ids, "prompt"))
+    at = positions([model.base for model in with_base], table.models)
+    cost = _of_means(setting, table, with_base, at) or _of_prompts(prompts, table, with_base, at, setting.test.usage)
+    unpriced = [model.name for model, column in zip(with_base, cost, strict=True) if np.isnan(column).any()]
+    if unpriced:
         raise CarrotError(
-            f"{lost[0]!r} had no output price, so its predicted tokens cannot be read from its predicted dollars: "
+            f"{unpriced[0]!r} had no output price, so its predicted tokens cannot be read from its predicted dollars: "
             "leave its output price at 0, or fit the router on data with a price."
         )
-    score = [model.floor + model.slope * table.score[:, j] for j, model in zip(at, known, strict=True)]
-    names = tuple(model.name for model in known)
+    score = [model.floor + model.slope * table.score[:, j] for j, model in zip(at, with_base, strict=True)]
+    names = tuple(model.name for model in with_base)
     return Estimates(table.prompt_ids, names, np.column_stack(score), np.column_stack(cost))
 
 
-def _of_means(made: Setting, table: Estimates, known: list[Column], at: npt.NDArray[np.intp]) -> list[FloatTable]:
+def _of_means(setting: Setting, table: Estimates, models: list[Column], at: npt.NDArray[np.intp]) -> list[FloatTable]:
     """Costs of a router that expects one cost a model: as its mean over the train prompts moves; else none.
 
     Such a router knows nothing of a prompt's tokens, and a scenario must not teach it.
     """
     if not one_cost_a_model(table.cost_usd):
         return []
-    before = means_of(made.train.pool([model.base for model in known]).outcomes.cost_usd)
-    after = means_of(_reprice_part(made.train, known).outcomes.cost_usd)
+    before = means_of(setting.train.pool([model.base for model in models]).outcomes.cost_usd)
+    after = means_of(_reprice_part(setting.train, models).outcomes.cost_usd)
     return [
         table.cost_usd[:, j] * (new / old) if old > 0 else np.full(len(table.cost_usd), new)
         for j, old, new in zip(at, before, after, strict=True)
@@ -180,11 +182,11 @@ def _of_means(made: Setting, table: Estimates, known: list[Column], at: npt.NDAr
 
 
 def _of_prompts(
-    judged: Benchmark, table: Estimates, known: list[Column], at: npt.NDArray[np.intp], usage: Usage
+    prompts: Benchmark, table: Estimates, models: list[Column], at: npt.NDArray[np.intp], usage: Usage
 ) -> list[FloatTable]:
     """Costs from the tokens that a router expects on each prompt."""
-    tokens_in, tokens_out = judged.charged_input_tokens, usage_of(judged, table.cost_usd, usage)
+    tokens_in, tokens_out = prompts.charged_input_tokens, usage_of(prompts, table.cost_usd, usage)
     return [
         model.cost_usd(table.cost_usd[:, j], tokens_in[:, j], tokens_out[:, j])
-        for j, model in zip(at, known, strict=True)
+        for j, model in zip(at, models, strict=True)
     ]

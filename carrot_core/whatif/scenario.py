@@ -31,7 +31,7 @@ class ScenarioPrice(_Strict):
 
 
 class Hypothetical(_Strict):
-    """A model nobody has run, told by its difference to one that was.
+    """A model nobody has run, described by its difference to one that was.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Hypothetical(_Strict):
 
 
 class Scenario(_Strict):
-    """What differs from the benchmark; what is not named stays as it was recorded.
+    """What differs from the benchmark; anything else stays as recorded.
 
     Attributes
     ----------
@@ -94,8 +94,8 @@ class Scenario(_Strict):
         """What an input token costs on average, compared to one that no cache knows."""
         return 1.0 - self.cached_share + self.cached_share * self.cached_price_factor
 
-    def check(self, made: Setting) -> None:
-        """Whether everything named is in the benchmark.
+    def check(self, setting: Setting) -> None:
+        """Check that everything named is in the benchmark.
 
         Raises
         ------
@@ -105,18 +105,18 @@ class Scenario(_Strict):
             A hypothetical model with the name of a real one; prices where only dollars are recorded.
         """
         added = [model.name for model in self.hypothetical]
-        known = [*made.models, *added]
-        positions([*self.prices, *self.pool, *(model.base for model in self.hypothetical)], made.models)
-        positions(list(self.model_factors), known)
-        positions(list(self.provider_factors), sorted({provider(name) for name in known}), "provider")
-        positions(list(self.task_weights), sorted({*made.validation.tasks, *made.test.tasks}), "task")
-        taken = sorted(set(added) & set(made.models))
-        if taken:
-            raise CarrotError(f"The hypothetical model {taken[0]!r} has the name of a real one: give it another.")
+        names = [*setting.models, *added]
+        positions([*self.prices, *self.pool, *(model.base for model in self.hypothetical)], setting.models)
+        positions(list(self.model_factors), names)
+        positions(list(self.provider_factors), sorted({provider(name) for name in names}), "provider")
+        positions(list(self.task_weights), sorted({*setting.validation.tasks, *setting.test.tasks}), "task")
+        clashes = sorted(set(added) & set(setting.models))
+        if clashes:
+            raise CarrotError(f"The hypothetical model {clashes[0]!r} has the name of a real one: give it another.")
         priced = [*self.prices, *(model.name for model in self.hypothetical if model.price is not None)]
-        if priced and made.test.usage == "cost_usd":
+        if priced and setting.test.usage == "cost_usd":
             raise CarrotError(
-                f"{made.test.name!r} records dollars only, so no price per token can be set for {priced[0]!r}: "
+                f"{setting.test.name!r} records dollars only, so no price per token can be set for {priced[0]!r}: "
                 "give a factor on its costs (model_factors) in its place."
             )
 
@@ -139,15 +139,15 @@ def parse_scenario(document: bytes | str, name: str = "scenario") -> Scenario:
     try:
         return Scenario.model_validate_json(document)
     except ValidationError as error:
-        raise DataError(name, [_problem(found) for found in error.errors(include_url=False)]) from error
+        raise DataError(name, [_problem(detail) for detail in error.errors(include_url=False)]) from error
 
 
-def _problem(found: Any) -> Problem:
-    place = ".".join(str(part) for part in found["loc"]) or "the document"
-    return Problem(f"{place}: {found['msg']}", "Correct it, or download the scenario again.")
+def _problem(detail: Any) -> Problem:
+    place = ".".join(str(part) for part in detail["loc"]) or "the document"
+    return Problem(f"{place}: {detail['msg']}", "Correct it, or download the scenario again.")
 
 
 def scenario_json(scenario: Scenario, indent: int | None = 1) -> str:
     """The document: its format and what differs from the benchmark."""
-    told = {"format": scenario.format} | scenario.model_dump(mode="json", exclude_defaults=True)
-    return json.dumps(told, indent=indent, ensure_ascii=False)
+    document = {"format": scenario.format} | scenario.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(document, indent=indent, ensure_ascii=False)

@@ -40,10 +40,10 @@ class Threshold:
 
         None where it would not even for nothing.
         """
-        reached = int(np.searchsorted(self.share, share - 1e-12)) if share > 0 else 0
-        if reached >= len(self.factor) or self.factor[reached] <= 0:
+        at = int(np.searchsorted(self.share, share - 1e-12)) if share > 0 else 0
+        if at >= len(self.factor) or self.factor[at] <= 0:
             return None
-        return float(self.factor[reached])
+        return float(self.factor[at])
 
     def share_at(self, factor: float) -> float:
         """Share of the queries that the model answers with its price just below this factor."""
@@ -66,10 +66,10 @@ def worth_using(curve: Frontier, model: str, exchange_rate_per_usd: float) -> Th
         The router never estimates it.
     """
     (column,) = positions([model], curve.models)
-    estimates, rate, known = curve.estimates, exchange_rate_per_usd, curve.known
-    if not known[column]:
+    estimates, rate, mask = curve.estimates, exchange_rate_per_usd, curve.has_estimates
+    if not mask[column]:
         raise CarrotError(f"The router knows nothing of {model}, so no price makes it choose it.")
-    others = [j for j in np.flatnonzero(known) if j != column]
+    others = [j for j in np.flatnonzero(mask) if j != column]
     cost, other_cost = estimates.cost_usd[:, column], estimates.cost_usd[:, others]
     with np.errstate(divide="ignore", invalid="ignore"):
         if np.isinf(rate):
@@ -87,20 +87,20 @@ def worth_using(curve: Frontier, model: str, exchange_rate_per_usd: float) -> Th
 
 def steps(threshold: Threshold) -> tuple[FloatArray, FloatArray]:
     """Price factors from `_LEAST` to `_MOST`, ascending, and the share of queries answered just below each."""
-    drawn = threshold.factor[(threshold.factor > _LEAST) & (threshold.factor < _MOST)]
-    factors = np.unique(np.concatenate([[_LEAST, 1.0, _MOST], drawn]))
+    in_range = threshold.factor[(threshold.factor > _LEAST) & (threshold.factor < _MOST)]
+    factors = np.unique(np.concatenate([[_LEAST, 1.0, _MOST], in_range]))
     return factors, np.array([threshold.share_at(factor) for factor in factors])
 
 
-def threshold_exhibit(threshold: Threshold, said: str) -> Exhibit:
-    """How much a model is used at which price; ``said`` is the threshold in words."""
+def threshold_exhibit(threshold: Threshold, text: str) -> Exhibit:
+    """How much a model is used at which price; ``text`` is the threshold in words."""
     factors, shares = steps(threshold)
     return Exhibit(
         "price-threshold",
         f"What would make {short_name(threshold.model)} worth using",
         "Exact, from the predictions for each test prompt at the λ that is set, all else as after the scenario; "
         "no outcome is used. A model's price is meant for input and output alike.",
-        said,
+        text,
         pd.DataFrame({"model": threshold.model, "price_factor": factors, "share": shares}),
         lambda theme: threshold_figure(threshold, theme),
     )

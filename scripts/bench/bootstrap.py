@@ -23,12 +23,12 @@ def run(
     n_prompts: int = 12_000, n_models: int = 14, n_routers: int = 8, replicates: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
     """Time every figure, band and paired difference of some routers, and the same AIQ by sweeping anew."""
-    small, candidates = _made(200, n_models, n_routers, seed)
-    _judged(small, candidates, 20)  # compiled before the clock starts
-    made, candidates = _made(n_prompts, n_models, n_routers, seed)
+    small, candidates = _make_routers(200, n_models, n_routers, seed)
+    _measure_all(small, candidates, 20)  # compiled before the clock starts
+    setting, candidates = _make_routers(n_prompts, n_models, n_routers, seed)
     bootstrap_counts.cache_clear()
     started = time.perf_counter()
-    on, rows = _judged(made, candidates, replicates)
+    on, rows = _measure_all(setting, candidates, replicates)
     fast_s = time.perf_counter() - started
     started = time.perf_counter()
     slow = [_reswept(on, candidates, column) for column in range(1, 1 + RESWEPT)]
@@ -46,10 +46,12 @@ def run(
     }
 
 
-def _judged(made: Setting, candidates: dict[str, Candidate], replicates: int) -> tuple[ReportSet, dict[str, Any]]:
-    on = report_set(made, "test", replicates)
-    judged = measure_together(made, on, candidates)
-    measured = {name: figures.measured for name, figures in judged.items()}
+def _measure_all(
+    setting: Setting, candidates: dict[str, Candidate], replicates: int
+) -> tuple[ReportSet, dict[str, Any]]:
+    on = report_set(setting, "test", replicates)
+    results = measure_together(setting, on, candidates)
+    measured = {name: figures.by_metric for name, figures in results.items()}
     figures_frame({"0": measured}, list(candidates))
     differences_frame({"0": measured}, list(candidates), list(candidates)[:2])
     return on, measured
@@ -67,13 +69,13 @@ def _reswept(on: ReportSet, candidates: dict[str, Candidate], column: int) -> di
     return figures
 
 
-def _made(n_prompts: int, n_models: int, n_routers: int, seed: int) -> tuple[Setting, dict[str, Candidate]]:
+def _make_routers(n_prompts: int, n_models: int, n_routers: int, seed: int) -> tuple[Setting, dict[str, Candidate]]:
     """A made-up benchmark whose prompts are all judged, and routers whose estimates differ by noise."""
     est_score, est_cost, score, cost = made_up(n_prompts + 20, n_models, seed)
     ids = tuple(f"p{i}" for i in range(len(score)))
     models = tuple(f"model-{j:02d}" for j in range(n_models))
     split = np.repeat(["train", "validation", "test"], [10, 10, n_prompts])
-    made = make_setting(
+    setting = make_setting(
         Benchmark("made up", Outcomes(ids, models, score, cost), ("text",) * len(ids), ("",) * len(ids), split)
     )
     rng = np.random.default_rng(seed)
@@ -81,11 +83,11 @@ def _made(n_prompts: int, n_models: int, n_routers: int, seed: int) -> tuple[Set
     for number in range(n_routers):
         noisy = est_score[20:] + rng.normal(0, 0.05 * number, (n_prompts, n_models))
         candidates[f"router {number}"] = Candidate(
-            Estimates(made.test.prompt_ids, models, noisy, est_cost[20:]),
+            Estimates(setting.test.prompt_ids, models, noisy, est_cost[20:]),
             {"peak": 0.0, "arena": 0.1, "matched": 0.1},
             np.array([0.0, 0.1, np.inf]),
         )
-    return made, candidates
+    return setting, candidates
 
 
 def report(result: dict[str, Any]) -> str:

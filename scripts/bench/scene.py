@@ -24,15 +24,15 @@ def run(n_prompts: int = 12_000, n_models: int = 14, seed: int = 0) -> dict[str,
     models = tuple(f"model-{j:02d}" for j in range(n_models))
     split = np.repeat(list(sizes), list(sizes.values()))
     tasks = tuple(f"task {i % 14}" for i in range(len(ids)))
-    made = make_setting(Benchmark("made up", Outcomes(ids, models, score, cost), ("text",) * len(ids), tasks, split))
+    setting = make_setting(Benchmark("made up", Outcomes(ids, models, score, cost), ("text",) * len(ids), tasks, split))
     estimates = {
-        name: Estimates(made.part(name).prompt_ids, models, est_score[split == name], est_cost[split == name])
+        name: Estimates(setting.part(name).prompt_ids, models, est_score[split == name], est_cost[split == name])
         for name in ("validation", "test")
     }
 
     def draw(pool: tuple[str, ...]) -> float:
         started = time.perf_counter()
-        narrowed = made.narrowed(pool=pool)
+        narrowed = setting.narrowed(pool=pool)
         frontier_figure(compose(narrowed, {"carrot-knn": estimates}, title="made up", active="carrot-knn"))
         narrowed.frontier(estimates, "validation").score  # noqa: B018  what budget and target are read from
         return time.perf_counter() - started

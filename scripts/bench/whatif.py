@@ -37,26 +37,26 @@ def protocol(n_prompts: int, n_models: int, seed: int = 0) -> tuple[Setting, dic
 
 def run(n_prompts: int = 12_000, n_models: int = 14) -> dict[str, Any]:
     """Time a scenario that changes prices, tokens, tasks and models, with all the page shows of it."""
-    made, estimates = protocol(n_prompts, n_models)
+    setting, estimates = protocol(n_prompts, n_models)
     scenario = Scenario(
         price_factor=1.5,
         output_token_factor=1.1,
         cached_share=0.3,
         task_weights={"task 0": 3.0},
-        hypothetical=(Hypothetical(name="new", base=made.models[1], score_offset=0.05),),
+        hypothetical=(Hypothetical(name="new", base=setting.models[1], score_offset=0.05),),
         call_usd=1e-6,
     )
-    rate = 0.5 / made.cost_unit_usd
+    rate = 0.5 / setting.cost_unit_usd
 
     def answered() -> None:
-        changed = apply(made, estimates, scenario)
+        changed = apply(setting, estimates, scenario)
         move_point(changed, rate)
         for model in changed.after.setting.models:
-            worth_using(changed.after.shown, model, rate)
+            worth_using(changed.after.report_curve, model, rate)
 
     def swept() -> None:
         for split in estimates:
-            frontier = made.frontier(estimates, split)
+            frontier = setting.frontier(estimates, split)
             assert len(frontier.score) == len(frontier.cost_usd)
 
     for work in (answered, swept):

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page
 
 from carrot_core import CarrotRouter
 from carrot_core.dashboard.shell import PAGES
-from carrot_core.points.shelf import KeptPoints
+from carrot_core.points.shelf import PointShelf
 from carrot_core.store import Store
 from tests import looks
 from tests.browser.conftest import ROOT, at_rest
@@ -55,7 +55,7 @@ def address(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory)
     """A server on made-up results, two kept points and what ships; Streamlit's own font, the same on every machine."""
     home = tmp_path_factory.mktemp("look")
     fill(Store(home / "carrot.duckdb"), made(400), "carrot-knn")
-    router, place = CarrotRouter.load("mmlu-pro-cot"), KeptPoints(home / "points")
+    router, place = CarrotRouter.load("mmlu-pro-cot"), PointShelf(home / "points")
     with pytest.MonkeyPatch.context() as patch:  # they are listed by the time they were made
         for day, lam, name in ((2, 0.1, "Accurate"), (1, 0.6, "Cheap")):
             patch.setattr("carrot_core.serving.router.now", lambda day=day: f"2026-01-0{day}T00:00:00+00:00")

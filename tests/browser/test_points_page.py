@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Download, Page, expect
 
 from carrot_core import CarrotRouter
-from carrot_core.points.shelf import KeptPoints
+from carrot_core.points.shelf import PointShelf
 from carrot_core.serving.point import read_point
 from tests.browser.conftest import ROOT, at_rest
 
@@ -23,7 +23,7 @@ LONG = "a-name-that-goes-on-for-ever-and-a-day-in-one-unbroken-word-and-then-som
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Two kept points, one of them with a name that is up to no good."""
-    head, place = CarrotRouter.load(HEAD), KeptPoints(tmp_path / "points")
+    head, place = CarrotRouter.load(HEAD), PointShelf(tmp_path / "points")
     place.keep(head.point_file(lam=0.1, note=f"{HOSTILE}\n{HOSTILE} {LONG}"))
     place.keep(head.point_file(lam=0.6, note=LONG))
     return tmp_path
@@ -76,7 +76,7 @@ def test_keep_compare_rename_delete_and_undo(open_points: Callable[..., Page], h
     expect(page.get_by_role("heading", name="Day shift")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", name="Day shift")).to_be_visible()
-    assert len(KeptPoints(home / "points").listing().points) == 3
+    assert len(PointShelf(home / "points").listing().points) == 3
 
 
 def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page], home: Path, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page]
     at_work(page)
     file = tmp_path / "down.json"
     downloaded(page, "The document itself").save_as(file)
-    points = KeptPoints(home / "points")
+    points = PointShelf(home / "points")
     assert read_point(file) in [kept.point for kept in points.listing().points]
     for name in ("One page to read and print", "Configuration of LiteLLM"):
         assert Path(downloaded(page, name).path()).stat().st_size > 200

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carrot_core.compare import ANALYSES, KEPT
+from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
 from carrot_core.compare.agreement import agreement
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.tables import LAMS
@@ -61,7 +61,7 @@ def test_no_analysis_that_snapshots_keep_tells_of_single_prompts(
     bench: Setting, routers: dict[str, dict[str, Estimates]], tmp_path: Path
 ) -> None:
     ids = set(bench.everything.prompt_ids) | {text for text in bench.everything.texts if text}
-    for name in KEPT:
+    for name in SNAPSHOT_TABLES:
         table = ANALYSES[name].make(bench, routers)
         for column in table.select_dtypes(exclude="number"):
             assert not ids & set(table[column]), name

@@ -13,13 +13,13 @@ from click.testing import CliRunner
 
 from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.cli import main
-from carrot_core.curve import keep
+from carrot_core.curve import save_curve
 from carrot_core.evaluation import Setting, evaluate, setting
 from carrot_core.evaluation.solve import Goal, seeds_command, solve, solve_on
 from carrot_core.evaluation.stability import Stability, by_task, solve_again, stability
 from carrot_core.figures.stability import (
-    asked,
     detail,
+    goal_text,
     of_seeds,
     of_tasks,
     stability_exhibit,
@@ -199,7 +199,7 @@ def test_the_words_say_how_sure_it_is(found: dict[str, Stability]) -> None:
     assert "no point reaches it" in detail(found["target out of reach"])
     assert "95 % of them" in detail(found["match"])
     assert "2 tasks alone" in of_tasks(found["match"])
-    assert {asked(goal) for goal in GOALS.values()} >= {"at least 80.00 % accuracy", "as accurate as large alone"}
+    assert {goal_text(goal) for goal in GOALS.values()} >= {"at least 80.00 % accuracy", "as accurate as large alone"}
     json.dumps([each.document() for each in found.values()], allow_nan=False)
 
 
@@ -224,7 +224,7 @@ def test_the_pictures_hold_every_sample_and_task(
 def test_in_print_the_curve_is_no_sample_and_a_free_point_has_its_place(
     protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
 ) -> None:
-    curve = keep(protocol.frontier(estimates, "test"))
+    curve = save_curve(protocol.frontier(estimates, "test"))
     draw = stability_exhibit(found["match"], replace(curve, cost_usd=curve.cost_usd - curve.cost_usd.min())).draw
     assert draw is not None
     samples, line, *_ = draw("print").data

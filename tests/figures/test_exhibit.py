@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from carrot_core.errors import CarrotError
-from carrot_core.figures import images
+from carrot_core.figures import exhibit
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, Exhibit, as_csv, as_html, as_json, as_latex
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.latex import escaped, latex_table
@@ -83,13 +83,13 @@ def test_a_table_has_a_page_too() -> None:
 def test_images_are_what_their_endings_say(tmp_path) -> None:  # type: ignore[no-untyped-def]
     svg = EXHIBIT_FORMATS["svg"].make(EXHIBIT, "print")
     assert svg.lstrip().startswith(b"<svg")
-    images.write_images({tmp_path / f"figure.{kind}": drawn("light") for kind in ("png", "pdf")})
+    exhibit.write_images({tmp_path / f"figure.{kind}": drawn("light") for kind in ("png", "pdf")})
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_without_a_browser_an_image_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "browser", lambda: None)
+    monkeypatch.setattr(exhibit, "browser", lambda: None)
     with pytest.raises(CarrotError, match="Chromium or Chrome"):
         EXHIBIT_FORMATS["png"].make(EXHIBIT, "light")
 

@@ -15,7 +15,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
 from carrot_core.figures.scene import Curve, Scene
 from carrot_core.figures.shares import share_figure
-from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors, shown
+from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors, plotly_text
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money
 from carrot_core.outcomes import Outcomes
@@ -58,8 +58,8 @@ def test_hover_text_can_be_read(made: Scene, name: ThemeName) -> None:
 
 
 def test_words_are_cut_and_never_markup() -> None:
-    assert shown('<b>&"', 3) == "&lt;b…"
-    assert shown('<b>&"') == '&lt;b&gt;&amp;"'
+    assert plotly_text('<b>&"', 3) == "&lt;b…"
+    assert plotly_text('<b>&"') == '&lt;b&gt;&amp;"'
 
 
 @pytest.mark.parametrize("name", THEMES)

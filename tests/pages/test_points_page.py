@@ -15,7 +15,7 @@ from carrot_core import CarrotRouter
 from carrot_core.evaluation import setting
 from carrot_core.paths import shipped
 from carrot_core.points.formats import FORMATS
-from carrot_core.points.shelf import KeptPoint, shared_points, title_and_note
+from carrot_core.points.shelf import ShelfPoint, shared_points, title_and_note
 from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
@@ -60,7 +60,7 @@ def page_text(app: AppTest) -> str:
     return "\n".join(element.value for element in elements).replace("\\", "")
 
 
-def records() -> tuple[KeptPoint, ...]:
+def records() -> tuple[ShelfPoint, ...]:
     return shared_points().listing().points
 
 

@@ -29,7 +29,7 @@ from carrot_core.paper import PRESETS, NotDrawnError
 from carrot_core.paper.accuracy import PUBLISHED, ROWS, knn_accuracy
 from carrot_core.paper.curves import accuracy_range, chart_exhibit, deferral_figure
 from carrot_core.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, kept_share, spider
-from carrot_core.results.build import take, write
+from carrot_core.results.build import make_snapshot, write
 from carrot_core.results.snapshot import read, shipped_snapshots
 from carrot_core.results.source import Results, StoredResults, open_results, result_names
 from carrot_core.store import Store
@@ -63,7 +63,7 @@ def snapshot(stored: StoredResults, tmp_path_factory: pytest.TempPathFactory) ->
     any_info = read(shipped_snapshots()[0].folder).info
     info = replace(any_info, name="made", models=stored.setting.models)
     path = tmp_path_factory.mktemp("snapshot")
-    write(take(_bench(), info, stored.tables), path)
+    write(make_snapshot(_bench(), info, stored.tables), path)
     return read(path)
 
 

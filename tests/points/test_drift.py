@@ -22,7 +22,7 @@ from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.points.difference import wilson
 from carrot_core.points.drift import LEAST, Drift, Tolerance, drift, worst
-from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
+from carrot_core.points.drift_report import about_models, describe, drift_exhibit, figures_of, headline
 from carrot_core.serving.point import PointFigures, PointFile, PointPrice, write_point
 from tests.made import MODELS
 from tests.points.test_difference import point
@@ -82,7 +82,7 @@ def test_what_drifted_is_found_and_named(changed: dict[str, float], what: str) -
     assert {one.verdict for name, one in by_name.items() if name != what} <= {"inside"}
     assert found.verdict == "outside"
     assert headline(found) == f"The logs do not agree with the point: {what}."
-    assert f"{what}: " in told(by_name[what])
+    assert f"{what}: " in describe(by_name[what])
 
 
 def test_another_mix_of_models_is_found() -> None:
@@ -108,7 +108,7 @@ def test_as_many_prompts_as_are_said_to_be_needed_are_enough(n: int, tolerance: 
         assert (enough.difference.high - enough.difference.low) / 2 == pytest.approx(tolerance, rel=0.1)
     elif one.verdict == "too few":
         assert (one.promised.high - one.promised.low) / 2 >= tolerance
-        assert "no number of prompts" in told(one)
+        assert "no number of prompts" in describe(one)
 
 
 def test_of_a_few_prompts_nothing_is_told_however_clear_they_look() -> None:
@@ -154,7 +154,7 @@ def test_prompts_sent_far_more_often_than_others_are_no_false_alarm(sent: Any) -
     assert (outside / 200 < 0.09).all(), outside
     assert found.n_prompts == found.score.n == len(sent)
     assert found.score.n_even == pytest.approx(sum(sent) ** 2 / sum(k * k for k in sent))
-    assert "sent equally often" in told(found.score)
+    assert "sent equally often" in describe(found.score)
 
 
 def test_what_is_not_logged_is_not_known_and_hides_nothing_else() -> None:
@@ -164,7 +164,7 @@ def test_what_is_not_logged_is_not_known_and_hides_nothing_else() -> None:
     found = drift(promised(rng), calls_of(nothing, cost, model))
     assert found.score.verdict == "not known"
     assert found.verdict == "inside"
-    assert told(found.score) == "accuracy: not known, no score is logged."
+    assert describe(found.score) == "accuracy: not known, no score is logged."
     some = score.copy()
     some[100:] = np.nan
     assert "100 of 500 calls have a score" in " ".join(drift(promised(rng), calls_of(some, cost, model)).notes)
@@ -432,4 +432,4 @@ def test_every_verdict_has_its_words() -> None:
         changed = replace(found, score=replace(found.score, verdict=verdict))  # type: ignore[arg-type]
         assert words in headline(changed)
     slight = replace(found.score, verdict="outside", difference=replace(found.score.difference, low=0.001, high=0.01))
-    assert "though by less than 5 points" in told(slight)
+    assert "though by less than 5 points" in describe(slight)

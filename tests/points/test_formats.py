@@ -21,7 +21,7 @@ import yaml
 from click.testing import CliRunner
 
 from carrot_core.cli import main
-from carrot_core.curve import keep
+from carrot_core.curve import save_curve
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.number_formats import NOTHING_TO_SAVE, money
 from carrot_core.paths import PACKAGE, shipped
@@ -284,7 +284,7 @@ def test_the_picture_stands_alone_and_no_name_does_harm(
 
 
 def test_a_long_name_stays_inside_the_picture() -> None:
-    curve = keep(scene(60).active_curve.frontier)
+    curve = save_curve(scene(60).active_curve.frontier)
     words = picture({"test": curve}, {}, Single("m" * 200, 0.5, 1e-3))
     assert "m" * 59 + "… alone" in words
     assert "m" * 60 not in words

@@ -20,7 +20,7 @@ from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
 from carrot_core.outcomes import Benchmark
-from carrot_core.results.build import take, write
+from carrot_core.results.build import make_snapshot, write
 from carrot_core.results.snapshot import NoPromptsError, SnapshotResults, read, shipped_snapshots
 from carrot_core.results.source import Results, StoredResults
 from carrot_core.store import Store
@@ -47,7 +47,7 @@ def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("store")
     store = Store(folder / "carrot.duckdb")
     info = store.save_benchmark("made", read_long_table(write_files(bench, folder)[0]))
-    return take(bench, info, {"carrot-knn": estimates})
+    return make_snapshot(bench, info, {"carrot-knn": estimates})
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_large_curve_keeps_its_line_both_ends_and_all_a_budget_may_choose(
 ) -> None:
     monkeypatch.setattr(curve, "MOST_POINTS", 20)
     exact = protocol.frontier(protocol.estimates("carrot-knn"), "test")
-    kept = curve.keep(exact)
+    kept = curve.save_curve(exact)
     assert 20 <= len(kept.score) < len(exact.score) == kept.n_points
     assert kept.exchange_rate_per_usd[[0, -1]].tolist() == exact.exchange_rate_per_usd[[0, -1]].tolist()
     at = [exact.at(rate) for rate in kept.exchange_rate_per_usd]

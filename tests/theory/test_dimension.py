@@ -92,11 +92,11 @@ def test_too_few_vectors_are_refused() -> None:
 
 
 def test_what_ships_is_what_the_vectors_give(shared_data: Path) -> None:
-    from carrot_core.theory.shipped import SEED, kept_dimensions
+    from carrot_core.theory.shipped import SEED, shipped_dimensions
 
     file = pd.read_parquet(shared_data / "embeddings" / "routerbench_0shot.parquet")
     vectors = distinct(np.stack(file["embedding"].to_numpy()))
     made = estimates(subsample(vectors, 1_000, SEED)).set_index("estimator")["dimension"]
-    kept = kept_dimensions()
+    kept = shipped_dimensions()
     kept = kept[(kept["benchmark"] == "routerbench-subset") & (kept["n_vectors"] == 1_000)].set_index("estimator")
     assert kept["dimension"].to_dict() == pytest.approx(made.to_dict())

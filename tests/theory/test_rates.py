@@ -11,12 +11,12 @@ from carrot_core.theory.rates import (
     RateCurve,
     excess_risk,
     local_estimate,
-    lost,
     neighbours,
     plug_in,
     predicted_slope,
     questions,
     simulate,
+    utility_loss,
 )
 from carrot_core.theory.world import World
 from tests.reference import theory as slow
@@ -31,7 +31,7 @@ def test_local_estimates_are_those_of_sorting_all_points(seed: int, d: int, degr
 
 def test_estimating_both_metrics_or_their_utility_is_the_same() -> None:
     world, rng = World(2, 0.5, 1.0, 0.3, 3), np.random.default_rng(0)
-    x, at = world.trained(500, rng), world.asked(50, rng)
+    x, at = world.training_prompts(500, rng), world.fresh_prompts(50, rng)
     score, cost = world.outcomes(x, rng)
     both = world.utility(local_estimate(x, score, at, 9, 0), local_estimate(x, cost, at, 9, 0))
     assert local_estimate(x, world.utility(score, cost), at, 9, 0) == pytest.approx(both)
@@ -48,10 +48,10 @@ def test_neighbours_and_slope_follow_the_exponents() -> None:
 @pytest.mark.parametrize("world", [World(1, 0.5), World(2, 1.0, 0.5, 0.2, 3), World(3, 2.0)], ids=str)
 def test_excess_risk_is_what_the_choices_lose_prompt_by_prompt(world: World) -> None:
     rng = np.random.default_rng(1)
-    at = world.asked(200, rng)
+    at = world.fresh_prompts(200, rng)
     chosen = plug_in(world, 300, at, rng)
-    assert lost(world, chosen, at).mean() == pytest.approx(slow.excess(world, list(chosen), at))
-    assert lost(world, world.true_utility(at).argmax(axis=1), at) == pytest.approx(0)
+    assert utility_loss(world, chosen, at).mean() == pytest.approx(slow.excess(world, list(chosen), at))
+    assert utility_loss(world, world.true_utility(at).argmax(axis=1), at) == pytest.approx(0)
 
 
 def test_questions_count_each_prompt_once_on_average() -> None:
@@ -61,9 +61,9 @@ def test_questions_count_each_prompt_once_on_average() -> None:
         at, counts = questions(world, 1_000, rng)
         assert counts.sum() == pytest.approx(1)
         wrong = np.zeros(len(at), np.int64)  # a rule that always takes the first model
-        found.append(lost(world, wrong, at) @ counts)
-        fresh = world.asked(5_000, rng)
-        plain.append(lost(world, np.zeros(5_000, np.int64), fresh).mean())
+        found.append(utility_loss(world, wrong, at) @ counts)
+        fresh = world.fresh_prompts(5_000, rng)
+        plain.append(utility_loss(world, np.zeros(5_000, np.int64), fresh).mean())
     error = np.std(found) / np.sqrt(40) + np.std(plain) / np.sqrt(40)
     assert abs(np.mean(found) - np.mean(plain)) < 3 * error
 

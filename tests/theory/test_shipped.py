@@ -20,7 +20,7 @@ from carrot_core.theory import RateCurve, World, predicted_slope
 from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exhibit, loss_table, spectra_exhibit
 from carrot_core.theory.rate_figures import boundary_exhibit, rate_exhibit, slopes_exhibit
 from carrot_core.theory.rates import SIZES, excess_risk, simulate
-from carrot_core.theory.shipped import WORLDS, kept_curve, kept_dimensions, kept_spectra, make, slopes
+from carrot_core.theory.shipped import WORLDS, make, shipped_dimensions, shipped_spectra, simulated_curve, slopes
 from tests.theory.test_dimension import cloud
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -46,16 +46,16 @@ def learned(lost: tuple[float, ...] = (-0.04, -0.02, 0.001, 0.0)) -> pd.DataFram
 
 def test_every_world_that_ships_is_there_with_all_sizes() -> None:
     for world in WORLDS:
-        curve = kept_curve(world)
+        curve = simulated_curve(world)
         assert curve is not None
         assert curve.sizes == SIZES
         assert (curve.excess >= 0).all()
-    assert kept_curve(World(4)) is None
+    assert simulated_curve(World(4)) is None
 
 
 def test_runs_that_ship_are_those_the_code_makes() -> None:
     for world in (World(1), World(3, 0.5, 2.0), World(2, breach="thin")):
-        curve = kept_curve(world)
+        curve = simulated_curve(world)
         assert curve is not None
         for row, repetition in ((0, 0), (1, 3)):
             again = excess_risk(world, curve.sizes[row], repetition)
@@ -70,13 +70,13 @@ def test_the_slopes_that_ship_are_near_the_law_where_it_promises_and_above_where
     assert ((held["measured"] - held["predicted"]).abs() < 0.12).all()
     assert (broken["measured"] > broken["predicted"]).all()
     for world in (World(2, breach="no-margin"), World(2, breach="rough"), World(2, breach="thin")):
-        curve = kept_curve(world)
+        curve = simulated_curve(world)
         assert curve is not None
         assert curve.slope(1_000)[1] > predicted_slope(world)  # past the first few prompts, whole intervals
 
 
 def test_dimensions_and_spectra_that_ship_are_in_range() -> None:
-    dimensions, spectra = kept_dimensions(), kept_spectra()
+    dimensions, spectra = shipped_dimensions(), shipped_spectra()
     assert dimensions["dimension"].between(3, 60).all()
     assert set(dimensions["benchmark"]) == set(spectra["benchmark"])
     assert spectra["cumulative"].between(0, 1).all()
@@ -126,8 +126,8 @@ def exhibits() -> list[Exhibit]:
         slopes_exhibit(slopes()),
         boundary_exhibit(World(2, n_models=3), 200),
         learning_exhibit({HOSTILE: learned(), "one": learned((-0.1, 0.0)), "none left": learned((0.01, 0.0))}),
-        spectra_exhibit(kept_spectra()),
-        dimension_exhibit(kept_dimensions()),
+        spectra_exhibit(shipped_spectra()),
+        dimension_exhibit(shipped_dimensions()),
     ]
 
 

@@ -47,7 +47,7 @@ def test_the_integral_is_that_of_the_zigzag(exponent: float) -> None:
 
 @pytest.mark.parametrize("world", [World(*w, n_models=2 + 2 * (i % 2)) for i, w in enumerate(WORLDS)], ids=str)
 def test_the_margin_has_the_exponent_of_the_control(world: World) -> None:
-    utility = np.sort(world.true_utility(world.asked(150_000, np.random.default_rng(1))), axis=1)
+    utility = np.sort(world.true_utility(world.fresh_prompts(150_000, np.random.default_rng(1))), axis=1)
     gap = utility[:, -1] - utility[:, -2]
     largest = 0.1 * np.quantile(gap, 0.9) if world.margin >= 1 else 0.01 * np.quantile(gap, 0.9)
     levels = np.geomspace(largest / 10, largest, 5)
@@ -58,7 +58,7 @@ def test_the_margin_has_the_exponent_of_the_control(world: World) -> None:
 @pytest.mark.parametrize("world", [World(*w) for w in WORLDS if w[1] < 1], ids=str)
 def test_score_and_cost_have_the_smoothness_of_the_control(world: World) -> None:
     steps = 2.0 ** -np.arange(3, 12) if world.margin > 1 else 2.0 ** -np.arange(6, 19)
-    x = world.asked(300_000, np.random.default_rng(2))
+    x = world.fresh_prompts(300_000, np.random.default_rng(2))
     close = np.argsort(np.abs(world.steps(x)[:, 0]))[:100]  # a margin above 1 is steepest at the boundary
     x = np.concatenate([x[close], x[:5_000]])
     for which in (0, 1):
@@ -83,7 +83,7 @@ def test_above_one_the_derivative_has_what_is_left(smoothness: float) -> None:
 @pytest.mark.parametrize("n_models", [2, 5])
 def test_scores_and_costs_are_in_range_and_outcomes_have_their_means(lam: float, n_models: int) -> None:
     world = World(2, 0.5, 1.0, lam, n_models)
-    score, cost = world.phi(world.asked(50_000, RNG))
+    score, cost = world.phi(world.fresh_prompts(50_000, RNG))
     assert score.min() >= 0
     assert score.max() <= 1
     assert cost.min() >= 0

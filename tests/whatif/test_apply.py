@@ -121,11 +121,11 @@ def same(one: WhatIf, other: WhatIf) -> None:
 def test_factors_of_1_change_nothing(scenario: Scenario, protocol: Setting, estimates: dict[str, Estimates]) -> None:
     changed = apply(protocol, estimates, scenario)
     plain = protocol.frontier(estimates, "test")
-    assert np.array_equal(changed.after.shown.score, plain.score)
-    assert np.array_equal(changed.after.shown.cost_usd, plain.cost_usd)
+    assert np.array_equal(changed.after.report_curve.score, plain.score)
+    assert np.array_equal(changed.after.report_curve.cost_usd, plain.cost_usd)
     assert changed.after.best_single == changed.before.best_single == protocol.best_single
     rates = [rate_of_lam(lam, changed.cost_unit_usd) for lam in LAMS]
-    assert changed.after.shown.shares(rates) == pytest.approx(plain.shares(rates))
+    assert changed.after.report_curve.shares(rates) == pytest.approx(plain.shares(rates))
     same(changed, apply(protocol, estimates, Scenario()))
 
 
@@ -136,7 +136,7 @@ def test_all_prices_times_a_factor_are_the_same_choices_at_the_rate_divided_by_i
     changed = apply(protocol, estimates, Scenario(price_factor=factor))
     for lam in LAMS:
         rate = rate_of_lam(lam, changed.cost_unit_usd)
-        before, after = changed.before.shown, changed.after.shown
+        before, after = changed.before.report_curve, changed.after.report_curve
         assert np.array_equal(before.choices(rate), after.choices(rate / factor))
         assert after.cost_usd[after.at(rate / factor)] == pytest.approx(factor * before.cost_usd[before.at(rate)])
 
@@ -146,14 +146,14 @@ def test_a_router_that_expects_one_cost_a_model_still_does(protocol: Setting) ->
     blind = protocol.estimates("routerbench-knn")
     assert len(np.unique(blind["test"].cost_usd[:, 0])) == 1
     dearer = apply(protocol, blind, Scenario(price_factor=2.0))
-    after = dearer.after.shown
-    assert after.estimates.cost_usd == pytest.approx(2 * dearer.before.shown.estimates.cost_usd)
+    after = dearer.after.report_curve
+    assert after.estimates.cost_usd == pytest.approx(2 * dearer.before.report_curve.estimates.cost_usd)
     for lam in LAMS:
         rate = rate_of_lam(lam, dearer.cost_unit_usd)
-        assert (dearer.before.shown.choices(rate) == after.choices(rate / 2)).all()
+        assert (dearer.before.report_curve.choices(rate) == after.choices(rate / 2)).all()
     longer = apply(protocol, blind, Scenario(output_token_factor=3.0)).after
     zero = longer.setting.estimates("zero")["test"]
-    assert longer.shown.estimates.cost_usd == pytest.approx(zero.cost_usd)
+    assert longer.report_curve.estimates.cost_usd == pytest.approx(zero.cost_usd)
 
 
 def test_equal_weights_are_no_weights_and_a_weight_of_0_leaves_a_task_out(
@@ -161,7 +161,7 @@ def test_equal_weights_are_no_weights_and_a_weight_of_0_leaves_a_task_out(
 ) -> None:
     equal = apply(protocol, estimates, Scenario(task_weights={"kind 0": 7.0, "kind 1": 7.0}))
     same(equal, apply(protocol, estimates, Scenario()))
-    alone = apply(protocol, estimates, Scenario(task_weights={"kind 0": 0.0})).after.shown
+    alone = apply(protocol, estimates, Scenario(task_weights={"kind 0": 0.0})).after.report_curve
     only = protocol.narrowed(tasks=["kind 1"]).frontier(estimates, "test")
     for lam in LAMS:
         rate = rate_of_lam(lam, protocol.cost_unit_usd)
@@ -175,14 +175,14 @@ def test_a_pool_is_the_protocol_with_that_pool(protocol: Setting, estimates: dic
     changed = apply(protocol, estimates, Scenario(pool=(MID, SMALL)))
     narrowed = protocol.narrowed(pool=[SMALL, MID])
     assert changed.after.setting.models == (SMALL, MID)
-    assert np.array_equal(changed.after.shown.score, narrowed.frontier(estimates, "test").score)
+    assert np.array_equal(changed.after.report_curve.score, narrowed.frontier(estimates, "test").score)
     assert changed.after.best_single == narrowed.best_single
 
 
 def test_a_fixed_cost_moves_the_router_and_no_model(protocol: Setting, estimates: dict[str, Estimates]) -> None:
     changed = apply(protocol, estimates, Scenario(call_usd=1e-4))
-    assert changed.after.shown.cost_usd == pytest.approx(changed.before.shown.cost_usd + 1e-4)
-    assert np.array_equal(changed.after.shown.model_cost_usd, changed.before.shown.model_cost_usd)
+    assert changed.after.report_curve.cost_usd == pytest.approx(changed.before.report_curve.cost_usd + 1e-4)
+    assert np.array_equal(changed.after.report_curve.model_cost_usd, changed.before.report_curve.model_cost_usd)
     assert np.array_equal(changed.after.hulls["test"].cost_usd, changed.before.hulls["test"].cost_usd)
 
 
@@ -205,8 +205,8 @@ def test_a_hypothetical_model_has_its_offset_and_its_tokens(
 def test_a_copy_of_a_model_changes_no_score_and_no_cost(protocol: Setting, estimates: dict[str, Estimates]) -> None:
     copy = Hypothetical(name="zeta/copy", base=MID)
     changed = apply(protocol, estimates, Scenario(hypothetical=(copy,)))
-    assert np.array_equal(changed.after.shown.score, changed.before.shown.score)
-    assert np.array_equal(changed.after.shown.cost_usd, changed.before.shown.cost_usd)
+    assert np.array_equal(changed.after.report_curve.score, changed.before.report_curve.score)
+    assert np.array_equal(changed.after.report_curve.cost_usd, changed.before.report_curve.cost_usd)
 
 
 def test_an_impossible_offset_says_what_is_possible(protocol: Setting, estimates: dict[str, Estimates]) -> None:
@@ -244,8 +244,8 @@ def test_changes_of_a_point_are_paired(protocol: Setting, estimates: dict[str, E
     for zero in (before.score_change, before.cost_change_usd):
         assert zero.low == zero.value == zero.high == 0
     # Slowly: the same draws of prompts, weighted on either side by its own task weights.
-    curves = [(side.shown, side.shown.choices(rate)) for side in (changed.before, changed.after)]
-    n, means = changed.before.shown.n_prompts, np.empty((2, 200, 2))
+    curves = [(side.report_curve, side.report_curve.choices(rate)) for side in (changed.before, changed.after)]
+    n, means = changed.before.report_curve.n_prompts, np.empty((2, 200, 2))
     for place, (curve, choice) in enumerate(curves):
         rows = np.arange(n)
         values = np.column_stack([curve.outcomes.score[rows, choice], curve.paid_usd[rows, choice] + curve.call_usd])
@@ -269,10 +269,10 @@ def test_a_pool_that_makes_other_prompts_complete_is_paired_over_all_of_them(
     score[::3, 0] = np.nan  # complete without the first model only
     holes = replace(part, outcomes=Outcomes(part.prompt_ids, part.models, score, part.outcomes.cost_usd))
     changed = apply(replace(protocol, test=holes), estimates, Scenario(pool=(SMALL, MID)))
-    assert changed.after.shown.n_prompts > changed.before.shown.n_prompts
+    assert changed.after.report_curve.n_prompts > changed.before.report_curve.n_prompts
     same = move_point(changed, 0.0, replicates=100)[1]
     assert same.score_change.low <= same.score_change.value <= same.score_change.high
-    assert same.score.value == pytest.approx(changed.after.shown.score[0])
+    assert same.score.value == pytest.approx(changed.after.report_curve.score[0])
 
 
 @pytest.mark.parametrize("lam", [0.02, 0.3, 0.9, 1.0])
@@ -284,13 +284,13 @@ def test_just_below_the_threshold_a_model_is_used_and_just_above_it_is_not(
     scenario = Scenario(task_weights={"kind 1": 2.5})
     changed = apply(protocol, estimates, scenario)
     rate, column = rate_of_lam(lam, changed.cost_unit_usd), MODELS.index(model)
-    found = worth_using(changed.after.shown, model, rate)
+    found = worth_using(changed.after.report_curve, model, rate)
     factor = found.factor_for(share)
-    assert changed.after.shown.shares([rate])[0][column] == pytest.approx(found.share_at(1.0), abs=1e-9)
+    assert changed.after.report_curve.shares([rate])[0][column] == pytest.approx(found.share_at(1.0), abs=1e-9)
 
     def used_at(factor: float) -> float:
         repriced = apply(protocol, estimates, scenario.model_copy(update={"model_factors": {model: factor}}))
-        return float(repriced.after.shown.shares([rate])[0][column])
+        return float(repriced.after.report_curve.shares([rate])[0][column])
 
     if factor is None:
         assert used_at(1e-12) < max(share, 1e-12)
@@ -303,7 +303,7 @@ def test_just_below_the_threshold_a_model_is_used_and_just_above_it_is_not(
 
 
 def test_at_lam_0_no_price_counts(protocol: Setting, estimates: dict[str, Estimates]) -> None:
-    curve = apply(protocol, estimates, Scenario()).after.shown
+    curve = apply(protocol, estimates, Scenario()).after.report_curve
     for model in MODELS:
         found = worth_using(curve, model, 0.0)
         assert set(found.factor) <= {np.inf, -np.inf}
@@ -329,7 +329,7 @@ def test_where_only_input_is_charged_output_has_no_price() -> None:
     price = ScenarioPrice(input_usd_per_mtok=6.0, output_usd_per_mtok=99.0)
     changed = apply(protocol, protocol.estimates("carrot-linear"), Scenario(prices={LARGE: price}))
     assert changed.after.setting.test.outcomes.cost_usd == pytest.approx(protocol.test.outcomes.cost_usd * [2, 1, 1])
-    assert changed.after.shown.estimates.cost_usd == pytest.approx(changed.after.setting.test.outcomes.cost_usd)
+    assert changed.after.report_curve.estimates.cost_usd == pytest.approx(changed.after.setting.test.outcomes.cost_usd)
     assert any("only the input is charged" in note for note in changed.notes)
 
 

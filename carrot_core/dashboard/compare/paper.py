@@ -14,7 +14,7 @@ from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import PLOT
 from carrot_core.paper import PRESETS, NotDrawnError, Preset
 from carrot_core.paper.accuracy import ROWS
-from carrot_core.paper.source import first_carrot
+from carrot_core.paper.curves import first_carrot
 from carrot_core.paper.spider import TITLES, spider_figure
 from carrot_core.routers import BASELINES
 

@@ -13,7 +13,7 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem, priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
-from carrot_core.evaluation.solve import Goal, Solved, seeds_command, solve_seeds
+from carrot_core.evaluation.solve import Goal, SolvedGoal, seeds_command, solve_seeds
 from carrot_core.evaluation.stability import Stability, stability
 from carrot_core.figures.stability import (
     detail,
@@ -61,7 +61,7 @@ def stability_panel(
         return
     purpose = st.segmented_control(
         "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
-        help=tip("stability", also="Solved for again is the cost or the accuracy that it has on validation."),
+        help=tip("stability", also="SolvedGoal for again is the cost or the accuracy that it has on validation."),
     )  # fmt: skip
     validation = view.curve(router, "validation", pool, tasks)
     goal = _goal(str(purpose), validation, rate_per_usd, reference)
@@ -70,7 +70,7 @@ def stability_panel(
     if purpose in (COST, ACCURACY) and lam_text(result.lam) != set_to:
         st.caption(
             plain(
-                f"Solved for {str(purpose).lower()} on validation, λ {lam_text(result.lam)} is at least as good as "
+                f"SolvedGoal for {str(purpose).lower()} on validation, λ {lam_text(result.lam)} is at least as good as "
                 f"λ {set_to}, which is set. The figures below are for λ {lam_text(result.lam)}."
             )
         )
@@ -107,14 +107,14 @@ def _stability(view: views.View, router: str, pool: Names, tasks: Names, goal: s
 
 
 @st.cache_resource(max_entries=16, show_spinner="Looking for other seeds …")
-def _seeds(view: views.View, router: str, goal: str) -> Mapping[int, Solved]:
+def _seeds(view: views.View, router: str, goal: str) -> Mapping[int, SolvedGoal]:
     run, store = view.run(router), Store(Path(view.version.path))
     if run is None:
         return {}
     return solve_seeds(store, store.load(view.name), run, Goal(**json.loads(goal)), replicates=200)
 
 
-def _seed_table(seeds: Mapping[int, Solved], command: str, *, whole: bool) -> None:
+def _seed_table(seeds: Mapping[int, SolvedGoal], command: str, *, whole: bool) -> None:
     """The point on every stored seed; ``command`` makes more seeds, "" for a baseline."""
     if not command:
         st.caption("A baseline has no runs of other seeds to compare.")

@@ -10,7 +10,7 @@ from carrot_core.dashboard import live
 from carrot_core.dashboard.shell import all_benchmarks
 from carrot_core.dashboard.stores import PrivateInfo, session_folder, store_of
 from carrot_core.errors import CarrotError
-from carrot_core.points.shelf import KeptPoints, Listing, shared_points
+from carrot_core.points.shelf import Listing, PointShelf, shared_points
 from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_heads
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -19,7 +19,7 @@ from carrot_core.store import BenchmarkInfo, Store
 _OWN = "points:own"  # set once the session has points of its own, so that listing creates no folder
 
 
-def place_for(info: BenchmarkInfo) -> KeptPoints:
+def place_for(info: BenchmarkInfo) -> PointShelf:
     """Where points of a benchmark are kept: in the session for a private benchmark, else in the shared folder."""
     if not isinstance(info, PrivateInfo):
         return shared_points()
@@ -27,12 +27,12 @@ def place_for(info: BenchmarkInfo) -> KeptPoints:
     return own_points()
 
 
-def own_points() -> KeptPoints:
+def own_points() -> PointShelf:
     """The points that only this session sees."""
-    return KeptPoints(session_folder() / "points")
+    return PointShelf(session_folder() / "points")
 
 
-def all_points() -> list[tuple[KeptPoints, Listing]]:
+def all_points() -> list[tuple[PointShelf, Listing]]:
     """Every place with its points, the session's own first."""
     places = [own_points()] if _OWN in st.session_state else []
     return [(place, place.listing()) for place in (*places, shared_points())]
@@ -62,7 +62,7 @@ def _has_router(point: PointFile, info: BenchmarkInfo | None) -> bool:
     return info is not None and point.source == info.name and point.router in live.servable(info)
 
 
-def differs_here(place: KeptPoints, id: str) -> str:
+def differs_here(place: PointShelf, id: str) -> str:
     """What differs on this machine from where a point was made, as text; empty if nothing does."""
     point = place.read(id)
     info = benchmark_of(point)
@@ -80,7 +80,7 @@ def differs_here(place: KeptPoints, id: str) -> str:
     return ""
 
 
-def router_at(place: KeptPoints, id: str) -> CarrotRouter:
+def router_at(place: PointShelf, id: str) -> CarrotRouter:
     """The router of a kept point, at that point.
 
     Raises

@@ -22,8 +22,8 @@ from carrot_core.errors import DataError
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import QUERIES
 from carrot_core.points.drift import Drift, Tolerance, drift
-from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
-from carrot_core.points.shelf import KeptPoint, KeptPoints
+from carrot_core.points.drift_report import about_models, describe, drift_exhibit, figures_of, headline
+from carrot_core.points.shelf import PointShelf, ShelfPoint
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import Companion
 from carrot_core.store import BenchmarkInfo
@@ -34,7 +34,7 @@ _BOXES = 4  # a row
 _ICONS = {"inside": ":material/check_circle:", "outside": ":material/error:", "too few": ":material/hourglass_empty:"}
 
 
-def check_panel(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
+def check_panel(entries: Sequence[tuple[PointShelf, ShelfPoint]]) -> None:
     """Choose a kept point and check it against logs or other prompts."""
     by_name = distinct_names([record for _, record in entries])
     places = {record.id: place for place, record in entries}
@@ -49,7 +49,7 @@ def check_panel(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
                 _sureness(record.point)
 
 
-def _against_logs(place: KeptPoints, record: KeptPoint) -> None:
+def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
     if record.point.test is None:
         st.info(
             "Nothing was measured on this point's pool or prices, so there is nothing to compare logs with. Keep a "
@@ -110,7 +110,7 @@ def _tolerance() -> Tolerance:
 
 
 def _compare_logs(
-    place: KeptPoints, record: KeptPoint, path: Path, columns: Mapping[str, str], tolerance: Tolerance
+    place: PointShelf, record: ShelfPoint, path: Path, columns: Mapping[str, str], tolerance: Tolerance
 ) -> Drift:
     with st.spinner("Reading and comparing every call …"):
         calls = read_logs(path, columns={name: source for name, source in columns.items() if source != name})
@@ -118,7 +118,7 @@ def _compare_logs(
         return drift(record.point, calls, companion=companion, tolerance=tolerance, without=without)
 
 
-def _companion(place: KeptPoints, record: KeptPoint) -> tuple[Companion | None, str]:
+def _companion(place: PointShelf, record: ShelfPoint) -> tuple[Companion | None, str]:
     """The profile of the point's router, or None and the reason if that router is not on this machine."""
     why = differs_here(place, record.id)
     if why:
@@ -131,9 +131,11 @@ def _results(result: Drift) -> None:
     size = f"{result.n_calls:,} calls, {result.n_prompts:,} different prompts."
     show_message(plain(f"{headline(result)} {size}"), icon=_ICONS.get(result.verdict, ":material/info:"))
     for one in (result.score, result.cost, *(() if result.unlike is None else (result.unlike,))):
-        st.markdown(f"- {plain(_capital(told(one)))}")
+        st.markdown(f"- {plain(_capital(describe(one)))}")
     table = figures_of(result)
-    show(drift_exhibit(table, {one.what: told(one) for one in result.compared}, headline(result)), key="drift:figure")
+    show(
+        drift_exhibit(table, {one.what: describe(one) for one in result.compared}, headline(result)), key="drift:figure"
+    )
     for line in about_models(result):
         st.warning(plain(line), icon=":material/payments:")
     _model_table(result)

@@ -27,7 +27,7 @@ from carrot_core.figures.scene import label, short_name
 from carrot_core.frontier import Frontier
 from carrot_core.number_formats import QUERIES, lam_text, pays, percent
 from carrot_core.points.difference import Difference, paired, unpaired
-from carrot_core.points.shelf import KeptPoint
+from carrot_core.points.shelf import ShelfPoint
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
@@ -39,7 +39,7 @@ _MODELS_SHOWN = 5
 _SHARE = 0.005  # of the prompts; a smaller share is shown as "under 0.5 %"
 
 
-def compare(records: Sequence[KeptPoint]) -> None:
+def compare(records: Sequence[ShelfPoint]) -> None:
     """Choose at least two points and see them side by side."""
     by_name = distinct_names(records)
     order = sorted(by_name, key=lambda name: by_name[name].point.test is None)  # measured points first
@@ -64,9 +64,9 @@ def compare(records: Sequence[KeptPoint]) -> None:
     csv_button("Download this comparison (CSV)", lambda: figures_frame(points), "operating-points")
 
 
-def distinct_names(records: Sequence[KeptPoint]) -> dict[str, KeptPoint]:
+def distinct_names(records: Sequence[ShelfPoint]) -> dict[str, ShelfPoint]:
     """Points by unique name: of points with the same name, all but the first get their id appended."""
-    by_name: dict[str, KeptPoint] = {}
+    by_name: dict[str, ShelfPoint] = {}
     for point in records:
         by_name[point.name if point.name not in by_name else f"{point.name} ({point.id[:6]})"] = point
     return by_name

@@ -17,7 +17,7 @@ from carrot_core.dashboard.stores import version_of
 from carrot_core.figures.scene import label, short_name
 from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import cost_text, lam_text, percent
-from carrot_core.points.shelf import joined
+from carrot_core.points.shelf import join_note
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo
@@ -92,7 +92,7 @@ def keep_panel() -> None:
             note = st.text_area("Note", max_chars=limits.POINT_NOTE, height=68, placeholder="Optional: what it is for")
             submit = st.form_submit_button("Keep this point", type="primary", icon=":material/bookmark_add:")
         if submit:
-            keep(info, router.point_file(note=joined(name, note), **asdict(options)))
+            keep(info, router.point_file(note=join_note(name, note), **asdict(options)))
             st.rerun()
 
 

@@ -23,10 +23,10 @@ from carrot_core.dashboard.points.keep import (
 from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
 from carrot_core.dashboard.stores import labels
 from carrot_core.errors import CarrotError
-from carrot_core.figures.images import browser
+from carrot_core.figures.exhibit import browser
 from carrot_core.figures.scene import DRAWN_BASELINES
 from carrot_core.points.formats import FORMATS, Format
-from carrot_core.points.shelf import KeptPoint, KeptPoints, shared_points, title_and_note
+from carrot_core.points.shelf import PointShelf, ShelfPoint, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point
 from carrot_core.text import visible
 
@@ -46,7 +46,7 @@ def show_notice() -> None:
             st.button("Undo", icon=":material/undo:", key="points:undo", on_click=_undo, args=(place, record))
 
 
-def _undo(place: KeptPoints, record: KeptPoint) -> None:
+def _undo(place: PointShelf, record: ShelfPoint) -> None:
     try:
         place.restore(record.id)
     except CarrotError as error:
@@ -79,7 +79,7 @@ def bring_panel() -> None:
             st.rerun()
 
 
-def list_points() -> list[tuple[KeptPoints, KeptPoint]]:
+def list_points() -> list[tuple[PointShelf, ShelfPoint]]:
     """All points that this session sees, newest first; damaged files are reported on the page."""
     entries = []
     for place, listing in all_points():
@@ -89,7 +89,7 @@ def list_points() -> list[tuple[KeptPoints, KeptPoint]]:
     return sorted(entries, key=lambda entry: entry[1].point.created_at, reverse=True)
 
 
-def shelf(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
+def shelf(entries: Sequence[tuple[PointShelf, ShelfPoint]]) -> None:
     """A card for each point, two in a row if there is room."""
     pages = -(-len(entries) // _PER_PAGE)
     at = st.pagination(pages, key="points:page") if pages > 1 else 1
@@ -100,7 +100,7 @@ def shelf(entries: Sequence[tuple[KeptPoints, KeptPoint]]) -> None:
                 _card(*entry)
 
 
-def _card(place: KeptPoints, record: KeptPoint) -> None:
+def _card(place: PointShelf, record: ShelfPoint) -> None:
     point = record.point
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"#### {plain(visible(record.name))}", width="content")
@@ -123,7 +123,7 @@ def _card(place: KeptPoints, record: KeptPoint) -> None:
         _refusal(record, reason)
 
 
-def _actions(place: KeptPoints, record: KeptPoint) -> None:
+def _actions(place: PointShelf, record: ShelfPoint) -> None:
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Use it", key=f"use:{record.id}", icon=":material/check_circle:", on_click=_use, args=(place, record),
@@ -139,7 +139,7 @@ def _actions(place: KeptPoints, record: KeptPoint) -> None:
             st.rerun()
 
 
-def _downloads(place: KeptPoints, record: KeptPoint) -> None:
+def _downloads(place: PointShelf, record: ShelfPoint) -> None:
     """All download formats; every one but JSON needs the unchanged router on this machine."""
     with st.popover("Download", icon=":material/download:", key=f"download:{record.id}", on_change="rerun") as popover:
         if not popover.open:
@@ -154,7 +154,7 @@ def _downloads(place: KeptPoints, record: KeptPoint) -> None:
             st.caption(plain(f"The other forms are made from its router: {why}"))
 
 
-def _download(place: KeptPoints, record: KeptPoint, form: Format) -> None:
+def _download(place: PointShelf, record: ShelfPoint, form: Format) -> None:
     def content() -> bytes:
         return form.make(router_at(place, record.id), record.point)
 
@@ -171,7 +171,7 @@ def _stem(point: PointFile) -> str:
     return f"{file_stem(point.benchmark)}-lam-{point.lam:.4g}"
 
 
-def _rename(place: KeptPoints, record: KeptPoint) -> None:
+def _rename(place: PointShelf, record: ShelfPoint) -> None:
     name, note = title_and_note(record.point)
     with st.form(f"points:rename:{record.id}"):
         name = st.text_input("Name", name, max_chars=limits.POINT_NAME)
@@ -182,7 +182,7 @@ def _rename(place: KeptPoints, record: KeptPoint) -> None:
             st.rerun()
 
 
-def _refusal(record: KeptPoint, why: str) -> None:
+def _refusal(record: ShelfPoint, why: str) -> None:
     """Why a point cannot be used, with a button to set its λ anyway if its benchmark is here."""
     st.warning(plain(f"Not used: {why}"), icon=":material/difference:")
     if benchmark_of(record.point) is not None:
@@ -193,7 +193,7 @@ def _refusal(record: KeptPoint, why: str) -> None:
         )  # fmt: skip
 
 
-def _use(place: KeptPoints, record: KeptPoint) -> None:
+def _use(place: PointShelf, record: ShelfPoint) -> None:
     """Set the session to a point, or show what differs on this machine."""
     try:
         why = differs_here(place, record.id)

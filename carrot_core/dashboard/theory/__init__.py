@@ -18,7 +18,7 @@ from carrot_core.results.snapshot import read, shipped_snapshots
 from carrot_core.theory import BREACHES, Breach, RateCurve, World, possible, predicted_slope, simulate
 from carrot_core.theory.rate_figures import boundary_exhibit
 from carrot_core.theory.rates import SIZES, excess_risk
-from carrot_core.theory.shipped import kept_curve
+from carrot_core.theory.shipped import simulated_curve
 
 PARTS = ("Rate", "Decision boundary", "Broken assumption", "Real prompts", "What it rests on")
 _SMOOTHNESS, _MARGINS = (0.5, 0.75, 1.0, 1.5, 2.0), (0.5, 1.0, 2.0)
@@ -81,7 +81,7 @@ def _run(simulated: World, n: int, repetition: int, seed: int) -> float:
 
 def curves(*worlds: World) -> list[RateCurve]:
     """Rate curves of some worlds: those that ship, else simulated now with a progress bar."""
-    shipped = [kept_curve(one) for one in worlds]
+    shipped = [simulated_curve(one) for one in worlds]
     most = _QUICK if None in shipped and not _whole() else SIZES[-1]
     return [curve or _simulate(one, most) for curve, one in zip(shipped, worlds, strict=True)]
 

@@ -18,7 +18,7 @@ from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, c
 from carrot_core.outcomes import pick
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
-from carrot_core.whatif.apply import BEFORE, Moved, WhatIf, apply, move_point, whatif_scene
+from carrot_core.whatif.apply import BEFORE, MovedPoint, WhatIf, apply, move_point, whatif_scene
 from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
 from carrot_core.whatif.threshold import Threshold, threshold_exhibit, worth_using
 
@@ -122,7 +122,7 @@ def drift_table(what_if: WhatIf, rate: float) -> None:
             st.caption(shell.plain(f"{point.what}: {point.shortfall}. The nearest point is shown."))
 
 
-def _row(point: Moved, base: Moved) -> dict[str, object]:
+def _row(point: MovedPoint, base: MovedPoint) -> dict[str, object]:
     score, cost = point.score, point.cost_usd
     return {
         "Point": point.what,
@@ -147,7 +147,7 @@ def _change(interval: Interval, text: Callable[[float], str]) -> str:
 def share_table(what_if: WhatIf, rate: float) -> None:
     """Shares of the models at the same λ before and after the scenario."""
     shares = [
-        dict(zip(side.shown.models, side.shown.shares([rate])[0], strict=True))
+        dict(zip(side.report_curve.models, side.report_curve.shares([rate])[0], strict=True))
         for side in (what_if.before, what_if.after)
     ]
     models = list(dict.fromkeys([*shares[0], *shares[1]]))
@@ -170,8 +170,8 @@ def share_table(what_if: WhatIf, rate: float) -> None:
 
 def worth(what_if: WhatIf, rate: float) -> None:
     """The price at which each model is worth using; one model in detail (``?candidate=``)."""
-    curve = what_if.after.shown
-    options = pick(curve.models, curve.known)
+    curve = what_if.after.report_curve
+    options = pick(curve.models, curve.has_estimates)
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
         _threshold_table(thresholds)

@@ -12,11 +12,43 @@ import pandas as pd
 
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate
-from carrot_core.points.formats import litellm, report, script
+from carrot_core.points.formats import litellm, report
 from carrot_core.safe_csv import safe_csv
 from carrot_core.serving import plain_yaml
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
+
+_SCRIPT_HEAD = '''"""Which model answers a prompt, at an operating point that carrot-core exported.
+
+    python FILE "What is 2 + 2?" "Prove that there are infinitely many primes."
+
+prints the name of a model for each prompt, a line each. It calls no model and sends nothing; it needs
+carrot-core, and the router that POINT names in "source", which must be the very one it was made with.
+"""
+
+import sys
+
+from carrot_core import CarrotError
+from carrot_core.serving.loading import at_point
+from carrot_core.serving.point import point_of
+
+'''
+_SCRIPT_TAIL = """
+
+def main() -> None:
+    prompts = sys.argv[1:]
+    if not prompts:
+        sys.exit(f'Usage: python {sys.argv[0]} "PROMPT" ...')
+    try:
+        router = at_point(point_of(POINT))
+    except CarrotError as error:
+        sys.exit(f"Error: {error}")
+    print(*router.route(prompts), sep="\\n")
+
+
+if __name__ == "__main__":
+    main()
+"""
 
 
 def curve_table(router: CarrotRouter, point: PointFile) -> pd.DataFrame:
@@ -96,17 +128,22 @@ def as_yaml(_router: CarrotRouter, point: PointFile) -> bytes:
     return plain_yaml.dumped(point.model_dump(mode="json")).encode()
 
 
+def as_python(_router: CarrotRouter, point: PointFile) -> bytes:
+    """A script that routes prompts at the point; its first lines say what it needs beside carrot-core."""
+    return f"{_SCRIPT_HEAD}{litellm.assignment(point)}{_SCRIPT_TAIL}".encode()
+
+
 # Of two with one ending, the first is what the ending alone means.
 FORMATS: dict[str, Format] = {
-    made.name: made
-    for made in (
+    form.name: form
+    for form in (
         Format("json", ".json", "application/json", "the document itself", as_json),
         Format("yaml", ".yaml", "application/yaml", "the same document as YAML", as_yaml),
         Format("html", ".html", "text/html", "one page to read and print", report.as_html),
         Format("svg", ".svg", "image/svg+xml", "the curve with the point on it, as a picture", report.as_svg),
         Format("png", ".png", "image/png", "the same picture", partial(report.as_image, "png")),
         Format("pdf", ".pdf", "application/pdf", "the same picture", partial(report.as_image, "pdf")),
-        Format("python", ".py", "text/x-python", "a script that routes prompts at the point", script.as_python),
+        Format("python", ".py", "text/x-python", "a script that routes prompts at the point", as_python),
         Format("csv", ".csv", "text/csv", "the curve it lies on", as_csv),
         Format("parquet", ".parquet", "application/vnd.apache.parquet", "the curve it lies on", as_parquet),
         Format("litellm", ".yaml", "application/yaml", "configuration of LiteLLM's proxy", litellm.as_config),
@@ -128,11 +165,11 @@ def format_for(file_name: str, name: str | None = None) -> Format:
         return re.sub(r"\.yml$", ".yaml", file_name.lower()).endswith(form.ending)
 
     if name is None:
-        found = next((each for each in FORMATS.values() if ends_as(each)), None)
-        if found is None:
+        match = next((each for each in FORMATS.values() if ends_as(each)), None)
+        if match is None:
             endings = ", ".join(dict.fromkeys(each.ending for each in FORMATS.values()))
             raise CarrotError(f"{file_name!r} must end in one of {endings}.")
-        return found
+        return match
     if name not in FORMATS:
         raise CarrotError(f"There is no format {name!r}; there are {', '.join(FORMATS)}.")
     if not ends_as(FORMATS[name]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from carrot_core.points.formats.script import assignment
+from pprint import pformat
+
 from carrot_core.serving import plain_yaml
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -86,3 +87,9 @@ def as_config(_router: CarrotRouter, point: PointFile) -> bytes:
 def as_hook(_router: CarrotRouter, point: PointFile) -> bytes:
     """``carrot_hook.py``, with the point in it."""
     return f"{_HOOK_HEAD}{assignment(point)}{_HOOK_TAIL}".encode()
+
+
+def assignment(point: PointFile) -> str:
+    """``POINT = {...}``, whatever characters the names in it are made of."""
+    # `repr` writes what is not printable, line ends and reversed text among it, as escapes.
+    return f"POINT = {pformat(point.model_dump(mode='json'), width=110, sort_dicts=False)}\n"

@@ -134,5 +134,5 @@ def _legend(place: int, split: str) -> str:
     color, dash = _STYLE[split]
     x, y = 250.0 + 230 * place, _TOP - 24
     line = f'<path d="M{x} {y}h30" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>'
-    told = "validation, point hollow" if split == "validation" else "test, point filled"
-    return line + _text(x + 38, y + 4, told, "start")
+    text = "validation, point hollow" if split == "validation" else "test, point filled"
+    return line + _text(x + 38, y + 4, text, "start")

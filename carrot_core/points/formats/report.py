@@ -9,7 +9,7 @@ from importlib.metadata import version
 import numpy as np
 
 from carrot_core.errors import CarrotError
-from carrot_core.figures.images import image_of_svg
+from carrot_core.figures.exhibit import image_of_svg
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import NOTHING_TO_SAVE, cost_text, lam_text, money, pays, percent, points
 from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
@@ -44,27 +44,27 @@ def as_html(router: CarrotRouter, point: PointFile) -> bytes:
     """Picture, figures with their intervals, shares, prices, provenance and caveats."""
     snapshot = _snapshot(point)
     single = None if snapshot is None else _single(snapshot, point)
-    title = _shown(f"Operating point of {visible(point.router)} on {visible(point.benchmark)}")
+    title = _escape(f"Operating point of {visible(point.router)} on {visible(point.benchmark)}")
     sections = [
         _HEAD.format(title=title),
         f"<h1>{title}</h1>",
         f"<p>λ {lam_text(point.lam, 6)} with a cost unit of {money(point.cost_unit_usd)}: it pays "
         f"{pays(point.exchange_rate_per_usd)}.</p>",
-        f"<p>{_shown(point.note)}</p>" if point.note else "",
+        f"<p>{_escape(point.note)}</p>" if point.note else "",
         *_expected(router, point, single),
-        f"<p>{_shown(_saving(router, point, snapshot, single))}</p>",
+        f"<p>{_escape(_saving(router, point, snapshot, single))}</p>",
         "<h2>Who answers, at which prices</h2>",
         _models(point),
         "<h2>Where it comes from</h2>",
         _table((), _provenance(point)),
         "<h2>What to keep in mind</h2>",
-        f"<ul>{''.join(f'<li>{_shown(caveat)}</li>' for caveat in _caveats(router, point))}</ul>",
+        f"<ul>{''.join(f'<li>{_escape(caveat)}</li>' for caveat in _caveats(router, point))}</ul>",
         "</body></html>\n",
     ]
     return "\n".join(filter(None, sections)).encode()
 
 
-def _shown(text: str) -> str:
+def _escape(text: str) -> str:
     """Text with names from files in it, harmless in HTML."""
     return html.escape(visible(text, keep=SENTENCE))
 
@@ -75,7 +75,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0)
     def cells(row: Sequence[str], tag: str) -> str:
         first = len(row) - numbers
         kinds = [' class="number"' if place >= first else "" for place in range(len(row))]
-        return "".join(f"<{tag}{kind}>{_shown(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
+        return "".join(f"<{tag}{kind}>{_escape(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     top = f"<tr>{cells(head, 'th')}</tr>" if head else ""
@@ -90,7 +90,7 @@ def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
     CarrotError
         Nothing was measured on the point's pool and prices, so there is nothing to draw.
     """
-    figures = _measured(point)
+    figures = _figures_by_split(point)
     if not figures:
         raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
     snapshot = _snapshot(point)
@@ -103,13 +103,13 @@ def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
     return image_of_svg(as_svg(router, point), SIZE, kind)
 
 
-def _measured(point: PointFile) -> dict[str, PointFigures]:
+def _figures_by_split(point: PointFile) -> dict[str, PointFigures]:
     both = (("validation", point.validation), ("test", point.test))
     return {name: each for name, each in both if each is not None}
 
 
 def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> list[str]:
-    figures = _measured(point)
+    figures = _figures_by_split(point)
     if not figures:
         return ["<p>Its pool or prices are its own: nothing was measured on them, so no figures can be given.</p>"]
     rows = [[name, *_figures(each)] for name, each in figures.items()]
@@ -129,17 +129,17 @@ def _figures(figures: PointFigures) -> list[str]:
 
 def _snapshot(point: PointFile) -> SnapshotResults | None:
     """The shipped results of the very prompts that the point was measured on."""
-    known = {info.data_hash: info.folder for info in shipped_snapshots()}
-    if point.test is None or point.data_hash not in known:
+    folders = {info.data_hash: info.folder for info in shipped_snapshots()}
+    if point.test is None or point.data_hash not in folders:
         return None
-    found = read(known[point.data_hash])
-    same = found.document["n_prompts"] == point.test.n_prompts
-    return found if same and found.document["cost_unit_usd"] == point.cost_unit_usd else None
+    snapshot = read(folders[point.data_hash])
+    same = snapshot.document["n_prompts"] == point.test.n_prompts
+    return snapshot if same and snapshot.document["cost_unit_usd"] == point.cost_unit_usd else None
 
 
 def _single(snapshot: SnapshotResults, point: PointFile) -> Single | None:
-    kept = snapshot.document["single_models"].get(point.reference)
-    return None if kept is None else Single(point.reference, kept["score"], kept["cost_usd"])
+    entry = snapshot.document["single_models"].get(point.reference)
+    return None if entry is None else Single(point.reference, entry["score"], entry["cost_usd"])
 
 
 def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | None, single: Single | None) -> str:
@@ -154,16 +154,16 @@ def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | 
             f"Reference: {reference}, the best single model on validation; {NOTHING_TO_SAVE}. On the same test prompts "
             f"the point is {accuracy}."
         )
-    told = (
+    text = (
         f"Reference: {reference}, the best single model on validation. On the same test prompts the point costs "
         f"{percent(abs(saving))} {'less' if saving >= 0 else 'more'} and is {accuracy}"
     )
-    told += ". " if more >= 0 else ", so this is no saving at equal accuracy. "
+    text += ". " if more >= 0 else ", so this is no saving at equal accuracy. "
     match = snapshot.matching_point(point.router) if point.router in snapshot.routers else None
     if match is None or not np.isclose(match.lam, router.companion.default_lam):
-        return told
+        return text
     gain, gap = match.saving, match.score_difference
-    return told + (
+    return text + (
         f"At equal accuracy (λ {lam_text(match.lam)}, the cheapest that is as good on validation) it saves "
         f"{percent(gain.value, gain.low, gain.high)} on test, with accuracy "
         f"{points(gap.value, gap.low, gap.high, digits=2)}."
@@ -199,20 +199,22 @@ def _provenance(point: PointFile) -> list[tuple[str, str]]:
 
 
 def _caveats(router: CarrotRouter, point: PointFile) -> list[str]:
-    told = []
+    sentences = []
     if point.test is not None:
-        told = [
+        sentences = [
             "Figures are means over the prompts of the benchmark. Prompts of another kind may fare differently.",
             "Intervals are 95 %, over prompts: what another draw of the same kind of prompts would change. They do "
             "not cover changes of models, prices or prompts.",
             "Budgets, targets and the default λ are solved on validation; test is only reported on.",
         ]
     if point.prices:
-        told.append("Costs are at the prices above. Providers change them; where no date stands, none was recorded.")
+        sentences.append(
+            "Costs are at the prices above. Providers change them; where no date stands, none was recorded."
+        )
     if router.companion.usage == "input_only":
-        told.append("The benchmark records no output tokens: costs are those of the input alone.")
+        sentences.append("The benchmark records no output tokens: costs are those of the input alone.")
     if router.companion.usage == "cost_usd":
-        told.append("The benchmark records dollars, not tokens: costs are at the prices of that day.")
+        sentences.append("The benchmark records dollars, not tokens: costs are at the prices of that day.")
     if point.fallback and point.test is not None:
-        told.append("The figures are those without the fallback.")
-    return [*told, "The sha256 makes changes by hand show. It is no signature."]
+        sentences.append("The figures are those without the fallback.")
+    return [*sentences, "The sha256 makes changes by hand show. It is no signature."]
