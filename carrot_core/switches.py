@@ -181,8 +181,8 @@ class Sweep:
 
     def rows(self, rows: npt.NDArray[np.bool_]) -> Sweep:
         """The switches of some of the prompts, an (n,) mask."""
-        place, kept = np.cumsum(rows, dtype=np.int32) - 1, rows[self.prompt]
-        return Sweep(self.start[rows], self.rate[kept], place[self.prompt[kept]], self.source[kept], self.target[kept])
+        place, mask = np.cumsum(rows, dtype=np.int32) - 1, rows[self.prompt]
+        return Sweep(self.start[rows], self.rate[mask], place[self.prompt[mask]], self.source[mask], self.target[mask])
 
     def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
         """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""

@@ -32,8 +32,6 @@ from carrot_core.serving.decision import Explanation
 from carrot_core.serving.router import CarrotRouter
 
 Source = str | Path
-
-
 Status = Literal["cold", "warming", "ready", "failed"]
 
 log = logging.getLogger("carrot.api")
@@ -155,7 +153,7 @@ def estimate(router: CarrotRouter, name: str, question: EstimateQuestion, reques
 
 def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id: str) -> ModelsAnswer:
     """The pool with its prices, and what the router was set to and measured at."""
-    companion, prices, pool = router.companion, router.companion.prices, router.models
+    profile, prices, pool = router.profile, router.profile.prices, router.models
     if router.point is not None:  # an operating point has its own
         prices, pool = router.point.token_prices, router.point.pool
     return ModelsAnswer(
@@ -163,13 +161,13 @@ def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id:
         router=name,
         served=list(served),
         method=router.router,
-        benchmark=companion.benchmark,
+        benchmark=profile.benchmark,
         models={model: _price(prices.get(model)) for model in pool},
         cost_unit_usd=router.cost_unit_usd,
         default_lam=router.default_lam,
-        best_single=companion.best_single,
-        usage=companion.usage,
-        coverage=dict(companion.coverage),
+        best_single=profile.best_single,
+        usage=profile.usage,
+        coverage=dict(profile.coverage),
     )
 
 
@@ -183,7 +181,7 @@ def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> 
     """
     if router.point is not None and router.point.test is None:
         raise CarrotError("This operating point has a pool or prices of its own, on which no curve was measured.")
-    curve = router.companion.curves[split]
+    curve = router.profile.curves[split]
     lams = lam_of_rate(curve.exchange_rate_per_usd, router.cost_unit_usd)
     rows = zip(lams, curve.exchange_rate_per_usd, curve.score, curve.cost_usd, strict=True)
     return FrontierAnswer(

@@ -17,7 +17,7 @@ from carrot_core import __version__, limits
 from carrot_core.api import answers
 from carrot_core.api.answers import Served, Split
 from carrot_core.api.json_body import StrictRoute
-from carrot_core.api.middleware import CONTENT_TYPE_LATEST, LOOPBACK, Gate, Metrics, log
+from carrot_core.api.middleware import CONTENT_TYPE_LATEST, LOOPBACK, AccessMiddleware, Metrics, log
 from carrot_core.api.problems import Refusal, documented, handle_problems
 from carrot_core.api.schemas import (
     EstimateAnswer,
@@ -32,8 +32,6 @@ from carrot_core.errors import CarrotError
 from carrot_core.serving.router import CarrotRouter
 
 THREADS = 4
-
-
 T = TypeVar("T")
 
 
@@ -57,14 +55,8 @@ class Workers:
 
 
 PREFIX = "/api/v1"
-
-
 DOCUMENT = f"{PREFIX}/openapi.json"
-
-
 HEALTH = f"{PREFIX}/health"
-
-
 _ABOUT = (
     "Asks a fitted CARROT router which model should answer a prompt. λ trades expected accuracy against expected "
     "cost; every answer carries the estimates it rests on. Prompts are neither kept nor logged."
@@ -105,25 +97,25 @@ def create_app(settings: Settings) -> FastAPI:
         # FastAPI hands errors with their texts, which may quote a prompt, to any OpenTelemetry that is set up.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    desk = _Desk(settings.served, Metrics(), Workers(settings.threads))
+    services = _Services(settings.served, Metrics(), Workers(settings.threads))
     secured = [] if settings.token is None else [Security(HTTPBearer(auto_error=False))]
-    open_routes, routes = _open_routes(desk), _routes(desk)
+    open_routes, routes = _open_routes(services), _routes(services)
     app.include_router(open_routes)
     app.include_router(routes, dependencies=secured)
     handle_problems(app)
     app.add_middleware(
-        Gate,
+        AccessMiddleware,
         routes={DOCUMENT, *(route.path for route in (*open_routes.routes, *routes.routes))},  # type: ignore[attr-defined]
         open_routes={HEALTH},
         token=settings.token,
         allowed_hosts=settings.allowed_hosts,
-        metrics=desk.metrics,
+        metrics=services.metrics,
     )
     return app
 
 
 @dataclass(frozen=True)
-class _Desk:
+class _Services:
     """What the routes share."""
 
     served: Served
@@ -157,25 +149,25 @@ class _Desk:
         return answer.model_dump_json().encode(), seconds
 
 
-def _open_routes(desk: _Desk) -> APIRouter:
+def _open_routes(services: _Services) -> APIRouter:
     api = APIRouter(prefix=PREFIX)
 
     @api.get("/health", response_model=HealthAnswer, responses=documented(403, 405, 503))
     async def health(request: Request, response: Response) -> HealthAnswer:
         """Whether the first prompt would be answered at once ("ready"); needs no token."""
-        if desk.served.status == "failed":
+        if services.served.status == "failed":
             raise Refusal(503, "The default router could not be loaded; the server's log says why.")
         return HealthAnswer(
             request_id=request.state.request_id,
-            status=desk.served.status,
+            status=services.served.status,
             version=__version__,
-            served=list(desk.served.names),
+            served=list(services.served.names),
         )
 
     return api
 
 
-def _routes(desk: _Desk) -> APIRouter:
+def _routes(services: _Services) -> APIRouter:
     api = APIRouter(prefix=PREFIX, route_class=StrictRoute)
     errors = documented(401, 403, 404, 405, 422, 500, 503)
     posted = documented(400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 503)
@@ -183,7 +175,7 @@ def _routes(desk: _Desk) -> APIRouter:
     @api.post("/route", response_model=RouteAnswer, responses=posted)
     async def route(question: RouteQuestion, request: Request) -> Response:
         """Which model should answer each prompt, with the estimates the choice rests on."""
-        return await desk.answer(
+        return await services.answer(
             request,
             question.router,
             len(question.prompts),
@@ -193,7 +185,7 @@ def _routes(desk: _Desk) -> APIRouter:
     @api.post("/estimate", response_model=EstimateAnswer, responses=posted)
     async def estimate(question: EstimateQuestion, request: Request) -> Response:
         """What is expected of every model on each prompt, with intervals."""
-        return await desk.answer(
+        return await services.answer(
             request,
             question.router,
             len(question.prompts),
@@ -203,17 +195,17 @@ def _routes(desk: _Desk) -> APIRouter:
     @api.get("/models", response_model=ModelsAnswer, responses=errors)
     async def models(request: Request, router: RouterName = None) -> Response:
         """The models of a router with their prices, its cost unit, its default λ, how far its intervals hold."""
-        return await desk.answer(
+        return await services.answer(
             request,
             router,
             0,
-            lambda loaded, name: answers.models(loaded, name, desk.served.names, request.state.request_id),
+            lambda loaded, name: answers.models(loaded, name, services.served.names, request.state.request_id),
         )
 
     @api.get("/frontier", response_model=FrontierAnswer, responses=errors)
     async def frontier(request: Request, router: RouterName = None, split: Split = "validation") -> Response:
         """A router's curve of score against cost, from λ = 0 to the lowest cost."""
-        return await desk.answer(
+        return await services.answer(
             request,
             router,
             0,
@@ -223,6 +215,6 @@ def _routes(desk: _Desk) -> APIRouter:
     @api.get("/metrics", response_class=Response, responses={**errors, 200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Requests, their times, prompts and models chosen, for Prometheus."""
-        return Response(desk.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return Response(services.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return api

@@ -55,19 +55,15 @@ class Metrics:
 
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
 ANY_HOST = "*"
 
 log = logging.getLogger("carrot.api")
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
-class Gate:
+class AccessMiddleware:
     """ASGI middleware around the API.
 
     Parameters

@@ -131,16 +131,16 @@ class _Place:
     def _count_names(self, chunk: bytes) -> None:
         for place, part in enumerate(chunk.split(b"\n")):
             # Counted only where there may be too many: most lines are too short.
-            found = len(_NAME.findall(part)) if len(part) > _SHORTEST_NAME * limits.COLUMNS else 0
-            self._names_of_line = found + (0 if place else self._names_of_line)
+            n_names = len(_NAME.findall(part)) if len(part) > _SHORTEST_NAME * limits.COLUMNS else 0
+            self._names_of_line = n_names + (0 if place else self._names_of_line)
             self.names = max(self.names, self._names_of_line)
 
     def of(self, chunk: bytes, error: UnicodeDecodeError) -> Problem:
         before = chunk[: error.start]
         lines = self.lines + before.count(b"\n") + 1
         # A quoted value may hold line ends: behind a quote a line of a CSV is no row.
-        known = not self.header or not (self.quoted or b'"' in before)
-        row = lines - self.header if known else 0
+        row_is_certain = not self.header or not (self.quoted or b'"' in before)
+        row = lines - self.header if row_is_certain else 0
         return _not_utf8(f"is not UTF-8 in line {lines:,}", row or None)
 
 

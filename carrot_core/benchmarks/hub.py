@@ -24,7 +24,7 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredCommit:
     """Files of one commit that are all here: sha256 by name, and the day they were fetched (UTC)."""
 
     commit: str
@@ -45,7 +45,7 @@ def note(target: Path, patterns: Sequence[str], sha256: Mapping[str, str]) -> No
     part.replace(path)  # a list is there whole or not at all
 
 
-def newest(folder: Path, patterns: Sequence[str], revision: str | None) -> Kept | None:
+def newest(folder: Path, patterns: Sequence[str], revision: str | None) -> StoredCommit | None:
     """The files fetched last, still whole; None where there are none, or not of that commit."""
     lists = [path for path in folder.glob(f"*/{_list_name(patterns)}") if revision in (None, path.parent.name)]
     for path in sorted(lists, key=lambda path: path.stat().st_mtime_ns, reverse=True):
@@ -53,7 +53,7 @@ def newest(folder: Path, patterns: Sequence[str], revision: str | None) -> Kept 
         sha256 = {name: digest for digest, _, name in lines}
         if all(_has(path.parent.joinpath(*PurePosixPath(name).parts), digest) for name, digest in sha256.items()):
             day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
-            return Kept(path.parent.name, sha256, day)
+            return StoredCommit(path.parent.name, sha256, day)
     return None
 
 
@@ -73,8 +73,6 @@ def _list_name(patterns: Sequence[str]) -> str:
 
 # Bytes done, bytes of the file, name of the file.
 FileProgress = Callable[[int, int, str], None]
-
-
 _CHUNK_BYTES = 1 << 20
 
 
@@ -107,13 +105,13 @@ class HubFiles:
     repo : "owner/name".
     revision : the commit, 40 hexadecimal digits.
     files : in the order of their names.
-    said : what to tell about how they came, a sentence; "" where the hub was asked for them.
+    note : a sentence on where the files come from if not from the hub; "" otherwise.
     """
 
     repo: str
     revision: str
     files: tuple[HubFile, ...]
-    said: str = ""
+    note: str = ""
 
     def provenance(self, licence: str) -> Provenance:
         """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files."""
@@ -130,7 +128,7 @@ def fetch(
     """Download the files of a data set whose names match, going on where an earlier download stopped.
 
     Where the hub cannot be reached and an earlier pull fetched them all, these are returned, checked, and
-    `HubFiles.said` says so; with ``revision`` only those of that commit.
+    `HubFiles.note` says so; with ``revision`` only those of that commit.
 
     The address of the hub is ``HF_ENDPOINT`` where set, the token that of ``hf auth login`` or ``HF_TOKEN``.
 
@@ -169,7 +167,7 @@ def fetch(
     return HubFiles(repo, commit, tuple(files))
 
 
-def _fetched_before(repo: str, record: Kept, folder: Path) -> HubFiles:
+def _fetched_before(repo: str, record: StoredCommit, folder: Path) -> HubFiles:
     note_text = (
         f"The hub could not be reached: these are the files of commit {record.commit}, fetched on {record.day}. "
         "There may be newer ones."

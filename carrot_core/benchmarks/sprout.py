@@ -224,9 +224,9 @@ def _ids(prompts: pd.DataFrame) -> tuple[pd.Series, list[str]]:
     if keys.map(bool).all() and keys.is_unique:
         return keys, []
     parts = zip(prompts["dataset"], prompts["level"], prompts["index"], strict=True)
-    made = pd.Series([":".join(part for part in row if part) or "prompt" for row in parts], dtype=object)
-    again = made.groupby(made).cumcount()
-    ids = made.where(again == 0, made + "#" + (again + 1).astype(str)).astype(object)
+    names = pd.Series([":".join(part for part in row if part) or "prompt" for row in parts], dtype=object)
+    again = names.groupby(names).cumcount()
+    ids = names.where(again == 0, names + "#" + (again + 1).astype(str)).astype(object)
     why = "Keys repeat" if keys.map(bool).all() else "Not every prompt has a key"
     if not ids.is_unique:  # a data set whose own index looks like our numbers
         ids = pd.Series([f"{split}:{row}" for row, split in enumerate(prompts["split"])], dtype=object)

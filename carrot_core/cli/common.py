@@ -85,12 +85,12 @@ def file_progress() -> Iterator[Callable[[int, int, str], None]]:
     from tqdm import tqdm
 
     with tqdm(unit="B", unit_scale=True, file=sys.stderr, delay=1.0, leave=False) as bar:
-        shown = ""
+        current = ""
 
         def advance(done: int, total: int, name: str) -> None:
-            nonlocal shown
-            if name != shown:
-                shown = name
+            nonlocal current
+            if name != current:
+                current = name
                 bar.reset(total)
                 bar.set_description(name)
             bar.update(done - bar.n)

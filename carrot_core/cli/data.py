@@ -176,13 +176,13 @@ def verify() -> Result:
 
     with progress("Reading", " benchmarks") as advance:
         findings = verify_all(open_store(), advance)
-    lines = [line for finding in findings for line in _found(finding)]
+    lines = [line for finding in findings for line in _finding_lines(finding)]
     if any(finding.data or finding.computed for finding in findings):
         lines.append("`carrot data rebuild` sets the damaged files aside, beside the store.")
     return [asdict(finding) for finding in findings], "\n".join(lines)
 
 
-def _found(finding: Finding) -> list[str]:
+def _finding_lines(finding: Finding) -> list[str]:
     if finding.data:
         return [f"{finding.benchmark}: damaged. {finding.data}"]
     if finding.computed:
@@ -199,17 +199,17 @@ def rebuild() -> Result:
     store = open_store()
     with progress("Reading", " benchmarks") as advance:
         aside, findings = rebuild_all(store, advance)
-    kept = [finding.benchmark for finding in findings if not finding.data]
+    whole = [finding.benchmark for finding in findings if not finding.data]
     lost = [finding.benchmark for finding in findings if finding.data]
     again = [finding.benchmark for finding in findings if finding.computed and not finding.data]
-    lines = [f"{store.path} has {', '.join(kept) or 'no benchmark'}."]
+    lines = [f"{store.path} has {', '.join(whole) or 'no benchmark'}."]
     lines.append("Nothing is damaged." if aside is None else f"The damaged files are now in {aside}.")
     if lost:
         lines.append(f"Damaged and set aside: {', '.join(lost)}; import them again.")
     if again:
         lines.append(f"To be embedded and fitted again: {', '.join(again)}.")
     return {
-        "kept": kept,
+        "kept": whole,
         "lost": lost,
         "without_computed": again,
         "aside": None if aside is None else str(aside),

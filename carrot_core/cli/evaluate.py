@@ -72,7 +72,7 @@ def evaluate(
     csv_file: Path | None,
     latex_file: Path | None,
     transfer: bool,
-    **asked: Any,
+    **options: Any,
 ) -> Result:
     """Judge a router on BENCH beside the baselines, or with --routers or --seeds several over several seeds.
 
@@ -83,19 +83,21 @@ def evaluate(
         if values is not None and _is_given(one):
             raise click.UsageError(f"Give --{one} or {several}, not both.")
     if transfer:
-        if routers or latex_file or asked["fit_on"]:
+        if routers or latex_file or options["fit_on"]:
             raise click.BadParameter(
                 "goes with one --router on one benchmark, and with --csv", param_hint="--leave-one-task-out"
             )
-        if asked["again"]:
+        if options["again"]:
             raise click.BadParameter("nothing of --leave-one-task-out is stored: it always fits", param_hint="--again")
-        return _left_out(bench, seeds or (asked["seed"],), csv_file, asked["router"], asked["params"], asked["pool"])
+        return _transfer(
+            bench, seeds or (options["seed"],), csv_file, options["router"], options["params"], options["pool"]
+        )
     if not (routers or seeds or csv_file or latex_file):
-        run, _, _ = run_of(bench, **asked)
+        run, _, _ = run_of(bench, **options)
         return summary(run), results_table(run)
-    if asked["params"] and len(routers or ()) > 1:
+    if options["params"] and len(routers or ()) > 1:
         raise click.BadParameter("belongs to one router; name one in --routers", param_hint="--param")
-    result = _compared(bench, routers or (asked["router"],), seeds or (asked["seed"],), **asked)
+    result = _comparison(bench, routers or (options["router"],), seeds or (options["seed"],), **options)
     _write(result, csv_file, latex_file)
     from carrot_core.evaluation.tables import text
 
@@ -107,7 +109,7 @@ def _is_given(parameter: str) -> bool:
     return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
-def _compared(
+def _comparison(
     bench: str,
     routers: Sequence[str],
     seeds: Sequence[int],
@@ -121,11 +123,11 @@ def _compared(
     from carrot_core.evaluation.runs import compare_routers
 
     store = open_store()
-    judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
+    benchmark, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
     with progress("Fitting and judging", " steps") as advance:
         return compare_routers(
             store,
-            judged,
+            benchmark,
             routers,
             seeds,
             params=parameters(params),
@@ -136,7 +138,7 @@ def _compared(
         )
 
 
-def _left_out(
+def _transfer(
     bench: str, seeds: Sequence[int], csv_file: Path | None, router: str, params: Sequence[str], pool: Sequence[str]
 ) -> Result:
     from carrot_core.evaluation import records
@@ -147,11 +149,11 @@ def _left_out(
     store = open_store()
     settings = settings_of(store, loaded(store, bench), seeds, pool=pool)
     with progress(f"Fitting {router}", " fits") as advance:
-        found = leave_one_task_out(settings, router, params=parameters(params), progress=advance)
+        transfer = leave_one_task_out(settings, router, params=parameters(params), progress=advance)
     if csv_file is not None:
-        write(found.by_task, csv_file)
-    document = {"router": router, "overall": found.overall.document(), "by_task": records(found.by_task)}
-    return document, f"{text(found.overall)}\n\n{transfer_text(found)}"
+        write(transfer.by_task, csv_file)
+    document = {"router": router, "overall": transfer.overall.document(), "by_task": records(transfer.by_task)}
+    return document, f"{text(transfer.overall)}\n\n{transfer_text(transfer)}"
 
 
 def _write(result: Comparison, csv_file: Path | None, latex_file: Path | None) -> None:
@@ -194,20 +196,20 @@ def learning_curve(
     from carrot_core.evaluation.runs import settings_of
 
     store = open_store()
-    judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
-    settings = settings_of(store, judged, seeds, fit_on=source, pool=pool)
-    chosen, given = sizes or (), parameters(params)
+    benchmark, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
+    settings = settings_of(store, benchmark, seeds, fit_on=source, pool=pool)
+    train_sizes, router_params = sizes or (), parameters(params)
     with progress(f"Fitting {router}", " fits") as advance:
         if new_model is None:
-            curve = grow(settings, router, chosen, params=given, progress=advance)
+            curve = grow(settings, router, train_sizes, params=router_params, progress=advance)
         else:
-            curve = new_model_curve(settings, router, new_model, chosen, params=given, progress=advance)
+            curve = new_model_curve(settings, router, new_model, train_sizes, params=router_params, progress=advance)
     if csv_file is not None:
         write(curve.figures, csv_file)
     document = {
         "benchmark": bench,
         "router": router,
-        "params": given,
+        "params": router_params,
         "new_model": new_model,
         "seeds": list(seeds),
         "sizes": list(curve.sizes),
@@ -224,7 +226,7 @@ def _text(bench: str, curve: LearningCurve) -> str:
 
     what = "training prompts" if curve.new_model is None else f"scored prompts of {curve.new_model}"
     seeds = ", ".join(map(str, curve.comparison.seeds))
-    shown = {
+    cells = {
         f"{size:,}": [
             *(cell(curve.comparison.figure(str(size), metric)) for metric in _SHOWN),
             cell(curve.comparison.difference(str(size), str(curve.sizes[-1]), "aiq"), signed=True),
@@ -234,7 +236,7 @@ def _text(bench: str, curve: LearningCurve) -> str:
     }
     heads = [*(METRICS[name].label for name in _SHOWN), "AIQ - with all", f"Brier, {curve.new_model or 'all models'}"]
     return f"{bench}, {curve.router}: mean over seeds {seeds}, 95 % intervals over prompts.\n" + block(
-        heads, shown, what
+        heads, cells, what
     )
 
 

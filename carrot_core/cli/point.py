@@ -9,7 +9,7 @@ import click
 
 from carrot_core.cli.check import column_option
 from carrot_core.cli.common import Group, OutFile, Result, as_document, json_option, open_store
-from carrot_core.cli.route import asked_options, decide_options
+from carrot_core.cli.route import decide_options, options_of
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import cost_text, lam_text, money, pays, percent
 from carrot_core.points.formats import FORMATS, format_for
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
     from carrot_core.benchmarks.log_table import Calls
     from carrot_core.points.drift import Drift
     from carrot_core.serving.point import PointFigures, PointFile
-    from carrot_core.serving.profile import Companion
+    from carrot_core.serving.profile import RouterProfile
 
 
 OUTSIDE, TOO_FEW = 6, 7  # exit codes
 
 
 _LOG_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
 _SHARES = 12  # lines
 
 
@@ -69,14 +67,14 @@ def drift(
     from carrot_core.serving.point import read_point
 
     point, calls = read_point(file), read_logs(logs, columns=columns or None)
-    companion, without = _companion(point, calls)
+    profile, without = _profile(point, calls)
     tolerance = Tolerance(points / 100, percent / 100, share_points / 100)
-    found = compare(point, calls, companion=companion, tolerance=tolerance, without=without)
-    click.echo(as_document(found.document()) if as_json else visible(_drift_report(found), keep=SENTENCE))
-    context.exit({"inside": 0, "outside": OUTSIDE}.get(found.verdict, TOO_FEW))
+    report = compare(point, calls, profile=profile, tolerance=tolerance, without=without)
+    click.echo(as_document(report.document()) if as_json else visible(_drift_report(report), keep=SENTENCE))
+    context.exit({"inside": 0, "outside": OUTSIDE}.get(report.verdict, TOO_FEW))
 
 
-def _companion(point: PointFile, calls: Calls) -> tuple[Companion | None, str]:
+def _profile(point: PointFile, calls: Calls) -> tuple[RouterProfile | None, str]:
     """What the point's router knows of its training data, where it is on this machine; else why it is not."""
     from carrot_core.errors import CarrotError
     from carrot_core.serving.loading import at_point, is_here
@@ -87,22 +85,22 @@ def _companion(point: PointFile, calls: Calls) -> tuple[Companion | None, str]:
     if not is_here(point.source, store):
         return None, f"Whether prompts are unlike the training data is not told: {point.source!r} is not here."
     try:
-        return at_point(point, store).companion, ""
+        return at_point(point, store).profile, ""
     except CarrotError as error:
         return None, f"Whether prompts are unlike the training data is not told: {error}"
 
 
-def _drift_report(found: Drift) -> str:
+def _drift_report(report: Drift) -> str:
     from carrot_core.points.drift_report import about_models, headline, told
 
-    lines = [f"{headline(found)} ({found.n_calls:,} calls, {found.n_prompts:,} different prompts)"]
-    lines += [told(found.score), told(found.cost)]
-    lines += [f"  {told(share)}" for share in found.shares[:_SHARES]]
-    if len(found.shares) > _SHARES:
-        lines.append(f"  and {len(found.shares) - _SHARES} more models (--json has them).")
-    if found.unlike is not None:
-        lines.append(told(found.unlike))
-    return "\n".join([*lines, *about_models(found), *(f"Note: {note}" for note in found.notes)])
+    lines = [f"{headline(report)} ({report.n_calls:,} calls, {report.n_prompts:,} different prompts)"]
+    lines += [told(report.score), told(report.cost)]
+    lines += [f"  {told(share)}" for share in report.shares[:_SHARES]]
+    if len(report.shares) > _SHARES:
+        lines.append(f"  and {len(report.shares) - _SHARES} more models (--json has them).")
+    if report.unlike is not None:
+        lines.append(told(report.unlike))
+    return "\n".join([*lines, *about_models(report), *(f"Note: {note}" for note in report.notes)])
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -118,7 +116,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--format", "name", type=click.Choice(list(FORMATS)), help="Of the file (default: what its name ends in)."
 )
 @json_option
-def export(bench: str, router: str | None, note: str, out: Path, name: str | None, **asked: Any) -> Result:
+def export(bench: str, router: str | None, note: str, out: Path, name: str | None, **point_options: Any) -> Result:
     """Write an operating point of BENCH (or of a saved router, owner/name on the hub, a point's file) to a file.
 
     \b
@@ -133,21 +131,21 @@ def export(bench: str, router: str | None, note: str, out: Path, name: str | Non
     from carrot_core.serving.router import CarrotRouter
 
     try:
-        wanted = format_for(out.name, name)
+        export_format = format_for(out.name, name)
     except CarrotError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    fitted = CarrotRouter.load(bench, router=router, store=open_store())
-    options = asked_options(**asked)
-    made = None if options or note else fitted.point  # a point's file, asked for nothing new, is exported as it is
-    made = made or fitted.point_file(note=note, **options)
-    content = wanted.make(fitted, made)
+    carrot = CarrotRouter.load(bench, router=router, store=open_store())
+    options = options_of(**point_options)
+    point = None if options or note else carrot.point  # a point's file, asked for nothing new, is exported as it is
+    point = point or carrot.point_file(note=note, **options)
+    content = export_format.make(carrot, point)
     try:
         out.write_bytes(content)
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
-    return made.model_dump(
+    return point.model_dump(
         mode="json"
-    ), f"Wrote λ {lam_text(made.lam, 6)} of {made.router} on {made.source!r} to {out}."
+    ), f"Wrote λ {lam_text(point.lam, 6)} of {point.router} on {point.source!r} to {out}."
 
 
 @click.group(cls=Group)
@@ -162,8 +160,8 @@ def show(file: Path) -> Result:
     """What FILE says: the router, λ, the pool, and what to expect."""
     from carrot_core.serving.point import read_point
 
-    made = read_point(file)
-    return made.model_dump(mode="json"), _report(made)
+    point = read_point(file)
+    return point.model_dump(mode="json"), _report(point)
 
 
 @point.command()
@@ -189,11 +187,11 @@ def diff(one: Path, other: Path) -> Result:
     """What two points do not share."""
     from carrot_core.serving.point import differences, read_point
 
-    found = differences(read_point(one), read_point(other))
+    changes = differences(read_point(one), read_point(other))
     lines = [
-        f"{visible(name, keep=' ')}: {_short(before)} -> {_short(after)}" for name, (before, after) in found.items()
+        f"{visible(name, keep=' ')}: {_short(before)} -> {_short(after)}" for name, (before, after) in changes.items()
     ]
-    return {name: list(values) for name, values in found.items()}, "\n".join(lines) or "The two are the same point."
+    return {name: list(values) for name, values in changes.items()}, "\n".join(lines) or "The two are the same point."
 
 
 point.add_command(drift)
@@ -208,26 +206,29 @@ def _short(value: Any) -> str:
     return "none" if value in (None, "") else visible(str(value), keep=SENTENCE)
 
 
-def _report(made: PointFile) -> str:
+def _report(point: PointFile) -> str:
     lines = [
-        f"{visible(made.router)} of {visible(made.source)}, exported {visible(made.created_at)} by carrot-core "
-        f"{visible(made.carrot_version)}",
-        f"λ {lam_text(made.lam, 6)}, cost unit {money(made.cost_unit_usd)}: it pays {pays(made.exchange_rate_per_usd)}",
-        f"pool: {', '.join(map(visible, made.pool))}",
+        f"{visible(point.router)} of {visible(point.source)}, exported {visible(point.created_at)} by carrot-core "
+        f"{visible(point.carrot_version)}",
+        f"λ {lam_text(point.lam, 6)}, cost unit {money(point.cost_unit_usd)}: "
+        f"it pays {pays(point.exchange_rate_per_usd)}",
+        f"pool: {', '.join(map(visible, point.pool))}",
     ]
-    if made.fallback:
-        lines.append(f"fallback from percentile {made.fallback_above:g} of distance: {visible(made.fallback)}")
-    for name, figures in (("validation", made.validation), ("test", made.test)):
-        lines.append(f"{name}: " + ("not measured on this pool or these prices" if figures is None else _told(figures)))
-    used = sorted((made.shares or {}).items(), key=lambda item: -item[1])
+    if point.fallback:
+        lines.append(f"fallback from percentile {point.fallback_above:g} of distance: {visible(point.fallback)}")
+    for name, figures in (("validation", point.validation), ("test", point.test)):
+        lines.append(
+            f"{name}: " + ("not measured on this pool or these prices" if figures is None else _figures_text(figures))
+        )
+    used = sorted((point.shares or {}).items(), key=lambda item: -item[1])
     if used:
         lines.append(
             "answered by: " + ", ".join(f"{visible(model)} {percent(share)}" for model, share in used if share)
         )
-    return "\n".join([*lines, *([f"note: {visible(made.note, keep=SENTENCE)}"] if made.note else [])])
+    return "\n".join([*lines, *([f"note: {visible(point.note, keep=SENTENCE)}"] if point.note else [])])
 
 
-def _told(figures: PointFigures) -> str:
+def _figures_text(figures: PointFigures) -> str:
     score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
     cost = cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
     return f"accuracy {score}, cost per 1k queries {cost} ({figures.n_prompts:,} prompts)"

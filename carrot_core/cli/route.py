@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SOURCE = "A benchmark with a fitted head or in the store, a folder of `carrot router save`, or owner/name on the hub."
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -70,7 +68,7 @@ def route(
     out: Path | None,
     explain: bool,
     as_json: bool,
-    **asked: Any,
+    **point_options: Any,
 ) -> None:
     """Choose the model for each PROMPT; without one, for every line of standard input.
 
@@ -81,7 +79,7 @@ def route(
 
     Nothing is called or sent: it says which model to call. Prompts are not kept.
     """
-    options = asked_options(**asked)
+    options = options_of(**point_options)
     if source is not None and (out is None or prompts):
         raise click.UsageError("--file needs --out, and no PROMPT beside it.")
     if out is not None and explain:
@@ -112,14 +110,14 @@ def _lines() -> Iterator[str]:
         yield line.decode("utf-8" if number else "utf-8-sig", errors="replace")
 
 
-def asked_options(
-    pool: Sequence[str], prices: Sequence[str], fallback: str | None, no_fallback: bool, **given: Any
+def options_of(
+    pool: Sequence[str], prices: Sequence[str], fallback: str | None, no_fallback: bool, **options: Any
 ) -> dict[str, Any]:
-    """Those of `decide_options` that were given, as `CarrotRouter.decide` takes them."""
+    """The values of `decide_options` that are not left out, as `CarrotRouter.decide` takes them."""
     if no_fallback and fallback is not None:
         raise click.UsageError("Give --fallback or --no-fallback, not both.")
-    given |= {"pool": list(pool) or None, "prices": dict(map(_price, prices)) or None, "fallback": fallback}
-    return {name: value for name, value in given.items() if value is not None or (no_fallback and name == "fallback")}
+    options |= {"pool": list(pool) or None, "prices": dict(map(_price, prices)) or None, "fallback": fallback}
+    return {name: value for name, value in options.items() if value is not None or (no_fallback and name == "fallback")}
 
 
 def _price(text: str) -> tuple[str, tuple[float, float]]:

@@ -91,7 +91,7 @@ def with_better(made: Setting, curve: Frontier) -> dict[str, Frontier]:
     "scores", "costs", "both": what is observed in place of what it estimates. "task_label": its estimates moved,
     within each task, to the means of the training prompts of that task: scores by a sum, costs by a factor.
     """
-    own = curve.estimates.pool(pick(curve.models, curve.known))
+    own = curve.estimates.pool(pick(curve.models, curve.has_estimates))
     outcomes = curve.outcomes.pool(own.models)
     paid = own.cost_usd if own.cost_is_paid else outcomes.cost_usd
     tables = {

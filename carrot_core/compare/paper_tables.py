@@ -156,13 +156,13 @@ def accuracy(made: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> p
         )
         told = {metric: Interval.of(float(value[0]), replicates[metric]) for metric, value in own.items()}
         frame = pd.DataFrame([{"metric": metric, **vars(interval)} for metric, interval in told.items()])
-        frames.append(frame.assign(router=name, n_prompts=curve.n_prompts, n_models=int(curve.known.sum())))
+        frames.append(frame.assign(router=name, n_prompts=curve.n_prompts, n_models=int(curve.has_estimates.sum())))
     return small(frames, _COLUMNS)
 
 
 def _of_prompts(made: Setting, curve: Frontier) -> dict[str, FloatArray]:
     """(n,) sums over the cells of each prompt, of which all figures are made."""
-    known, rows = curve.known, np.arange(curve.n_prompts)
+    known, rows = curve.has_estimates, np.arange(curve.n_prompts)
     observed, estimated = curve.outcomes.score[:, known], curve.estimates.score[:, known]
     error = estimated - observed
     cells: dict[str, FloatArray] = {

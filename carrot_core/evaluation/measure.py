@@ -220,7 +220,7 @@ def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, float], hull_rat
         "qnc": Measured.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
     }
     found["cost_save"] = Measured(1 - found["qnc"].value, 1 - found["qnc"].replicates)
-    pair = pick(curve.models, curve.known)
+    pair = pick(curve.models, curve.has_estimates)
     if len(pair) == 2:
         found |= _of_pair(curve, on, sorted(pair, key=lambda model: on.strength[model]))
     return Figures(found, affordable(cost, score, on.budgets_usd), _band(curve, kept, score[1:]))

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import StrOptions
 from carrot_core.outcomes import SCORE_RANGE, beyond
 from carrot_core.routers.criteria import contrast_loss
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
+from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
 from carrot_core.routers.usage_scale import UsageScale
 
 # For vectors of length 1; from nearly none to nothing but the mean.
@@ -133,7 +133,7 @@ class CarrotLinear(TableRegressor):
     Penalties are chosen by predictions of training prompts that the fit has not seen: one left out at a
     time for ridge regression, which has them in closed form, a fifth at a time for logistic regression.
     Usage is fitted on a log scale, one penalty a model, and brought back without bias
-    (`carrot_core.routers.tables.UsageScale`).
+    (`carrot_core.routers.usage_scale.UsageScale`).
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval
 
 from carrot_core.routers.criteria import contrast_loss, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
+from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
 from carrot_core.routers.usage_scale import UsageScale
 
 if TYPE_CHECKING:

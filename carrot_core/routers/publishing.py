@@ -142,8 +142,6 @@ _ABOUT = (
 
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#])")
-
-
 _LIMITS = """\
 - It knows these models and these prompts' kind. A model that was updated since, another system prompt, another
   language or another kind of task are outside of what it learned; its estimates there are guesses.
@@ -168,8 +166,8 @@ def model_card(
     about = {name: document["about"][name] for name in _ABOUT if name in document["about"]}
     sections = [
         _header(licence),
-        f"# {_shown(repo)}",
-        f"A fitted router of the kind {_shown(document['router'])}. For each of {len(models)} language models it "
+        f"# {_plain_text(repo)}",
+        f"A fitted router of the kind {_plain_text(document['router'])}. For each of {len(models)} language models it "
         "estimates the score and the cost of a prompt, so that the model worth its price can be chosen: the rule of "
         "[CARROT](https://arxiv.org/abs/2502.03261).",
         "## Use",
@@ -178,7 +176,7 @@ def model_card(
         'router = load_router(Path("FOLDER"))\nestimates = router.estimate(benchmark)  # scores and US dollars\n```',
         "Nothing in these files runs when they are read: JSON, safetensors and, for encoders, the tokenizer's files.",
         "## Models",
-        "\n".join(f"- {_shown(model)}" for model in models),
+        "\n".join(f"- {_plain_text(model)}" for model in models),
         "## Data",
         _table(about) if about else "Not stated by whoever saved it. Ask before relying on it.",
         _contents(document),
@@ -187,7 +185,7 @@ def model_card(
         "## Limits",
         _LIMITS,
         "## Licence",
-        _shown(licence) or "None was stated. Without one, nobody but its owner may use it; ask the owner.",
+        _plain_text(licence) or "None was stated. Without one, nobody but its owner may use it; ask the owner.",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -220,17 +218,17 @@ def _figures(metrics: Mapping[str, Any] | None) -> str:
         between = f" (95 % interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
         if isinstance(value, int | float):
             rows[label] = f"{value:,}" if isinstance(value, int) else f"{value:.4f}{between}"
-    return (f"Measured on {', '.join(map(_shown, parts))}.\n\n" if parts else "") + _table(rows)
+    return (f"Measured on {', '.join(map(_plain_text, parts))}.\n\n" if parts else "") + _table(rows)
 
 
 def _table(rows: Mapping[str, Any]) -> str:
-    lines = [f"| {_shown(key)} | {_shown(value)} |" for key, value in rows.items()]
+    lines = [f"| {_plain_text(key)} | {_plain_text(value)} |" for key, value in rows.items()]
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
-def _shown(value: Any) -> str:
+def _plain_text(value: Any) -> str:
     """A value of a file as plain text of one line, on which markdown does not act."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{_shown(key)} {_shown(item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{_plain_text(key)} {_plain_text(item)}" for key, item in value.items()) or "none"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return _MARKDOWN.sub(r"\\\1", visible(text))

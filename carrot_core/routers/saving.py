@@ -48,7 +48,6 @@ _CLASSES = {
     "CarrotMLPRouter": "carrot_core.routers",
     "CarrotReleased": "carrot_core.routers.encoder.released",
     "Cascade": "carrot_core.routers.cascade",
-    "Companion": "carrot_core.serving.profile",
     "Distance": "carrot_core.serving.profile",
     "ModelMLPs": "carrot_core.routers.cost_blind",
     "Network": "carrot_core.routers.encoder.nets.network",
@@ -64,6 +63,7 @@ _CLASSES = {
     "RouteLLMMF": "carrot_core.routers.pairs",
     "RouterBenchKNN": "carrot_core.routers.cost_blind",
     "RouterBenchMLP": "carrot_core.routers.cost_blind",
+    "RouterProfile": "carrot_core.serving.profile",
     "SavedCurve": "carrot_core.curve",
     "ScoreInterval": "carrot_core.serving.intervals",
     "TaskLookup": "carrot_core.routers.baselines",
@@ -75,7 +75,7 @@ _CLASSES = {
     "ZeroRouter": "carrot_core.routers.baselines",
 }
 # Classes that have another name in the files, which every version reads.
-_NAME_IN_FILES = {"SavedCurve": "KeptCurve"}
+_NAME_IN_FILES = {"RouterProfile": "Companion", "SavedCurve": "KeptCurve"}
 _CLASS_OF_NAME = {_NAME_IN_FILES.get(name, name): name for name in _CLASSES}
 
 
@@ -83,7 +83,7 @@ _CLASS_OF_NAME = {_NAME_IN_FILES.get(name, name): name for name in _CLASSES}
 class WithFiles(Protocol):
     """A part of a router that reads and writes a folder of its own."""
 
-    def kept(self) -> Mapping[str, Any]:
+    def state(self) -> Mapping[str, Any]:
         """What the router's two files keep of it."""
         ...
 
@@ -92,7 +92,7 @@ class WithFiles(Protocol):
         ...
 
     @classmethod
-    def from_files(cls, folder: Path, kept: Mapping[str, Any]) -> Self:
+    def from_files(cls, folder: Path, state: Mapping[str, Any]) -> Self:
         """The part again; nothing in the folder may run."""
         ...
 
@@ -106,7 +106,7 @@ class _Parts:
 
 
 def save_router(
-    router: Router, folder: Path, about: Mapping[str, Any] | None = None, companion: object | None = None
+    router: Router, folder: Path, about: Mapping[str, Any] | None = None, profile: object | None = None
 ) -> None:
     """Write a fitted router into a folder, over one that is there.
 
@@ -115,14 +115,14 @@ def save_router(
     router : fitted; the oracle, which knows only outcomes, cannot be saved.
     folder : made where it is missing.
     about : where it comes from (benchmark, data hash, seed, versions, …); kept as it is.
-    companion : what answers typed prompts beside it (`carrot_core.serving.profile.Companion`).
+    profile : what answers typed prompts beside it (`carrot_core.serving.profile.RouterProfile`).
 
     Raises
     ------
     CarrotError
         The router is not fitted or cannot be saved, or the folder cannot be written.
     """
-    document, parts = _document(router, about or {}, companion)
+    document, parts = _document(router, about or {}, profile)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document["files"] = _write_folders(parts.folders, folder)
@@ -139,9 +139,9 @@ def can_be_saved(router: Router) -> bool:
     return type(router).__name__ in _CLASSES
 
 
-def router_as_bytes(router: Router, companion: object | None = None) -> tuple[str, bytes]:
+def router_as_bytes(router: Router, profile: object | None = None) -> tuple[str, bytes]:
     """What `save_router` writes, as a document and its numbers; files of the router's parts are among the numbers."""
-    document, parts = _document(router, {}, companion)
+    document, parts = _document(router, {}, profile)
     with tempfile.TemporaryDirectory() as folder:
         document["files"] = _write_folders(parts.folders, Path(folder))
         contents = {_FILE + name: np.fromfile(Path(folder, name), np.uint8) for name in document["files"]}
@@ -150,7 +150,7 @@ def router_as_bytes(router: Router, companion: object | None = None) -> tuple[st
 
 
 def router_from_bytes(document: str, numbers: bytes) -> tuple[Router, Any]:
-    """What `router_as_bytes` was given: the router, and its companion or None; errors are those of `load_saved`."""
+    """What `router_as_bytes` was given: the router, and its profile or None; errors are those of `load_saved`."""
     described = _parsed(document, _STORED)
     with tempfile.TemporaryDirectory() as folder:
         for name in described.get("files", {}):
@@ -160,7 +160,7 @@ def router_from_bytes(document: str, numbers: bytes) -> tuple[Router, Any]:
         return _opened(described, numbers, Path(folder), _STORED)
 
 
-def _document(router: Router, about: Mapping[str, Any], companion: object) -> tuple[dict[str, Any], _Parts]:
+def _document(router: Router, about: Mapping[str, Any], profile: object) -> tuple[dict[str, Any], _Parts]:
     """What is written of a router but for the hashes, and the parts that its document refers to."""
     if not hasattr(router, "models_"):
         raise CarrotError(f"{type(router).__name__} is not fitted yet, so there is nothing to save.")
@@ -171,7 +171,7 @@ def _document(router: Router, about: Mapping[str, Any], companion: object) -> tu
         "about": dict(about),
         "sha256": "",
         "state": _pack(router, "", parts := _Parts()),
-        "companion": _pack(companion, "/companion", parts),
+        "companion": _pack(profile, "/companion", parts),
     }, parts
 
 
@@ -188,7 +188,7 @@ def load_router(folder: Path, models: Sequence[str] | None = None) -> Router:
 
 
 def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Router, Any, dict[str, Any]]:
-    """A router saved by `save_router`, its companion (None where it was saved without) and ``router.json``.
+    """A router saved by `save_router`, its profile (None where it was saved without) and ``router.json``.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Route
 
 
 def _opened(document: Mapping[str, Any], numbers: bytes, folder: Path, where: str) -> tuple[Router, Any]:
-    """The router and its companion; ``where`` is what an error calls the place they come from."""
+    """The router and its profile; ``where`` is what an error calls the place they come from."""
     if hashlib.sha256(numbers).hexdigest() != document["sha256"]:
         raise DataError(where, f"these are not the numbers that {_DOCUMENT} describes; save it again")
     try:
@@ -220,12 +220,12 @@ def _opened(document: Mapping[str, Any], numbers: bytes, folder: Path, where: st
         # Copies, which may be written to, as the arrays of a fit: compiled code has one form for both.
         arrays = {name: array.copy() for name, array in tensors_from(numbers).items() if not name.startswith(_FILE)}
         router: Router = _unpack(document["state"], arrays, folder)
-        companion = _unpack(document.get("companion"), arrays, folder)
+        profile = _unpack(document.get("companion"), arrays, folder)
         if (list(router.models_), router.name) != (document["models"], document["router"]):
             raise ValueError("names and numbers do not belong together")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DataError(where, f"is damaged ({error}); save it again") from error
-    return router, companion
+    return router, profile
 
 
 def read_saved(folder: Path) -> tuple[dict[str, Any], bytes]:
@@ -257,11 +257,11 @@ def _write_folders(parts: Mapping[str, WithFiles], folder: Path) -> dict[str, st
     """Write the parts' folders, each whole before it takes its place; sha256 by path."""
     hashes: dict[str, str] = {}
     for name, part in parts.items():
-        target, made = folder / name, folder / f"{name}.part"
-        shutil.rmtree(made, ignore_errors=True)
-        part.write_files(made)
+        target, part_folder = folder / name, folder / f"{name}.part"
+        shutil.rmtree(part_folder, ignore_errors=True)
+        part.write_files(part_folder)
         shutil.rmtree(target, ignore_errors=True)
-        os.replace(made, target)
+        os.replace(part_folder, target)
         files = sorted(path for path in target.rglob("*") if path.is_file())
         hashes |= {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
     return hashes
@@ -311,7 +311,7 @@ def _pack(value: Any, place: str, parts: _Parts) -> Any:
     if kind in _CLASSES and isinstance(value, WithFiles):
         name = place.strip("/")
         parts.folders[name] = value
-        return {"$files": written, "folder": name, "state": _pack(dict(value.kept()), place, parts)}
+        return {"$files": written, "folder": name, "state": _pack(dict(value.state()), place, parts)}
     if kind in _CLASSES:
         state = value._asdict() if hasattr(value, "_fields") else vars(value)
         return {"$class": written, "state": _pack(dict(state), place, parts)}
@@ -345,6 +345,6 @@ def _unpack(node: Any, arrays: Mapping[str, np.ndarray[Any, Any]], folder: Path)
         return kind.from_files(_inside(folder, node["folder"]), state)
     if hasattr(kind, "_fields"):
         return kind(**state)
-    made = object.__new__(kind)
-    made.__dict__.update(state)
-    return made
+    restored = object.__new__(kind)
+    restored.__dict__.update(state)
+    return restored

@@ -95,9 +95,9 @@ def route_all(
 
 def _percentile(router: CarrotRouter, decisions: Decisions) -> FloatTable:
     """(n,) distance to the training data as a percentile; NaN where the router has no vectors."""
-    if router.companion.distance is None or decisions.vectors is None:
+    if router.profile.distance is None or decisions.vectors is None:
         return np.full(len(decisions.chosen), np.nan)
-    return router.companion.distance.percentile(decisions.vectors)
+    return router.profile.distance.percentile(decisions.vectors)
 
 
 def _frame(

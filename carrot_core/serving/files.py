@@ -24,11 +24,7 @@ from carrot_core.paths import replacing
 from carrot_core.safe_csv import safe_csv
 
 CHUNK_PROMPTS = 512
-
-
 _CHUNK_CHARACTERS = 4_000_000
-
-
 _FETCH = 64  # rows
 
 
@@ -189,8 +185,6 @@ def _numbered(lines: Iterable[str], source: str) -> Iterator[Row]:
 
 
 Write = Callable[[pd.DataFrame], None]
-
-
 _TYPES = {"prompt_id": pa.string(), "prompt": pa.string(), "model": pa.string(), "fell_back": pa.bool_()}
 
 

@@ -16,11 +16,7 @@ from carrot_core.routers.usage_scale import UsageScale
 from carrot_core.switches import sweep_tables
 
 LEVEL = 0.9
-
-
 GROUP = 50  # prompts
-
-
 _LEAST_VARIANCE = 0.02  # of one score: near 0 and 1 the estimate errs more than p(1 - p) admits
 
 
@@ -94,8 +90,8 @@ class UsageInterval:
     def coverage(self, predicted: FloatTable, observed: FloatTable) -> float:
         """Share of observed calls of other prompts that lie in their interval."""
         low, high = self.interval(predicted)
-        known = ~np.isnan(observed + low)
-        return float(np.mean(((low <= observed) & (observed <= high))[known]))
+        mask = ~np.isnan(observed + low)
+        return float(np.mean(((low <= observed) & (observed <= high))[mask]))
 
     def columns(self, index: npt.NDArray[np.intp]) -> UsageInterval:
         """The same for some of the models, in the order asked for."""
@@ -107,17 +103,17 @@ class UsageInterval:
 
 def _group_distances(predicted: FloatTable, observed: FloatTable) -> npt.NDArray[np.float64]:
     """Of each group of prompts of each model, in units of its spread."""
-    found = []
+    distances = []
     for estimates, scores in zip(np.clip(predicted, 0.0, 1.0).T, observed.T, strict=True):
-        known = np.flatnonzero(~np.isnan(scores))
-        order = known[np.argsort(estimates[known], kind="stable")]
+        scored = np.flatnonzero(~np.isnan(scores))
+        order = scored[np.argsort(estimates[scored], kind="stable")]
         for group in np.array_split(order, max(len(order) // GROUP, 1)):
             if len(group):
                 mean = estimates[group].mean()
-                found.append(abs(scores[group].mean() - mean) / _spread(mean, len(group)))
-    if not found:
+                distances.append(abs(scores[group].mean() - mean) / _spread(mean, len(group)))
+    if not distances:
         raise CarrotError("No scores are observed on these prompts, so no interval can be learned or checked.")
-    return np.array(found)
+    return np.array(distances)
 
 
 def _spread(p: FloatTable, size: int) -> FloatTable:
@@ -128,8 +124,8 @@ def _spread(p: FloatTable, size: int) -> FloatTable:
 
 def _upper(errors: npt.NDArray[np.float64]) -> float:
     """What one more error exceeds in at most half of the cases that the interval may miss."""
-    known = errors[~np.isnan(errors)]
-    return _quantile(known, (1.0 + LEVEL) / 2, len(known)) if len(known) else np.nan
+    observed = errors[~np.isnan(errors)]
+    return _quantile(observed, (1.0 + LEVEL) / 2, len(observed)) if len(observed) else np.nan
 
 
 def _quantile(values: npt.NDArray[np.float64], share: float, independent: int) -> float:
@@ -206,12 +202,12 @@ class Calibration:
         """How far below and above what is expected the interval reaches."""
         error, spread = error_and_spread
         away = stdtrit(max(self.n_prompts_ - 1, 1), (1 + self.level) / 2)
-        drawn = float(away * spread * np.sqrt(1 / n_prompts + 1 / self.n_prompts_))
-        return drawn + max(-float(error), 0.0), drawn + max(float(error), 0.0)
+        half_width = float(away * spread * np.sqrt(1 / n_prompts + 1 / self.n_prompts_))
+        return half_width + max(-float(error), 0.0), half_width + max(float(error), 0.0)
 
 
 def _error(errors: FloatArray, columns: npt.NDArray[np.intp]) -> tuple[float, float]:
     """Mean and standard deviation of the observed errors of the chosen models."""
-    chosen = errors[np.arange(len(errors)), columns]
-    known = chosen[~np.isnan(chosen)]
-    return (float(known.mean()), float(known.std(ddof=1))) if len(known) > 1 else (np.nan, np.nan)
+    column_errors = errors[np.arange(len(errors)), columns]
+    observed = column_errors[~np.isnan(column_errors)]
+    return (float(observed.mean()), float(observed.std(ddof=1))) if len(observed) > 1 else (np.nan, np.nan)

@@ -1,4 +1,4 @@
-"""An operating point as a file: which router, at which λ, on which pool and prices, and what to expect of it."""
+"""An operating point as a file (JSON or YAML): router, λ, pool, prices and expected figures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from carrot_core import limits
@@ -16,7 +17,7 @@ from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
 from carrot_core.prices import Price
-from carrot_core.serving import plain_yaml
+from carrot_core.text import SENTENCE, visible
 
 _YAML = (".yaml", ".yml")
 _ENDINGS = (".json", *_YAML)
@@ -150,7 +151,7 @@ def read_point(path: Path) -> PointFile:
         raise NotFoundError(f"There is no file {str(path)!r}.") from error
     except OSError as error:
         raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
-    return point_of(plain_yaml.parsed(content, path.name) if path.suffix.lower() in _YAML else content, path.name)
+    return point_of(from_yaml(content, path.name) if path.suffix.lower() in _YAML else content, path.name)
 
 
 def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating point") -> PointFile:
@@ -167,15 +168,15 @@ def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating poi
         else:
             point = PointFile.model_validate(document)
     except ValidationError as error:
-        raise DataError(name, [_problem(found) for found in error.errors(include_url=False)]) from error
+        raise DataError(name, [_problem(each) for each in error.errors(include_url=False)]) from error
     if point.sha256 != point.digest:
         raise DataError(name, "was changed after it was exported (its sha256 is another); export the point again")
     return point
 
 
-def _problem(found: Any) -> Problem:
-    place = ".".join(str(part) for part in found["loc"]) or "the document"
-    return Problem(f"{place}: {found['msg']}", "Export the point again.")
+def _problem(error: Any) -> Problem:
+    place = ".".join(str(part) for part in error["loc"]) or "the document"
+    return Problem(f"{place}: {error['msg']}", "Export the point again.")
 
 
 def write_point(point: PointFile, path: Path) -> None:
@@ -200,3 +201,43 @@ def _apart(one: dict[str, Any], other: dict[str, Any], above: str = "") -> Itera
             yield from _apart(before, after, f"{above}{name}: ")
         elif before != after:
             yield f"{above}{name}", (before, after)
+
+
+def to_yaml(document: Any) -> str:
+    """Lists, dicts, text, numbers and None as YAML, in the order given."""
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def from_yaml(content: bytes, name: str) -> Any:
+    """The plain values of a YAML document, read without risk; ``name`` is the document's name in errors.
+
+    Raises
+    ------
+    DataError
+        It is not YAML, is too large or too deep, or has anchors (a few lines with them can grow to gigabytes)
+        or tags.
+    """
+    if len(content) > limits.YAML_BYTES:
+        raise DataError(
+            name, f"is larger than the {limits.YAML_BYTES >> 10} KiB of YAML that are read; give it as JSON"
+        )
+    try:
+        _refuse_tricks(content, name)
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid date or number
+        message = " ".join(str(error).split())
+        raise DataError(name, f"is not plain YAML: {visible(message[:300], keep=SENTENCE)}") from error
+
+
+def _refuse_tricks(content: bytes, name: str) -> None:
+    depth = 0
+    for event in yaml.parse(content, Loader=yaml.SafeLoader):
+        if getattr(event, "anchor", None) is not None:
+            raise DataError(name, f"has an anchor or alias in line {event.start_mark.line + 1}; write values out")
+        # A tag can give a value a type that it cannot be read as.
+        if getattr(event, "tag", None) is not None:
+            raise DataError(name, f"has a tag in line {event.start_mark.line + 1}; write values without one")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > limits.YAML_LEVELS:
+            raise DataError(name, f"is nested deeper than {limits.YAML_LEVELS} levels")

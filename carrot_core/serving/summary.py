@@ -150,17 +150,17 @@ class Sums:
 
     def summary(self) -> Summary:
         """Of all that were added, at least one prompt."""
-        kept, (counts, scores, costs) = self._router.companion, self._alone
+        profile, (counts, scores, costs) = self._router.profile, self._alone
         alone = {
             model: self._expected(score, cost, model)
             for model, score, cost in zip(self._models, scores, costs, strict=True)
         }
-        best = max(alone, key=lambda model: (model == kept.best_single, alone[model].score.value))
+        best = max(alone, key=lambda model: (model == profile.best_single, alone[model].score.value))
         routed = self._expected(self._routed[0], self._routed[1], None)
         return Summary(
             n_prompts=self.n_prompts,
             n_fell_back=self._fell_back,
-            n_unlike=None if kept.distance is None else self._unlike,
+            n_unlike=None if profile.distance is None else self._unlike,
             lam=self._lam,
             exchange_rate_per_usd=self._rate,
             share={model: float(n / self.n_prompts) for model, n in zip(self._models, counts, strict=True)},
@@ -173,7 +173,7 @@ class Sums:
 
     def _expected(self, score: float, cost_usd: float, model: str | None) -> Expected:
         """From sums over the prompts, of a model alone or as decided."""
-        n, calibration = self.n_prompts, self._router.companion.calibration
+        n, calibration = self.n_prompts, self._router.profile.calibration
         mean, total = float(score) / n, float(cost_usd)
         at = calibration.at_rate(self._rate)
         if model is not None:

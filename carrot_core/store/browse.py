@@ -84,9 +84,9 @@ def prompt_table(store: Store, name: str) -> pd.DataFrame:
 def matching(store: Store, name: str, table: pd.DataFrame, chosen: Filter) -> npt.NDArray[np.intp]:
     """Rows of `prompt_table` that pass a filter, ascending; the database is asked only where text is searched."""
     passes = np.ones(len(table), dtype=bool)
-    for column, wanted in (("task", chosen.task), ("split", chosen.split)):
-        if wanted is not None:
-            passes &= (table[column] == wanted).to_numpy()
+    for column, value in (("task", chosen.task), ("split", chosen.split)):
+        if value is not None:
+            passes &= (table[column] == value).to_numpy()
     if chosen.disagree:
         passes &= ((table["n_right"] > 0) & (table["n_right"] < table["n_models"])).to_numpy()
     if chosen.text:
@@ -98,8 +98,8 @@ def _with_text(store: Store, name: str, text: str) -> npt.NDArray[np.int32]:
     # A lone surrogate is in no text of the store, and no text that DuckDB takes.
     values = {"text": text.encode("utf-8", "replace").decode()}
     with store.reading(name) as connection:
-        found = connection.execute(_WITH_TEXT, values).fetchnumpy()
-    return np.asarray(found["prompt"], dtype=np.int32)
+        columns = connection.execute(_WITH_TEXT, values).fetchnumpy()
+    return np.asarray(columns["prompt"], dtype=np.int32)
 
 
 def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
@@ -111,20 +111,20 @@ def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
         The benchmark has no prompt of that id.
     """
     with store.reading(name) as connection:
-        found = rows(
+        matches = rows(
             connection,
             "select prompt, prompt_id, text, task, family, split::varchar from prompts where prompt_id = ?",
             prompt_id,
         )
-        if not found:
+        if not matches:
             raise NotFoundError(f"{name!r} has no prompt {prompt_id!r}.")
-        number_of_prompt, found_id, text, task, family, split = found[0]
+        number, own_id, text, task, family, split = matches[0]
         outcomes = connection.execute(
             "select m.name as model, score, input_tokens, output_tokens, cost_usd from models m "
             "left join outcomes o on o.model = m.model and o.prompt = ? order by m.model",
-            [number_of_prompt],
+            [number],
         ).df()
-    return PromptView(found_id, text, task, family, split, outcomes)
+    return PromptView(own_id, text, task, family, split, outcomes)
 
 
 def _frame(store: Store, name: str, query: str) -> pd.DataFrame:
@@ -135,8 +135,8 @@ def _frame(store: Store, name: str, query: str) -> pd.DataFrame:
 def split_sizes(store: Store, name: str) -> dict[str, int]:
     """Number of prompts on each side of the split, train first; 0 where a side is absent."""
     with store.reading(name) as connection:
-        found = rows(connection, "select split::varchar, count(*) from prompts group by split")
-    return {side: dict(found).get(side, 0) for side in SPLITS}
+        sizes = rows(connection, "select split::varchar, count(*) from prompts group by split")
+    return {side: dict(sizes).get(side, 0) for side in SPLITS}
 
 
 def model_summary(store: Store, name: str) -> pd.DataFrame:

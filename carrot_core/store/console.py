@@ -70,8 +70,8 @@ def query(
         # A lone surrogate is no text to DuckDB.
         text = sql.encode("utf-8", "replace").decode()
         withheld = {"licence": NONE_STATED, "shown": NOT_EXPORTED}
-        asked = {"sql": text, "max_rows": max_rows, "withheld": withheld} | _WORKER_LIMITS
-        result = _ask({"benchmarks": _files(store, infos), **asked}, time_limit_s)
+        request = {"sql": text, "max_rows": max_rows, "withheld": withheld} | _WORKER_LIMITS
+        result = _ask({"benchmarks": _files(store, infos), **request}, time_limit_s)
     finally:
         _turns.release()
     if "error" in result:
@@ -100,11 +100,11 @@ def _left_out(damaged: Iterable[str], unreadable: Iterable[str]) -> str:
     return f"Damaged, and not all in the answer: {', '.join(names)} (`carrot data verify`)." if names else ""
 
 
-def _ask(asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
+def _ask(request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
     try:
         ended = subprocess.run(  # noqa: S603  our own script, the query travels as data
             [sys.executable, "-I", str(_WORKER)],
-            input=json.dumps(asked),
+            input=json.dumps(request),
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -136,7 +136,7 @@ def _note(cut: str, n_rows: int) -> str:
 
 def _frame(columns: list[str], rows: list[list[Any]]) -> pd.DataFrame:
     values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-    return pd.DataFrame({name: _column(list(found)) for name, found in zip(columns, values, strict=True)})
+    return pd.DataFrame({name: _column(list(column)) for name, column in zip(columns, values, strict=True)})
 
 
 def _column(values: list[Any]) -> pd.Series[Any]:

@@ -121,9 +121,9 @@ class _Views:
     def add_benchmark(self, file: str, number: int, withheld: Mapping[str, str]) -> None:
         """The tables of an import."""
         stay = f"(select licence from {file}.benchmarks) = '{withheld['licence']}'"  # noqa: S608  ours
-        shown = f"case when {stay} then '{withheld['shown']}' else text end"
+        shown_text = f"case when {stay} then '{withheld['shown']}' else text end"
         # Through a function that knows no statistics: `stats` would tell the first characters of what is behind.
-        text = f"case when text is not null then concat({shown}) end as text"
+        text = f"case when text is not null then concat({shown_text}) end as text"
         for table in _IMPORTED:
             columns = f"* replace ({text})" if table == "prompts" else "*"
             self._add(table, f"select {number}::integer as benchmark, {columns}", file)
@@ -185,25 +185,25 @@ def answer(
     if not _only_reads(connection, sql):
         return {"error": "Only one statement that reads is allowed: SELECT, WITH, DESCRIBE, SHOW or EXPLAIN."}
     relation = connection.sql(sql).limit(max_rows + 1)
-    kept: list[list[Any]] = []
+    answer_rows: list[list[Any]] = []
     size, cut = 0, ""
     for row in relation.fetchall():
         cells = [_plain(value, value_characters) for value in row]
         size += len(json.dumps([value for value, _ in cells]))
-        if len(kept) == max_rows or size > answer_bytes:
-            cut = "rows" if len(kept) == max_rows else "size"
+        if len(answer_rows) == max_rows or size > answer_bytes:
+            cut = "rows" if len(answer_rows) == max_rows else "size"
             break
         cut = "text" if any(short for _, short in cells) else cut
-        kept.append([value for value, _ in cells])
-    return {"columns": relation.columns, "rows": kept, "cut": cut, "left_out": unreadable}
+        answer_rows.append([value for value, _ in cells])
+    return {"columns": relation.columns, "rows": answer_rows, "cut": cut, "left_out": unreadable}
 
 
 def main() -> None:
     """Answer the query on standard input."""
-    asked = json.load(sys.stdin)
-    _limit_process(asked.pop("process_bytes"))
+    request = json.load(sys.stdin)
+    _limit_process(request.pop("process_bytes"))
     try:
-        result = answer(**asked)
+        result = answer(**request)
     except (duckdb.OutOfMemoryException, MemoryError):
         result = {"memory": True}
     except (duckdb.Error, RuntimeError) as error:

@@ -25,8 +25,6 @@ from carrot_core.store.database import identity, reading, rows, writing
 
 OWN_SPLIT = "the source's own split"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
-
-
 _INFO = """
 select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
        n_prompts * n_models - n_outcomes as n_missing

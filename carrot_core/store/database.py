@@ -114,8 +114,8 @@ def writing(
             os.replace(unfinished, path)
             sync(path.parent)
         finally:
-            for left in (unfinished, Path(f"{unfinished}.wal")):
-                left.unlink(missing_ok=True)
+            for remnant in (unfinished, Path(f"{unfinished}.wal")):
+                remnant.unlink(missing_ok=True)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, version: int) -> None:

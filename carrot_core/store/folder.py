@@ -75,12 +75,12 @@ class Folder:
     def all(cls, store: Path) -> list[Folder]:
         """The folders of all benchmarks of a store, in the order of their names."""
         try:
-            found = [entry.path for entry in os.scandir(store) if entry.is_dir() and entry.name != _LOCKS]
+            paths = [entry.path for entry in os.scandir(store) if entry.is_dir() and entry.name != _LOCKS]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise StoreError(f"{store} cannot be looked at: {error.strerror}.") from error
-        folders = [cls(Path(path)) for path in sorted(found) if not path.endswith(_REMOVED)]
+        folders = [cls(Path(path)) for path in sorted(paths) if not path.endswith(_REMOVED)]
         return [folder for folder in folders if folder.current() is not None]
 
     @property
@@ -103,10 +103,10 @@ class Folder:
     def files(self) -> Files | None:
         """The files of this moment; None where there is no such benchmark."""
         # A listing that runs beside a change may have parts of both sides of it; two that agree have not.
-        seen, again = self._listed(), self._listed()
-        while seen != again:
-            seen, again = again, self._listed()
-        return seen
+        listing, again = self._listed(), self._listed()
+        while listing != again:
+            listing, again = again, self._listed()
+        return listing
 
     def _listed(self) -> Files | None:
         current = self.current()

@@ -25,7 +25,7 @@ _HEADER = (
     "strftime(created_at, '%Y-%m-%dT%H:%M:%S.%f+00:00') from runs"
 )
 _MOST_KNOWN = 4096
-_known: dict[tuple[Path, str], tuple[Any, ...]] = {}  # rows of runs by file and its identity
+_row_cache: dict[tuple[Path, str], tuple[Any, ...]] = {}  # rows of runs by file and its identity
 
 
 def to_json(what: str, value: Any) -> str:
@@ -46,9 +46,9 @@ def run_id(
     split_seed: int | None = None,
 ) -> str:
     """Identity of a run: sha256 of what was asked for, whatever came out. The order of the pool is no part of it."""
-    asked = [benchmark, router, dict(params), seed, fit_on, sorted(pool)]
-    asked += [] if split_seed is None else [split_seed]
-    return hashlib.sha256(to_json("The identity", asked).encode("utf-8", "surrogatepass")).hexdigest()
+    request = [benchmark, router, dict(params), seed, fit_on, sorted(pool)]
+    request += [] if split_seed is None else [split_seed]
+    return hashlib.sha256(to_json("The identity", request).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ def listed(files: Files, benchmark: str) -> list[Run]:
 def _headers(paths: Sequence[Path]) -> dict[Path, tuple[Any, ...]]:
     """The row of each file; a look at the file's date where it was read before."""
     keys = {path: (path, identity(path)) for path in paths}
-    headers = {path: row for path, key in keys.items() if (row := _known.get(key)) is not None}
+    headers = {path: row for path, key in keys.items() if (row := _row_cache.get(key)) is not None}
     for path, connection in reading_each([path for path in paths if path not in headers]):
         with explained(path):
             (headers[path],) = rows(connection, _HEADER)
-    if len(_known) > _MOST_KNOWN:
-        _known.clear()
-    _known.update({keys[path]: row for path, row in headers.items()})
+    if len(_row_cache) > _MOST_KNOWN:
+        _row_cache.clear()
+    _row_cache.update({keys[path]: row for path, row in headers.items()})
     return headers
 
 

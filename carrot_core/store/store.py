@@ -22,8 +22,8 @@ from carrot_core.store import content, runs, vectors
 from carrot_core.store.content import BenchmarkInfo, content_of, text_hash
 from carrot_core.store.database import reading, rows
 from carrot_core.store.folder import MAIN, Files, Folder, check_name, delete
+from carrot_core.store.migration import take_over
 from carrot_core.store.runs import Run
-from carrot_core.store.transfer import take_over
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -100,9 +100,9 @@ class Store:
         return self.info(name)
 
     @staticmethod
-    def _keep_vectors(name: str, old: Files, new: Path, wanted: set[str]) -> None:
+    def _keep_vectors(name: str, old: Files, new: Path, hashes: set[str]) -> None:
         try:
-            vectors.gather(old, new, wanted)
+            vectors.gather(old, new, hashes)
         except StoreError as error:
             _log.warning("Vectors of the former %r cannot be read and have to be computed again: %s", name, error)
 
@@ -207,14 +207,14 @@ class Store:
         NotFoundError
             There is no such benchmark, or none that has one of the texts.
         """
-        table = vectors.checked(texts, new)
+        table = vectors.check_vectors(texts, new)
         hashes = [text_hash(text) for text in texts]
         if benchmark is not None:
             self._add(benchmark, encoder, hashes, table)
             return
         there = {info.name: self._read(info.name, _texts).keys() for info in self.benchmarks()}
-        for name, known in there.items():
-            chosen = [row for row, text in enumerate(hashes) if text in known]
+        for name, text_hashes in there.items():
+            chosen = [row for row, text in enumerate(hashes) if text in text_hashes]
             self._add(name, encoder, [hashes[row] for row in chosen], table[chosen])
         if hashes and not any(known & set(hashes) for known in there.values()):
             raise NotFoundError(f"No benchmark in the store has one of these {len(hashes):,} texts.")
@@ -295,8 +295,8 @@ class Store:
         return self._existing(name).read(work)
 
     def _not_here(self, name: str) -> NotFoundError:
-        known = [folder.name for folder in self.folders()]
-        there = f"there are: {', '.join(known)}" if known else "none is loaded yet; import one first"
+        names = [folder.name for folder in self.folders()]
+        there = f"there are: {', '.join(names)}" if names else "none is loaded yet; import one first"
         return NotFoundError(f"There is no benchmark {name!r}; {there}.")
 
 

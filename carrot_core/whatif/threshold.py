@@ -66,7 +66,7 @@ def worth_using(curve: Frontier, model: str, exchange_rate_per_usd: float) -> Th
         The router never estimates it.
     """
     (column,) = positions([model], curve.models)
-    estimates, rate, known = curve.estimates, exchange_rate_per_usd, curve.known
+    estimates, rate, known = curve.estimates, exchange_rate_per_usd, curve.has_estimates
     if not known[column]:
         raise CarrotError(f"The router knows nothing of {model}, so no price makes it choose it.")
     others = [j for j in np.flatnonzero(known) if j != column]

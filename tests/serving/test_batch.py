@@ -29,7 +29,7 @@ from carrot_core.serving import router as serving_router
 from carrot_core.serving.batch import route_all, route_file, route_lines
 from carrot_core.serving.files import listed, open_prompts, prompt_columns
 from carrot_core.serving.intervals import Calibration
-from carrot_core.serving.profile import companion_of
+from carrot_core.serving.profile import profile_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import Summary
 from tests.made import MODELS, made
@@ -59,7 +59,7 @@ def _quick_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
 def _fitted() -> tuple[Setting, CarrotRouter]:
     made_setting = setting(made())
     fitted, estimates = made_setting.fit("carrot-knn")
-    return made_setting, CarrotRouter("made", fitted, companion_of(made_setting, fitted, estimates), "made artefact")
+    return made_setting, CarrotRouter("made", fitted, profile_of(made_setting, fitted, estimates), "made artefact")
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ class TestSummary:
             assert summary.alone[model].score.value == pytest.approx(frame[f"{model}|est_score"].mean())
             assert summary.alone[model].total_cost_usd.value == pytest.approx(frame[f"{model}|est_cost_usd"].sum())
         best = summary.alone[summary.best_single].total_cost_usd.value
-        assert summary.best_single == router.companion.best_single
+        assert summary.best_single == router.profile.best_single
         assert summary.saving.value == pytest.approx(1 - summary.routed.total_cost_usd.value / best)
         assert summary.saving.low < summary.saving.value < summary.saving.high <= 1
 
@@ -292,7 +292,7 @@ class TestSummary:
         def summary_of(**options: Any) -> Summary:
             return route_all(router, listed(TEXTS), lambda frame: None, lam=0.3, **options)
 
-        same = dict(router.companion.prices)
+        same = dict(router.profile.prices)
         for options in ({}, {"prices": same}, {"pool": list(MODELS)}):
             summary = summary_of(**options)
             assert summary.calibrated
@@ -349,7 +349,7 @@ class TestCalibration:
         assert fitted.cost_errors_[0, at] == pytest.approx(error.mean() / estimates.cost_usd[:, 2].mean())
 
     def test_more_prompts_leave_the_error_of_the_calibration(self) -> None:
-        fitted = _fitted()[1].companion.calibration
+        fitted = _fitted()[1].profile.calibration
         assert fitted is not None
         widths = []
         for n in (50, 500, 10**9):

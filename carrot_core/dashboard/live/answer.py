@@ -15,7 +15,7 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.number_formats import percent
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
-from carrot_core.serving.profile import Companion
+from carrot_core.serving.profile import RouterProfile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import visible
 

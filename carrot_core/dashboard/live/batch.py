@@ -236,7 +236,7 @@ def _against_one_model(summary: Summary) -> None:
 def _limits(router: CarrotRouter) -> str:
     return (
         "Expected, not measured: nothing was sent to a model. 90 % intervals, learned from how far off such sums "
-        f"were on {router.companion.calibration.n_prompts_:,} validation prompts; they hold for prompts like those."
+        f"were on {router.profile.calibration.n_prompts_:,} validation prompts; they hold for prompts like those."
     )
 
 

@@ -25,7 +25,7 @@ from carrot_core.points.drift import Drift, Tolerance, drift
 from carrot_core.points.drift_report import about_models, drift_exhibit, figures_of, headline, told
 from carrot_core.points.shelf import KeptPoint, KeptPoints
 from carrot_core.serving.point import PointFile
-from carrot_core.serving.profile import Companion
+from carrot_core.serving.profile import RouterProfile
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 

@@ -14,8 +14,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate
 from carrot_core.points.formats import litellm, report, script
 from carrot_core.safe_csv import safe_csv
-from carrot_core.serving import plain_yaml
-from carrot_core.serving.point import PointFile
+from carrot_core.serving.point import PointFile, to_yaml
 from carrot_core.serving.router import CarrotRouter
 
 
@@ -48,7 +47,7 @@ def curve_table(router: CarrotRouter, point: PointFile) -> pd.DataFrame:
                     "cost_usd": curve.cost_usd,
                 }
             )
-            for split, curve in router.companion.curves.items()
+            for split, curve in router.profile.curves.items()
         ],
         ignore_index=True,
     )
@@ -93,7 +92,7 @@ def as_json(_router: CarrotRouter, point: PointFile) -> bytes:
 
 def as_yaml(_router: CarrotRouter, point: PointFile) -> bytes:
     """The same fields and values as `as_json`."""
-    return plain_yaml.dumped(point.model_dump(mode="json")).encode()
+    return to_yaml(point.model_dump(mode="json")).encode()
 
 
 # Of two with one ending, the first is what the ending alone means.

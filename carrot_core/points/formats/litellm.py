@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from carrot_core.points.formats.script import assignment
-from carrot_core.serving import plain_yaml
-from carrot_core.serving.point import PointFile
+from carrot_core.serving.point import PointFile, to_yaml
 from carrot_core.serving.router import CarrotRouter
 
 GROUP = "carrot"
@@ -29,7 +28,7 @@ the proxy: ``router.set_custom_routing_strategy(strategy(router))`` for a ``lite
 from carrot_core import CarrotError
 from carrot_core.gateways.litellm import CarrotStrategy
 from carrot_core.serving.loading import at_point
-from carrot_core.serving.point import point_of
+from carrot_core.serving.point import point_of, to_yaml
 from litellm.integrations.custom_logger import CustomLogger
 
 GROUP = "{GROUP}"
@@ -80,7 +79,7 @@ def as_config(_router: CarrotRouter, point: PointFile) -> bytes:
         for model in point.pool
     ]
     settings = {"callbacks": "carrot_hook.attach"}
-    return (_CONFIG_HEAD + plain_yaml.dumped({"model_list": deployments, "litellm_settings": settings})).encode()
+    return (_CONFIG_HEAD + to_yaml({"model_list": deployments, "litellm_settings": settings})).encode()
 
 
 def as_hook(_router: CarrotRouter, point: PointFile) -> bytes:

@@ -80,7 +80,7 @@ class Network:
     def padding(self) -> int:
         return int(self.tokenizer.pad_token_id or 0)
 
-    def kept(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """The head as arrays, and the length."""
         head = {name: tensor.cpu().numpy() for name, tensor in self.module.head.state_dict().items()}
         return {"head": head, "max_length": self.max_length}
@@ -92,17 +92,17 @@ class Network:
             self.tokenizer.save_pretrained(folder)
 
     @classmethod
-    def from_files(cls, folder: Path, kept: Mapping[str, Any]) -> Self:
-        """What `kept` and `write_files` gave; weights are read from safetensors only, and no code comes with them."""
+    def from_files(cls, folder: Path, state: Mapping[str, Any]) -> Self:
+        """What `state` and `write_files` gave; weights are read from safetensors only, and no code comes with them."""
         from transformers import AutoModel, AutoTokenizer
 
         safe = {"local_files_only": True, "trust_remote_code": False}
         with no_bar():
             tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
             encoder = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **safe)
-        module = Module(encoder, len(kept["head"]["bias"]))
-        module.head.load_state_dict({name: torch.from_numpy(array) for name, array in kept["head"].items()})
-        return cls(tokenizer, module.to(device_of("auto")).eval(), kept["max_length"])
+        module = Module(encoder, len(state["head"]["bias"]))
+        module.head.load_state_dict({name: torch.from_numpy(array) for name, array in state["head"].items()})
+        return cls(tokenizer, module.to(device_of("auto")).eval(), state["max_length"])
 
 
 def tokenised(tokenizer: Any, config: Any, texts: Sequence[str], max_length: int) -> list[Tokens]:

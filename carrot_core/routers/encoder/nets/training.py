@@ -29,11 +29,7 @@ from carrot_core.routers.encoder.nets.task import Task, held_out
 from carrot_core.routers.encoder.recipe import Recipe, chosen_encoder
 
 WARMUP = 0.1
-
-
 _CHECKPOINT_STEPS = 500
-
-
 _CLIP = 1.0
 
 
@@ -53,9 +49,9 @@ def fine_tuned(
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.seed)  # weights that an encoder lacks are drawn when it is loaded
         network = Network.pretrained(encoder, targets.shape[1], recipe.max_length)
-        train, held = held_out(texts, recipe.held_out, recipe.seed)
+        train, held_out_rows = held_out(texts, recipe.held_out, recipe.seed)
         tokens, truth = network.tokens(texts), targets.astype(np.float32)
-        task = Task(tokens, truth, n_scores, encoder, train, held, network.padding, recipe)
+        task = Task(tokens, truth, n_scores, encoder, train, held_out_rows, network.padding, recipe)
         network.module.to(task.device)
         probe(network.module, task)
         if recipe.trainer == "loop":
@@ -197,8 +193,8 @@ class Checkpoint:
         parts = {"weights": weights, "best": best, "moments": flat}
         tensors = {
             f"{part}/{name}": value.detach().contiguous()
-            for part, held in parts.items()
-            for name, value in held.items()
+            for part, group in parts.items()
+            for name, value in group.items()
         }
         part = self.path.with_suffix(".part")
         try:
@@ -234,8 +230,6 @@ class Checkpoint:
 
 
 _STEPS = 200
-
-
 _PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the squared weights
 
 
@@ -245,7 +239,7 @@ def probe(module: Module, task: Task) -> None:
     Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054. The penalty on the head's weights is
     the one with the least loss on the held-out rows.
     """
-    features = [_features(module, task, rows) for rows in (task.train, task.held)]
+    features = [_features(module, task, rows) for rows in (task.train, task.held_out_rows)]
     fits = [_head_fitted(module.head, task, features[0], penalty) for penalty in _PENALTIES]
     losses = []
     for fit in fits:

@@ -115,8 +115,8 @@ def _take(old: Path, folder: Folder, name: str, number: int, loaded_at: datetime
     present = folder.current()
     if present is not None:
         with reading(present / MAIN) as connection:
-            taken = rows(connection, "select loaded_at from benchmarks") == [(loaded_at,)]
-        return "" if taken else f"{name!r} stays there, since the store has another one of that name."
+            is_same = rows(connection, "select loaded_at from benchmarks") == [(loaded_at,)]
+        return "" if is_same else f"{name!r} stays there, since the store has another one of that name."
     try:
         with folder.replacing() as (new, _):
             _take_parts(old, number, new)
