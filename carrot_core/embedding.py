@@ -137,7 +137,7 @@ def batches(lengths: Sequence[int], batch_size: int = BATCH_TEXTS) -> Iterator[n
 
 
 def readable(text: str, characters: int = MAX_CHARACTERS) -> str:
-    """The text cut to so many characters, surrogate pairs joined, half pairs replaced."""
+    """The text cut to a number of characters, surrogate pairs joined, half pairs replaced."""
     return text[:characters].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -153,7 +153,7 @@ class _Encoder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str], length: int | None) -> list[list[int]]:
-        """Token numbers of each text, at most so many."""
+        """Token numbers of each text, at most ``length``; None means all."""
         ...
 
     def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -206,13 +206,13 @@ class _Pretrained:
 def _tokens(encoder: _Encoder, texts: Sequence[str]) -> list[list[int]]:
     """Token numbers of each text, at least one and at most `MAX_TOKENS`."""
     encoded = encoder.encode([readable(text) for text in texts], MAX_TOKENS)
-    # Tokenizers that mark neither start nor end make nothing of an empty text.
+    # Tokenizers without start and end marks give no token for an empty text.
     return [ids or [encoder.padding] for ids in encoded]
 
 
 @contextmanager
 def _threads_for(n_tokens: int) -> Iterator[None]:
-    """One thread for a short text: more are no quicker, and wait for each other where the cores have other work."""
+    """Use one thread for a short text: more are no faster, and slower on a busy machine."""
     import torch
 
     many = _threads()
@@ -225,7 +225,7 @@ def _threads_for(n_tokens: int) -> Iterator[None]:
 
 @cache
 def _threads() -> int:
-    """Threads that PyTorch was given, read before anything here changes them."""
+    """PyTorch's number of threads before this module changes it."""
     import torch
 
     return torch.get_num_threads()
@@ -274,7 +274,7 @@ def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str |
     CarrotError
         There is no such encoder, or it cannot be loaded.
     """
-    import transformers  # what goes wrong here is no fault of the encoder's name
+    import transformers  # outside of `try`: a failed import is not the encoder's fault
     from safetensors import SafetensorError
 
     source = str(bundled_folder()) if name == BUNDLED else name
@@ -294,7 +294,7 @@ def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str |
 
 
 def _pretrained(source: str, kind: Any) -> Any:
-    """Opened without running anything that comes with it: no code of its own, no pickle."""
+    """Load from a hub id or folder without running code from there: no remote code, no pickle."""
     local = Path(source).is_dir()
     weights = {} if "Tokenizer" in kind.__name__ else {"dtype": "float32", "use_safetensors": True}
     with no_bar() if local else nullcontext():
@@ -314,7 +314,7 @@ def is_here(encoder: str) -> bool:
 
 @contextmanager
 def no_bar() -> Iterator[None]:
-    """Without transformers' bar on stderr, which fills in a second for a model that is already here."""
+    """Hide transformers' progress bar on stderr, which is useless for a local model."""
     from transformers.utils import logging
 
     bar_was_on = logging.is_progress_bar_enabled()
@@ -328,7 +328,7 @@ def no_bar() -> Iterator[None]:
 
 
 def bundled_folder() -> Path:
-    """The weights' folder; the package itself is not imported, since that loads another encoder library."""
+    """The folder of the bundled weights; their package is not imported, as that loads another encoder library."""
     spec = importlib.util.find_spec(_BUNDLED_PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     if not folders:
@@ -339,7 +339,7 @@ def bundled_folder() -> Path:
 
 
 def load_embedded(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> Benchmark:
-    """A benchmark with its vectors, computing those that are missing; one without any text has none."""
+    """A benchmark with its vectors; missing ones are computed. A benchmark without any text gets none."""
     bench = store.load(name, encoder=encoder)
     if bench.vectors is None and any(text is not None for text in bench.texts):
         embed_benchmark(store, name, encoder, progress=progress)

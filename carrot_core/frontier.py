@@ -18,7 +18,7 @@ from carrot_core.switches import Sweep, sweep_tables
 
 
 class ReadableCurve(Protocol):
-    """What everybody can read off a curve: one router's mean score and cost at every exchange rate.
+    """Interface of every curve: one router's mean score and cost at every exchange rate.
 
     It is exact (`Frontier`, its prompts weighted or not) or what is saved of an exact one (`carrot_core.curve`).
 
@@ -119,7 +119,7 @@ class Frontier:
 
     @property
     def paid_usd(self) -> FloatTable:
-        """(n, M) what answering with each model costs: its call, or in a cascade all calls up to it."""
+        """(n, M) cost of answering with each model: its call, or in a cascade all calls up to it."""
         return (self.estimates if self.estimates.cost_is_paid else self.outcomes).cost_usd
 
     @cached_property

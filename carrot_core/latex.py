@@ -1,4 +1,4 @@
-"""Tables for a paper: LaTeX with booktabs, any text in it harmless."""
+"""LaTeX tables for a paper, with booktabs and all text escaped."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _LATEX = {
 
 
 def escaped(words: str) -> str:
-    """Text as LaTeX shows it unchanged, on one line."""
+    """Text escaped for LaTeX, on one line."""
     plain = visible(words, SENTENCE).replace("\n", " ")
     return "".join(_LATEX.get(char, char) for char in plain)
 
 
 def tabular(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: str, comment: str = "") -> str:
-    """A booktabs table of cells that are LaTeX already; ``comment`` goes in front, one ``%`` a line."""
+    """A booktabs table of cells that are already LaTeX; ``comment`` goes in front, with ``%`` on each line."""
     lines = [f"% {line}" for line in comment.splitlines()]
     lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{' & '.join(heads)} \\", r"\midrule"]
     lines += [*(rf"{' & '.join(row)} \\" for row in rows), r"\bottomrule", r"\end{tabular}", ""]
@@ -45,7 +45,7 @@ def tabular(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: str, c
 
 
 def latex_table(frame: pd.DataFrame, comment: str = "") -> str:
-    """A frame as a booktabs table: text left, numbers right with four significant digits, "--" where none is."""
+    """A frame as a booktabs table: text left, numbers right with four significant digits, "--" for missing values."""
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False, name=None)]
     columns = "".join("r" if number else "l" for number in numeric)

@@ -123,7 +123,7 @@ class _Tables:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes(_Tables):
-    """What every model really did on every prompt; NaN = not observed.
+    """Observed score and cost of every model on every prompt; NaN = not observed.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class Outcomes(_Tables):
 
 @dataclass(frozen=True, eq=False)
 class Estimates(_Tables):
-    """What a router expects of every model on every prompt; same shape and units as `Outcomes`.
+    """A router's estimates for every model on every prompt; same shape and units as `Outcomes`.
 
     Every cell is finite (a router that cannot estimate a prompt does not return it) and costs are at
     least 0; scores are not clamped, since only their differences matter to a decision.
@@ -181,7 +181,7 @@ def _no_table() -> FloatTable:
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """Prompts with everything known about them: the input of every router and every evaluation.
+    """Prompts with all their data: the input of every router and every evaluation.
 
     Attributes
     ----------

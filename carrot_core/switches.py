@@ -1,4 +1,4 @@
-"""Where a router changes its mind: every switch of every prompt as λ grows, found exactly, with no grid.
+"""Every switch of a router's choice on every prompt as λ grows, computed exactly and without a grid.
 
 For one prompt the rule ``argmax ŝ - r·ĉ`` walks, as the exchange rate r grows from 0 to infinity, down
 the upper-left hull of its points (ĉ, ŝ): at most M - 1 switches, each at r = Δŝ/Δĉ. All prompts'
@@ -170,7 +170,7 @@ class Sweep:
         """(n,) column of the model chosen for each prompt at this rate."""
         chosen = self.start.copy()
         done = int(np.searchsorted(self.rate, exchange_rate_per_usd, side="right"))
-        # A prompt's switches stand in ascending order, so the last assignment is the one that holds.
+        # A prompt's switches are in ascending order, so the last assignment holds.
         chosen[self.prompt[:done]] = self.target[:done]
         return chosen
 
@@ -215,7 +215,7 @@ def sweep_tables(
 
 
 def _without_rounding(rate: FloatArray) -> FloatArray:
-    """Ascending rates, those that only rounding tells apart made equal to the first of them."""
+    """Ascending rates; rates that differ only by rounding become equal to the first of them."""
     with np.errstate(invalid="ignore"):  # from infinite to infinite
         apart = rate[1:] > rate[:-1] * (1 + _SAME_RATE)
     first = np.flatnonzero(np.concatenate([[True], apart])) if rate.size else np.empty(0, np.intp)

@@ -1,4 +1,4 @@
-"""The routers that a server answers for, and the way from a checked question to an answer, without HTTP."""
+"""The routers of a server and the answers to checked requests, independent of HTTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = logging.getLogger("carrot.api")
 
 
 class Served:
-    """Routers by name; what a request names is looked up here and nowhere else.
+    """The served routers by name; requests can reach no others.
 
     Parameters
     ----------
@@ -106,9 +106,9 @@ class Served:
 
 
 def sources_of(names: tuple[str, ...]) -> dict[str, Source]:
-    """Names to serve under, from what was named at start-up: ``SOURCE`` or ``NAME=SOURCE``.
+    """Sources by the name they are served under, from ``SOURCE`` or ``NAME=SOURCE`` on the command line.
 
-    A folder or file without a name of its own is served under its last part, so that no path is told.
+    A folder or file without a name is served under its last part, so that no path is shown.
 
     Raises
     ------
@@ -133,7 +133,7 @@ Split = Literal["validation", "test"]
 
 
 def route(router: CarrotRouter, name: str, question: RouteQuestion, request_id: str) -> RouteAnswer:
-    """The model of every prompt, explained where that is asked for."""
+    """The model of every prompt, with explanations if asked for."""
     choices: dict[str, Any] = question.choices()
     if question.explain:
         explained = [router.explain(prompt, nearest=False, **choices) for prompt in question.prompts]
@@ -152,7 +152,7 @@ def estimate(router: CarrotRouter, name: str, question: EstimateQuestion, reques
 
 
 def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id: str) -> ModelsAnswer:
-    """The pool with its prices, and what the router was set to and measured at."""
+    """The pool with its prices, and the router's settings and measured figures."""
     profile, prices, pool = router.profile, router.profile.prices, router.models
     if router.point is not None:  # an operating point has its own
         prices, pool = router.point.token_prices, router.point.pool
@@ -172,7 +172,7 @@ def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id:
 
 
 def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> FrontierAnswer:
-    """The router's curve on validation, where λ is chosen, or on test, where it is judged.
+    """The router's curve on validation, where λ is chosen, or on test, where it is measured.
 
     Raises
     ------

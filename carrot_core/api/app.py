@@ -1,8 +1,13 @@
-"""The app: routes under ``/api/v1``, each a line or two between HTTP and `carrot_core.api.answers`."""
+"""The FastAPI app, its settings, and its routes under ``/api/v1`` that pass requests to `carrot_core.api.answers`.
+
+`carrot serve` runs it alone, `carrot app` beside the dashboard.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +20,9 @@ from pydantic import BaseModel
 
 from carrot_core import __version__, limits
 from carrot_core.api import answers
-from carrot_core.api.answers import Served, Split
+from carrot_core.api.answers import Served, Source, Split, sources_of
 from carrot_core.api.json_body import StrictRoute
-from carrot_core.api.middleware import CONTENT_TYPE_LATEST, LOOPBACK, AccessMiddleware, Metrics, log
+from carrot_core.api.middleware import ANY_HOST, CONTENT_TYPE_LATEST, LOOPBACK, AccessMiddleware, Metrics, log
 from carrot_core.api.problems import Refusal, documented, handle_problems
 from carrot_core.api.schemas import (
     EstimateAnswer,
@@ -29,9 +34,13 @@ from carrot_core.api.schemas import (
     RouteQuestion,
 )
 from carrot_core.errors import CarrotError
+from carrot_core.paths import shipped
+from carrot_core.serving.loading import HEADS, shipped_heads
 from carrot_core.serving.router import CarrotRouter
 
 THREADS = 4
+TOKEN_VARIABLE = "CARROT_API_TOKEN"  # noqa: S105  the variable's name, not a token
+_DEFAULT = "mmlu-pro-cot"
 T = TypeVar("T")
 
 
@@ -44,7 +53,7 @@ class Workers:
         self._taken = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What the work returns or raises; refused with 503 where too much of it is waiting."""
+        """Run the work in a thread; refuses with 503 if too much work is waiting."""
         if self._taken >= self._most:
             raise Refusal(503, "Too many requests are waiting; try again in a second.", {"Retry-After": "1"})
         self._taken += 1
@@ -68,7 +77,7 @@ RouterName = Annotated[str | None, Query(max_length=300, description="Name of a 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an app serves.
+    """Settings of an app.
 
     Attributes
     ----------
@@ -82,6 +91,63 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     allowed_hosts: Sequence[str] = LOOPBACK
     threads: int = THREADS
+
+
+def settings_of(names: tuple[str, ...], token_variable: str | None, allowed_hosts: tuple[str, ...]) -> Settings:
+    """Settings of a server.
+
+    Parameters
+    ----------
+    names : what to serve, as `sources_of` reads it, loaded now; none means every head that ships, loaded when
+        they are asked for.
+    token_variable : environment variable that holds the token; by default `TOKEN_VARIABLE`, if it is set.
+    allowed_hosts : names the server may be called by.
+
+    Raises
+    ------
+    CarrotError
+        A source that cannot be loaded, a variable that is named and not set, a host that is no name.
+    """
+    for host in allowed_hosts:
+        if "*" in host.removeprefix("*.") and host != ANY_HOST:
+            raise CarrotError(f"{host!r} is no name of a host: write a name, or *.domain for all below a domain.")
+    served = Served(sources_of(names) if names else _shipped())
+    for name in served.names if names else ():
+        served.get(name)
+    return Settings(served, _token(token_variable), allowed_hosts)
+
+
+def hosts_for(address: str, named: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Host names a server on an address accepts: those named, else loopback only, or any on another address."""
+    return named or (LOOPBACK if address in LOOPBACK else (ANY_HOST,))
+
+
+def warning_of(settings: Settings, address: str) -> str:
+    """The warning for a server that other machines can use without a token; else ""."""
+    if settings.token is not None or address in LOOPBACK:
+        return ""
+    return f"Whoever reaches this port may ask: set {TOKEN_VARIABLE} to ask for a token."
+
+
+def log_to_stderr() -> None:
+    """Print the API's log, one line a request, without any text of a prompt."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.INFO)
+
+
+def _shipped() -> dict[str, Source]:
+    names = shipped_heads()
+    # By folder, since a benchmark in the store may have the same name.
+    return {name: shipped(HEADS) / name for name in sorted(names, key=lambda name: name != _DEFAULT)}
+
+
+def _token(variable: str | None) -> str | None:
+    token = os.environ.get(variable or TOKEN_VARIABLE)
+    if variable is not None and not token:
+        raise CarrotError(f"The environment variable {variable!r} is to hold the API's token and is not set.")
+    return token or None
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -125,7 +191,7 @@ class _Services:
     async def answer(
         self, request: Request, name: str | None, prompts: int, work: Callable[[CarrotRouter, str], BaseModel]
     ) -> Response:
-        """Do the work in a thread and send what came of it, with the time it took there."""
+        """Do the work in a thread and send its result with the time it took."""
         name = self.served.named(name)
         request.state.asked = f" prompts={prompts} router={name}" if prompts else f" router={name}"
         document, seconds = await self.workers.run(lambda: self._work(name, work))

@@ -1,4 +1,4 @@
-"""What stands before every route: who may ask, an id for each request, one line of log, metrics, no traceback."""
+"""Middleware around every route: access control, request ids, one log line a request, metrics, no tracebacks."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class AccessMiddleware:
 
     Parameters
     ----------
-    app : what is behind it.
-    routes : addresses there are; any other is counted and logged as "other", so that nothing from outside
-        becomes a label or a line.
+    app : the app it wraps.
+    routes : known addresses; any other is counted and logged as "other", so that no text from outside becomes
+        a label or a log line.
     open_routes : those that need no token.
     token : what ``Authorization: Bearer`` must carry; None asks for nothing.
     allowed_hosts : names this server may be called by, as Streamlit's ``server.allowedHosts`` lists them.
-    metrics : what counts the requests.
+    metrics : counters of the requests.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class AccessMiddleware:
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
         if not scope["state"]["host_is_ours"]:
             return Refusal(403, "This server is not called by that name; start it with the name allowed.")
-        # Browsers name the page that asks: none may, whatever its address.
+        # Browsers send the page's origin with its requests; no page may use this API, whatever its origin.
         if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return Refusal(403, "This API answers programs, not web pages.")
         if self._token is not None and scope["path"] not in self._open and not self._has_token(headers):
@@ -159,7 +159,7 @@ def _request_id(headers: Headers) -> str:
 
 
 def _patterns(hosts: Sequence[str]) -> list[str]:
-    """Names as `TrustedHostMiddleware` compares them: IPv6 in brackets, and each also with the root's dot behind it."""
+    """Host names as `TrustedHostMiddleware` compares them: IPv6 in brackets, and each also with a final dot."""
     names = [f"[{host}]" if ":" in host and not host.startswith("[") else host for host in hosts]
     return [*names, *(f"{name}." for name in names if name != ANY_HOST)]
 
@@ -169,4 +169,4 @@ async def _host_is_ours(scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 async def _unsent(_message: Message) -> None:
-    """Nothing: the refusal of `TrustedHostMiddleware` is plain text, and ours has the shape of every error here."""
+    """Drop the plain-text refusal of `TrustedHostMiddleware`; the API's own error document is sent instead."""

@@ -1,4 +1,4 @@
-"""What is asked and what is answered, as pydantic models; the OpenAPI document is made from them."""
+"""Requests and answers as pydantic models; the OpenAPI document is made from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PriceBody(_Asked):
 
 
 class Question(_Asked):
-    """Prompts, and among which models at which prices."""
+    """Prompts, the pool of models to choose from, and prices."""
 
     prompts: list[Prompt] = Field(min_length=1, max_length=limits.REQUEST_PROMPTS)
     router: Name | None = Field(None, description="Name of a router served here; the default one if left out.")

@@ -1,4 +1,4 @@
-"""Choosing rows of what was read, for sources that are no table file themselves."""
+"""Filter rows by a SQL predicate after reading, for sources that are not table files."""
 
 from __future__ import annotations
 

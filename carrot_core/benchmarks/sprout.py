@@ -191,7 +191,9 @@ def _texts(table: pa.Table, column: str | None) -> list[str | None]:
 def _numbers(table: pa.Table, model: str, field: str, name: str) -> Column:
     values = pc.struct_field(table.column(model), field)
     try:
-        column: Column = pc.cast(values, pa.float64(), safe=False).to_numpy()  # too large a number is judged later
+        column: Column = pc.cast(
+            values, pa.float64(), safe=False
+        ).to_numpy()  # numbers that are too large are refused later
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
             name, [Problem(f"is not a number: {error}", "It must be a column of numbers.", column=f"{model}.{field}")]

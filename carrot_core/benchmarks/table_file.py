@@ -1,7 +1,7 @@
-"""A table file (Parquet, CSV, TSV, JSONL) in a private in-memory DuckDB, from where it cannot reach anything.
+"""A table file (Parquet, CSV, TSV, JSONL) in a private in-memory DuckDB without access to anything else.
 
-A file and a predicate are other people's: the file is read first, then every door is closed, then the
-predicate is evaluated, as one expression over the columns.
+Files and predicates come from strangers: the file is read first, then the connection is locked, then the
+predicate is evaluated as one expression over the columns.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class TableFile:
     columns: Mapping[str, str] = field(default_factory=dict)
 
     def column_of(self, name: str, model: str | None) -> str:
-        """The file's own column of a recognised one, in a wide file that of a model."""
+        """The file's own name of a recognised column; in a wide file, of a model's column."""
         if self.wide and name not in self.columns and model is not None:
             name = {"score": model, "model": model}.get(name, f"{model}|{name}" if name in PER_MODEL else name)
         return self.columns.get(name, name)
@@ -88,7 +88,7 @@ def reason(error: Exception) -> str:
 
 
 def kind_of(path: Path) -> str:
-    """Ending of the name that says the type, lower case, without that of a packed file.
+    """Type of a file by its ending, in lower case, ``.gz`` and ``.zst`` ignored.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def open_table(
     columns: Mapping[str, str] | None = None,
     memory: str = limits.TABLE_MEMORY,
 ) -> Iterator[TableFile]:
-    """Load a file and close every door behind it.
+    """Load a file into a connection and lock the connection.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def open_table(
 
 
 def _looked_at(path: Path, kind: str) -> list[str]:
-    """What `file_checks` makes sure of before a file is parsed; the names of a text file's columns."""
+    """Run `file_checks` on a file; the column names of a text file."""
     if kind == ".parquet":
         check_schema(path)
         return []
@@ -162,7 +162,7 @@ def _load(
     columns: Mapping[str, str],
 ) -> dict[str, str]:
     reader = _READERS[kind]
-    # The name is a pattern to DuckDB: without escaping, "a[1].csv" reads "a1.csv".
+    # DuckDB takes the name for a pattern: without escaping, "a[1].csv" reads "a1.csv".
     parameters = {"path": glob.escape(str(path.resolve()))}
     description = connection.execute(f"describe from {reader}", parameters).fetchall()
     check_columns(path, len(description))
@@ -176,7 +176,7 @@ def _load(
         types = {name: "VARCHAR" if name in asis else kind for name, kind in types.items()}
         columns_text = ", ".join(f"{quoted(name)}: {_literal(kind)}" for name, kind in types.items())
         reader = f"{reader[:-1]}, {'types' if kind in ('.csv', '.tsv') else 'columns'} = {{{columns_text}}})"
-    # A column whose name was given to another one is left out: the mapping says which one is meant.
+    # A column is left out if the mapping gives its name to another column.
     mapped_names = {name.casefold() for name in columns}
     rest = {name: kind for name, kind in types.items() if name.casefold() not in mapped_names}
     selection = [f"{quoted(source)} as {quoted(name)}" for name, source in columns.items()]
@@ -219,7 +219,7 @@ def column_names(path: Path) -> tuple[str, ...]:
 
 
 def preview(path: Path, rows: int) -> pd.DataFrame:
-    """The first rows as text, without looking at the others.
+    """The first rows as text, without reading the others.
 
     Raises
     ------
@@ -294,5 +294,5 @@ def private_connection(path: Path | None = None) -> Iterator[duckdb.DuckDBPyConn
 
 
 def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
-    """From here on: no file beyond those already open, no change of settings."""
+    """Lock a connection: it can open no more files and change no settings."""
     connection.execute("set enable_external_access = false; set lock_configuration = true")

@@ -1,4 +1,4 @@
-"""Reader of the wide table, one row a prompt and a column a model; the checks are those of the long one."""
+"""Reader of the wide table: one row a prompt, one column of scores a model; same checks as the long table."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_wide_table(
 
 
 def is_wide(names: Sequence[str]) -> bool:
-    """Whether columns are those of a wide table: some are a model's, and none is the long table's."""
+    """Whether the columns are those of a wide table: some belong to a model, and none is a long table's."""
     return bool(models_of(names)) and not {"model", "score"} <= set(names)
 
 
@@ -66,7 +66,7 @@ def _numbers(models: Sequence[str]) -> list[str]:
 
 
 def _create_choosable(table: TableFile, models: Sequence[str]) -> None:
-    """The file with its numbers as numbers, for a predicate."""
+    """Create the view ``choosable``: the file with its numbers as numbers, for a predicate."""
     typed = ", ".join(
         f"{typed_as('score', quoted(column), table.types[column])} as {quoted(column)}"
         for column in _numbers(models)
@@ -88,7 +88,7 @@ def _alike(table: TableFile) -> list[Problem]:
 
 
 def _renamed(name: str) -> str:
-    """What a column was called before the database put a number behind its second appearance."""
+    """The name of a column before DuckDB appended a number to make it unique."""
     stem, _, number = name.rpartition("_")
     return stem.casefold() if number.isdecimal() else ""
 
@@ -118,7 +118,7 @@ def _left_out(table: TableFile, models: list[str]) -> list[str]:
 
 
 def _unfold(table: TableFile, models: list[str]) -> TableFile:
-    """The views that the checks of the long table read: one row a cell, with the row of the wide file."""
+    """Create the views for the checks of the long table: one row a cell, with the row of the wide file."""
     (rows,) = table.connection.execute("select count(*) from file").fetchall()[0]
     if faults := size_problems(rows, len(models)):
         raise DataError(table.source, faults)

@@ -1,4 +1,4 @@
-"""``carrot data check``, ``template``, ``leakage``: results before their import, prompts on two sides of a split."""
+"""``carrot data check``, ``template``, ``leakage``: check files before import, find copies across a split."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def check(
     columns: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Say everything that is wrong with FILE, each kind of problem with row, column, value and remedy.
+    """List every kind of problem in FILE, each with row, column, value and remedy.
 
     Nothing is imported. The exit code is 0 where FILE can be imported and 4 where it cannot.
     """
@@ -76,7 +76,7 @@ def check(
         problems = problems_frame(error)
         if out is not None:
             _write(problems, out)
-        # A problem is what was asked for: it goes to standard output, and the exit code says there is one.
+        # Problems are the result of this command: they go to standard output, and the exit code says there are some.
         click.echo(
             as_document({"ok": False, "problems": problems.to_dict("records")})
             if as_json
@@ -102,7 +102,7 @@ def _write(problems: pd.DataFrame, out: Path) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write (default: printed).")
 @json_option
 def template(out: Path | None) -> Result:
-    """A few made-up rows in the long format, to be filled with results of your own.
+    """Write a few example rows in the long format, to replace by your own results.
 
     The wide format has one row a prompt and, for each model, a column of its name with the scores beside
     <model>|cost_usd, <model>|output_tokens, <model>|input_tokens.
@@ -128,7 +128,7 @@ def template(out: Path | None) -> Result:
 @click.option("--csv", "csv_file", type=TABLE, help="Write the pairs to a file: .csv, .parquet or .json.")
 @json_option
 def leakage(name: str, cosine: float, jaccard: float, seed: int | None, csv_file: Path | None) -> Result:
-    """Find prompts of NAME whose copy, exact or near, stands on another side of the split."""
+    """Find prompts of NAME with an exact or near copy on another side of the split."""
     from carrot_core.embedding import BUNDLED
     from carrot_core.evaluation import records, split_by_seed
     from carrot_core.evaluation.leakage import leaks, report

@@ -110,14 +110,14 @@ def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool
 
 
 def _warnings(info: BenchmarkInfo) -> list[str]:
-    """Those of its file, and what its name means besides."""
+    """Warnings of an import: those of the reader, and one if a shipped head has the same name."""
     from carrot_core.serving.loading import note_on_name
 
     return [*info.warnings, *filter(None, [note_on_name(info.name, info.data_hash)])]
 
 
 def described(info: BenchmarkInfo) -> dict[str, Any]:
-    """What the store knows of a benchmark, as plain JSON."""
+    """Description of a stored benchmark as plain JSON."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(info).items()}
 
 
@@ -171,7 +171,7 @@ data.add_command(template)
 @data.command()
 @json_option
 def verify() -> Result:
-    """Read every benchmark from end to end and say which are damaged."""
+    """Read every benchmark completely and say which are damaged."""
     from carrot_core.store.health import verify as verify_all
 
     with progress("Reading", " benchmarks") as advance:
@@ -193,7 +193,7 @@ def _finding_lines(finding: Finding) -> list[str]:
 @data.command()
 @json_option
 def rebuild() -> Result:
-    """Set aside the files that are damaged; benchmarks that are whole stay as they are."""
+    """Set damaged files aside; intact benchmarks stay as they are."""
     from carrot_core.store.health import rebuild as rebuild_all
 
     store = open_store()

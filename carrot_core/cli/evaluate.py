@@ -1,4 +1,4 @@
-"""``carrot evaluate`` and ``carrot learning-curve``: routers over seeds, and how they grow with data."""
+"""``carrot evaluate`` and ``carrot learning-curve``: routers over seeds, and over sizes of training data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Numbers(click.ParamType[tuple[int, ...]]):
 
 
 class Names(click.ParamType[tuple[str, ...]]):
-    """Names, parted by commas."""
+    """Names, separated by commas."""
 
     name = "names"
 
@@ -74,10 +74,10 @@ def evaluate(
     transfer: bool,
     **options: Any,
 ) -> Result:
-    """Judge a router on BENCH beside the baselines, or with --routers or --seeds several over several seeds.
+    """Evaluate a router on BENCH beside the baselines, or with --routers or --seeds several over several seeds.
 
-    Every fit is stored as it is done: an interrupted comparison goes on where it stopped. Seed 0 is the
-    split as stored; a source's own split stays, and only the routers' seed varies.
+    Every fit is stored at once: an interrupted comparison continues where it stopped. Seed 0 is the split as
+    stored; if the source has its own split, only the routers' seed varies.
     """
     for one, several, values in (("router", "--routers", routers), ("seed", "--seeds", seeds)):
         if values is not None and _is_given(one):
@@ -124,7 +124,7 @@ def _comparison(
 
     store = open_store()
     benchmark, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
-    with progress("Fitting and judging", " steps") as advance:
+    with progress("Fitting and evaluating", " steps") as advance:
         return compare_routers(
             store,
             benchmark,
@@ -189,7 +189,7 @@ def learning_curve(
     new_model: str | None,
     csv_file: Path | None,
 ) -> Result:
-    """How a router on BENCH grows with the number of training prompts, or of scored prompts of a new model."""
+    """Measure how a router on BENCH improves with more training prompts, or more scored prompts of a new model."""
     from carrot_core.evaluation import records
     from carrot_core.evaluation.learning import learning_curve as grow
     from carrot_core.evaluation.learning import new_model_curve

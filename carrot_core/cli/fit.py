@@ -36,9 +36,9 @@ OUT = click.option(
 
 
 def bench_options(command: Command) -> Command:
-    """BENCH, one router, and what it learns from."""
+    """Options for BENCH, one router and its training data."""
     for option in (
-        click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER, judge on all prompts of BENCH."),
+        click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER, evaluate on all prompts of BENCH."),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
         click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Parameter of the router."),
         click.option("--router", default="carrot-knn", show_default=True, help="Router by name."),
@@ -49,7 +49,7 @@ def bench_options(command: Command) -> Command:
 
 
 def router_options(command: Command) -> Command:
-    """BENCH and the options every command about one router on one seed shares."""
+    """Options shared by the commands about one router and one seed."""
     return bench_options(click.option("--seed", default=0, show_default=True, help="Seed of the router.")(command))
 
 
@@ -84,12 +84,12 @@ def run_of(
     pool: Sequence[str],
     again: bool = False,
 ) -> tuple[Run, Benchmark, Benchmark | None]:
-    """The run asked for, the benchmark it is about, and the one it learned from where that is another."""
+    """The run, its benchmark, and the benchmark it was fitted on if that is another one."""
     from carrot_core.evaluation.runs import run_router
 
     store = open_store()
     benchmark, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
-    with progress(f"Fitting and judging {router}", " steps") as advance:
+    with progress(f"Fitting and evaluating {router}", " steps") as advance:
         run = run_router(
             store,
             benchmark,
@@ -105,7 +105,7 @@ def run_of(
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """A run as one JSON document: the report's figures on top, then what they rest on."""
+    """A run as one JSON document: the reported figures first, then the settings."""
     report = run.metrics["report_on"]
     return {
         "benchmark": run.benchmark,
@@ -152,12 +152,12 @@ def results_table(run: Run) -> str:
         cells = (cell(values[metric], values["intervals"][metric]) for metric in METRICS)
         lines.append(f"{name:{width}}" + "".join(f"{text:>26}" for text in cells))
     if copies := run.metrics.get("n_copies"):
-        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are judged here, too.")
+        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: they are also evaluated on.")
     return "\n".join(lines)
 
 
 def cell(value: float | None, interval: Sequence[float | None], *, signed: bool = False) -> str:
-    """One figure with its interval, or why there is none."""
+    """One figure with its interval, or a word that says why there is none."""
     if value is None:
         return "never reached"
     return with_interval(lambda number: fixed(number, 4, signed=signed), value, *interval)

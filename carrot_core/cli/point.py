@@ -1,4 +1,4 @@
-"""``carrot export`` and ``carrot point``: operating points as files, and logs against what a point promises."""
+"""``carrot export`` and ``carrot point``: operating points as files, and logs compared with a point."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def drift(
     columns: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Whether POINT still does what it promised, by LOGS: one row a call.
+    """Compare LOGS, one row a call, with what POINT promised.
 
     LOGS (CSV, TSV, JSON lines or Parquet) has the column model, the one that answered, and of these what is known:
     prompt_id, score (0 to 1), cost_usd, input_tokens, output_tokens, prompt. Prompts are looked at only to tell
@@ -75,7 +75,7 @@ def drift(
 
 
 def _profile(point: PointFile, calls: Calls) -> tuple[RouterProfile | None, str]:
-    """What the point's router knows of its training data, where it is on this machine; else why it is not."""
+    """The profile of the point's router if it is on this machine; else None and why not."""
     from carrot_core.errors import CarrotError
     from carrot_core.serving.loading import at_point, is_here
 
@@ -136,7 +136,7 @@ def export(bench: str, router: str | None, note: str, out: Path, name: str | Non
         raise click.BadParameter(str(error), param_hint="--out") from error
     carrot = CarrotRouter.load(bench, router=router, store=open_store())
     options = options_of(**point_options)
-    point = None if options or note else carrot.point  # a point's file, asked for nothing new, is exported as it is
+    point = None if options or note else carrot.point  # without options a point's file is exported unchanged
     point = point or carrot.point_file(note=note, **options)
     content = export_format.make(carrot, point)
     try:
@@ -157,7 +157,7 @@ def point() -> None:
 @click.argument("file", type=_FILE)
 @json_option
 def show(file: Path) -> Result:
-    """What FILE says: the router, λ, the pool, and what to expect."""
+    """Show FILE: the router, λ, the pool and the expected figures."""
     from carrot_core.serving.point import read_point
 
     point = read_point(file)
@@ -168,7 +168,7 @@ def show(file: Path) -> Result:
 @click.argument("file", type=_FILE)
 @json_option
 def check(file: Path) -> Result:
-    """Load FILE's router here, and say whether it is the one the point was made with."""
+    """Load FILE's router and check that it is the one the point was made with."""
     from carrot_core.serving.router import CarrotRouter
 
     fitted = CarrotRouter.load(file, store=open_store())
@@ -184,7 +184,7 @@ def check(file: Path) -> Result:
 @click.argument("other", type=_FILE)
 @json_option
 def diff(one: Path, other: Path) -> Result:
-    """What two points do not share."""
+    """List the fields in which two points differ."""
     from carrot_core.serving.point import differences, read_point
 
     changes = differences(read_point(one), read_point(other))
@@ -198,7 +198,7 @@ point.add_command(drift)
 
 
 def _short(value: Any) -> str:
-    """A value on half a line: of a table only that it is there."""
+    """A value as short text; tables are not written out."""
     if isinstance(value, dict):
         return "given"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""``carrot figures``, ``results`` and ``theory``: the paper's figures as files, and everything computed that ships."""
+"""``carrot figures``, ``results`` and ``theory``: the paper's figures, and the computed files that ship."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _exhibits(
     options: dict[str, Any],
     advance: Callable[[int, int], None],
 ) -> tuple[list[tuple[str, Exhibit]], dict[tuple[str, str], str]]:
-    """Exhibits by benchmark, and why others are not there."""
+    """Exhibits by benchmark, and the reasons for those that are missing."""
     from carrot_core.paper import PRESETS
     from carrot_core.results.source import open_results
 

@@ -102,7 +102,7 @@ def _loaded(bench: str | None, point: Path | None, router: str | None) -> Carrot
 
 
 def _lines() -> Iterator[str]:
-    """Lines of standard input as they come; of one that is too long only as much as shows that."""
+    """Lines of standard input as they arrive; a line that is too long is read only far enough to see that."""
     if sys.stdin.isatty():
         click.echo("One prompt a line; end with Ctrl-D.", err=True)
     lines = iter(lambda: sys.stdin.buffer.readline(4 * (limits.PROMPT_CHARACTERS + 1)), b"")
@@ -139,7 +139,7 @@ def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain:
 
 
 def _grounds(explanation: Explanation) -> dict[str, Any]:
-    """What ``--explain`` adds to a decision's document; never the text of another prompt."""
+    """The part of a decision's document that ``--explain`` adds; never the text of another prompt."""
     table = explanation.table.astype(object).where(explanation.table.notna(), None)
     return {
         "sentence": explanation.sentence,

@@ -75,9 +75,9 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
 )
 @json_option
 def push(folder: Path, repo: str, private: bool, licence: str, metrics: Path | None) -> Result:
-    """Upload the router in FOLDER to REPO (owner/name), with a page that says what it is.
+    """Upload the router in FOLDER to REPO (owner/name), with a model card.
 
-    The page has the models, the data, the figures given and the limits, and never a prompt.
+    The card has the models, the data, the figures and the limits, and never a prompt.
     """
     from carrot_core.routers.publishing import push as push_router
 

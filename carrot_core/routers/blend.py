@@ -31,12 +31,12 @@ from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
 from carrot_core.routers.text_features import TextFeatures
 
-# Weak enough a penalty to be sure of a plain case; few steps, since late ones only sharpen what is sure.
+# A weak penalty, so that clear cases get high probabilities; few steps, since later ones only sharpen those.
 _C, _STEPS = 10.0, 30
 
 
 class TaskPrior:
-    """Multinomial logistic regression from vectors to the training tasks, and what each task's models score.
+    """Multinomial logistic regression from vectors to the training tasks, and each model's mean score on them.
 
     Attributes
     ----------

@@ -222,7 +222,7 @@ def _module(d: int, hidden: int, outputs: int, dropout: float) -> torch.nn.Seque
 
 
 def _network(module: torch.nn.Sequential) -> Network:
-    """A copy of the weights as they are now."""
+    """A copy of the present weights."""
     weights_in, bias_in, weights_out, bias_out = (layer.detach().numpy().copy() for layer in module.parameters())
     return Network(weights_in.T, bias_in, weights_out.T, bias_out)
 

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine, and means over them for many k at once: the one search among prompts.
+"""Exact nearest neighbours by cosine, and means over them for many k at once; used by every search among prompts.
 
 Ours and not scikit-learn's, whose float32 results change with the batch and the BLAS library (see the tests of
 exactness and of batches). Distances of other kinds are the libraries': scipy's and scikit-learn's.
@@ -79,7 +79,7 @@ def search(
     queries, train : vectors of the same width.
     borders : (K,) ascending numbers of neighbours, the last at most the number of training rows.
     targets : (n, T) one row a training row; NaN cells are left out of the means.
-    unobserved : (T,) what stands where none of the k neighbours has the cell.
+    unobserved : (T,) value of a mean if none of the k neighbours has the cell.
     """
     n, width = train.exact.shape
     # Bounds the rounding of two float32 similarities of unit vectors, product and conversion, with their
@@ -129,7 +129,7 @@ def _search(coarse, queries, train, borders, tolerance, targets, unobserved, nei
 
 @numba.njit(cache=True, nogil=True)
 def _shortlist(similarity, k, tolerance, bins, far, rows):  # type: ignore[no-untyped-def]
-    """Write every row that may be among the k nearest, and minus its similarity; how many there are.
+    """Write every row that may be among the k nearest, and minus its similarity; returns their number.
 
     A histogram of the similarities finds the border and leaves the rows nearly sorted.
     """

@@ -1,4 +1,4 @@
-"""Saved routers to and from the Hugging Face hub, through its own client, each with a page that describes it."""
+"""Push saved routers to the Hugging Face hub, with a model card, and pull them from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from carrot_core.text import visible
 CARD = "README.md"
 
 
-# All that a router is made of: no pickle is ever fetched.
+# The only kinds of files of a router: pickles are never downloaded.
 _WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", CARD)
 
 
@@ -80,7 +80,7 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> Router:
         The hub cannot be reached or refuses, or the folder cannot be written.
     """
     with _explained(repo):
-        # Asked first and by itself: a download that finds no hub contents itself with what is in the folder.
+        # Ask the hub first: without a hub, a download would silently use what is in the folder.
         commit = HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, timeout=limits.HUB_SECONDS).sha
         snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), endpoint=_endpoint())
     return load_router(folder)
@@ -92,7 +92,7 @@ def _endpoint() -> str | None:
 
 @contextmanager
 def _explained(repo: str) -> Iterator[None]:
-    """The hub's, the network's and the disk's errors as ours."""
+    """Turn errors of the hub, the network and the disk into a `CarrotError`."""
     try:
         yield
     except errors.RevisionNotFoundError as error:
@@ -198,7 +198,7 @@ def _header(licence: str) -> str:
 
 
 def _contents(document: Mapping[str, Any]) -> str:
-    """What of the training data the files hold: nobody should publish that without knowing."""
+    """Which parts of the training data the files hold, so that nobody publishes them unawares."""
     if '"$class": "Vectors"' in json.dumps(document["state"]):
         return (
             "The files hold the vector, the scores and the usage of every training prompt, no text. Whether these "
@@ -227,7 +227,7 @@ def _table(rows: Mapping[str, Any]) -> str:
 
 
 def _plain_text(value: Any) -> str:
-    """A value of a file as plain text of one line, on which markdown does not act."""
+    """A value of a file as one line of plain text, with markdown escaped."""
     if isinstance(value, Mapping):
         return ", ".join(f"{_plain_text(key)} {_plain_text(item)}" for key, item in value.items()) or "none"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

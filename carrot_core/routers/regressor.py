@@ -40,11 +40,11 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     _has_usage: bool
 
     def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
-        """`fit_left_out` of tables that are known to be legal; sets ``_has_usage``."""
+        """`fit_left_out` on checked tables; sets ``_has_usage``."""
         raise NotImplementedError
 
     def estimate(self, X: FloatArray) -> ScoreAndUsage:
-        """Scores and usage of vectors that are known to be legal."""
+        """Scores and usage of checked vectors."""
         raise NotImplementedError
 
     @_fit_context(prefer_skip_nested_validation=True)

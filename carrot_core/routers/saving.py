@@ -81,10 +81,10 @@ _CLASS_OF_NAME = {_NAME_IN_FILES.get(name, name): name for name in _CLASSES}
 
 @runtime_checkable
 class WithFiles(Protocol):
-    """A part of a router that reads and writes a folder of its own."""
+    """A part of a router that writes a folder of its own and reads it back."""
 
     def state(self) -> Mapping[str, Any]:
-        """What the router's two files keep of it."""
+        """The values that the router's two files store."""
         ...
 
     def write_files(self, folder: Path) -> None:
@@ -93,13 +93,13 @@ class WithFiles(Protocol):
 
     @classmethod
     def from_files(cls, folder: Path, state: Mapping[str, Any]) -> Self:
-        """The part again; nothing in the folder may run."""
+        """Rebuild the part; nothing in the folder may run."""
         ...
 
 
 @dataclass
 class _Parts:
-    """What a router's JSON refers to: arrays, and parts with folders, by the place they stand at."""
+    """Arrays and parts with folders that a router's JSON refers to, by their path in it."""
 
     arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     folders: dict[str, WithFiles] = field(default_factory=dict)
@@ -115,7 +115,7 @@ def save_router(
     router : fitted; the oracle, which knows only outcomes, cannot be saved.
     folder : made where it is missing.
     about : where it comes from (benchmark, data hash, seed, versions, …); kept as it is.
-    profile : what answers typed prompts beside it (`carrot_core.serving.profile.RouterProfile`).
+    profile : what typed prompts need, saved beside it (`carrot_core.serving.profile.RouterProfile`).
 
     Raises
     ------
@@ -140,7 +140,7 @@ def can_be_saved(router: Router) -> bool:
 
 
 def router_as_bytes(router: Router, profile: object | None = None) -> tuple[str, bytes]:
-    """What `save_router` writes, as a document and its numbers; files of the router's parts are among the numbers."""
+    """A router as `save_router` writes it: a document and its numbers, with the files of parts among the numbers."""
     document, parts = _document(router, {}, profile)
     with tempfile.TemporaryDirectory() as folder:
         document["files"] = _write_folders(parts.folders, Path(folder))
@@ -150,7 +150,7 @@ def router_as_bytes(router: Router, profile: object | None = None) -> tuple[str,
 
 
 def router_from_bytes(document: str, numbers: bytes) -> tuple[Router, Any]:
-    """What `router_as_bytes` was given: the router, and its profile or None; errors are those of `load_saved`."""
+    """The router of `router_as_bytes`, and its profile or None; errors as for `load_saved`."""
     described = _parsed(document, _STORED)
     with tempfile.TemporaryDirectory() as folder:
         for name in described.get("files", {}):
@@ -161,7 +161,7 @@ def router_from_bytes(document: str, numbers: bytes) -> tuple[Router, Any]:
 
 
 def _document(router: Router, about: Mapping[str, Any], profile: object) -> tuple[dict[str, Any], _Parts]:
-    """What is written of a router but for the hashes, and the parts that its document refers to."""
+    """The document of a router without the hashes, and the parts it refers to."""
     if not hasattr(router, "models_"):
         raise CarrotError(f"{type(router).__name__} is not fitted yet, so there is nothing to save.")
     return {
@@ -212,12 +212,12 @@ def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Route
 
 
 def _opened(document: Mapping[str, Any], numbers: bytes, folder: Path, where: str) -> tuple[Router, Any]:
-    """The router and its profile; ``where`` is what an error calls the place they come from."""
+    """The router and its profile; ``where`` names their source in errors."""
     if hashlib.sha256(numbers).hexdigest() != document["sha256"]:
         raise DataError(where, f"these are not the numbers that {_DOCUMENT} describes; save it again")
     try:
         _check_files(folder, document.get("files", {}))
-        # Copies, which may be written to, as the arrays of a fit: compiled code has one form for both.
+        # Copies, writable like the arrays of a fit, so that compiled code needs one form for both.
         arrays = {name: array.copy() for name, array in tensors_from(numbers).items() if not name.startswith(_FILE)}
         router: Router = _unpack(document["state"], arrays, folder)
         profile = _unpack(document.get("companion"), arrays, folder)
@@ -229,7 +229,7 @@ def _opened(document: Mapping[str, Any], numbers: bytes, folder: Path, where: st
 
 
 def read_saved(folder: Path) -> tuple[dict[str, Any], bytes]:
-    """The document and the numbers of a saved router, checked only for being there and of a known format."""
+    """The document and the numbers of a saved router; only their presence and format are checked."""
     try:
         text, numbers = (folder / _DOCUMENT).read_bytes(), (folder / _NUMBERS).read_bytes()
     except FileNotFoundError as error:
@@ -254,7 +254,7 @@ def _parsed(text: str | bytes, where: str) -> dict[str, Any]:
 
 
 def _write_folders(parts: Mapping[str, WithFiles], folder: Path) -> dict[str, str]:
-    """Write the parts' folders, each whole before it takes its place; sha256 by path."""
+    """Write the parts' folders, each complete before it replaces the old one; returns sha256 by path."""
     hashes: dict[str, str] = {}
     for name, part in parts.items():
         target, part_folder = folder / name, folder / f"{name}.part"
@@ -274,7 +274,7 @@ def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A path in the folder; a name that leads out of it is refused."""
+    """A path in the folder; names that lead out of it are refused."""
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
         raise DataError(name, "lies outside of the router's folder")
     return folder / name

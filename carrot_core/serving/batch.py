@@ -1,4 +1,4 @@
-"""Many prompts: a decision for each, in bounded memory, and what they add up to."""
+"""Decide on many prompts, such as a file of them, in bounded memory, and sum the decisions up."""
 
 from __future__ import annotations
 

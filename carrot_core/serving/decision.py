@@ -1,4 +1,4 @@
-"""A decision on typed prompts: on what terms, which model, by how much, and for which λ it would be another."""
+"""A decision on typed prompts: its options, the model, the margin, and for which λ it would be another model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MU_UNIT_USD = 0.01  # the authors' wrapper
 
 
 class Options(TypedDict, total=False):
-    """What a decision may be asked with; see `CarrotRouter.decide`."""
+    """Options of a decision; see `CarrotRouter.decide`."""
 
     lam: float | None
     budget: float | None
@@ -40,7 +40,7 @@ class Options(TypedDict, total=False):
 
 
 class Terms(NamedTuple):
-    """What a decision is made on, checked: the point, the columns of the pool, prices, fallback and its percentile."""
+    """Checked options of a decision: the point, the columns of the pool, prices, fallback and its percentile."""
 
     rate: float
     lam: float
@@ -53,9 +53,9 @@ class Terms(NamedTuple):
 def terms_of(
     models: Sequence[str], profile: RouterProfile, point: PointFile | None, **options: Unpack[Options]
 ) -> Terms:
-    """Options checked; what is left out is the operating point's.
+    """Check options; those left out come from the operating point.
 
-    None means left out, but for the fallback, which it switches off.
+    None means left out, except for the fallback, which None switches off.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def terms_of(
     lam, budget, target, mu = values.get("lam"), values.get("budget"), values.get("target"), values.get("mu")
     rate = rate_at(profile, default, lam=lam, budget=budget, target=target, mu=mu)
     if lam is None:
-        # λ as it was given: the way to a rate and back may round.
+        # Keep the λ that was asked for: λ to rate and back may round.
         solved = any(way is not None for way in (budget, target, mu))
         lam = float(lam_of_rate(rate, profile.cost_unit_usd)) if solved else default
     terms = own | values
@@ -198,7 +198,7 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One decision, with all it rests on.
+    """One decision with everything it is based on.
 
     Attributes
     ----------

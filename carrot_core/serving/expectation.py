@@ -77,7 +77,7 @@ class Expectation:
 def expect(
     fitted: Router, profile: RouterProfile, texts: Sequence[str], vectors: Vectors | None, prices: Prices | None = None
 ) -> Expectation:
-    """What a router expects of every model of its pool on some texts.
+    """Estimate every model of a router's pool on some texts.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def expect(
         vectors=vectors,
         encoder=profile.encoder,
     )
-    # Estimators refuse to predict for nobody.
+    # Estimators refuse an empty list.
     estimates = fitted.estimate(bench) if texts else Estimates((), fitted.models_, nothing, nothing)
     has_tokens = profile.usage == "output_tokens"
     return Expectation(
@@ -117,7 +117,7 @@ def expect(
 
 
 def priced(models: Sequence[str], profile: RouterProfile, prices: Prices) -> dict[str, Price]:
-    """Prices of a pool: the profile's, some of them replaced."""
+    """Prices of a pool: the profile's, overridden by ``prices``."""
     if prices and profile.usage == "cost_usd":
         raise CarrotError(f"{profile.benchmark!r} records dollars and no prices, so no other prices can be applied.")
     positions(list(prices), models)
@@ -125,7 +125,7 @@ def priced(models: Sequence[str], profile: RouterProfile, prices: Prices) -> dic
 
 
 def as_price(model: str, value: Price | tuple[float, float]) -> Price:
-    """A price given as two numbers, checked."""
+    """A `Price` from itself or from two numbers; a `CarrotError` unless both are at least 0 and finite."""
     price = value if isinstance(value, Price) else Price(float(value[0]), float(value[1]))
     for usd in (price.input_usd_per_mtok, price.output_usd_per_mtok):
         if not 0.0 <= usd < float("inf"):

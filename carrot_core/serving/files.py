@@ -1,4 +1,4 @@
-"""Files of prompts read a chunk at a time, and files of decisions written as they come."""
+"""Read files of prompts a chunk at a time; write files of decisions as they are made."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Prompts:
     rows: Iterator[Row]
 
     def chunks(self, most: int = CHUNK_PROMPTS) -> Iterator[tuple[list[str | None], list[str]]]:
-        """Ids and texts of at most so many prompts together, fewer where they are long."""
+        """Ids and texts of at most ``most`` prompts at a time, fewer if they are long."""
         ids: list[str | None] = []
         texts: list[str] = []
         characters = 0
@@ -66,7 +66,7 @@ class Prompts:
 
 
 def listed(lines: Iterable[str], source: str = "the list") -> Prompts:
-    """One prompt a line, its number from 1 its id; blank lines are left out, and their numbers with them."""
+    """One prompt a line; its id is the line number, from 1. Blank lines are left out."""
     return Prompts(source, 0, _numbered(lines, source))
 
 
@@ -77,7 +77,7 @@ def has_columns(path: Path) -> bool:
 
 
 def prompt_columns(path: Path) -> tuple[str, ...]:
-    """Columns that a file's prompts may stand in; none for ``.txt``.
+    """Columns that may hold a file's prompts; none for ``.txt``.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _too_long(column: str | None = None, row: int | None = None) -> Problem:
 
 
 def _rows(table: TableFile, count: int) -> Iterator[Row]:
-    """The rows in the order of the file; few at a time are taken out of the database."""
+    """The rows in the order of the file, fetched from the database a few at a time."""
     prompt_id = _ID if _ID in table.types else quoted(ROW)
     window = (
         f"select {prompt_id}::varchar, prompt from file "  # noqa: S608

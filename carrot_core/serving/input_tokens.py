@@ -1,4 +1,4 @@
-"""How many input tokens each model will count in a typed prompt, of which nothing is recorded yet."""
+"""Predict how many input tokens each model counts in a typed prompt."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def piece_count(text: str) -> int:
 
 
 class InputTokens:
-    """Input tokens of each model: a line in the number of pieces of the text (`piece_count`).
+    """Input tokens of each model as a linear function of the number of pieces of the text (`piece_count`).
 
-    Slope and intercept are each model's own, since tokenizers and chat templates differ, at least 0, and
-    fitted to relative errors with a loss that odd counts move little (soft L1).
+    Each model has its own slope and intercept, since tokenizers and chat templates differ. Both are at least 0
+    and fitted to relative errors with a robust loss (soft L1).
 
     Attributes
     ----------

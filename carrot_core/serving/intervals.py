@@ -1,4 +1,4 @@
-"""Intervals around estimates: split-conformal for one prompt, and of means over many decisions."""
+"""Intervals around estimates: split-conformal for one prompt, and for means over many decisions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEAST_VARIANCE = 0.02  # of one score: near 0 and 1 the estimate errs more than
 
 
 class ScoreInterval:
-    """Where the mean score of `GROUP` prompts with such an estimate falls in 90 % of cases.
+    """Interval that holds the mean score of `GROUP` prompts with a given estimate in 90 % of cases.
 
     One answer is mostly right or wrong, so an interval for it would be nearly all of [0, 1]. Validation
     prompts of each model, sorted by estimate, are cut into groups of `GROUP`. How far a group's mean score
@@ -60,7 +60,7 @@ class ScoreInterval:
 
 
 class UsageInterval:
-    """Where the usage of one call, output tokens or dollars, falls in 90 % of cases.
+    """Interval that holds the usage of one call, output tokens or dollars, in 90 % of cases.
 
     Ratios of observed to predicted usage (differences of ``log1p`` of hundredths of the model's mean, so
     that calls of nearly no use do not count for infinitely much) are sorted for each model; the interval
@@ -102,7 +102,7 @@ class UsageInterval:
 
 
 def _group_distances(predicted: FloatTable, observed: FloatTable) -> npt.NDArray[np.float64]:
-    """Of each group of prompts of each model, in units of its spread."""
+    """Distance of each group's mean score from its mean estimate, in units of its spread, for every model."""
     distances = []
     for estimates, scores in zip(np.clip(predicted, 0.0, 1.0).T, observed.T, strict=True):
         scored = np.flatnonzero(~np.isnan(scores))
@@ -117,19 +117,19 @@ def _group_distances(predicted: FloatTable, observed: FloatTable) -> npt.NDArray
 
 
 def _spread(p: FloatTable, size: int) -> FloatTable:
-    """Standard deviation of the mean of so many scores of mean p that are 0 or 1; other scores vary less."""
+    """Standard deviation of the mean of n scores of 0 or 1 with mean p; other scores vary less."""
     spread: FloatTable = np.sqrt(np.maximum(p * (1.0 - p), _LEAST_VARIANCE) / size)
     return spread
 
 
 def _upper(errors: npt.NDArray[np.float64]) -> float:
-    """What one more error exceeds in at most half of the cases that the interval may miss."""
+    """The value that one more error exceeds in at most half of the cases that the interval may miss."""
     observed = errors[~np.isnan(errors)]
     return _quantile(observed, (1.0 + LEVEL) / 2, len(observed)) if len(observed) else np.nan
 
 
 def _quantile(values: npt.NDArray[np.float64], share: float, independent: int) -> float:
-    """What one more value stays below with this probability, the largest of them where they are too few to say."""
+    """The value that one more value stays below with a probability; the largest one if there are too few."""
     return float(np.quantile(values, min(share * (1 + 1 / independent), 1.0), method="inverted_cdf"))
 
 
@@ -181,25 +181,25 @@ class Calibration:
         return self
 
     def score(self, expected: float, n_prompts: int, *, at: int) -> Between:
-        """Mean score of n prompts of which ``expected`` is expected, in [0, 1]."""
+        """Mean score of n prompts whose estimates have the mean ``expected``, in [0, 1]."""
         below, above = self._reach(self.score_errors_[:, at], n_prompts)
         return Between(*np.clip([expected, expected - below, expected + above], 0.0, 1.0).tolist())
 
     def cost_usd(self, expected: float, n_prompts: int, *, at: int) -> Between:
-        """Mean or total cost of n prompts that are expected to cost that much, at least 0."""
+        """Mean or total cost of n prompts that are estimated to cost ``expected``, at least 0."""
         below, above = self._reach(self.cost_errors_[:, at], n_prompts)
         return Between(expected, expected * max(1.0 - below, 0.0), expected * (1.0 + above))
 
     def at_rate(self, exchange_rate_per_usd: float) -> int:
-        """Which of the G + M stands for decisions at this rate."""
+        """Index among the G + M of the decisions at a rate."""
         return int(np.searchsorted(self.rates_, exchange_rate_per_usd, side="right")) - 1
 
     def at_model(self, column: int) -> int:
-        """Which of the G + M stands for a model used alone."""
+        """Index among the G + M of a model used alone."""
         return len(self.rates_) + column
 
     def _reach(self, error_and_spread: FloatArray, n_prompts: int) -> tuple[float, float]:
-        """How far below and above what is expected the interval reaches."""
+        """How far the interval reaches below and above the expected value."""
         error, spread = error_and_spread
         away = stdtrit(max(self.n_prompts_ - 1, 1), (1 + self.level) / 2)
         half_width = float(away * spread * np.sqrt(1 / n_prompts + 1 / self.n_prompts_))

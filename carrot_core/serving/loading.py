@@ -1,4 +1,4 @@
-"""Where a router for typed prompts comes from."""
+"""Load a router for typed prompts: from a benchmark, a folder, the hub or an operating point."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Kind = Literal["point", "folder", "benchmark", "hub"]
 
 
 def kind_of(source: str | Path, hashes: Collection[str]) -> Kind | None:
-    """What a name or path means; None where there is nothing of that name.
+    """What a name or path refers to; None if there is nothing of that name.
 
     A `Path` is a file or a folder. Text is the name of a benchmark in the store (``hashes``) or of a head that
     ships; else a file, a folder, or owner/name on the hub.
@@ -80,7 +80,7 @@ def _exists(path: Path) -> bool:
 
 
 def _loaded(source: str | Path, router: str | None, store: Store) -> CarrotRouter:
-    """A router of the source; ``router`` counts where there is a choice."""
+    """The router of a source; ``router`` names one if the source offers several."""
     name, hashes = str(source), {info.name: info.data_hash for info in store.benchmarks()}
     kind = kind_of(source, hashes)
     if kind == "point":
@@ -98,7 +98,7 @@ def _loaded(source: str | Path, router: str | None, store: Store) -> CarrotRoute
 
 
 def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: Store) -> CarrotRouter:
-    """The head that ships, unless the store has other data of its name (``data_hash``) or another router is named."""
+    """The shipped head, unless the store has other data of its name (``data_hash``) or another router is named."""
     if name in shipped_heads() and router in (None, SHIPPED_ROUTER):
         head = shipped_head(name, store)
         if data_hash in (None, head.profile.data_hash):
@@ -112,19 +112,19 @@ def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: S
 
 
 def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
-    """The fitted head that ships under a name, whatever the store has of that name."""
+    """The fitted head that ships under a name, even if the store has a benchmark of that name."""
     return from_folder(paths.shipped(HEADS) / name, name, store or Store())
 
 
 def note_on_name(name: str, data_hash: str) -> str:
-    """What to say of data in the store that have the name of a head fitted on others; empty elsewhere."""
+    """A note if the store's data have the name of a shipped head fitted on other data; else ""."""
     if name not in shipped_heads() or shipped_head(name).profile.data_hash == data_hash:
         return ""
     return f"A head that ships is called {name!r} too and was fitted on other data: from here on the name means yours."
 
 
 def is_here(source: str, store: Store) -> bool:
-    """Whether a router's source is on this machine, so that loading it asks no other for it."""
+    """Whether a router's source is on this machine, so that loading it needs no network."""
     return kind_of(source, [info.name for info in store.benchmarks()]) in ("benchmark", "folder")
 
 
@@ -135,7 +135,7 @@ def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
         raise DataError(
             str(folder), "was saved without what typed prompts need: save it again with `carrot router save`"
         )
-    # The name comes from a file: nothing is fetched on its word.
+    # The encoder's name comes from a file, so it is never downloaded on that alone.
     if profile.encoder is not None and not embedding.is_here(profile.encoder):
         raise CarrotError(
             f"{name!r} reads prompts with the encoder {profile.encoder!r}, which is not on this machine. If you want "
@@ -145,7 +145,7 @@ def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
 
 
 def _train_of(profile: RouterProfile, store: Store) -> Callable[[], Benchmark | None]:
-    """The training prompts, read when they are first asked for; None where the store has others or none."""
+    """A function that reads the training prompts once; it returns None if the store has other data or none."""
 
     @cache
     def train() -> Benchmark | None:
@@ -159,21 +159,21 @@ def _train_of(profile: RouterProfile, store: Store) -> Callable[[], Benchmark | 
 
 @lru_cache(maxsize=4)
 def _fitted(path: Path, _version: str, name: str, router: str) -> CarrotRouter:
-    """A router fitted on a benchmark of a store, of which this is the version."""
+    """A router fitted on a benchmark of a store; ``_version`` makes the cache notice changes."""
     from carrot_core.embedding import load_embedded
 
     store = Store(path)
     fitted, estimates, setting = fitted_router(store, Trial(load_embedded(store, name), router))
     profile = profile_of(setting, fitted, estimates)
-    # Not of its numbers: those of the same fit differ in their last bits from machine to machine.
+    # Not a hash of the numbers: the same fit differs in the last bits from machine to machine.
     artefact = hashlib.sha256(f"{router} {setting.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
     return CarrotRouter(name, fitted, profile, artefact, _train_of(profile, store))
 
 
 def at_point(point: PointFile, store: Store | None = None, name: str = "the operating point") -> CarrotRouter:
-    """The router of an operating point, which must be the one the point was made with.
+    """The router of an operating point; it must be the one the point was made with.
 
-    ``name`` is what an error calls the point.
+    ``name`` is the point's name in errors.
     """
     store = store or Store()
     if kind_of(point.source, [info.name for info in store.benchmarks()]) == "point":
@@ -190,7 +190,7 @@ def at_point(point: PointFile, store: Store | None = None, name: str = "the oper
                 name, f"rests on other {what} ({expected}) than {point.source!r} has here ({actual}); export it again"
             )
     carrot = plain.at(point)
-    carrot.decide([])  # models that the router does not know are told now
+    carrot.decide([])  # raises now if the router does not know a model
     return carrot
 
 

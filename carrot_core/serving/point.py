@@ -39,8 +39,8 @@ class PointPrice(_Strict):
 
 
 class PointFigures(_Strict):
-    """What the point does on the prompts of one split: means per query, with 95 % intervals over prompts where
-    the router was saved with them."""
+    """Figures of the point on one split: means per query, with 95 % intervals over prompts if the router was
+    saved with them."""
 
     n_prompts: int = Field(ge=1)
     score: float
@@ -56,9 +56,9 @@ class PointFile(_Strict):
 
     Attributes
     ----------
-    sha256 : of all the rest, so that a change by hand is noticed.
-    note : words of whoever exported it.
-    source : what `CarrotRouter.load` takes: a benchmark, a folder or a repository of the hub.
+    sha256 : of all other fields, so that a change by hand is noticed.
+    note : free text of the person who exported it.
+    source : source for `CarrotRouter.load`: a benchmark, a folder or a repository of the hub.
     router, artefact : its name, and the sha256 of its numbers, or for one fitted from the store of what it was
         fitted with (name, data, version); they must be the same when it is loaded.
     benchmark, data_hash : what it was fitted on.
@@ -95,22 +95,22 @@ class PointFile(_Strict):
 
     @property
     def token_prices(self) -> dict[str, Price]:
-        """Its prices as the library has them."""
+        """Prices by model, as `Price`."""
         return {model: Price(**price.model_dump()) for model, price in self.prices.items()}
 
     @property
     def digest(self) -> str:
-        """What ``sha256`` must be."""
+        """The value that ``sha256`` must have."""
         rest = self.model_dump(mode="json", exclude={"sha256"})
         return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def sealed(self) -> PointFile:
-        """The same with its ``sha256``."""
+        """A copy with its ``sha256`` filled in."""
         return self.model_copy(update={"sha256": self.digest})
 
 
 def figures_at(curve: SavedCurve, rate: float) -> PointFigures:
-    """What a curve says of the point at an exchange rate."""
+    """Figures of a curve's point at an exchange rate."""
     figures: dict[str, float | None] = {}
     for name, interval in zip(("score", "cost_usd"), curve.interval(rate), strict=True):
         ends = without_nan(interval)
@@ -119,17 +119,17 @@ def figures_at(curve: SavedCurve, rate: float) -> PointFigures:
 
 
 def now() -> str:
-    """UTC, ISO 8601."""
+    """The present time, UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def as_point_prices(prices: dict[str, Price], pool: tuple[str, ...]) -> dict[str, PointPrice]:
-    """Prices of a pool as a point has them."""
+    """Prices of a pool as `PointPrice`."""
     return {model: PointPrice(**vars(prices[model])) for model in pool if model in prices}
 
 
 def is_point_name(name: str) -> bool:
-    """Whether a file of this name is read as an operating point; capital or small letters are the same."""
+    """Whether a file of this name is read as an operating point; case does not matter."""
     return name.lower().endswith(_ENDINGS)
 
 
@@ -141,7 +141,7 @@ def read_point(path: Path) -> PointFile:
     NotFoundError
         There is no such file.
     DataError
-        It is not the document of an operating point, every problem being listed, or it was changed by hand.
+        It is not the document of an operating point (every problem is listed), or it was changed by hand.
     """
     try:
         if path.stat().st_size > limits.POINT_BYTES:
@@ -155,7 +155,7 @@ def read_point(path: Path) -> PointFile:
 
 
 def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating point") -> PointFile:
-    """An operating point from its document or from that as JSON; ``name`` is what an error calls it.
+    """An operating point from its document, a mapping or JSON; ``name`` is its name in errors.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def write_point(point: PointFile, path: Path) -> None:
 
 
 def differences(one: PointFile, other: PointFile) -> dict[str, tuple[Any, Any]]:
-    """What two points do not share, by the path of the field; when and by which version they were made left out."""
+    """Fields that differ between two points, by path; date and version of the export do not count."""
     apart = {"sha256", "created_at", "carrot_version"}
     before, after = (point.model_dump(mode="json", exclude=apart) for point in (one, other))
     return dict(_apart(before, after))

@@ -1,4 +1,4 @@
-"""What a fitted router needs beside its estimates to answer prompts that are in no benchmark."""
+"""`RouterProfile`: what a fitted router needs, besides its estimates, to answer typed prompts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Distance:
 
     Training vectors are clustered (k-means); what is left around the centres has one covariance, shrunk
     (Ledoit & Wolf, 2004), in whose units distances are taken. A prompt at the 99th percentile is farther
-    away than 99 % of the validation prompts. Kept are means of at least ten different vectors, a covariance and the
+    away than 99 % of the validation prompts. It keeps means of at least ten different vectors, a covariance and the
     validation distances, about 125 kB.
 
     Attributes
@@ -75,7 +75,7 @@ class Distance:
         return percentile
 
     def _whitening(self) -> FloatArray:
-        """(d, d) matrix after which the covariance is the identity."""
+        """(d, d) matrix that turns the covariance into the identity."""
         d = len(self.step_)
         matrix = np.zeros((d, d))
         matrix[np.tri(d, dtype=bool)] = self.root_
@@ -101,7 +101,7 @@ def _centres(vectors: FloatArray) -> FloatArray:
 
 
 def _nearest(vectors: FloatArray, centres: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Which centre is nearest to each vector, and its squared distance."""
+    """Index of the nearest centre of each vector, and its squared distance."""
     from scipy.spatial.distance import cdist
 
     squared = cdist(vectors, centres, "sqeuclidean")

@@ -33,8 +33,8 @@ _NEAREST = 5
 class CarrotRouter:
     """A fitted router that takes typed prompts.
 
-    May be used from several threads at once. What it says of a prompt does not depend on the prompts it is
-    given with (vectors agree to 1e-5).
+    It may be used from several threads at once. Its decision on a prompt does not depend on the other prompts
+    of the call (vectors agree to 1e-5).
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ class CarrotRouter:
         return self.decide(prompts, **options).models
 
     def explain(self, prompt: str, *, nearest: bool = True, **options: Unpack[Options]) -> Explanation:
-        """One decision with all it rests on; options as for `decide`.
+        """One decision with everything it is based on; options as for `decide`.
 
         ``nearest`` looks up the nearest training prompts, for which they are read from the store the first time.
         """
@@ -214,7 +214,7 @@ class CarrotRouter:
     def point_file(self, *, note: str = "", **options: Unpack[Options]) -> PointFile:
         """An operating point as a document, from which `load` makes the same decisions; options as for `decide`.
 
-        What it is expected to do is told for the whole pool at the benchmark's prices, on which it was measured.
+        Its figures are filled in only for the whole pool at the benchmark's prices, for which they were measured.
         """
         terms = self._terms(**options)
         pool = tuple(self.models[column] for column in terms.columns)
@@ -252,7 +252,7 @@ class CarrotRouter:
         return point
 
     def estimates(self, bench: Benchmark) -> Estimates:
-        """What it estimates for the prompts of a benchmark, as they were recorded there."""
+        """Estimates for the prompts of a benchmark, at the input tokens recorded there."""
         return self._fitted.estimate(bench)
 
     def warm(self) -> None:

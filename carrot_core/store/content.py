@@ -1,4 +1,4 @@
-"""What a benchmark is in the store: frames in canonical order with split and hash, their file, its description."""
+"""A benchmark in the store: its frames in canonical order with split and hash, its file and its description."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, li
 
 
 def _own_split_warnings(prompts: pd.DataFrame) -> list[str]:
-    """What an evaluation would trip over in a split that was made elsewhere."""
+    """Warnings about a split of the source that an evaluation cannot use well."""
     warnings = []
     absent = [side for side in SPLITS if side not in set(prompts["split"])]
     if absent:

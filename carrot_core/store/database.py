@@ -25,12 +25,12 @@ _SCHEMAS = Path(__file__).with_name("schema")
 
 
 def rows(connection: duckdb.DuckDBPyConnection, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """Every row of a query; results are always fetched to their end, an unfinished one blocks the connection."""
+    """Every row of a query. Results are always fetched completely: an unfinished one blocks the connection."""
     return connection.execute(query, list(values)).fetchall()
 
 
 def identity(path: Path) -> str:
-    """Another value exactly when other content is at the path; with the log that another program may have left."""
+    """A value that changes exactly when the content at the path changes (write-ahead log included)."""
     parts = []
     for file in (path, Path(f"{path}.wal")):
         try:
@@ -137,12 +137,12 @@ def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, versio
 
 @contextmanager
 def locked(lock: Path, timeout_s: float) -> Iterator[None]:
-    """The turn to write, among threads and processes.
+    """Hold the lock for writing, among threads and processes.
 
     Raises
     ------
     StoreError
-        Another writer has it for too long, or no lock can be made there.
+        Another writer holds the lock for too long, or the lock file cannot be created.
     """
     turn = FileLock(lock, timeout=timeout_s)
     with explained(lock):
@@ -161,7 +161,7 @@ def locked(lock: Path, timeout_s: float) -> Iterator[None]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Errors of DuckDB and of the disk become a `StoreError` that names the file and says what to do."""
+    """Turn errors of DuckDB and of the disk into a `StoreError` that names the file and says what to do."""
     try:
         yield
     except (duckdb.Error, OSError) as error:

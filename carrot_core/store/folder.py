@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of a benchmark that is empty or has something nobody sees."""
+    """Refuse a benchmark name that is empty or has invisible characters."""
     if not name.strip() or not name.isprintable():
         raise CarrotError(f"{name!r} is no name for a benchmark: use letters, digits, '-' and '_'.")
 
@@ -55,20 +55,20 @@ class Files(NamedTuple):
         return self.folder / MAIN
 
     def of(self, kind: str) -> list[Path]:
-        """Files whose name starts so, in the order of their names."""
+        """Files whose name starts with a prefix, in the order of their names."""
         return [self.folder / name for name in self.names if name.startswith(kind) and name.endswith(".duckdb")]
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder of one benchmark, which need not exist."""
+    """The folder of one benchmark; it may not exist yet."""
 
     path: Path
     lock_timeout_s: float = 120.0
 
     @classmethod
     def of(cls, store: Path, name: str) -> Folder:
-        """The folder of a benchmark by its name; names that differ in anything have folders of their own."""
+        """The folder of a benchmark by its name; different names have different folders."""
         return cls(store / f"{quote(name, safe='')[:_LONGEST]}-{key(name)}")
 
     @classmethod
@@ -85,7 +85,7 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """The benchmark's name as the folder has it, for where its own file cannot be read; a long one is cut."""
+        """The benchmark's name, cut if long, as the folder's name has it: for use when its file cannot be read."""
         start, _, stated = self.path.name.rpartition("-")
         name = unquote(start)
         return name if key(name) == stated else f"{name}…"
@@ -102,7 +102,7 @@ class Folder:
 
     def files(self) -> Files | None:
         """The files of this moment; None where there is no such benchmark."""
-        # A listing that runs beside a change may have parts of both sides of it; two that agree have not.
+        # A listing during a change may mix old and new files; two equal listings in a row do not.
         listing, again = self._listed(), self._listed()
         while listing != again:
             listing, again = again, self._listed()
@@ -118,7 +118,7 @@ class Folder:
             raise StoreError(f"{current} cannot be looked at: {error.strerror}.") from error
 
     def read(self, work: Callable[[Files], Result]) -> Result:
-        """What ``work`` makes of the files of one moment; it is called again if they change under its hands.
+        """The result of ``work`` on the files of one moment; it is called again if they change meanwhile.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Folder:
                     raise
 
     def version(self) -> str:
-        """Identity of the content: another one after every write; "absent" where there is no such benchmark."""
+        """Identity of the content, which changes with every write; "absent" if there is no such benchmark."""
         files = self.files()
         if files is None:
             return "absent"
@@ -145,7 +145,7 @@ class Folder:
 
     @contextmanager
     def adding(self) -> Iterator[Files]:
-        """The turn to write; the files that are there, to which others may be added."""
+        """Hold the lock for writing; gives the present files, to which the caller may add."""
         with self._turn():
             files = self.files()
             if files is None:
@@ -154,7 +154,7 @@ class Folder:
 
     @contextmanager
     def replacing(self) -> Iterator[tuple[Path, Files | None]]:
-        """An empty folder for a new import, and the files of the present one; without an error it takes their place."""
+        """Gives an empty folder for a new import and the present files; without an error the folder replaces them."""
         with self._turn(), explained(self.path):
             self._sweep_others()
             old = self.files()

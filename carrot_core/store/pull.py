@@ -1,4 +1,4 @@
-"""Benchmarks of the Hugging Face hub: which data set, files and reader each has, and its way into the store."""
+"""Benchmarks of the Hugging Face hub: data set, files and reader of each, and the download into the store."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ HUB_SOURCES = {
 
 
 def hub_source(name: str) -> HubSource:
-    """The source of that name; an unknown one is an error that lists those there are."""
+    """The source of a name; the error for an unknown name lists the known ones."""
     if name not in HUB_SOURCES:
         raise NotFoundError(f"Nothing called {name!r} can be pulled; there are {', '.join(HUB_SOURCES)}.")
     return HUB_SOURCES[name]

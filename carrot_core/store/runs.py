@@ -1,4 +1,4 @@
-"""Evaluated routers: what one is, and its file in the folder of its benchmark."""
+"""Runs (evaluated routers), each a file in the folder of its benchmark."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run_id(
     pool: Sequence[str],
     split_seed: int | None = None,
 ) -> str:
-    """Identity of a run: sha256 of what was asked for, whatever came out. The order of the pool is no part of it."""
+    """Identity of a run: sha256 of the request, not of the result. The order of the pool does not matter."""
     request = [benchmark, router, dict(params), seed, fit_on, sorted(pool)]
     request += [] if split_seed is None else [split_seed]
     return hashlib.sha256(to_json("The identity", request).encode("utf-8", "surrogatepass")).hexdigest()
@@ -139,7 +139,7 @@ def listed(files: Files, benchmark: str) -> list[Run]:
 
 
 def _headers(paths: Sequence[Path]) -> dict[Path, tuple[Any, ...]]:
-    """The row of each file; a look at the file's date where it was read before."""
+    """The row of each file; a file that was read before is read again only if it changed."""
     keys = {path: (path, identity(path)) for path in paths}
     headers = {path: row for path, key in keys.items() if (row := _row_cache.get(key)) is not None}
     for path, connection in reading_each([path for path in paths if path not in headers]):

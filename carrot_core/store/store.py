@@ -1,4 +1,4 @@
-"""The store's front: save and load benchmarks, vectors and runs."""
+"""`Store`: save and load benchmarks, vectors and runs."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Store:
         return self._path
 
     def version(self, name: str | None = None) -> str:
-        """Identity of a benchmark's content, or of the whole store's: another one after every write.
+        """Identity of a benchmark's content, or of the whole store's; it changes with every write.
 
-        It takes a look at the folder. What is written to other benchmarks does not change it.
+        It only lists the folder. Writes to other benchmarks do not change a benchmark's version.
         """
         if name is not None:
             return self.folder(name).version()
@@ -120,7 +120,7 @@ class Store:
                 delete(path)
 
     def benchmarks(self) -> list[BenchmarkInfo]:
-        """What is stored and can be described, by name; empty where there is nothing yet. `damaged` has the rest.
+        """Descriptions of the readable benchmarks, by name; `damaged` has the others.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Store:
         return infos
 
     def damaged(self) -> dict[str, str]:
-        """Why a benchmark cannot be described, by its name; empty where all is well."""
+        """Why a benchmark cannot be described, by its name; empty if all can."""
         return {name: str(error) for name, error in self._described().items() if isinstance(error, StoreError)}
 
     def _described(self) -> Mapping[str, BenchmarkInfo | StoreError]:
@@ -151,7 +151,7 @@ class Store:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A read-only connection to what was imported as a benchmark: for queries of this package.
+        """A read-only connection to a benchmark's main file, for queries of this package.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class Store:
             vectors.add(files, encoder, hashes, table)
 
     def copy_vectors(self, name: str, encoder: str) -> None:
-        """Take the vectors that a benchmark lacks from other benchmarks that have them of the same texts."""
+        """Copy the vectors that a benchmark lacks from other benchmarks with the same texts."""
         lacking = {text_hash(text) for text in self.missing_texts(name, encoder)}
         for folder in self.folders():
             if not lacking:
@@ -242,7 +242,7 @@ class Store:
                 lacking -= set(hashes)
 
     def gather_vectors(self, name: str) -> None:
-        """Make one file of a benchmark's vectors for each encoder, without those that newer ones replaced."""
+        """Merge a benchmark's vectors into one file for each encoder, without replaced ones."""
         with self._existing(name).adding() as files:
             vectors.gather(files, files.folder)
 

@@ -1,6 +1,6 @@
-"""Vectors of a benchmark's texts, by sha256 of the text and name of the encoder: blocks in files of their own.
+"""Vectors of a benchmark's texts, by sha256 of the text and name of the encoder, in one file a block.
 
-A block is written once, at a cost that does not depend on what is stored. `gather` makes one file of many.
+A block is written once, at a cost that does not depend on what is stored. `gather` merges the files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BLOCK_ROWS = 32_768  # that are in memory at a time
 
 
 def check_vectors(texts: Sequence[str], vectors: npt.ArrayLike) -> Vectors:
-    """(k, d) float32, finite, one row a text."""
+    """The vectors as (k, d) float32; a `CarrotError` unless they are finite with one row a text."""
     table = np.ascontiguousarray(vectors, dtype=np.float32)
     if table.ndim != 2 or len(table) != len(texts) or (len(texts) and not table.shape[1]):
         raise CarrotError(f"Vectors of shape {table.shape} do not belong to {len(texts)} texts.")
@@ -46,13 +46,13 @@ def _prefix(encoder_key: str) -> str:
 
 
 def _parts(segment: Path) -> tuple[str, int, int]:
-    """Of the name of a file: the key of its encoder, the length of its vectors, its place among the others."""
+    """Parts of a file's name: key of the encoder, length of the vectors, number of the block."""
     _, encoder_key, width, place = segment.stem.split("-")
     return encoder_key, int(width), int(place)
 
 
 def segment_path(folder: Path, encoder_key: str, width: int, place: int) -> Path:
-    """The file of a block: of which encoder, how long its vectors are, which place it has among the others."""
+    """The file of a block, named by the encoder's key, the length of the vectors and the number of the block."""
     return folder / f"{_prefix(encoder_key)}{width}-{place:06d}.duckdb"
 
 
@@ -78,9 +78,9 @@ def _insert(connection: duckdb.DuckDBPyConnection, block: pa.Table) -> None:
 
 
 def gather(files: Files, folder: Path, hashes: Container[str] | None = None) -> None:
-    """Write every encoder's vectors into one file in ``folder``, those of ``hashes`` hashes only, the newest of each.
+    """Write the newest vector of each text into one file for each encoder in ``folder``; of ``hashes`` only, if given.
 
-    A file of theirs that is there already and needs no change stays as it is.
+    An encoder that already has a single file there keeps it.
     """
     by_encoder: dict[tuple[str, int], list[Path]] = {}
     for segment in files.of("vectors-"):
@@ -120,7 +120,7 @@ def blocks(old: Sequence[Path], query: str = "from embeddings", hashes: Sequence
 
 
 def of_hashes(files: Files, encoder: str, hashes: Collection[str]) -> tuple[list[str], Vectors] | None:
-    """Those of the hashes that have a vector, and their (k, d) vectors; None where there is none."""
+    """The hashes that have a vector, and their (k, d) vectors; None if none has."""
     query = "from embeddings semi join wanted using (text_sha256)"
     parts = list(blocks(segments(files, encoder), query, sorted(hashes)))
     table = pa.concat_tables(parts) if parts else None
@@ -128,7 +128,7 @@ def of_hashes(files: Files, encoder: str, hashes: Collection[str]) -> tuple[list
 
 
 def load(files: Files, encoder: str, hashes: Sequence[str | None]) -> Vectors | None:
-    """(n, d) vectors of n hashes, NaN rows where there is none; None unless all others have a vector."""
+    """(n, d) vectors of n hashes, NaN rows for a hash of None; None unless all other hashes have a vector."""
     rows_of: dict[str, list[int]] = {}
     for row, text in enumerate(hashes):
         if text is not None:
@@ -161,9 +161,9 @@ def hashes_with(files: Files, encoder: str) -> set[str]:
 
 
 def read_file(file: Path, encoder: str, prompt_ids: Container[str]) -> tuple[list[str], Vectors]:
-    """Ids and unit vectors of a Parquet file, those of wanted ids only; everything wrong is a `DataError`.
+    """Ids and unit vectors of a Parquet file, for ``prompt_ids`` only; a `DataError` lists everything wrong.
 
-    Rows that are not wanted are not kept, so memory is bounded by what is wanted, whatever the file holds.
+    Other rows are dropped as they are read, so the size of the file does not matter for memory.
     """
     if not file.is_file():
         raise NotFoundError(f"There is no file {str(file)!r}.")
@@ -212,7 +212,7 @@ def _length_problems(lengths: npt.NDArray[np.int32], encoder: str, right: int, b
 
 
 def _id_problems(ids: list[str | None], earlier: Container[str], before: int) -> list[Problem]:
-    """No id, or one that has a vector; of ids that are not wanted only those beside each other are looked at."""
+    """Missing ids and repeated ids; ids that are not asked for are compared within a batch only."""
     problems = []
     if None in ids:
         problems.append(Problem("no prompt id", "", before + ids.index(None) + 1, "prompt_id"))

@@ -28,7 +28,7 @@ the proxy: ``router.set_custom_routing_strategy(strategy(router))`` for a ``lite
 from carrot_core import CarrotError
 from carrot_core.gateways.litellm import CarrotStrategy
 from carrot_core.serving.loading import at_point
-from carrot_core.serving.point import point_of, to_yaml
+from carrot_core.serving.point import point_of
 from litellm.integrations.custom_logger import CustomLogger
 
 GROUP = "{GROUP}"

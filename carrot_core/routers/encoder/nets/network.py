@@ -93,7 +93,7 @@ class Network:
 
     @classmethod
     def from_files(cls, folder: Path, state: Mapping[str, Any]) -> Self:
-        """What `state` and `write_files` gave; weights are read from safetensors only, and no code comes with them."""
+        """Rebuild the network from `state` and the files; weights come from safetensors only, and no code runs."""
         from transformers import AutoModel, AutoTokenizer
 
         safe = {"local_files_only": True, "trust_remote_code": False}
@@ -106,7 +106,7 @@ class Network:
 
 
 def tokenised(tokenizer: Any, config: Any, texts: Sequence[str], max_length: int) -> list[Tokens]:
-    """Token numbers of each text, at most as many as wanted and as the model has positions for."""
+    """Token numbers of each text, at most ``max_length`` and at most the model's number of positions."""
     longest = tokenizer.model_max_length
     if longest > _NO_LENGTH:
         # RoBERTa keeps two of its positions for padding.
@@ -114,7 +114,7 @@ def tokenised(tokenizer: Any, config: Any, texts: Sequence[str], max_length: int
     length = min(max_length, longest)
     excerpts = [readable(text, _CHARACTERS_PER_TOKEN * length) for text in texts]
     encoded = tokenizer(excerpts, truncation=True, max_length=length)
-    # Tokenizers that mark neither start nor end make nothing of an empty text.
+    # Tokenizers without start and end marks give no token for an empty text.
     return [np.array(ids or [tokenizer.pad_token_id or 0], dtype=np.int64) for ids in encoded["input_ids"]]
 
 

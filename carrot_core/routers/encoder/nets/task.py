@@ -1,4 +1,4 @@
-"""What a network is to learn: tokens, targets, batches and the loss."""
+"""The learning task of a network: tokens, targets, batches and the loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BUCKET_BATCHES = 50  # shuffled together, then sorted by length: little padding
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a network is to learn.
+    """The learning task of a network.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The same fine-tuning with the Trainer of transformers, for its distribution over several GPUs."""
+"""Fine-tuning with the Trainer of transformers, which can use several GPUs."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def loop(module: Module, task: Task) -> list[dict[str, float]]:
 
 
 class _Run:
-    """A training under way: weights, moments, and the best weights so far."""
+    """The state of a running training: weights, moments, and the best weights so far."""
 
     def __init__(self, module: Module, task: Task) -> None:
         self.module, self.task = module, task
@@ -103,7 +103,7 @@ class _Run:
         self.lowest = np.inf
 
     def resumed(self) -> int:
-        """Take up the last checkpoint where there is one; the number of steps done."""
+        """Resume from the last checkpoint if there is one; returns the number of steps done."""
         saved = self.checkpoint.read(self.task.device)
         if saved is None:
             self.look()
@@ -186,7 +186,7 @@ class Checkpoint:
         moments: Mapping[int, Mapping[str, torch.Tensor]],
         state: Mapping[str, Any],
     ) -> None:
-        """Replace the file whole: a process killed meanwhile leaves the one before."""
+        """Replace the file atomically: a process killed meanwhile leaves the previous one."""
         if self.path is None:
             return
         flat = {f"{number}/{name}": value for number, each in moments.items() for name, value in each.items()}
@@ -224,7 +224,7 @@ class Checkpoint:
         return Saved(tensors["weights"], tensors["best"], moments, state)
 
     def remove(self) -> None:
-        """Delete it: the training is through."""
+        """Delete the checkpoint after the training has finished."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
@@ -250,7 +250,7 @@ def probe(module: Module, task: Task) -> None:
 
 
 def _features(module: Module, task: Task, rows: npt.NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the head sees of some rows, and their targets."""
+    """Inputs of the head for some rows, and their targets."""
     tokens = [task.tokens[row] for row in rows]
     outputs = predicted(module.features, tokens, task.padding, module, task.precision())
     return (
