@@ -30,7 +30,7 @@ _LATEX = {
 }
 
 
-def escaped(words: str) -> str:
+def escape(words: str) -> str:
     """Text escaped for LaTeX, on one line."""
     plain = visible(words, SENTENCE).replace("\n", " ")
     return "".join(_LATEX.get(char, char) for char in plain)
@@ -49,7 +49,7 @@ def latex_table(frame: pd.DataFrame, comment: str = "") -> str:
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False, name=None)]
     columns = "".join("r" if number else "l" for number in numeric)
-    return tabular([escaped(str(name)) for name in frame.columns], rows, columns, comment)
+    return tabular([escape(str(name)) for name in frame.columns], rows, columns, comment)
 
 
 def _cell(value: object) -> str:
@@ -57,4 +57,4 @@ def _cell(value: object) -> str:
         if np.isnan(value):
             return "--"
         return plain(float(value)) if np.isfinite(value) else r"$\infty$" if value > 0 else r"$-\infty$"
-    return "--" if value is None or value is pd.NA else escaped(str(value))
+    return "--" if value is None or value is pd.NA else escape(str(value))

@@ -92,7 +92,7 @@ def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:
     return Solution(best, f"no point reaches {target}; the most is {reached}")
 
 
-def checked_target(target_score: float) -> float:
+def check_target(target_score: float) -> float:
     """A least accuracy as a part of 1.
 
     Raises

@@ -75,10 +75,10 @@ class _Tables:
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt_ids", _unique("Prompt", self.prompt_ids))
         object.__setattr__(self, "models", _unique("Model", self.models))
-        object.__setattr__(self, "score", self._checked("score", self._score_bounds))
-        object.__setattr__(self, "cost_usd", self._checked("cost_usd", (0.0, np.inf)))
+        object.__setattr__(self, "score", self._check("score", self._score_bounds))
+        object.__setattr__(self, "cost_usd", self._check("cost_usd", (0.0, np.inf)))
 
-    def _checked(self, name: str, bounds: tuple[float, float]) -> FloatTable:
+    def _check(self, name: str, bounds: tuple[float, float]) -> FloatTable:
         table = np.array(getattr(self, name), dtype=np.float64, order="C")
         if table.shape != self.shape:
             raise CarrotError(f"{name} is {table.shape}; {self.shape[0]} prompts x {self.shape[1]} models expected.")

@@ -63,7 +63,7 @@ class Served:
         self._loaded: dict[str, CarrotRouter] = {}
         self._locks = {name: threading.Lock() for name in sources}
 
-    def named(self, name: str | None) -> str:
+    def resolve(self, name: str | None) -> str:
         """The name of a router served, the default one for None.
 
         Raises
@@ -137,7 +137,7 @@ def route(router: CarrotRouter, name: str, question: RouteQuestion, request_id: 
     choices: dict[str, Any] = question.choices()
     if question.explain:
         explained = [router.explain(prompt, nearest=False, **choices) for prompt in question.prompts]
-        decisions = [_explained(each) for each in explained]
+        decisions = [_decision_of(each) for each in explained]
     else:
         decisions = [Decision(**record) for record in router.decide(question.prompts, **choices).records()]
     return RouteAnswer(request_id=request_id, router=name, decisions=decisions)
@@ -196,7 +196,7 @@ def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> 
     )
 
 
-def _explained(explanation: Explanation) -> Decision:
+def _decision_of(explanation: Explanation) -> Decision:
     alone = explanation.runner_up is None
     return Decision(
         **explanation.decision.records()[0],

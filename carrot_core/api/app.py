@@ -23,7 +23,7 @@ from carrot_core.api import answers
 from carrot_core.api.answers import Served, Source, Split, sources_of
 from carrot_core.api.json_body import StrictRoute
 from carrot_core.api.middleware import ANY_HOST, CONTENT_TYPE_LATEST, LOOPBACK, AccessMiddleware, Metrics, log
-from carrot_core.api.problems import Refusal, documented, handle_problems
+from carrot_core.api.problems import Refusal, error_responses, handle_problems
 from carrot_core.api.schemas import (
     EstimateAnswer,
     EstimateQuestion,
@@ -192,8 +192,8 @@ class _Services:
         self, request: Request, name: str | None, prompts: int, work: Callable[[CarrotRouter, str], BaseModel]
     ) -> Response:
         """Do the work in a thread and send its result with the time it took."""
-        name = self.served.named(name)
-        request.state.asked = f" prompts={prompts} router={name}" if prompts else f" router={name}"
+        name = self.served.resolve(name)
+        request.state.log_note = f" prompts={prompts} router={name}" if prompts else f" router={name}"
         document, seconds = await self.workers.run(lambda: self._work(name, work))
         if prompts:
             self.metrics.prompts(name, prompts)
@@ -218,7 +218,7 @@ class _Services:
 def _open_routes(services: _Services) -> APIRouter:
     api = APIRouter(prefix=PREFIX)
 
-    @api.get("/health", response_model=HealthAnswer, responses=documented(403, 405, 503))
+    @api.get("/health", response_model=HealthAnswer, responses=error_responses(403, 405, 503))
     async def health(request: Request, response: Response) -> HealthAnswer:
         """Whether the first prompt would be answered at once ("ready"); needs no token."""
         if services.served.status == "failed":
@@ -235,8 +235,8 @@ def _open_routes(services: _Services) -> APIRouter:
 
 def _routes(services: _Services) -> APIRouter:
     api = APIRouter(prefix=PREFIX, route_class=StrictRoute)
-    errors = documented(401, 403, 404, 405, 422, 500, 503)
-    posted = documented(400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 503)
+    errors = error_responses(401, 403, 404, 405, 422, 500, 503)
+    posted = error_responses(400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 503)
 
     @api.post("/route", response_model=RouteAnswer, responses=posted)
     async def route(question: RouteQuestion, request: Request) -> Response:

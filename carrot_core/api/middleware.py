@@ -35,7 +35,7 @@ class Metrics:
         self._prompts = Counter("carrot_prompts", "Prompts estimated or decided.", ["router"], registry=registry)
         self._decisions = Counter("carrot_decisions", "Models chosen.", ["router", "model"], registry=registry)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def count_request(self, route: str, status: int, seconds: float) -> None:
         """One request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
@@ -100,7 +100,7 @@ class AccessMiddleware:
             return
         started, headers, status = time.perf_counter(), Headers(scope=scope), 0
         request_id = _request_id(headers)
-        scope.setdefault("state", {}).update(request_id=request_id, asked="", host_is_ours=False)
+        scope.setdefault("state", {}).update(request_id=request_id, log_note="", host_is_ours=False)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -146,10 +146,10 @@ class AccessMiddleware:
         route = scope["path"] if scope["path"] in self._routes else "other"
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         state = scope["state"]
-        self._metrics.answered(route, status, seconds)
+        self._metrics.count_request(route, status, seconds)
         quiet = route in self._open and status == 200  # health checks come every few seconds
         level = logging.DEBUG if quiet else logging.INFO
-        line = (state["request_id"], method, route, status, 1e3 * seconds, state["asked"])
+        line = (state["request_id"], method, route, status, 1e3 * seconds, state["log_note"])
         log.log(level, "%s %s %s %d %.1f ms%s", *line)
 
 

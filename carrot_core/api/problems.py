@@ -59,7 +59,7 @@ def answer(status: int, message: str, request_id: str, headers: Mapping[str, str
     return JSONResponse(ErrorAnswer(error=problem).model_dump(), status, headers)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route, as FastAPI's ``responses`` takes them."""
     return {status: {"model": ErrorAnswer, "description": KINDS[status].replace("_", " ")} for status in statuses}
 

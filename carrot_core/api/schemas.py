@@ -14,18 +14,18 @@ Name = Annotated[str, Field(min_length=1, max_length=300)]
 UsdPerMtok = Annotated[float, Field(ge=0, le=limits.REQUEST_USD)]
 
 
-class _Asked(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class PriceBody(_Asked):
+class PriceBody(_StrictModel):
     """List price of a model in US dollars per million tokens."""
 
     input_usd_per_mtok: UsdPerMtok
     output_usd_per_mtok: UsdPerMtok
 
 
-class Question(_Asked):
+class Question(_StrictModel):
     """Prompts, the pool of models to choose from, and prices."""
 
     prompts: list[Prompt] = Field(min_length=1, max_length=limits.REQUEST_PROMPTS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from carrot_core import limits
 from carrot_core.benchmarks.column_names import hint
-from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quoted
+from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quote
 from carrot_core.errors import Problem
 from carrot_core.outcomes import SCORE_RANGE
 
@@ -42,7 +42,7 @@ def create_views(table: TableFile) -> None:
     typed = {name: typed_as(name, name, table.types.get(name)) for name in RECOGNISED}
     columns = ", ".join(f"{kind} as {name}" for name, kind in typed.items())
     raw = ", ".join(f"{name if name in table.types else 'null'}::varchar as raw_{name}" for name in NUMBERS)
-    places = f"{quoted(ROW)} as row, {quoted(ROW)} as cell"
+    places = f"{quote(ROW)} as row, {quote(ROW)} as cell"
     table.connection.execute(f"create view cells as select {places}, {columns}, {raw} from file")  # noqa: S608
     numbers = ", ".join(f"{typed[name]} as {name}" for name in NUMBERS if name in table.types)
     replaced = f"replace ({numbers})" if numbers else ""

@@ -150,9 +150,9 @@ def fetch(
         The hub cannot be reached or refuses, the disk is full, or another pull of the same data is under way.
     """
     folder = paths.home() / "hub" / repo.replace("/", "--")
-    with _explained(repo, revision, folder):
+    with _translate_errors(repo, revision, folder):
         try:
-            commit, remote = _listed(repo, revision, patterns)
+            commit, remote = _list_files(repo, revision, patterns)
         except (_TransportError, errors.OfflineModeIsEnabled) as error:
             record = None if isinstance(error, errors.HfHubHTTPError) else newest(folder, patterns, revision)
             if record is None:
@@ -178,7 +178,7 @@ def _fetched_before(repo: str, record: StoredCommit, folder: Path) -> HubFiles:
     return HubFiles(repo, record.commit, tuple(files), note_text)
 
 
-def _listed(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[str, list[RepoSibling]]:
+def _list_files(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[str, list[RepoSibling]]:
     """Commit and matching files, in the order of their names."""
     try:
         info = HfApi(endpoint=_endpoint()).dataset_info(
@@ -292,7 +292,7 @@ def _check_room(target: Path, remote: Sequence[RepoSibling]) -> None:
 
 
 @contextmanager
-def _explained(repo: str, revision: str | None, folder: Path) -> Iterator[None]:
+def _translate_errors(repo: str, revision: str | None, folder: Path) -> Iterator[None]:
     """Turn errors of the hub, the network and the disk into a `CarrotError`."""
     try:
         yield

@@ -70,13 +70,13 @@ class TableFile:
         """
         try:
             matches = self.connection.table(view).filter(duckdb.SQLExpression(where))
-            matches.project(quoted(ROW)).create("kept")
+            matches.project(quote(ROW)).create("kept")
         except (duckdb.Error, RuntimeError) as error:
             raise DataError(self.source, f"the predicate {where!r} cannot be used: {reason(error)}") from error
-        self.connection.execute(f"delete from file where {quoted(ROW)} not in (from kept)")  # noqa: S608
+        self.connection.execute(f"delete from file where {quote(ROW)} not in (from kept)")  # noqa: S608
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
@@ -174,15 +174,15 @@ def _load(
     else:
         asis = {*text_columns, *columns.values()}
         types = {name: "VARCHAR" if name in asis else kind for name, kind in types.items()}
-        columns_text = ", ".join(f"{quoted(name)}: {_literal(kind)}" for name, kind in types.items())
+        columns_text = ", ".join(f"{quote(name)}: {_literal(kind)}" for name, kind in types.items())
         reader = f"{reader[:-1]}, {'types' if kind in ('.csv', '.tsv') else 'columns'} = {{{columns_text}}})"
     # A column is left out if the mapping gives its name to another column.
     mapped_names = {name.casefold() for name in columns}
     rest = {name: kind for name, kind in types.items() if name.casefold() not in mapped_names}
-    selection = [f"{quoted(source)} as {quoted(name)}" for name, source in columns.items()]
-    selection += [quoted(name) for name in rest if others or name in text_columns]
+    selection = [f"{quote(source)} as {quote(name)}" for name, source in columns.items()]
+    selection += [quote(name) for name in rest if others or name in text_columns]
     connection.execute(
-        f"create table file as select {', '.join([*selection, 'row_number() over ()'])} as {quoted(ROW)} "  # noqa: S608
+        f"create table file as select {', '.join([*selection, 'row_number() over ()'])} as {quote(ROW)} "  # noqa: S608
         f"from {reader}",
         parameters,
     )
@@ -241,7 +241,7 @@ def preview(path: Path, rows: int) -> pd.DataFrame:
         try:
             names = [row[0] for row in connection.execute(f"describe from {reader}", parameters).fetchall()]
             check_columns(path, len(names))
-            texts = ", ".join(f"{quoted(name)}::varchar as {quoted(name)}" for name in names)
+            texts = ", ".join(f"{quote(name)}::varchar as {quote(name)}" for name in names)
             return connection.execute(f"select {texts} from {reader} limit {rows:d}", parameters).df()  # noqa: S608
         except (duckdb.Error, RuntimeError) as error:
             raise DataError(path.name, [_unreadable(path, error)]) from error

@@ -80,7 +80,7 @@ def import_(
         lines.append(f"Vectors for {with_vectors:,} prompts.")
     warnings = _warnings(info)
     lines += [f"Note: {warning}" for warning in warnings]
-    return {**described(info), "warnings": warnings, "n_with_vectors": with_vectors}, "\n".join(lines)
+    return {**describe(info), "warnings": warnings, "n_with_vectors": with_vectors}, "\n".join(lines)
 
 
 @data.command()
@@ -106,7 +106,7 @@ def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool
     warnings = _warnings(info)
     lines += [f"Note: {warning}" for warning in warnings]
     lines.append(f"`carrot data embed {info.name}` computes its vectors.")
-    return {**described(info), "warnings": warnings}, "\n".join(lines)
+    return {**describe(info), "warnings": warnings}, "\n".join(lines)
 
 
 def _warnings(info: BenchmarkInfo) -> list[str]:
@@ -116,7 +116,7 @@ def _warnings(info: BenchmarkInfo) -> list[str]:
     return [*info.warnings, *filter(None, [note_on_name(info.name, info.data_hash)])]
 
 
-def described(info: BenchmarkInfo) -> dict[str, Any]:
+def describe(info: BenchmarkInfo) -> dict[str, Any]:
     """Description of a stored benchmark as plain JSON."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(info).items()}
 
@@ -133,7 +133,7 @@ def list_() -> Result:
     ]
     if not infos:
         lines = ["Nothing here yet: `carrot setup` builds the simulated benchmark, `carrot data import` brings yours."]
-    return [described(info) for info in infos], "\n".join(lines)
+    return [describe(info) for info in infos], "\n".join(lines)
 
 
 @data.command()

@@ -12,7 +12,15 @@ from click.core import ParameterSource
 
 from carrot_core import limits
 from carrot_core.cli.common import TABLE, OutFile, Result, json_option, open_store, progress, write
-from carrot_core.cli.fit import bench_options, loaded, parameters, results_table, router_options, run_of, summary
+from carrot_core.cli.fit import (
+    bench_options,
+    load_benchmark,
+    parameters,
+    results_table,
+    router_options,
+    run_of,
+    summary,
+)
 from carrot_core.errors import CarrotError
 
 if TYPE_CHECKING:
@@ -123,7 +131,7 @@ def _comparison(
     from carrot_core.evaluation.runs import compare_routers
 
     store = open_store()
-    benchmark, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
+    benchmark, source = load_benchmark(store, bench), None if fit_on is None else load_benchmark(store, fit_on)
     with progress("Fitting and evaluating", " steps") as advance:
         return compare_routers(
             store,
@@ -147,7 +155,7 @@ def _transfer(
     from carrot_core.evaluation.tables import text, transfer_text
 
     store = open_store()
-    settings = settings_of(store, loaded(store, bench), seeds, pool=pool)
+    settings = settings_of(store, load_benchmark(store, bench), seeds, pool=pool)
     with progress(f"Fitting {router}", " fits") as advance:
         transfer = leave_one_task_out(settings, router, params=parameters(params), progress=advance)
     if csv_file is not None:
@@ -196,7 +204,7 @@ def learning_curve(
     from carrot_core.evaluation.runs import settings_of
 
     store = open_store()
-    benchmark, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
+    benchmark, source = load_benchmark(store, bench), None if fit_on is None else load_benchmark(store, fit_on)
     settings = settings_of(store, benchmark, seeds, fit_on=source, pool=pool)
     train_sizes, router_params = sizes or (), parameters(params)
     with progress(f"Fitting {router}", " fits") as advance:

@@ -67,7 +67,7 @@ def parameters(pairs: Sequence[str]) -> dict[str, Any]:
     return chosen
 
 
-def loaded(store: Store, name: str) -> Benchmark:
+def load_benchmark(store: Store, name: str) -> Benchmark:
     """A benchmark with its vectors, embedding what is missing under a progress bar."""
     from carrot_core.embedding import load_embedded
 
@@ -88,7 +88,7 @@ def run_of(
     from carrot_core.evaluation.runs import run_router
 
     store = open_store()
-    benchmark, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
+    benchmark, source = load_benchmark(store, bench), None if fit_on is None else load_benchmark(store, fit_on)
     with progress(f"Fitting and evaluating {router}", " steps") as advance:
         run = run_router(
             store,

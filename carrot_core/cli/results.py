@@ -101,7 +101,7 @@ def figures(
 
     store = open_store()
     if listing:
-        return _listed(result_names(store))
+        return _list_figures(result_names(store))
     if out is None:
         raise click.UsageError("Say where to with --out, or list what there is with --list.")
     for choice, allowed, option in ((endings, _ENDINGS, "--format"), (only, tuple(PRESETS), "--only")):
@@ -150,7 +150,7 @@ def _exhibits(
     return exhibits, missing
 
 
-def _listed(benches: list[str]) -> Result:
+def _list_figures(benches: list[str]) -> Result:
     from carrot_core.paper import PRESETS
 
     wide = max(map(len, PRESETS)) + 2

@@ -12,7 +12,7 @@ import click
 from carrot_core import limits
 from carrot_core.cli.common import as_line, open_store, progress
 from carrot_core.number_formats import cost_text, lam_text, money, pays
-from carrot_core.serving.files import listed
+from carrot_core.serving.files import prompts_from_lines
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -84,15 +84,15 @@ def route(
         raise click.UsageError("--file needs --out, and no PROMPT beside it.")
     if out is not None and explain:
         raise click.UsageError("--explain is for the terminal: it does not go with --out.")
-    fitted = _loaded(bench, point, router)
+    fitted = _load_router(bench, point, router)
     if out is not None:
         click.echo(_into_file(fitted, source, prompts, out, column, options, as_json))
         return
-    for prompt in prompts or (text for _, text in listed(_lines(), "standard input").rows):
+    for prompt in prompts or (text for _, text in prompts_from_lines(_lines(), "standard input").rows):
         click.echo(_answer(fitted, prompt, options, explain, as_json))
 
 
-def _loaded(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
+def _load_router(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
     from carrot_core.serving.router import CarrotRouter
 
     source = point if bench is None else bench

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from carrot_core.cli.common import Group, Result, json_option, open_store
-from carrot_core.cli.fit import loaded, parameters
+from carrot_core.cli.fit import load_benchmark, parameters
 from carrot_core.errors import DataError
 
 FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
@@ -42,7 +42,7 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
     from carrot_core.serving.profile import SERVABLE, profile_of
 
     store = open_store()
-    trial = Trial(loaded(store, bench), name, seed, parameters(params), pool=pool)
+    trial = Trial(load_benchmark(store, bench), name, seed, parameters(params), pool=pool)
     (fitted, estimates, setting), info = fitted_router(store, trial), store.info(bench)
     about: dict[str, Any] = {
         "benchmark": bench,

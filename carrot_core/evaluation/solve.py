@@ -19,7 +19,7 @@ from carrot_core.operating_point import (
     Mix,
     Point,
     Solution,
-    checked_target,
+    check_target,
     match_model,
     mix_within_budget,
     operating_point,
@@ -61,7 +61,7 @@ class Goal:
         for name in ("budget_usd", "cap_usd"):
             if not 0 <= given.get(name, 0) < float("inf"):
                 raise CarrotError(f"{name} must be a number of at least 0, not {given[name]}.")
-        checked_target(given.get("target_score", 0.0))
+        check_target(given.get("target_score", 0.0))
 
     def document(self) -> dict[str, Any]:
         """What is asked for, as plain JSON; λ = 1 is an infinite rate, which JSON has not: null."""

@@ -100,7 +100,7 @@ class Cascade:
         budget = float(outcomes.cost_usd[:, best].mean()) if self.budget_usd is None else self.budget_usd
         columns = range(len(self.models_))
         lists = [list(chosen) for size in range(1, n_models + 1) for chosen in combinations(columns, size)]
-        results = [(*_asked_in_turn(outcomes.score, outcomes.cost_usd, accepts, chosen), chosen) for chosen in lists]
+        results = [(*_call_in_turn(outcomes.score, outcomes.cost_usd, accepts, chosen), chosen) for chosen in lists]
         within = [each for each in results if each[1] <= budget]
         if not within:
             raise CarrotError(f"No list of models costs {money(budget)} a query or less on the training prompts.")
@@ -125,7 +125,7 @@ class Cascade:
         return verdict
 
 
-def _asked_in_turn(score: FloatTable, cost: FloatTable, accepts: Flags, chosen: list[int]) -> tuple[float, float]:
+def _call_in_turn(score: FloatTable, cost: FloatTable, accepts: Flags, chosen: list[int]) -> tuple[float, float]:
     """Mean score and mean cost of calling these columns in turn until an answer is accepted, else all of them."""
     verdict = accepts[:, chosen]
     verdict[:, -1] = True

@@ -130,7 +130,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Shapes that disagree, values that are not finite, a model never observed, too few prompts for
             the folds or for ``n_neighbors``, or contrasts asked of fewer than two models.
         """
-        X, y = self._checked(X, y)
+        X, y = self._check(X, y)
         self._y_ndim = y.ndim
         self._tables = [y.reshape(len(y), -1)]
         if usage is not None:
@@ -170,7 +170,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         _check_enough(n, len(self._vectors.exact))
         return nearest(queries, self._vectors, n)
 
-    def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    def _check(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         fewest = 2 * self.n_folds if self.n_neighbors is None else 1
         vectors, scores = validate_data(
             self,

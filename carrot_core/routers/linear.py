@@ -23,7 +23,7 @@ from carrot_core.routers.usage_scale import UsageScale
 PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(-2.0, 4.01, 0.5))
 
 
-def checked_penalties(penalties: npt.ArrayLike) -> FloatArray:
+def check_penalties(penalties: npt.ArrayLike) -> FloatArray:
     """The distinct penalties, strongest first so that it wins a tie; all must be greater than 0."""
     candidates: FloatArray = np.unique(
         check_array(penalties, ensure_2d=False, dtype=np.float64, input_name="penalties")
@@ -201,7 +201,7 @@ class CarrotLinear(TableRegressor):
 
     def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
         self._has_usage = usage is not None
-        penalties = checked_penalties(self.penalties)
+        penalties = check_penalties(self.penalties)
         logistic = self.link == "logistic"
         if logistic and beyond(score, SCORE_RANGE).any():
             raise ValueError('link="logistic" needs scores from 0 to 1.')

@@ -50,7 +50,7 @@ def push(
     document, _ = read_saved(folder)
     card = model_card(document, repo, licence, metrics).encode()
     content: dict[str, bytes | Path] = {CARD: card} | {name: folder / name for name in files_of(document)}
-    with _explained(repo):
+    with _translate_errors(repo):
         api = HfApi(endpoint=_endpoint())
         api.create_repo(repo, private=private, exist_ok=True)
         api.create_commit(
@@ -79,7 +79,7 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> Router:
     CarrotError
         The hub cannot be reached or refuses, or the folder cannot be written.
     """
-    with _explained(repo):
+    with _translate_errors(repo):
         # Ask the hub first: without a hub, a download would silently use what is in the folder.
         commit = HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, timeout=limits.HUB_SECONDS).sha
         snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), endpoint=_endpoint())
@@ -91,7 +91,7 @@ def _endpoint() -> str | None:
 
 
 @contextmanager
-def _explained(repo: str) -> Iterator[None]:
+def _translate_errors(repo: str) -> Iterator[None]:
     """Turn errors of the hub, the network and the disk into a `CarrotError`."""
     try:
         yield

@@ -126,7 +126,7 @@ def save_router(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document["files"] = _write_folders(parts.folders, folder)
-        for name, content in zip((_NUMBERS, _DOCUMENT), _sealed(document, parts.arrays)[::-1], strict=True):
+        for name, content in zip((_NUMBERS, _DOCUMENT), _with_hash(document, parts.arrays)[::-1], strict=True):
             part = folder / f"{name}.part"
             part.write_bytes(content)
             os.replace(part, folder / name)
@@ -145,19 +145,19 @@ def router_as_bytes(router: Router, profile: object | None = None) -> tuple[str,
     with tempfile.TemporaryDirectory() as folder:
         document["files"] = _write_folders(parts.folders, Path(folder))
         contents = {_FILE + name: np.fromfile(Path(folder, name), np.uint8) for name in document["files"]}
-        text, numbers = _sealed(document, parts.arrays | contents)
+        text, numbers = _with_hash(document, parts.arrays | contents)
     return text.decode(), numbers
 
 
 def router_from_bytes(document: str, numbers: bytes) -> tuple[Router, Any]:
     """The router of `router_as_bytes`, and its profile or None; errors as for `load_saved`."""
-    described = _parsed(document, _STORED)
+    described = _parse(document, _STORED)
     with tempfile.TemporaryDirectory() as folder:
         for name in described.get("files", {}):
             path = _inside(Path(folder), name)
             path.parent.mkdir(parents=True, exist_ok=True)
             tensors_from(numbers)[_FILE + name].tofile(path)
-        return _opened(described, numbers, Path(folder), _STORED)
+        return _restore(described, numbers, Path(folder), _STORED)
 
 
 def _document(router: Router, about: Mapping[str, Any], profile: object) -> tuple[dict[str, Any], _Parts]:
@@ -175,7 +175,7 @@ def _document(router: Router, about: Mapping[str, Any], profile: object) -> tupl
     }, parts
 
 
-def _sealed(document: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[bytes, bytes]:
+def _with_hash(document: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[bytes, bytes]:
     """The document with the hash of its numbers, and the numbers."""
     numbers = tensors_as_bytes(dict(arrays))
     document["sha256"] = hashlib.sha256(numbers).hexdigest()
@@ -208,10 +208,10 @@ def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Route
     if models is not None and sorted(models) != sorted(document["models"]):
         odd = sorted(set(models) ^ set(document["models"]))
         raise CarrotError(f"{folder} was fitted on another pool: {odd[0]!r} is in one of the two only.")
-    return *_opened(document, numbers, folder, str(folder)), document
+    return *_restore(document, numbers, folder, str(folder)), document
 
 
-def _opened(document: Mapping[str, Any], numbers: bytes, folder: Path, where: str) -> tuple[Router, Any]:
+def _restore(document: Mapping[str, Any], numbers: bytes, folder: Path, where: str) -> tuple[Router, Any]:
     """The router and its profile; ``where`` names their source in errors."""
     if hashlib.sha256(numbers).hexdigest() != document["sha256"]:
         raise DataError(where, f"these are not the numbers that {_DOCUMENT} describes; save it again")
@@ -236,10 +236,10 @@ def read_saved(folder: Path) -> tuple[dict[str, Any], bytes]:
         raise NotFoundError(f"There is no saved router in {folder}: {Path(error.filename).name} is missing.") from error
     except OSError as error:
         raise CarrotError(f"Cannot read {folder}: {error.strerror or error}.") from error
-    return _parsed(text, str(folder / _DOCUMENT)), numbers
+    return _parse(text, str(folder / _DOCUMENT)), numbers
 
 
-def _parsed(text: str | bytes, where: str) -> dict[str, Any]:
+def _parse(text: str | bytes, where: str) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(text)
         version = document["format"]

@@ -13,7 +13,7 @@ from carrot_core.embedding import Progress, readable
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import FloatTable
 from carrot_core.serving.decision import Decisions
-from carrot_core.serving.files import CHUNK_PROMPTS, Prompts, Write, decision_file, listed, open_prompts
+from carrot_core.serving.files import CHUNK_PROMPTS, Prompts, Write, decision_file, open_prompts, prompts_from_lines
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import Summary, Sums
 
@@ -50,7 +50,7 @@ def route_lines(router: CarrotRouter, lines: Iterable[str], out: Path, **options
     is called with the number done twice.
     """
     with decision_file(out) as write:
-        return route_all(router, listed(lines), write, **options)
+        return route_all(router, prompts_from_lines(lines), write, **options)
 
 
 def route_all(

@@ -16,7 +16,7 @@ from carrot_core.embedding import MAX_TOKENS, Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import QUERIES, cost_text, percent, without_nan
-from carrot_core.operating_point import checked_target, solve_budget, solve_target
+from carrot_core.operating_point import check_target, solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
 from carrot_core.serving.expectation import Prices
 from carrot_core.serving.point import PointFile
@@ -109,7 +109,7 @@ def rate_at(profile: RouterProfile, default_lam: float, **ways: float | None) ->
         return rate_of_lam(value, profile.cost_unit_usd if name == "lam" else MU_UNIT_USD)
     curve = profile.curves["validation"]
     budget = name == "budget"
-    solution = solve_budget(curve, value / QUERIES) if budget else solve_target(curve, checked_target(value))
+    solution = solve_budget(curve, value / QUERIES) if budget else solve_target(curve, check_target(value))
     if solution.shortfall:
         raise CarrotError(f"On validation {solution.shortfall}.")
     return solution.exchange_rate_per_usd
@@ -245,7 +245,7 @@ def ribbon(estimates: Estimates, cost_unit_usd: float) -> tuple[Segment, ...]:
     return tuple(Segment(model, low, high) for model, (low, high) in zip(chosen, pairwise(ends), strict=True))
 
 
-def explained(
+def make_explanation(
     decision: Decisions,
     table: pd.DataFrame,
     *,
@@ -294,11 +294,11 @@ def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fe
         return f"This prompt is unlike the training data, so the fallback answers: {facts}"
     if second is None:
         return f"{facts} It is the only model of the pool."
-    compared = _compared(100 * float(score[winner] - score[second]), float(cost[second] - cost[winner]))
+    compared = _comparison(100 * float(score[winner] - score[second]), float(cost[second] - cost[winner]))
     return f"{facts} Second comes {models[second]}, {compared}."
 
 
-def _compared(points: float, saved_usd: float) -> str:
+def _comparison(points: float, saved_usd: float) -> str:
     """How the runner-up differs from the winner."""
     quality = f"{abs(points):.1f} points {'worse' if points > 0 else 'better'}" if abs(points) >= 0.05 else "as good"
     cost = (

@@ -101,7 +101,7 @@ def expect(
         tasks=("",) * len(texts),
         split=np.full(len(texts), "test"),
         input_tokens=nothing if count is None else count.predict(texts),
-        prices=priced(fitted.models_, profile, prices or {}),
+        prices=replace_prices(fitted.models_, profile, prices or {}),
         vectors=vectors,
         encoder=profile.encoder,
     )
@@ -116,7 +116,7 @@ def expect(
     )
 
 
-def priced(models: Sequence[str], profile: RouterProfile, prices: Prices) -> dict[str, Price]:
+def replace_prices(models: Sequence[str], profile: RouterProfile, prices: Prices) -> dict[str, Price]:
     """Prices of a pool: the profile's, overridden by ``prices``."""
     if prices and profile.usage == "cost_usd":
         raise CarrotError(f"{profile.benchmark!r} records dollars and no prices, so no other prices can be applied.")

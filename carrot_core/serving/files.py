@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from carrot_core import limits
 from carrot_core.benchmarks.file_checks import PACKED, check_text, chunks
 from carrot_core.benchmarks.long_table import refusing
-from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quoted
+from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quote
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
 from carrot_core.paths import replacing
@@ -65,7 +65,7 @@ class Prompts:
             yield ids, texts
 
 
-def listed(lines: Iterable[str], source: str = "the list") -> Prompts:
+def prompts_from_lines(lines: Iterable[str], source: str = "the list") -> Prompts:
     """One prompt a line; its id is the line number, from 1. Blank lines are left out."""
     return Prompts(source, 0, _numbered(lines, source))
 
@@ -132,7 +132,7 @@ def _check(table: TableFile, column: str) -> None:
     }
     problems = []
     for rule, problem in rules.items():
-        first = f"select min({quoted(ROW)}), count(*) from file where {rule}"  # noqa: S608
+        first = f"select min({quote(ROW)}), count(*) from file where {rule}"  # noqa: S608
         row, rows = table.connection.execute(first).fetchall()[0]
         if rows:
             several = f" (first of {rows:,} such rows)" if rows > 1 else ""
@@ -147,10 +147,10 @@ def _too_long(column: str | None = None, row: int | None = None) -> Problem:
 
 def _rows(table: TableFile, count: int) -> Iterator[Row]:
     """The rows in the order of the file, fetched from the database a few at a time."""
-    prompt_id = _ID if _ID in table.types else quoted(ROW)
+    prompt_id = _ID if _ID in table.types else quote(ROW)
     window = (
         f"select {prompt_id}::varchar, prompt from file "  # noqa: S608
-        f"where {quoted(ROW)} > $first and {quoted(ROW)} <= $first + {_FETCH} order by {quoted(ROW)}"
+        f"where {quote(ROW)} > $first and {quote(ROW)} <= $first + {_FETCH} order by {quote(ROW)}"
     )
     for first in range(0, count, _FETCH):
         yield from table.connection.execute(window, {"first": first}).fetchall()

@@ -32,7 +32,7 @@ def shipped_heads() -> list[str]:
 
 def load(source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
     """See `CarrotRouter.load`."""
-    carrot = _loaded(source, router, store or Store())
+    carrot = _load_source(source, router, store or Store())
     if router not in (None, carrot.router):
         raise CarrotError(
             f"{str(source)!r} is {carrot.router}, not {router}: only a benchmark in the store can be either."
@@ -79,7 +79,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _loaded(source: str | Path, router: str | None, store: Store) -> CarrotRouter:
+def _load_source(source: str | Path, router: str | None, store: Store) -> CarrotRouter:
     """The router of a source; ``router`` names one if the source offers several."""
     name, hashes = str(source), {info.name: info.data_hash for info in store.benchmarks()}
     kind = kind_of(source, hashes)
@@ -108,7 +108,7 @@ def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: S
             f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
             f"{SHIPPED_ROUTER}."
         )
-    return _fitted(store.path, store.version(name), name, router or _FITTED_HERE)
+    return _load_fitted(store.path, store.version(name), name, router or _FITTED_HERE)
 
 
 def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
@@ -158,7 +158,7 @@ def _train_of(profile: RouterProfile, store: Store) -> Callable[[], Benchmark | 
 
 
 @lru_cache(maxsize=4)
-def _fitted(path: Path, _version: str, name: str, router: str) -> CarrotRouter:
+def _load_fitted(path: Path, _version: str, name: str, router: str) -> CarrotRouter:
     """A router fitted on a benchmark of a store; ``_version`` makes the cache notice changes."""
     from carrot_core.embedding import load_embedded
 
@@ -178,7 +178,7 @@ def at_point(point: PointFile, store: Store | None = None, name: str = "the oper
     store = store or Store()
     if kind_of(point.source, [info.name for info in store.benchmarks()]) == "point":
         raise DataError(name, "names another operating point as its router")
-    plain = _loaded(point.source, point.router, store)
+    plain = _load_source(point.source, point.router, store)
     for what, expected, actual in (
         ("router", point.router, plain.router),
         ("data", point.data_hash, plain.profile.data_hash),

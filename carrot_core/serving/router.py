@@ -18,8 +18,8 @@ from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
 from carrot_core.routers.neighbours import Vectors as UnitVectors
 from carrot_core.routers.neighbours import nearest, unit_vectors
-from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, explained, rate_at, terms_of
-from carrot_core.serving.expectation import Expectation, Prices, expect, priced
+from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, make_explanation, rate_at, terms_of
+from carrot_core.serving.expectation import Expectation, Prices, expect, replace_prices
 from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, write_point
 from carrot_core.serving.profile import RouterProfile
 from carrot_core.switches import sweep_tables
@@ -197,7 +197,7 @@ class CarrotRouter:
         decision = self._decide(expected, terms)
         seconds = {"embed": embedded - started, "decide": time.perf_counter() - embedded}
         percentile = None if self.profile.distance is None else float(self._percentile(expected)[0])
-        return explained(
+        return make_explanation(
             decision,
             expected.table(terms.columns),
             percentile=percentile,
@@ -218,7 +218,7 @@ class CarrotRouter:
         """
         terms = self._terms(**options)
         pool = tuple(self.models[column] for column in terms.columns)
-        prices = priced(self.models, self.profile, terms.prices or {})
+        prices = replace_prices(self.models, self.profile, terms.prices or {})
         measured = set(pool) == set(self.models) and prices == dict(self.profile.prices)
         figures = {name: figures_at(curve, terms.rate) for name, curve in self.profile.curves.items()}
         curve = self.profile.curves["test"]

@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
-from carrot_core.store.database import explained, identity, locked, sync
+from carrot_core.store.database import identity, locked, sync, translate_errors
 
 MAIN = "benchmark.duckdb"
 _LOCKS, _UNFINISHED, _REMOVED = "locks", ".writing", ".removed"
@@ -103,17 +103,17 @@ class Folder:
     def files(self) -> Files | None:
         """The files of this moment; None where there is no such benchmark."""
         # A listing during a change may mix old and new files; two equal listings in a row do not.
-        listing, again = self._listed(), self._listed()
+        listing, again = self._list_files(), self._list_files()
         while listing != again:
-            listing, again = again, self._listed()
+            listing, again = again, self._list_files()
         return listing
 
-    def _listed(self) -> Files | None:
+    def _list_files(self) -> Files | None:
         current = self.current()
         try:
             return None if current is None else Files(current, tuple(sorted(os.listdir(current))))
         except FileNotFoundError:
-            return self._listed()  # a newer import is there, or none
+            return self._list_files()  # a newer import is there, or none
         except OSError as error:
             raise StoreError(f"{current} cannot be looked at: {error.strerror}.") from error
 
@@ -155,7 +155,7 @@ class Folder:
     @contextmanager
     def replacing(self) -> Iterator[tuple[Path, Files | None]]:
         """Gives an empty folder for a new import and the present files; without an error the folder replaces them."""
-        with self._turn(), explained(self.path):
+        with self._turn(), translate_errors(self.path):
             self._sweep_others()
             old = self.files()
             number = 1 if old is None else int(old.folder.name) + 1
@@ -176,7 +176,7 @@ class Folder:
 
     def remove(self) -> None:
         """Remove the benchmark with everything that was computed from it."""
-        with self._turn(), explained(self.path):
+        with self._turn(), translate_errors(self.path):
             if self.current() is None:
                 raise NotFoundError(f"There is no benchmark {self.name!r}.")
             os.rename(self.path, self.path.with_name(f"{self.path.name}{_REMOVED}"))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.store.content import content_hash
-from carrot_core.store.database import explained, reading, rows
+from carrot_core.store.database import reading, rows, translate_errors
 from carrot_core.store.folder import Files, Folder
 from carrot_core.store.store import Store
 
@@ -120,7 +120,7 @@ def rebuild(store: Store, progress: Progress | None = None) -> tuple[Path | None
     findings = verify(store, progress)
     aside = store.path.with_name(f"{store.path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     for folder in store.folders():
-        with folder.adding() as files, explained(folder.path):
+        with folder.adding() as files, translate_errors(folder.path):
             if _problem(files.main, _read_data):
                 _move(folder.path, aside / folder.path.name)
                 continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from carrot_core.errors import StoreError
 from carrot_core.store import runs, vectors
 from carrot_core.store.content import BenchmarkInfo
-from carrot_core.store.database import explained, locked, reading, rows, writing
+from carrot_core.store.database import locked, reading, rows, translate_errors, writing
 from carrot_core.store.folder import MAIN, Files, Folder, check_name, key
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _copy(files: Files, source: Store, name: str, new: Path, called: str) -> Non
             connection.execute(f"insert into {table} by name from given.{table}")
         connection.execute("update benchmarks set name = ?", [called])
     vectors.gather(files, new)
-    for run in reversed(runs.listed(files, name)):
+    for run in reversed(runs.list_runs(files, name)):
         # A router fitted on another benchmark is not copied: that benchmark may be missing in the target.
         if run.fit_on is None:
             runs.save(new / MAIN, new, replace(runs.load(files, run.run_id), benchmark=called))
@@ -85,7 +85,7 @@ def take_over(old: Path, store: Path) -> None:
             "written: copy the file to one that can, and name that in CARROT_HOME."
         )
     # Programs of version 0.2 that write to the file take the same turn.
-    with locked(Path(f"{old}.lock"), _LOCK_TIMEOUT_S), explained(old):
+    with locked(Path(f"{old}.lock"), _LOCK_TIMEOUT_S), translate_errors(old):
         if not old.exists():  # another process took it over meanwhile
             return
         with reading(old, _OLD_VERSION) as connection:

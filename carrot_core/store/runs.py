@@ -17,7 +17,7 @@ import pandas as pd
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Estimates, positions
-from carrot_core.store.database import explained, identity, reading, reading_each, rows, writing
+from carrot_core.store.database import identity, reading, reading_each, rows, translate_errors, writing
 from carrot_core.store.folder import Files, key
 
 _HEADER = (
@@ -103,7 +103,7 @@ def file_name(run_id: str, fit_on: str | None) -> str:
     return f"run-{run_id}{'' if fit_on is None else f'-{key(fit_on)}'}.duckdb"
 
 
-def fitted_on(name: str) -> str:
+def fitted_on_pattern(name: str) -> str:
     """Pattern of the files of runs that were fitted on a benchmark and belong to another."""
     return f"run-*-{key(name)}.duckdb"
 
@@ -130,7 +130,7 @@ def save(main: Path, folder: Path, run: Run) -> None:
             _save_estimates(connection, split, table, *names)
 
 
-def listed(files: Files, benchmark: str) -> list[Run]:
+def list_runs(files: Files, benchmark: str) -> list[Run]:
     """Runs on a benchmark, newest first, without their tables and fitted routers."""
     paths = files.of("run-")
     headers = _headers(paths)
@@ -143,7 +143,7 @@ def _headers(paths: Sequence[Path]) -> dict[Path, tuple[Any, ...]]:
     keys = {path: (path, identity(path)) for path in paths}
     headers = {path: row for path, key in keys.items() if (row := _row_cache.get(key)) is not None}
     for path, connection in reading_each([path for path in paths if path not in headers]):
-        with explained(path):
+        with translate_errors(path):
             (headers[path],) = rows(connection, _HEADER)
     if len(_row_cache) > _MOST_KNOWN:
         _row_cache.clear()

@@ -116,7 +116,7 @@ class Store:
         """Delete the runs of other benchmarks whose numbers would describe other data: before the data go."""
         for folder in self.folders():
             current = folder.current()
-            for path in current.glob(runs.fitted_on(name)) if current is not None else ():
+            for path in current.glob(runs.fitted_on_pattern(name)) if current is not None else ():
                 delete(path)
 
     def benchmarks(self) -> list[BenchmarkInfo]:
@@ -127,7 +127,7 @@ class Store:
         StoreError
             There are benchmarks, but not one can be described.
         """
-        described = self._described()
+        described = self._descriptions()
         infos = [info for info in described.values() if isinstance(info, BenchmarkInfo)]
         if described and not infos:
             raise next(error for error in described.values() if isinstance(error, StoreError))
@@ -135,9 +135,9 @@ class Store:
 
     def damaged(self) -> dict[str, str]:
         """Why a benchmark cannot be described, by its name; empty if all can."""
-        return {name: str(error) for name, error in self._described().items() if isinstance(error, StoreError)}
+        return {name: str(error) for name, error in self._descriptions().items() if isinstance(error, StoreError)}
 
-    def _described(self) -> Mapping[str, BenchmarkInfo | StoreError]:
+    def _descriptions(self) -> Mapping[str, BenchmarkInfo | StoreError]:
         described: dict[str, BenchmarkInfo | StoreError] = {}
         for folder in self.folders():
             try:
@@ -216,7 +216,7 @@ class Store:
         for name, text_hashes in there.items():
             chosen = [row for row, text in enumerate(hashes) if text in text_hashes]
             self._add(name, encoder, [hashes[row] for row in chosen], table[chosen])
-        if hashes and not any(known & set(hashes) for known in there.values()):
+        if hashes and not any(text_hashes & set(hashes) for text_hashes in there.values()):
             raise NotFoundError(f"No benchmark in the store has one of these {len(hashes):,} texts.")
 
     def _add(self, name: str, encoder: str, hashes: Sequence[str], table: vectors.Vectors) -> None:
@@ -275,7 +275,7 @@ class Store:
 
     def runs(self, benchmark: str) -> list[Run]:
         """The runs on a benchmark, newest first, without their tables and fitted routers."""
-        return self._read(benchmark, lambda files: runs.listed(files, content.describe(files.main).name))
+        return self._read(benchmark, lambda files: runs.list_runs(files, content.describe(files.main).name))
 
     def load_run(self, run_id: str, *, router: bool = False) -> Run:
         """A run with its tables of estimates and, on demand, its fitted router, which may be large."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.store.database import explained, reading_each, rows, writing
+from carrot_core.store.database import reading_each, rows, translate_errors, writing
 from carrot_core.store.folder import Files, delete, key
 
 Vectors = npt.NDArray[np.float32]
@@ -114,7 +114,7 @@ def blocks(old: Sequence[Path], query: str = "from embeddings", hashes: Sequence
     """Rows of files, the newest file first, some at a time; the query may use the hashes in the table ``hashes``."""
     for segment, connection in reading_each(list(reversed(old))):
         connection.register("wanted", pa.table({"text_sha256": pa.array(hashes, pa.string())}))
-        with explained(segment):
+        with translate_errors(segment):
             for batch in connection.sql(query).to_arrow_reader(_BLOCK_ROWS):
                 yield pa.Table.from_batches([batch])
 
@@ -155,7 +155,7 @@ def hashes_with(files: Files, encoder: str) -> set[str]:
     """Hashes of the texts that have a vector."""
     there: set[str] = set()
     for segment, connection in reading_each(segments(files, encoder)):
-        with explained(segment):
+        with translate_errors(segment):
             there.update(text for (text,) in rows(connection, "select text_sha256 from embeddings"))
     return there
 

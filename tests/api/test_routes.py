@@ -154,10 +154,10 @@ def test_a_router_is_loaded_once_and_only_by_a_name_that_is_served() -> None:
         return made_router()
 
     served = Served({"a": "source of a", "b": "source of b"}, load)  # type: ignore[arg-type]
-    assert served.named(None) == "a"
+    assert served.resolve(None) == "a"
     for name in ("../../etc", "source of b", "owner/name", ""):
         with pytest.raises(NotFoundError):
-            served.named(name)
+            served.resolve(name)
     assert served.get("b") is served.get("b")
     assert asked == ["source of b"]
 

@@ -26,7 +26,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.number_formats import PERCENT_COLUMN, money_interval, percent
 from carrot_core.safe_csv import safe_csv
 from carrot_core.serving.batch import route_all
-from carrot_core.serving.files import Prompts, decision_file, listed, open_prompts, prompt_columns
+from carrot_core.serving.files import Prompts, decision_file, open_prompts, prompt_columns, prompts_from_lines
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import ROUTED, Summary
 from carrot_core.text import visible

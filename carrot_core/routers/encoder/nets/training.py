@@ -69,7 +69,7 @@ def loop(module: Module, task: Task) -> list[dict[str, float]]:
     run = _Run(module, task)
     total = task.recipe.epochs * task.steps_per_epoch
     with tqdm(total=total, desc="Training", delay=5.0, leave=False) as bar:
-        bar.update(run.resumed())
+        bar.update(run.resume())
         while run.step < total and run.waited < task.recipe.patience:
             number, done = divmod(run.step, task.steps_per_epoch)
             for rows in islice(task.epoch(number), done, None):
@@ -102,7 +102,7 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.lowest = np.inf
 
-    def resumed(self) -> int:
+    def resume(self) -> int:
         """Resume from the last checkpoint if there is one; returns the number of steps done."""
         saved = self.checkpoint.read(self.task.device)
         if saved is None:
