@@ -152,7 +152,7 @@ def results_table(run: Run) -> str:
         cells = (cell(values[metric], values["intervals"][metric]) for metric in METRICS)
         lines.append(f"{name:{width}}" + "".join(f"{text:>26}" for text in cells))
     if copies := run.metrics.get("n_copies"):
-        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: they are also evaluated on.")
+        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are evaluated, too.")
     return "\n".join(lines)
 
 
