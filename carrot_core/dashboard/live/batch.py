@@ -69,7 +69,7 @@ def batch_panel(
             if source is None:
                 raise CarrotError("There are no prompts yet: paste some or choose a file.")
             summary, decisions = _run(router, source, per_model=per_model, **options)
-            name = f"{file_stem(router.companion.benchmark)}-decisions"
+            name = f"{file_stem(router.profile.benchmark)}-decisions"
             st.session_state[_RESULT] = _Result(summary, decisions, settings, name, _limits(router))
         st.session_state.pop(_RUNNING, None)
     result = st.session_state.get(_RESULT)
@@ -98,7 +98,7 @@ def _paste_box() -> Source | None:
         placeholder="What is the capital of France?\nProve that the square root of 2 is irrational.",
     )
     # Not splitlines, which also splits at Unicode's line separators.
-    return (lambda stack: listed(text.split("\n"), "the pasted lines")) if text.strip() else None
+    return (lambda stack: prompts_from_lines(text.split("\n"), "the pasted lines")) if text.strip() else None
 
 
 def _upload_box() -> Source | None:

@@ -171,7 +171,7 @@ def share_table(what_if: WhatIf, rate: float) -> None:
 def worth(what_if: WhatIf, rate: float) -> None:
     """The price at which each model is worth using; one model in detail (``?candidate=``)."""
     curve = what_if.after.shown
-    options = pick(curve.models, curve.known)
+    options = pick(curve.models, curve.has_estimates)
     thresholds = {model: worth_using(curve, model, rate) for model in options}
     if rate > 0:
         _threshold_table(thresholds)
