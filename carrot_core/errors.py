@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class CarrotError(Exception):
-    """Anything CARROT refuses to do; the message is written for the user.
+    """Base class of all errors that a user can act on; the message is written for the user.
 
     ``exit_code`` is what the command line returns for this kind.
     """
@@ -16,7 +16,7 @@ class CarrotError(Exception):
 
 
 class NotFoundError(CarrotError):
-    """A benchmark, model, router or file that was named does not exist."""
+    """A named benchmark, model, router or file does not exist."""
 
     exit_code = 3
 
@@ -60,9 +60,9 @@ class DataError(CarrotError):
 
 
 class PricesNeededError(DataError):
-    """A file in order but for the prices of some models: their tokens are there, their dollars are not.
+    """A file lacks only prices: some models have tokens and no dollars.
 
-    ``models`` are their names; given a price each, the file can be read.
+    ``models`` are their names; with a price for each, the file can be read.
     """
 
     def __init__(self, where: str, problems: Sequence[Problem], models: Sequence[str]) -> None:

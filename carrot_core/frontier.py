@@ -119,7 +119,7 @@ class Frontier:
 
     @property
     def paid_usd(self) -> FloatTable:
-        """(n, M) what answering with each model costs: its call, or in a cascade all calls up to it."""
+        """(n, M) cost of answering with each model: its call, or in a cascade all calls up to it."""
         return (self.estimates if self.estimates.cost_is_paid else self.outcomes).cost_usd
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Tables for a paper: LaTeX with booktabs, any text in it harmless."""
+"""LaTeX tables for a paper, with booktabs and all text escaped."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _LATEX = {
 }
 
 
-def escaped(words: str) -> str:
-    """Text as LaTeX shows it unchanged, on one line."""
+def escape(words: str) -> str:
+    """Text escaped for LaTeX, on one line."""
     plain = visible(words, SENTENCE).replace("\n", " ")
     return "".join(_LATEX.get(char, char) for char in plain)
 
 
 def tabular(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: str, comment: str = "") -> str:
-    """A booktabs table of cells that are LaTeX already; ``comment`` goes in front, one ``%`` a line."""
+    """A booktabs table of cells that are already LaTeX; ``comment`` goes in front, with ``%`` on each line."""
     lines = [f"% {line}" for line in comment.splitlines()]
     lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{' & '.join(heads)} \\", r"\midrule"]
     lines += [*(rf"{' & '.join(row)} \\" for row in rows), r"\bottomrule", r"\end{tabular}", ""]
@@ -45,11 +45,11 @@ def tabular(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: str, c
 
 
 def latex_table(frame: pd.DataFrame, comment: str = "") -> str:
-    """A frame as a booktabs table: text left, numbers right with four significant digits, "--" where none is."""
+    """A frame as a booktabs table: text left, numbers right with four significant digits, "--" for missing values."""
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False, name=None)]
     columns = "".join("r" if number else "l" for number in numeric)
-    return tabular([escaped(str(name)) for name in frame.columns], rows, columns, comment)
+    return tabular([escape(str(name)) for name in frame.columns], rows, columns, comment)
 
 
 def _cell(value: object) -> str:
@@ -57,4 +57,4 @@ def _cell(value: object) -> str:
         if np.isnan(value):
             return "--"
         return plain(float(value)) if np.isfinite(value) else r"$\infty$" if value > 0 else r"$-\infty$"
-    return "--" if value is None or value is pd.NA else escaped(str(value))
+    return "--" if value is None or value is pd.NA else escape(str(value))

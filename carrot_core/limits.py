@@ -1,16 +1,14 @@
-"""What a file or a request may have at most: every number of bytes, rows, columns, levels and seconds, with its reason.
+"""Limits of files and requests: every number of bytes, rows, columns, levels and seconds, with its reason.
 
-Files and requests are other people's; what reads one names its limit from here. ``.streamlit/config.toml`` cannot:
-a test holds its upload size to `UPLOAD_MB`.
+Files and requests come from strangers; code that reads one uses a limit from here. ``.streamlit/config.toml``
+cannot import it: a test compares its upload size with `UPLOAD_MB`.
 """
 
 from __future__ import annotations
 
 # Tables of results and prompts.
 UPLOAD_MB = 500  # a browser's upload stays in the server's memory until it is read; the command line reads from disk
-UNPACKED_BYTES = (
-    2 << 30
-)  # four times the largest upload: tables unpack to three to ten times their size, a bomb to 1,000
+UNPACKED_BYTES = 2 << 30  # four times the largest upload; tables unpack to 3 to 10 times their size, bombs to 1,000
 COLUMNS = 2_000  # 500 models of a wide table with four columns each; more is a table that was turned on its side
 ROWS = 100_000_000  # a Parquet file of a few kilobytes may hold billions of equal rows
 CELLS = 100_000_000  # prompts x models: some arrays of 0.8 GB each

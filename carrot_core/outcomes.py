@@ -75,10 +75,10 @@ class _Tables:
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt_ids", _unique("Prompt", self.prompt_ids))
         object.__setattr__(self, "models", _unique("Model", self.models))
-        object.__setattr__(self, "score", self._checked("score", self._score_bounds))
-        object.__setattr__(self, "cost_usd", self._checked("cost_usd", (0.0, np.inf)))
+        object.__setattr__(self, "score", self._check("score", self._score_bounds))
+        object.__setattr__(self, "cost_usd", self._check("cost_usd", (0.0, np.inf)))
 
-    def _checked(self, name: str, bounds: tuple[float, float]) -> FloatTable:
+    def _check(self, name: str, bounds: tuple[float, float]) -> FloatTable:
         table = np.array(getattr(self, name), dtype=np.float64, order="C")
         if table.shape != self.shape:
             raise CarrotError(f"{name} is {table.shape}; {self.shape[0]} prompts x {self.shape[1]} models expected.")
@@ -123,7 +123,7 @@ class _Tables:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes(_Tables):
-    """What every model really did on every prompt; NaN = not observed.
+    """Observed score and cost of every model on every prompt; NaN = not observed.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class Outcomes(_Tables):
 
 @dataclass(frozen=True, eq=False)
 class Estimates(_Tables):
-    """What a router expects of every model on every prompt; same shape and units as `Outcomes`.
+    """A router's estimates for every model on every prompt; same shape and units as `Outcomes`.
 
     Every cell is finite (a router that cannot estimate a prompt does not return it) and costs are at
     least 0; scores are not clamped, since only their differences matter to a decision.
@@ -181,7 +181,7 @@ def _no_table() -> FloatTable:
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """Prompts with everything known about them: the input of every router and every evaluation.
+    """Prompts with all their data: the input of every router and every evaluation.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where things are: the user's files (``CARROT_HOME``) and the files that ship with the project."""
+"""Paths of the user's files (``CARROT_HOME``) and of the files that ship with the project."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def document(name: str) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside a path, which takes its place at the end: readers see the old one or the new one whole.
+    """Gives a temporary file that replaces ``path`` at the end, so readers see the old file or the whole new one.
 
-    When anything ends the writing before, nothing is left of it and a file that was there stays as it was.
+    After an error the temporary file is removed and an existing file stays as it was.
     """
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         yield part
         os.replace(part, path)
     finally:
-        with suppress(OSError):  # gone where it took its place; else the error that ended the writing goes on up
+        with suppress(OSError):  # the file is gone after a success; an error of the writing must not be hidden
             part.unlink(missing_ok=True)

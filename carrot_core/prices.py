@@ -71,8 +71,6 @@ def infer_price(
 
 
 _NUMBERS = ("input_usd_per_mtok", "output_usd_per_mtok")
-
-
 _DATE = re.compile(r"|\d{4}(-\d{2}(-\d{2})?)?")  # as texts they sort by time, and none before any
 
 
@@ -105,12 +103,12 @@ def read_prices(path: Path) -> dict[str, Price]:
 
 
 def own_prices_path() -> Path:
-    """The user's table, in the columns of the one that ships; it need not exist."""
+    """The user's table, with the columns of the shipped one; it may not exist."""
     return paths.home() / "my_prices.csv"  # a name of its own: in a checkout the shipped table is in this folder too
 
 
 def shipped_prices() -> dict[str, Price]:
-    """Prices by model name: the table that ships, and before it the user's own, whatever its dates.
+    """Prices by model name from the shipped table, overridden by the user's own table whatever the dates.
 
     Raises
     ------

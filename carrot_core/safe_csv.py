@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet opens as the text it is, and the list of a file's problems as a table.
+"""CSV without cells that a spreadsheet runs as formulas, and the problems of a file as a table.
 
 A spreadsheet takes a cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a
 formula and may run it. Every CSV the project writes goes through `safe_csv`.
@@ -16,7 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from carrot_core.errors import DataError
 
-# With the apostrophes that may stand in front, so that `restored` undoes exactly what was done.
+# Leading apostrophes are matched too, so that `restored` undoes exactly what `safe_csv` did.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _PROTECTED = re.compile(r"'+[=+\-@\t\r]")
 
@@ -28,7 +28,7 @@ def safe_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
     """
     protected = _each_text(frame, _protected)
     text: str = protected.to_csv(index=False, header=header)
-    # A carriage return is not quoted by itself, and what stands behind one would be a cell of its own.
+    # pandas does not quote a carriage return by itself, and the text after one would become a new cell.
     if "\r" not in text:
         return text
     return str(protected.to_csv(index=False, header=header, quoting=csv.QUOTE_NONNUMERIC))
@@ -41,7 +41,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def restored(frame: pd.DataFrame) -> pd.DataFrame:
-    """What `safe_csv` was given, from the CSV read back; read ids as text, ``dtype={"prompt_id": str}``."""
+    """The frame given to `safe_csv`, from the CSV read back; read ids as text, ``dtype={"prompt_id": str}``."""
     return _each_text(frame, lambda text: text[1:] if _PROTECTED.match(text) else text)
 
 

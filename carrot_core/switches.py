@@ -1,4 +1,4 @@
-"""Where a router changes its mind: every switch of every prompt as λ grows, found exactly, with no grid.
+"""Every switch of a router's choice on every prompt as λ grows, computed exactly and without a grid.
 
 For one prompt the rule ``argmax ŝ - r·ĉ`` walks, as the exchange rate r grows from 0 to infinity, down
 the upper-left hull of its points (ĉ, ŝ): at most M - 1 switches, each at r = Δŝ/Δĉ. All prompts'

@@ -1,11 +1,11 @@
-"""Text from files, shown so that nothing in it is hidden and nothing in it moves what stands around it."""
+"""Display of text from files: invisible characters become visible, and nothing reorders the text around it."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# Categories nobody sees or that rearrange their surroundings: controls, formats (bidi, zero width),
+# Categories that are invisible or reorder the text around them: controls, formats (bidi, zero width),
 # surrogates, private use, unassigned, separators of lines and of words other than the plain space.
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
 # Letters and marks that draw nothing: grapheme joiner, Hangul and Khmer fillers, the blank Braille
@@ -18,12 +18,12 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
 _OPENING = "⟨"
 _EDGES = re.compile(r"^ +| +$|(?<= ) +")
 _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
-# What a sentence may contain beside its words: its line ends, and names made visible before.
+# Characters to keep in a sentence: its line ends, and names that were made visible before.
 SENTENCE = f" \n{_OPENING}{_FIRST_STRONG_ISOLATE}{_POP_ISOLATE}"
 
 
 def visible(text: str, keep: str = "") -> str:
-    """A name as it may be shown: every character that is not seen stands there as ``⟨U+202E⟩``.
+    """A name for display: every invisible character is replaced by its code, such as ``⟨U+202E⟩``.
 
     Different names are shown differently: an opening bracket ``⟨`` is written as its code too, so is a
     space at an end or after another space. A name with letters that run from right to left is put into

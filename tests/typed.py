@@ -6,7 +6,7 @@ from functools import cache
 
 from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
-from carrot_core.serving.profile import companion_of
+from carrot_core.serving.profile import profile_of
 from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 
@@ -29,7 +29,7 @@ def served(bench: Benchmark, router: str = "carrot-linear") -> CarrotRouter:
     """A router fitted on a benchmark, without its training prompts."""
     protocol = setting(bench)
     fitted, estimates = protocol.fit(router)
-    return CarrotRouter(bench.name, fitted, companion_of(protocol, fitted, estimates), "an artefact")
+    return CarrotRouter(bench.name, fitted, profile_of(protocol, fitted, estimates), "an artefact")
 
 
 @cache

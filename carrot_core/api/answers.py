@@ -1,4 +1,4 @@
-"""The routers that a server answers for, and the way from a checked question to an answer, without HTTP."""
+"""The routers of a server and the answers to checked requests, independent of HTTP."""
 
 from __future__ import annotations
 
@@ -32,15 +32,13 @@ from carrot_core.serving.decision import Explanation
 from carrot_core.serving.router import CarrotRouter
 
 Source = str | Path
-
-
 Status = Literal["cold", "warming", "ready", "failed"]
 
 log = logging.getLogger("carrot.api")
 
 
 class Served:
-    """Routers by name; what a request names is looked up here and nowhere else.
+    """The served routers by name; requests can reach no others.
 
     Parameters
     ----------
@@ -65,7 +63,7 @@ class Served:
         self._loaded: dict[str, CarrotRouter] = {}
         self._locks = {name: threading.Lock() for name in sources}
 
-    def named(self, name: str | None) -> str:
+    def resolve(self, name: str | None) -> str:
         """The name of a router served, the default one for None.
 
         Raises
@@ -108,9 +106,9 @@ class Served:
 
 
 def sources_of(names: tuple[str, ...]) -> dict[str, Source]:
-    """Names to serve under, from what was named at start-up: ``SOURCE`` or ``NAME=SOURCE``.
+    """Sources by the name they are served under, from ``SOURCE`` or ``NAME=SOURCE`` on the command line.
 
-    A folder or file without a name of its own is served under its last part, so that no path is told.
+    A folder or file without a name is served under its last part, so that no path is shown.
 
     Raises
     ------
@@ -135,11 +133,11 @@ Split = Literal["validation", "test"]
 
 
 def route(router: CarrotRouter, name: str, question: RouteQuestion, request_id: str) -> RouteAnswer:
-    """The model of every prompt, explained where that is asked for."""
+    """The model of every prompt, with explanations if asked for."""
     choices: dict[str, Any] = question.choices()
     if question.explain:
         explained = [router.explain(prompt, nearest=False, **choices) for prompt in question.prompts]
-        decisions = [_explained(each) for each in explained]
+        decisions = [_decision_of(each) for each in explained]
     else:
         decisions = [Decision(**record) for record in router.decide(question.prompts, **choices).records()]
     return RouteAnswer(request_id=request_id, router=name, decisions=decisions)
@@ -154,8 +152,8 @@ def estimate(router: CarrotRouter, name: str, question: EstimateQuestion, reques
 
 
 def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id: str) -> ModelsAnswer:
-    """The pool with its prices, and what the router was set to and measured at."""
-    companion, prices, pool = router.companion, router.companion.prices, router.models
+    """The pool with its prices, and the router's settings and measured figures."""
+    profile, prices, pool = router.profile, router.profile.prices, router.models
     if router.point is not None:  # an operating point has its own
         prices, pool = router.point.token_prices, router.point.pool
     return ModelsAnswer(
@@ -163,18 +161,18 @@ def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id:
         router=name,
         served=list(served),
         method=router.router,
-        benchmark=companion.benchmark,
+        benchmark=profile.benchmark,
         models={model: _price(prices.get(model)) for model in pool},
         cost_unit_usd=router.cost_unit_usd,
         default_lam=router.default_lam,
-        best_single=companion.best_single,
-        usage=companion.usage,
-        coverage=dict(companion.coverage),
+        best_single=profile.best_single,
+        usage=profile.usage,
+        coverage=dict(profile.coverage),
     )
 
 
 def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> FrontierAnswer:
-    """The router's curve on validation, where λ is chosen, or on test, where it is judged.
+    """The router's curve on validation, where λ is chosen, or on test, where it is measured.
 
     Raises
     ------
@@ -183,7 +181,7 @@ def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> 
     """
     if router.point is not None and router.point.test is None:
         raise CarrotError("This operating point has a pool or prices of its own, on which no curve was measured.")
-    curve = router.companion.curves[split]
+    curve = router.profile.curves[split]
     lams = lam_of_rate(curve.exchange_rate_per_usd, router.cost_unit_usd)
     rows = zip(lams, curve.exchange_rate_per_usd, curve.score, curve.cost_usd, strict=True)
     return FrontierAnswer(
@@ -198,7 +196,7 @@ def frontier(router: CarrotRouter, name: str, split: Split, request_id: str) -> 
     )
 
 
-def _explained(explanation: Explanation) -> Decision:
+def _decision_of(explanation: Explanation) -> Decision:
     alone = explanation.runner_up is None
     return Decision(
         **explanation.decision.records()[0],

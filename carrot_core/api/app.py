@@ -1,8 +1,13 @@
-"""The app: routes under ``/api/v1``, each a line or two between HTTP and `carrot_core.api.answers`."""
+"""The FastAPI app, its settings, and its routes under ``/api/v1`` that pass requests to `carrot_core.api.answers`.
+
+`carrot serve` runs it alone, `carrot app` beside the dashboard.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +20,10 @@ from pydantic import BaseModel
 
 from carrot_core import __version__, limits
 from carrot_core.api import answers
-from carrot_core.api.answers import Served, Split
+from carrot_core.api.answers import Served, Source, Split, sources_of
 from carrot_core.api.json_body import StrictRoute
-from carrot_core.api.middleware import CONTENT_TYPE_LATEST, LOOPBACK, Gate, Metrics, log
-from carrot_core.api.problems import Refusal, documented, handle_problems
+from carrot_core.api.middleware import ANY_HOST, CONTENT_TYPE_LATEST, LOOPBACK, AccessMiddleware, Metrics, log
+from carrot_core.api.problems import Refusal, error_responses, handle_problems
 from carrot_core.api.schemas import (
     EstimateAnswer,
     EstimateQuestion,
@@ -29,11 +34,13 @@ from carrot_core.api.schemas import (
     RouteQuestion,
 )
 from carrot_core.errors import CarrotError
+from carrot_core.paths import shipped
+from carrot_core.serving.loading import HEADS, shipped_heads
 from carrot_core.serving.router import CarrotRouter
 
 THREADS = 4
-
-
+TOKEN_VARIABLE = "CARROT_API_TOKEN"  # noqa: S105  the variable's name, not a token
+_DEFAULT = "mmlu-pro-cot"
 T = TypeVar("T")
 
 
@@ -46,7 +53,7 @@ class Workers:
         self._taken = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What the work returns or raises; refused with 503 where too much of it is waiting."""
+        """Run the work in a thread; refuses with 503 if too much work is waiting."""
         if self._taken >= self._most:
             raise Refusal(503, "Too many requests are waiting; try again in a second.", {"Retry-After": "1"})
         self._taken += 1
@@ -57,14 +64,8 @@ class Workers:
 
 
 PREFIX = "/api/v1"
-
-
 DOCUMENT = f"{PREFIX}/openapi.json"
-
-
 HEALTH = f"{PREFIX}/health"
-
-
 _ABOUT = (
     "Asks a fitted CARROT router which model should answer a prompt. λ trades expected accuracy against expected "
     "cost; every answer carries the estimates it rests on. Prompts are neither kept nor logged."
@@ -76,7 +77,7 @@ RouterName = Annotated[str | None, Query(max_length=300, description="Name of a 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an app serves.
+    """Settings of an app.
 
     Attributes
     ----------
@@ -92,6 +93,63 @@ class Settings:
     threads: int = THREADS
 
 
+def settings_of(names: tuple[str, ...], token_variable: str | None, allowed_hosts: tuple[str, ...]) -> Settings:
+    """Settings of a server.
+
+    Parameters
+    ----------
+    names : what to serve, as `sources_of` reads it, loaded now; none means every head that ships, loaded when
+        they are asked for.
+    token_variable : environment variable that holds the token; by default `TOKEN_VARIABLE`, if it is set.
+    allowed_hosts : names the server may be called by.
+
+    Raises
+    ------
+    CarrotError
+        A source that cannot be loaded, a variable that is named and not set, a host that is no name.
+    """
+    for host in allowed_hosts:
+        if "*" in host.removeprefix("*.") and host != ANY_HOST:
+            raise CarrotError(f"{host!r} is no name of a host: write a name, or *.domain for all below a domain.")
+    served = Served(sources_of(names) if names else _shipped())
+    for name in served.names if names else ():
+        served.get(name)
+    return Settings(served, _token(token_variable), allowed_hosts)
+
+
+def hosts_for(address: str, named: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Host names a server on an address accepts: those named, else loopback only, or any on another address."""
+    return named or (LOOPBACK if address in LOOPBACK else (ANY_HOST,))
+
+
+def warning_of(settings: Settings, address: str) -> str:
+    """The warning for a server that other machines can use without a token; else ""."""
+    if settings.token is not None or address in LOOPBACK:
+        return ""
+    return f"Whoever reaches this port may ask: set {TOKEN_VARIABLE} to ask for a token."
+
+
+def log_to_stderr() -> None:
+    """Print the API's log, one line a request, without any text of a prompt."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.INFO)
+
+
+def _shipped() -> dict[str, Source]:
+    names = shipped_heads()
+    # By folder, since a benchmark in the store may have the same name.
+    return {name: shipped(HEADS) / name for name in sorted(names, key=lambda name: name != _DEFAULT)}
+
+
+def _token(variable: str | None) -> str | None:
+    token = os.environ.get(variable or TOKEN_VARIABLE)
+    if variable is not None and not token:
+        raise CarrotError(f"The environment variable {variable!r} is to hold the API's token and is not set.")
+    return token or None
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The API as an ASGI app of its own; inside another one it stands under ``/api``."""
     app = FastAPI(
@@ -105,25 +163,25 @@ def create_app(settings: Settings) -> FastAPI:
         # FastAPI hands errors with their texts, which may quote a prompt, to any OpenTelemetry that is set up.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    desk = _Desk(settings.served, Metrics(), Workers(settings.threads))
+    services = _Services(settings.served, Metrics(), Workers(settings.threads))
     secured = [] if settings.token is None else [Security(HTTPBearer(auto_error=False))]
-    open_routes, routes = _open_routes(desk), _routes(desk)
+    open_routes, routes = _open_routes(services), _routes(services)
     app.include_router(open_routes)
     app.include_router(routes, dependencies=secured)
     handle_problems(app)
     app.add_middleware(
-        Gate,
+        AccessMiddleware,
         routes={DOCUMENT, *(route.path for route in (*open_routes.routes, *routes.routes))},  # type: ignore[attr-defined]
         open_routes={HEALTH},
         token=settings.token,
         allowed_hosts=settings.allowed_hosts,
-        metrics=desk.metrics,
+        metrics=services.metrics,
     )
     return app
 
 
 @dataclass(frozen=True)
-class _Desk:
+class _Services:
     """What the routes share."""
 
     served: Served
@@ -133,9 +191,9 @@ class _Desk:
     async def answer(
         self, request: Request, name: str | None, prompts: int, work: Callable[[CarrotRouter, str], BaseModel]
     ) -> Response:
-        """Do the work in a thread and send what came of it, with the time it took there."""
-        name = self.served.named(name)
-        request.state.asked = f" prompts={prompts} router={name}" if prompts else f" router={name}"
+        """Do the work in a thread and send its result with the time it took."""
+        name = self.served.resolve(name)
+        request.state.log_note = f" prompts={prompts} router={name}" if prompts else f" router={name}"
         document, seconds = await self.workers.run(lambda: self._work(name, work))
         if prompts:
             self.metrics.prompts(name, prompts)
@@ -157,33 +215,33 @@ class _Desk:
         return answer.model_dump_json().encode(), seconds
 
 
-def _open_routes(desk: _Desk) -> APIRouter:
+def _open_routes(services: _Services) -> APIRouter:
     api = APIRouter(prefix=PREFIX)
 
-    @api.get("/health", response_model=HealthAnswer, responses=documented(403, 405, 503))
+    @api.get("/health", response_model=HealthAnswer, responses=error_responses(403, 405, 503))
     async def health(request: Request, response: Response) -> HealthAnswer:
         """Whether the first prompt would be answered at once ("ready"); needs no token."""
-        if desk.served.status == "failed":
+        if services.served.status == "failed":
             raise Refusal(503, "The default router could not be loaded; the server's log says why.")
         return HealthAnswer(
             request_id=request.state.request_id,
-            status=desk.served.status,
+            status=services.served.status,
             version=__version__,
-            served=list(desk.served.names),
+            served=list(services.served.names),
         )
 
     return api
 
 
-def _routes(desk: _Desk) -> APIRouter:
+def _routes(services: _Services) -> APIRouter:
     api = APIRouter(prefix=PREFIX, route_class=StrictRoute)
-    errors = documented(401, 403, 404, 405, 422, 500, 503)
-    posted = documented(400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 503)
+    errors = error_responses(401, 403, 404, 405, 422, 500, 503)
+    posted = error_responses(400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 503)
 
     @api.post("/route", response_model=RouteAnswer, responses=posted)
     async def route(question: RouteQuestion, request: Request) -> Response:
         """Which model should answer each prompt, with the estimates the choice rests on."""
-        return await desk.answer(
+        return await services.answer(
             request,
             question.router,
             len(question.prompts),
@@ -193,7 +251,7 @@ def _routes(desk: _Desk) -> APIRouter:
     @api.post("/estimate", response_model=EstimateAnswer, responses=posted)
     async def estimate(question: EstimateQuestion, request: Request) -> Response:
         """What is expected of every model on each prompt, with intervals."""
-        return await desk.answer(
+        return await services.answer(
             request,
             question.router,
             len(question.prompts),
@@ -203,17 +261,17 @@ def _routes(desk: _Desk) -> APIRouter:
     @api.get("/models", response_model=ModelsAnswer, responses=errors)
     async def models(request: Request, router: RouterName = None) -> Response:
         """The models of a router with their prices, its cost unit, its default λ, how far its intervals hold."""
-        return await desk.answer(
+        return await services.answer(
             request,
             router,
             0,
-            lambda loaded, name: answers.models(loaded, name, desk.served.names, request.state.request_id),
+            lambda loaded, name: answers.models(loaded, name, services.served.names, request.state.request_id),
         )
 
     @api.get("/frontier", response_model=FrontierAnswer, responses=errors)
     async def frontier(request: Request, router: RouterName = None, split: Split = "validation") -> Response:
         """A router's curve of score against cost, from λ = 0 to the lowest cost."""
-        return await desk.answer(
+        return await services.answer(
             request,
             router,
             0,
@@ -223,6 +281,6 @@ def _routes(desk: _Desk) -> APIRouter:
     @api.get("/metrics", response_class=Response, responses={**errors, 200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Requests, their times, prompts and models chosen, for Prometheus."""
-        return Response(desk.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return Response(services.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return api

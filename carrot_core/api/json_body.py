@@ -1,4 +1,4 @@
-"""Bodies read strictly: JSON by name, of bounded size, in bounded time, and with one meaning only."""
+"""Strict reading of request bodies: declared as JSON, limited in size and time, and unambiguous."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StrictRequest(Request):
     """A request whose body is one JSON document of at most `carrot_core.limits.BODY_BYTES`."""
 
     async def body(self) -> bytes:
-        """The body; refused while it is read, as soon as it is too large or too slow."""
+        """The body; refused during reading as soon as it is too large or too slow."""
         if not hasattr(self, "_body"):
             if _media_type(self.headers.get("content-type", "")) != "application/json":
                 raise Refusal(415, "The body must be JSON: send it with the header 'Content-Type: application/json'.")

@@ -1,4 +1,4 @@
-"""What stands before every route: who may ask, an id for each request, one line of log, metrics, no traceback."""
+"""Middleware around every route: access control, request ids, one log line a request, metrics, no tracebacks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Metrics:
         self._prompts = Counter("carrot_prompts", "Prompts estimated or decided.", ["router"], registry=registry)
         self._decisions = Counter("carrot_decisions", "Models chosen.", ["router", "model"], registry=registry)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def count_request(self, route: str, status: int, seconds: float) -> None:
         """One request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
@@ -55,30 +55,26 @@ class Metrics:
 
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
 ANY_HOST = "*"
 
 log = logging.getLogger("carrot.api")
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
-class Gate:
+class AccessMiddleware:
     """ASGI middleware around the API.
 
     Parameters
     ----------
-    app : what is behind it.
-    routes : addresses there are; any other is counted and logged as "other", so that nothing from outside
-        becomes a label or a line.
+    app : the app it wraps.
+    routes : known addresses; any other is counted and logged as "other", so that no text from outside becomes
+        a label or a log line.
     open_routes : those that need no token.
     token : what ``Authorization: Bearer`` must carry; None asks for nothing.
     allowed_hosts : names this server may be called by, as Streamlit's ``server.allowedHosts`` lists them.
-    metrics : what counts the requests.
+    metrics : counters of the requests.
     """
 
     def __init__(
@@ -104,7 +100,7 @@ class Gate:
             return
         started, headers, status = time.perf_counter(), Headers(scope=scope), 0
         request_id = _request_id(headers)
-        scope.setdefault("state", {}).update(request_id=request_id, asked="", host_is_ours=False)
+        scope.setdefault("state", {}).update(request_id=request_id, log_note="", host_is_ours=False)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -134,7 +130,7 @@ class Gate:
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
         if not scope["state"]["host_is_ours"]:
             return Refusal(403, "This server is not called by that name; start it with the name allowed.")
-        # Browsers name the page that asks: none may, whatever its address.
+        # Browsers send the page's origin with its requests; no page may use this API, whatever its origin.
         if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return Refusal(403, "This API answers programs, not web pages.")
         if self._token is not None and scope["path"] not in self._open and not self._has_token(headers):
@@ -150,10 +146,10 @@ class Gate:
         route = scope["path"] if scope["path"] in self._routes else "other"
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         state = scope["state"]
-        self._metrics.answered(route, status, seconds)
+        self._metrics.count_request(route, status, seconds)
         quiet = route in self._open and status == 200  # health checks come every few seconds
         level = logging.DEBUG if quiet else logging.INFO
-        line = (state["request_id"], method, route, status, 1e3 * seconds, state["asked"])
+        line = (state["request_id"], method, route, status, 1e3 * seconds, state["log_note"])
         log.log(level, "%s %s %s %d %.1f ms%s", *line)
 
 
@@ -163,7 +159,7 @@ def _request_id(headers: Headers) -> str:
 
 
 def _patterns(hosts: Sequence[str]) -> list[str]:
-    """Names as `TrustedHostMiddleware` compares them: IPv6 in brackets, and each also with the root's dot behind it."""
+    """Host names as `TrustedHostMiddleware` compares them: IPv6 in brackets, and each also with a final dot."""
     names = [f"[{host}]" if ":" in host and not host.startswith("[") else host for host in hosts]
     return [*names, *(f"{name}." for name in names if name != ANY_HOST)]
 
@@ -173,4 +169,4 @@ async def _host_is_ours(scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 async def _unsent(_message: Message) -> None:
-    """Nothing: the refusal of `TrustedHostMiddleware` is plain text, and ours has the shape of every error here."""
+    """Drop the plain-text refusal of `TrustedHostMiddleware`; the API's own error document is sent instead."""

@@ -1,4 +1,4 @@
-"""What the API answers when it does not answer: one shape for every error, with nothing of the prompts in it."""
+"""Errors of the API: one shape for all of them, without any text of a prompt."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ class ErrorAnswer(BaseModel):
 
 
 class Refusal(HTTPException):
-    """A request turned down with a status, a reason and perhaps headers."""
+    """A refused request: status, reason and optional headers."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, message, headers)
 
 
 def answer(status: int, message: str, request_id: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The one shape of an error."""
+    """The error document as a response."""
     problem = Problem(type=KINDS.get(status, "refused"), message=message, request_id=request_id)
     return JSONResponse(ErrorAnswer(error=problem).model_dump(), status, headers)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route, as FastAPI's ``responses`` takes them."""
     return {status: {"model": ErrorAnswer, "description": KINDS[status].replace("_", " ")} for status in statuses}
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Give every error of the app the one shape."""
+    """Answer every error of the app with the error document."""
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
@@ -91,7 +91,7 @@ _PLAIN = {
 
 
 def _what_is_wrong(error: RequestValidationError) -> str:
-    """Where the body departs from the schema, without what stands there: it may be a prompt."""
+    """Where the body violates the schema, without the value itself, which may be a prompt."""
     problems = error.errors()
     messages = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in problems[:_MOST_PROBLEMS]]
     if len(problems) > _MOST_PROBLEMS:

@@ -1,4 +1,4 @@
-"""What is asked and what is answered, as pydantic models; the OpenAPI document is made from them."""
+"""Requests and answers as pydantic models; the OpenAPI document is made from them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Name = Annotated[str, Field(min_length=1, max_length=300)]
 UsdPerMtok = Annotated[float, Field(ge=0, le=limits.REQUEST_USD)]
 
 
-class _Asked(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class PriceBody(_Asked):
+class PriceBody(_StrictModel):
     """List price of a model in US dollars per million tokens."""
 
     input_usd_per_mtok: UsdPerMtok
     output_usd_per_mtok: UsdPerMtok
 
 
-class Question(_Asked):
-    """Prompts, and among which models at which prices."""
+class Question(_StrictModel):
+    """Prompts, the pool of models to choose from, and prices."""
 
     prompts: list[Prompt] = Field(min_length=1, max_length=limits.REQUEST_PROMPTS)
     router: Name | None = Field(None, description="Name of a router served here; the default one if left out.")

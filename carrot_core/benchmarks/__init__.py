@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-# The licence of data that others published without one: nobody allowed to pass them on. Their prompts' texts are
-# shown and routed on here, and stand in no file CARROT writes.
+# Licence of data published without one: passing them on is not allowed. The texts of their prompts are shown and
+# routed here, but are never written to a file that CARROT exports.
 NONE_STATED = "none stated"
 NOT_EXPORTED = "[not exported: its source states no licence]"
 

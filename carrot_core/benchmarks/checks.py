@@ -1,4 +1,4 @@
-"""What a long table must satisfy: each rule finds its rows in SQL and says where the first one stands."""
+"""Rules that a long table must satisfy: each finds its bad rows by SQL and reports the first one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from carrot_core import limits
 from carrot_core.benchmarks.column_names import hint
-from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quoted
+from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quote
 from carrot_core.errors import Problem
 from carrot_core.outcomes import SCORE_RANGE
 
@@ -16,7 +16,7 @@ TEXTS = ("prompt", "task", "benchmark", "split")
 NUMBERS = ("score", "input_tokens", "output_tokens", "cost_usd")
 REQUIRED = ("prompt_id", "model", "score")
 RECOGNISED = (*IDS, *TEXTS, *NUMBERS)
-# Beyond these a figure is a mistake, and sums over a benchmark would lose their meaning.
+# A larger figure is a mistake and would make sums over a benchmark meaningless.
 LARGEST = 1e12
 SHOWN = 80  # characters of a value in a message
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
@@ -42,7 +42,7 @@ def create_views(table: TableFile) -> None:
     typed = {name: typed_as(name, name, table.types.get(name)) for name in RECOGNISED}
     columns = ", ".join(f"{kind} as {name}" for name, kind in typed.items())
     raw = ", ".join(f"{name if name in table.types else 'null'}::varchar as raw_{name}" for name in NUMBERS)
-    places = f"{quoted(ROW)} as row, {quoted(ROW)} as cell"
+    places = f"{quote(ROW)} as row, {quote(ROW)} as cell"
     table.connection.execute(f"create view cells as select {places}, {columns}, {raw} from file")  # noqa: S608
     numbers = ", ".join(f"{typed[name]} as {name}" for name in NUMBERS if name in table.types)
     replaced = f"replace ({numbers})" if numbers else ""
@@ -62,7 +62,7 @@ def typed_as(name: str, column: str, kind: str | None) -> str:
 
 
 def bounds_of(number: str) -> tuple[float, float]:
-    """Least and most that a recorded number may be: a score, or dollars and tokens."""
+    """Smallest and largest legal value of a column: a score, or dollars and tokens."""
     return SCORE_RANGE if number == "score" else (0.0, LARGEST)
 
 
@@ -81,7 +81,7 @@ def problems(table: TableFile) -> list[Problem]:
 
 
 def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
-    """What ids and numbers must be, whatever else stands in the file."""
+    """Rules for ids and numbers, which hold for every file."""
     for name in [name for name in IDS if name in types]:
         empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
         yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")

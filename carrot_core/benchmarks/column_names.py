@@ -1,11 +1,11 @@
-"""Which column of a file is which: guessed from names people commonly give, for them to confirm."""
+"""Guess which column of a file is which from common names; the user confirms the guess."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 
-# The first that a file has is taken. A cost is only guessed where its name says dollars: a unit is not guessed.
+# The first name that a file has is used. A cost is only guessed if its name says dollars: units are never guessed.
 _SYNONYMS = {
     "prompt_id": (
         "promptid", "id", "questionid", "sampleid", "queryid", "exampleid", "itemid", "docid", "uid", "key",
@@ -26,10 +26,10 @@ _APART = re.compile(r"[\s_\-.()\[\]]+")
 
 
 def guess_columns(names: Collection[str]) -> dict[str, str]:
-    """The file's own name of each recognised column that can be told, by the recognised name.
+    """The file's own name of each recognised column that can be guessed, by the recognised name.
 
-    Case, spaces, hyphens and underscores do not count. A column is guessed for one name at most, and a
-    column that has a recognised name to the letter is that one.
+    Case, spaces, hyphens and underscores do not matter. A column is guessed for one name at most; a column
+    that already has a recognised name keeps it.
     """
     guessed: dict[str, str] = {}
     plain: dict[str, str] = {}
@@ -44,7 +44,7 @@ def guess_columns(names: Collection[str]) -> dict[str, str]:
 
 
 def hint(missing: str, names: Collection[str]) -> str:
-    """A sentence about the column that is probably meant; "" where none is."""
+    """A sentence that names the column probably meant; "" if there is no guess."""
     source = guess_columns(names).get(missing)
     return f" If {source!r} is meant: --column {missing}={source}" if source else ""
 

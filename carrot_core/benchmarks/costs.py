@@ -1,4 +1,4 @@
-"""Dollars of every cell: as recorded, else from prices and tokens; and the price behind recorded dollars."""
+"""Dollars of every cell, as recorded or from prices and tokens; and the price that recorded dollars imply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from carrot_core.prices import Price, infer_price, token_cost_usd
 
 
 def check_prices(prices: Mapping[str, Price]) -> None:
-    """Given prices are finite and at least 0, else a `DataError`."""
+    """Raise a `DataError` unless all prices are finite and at least 0."""
     for model, price in prices.items():
         for value in (price.input_usd_per_mtok, price.output_usd_per_mtok):
             if not (math.isfinite(value) and value >= 0):
@@ -22,7 +22,7 @@ def check_prices(prices: Mapping[str, Price]) -> None:
 
 
 def cost_problems(table: TableFile, prices: Mapping[str, Price]) -> list[Problem]:
-    """Models of which no cell has dollars and none can be computed, in one problem."""
+    """One problem that lists the models without dollars in any cell and without a way to compute them."""
     lost = _without_cost(table, prices)
     if not lost:
         return []
@@ -40,7 +40,7 @@ def cost_problems(table: TableFile, prices: Mapping[str, Price]) -> list[Problem
 
 
 def unpriced(table: TableFile, prices: Mapping[str, Price]) -> tuple[str, ...]:
-    """Models that have tokens and no dollars, and lack nothing but a price; empty where a price is not enough."""
+    """Models with tokens and no dollars, if a price for each is all that is missing; else empty."""
     lost = _without_cost(table, prices)
     return tuple(model for model, _, _ in lost) if all(usable for _, _, usable in lost) else ()
 

@@ -1,7 +1,7 @@
-"""What a file must be before anything parses it: text in UTF-8, of a bounded size, with a sane number of columns.
+"""Checks of a file before it is parsed: UTF-8 text, limited size, limited number of columns.
 
-Files are other people's: a few kilobytes may unpack to a terabyte, and a parser that has begun is hard to
-stop. So the bytes are counted and looked at first, in one pass and a few megabytes of memory.
+Files come from strangers: a few kilobytes may unpack to a terabyte, and a running parser is hard to stop. So
+the bytes are counted and checked first, in one pass and a few megabytes of memory.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ def header(path: Path, kind: str) -> list[str]:
 
 
 def check_columns(path: Path, columns: int, more: str = "") -> None:
-    """At most `carrot_core.limits.COLUMNS`, else a `DataError`; ``more`` says that not all were counted."""
+    """Raise a `DataError` above `carrot_core.limits.COLUMNS`; ``more`` says that not all were counted."""
     if columns > limits.COLUMNS:
         remedy = "One row is one prompt, or one prompt and model; leave out the columns that are neither."
         raise DataError(path.name, [Problem(f"has {columns:,} columns{more}, the most is {limits.COLUMNS:,}", remedy)])
 
 
 def check_schema(path: Path) -> None:
-    """Count the columns of a Parquet file before it is read; a file that is none is the parser's to refuse."""
+    """Count the columns of a Parquet file before it is read; the parser refuses a file that is not Parquet."""
     try:
         leaves = pq.read_metadata(path).num_columns
         columns = leaves if leaves <= limits.COLUMNS else len(pq.read_schema(path))
@@ -95,7 +95,7 @@ def check_schema(path: Path) -> None:
 
 
 def check_rows(path: Path, rows: int) -> None:
-    """At most `carrot_core.limits.ROWS`, else a `DataError`."""
+    """Raise a `DataError` above `carrot_core.limits.ROWS`."""
     if rows > limits.ROWS:
         raise DataError(path.name, [Problem(f"has {rows:,} rows, the most is {limits.ROWS:,}", "Keep a part of it.")])
 
@@ -104,14 +104,14 @@ def chunks(path: Path) -> Iterator[bytes]:
     """The bytes of a file, unpacked, about a megabyte at a time."""
     packed = PACKED.get(path.suffix.lower())
     with path.open("rb") as file:
-        # An empty file is no gzip file to the reader; that it is empty is said elsewhere.
+        # The gzip reader would refuse an empty file; emptiness is reported elsewhere.
         stream = pa.input_stream(file, compression=packed) if packed and path.stat().st_size else file
         while chunk := stream.read(_CHUNK):
             yield chunk
 
 
 class _Place:
-    """Where in the file the pass has come to."""
+    """Position of the pass in the file."""
 
     def __init__(self, kind: str) -> None:
         self.bytes = self.lines = 0
@@ -130,17 +130,17 @@ class _Place:
 
     def _count_names(self, chunk: bytes) -> None:
         for place, part in enumerate(chunk.split(b"\n")):
-            # Counted only where there may be too many: most lines are too short.
-            found = len(_NAME.findall(part)) if len(part) > _SHORTEST_NAME * limits.COLUMNS else 0
-            self._names_of_line = found + (0 if place else self._names_of_line)
+            # Count only in lines long enough to have too many names.
+            n_names = len(_NAME.findall(part)) if len(part) > _SHORTEST_NAME * limits.COLUMNS else 0
+            self._names_of_line = n_names + (0 if place else self._names_of_line)
             self.names = max(self.names, self._names_of_line)
 
     def of(self, chunk: bytes, error: UnicodeDecodeError) -> Problem:
         before = chunk[: error.start]
         lines = self.lines + before.count(b"\n") + 1
-        # A quoted value may hold line ends: behind a quote a line of a CSV is no row.
-        known = not self.header or not (self.quoted or b'"' in before)
-        row = lines - self.header if known else 0
+        # A quoted value may hold line ends: after a quote, lines of a CSV are no longer rows.
+        row_is_certain = not self.header or not (self.quoted or b'"' in before)
+        row = lines - self.header if row_is_certain else 0
         return _not_utf8(f"is not UTF-8 in line {lines:,}", row or None)
 
 
@@ -174,7 +174,7 @@ def _names(start: bytes, kind: str) -> list[str]:
 
 
 def _distinct_names(start: bytes) -> int:
-    """How many keys the first lines have between them; a line that is no JSON is the parser's to refuse."""
+    """Number of distinct keys in the first lines; the parser refuses lines that are not JSON."""
     names = set[str]()
     for line in start.split(b"\n"):
         try:

@@ -1,4 +1,4 @@
-"""Files of a data set on the Hugging Face hub: listed, downloaded where they stopped, checked, found again offline."""
+"""Files of a data set on the Hugging Face hub: list, download (resuming), check, and reuse them offline."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Files of one commit that are all here: sha256 by name, and the day they were fetched (UTC)."""
+class StoredCommit:
+    """A commit whose files are all on disk: their sha256 by name, and the day they were fetched (UTC)."""
 
     commit: str
     sha256: Mapping[str, str]
@@ -38,27 +38,27 @@ def sums(sha256: Mapping[str, str]) -> str:
 
 
 def note(target: Path, patterns: Sequence[str], sha256: Mapping[str, str]) -> None:
-    """Write down that every file of a commit that matches ``patterns`` is in ``target``."""
+    """Record that all files of a commit that match ``patterns`` are in ``target``."""
     path = target / _list_name(patterns)
     part = path.with_name(f"{path.name}.part")
     part.write_text(sums(sha256), encoding="utf-8")
     part.replace(path)  # a list is there whole or not at all
 
 
-def newest(folder: Path, patterns: Sequence[str], revision: str | None) -> Kept | None:
-    """The files fetched last, still whole; None where there are none, or not of that commit."""
+def newest(folder: Path, patterns: Sequence[str], revision: str | None) -> StoredCommit | None:
+    """The newest complete commit on disk, or the one named by ``revision``; None if there is none."""
     lists = [path for path in folder.glob(f"*/{_list_name(patterns)}") if revision in (None, path.parent.name)]
     for path in sorted(lists, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         lines = (line.partition("  ") for line in path.read_text(encoding="utf-8").splitlines())
         sha256 = {name: digest for digest, _, name in lines}
         if all(_has(path.parent.joinpath(*PurePosixPath(name).parts), digest) for name, digest in sha256.items()):
             day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
-            return Kept(path.parent.name, sha256, day)
+            return StoredCommit(path.parent.name, sha256, day)
     return None
 
 
 def file_sha256(path: Path) -> str:
-    """Of a file's bytes."""
+    """sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -73,8 +73,6 @@ def _list_name(patterns: Sequence[str]) -> str:
 
 # Bytes done, bytes of the file, name of the file.
 FileProgress = Callable[[int, int, str], None]
-
-
 _CHUNK_BYTES = 1 << 20
 
 
@@ -84,7 +82,7 @@ _TransportError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined
 
 @dataclass(frozen=True)
 class HubFile:
-    """One downloaded file whose content is what the hub says it is.
+    """One downloaded file whose content matches the hub's hash.
 
     Attributes
     ----------
@@ -107,13 +105,13 @@ class HubFiles:
     repo : "owner/name".
     revision : the commit, 40 hexadecimal digits.
     files : in the order of their names.
-    said : what to tell about how they came, a sentence; "" where the hub was asked for them.
+    note : a sentence on where the files come from if not from the hub; "" otherwise.
     """
 
     repo: str
     revision: str
     files: tuple[HubFile, ...]
-    said: str = ""
+    note: str = ""
 
     def provenance(self, licence: str) -> Provenance:
         """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files."""
@@ -127,12 +125,13 @@ class HubFiles:
 def fetch(
     repo: str, patterns: Sequence[str], *, revision: str | None = None, progress: FileProgress | None = None
 ) -> HubFiles:
-    """Download the files of a data set whose names match, going on where an earlier download stopped.
+    """Download the files of a data set whose names match; an interrupted download continues where it stopped.
 
-    Where the hub cannot be reached and an earlier pull fetched them all, these are returned, checked, and
-    `HubFiles.said` says so; with ``revision`` only those of that commit.
+    If the hub cannot be reached, the checked files of an earlier pull are returned (with ``revision`` only
+    those of that commit), and `HubFiles.note` says so.
 
-    The address of the hub is ``HF_ENDPOINT`` where set, the token that of ``hf auth login`` or ``HF_TOKEN``.
+    The environment variable ``HF_ENDPOINT`` names another hub; the token is that of ``hf auth login`` or
+    ``HF_TOKEN``.
 
     Parameters
     ----------
@@ -151,9 +150,9 @@ def fetch(
         The hub cannot be reached or refuses, the disk is full, or another pull of the same data is under way.
     """
     folder = paths.home() / "hub" / repo.replace("/", "--")
-    with _explained(repo, revision, folder):
+    with _translate_errors(repo, revision, folder):
         try:
-            commit, remote = _listed(repo, revision, patterns)
+            commit, remote = _list_files(repo, revision, patterns)
         except (_TransportError, errors.OfflineModeIsEnabled) as error:
             record = None if isinstance(error, errors.HfHubHTTPError) else newest(folder, patterns, revision)
             if record is None:
@@ -169,7 +168,7 @@ def fetch(
     return HubFiles(repo, commit, tuple(files))
 
 
-def _fetched_before(repo: str, record: Kept, folder: Path) -> HubFiles:
+def _fetched_before(repo: str, record: StoredCommit, folder: Path) -> HubFiles:
     note_text = (
         f"The hub could not be reached: these are the files of commit {record.commit}, fetched on {record.day}. "
         "There may be newer ones."
@@ -179,7 +178,7 @@ def _fetched_before(repo: str, record: Kept, folder: Path) -> HubFiles:
     return HubFiles(repo, record.commit, tuple(files), note_text)
 
 
-def _listed(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[str, list[RepoSibling]]:
+def _list_files(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[str, list[RepoSibling]]:
     """Commit and matching files, in the order of their names."""
     try:
         info = HfApi(endpoint=_endpoint()).dataset_info(
@@ -199,7 +198,7 @@ def _listed(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[s
 
 
 def _download(repo: str, commit: str, file: RepoSibling, target: Path, report: FileProgress) -> HubFile:
-    """One file, whole and checked; what is there already is checked too."""
+    """Download one file and check it; a file that is already there is checked too."""
     name, size = file.rfilename, _bytes_of(file)
     path = target.joinpath(*PurePosixPath(name).parts)
     part = path.with_name(f"{path.name}.part")
@@ -216,7 +215,7 @@ def _download(repo: str, commit: str, file: RepoSibling, target: Path, report: F
 
 
 def _receive(url: str, part: Path, name: str, size: int, report: FileProgress) -> None:
-    """Append to ``part`` until it has ``size`` bytes; a broken connection is taken up again while any arrive."""
+    """Append to ``part`` until it has ``size`` bytes; a broken connection is retried while bytes arrive."""
     if _size(part) > size:
         part.unlink()
     while not part.exists() or _size(part) < size:
@@ -246,7 +245,7 @@ def _stream(url: str, part: Path, have: int, size: int, report: Callable[[int], 
 
 
 def _is(path: Path, file: RepoSibling) -> bool:
-    """The file here has the size and hash of the one on the hub."""
+    """Whether the local file has the size and hash of the one on the hub."""
     size = _bytes_of(file)
     if not path.is_file() or path.stat().st_size != size:
         return False
@@ -293,8 +292,8 @@ def _check_room(target: Path, remote: Sequence[RepoSibling]) -> None:
 
 
 @contextmanager
-def _explained(repo: str, revision: str | None, folder: Path) -> Iterator[None]:
-    """The hub's, the network's and the disk's errors as ours."""
+def _translate_errors(repo: str, revision: str | None, folder: Path) -> Iterator[None]:
+    """Turn errors of the hub, the network and the disk into a `CarrotError`."""
     try:
         yield
     except errors.HfHubHTTPError as error:

@@ -1,4 +1,4 @@
-"""Reader of logs: one row a call that was made, to compare with what an operating point promised."""
+"""Reader of logs, one row a call, to compare with what an operating point promised."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Calls:
-    """n calls that were made, in the order of the file.
+    """n logged calls, in the order of the file.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Calls:
         return cost_usd
 
     def price_of(self, rows: npt.NDArray[np.intp]) -> Price | None:
-        """The price per token that the dollars and tokens of some calls show, where they show one."""
+        """The price per token that the dollars and tokens of some calls imply; None if they imply none."""
         output = None if np.isnan(self.output_tokens).all() else self.output_tokens[rows]
         return infer_price(self.input_tokens[rows], output, self.cost_usd[rows])
 

@@ -77,7 +77,7 @@ def read_long_table(
 
 
 def check_mapping(path: Path, columns: Mapping[str, str], names: Collection[str]) -> None:
-    """Columns are mapped to recognised names only, else a `DataError`."""
+    """Raise a `DataError` if a column is mapped to a name that is not recognised."""
     wrong = [name for name in columns if name not in names]
     if wrong:
         raise DataError(path.name, f"there is no column {wrong[0]!r} to map to; there are {', '.join(names)}")
@@ -85,7 +85,7 @@ def check_mapping(path: Path, columns: Mapping[str, str], names: Collection[str]
 
 @contextmanager
 def refusing(path: Path) -> Iterator[None]:
-    """What the database cannot do with a file's content is told as a `DataError`."""
+    """Turn DuckDB's errors about a file's content into a `DataError`."""
     try:
         yield
     except duckdb.Error as error:
@@ -95,7 +95,7 @@ def refusing(path: Path) -> Iterator[None]:
 def frames_of(
     table: TableFile, path: Path, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
 ) -> Frames:
-    """Check the cells of a table and put them into frames; the views of `create_views` are there."""
+    """Check the cells of a table and put them into frames; needs the views of `create_views`."""
     faults = problems(table)
     costs = cost_problems(table, prices)
     if costs and not faults and (models := unpriced(table, prices)):
@@ -117,7 +117,7 @@ def frames_of(
 
 
 def _strings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text columns as plain strings and None, whatever the frame library's default is."""
+    """Text columns as plain strings and None, whatever pandas' default text type is."""
     for name in frame.columns:
         if frame[name].dtype != np.float64:
             values = frame[name].astype(object)

@@ -70,7 +70,7 @@ class _Task:
     scores: Scores
 
     @property
-    def restored(self) -> Scores:
+    def ordered_scores(self) -> Scores:
         """(M, n) scores in the order of the documents."""
         return np.stack(
             [in_document_order(row, WORKERS[model]) for model, row in zip(self.models, self.scores, strict=True)]
@@ -171,7 +171,7 @@ def _task(name: str, arrays: Mapping[tuple[str, ...], npt.NDArray[np.generic]], 
 def _evidence(tasks: list[_Task], source: str) -> str:
     """The correlation between models before and after, or an error where it does not rise."""
     before = _mean_of_tasks([(mean_correlation(task.scores), task.scores.shape[1]) for task in tasks])
-    after = _mean_of_tasks([(mean_correlation(task.restored), task.scores.shape[1]) for task in tasks])
+    after = _mean_of_tasks([(mean_correlation(task.ordered_scores), task.scores.shape[1]) for task in tasks])
     prompts = sum(task.scores.shape[1] for task in tasks)
     pairs = min(len(task.models) * (len(task.models) - 1) / 2 for task in tasks)
     if not after - before > _CLEAR / np.sqrt(max(prompts * pairs, 1)):
@@ -206,7 +206,7 @@ def _outcomes(tasks: list[_Task]) -> pd.DataFrame:
             {
                 "prompt_id": np.tile(np.array(_ids(task), dtype=object), len(task.models)),
                 "model": np.repeat(np.array(task.models, dtype=object), task.scores.shape[1]),
-                "score": task.restored.ravel(),
+                "score": task.ordered_scores.ravel(),
             }
         )
         for task in tasks

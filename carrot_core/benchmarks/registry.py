@@ -1,4 +1,4 @@
-"""Which reader a file is for: by the format that is asked for, else by its name."""
+"""The readers by format, and the choice of a file's reader: by the format asked for, else by its name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from carrot_core.prices import Price
 
 
 class Reader(Protocol):
-    """A format's reader: the file, a predicate over its columns or None, and prices by model or None."""
+    """A reader of one format; takes the file, a predicate over its columns or None, and prices by model or None."""
 
     def __call__(self, path: Path, *, where: str | None, prices: Mapping[str, Price] | None) -> Frames:
         """Read the file, or raise a `DataError`."""

@@ -99,7 +99,7 @@ def is_chinese(eval_name: str) -> bool:
 
 
 def family(eval_name: str) -> str:
-    """What a task belongs to: 57 tasks to mmlu, three to mtbench, 16 to chinese, others to themselves."""
+    """Family of a task: 57 tasks are mmlu, three mtbench, 16 chinese; any other is its own family."""
     for name in ("mmlu", "mtbench", "chinese"):
         if re.match(rf"{name}(?![a-z])", eval_name.lower()):
             return name
@@ -107,7 +107,7 @@ def family(eval_name: str) -> str:
 
 
 def prompt_text(written: str) -> str:
-    """The turns of a prompt, a blank line between; what is not the text of a list of strings stays as it is."""
+    """The turns of a prompt, joined by blank lines; a text that is not a list of strings stays as it is."""
     if not _TURNS.fullmatch(written):
         return written
     turns = "\n\n".join(ast.literal_eval(turn) for turn in _TURN.findall(written))

@@ -1,4 +1,4 @@
-"""Choosing rows of what was read, for sources that are no table file themselves."""
+"""Filter rows by a SQL predicate after reading, for sources that are not table files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def choose(frames: Frames, where: str) -> Frames:
     DataError
         The predicate cannot be evaluated, or keeps fewer than two models.
     """
-    rows = _kept(frames, where)
+    rows = _matching_rows(frames, where)
     outcomes = frames.outcomes.iloc[rows].reset_index(drop=True)
     prompts = frames.prompts[frames.prompts["prompt_id"].isin(set(outcomes["prompt_id"]))].reset_index(drop=True)
     models = frames.models[frames.models["model"].isin(set(outcomes["model"]))].reset_index(drop=True)
@@ -41,7 +41,7 @@ def choose(frames: Frames, where: str) -> Frames:
     return replace(frames, prompts=prompts, models=models, outcomes=outcomes, provenance=provenance)
 
 
-def _kept(frames: Frames, where: str) -> list[int]:
+def _matching_rows(frames: Frames, where: str) -> list[int]:
     with private_connection() as connection:
         numbered = frames.outcomes.assign(row=range(len(frames.outcomes)))
         connection.register("given_outcomes", numbered)
@@ -50,8 +50,8 @@ def _kept(frames: Frames, where: str) -> list[int]:
         connection.execute(_CELLS)
         lock_down(connection)
         try:
-            chosen = connection.table("cells").filter(duckdb.SQLExpression(where)).project("row").fetchall()
+            matches = connection.table("cells").filter(duckdb.SQLExpression(where)).project("row").fetchall()
         except (duckdb.Error, RuntimeError) as error:
             message = f"the predicate {where!r} cannot be used: {reason(error)}"
             raise DataError(frames.provenance.source, message) from error
-    return sorted(row for (row,) in chosen)
+    return sorted(row for (row,) in matches)

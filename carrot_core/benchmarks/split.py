@@ -1,4 +1,4 @@
-"""Train, validation and test: decided by a seed and the text of each prompt, by nothing else."""
+"""Split prompts into train, validation and test by a seed and their texts alone."""
 
 from __future__ import annotations
 

@@ -191,7 +191,9 @@ def _texts(table: pa.Table, column: str | None) -> list[str | None]:
 def _numbers(table: pa.Table, model: str, field: str, name: str) -> Column:
     values = pc.struct_field(table.column(model), field)
     try:
-        column: Column = pc.cast(values, pa.float64(), safe=False).to_numpy()  # too large a number is judged later
+        column: Column = pc.cast(
+            values, pa.float64(), safe=False
+        ).to_numpy()  # numbers that are too large are refused later
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
             name, [Problem(f"is not a number: {error}", "It must be a column of numbers.", column=f"{model}.{field}")]
@@ -224,9 +226,9 @@ def _ids(prompts: pd.DataFrame) -> tuple[pd.Series, list[str]]:
     if keys.map(bool).all() and keys.is_unique:
         return keys, []
     parts = zip(prompts["dataset"], prompts["level"], prompts["index"], strict=True)
-    made = pd.Series([":".join(part for part in row if part) or "prompt" for row in parts], dtype=object)
-    again = made.groupby(made).cumcount()
-    ids = made.where(again == 0, made + "#" + (again + 1).astype(str)).astype(object)
+    names = pd.Series([":".join(part for part in row if part) or "prompt" for row in parts], dtype=object)
+    again = names.groupby(names).cumcount()
+    ids = names.where(again == 0, names + "#" + (again + 1).astype(str)).astype(object)
     why = "Keys repeat" if keys.map(bool).all() else "Not every prompt has a key"
     if not ids.is_unique:  # a data set whose own index looks like our numbers
         ids = pd.Series([f"{split}:{row}" for row, split in enumerate(prompts["split"])], dtype=object)

@@ -1,7 +1,7 @@
-"""A table file (Parquet, CSV, TSV, JSONL) in a private in-memory DuckDB, from where it cannot reach anything.
+"""A table file (Parquet, CSV, TSV, JSONL) in a private in-memory DuckDB without access to anything else.
 
-A file and a predicate are other people's: the file is read first, then every door is closed, then the
-predicate is evaluated, as one expression over the columns.
+Files and predicates come from strangers: the file is read first, then the connection is locked, then the
+predicate is evaluated as one expression over the columns.
 """
 
 from __future__ import annotations
@@ -21,20 +21,10 @@ from carrot_core.benchmarks.file_checks import PACKED, check_columns, check_rows
 from carrot_core.errors import DataError, NotFoundError, Problem
 
 PER_MODEL = ("input_tokens", "output_tokens", "cost_usd")  # columns each model of a wide file may have
-
-
 ROW = "row of the file"  # 1-based position of a data row; a name no file is likely to use
-
-
 _ALL = "sample_size = -1, hive_partitioning = false"  # types are found by looking at every row
-
-
 _CSV = f"header = true, quote = '\"', escape = '\"', skip = 0, comment = '', {_ALL}"
-
-
 _JSON = f"format = 'newline_delimited', records = true, map_inference_threshold = -1, {_ALL}"
-
-
 _READERS = {
     ".parquet": "read_parquet($path, binary_as_string = true, hive_partitioning = false)",
     ".csv": f"read_csv($path, delim = ',', {_CSV})",
@@ -65,7 +55,7 @@ class TableFile:
     columns: Mapping[str, str] = field(default_factory=dict)
 
     def column_of(self, name: str, model: str | None) -> str:
-        """The file's own column of a recognised one, in a wide file that of a model."""
+        """The file's own name of a recognised column; in a wide file, of a model's column."""
         if self.wide and name not in self.columns and model is not None:
             name = {"score": model, "model": model}.get(name, f"{model}|{name}" if name in PER_MODEL else name)
         return self.columns.get(name, name)
@@ -79,14 +69,14 @@ class TableFile:
             The predicate is not one expression DuckDB can evaluate here; its message is quoted.
         """
         try:
-            kept = self.connection.table(view).filter(duckdb.SQLExpression(where))
-            kept.project(quoted(ROW)).create("kept")
+            matches = self.connection.table(view).filter(duckdb.SQLExpression(where))
+            matches.project(quote(ROW)).create("kept")
         except (duckdb.Error, RuntimeError) as error:
             raise DataError(self.source, f"the predicate {where!r} cannot be used: {reason(error)}") from error
-        self.connection.execute(f"delete from file where {quoted(ROW)} not in (from kept)")  # noqa: S608
+        self.connection.execute(f"delete from file where {quote(ROW)} not in (from kept)")  # noqa: S608
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
@@ -98,7 +88,7 @@ def reason(error: Exception) -> str:
 
 
 def kind_of(path: Path) -> str:
-    """Ending of the name that says the type, lower case, without that of a packed file.
+    """Type of a file by its ending, in lower case, ``.gz`` and ``.zst`` ignored.
 
     Raises
     ------
@@ -119,17 +109,17 @@ def kind_of(path: Path) -> str:
 @contextmanager
 def open_table(
     path: Path,
-    known: Collection[str],
+    text_columns: Collection[str],
     others: bool,
     columns: Mapping[str, str] | None = None,
     memory: str = limits.TABLE_MEMORY,
 ) -> Iterator[TableFile]:
-    """Load a file and close every door behind it.
+    """Load a file into a connection and lock the connection.
 
     Parameters
     ----------
     path : the file.
-    known : columns to load where there are; in a text format their values stay as they are written, so
+    text_columns : columns to load where there are; in a text format their values stay as they are written, so
         that no id is taken for a date and a bad value can be shown.
     others : load the other columns as well, in the types their values have.
     columns : the file's own name of a known column, by the known name.
@@ -147,7 +137,7 @@ def open_table(
     with private_connection() as connection:
         try:
             connection.execute(f"set memory_limit = '{memory}'; set max_temp_directory_size = '{limits.TABLE_SPILL}'")
-            types = _load(connection, kind, path, known, others, columns or {})
+            types = _load(connection, kind, path, text_columns, others, columns or {})
             named = _parquet_names(connection, path) if kind == ".parquet" else named
         except (duckdb.Error, RuntimeError) as error:
             raise DataError(path.name, [_unreadable(path, error)]) from error
@@ -156,7 +146,7 @@ def open_table(
 
 
 def _looked_at(path: Path, kind: str) -> list[str]:
-    """What `file_checks` makes sure of before a file is parsed; the names of a text file's columns."""
+    """Run `file_checks` on a file; the column names of a text file."""
     if kind == ".parquet":
         check_schema(path)
         return []
@@ -167,32 +157,32 @@ def _load(
     connection: duckdb.DuckDBPyConnection,
     kind: str,
     path: Path,
-    known: Collection[str],
+    text_columns: Collection[str],
     others: bool,
     columns: Mapping[str, str],
 ) -> dict[str, str]:
     reader = _READERS[kind]
-    # The name is a pattern to DuckDB: without escaping, "a[1].csv" reads "a1.csv".
+    # DuckDB takes the name for a pattern: without escaping, "a[1].csv" reads "a1.csv".
     parameters = {"path": glob.escape(str(path.resolve()))}
-    found = connection.execute(f"describe from {reader}", parameters).fetchall()
-    check_columns(path, len(found))
-    types = {row[0]: row[1] for row in found}
+    description = connection.execute(f"describe from {reader}", parameters).fetchall()
+    check_columns(path, len(description))
+    types = {row[0]: row[1] for row in description}
     _check_mapping(path, columns, types)
     if kind == ".parquet":
-        counted = "select coalesce(sum(num_rows), 0) from parquet_file_metadata($path)"
-        check_rows(path, connection.execute(counted, parameters).fetchall()[0][0])
+        row_count = "select coalesce(sum(num_rows), 0) from parquet_file_metadata($path)"
+        check_rows(path, connection.execute(row_count, parameters).fetchall()[0][0])
     else:
-        asis = {*known, *columns.values()}
+        asis = {*text_columns, *columns.values()}
         types = {name: "VARCHAR" if name in asis else kind for name, kind in types.items()}
-        stated = ", ".join(f"{quoted(name)}: {_literal(kind)}" for name, kind in types.items())
-        reader = f"{reader[:-1]}, {'types' if kind in ('.csv', '.tsv') else 'columns'} = {{{stated}}})"
-    # A column whose name was given to another one is left out: the mapping says which one is meant.
-    taken = {name.casefold() for name in columns}
-    rest = {name: kind for name, kind in types.items() if name.casefold() not in taken}
-    chosen = [f"{quoted(source)} as {quoted(name)}" for name, source in columns.items()]
-    chosen += [quoted(name) for name in rest if others or name in known]
+        columns_text = ", ".join(f"{quote(name)}: {_literal(kind)}" for name, kind in types.items())
+        reader = f"{reader[:-1]}, {'types' if kind in ('.csv', '.tsv') else 'columns'} = {{{columns_text}}})"
+    # A column is left out if the mapping gives its name to another column.
+    mapped_names = {name.casefold() for name in columns}
+    rest = {name: kind for name, kind in types.items() if name.casefold() not in mapped_names}
+    selection = [f"{quote(source)} as {quote(name)}" for name, source in columns.items()]
+    selection += [quote(name) for name in rest if others or name in text_columns]
     connection.execute(
-        f"create table file as select {', '.join([*chosen, 'row_number() over ()'])} as {quoted(ROW)} "  # noqa: S608
+        f"create table file as select {', '.join([*selection, 'row_number() over ()'])} as {quote(ROW)} "  # noqa: S608
         f"from {reader}",
         parameters,
     )
@@ -229,7 +219,7 @@ def column_names(path: Path) -> tuple[str, ...]:
 
 
 def preview(path: Path, rows: int) -> pd.DataFrame:
-    """The first rows as text, without looking at the others.
+    """The first rows as text, without reading the others.
 
     Raises
     ------
@@ -251,7 +241,7 @@ def preview(path: Path, rows: int) -> pd.DataFrame:
         try:
             names = [row[0] for row in connection.execute(f"describe from {reader}", parameters).fetchall()]
             check_columns(path, len(names))
-            texts = ", ".join(f"{quoted(name)}::varchar as {quoted(name)}" for name in names)
+            texts = ", ".join(f"{quote(name)}::varchar as {quote(name)}" for name in names)
             return connection.execute(f"select {texts} from {reader} limit {rows:d}", parameters).df()  # noqa: S608
         except (duckdb.Error, RuntimeError) as error:
             raise DataError(path.name, [_unreadable(path, error)]) from error
@@ -304,5 +294,5 @@ def private_connection(path: Path | None = None) -> Iterator[duckdb.DuckDBPyConn
 
 
 def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
-    """From here on: no file beyond those already open, no change of settings."""
+    """Lock a connection: it can open no more files and change no settings."""
     connection.execute("set enable_external_access = false; set lock_configuration = true")

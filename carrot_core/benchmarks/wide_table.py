@@ -1,4 +1,4 @@
-"""Reader of the wide table, one row a prompt and a column a model; the checks are those of the long one."""
+"""Reader of the wide table: one row a prompt, one column of scores a model; same checks as the long table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.checks import NUMBERS, TEXTS, size_problems, typed_as
 from carrot_core.benchmarks.costs import check_prices
 from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
-from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quoted
+from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quote
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price
 
@@ -50,7 +50,7 @@ def read_wide_table(
 
 
 def is_wide(names: Sequence[str]) -> bool:
-    """Whether columns are those of a wide table: some are a model's, and none is the long table's."""
+    """Whether the columns are those of a wide table: some belong to a model, and none is a long table's."""
     return bool(models_of(names)) and not {"model", "score"} <= set(names)
 
 
@@ -66,9 +66,9 @@ def _numbers(models: Sequence[str]) -> list[str]:
 
 
 def _create_choosable(table: TableFile, models: Sequence[str]) -> None:
-    """The file with its numbers as numbers, for a predicate."""
+    """Create the view ``choosable``: the file with its numbers as numbers, for a predicate."""
     typed = ", ".join(
-        f"{typed_as('score', quoted(column), table.types[column])} as {quoted(column)}"
+        f"{typed_as('score', quote(column), table.types[column])} as {quote(column)}"
         for column in _numbers(models)
         if column in table.types
     )
@@ -88,7 +88,7 @@ def _alike(table: TableFile) -> list[Problem]:
 
 
 def _renamed(name: str) -> str:
-    """What a column was called before the database put a number behind its second appearance."""
+    """The name of a column before DuckDB appended a number to make it unique."""
     stem, _, number = name.rpartition("_")
     return stem.casefold() if number.isdecimal() else ""
 
@@ -118,7 +118,7 @@ def _left_out(table: TableFile, models: list[str]) -> list[str]:
 
 
 def _unfold(table: TableFile, models: list[str]) -> TableFile:
-    """The views that the checks of the long table read: one row a cell, with the row of the wide file."""
+    """Create the views for the checks of the long table: one row a cell, with the row of the wide file."""
     (rows,) = table.connection.execute("select count(*) from file").fetchall()[0]
     if faults := size_problems(rows, len(models)):
         raise DataError(table.source, faults)
@@ -127,7 +127,7 @@ def _unfold(table: TableFile, models: list[str]) -> TableFile:
     for place, model in enumerate(models):
         _insert(table, place, model)
     of_prompt = ", ".join(f"{typed_as(name, name, table.types.get(name))} as {name}" for name in OF_PROMPT)
-    prompts = f"select {quoted(ROW)} as row, {of_prompt} from file"  # noqa: S608
+    prompts = f"select {quote(ROW)} as row, {of_prompt} from file"  # noqa: S608
     table.connection.execute(f"create view cells as select * from numbers join ({prompts}) using (row)")  # noqa: S608
     present = {what for model in models for what in PER_MODEL if f"{model}|{what}" in table.types}
     long = dict.fromkeys(("prompt_id", "model", "score", *sorted(present)), "VARCHAR")
@@ -136,11 +136,11 @@ def _unfold(table: TableFile, models: list[str]) -> TableFile:
 
 def _insert(table: TableFile, place: int, model: str) -> None:
     columns = {"score": model, **{what: f"{model}|{what}" for what in PER_MODEL}}
-    typed = [typed_as(name, quoted(column), table.types.get(column)) for name, column in columns.items()]
-    raw = [f"{quoted(column)}::varchar" if column in table.types else "null" for column in columns.values()]
+    typed = [typed_as(name, quote(column), table.types.get(column)) for name, column in columns.items()]
+    raw = [f"{quote(column)}::varchar" if column in table.types else "null" for column in columns.values()]
     names = ", ".join([*columns, *(f"raw_{name}" for name in columns)])
     table.connection.execute(
-        f"insert into numbers (cell, row, model, {names}) select {quoted(ROW)} * {limits.COLUMNS} + {place}, "  # noqa: S608
-        f"{quoted(ROW)}, $model, {', '.join([*typed, *raw])} from file",
+        f"insert into numbers (cell, row, model, {names}) select {quote(ROW)} * {limits.COLUMNS} + {place}, "  # noqa: S608
+        f"{quote(ROW)}, $model, {', '.join([*typed, *raw])} from file",
         {"model": model},
     )

@@ -63,7 +63,7 @@ def setup(force: bool) -> Result:
 @click.option("--port", type=PORT, default=8501, show_default=True, help="Port to listen on.")
 @click.option("--address", default="localhost", show_default=True, help="Interface to listen on.")
 def app(port: int, address: str) -> None:
-    """Open the dashboard, with the HTTP API of `carrot serve` under /api/v1; Ctrl-C stops it.
+    """Open the dashboard and the HTTP API of `carrot serve` under /api/v1; Ctrl-C stops it.
 
     On another interface it answers to any name, unless STREAMLIT_SERVER_ALLOWED_HOSTS lists those it may be called by.
     """

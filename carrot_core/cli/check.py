@@ -1,4 +1,4 @@
-"""``carrot data check``, ``template``, ``leakage``: results before their import, prompts on two sides of a split."""
+"""``carrot data check``, ``template``, ``leakage``: check files before import, find copies across a split."""
 
 from __future__ import annotations
 
@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
 TEMPLATE = "template.csv"
 
 
@@ -65,7 +61,7 @@ def check(
     columns: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Say everything that is wrong with FILE, each kind of problem with row, column, value and remedy.
+    """List every kind of problem in FILE, each with row, column, value and remedy.
 
     Nothing is imported. The exit code is 0 where FILE can be imported and 4 where it cannot.
     """
@@ -74,15 +70,15 @@ def check(
     from carrot_core.safe_csv import problems_frame
 
     try:
-        given = None if prices is None else read_prices(prices)
-        frames = read_any(file, where=where, prices=given, format=format, columns=columns or None)
+        price_list = None if prices is None else read_prices(prices)
+        frames = read_any(file, where=where, prices=price_list, format=format, columns=columns or None)
     except DataError as error:
-        found = problems_frame(error)
+        problems = problems_frame(error)
         if out is not None:
-            _write(found, out)
-        # A problem is what was asked for: it goes to standard output, and the exit code says there is one.
+            _write(problems, out)
+        # Problems are the result of this command: they go to standard output, and the exit code says there are some.
         click.echo(
-            as_document({"ok": False, "problems": found.to_dict("records")})
+            as_document({"ok": False, "problems": problems.to_dict("records")})
             if as_json
             else visible(str(error), keep=SENTENCE)
         )
@@ -93,11 +89,11 @@ def check(
     click.echo(as_document(document) if as_json else visible("\n".join(lines), keep=SENTENCE))
 
 
-def _write(found: pd.DataFrame, out: Path) -> None:
+def _write(problems: pd.DataFrame, out: Path) -> None:
     from carrot_core.safe_csv import write_csv
 
     try:
-        write_csv(found, out)
+        write_csv(problems, out)
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
 
@@ -106,7 +102,7 @@ def _write(found: pd.DataFrame, out: Path) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write (default: printed).")
 @json_option
 def template(out: Path | None) -> Result:
-    """A few made-up rows in the long format, to be filled with results of your own.
+    """Write a few example rows in the long format, to replace by your own results.
 
     The wide format has one row a prompt and, for each model, a column of its name with the scores beside
     <model>|cost_usd, <model>|output_tokens, <model>|input_tokens.
@@ -132,23 +128,23 @@ def template(out: Path | None) -> Result:
 @click.option("--csv", "csv_file", type=TABLE, help="Write the pairs to a file: .csv, .parquet or .json.")
 @json_option
 def leakage(name: str, cosine: float, jaccard: float, seed: int | None, csv_file: Path | None) -> Result:
-    """Find prompts of NAME whose copy, exact or near, stands on another side of the split."""
+    """Find prompts of NAME with an exact or near copy on another side of the split."""
     from carrot_core.embedding import BUNDLED
     from carrot_core.evaluation import records, split_by_seed
     from carrot_core.evaluation.leakage import leaks, report
 
     bench = open_store().load(name, encoder=BUNDLED)
     with progress(f"Comparing {name}", " pairs of splits") as advance:
-        judged = bench if seed is None else split_by_seed(bench, seed)
-        found = leaks(judged, cosine=cosine, jaccard=jaccard, progress=advance)
+        benchmark = bench if seed is None else split_by_seed(bench, seed)
+        leakage_report = leaks(benchmark, cosine=cosine, jaccard=jaccard, progress=advance)
     if csv_file is not None:
-        write(found.pairs, csv_file)
+        write(leakage_report.pairs, csv_file)
     document = {
         "benchmark": name,
-        "n_prompts": found.n_prompts,
-        "cosine": found.cosine,
-        "jaccard": found.jaccard,
-        "counts": records(found.counts),
-        "pairs": records(found.pairs),
+        "n_prompts": leakage_report.n_prompts,
+        "cosine": leakage_report.cosine,
+        "jaccard": leakage_report.jaccard,
+        "counts": records(leakage_report.counts),
+        "pairs": records(leakage_report.pairs),
     }
-    return document, report(found)
+    return document, report(leakage_report)

@@ -1,4 +1,4 @@
-"""What every command shares: errors as one line, ``--json``, progress on standard error."""
+"""Shared by all commands: errors on one line, ``--json``, progress on standard error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PORT = click.IntRange(1, 65535)
 
 
 class Group(click.Group):
-    """Commands in the order they are used; our errors as text and an exit code, never a traceback."""
+    """Commands in the order of their use; a `CarrotError` becomes text and an exit code, not a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -41,19 +41,19 @@ class Group(click.Group):
 
 
 def as_document(value: Any) -> str:
-    """What ``--json`` prints."""
+    """A document as ``--json`` prints it."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def as_line(value: Any) -> str:
-    """The same on one line, for documents whose numbers may be unknown or infinite."""
+    """A document as JSON on one line; unknown and infinite numbers become null."""
     return json.dumps(without_nan(value), ensure_ascii=False, allow_nan=False)
 
 
 def json_option(command: Callable[..., Result]) -> Callable[..., None]:
     """Add ``--json`` to a command, and print what it returns in the form asked for.
 
-    Names of files reach the text: nothing of it steers the terminal.
+    The text may hold names from files, so control characters are made visible.
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -85,12 +85,12 @@ def file_progress() -> Iterator[Callable[[int, int, str], None]]:
     from tqdm import tqdm
 
     with tqdm(unit="B", unit_scale=True, file=sys.stderr, delay=1.0, leave=False) as bar:
-        shown = ""
+        current = ""
 
         def advance(done: int, total: int, name: str) -> None:
-            nonlocal shown
-            if name != shown:
-                shown = name
+            nonlocal current
+            if name != current:
+                current = name
                 bar.reset(total)
                 bar.set_description(name)
             bar.update(done - bar.n)
@@ -106,7 +106,7 @@ def open_store() -> Store:
 
 
 class OutFile(click.Path):
-    """A file to write, refused before anything is computed where it could not be written in the end."""
+    """A file to write; refused before anything is computed if it cannot be written."""
 
     def __init__(self, *endings: str) -> None:
         super().__init__(dir_okay=False, path_type=Path)

@@ -80,7 +80,7 @@ def import_(
         lines.append(f"Vectors for {with_vectors:,} prompts.")
     warnings = _warnings(info)
     lines += [f"Note: {warning}" for warning in warnings]
-    return {**described(info), "warnings": warnings, "n_with_vectors": with_vectors}, "\n".join(lines)
+    return {**describe(info), "warnings": warnings, "n_with_vectors": with_vectors}, "\n".join(lines)
 
 
 @data.command()
@@ -106,18 +106,18 @@ def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool
     warnings = _warnings(info)
     lines += [f"Note: {warning}" for warning in warnings]
     lines.append(f"`carrot data embed {info.name}` computes its vectors.")
-    return {**described(info), "warnings": warnings}, "\n".join(lines)
+    return {**describe(info), "warnings": warnings}, "\n".join(lines)
 
 
 def _warnings(info: BenchmarkInfo) -> list[str]:
-    """Those of its file, and what its name means besides."""
+    """Warnings of an import: those of the reader, and one if a shipped head has the same name."""
     from carrot_core.serving.loading import note_on_name
 
     return [*info.warnings, *filter(None, [note_on_name(info.name, info.data_hash)])]
 
 
-def described(info: BenchmarkInfo) -> dict[str, Any]:
-    """What the store knows of a benchmark, as plain JSON."""
+def describe(info: BenchmarkInfo) -> dict[str, Any]:
+    """Description of a stored benchmark as plain JSON."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(info).items()}
 
 
@@ -133,7 +133,7 @@ def list_() -> Result:
     ]
     if not infos:
         lines = ["Nothing here yet: `carrot setup` builds the simulated benchmark, `carrot data import` brings yours."]
-    return [described(info) for info in infos], "\n".join(lines)
+    return [describe(info) for info in infos], "\n".join(lines)
 
 
 @data.command()
@@ -171,18 +171,18 @@ data.add_command(template)
 @data.command()
 @json_option
 def verify() -> Result:
-    """Read every benchmark from end to end and say which are damaged."""
+    """Read every benchmark completely and say which are damaged."""
     from carrot_core.store.health import verify as verify_all
 
     with progress("Reading", " benchmarks") as advance:
         findings = verify_all(open_store(), advance)
-    lines = [line for finding in findings for line in _found(finding)]
+    lines = [line for finding in findings for line in _finding_lines(finding)]
     if any(finding.data or finding.computed for finding in findings):
         lines.append("`carrot data rebuild` sets the damaged files aside, beside the store.")
     return [asdict(finding) for finding in findings], "\n".join(lines)
 
 
-def _found(finding: Finding) -> list[str]:
+def _finding_lines(finding: Finding) -> list[str]:
     if finding.data:
         return [f"{finding.benchmark}: damaged. {finding.data}"]
     if finding.computed:
@@ -193,23 +193,23 @@ def _found(finding: Finding) -> list[str]:
 @data.command()
 @json_option
 def rebuild() -> Result:
-    """Set aside the files that are damaged; benchmarks that are whole stay as they are."""
+    """Set damaged files aside; intact benchmarks stay as they are."""
     from carrot_core.store.health import rebuild as rebuild_all
 
     store = open_store()
     with progress("Reading", " benchmarks") as advance:
         aside, findings = rebuild_all(store, advance)
-    kept = [finding.benchmark for finding in findings if not finding.data]
+    whole = [finding.benchmark for finding in findings if not finding.data]
     lost = [finding.benchmark for finding in findings if finding.data]
     again = [finding.benchmark for finding in findings if finding.computed and not finding.data]
-    lines = [f"{store.path} has {', '.join(kept) or 'no benchmark'}."]
+    lines = [f"{store.path} has {', '.join(whole) or 'no benchmark'}."]
     lines.append("Nothing is damaged." if aside is None else f"The damaged files are now in {aside}.")
     if lost:
         lines.append(f"Damaged and set aside: {', '.join(lost)}; import them again.")
     if again:
         lines.append(f"To be embedded and fitted again: {', '.join(again)}.")
     return {
-        "kept": kept,
+        "kept": whole,
         "lost": lost,
         "without_computed": again,
         "aside": None if aside is None else str(aside),

@@ -1,4 +1,4 @@
-"""``carrot evaluate`` and ``carrot learning-curve``: routers over seeds, and how they grow with data."""
+"""``carrot evaluate`` and ``carrot learning-curve``: routers over seeds, and over sizes of training data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from click.core import ParameterSource
 
 from carrot_core import limits
 from carrot_core.cli.common import TABLE, OutFile, Result, json_option, open_store, progress, write
-from carrot_core.cli.fit import bench_options, loaded, parameters, results_table, router_options, run_of, summary
+from carrot_core.cli.fit import (
+    bench_options,
+    load_benchmark,
+    parameters,
+    results_table,
+    router_options,
+    run_of,
+    summary,
+)
 from carrot_core.errors import CarrotError
 
 if TYPE_CHECKING:
@@ -41,7 +49,7 @@ class Numbers(click.ParamType[tuple[int, ...]]):
 
 
 class Names(click.ParamType[tuple[str, ...]]):
-    """Names, parted by commas."""
+    """Names, separated by commas."""
 
     name = "names"
 
@@ -72,30 +80,32 @@ def evaluate(
     csv_file: Path | None,
     latex_file: Path | None,
     transfer: bool,
-    **asked: Any,
+    **options: Any,
 ) -> Result:
-    """Judge a router on BENCH beside the baselines, or with --routers or --seeds several over several seeds.
+    """Evaluate a router on BENCH beside the baselines, or with --routers or --seeds several over several seeds.
 
-    Every fit is stored as it is done: an interrupted comparison goes on where it stopped. Seed 0 is the
-    split as stored; a source's own split stays, and only the routers' seed varies.
+    Every fit is stored at once: an interrupted comparison continues where it stopped. Seed 0 is the split as
+    stored; if the source has its own split, only the routers' seed varies.
     """
     for one, several, values in (("router", "--routers", routers), ("seed", "--seeds", seeds)):
         if values is not None and _is_given(one):
             raise click.UsageError(f"Give --{one} or {several}, not both.")
     if transfer:
-        if routers or latex_file or asked["fit_on"]:
+        if routers or latex_file or options["fit_on"]:
             raise click.BadParameter(
                 "goes with one --router on one benchmark, and with --csv", param_hint="--leave-one-task-out"
             )
-        if asked["again"]:
+        if options["again"]:
             raise click.BadParameter("nothing of --leave-one-task-out is stored: it always fits", param_hint="--again")
-        return _left_out(bench, seeds or (asked["seed"],), csv_file, asked["router"], asked["params"], asked["pool"])
+        return _transfer(
+            bench, seeds or (options["seed"],), csv_file, options["router"], options["params"], options["pool"]
+        )
     if not (routers or seeds or csv_file or latex_file):
-        run, _, _ = run_of(bench, **asked)
+        run, _, _ = run_of(bench, **options)
         return summary(run), results_table(run)
-    if asked["params"] and len(routers or ()) > 1:
+    if options["params"] and len(routers or ()) > 1:
         raise click.BadParameter("belongs to one router; name one in --routers", param_hint="--param")
-    result = _compared(bench, routers or (asked["router"],), seeds or (asked["seed"],), **asked)
+    result = _comparison(bench, routers or (options["router"],), seeds or (options["seed"],), **options)
     _write(result, csv_file, latex_file)
     from carrot_core.evaluation.tables import text
 
@@ -107,7 +117,7 @@ def _is_given(parameter: str) -> bool:
     return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
-def _compared(
+def _comparison(
     bench: str,
     routers: Sequence[str],
     seeds: Sequence[int],
@@ -121,11 +131,11 @@ def _compared(
     from carrot_core.evaluation.runs import compare_routers
 
     store = open_store()
-    judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
-    with progress("Fitting and judging", " steps") as advance:
+    benchmark, source = load_benchmark(store, bench), None if fit_on is None else load_benchmark(store, fit_on)
+    with progress("Fitting and evaluating", " steps") as advance:
         return compare_routers(
             store,
-            judged,
+            benchmark,
             routers,
             seeds,
             params=parameters(params),
@@ -136,7 +146,7 @@ def _compared(
         )
 
 
-def _left_out(
+def _transfer(
     bench: str, seeds: Sequence[int], csv_file: Path | None, router: str, params: Sequence[str], pool: Sequence[str]
 ) -> Result:
     from carrot_core.evaluation import records
@@ -145,13 +155,13 @@ def _left_out(
     from carrot_core.evaluation.tables import text, transfer_text
 
     store = open_store()
-    settings = settings_of(store, loaded(store, bench), seeds, pool=pool)
+    settings = settings_of(store, load_benchmark(store, bench), seeds, pool=pool)
     with progress(f"Fitting {router}", " fits") as advance:
-        found = leave_one_task_out(settings, router, params=parameters(params), progress=advance)
+        transfer = leave_one_task_out(settings, router, params=parameters(params), progress=advance)
     if csv_file is not None:
-        write(found.by_task, csv_file)
-    document = {"router": router, "overall": found.overall.document(), "by_task": records(found.by_task)}
-    return document, f"{text(found.overall)}\n\n{transfer_text(found)}"
+        write(transfer.by_task, csv_file)
+    document = {"router": router, "overall": transfer.overall.document(), "by_task": records(transfer.by_task)}
+    return document, f"{text(transfer.overall)}\n\n{transfer_text(transfer)}"
 
 
 def _write(result: Comparison, csv_file: Path | None, latex_file: Path | None) -> None:
@@ -187,27 +197,27 @@ def learning_curve(
     new_model: str | None,
     csv_file: Path | None,
 ) -> Result:
-    """How a router on BENCH grows with the number of training prompts, or of scored prompts of a new model."""
+    """Measure how a router on BENCH improves with more training prompts, or more scored prompts of a new model."""
     from carrot_core.evaluation import records
     from carrot_core.evaluation.learning import learning_curve as grow
     from carrot_core.evaluation.learning import new_model_curve
     from carrot_core.evaluation.runs import settings_of
 
     store = open_store()
-    judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
-    settings = settings_of(store, judged, seeds, fit_on=source, pool=pool)
-    chosen, given = sizes or (), parameters(params)
+    benchmark, source = load_benchmark(store, bench), None if fit_on is None else load_benchmark(store, fit_on)
+    settings = settings_of(store, benchmark, seeds, fit_on=source, pool=pool)
+    train_sizes, router_params = sizes or (), parameters(params)
     with progress(f"Fitting {router}", " fits") as advance:
         if new_model is None:
-            curve = grow(settings, router, chosen, params=given, progress=advance)
+            curve = grow(settings, router, train_sizes, params=router_params, progress=advance)
         else:
-            curve = new_model_curve(settings, router, new_model, chosen, params=given, progress=advance)
+            curve = new_model_curve(settings, router, new_model, train_sizes, params=router_params, progress=advance)
     if csv_file is not None:
         write(curve.figures, csv_file)
     document = {
         "benchmark": bench,
         "router": router,
-        "params": given,
+        "params": router_params,
         "new_model": new_model,
         "seeds": list(seeds),
         "sizes": list(curve.sizes),
@@ -224,7 +234,7 @@ def _text(bench: str, curve: LearningCurve) -> str:
 
     what = "training prompts" if curve.new_model is None else f"scored prompts of {curve.new_model}"
     seeds = ", ".join(map(str, curve.comparison.seeds))
-    shown = {
+    cells = {
         f"{size:,}": [
             *(cell(curve.comparison.figure(str(size), metric)) for metric in _SHOWN),
             cell(curve.comparison.difference(str(size), str(curve.sizes[-1]), "aiq"), signed=True),
@@ -234,7 +244,7 @@ def _text(bench: str, curve: LearningCurve) -> str:
     }
     heads = [*(METRICS[name].label for name in _SHOWN), "AIQ - with all", f"Brier, {curve.new_model or 'all models'}"]
     return f"{bench}, {curve.router}: mean over seeds {seeds}, 95 % intervals over prompts.\n" + block(
-        heads, shown, what
+        heads, cells, what
     )
 
 

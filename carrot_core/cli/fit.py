@@ -36,9 +36,9 @@ OUT = click.option(
 
 
 def bench_options(command: Command) -> Command:
-    """BENCH, one router, and what it learns from."""
+    """Options for BENCH, one router and its training data."""
     for option in (
-        click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER, judge on all prompts of BENCH."),
+        click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER, evaluate on all prompts of BENCH."),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
         click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Parameter of the router."),
         click.option("--router", default="carrot-knn", show_default=True, help="Router by name."),
@@ -49,7 +49,7 @@ def bench_options(command: Command) -> Command:
 
 
 def router_options(command: Command) -> Command:
-    """BENCH and the options every command about one router on one seed shares."""
+    """Options shared by the commands about one router and one seed."""
     return bench_options(click.option("--seed", default=0, show_default=True, help="Seed of the router.")(command))
 
 
@@ -67,7 +67,7 @@ def parameters(pairs: Sequence[str]) -> dict[str, Any]:
     return chosen
 
 
-def loaded(store: Store, name: str) -> Benchmark:
+def load_benchmark(store: Store, name: str) -> Benchmark:
     """A benchmark with its vectors, embedding what is missing under a progress bar."""
     from carrot_core.embedding import load_embedded
 
@@ -84,15 +84,15 @@ def run_of(
     pool: Sequence[str],
     again: bool = False,
 ) -> tuple[Run, Benchmark, Benchmark | None]:
-    """The run asked for, the benchmark it is about, and the one it learned from where that is another."""
+    """The run, its benchmark, and the benchmark it was fitted on if that is another one."""
     from carrot_core.evaluation.runs import run_router
 
     store = open_store()
-    judged, source = loaded(store, bench), None if fit_on is None else loaded(store, fit_on)
-    with progress(f"Fitting and judging {router}", " steps") as advance:
+    benchmark, source = load_benchmark(store, bench), None if fit_on is None else load_benchmark(store, fit_on)
+    with progress(f"Fitting and evaluating {router}", " steps") as advance:
         run = run_router(
             store,
-            judged,
+            benchmark,
             router,
             seed=seed,
             params=parameters(params),
@@ -101,11 +101,11 @@ def run_of(
             again=again,
             progress=advance,
         )
-    return run, judged, source
+    return run, benchmark, source
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """A run as one JSON document: the report's figures on top, then what they rest on."""
+    """A run as one JSON document: the reported figures first, then the settings."""
     report = run.metrics["report_on"]
     return {
         "benchmark": run.benchmark,
@@ -132,32 +132,32 @@ def summary(run: Run) -> dict[str, Any]:
 @click.command()
 @router_options
 @json_option
-def fit(bench: str, router: str, **asked: Any) -> Result:
+def fit(bench: str, router: str, **options: Any) -> Result:
     """Fit a router on BENCH and keep its estimates in the store."""
-    run, _, _ = run_of(bench, router, **asked, again=True)
+    run, _, _ = run_of(bench, router, **options, again=True)
     return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `carrot evaluate {bench}` shows how good it is."
 
 
 def results_table(run: Run) -> str:
     """The figures of a run and its baselines, each with its 95 % interval."""
     figures = run.metrics[run.metrics["report_on"]]
-    judged = {run.router: figures, **{name: run.metrics["baselines"][name] for name in BASELINES}}
-    width = max(len(name) for name in judged) + 2
+    by_router = {run.router: figures, **{name: run.metrics["baselines"][name] for name in BASELINES}}
+    width = max(len(name) for name in by_router) + 2
     lines = [
         f"{run.benchmark}, {run.metrics['report_on']} prompts: {figures['n_prompts']:,} x {len(run.metrics['models'])} "
         f"models, 95 % intervals over prompts. Best single model, chosen on validation: {run.best_single}.",
         " " * width + "".join(f"{label:>26}" for label in METRICS.values()),
     ]
-    for name, values in judged.items():
+    for name, values in by_router.items():
         cells = (cell(values[metric], values["intervals"][metric]) for metric in METRICS)
         lines.append(f"{name:{width}}" + "".join(f"{text:>26}" for text in cells))
     if copies := run.metrics.get("n_copies"):
-        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are judged here, too.")
+        lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are evaluated, too.")
     return "\n".join(lines)
 
 
 def cell(value: float | None, interval: Sequence[float | None], *, signed: bool = False) -> str:
-    """One figure with its interval, or why there is none."""
+    """One figure with its interval, or a word that says why there is none."""
     if value is None:
         return "never reached"
     return with_interval(lambda number: fixed(number, 4, signed=signed), value, *interval)
@@ -173,7 +173,7 @@ def split_option(command: Command) -> Command:
 @split_option
 @OUT
 @json_option
-def estimates(bench: str, router: str, split: str | None, out: Path, **asked: Any) -> Result:
+def estimates(bench: str, router: str, split: str | None, out: Path, **options: Any) -> Result:
     """Write a router's estimates beside the outcomes: one row per prompt and model.
 
     Columns: prompt_id, model, est_score, est_cost_usd, score, cost_usd (empty where not observed).
@@ -181,14 +181,14 @@ def estimates(bench: str, router: str, split: str | None, out: Path, **asked: An
     from carrot_core.evaluation import estimates_frame
     from carrot_core.evaluation.runs import estimates_on
 
-    run, judged, source = run_of(bench, router, **asked)
+    run, benchmark, source = run_of(bench, router, **options)
     split = split or run.metrics["report_on"]
-    table = estimates_on(run, judged, split, source)
-    frame = estimates_frame(table, judged.outcomes)
+    table = estimates_on(run, benchmark, split, source)
+    frame = estimates_frame(table, benchmark.outcomes)
     write(frame, out)
     document = {"out": str(out), "rows": len(frame), "n_prompts": table.shape[0], "split": split, "router": router}
-    seen = " Train prompts were learned from." if split in ("train", "all") and source is None else ""
-    return document, f"Wrote {len(frame):,} rows ({table.shape[0]:,} prompts, {split}) to {out}.{seen}"
+    note = " Train prompts were learned from." if split in ("train", "all") and source is None else ""
+    return document, f"Wrote {len(frame):,} rows ({table.shape[0]:,} prompts, {split}) to {out}.{note}"
 
 
 @click.command()
@@ -196,7 +196,7 @@ def estimates(bench: str, router: str, split: str | None, out: Path, **asked: An
 @split_option
 @OUT
 @json_option
-def frontier(bench: str, router: str, split: str | None, out: Path, **asked: Any) -> Result:
+def frontier(bench: str, router: str, split: str | None, out: Path, **options: Any) -> Result:
     """Write the exact frontier of a router: one row a breakpoint, from rate 0.
 
     Columns: exchange_rate_per_usd, lam, cost_usd, score. A row holds from its rate up to the next row's.
@@ -205,9 +205,9 @@ def frontier(bench: str, router: str, split: str | None, out: Path, **asked: Any
     from carrot_core.evaluation.runs import estimates_on
     from carrot_core.frontier import sweep
 
-    run, judged, source = run_of(bench, router, **asked)
+    run, benchmark, source = run_of(bench, router, **options)
     split = split or run.metrics["report_on"]
-    curve = sweep(estimates_on(run, judged, split, source), judged.outcomes, run.metrics["models"])
+    curve = sweep(estimates_on(run, benchmark, split, source), benchmark.outcomes, run.metrics["models"])
     frame = frontier_frame(curve, run.cost_unit_usd)
     write(frame, out)
     document = {
@@ -219,5 +219,5 @@ def frontier(bench: str, router: str, split: str | None, out: Path, **asked: Any
         "n_dropped": curve.n_dropped,
         "cost_unit_usd": run.cost_unit_usd,
     }
-    left_out = f" {curve.n_dropped:,} prompts without the whole pool left out." if curve.n_dropped else ""
-    return document, f"Wrote {len(frame):,} breakpoints over {curve.n_prompts:,} {split} prompts to {out}.{left_out}"
+    note = f" {curve.n_dropped:,} prompts without the whole pool left out." if curve.n_dropped else ""
+    return document, f"Wrote {len(frame):,} breakpoints over {curve.n_prompts:,} {split} prompts to {out}.{note}"

@@ -1,4 +1,4 @@
-"""``carrot export`` and ``carrot point``: operating points as files, and logs against what a point promises."""
+"""``carrot export`` and ``carrot point``: operating points as files, and logs compared with a point."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from carrot_core.cli.check import column_option
 from carrot_core.cli.common import Group, OutFile, Result, as_document, json_option, open_store
-from carrot_core.cli.route import asked_options, decide_options
+from carrot_core.cli.route import decide_options, options_of
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import cost_text, lam_text, money, pays, percent
 from carrot_core.points.formats import FORMATS, format_for
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
     from carrot_core.benchmarks.log_table import Calls
     from carrot_core.points.drift import Drift
     from carrot_core.serving.point import PointFigures, PointFile
-    from carrot_core.serving.profile import Companion
+    from carrot_core.serving.profile import RouterProfile
 
 
 OUTSIDE, TOO_FEW = 6, 7  # exit codes
 
 
 _LOG_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
 _SHARES = 12  # lines
 
 
@@ -50,7 +48,7 @@ def drift(
     columns: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Whether POINT still does what it promised, by LOGS: one row a call.
+    """Compare LOGS, one row a call, with what POINT promised.
 
     LOGS (CSV, TSV, JSON lines or Parquet) has the column model, the one that answered, and of these what is known:
     prompt_id, score (0 to 1), cost_usd, input_tokens, output_tokens, prompt. Prompts are looked at only to tell
@@ -69,15 +67,15 @@ def drift(
     from carrot_core.serving.point import read_point
 
     point, calls = read_point(file), read_logs(logs, columns=columns or None)
-    companion, without = _companion(point, calls)
+    profile, without = _profile(point, calls)
     tolerance = Tolerance(points / 100, percent / 100, share_points / 100)
-    found = compare(point, calls, companion=companion, tolerance=tolerance, without=without)
-    click.echo(as_document(found.document()) if as_json else visible(_drift_report(found), keep=SENTENCE))
-    context.exit({"inside": 0, "outside": OUTSIDE}.get(found.verdict, TOO_FEW))
+    report = compare(point, calls, profile=profile, tolerance=tolerance, without=without)
+    click.echo(as_document(report.document()) if as_json else visible(_drift_report(report), keep=SENTENCE))
+    context.exit({"inside": 0, "outside": OUTSIDE}.get(report.verdict, TOO_FEW))
 
 
-def _companion(point: PointFile, calls: Calls) -> tuple[Companion | None, str]:
-    """What the point's router knows of its training data, where it is on this machine; else why it is not."""
+def _profile(point: PointFile, calls: Calls) -> tuple[RouterProfile | None, str]:
+    """The profile of the point's router if it is on this machine; else None and why not."""
     from carrot_core.errors import CarrotError
     from carrot_core.serving.loading import at_point, is_here
 
@@ -87,7 +85,7 @@ def _companion(point: PointFile, calls: Calls) -> tuple[Companion | None, str]:
     if not is_here(point.source, store):
         return None, f"Whether prompts are unlike the training data is not told: {point.source!r} is not here."
     try:
-        return at_point(point, store).companion, ""
+        return at_point(point, store).profile, ""
     except CarrotError as error:
         return None, f"Whether prompts are unlike the training data is not told: {error}"
 
@@ -118,7 +116,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--format", "name", type=click.Choice(list(FORMATS)), help="Of the file (default: what its name ends in)."
 )
 @json_option
-def export(bench: str, router: str | None, note: str, out: Path, name: str | None, **asked: Any) -> Result:
+def export(bench: str, router: str | None, note: str, out: Path, name: str | None, **point_options: Any) -> Result:
     """Write an operating point of BENCH (or of a saved router, owner/name on the hub, a point's file) to a file.
 
     \b
@@ -133,21 +131,21 @@ def export(bench: str, router: str | None, note: str, out: Path, name: str | Non
     from carrot_core.serving.router import CarrotRouter
 
     try:
-        wanted = format_for(out.name, name)
+        export_format = format_for(out.name, name)
     except CarrotError as error:
         raise click.BadParameter(str(error), param_hint="--out") from error
-    fitted = CarrotRouter.load(bench, router=router, store=open_store())
-    options = asked_options(**asked)
-    made = None if options or note else fitted.point  # a point's file, asked for nothing new, is exported as it is
-    made = made or fitted.point_file(note=note, **options)
-    content = wanted.make(fitted, made)
+    carrot = CarrotRouter.load(bench, router=router, store=open_store())
+    options = options_of(**point_options)
+    point = None if options or note else carrot.point  # without options a point's file is exported unchanged
+    point = point or carrot.point_file(note=note, **options)
+    content = export_format.make(carrot, point)
     try:
         out.write_bytes(content)
     except OSError as error:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
-    return made.model_dump(
+    return point.model_dump(
         mode="json"
-    ), f"Wrote λ {lam_text(made.lam, 6)} of {made.router} on {made.source!r} to {out}."
+    ), f"Wrote λ {lam_text(point.lam, 6)} of {point.router} on {point.source!r} to {out}."
 
 
 @click.group(cls=Group)
@@ -159,18 +157,18 @@ def point() -> None:
 @click.argument("file", type=_FILE)
 @json_option
 def show(file: Path) -> Result:
-    """What FILE says: the router, λ, the pool, and what to expect."""
+    """Show FILE: the router, λ, the pool and the expected figures."""
     from carrot_core.serving.point import read_point
 
-    made = read_point(file)
-    return made.model_dump(mode="json"), _report(made)
+    point = read_point(file)
+    return point.model_dump(mode="json"), _report(point)
 
 
 @point.command()
 @click.argument("file", type=_FILE)
 @json_option
 def check(file: Path) -> Result:
-    """Load FILE's router here, and say whether it is the one the point was made with."""
+    """Load FILE's router and check that it is the one the point was made with."""
     from carrot_core.serving.router import CarrotRouter
 
     fitted = CarrotRouter.load(file, store=open_store())
@@ -186,21 +184,21 @@ def check(file: Path) -> Result:
 @click.argument("other", type=_FILE)
 @json_option
 def diff(one: Path, other: Path) -> Result:
-    """What two points do not share."""
+    """List the fields in which two points differ."""
     from carrot_core.serving.point import differences, read_point
 
-    found = differences(read_point(one), read_point(other))
+    changes = differences(read_point(one), read_point(other))
     lines = [
-        f"{visible(name, keep=' ')}: {_short(before)} -> {_short(after)}" for name, (before, after) in found.items()
+        f"{visible(name, keep=' ')}: {_short(before)} -> {_short(after)}" for name, (before, after) in changes.items()
     ]
-    return {name: list(values) for name, values in found.items()}, "\n".join(lines) or "The two are the same point."
+    return {name: list(values) for name, values in changes.items()}, "\n".join(lines) or "The two are the same point."
 
 
 point.add_command(drift)
 
 
 def _short(value: Any) -> str:
-    """A value on half a line: of a table only that it is there."""
+    """A value as short text; tables are not written out."""
     if isinstance(value, dict):
         return "given"
     if isinstance(value, list):
@@ -208,26 +206,29 @@ def _short(value: Any) -> str:
     return "none" if value in (None, "") else visible(str(value), keep=SENTENCE)
 
 
-def _report(made: PointFile) -> str:
+def _report(point: PointFile) -> str:
     lines = [
-        f"{visible(made.router)} of {visible(made.source)}, exported {visible(made.created_at)} by carrot-core "
-        f"{visible(made.carrot_version)}",
-        f"λ {lam_text(made.lam, 6)}, cost unit {money(made.cost_unit_usd)}: it pays {pays(made.exchange_rate_per_usd)}",
-        f"pool: {', '.join(map(visible, made.pool))}",
+        f"{visible(point.router)} of {visible(point.source)}, exported {visible(point.created_at)} by carrot-core "
+        f"{visible(point.carrot_version)}",
+        f"λ {lam_text(point.lam, 6)}, cost unit {money(point.cost_unit_usd)}: "
+        f"it pays {pays(point.exchange_rate_per_usd)}",
+        f"pool: {', '.join(map(visible, point.pool))}",
     ]
-    if made.fallback:
-        lines.append(f"fallback from percentile {made.fallback_above:g} of distance: {visible(made.fallback)}")
-    for name, figures in (("validation", made.validation), ("test", made.test)):
-        lines.append(f"{name}: " + ("not measured on this pool or these prices" if figures is None else _told(figures)))
-    used = sorted((made.shares or {}).items(), key=lambda item: -item[1])
+    if point.fallback:
+        lines.append(f"fallback from percentile {point.fallback_above:g} of distance: {visible(point.fallback)}")
+    for name, figures in (("validation", point.validation), ("test", point.test)):
+        lines.append(
+            f"{name}: " + ("not measured on this pool or these prices" if figures is None else _figures_text(figures))
+        )
+    used = sorted((point.shares or {}).items(), key=lambda item: -item[1])
     if used:
         lines.append(
             "answered by: " + ", ".join(f"{visible(model)} {percent(share)}" for model, share in used if share)
         )
-    return "\n".join([*lines, *([f"note: {visible(made.note, keep=SENTENCE)}"] if made.note else [])])
+    return "\n".join([*lines, *([f"note: {visible(point.note, keep=SENTENCE)}"] if point.note else [])])
 
 
-def _told(figures: PointFigures) -> str:
+def _figures_text(figures: PointFigures) -> str:
     score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
     cost = cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
     return f"accuracy {score}, cost per 1k queries {cost} ({figures.n_prompts:,} prompts)"

@@ -1,4 +1,4 @@
-"""``carrot figures``, ``results`` and ``theory``: the paper's figures as files, and everything computed that ships."""
+"""``carrot figures``, ``results`` and ``theory``: the paper's figures, and the computed files that ship."""
 
 from __future__ import annotations
 
@@ -68,8 +68,6 @@ def theory(folder: Path, out: Path | None) -> Result:
 
 
 _STYLES = ("light", "dark", "print")
-
-
 _ENDINGS = ("svg", "pdf", "png", "html", "csv", "json", "tex")
 
 
@@ -103,56 +101,56 @@ def figures(
 
     store = open_store()
     if listing:
-        return _listed(result_names(store))
+        return _list_figures(result_names(store))
     if out is None:
         raise click.UsageError("Say where to with --out, or list what there is with --list.")
-    for asked, known, option in ((endings, _ENDINGS, "--format"), (only, tuple(PRESETS), "--only")):
-        unknown = [name for name in asked if name not in known]
+    for choice, allowed, option in ((endings, _ENDINGS, "--format"), (only, tuple(PRESETS), "--only")):
+        unknown = [name for name in choice if name not in allowed]
         if unknown:
-            raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(known)}", param_hint=option)
+            raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(allowed)}", param_hint=option)
     from carrot_core.figures.exhibit import write_exhibits
 
     names = list(dict.fromkeys(benches)) or result_names(store)
     with progress("Computing", " benchmarks") as advance:
-        made, missing = _made(store, names, only or tuple(PRESETS), options, advance)
-    if not made:
+        exhibits, missing = _exhibits(store, names, only or tuple(PRESETS), options, advance)
+    if not exhibits:
         raise CarrotError("\n".join(["There is nothing to draw.", *missing.values()]))
-    files = write_exhibits(made, out, endings, style)
+    files = write_exhibits(exhibits, out, endings, style)
     document = {
         "out": str(out),
         "files": [path.as_posix() for path in files],
         "not_drawn": [{"benchmark": bench, "figure": figure, "why": why} for (bench, figure), why in missing.items()],
     }
-    told = [f"{visible(bench)}: no {figure}. {why}" for (bench, figure), why in missing.items()]
-    return document, "\n".join([f"Wrote {len(files)} files to {out}.", *told])
+    notes = [f"{visible(bench)}: no {figure}. {why}" for (bench, figure), why in missing.items()]
+    return document, "\n".join([f"Wrote {len(files)} files to {out}.", *notes])
 
 
-def _made(
+def _exhibits(
     store: Store,
     names: Sequence[str],
     only: Sequence[str],
     options: dict[str, Any],
     advance: Callable[[int, int], None],
 ) -> tuple[list[tuple[str, Exhibit]], dict[tuple[str, str], str]]:
-    """Exhibits by benchmark, and why others are not there."""
+    """Exhibits by benchmark, and the reasons for those that are missing."""
     from carrot_core.paper import PRESETS
     from carrot_core.results.source import open_results
 
-    given = {name: value for name, value in options.items() if value is not None}
-    made: list[tuple[str, Exhibit]] = []
+    settings = {name: value for name, value in options.items() if value is not None}
+    exhibits: list[tuple[str, Exhibit]] = []
     missing: dict[tuple[str, str], str] = {}
     for done, bench in enumerate(names, start=1):
         results = open_results(store, bench)
         for name in only:
             try:
-                made.append((bench, PRESETS[name].make(results, **given)))
+                exhibits.append((bench, PRESETS[name].make(results, **settings)))
             except CarrotError as why:
                 missing[bench, name] = str(why)
         advance(done, len(names))
-    return made, missing
+    return exhibits, missing
 
 
-def _listed(benches: list[str]) -> Result:
+def _list_figures(benches: list[str]) -> Result:
     from carrot_core.paper import PRESETS
 
     wide = max(map(len, PRESETS)) + 2

@@ -12,7 +12,7 @@ import click
 from carrot_core import limits
 from carrot_core.cli.common import as_line, open_store, progress
 from carrot_core.number_formats import cost_text, lam_text, money, pays
-from carrot_core.serving.files import listed
+from carrot_core.serving.files import prompts_from_lines
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SOURCE = "A benchmark with a fitted head or in the store, a folder of `carrot router save`, or owner/name on the hub."
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -70,7 +68,7 @@ def route(
     out: Path | None,
     explain: bool,
     as_json: bool,
-    **asked: Any,
+    **point_options: Any,
 ) -> None:
     """Choose the model for each PROMPT; without one, for every line of standard input.
 
@@ -81,20 +79,20 @@ def route(
 
     Nothing is called or sent: it says which model to call. Prompts are not kept.
     """
-    options = asked_options(**asked)
+    options = options_of(**point_options)
     if source is not None and (out is None or prompts):
         raise click.UsageError("--file needs --out, and no PROMPT beside it.")
     if out is not None and explain:
         raise click.UsageError("--explain is for the terminal: it does not go with --out.")
-    fitted = _loaded(bench, point, router)
+    fitted = _load_router(bench, point, router)
     if out is not None:
         click.echo(_into_file(fitted, source, prompts, out, column, options, as_json))
         return
-    for prompt in prompts or (text for _, text in listed(_lines(), "standard input").rows):
+    for prompt in prompts or (text for _, text in prompts_from_lines(_lines(), "standard input").rows):
         click.echo(_answer(fitted, prompt, options, explain, as_json))
 
 
-def _loaded(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
+def _load_router(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
     from carrot_core.serving.router import CarrotRouter
 
     source = point if bench is None else bench
@@ -104,7 +102,7 @@ def _loaded(bench: str | None, point: Path | None, router: str | None) -> Carrot
 
 
 def _lines() -> Iterator[str]:
-    """Lines of standard input as they come; of one that is too long only as much as shows that."""
+    """Lines of standard input as they arrive; a line that is too long is read only far enough to see that."""
     if sys.stdin.isatty():
         click.echo("One prompt a line; end with Ctrl-D.", err=True)
     lines = iter(lambda: sys.stdin.buffer.readline(4 * (limits.PROMPT_CHARACTERS + 1)), b"")
@@ -112,14 +110,14 @@ def _lines() -> Iterator[str]:
         yield line.decode("utf-8" if number else "utf-8-sig", errors="replace")
 
 
-def asked_options(
-    pool: Sequence[str], prices: Sequence[str], fallback: str | None, no_fallback: bool, **given: Any
+def options_of(
+    pool: Sequence[str], prices: Sequence[str], fallback: str | None, no_fallback: bool, **options: Any
 ) -> dict[str, Any]:
-    """Those of `decide_options` that were given, as `CarrotRouter.decide` takes them."""
+    """The values of `decide_options` that are not left out, as `CarrotRouter.decide` takes them."""
     if no_fallback and fallback is not None:
         raise click.UsageError("Give --fallback or --no-fallback, not both.")
-    given |= {"pool": list(pool) or None, "prices": dict(map(_price, prices)) or None, "fallback": fallback}
-    return {name: value for name, value in given.items() if value is not None or (no_fallback and name == "fallback")}
+    options |= {"pool": list(pool) or None, "prices": dict(map(_price, prices)) or None, "fallback": fallback}
+    return {name: value for name, value in options.items() if value is not None or (no_fallback and name == "fallback")}
 
 
 def _price(text: str) -> tuple[str, tuple[float, float]]:
@@ -141,7 +139,7 @@ def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain:
 
 
 def _grounds(explanation: Explanation) -> dict[str, Any]:
-    """What ``--explain`` adds to a decision's document; never the text of another prompt."""
+    """The part of a decision's document that ``--explain`` adds; never the text of another prompt."""
     table = explanation.table.astype(object).where(explanation.table.notna(), None)
     return {
         "sentence": explanation.sentence,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from carrot_core.cli.common import Group, Result, json_option, open_store
-from carrot_core.cli.fit import loaded, parameters
+from carrot_core.cli.fit import load_benchmark, parameters
 from carrot_core.errors import DataError
 
 FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
@@ -39,26 +39,26 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
     from carrot_core.evaluation import versions
     from carrot_core.evaluation.runs import Trial, fitted_router
     from carrot_core.routers.saving import save_router
-    from carrot_core.serving.profile import SERVABLE, companion_of
+    from carrot_core.serving.profile import SERVABLE, profile_of
 
     store = open_store()
-    trial = Trial(loaded(store, bench), name, seed, parameters(params), pool=pool)
-    (fitted, estimates, made), info = fitted_router(store, trial), store.info(bench)
+    trial = Trial(load_benchmark(store, bench), name, seed, parameters(params), pool=pool)
+    (fitted, estimates, setting), info = fitted_router(store, trial), store.info(bench)
     about: dict[str, Any] = {
         "benchmark": bench,
         "source": info.source,
         "licence": info.licence or "not stated",
-        "data_hash": made.train.data_hash,
-        "fitted_on": f"{len(made.train.prompt_ids)} train prompts",
-        "cost_unit_usd": made.cost_unit_usd,
-        "best_single": made.best_single,
+        "data_hash": setting.train.data_hash,
+        "fitted_on": f"{len(setting.train.prompt_ids)} train prompts",
+        "cost_unit_usd": setting.cost_unit_usd,
+        "best_single": setting.best_single,
         "seed": seed,
         "params": dict(trial.params),
         "versions": versions(),
     }
     used = getattr(fitted, "encoder_", None)
-    companion = companion_of(made, fitted, estimates) if name in SERVABLE else None
-    save_router(fitted, folder, about, companion)
+    profile = profile_of(setting, fitted, estimates) if name in SERVABLE else None
+    save_router(fitted, folder, about, profile)
     with_encoder = f" with {used}" if used else ""
     return {**about, "router": name, "encoder": used, "folder": str(folder)}, f"Wrote {name}{with_encoder} to {folder}."
 
@@ -75,9 +75,9 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
 )
 @json_option
 def push(folder: Path, repo: str, private: bool, licence: str, metrics: Path | None) -> Result:
-    """Upload the router in FOLDER to REPO (owner/name), with a page that says what it is.
+    """Upload the router in FOLDER to REPO (owner/name), with a model card.
 
-    The page has the models, the data, the figures given and the limits, and never a prompt.
+    The card has the models, the data, the figures and the limits, and never a prompt.
     """
     from carrot_core.routers.publishing import push as push_router
 

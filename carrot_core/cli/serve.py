@@ -28,7 +28,7 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
     import uvicorn
 
     from carrot_core.api import create_app
-    from carrot_core.api.server import hosts_for, log_to_stderr, settings_of, warning_of
+    from carrot_core.api.app import hosts_for, log_to_stderr, settings_of, warning_of
 
     settings = settings_of(sources, token_env, hosts_for(address, hosts))
     click.echo(f"CARROT's API on http://{address}:{port}/api/v1  (Ctrl-C stops it)", err=True)
@@ -44,10 +44,10 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
             port=port,
             ws="none",
             lifespan="off",
-            access_log=False,  # has the query as it came; the API writes a line of its own
+            access_log=False,  # would log the raw query; the API logs its own line
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=10,
         )
-    except SystemExit as ended:  # uvicorn has said why
+    except SystemExit as ended:  # uvicorn has already logged the reason
         raise CarrotError(f"The server could not listen on {address}:{port}.") from ended

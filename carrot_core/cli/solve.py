@@ -44,7 +44,7 @@ def solve(
     lam: float | None,
     reference: str | None,
     steady: bool,
-    **asked: Any,
+    **options: Any,
 ) -> Result:
     """Find the λ of a router on BENCH for what you want: chosen on validation, reported on test.
 
@@ -68,18 +68,23 @@ def solve(
     if monthly is not None and queries_per_month is not None:
         budget = QUERIES * monthly / queries_per_month
     goal = Goal(None if budget is None else budget / QUERIES, target, match, cap, lam)  # λ as a rate once u is known
-    run, judged, source = run_of(bench, router, **asked)
-    made = setting_for(judged, source, run.pool, run.split_seed)
+    run, benchmark, source = run_of(bench, router, **options)
+    setting = setting_for(benchmark, source, run.pool, run.split_seed)
     if lam is not None:
-        goal = Goal(rate_per_usd=rate_of_lam(lam, made.cost_unit_usd))
-    tables = tables_of(run, made)
-    solved = solve_goal(made, tables, goal, reference)
-    document, text = {"benchmark": bench, "router": router, **solved.document()}, _report(bench, router, solved)
+        goal = Goal(rate_per_usd=rate_of_lam(lam, setting.cost_unit_usd))
+    tables = tables_of(run, setting)
+    solution = solve_goal(setting, tables, goal, reference)
+    document, text = {"benchmark": bench, "router": router, **solution.document()}, _report(bench, router, solution)
     if not steady:
         return document, text
-    found, seeds = stability(made, tables, goal), solve_seeds(open_store(), judged, run, goal, reference)
-    told = found.document() | {"seeds": {str(seed): other.document() for seed, other in seeds.items()}}
-    return document | {"stability": told}, f"{text}\n\n{_steady(found, seeds, run)}"
+    measured_stability, seeds = (
+        stability(setting, tables, goal),
+        solve_seeds(open_store(), benchmark, run, goal, reference),
+    )
+    stability_document = measured_stability.document() | {
+        "seeds": {str(seed): other.document() for seed, other in seeds.items()}
+    }
+    return document | {"stability": stability_document}, f"{text}\n\n{_steady(measured_stability, seeds, run)}"
 
 
 def _report(bench: str, router: str, solved: SolvedGoal) -> str:
@@ -110,14 +115,21 @@ def _report(bench: str, router: str, solved: SolvedGoal) -> str:
     return "\n".join(lines)
 
 
-def _steady(found: Stability, seeds: Mapping[int, SolvedGoal], run: Run) -> str:
+def _steady(stability: Stability, seeds: Mapping[int, SolvedGoal], run: Run) -> str:
     from carrot_core.evaluation.solve import seeds_command
     from carrot_core.figures.stability import detail, of_seeds, of_tasks, verdict
 
     about_seeds = of_seeds(seeds, seeds_command(run))
     if run.fit_on is not None:
         about_seeds = "Seeds: a run that learned from another benchmark keeps nothing to solve on, so none is compared."
-    parts = [verdict(found), detail(found), of_tasks(found), about_seeds, *_seed_lines(seeds), *_task_lines(found)]
+    parts = [
+        verdict(stability),
+        detail(stability),
+        of_tasks(stability),
+        about_seeds,
+        *_seed_lines(seeds),
+        *_task_lines(stability),
+    ]
     return "\n".join(filter(None, parts))
 
 
@@ -132,15 +144,15 @@ def _seed_lines(seeds: Mapping[int, SolvedGoal]) -> list[str]:
     ]
 
 
-def _task_lines(found: Stability) -> list[str]:
-    if found.tasks.empty:
+def _task_lines(stability: Stability) -> list[str]:
+    if stability.tasks.empty:
         return []
     lines = [f"{'task':28}{'prompts':>9}{'accuracy':>26}{'cost per 1k queries':>28}{'λ alone':>10}"]
-    for row in found.tasks.to_dict("records"):
+    for row in stability.tasks.to_dict("records"):
         accuracy = cell(row["score"], (row["score_low"], row["score_high"]))
         dollars = cost_text(row["cost_usd"], row["cost_usd_low"], row["cost_usd_high"])
         alone = "" if row["reached_alone"] is None else lam_text(row["lam_alone"]) + "*" * (not row["reached_alone"])
         lines.append(f"{visible(row['task'])[:27]:28}{row['n_reported']:>9,}{accuracy:>26}{dollars:>28}{alone:>10}")
-    if found.is_solved and not found.tasks["reached_alone"].fillna(True).all():
+    if stability.is_solved and not stability.tasks["reached_alone"].fillna(True).all():
         lines.append("* not reachable on this task alone: the nearest point.")
     return lines

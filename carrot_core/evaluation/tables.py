@@ -12,7 +12,7 @@ from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Compari
 from carrot_core.evaluation.learning import TaskTransfer
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.frontier import ReadableCurve, lam_of_rate
-from carrot_core.latex import escaped, tabular
+from carrot_core.latex import escape, tabular
 from carrot_core.metrics import METRICS
 from carrot_core.outcomes import Estimates, Outcomes, positions
 
@@ -58,9 +58,9 @@ def text(result: Comparison) -> str:
 def latex(result: Comparison, metrics: Sequence[str] = _LATEX_METRICS) -> str:
     """A table for a paper (booktabs): means over seeds with their 95 % intervals."""
     rows = [
-        [escaped(router), *(_latex_cell(result.figure(router, name)) for name in metrics)] for router in result.routers
+        [escape(router), *(_latex_cell(result.figure(router, name)) for name in metrics)] for router in result.routers
     ]
-    heads = ["router", *(escaped(METRICS[name].label) for name in metrics)]
+    heads = ["router", *(escape(METRICS[name].label) for name in metrics)]
     return tabular(heads, rows, f"l{'c' * len(metrics)}", _head(result))
 
 

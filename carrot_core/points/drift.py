@@ -23,7 +23,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.number_formats import without_nan
 from carrot_core.points.difference import newcombe, wilson
 from carrot_core.serving.point import PointFile
-from carrot_core.serving.profile import Companion
+from carrot_core.serving.profile import RouterProfile
 
 Verdict = Literal["inside", "outside", "too few", "not known"]
 LEAST = 30  # distinct prompts: fewer give no verdict
@@ -161,7 +161,7 @@ def drift(
     point: PointFile,
     calls: Calls,
     *,
-    companion: Companion | None = None,
+    profile: RouterProfile | None = None,
     tolerance: Tolerance | None = None,
     without: str = "",
 ) -> Drift:
@@ -171,9 +171,9 @@ def drift(
     ----------
     point : the promise.
     calls : what happened.
-    companion : of the point's router, to tell prompts unlike the training data where the logs have texts.
+    profile : of the point's router, to tell prompts unlike the training data where the logs have texts.
     tolerance : what difference matters.
-    without : why there is no companion, as a note.
+    without : why there is no profile, as a note.
 
     Raises
     ------
@@ -192,8 +192,8 @@ def drift(
     score = _means("accuracy", "score", calls.score, calls, promised, figures.n_prompts, tolerance.score)
     promised = Interval(figures.cost_usd, _or_nan(figures.cost_usd_low), _or_nan(figures.cost_usd_high))
     cost = _means("cost", "usd", paid, calls, promised, figures.n_prompts, tolerance.cost * figures.cost_usd)
-    shares, unlike = _shares(point, calls, tolerance.share), _unlike(point, calls, companion, tolerance.score)
-    models, notes = _models(point, calls, paid, by_price), [*_notes(point, calls, paid, companion), without]
+    shares, unlike = _shares(point, calls, tolerance.share), _unlike(point, calls, profile, tolerance.score)
+    models, notes = _models(point, calls, paid, by_price), [*_notes(point, calls, paid, profile), without]
     n_prompts = len(np.unique(calls.prompt))
     return Drift(len(calls), n_prompts, score, cost, shares, unlike, models, tuple(filter(None, notes)))
 
@@ -291,13 +291,13 @@ def _proportion(
     return FigureCheck(what, "share", logged, promised, difference, tolerance, n, even, needed, verdict)
 
 
-def _unlike(point: PointFile, calls: Calls, companion: Companion | None, tolerance: float) -> FigureCheck | None:
+def _unlike(point: PointFile, calls: Calls, profile: RouterProfile | None, tolerance: float) -> FigureCheck | None:
     """Share of the logged prompts unlike the training data, against what it is on validation prompts."""
-    if companion is None or companion.distance is None or companion.encoder is None or not calls.texts:
+    if profile is None or profile.distance is None or profile.encoder is None or not calls.texts:
         return None
-    percentile = companion.distance.percentile(embed(list(calls.texts), companion.encoder))
+    percentile = profile.distance.percentile(embed(list(calls.texts), profile.encoder))
     share = float((percentile >= point.fallback_above).mean())
-    stated, n_stated = 1 - point.fallback_above / 100, len(companion.distance.validation_)
+    stated, n_stated = 1 - point.fallback_above / 100, len(profile.distance.validation_)
     what, n = "prompts unlike the training data", len(calls.texts)
     return _proportion(what, share, (n, n), stated, n_stated, tolerance, _Z)
 
@@ -324,7 +324,7 @@ def _models(point: PointFile, calls: Calls, paid: FloatArray, by_price: FloatArr
     return pd.DataFrame(rows).sort_values("calls", ascending=False, ignore_index=True)
 
 
-def _notes(point: PointFile, calls: Calls, paid: FloatArray, companion: Companion | None) -> list[str]:
+def _notes(point: PointFile, calls: Calls, paid: FloatArray, profile: RouterProfile | None) -> list[str]:
     notes = []
     scored, priced = (int((~np.isnan(values)).sum()) for values in (calls.score, paid))
     for n_logged, what in ((scored, "score"), (priced, "cost")):
@@ -341,7 +341,7 @@ def _notes(point: PointFile, calls: Calls, paid: FloatArray, companion: Companio
         notes.append(
             "The point came without intervals: the spread of its test prompts is taken to be that of the logs."
         )
-    if calls.texts and companion is not None and companion.distance is None:
+    if calls.texts and profile is not None and profile.distance is None:
         notes.append("The router reads no vectors, so how unlike prompts are cannot be told.")
     if calls.n_texts > len(calls.texts):
         notes.append(f"{len(calls.texts):,} of {calls.n_texts:,} different prompts were looked at for being unlike.")

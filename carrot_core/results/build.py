@@ -41,7 +41,7 @@ from carrot_core.results.snapshot import (
 )
 from carrot_core.routers.saving import save_router
 from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
-from carrot_core.serving.profile import companion_of
+from carrot_core.serving.profile import profile_of
 from carrot_core.store import BenchmarkInfo, Run, Store
 
 _SPLITS = ("validation", "test")
@@ -141,7 +141,7 @@ def _write_head(store: Store, bench: Benchmark, folder: Path) -> None:
         "seed": 0,
         "versions": versions(),
     }
-    save_router(fitted, folder, about, companion_of(setting, fitted, estimates))
+    save_router(fitted, folder, about, profile_of(setting, fitted, estimates))
 
 
 def make_snapshot(

@@ -1,4 +1,4 @@
-"""The contract of every router: fit on prompts with outcomes, estimate scores and costs of others."""
+"""The interface of every router: fit on prompts with outcomes, estimate scores and costs on others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 
 
 class Router(Protocol):
-    """What the sweep needs of a router; ``estimate`` reads no outcome, except the oracle's."""
+    """What the sweep needs from a router; only the oracle's ``estimate`` reads outcomes."""
 
     name: ClassVar[str]
     models_: tuple[str, ...]  # once fitted
@@ -51,7 +51,7 @@ class VectorRouter:
         return self
 
     def _more_to_learn(self, train: Benchmark) -> dict[str, Any]:
-        """What else of the training prompts the estimator is fitted on, by parameter of its ``fit``."""
+        """Further arguments of the estimator's ``fit``, from the training prompts, by parameter name."""
         return {}
 
     def _usage_to_learn(self, train: Benchmark) -> FloatTable | None:

@@ -1,4 +1,4 @@
-"""What a learned router has to beat: constant estimates, a lookup by task, chance, and perfect knowledge."""
+"""Baselines: constant estimates, a lookup by task, random choice, and the oracle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows, most_ac
 
 
 def _mean(table: FloatTable, rows: Rows) -> FloatTable:
-    """(M,) mean of the observed cells; a model never observed there counts as 0 (never the best guess)."""
+    """(M,) mean of the observed cells; 0 for a model without any, so that it is never the best guess."""
     chosen = table[rows]
     mask = ~np.isnan(chosen)
     means: FloatTable = np.where(mask, chosen, 0.0).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
@@ -20,7 +20,7 @@ def _mean(table: FloatTable, rows: Rows) -> FloatTable:
 
 
 def _comparable(train: Benchmark) -> Rows:
-    """Prompts on which means of models can be compared: all observed where there are any, else all."""
+    """Prompts on which means of models can be compared: those with all models observed if there are any, else all."""
     complete = train.outcomes.complete
     return complete if complete.any() else np.ones(len(complete), dtype=bool)
 
@@ -134,7 +134,7 @@ class RandomRouter:
 
 
 class Oracle:
-    """Reads the outcomes themselves: per prompt the cheapest of the best models (LLMRouterBench).
+    """Chooses by the outcomes themselves: on each prompt the cheapest of the best models (LLMRouterBench).
 
     Where no model scores above 0 that is the cheapest of all. Only prompts with the whole pool observed
     can be estimated. No router can be above it at λ = 0.

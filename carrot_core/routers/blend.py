@@ -28,15 +28,15 @@ from carrot_core.routers.criteria import contrasts, observed_mean
 from carrot_core.routers.linear import CarrotLinear
 from carrot_core.routers.mlp import CarrotMLP
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
+from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
 from carrot_core.routers.text_features import TextFeatures
 
-# Weak enough a penalty to be sure of a plain case; few steps, since late ones only sharpen what is sure.
+# A weak penalty, so that clear cases get high probabilities; few steps, since later ones only sharpen those.
 _C, _STEPS = 10.0, 30
 
 
 class TaskPrior:
-    """Multinomial logistic regression from vectors to the training tasks, and what each task's models score.
+    """Multinomial logistic regression from vectors to the training tasks, and each model's mean score on them.
 
     Attributes
     ----------
@@ -237,8 +237,6 @@ def blend_weights(score: FloatArray, parts: list[FloatArray], means: FloatArray,
 
 
 _GAMMA = 2.0
-
-
 _TASK_WEIGHT = 0.5
 
 

@@ -1,4 +1,4 @@
-"""A cascade: ask the cheapest model, judge its answer, and ask the next one where it is not good enough."""
+"""A cascade: ask the cheapest model, judge its answer, and ask the next model if it is not good enough."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Cascade:
         self.n_models, self.budget_usd = n_models, budget_usd
 
     def fit(self, train: Benchmark) -> Self:
-        """Put the models in the order of their mean cost, and settle what is good enough."""
+        """Order the models by mean cost, and set the score from which an answer is accepted."""
         pool = train if self.models is None else train.pool(self.models)
         cost = ZeroRouter().fit(pool).cost_usd_
         self.models_ = tuple(sorted(pool.models, key=lambda model: (cost[pool.models.index(model)], model)))
@@ -90,7 +90,7 @@ class Cascade:
         return self
 
     def _best_list(self, train: Benchmark, n_models: int) -> tuple[str, ...]:
-        """The best list within the budget on the training prompts; of equals the cheapest, then the shortest."""
+        """The best list within the budget on the training prompts; among equals the cheapest, then the shortest."""
         outcomes = train.outcomes.pool(self.models_)
         outcomes = outcomes.rows(outcomes.complete)
         if not outcomes.prompt_ids:
@@ -100,7 +100,7 @@ class Cascade:
         budget = float(outcomes.cost_usd[:, best].mean()) if self.budget_usd is None else self.budget_usd
         columns = range(len(self.models_))
         lists = [list(chosen) for size in range(1, n_models + 1) for chosen in combinations(columns, size)]
-        results = [(*_asked_in_turn(outcomes.score, outcomes.cost_usd, accepts, chosen), chosen) for chosen in lists]
+        results = [(*_call_in_turn(outcomes.score, outcomes.cost_usd, accepts, chosen), chosen) for chosen in lists]
         within = [each for each in results if each[1] <= budget]
         if not within:
             raise CarrotError(f"No list of models costs {money(budget)} a query or less on the training prompts.")
@@ -125,7 +125,7 @@ class Cascade:
         return verdict
 
 
-def _asked_in_turn(score: FloatTable, cost: FloatTable, accepts: Flags, chosen: list[int]) -> tuple[float, float]:
+def _call_in_turn(score: FloatTable, cost: FloatTable, accepts: Flags, chosen: list[int]) -> tuple[float, float]:
     """Mean score and mean cost of calling these columns in turn until an answer is accepted, else all of them."""
     verdict = accepts[:, chosen]
     verdict[:, -1] = True

@@ -1,6 +1,6 @@
-"""RouterBench's routers: scores predicted for each prompt, costs that know only the model.
+"""RouterBench's routers: they predict scores for each prompt, but use one mean cost a model.
 
-What CARROT gains by predicting costs, too, is the difference to these.
+The difference to CARROT is what predicting costs gains.
 """
 
 from __future__ import annotations

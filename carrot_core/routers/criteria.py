@@ -1,4 +1,4 @@
-"""What a number of neighbours is chosen by: R² on a held-out fold, of scores or of contrasts between models.
+"""Criteria for choosing the number of neighbours: R² on a held-out fold, of scores or of contrasts between models.
 
 Definitions and reasons are in `carrot_core.routers.knn.CarrotKNN`.
 """
@@ -41,7 +41,7 @@ def _loss(truth: FloatArray, estimate: FloatArray, contrast: bool) -> FloatArray
     error = truth[:, None, :] - estimate
     if contrast:  # the contrast of the error is the error of the contrast
         error = error - observed_mean(error, axis=2)
-    # A mean of equal numbers misses them by a rounding error, which no R² must be made of.
+    # A mean of equal numbers differs from them by rounding errors, which must not count for R².
     error[np.abs(error) <= 1e-12 * np.nanmax(np.abs(truth), initial=0.0)] = 0.0
     loss: FloatArray = np.nansum(error**2, axis=0)
     return loss

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from carrot_core.routers.criteria import fold_r2, mean_over_folds, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray, Vectors, nearest, search, unit_vectors
-from carrot_core.routers.tables import TARGET, check_table
+from carrot_core.routers.regressor import TARGET, check_table
 
 
 class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -130,7 +130,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Shapes that disagree, values that are not finite, a model never observed, too few prompts for
             the folds or for ``n_neighbors``, or contrasts asked of fewer than two models.
         """
-        X, y = self._checked(X, y)
+        X, y = self._check(X, y)
         self._y_ndim = y.ndim
         self._tables = [y.reshape(len(y), -1)]
         if usage is not None:
@@ -170,7 +170,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         _check_enough(n, len(self._vectors.exact))
         return nearest(queries, self._vectors, n)
 
-    def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    def _check(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         fewest = 2 * self.n_folds if self.n_neighbors is None else 1
         vectors, scores = validate_data(
             self,
@@ -217,8 +217,8 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Estimates for the first len(ks) tables, each with its own k."""
         tables, borders = self._tables[: len(ks)], np.unique(ks)
         targets = np.hstack(tables)
-        found = search(self._queries(X), self._vectors, borders, targets, observed_mean(targets)[0])
-        means = np.concatenate([block.means for block in found])
+        neighbours = search(self._queries(X), self._vectors, borders, targets, observed_mean(targets)[0])
+        means = np.concatenate([block.means for block in neighbours])
         parts = np.split(means, np.cumsum([table.shape[1] for table in tables])[:-1], axis=2)
         return [part[:, np.searchsorted(borders, k)] for part, k in zip(parts, ks, strict=True)]
 

@@ -16,14 +16,14 @@ from sklearn.utils._param_validation import StrOptions
 from carrot_core.outcomes import SCORE_RANGE, beyond
 from carrot_core.routers.criteria import contrast_loss
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
+from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
 from carrot_core.routers.usage_scale import UsageScale
 
 # For vectors of length 1; from nearly none to nothing but the mean.
 PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(-2.0, 4.01, 0.5))
 
 
-def checked_penalties(penalties: npt.ArrayLike) -> FloatArray:
+def check_penalties(penalties: npt.ArrayLike) -> FloatArray:
     """The distinct penalties, strongest first so that it wins a tie; all must be greater than 0."""
     candidates: FloatArray = np.unique(
         check_array(penalties, ensure_2d=False, dtype=np.float64, input_name="penalties")
@@ -133,7 +133,7 @@ class CarrotLinear(TableRegressor):
     Penalties are chosen by predictions of training prompts that the fit has not seen: one left out at a
     time for ridge regression, which has them in closed form, a fifth at a time for logistic regression.
     Usage is fitted on a log scale, one penalty a model, and brought back without bias
-    (`carrot_core.routers.tables.UsageScale`).
+    (`carrot_core.routers.usage_scale.UsageScale`).
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ class CarrotLinear(TableRegressor):
 
     def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
         self._has_usage = usage is not None
-        penalties = checked_penalties(self.penalties)
+        penalties = check_penalties(self.penalties)
         logistic = self.link == "logistic"
         if logistic and beyond(score, SCORE_RANGE).any():
             raise ValueError('link="logistic" needs scores from 0 to 1.')

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval
 
 from carrot_core.routers.criteria import contrast_loss, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.tables import ScoreAndUsage, TableRegressor
+from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
 from carrot_core.routers.usage_scale import UsageScale
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class CarrotMLP(TableRegressor):
 
         module = _module(X.shape[1], self.hidden, target.shape[1], self.dropout)
         optimiser = torch.optim.AdamW(module.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-        inputs, targets = (torch.tensor(array[train], dtype=torch.float32) for array in (_widened(X), target))
+        inputs, targets = (torch.tensor(array[train], dtype=torch.float32) for array in (_scale_up(X), target))
         batch = min(-(-len(train) // _STEPS), _LARGEST_BATCH)
         best, least, since = _network(module), np.inf, 0
         for _ in range(self.max_epochs):
@@ -176,14 +176,14 @@ class Network(NamedTuple):
     bias_out: Float32Array
 
 
-def _widened(X: FloatArray) -> FloatArray:
+def _scale_up(X: FloatArray) -> FloatArray:
     """Vectors of length 1 with entries of about 1, as first weights of common size expect."""
     widened: FloatArray = X * np.sqrt(X.shape[1])
     return widened
 
 
 def _forward(X: FloatArray, network: Network) -> FloatArray:
-    hidden: FloatArray = np.asarray(_widened(X) @ network.weights_in + network.bias_in).clip(min=0.0)
+    hidden: FloatArray = np.asarray(_scale_up(X) @ network.weights_in + network.bias_in).clip(min=0.0)
     outputs: FloatArray = hidden @ network.weights_out + network.bias_out
     return outputs
 
@@ -222,7 +222,7 @@ def _module(d: int, hidden: int, outputs: int, dropout: float) -> torch.nn.Seque
 
 
 def _network(module: torch.nn.Sequential) -> Network:
-    """A copy of the weights as they are now."""
+    """A copy of the present weights."""
     weights_in, bias_in, weights_out, bias_out = (layer.detach().numpy().copy() for layer in module.parameters())
     return Network(weights_in.T, bias_in, weights_out.T, bias_out)
 

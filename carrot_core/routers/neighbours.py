@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine, and means over them for many k at once: the one search among prompts.
+"""Exact nearest neighbours by cosine, and means over them for many k at once; used by every search among prompts.
 
 Ours and not scikit-learn's, whose float32 results change with the batch and the BLAS library (see the tests of
 exactness and of batches). Distances of other kinds are the libraries': scipy's and scikit-learn's.
@@ -52,20 +52,20 @@ def nearest(queries: Vectors, train: Vectors, k: int) -> tuple[FloatArray, IntAr
     """
     borders, nothing = np.arange(1, k + 1), np.empty((len(train.exact), 0))
     blocks = search(queries, train, borders, nothing, np.empty(0))
-    rows = np.concatenate([np.empty((0, k), np.intp), *(block.found for block in blocks)])
+    rows = np.concatenate([np.empty((0, k), np.intp), *(block.rows for block in blocks)])
     similarity = [cosines(query, train.exact, near) for query, near in zip(queries.exact, rows, strict=True)]
     return np.array(similarity, dtype=np.float64).reshape(-1, k), rows
 
 
 class Block(NamedTuple):
-    """What was found for some consecutive queries.
+    """Neighbours of some consecutive queries.
 
-    ``found`` (b, k) training rows, k the last border. Between two borders they are ordered by row, not by
+    ``rows`` (b, k) training rows, k the last border. Between two borders they are ordered by row, not by
     similarity. ``means`` (b, K, T) is the mean of each target over the first k neighbours for each border k.
     """
 
     queries: slice
-    found: IntArray
+    rows: IntArray
     means: FloatArray
 
 
@@ -79,7 +79,7 @@ def search(
     queries, train : vectors of the same width.
     borders : (K,) ascending numbers of neighbours, the last at most the number of training rows.
     targets : (n, T) one row a training row; NaN cells are left out of the means.
-    unobserved : (T,) what stands where none of the k neighbours has the cell.
+    unobserved : (T,) value of a mean if none of the k neighbours has the cell.
     """
     n, width = train.exact.shape
     # Bounds the rounding of two float32 similarities of unit vectors, product and conversion, with their
@@ -94,24 +94,24 @@ def search(
             block = slice(start, min(start + rows, len(queries.exact)))
             exact = queries.exact[block]
             coarse = queries.coarse[block] @ train.coarse.T
-            found = np.empty((len(exact), k), dtype=np.intp)
+            neighbours = np.empty((len(exact), k), dtype=np.intp)
             means = np.empty((len(exact), len(borders), targets.shape[1]))
             waiting = [
                 threads.submit(
                     _search, coarse[part], exact[part], train.exact, borders, tolerance,
-                    targets, unobserved, found[part], means[part],
+                    targets, unobserved, neighbours[part], means[part],
                 )
                 for part in gen_even_slices(len(exact), 4 * _THREADS)  # several each: shares even out
             ]  # fmt: skip
             for part in waiting:
                 part.result()
-            yield Block(block, found, means)
+            yield Block(block, neighbours, means)
 
 
 # Plain threads around kernels that release the GIL, not numba's own: its fallback threading layer ends
 # the process when two sessions of the dashboard search at once.
 @numba.njit(cache=True, nogil=True)
-def _search(coarse, queries, train, borders, tolerance, targets, unobserved, found, means):  # type: ignore[no-untyped-def]
+def _search(coarse, queries, train, borders, tolerance, targets, unobserved, neighbours, means):  # type: ignore[no-untyped-def]
     n = train.shape[0]
     bins, far, rows = np.empty(n, np.int16), np.empty(n), np.empty(n, np.intp)
     for q in range(coarse.shape[0]):
@@ -123,13 +123,13 @@ def _search(coarse, queries, train, borders, tolerance, targets, unobserved, fou
         for k in borders:  # one order of summation, whatever the last digits of the similarities
             _order(far[first:k], rows[first:k])
             first = k
-        found[q] = rows[: borders[-1]]
-        _average(found[q], borders, targets, unobserved, means[q])
+        neighbours[q] = rows[: borders[-1]]
+        _average(neighbours[q], borders, targets, unobserved, means[q])
 
 
 @numba.njit(cache=True, nogil=True)
 def _shortlist(similarity, k, tolerance, bins, far, rows):  # type: ignore[no-untyped-def]
-    """Write every row that may be among the k nearest, and minus its similarity; how many there are.
+    """Write every row that may be among the k nearest, and minus its similarity; returns their number.
 
     A histogram of the similarities finds the border and leaves the rows nearly sorted.
     """
@@ -227,14 +227,14 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
 def _average(rows, borders, targets, unobserved, means):  # type: ignore[no-untyped-def]
     """Means of the observed cells over the first k rows, for every border k, in one pass."""
     width = targets.shape[1]
-    total, seen = np.zeros(width), np.zeros(width)
+    total, count = np.zeros(width), np.zeros(width)
     first = 0
     for c in range(borders.size):
         for row in rows[first : borders[c]]:
             for t in range(width):
                 if not np.isnan(targets[row, t]):
                     total[t] += targets[row, t]
-                    seen[t] += 1.0
+                    count[t] += 1.0
         for t in range(width):
-            means[c, t] = total[t] / seen[t] if seen[t] > 0.0 else unobserved[t]
+            means[c, t] = total[t] / count[t] if count[t] > 0.0 else unobserved[t]
         first = borders[c]

@@ -1,4 +1,4 @@
-"""Binary routers (RouteLLM, RoRF): a large and a small model, and how likely the small one suffices."""
+"""Binary routers (RouteLLM, RoRF): the probability that a small model suffices in place of a large one."""
 
 from __future__ import annotations
 

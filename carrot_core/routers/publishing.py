@@ -1,4 +1,4 @@
-"""Saved routers to and from the Hugging Face hub, through its own client, each with a page that describes it."""
+"""Push saved routers to the Hugging Face hub, with a model card, and pull them from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from carrot_core.text import visible
 CARD = "README.md"
 
 
-# All that a router is made of: no pickle is ever fetched.
+# The only kinds of files of a router: pickles are never downloaded.
 _WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", CARD)
 
 
@@ -50,7 +50,7 @@ def push(
     document, _ = read_saved(folder)
     card = model_card(document, repo, licence, metrics).encode()
     content: dict[str, bytes | Path] = {CARD: card} | {name: folder / name for name in files_of(document)}
-    with _explained(repo):
+    with _translate_errors(repo):
         api = HfApi(endpoint=_endpoint())
         api.create_repo(repo, private=private, exist_ok=True)
         api.create_commit(
@@ -79,8 +79,8 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> Router:
     CarrotError
         The hub cannot be reached or refuses, or the folder cannot be written.
     """
-    with _explained(repo):
-        # Asked first and by itself: a download that finds no hub contents itself with what is in the folder.
+    with _translate_errors(repo):
+        # Ask the hub first: without a hub, a download would silently use what is in the folder.
         commit = HfApi(endpoint=_endpoint()).model_info(repo, revision=revision, timeout=limits.HUB_SECONDS).sha
         snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), endpoint=_endpoint())
     return load_router(folder)
@@ -91,8 +91,8 @@ def _endpoint() -> str | None:
 
 
 @contextmanager
-def _explained(repo: str) -> Iterator[None]:
-    """The hub's, the network's and the disk's errors as ours."""
+def _translate_errors(repo: str) -> Iterator[None]:
+    """Turn errors of the hub, the network and the disk into a `CarrotError`."""
     try:
         yield
     except errors.RevisionNotFoundError as error:
@@ -142,8 +142,6 @@ _ABOUT = (
 
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#])")
-
-
 _LIMITS = """\
 - It knows these models and these prompts' kind. A model that was updated since, another system prompt, another
   language or another kind of task are outside of what it learned; its estimates there are guesses.
@@ -168,8 +166,8 @@ def model_card(
     about = {name: document["about"][name] for name in _ABOUT if name in document["about"]}
     sections = [
         _header(licence),
-        f"# {_shown(repo)}",
-        f"A fitted router of the kind {_shown(document['router'])}. For each of {len(models)} language models it "
+        f"# {_plain_text(repo)}",
+        f"A fitted router of the kind {_plain_text(document['router'])}. For each of {len(models)} language models it "
         "estimates the score and the cost of a prompt, so that the model worth its price can be chosen: the rule of "
         "[CARROT](https://arxiv.org/abs/2502.03261).",
         "## Use",
@@ -178,7 +176,7 @@ def model_card(
         'router = load_router(Path("FOLDER"))\nestimates = router.estimate(benchmark)  # scores and US dollars\n```',
         "Nothing in these files runs when they are read: JSON, safetensors and, for encoders, the tokenizer's files.",
         "## Models",
-        "\n".join(f"- {_shown(model)}" for model in models),
+        "\n".join(f"- {_plain_text(model)}" for model in models),
         "## Data",
         _table(about) if about else "Not stated by whoever saved it. Ask before relying on it.",
         _contents(document),
@@ -187,7 +185,7 @@ def model_card(
         "## Limits",
         _LIMITS,
         "## Licence",
-        _shown(licence) or "None was stated. Without one, nobody but its owner may use it; ask the owner.",
+        _plain_text(licence) or "None was stated. Without one, nobody but its owner may use it; ask the owner.",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -200,7 +198,7 @@ def _header(licence: str) -> str:
 
 
 def _contents(document: Mapping[str, Any]) -> str:
-    """What of the training data the files hold: nobody should publish that without knowing."""
+    """Which parts of the training data the files hold, so that nobody publishes them unawares."""
     if '"$class": "Vectors"' in json.dumps(document["state"]):
         return (
             "The files hold the vector, the scores and the usage of every training prompt, no text. Whether these "
@@ -220,17 +218,17 @@ def _figures(metrics: Mapping[str, Any] | None) -> str:
         between = f" (95 % interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
         if isinstance(value, int | float):
             rows[label] = f"{value:,}" if isinstance(value, int) else f"{value:.4f}{between}"
-    return (f"Measured on {', '.join(map(_shown, parts))}.\n\n" if parts else "") + _table(rows)
+    return (f"Measured on {', '.join(map(_plain_text, parts))}.\n\n" if parts else "") + _table(rows)
 
 
 def _table(rows: Mapping[str, Any]) -> str:
-    lines = [f"| {_shown(key)} | {_shown(value)} |" for key, value in rows.items()]
+    lines = [f"| {_plain_text(key)} | {_plain_text(value)} |" for key, value in rows.items()]
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
-def _shown(value: Any) -> str:
-    """A value of a file as plain text of one line, on which markdown does not act."""
+def _plain_text(value: Any) -> str:
+    """A value of a file as one line of plain text, with markdown escaped."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{_shown(key)} {_shown(item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{_plain_text(key)} {_plain_text(item)}" for key, item in value.items()) or "none"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return _MARKDOWN.sub(r"\\\1", visible(text))

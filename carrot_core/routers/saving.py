@@ -48,7 +48,6 @@ _CLASSES = {
     "CarrotMLPRouter": "carrot_core.routers",
     "CarrotReleased": "carrot_core.routers.encoder.released",
     "Cascade": "carrot_core.routers.cascade",
-    "Companion": "carrot_core.serving.profile",
     "Distance": "carrot_core.serving.profile",
     "ModelMLPs": "carrot_core.routers.cost_blind",
     "Network": "carrot_core.routers.encoder.nets.network",
@@ -64,6 +63,7 @@ _CLASSES = {
     "RouteLLMMF": "carrot_core.routers.pairs",
     "RouterBenchKNN": "carrot_core.routers.cost_blind",
     "RouterBenchMLP": "carrot_core.routers.cost_blind",
+    "RouterProfile": "carrot_core.serving.profile",
     "SavedCurve": "carrot_core.curve",
     "ScoreInterval": "carrot_core.serving.intervals",
     "TaskLookup": "carrot_core.routers.baselines",
@@ -75,16 +75,16 @@ _CLASSES = {
     "ZeroRouter": "carrot_core.routers.baselines",
 }
 # Classes that have another name in the files, which every version reads.
-_NAME_IN_FILES = {"SavedCurve": "KeptCurve"}
+_NAME_IN_FILES = {"RouterProfile": "Companion", "SavedCurve": "KeptCurve"}
 _CLASS_OF_NAME = {_NAME_IN_FILES.get(name, name): name for name in _CLASSES}
 
 
 @runtime_checkable
 class WithFiles(Protocol):
-    """A part of a router that reads and writes a folder of its own."""
+    """A part of a router that writes a folder of its own and reads it back."""
 
-    def kept(self) -> Mapping[str, Any]:
-        """What the router's two files keep of it."""
+    def state(self) -> Mapping[str, Any]:
+        """The values that the router's two files store."""
         ...
 
     def write_files(self, folder: Path) -> None:
@@ -92,21 +92,21 @@ class WithFiles(Protocol):
         ...
 
     @classmethod
-    def from_files(cls, folder: Path, kept: Mapping[str, Any]) -> Self:
-        """The part again; nothing in the folder may run."""
+    def from_files(cls, folder: Path, state: Mapping[str, Any]) -> Self:
+        """Rebuild the part; nothing in the folder may run."""
         ...
 
 
 @dataclass
 class _Parts:
-    """What a router's JSON refers to: arrays, and parts with folders, by the place they stand at."""
+    """Arrays and parts with folders that a router's JSON refers to, by their path in it."""
 
     arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     folders: dict[str, WithFiles] = field(default_factory=dict)
 
 
 def save_router(
-    router: Router, folder: Path, about: Mapping[str, Any] | None = None, companion: object | None = None
+    router: Router, folder: Path, about: Mapping[str, Any] | None = None, profile: object | None = None
 ) -> None:
     """Write a fitted router into a folder, over one that is there.
 
@@ -115,18 +115,18 @@ def save_router(
     router : fitted; the oracle, which knows only outcomes, cannot be saved.
     folder : made where it is missing.
     about : where it comes from (benchmark, data hash, seed, versions, …); kept as it is.
-    companion : what answers typed prompts beside it (`carrot_core.serving.profile.Companion`).
+    profile : what typed prompts need, saved beside it (`carrot_core.serving.profile.RouterProfile`).
 
     Raises
     ------
     CarrotError
         The router is not fitted or cannot be saved, or the folder cannot be written.
     """
-    document, parts = _document(router, about or {}, companion)
+    document, parts = _document(router, about or {}, profile)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document["files"] = _write_folders(parts.folders, folder)
-        for name, content in zip((_NUMBERS, _DOCUMENT), _sealed(document, parts.arrays)[::-1], strict=True):
+        for name, content in zip((_NUMBERS, _DOCUMENT), _with_hash(document, parts.arrays)[::-1], strict=True):
             part = folder / f"{name}.part"
             part.write_bytes(content)
             os.replace(part, folder / name)
@@ -139,29 +139,29 @@ def can_be_saved(router: Router) -> bool:
     return type(router).__name__ in _CLASSES
 
 
-def router_as_bytes(router: Router, companion: object | None = None) -> tuple[str, bytes]:
-    """What `save_router` writes, as a document and its numbers; files of the router's parts are among the numbers."""
-    document, parts = _document(router, {}, companion)
+def router_as_bytes(router: Router, profile: object | None = None) -> tuple[str, bytes]:
+    """A router as `save_router` writes it: a document and its numbers, with the files of parts among the numbers."""
+    document, parts = _document(router, {}, profile)
     with tempfile.TemporaryDirectory() as folder:
         document["files"] = _write_folders(parts.folders, Path(folder))
         contents = {_FILE + name: np.fromfile(Path(folder, name), np.uint8) for name in document["files"]}
-        text, numbers = _sealed(document, parts.arrays | contents)
+        text, numbers = _with_hash(document, parts.arrays | contents)
     return text.decode(), numbers
 
 
 def router_from_bytes(document: str, numbers: bytes) -> tuple[Router, Any]:
-    """What `router_as_bytes` was given: the router, and its companion or None; errors are those of `load_saved`."""
-    described = _parsed(document, _STORED)
+    """The router of `router_as_bytes`, and its profile or None; errors as for `load_saved`."""
+    described = _parse(document, _STORED)
     with tempfile.TemporaryDirectory() as folder:
         for name in described.get("files", {}):
             path = _inside(Path(folder), name)
             path.parent.mkdir(parents=True, exist_ok=True)
             tensors_from(numbers)[_FILE + name].tofile(path)
-        return _opened(described, numbers, Path(folder), _STORED)
+        return _restore(described, numbers, Path(folder), _STORED)
 
 
-def _document(router: Router, about: Mapping[str, Any], companion: object) -> tuple[dict[str, Any], _Parts]:
-    """What is written of a router but for the hashes, and the parts that its document refers to."""
+def _document(router: Router, about: Mapping[str, Any], profile: object) -> tuple[dict[str, Any], _Parts]:
+    """The document of a router without the hashes, and the parts it refers to."""
     if not hasattr(router, "models_"):
         raise CarrotError(f"{type(router).__name__} is not fitted yet, so there is nothing to save.")
     return {
@@ -171,11 +171,11 @@ def _document(router: Router, about: Mapping[str, Any], companion: object) -> tu
         "about": dict(about),
         "sha256": "",
         "state": _pack(router, "", parts := _Parts()),
-        "companion": _pack(companion, "/companion", parts),
+        "companion": _pack(profile, "/companion", parts),
     }, parts
 
 
-def _sealed(document: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[bytes, bytes]:
+def _with_hash(document: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[bytes, bytes]:
     """The document with the hash of its numbers, and the numbers."""
     numbers = tensors_as_bytes(dict(arrays))
     document["sha256"] = hashlib.sha256(numbers).hexdigest()
@@ -188,7 +188,7 @@ def load_router(folder: Path, models: Sequence[str] | None = None) -> Router:
 
 
 def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Router, Any, dict[str, Any]]:
-    """A router saved by `save_router`, its companion (None where it was saved without) and ``router.json``.
+    """A router saved by `save_router`, its profile (None where it was saved without) and ``router.json``.
 
     Parameters
     ----------
@@ -208,38 +208,38 @@ def load_saved(folder: Path, models: Sequence[str] | None = None) -> tuple[Route
     if models is not None and sorted(models) != sorted(document["models"]):
         odd = sorted(set(models) ^ set(document["models"]))
         raise CarrotError(f"{folder} was fitted on another pool: {odd[0]!r} is in one of the two only.")
-    return *_opened(document, numbers, folder, str(folder)), document
+    return *_restore(document, numbers, folder, str(folder)), document
 
 
-def _opened(document: Mapping[str, Any], numbers: bytes, folder: Path, where: str) -> tuple[Router, Any]:
-    """The router and its companion; ``where`` is what an error calls the place they come from."""
+def _restore(document: Mapping[str, Any], numbers: bytes, folder: Path, where: str) -> tuple[Router, Any]:
+    """The router and its profile; ``where`` names their source in errors."""
     if hashlib.sha256(numbers).hexdigest() != document["sha256"]:
         raise DataError(where, f"these are not the numbers that {_DOCUMENT} describes; save it again")
     try:
         _check_files(folder, document.get("files", {}))
-        # Copies, which may be written to, as the arrays of a fit: compiled code has one form for both.
+        # Copies, writable like the arrays of a fit, so that compiled code needs one form for both.
         arrays = {name: array.copy() for name, array in tensors_from(numbers).items() if not name.startswith(_FILE)}
         router: Router = _unpack(document["state"], arrays, folder)
-        companion = _unpack(document.get("companion"), arrays, folder)
+        profile = _unpack(document.get("companion"), arrays, folder)
         if (list(router.models_), router.name) != (document["models"], document["router"]):
             raise ValueError("names and numbers do not belong together")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DataError(where, f"is damaged ({error}); save it again") from error
-    return router, companion
+    return router, profile
 
 
 def read_saved(folder: Path) -> tuple[dict[str, Any], bytes]:
-    """The document and the numbers of a saved router, checked only for being there and of a known format."""
+    """The document and the numbers of a saved router; only their presence and format are checked."""
     try:
         text, numbers = (folder / _DOCUMENT).read_bytes(), (folder / _NUMBERS).read_bytes()
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no saved router in {folder}: {Path(error.filename).name} is missing.") from error
     except OSError as error:
         raise CarrotError(f"Cannot read {folder}: {error.strerror or error}.") from error
-    return _parsed(text, str(folder / _DOCUMENT)), numbers
+    return _parse(text, str(folder / _DOCUMENT)), numbers
 
 
-def _parsed(text: str | bytes, where: str) -> dict[str, Any]:
+def _parse(text: str | bytes, where: str) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(text)
         version = document["format"]
@@ -254,14 +254,14 @@ def _parsed(text: str | bytes, where: str) -> dict[str, Any]:
 
 
 def _write_folders(parts: Mapping[str, WithFiles], folder: Path) -> dict[str, str]:
-    """Write the parts' folders, each whole before it takes its place; sha256 by path."""
+    """Write the parts' folders, each complete before it replaces the old one; returns sha256 by path."""
     hashes: dict[str, str] = {}
     for name, part in parts.items():
-        target, made = folder / name, folder / f"{name}.part"
-        shutil.rmtree(made, ignore_errors=True)
-        part.write_files(made)
+        target, part_folder = folder / name, folder / f"{name}.part"
+        shutil.rmtree(part_folder, ignore_errors=True)
+        part.write_files(part_folder)
         shutil.rmtree(target, ignore_errors=True)
-        os.replace(made, target)
+        os.replace(part_folder, target)
         files = sorted(path for path in target.rglob("*") if path.is_file())
         hashes |= {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
     return hashes
@@ -274,7 +274,7 @@ def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A path in the folder; a name that leads out of it is refused."""
+    """A path in the folder; names that lead out of it are refused."""
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
         raise DataError(name, "lies outside of the router's folder")
     return folder / name
@@ -311,7 +311,7 @@ def _pack(value: Any, place: str, parts: _Parts) -> Any:
     if kind in _CLASSES and isinstance(value, WithFiles):
         name = place.strip("/")
         parts.folders[name] = value
-        return {"$files": written, "folder": name, "state": _pack(dict(value.kept()), place, parts)}
+        return {"$files": written, "folder": name, "state": _pack(dict(value.state()), place, parts)}
     if kind in _CLASSES:
         state = value._asdict() if hasattr(value, "_fields") else vars(value)
         return {"$class": written, "state": _pack(dict(state), place, parts)}
@@ -345,6 +345,6 @@ def _unpack(node: Any, arrays: Mapping[str, np.ndarray[Any, Any]], folder: Path)
         return kind.from_files(_inside(folder, node["folder"]), state)
     if hasattr(kind, "_fields"):
         return kind(**state)
-    made = object.__new__(kind)
-    made.__dict__.update(state)
-    return made
+    restored = object.__new__(kind)
+    restored.__dict__.update(state)
+    return restored

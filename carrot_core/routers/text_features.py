@@ -1,4 +1,4 @@
-"""What a sentence encoder tends to lose of a prompt: its words, length and form, as a few numbers."""
+"""Features of a prompt that sentence encoders tend to lose: its words, length and form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SYMBOLS = frozenset("+-*/=^\\$<>{}()[]_|")
 
 
 class TextFeatures:
-    """Columns that stand beside a prompt's vector of length 1: topics of its words, and its form.
+    """Features to use beside a prompt's vector of length 1: topics of its words, and its form.
 
     Words are hashed into a fixed number of columns, so no vocabulary is kept, weighted by TF-IDF and
     brought down to topics by a truncated SVD of the training prompts. The form is 13 plain counts and
@@ -55,7 +55,7 @@ class TextFeatures:
         return self
 
     def transform(self, texts: Sequence[str]) -> FloatArray:
-        """(n, t + 13) features of each prompt; a prompt's row depends on nothing but its text."""
+        """(n, t + 13) features of each prompt; a prompt's row depends only on its text."""
         topics = np.asarray(self._weighted(_counts(texts)) @ self.topics_) - self.topic_mean_
         return np.hstack([topics, (_form(texts) - self.form_mean_) / self.form_scale_])
 

@@ -1,4 +1,4 @@
-"""Usage (tokens or dollars) on a log scale and back, without the bias of the way back."""
+"""Usage (tokens or dollars) on a log scale, and the way back without bias."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many prompts: a decision for each, in bounded memory, and what they add up to."""
+"""Decide on many prompts, such as a file of them, in bounded memory, and sum the decisions up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carrot_core.embedding import Progress, readable
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import FloatTable
 from carrot_core.serving.decision import Decisions
-from carrot_core.serving.files import CHUNK_PROMPTS, Prompts, Write, decision_file, listed, open_prompts
+from carrot_core.serving.files import CHUNK_PROMPTS, Prompts, Write, decision_file, open_prompts, prompts_from_lines
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import Summary, Sums
 
@@ -50,7 +50,7 @@ def route_lines(router: CarrotRouter, lines: Iterable[str], out: Path, **options
     is called with the number done twice.
     """
     with decision_file(out) as write:
-        return route_all(router, listed(lines), write, **options)
+        return route_all(router, prompts_from_lines(lines), write, **options)
 
 
 def route_all(
@@ -95,9 +95,9 @@ def route_all(
 
 def _percentile(router: CarrotRouter, decisions: Decisions) -> FloatTable:
     """(n,) distance to the training data as a percentile; NaN where the router has no vectors."""
-    if router.companion.distance is None or decisions.vectors is None:
+    if router.profile.distance is None or decisions.vectors is None:
         return np.full(len(decisions.chosen), np.nan)
-    return router.companion.distance.percentile(decisions.vectors)
+    return router.profile.distance.percentile(decisions.vectors)
 
 
 def _frame(

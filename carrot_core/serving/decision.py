@@ -1,4 +1,4 @@
-"""A decision on typed prompts: on what terms, which model, by how much, and for which λ it would be another."""
+"""A decision on typed prompts: its options, the model, the margin, and for which λ it would be another model."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from carrot_core.operating_point import check_target, solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
 from carrot_core.serving.expectation import Prices
 from carrot_core.serving.point import PointFile
-from carrot_core.serving.profile import UNLIKE_FROM, Companion
+from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
 from carrot_core.switches import sweep_tables
 
 MU_UNIT_USD = 0.01  # the authors' wrapper
 
 
 class Options(TypedDict, total=False):
-    """What a decision may be asked with; see `CarrotRouter.decide`."""
+    """Options of a decision; see `CarrotRouter.decide`."""
 
     lam: float | None
     budget: float | None
@@ -40,7 +40,7 @@ class Options(TypedDict, total=False):
 
 
 class Terms(NamedTuple):
-    """What a decision is made on, checked: the point, the columns of the pool, prices, fallback and its percentile."""
+    """Checked options of a decision: the point, the columns of the pool, prices, fallback and its percentile."""
 
     rate: float
     lam: float
@@ -50,10 +50,12 @@ class Terms(NamedTuple):
     fallback_above: float
 
 
-def terms_of(models: Sequence[str], companion: Companion, point: PointFile | None, **options: Unpack[Options]) -> Terms:
-    """Options checked; what is left out is the operating point's.
+def terms_of(
+    models: Sequence[str], profile: RouterProfile, point: PointFile | None, **options: Unpack[Options]
+) -> Terms:
+    """Check options; those left out come from the operating point.
 
-    None means left out, but for the fallback, which it switches off.
+    None means left out, except for the fallback, which None switches off.
 
     Raises
     ------
@@ -65,47 +67,47 @@ def terms_of(models: Sequence[str], companion: Companion, point: PointFile | Non
     """
     if unknown := options.keys() - Options.__optional_keys__:
         raise TypeError(f"A decision has no option {min(unknown)!r}.")
-    given = cast(Options, {name: each for name, each in options.items() if each is not None or name == "fallback"})
+    values = cast(Options, {name: each for name, each in options.items() if each is not None or name == "fallback"})
     own: Options = {}
     if point is not None:
         own = {"pool": point.pool, "fallback": point.fallback, "fallback_above": point.fallback_above}
-    measured = "pool" not in given and not given.get("prices") and (point is None or point.test is not None)
-    if not measured and ("budget" in given or "target" in given):
+    measured = "pool" not in values and not values.get("prices") and (point is None or point.test is not None)
+    if not measured and ("budget" in values or "target" in values):
         raise CarrotError(
             "A budget or target is solved on the validation curve of the whole pool at the prices of the "
             "benchmark: with a pool or prices of your own, give lam or mu."
         )
-    default = companion.default_lam if point is None else point.lam
-    lam, budget, target, mu = given.get("lam"), given.get("budget"), given.get("target"), given.get("mu")
-    rate = rate_at(companion, default, lam=lam, budget=budget, target=target, mu=mu)
+    default = profile.default_lam if point is None else point.lam
+    lam, budget, target, mu = values.get("lam"), values.get("budget"), values.get("target"), values.get("mu")
+    rate = rate_at(profile, default, lam=lam, budget=budget, target=target, mu=mu)
     if lam is None:
-        # λ as it was given: the way to a rate and back may round.
+        # Keep the λ that was asked for: λ to rate and back may round.
         solved = any(way is not None for way in (budget, target, mu))
-        lam = float(lam_of_rate(rate, companion.cost_unit_usd)) if solved else default
-    terms = own | given
+        lam = float(lam_of_rate(rate, profile.cost_unit_usd)) if solved else default
+    terms = own | values
     columns, fallback, above = _columns(terms.get("pool"), models), terms.get("fallback"), terms.get("fallback_above")
     if fallback is not None:
         positions([fallback], [models[column] for column in columns])
     above = UNLIKE_FROM if above is None else above
     if not 0 <= above <= 100:
         raise CarrotError(f"fallback_above is a percentile from 0 to 100, not {above:g}.")
-    prices = given.get("prices")
+    prices = values.get("prices")
     if point is not None:
         prices = {**point.token_prices, **(prices or {})}
     return Terms(rate, float(lam), columns, prices, fallback, above)
 
 
-def rate_at(companion: Companion, default_lam: float, **ways: float | None) -> float:
+def rate_at(profile: RouterProfile, default_lam: float, **ways: float | None) -> float:
     """Exchange rate of the one way to name a point that is not None; see `CarrotRouter.rate`."""
-    given = {name: float(value) for name, value in ways.items() if value is not None}
-    if len(given) > 1:
-        raise CarrotError(f"Give one of {', '.join(given)}: each says by itself which point is meant.")
-    name, value = next(iter(given.items()), ("lam", default_lam))
+    values = {name: float(value) for name, value in ways.items() if value is not None}
+    if len(values) > 1:
+        raise CarrotError(f"Give one of {', '.join(values)}: each says by itself which point is meant.")
+    name, value = next(iter(values.items()), ("lam", default_lam))
     if name in ("lam", "mu"):
         if not 0.0 <= value <= 1.0:
             raise CarrotError(f"{name} must be from 0 to 1, not {value:g}.")
-        return rate_of_lam(value, companion.cost_unit_usd if name == "lam" else MU_UNIT_USD)
-    curve = companion.curves["validation"]
+        return rate_of_lam(value, profile.cost_unit_usd if name == "lam" else MU_UNIT_USD)
+    curve = profile.curves["validation"]
     budget = name == "budget"
     solution = solve_budget(curve, value / QUERIES) if budget else solve_target(curve, check_target(value))
     if solution.shortfall:
@@ -196,7 +198,7 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One decision, with all it rests on.
+    """One decision with everything it is based on.
 
     Attributes
     ----------
@@ -243,7 +245,7 @@ def ribbon(estimates: Estimates, cost_unit_usd: float) -> tuple[Segment, ...]:
     return tuple(Segment(model, low, high) for model, (low, high) in zip(chosen, pairwise(ends), strict=True))
 
 
-def explained(
+def make_explanation(
     decision: Decisions,
     table: pd.DataFrame,
     *,
@@ -292,11 +294,11 @@ def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fe
         return f"This prompt is unlike the training data, so the fallback answers: {facts}"
     if second is None:
         return f"{facts} It is the only model of the pool."
-    compared = _compared(100 * float(score[winner] - score[second]), float(cost[second] - cost[winner]))
+    compared = _comparison(100 * float(score[winner] - score[second]), float(cost[second] - cost[winner]))
     return f"{facts} Second comes {models[second]}, {compared}."
 
 
-def _compared(points: float, saved_usd: float) -> str:
+def _comparison(points: float, saved_usd: float) -> str:
     """How the runner-up differs from the winner."""
     quality = f"{abs(points):.1f} points {'worse' if points > 0 else 'better'}" if abs(points) >= 0.05 else "as good"
     cost = (

@@ -15,7 +15,7 @@ from carrot_core.evaluation.quality import usage_expected
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, positions
 from carrot_core.prices import Price
 from carrot_core.routers import Router
-from carrot_core.serving.profile import Companion
+from carrot_core.serving.profile import RouterProfile
 
 Prices = Mapping[str, Price | tuple[float, float]]
 
@@ -29,13 +29,13 @@ class Expectation:
     bench : the prompts.
     estimates : (n, M) scores and costs.
     input_tokens, output_tokens : (n, M), NaN where the cost is predicted without them.
-    companion : of the router.
+    profile : of the router.
     """
 
     bench: Benchmark
     estimates: Estimates
     output_tokens: FloatTable
-    companion: Companion
+    profile: RouterProfile
 
     @property
     def input_tokens(self) -> FloatTable:
@@ -43,7 +43,7 @@ class Expectation:
 
     def table(self, columns: npt.NDArray[np.intp]) -> pd.DataFrame:
         """A row a prompt and model, for some of the models (`CarrotRouter.estimate`)."""
-        low, high = self.companion.score_interval.interval(self.estimates.score)
+        low, high = self.profile.score_interval.interval(self.estimates.score)
         cells = {
             "est_score": self.estimates.score,
             "score_low": low,
@@ -57,10 +57,10 @@ class Expectation:
 
     def _usage_cells(self) -> dict[str, FloatTable]:
         """Ends of the intervals of output tokens, and the cost between its own."""
-        cost, interval = self.estimates.cost_usd, self.companion.usage_interval
+        cost, interval = self.estimates.cost_usd, self.profile.usage_interval
         low = high = np.full(cost.shape, np.nan)
         cost_low = cost_high = cost  # where only the input is charged, which is known
-        if interval is not None and self.companion.usage == "cost_usd":
+        if interval is not None and self.profile.usage == "cost_usd":
             cost_low, cost_high = interval.interval(cost)
         elif interval is not None:
             low, high = interval.interval(self.output_tokens)
@@ -75,15 +75,15 @@ class Expectation:
 
 
 def expect(
-    fitted: Router, companion: Companion, texts: Sequence[str], vectors: Vectors | None, prices: Prices | None = None
+    fitted: Router, profile: RouterProfile, texts: Sequence[str], vectors: Vectors | None, prices: Prices | None = None
 ) -> Expectation:
-    """What a router expects of every model of its pool on some texts.
+    """Estimate every model of a router's pool on some texts.
 
     Parameters
     ----------
     texts : n prompts.
-    vectors : (n, d) of the companion's encoder.
-    prices : in place of the companion's, by model.
+    vectors : (n, d) of the profile's encoder.
+    prices : in place of the profile's, by model.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def expect(
     CarrotError
         A price that is none, or prices for a benchmark that records only dollars.
     """
-    shape, count = (len(texts), len(fitted.models_)), companion.input_tokens
+    shape, count = (len(texts), len(fitted.models_)), profile.input_tokens
     nothing = np.full(shape, np.nan)
     bench = Benchmark(
         name="typed prompts",
@@ -101,33 +101,33 @@ def expect(
         tasks=("",) * len(texts),
         split=np.full(len(texts), "test"),
         input_tokens=nothing if count is None else count.predict(texts),
-        prices=priced(fitted.models_, companion, prices or {}),
+        prices=replace_prices(fitted.models_, profile, prices or {}),
         vectors=vectors,
-        encoder=companion.encoder,
+        encoder=profile.encoder,
     )
-    # Estimators refuse to predict for nobody.
+    # Estimators refuse an empty list.
     estimates = fitted.estimate(bench) if texts else Estimates((), fitted.models_, nothing, nothing)
-    known = companion.usage == "output_tokens"
+    has_tokens = profile.usage == "output_tokens"
     return Expectation(
         bench,
         estimates,
-        usage_expected(fitted, bench, estimates, "output_tokens") if known and texts else nothing,
-        companion,
+        usage_expected(fitted, bench, estimates, "output_tokens") if has_tokens and texts else nothing,
+        profile,
     )
 
 
-def priced(models: Sequence[str], companion: Companion, prices: Prices) -> dict[str, Price]:
-    """Prices of a pool: the companion's, some of them replaced."""
-    if prices and companion.usage == "cost_usd":
-        raise CarrotError(f"{companion.benchmark!r} records dollars and no prices, so no other prices can be applied.")
+def replace_prices(models: Sequence[str], profile: RouterProfile, prices: Prices) -> dict[str, Price]:
+    """Prices of a pool: the profile's, overridden by ``prices``."""
+    if prices and profile.usage == "cost_usd":
+        raise CarrotError(f"{profile.benchmark!r} records dollars and no prices, so no other prices can be applied.")
     positions(list(prices), models)
-    return {**companion.prices, **{model: as_price(model, price) for model, price in prices.items()}}
+    return {**profile.prices, **{model: as_price(model, price) for model, price in prices.items()}}
 
 
-def as_price(model: str, given: Price | tuple[float, float]) -> Price:
-    """A price given as two numbers, checked."""
-    price = given if isinstance(given, Price) else Price(float(given[0]), float(given[1]))
-    for value in (price.input_usd_per_mtok, price.output_usd_per_mtok):
-        if not 0.0 <= value < float("inf"):
-            raise CarrotError(f"A price of {model!r} is {value}; it must be US dollars per million tokens, at least 0.")
+def as_price(model: str, value: Price | tuple[float, float]) -> Price:
+    """A `Price` from itself or from two numbers; a `CarrotError` unless both are at least 0 and finite."""
+    price = value if isinstance(value, Price) else Price(float(value[0]), float(value[1]))
+    for usd in (price.input_usd_per_mtok, price.output_usd_per_mtok):
+        if not 0.0 <= usd < float("inf"):
+            raise CarrotError(f"A price of {model!r} is {usd}; it must be US dollars per million tokens, at least 0.")
     return price

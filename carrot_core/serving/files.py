@@ -1,4 +1,4 @@
-"""Files of prompts read a chunk at a time, and files of decisions written as they come."""
+"""Read files of prompts a chunk at a time; write files of decisions as they are made."""
 
 from __future__ import annotations
 
@@ -17,18 +17,14 @@ import pyarrow.parquet as pq
 from carrot_core import limits
 from carrot_core.benchmarks.file_checks import PACKED, check_text, chunks
 from carrot_core.benchmarks.long_table import refusing
-from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quoted
+from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quote
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
 from carrot_core.paths import replacing
 from carrot_core.safe_csv import safe_csv
 
 CHUNK_PROMPTS = 512
-
-
 _CHUNK_CHARACTERS = 4_000_000
-
-
 _FETCH = 64  # rows
 
 
@@ -54,7 +50,7 @@ class Prompts:
     rows: Iterator[Row]
 
     def chunks(self, most: int = CHUNK_PROMPTS) -> Iterator[tuple[list[str | None], list[str]]]:
-        """Ids and texts of at most so many prompts together, fewer where they are long."""
+        """Ids and texts of at most ``most`` prompts at a time, fewer if they are long."""
         ids: list[str | None] = []
         texts: list[str] = []
         characters = 0
@@ -69,8 +65,8 @@ class Prompts:
             yield ids, texts
 
 
-def listed(lines: Iterable[str], source: str = "the list") -> Prompts:
-    """One prompt a line, its number from 1 its id; blank lines are left out, and their numbers with them."""
+def prompts_from_lines(lines: Iterable[str], source: str = "the list") -> Prompts:
+    """One prompt a line; its id is the line number, from 1. Blank lines are left out."""
     return Prompts(source, 0, _numbered(lines, source))
 
 
@@ -81,7 +77,7 @@ def has_columns(path: Path) -> bool:
 
 
 def prompt_columns(path: Path) -> tuple[str, ...]:
-    """Columns that a file's prompts may stand in; none for ``.txt``.
+    """Columns that may hold a file's prompts; none for ``.txt``.
 
     Raises
     ------
@@ -136,7 +132,7 @@ def _check(table: TableFile, column: str) -> None:
     }
     problems = []
     for rule, problem in rules.items():
-        first = f"select min({quoted(ROW)}), count(*) from file where {rule}"  # noqa: S608
+        first = f"select min({quote(ROW)}), count(*) from file where {rule}"  # noqa: S608
         row, rows = table.connection.execute(first).fetchall()[0]
         if rows:
             several = f" (first of {rows:,} such rows)" if rows > 1 else ""
@@ -150,11 +146,11 @@ def _too_long(column: str | None = None, row: int | None = None) -> Problem:
 
 
 def _rows(table: TableFile, count: int) -> Iterator[Row]:
-    """The rows in the order of the file; few at a time are taken out of the database."""
-    prompt_id = _ID if _ID in table.types else quoted(ROW)
+    """The rows in the order of the file, fetched from the database a few at a time."""
+    prompt_id = _ID if _ID in table.types else quote(ROW)
     window = (
         f"select {prompt_id}::varchar, prompt from file "  # noqa: S608
-        f"where {quoted(ROW)} > $first and {quoted(ROW)} <= $first + {_FETCH} order by {quoted(ROW)}"
+        f"where {quote(ROW)} > $first and {quote(ROW)} <= $first + {_FETCH} order by {quote(ROW)}"
     )
     for first in range(0, count, _FETCH):
         yield from table.connection.execute(window, {"first": first}).fetchall()
@@ -189,8 +185,6 @@ def _numbered(lines: Iterable[str], source: str) -> Iterator[Row]:
 
 
 Write = Callable[[pd.DataFrame], None]
-
-
 _TYPES = {"prompt_id": pa.string(), "prompt": pa.string(), "model": pa.string(), "fell_back": pa.bool_()}
 
 

@@ -1,4 +1,4 @@
-"""How many input tokens each model will count in a typed prompt, of which nothing is recorded yet."""
+"""Predict how many input tokens each model counts in a typed prompt."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def piece_count(text: str) -> int:
 
 
 class InputTokens:
-    """Input tokens of each model: a line in the number of pieces of the text (`piece_count`).
+    """Input tokens of each model as a linear function of the number of pieces of the text (`piece_count`).
 
-    Slope and intercept are each model's own, since tokenizers and chat templates differ, at least 0, and
-    fitted to relative errors with a loss that odd counts move little (soft L1).
+    Each model has its own slope and intercept, since tokenizers and chat templates differ. Both are at least 0
+    and fitted to relative errors with a robust loss (soft L1).
 
     Attributes
     ----------
@@ -51,9 +51,9 @@ class InputTokens:
             No count is recorded.
         """
         pieces = np.array([np.nan if text is None else piece_count(text) for text in texts], dtype=np.float64)
-        seen = ~np.isnan(input_tokens)
-        mean = np.nansum(input_tokens, axis=1) / np.maximum(seen.sum(axis=1), 1)
-        counts = np.where(seen.any(axis=0), input_tokens, mean[:, None])
+        mask = ~np.isnan(input_tokens)
+        mean = np.nansum(input_tokens, axis=1) / np.maximum(mask.sum(axis=1), 1)
+        counts = np.where(mask.any(axis=0), input_tokens, mean[:, None])
         lines = np.array([_line(pieces, counts[:, column]) for column in range(counts.shape[1])])
         self.slope_, self.intercept_ = lines.reshape(-1, 2).T.copy()
         return self
@@ -75,14 +75,14 @@ def _line(pieces: npt.NDArray[np.float64], tokens: npt.NDArray[np.float64]) -> n
     """Slope and intercept."""
     from scipy.optimize import least_squares  # slow to import, and not needed to count
 
-    known = (tokens > 0) & ~np.isnan(pieces)
-    if not known.any():
+    mask = (tokens > 0) & ~np.isnan(pieces)
+    if not mask.any():
         raise CarrotError("No input tokens are recorded, so how models count them cannot be learned.")
-    relative = np.column_stack([pieces[known], np.ones(known.sum())]) / tokens[known, None]
+    relative = np.column_stack([pieces[mask], np.ones(mask.sum())]) / tokens[mask, None]
 
     def relative_error(line: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return relative @ line - 1.0
 
-    found = least_squares(relative_error, (1.0, 1.0), bounds=(0.0, np.inf), loss="soft_l1", f_scale=_ODD_ERROR)
-    line: npt.NDArray[np.float64] = found.x
+    fit = least_squares(relative_error, (1.0, 1.0), bounds=(0.0, np.inf), loss="soft_l1", f_scale=_ODD_ERROR)
+    line: npt.NDArray[np.float64] = fit.x
     return line

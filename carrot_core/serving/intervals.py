@@ -1,4 +1,4 @@
-"""Intervals around estimates: split-conformal for one prompt, and of means over many decisions."""
+"""Intervals around estimates: split-conformal for one prompt, and for means over many decisions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,12 @@ from carrot_core.routers.usage_scale import UsageScale
 from carrot_core.switches import sweep_tables
 
 LEVEL = 0.9
-
-
 GROUP = 50  # prompts
-
-
 _LEAST_VARIANCE = 0.02  # of one score: near 0 and 1 the estimate errs more than p(1 - p) admits
 
 
 class ScoreInterval:
-    """Where the mean score of `GROUP` prompts with such an estimate falls in 90 % of cases.
+    """Interval that holds the mean score of `GROUP` prompts with a given estimate in 90 % of cases.
 
     One answer is mostly right or wrong, so an interval for it would be nearly all of [0, 1]. Validation
     prompts of each model, sorted by estimate, are cut into groups of `GROUP`. How far a group's mean score
@@ -64,7 +60,7 @@ class ScoreInterval:
 
 
 class UsageInterval:
-    """Where the usage of one call, output tokens or dollars, falls in 90 % of cases.
+    """Interval that holds the usage of one call, output tokens or dollars, in 90 % of cases.
 
     Ratios of observed to predicted usage (differences of ``log1p`` of hundredths of the model's mean, so
     that calls of nearly no use do not count for infinitely much) are sorted for each model; the interval
@@ -94,8 +90,8 @@ class UsageInterval:
     def coverage(self, predicted: FloatTable, observed: FloatTable) -> float:
         """Share of observed calls of other prompts that lie in their interval."""
         low, high = self.interval(predicted)
-        known = ~np.isnan(observed + low)
-        return float(np.mean(((low <= observed) & (observed <= high))[known]))
+        mask = ~np.isnan(observed + low)
+        return float(np.mean(((low <= observed) & (observed <= high))[mask]))
 
     def columns(self, index: npt.NDArray[np.intp]) -> UsageInterval:
         """The same for some of the models, in the order asked for."""
@@ -106,34 +102,34 @@ class UsageInterval:
 
 
 def _group_distances(predicted: FloatTable, observed: FloatTable) -> npt.NDArray[np.float64]:
-    """Of each group of prompts of each model, in units of its spread."""
-    found = []
+    """Distance of each group's mean score from its mean estimate, in units of its spread, for every model."""
+    distances = []
     for estimates, scores in zip(np.clip(predicted, 0.0, 1.0).T, observed.T, strict=True):
-        known = np.flatnonzero(~np.isnan(scores))
-        order = known[np.argsort(estimates[known], kind="stable")]
+        scored = np.flatnonzero(~np.isnan(scores))
+        order = scored[np.argsort(estimates[scored], kind="stable")]
         for group in np.array_split(order, max(len(order) // GROUP, 1)):
             if len(group):
                 mean = estimates[group].mean()
-                found.append(abs(scores[group].mean() - mean) / _spread(mean, len(group)))
-    if not found:
+                distances.append(abs(scores[group].mean() - mean) / _spread(mean, len(group)))
+    if not distances:
         raise CarrotError("No scores are observed on these prompts, so no interval can be learned or checked.")
-    return np.array(found)
+    return np.array(distances)
 
 
 def _spread(p: FloatTable, size: int) -> FloatTable:
-    """Standard deviation of the mean of so many scores of mean p that are 0 or 1; other scores vary less."""
+    """Standard deviation of the mean of n scores of 0 or 1 with mean p; other scores vary less."""
     spread: FloatTable = np.sqrt(np.maximum(p * (1.0 - p), _LEAST_VARIANCE) / size)
     return spread
 
 
 def _upper(errors: npt.NDArray[np.float64]) -> float:
-    """What one more error exceeds in at most half of the cases that the interval may miss."""
-    known = errors[~np.isnan(errors)]
-    return _quantile(known, (1.0 + LEVEL) / 2, len(known)) if len(known) else np.nan
+    """The value that one more error exceeds in at most half of the cases that the interval may miss."""
+    observed = errors[~np.isnan(errors)]
+    return _quantile(observed, (1.0 + LEVEL) / 2, len(observed)) if len(observed) else np.nan
 
 
 def _quantile(values: npt.NDArray[np.float64], share: float, independent: int) -> float:
-    """What one more value stays below with this probability, the largest of them where they are too few to say."""
+    """The value that one more value stays below with a probability; the largest one if there are too few."""
     return float(np.quantile(values, min(share * (1 + 1 / independent), 1.0), method="inverted_cdf"))
 
 
@@ -185,33 +181,33 @@ class Calibration:
         return self
 
     def score(self, expected: float, n_prompts: int, *, at: int) -> Between:
-        """Mean score of n prompts of which ``expected`` is expected, in [0, 1]."""
+        """Mean score of n prompts whose estimates have the mean ``expected``, in [0, 1]."""
         below, above = self._reach(self.score_errors_[:, at], n_prompts)
         return Between(*np.clip([expected, expected - below, expected + above], 0.0, 1.0).tolist())
 
     def cost_usd(self, expected: float, n_prompts: int, *, at: int) -> Between:
-        """Mean or total cost of n prompts that are expected to cost that much, at least 0."""
+        """Mean or total cost of n prompts that are estimated to cost ``expected``, at least 0."""
         below, above = self._reach(self.cost_errors_[:, at], n_prompts)
         return Between(expected, expected * max(1.0 - below, 0.0), expected * (1.0 + above))
 
     def at_rate(self, exchange_rate_per_usd: float) -> int:
-        """Which of the G + M stands for decisions at this rate."""
+        """Index among the G + M of the decisions at a rate."""
         return int(np.searchsorted(self.rates_, exchange_rate_per_usd, side="right")) - 1
 
     def at_model(self, column: int) -> int:
-        """Which of the G + M stands for a model used alone."""
+        """Index among the G + M of a model used alone."""
         return len(self.rates_) + column
 
     def _reach(self, error_and_spread: FloatArray, n_prompts: int) -> tuple[float, float]:
-        """How far below and above what is expected the interval reaches."""
+        """How far the interval reaches below and above the expected value."""
         error, spread = error_and_spread
         away = stdtrit(max(self.n_prompts_ - 1, 1), (1 + self.level) / 2)
-        drawn = float(away * spread * np.sqrt(1 / n_prompts + 1 / self.n_prompts_))
-        return drawn + max(-float(error), 0.0), drawn + max(float(error), 0.0)
+        half_width = float(away * spread * np.sqrt(1 / n_prompts + 1 / self.n_prompts_))
+        return half_width + max(-float(error), 0.0), half_width + max(float(error), 0.0)
 
 
 def _error(errors: FloatArray, columns: npt.NDArray[np.intp]) -> tuple[float, float]:
     """Mean and standard deviation of the observed errors of the chosen models."""
-    chosen = errors[np.arange(len(errors)), columns]
-    known = chosen[~np.isnan(chosen)]
-    return (float(known.mean()), float(known.std(ddof=1))) if len(known) > 1 else (np.nan, np.nan)
+    column_errors = errors[np.arange(len(errors)), columns]
+    observed = column_errors[~np.isnan(column_errors)]
+    return (float(observed.mean()), float(observed.std(ddof=1))) if len(observed) > 1 else (np.nan, np.nan)

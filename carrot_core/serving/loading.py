@@ -1,4 +1,4 @@
-"""Where a router for typed prompts comes from."""
+"""Load a router for typed prompts: from a benchmark, a folder, the hub or an operating point."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from carrot_core.evaluation.runs import Trial, fitted_router
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
 from carrot_core.serving.point import PointFile, is_point_name, read_point
-from carrot_core.serving.profile import Companion, companion_of
+from carrot_core.serving.profile import RouterProfile, profile_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
 
@@ -32,19 +32,19 @@ def shipped_heads() -> list[str]:
 
 def load(source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
     """See `CarrotRouter.load`."""
-    made = _loaded(source, router, store or Store())
-    if router not in (None, made.router):
+    carrot = _load_source(source, router, store or Store())
+    if router not in (None, carrot.router):
         raise CarrotError(
-            f"{str(source)!r} is {made.router}, not {router}: only a benchmark in the store can be either."
+            f"{str(source)!r} is {carrot.router}, not {router}: only a benchmark in the store can be either."
         )
-    return made
+    return carrot
 
 
 Kind = Literal["point", "folder", "benchmark", "hub"]
 
 
 def kind_of(source: str | Path, hashes: Collection[str]) -> Kind | None:
-    """What a name or path means; None where there is nothing of that name.
+    """What a name or path refers to; None if there is nothing of that name.
 
     A `Path` is a file or a folder. Text is the name of a benchmark in the store (``hashes``) or of a head that
     ships; else a file, a folder, or owner/name on the hub.
@@ -79,8 +79,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _loaded(source: str | Path, router: str | None, store: Store) -> CarrotRouter:
-    """A router of the source; ``router`` counts where there is a choice."""
+def _load_source(source: str | Path, router: str | None, store: Store) -> CarrotRouter:
+    """The router of a source; ``router`` names one if the source offers several."""
     name, hashes = str(source), {info.name: info.data_hash for info in store.benchmarks()}
     kind = kind_of(source, hashes)
     if kind == "point":
@@ -98,100 +98,100 @@ def _loaded(source: str | Path, router: str | None, store: Store) -> CarrotRoute
 
 
 def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: Store) -> CarrotRouter:
-    """The head that ships, unless the store has other data of its name (``data_hash``) or another router is named."""
+    """The shipped head, unless the store has other data of its name (``data_hash``) or another router is named."""
     if name in shipped_heads() and router in (None, SHIPPED_ROUTER):
         head = shipped_head(name, store)
-        if data_hash in (None, head.companion.data_hash):
+        if data_hash in (None, head.profile.data_hash):
             return head
     if data_hash is None:
         raise NotFoundError(
             f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
             f"{SHIPPED_ROUTER}."
         )
-    return _fitted(store.path, store.version(name), name, router or _FITTED_HERE)
+    return _load_fitted(store.path, store.version(name), name, router or _FITTED_HERE)
 
 
 def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
-    """The fitted head that ships under a name, whatever the store has of that name."""
+    """The fitted head that ships under a name, even if the store has a benchmark of that name."""
     return from_folder(paths.shipped(HEADS) / name, name, store or Store())
 
 
 def note_on_name(name: str, data_hash: str) -> str:
-    """What to say of data in the store that have the name of a head fitted on others; empty elsewhere."""
-    if name not in shipped_heads() or shipped_head(name).companion.data_hash == data_hash:
+    """A note if the store's data have the name of a shipped head fitted on other data; else ""."""
+    if name not in shipped_heads() or shipped_head(name).profile.data_hash == data_hash:
         return ""
     return f"A head that ships is called {name!r} too and was fitted on other data: from here on the name means yours."
 
 
 def is_here(source: str, store: Store) -> bool:
-    """Whether a router's source is on this machine, so that loading it asks no other for it."""
+    """Whether a router's source is on this machine, so that loading it needs no network."""
     return kind_of(source, [info.name for info in store.benchmarks()]) in ("benchmark", "folder")
 
 
 def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
-    """A saved router with its companion; the training prompts come from the store where it has them."""
-    fitted, companion, document = load_saved(folder)
-    if not isinstance(companion, Companion):
+    """A saved router with its profile; the training prompts come from the store where it has them."""
+    fitted, profile, document = load_saved(folder)
+    if not isinstance(profile, RouterProfile):
         raise DataError(
             str(folder), "was saved without what typed prompts need: save it again with `carrot router save`"
         )
-    # The name comes from a file: nothing is fetched on its word.
-    if companion.encoder is not None and not embedding.is_here(companion.encoder):
+    # The encoder's name comes from a file, so it is never downloaded on that alone.
+    if profile.encoder is not None and not embedding.is_here(profile.encoder):
         raise CarrotError(
-            f"{name!r} reads prompts with the encoder {companion.encoder!r}, which is not on this machine. If you want "
+            f"{name!r} reads prompts with the encoder {profile.encoder!r}, which is not on this machine. If you want "
             "it there, fetch it first: `hf download` with its name."
         )
-    return CarrotRouter(name, fitted, companion, document["sha256"], _train_of(companion, store))
+    return CarrotRouter(name, fitted, profile, document["sha256"], _train_of(profile, store))
 
 
-def _train_of(companion: Companion, store: Store) -> Callable[[], Benchmark | None]:
-    """The training prompts, read when they are first asked for; None where the store has others or none."""
+def _train_of(profile: RouterProfile, store: Store) -> Callable[[], Benchmark | None]:
+    """A function that reads the training prompts once; it returns None if the store has other data or none."""
 
     @cache
     def train() -> Benchmark | None:
         hashes = {info.name: info.data_hash for info in store.benchmarks()}
-        if hashes.get(companion.benchmark) != companion.data_hash:
+        if hashes.get(profile.benchmark) != profile.data_hash:
             return None
-        return make_setting(store.load(companion.benchmark, encoder=companion.encoder)).train
+        return make_setting(store.load(profile.benchmark, encoder=profile.encoder)).train
 
     return train
 
 
 @lru_cache(maxsize=4)
-def _fitted(path: Path, _version: str, name: str, router: str) -> CarrotRouter:
-    """A router fitted on a benchmark of a store, of which this is the version."""
+def _load_fitted(path: Path, _version: str, name: str, router: str) -> CarrotRouter:
+    """A router fitted on a benchmark of a store; ``_version`` makes the cache notice changes."""
     from carrot_core.embedding import load_embedded
 
     store = Store(path)
-    fitted, estimates, made = fitted_router(store, Trial(load_embedded(store, name), router))
-    companion = companion_of(made, fitted, estimates)
-    # Not of its numbers: those of the same fit differ in their last bits from machine to machine.
-    artefact = hashlib.sha256(f"{router} {made.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
-    return CarrotRouter(name, fitted, companion, artefact, _train_of(companion, store))
+    fitted, estimates, setting = fitted_router(store, Trial(load_embedded(store, name), router))
+    profile = profile_of(setting, fitted, estimates)
+    # Not a hash of the numbers: the same fit differs in the last bits from machine to machine.
+    artefact = hashlib.sha256(f"{router} {setting.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
+    return CarrotRouter(name, fitted, profile, artefact, _train_of(profile, store))
 
 
 def at_point(point: PointFile, store: Store | None = None, name: str = "the operating point") -> CarrotRouter:
-    """The router of an operating point, which must be the one the point was made with.
+    """The router of an operating point; it must be the one the point was made with.
 
-    ``name`` is what an error calls the point.
+    ``name`` is the point's name in errors.
     """
     store = store or Store()
     if kind_of(point.source, [info.name for info in store.benchmarks()]) == "point":
         raise DataError(name, "names another operating point as its router")
-    plain = _loaded(point.source, point.router, store)
-    for what, stated, found in (
+    plain = _load_source(point.source, point.router, store)
+    for what, expected, actual in (
         ("router", point.router, plain.router),
-        ("data", point.data_hash, plain.companion.data_hash),
+        ("data", point.data_hash, plain.profile.data_hash),
         ("fitted numbers", point.artefact, plain.artefact),
         ("cost unit", point.cost_unit_usd, plain.cost_unit_usd),
     ):
-        if stated != found:
+        if expected != actual:
             raise DataError(
-                name, f"rests on other {what} ({stated}) than {point.source!r} has here ({found}); export it again"
+                name, f"rests on other {what} ({expected}) than {point.source!r} has here ({actual}); export it again"
             )
-    made = plain.at(point)
-    made.decide([])  # models that the router does not know are told now
-    return made
+    carrot = plain.at(point)
+    carrot.decide([])  # raises now if the router does not know a model
+    return carrot
 
 
 def _from_hub(repo: str, store: Store) -> CarrotRouter:

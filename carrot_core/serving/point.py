@@ -1,4 +1,4 @@
-"""An operating point as a file: which router, at which λ, on which pool and prices, and what to expect of it."""
+"""An operating point as a file (JSON or YAML): router, λ, pool, prices and expected figures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from carrot_core import limits
@@ -16,7 +17,7 @@ from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
 from carrot_core.prices import Price
-from carrot_core.serving import plain_yaml
+from carrot_core.text import SENTENCE, visible
 
 _YAML = (".yaml", ".yml")
 _ENDINGS = (".json", *_YAML)
@@ -38,8 +39,8 @@ class PointPrice(_Strict):
 
 
 class PointFigures(_Strict):
-    """What the point does on the prompts of one split: means per query, with 95 % intervals over prompts where
-    the router was saved with them."""
+    """Figures of the point on one split: means per query, with 95 % intervals over prompts if the router was
+    saved with them."""
 
     n_prompts: int = Field(ge=1)
     score: float
@@ -55,9 +56,9 @@ class PointFile(_Strict):
 
     Attributes
     ----------
-    sha256 : of all the rest, so that a change by hand is noticed.
-    note : words of whoever exported it.
-    source : what `CarrotRouter.load` takes: a benchmark, a folder or a repository of the hub.
+    sha256 : of all other fields, so that a change by hand is noticed.
+    note : free text of the person who exported it.
+    source : source for `CarrotRouter.load`: a benchmark, a folder or a repository of the hub.
     router, artefact : its name, and the sha256 of its numbers, or for one fitted from the store of what it was
         fitted with (name, data, version); they must be the same when it is loaded.
     benchmark, data_hash : what it was fitted on.
@@ -94,22 +95,22 @@ class PointFile(_Strict):
 
     @property
     def token_prices(self) -> dict[str, Price]:
-        """Its prices as the library has them."""
+        """Prices by model, as `Price`."""
         return {model: Price(**price.model_dump()) for model, price in self.prices.items()}
 
     @property
     def digest(self) -> str:
-        """What ``sha256`` must be."""
+        """The value that ``sha256`` must have."""
         rest = self.model_dump(mode="json", exclude={"sha256"})
         return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def sealed(self) -> PointFile:
-        """The same with its ``sha256``."""
+        """A copy with its ``sha256`` filled in."""
         return self.model_copy(update={"sha256": self.digest})
 
 
 def figures_at(curve: SavedCurve, rate: float) -> PointFigures:
-    """What a curve says of the point at an exchange rate."""
+    """Figures of a curve's point at an exchange rate."""
     figures: dict[str, float | None] = {}
     for name, interval in zip(("score", "cost_usd"), curve.interval(rate), strict=True):
         ends = without_nan(interval)
@@ -118,17 +119,17 @@ def figures_at(curve: SavedCurve, rate: float) -> PointFigures:
 
 
 def now() -> str:
-    """UTC, ISO 8601."""
+    """The present time, UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def as_point_prices(prices: dict[str, Price], pool: tuple[str, ...]) -> dict[str, PointPrice]:
-    """Prices of a pool as a point has them."""
+    """Prices of a pool as `PointPrice`."""
     return {model: PointPrice(**vars(prices[model])) for model in pool if model in prices}
 
 
 def is_point_name(name: str) -> bool:
-    """Whether a file of this name is read as an operating point; capital or small letters are the same."""
+    """Whether a file of this name is read as an operating point; case does not matter."""
     return name.lower().endswith(_ENDINGS)
 
 
@@ -140,7 +141,7 @@ def read_point(path: Path) -> PointFile:
     NotFoundError
         There is no such file.
     DataError
-        It is not the document of an operating point, every problem being listed, or it was changed by hand.
+        It is not the document of an operating point (every problem is listed), or it was changed by hand.
     """
     try:
         if path.stat().st_size > limits.POINT_BYTES:
@@ -150,11 +151,11 @@ def read_point(path: Path) -> PointFile:
         raise NotFoundError(f"There is no file {str(path)!r}.") from error
     except OSError as error:
         raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
-    return point_of(plain_yaml.parsed(content, path.name) if path.suffix.lower() in _YAML else content, path.name)
+    return point_of(from_yaml(content, path.name) if path.suffix.lower() in _YAML else content, path.name)
 
 
 def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating point") -> PointFile:
-    """An operating point from its document or from that as JSON; ``name`` is what an error calls it.
+    """An operating point from its document, a mapping or JSON; ``name`` is its name in errors.
 
     Raises
     ------
@@ -167,15 +168,15 @@ def point_of(document: Mapping[str, Any] | bytes, name: str = "the operating poi
         else:
             point = PointFile.model_validate(document)
     except ValidationError as error:
-        raise DataError(name, [_problem(found) for found in error.errors(include_url=False)]) from error
+        raise DataError(name, [_problem(each) for each in error.errors(include_url=False)]) from error
     if point.sha256 != point.digest:
         raise DataError(name, "was changed after it was exported (its sha256 is another); export the point again")
     return point
 
 
-def _problem(found: Any) -> Problem:
-    place = ".".join(str(part) for part in found["loc"]) or "the document"
-    return Problem(f"{place}: {found['msg']}", "Export the point again.")
+def _problem(error: Any) -> Problem:
+    place = ".".join(str(part) for part in error["loc"]) or "the document"
+    return Problem(f"{place}: {error['msg']}", "Export the point again.")
 
 
 def write_point(point: PointFile, path: Path) -> None:
@@ -187,7 +188,7 @@ def write_point(point: PointFile, path: Path) -> None:
 
 
 def differences(one: PointFile, other: PointFile) -> dict[str, tuple[Any, Any]]:
-    """What two points do not share, by the path of the field; when and by which version they were made left out."""
+    """Fields that differ between two points, by path; date and version of the export do not count."""
     apart = {"sha256", "created_at", "carrot_version"}
     before, after = (point.model_dump(mode="json", exclude=apart) for point in (one, other))
     return dict(_apart(before, after))
@@ -200,3 +201,43 @@ def _apart(one: dict[str, Any], other: dict[str, Any], above: str = "") -> Itera
             yield from _apart(before, after, f"{above}{name}: ")
         elif before != after:
             yield f"{above}{name}", (before, after)
+
+
+def to_yaml(document: Any) -> str:
+    """Lists, dicts, text, numbers and None as YAML, in the order given."""
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def from_yaml(content: bytes, name: str) -> Any:
+    """The plain values of a YAML document, read without risk; ``name`` is the document's name in errors.
+
+    Raises
+    ------
+    DataError
+        It is not YAML, is too large or too deep, or has anchors (a few lines with them can grow to gigabytes)
+        or tags.
+    """
+    if len(content) > limits.YAML_BYTES:
+        raise DataError(
+            name, f"is larger than the {limits.YAML_BYTES >> 10} KiB of YAML that are read; give it as JSON"
+        )
+    try:
+        _refuse_tricks(content, name)
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid date or number
+        message = " ".join(str(error).split())
+        raise DataError(name, f"is not plain YAML: {visible(message[:300], keep=SENTENCE)}") from error
+
+
+def _refuse_tricks(content: bytes, name: str) -> None:
+    depth = 0
+    for event in yaml.parse(content, Loader=yaml.SafeLoader):
+        if getattr(event, "anchor", None) is not None:
+            raise DataError(name, f"has an anchor or alias in line {event.start_mark.line + 1}; write values out")
+        # A tag can give a value a type that it cannot be read as.
+        if getattr(event, "tag", None) is not None:
+            raise DataError(name, f"has a tag in line {event.start_mark.line + 1}; write values without one")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > limits.YAML_LEVELS:
+            raise DataError(name, f"is nested deeper than {limits.YAML_LEVELS} levels")

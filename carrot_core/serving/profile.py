@@ -1,4 +1,4 @@
-"""What a fitted router needs beside its estimates to answer prompts that are in no benchmark."""
+"""`RouterProfile`: what a fitted router needs, besides its estimates, to answer typed prompts."""
 
 from __future__ import annotations
 
@@ -25,17 +25,9 @@ from carrot_core.serving.intervals import LEVEL, Calibration, ScoreInterval, Usa
 FloatArray = npt.NDArray[np.float64]
 
 _CENTRES = 64
-
-
 _PROMPTS_A_CENTRE = 50
-
-
 _LEAST_MEMBERS = 10  # a centre of fewer would tell much of single prompts' vectors
-
-
 _LEAST_VARIANCE = 1e-6  # of a coordinate of a vector of length 1, for prompts that are all the same
-
-
 _STEPS = 127  # of int8
 
 
@@ -44,7 +36,7 @@ class Distance:
 
     Training vectors are clustered (k-means); what is left around the centres has one covariance, shrunk
     (Ledoit & Wolf, 2004), in whose units distances are taken. A prompt at the 99th percentile is farther
-    away than 99 % of the validation prompts. Kept are means of at least ten different vectors, a covariance and the
+    away than 99 % of the validation prompts. It keeps means of at least ten different vectors, a covariance and the
     validation distances, about 125 kB.
 
     Attributes
@@ -59,7 +51,7 @@ class Distance:
         """Learn from (n, d) and (v, d) vectors, n > 1, v > 0; rows of NaN (no text) are left out."""
         from sklearn.covariance import LedoitWolf  # slow to import, and not needed to measure
 
-        train, validation = _known(train_vectors), _known(validation_vectors)
+        train, validation = _complete_rows(train_vectors), _complete_rows(validation_vectors)
         centres = _centres(train)
         around = train - centres[_nearest(train, centres)[0]]
         covariance = LedoitWolf(store_precision=False, assume_centered=True).fit(around).covariance_
@@ -83,7 +75,7 @@ class Distance:
         return percentile
 
     def _whitening(self) -> FloatArray:
-        """(d, d) matrix after which the covariance is the identity."""
+        """(d, d) matrix that turns the covariance into the identity."""
         d = len(self.step_)
         matrix = np.zeros((d, d))
         matrix[np.tri(d, dtype=bool)] = self.root_
@@ -91,9 +83,9 @@ class Distance:
         return whitening
 
 
-def _known(vectors: npt.NDArray[np.floating]) -> FloatArray:
-    known: FloatArray = vectors[~np.isnan(vectors).any(axis=1)].astype(np.float64)
-    return known
+def _complete_rows(vectors: npt.NDArray[np.floating]) -> FloatArray:
+    complete: FloatArray = vectors[~np.isnan(vectors).any(axis=1)].astype(np.float64)
+    return complete
 
 
 def _centres(vectors: FloatArray) -> FloatArray:
@@ -109,7 +101,7 @@ def _centres(vectors: FloatArray) -> FloatArray:
 
 
 def _nearest(vectors: FloatArray, centres: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Which centre is nearest to each vector, and its squared distance."""
+    """Index of the nearest centre of each vector, and its squared distance."""
     from scipy.spatial.distance import cdist
 
     squared = cdist(vectors, centres, "sqeuclidean")
@@ -136,7 +128,7 @@ SERVABLE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Companion:
+class RouterProfile:
     """Fitted on train, set on validation, its coverage measured on test.
 
     Attributes
@@ -176,8 +168,8 @@ class Companion:
     calibration: Calibration
 
 
-def companion_of(made: Setting, router: Router, estimates: Mapping[str, Estimates]) -> Companion:
-    """The companion of a router fitted on the train prompts of a setting.
+def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimates]) -> RouterProfile:
+    """The profile of a router fitted on the train prompts of a setting.
 
     Parameters
     ----------
@@ -190,12 +182,12 @@ def companion_of(made: Setting, router: Router, estimates: Mapping[str, Estimate
     """
     if router.name not in SERVABLE:
         raise CarrotError(f"{router.name} cannot answer typed prompts; {', '.join(SERVABLE)} can.")
-    models, train = router.models_, made.train
-    if models != made.models:
-        raise CarrotError(f"{router.name} chooses among {len(models)} of {len(made.models)} models only.")
-    parts = {name: made.part(name) for name in ("validation", "test")}
+    models, train = router.models_, setting.train
+    if models != setting.models:
+        raise CarrotError(f"{router.name} chooses among {len(models)} of {len(setting.models)} models only.")
+    parts = {name: setting.part(name) for name in ("validation", "test")}
     usage = {name: _usage(router, part, estimates[name], train.usage) for name, part in parts.items()}
-    curves = {name: made.frontier(estimates, name) for name in parts}
+    curves = {name: setting.frontier(estimates, name) for name in parts}
     score_interval = ScoreInterval().fit(estimates["validation"].score, parts["validation"].outcomes.score)
     usage_interval = None
     if train.usage != "input_only":
@@ -203,15 +195,15 @@ def companion_of(made: Setting, router: Router, estimates: Mapping[str, Estimate
     distance, unlike = _distance(train, **parts)
     input_tokens = _input_tokens(train)
     typed = _as_typed(router, parts["validation"], estimates["validation"], input_tokens)
-    return Companion(
+    return RouterProfile(
         benchmark=train.name,
         data_hash=train.data_hash,
         encoder=train.encoder,
         usage=train.usage,
         prices=dict(train.prices) if train.usage != "cost_usd" else {},
-        cost_unit_usd=made.cost_unit_usd,
-        best_single=made.best_single,
-        default_lam=_default_lam(made, curves["validation"]),
+        cost_unit_usd=setting.cost_unit_usd,
+        best_single=setting.best_single,
+        default_lam=_default_lam(setting, curves["validation"]),
         curves={name: save_curve(curve) for name, curve in curves.items()},
         input_tokens=input_tokens,
         score_interval=score_interval,
@@ -256,6 +248,6 @@ def _input_tokens(train: Benchmark) -> InputTokens | None:
     return InputTokens().fit(texts_of(train), train.input_tokens)
 
 
-def _default_lam(made: Setting, validation: Frontier) -> float:
-    solution = match_model(validation, made.best_single, validation.strength)
-    return float(lam_of_rate(solution.exchange_rate_per_usd, made.cost_unit_usd)) if solution.reached else 0.5
+def _default_lam(setting: Setting, validation: Frontier) -> float:
+    solution = match_model(validation, setting.best_single, validation.strength)
+    return float(lam_of_rate(solution.exchange_rate_per_usd, setting.cost_unit_usd)) if solution.reached else 0.5

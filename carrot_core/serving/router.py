@@ -18,10 +18,10 @@ from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
 from carrot_core.routers.neighbours import Vectors as UnitVectors
 from carrot_core.routers.neighbours import nearest, unit_vectors
-from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, explained, rate_at, terms_of
-from carrot_core.serving.expectation import Expectation, Prices, expect, priced
+from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, make_explanation, rate_at, terms_of
+from carrot_core.serving.expectation import Expectation, Prices, expect, replace_prices
 from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, write_point
-from carrot_core.serving.profile import Companion
+from carrot_core.serving.profile import RouterProfile
 from carrot_core.switches import sweep_tables
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _NEAREST = 5
 class CarrotRouter:
     """A fitted router that takes typed prompts.
 
-    May be used from several threads at once. What it says of a prompt does not depend on the prompts it is
-    given with (vectors agree to 1e-5).
+    It may be used from several threads at once. Its decision on a prompt does not depend on the other prompts
+    of the call (vectors agree to 1e-5).
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class CarrotRouter:
     cost_unit_usd : u, US dollars.
     default_lam : λ where none is asked for: that of the operating point it was loaded from, else the
         cheapest that is as good as the best single model on validation.
-    companion : what it was fitted on, its prices, its curves, how far its intervals hold.
+    profile : what it was fitted on, its prices, its curves, how far its intervals hold.
     point : the operating point it was loaded from, whose pool, prices and fallback hold where none are given.
 
     Examples
@@ -59,13 +59,13 @@ class CarrotRouter:
         self,
         name: str,
         fitted: Router,
-        companion: Companion,
+        profile: RouterProfile,
         artefact: str,
         train: Callable[[], Benchmark | None] = lambda: None,
         point: PointFile | None = None,
     ) -> None:
         self.name = name
-        self.companion = companion
+        self.profile = profile
         self.artefact = artefact
         self.point = point
         self._fitted = fitted
@@ -82,11 +82,11 @@ class CarrotRouter:
 
     @property
     def cost_unit_usd(self) -> float:
-        return self.companion.cost_unit_usd
+        return self.profile.cost_unit_usd
 
     @property
     def default_lam(self) -> float:
-        return self.companion.default_lam if self.point is None else self.point.lam
+        return self.profile.default_lam if self.point is None else self.point.lam
 
     @classmethod
     def load(cls, source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
@@ -136,7 +136,7 @@ class CarrotRouter:
         CarrotError
             More than one is given, a value out of bounds, a budget or target that no point reaches.
         """
-        return rate_at(self.companion, self.default_lam, lam=lam, budget=budget, target=target, mu=mu)
+        return rate_at(self.profile, self.default_lam, lam=lam, budget=budget, target=target, mu=mu)
 
     def estimate(
         self, prompts: Sequence[str], *, pool: Sequence[str] | None = None, prices: Prices | None = None
@@ -156,8 +156,8 @@ class CarrotRouter:
         ``est_output_tokens``, ``output_tokens_low``, ``output_tokens_high``, ``est_cost_usd``,
         ``cost_low_usd``, ``cost_high_usd``; NaN where the benchmark records no tokens.
         """
-        asked, texts = self._asked(pool=pool, prices=prices), _texts(prompts)
-        return self._expect(texts, self._vectors(texts), asked.prices).table(asked.columns)
+        terms, texts = self._terms(pool=pool, prices=prices), _texts(prompts)
+        return self._expect(texts, self._vectors(texts), terms.prices).table(terms.columns)
 
     def decide(self, prompts: Sequence[str], **options: Unpack[Options]) -> Decisions:
         """The model of every prompt, with the estimates it was chosen by.
@@ -171,8 +171,8 @@ class CarrotRouter:
             out, that of the operating point the router was loaded from; None switches it off.
         fallback_above : percentile of the distance to the training data, 0 to 100, from which it does (99).
         """
-        asked, texts = self._asked(**options), _texts(prompts)
-        return self._decide(self._expect(texts, self._vectors(texts), asked.prices), asked)
+        terms, texts = self._terms(**options), _texts(prompts)
+        return self._decide(self._expect(texts, self._vectors(texts), terms.prices), terms)
 
     @overload
     def route(self, prompts: str, **options: Unpack[Options]) -> str: ...  # type: ignore[overload-overlap]
@@ -185,44 +185,44 @@ class CarrotRouter:
         return self.decide(prompts, **options).models
 
     def explain(self, prompt: str, *, nearest: bool = True, **options: Unpack[Options]) -> Explanation:
-        """One decision with all it rests on; options as for `decide`.
+        """One decision with everything it is based on; options as for `decide`.
 
         ``nearest`` looks up the nearest training prompts, for which they are read from the store the first time.
         """
-        asked, texts = self._asked(**options), _texts([prompt])
+        terms, texts = self._terms(**options), _texts([prompt])
         started = time.perf_counter()
         vectors = self._vectors(texts)
         embedded = time.perf_counter()
-        expected = self._expect(texts, vectors, asked.prices)
-        decision = self._decide(expected, asked)
+        expected = self._expect(texts, vectors, terms.prices)
+        decision = self._decide(expected, terms)
         seconds = {"embed": embedded - started, "decide": time.perf_counter() - embedded}
-        percentile = None if self.companion.distance is None else float(self._percentile(expected)[0])
-        return explained(
+        percentile = None if self.profile.distance is None else float(self._percentile(expected)[0])
+        return make_explanation(
             decision,
-            expected.table(asked.columns),
+            expected.table(terms.columns),
             percentile=percentile,
-            unlike=percentile is not None and percentile >= asked.fallback_above,
+            unlike=percentile is not None and percentile >= terms.fallback_above,
             nearest=self._nearest(vectors[0]) if nearest and vectors is not None else None,
-            prompt_tokens=token_count(texts[0], self.companion.encoder or BUNDLED),
+            prompt_tokens=token_count(texts[0], self.profile.encoder or BUNDLED),
             seconds=seconds,
         )
 
     def at(self, point: PointFile) -> CarrotRouter:
         """The same router with the settings of an operating point as its own."""
-        return CarrotRouter(self.name, self._fitted, self.companion, self.artefact, self._train, point)
+        return CarrotRouter(self.name, self._fitted, self.profile, self.artefact, self._train, point)
 
     def point_file(self, *, note: str = "", **options: Unpack[Options]) -> PointFile:
         """An operating point as a document, from which `load` makes the same decisions; options as for `decide`.
 
-        What it is expected to do is told for the whole pool at the benchmark's prices, on which it was measured.
+        Its figures are filled in only for the whole pool at the benchmark's prices, for which they were measured.
         """
-        asked = self._asked(**options)
-        pool = tuple(self.models[column] for column in asked.columns)
-        prices = priced(self.models, self.companion, asked.prices or {})
-        measured = set(pool) == set(self.models) and prices == dict(self.companion.prices)
-        figures = {name: figures_at(curve, asked.rate) for name, curve in self.companion.curves.items()}
-        curve = self.companion.curves["test"]
-        shares = dict(zip(curve.models, curve.shares([asked.rate])[0].tolist(), strict=True))
+        terms = self._terms(**options)
+        pool = tuple(self.models[column] for column in terms.columns)
+        prices = replace_prices(self.models, self.profile, terms.prices or {})
+        measured = set(pool) == set(self.models) and prices == dict(self.profile.prices)
+        figures = {name: figures_at(curve, terms.rate) for name, curve in self.profile.curves.items()}
+        curve = self.profile.curves["test"]
+        shares = dict(zip(curve.models, curve.shares([terms.rate])[0].tolist(), strict=True))
         return PointFile(
             created_at=now(),
             note=note,
@@ -230,16 +230,16 @@ class CarrotRouter:
             source=self.name,
             router=self.router,
             artefact=self.artefact,
-            benchmark=self.companion.benchmark,
-            data_hash=self.companion.data_hash,
-            lam=asked.lam,
+            benchmark=self.profile.benchmark,
+            data_hash=self.profile.data_hash,
+            lam=terms.lam,
             cost_unit_usd=self.cost_unit_usd,
-            exchange_rate_per_usd=None if asked.lam == 1.0 else asked.rate,
+            exchange_rate_per_usd=None if terms.lam == 1.0 else terms.rate,
             pool=pool,
             prices=as_point_prices(prices, pool),
-            fallback=asked.fallback,
-            fallback_above=asked.fallback_above,
-            reference=self.companion.best_single,
+            fallback=terms.fallback,
+            fallback_above=terms.fallback_above,
+            reference=self.profile.best_single,
             validation=figures["validation"] if measured else None,
             test=figures["test"] if measured else None,
             shares=shares if measured else None,
@@ -252,46 +252,46 @@ class CarrotRouter:
         return point
 
     def estimates(self, bench: Benchmark) -> Estimates:
-        """What it estimates for the prompts of a benchmark, as they were recorded there."""
+        """Estimates for the prompts of a benchmark, at the input tokens recorded there."""
         return self._fitted.estimate(bench)
 
     def warm(self) -> None:
         """Load the encoder, so that the first prompt need not wait for it."""
         self.decide(["warm"], lam=0.5)
 
-    def _asked(self, **options: Unpack[Options]) -> Terms:
-        return terms_of(self.models, self.companion, self.point, **options)
+    def _terms(self, **options: Unpack[Options]) -> Terms:
+        return terms_of(self.models, self.profile, self.point, **options)
 
     def _vectors(self, texts: Sequence[str]) -> Vectors | None:
-        return None if self.companion.encoder is None else embed(texts, self.companion.encoder)
+        return None if self.profile.encoder is None else embed(texts, self.profile.encoder)
 
     def _expect(self, texts: Sequence[str], vectors: Vectors | None, prices: Prices | None) -> Expectation:
-        return expect(self._fitted, self.companion, texts, vectors, prices)
+        return expect(self._fitted, self.profile, texts, vectors, prices)
 
-    def _decide(self, expected: Expectation, asked: Terms) -> Decisions:
-        estimates = expected.estimates.pool([self.models[column] for column in asked.columns])
+    def _decide(self, expected: Expectation, terms: Terms) -> Decisions:
+        estimates = expected.estimates.pool([self.models[column] for column in terms.columns])
         swept = sweep_tables(estimates.score, estimates.cost_usd, estimates.models)
-        chosen, fell_back = swept.choices(asked.rate).astype(np.intp), np.zeros(len(swept.start), dtype=bool)
-        if asked.fallback is not None:
-            fell_back = self._percentile(expected) >= asked.fallback_above
-            chosen[fell_back] = estimates.models.index(asked.fallback)
+        chosen, fell_back = swept.choices(terms.rate).astype(np.intp), np.zeros(len(swept.start), dtype=bool)
+        if terms.fallback is not None:
+            fell_back = self._percentile(expected) >= terms.fallback_above
+            chosen[fell_back] = estimates.models.index(terms.fallback)
         return Decisions(
-            lam=asked.lam,
-            exchange_rate_per_usd=asked.rate,
+            lam=terms.lam,
+            exchange_rate_per_usd=terms.rate,
             cost_unit_usd=self.cost_unit_usd,
             estimates=estimates,
-            input_tokens=expected.input_tokens[:, asked.columns],
-            output_tokens=expected.output_tokens[:, asked.columns],
+            input_tokens=expected.input_tokens[:, terms.columns],
+            output_tokens=expected.output_tokens[:, terms.columns],
             chosen=chosen,
             fell_back=fell_back,
             vectors=expected.bench.vectors,
-            own_prices=dict(expected.bench.prices) != dict(self.companion.prices),
+            own_prices=dict(expected.bench.prices) != dict(self.profile.prices),
         )
 
     def _percentile(self, expected: Expectation) -> npt.NDArray[np.float64]:
-        if expected.bench.vectors is None or self.companion.distance is None:
+        if expected.bench.vectors is None or self.profile.distance is None:
             raise CarrotError(f"{self.router} reads no vectors, so how unlike a prompt is cannot be told.")
-        percentile: npt.NDArray[np.float64] = self.companion.distance.percentile(expected.bench.vectors)
+        percentile: npt.NDArray[np.float64] = self.profile.distance.percentile(expected.bench.vectors)
         return percentile
 
     def _nearest(self, vector: Vectors) -> pd.DataFrame | None:

@@ -1,4 +1,4 @@
-"""What decisions on many prompts add up to, against one model for all of them."""
+"""Sum up decisions on many prompts and compare them with one model for all prompts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUTED = "CARROT"
 
 @dataclass(frozen=True)
 class Expected:
-    """What answering all prompts in one way is expected to give: mean score, total cost in US dollars."""
+    """Expected mean score and total cost in US dollars of answering all prompts in one way."""
 
     score: Between
     total_cost_usd: Between
@@ -31,7 +31,7 @@ class Expected:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What the decisions on n prompts add up to.
+    """Summary of the decisions on n prompts.
 
     The 90 % intervals are those of `carrot_core.serving.intervals.Calibration`: they hold for prompts like
     the benchmark's. They were learned on decisions of the whole pool at the benchmark's prices, so those of another
@@ -97,11 +97,11 @@ class Summary:
         return plain
 
     def saving_text(self) -> str:
-        """What is saved of the best single model's cost, with its interval."""
+        """Share of the best single model's cost that is saved, with its interval, in words."""
         return NOTHING_TO_SAVE if math.isnan(self.saving.value) else percent(*self.saving)
 
     def text(self) -> str:
-        """The same for people."""
+        """The summary as text."""
         routed, alone = self.routed, self.alone[self.best_single]
         best = visible(self.best_single)
         used = sorted((model for model in self.share if self.share[model]), key=lambda model: -self.share[model])
@@ -127,7 +127,7 @@ class Summary:
 
 
 class Sums:
-    """What is kept of the decisions so far: sums, whose size does not grow with the prompts."""
+    """Running sums of the decisions so far; their size does not grow with the prompts."""
 
     def __init__(self, router: CarrotRouter) -> None:
         self._router = router
@@ -149,18 +149,18 @@ class Sums:
         self._unlike += int((percentile >= UNLIKE_FROM).sum())
 
     def summary(self) -> Summary:
-        """Of all that were added, at least one prompt."""
-        kept, (counts, scores, costs) = self._router.companion, self._alone
+        """Summary of all prompts that were added, at least one."""
+        profile, (counts, scores, costs) = self._router.profile, self._alone
         alone = {
             model: self._expected(score, cost, model)
             for model, score, cost in zip(self._models, scores, costs, strict=True)
         }
-        best = max(alone, key=lambda model: (model == kept.best_single, alone[model].score.value))
+        best = max(alone, key=lambda model: (model == profile.best_single, alone[model].score.value))
         routed = self._expected(self._routed[0], self._routed[1], None)
         return Summary(
             n_prompts=self.n_prompts,
             n_fell_back=self._fell_back,
-            n_unlike=None if kept.distance is None else self._unlike,
+            n_unlike=None if profile.distance is None else self._unlike,
             lam=self._lam,
             exchange_rate_per_usd=self._rate,
             share={model: float(n / self.n_prompts) for model, n in zip(self._models, counts, strict=True)},
@@ -172,8 +172,8 @@ class Sums:
         )
 
     def _expected(self, score: float, cost_usd: float, model: str | None) -> Expected:
-        """From sums over the prompts, of a model alone or as decided."""
-        n, calibration = self.n_prompts, self._router.companion.calibration
+        """Expected figures from sums over the prompts, for a model alone or as routed (``model`` None)."""
+        n, calibration = self.n_prompts, self._router.profile.calibration
         mean, total = float(score) / n, float(cost_usd)
         at = calibration.at_rate(self._rate)
         if model is not None:

@@ -1,5 +1,5 @@
-"""What is in a stored benchmark: its prompts in a table, search, filters, one prompt with its outcomes; and in
-small tables its splits, models, coverage, scores and tokens.
+"""Look into a stored benchmark: a table of its prompts with search and filters, one prompt with its outcomes, and
+small tables of its splits, models, coverage, scores and tokens.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from carrot_core.store.store import Store
 RIGHT = 0.5  # a score from here on counts as right
 PREVIEW = 240  # characters of a text in the table
 _TABLE = f"""
-with judged as (
+with results as (
     select prompt, count(*) as n_models, count(*) filter (score >= {RIGHT}) as n_right, avg(score) as mean_score
     from outcomes group by prompt
 )
 select prompt_id, left(text, {PREVIEW}) as text, task, split::varchar as split, coalesce(n_right, 0) as n_right,
        coalesce(n_models, 0) as n_models, mean_score
-from prompts left join judged using (prompt) order by prompt
+from prompts left join results using (prompt) order by prompt
 """  # noqa: S608  fixed numbers only
-# $text is lowered by DuckDB too, so that both sides fold the same way; `contains` knows no wildcards.
+# DuckDB lowers $text too, so that both sides fold case the same way; `contains` has no wildcards.
 _WITH_TEXT = """
 select prompt from prompts where contains(lower(text), lower($text)) order by prompt
 """
 
-# Upper ends of the levels scores are counted in; 0 and 1 are levels of their own.
+# Names of the levels that scores are counted in; 0 and 1 are levels of their own.
 LEVELS = ("0", "up to ¼", "up to ½", "up to ¾", "below 1", "1")
 _LEVEL = """
 case when score = 0 then 0 when score <= 0.25 then 1 when score <= 0.5 then 2
@@ -45,7 +45,7 @@ class Filter:
 
     Attributes
     ----------
-    text : part of the prompt's text, letter by letter but for upper and lower case.
+    text : part of the prompt's text; case does not matter.
     task, split : exactly this one; None = any.
     disagree : only prompts that some models got right (score of 0.5 or more) and some wrong.
     """
@@ -58,7 +58,7 @@ class Filter:
 
 @dataclass(frozen=True, eq=False)
 class PromptView:
-    """One prompt and what every model did on it.
+    """One prompt with the outcome of every model.
 
     ``outcomes`` has one row a model of the benchmark, by name: ``model``, ``score``, ``input_tokens``,
     ``output_tokens``, ``cost_usd``; NaN where not observed or not recorded.
@@ -73,7 +73,7 @@ class PromptView:
 
 
 def prompt_table(store: Store, name: str) -> pd.DataFrame:
-    """Every prompt of a benchmark in a line, in the order of their ids; made to be kept while pages are turned.
+    """One row a prompt, in the order of the ids. Compute it once and keep it while the user turns pages.
 
     Columns ``prompt_id``, ``text`` (its beginning), ``task``, ``split``, ``n_right``, ``n_models``
     (how many were observed), ``mean_score``.
@@ -82,11 +82,11 @@ def prompt_table(store: Store, name: str) -> pd.DataFrame:
 
 
 def matching(store: Store, name: str, table: pd.DataFrame, chosen: Filter) -> npt.NDArray[np.intp]:
-    """Rows of `prompt_table` that pass a filter, ascending; the database is asked only where text is searched."""
+    """Rows of `prompt_table` that pass a filter, ascending; only a search for text queries the database."""
     passes = np.ones(len(table), dtype=bool)
-    for column, wanted in (("task", chosen.task), ("split", chosen.split)):
-        if wanted is not None:
-            passes &= (table[column] == wanted).to_numpy()
+    for column, value in (("task", chosen.task), ("split", chosen.split)):
+        if value is not None:
+            passes &= (table[column] == value).to_numpy()
     if chosen.disagree:
         passes &= ((table["n_right"] > 0) & (table["n_right"] < table["n_models"])).to_numpy()
     if chosen.text:
@@ -95,11 +95,11 @@ def matching(store: Store, name: str, table: pd.DataFrame, chosen: Filter) -> np
 
 
 def _with_text(store: Store, name: str, text: str) -> npt.NDArray[np.int32]:
-    # A lone surrogate is in no text of the store, and no text that DuckDB takes.
+    # DuckDB refuses lone surrogates; no stored text has one.
     values = {"text": text.encode("utf-8", "replace").decode()}
     with store.reading(name) as connection:
-        found = connection.execute(_WITH_TEXT, values).fetchnumpy()
-    return np.asarray(found["prompt"], dtype=np.int32)
+        columns = connection.execute(_WITH_TEXT, values).fetchnumpy()
+    return np.asarray(columns["prompt"], dtype=np.int32)
 
 
 def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
@@ -111,20 +111,20 @@ def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
         The benchmark has no prompt of that id.
     """
     with store.reading(name) as connection:
-        found = rows(
+        matches = rows(
             connection,
             "select prompt, prompt_id, text, task, family, split::varchar from prompts where prompt_id = ?",
             prompt_id,
         )
-        if not found:
+        if not matches:
             raise NotFoundError(f"{name!r} has no prompt {prompt_id!r}.")
-        number_of_prompt, found_id, text, task, family, split = found[0]
+        number, own_id, text, task, family, split = matches[0]
         outcomes = connection.execute(
             "select m.name as model, score, input_tokens, output_tokens, cost_usd from models m "
             "left join outcomes o on o.model = m.model and o.prompt = ? order by m.model",
-            [number_of_prompt],
+            [number],
         ).df()
-    return PromptView(found_id, text, task, family, split, outcomes)
+    return PromptView(own_id, text, task, family, split, outcomes)
 
 
 def _frame(store: Store, name: str, query: str) -> pd.DataFrame:
@@ -135,8 +135,8 @@ def _frame(store: Store, name: str, query: str) -> pd.DataFrame:
 def split_sizes(store: Store, name: str) -> dict[str, int]:
     """Number of prompts on each side of the split, train first; 0 where a side is absent."""
     with store.reading(name) as connection:
-        found = rows(connection, "select split::varchar, count(*) from prompts group by split")
-    return {side: dict(found).get(side, 0) for side in SPLITS}
+        sizes = rows(connection, "select split::varchar, count(*) from prompts group by split")
+    return {side: dict(sizes).get(side, 0) for side in SPLITS}
 
 
 def model_summary(store: Store, name: str) -> pd.DataFrame:

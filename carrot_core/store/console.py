@@ -1,4 +1,4 @@
-"""Read-only SQL for people: one query on all benchmarks of a store and on nothing else, within limits."""
+"""The SQL console: one read-only query on all benchmarks of a store, in a limited process of its own."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _WORKER_LIMITS = {
     "answer_bytes": limits.SQL_ANSWER_BYTES,
 }
 _WORKER = Path(__file__).with_name("console_worker.py")
-# What a Python of its own needs to start; the query's process gets nothing else of ours.
+# Environment variables that a new Python process needs to start; the query's process gets no others.
 _ENVIRONMENT = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-_turns = threading.BoundedSemaphore(2)  # queries at a time, whoever asks
+_turns = threading.BoundedSemaphore(2)  # queries at a time, over all threads
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Rows of a query, and in words what was left out of them ("" where nothing was)."""
+    """Rows of a query, and a note that says what was left out ("" if nothing was)."""
 
     frame: pd.DataFrame
     note: str
@@ -49,15 +49,15 @@ def query(
     the note of the answer names them.
 
     The query runs in a process of its own: no other statement, no file, no network, no environment, about
-    2 GiB of memory, at most ``time_limit_s`` seconds and ``max_rows`` rows. In place of the text of a prompt
-    whose source states no licence stands `NOT_EXPORTED`, since an answer may be saved.
+    2 GiB of memory, at most ``time_limit_s`` seconds and ``max_rows`` rows. Prompts whose source states no
+    licence appear as `NOT_EXPORTED` instead of their text, since an answer may be saved.
 
     Raises
     ------
     NotFoundError
         There is no benchmark yet.
     CarrotError
-        What DuckDB says against the query, or which limit it met.
+        DuckDB refuses the query, or the query exceeds a limit; the message says which.
     """
     infos = store.benchmarks()
     if not infos:
@@ -67,11 +67,11 @@ def query(
     if not _turns.acquire(timeout=time_limit_s):
         raise CarrotError("Other queries are running; try again in a moment.")
     try:
-        # A lone surrogate is no text to DuckDB.
+        # DuckDB refuses lone surrogates.
         text = sql.encode("utf-8", "replace").decode()
         withheld = {"licence": NONE_STATED, "shown": NOT_EXPORTED}
-        asked = {"sql": text, "max_rows": max_rows, "withheld": withheld} | _WORKER_LIMITS
-        result = _ask({"benchmarks": _files(store, infos), **asked}, time_limit_s)
+        request = {"sql": text, "max_rows": max_rows, "withheld": withheld} | _WORKER_LIMITS
+        result = _ask({"benchmarks": _files(store, infos), **request}, time_limit_s)
     finally:
         _turns.release()
     if "error" in result:
@@ -81,7 +81,7 @@ def query(
 
 
 def _files(store: Store, infos: Sequence[BenchmarkInfo]) -> list[dict[str, Any]]:
-    """Of each benchmark its name, the file of what was imported, those of its vectors and those of its runs."""
+    """For each benchmark: its name, its main file, the files of its vectors and the files of its runs."""
     listed = [(info.name, store.folder(info.name).files()) for info in infos]
     return [
         {
@@ -100,11 +100,11 @@ def _left_out(damaged: Iterable[str], unreadable: Iterable[str]) -> str:
     return f"Damaged, and not all in the answer: {', '.join(names)} (`carrot data verify`)." if names else ""
 
 
-def _ask(asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
+def _ask(request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
     try:
         ended = subprocess.run(  # noqa: S603  our own script, the query travels as data
             [sys.executable, "-I", str(_WORKER)],
-            input=json.dumps(asked),
+            input=json.dumps(request),
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -136,11 +136,11 @@ def _note(cut: str, n_rows: int) -> str:
 
 def _frame(columns: list[str], rows: list[list[Any]]) -> pd.DataFrame:
     values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-    return pd.DataFrame({name: _column(list(found)) for name, found in zip(columns, values, strict=True)})
+    return pd.DataFrame({name: _column(list(column)) for name, column in zip(columns, values, strict=True)})
 
 
 def _column(values: list[Any]) -> pd.Series[Any]:
-    """Whole numbers stay whole beside gaps; a column of several kinds becomes text."""
+    """A column of integers stays one despite missing values; a column of mixed types becomes text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int}:
         return pd.Series(values, dtype="Int64")

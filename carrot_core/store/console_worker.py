@@ -39,7 +39,7 @@ def _limit_process(process_bytes: int) -> None:
 def _open(
     benchmarks: Sequence[Mapping[str, Any]], withheld: Mapping[str, str], memory: str
 ) -> tuple[duckdb.DuckDBPyConnection, list[str]]:
-    """Views of the files, read-only, with every door closed, and the names of benchmarks with unreadable files.
+    """Read-only views of the files on a locked connection, and the names of benchmarks with unreadable files.
 
     Not even its own files can be read as files.
     """
@@ -66,7 +66,7 @@ _IMPORTED = ("benchmarks", "models", "prompts", "outcomes")
 def _show(
     connection: duckdb.DuckDBPyConnection, benchmarks: Sequence[Mapping[str, Any]], withheld: Mapping[str, str]
 ) -> list[str]:
-    """A view of each table over all files, in which texts that are not to be passed on are not.
+    """Create a view of each table over all files, without the texts that may not be passed on.
 
     The files go by other names each time, which no query can know beforehand.
     """
@@ -98,7 +98,7 @@ def _show(
 
 
 class _Views:
-    """What the view of each table is made of."""
+    """Collects the parts of each table's view."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         self.parts: dict[str, list[str]] = {}
@@ -121,9 +121,9 @@ class _Views:
     def add_benchmark(self, file: str, number: int, withheld: Mapping[str, str]) -> None:
         """The tables of an import."""
         stay = f"(select licence from {file}.benchmarks) = '{withheld['licence']}'"  # noqa: S608  ours
-        shown = f"case when {stay} then '{withheld['shown']}' else text end"
-        # Through a function that knows no statistics: `stats` would tell the first characters of what is behind.
-        text = f"case when text is not null then concat({shown}) end as text"
+        shown_text = f"case when {stay} then '{withheld['shown']}' else text end"
+        # `concat` drops the column's statistics; `stats` would otherwise show the first characters of hidden texts.
+        text = f"case when text is not null then concat({shown_text}) end as text"
         for table in _IMPORTED:
             columns = f"* replace ({text})" if table == "prompts" else "*"
             self._add(table, f"select {number}::integer as benchmark, {columns}", file)
@@ -146,7 +146,7 @@ class _Views:
 
 
 def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
-    """Whether it is one statement that reads: SELECT, WITH, FROM, DESCRIBE, SHOW, or EXPLAIN of one of them."""
+    """Whether the SQL is one statement that only reads: SELECT, WITH, FROM, DESCRIBE, SHOW, or EXPLAIN of one."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         return False
@@ -157,7 +157,7 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
 
 
 def _plain(value: Any, most: int) -> tuple[Any, bool]:
-    """A value as JSON holds it, text of at most so many characters, and whether it was cut."""
+    """A value as JSON can hold it, its text cut to a number of characters, and whether it was cut."""
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
         return value, False
     if isinstance(value, Decimal):
@@ -175,7 +175,7 @@ def answer(
     value_characters: int,
     answer_bytes: int,
 ) -> dict[str, Any]:
-    """Columns and rows of a query, and by what they were ``cut``: "", "rows", "text" or "size".
+    """Columns and rows of a query, and which limit ``cut`` them: "", "rows", "text" or "size".
 
     ``benchmarks`` have each a ``name``, the file ``main`` and the files ``vectors`` and ``run``; ``left_out`` in
     the answer are the names of those with a file that cannot be opened. ``withheld`` has the ``licence`` of
@@ -185,25 +185,25 @@ def answer(
     if not _only_reads(connection, sql):
         return {"error": "Only one statement that reads is allowed: SELECT, WITH, DESCRIBE, SHOW or EXPLAIN."}
     relation = connection.sql(sql).limit(max_rows + 1)
-    kept: list[list[Any]] = []
+    answer_rows: list[list[Any]] = []
     size, cut = 0, ""
     for row in relation.fetchall():
         cells = [_plain(value, value_characters) for value in row]
         size += len(json.dumps([value for value, _ in cells]))
-        if len(kept) == max_rows or size > answer_bytes:
-            cut = "rows" if len(kept) == max_rows else "size"
+        if len(answer_rows) == max_rows or size > answer_bytes:
+            cut = "rows" if len(answer_rows) == max_rows else "size"
             break
         cut = "text" if any(short for _, short in cells) else cut
-        kept.append([value for value, _ in cells])
-    return {"columns": relation.columns, "rows": kept, "cut": cut, "left_out": unreadable}
+        answer_rows.append([value for value, _ in cells])
+    return {"columns": relation.columns, "rows": answer_rows, "cut": cut, "left_out": unreadable}
 
 
 def main() -> None:
     """Answer the query on standard input."""
-    asked = json.load(sys.stdin)
-    _limit_process(asked.pop("process_bytes"))
+    request = json.load(sys.stdin)
+    _limit_process(request.pop("process_bytes"))
     try:
-        result = answer(**asked)
+        result = answer(**request)
     except (duckdb.OutOfMemoryException, MemoryError):
         result = {"memory": True}
     except (duckdb.Error, RuntimeError) as error:

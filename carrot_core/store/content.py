@@ -1,4 +1,4 @@
-"""What a benchmark is in the store: frames in canonical order with split and hash, their file, its description."""
+"""A benchmark in the store: its frames in canonical order with split and hash, its file and its description."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ from carrot_core.store.database import identity, reading, rows, writing
 
 OWN_SPLIT = "the source's own split"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
-
-
 _INFO = """
 select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
        n_prompts * n_models - n_outcomes as n_missing
@@ -141,7 +139,7 @@ def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, li
 
 
 def _own_split_warnings(prompts: pd.DataFrame) -> list[str]:
-    """What an evaluation would trip over in a split that was made elsewhere."""
+    """Warnings about a split of the source that an evaluation cannot use well."""
     warnings = []
     absent = [side for side in SPLITS if side not in set(prompts["split"])]
     if absent:

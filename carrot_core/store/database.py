@@ -25,12 +25,12 @@ _SCHEMAS = Path(__file__).with_name("schema")
 
 
 def rows(connection: duckdb.DuckDBPyConnection, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """Every row of a query; results are always fetched to their end, an unfinished one blocks the connection."""
+    """Every row of a query. Results are always fetched completely: an unfinished one blocks the connection."""
     return connection.execute(query, list(values)).fetchall()
 
 
 def identity(path: Path) -> str:
-    """Another value exactly when other content is at the path; with the log that another program may have left."""
+    """A value that changes exactly when the content at the path changes (write-ahead log included)."""
     parts = []
     for file in (path, Path(f"{path}.wal")):
         try:
@@ -56,7 +56,7 @@ def reading(
     # DuckDB keeps one instance per path in a process: connecting to the path while an older
     # connection lives would return the content from before a replacement. A private in-memory instance
     # that attaches the file opens it anew, so it always gets what the path names now.
-    with explained(path), private_connection() as connection:
+    with translate_errors(path), private_connection() as connection:
         _attach(connection, "carrot", path, version)
         for number, other in enumerate(others):
             _attach(connection, f"file{number}", other, version)
@@ -72,7 +72,7 @@ def reading_each(paths: Sequence[Path]) -> Iterator[tuple[Path, duckdb.DuckDBPyC
         with reading(first, others=others) as connection:
             yield first, connection
             for number, path in enumerate(others):
-                with explained(path):
+                with translate_errors(path):
                     connection.execute(f"use file{number}")
                     yield path, connection
 
@@ -98,7 +98,7 @@ def writing(
         The disk is full or refuses, or the content breaks a constraint. What is at ``path`` stays.
     """
     unfinished = path.with_name(f"{path.name}.writing")
-    with explained(path):
+    with translate_errors(path):
         try:
             with private_connection(unfinished) as connection:
                 for name, file in others.items():
@@ -114,13 +114,13 @@ def writing(
             os.replace(unfinished, path)
             sync(path.parent)
         finally:
-            for left in (unfinished, Path(f"{unfinished}.wal")):
-                left.unlink(missing_ok=True)
+            for remnant in (unfinished, Path(f"{unfinished}.wal")):
+                remnant.unlink(missing_ok=True)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, version: int) -> None:
     where = str(path).replace("'", "''")
-    with explained(path):
+    with translate_errors(path):
         connection.execute(f"attach '{where}' as {name} (type duckdb, read_only)")
     try:
         ((stated,),) = rows(connection, f"select max(version) from {name}.schema_version")  # noqa: S608  ours
@@ -137,15 +137,15 @@ def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, versio
 
 @contextmanager
 def locked(lock: Path, timeout_s: float) -> Iterator[None]:
-    """The turn to write, among threads and processes.
+    """Hold the lock for writing, among threads and processes.
 
     Raises
     ------
     StoreError
-        Another writer has it for too long, or no lock can be made there.
+        Another writer holds the lock for too long, or the lock file cannot be created.
     """
     turn = FileLock(lock, timeout=timeout_s)
-    with explained(lock):
+    with translate_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
             turn.acquire()
@@ -160,8 +160,8 @@ def locked(lock: Path, timeout_s: float) -> Iterator[None]:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Errors of DuckDB and of the disk become a `StoreError` that names the file and says what to do."""
+def translate_errors(path: Path) -> Iterator[None]:
+    """Turn errors of DuckDB and of the disk into a `StoreError` that names the file and says what to do."""
     try:
         yield
     except (duckdb.Error, OSError) as error:

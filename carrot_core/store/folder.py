@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
-from carrot_core.store.database import explained, identity, locked, sync
+from carrot_core.store.database import identity, locked, sync, translate_errors
 
 MAIN = "benchmark.duckdb"
 _LOCKS, _UNFINISHED, _REMOVED = "locks", ".writing", ".removed"
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of a benchmark that is empty or has something nobody sees."""
+    """Refuse a benchmark name that is empty or has invisible characters."""
     if not name.strip() or not name.isprintable():
         raise CarrotError(f"{name!r} is no name for a benchmark: use letters, digits, '-' and '_'.")
 
@@ -55,37 +55,37 @@ class Files(NamedTuple):
         return self.folder / MAIN
 
     def of(self, kind: str) -> list[Path]:
-        """Files whose name starts so, in the order of their names."""
+        """Files whose name starts with a prefix, in the order of their names."""
         return [self.folder / name for name in self.names if name.startswith(kind) and name.endswith(".duckdb")]
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder of one benchmark, which need not exist."""
+    """The folder of one benchmark; it may not exist yet."""
 
     path: Path
     lock_timeout_s: float = 120.0
 
     @classmethod
     def of(cls, store: Path, name: str) -> Folder:
-        """The folder of a benchmark by its name; names that differ in anything have folders of their own."""
+        """The folder of a benchmark by its name; different names have different folders."""
         return cls(store / f"{quote(name, safe='')[:_LONGEST]}-{key(name)}")
 
     @classmethod
     def all(cls, store: Path) -> list[Folder]:
         """The folders of all benchmarks of a store, in the order of their names."""
         try:
-            found = [entry.path for entry in os.scandir(store) if entry.is_dir() and entry.name != _LOCKS]
+            paths = [entry.path for entry in os.scandir(store) if entry.is_dir() and entry.name != _LOCKS]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise StoreError(f"{store} cannot be looked at: {error.strerror}.") from error
-        folders = [cls(Path(path)) for path in sorted(found) if not path.endswith(_REMOVED)]
+        folders = [cls(Path(path)) for path in sorted(paths) if not path.endswith(_REMOVED)]
         return [folder for folder in folders if folder.current() is not None]
 
     @property
     def name(self) -> str:
-        """The benchmark's name as the folder has it, for where its own file cannot be read; a long one is cut."""
+        """The benchmark's name, cut if long, as the folder's name has it: for use when its file cannot be read."""
         start, _, stated = self.path.name.rpartition("-")
         name = unquote(start)
         return name if key(name) == stated else f"{name}…"
@@ -102,23 +102,23 @@ class Folder:
 
     def files(self) -> Files | None:
         """The files of this moment; None where there is no such benchmark."""
-        # A listing that runs beside a change may have parts of both sides of it; two that agree have not.
-        seen, again = self._listed(), self._listed()
-        while seen != again:
-            seen, again = again, self._listed()
-        return seen
+        # A listing during a change may mix old and new files; two equal listings in a row do not.
+        listing, again = self._list_files(), self._list_files()
+        while listing != again:
+            listing, again = again, self._list_files()
+        return listing
 
-    def _listed(self) -> Files | None:
+    def _list_files(self) -> Files | None:
         current = self.current()
         try:
             return None if current is None else Files(current, tuple(sorted(os.listdir(current))))
         except FileNotFoundError:
-            return self._listed()  # a newer import is there, or none
+            return self._list_files()  # a newer import is there, or none
         except OSError as error:
             raise StoreError(f"{current} cannot be looked at: {error.strerror}.") from error
 
     def read(self, work: Callable[[Files], Result]) -> Result:
-        """What ``work`` makes of the files of one moment; it is called again if they change under its hands.
+        """The result of ``work`` on the files of one moment; it is called again if they change meanwhile.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Folder:
                     raise
 
     def version(self) -> str:
-        """Identity of the content: another one after every write; "absent" where there is no such benchmark."""
+        """Identity of the content, which changes with every write; "absent" if there is no such benchmark."""
         files = self.files()
         if files is None:
             return "absent"
@@ -145,7 +145,7 @@ class Folder:
 
     @contextmanager
     def adding(self) -> Iterator[Files]:
-        """The turn to write; the files that are there, to which others may be added."""
+        """Hold the lock for writing; gives the present files, to which the caller may add."""
         with self._turn():
             files = self.files()
             if files is None:
@@ -154,8 +154,8 @@ class Folder:
 
     @contextmanager
     def replacing(self) -> Iterator[tuple[Path, Files | None]]:
-        """An empty folder for a new import, and the files of the present one; without an error it takes their place."""
-        with self._turn(), explained(self.path):
+        """Gives an empty folder for a new import and the present files; without an error the folder replaces them."""
+        with self._turn(), translate_errors(self.path):
             self._sweep_others()
             old = self.files()
             number = 1 if old is None else int(old.folder.name) + 1
@@ -176,7 +176,7 @@ class Folder:
 
     def remove(self) -> None:
         """Remove the benchmark with everything that was computed from it."""
-        with self._turn(), explained(self.path):
+        with self._turn(), translate_errors(self.path):
             if self.current() is None:
                 raise NotFoundError(f"There is no benchmark {self.name!r}.")
             os.rename(self.path, self.path.with_name(f"{self.path.name}{_REMOVED}"))

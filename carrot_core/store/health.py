@@ -1,4 +1,4 @@
-"""Whether everything in the store can still be read, and setting aside what cannot."""
+"""Check that everything in the store can be read, and set aside the files that cannot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.store.content import content_hash
-from carrot_core.store.database import explained, reading, rows
+from carrot_core.store.database import reading, rows, translate_errors
 from carrot_core.store.folder import Files, Folder
 from carrot_core.store.store import Store
 
@@ -33,7 +33,7 @@ _PROMPTS = "select prompt_id, text, task, family, split::varchar as split from p
 
 @dataclass(frozen=True)
 class Finding:
-    """Of one benchmark: what is wrong with its data, and with what was computed from them; "" where nothing is."""
+    """What is wrong with a benchmark's data and with its computed files (vectors, runs); "" if nothing is."""
 
     benchmark: str
     data: str
@@ -74,7 +74,7 @@ def _name(files: Files) -> str:
 
 
 def _problem(path: Path, read: Callable[[duckdb.DuckDBPyConnection], str]) -> str:
-    """What is wrong with a file; "" where nothing is."""
+    """What is wrong with a file; "" if nothing is."""
     if not path.exists():
         raise FileNotFoundError(path)  # other files took its place meanwhile
     try:
@@ -102,13 +102,13 @@ def _read_rows(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def rebuild(store: Store, progress: Progress | None = None) -> tuple[Path | None, list[Finding]]:
-    """Take every damaged file out of a store: with its whole benchmark where that is what was imported.
+    """Take every damaged file out of a store; if it is a benchmark's main file, the whole benchmark.
 
     Runs and vectors in damaged files have to be computed again; a benchmark has to be imported again.
 
     Returns
     -------
-    The folder beside the store where the damaged files now are, None where none is damaged; and what was found.
+    The folder beside the store where the damaged files now are (None if none is damaged), and the findings.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def rebuild(store: Store, progress: Progress | None = None) -> tuple[Path | None
     findings = verify(store, progress)
     aside = store.path.with_name(f"{store.path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     for folder in store.folders():
-        with folder.adding() as files, explained(folder.path):
+        with folder.adding() as files, translate_errors(folder.path):
             if _problem(files.main, _read_data):
                 _move(folder.path, aside / folder.path.name)
                 continue

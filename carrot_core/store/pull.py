@@ -1,4 +1,4 @@
-"""Benchmarks of the Hugging Face hub: which data set, files and reader each has, and its way into the store."""
+"""Benchmarks of the Hugging Face hub: data set, files and reader of each, and the download into the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class HubSource:
     Attributes
     ----------
     repo : "owner/name" of the data set.
-    wanted : patterns of the files to fetch.
+    patterns : patterns of the files to fetch.
     read : from their paths, in the order of their names, and their provenance to frames.
     about : one line for people: what it is and how much comes over the network.
     licence : as the data set states it.
@@ -33,7 +33,7 @@ class HubSource:
     """
 
     repo: str
-    wanted: tuple[str, ...]
+    patterns: tuple[str, ...]
     read: Callable[[Sequence[Path], Provenance], Frames]
     about: str
     licence: str = NONE_STATED
@@ -78,7 +78,7 @@ HUB_SOURCES = {
 
 
 def hub_source(name: str) -> HubSource:
-    """The source of that name; an unknown one is an error that lists those there are."""
+    """The source of a name; the error for an unknown name lists the known ones."""
     if name not in HUB_SOURCES:
         raise NotFoundError(f"Nothing called {name!r} can be pulled; there are {', '.join(HUB_SOURCES)}.")
     return HUB_SOURCES[name]
@@ -122,8 +122,8 @@ def pull(
         raise CarrotError(f"{source!r} has no Chinese tasks to leave out: only RouterBench has. Pull it as it is.")
     if not replace and name in {info.name for info in store.benchmarks()}:
         raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
-    fetched = fetch(chosen.repo, chosen.wanted, revision=revision, progress=progress)
+    fetched = fetch(chosen.repo, chosen.patterns, revision=revision, progress=progress)
     frames = read([file.path for file in fetched.files], fetched.provenance(chosen.licence))
-    if fetched.said:
-        frames = dataclasses.replace(frames, warnings=(fetched.said, *frames.warnings))
+    if fetched.note:
+        frames = dataclasses.replace(frames, warnings=(fetched.note, *frames.warnings))
     return store.save_benchmark(name, frames, replace=replace)

@@ -1,4 +1,4 @@
-"""Evaluated routers: what one is, and its file in the folder of its benchmark."""
+"""Runs (evaluated routers), each a file in the folder of its benchmark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Estimates, positions
-from carrot_core.store.database import explained, identity, reading, reading_each, rows, writing
+from carrot_core.store.database import identity, reading, reading_each, rows, translate_errors, writing
 from carrot_core.store.folder import Files, key
 
 _HEADER = (
@@ -25,7 +25,7 @@ _HEADER = (
     "strftime(created_at, '%Y-%m-%dT%H:%M:%S.%f+00:00') from runs"
 )
 _MOST_KNOWN = 4096
-_known: dict[tuple[Path, str], tuple[Any, ...]] = {}  # rows of runs by file and its identity
+_row_cache: dict[tuple[Path, str], tuple[Any, ...]] = {}  # rows of runs by file and its identity
 
 
 def to_json(what: str, value: Any) -> str:
@@ -45,10 +45,10 @@ def run_id(
     pool: Sequence[str],
     split_seed: int | None = None,
 ) -> str:
-    """Identity of a run: sha256 of what was asked for, whatever came out. The order of the pool is no part of it."""
-    asked = [benchmark, router, dict(params), seed, fit_on, sorted(pool)]
-    asked += [] if split_seed is None else [split_seed]
-    return hashlib.sha256(to_json("The identity", asked).encode("utf-8", "surrogatepass")).hexdigest()
+    """Identity of a run: sha256 of the request, not of the result. The order of the pool does not matter."""
+    request = [benchmark, router, dict(params), seed, fit_on, sorted(pool)]
+    request += [] if split_seed is None else [split_seed]
+    return hashlib.sha256(to_json("The identity", request).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def file_name(run_id: str, fit_on: str | None) -> str:
     return f"run-{run_id}{'' if fit_on is None else f'-{key(fit_on)}'}.duckdb"
 
 
-def fitted_on(name: str) -> str:
+def fitted_on_pattern(name: str) -> str:
     """Pattern of the files of runs that were fitted on a benchmark and belong to another."""
     return f"run-*-{key(name)}.duckdb"
 
@@ -130,7 +130,7 @@ def save(main: Path, folder: Path, run: Run) -> None:
             _save_estimates(connection, split, table, *names)
 
 
-def listed(files: Files, benchmark: str) -> list[Run]:
+def list_runs(files: Files, benchmark: str) -> list[Run]:
     """Runs on a benchmark, newest first, without their tables and fitted routers."""
     paths = files.of("run-")
     headers = _headers(paths)
@@ -139,15 +139,15 @@ def listed(files: Files, benchmark: str) -> list[Run]:
 
 
 def _headers(paths: Sequence[Path]) -> dict[Path, tuple[Any, ...]]:
-    """The row of each file; a look at the file's date where it was read before."""
+    """The row of each file; a file that was read before is read again only if it changed."""
     keys = {path: (path, identity(path)) for path in paths}
-    headers = {path: row for path, key in keys.items() if (row := _known.get(key)) is not None}
+    headers = {path: row for path, key in keys.items() if (row := _row_cache.get(key)) is not None}
     for path, connection in reading_each([path for path in paths if path not in headers]):
-        with explained(path):
+        with translate_errors(path):
             (headers[path],) = rows(connection, _HEADER)
-    if len(_known) > _MOST_KNOWN:
-        _known.clear()
-    _known.update({keys[path]: row for path, row in headers.items()})
+    if len(_row_cache) > _MOST_KNOWN:
+        _row_cache.clear()
+    _row_cache.update({keys[path]: row for path, row in headers.items()})
     return headers
 
 

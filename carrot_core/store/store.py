@@ -1,4 +1,4 @@
-"""The store's front: save and load benchmarks, vectors and runs."""
+"""`Store`: save and load benchmarks, vectors and runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from carrot_core.store import content, runs, vectors
 from carrot_core.store.content import BenchmarkInfo, content_of, text_hash
 from carrot_core.store.database import reading, rows
 from carrot_core.store.folder import MAIN, Files, Folder, check_name, delete
+from carrot_core.store.migration import take_over
 from carrot_core.store.runs import Run
-from carrot_core.store.transfer import take_over
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -54,9 +54,9 @@ class Store:
         return self._path
 
     def version(self, name: str | None = None) -> str:
-        """Identity of a benchmark's content, or of the whole store's: another one after every write.
+        """Identity of a benchmark's content, or of the whole store's; it changes with every write.
 
-        It takes a look at the folder. What is written to other benchmarks does not change it.
+        It only lists the folder. Writes to other benchmarks do not change a benchmark's version.
         """
         if name is not None:
             return self.folder(name).version()
@@ -100,9 +100,9 @@ class Store:
         return self.info(name)
 
     @staticmethod
-    def _keep_vectors(name: str, old: Files, new: Path, wanted: set[str]) -> None:
+    def _keep_vectors(name: str, old: Files, new: Path, hashes: set[str]) -> None:
         try:
-            vectors.gather(old, new, wanted)
+            vectors.gather(old, new, hashes)
         except StoreError as error:
             _log.warning("Vectors of the former %r cannot be read and have to be computed again: %s", name, error)
 
@@ -116,28 +116,28 @@ class Store:
         """Delete the runs of other benchmarks whose numbers would describe other data: before the data go."""
         for folder in self.folders():
             current = folder.current()
-            for path in current.glob(runs.fitted_on(name)) if current is not None else ():
+            for path in current.glob(runs.fitted_on_pattern(name)) if current is not None else ():
                 delete(path)
 
     def benchmarks(self) -> list[BenchmarkInfo]:
-        """What is stored and can be described, by name; empty where there is nothing yet. `damaged` has the rest.
+        """Descriptions of the readable benchmarks, by name; `damaged` has the others.
 
         Raises
         ------
         StoreError
             There are benchmarks, but not one can be described.
         """
-        described = self._described()
+        described = self._descriptions()
         infos = [info for info in described.values() if isinstance(info, BenchmarkInfo)]
         if described and not infos:
             raise next(error for error in described.values() if isinstance(error, StoreError))
         return infos
 
     def damaged(self) -> dict[str, str]:
-        """Why a benchmark cannot be described, by its name; empty where all is well."""
-        return {name: str(error) for name, error in self._described().items() if isinstance(error, StoreError)}
+        """Why a benchmark cannot be described, by its name; empty if all can."""
+        return {name: str(error) for name, error in self._descriptions().items() if isinstance(error, StoreError)}
 
-    def _described(self) -> Mapping[str, BenchmarkInfo | StoreError]:
+    def _descriptions(self) -> Mapping[str, BenchmarkInfo | StoreError]:
         described: dict[str, BenchmarkInfo | StoreError] = {}
         for folder in self.folders():
             try:
@@ -151,7 +151,7 @@ class Store:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A read-only connection to what was imported as a benchmark: for queries of this package.
+        """A read-only connection to a benchmark's main file, for queries of this package.
 
         Raises
         ------
@@ -207,16 +207,16 @@ class Store:
         NotFoundError
             There is no such benchmark, or none that has one of the texts.
         """
-        table = vectors.checked(texts, new)
+        table = vectors.check_vectors(texts, new)
         hashes = [text_hash(text) for text in texts]
         if benchmark is not None:
             self._add(benchmark, encoder, hashes, table)
             return
         there = {info.name: self._read(info.name, _texts).keys() for info in self.benchmarks()}
-        for name, known in there.items():
-            chosen = [row for row, text in enumerate(hashes) if text in known]
+        for name, text_hashes in there.items():
+            chosen = [row for row, text in enumerate(hashes) if text in text_hashes]
             self._add(name, encoder, [hashes[row] for row in chosen], table[chosen])
-        if hashes and not any(known & set(hashes) for known in there.values()):
+        if hashes and not any(text_hashes & set(hashes) for text_hashes in there.values()):
             raise NotFoundError(f"No benchmark in the store has one of these {len(hashes):,} texts.")
 
     def _add(self, name: str, encoder: str, hashes: Sequence[str], table: vectors.Vectors) -> None:
@@ -224,7 +224,7 @@ class Store:
             vectors.add(files, encoder, hashes, table)
 
     def copy_vectors(self, name: str, encoder: str) -> None:
-        """Take the vectors that a benchmark lacks from other benchmarks that have them of the same texts."""
+        """Copy the vectors that a benchmark lacks from other benchmarks with the same texts."""
         lacking = {text_hash(text) for text in self.missing_texts(name, encoder)}
         for folder in self.folders():
             if not lacking:
@@ -242,7 +242,7 @@ class Store:
                 lacking -= set(hashes)
 
     def gather_vectors(self, name: str) -> None:
-        """Make one file of a benchmark's vectors for each encoder, without those that newer ones replaced."""
+        """Merge a benchmark's vectors into one file for each encoder, without replaced ones."""
         with self._existing(name).adding() as files:
             vectors.gather(files, files.folder)
 
@@ -275,7 +275,7 @@ class Store:
 
     def runs(self, benchmark: str) -> list[Run]:
         """The runs on a benchmark, newest first, without their tables and fitted routers."""
-        return self._read(benchmark, lambda files: runs.listed(files, content.describe(files.main).name))
+        return self._read(benchmark, lambda files: runs.list_runs(files, content.describe(files.main).name))
 
     def load_run(self, run_id: str, *, router: bool = False) -> Run:
         """A run with its tables of estimates and, on demand, its fitted router, which may be large."""
@@ -295,8 +295,8 @@ class Store:
         return self._existing(name).read(work)
 
     def _not_here(self, name: str) -> NotFoundError:
-        known = [folder.name for folder in self.folders()]
-        there = f"there are: {', '.join(known)}" if known else "none is loaded yet; import one first"
+        names = [folder.name for folder in self.folders()]
+        there = f"there are: {', '.join(names)}" if names else "none is loaded yet; import one first"
         return NotFoundError(f"There is no benchmark {name!r}; {there}.")
 
 

@@ -1,6 +1,6 @@
-"""Vectors of a benchmark's texts, by sha256 of the text and name of the encoder: blocks in files of their own.
+"""Vectors of a benchmark's texts, by sha256 of the text and name of the encoder, in one file a block.
 
-A block is written once, at a cost that does not depend on what is stored. `gather` makes one file of many.
+A block is written once, at a cost that does not depend on what is stored. `gather` merges the files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.store.database import explained, reading_each, rows, writing
+from carrot_core.store.database import reading_each, rows, translate_errors, writing
 from carrot_core.store.folder import Files, delete, key
 
 Vectors = npt.NDArray[np.float32]
@@ -26,8 +26,8 @@ _BATCH_ROWS = 2048
 _BLOCK_ROWS = 32_768  # that are in memory at a time
 
 
-def checked(texts: Sequence[str], vectors: npt.ArrayLike) -> Vectors:
-    """(k, d) float32, finite, one row a text."""
+def check_vectors(texts: Sequence[str], vectors: npt.ArrayLike) -> Vectors:
+    """The vectors as (k, d) float32; a `CarrotError` unless they are finite with one row a text."""
     table = np.ascontiguousarray(vectors, dtype=np.float32)
     if table.ndim != 2 or len(table) != len(texts) or (len(texts) and not table.shape[1]):
         raise CarrotError(f"Vectors of shape {table.shape} do not belong to {len(texts)} texts.")
@@ -46,13 +46,13 @@ def _prefix(encoder_key: str) -> str:
 
 
 def _parts(segment: Path) -> tuple[str, int, int]:
-    """Of the name of a file: the key of its encoder, the length of its vectors, its place among the others."""
+    """Parts of a file's name: key of the encoder, length of the vectors, number of the block."""
     _, encoder_key, width, place = segment.stem.split("-")
     return encoder_key, int(width), int(place)
 
 
 def segment_path(folder: Path, encoder_key: str, width: int, place: int) -> Path:
-    """The file of a block: of which encoder, how long its vectors are, which place it has among the others."""
+    """The file of a block, named by the encoder's key, the length of the vectors and the number of the block."""
     return folder / f"{_prefix(encoder_key)}{width}-{place:06d}.duckdb"
 
 
@@ -77,21 +77,21 @@ def _insert(connection: duckdb.DuckDBPyConnection, block: pa.Table) -> None:
     connection.unregister("incoming")
 
 
-def gather(files: Files, folder: Path, wanted: Container[str] | None = None) -> None:
-    """Write every encoder's vectors into one file in ``folder``, those of ``wanted`` hashes only, the newest of each.
+def gather(files: Files, folder: Path, hashes: Container[str] | None = None) -> None:
+    """Write the newest vector of each text into one file for each encoder in ``folder``; of ``hashes`` only, if given.
 
-    A file of theirs that is there already and needs no change stays as it is.
+    An encoder that already has a single file there keeps it.
     """
     by_encoder: dict[tuple[str, int], list[Path]] = {}
     for segment in files.of("vectors-"):
         by_encoder.setdefault(_parts(segment)[:2], []).append(segment)
     for (encoder_key, width), old in by_encoder.items():
-        if wanted is None and folder == files.folder and len(old) == 1:
+        if hashes is None and folder == files.folder and len(old) == 1:
             continue
         new = segment_path(folder, encoder_key, width, _parts(old[-1])[2] + 1)
         n_vectors = 0
         with writing(new, "vectors") as connection:
-            for block in _newest(old, wanted):
+            for block in _newest(old, hashes):
                 _insert(connection, block)
                 n_vectors += len(block)
         if not n_vectors:
@@ -101,26 +101,26 @@ def gather(files: Files, folder: Path, wanted: Container[str] | None = None) -> 
                 delete(segment)
 
 
-def _newest(old: Sequence[Path], wanted: Container[str] | None) -> Iterator[pa.Table]:
+def _newest(old: Sequence[Path], selection: Container[str] | None) -> Iterator[pa.Table]:
     done: set[str] = set()
     for block in blocks(old):
         hashes = block["text_sha256"].to_pylist()
-        chosen = [text not in done and (wanted is None or text in wanted) for text in hashes]
+        chosen = [text not in done and (selection is None or text in selection) for text in hashes]
         done.update(hashes)
         yield block.filter(pa.array(chosen))
 
 
-def blocks(old: Sequence[Path], query: str = "from embeddings", wanted: Sequence[str] = ()) -> Iterator[pa.Table]:
-    """Rows of files, the newest file first, some at a time; the query may use the hashes in the table ``wanted``."""
+def blocks(old: Sequence[Path], query: str = "from embeddings", hashes: Sequence[str] = ()) -> Iterator[pa.Table]:
+    """Rows of files, the newest file first, some at a time; the query may use the hashes in the table ``hashes``."""
     for segment, connection in reading_each(list(reversed(old))):
-        connection.register("wanted", pa.table({"text_sha256": pa.array(wanted, pa.string())}))
-        with explained(segment):
+        connection.register("wanted", pa.table({"text_sha256": pa.array(hashes, pa.string())}))
+        with translate_errors(segment):
             for batch in connection.sql(query).to_arrow_reader(_BLOCK_ROWS):
                 yield pa.Table.from_batches([batch])
 
 
 def of_hashes(files: Files, encoder: str, hashes: Collection[str]) -> tuple[list[str], Vectors] | None:
-    """Those of the hashes that have a vector, and their (k, d) vectors; None where there is none."""
+    """The hashes that have a vector, and their (k, d) vectors; None if none has."""
     query = "from embeddings semi join wanted using (text_sha256)"
     parts = list(blocks(segments(files, encoder), query, sorted(hashes)))
     table = pa.concat_tables(parts) if parts else None
@@ -128,7 +128,7 @@ def of_hashes(files: Files, encoder: str, hashes: Collection[str]) -> tuple[list
 
 
 def load(files: Files, encoder: str, hashes: Sequence[str | None]) -> Vectors | None:
-    """(n, d) vectors of n hashes, NaN rows where there is none; None unless all others have a vector."""
+    """(n, d) vectors of n hashes, NaN rows for a hash of None; None unless all other hashes have a vector."""
     rows_of: dict[str, list[int]] = {}
     for row, text in enumerate(hashes):
         if text is not None:
@@ -155,24 +155,24 @@ def hashes_with(files: Files, encoder: str) -> set[str]:
     """Hashes of the texts that have a vector."""
     there: set[str] = set()
     for segment, connection in reading_each(segments(files, encoder)):
-        with explained(segment):
+        with translate_errors(segment):
             there.update(text for (text,) in rows(connection, "select text_sha256 from embeddings"))
     return there
 
 
-def read_file(file: Path, encoder: str, wanted: Container[str]) -> tuple[list[str], Vectors]:
-    """Ids and unit vectors of a Parquet file, those of wanted ids only; everything wrong is a `DataError`.
+def read_file(file: Path, encoder: str, prompt_ids: Container[str]) -> tuple[list[str], Vectors]:
+    """Ids and unit vectors of a Parquet file, for ``prompt_ids`` only; a `DataError` lists everything wrong.
 
-    Rows that are not wanted are not kept, so memory is bounded by what is wanted, whatever the file holds.
+    Other rows are dropped as they are read, so the size of the file does not matter for memory.
     """
     if not file.is_file():
         raise NotFoundError(f"There is no file {str(file)!r}.")
-    found: dict[str, Vectors] = {}
+    vectors: dict[str, Vectors] = {}
     right, before = KNOWN_LENGTHS.get(encoder), 0
     for ids, lists in _batches(file):
         lengths = lists.value_lengths().fill_null(0).to_numpy()
         right = right or int(lengths[0]) or -1
-        problems = [*_length_problems(lengths, encoder, right, before), *_id_problems(ids, found, before)]
+        problems = [*_length_problems(lengths, encoder, right, before), *_id_problems(ids, vectors, before)]
         if problems:
             raise DataError(file.name, problems)
         values = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
@@ -182,14 +182,14 @@ def read_file(file: Path, encoder: str, wanted: Container[str]) -> tuple[list[st
             row, what = int(bad.argmax()), "not finite, or all zeros"
             raise DataError(file.name, [Problem(what, "", before + row + 1, "embedding", repr(ids[row]))])
         unit = (values / norms).astype(np.float32)
-        found |= {name: unit[row].copy() for row, name in enumerate(ids) if name in wanted}
+        vectors |= {name: unit[row].copy() for row, name in enumerate(ids) if name in prompt_ids}
         before += len(ids)
     if not before:
         raise DataError(file.name, "the file has no rows")
-    if not found:
+    if not vectors:
         problem = Problem("no id is that of a prompt with text in this benchmark", "Is it the file of this benchmark?")
         raise DataError(file.name, [problem])
-    return list(found), np.array(list(found.values()))
+    return list(vectors), np.array(list(vectors.values()))
 
 
 def _batches(file: Path) -> Iterator[tuple[list[Any], pa.ListArray]]:
@@ -211,14 +211,14 @@ def _length_problems(lengths: npt.NDArray[np.int32], encoder: str, right: int, b
     return [Problem(expected, "", before + row + 1, "embedding", f"{lengths[row]} numbers")]
 
 
-def _id_problems(ids: list[str | None], found: Container[str], before: int) -> list[Problem]:
-    """No id, or one that has a vector; of ids that are not wanted only those beside each other are looked at."""
+def _id_problems(ids: list[str | None], earlier: Container[str], before: int) -> list[Problem]:
+    """Missing ids and repeated ids; ids that are not asked for are compared within a batch only."""
     problems = []
     if None in ids:
         problems.append(Problem("no prompt id", "", before + ids.index(None) + 1, "prompt_id"))
     here: set[str | None] = set()
     for row, prompt_id in enumerate(ids):
-        if prompt_id in here or prompt_id in found:
+        if prompt_id in here or prompt_id in earlier:
             message = "this prompt already has a vector"
             problems.append(Problem(message, "", before + row + 1, "prompt_id", repr(prompt_id)))
             break

@@ -15,7 +15,7 @@ from carrot_core.api import Served, Settings, create_app
 from carrot_core.embedding import Vectors
 from carrot_core.evaluation import setting
 from carrot_core.serving import router as serving_router
-from carrot_core.serving.profile import companion_of
+from carrot_core.serving.profile import profile_of
 from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 
@@ -30,7 +30,7 @@ def made_router() -> CarrotRouter:
     """CARROT-KNN on the made-up benchmark."""
     made_setting = setting(made())
     fitted, estimates = made_setting.fit("carrot-knn")
-    return CarrotRouter("made", fitted, companion_of(made_setting, fitted, estimates), "made artefact")
+    return CarrotRouter("made", fitted, profile_of(made_setting, fitted, estimates), "made artefact")
 
 
 def text_vectors(texts: Sequence[str], encoder: str = "") -> Vectors:

@@ -96,13 +96,13 @@ def test_models_tell_pool_prices_point_and_coverage(client: TestClient) -> None:
     }  # fmt: skip
     assert said["default_lam"] == router.default_lam
     assert said["cost_unit_usd"] == router.cost_unit_usd
-    assert said["coverage"] == dict(router.companion.coverage)
+    assert said["coverage"] == dict(router.profile.coverage)
     assert said["method"] == "carrot-knn"
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_frontier_is_the_kept_curve(client: TestClient, split: str) -> None:
-    said, curve = client.get("/api/v1/frontier", params={"split": split}).json(), made_router().companion.curves[split]
+    said, curve = client.get("/api/v1/frontier", params={"split": split}).json(), made_router().profile.curves[split]
     assert [point["score"] for point in said["points"]] == curve.score.tolist()
     assert [point["cost_usd"] for point in said["points"]] == curve.cost_usd.tolist()
     lams = [point["lam"] for point in said["points"]]
@@ -154,10 +154,10 @@ def test_a_router_is_loaded_once_and_only_by_a_name_that_is_served() -> None:
         return made_router()
 
     served = Served({"a": "source of a", "b": "source of b"}, load)  # type: ignore[arg-type]
-    assert served.named(None) == "a"
+    assert served.resolve(None) == "a"
     for name in ("../../etc", "source of b", "owner/name", ""):
         with pytest.raises(NotFoundError):
-            served.named(name)
+            served.resolve(name)
     assert served.get("b") is served.get("b")
     assert asked == ["source of b"]
 

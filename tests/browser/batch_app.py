@@ -11,7 +11,7 @@ from carrot_core.dashboard.live.batch import batch_panel
 from carrot_core.embedding import Vectors
 from carrot_core.evaluation import setting
 from carrot_core.serving import router as serving_router
-from carrot_core.serving.profile import companion_of
+from carrot_core.serving.profile import profile_of
 from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 
@@ -28,7 +28,7 @@ def text_vectors(texts: list[str], encoder: str = "") -> Vectors:
 def made_router() -> CarrotRouter:
     made_setting = setting(made())
     fitted, estimates = made_setting.fit("carrot-knn")
-    return CarrotRouter("made", fitted, companion_of(made_setting, fitted, estimates), "made artefact")
+    return CarrotRouter("made", fitted, profile_of(made_setting, fitted, estimates), "made artefact")
 
 
 serving_router.embed = text_vectors

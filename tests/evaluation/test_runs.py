@@ -204,9 +204,9 @@ def test_a_run_keeps_the_router_its_estimates_are_of(store):
     (listed,) = store.runs("made")
     run = store.load_run(listed.run_id, router=True)
     assert (listed.router_json, store.load_run(listed.run_id).router_safetensors) == (None, None)
-    fitted, companion = router_from_bytes(run.router_json, run.router_safetensors)
+    fitted, profile = router_from_bytes(run.router_json, run.router_safetensors)
     again = fitted.estimate(load(store).part("test"))
-    assert companion is None
+    assert profile is None
     assert np.array_equal(again.score, run.estimates["test"].score)
     assert np.array_equal(again.cost_usd, run.estimates["test"].cost_usd)
 

@@ -15,7 +15,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures import exhibit
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, Exhibit, as_csv, as_html, as_json, as_latex
 from carrot_core.figures.theme import THEMES, ThemeName
-from carrot_core.latex import escaped, latex_table
+from carrot_core.latex import escape, latex_table
 from carrot_core.safe_csv import restored
 
 HOSTILE = '=1+1_{%}<script>alert("x")</script>'
@@ -51,7 +51,7 @@ def test_a_row_of_latex_is_no_argument_of_the_line_before(name: str) -> None:
 
 
 def test_latex_has_signs_for_what_its_text_fonts_lack() -> None:
-    assert escaped("a<b>|c⟨U+200B⟩") == r"a\textless{}b\textgreater{}\textbar{}c$\langle$U+200B$\rangle$"
+    assert escape("a<b>|c⟨U+200B⟩") == r"a\textless{}b\textgreater{}\textbar{}c$\langle$U+200B$\rangle$"
     row = latex_table(pd.DataFrame({"a": [-np.inf], "b": [np.inf], "c": [np.nan]})).splitlines()[-3]
     assert row == r"$-\infty$ & $\infty$ & -- \\"
 

@@ -90,7 +90,7 @@ def test_a_point_of_the_head_that_ships_is_kept_under_its_name() -> None:
 
 def test_a_budget_a_target_and_a_model_to_match_are_solved_on_validation(loaded: Store) -> None:
     app = page(bench="made", router="carrot-knn")
-    curve = CarrotRouter.load("made", router="carrot-knn").companion.curves["validation"]
+    curve = CarrotRouter.load("made", router="carrot-knn").profile.curves["validation"]
     budget = 1000 * float(curve.cost_usd.mean())
     app.number_input(key="budget").set_value(budget).run()
     click(app, "Keep this point")
@@ -328,7 +328,7 @@ def test_on_a_snapshot_the_best_single_model_is_matched_or_said_to_be_out_of_rea
     app = page(bench=SNAPSHOT, lam="0.9")
     if not reached:
         monkeypatch.setattr(SnapshotResults, "matching_point", lambda snapshot, router: None)
-    best = CarrotRouter.load(HEAD).companion.best_single
+    best = CarrotRouter.load(HEAD).profile.best_single
     app.selectbox(key="match").set_value(best).run()
     assert not app.exception
     point = read(shipped("snapshots") / HEAD).matching_point(CarrotRouter.load(HEAD).router)

@@ -21,7 +21,7 @@ from carrot_core.errors import StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.store import Store
-from carrot_core.store.transfer import copy_benchmark
+from carrot_core.store.migration import copy_benchmark
 from tests.made import fill, long_frame, made, write_files
 from tests.pages import reading
 

@@ -374,12 +374,12 @@ def test_prompts_unlike_the_training_data_are_told_where_the_router_is_here(head
         "logs", models, np.array([models.index(name) for name in frame["model"]]), np.arange(60),
         frame["score"].to_numpy(), frame["cost_usd"].to_numpy(), nothing, nothing, texts, 60,
     )  # fmt: skip
-    found = drift(made, calls, companion=head.companion)
+    found = drift(made, calls, profile=head.profile)
     assert found.unlike is not None
     assert found.unlike.verdict == "outside"
     assert found.unlike.promised.value == pytest.approx(0.01)
     assert drift(made, calls).unlike is None
-    assert drift(made, replace(calls, texts=()), companion=head.companion).unlike is None
+    assert drift(made, replace(calls, texts=()), profile=head.profile).unlike is None
     assert {"accuracy", "cost", "prompts unlike the training data"} <= set(figures_of(found)["what"])
 
 

@@ -191,7 +191,7 @@ def test_the_curve_is_the_one_kept_and_holds_the_point(router: CarrotRouter, poi
     assert list(csv) == ["split", "lam", "exchange_rate_per_usd", "score", "cost_usd"]
     for split, figures in (("validation", point.validation), ("test", point.test)):
         rows = csv[csv["split"] == split]
-        assert len(rows) == len(router.companion.curves[split].score)
+        assert len(rows) == len(router.profile.curves[split].score)
         at = rows[rows["lam"] <= point.lam].iloc[-1]
         assert (at["score"], at["cost_usd"]) == (figures.score, figures.cost_usd)
     rates = csv["lam"] / ((1 - csv["lam"]) * router.cost_unit_usd)
@@ -241,10 +241,10 @@ def test_the_saving_is_against_the_reference_on_the_same_prompts(
 def test_a_curve_of_one_point_and_of_no_cost_is_drawn(router: CarrotRouter, point: PointFile) -> None:
     curves = {
         name: replace(curve, exchange_rate_per_usd=np.zeros(1), score=np.full(1, 0.5), cost_usd=np.zeros(1))
-        for name, curve in router.companion.curves.items()
+        for name, curve in router.profile.curves.items()
     }
     figures = point.test.model_copy(update={"score": 0.5, "cost_usd": 0.0, "score_low": None, "score_high": None})
-    flat = CarrotRouter(router.name, router._fitted, replace(router.companion, curves=curves), router.artefact)
+    flat = CarrotRouter(router.name, router._fitted, replace(router.profile, curves=curves), router.artefact)
     still = point.model_copy(update={"test": figures, "validation": figures, "data_hash": "0"})
     content = made("html", flat, still)
     assert b"nan" not in content

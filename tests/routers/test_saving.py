@@ -106,8 +106,8 @@ def test_saving_again_replaces_it(bench: Benchmark, saved: Path) -> None:
 
 def test_a_router_that_shipped_is_written_again_as_readers_of_that_time_know_it(tmp_path: Path) -> None:
     folder = shipped("heads") / "frugalgpt-overruling"
-    router, companion, document = load_saved(folder)
-    save_router(router, tmp_path, document["about"], companion)
+    router, profile, document = load_saved(folder)
+    save_router(router, tmp_path, document["about"], profile)
     for name in ("router.json", "router.safetensors"):
         assert (tmp_path / name).read_bytes().strip() == (folder / name).read_bytes().strip()
 

@@ -27,9 +27,9 @@ from carrot_core.number_formats import NOTHING_TO_SAVE
 from carrot_core.safe_csv import restored
 from carrot_core.serving import router as serving_router
 from carrot_core.serving.batch import route_all, route_file, route_lines
-from carrot_core.serving.files import listed, open_prompts, prompt_columns
+from carrot_core.serving.files import open_prompts, prompt_columns, prompts_from_lines
 from carrot_core.serving.intervals import Calibration
-from carrot_core.serving.profile import companion_of
+from carrot_core.serving.profile import profile_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import Summary
 from tests.made import MODELS, made
@@ -59,7 +59,7 @@ def _quick_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
 def _fitted() -> tuple[Setting, CarrotRouter]:
     made_setting = setting(made())
     fitted, estimates = made_setting.fit("carrot-knn")
-    return made_setting, CarrotRouter("made", fitted, companion_of(made_setting, fitted, estimates), "made artefact")
+    return made_setting, CarrotRouter("made", fitted, profile_of(made_setting, fitted, estimates), "made artefact")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def router() -> CarrotRouter:
 
 def frame_of(router: CarrotRouter, lines: Sequence[str], **options: Any) -> pd.DataFrame:
     frames: list[pd.DataFrame] = []
-    route_all(router, listed(lines), frames.append, **options)
+    route_all(router, prompts_from_lines(lines), frames.append, **options)
     return pd.concat(frames, ignore_index=True)
 
 
@@ -101,7 +101,7 @@ class TestDecisions:
 
     def test_long_prompts_go_in_smaller_chunks(self, router: CarrotRouter) -> None:
         sizes: list[int] = []
-        route_all(router, listed(["a" * 900_000] * 10), lambda frame: sizes.append(len(frame)), lam=0.3)
+        route_all(router, prompts_from_lines(["a" * 900_000] * 10), lambda frame: sizes.append(len(frame)), lam=0.3)
         assert sizes == [4, 4, 2]
 
 
@@ -273,7 +273,7 @@ def _into(seen: list[tuple[int, int]]) -> Callable[[int, int], None]:
 class TestSummary:
     def test_sums_are_those_of_the_rows(self, router: CarrotRouter) -> None:
         frames: list[pd.DataFrame] = []
-        summary = route_all(router, listed(TEXTS), frames.append, per_model=True, most=70, lam=0.3)
+        summary = route_all(router, prompts_from_lines(TEXTS), frames.append, per_model=True, most=70, lam=0.3)
         frame = pd.concat(frames)
         assert summary.n_prompts == len(TEXTS)
         assert summary.share == pytest.approx({model: (frame["model"] == model).mean() for model in MODELS})
@@ -284,15 +284,15 @@ class TestSummary:
             assert summary.alone[model].score.value == pytest.approx(frame[f"{model}|est_score"].mean())
             assert summary.alone[model].total_cost_usd.value == pytest.approx(frame[f"{model}|est_cost_usd"].sum())
         best = summary.alone[summary.best_single].total_cost_usd.value
-        assert summary.best_single == router.companion.best_single
+        assert summary.best_single == router.profile.best_single
         assert summary.saving.value == pytest.approx(1 - summary.routed.total_cost_usd.value / best)
         assert summary.saving.low < summary.saving.value < summary.saving.high <= 1
 
     def test_decisions_on_which_no_interval_was_learned_have_none(self, router: CarrotRouter) -> None:
         def summary_of(**options: Any) -> Summary:
-            return route_all(router, listed(TEXTS), lambda frame: None, lam=0.3, **options)
+            return route_all(router, prompts_from_lines(TEXTS), lambda frame: None, lam=0.3, **options)
 
-        same = dict(router.companion.prices)
+        same = dict(router.profile.prices)
         for options in ({}, {"prices": same}, {"pool": list(MODELS)}):
             summary = summary_of(**options)
             assert summary.calibrated
@@ -310,20 +310,25 @@ class TestSummary:
             assert not np.isnan(summary.alone[MODELS[0]].score.low)
 
     def test_one_model_saves_nothing_against_itself(self, router: CarrotRouter) -> None:
-        summary = route_all(router, listed(TEXTS), lambda frame: None, lam=0.3, pool=[MODELS[1]])
+        summary = route_all(router, prompts_from_lines(TEXTS), lambda frame: None, lam=0.3, pool=[MODELS[1]])
         assert summary.best_single == MODELS[1]
         assert summary.saving.value == pytest.approx(0.0, abs=1e-12)
         assert summary.share == {MODELS[1]: 1.0}
 
     def test_against_a_free_model_there_is_nothing_to_save(self, router: CarrotRouter) -> None:
         summary = route_all(
-            router, listed(TEXTS), lambda frame: None, lam=0.3, pool=[MODELS[1]], prices={MODELS[1]: (0.0, 0.0)}
+            router,
+            prompts_from_lines(TEXTS),
+            lambda frame: None,
+            lam=0.3,
+            pool=[MODELS[1]],
+            prices={MODELS[1]: (0.0, 0.0)},
         )
         assert summary.document()["saving"] == {"value": None, "low": None, "high": None}
         assert NOTHING_TO_SAVE in summary.text()
 
     def test_document_table_and_text_say_the_same(self, router: CarrotRouter) -> None:
-        summary = route_all(router, listed(TEXTS), lambda frame: None, lam=1.0)
+        summary = route_all(router, prompts_from_lines(TEXTS), lambda frame: None, lam=1.0)
         document = json.loads(json.dumps(summary.document(), allow_nan=False))
         assert document["exchange_rate_per_usd"] is None
         table = summary.table()
@@ -349,7 +354,7 @@ class TestCalibration:
         assert fitted.cost_errors_[0, at] == pytest.approx(error.mean() / estimates.cost_usd[:, 2].mean())
 
     def test_more_prompts_leave_the_error_of_the_calibration(self) -> None:
-        fitted = _fitted()[1].companion.calibration
+        fitted = _fitted()[1].profile.calibration
         assert fitted is not None
         widths = []
         for n in (50, 500, 10**9):

@@ -23,7 +23,7 @@ from carrot_core.points.formats import format_for
 from carrot_core.routers.saving import save_router
 from carrot_core.serving.loading import note_on_name, shipped_head, shipped_heads
 from carrot_core.serving.point import PointFile, differences, write_point
-from carrot_core.serving.profile import companion_of
+from carrot_core.serving.profile import profile_of
 from carrot_core.store import Store
 from tests.made import MODELS, fill, made
 
@@ -56,7 +56,7 @@ def folder(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
     protocol = setting(store.load("made", encoder=BUNDLED))
     fitted, estimates = protocol.fit("carrot-linear")
-    save_router(fitted, folder, {}, companion_of(protocol, fitted, estimates))
+    save_router(fitted, folder, {}, profile_of(protocol, fitted, estimates))
     return folder
 
 
@@ -65,7 +65,7 @@ def test_every_shipped_head_answers_and_says_how_far_its_intervals_hold(nothing:
     assert "mmlu-pro-cot" in names
     for name in names:
         router = CarrotRouter.load(name, store=nothing)
-        kept = router.companion
+        kept = router.profile
         assert (router.router, kept.benchmark, kept.best_single in router.models) == ("carrot-mlp", name, True)
         assert router.route("What is 2 + 2?", lam=1.0) in router.models
         assert kept.coverage["nominal"] == 0.9
@@ -128,7 +128,7 @@ def test_a_router_that_is_not_there_is_refused_and_no_other_answers(folder: Path
 def test_an_encoder_that_only_a_file_names_is_not_fetched(store: Store, tmp_path: Path) -> None:
     protocol = setting(store.load("made", encoder=BUNDLED))
     fitted, estimates = protocol.fit("carrot-linear")
-    save_router(fitted, tmp_path / "saved", {}, replace(companion_of(protocol, fitted, estimates), encoder="acme/none"))
+    save_router(fitted, tmp_path / "saved", {}, replace(profile_of(protocol, fitted, estimates), encoder="acme/none"))
     with pytest.raises(CarrotError, match="'acme/none', which is not on this machine"):
         CarrotRouter.load(tmp_path / "saved", store=store)
 
@@ -185,7 +185,7 @@ def test_a_point_s_pool_and_fallback_are_left_out_replaced_or_switched_off(point
 
 def test_a_point_on_a_budget_keeps_the_solved_lambda(folder: Path, nothing: Store, tmp_path: Path) -> None:
     router = CarrotRouter.load(folder, store=nothing)
-    curve = router.companion.curves["validation"]
+    curve = router.profile.curves["validation"]
     budget = 1000 * float(np.median(curve.cost_usd))
     router.save_point(tmp_path / "p.json", budget=budget)
     loaded = CarrotRouter.load(tmp_path / "p.json", store=nothing)
@@ -197,7 +197,7 @@ def test_a_name_means_one_thing_or_is_refused(
 ) -> None:
     """A benchmark whose name looks like a file's, beside files and folders whose names are a benchmark's."""
     monkeypatch.chdir(tmp_path)
-    assert CarrotRouter.load("made.JSON", store=store).companion.benchmark == "made.JSON"
+    assert CarrotRouter.load("made.JSON", store=store).profile.benchmark == "made.JSON"
     point.rename("made.JSON")
     copytree(folder, "mmlu-pro-cot")
     for name in ("made.JSON", "mmlu-pro-cot"):
@@ -221,12 +221,12 @@ def test_a_point_is_read_whatever_letters_its_ending_has(
 
 def test_own_results_under_the_name_of_a_shipped_head_are_what_the_name_means(store: Store, nothing: Store) -> None:
     own, head = CarrotRouter.load("routellm", store=store), shipped_head("routellm", nothing)
-    assert own.companion.data_hash == store.info("made").data_hash != head.companion.data_hash
+    assert own.profile.data_hash == store.info("made").data_hash != head.profile.data_hash
     assert own.models == MODELS
     assert CarrotRouter.load("routellm", store=nothing).artefact == head.artefact
-    assert note_on_name("routellm", own.companion.data_hash)
-    assert not note_on_name("routellm", head.companion.data_hash)
-    assert not note_on_name("made", own.companion.data_hash)
+    assert note_on_name("routellm", own.profile.data_hash)
+    assert not note_on_name("routellm", head.profile.data_hash)
+    assert not note_on_name("made", own.profile.data_hash)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from carrot_core.operating_point import best_within_budget, cheapest_reaching
 from carrot_core.outcomes import Benchmark
 from carrot_core.prices import Price, token_cost_usd
 from carrot_core.serving.decision import ribbon
-from carrot_core.serving.profile import companion_of
+from carrot_core.serving.profile import profile_of
 from tests.made import MODELS, PRICES, made
 from tests.typed import HOSTILE, served, typed
 
@@ -294,7 +294,7 @@ def test_routers_that_cannot_know_a_typed_prompt_are_refused(name: str) -> None:
     protocol = setting(made(300))
     fitted, estimates = protocol.fit(name)
     with pytest.raises(CarrotError, match="cannot answer typed prompts"):
-        companion_of(protocol, fitted, estimates)
+        profile_of(protocol, fitted, estimates)
 
 
 @pytest.mark.parametrize("name", ["carrot-knn", "carrot-mlp", "carrot-blend", "routerbench-knn", "zero"])
@@ -302,4 +302,4 @@ def test_every_other_router_answers(name: str) -> None:
     router = typed(name)
     decisions = router.decide(TEXTS[:10], lam=0.1)
     assert np.isfinite(decisions.estimates.score).all()
-    assert 0.5 < (router.companion.coverage["score"] or 0) <= 1
+    assert 0.5 < (router.profile.coverage["score"] or 0) <= 1

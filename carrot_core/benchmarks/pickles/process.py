@@ -99,7 +99,7 @@ def read_pickled_table(
         No pickle, damaged, not a table, beyond the limits, or with a name in it that no table needs,
         which the message gives; nothing of it has run.
     """
-    with _opened(path, "table", limits) as reader:
+    with _open_result(path, "table", limits) as reader:
         names = [name for name in reader.schema.names if accept(name)]
         table = reader.read_all()
         # Text stays str and None, whatever type the pandas version would have for it.
@@ -114,7 +114,7 @@ def read_pickled_arrays(path: Path, limits: Limits = LIMITS) -> dict[tuple[str, 
     NotFoundError, DataError
         As `read_pickled_table`.
     """
-    with _opened(path, "arrays", limits) as reader:
+    with _open_result(path, "arrays", limits) as reader:
         rows = reader.read_all().to_pylist()
     return {
         tuple(row["path"]): np.array(row["texts"], dtype=object)
@@ -125,7 +125,7 @@ def read_pickled_arrays(path: Path, limits: Limits = LIMITS) -> dict[tuple[str, 
 
 
 @contextmanager
-def _opened(path: Path, kind: str, limits: Limits) -> Iterator[pa.RecordBatchFileReader]:
+def _open_result(path: Path, kind: str, limits: Limits) -> Iterator[pa.RecordBatchFileReader]:
     """What the process that reads the pickle left behind."""
     if not path.is_file():
         raise NotFoundError(f"There is no file {str(path)!r}.")

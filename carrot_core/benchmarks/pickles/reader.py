@@ -95,8 +95,8 @@ def columns(frame: object) -> dict[str, pa.Array | pa.ChunkedArray]:
         items.update(zip(positions, rows, strict=True))
     if sorted(items) != list(range(len(names))) or len({len(values) for values in items.values()}) != 1:
         refuse("has columns that are missing or of different length")
-    made = {name: _column(items[position]) for position, name in enumerate(names)}
-    return {name: column for name, column in made.items() if column is not None}
+    by_name = {name: _column(items[position]) for position, name in enumerate(names)}
+    return {name: column for name, column in by_name.items() if column is not None}
 
 
 def _parts(frame: object) -> tuple[list[tuple[Any, Any]], list[str]]:
@@ -106,11 +106,11 @@ def _parts(frame: object) -> tuple[list[tuple[Any, Any]], list[str]]:
     if not isinstance(manager, Manager):
         refuse("is no table (a pandas DataFrame)")
     if manager.arguments:
-        made, axes = manager.arguments
-        blocks = [block.arguments[:2] for block in made if isinstance(block, Block)]
+        manager_blocks, axes = manager.arguments
+        blocks = [block.arguments[:2] for block in manager_blocks if isinstance(block, Block)]
     else:  # before pandas 1.3
-        kept = manager.state[3]["0.14.1"]
-        axes, blocks = kept["axes"], [(block["values"], block["mgr_locs"]) for block in kept["blocks"]]
+        contents = manager.state[3]["0.14.1"]
+        axes, blocks = contents["axes"], [(block["values"], block["mgr_locs"]) for block in contents["blocks"]]
     names = axes[0].arguments[1].get("data") if isinstance(axes[0], Index) else None
     if names is None:
         refuse("has columns without names")

@@ -162,12 +162,12 @@ def _array(values: object, dtype: object, shape: object, order: object) -> Array
 
 
 def _from_buffer(values: object, dtype: object, shape: object, order: object, axes: object = None) -> Ndarray:
-    made = Ndarray()
+    result = Ndarray()
     if order == "K" and axes == (1, 0) and isinstance(shape, tuple):
-        made.array = _array(values, dtype, shape, "C").T
+        result.array = _array(values, dtype, shape, "C").T
     else:
-        made.array = _array(values, dtype, shape, order)
-    return made
+        result.array = _array(values, dtype, shape, order)
+    return result
 
 
 def _scalar(dtype: object, value: object = None) -> object:

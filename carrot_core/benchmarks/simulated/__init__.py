@@ -20,8 +20,6 @@ FAMILIES = (
 
 
 GRADED = frozenset({"extraction", "rewriting", "open_questions", "summarising"})  # tenths; the others 0 or 1
-
-
 MEDIAN_OUTPUT_TOKENS = (190, 260, 280, 110, 85, 360, 22, 115)  # by family, for a model of verbosity 1
 
 
@@ -69,8 +67,6 @@ def effects(kind: str, label: str, spread: float) -> npt.NDArray[np.float64]:
 __all__ = ["NAME", "count_tokens", "simulate"]
 
 NAME = "simulated"
-
-
 Table = npt.NDArray[np.float64]
 
 _VISIBLE, _HIDDEN = 1.1, 1.1  # logits per standard deviation of difficulty

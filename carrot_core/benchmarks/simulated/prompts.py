@@ -10,11 +10,7 @@ from carrot_core.benchmarks.simulated import language, reading, reasoning
 from carrot_core.benchmarks.simulated.words import HARDEST, Draw, Template, joined
 
 _REPEATED = 0.004  # share of prompts that repeat an earlier one word by word, as in any log
-
-
 _WITH_SETTING = 0.8  # share of prompts that say where they come from
-
-
 _TRIES = 20  # a template that makes nothing new so often is nearly used up: then a text may repeat
 
 
@@ -90,14 +86,14 @@ def draw_prompts(rng: np.random.Generator, count: int) -> list[Prompt]:
 def _new(draw: Draw, rng: np.random.Generator, task: Task, texts: set[str]) -> Prompt:
     for _ in range(_TRIES):
         level = draw.number(0, HARDEST)
-        made = task.template(draw, level)
+        question = task.template(draw, level)
         setting = draw.pick(SETTINGS[task.family][level]) if draw.chance(_WITH_SETTING) else ""
-        text = joined(setting, made.text)
+        text = joined(setting, question.text)
         if text not in texts:
             break
     texts.add(text)
-    visible = (level - HARDEST / 2) / np.sqrt(2) + task.harder + made.harder
-    return Prompt(text, task.name, task.family, made.topic, float(visible), float(rng.standard_normal()))
+    visible = (level - HARDEST / 2) / np.sqrt(2) + task.harder + question.harder
+    return Prompt(text, task.name, task.family, question.topic, float(visible), float(rng.standard_normal()))
 
 
 SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {

@@ -57,8 +57,6 @@ DEVICES = {
 THINGS = tuple(device for devices in DEVICES.values() for device in devices)
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
@@ -195,8 +193,6 @@ class Text:
 # From a source of choices and a level, 0 (easy) to 4 (hard), to a text in which the level can be seen:
 # more steps, more people, larger numbers, longer material, more constraints.
 Template = Callable[[Draw, int], Text]
-
-
 HARDEST = 4
 
 

@@ -27,7 +27,7 @@ from carrot_core.paths import shipped
 from carrot_core.prices import Price, shipped_prices
 from carrot_core.safe_csv import problems_frame, safe_csv
 from carrot_core.store import Store
-from carrot_core.store.transfer import copy_benchmark
+from carrot_core.store.migration import copy_benchmark
 from carrot_core.text import visible
 
 TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "gz", "zst"]

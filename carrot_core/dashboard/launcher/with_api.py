@@ -10,8 +10,8 @@ from starlette.routing import BaseRoute, Route
 from streamlit import config
 
 from carrot_core.api import create_app
+from carrot_core.api.app import log_to_stderr, settings_of, warning_of
 from carrot_core.api.middleware import ANY_HOST, log
-from carrot_core.api.server import log_to_stderr, settings_of, warning_of
 from carrot_core.paths import app_script
 
 

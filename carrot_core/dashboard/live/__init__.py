@@ -77,7 +77,7 @@ def _fitted_routers(version: Version, name: str) -> set[str]:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _head_hash(name: str) -> str:
-    return shipped_head(name).companion.data_hash
+    return shipped_head(name).profile.data_hash
 
 
 def _head_fits(info: BenchmarkInfo) -> bool:
@@ -129,13 +129,13 @@ def decision_options(router: CarrotRouter, *, expanded: bool = False) -> Decisio
                 "instead."
             )
         else:
-            controls.handles(router.companion.curves["validation"], unit)
+            controls.handles(router.profile.curves["validation"], unit)
         fallback, above = _fallback(router, pool or router.models)
     return DecisionOptions(lam, pool or None, fallback, above)
 
 
 def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, float]:
-    if router.companion.distance is None:
+    if router.profile.distance is None:
         st.caption("This router reads no vectors, so it has no distance to the training data and no fallback.")
         links.check_parameter("fallback", links.among(()), "no fallback")
         return None, UNLIKE_FROM
@@ -165,7 +165,7 @@ def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) ->
     models = f"{len(options.pool)} of its" if options.pool else "its"
     st.caption(
         plain(
-            f"{label(router.router)} learned from {router.companion.n_train:,} prompts of {router.companion.benchmark} "
+            f"{label(router.router)} learned from {router.profile.n_train:,} prompts of {router.profile.benchmark} "
             f"and chooses among {models} {len(router.models)} models, as they answered there. "
             f"At λ {lam_text(options.lam)} it pays {pays(rate)} (cost unit u = {unit})."
         )

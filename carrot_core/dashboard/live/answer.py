@@ -15,7 +15,7 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.number_formats import percent
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
-from carrot_core.serving.profile import Companion
+from carrot_core.serving.profile import RouterProfile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import visible
 
@@ -65,7 +65,7 @@ def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbo
     live_decision(explanation, lam=options.lam, key="live:decision", about=about, on_release=set_lam)
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
     nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
-    st.caption(f"{plain(_intervals(router.companion))}  \n{words}{nearest}")
+    st.caption(f"{plain(_intervals(router.profile))}  \n{words}{nearest}")
     csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
 
 
@@ -99,7 +99,7 @@ def _reading(explanation: Explanation) -> str:
     )
 
 
-def _intervals(profile: Companion) -> str:
+def _intervals(profile: RouterProfile) -> str:
     """What the intervals mean and how often they held on test."""
     nominal, score, usage = (profile.coverage[name] for name in ("nominal", "score", "usage"))
     assert nominal is not None  # only usage may have no interval

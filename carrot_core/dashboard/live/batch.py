@@ -26,7 +26,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.number_formats import PERCENT_COLUMN, money_interval, percent
 from carrot_core.safe_csv import safe_csv
 from carrot_core.serving.batch import route_all
-from carrot_core.serving.files import Prompts, decision_file, listed, open_prompts, prompt_columns
+from carrot_core.serving.files import Prompts, decision_file, open_prompts, prompt_columns, prompts_from_lines
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import ROUTED, Summary
 from carrot_core.text import visible
@@ -69,7 +69,7 @@ def batch_panel(
             if source is None:
                 raise CarrotError("There are no prompts yet: paste some or choose a file.")
             summary, decisions = _run(router, source, per_model=per_model, **options)
-            name = f"{file_stem(router.companion.benchmark)}-decisions"
+            name = f"{file_stem(router.profile.benchmark)}-decisions"
             st.session_state[_RESULT] = _Result(summary, decisions, settings, name, _limits(router))
         st.session_state.pop(_RUNNING, None)
     result = st.session_state.get(_RESULT)
@@ -98,7 +98,7 @@ def _paste_box() -> Source | None:
         placeholder="What is the capital of France?\nProve that the square root of 2 is irrational.",
     )
     # Not splitlines, which also splits at Unicode's line separators.
-    return (lambda stack: listed(text.split("\n"), "the pasted lines")) if text.strip() else None
+    return (lambda stack: prompts_from_lines(text.split("\n"), "the pasted lines")) if text.strip() else None
 
 
 def _upload_box() -> Source | None:
@@ -236,7 +236,7 @@ def _against_one_model(summary: Summary) -> None:
 def _limits(router: CarrotRouter) -> str:
     return (
         "Expected, not measured: nothing was sent to a model. 90 % intervals, learned from how far off such sums "
-        f"were on {router.companion.calibration.n_prompts_:,} validation prompts; they hold for prompts like those."
+        f"were on {router.profile.calibration.n_prompts_:,} validation prompts; they hold for prompts like those."
     )
 
 

@@ -25,7 +25,7 @@ from carrot_core.points.drift import Drift, Tolerance, drift
 from carrot_core.points.drift_report import about_models, describe, drift_exhibit, figures_of, headline
 from carrot_core.points.shelf import PointShelf, ShelfPoint
 from carrot_core.serving.point import PointFile
-from carrot_core.serving.profile import Companion
+from carrot_core.serving.profile import RouterProfile
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
@@ -114,16 +114,16 @@ def _compare_logs(
 ) -> Drift:
     with st.spinner("Reading and comparing every call …"):
         calls = read_logs(path, columns={name: source for name, source in columns.items() if source != name})
-        companion, without = _companion(place, record) if calls.texts else (None, "")
-        return drift(record.point, calls, companion=companion, tolerance=tolerance, without=without)
+        profile, without = _profile(place, record) if calls.texts else (None, "")
+        return drift(record.point, calls, profile=profile, tolerance=tolerance, without=without)
 
 
-def _companion(place: PointShelf, record: ShelfPoint) -> tuple[Companion | None, str]:
+def _profile(place: PointShelf, record: ShelfPoint) -> tuple[RouterProfile | None, str]:
     """The profile of the point's router, or None and the reason if that router is not on this machine."""
     why = differs_here(place, record.id)
     if why:
         return None, f"Prompts cannot be compared with the training data: {why}"
-    return router_at(place, record.id).companion, ""
+    return router_at(place, record.id).profile, ""
 
 
 def _results(result: Drift) -> None:

@@ -205,7 +205,7 @@ def _load_test_curve(version: Version, name: str, source: str, router: str, arte
     carrot_router = CarrotRouter.load(source, router=router, store=store)
     if carrot_router.artefact != artefact:
         return None
-    setting = make_setting(store.load(name, encoder=carrot_router.companion.encoder))
+    setting = make_setting(store.load(name, encoder=carrot_router.profile.encoder))
     return setting.frontier({"test": carrot_router.estimates(setting.test)}, "test")
 
 

@@ -119,7 +119,7 @@ def _match(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) 
 def _match_model(view: views.View, router: CarrotRouter) -> None:
     model = st.session_state["match"]
     if model is not None:
-        solve.match(view, router.router, router.companion.curves["validation"], model, router.cost_unit_usd)
+        solve.match(view, router.router, router.profile.curves["validation"], model, router.cost_unit_usd)
 
 
 def _expectation(point: PointFile) -> None:

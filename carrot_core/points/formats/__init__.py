@@ -14,8 +14,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate
 from carrot_core.points.formats import litellm, report
 from carrot_core.safe_csv import safe_csv
-from carrot_core.serving import plain_yaml
-from carrot_core.serving.point import PointFile
+from carrot_core.serving.point import PointFile, to_yaml
 from carrot_core.serving.router import CarrotRouter
 
 _SCRIPT_HEAD = '''"""Which model answers a prompt, at an operating point that carrot-core exported.
@@ -80,7 +79,7 @@ def curve_table(router: CarrotRouter, point: PointFile) -> pd.DataFrame:
                     "cost_usd": curve.cost_usd,
                 }
             )
-            for split, curve in router.companion.curves.items()
+            for split, curve in router.profile.curves.items()
         ],
         ignore_index=True,
     )
@@ -125,7 +124,7 @@ def as_json(_router: CarrotRouter, point: PointFile) -> bytes:
 
 def as_yaml(_router: CarrotRouter, point: PointFile) -> bytes:
     """The same fields and values as `as_json`."""
-    return plain_yaml.dumped(point.model_dump(mode="json")).encode()
+    return to_yaml(point.model_dump(mode="json")).encode()
 
 
 def as_python(_router: CarrotRouter, point: PointFile) -> bytes:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pprint import pformat
 
-from carrot_core.serving import plain_yaml
-from carrot_core.serving.point import PointFile
+from carrot_core.serving.point import PointFile, to_yaml
 from carrot_core.serving.router import CarrotRouter
 
 GROUP = "carrot"
@@ -81,7 +80,7 @@ def as_config(_router: CarrotRouter, point: PointFile) -> bytes:
         for model in point.pool
     ]
     settings = {"callbacks": "carrot_hook.attach"}
-    return (_CONFIG_HEAD + plain_yaml.dumped({"model_list": deployments, "litellm_settings": settings})).encode()
+    return (_CONFIG_HEAD + to_yaml({"model_list": deployments, "litellm_settings": settings})).encode()
 
 
 def as_hook(_router: CarrotRouter, point: PointFile) -> bytes:

@@ -95,7 +95,7 @@ def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
         raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
     snapshot = _snapshot(point)
     single = None if snapshot is None else _single(snapshot, point)
-    return standalone(picture(router.companion.curves, figures, single)).encode()
+    return standalone(picture(router.profile.curves, figures, single)).encode()
 
 
 def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
@@ -118,7 +118,7 @@ def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> 
             [f"{visible(single.model)} alone, test", percent(single.score, digits=2), cost_text(single.cost_usd), ""]
         )
     head = ("", "accuracy (95 %)", "cost of 1,000 queries (95 %)", "prompts")
-    return [picture(router.companion.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3)]
+    return [picture(router.profile.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3)]
 
 
 def _figures(figures: PointFigures) -> list[str]:
@@ -160,7 +160,7 @@ def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | 
     )
     text += ". " if more >= 0 else ", so this is no saving at equal accuracy. "
     match = snapshot.matching_point(point.router) if point.router in snapshot.routers else None
-    if match is None or not np.isclose(match.lam, router.companion.default_lam):
+    if match is None or not np.isclose(match.lam, router.profile.default_lam):
         return text
     gain, gap = match.saving, match.score_difference
     return text + (
@@ -211,9 +211,9 @@ def _caveats(router: CarrotRouter, point: PointFile) -> list[str]:
         sentences.append(
             "Costs are at the prices above. Providers change them; where no date stands, none was recorded."
         )
-    if router.companion.usage == "input_only":
+    if router.profile.usage == "input_only":
         sentences.append("The benchmark records no output tokens: costs are those of the input alone.")
-    if router.companion.usage == "cost_usd":
+    if router.profile.usage == "cost_usd":
         sentences.append("The benchmark records dollars, not tokens: costs are at the prices of that day.")
     if point.fallback and point.test is not None:
         sentences.append("The figures are those without the fallback.")

@@ -106,7 +106,7 @@ class Recipe:
 
 
 def chosen_encoder(name: str) -> str:
-    """The encoder asked for; for "auto" the rule of `Recipe`, and the log says what came of it."""
+    """Resolve the encoder's name; for "auto" by the rule of `Recipe`, with a note on the log."""
     if name != AUTO:
         return name
     if _at_hand(ONLINE):
@@ -122,7 +122,7 @@ def chosen_encoder(name: str) -> str:
 
 
 def _at_hand(repo: str) -> bool:
-    """The weights are in the hub's cache here, or the hub answers."""
+    """Whether the weights are in the local cache of the hub, or the hub answers."""
     from huggingface_hub import HfApi, errors, try_to_load_from_cache
 
     if isinstance(try_to_load_from_cache(repo, "model.safetensors"), str):

@@ -87,7 +87,7 @@ class CarrotReleased:
             A model they do not know or that has no price, or networks that cannot be loaded.
         """
         for place in (self.performance, self.cost):
-            positions(train.models, _loaded(place, self.tokenizer)[2], "output for model")
+            positions(train.models, _load_network(place, self.tokenizer)[2], "output for model")
         prices = {**shipped_prices(), **train.prices}
         positions(train.models, tuple(prices), "price of model")
         self.prices_ = {model: prices[model] for model in train.models}
@@ -99,7 +99,7 @@ class CarrotReleased:
         pool = bench.pool(self.models_)
         texts = texts_of(pool)
         recorded = pool.charged_input_tokens
-        input_tokens = np.where(np.isnan(recorded), self._counted(texts)[:, None], recorded)
+        input_tokens = np.where(np.isnan(recorded), self._count_tokens(texts)[:, None], recorded)
         priced = replace(pool, prices={**self.prices_, **pool.prices}, input_tokens=input_tokens)
         output_tokens = TOKENS_PER_OUTPUT * self._outputs(self.cost, texts)
         score = sigmoid(self._outputs(self.performance, texts))
@@ -109,21 +109,21 @@ class CarrotReleased:
         """(n, M) outputs of one network in the order of the pool."""
         from carrot_core.routers.encoder.nets.network import predicted, tokenised
 
-        tokenizer, model, labels = _loaded(place, self.tokenizer)
+        tokenizer, model, labels = _load_network(place, self.tokenizer)
         tokens = tokenised(tokenizer, model.config, texts, _MAX_TOKENS)
         outputs = predicted(
             lambda ids, mask: model(input_ids=ids, attention_mask=mask).logits, tokens, tokenizer.pad_token_id, model
         )
         return outputs[:, positions(self.models_, labels)]
 
-    def _counted(self, texts: Sequence[str]) -> FloatTable:
+    def _count_tokens(self, texts: Sequence[str]) -> FloatTable:
         """(n,) tokens of each text, whole."""
-        tokenizer = _loaded(self.cost, self.tokenizer)[0]
+        tokenizer = _load_network(self.cost, self.tokenizer)[0]
         return np.array([len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]], dtype=np.float64)
 
 
 @lru_cache(maxsize=4)
-def _loaded(place: str, tokenizer: str) -> tuple[Any, Any, tuple[str, ...]]:
+def _load_network(place: str, tokenizer: str) -> tuple[Any, Any, tuple[str, ...]]:
     """Tokenizer, network and the models' names in the order of its outputs."""
     loaded, model = load_pretrained(place, "AutoModelForSequenceClassification", tokenizer)
     return loaded, model.eval(), labels_of(model.config, place)

@@ -78,10 +78,10 @@ class CarrotEncoder:
         )
         self.encoder_ = task.encoder
         self.models_, self.usage_, self.prices_ = train.models, train.usage, train.prices
-        estimated, predicted_logs = self._outputs(train.rows(task.held))
-        self.usage_scale_.correct(predicted_logs, usage[task.held])
+        estimated, predicted_logs = self._outputs(train.rows(task.held_out_rows))
+        self.usage_scale_.correct(predicted_logs, usage[task.held_out_rows])
         self.means_ = observed_mean(score)[0]
-        self.shrink_ = _slope(estimated - self.means_, score[task.held] - self.means_)
+        self.shrink_ = _slope(estimated - self.means_, score[task.held_out_rows] - self.means_)
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:

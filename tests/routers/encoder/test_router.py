@@ -272,9 +272,9 @@ def test_saved_over_and_again(bench: Benchmark, router: Any, tmp_path: Path) -> 
 
 
 def test_as_a_run_keeps_it_the_weights_and_the_tokenizer_go_along(bench: Benchmark, router: Any) -> None:
-    again, companion = router_from_bytes(*router_as_bytes(router))
+    again, profile = router_from_bytes(*router_as_bytes(router))
     expected, found = router.estimate(bench), again.estimate(bench)
-    assert companion is None
+    assert profile is None
     np.testing.assert_array_equal(found.score, expected.score)
     np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
 

@@ -1,1 +1,1 @@
-"""What is written in torch: imported where a network is made, read or trained, and nowhere before."""
+"""Everything that needs torch; imported only when a network is made, read or trained."""

@@ -80,7 +80,7 @@ class Network:
     def padding(self) -> int:
         return int(self.tokenizer.pad_token_id or 0)
 
-    def kept(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """The head as arrays, and the length."""
         head = {name: tensor.cpu().numpy() for name, tensor in self.module.head.state_dict().items()}
         return {"head": head, "max_length": self.max_length}
@@ -92,21 +92,21 @@ class Network:
             self.tokenizer.save_pretrained(folder)
 
     @classmethod
-    def from_files(cls, folder: Path, kept: Mapping[str, Any]) -> Self:
-        """What `kept` and `write_files` gave; weights are read from safetensors only, and no code comes with them."""
+    def from_files(cls, folder: Path, state: Mapping[str, Any]) -> Self:
+        """Rebuild the network from `state` and the files; weights come from safetensors only, and no code runs."""
         from transformers import AutoModel, AutoTokenizer
 
         safe = {"local_files_only": True, "trust_remote_code": False}
         with no_bar():
             tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
             encoder = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **safe)
-        module = Module(encoder, len(kept["head"]["bias"]))
-        module.head.load_state_dict({name: torch.from_numpy(array) for name, array in kept["head"].items()})
-        return cls(tokenizer, module.to(device_of("auto")).eval(), kept["max_length"])
+        module = Module(encoder, len(state["head"]["bias"]))
+        module.head.load_state_dict({name: torch.from_numpy(array) for name, array in state["head"].items()})
+        return cls(tokenizer, module.to(device_of("auto")).eval(), state["max_length"])
 
 
 def tokenised(tokenizer: Any, config: Any, texts: Sequence[str], max_length: int) -> list[Tokens]:
-    """Token numbers of each text, at most as many as wanted and as the model has positions for."""
+    """Token numbers of each text, at most ``max_length`` and at most the model's number of positions."""
     longest = tokenizer.model_max_length
     if longest > _NO_LENGTH:
         # RoBERTa keeps two of its positions for padding.
@@ -114,7 +114,7 @@ def tokenised(tokenizer: Any, config: Any, texts: Sequence[str], max_length: int
     length = min(max_length, longest)
     excerpts = [readable(text, _CHARACTERS_PER_TOKEN * length) for text in texts]
     encoded = tokenizer(excerpts, truncation=True, max_length=length)
-    # Tokenizers that mark neither start nor end make nothing of an empty text.
+    # Tokenizers without start and end marks give no token for an empty text.
     return [np.array(ids or [tokenizer.pad_token_id or 0], dtype=np.int64) for ids in encoded["input_ids"]]
 
 

@@ -1,4 +1,4 @@
-"""What a network is to learn: tokens, targets, batches and the loss."""
+"""The learning task of a network: tokens, targets, batches and the loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BUCKET_BATCHES = 50  # shuffled together, then sorted by length: little padding
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a network is to learn.
+    """The learning task of a network.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Task:
     targets : (n, k) float32, NaN = not observed: scores in [0, 1], then usage on a log scale.
     n_scores : how many of the k are scores.
     encoder : the one that is fine-tuned.
-    train, held : rows learned from, and rows that early stopping looks at.
+    train, held_out_rows : rows learned from, and rows that early stopping looks at.
     padding : token number that fills a batch up.
     recipe : how.
     """
@@ -42,7 +42,7 @@ class Task:
     n_scores: int
     encoder: str
     train: npt.NDArray[np.intp]
-    held: npt.NDArray[np.intp]
+    held_out_rows: npt.NDArray[np.intp]
     padding: int
     recipe: Recipe
 
@@ -82,8 +82,10 @@ class Task:
 
     def held_loss(self, module: Module) -> float:
         """Loss on the held-out rows."""
-        outputs = predicted(module, [self.tokens[row] for row in self.held], self.padding, module, self.precision())
-        return float(self.loss(torch.from_numpy(outputs), torch.from_numpy(self.targets[self.held])))
+        outputs = predicted(
+            module, [self.tokens[row] for row in self.held_out_rows], self.padding, module, self.precision()
+        )
+        return float(self.loss(torch.from_numpy(outputs), torch.from_numpy(self.targets[self.held_out_rows])))
 
     def epoch(self, number: int) -> Iterator[npt.NDArray[np.intp]]:
         """Rows of each batch of an epoch, in random order; a batch holds prompts of similar length."""
@@ -118,5 +120,5 @@ def held_out(texts: Sequence[str], share: float, seed: int) -> tuple[npt.NDArray
     if len(set(texts)) < 2:
         raise CarrotError("An encoder needs at least two different texts: one to learn from, one held out.")
     groups = np.unique(np.array(texts, dtype=object), return_inverse=True)[1]
-    train, held = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(groups, groups=groups))
-    return train, held
+    train, held_out_rows = next(GroupShuffleSplit(1, test_size=share, random_state=seed).split(groups, groups=groups))
+    return train, held_out_rows

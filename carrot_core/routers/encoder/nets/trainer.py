@@ -1,4 +1,4 @@
-"""The same fine-tuning with the Trainer of transformers, for its distribution over several GPUs."""
+"""Fine-tuning with the Trainer of transformers, which can use several GPUs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def transformers_trainer(module: Module, task: Task) -> list[dict[str, float]]:
             model=_WithLoss(module, task),
             args=_arguments(task, folder),
             train_dataset=[_row(task, row) for row in task.train],
-            eval_dataset=[_row(task, row) for row in task.held],
+            eval_dataset=[_row(task, row) for row in task.held_out_rows],
             data_collator=lambda rows: _collated(rows, task.padding),
             callbacks=[EarlyStoppingCallback(task.recipe.patience)],
         )

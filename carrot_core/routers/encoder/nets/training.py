@@ -29,11 +29,7 @@ from carrot_core.routers.encoder.nets.task import Task, held_out
 from carrot_core.routers.encoder.recipe import Recipe, chosen_encoder
 
 WARMUP = 0.1
-
-
 _CHECKPOINT_STEPS = 500
-
-
 _CLIP = 1.0
 
 
@@ -53,9 +49,9 @@ def fine_tuned(
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.seed)  # weights that an encoder lacks are drawn when it is loaded
         network = Network.pretrained(encoder, targets.shape[1], recipe.max_length)
-        train, held = held_out(texts, recipe.held_out, recipe.seed)
+        train, held_out_rows = held_out(texts, recipe.held_out, recipe.seed)
         tokens, truth = network.tokens(texts), targets.astype(np.float32)
-        task = Task(tokens, truth, n_scores, encoder, train, held, network.padding, recipe)
+        task = Task(tokens, truth, n_scores, encoder, train, held_out_rows, network.padding, recipe)
         network.module.to(task.device)
         probe(network.module, task)
         if recipe.trainer == "loop":
@@ -73,7 +69,7 @@ def loop(module: Module, task: Task) -> list[dict[str, float]]:
     run = _Run(module, task)
     total = task.recipe.epochs * task.steps_per_epoch
     with tqdm(total=total, desc="Training", delay=5.0, leave=False) as bar:
-        bar.update(run.resumed())
+        bar.update(run.resume())
         while run.step < total and run.waited < task.recipe.patience:
             number, done = divmod(run.step, task.steps_per_epoch)
             for rows in islice(task.epoch(number), done, None):
@@ -89,7 +85,7 @@ def loop(module: Module, task: Task) -> list[dict[str, float]]:
 
 
 class _Run:
-    """A training under way: weights, moments, and the best weights so far."""
+    """The state of a running training: weights, moments, and the best weights so far."""
 
     def __init__(self, module: Module, task: Task) -> None:
         self.module, self.task = module, task
@@ -106,8 +102,8 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.lowest = np.inf
 
-    def resumed(self) -> int:
-        """Take up the last checkpoint where there is one; the number of steps done."""
+    def resume(self) -> int:
+        """Resume from the last checkpoint if there is one; returns the number of steps done."""
         saved = self.checkpoint.read(self.task.device)
         if saved is None:
             self.look()
@@ -190,15 +186,15 @@ class Checkpoint:
         moments: Mapping[int, Mapping[str, torch.Tensor]],
         state: Mapping[str, Any],
     ) -> None:
-        """Replace the file whole: a process killed meanwhile leaves the one before."""
+        """Replace the file atomically: a process killed meanwhile leaves the previous one."""
         if self.path is None:
             return
         flat = {f"{number}/{name}": value for number, each in moments.items() for name, value in each.items()}
         parts = {"weights": weights, "best": best, "moments": flat}
         tensors = {
             f"{part}/{name}": value.detach().contiguous()
-            for part, held in parts.items()
-            for name, value in held.items()
+            for part, group in parts.items()
+            for name, value in group.items()
         }
         part = self.path.with_suffix(".part")
         try:
@@ -228,14 +224,12 @@ class Checkpoint:
         return Saved(tensors["weights"], tensors["best"], moments, state)
 
     def remove(self) -> None:
-        """Delete it: the training is through."""
+        """Delete the checkpoint after the training has finished."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
 
 _STEPS = 200
-
-
 _PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the squared weights
 
 
@@ -245,7 +239,7 @@ def probe(module: Module, task: Task) -> None:
     Linear probing, then fine-tuning: Kumar et al. 2022, arXiv 2202.10054. The penalty on the head's weights is
     the one with the least loss on the held-out rows.
     """
-    features = [_features(module, task, rows) for rows in (task.train, task.held)]
+    features = [_features(module, task, rows) for rows in (task.train, task.held_out_rows)]
     fits = [_head_fitted(module.head, task, features[0], penalty) for penalty in _PENALTIES]
     losses = []
     for fit in fits:
@@ -256,7 +250,7 @@ def probe(module: Module, task: Task) -> None:
 
 
 def _features(module: Module, task: Task, rows: npt.NDArray[np.intp]) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the head sees of some rows, and their targets."""
+    """Inputs of the head for some rows, and their targets."""
     tokens = [task.tokens[row] for row in rows]
     outputs = predicted(module.features, tokens, task.padding, module, task.precision())
     return (

@@ -1,4 +1,4 @@
-"""Benchmarks from elsewhere: out of another store, and out of a database of version 0.2."""
+"""Move benchmarks into a store: from another store, or from a database of version 0.2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from carrot_core.errors import StoreError
 from carrot_core.store import runs, vectors
 from carrot_core.store.content import BenchmarkInfo
-from carrot_core.store.database import explained, locked, reading, rows, writing
+from carrot_core.store.database import locked, reading, rows, translate_errors, writing
 from carrot_core.store.folder import MAIN, Files, Folder, check_name, key
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def copy_benchmark(source: Store, name: str, target: Store, new_name: str | None
 
     Parameters
     ----------
-    source, name : which.
-    target : where to.
-    new_name : what it is called there; ``name`` by default.
+    source, name : the store and the name of the benchmark in it.
+    target : store to copy to.
+    new_name : its name there; ``name`` by default.
 
     Raises
     ------
@@ -62,14 +62,14 @@ def _copy(files: Files, source: Store, name: str, new: Path, called: str) -> Non
             connection.execute(f"insert into {table} by name from given.{table}")
         connection.execute("update benchmarks set name = ?", [called])
     vectors.gather(files, new)
-    for run in reversed(runs.listed(files, name)):
-        # A router that learned from another benchmark stays behind: its source may not be where it would go.
+    for run in reversed(runs.list_runs(files, name)):
+        # A router fitted on another benchmark is not copied: that benchmark may be missing in the target.
         if run.fit_on is None:
             runs.save(new / MAIN, new, replace(runs.load(files, run.run_id), benchmark=called))
 
 
 def take_over(old: Path, store: Path) -> None:
-    """Make the benchmarks of a database of version 0.2 those of a store; the database is then called ``….v1``.
+    """Move the benchmarks of a database of version 0.2 into a store; the database is then renamed ``….v1``.
 
     One benchmark after another is taken, each whole or not at all, so a call that was ended is completed by the
     next. One whose name the store has already, or that is damaged, stays in the database; the log says so.
@@ -85,7 +85,7 @@ def take_over(old: Path, store: Path) -> None:
             "written: copy the file to one that can, and name that in CARROT_HOME."
         )
     # Programs of version 0.2 that write to the file take the same turn.
-    with locked(Path(f"{old}.lock"), _LOCK_TIMEOUT_S), explained(old):
+    with locked(Path(f"{old}.lock"), _LOCK_TIMEOUT_S), translate_errors(old):
         if not old.exists():  # another process took it over meanwhile
             return
         with reading(old, _OLD_VERSION) as connection:
@@ -102,7 +102,7 @@ def take_over(old: Path, store: Path) -> None:
 
 
 def _free(path: Path) -> Path:
-    """The path, with a number behind it where something is there already."""
+    """The path, with a number appended if something is there already."""
     number, free = 1, path
     while free.exists():
         number += 1
@@ -111,12 +111,12 @@ def _free(path: Path) -> Path:
 
 
 def _take(old: Path, folder: Folder, name: str, number: int, loaded_at: datetime) -> str:
-    """Take one benchmark over; why it stays in the old file, "" where it does not."""
+    """Move one benchmark; returns why it stays in the old file, "" if it was moved."""
     present = folder.current()
     if present is not None:
         with reading(present / MAIN) as connection:
-            taken = rows(connection, "select loaded_at from benchmarks") == [(loaded_at,)]
-        return "" if taken else f"{name!r} stays there, since the store has another one of that name."
+            is_same = rows(connection, "select loaded_at from benchmarks") == [(loaded_at,)]
+        return "" if is_same else f"{name!r} stays there, since the store has another one of that name."
     try:
         with folder.replacing() as (new, _):
             _take_parts(old, number, new)
@@ -156,7 +156,7 @@ def _take_parts(old: Path, number: int, new: Path) -> None:
 
 
 def _problem(old: Path, number: int) -> str:
-    """What is wrong with the part of an old file that belongs to a benchmark; "" where all of it can be read."""
+    """What is wrong with one benchmark's part of an old file; "" if all of it can be read."""
     wheres = {
         **dict.fromkeys((*_TABLES, "runs"), "benchmark = ?"),
         "embeddings": _OF_ONE,

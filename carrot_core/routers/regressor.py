@@ -1,4 +1,4 @@
-"""What every estimator of scores and usage over prompt vectors has in common."""
+"""The base class of the estimators of scores and usage from prompt vectors, and the checks of their tables."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     _has_usage: bool
 
     def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
-        """`fit_left_out` of tables that are known to be legal; sets ``_has_usage``."""
+        """`fit_left_out` on checked tables; sets ``_has_usage``."""
         raise NotImplementedError
 
     def estimate(self, X: FloatArray) -> ScoreAndUsage:
-        """Scores and usage of vectors that are known to be legal."""
+        """Scores and usage of checked vectors."""
         raise NotImplementedError
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -114,6 +114,3 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         score, usage = self.estimate(normalize(validate_data(self, X, dtype=np.float64, reset=False)))
         return (score[:, 0] if self._y_ndim == 1 else score), usage
-
-
-# Share of a model's mean use that counts as one unit, so that log1p bends tokens and dollars alike.
