@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core import limits
-from carrot_core.benchmarks.checks import RECOGNISED, cell_rules, create_views, violations
 from carrot_core.benchmarks.column_names import hint
 from carrot_core.benchmarks.long_table import check_mapping, refusing
 from carrot_core.benchmarks.table_file import TableFile, names_listed, open_table
+from carrot_core.benchmarks.value_checks import RECOGNISED, cell_rules, create_views, violations
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price, infer_price, token_cost_usd
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.benchmarks.checks import RECOGNISED, create_views, problems
 from carrot_core.benchmarks.costs import check_prices, cost_problems, unpriced, with_costs
 from carrot_core.benchmarks.table_file import TableFile, open_table, reason
+from carrot_core.benchmarks.value_checks import RECOGNISED, create_views, problems
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.prices import Price
 

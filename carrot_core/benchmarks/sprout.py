@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.benchmarks.checks import bounds_of
+from carrot_core.benchmarks.value_checks import bounds_of
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.outcomes import SPLITS, beyond
 from carrot_core.prices import Price, own_prices_path, token_cost_usd

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from carrot_core import limits
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.checks import NUMBERS, TEXTS, size_problems, typed_as
 from carrot_core.benchmarks.costs import check_prices
 from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quote
+from carrot_core.benchmarks.value_checks import NUMBERS, TEXTS, size_problems, typed_as
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price
 

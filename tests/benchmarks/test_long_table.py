@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.checks import RECOGNISED
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.table_file import open_table
+from carrot_core.benchmarks.value_checks import RECOGNISED
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.prices import Price
 from tests.tables import long_table, write

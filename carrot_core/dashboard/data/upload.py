@@ -13,10 +13,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from carrot_core.benchmarks.checks import RECOGNISED, REQUIRED
 from carrot_core.benchmarks.column_names import guess_columns
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.table_file import preview
+from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
 from carrot_core.benchmarks.wide_table import OF_PROMPT, is_wide
 from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.shell import errors_as_text, plain
