@@ -14,6 +14,8 @@ from tests.api.conftest import made_router
 load_all_checks()
 # Which names are in a pool and which budget can be met is in no schema: 404 and 422 are right there.
 CHECKED = [check for check in CHECKS.get_all() if check.__name__ != "positive_data_acceptance"]
+# A body too large to be read is refused with 413, which schemathesis does not take for a refusal.
+OF_TOO_LARGE = [check for check in CHECKED if check.__name__ != "negative_data_rejection"]
 WITH_INPUT = ("POST /api/v1/route", "POST /api/v1/estimate", "GET /api/v1/models", "GET /api/v1/frontier")
 WITHOUT = ("GET /api/v1/health", "GET /api/v1/metrics")
 FITTING, AGAINST = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
@@ -34,9 +36,9 @@ def test_answers_keep_to_the_document(route: str, mode: GenerationMode) -> None:
     @settings(max_examples=100, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     @given(case=operation.as_strategy(generation_mode=mode))
     def keeps(case: schemathesis.Case) -> None:
-        answer = case.call()
+        answer = case.call(timeout=60)  # the first one loads the encoder
         statuses.add(answer.status_code)
-        case.validate_response(answer, checks=CHECKED)
+        case.validate_response(answer, checks=CHECKED if answer.status_code != 413 else OF_TOO_LARGE)
 
     keeps()
     assert statuses & ({200} if mode is FITTING else {404, 405, 415, 422}), statuses

@@ -113,7 +113,7 @@ def test_without_a_margin_the_share_of_close_choices_falls_slower_than_any_power
 
 def test_the_thin_world_has_no_training_prompts_near_a_boundary_but_asks_there() -> None:
     world = World(2, breach="thin", n_models=3)
-    for draw, share in ((world.asked, 0.02), (world.trained, 0.0)):
+    for draw, share in ((world.fresh_prompts, 0.02), (world.training_prompts, 0.0)):
         x = draw(100_000, np.random.default_rng(5))[:, 0]
         near = np.abs(x[:, None] - world.boundaries).min(axis=1) < 0.005
         assert near.mean() == pytest.approx(share, abs=0.002)
