@@ -19,6 +19,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.routers.encoder.nets.network import Module, collated, device_of, predicted
 from carrot_core.routers.encoder.recipe import Recipe
 
+WARMUP = 0.1  # of all steps, in which the learning rate rises
 _BUCKET_BATCHES = 50  # shuffled together, then sorted by length: little padding, random all the same
 
 

@@ -25,10 +25,9 @@ from tqdm import tqdm
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import FloatTable
 from carrot_core.routers.encoder.nets.network import Module, Network, device_of, predicted
-from carrot_core.routers.encoder.nets.task import Task, held_out
+from carrot_core.routers.encoder.nets.task import WARMUP, Task, held_out
 from carrot_core.routers.encoder.recipe import Recipe, chosen_encoder
 
-WARMUP = 0.1
 _CHECKPOINT_STEPS = 500
 _CLIP = 1.0
 
