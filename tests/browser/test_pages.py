@@ -125,6 +125,8 @@ def test_names_that_are_markup_are_shown_and_do_nothing(
 def test_the_exact_curve_can_be_downloaded(open_app: Callable[..., Page], tmp_path: Path) -> None:
     page = open_app("/frontier?bench=plain")
     page.get_by_role("tab", name="Data").click()
+    page.get_by_role("button", name="Download the curve").wait_for()
+    at_rest(page)  # what is clicked while the page is drawn anew is lost
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the curve").click()
     rows = Path(download.value.path()).read_text().splitlines()
