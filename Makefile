@@ -67,7 +67,7 @@ contracts: dev
 
 # What a target says, in one piece at its end, where other targets run beside it.
 together-%: dev
-	@said=$$($(MAKE) --no-print-directory $* 2>&1); code=$$?; echo "$$said"; exit $$code
+	@output=$$($(MAKE) --no-print-directory $* 2>&1); code=$$?; echo "$$output"; exit $$code
 
 quick-tests: dev
 	$(PYTEST) -m "not slow and not browser" $(WORKERS)

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 OUTSIDE, TOO_FEW = 6, 7  # exit codes
-
-
 _LOG_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SHARES = 12  # lines
 

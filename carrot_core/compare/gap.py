@@ -26,17 +26,9 @@ from carrot_core.outcomes import Estimates, FloatTable, pick, positions
 from carrot_core.text import visible
 
 GAP = ("scores", "costs", "rest", "reach")  # they add up to the gap
-
-
 PARTS = ("router", "oracle", "gap", *GAP, "task_label")
-
-
 AIQ, UTILITY = "aiq", "utility"
-
-
 _COLUMNS = ["router", "measure", "lam", "part", "value", "low", "high"]
-
-
 _REPLICATES, _POINTS = 200, 300
 
 

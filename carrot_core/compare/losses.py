@@ -21,8 +21,6 @@ from carrot_core.routers.neighbours import Vectors, nearest, unit_vectors
 from carrot_core.text import visible
 
 WORST = 25  # prompts of each router and λ
-
-
 REASONS = {
     "score_too_high": "chosen model scored too high",
     "score_too_low": "best model scored too low",

@@ -33,14 +33,8 @@ def reliability(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]
 
 
 BINS = 10
-
-
 ALL = -1  # in the column "bin": all of a model's calls
-
-
 QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
-
-
 _USAGE_COLUMNS = [
     "router",
     "model",

@@ -22,23 +22,11 @@ from carrot_core.metrics import METRICS
 from carrot_core.text import visible
 
 ROUTER = "carrot-knn"  # the published procedure, and the quickest to fit
-
-
 Settings = Mapping[int, Setting]
-
-
 Progress = Callable[[int, int], None]
-
-
 _LEARNING_METRICS = ("aiq", "audc", "routing_accuracy", "peak", "qnc", "gap_oracle", "arena")
-
-
 _QUALITY = ("r2", "brier")
-
-
 _TRANSFER_METRICS = ("aiq", "routing_accuracy")
-
-
 _KEYS = ["size", "seed", "metric"]
 
 

@@ -24,8 +24,6 @@ from carrot_core.outcomes import Estimates
 from carrot_core.text import visible
 
 TASKS, POINTS = 12, 25
-
-
 _COLUMNS = [
     "router", "task", "n_tasks", "n_prompts", "lam", "score", "cost_usd", "best_single_score", "best_single_cost_usd"
 ]  # fmt: skip

@@ -15,8 +15,6 @@ from carrot_core.routers import Router, ZeroRouter
 
 POOLED = "pooled"
 BINS = 10
-
-
 Values = npt.NDArray[np.float64]
 
 

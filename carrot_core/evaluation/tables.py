@@ -25,8 +25,6 @@ _BLOCKS = (
 
 
 _LATEX_METRICS = ("routing_accuracy", "aiq", "aiq_chosen", "audc", "qnc", "arena")
-
-
 _QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_mae": "usage MAE"}
 
 

@@ -200,8 +200,6 @@ def _as_image(kind: str, exhibit: Exhibit, theme: ThemeName = "light") -> bytes:
 
 
 _MEDIA = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
-
-
 EXHIBIT_FORMATS: dict[str, ExhibitFormat] = {
     form.name: form
     for form in (
@@ -217,11 +215,7 @@ EXHIBIT_FORMATS: dict[str, ExhibitFormat] = {
 }
 
 ENDINGS = {form.ending[1:]: form for form in EXHIBIT_FORMATS.values()}
-
-
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-
-
 _LONGEST = 60
 
 

@@ -16,11 +16,7 @@ from carrot_core.metrics import METRICS
 from carrot_core.text import visible
 
 PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
-
-
 NO_TASK = "(no task)"
-
-
 HUNDRED = "shown × 100 (downloads are not)"  # as pages and charts show what is at most 1
 
 
@@ -95,14 +91,8 @@ def names_of(routers: pd.Series | list[str]) -> list[str]:
 # Places of names in files, which no browser draws; in the live chart, where the room changes with every zoom,
 # components/labels.js does it. tests/label_cases.json holds both to the same sides.
 LETTER, LINE = 6.6, 13.0  # pixels that a letter and a line of the names' size take
-
-
 _AWAY, _POINT = 7.5, 6.0  # pixels from a point's centre to its name and to its own rim
-
-
 _STEP = 4.0  # pixels along a curve between the places looked at
-
-
 SIDES = {
     "top center": (0, 1),
     "bottom center": (0, -1),

@@ -187,8 +187,6 @@ LABELS = {
 
 
 BAND_REPLICATES = 200
-
-
 DRAWN_BASELINES = ("task-lookup", "oracle")
 
 

@@ -14,8 +14,6 @@ from carrot_core.number_formats import lam_text, percent
 from carrot_core.text import visible
 
 _STEPS = 400
-
-
 _PATTERNS = ("", "/", ".", "\\", "-", "+", "|")
 
 

@@ -51,8 +51,6 @@ class PublishedFigures:
 
 
 _EMBEDDED = "They embed prompts with OpenAI's model"
-
-
 PUBLISHED = (
     PublishedFigures(
         "RouterBench 0-shot",

@@ -24,17 +24,9 @@ from carrot_core.text import visible
 from carrot_core.theory.dimension_figures import spectra_exhibit
 
 CARROT = ("carrot-knn", "carrot-mlp", "carrot-encoder", "carrot-released")
-
-
 BINARY = ("routellm-mf", "routellm-bert", "rorf")
-
-
 RULE = ("routerbench-knn", "routerbench-mlp")
-
-
 TOLERANCE = 4e-3  # of a curve's extent: what is drawn is off the exact curve by no more
-
-
 _MARGIN = 0.05  # of the cost interval, on both sides
 
 

@@ -16,8 +16,6 @@ from carrot_core.points.drift import LEAST, SAME_PRICE, Drift, FigureCheck
 from carrot_core.text import visible
 
 _NAMED = 8  # models outside the pool
-
-
 _ONCE = {
     "inside": "The logs agree with the point: what could be told is inside.",
     "outside": "The logs do not agree with the point: {}.",
@@ -112,20 +110,10 @@ def _size(one: FigureCheck, amount: float) -> str:
 
 
 _ROW = 28  # pixels a figure
-
-
 _MOST_ROWS = 16
-
-
 _FURTHEST = 4.0  # tolerances drawn; beyond, a mark stands at the edge
-
-
 _SYMBOLS = {"inside": "circle", "outside": "diamond", "too few": "circle-open"}
-
-
 _COLORS = {"inside": 2, "outside": 0, "too few": 1}  # places in a theme's curves
-
-
 _VERDICTS = {"inside": "Inside", "outside": "Outside", "too few": "Too few to tell"}
 
 

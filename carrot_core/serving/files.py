@@ -26,11 +26,7 @@ from carrot_core.safe_csv import safe_csv
 CHUNK_PROMPTS = 512
 _CHUNK_CHARACTERS = 4_000_000
 _FETCH = 64  # rows
-
-
 _ID, _PROMPT = "prompt_id", "prompt"
-
-
 Row = tuple[str | None, str]
 
 

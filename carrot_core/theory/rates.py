@@ -14,11 +14,7 @@ from scipy.spatial import cKDTree
 from carrot_core.theory.world import FloatArray, World
 
 SIZES = (100, 316, 1_000, 3_162, 10_000, 31_623, 100_000)
-
-
 _POOL, _CLOSE, _CLEAR = 20_000, 1_200, 400  # prompts drawn in a repetition, and asked of the close and the clear ones
-
-
 Progress = Callable[[int, int], None]
 
 

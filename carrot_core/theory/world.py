@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from carrot_core.errors import CarrotError
 
 Breach = Literal["none", "no-margin", "rough", "thin"]
-
-
 BREACHES: dict[Breach, str] = {
     "none": "none: all assumptions hold",
     "no-margin": "no margin: the best two models are all but tied too often",
@@ -24,32 +22,14 @@ BREACHES: dict[Breach, str] = {
 
 
 MAX_DIMENSION, MAX_MODELS = 4, 5
-
-
 ROUGH = 0.3  # smoothness of the rough world
-
-
 _SPREAD = 0.6  # utility between the first and the last model, over all steps, at most
-
-
 _FARTHEST = 0.9  # from a boundary, in height
-
-
 _SHY = 0.5  # the gap below a boundary, as a share of that above
-
-
 _TRADE = 0.3  # how much more the last model costs than the first, at the λ the world is made for
-
-
 _SWAY = 0.15  # how far the other coordinates move a boundary
-
-
 _GRADES = 10  # a score is a whole number of tenths, as in SPROUT
-
-
 _COST_SHAPE = 4.0  # of the gamma law of costs: standard deviation half the mean
-
-
 _THIN = 3.0  # density of the thin world: |x - boundary| to this power
 
 
@@ -199,8 +179,6 @@ def _thinned(x: FloatArray, boundaries: FloatArray, rng: np.random.Generator) ->
 FloatArray = NDArray[np.float64]
 
 _LEAST = 0.25
-
-
 _LEVELS = 16  # heights below 2^-16 are drawn straight
 
 

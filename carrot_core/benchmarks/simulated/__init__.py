@@ -70,20 +70,10 @@ NAME = "simulated"
 Table = npt.NDArray[np.float64]
 
 _VISIBLE, _HIDDEN = 1.1, 1.1  # logits per standard deviation of difficulty
-
-
 _TASK_SPREAD, _TOPIC_SPREAD = 0.2, 1.2  # logits between models
-
-
 _NOISE = 0.7  # scale of the logistic noise of one answer
-
-
 _VISIBLE_LENGTH, _HIDDEN_LENGTH = 0.25, 0.1  # log output tokens per standard deviation of difficulty
-
-
 _SHARED_LENGTH, _OWN_LENGTH = 0.25, 0.3  # log-normal spread of output tokens, by prompt and by answer
-
-
 _PIECE = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_")
 
 
