@@ -10,7 +10,7 @@ from carrot_core.compare.ranking import across_exhibit, matrix_exhibit, metric_e
 from carrot_core.compare.studies import learning_exhibit, transfer_exhibit
 from carrot_core.compare.task_curves import TASKS, tasks_exhibit
 from carrot_core.dashboard import compare, controls, shell, views
-from carrot_core.dashboard.compare import results, tables
+from carrot_core.dashboard.compare import results
 from carrot_core.dashboard.compare.paper import paper_figures
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.stores import labels
@@ -52,7 +52,7 @@ if section == "Metrics":
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
     show(metric_exhibit(table, metric, over), key="c-metric")
     exhibit = table_exhibit(table, metrics, over)
-    show(exhibit, key="c-metrics-of", table=lambda: tables.metric_table(exhibit, metrics))
+    show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics))
     if pairs.empty:
         st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
     elif not stored and len(seeds) == 1 and len(all_seeds) > 1:
@@ -65,7 +65,7 @@ if section == "Metrics":
         (here,) = (name for name, it in by_label.items() if it == info)
         standings = {here: standing(figures, pairs, names, [metric], seed), **others}
         across = across_exhibit(standings, metric)
-        show(across, key="c-across", table=lambda: tables.across_table(across, list(standings)))
+        show(across, key="c-across", table=lambda: results.across_table(across, list(standings)))
 
 elif section == "Differences":
     metric = compare.metric()
@@ -100,7 +100,7 @@ elif section == "By task":
         if len(view.tasks) < 2:
             st.info("This benchmark has no tasks to tell apart: all prompts are in one picture.")
         exhibit = tasks_exhibit(table)
-        show(exhibit, key="c-tasks", table=lambda: tables.task_panels(exhibit))
+        show(exhibit, key="c-tasks", table=lambda: results.task_panels(exhibit))
         if len(view.tasks) > TASKS:
             st.caption(f"The Frontier page lists all {len(view.tasks)} tasks at one λ.")
 
@@ -117,7 +117,7 @@ elif section == "Where it loses":
             exhibit = losses_exhibit(rows, router, lam)
             test = view.narrowed().test
             texts = dict(zip(test.prompt_ids, test.texts, strict=True))
-            show(exhibit, key="c-losses", table=lambda: tables.loss_table(exhibit, texts))
+            show(exhibit, key="c-losses", table=lambda: results.loss_table(exhibit, texts))
     else:
         st.info("Which prompts a router loses on is not in a snapshot: it holds no prompts.")
 

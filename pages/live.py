@@ -3,7 +3,6 @@
 import streamlit as st
 
 from carrot_core.dashboard import controls, live, shell
-from carrot_core.dashboard.live import answer
 from carrot_core.dashboard.live.batch import batch_panel
 
 shell.guard(__file__)
@@ -21,7 +20,7 @@ live.note(info, router, options)
 one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
 with one:
     if one.open:
-        answer.one_prompt(router, options, live.no_neighbours(info))
+        live.one_prompt(router, options, live.no_neighbours(info))
 with many:
     if many.open:
         batch_panel(router, **vars(options))

@@ -20,7 +20,11 @@ from carrot_core import limits
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "transformers", "streamlit"}
-WRITTEN_IN_THEM = ("carrot_core.dashboard", "carrot_core.minilm", "carrot_core.routers.encoder.nets")
+WRITTEN_IN_THEM = (
+    "carrot_core.dashboard",
+    "carrot_core.minilm",
+    *(f"carrot_core.routers.encoder.{name}" for name in ("network", "trainer", "training")),
+)
 REQUIREMENTS = [Requirement(line) for line in importlib.metadata.requires("carrot-core") or ()]
 
 

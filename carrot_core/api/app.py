@@ -21,9 +21,8 @@ from pydantic import BaseModel
 from carrot_core import __version__, limits
 from carrot_core.api import answers
 from carrot_core.api.answers import Served, Source, Split, sources_of
-from carrot_core.api.json_body import StrictRoute
 from carrot_core.api.middleware import ANY_HOST, CONTENT_TYPE_LATEST, LOOPBACK, AccessMiddleware, Metrics, log
-from carrot_core.api.problems import Refusal, error_responses, handle_problems
+from carrot_core.api.problems import Refusal, StrictRoute, error_responses, handle_problems
 from carrot_core.api.schemas import (
     EstimateAnswer,
     EstimateQuestion,

@@ -9,7 +9,7 @@ from typing import Protocol
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.open_llm import read_open_llm
-from carrot_core.benchmarks.pickles.process import holds_dictionary
+from carrot_core.benchmarks.pickles import holds_dictionary
 from carrot_core.benchmarks.routerbench import read_routerbench
 from carrot_core.benchmarks.table_file import column_names
 from carrot_core.benchmarks.wide_table import is_wide, read_wide_table

@@ -19,7 +19,7 @@ import pandas as pd
 
 from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
 from carrot_core.benchmarks.costs import check_prices, with_costs
-from carrot_core.benchmarks.pickles.process import read_pickled_table
+from carrot_core.benchmarks.pickles import read_pickled_table
 from carrot_core.benchmarks.row_filter import choose
 from carrot_core.benchmarks.value_checks import SHOWN, bounds_of
 from carrot_core.errors import DataError, Problem

@@ -12,12 +12,10 @@ from carrot_core import __version__
 from carrot_core.cli.common import PORT, Group, Result, json_option, open_store, progress
 from carrot_core.cli.data import data
 from carrot_core.cli.evaluate import evaluate, learning_curve
-from carrot_core.cli.fit import estimates, fit, frontier, summary
+from carrot_core.cli.fit import estimates, fit, frontier, router, summary
 from carrot_core.cli.point import export, point
 from carrot_core.cli.results import figures, results, theory
 from carrot_core.cli.route import route
-from carrot_core.cli.router import router
-from carrot_core.cli.serve import serve
 from carrot_core.cli.solve import solve
 from carrot_core.errors import CarrotError
 from carrot_core.paths import PACKAGE, app_script
@@ -90,6 +88,52 @@ def bench(words: tuple[str, ...]) -> None:
             raise
         raise CarrotError("The benchmarks of the program are in a checkout, not in the package.") from error
     group.main(args=list(words), prog_name="carrot bench", standalone_mode=False)
+
+
+_SOURCES = "A benchmark, a folder of `carrot router save`, a hub id; NAME=SOURCE serves it under a name."
+
+
+@click.command()
+@click.option("--port", type=PORT, default=8502, show_default=True, help="Port to listen on.")
+@click.option("--address", default="localhost", show_default=True, help="Interface to listen on.")
+@click.option("--bench", "sources", multiple=True, metavar="[NAME=]SOURCE", help=f"{_SOURCES} Default: all that ship.")
+@click.option("--token-env", metavar="VARIABLE", help="Environment variable with the token; default CARROT_API_TOKEN.")
+@click.option("--allowed-host", "hosts", multiple=True, metavar="NAME", help="Name the server may be called by.")
+def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | None, hosts: tuple[str, ...]) -> None:
+    """Answer prompts over HTTP; Ctrl-C stops it.
+
+    \b
+    carrot serve --bench mmlu-pro-cot
+    curl localhost:8502/api/v1/route -H 'Content-Type: application/json' -d '{"prompts": ["What is 2 + 2?"]}'
+
+    `carrot app` has the same routes beside the dashboard.
+    """
+    import uvicorn
+
+    from carrot_core.api import create_app
+    from carrot_core.api.app import hosts_for, log_to_stderr, settings_of, warning_of
+
+    settings = settings_of(sources, token_env, hosts_for(address, hosts))
+    click.echo(f"CARROT's API on http://{address}:{port}/api/v1  (Ctrl-C stops it)", err=True)
+    click.echo(f"Routers: {', '.join(settings.served.names)}", err=True)
+    if warning := warning_of(settings, address):
+        click.echo(warning, err=True)
+    log_to_stderr()
+    settings.served.warm_in_background()
+    try:
+        uvicorn.run(
+            create_app(settings),
+            host=address,
+            port=port,
+            ws="none",
+            lifespan="off",
+            access_log=False,  # would log the raw query; the API logs its own line
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+    except SystemExit as ended:  # uvicorn has already logged the reason
+        raise CarrotError(f"The server could not listen on {address}:{port}.") from ended
 
 
 for command in (

@@ -12,9 +12,8 @@ import plotly.graph_objects as go
 from carrot_core.bootstrap import Interval, rates_to_keep, replicate_tables
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.breakdown import task_labels
 from carrot_core.evaluation.measure import Measurement, ReportSet, report_set
-from carrot_core.evaluation.tables import LAMS, small
+from carrot_core.evaluation.tables import LAMS, small, task_labels
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import HUNDRED, PATTERNS, each, layout, names_of, router_names
 from carrot_core.figures.scene import label

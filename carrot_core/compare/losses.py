@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.breakdown import task_labels
-from carrot_core.evaluation.tables import LAMS
+from carrot_core.evaluation.tables import LAMS, task_labels
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import HUNDRED
 from carrot_core.figures.scene import label

@@ -18,9 +18,8 @@ import pandas as pd
 from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_counts, weighted_means
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.breakdown import task_labels
 from carrot_core.evaluation.quality import usage_of
-from carrot_core.evaluation.tables import small
+from carrot_core.evaluation.tables import small, task_labels
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.operating_point import best_within_budget
 from carrot_core.outcomes import Estimates, positions

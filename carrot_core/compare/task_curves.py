@@ -12,8 +12,7 @@ from plotly.subplots import make_subplots
 
 from carrot_core.curve import evenly
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.breakdown import task_labels
-from carrot_core.evaluation.tables import small
+from carrot_core.evaluation.tables import small, task_labels
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import each, layout, names_of, router_names, task_name
 from carrot_core.figures.scene import label

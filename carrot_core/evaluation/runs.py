@@ -332,8 +332,7 @@ def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
 
 def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> Run:
     """The simulated benchmark with a fitted CARROT-KNN, built where it is missing."""
-    from carrot_core.benchmarks.simulated import NAME, simulate
-    from carrot_core.benchmarks.simulated.vectors import simulated_vectors
+    from carrot_core.benchmarks.simulated import NAME, simulate, simulated_vectors
 
     if again or NAME not in {info.name for info in store.benchmarks()}:
         frames = simulate()

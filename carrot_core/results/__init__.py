@@ -1,1 +1,74 @@
-"""The results that ship: snapshots, fitted heads and ``docs/results.md``, all made by ``carrot results``."""
+"""The results that ship: snapshots, fitted heads and ``docs/results.md``, all made by ``carrot results``.
+
+`RECIPES` says which files they come from, and how each is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One benchmark of the results.
+
+    Attributes
+    ----------
+    name : in the store, the snapshots and the report.
+    file : results, below the folder of the benchmarks.
+    about : what it is, in a sentence.
+    where : rows that are kept, SQL over the file's columns.
+    embeddings : vectors of the bundled MiniLM computed before, below the same folder; else they are computed.
+    columns : the file's own column, by the name it has in the long format.
+    """
+
+    name: str
+    file: str
+    about: str
+    where: str | None = None
+    embeddings: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+RECIPES = (
+    Recipe(
+        "mmlu-pro-cot",
+        "mmlu-pro-cot/mmlu_pro_cot.parquet",
+        "MMLU-Pro answered with chain of thought by 14 chat models, with input and output tokens.",
+        where="kind = 'chat' and model <> 'deepseek-ai/DeepSeek-Coder-V2-Instruct'",
+        embeddings="embeddings/mmlu_pro_cot.parquet",
+    ),
+    Recipe(
+        "routerbench-subset",
+        "routerbench-subset/routerbench_0shot.parquet",
+        "The prompts of RouterBench's 0-shot set that are public with text and all 11 models; dollars as recorded.",
+        where="models_on_prompt = 11 and prompt is not null",
+        embeddings="embeddings/routerbench_0shot.parquet",
+    ),
+    Recipe(
+        "open-llm-leaderboard-v2",
+        "open-llm-leaderboard-v2/open_llm_lb_v2.parquet",
+        "MMLU-Pro, BBH and IFEval of the Open LLM Leaderboard v2 for 18 open models, its row order restored; "
+        "input cost only.",
+        where="model <> 'upstage/SOLAR-10.7B-Instruct-v1.0'",
+        embeddings="embeddings/open_llm_lb_v2.parquet",
+    ),
+    Recipe(
+        "routellm",
+        "routellm/routellm.parquet",
+        "MMLU and GSM8K answered by GPT-4 and Mixtral-8x7B, as RouteLLM published them, without the prompts it "
+        "calls contaminated.",
+        where="not contaminated",
+    ),
+    Recipe(
+        "llmrouter-9-models",
+        "llmrouter-9-models/llmrouter_9_models.parquet",
+        "LLMRouter's 14 tasks answered by 9 open models; input cost only.",
+        columns={"cost_usd": "input_cost_usd"},
+    ),
+    Recipe(
+        "frugalgpt-overruling",
+        "frugalgpt-overruling/overruling.parquet",
+        "FrugalGPT's legal yes/no questions answered by 12 APIs of 2022 and 2023; dollars as recorded.",
+    ),
+)

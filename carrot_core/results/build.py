@@ -20,14 +20,13 @@ from carrot_core.curve import SavedCurve, evenly, save_curve
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, make_setting, measure_router, single_models, versions
-from carrot_core.evaluation.breakdown import by_task, task_labels
 from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, runs_by_seed, settings_of
-from carrot_core.evaluation.tables import small
+from carrot_core.evaluation.tables import by_task, small, task_labels
 from carrot_core.figures.scene import band
 from carrot_core.frontier import Frontier
 from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.results import RECIPES, Recipe
 from carrot_core.results.page import report
-from carrot_core.results.recipes import RECIPES, Recipe
 from carrot_core.results.snapshot import (
     ANALYSIS,
     COMPARED,

@@ -7,7 +7,7 @@ from math import isnan
 from typing import Any
 
 from carrot_core.figures.scene import label
-from carrot_core.results.recipes import Recipe
+from carrot_core.results import Recipe
 
 _HEAD = """\
 # Results

@@ -30,7 +30,7 @@ from carrot_core.outcomes import positions
 from carrot_core.paths import shipped
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
-from carrot_core.theory.shipped import shipped_spectra
+from carrot_core.theory import shipped_spectra
 
 Names = tuple[str, ...]
 FORMAT = 1
@@ -72,7 +72,7 @@ class SnapshotResults:
     tables : Parquet tables by name; ``curves`` (router, split, exchange_rate_per_usd, score, cost_usd),
         ``shares`` (router, split, exchange_rate_per_usd, one column a model), ``bands`` (router, cost_usd,
         score_low, score_high), ``tasks`` (router, exchange_rate_per_usd and the columns of
-        `carrot_core.evaluation.breakdown.by_task` against the best single model).
+        `carrot_core.evaluation.tables.by_task` against the best single model).
     analyses : the tables of `carrot_core.compare` by name, for all routers.
     folder : where it was read; None for one that is not written yet.
     """

@@ -16,8 +16,8 @@ from carrot_core.compare import ANALYSES
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import NotFoundError
 from carrot_core.evaluation import MEAN, Candidate, Setting, compare, make_setting
-from carrot_core.evaluation.breakdown import by_task, flips, task_labels
 from carrot_core.evaluation.runs import newest_runs, runs_by_seed, settings_of
+from carrot_core.evaluation.tables import by_task, flips, task_labels
 from carrot_core.figures.scene import Scene, compose
 from carrot_core.frontier import Frontier, ReadableCurve
 from carrot_core.operating_point import Point, Solution, match_model, operating_point
@@ -101,7 +101,7 @@ class Results(Protocol):
     def by_task(
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
     ) -> tuple[pd.DataFrame, str]:
-        """Slices of a curve on test by task (`carrot_core.evaluation.breakdown.by_task`) at `task_rate`, and the model
+        """Slices of a curve on test by task (`carrot_core.evaluation.tables.by_task`) at `task_rate`, and the model
         they are compared to: the reference where that can be chosen."""
         ...
 

@@ -147,7 +147,7 @@ def _line(rows: pd.DataFrame, slope: float) -> np.ndarray[Any, np.dtype[np.float
 
 
 def slopes_exhibit(table: pd.DataFrame) -> Exhibit:
-    """Measured against predicted slope of many worlds (`carrot_core.theory.shipped.slopes`)."""
+    """Measured against predicted slope of many worlds (`carrot_core.theory.slopes`)."""
     lawful = table[table["breach"] == "none"]
     inside = int(((lawful["low"] <= lawful["predicted"]) & (lawful["predicted"] <= lawful["high"])).sum())
     off = (lawful["measured"] - lawful["predicted"]).abs()

@@ -9,7 +9,7 @@ import numpy as np
 from carrot_core.evaluation import Setting, make_setting
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.prices import Price, token_cost_usd
-from carrot_core.whatif.apply import apply, move_point
+from carrot_core.whatif import apply, move_point
 from carrot_core.whatif.scenario import Hypothetical, Scenario
 from carrot_core.whatif.threshold import worth_using
 from scripts.bench.frontier import made_up, timed

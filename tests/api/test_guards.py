@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from carrot_core import limits
-from carrot_core.api import json_body
+from carrot_core.api import problems
 from carrot_core.api.app import Workers
 from carrot_core.errors import DataError
 from carrot_core.serving.router import CarrotRouter
@@ -269,7 +269,7 @@ def test_apps_count_for_themselves(client_of: Client) -> None:
 
 
 def test_work_beyond_the_queue_is_turned_down() -> None:
-    with pytest.raises(json_body.Refusal) as refused:
+    with pytest.raises(problems.Refusal) as refused:
         asyncio.run(Workers(threads=1, most_waiting=-1).run(made_router))
     assert refused.value.status_code == 503
     assert asyncio.run(Workers(threads=1, most_waiting=0).run(made_router)) is made_router()

@@ -36,7 +36,7 @@ ONE = json.dumps({"prompts": ["What is 2 + 2?"], "lam": 0.3})
 
 def test_the_api_alone_brings_neither_streamlit_nor_torch_along() -> None:
     code = (
-        "import sys, carrot_core.cli.serve; from carrot_core.api import create_app\n"
+        "import sys, carrot_core.cli; from carrot_core.api import create_app\n"
         "from carrot_core.api.app import settings_of\n"
         "create_app(settings_of((), None, ('localhost',))); print(*sys.modules)"
     )

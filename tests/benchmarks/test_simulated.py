@@ -14,8 +14,16 @@ import pandas as pd
 import pytest
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.simulated import GRADED, NAME, count_tokens, simulate
-from carrot_core.benchmarks.simulated.vectors import ENCODER, distinct_texts, simulated_vectors, write_simulated_vectors
+from carrot_core.benchmarks.simulated import (
+    ENCODER,
+    GRADED,
+    NAME,
+    count_tokens,
+    distinct_texts,
+    simulate,
+    simulated_vectors,
+    write_simulated_vectors,
+)
 from carrot_core.embedding import BUNDLED, embed
 from carrot_core.errors import CarrotError
 from carrot_core.store import Store

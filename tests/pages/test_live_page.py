@@ -14,9 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.dashboard.components import prompt_box
+from carrot_core.dashboard import live
+from carrot_core.dashboard.components import decision
 from carrot_core.dashboard.components.decision import build_payload
-from carrot_core.dashboard.live import answer
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import money
@@ -33,7 +33,7 @@ Type = Callable[[str | None], None]
 @pytest.fixture
 def type_in(monkeypatch: pytest.MonkeyPatch) -> Type:
     """What the box holds: a test without a browser cannot type into a component."""
-    return lambda text: monkeypatch.setattr(answer, "prompt_box", lambda: text)
+    return lambda text: monkeypatch.setattr(live, "prompt_box", lambda: text)
 
 
 @pytest.fixture
@@ -215,8 +215,8 @@ def test_texts_of_training_prompts_are_never_markup(carrot_home: Path, type_in: 
 @pytest.mark.parametrize("message", ["text", {"text": 3, "length": 1}, {"text": "a"}, {"text": None, "length": 0}])
 def test_what_is_no_text_is_refused(message: object) -> None:
     with pytest.raises(CarrotError, match="Reload the page"):
-        prompt_box._checked(message)
+        decision._checked(message)
 
 
 def test_a_length_is_never_below_the_text_s() -> None:
-    assert prompt_box._checked({"text": "abc", "length": 0})["length"] == 3
+    assert decision._checked({"text": "abc", "length": 0})["length"] == 3

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.results import build, snapshot
+from carrot_core.results import RECIPES, Recipe, build, snapshot
 from carrot_core.results.build import make, write_report
 from carrot_core.results.page import best_carrot, report
-from carrot_core.results.recipes import RECIPES, Recipe
 from carrot_core.routers.saving import load_router
 from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
 from carrot_core.store import Store

@@ -14,7 +14,7 @@ from carrot_core import curve
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
-from carrot_core.evaluation.breakdown import by_task, task_labels
+from carrot_core.evaluation.tables import by_task, task_labels
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam

@@ -15,8 +15,8 @@ from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.bootstrap import bootstrap_weights, replicate
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import evaluate, setting
-from carrot_core.evaluation.breakdown import by_task, task_labels
 from carrot_core.evaluation.runs import run_router
+from carrot_core.evaluation.tables import by_task, task_labels
 from carrot_core.frontier import sweep
 from carrot_core.metrics import aiq
 from carrot_core.operating_point import operating_point

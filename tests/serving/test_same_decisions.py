@@ -107,7 +107,7 @@ def test_the_page_decides_as_the_point(page: AppTest, decided: Decisions) -> Non
 def test_the_page_explains_the_decision_of_the_point(
     router: CarrotRouter, pool: tuple[str, ...], decided: Decisions
 ) -> None:
-    """The call of `carrot_core.dashboard.live.answer.answer`, one prompt at a time, as it is typed; every fifth."""
+    """The call of `carrot_core.dashboard.live.answer`, one prompt at a time, as it is typed; every fifth."""
     asked = {"lam": 0.1, "pool": pool, "fallback": pool[0], "fallback_above": ABOVE}
     explained = [router.explain(prompt, **asked) for prompt in prompts()[::5]]
     assert [each.decision.models[0] for each in explained] == decided.models[::5]

@@ -92,7 +92,7 @@ def test_too_few_vectors_are_refused() -> None:
 
 
 def test_what_ships_is_what_the_vectors_give(shared_data: Path) -> None:
-    from carrot_core.theory.shipped import SEED, shipped_dimensions
+    from carrot_core.theory import SEED, shipped_dimensions
 
     file = pd.read_parquet(shared_data / "embeddings" / "routerbench_0shot.parquet")
     vectors = distinct(np.stack(file["embedding"].to_numpy()))

@@ -16,11 +16,20 @@ from carrot_core.cli import main
 from carrot_core.errors import DataError
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES
-from carrot_core.theory import RateCurve, World, predicted_slope
+from carrot_core.theory import (
+    WORLDS,
+    RateCurve,
+    World,
+    make,
+    predicted_slope,
+    shipped_dimensions,
+    shipped_spectra,
+    simulated_curve,
+    slopes,
+)
 from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exhibit, loss_table, spectra_exhibit
 from carrot_core.theory.rate_figures import boundary_exhibit, rate_exhibit, slopes_exhibit
 from carrot_core.theory.rates import SIZES, excess_risk, simulate
-from carrot_core.theory.shipped import WORLDS, make, shipped_dimensions, shipped_spectra, simulated_curve, slopes
 from tests.theory.test_dimension import cloud
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -95,7 +104,7 @@ def test_make_writes_tables_without_a_vector(tmp_path: Path) -> None:
 
 
 def test_the_command_makes_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carrot_core.theory.shipped.WORLDS", ())
+    monkeypatch.setattr("carrot_core.theory.WORLDS", ())
     (tmp_path / "embeddings").mkdir()
     vectors_file(tmp_path / "embeddings", "mmlu_pro_cot")
     done = CliRunner().invoke(main, ["theory", str(tmp_path), "--out", str(tmp_path / "out"), "--json"])

@@ -1,28 +1,149 @@
-"""Results for the Compare page: standings on other benchmarks, studies, and fitting more routers and seeds."""
+"""The Compare page: sortable tables, standings on other benchmarks, studies, and fitting more routers and seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from carrot_core.compare.losses import distances
+from carrot_core.compare.losses import REASONS, distances
 from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, STUDIES
+from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard import views
-from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.exhibits import NO_TOOLS, priced
+from carrot_core.dashboard.glossary import metric_tip, tip
+from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.stores import store_of
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import ALL, compare_routers, settings_of
-from carrot_core.figures.scene import label
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.names import NO_TASK, metric_name, names_of
+from carrot_core.figures.scene import label, short_name
+from carrot_core.number_formats import POINTS_COLUMN, QUERIES
 from carrot_core.results.snapshot import Names
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.text import visible
+from carrot_core.text import SENTENCE, visible
+
+_PROMPT_LETTERS = 400
+
+
+_ROW = 3
+
+
+def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
+    """Metrics with intervals and ranks, a row for each router."""
+    display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
+    for metric in metrics:
+        name, table = metric_name(metric), exhibit.table
+        display[name] = (100 * table[metric]).replace([np.inf, -np.inf], np.nan)
+        display[f"95 % · {name}"] = [
+            "never" if np.isinf(value) else "–" if np.isnan(low) else f"{100 * low:.1f} to {_end(high)}"
+            for value, low, high in zip(
+                table[metric].astype(float), table[f"{metric}_low"], table[f"{metric}_high"], strict=True
+            )
+        ]
+        display[f"Rank · {name}"] = table[f"{metric}_rank"]
+        config[name] = st.column_config.NumberColumn(format="%.2f", help=metric_tip(metric))
+        config[f"95 % · {name}"] = st.column_config.TextColumn(
+            "95 %", help=tip("95-interval", also=f"Of {name}, × 100.")
+        )
+        config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=tip("rank", also=f"In {name}."))
+    config["Router"] = st.column_config.TextColumn(pinned=True)
+    st.dataframe(display, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
+
+
+def _end(high: float) -> str:
+    return "never" if not np.isfinite(high) else f"{100 * high:.1f}"
+
+
+def across_table(exhibit: Exhibit, benchmarks: Sequence[str]) -> None:
+    """One metric on several benchmarks, a column for each."""
+    display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
+    for column in benchmarks:
+        low, high = exhibit.table[f"{column} low"], exhibit.table[f"{column} high"]
+        display[column] = 100 * exhibit.table[column]
+        display[f"{column} 95 %"] = [
+            "–" if np.isnan(a) else f"{100 * a:.1f} to {_end(b)}" for a, b in zip(low, high, strict=True)
+        ]
+        display[f"{column} rank"] = exhibit.table[f"{column} rank"]
+        config[column] = st.column_config.NumberColumn(visible(column), format="%.2f")
+        config[f"{column} 95 %"] = st.column_config.TextColumn("95 %")
+        config[f"{column} rank"] = st.column_config.NumberColumn("Rank")
+    config["Router"] = st.column_config.TextColumn(pinned=True)
+    st.dataframe(display, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="across-table")
+
+
+def task_panels(exhibit: Exhibit) -> None:
+    """Small charts under one legend, three in a row, or one below the other on a narrow screen."""
+    look, tasks = theme(), names_of(exhibit.table["task"])
+    legend = legend_of(exhibit.table, look)
+    st.plotly_chart(legend, key="tasks-legend", theme=None, alt=exhibit.alt, config=NO_TOOLS)
+    for first in range(0, len(tasks), _ROW):
+        for column, task in zip(st.columns(_ROW), tasks[first : first + _ROW], strict=False):
+            figure = task_figure(exhibit.table, task, look)
+            alt = f"Accuracy against cost on {visible(task) or NO_TASK}."
+            column.plotly_chart(figure, key=f"task-{task}", theme=None, alt=alt, config=NO_TOOLS)
+
+
+def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
+    """The prompts with the largest losses, with expected and observed scores and costs."""
+    rows = exhibit.table
+
+    def scores(side: str) -> list[str]:
+        return [
+            f"{score:.2g}" if np.isnan(expected) else f"{expected:.2f} → {score:.2g}"
+            for expected, score in zip(rows[f"est_score_{side}"], rows[f"score_{side}"], strict=True)
+        ]
+
+    display = pd.DataFrame(
+        {
+            "Prompt": [_start(texts.get(prompt), prompt) for prompt in rows["prompt_id"]],
+            "Reason": rows["reason"],
+            "Regret": 100 * rows["regret"],
+            "Task": rows["task"].map(visible),
+            "Chosen": rows["chosen"].map(short_name),
+            "Score, expected → seen": scores("chosen"),
+            "$ per 1k, expected": QUERIES * rows["est_cost_usd_chosen"],
+            "$ per 1k, seen": QUERIES * rows["cost_usd_chosen"],
+            "Best": rows["best"].map(short_name),
+            "Its score, expected → seen": scores("best"),
+            "Its $ per 1k, expected": QUERIES * rows["est_cost_usd_best"],
+            "Its $ per 1k, seen": QUERIES * rows["cost_usd_best"],
+            **{f"Of it: {words}": 100 * rows[name] for name, words in REASONS.items()},
+        }
+    )
+    columns = list(map(str, display.columns))
+    config = {name: st.column_config.NumberColumn(format=POINTS_COLUMN) for name in columns if name.startswith("Of it")}
+    config["Prompt"] = st.column_config.TextColumn(width="medium")
+    config |= {"Regret": st.column_config.NumberColumn(format="%.1f")}
+    if "percentile" in rows and rows["percentile"].notna().any():
+        display.insert(4, "Farther from training prompts than", rows["percentile"])
+        config["Farther from training prompts than"] = st.column_config.NumberColumn(
+            format="%.0f %%", help="Share of the validation prompts that lie nearer to their nearest training prompt."
+        )
+    st.dataframe(
+        priced(display, *(name for name in columns if "$" in name)),
+        hide_index=True,
+        column_config=config,
+        alt=exhibit.alt,
+        placeholder="–",
+        key="loss-table",
+    )
+
+
+def _start(text: str | None, prompt_id: str) -> str:
+    beginning = visible((text or prompt_id)[:_PROMPT_LETTERS], SENTENCE)
+    return beginning + " …" if text and len(text) > _PROMPT_LETTERS else beginning
+
 
 MOST_SEEDS = 5  # most seeds a page fits; more may be stored
+
+
 _SKIPPED = "compare:skipped"
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from carrot_core.dashboard.exhibits import priced
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
-from carrot_core.evaluation.breakdown import flip_pairs
+from carrot_core.evaluation.tables import flip_pairs
 from carrot_core.figures.scene import short_name
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, lam_text, money, points
 from carrot_core.text import visible

@@ -18,7 +18,7 @@ from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, c
 from carrot_core.outcomes import pick
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
-from carrot_core.whatif.apply import BEFORE, MovedPoint, WhatIf, apply, move_point, whatif_scene
+from carrot_core.whatif import BEFORE, MovedPoint, WhatIf, apply, move_point, whatif_scene
 from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
 from carrot_core.whatif.threshold import Threshold, threshold_exhibit, worth_using
 

@@ -107,7 +107,7 @@ class CarrotReleased:
 
     def _outputs(self, place: str, texts: Sequence[str]) -> FloatTable:
         """(n, M) outputs of one network in the order of the pool."""
-        from carrot_core.routers.encoder.nets.network import predicted, tokenised
+        from carrot_core.routers.encoder.network import predicted, tokenised
 
         tokenizer, model, labels = _load_network(place, self.tokenizer)
         tokens = tokenised(tokenizer, model.config, texts, _MAX_TOKENS)

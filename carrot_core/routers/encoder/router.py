@@ -66,7 +66,7 @@ class CarrotEncoder:
         CarrotError
             Prompts without text, a model never observed, or an encoder that cannot be loaded.
         """
-        from carrot_core.routers.encoder.nets.training import fine_tuned
+        from carrot_core.routers.encoder.training import fine_tuned
 
         score = train.outcomes.score
         usage = np.empty((len(score), 0)) if train.usage == "input_only" else train.usage_table()
@@ -146,7 +146,7 @@ class RouteLLMBert(PairRouter):
         self.recipe = Recipe.of(self.name, seed, params)
 
     def _learn(self, prompts: Benchmark, suffices: npt.NDArray[np.bool_]) -> None:
-        from carrot_core.routers.encoder.nets.training import fine_tuned
+        from carrot_core.routers.encoder.training import fine_tuned
 
         targets = suffices[:, None].astype(np.float64)
         self.network, task, self.history_ = fine_tuned(texts_of(prompts), targets, 1, self.recipe)

@@ -16,12 +16,11 @@ import pytest
 import torch
 
 from carrot_core.errors import DataError
-from carrot_core.routers.encoder.nets import task as task_module
-from carrot_core.routers.encoder.nets import training
-from carrot_core.routers.encoder.nets.network import Network
-from carrot_core.routers.encoder.nets.task import Task, held_out
-from carrot_core.routers.encoder.nets.training import fine_tuned, loop
+from carrot_core.routers.encoder import network as task_module
+from carrot_core.routers.encoder import training
+from carrot_core.routers.encoder.network import Network, Task, held_out
 from carrot_core.routers.encoder.recipe import Recipe
+from carrot_core.routers.encoder.training import fine_tuned, loop
 from tests.encoders import one_thread, tiny_encoder  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -15,8 +15,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traini
 
 from carrot_core.embedding import no_bar
 from carrot_core.errors import CarrotError
-from carrot_core.routers.encoder.nets.network import Module, collated
-from carrot_core.routers.encoder.nets.task import WARMUP, Task
+from carrot_core.routers.encoder.network import WARMUP, Module, Task, collated
 
 
 def transformers_trainer(module: Module, task: Task) -> list[dict[str, float]]:

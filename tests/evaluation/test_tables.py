@@ -7,7 +7,7 @@ import pytest
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import setting
-from carrot_core.evaluation.breakdown import by_task, flip_pairs, flips
+from carrot_core.evaluation.tables import by_task, flip_pairs, flips
 from carrot_core.frontier import sweep
 from tests.made import made
 

@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPRegressor
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Outcomes
 from carrot_core.routers import make_router
-from carrot_core.routers.cost_blind import ModelMLPs
+from carrot_core.routers.baselines import ModelMLPs
 from carrot_core.routers.knn import CarrotKNN
 from tests.made import made
 

@@ -14,16 +14,7 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
-from carrot_core.whatif.apply import (
-    BEFORE,
-    MATCH,
-    SAME_ACCURACY,
-    SAME_BUDGET,
-    SAME_LAM,
-    WhatIf,
-    apply,
-    move_point,
-)
+from carrot_core.whatif import BEFORE, MATCH, SAME_ACCURACY, SAME_BUDGET, SAME_LAM, WhatIf, apply, move_point
 from carrot_core.whatif.scenario import Hypothetical, Scenario, ScenarioPrice, parse_scenario, scenario_json
 from carrot_core.whatif.threshold import worth_using
 from tests.made import MODELS, made

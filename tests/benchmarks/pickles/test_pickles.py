@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core.benchmarks.pickles.process import Limits, holds_dictionary, read_pickled_arrays, read_pickled_table
+from carrot_core.benchmarks.pickles import Limits, holds_dictionary, read_pickled_arrays, read_pickled_table
 from carrot_core.errors import DataError, NotFoundError
 from tests.pickled import PROTOCOLS, Calls, frame, values
 

@@ -24,8 +24,7 @@ from tqdm import tqdm
 
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import FloatTable
-from carrot_core.routers.encoder.nets.network import Module, Network, device_of, predicted
-from carrot_core.routers.encoder.nets.task import WARMUP, Task, held_out
+from carrot_core.routers.encoder.network import WARMUP, Module, Network, Task, device_of, held_out, predicted
 from carrot_core.routers.encoder.recipe import Recipe, chosen_encoder
 
 _CHECKPOINT_STEPS = 500
@@ -56,7 +55,7 @@ def fine_tuned(
         if recipe.trainer == "loop":
             history = loop(network.module, task)
         else:
-            from carrot_core.routers.encoder.nets.trainer import transformers_trainer
+            from carrot_core.routers.encoder.trainer import transformers_trainer
 
             history = transformers_trainer(network.module, task)
     network.module.eval()

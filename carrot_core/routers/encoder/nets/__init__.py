@@ -1,1 +1,0 @@
-"""Everything that needs torch; imported only when a network is made, read or trained."""
