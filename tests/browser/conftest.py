@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, TimeoutError, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -178,3 +178,16 @@ def at_rest(page: Page) -> None:
           return Promise.race([still, new Promise((done) => setTimeout(done, 5000))]).then(() => null);
         }"""
     )
+
+
+def choose(page: Page, box: Locator, option: str) -> None:
+    """Take an option of a box's list; a list that a redraw of the page closes is opened again."""
+    choice = page.get_by_role("option", name=option, exact=True)
+    for _ in range(10):
+        at_rest(page)
+        if not choice.is_visible():
+            box.get_by_role("combobox").click()
+        with contextlib.suppress(TimeoutError):
+            choice.click(timeout=3000)
+            return
+    pytest.fail(f"the list never showed {option}")

@@ -15,7 +15,7 @@ from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import compare_routers, run_router
 from carrot_core.outcomes import Outcomes
 from carrot_core.store import Store
-from tests.browser.conftest import ROOT, at_rest
+from tests.browser.conftest import ROOT, at_rest, choose
 from tests.made import MODELS, PRICES, made, write_files
 
 APP = ROOT / "app.py"
@@ -174,8 +174,7 @@ def change(page: Page, label: str, option: str | None) -> None:
     if option is None:
         box.get_by_role("button", name="Remove").last.click()
     else:
-        box.get_by_role("combobox").click()
-        page.get_by_role("option", name=option, exact=True).click()
+        choose(page, box, option)
         page.keyboard.press("Escape")  # a list of several stays open
 
 

@@ -71,6 +71,7 @@ def test_a_price_typed_into_the_table_moves_the_curve_and_a_file_brings_it_back(
     downloaded.value.save_as(tmp_path / "scenario.json")
     page.get_by_role("button", name="Reset all").click()
     expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    at_rest(page)
     assert scenario_in(page.url) == {}
     page.locator("input[type=file]").set_input_files(tmp_path / "scenario.json")
     page.wait_for_url(lambda url: scenario_in(url).get("prices") == {model: price})
