@@ -111,6 +111,10 @@ class _Tables:
         columns = positions(_unique("Model", models), self.models)
         return self._part(self.prompt_ids, tuple(models), self.score[:, columns], self.cost_usd[:, columns])
 
+    def with_values(self, score: FloatTable, cost_usd: FloatTable, prompt_ids: tuple[str, ...] | None = None) -> Self:
+        """Other values, which need not be legal as observed ones, and other prompts where their ids are given."""
+        return self._part(prompt_ids or self.prompt_ids, self.models, score, cost_usd)
+
     def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], score: FloatTable, cost: FloatTable) -> Self:
         """Part of a valid table, which needs no second look at every cell."""
         part = object.__new__(type(self))
@@ -194,6 +198,8 @@ class Benchmark:
     vectors : (n, d) float32 embeddings, NaN rows where a prompt has no text; None before embedding.
     encoder : name of the encoder the vectors come from.
     data_hash : sha256 of the content in the store.
+    corrected : outcomes without gaps, on which routers are measured (`carrot_core.evaluation.missing`); None where
+        nothing is missing or nothing was corrected.
     """
 
     name: str
@@ -207,6 +213,7 @@ class Benchmark:
     vectors: npt.NDArray[np.float32] | None = None
     encoder: str | None = None
     data_hash: str = ""
+    corrected: Outcomes | None = None
 
     def __post_init__(self) -> None:
         n, _ = self.outcomes.shape
@@ -229,11 +236,17 @@ class Benchmark:
     def prompt_ids(self) -> tuple[str, ...]:
         return self.outcomes.prompt_ids
 
+    @property
+    def measured(self) -> Outcomes:
+        """The outcomes on which routers are measured: `corrected` where there are such."""
+        return self.outcomes if self.corrected is None or self.outcomes.complete.all() else self.corrected
+
     def rows(self, rows: Rows) -> Benchmark:
         """Some of the prompts, with all that belongs to them."""
         return replace(
             self,
             outcomes=self.outcomes.rows(rows),
+            corrected=None if self.corrected is None else self.corrected.rows(rows),
             texts=pick(self.texts, rows),  # type: ignore[arg-type]
             tasks=pick(self.tasks, rows),
             split=self.split[rows],
@@ -252,6 +265,7 @@ class Benchmark:
         return replace(
             self,
             outcomes=self.outcomes.pool(models),
+            corrected=None if self.corrected is None else self.corrected.pool(models),
             input_tokens=self.input_tokens[:, columns],
             output_tokens=self.output_tokens[:, columns],
             prices={model: self.prices[model] for model in models if model in self.prices},

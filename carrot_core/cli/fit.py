@@ -205,13 +205,16 @@ def frontier(bench: str, router: str, split: str | None, out: Path, **options: A
 
     Columns: exchange_rate_per_usd, lam, cost_usd, score. A row holds from its rate up to the next row's.
     """
-    from carrot_core.evaluation import frontier_frame
+    from carrot_core.evaluation import frontier_frame, setting_for
+    from carrot_core.evaluation.missing import gaps_note
     from carrot_core.evaluation.runs import estimates_on
-    from carrot_core.frontier import sweep
 
     run, benchmark, source = run_of(bench, router, **options)
     split = split or run.metrics["report_on"]
-    curve = sweep(estimates_on(run, benchmark, split, source), benchmark.outcomes, run.metrics["models"])
+    setting = setting_for(benchmark, source, run.pool, run.split_seed)
+    part = setting.everything.part(split)
+    curve = setting.curve(estimates_on(run, benchmark, split, source), part)
+    n_incomplete = int((~part.outcomes.complete).sum())
     frame = frontier_frame(curve, run.cost_unit_usd)
     write(frame, out)
     document = {
@@ -220,10 +223,10 @@ def frontier(bench: str, router: str, split: str | None, out: Path, **options: A
         "split": split,
         "router": router,
         "n_prompts": curve.n_prompts,
-        "n_dropped": curve.n_dropped,
+        "n_incomplete": n_incomplete,
         "cost_unit_usd": run.cost_unit_usd,
     }
-    note = f" {curve.n_dropped:,} prompts without the whole pool left out." if curve.n_dropped else ""
+    note = f" {gaps_note(n_incomplete)}" if n_incomplete else ""
     return document, f"Wrote {len(frame):,} breakpoints over {curve.n_prompts:,} {split} prompts to {out}.{note}"
 
 

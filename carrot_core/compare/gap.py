@@ -43,6 +43,7 @@ def decomposition(
     needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what
     the router gains where its estimates get each task's training means, NaN with fewer than two tasks.
     """
+    setting = setting.with_all_outcomes
     on = report_set(setting, setting.report_on, replicates)
     oracle = _figures(setting.frontier(setting.baselines["oracle"], setting.report_on), setting, on)
     return small((_of_router(name, setting, table, on, oracle) for name, table in routers.items()), _COLUMNS)

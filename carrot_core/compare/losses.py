@@ -43,6 +43,7 @@ def losses(
     score_too_low (of the best one), cost_error (of both) and margin, by which the router preferred its choice:
     regret = score_too_high + score_too_low + cost_error - margin. reason is the largest of the three, in words.
     """
+    setting = setting.with_all_outcomes
     curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
     frames = [_at(setting, curve, lam, worst).assign(router=name) for name, curve in curves.items() for lam in lams]
     table = pd.concat(frames, ignore_index=True)

@@ -144,7 +144,7 @@ def accuracy(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -
     tokens were not recorded, and for a cascade, which pays for several calls). The first three say little of
     a router whose estimates only order models, as those of a pair or random ones do.
     """
-    frames = []
+    setting, frames = setting.with_all_outcomes, []
     for name, table in routers.items():
         curve = setting.frontier(table, setting.report_on)
         sums = _of_prompts(setting, curve)

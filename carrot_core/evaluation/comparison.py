@@ -84,7 +84,7 @@ class Comparison:
     seeds : of the split, where it is ours, and of the routers.
     replicates : behind every interval.
     protocol : one row a seed: seed, split_seed (NA where the stored split is used), n_train, n_validation,
-        n_judged, n_dropped, n_copies (prompts of ``fit_on`` left out because they are reported on), best_single,
+        n_judged, n_incomplete, n_copies (prompts of ``fit_on`` left out because they are reported on), best_single,
         best_single_score, best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd.
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
         value, low, high. NaN: not defined. An infinite QNC: never reached.
@@ -230,7 +230,7 @@ def _facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
         "n_train": len(setting.train.prompt_ids),
         "n_validation": len(setting.validation.prompt_ids),
         "n_judged": len(on.outcomes.prompt_ids),
-        "n_dropped": len(setting.test.prompt_ids) - len(on.outcomes.prompt_ids),
+        "n_incomplete": setting.n_incomplete("test"),
         "n_copies": setting.n_copies,
         "best_single": setting.best_single,
         "best_single_score": float(score[0]),

@@ -216,8 +216,8 @@ def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable
 
 
 def single_models(setting: Setting) -> dict[str, dict[str, float]]:
-    """Mean score and cost per query of every model alone, on the complete prompts that are reported on."""
-    outcomes = setting.test.outcomes.rows(setting.test.outcomes.complete)
+    """Mean score and cost per query of every model alone, on the prompts that are reported on."""
+    outcomes = setting.test.measured
     means = zip(setting.models, outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0), strict=True)
     return {model: {"score": float(score), "cost_usd": float(cost)} for model, score, cost in means}
 

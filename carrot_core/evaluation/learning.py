@@ -168,7 +168,8 @@ def _with_few(train: Benchmark, model: str, hidden: Sequence[int]) -> Benchmark:
     score, cost, tokens = (table.copy() for table in (old.score, old.cost_usd, train.output_tokens))
     for table in (score, cost, tokens):
         table[list(hidden), column] = np.nan
-    return replace(train, outcomes=Outcomes(old.prompt_ids, old.models, score, cost), output_tokens=tokens)
+    few = Outcomes(old.prompt_ids, old.models, score, cost)
+    return replace(train, outcomes=few, corrected=None, output_tokens=tokens)
 
 
 def _check_sizes(sizes: Sequence[int], most: int, first: int) -> tuple[int, ...]:
@@ -291,12 +292,10 @@ def _of_task(
     task: str,
     replicates: int,
 ) -> pd.DataFrame | None:
-    """Both routers on one task; None where it has no prompt with the whole pool observed."""
+    """Both routers on one task; None where a model of the pool was not observed."""
     on_task = {seed: setting.narrowed(tasks=[task]) for seed, setting in settings.items()}
-    complete = [
-        part.outcomes.complete.any() for setting in on_task.values() for part in (setting.validation, setting.test)
-    ]
-    if not all(complete):
+    parts = [part for setting in on_task.values() for part in (setting.validation, setting.test)]
+    if not all(part.prompt_ids and part.measured.complete.all() for part in parts):
         return None
     result = compare(
         on_task, {name: candidates[name] for name in (LEFT_OUT, router)}, replicates=replicates, against=[router]

@@ -20,6 +20,7 @@ from carrot_core.bootstrap import (
     weighted_means,
 )
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation.missing import best_scores
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.frontier import FloatArray, Frontier, upper_hull
 from carrot_core.metrics import (
@@ -88,13 +89,15 @@ class ReportSet:
 
     Attributes
     ----------
-    outcomes : of the whole pool, on the prompts where all of it is observed.
+    outcomes : of the whole pool, without gaps (`Benchmark.measured`).
+    best : (n,) score of each prompt's best model, without gaps (`best_scores`).
     weights : (n, 1 + B) how often each prompt counts: once, then as often as it was drawn.
     best_single : name of the best single model, chosen on validation.
     strength : mean validation score by model.
     """
 
     outcomes: Outcomes
+    best: FloatArray
     weights: Weights
     best_single: str
     strength: Mapping[str, float]
@@ -114,7 +117,7 @@ class ReportSet:
     @cached_property
     def oracle(self) -> FloatArray:
         """(1 + B,) mean of the best score of each prompt."""
-        return self.means(self.outcomes.score.max(axis=1, keepdims=True))[:, 0]
+        return self.means(self.best[:, None])[:, 0]
 
     @property
     def reference(self) -> tuple[FloatArray, FloatArray]:
@@ -162,9 +165,9 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
     resampled together.
     """
     part, everything = setting.part(split), setting.everything.prompt_ids
-    outcomes = part.outcomes.rows(part.outcomes.complete)
-    if not outcomes.prompt_ids:
-        raise CarrotError(f"No {split} prompt has an outcome of all {len(setting.models)} models of the pool.")
+    outcomes = part.measured
+    if not outcomes.complete.all():
+        raise CarrotError(f"A model of the pool has no outcome on any {split} prompt.")
     position = {prompt_id: row for row, prompt_id in enumerate(everything)}
     if all(prompt_id in position for prompt_id in outcomes.prompt_ids):
         rows = np.array([position[prompt_id] for prompt_id in outcomes.prompt_ids], dtype=np.intp)
@@ -172,7 +175,7 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
     else:  # choices made on another benchmark
         counts = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
     weights = np.column_stack([np.ones(len(counts), counts.dtype), counts])
-    return ReportSet(outcomes, weights, setting.best_single, setting.strength)
+    return ReportSet(outcomes, best_scores(part), weights, setting.best_single, setting.strength)
 
 
 def chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
@@ -303,7 +306,7 @@ def measure_router(
     return {
         **{name: without_nan(figure.value) for name, figure in intervals.items()},
         "n_prompts": curve.n_prompts,
-        "n_dropped": curve.n_dropped,
+        "n_incomplete": setting.n_incomplete(split),
         "intervals": {name: without_nan([figure.low, figure.high]) for name, figure in intervals.items()},
         "chosen": without_nan(rates),
         "chosen_hull": without_nan(hull.tolist()),

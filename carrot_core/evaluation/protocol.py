@@ -17,8 +17,9 @@ import numpy.typing as npt
 from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
+from carrot_core.evaluation.missing import standing_for_all, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, sweep
-from carrot_core.outcomes import Benchmark, Estimates, most_accurate
+from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick
 from carrot_core.routers import BASELINES, Router, make_router
 
 
@@ -54,6 +55,16 @@ class Setting:
     def part(self, split: str) -> Benchmark:
         return self.validation if split == "validation" else self.test
 
+    @property
+    def with_all_outcomes(self) -> Setting:
+        """The same protocol where every outcome is there, for what compares single outcomes."""
+        parts = {name: getattr(self, name) for name in ("validation", "test")}
+        if all(part.outcomes.complete.all() for part in parts.values()):
+            return self
+        if not all(part.outcomes.complete.any() for part in parts.values()):
+            raise CarrotError(f"No prompt of {self.test.name!r} has an outcome of all {len(self.models)} models.")
+        return replace(self, **{name: part.rows(part.outcomes.complete) for name, part in parts.items()})
+
     def narrowed(self, pool: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> Setting:
         """The same protocol with some of the models and, for choosing and reporting, some of the tasks.
 
@@ -69,19 +80,25 @@ class Setting:
 
     @cached_property
     def _single(self) -> tuple[FloatArray, FloatArray]:
-        """(M,) mean score and cost of each model on the complete validation prompts."""
-        outcomes = self.validation.outcomes
-        if not outcomes.complete.any():
-            if np.isnan(outcomes.cost_usd).all() and not np.isnan(outcomes.score).all():
-                raise CarrotError(
-                    f"{self.validation.name!r} has scores but no costs, so there is no trade-off to show: import it "
-                    "with tokens and prices, or with cost_usd."
-                )
+        """(M,) mean score and cost of each model on the validation prompts."""
+        name, raw, outcomes = self.validation.name, self.validation.outcomes, self.validation.measured
+        if outcomes.complete.all():
+            return outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0)
+        if np.isnan(raw.cost_usd).all() and not np.isnan(raw.score).all():
             raise CarrotError(
-                f"No validation prompt of {self.validation.name!r} has an outcome of all {len(self.models)} models: "
-                "choose a smaller pool or fewer filters."
+                f"{name!r} has scores but no costs, so there is no trade-off to show: import it with tokens and "
+                "prices, or with cost_usd."
             )
-        return outcomes.score[outcomes.complete].mean(axis=0), outcomes.cost_usd[outcomes.complete].mean(axis=0)
+        unknown = [
+            model
+            for model, cells in zip(self.models, (raw.score + raw.cost_usd).T, strict=True)
+            if np.isnan(cells).all()
+        ]
+        raise CarrotError(
+            f"No validation prompt of {name!r} has an outcome of {', '.join(unknown)}: leave it out of the pool."
+            if unknown
+            else f"{name!r} has gaps in its outcomes that nothing stands in for: see carrot_core.evaluation.missing."
+        )
 
     @cached_property
     def best_single(self) -> str:
@@ -129,11 +146,15 @@ class Setting:
         return {name: self.estimates(name) for name in BASELINES}
 
     def frontier(self, estimates: Mapping[str, Estimates], split: str) -> Frontier:
-        """Exact curve of a router's stored estimates on the prompts and pool of this setting.
+        """Exact curve of a router's stored estimates on the prompts and pool of this setting."""
+        return self.curve(estimates[split], self.part(split))
 
-        A router may choose among some of the pool only; it is measured on the same prompts as all others.
+    def curve(self, table: Estimates, part: Benchmark) -> Frontier:
+        """Exact curve of estimates on some prompts of the benchmark, with the pool of this setting.
+
+        A router may choose among some of the pool only; it is measured on the same prompts as all others. One that
+        has estimates only where all outcomes are there looks at them: those prompts stand for all (`standing_for_all`).
         """
-        part, table = self.part(split), estimates[split]
         pool = [model for model in self.models if model in table.models]
         absent = ", ".join(model for model in table.models if model not in self.models)
         if not pool:
@@ -142,7 +163,14 @@ class Setting:
             raise CarrotError(f"A cascade calls {absent}, too: add to the pool, or leave its curve out.")
         ids = set(part.prompt_ids)
         mask = np.array([prompt_id in ids for prompt_id in table.prompt_ids], dtype=bool)
-        return sweep(table.pool(pool).rows(mask), part.outcomes, self.models)
+        table, outcomes, complete = table.pool(pool).rows(mask), part.measured, part.pool(pool).outcomes.complete
+        if not complete.all() and table.prompt_ids == pick(part.prompt_ids, complete):
+            table, outcomes = standing_for_all(part, table)
+        return sweep(table, outcomes, self.models)
+
+    def n_incomplete(self, split: str) -> int:
+        """Prompts on which some model of the pool was not observed."""
+        return int((~self.part(split).outcomes.complete).sum())
 
 
 def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
@@ -153,11 +181,12 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
     of ``fit_on`` whose text is reported on are left out of it.
     """
     target, n_unreadable = _readable(bench)
+    target = without_gaps(target)
     if fit_on is None:
         train = target.part("train")
         setting = Setting(train, train, target.part("validation"), target.part("test"), target, "test", n_unreadable)
     else:
-        source, copies = _without_copies(_readable(fit_on.pool(bench.models))[0], target)
+        source, copies = _without_copies(without_gaps(_readable(fit_on.pool(bench.models))[0]), target)
         setting = Setting(
             source, source.part("train"), source.part("validation"), target, target, "all", n_unreadable, copies
         )

@@ -13,6 +13,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Comparison
 from carrot_core.evaluation.learning import TaskTransfer
+from carrot_core.evaluation.missing import gaps_note
 from carrot_core.evaluation.protocol import tasks_of
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
@@ -70,14 +71,17 @@ def by_task(
     return pd.DataFrame(records)
 
 
-def flips(frontier: Frontier, rate_before: float, rate_after: float) -> pd.DataFrame:
+def flips(frontier: Frontier, rate_before: float, rate_after: float, observed: Outcomes | None = None) -> pd.DataFrame:
     """One row per prompt that gets another model between two rates.
 
-    Columns: prompt_id, model_before, model_after, score_before, score_after, cost_usd_before, cost_usd_after.
+    ``observed`` are the outcomes as they were recorded, where the curve's have something standing in for gaps.
+    Columns: prompt_id, model_before, model_after, score_before, score_after, cost_usd_before, cost_usd_after; NaN
+    where that outcome was not observed.
     """
     before, after = frontier.choices(rate_before), frontier.choices(rate_after)
     rows = np.flatnonzero(before != after)
-    models, outcomes = np.array(frontier.models, dtype=object), frontier.outcomes
+    models, outcomes = np.array(frontier.models, dtype=object), observed or frontier.outcomes
+    paid = frontier.paid_usd if frontier.estimates.cost_is_paid else outcomes.cost_usd
     return pd.DataFrame(
         {
             "prompt_id": np.array(outcomes.prompt_ids, dtype=object)[rows],
@@ -85,8 +89,8 @@ def flips(frontier: Frontier, rate_before: float, rate_after: float) -> pd.DataF
             "model_after": models[after[rows]],
             "score_before": outcomes.score[rows, before[rows]],
             "score_after": outcomes.score[rows, after[rows]],
-            "cost_usd_before": frontier.paid_usd[rows, before[rows]],
-            "cost_usd_after": frontier.paid_usd[rows, after[rows]],
+            "cost_usd_before": paid[rows, before[rows]],
+            "cost_usd_after": paid[rows, after[rows]],
         }
     )
 
@@ -215,7 +219,7 @@ def _head(result: Comparison) -> str:
         f"Best single model, chosen on validation: {singles}; "
         f"score {result.protocol['best_single_score'].mean():.4f}, "
         f"oracle {result.protocol['oracle_score'].mean():.4f}."
-    )
+    ) + "".join(f"\n{gaps_note(most)}" for most in [result.protocol["n_incomplete"].max()] if most)
 
 
 def block(heads: Sequence[str], cells: Mapping[str, Sequence[str]], corner: str = "") -> str:

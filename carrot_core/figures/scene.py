@@ -10,6 +10,7 @@ import numpy as np
 from carrot_core.bootstrap import bootstrap_weights, replicate
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
+from carrot_core.evaluation.missing import gaps_note
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_lam
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import cost_text, lam_text, percent
@@ -50,6 +51,8 @@ class Scene:
     cost_unit_usd : u in λ = r·u / (1 + r·u), US dollars.
     active : name of the curve that λ moves along; the only one whose band is drawn.
     chosen_on : the active router's curve on validation, where budgets and targets are solved; None where unknown.
+    n_dropped, n_incomplete : prompts left out because a model was not observed there, and prompts on which estimates
+        stand in for such models.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class Scene:
     n_dropped: int
     active: str
     chosen_on: ReadableCurve | None = None
+    n_incomplete: int = 0
 
     def __post_init__(self) -> None:
         positions([self.active], [curve.name for curve in self.curves], "curve")
@@ -137,6 +141,7 @@ def caption(scene: Scene, *, hull: bool = True) -> str:
         if scene.n_dropped
         else ""
     )
+    left_out += f" {gaps_note(scene.n_incomplete)}" if scene.n_incomplete else ""
     band = " The band is a 95 % interval over prompts." if scene.active_curve.band is not None else ""
     mixes = "; the thin dotted line without marks mixes them without looking at the prompt."
     return (
@@ -238,7 +243,8 @@ def compose(
         reference=reference or setting.best_single,
         cost_unit_usd=setting.cost_unit_usd,
         n_prompts=active_curve.n_prompts,
-        n_dropped=active_curve.n_dropped,
+        n_dropped=0,
+        n_incomplete=setting.n_incomplete(setting.report_on),
         active=active,
         chosen_on=setting.frontier(tables[active], "validation"),
     )

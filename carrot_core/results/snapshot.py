@@ -168,6 +168,7 @@ class SnapshotResults:
             cost_unit_usd=self.document["cost_unit_usd"],
             n_prompts=self.document["n_prompts"],
             n_dropped=self.document["n_dropped"],
+            n_incomplete=self.document.get("n_incomplete", 0),
             active=active,
             chosen_on=self.curve(active, "validation"),
         )

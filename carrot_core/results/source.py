@@ -249,7 +249,9 @@ class StoredResults:
         return rate
 
     def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> pd.DataFrame:
-        return flips(self.exact_curve(router, "test", pool, tasks), before, after)
+        return flips(
+            self.exact_curve(router, "test", pool, tasks), before, after, self.narrowed(pool, tasks).test.outcomes
+        )
 
     def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
         return ANALYSES[name].make(self.setting, {router: self.estimates(router) for router in routers})

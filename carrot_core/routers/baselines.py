@@ -24,7 +24,7 @@ def _mean(table: FloatTable, rows: Rows) -> FloatTable:
 
 def _comparable(train: Benchmark) -> Rows:
     """Prompts on which means of models can be compared: those with all models observed if there are any, else all."""
-    complete = train.outcomes.complete
+    complete = train.measured.complete
     return complete if complete.any() else np.ones(len(complete), dtype=bool)
 
 
@@ -39,8 +39,8 @@ class ZeroRouter:
     def fit(self, train: Benchmark) -> Self:
         rows = _comparable(train)
         self.models_ = train.models
-        self.score_ = _mean(train.outcomes.score, rows)
-        self.cost_usd_ = _mean(train.outcomes.cost_usd, rows)
+        self.score_ = _mean(train.measured.score, rows)
+        self.cost_usd_ = _mean(train.measured.cost_usd, rows)
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:
@@ -68,8 +68,8 @@ class TaskLookup:
         self.models_ = train.models
         self.means_ = {
             task: (
-                _mean(train.outcomes.score, rows & (tasks == task)),
-                _mean(train.outcomes.cost_usd, rows & (tasks == task)),
+                _mean(train.measured.score, rows & (tasks == task)),
+                _mean(train.measured.cost_usd, rows & (tasks == task)),
             )
             for task in sorted(set(tasks[rows]))
         }

@@ -99,7 +99,8 @@ def whatif_scene(changed: WhatIf, title: str) -> Scene:
         reference=after.best_single,
         cost_unit_usd=changed.cost_unit_usd,
         n_prompts=curve.n_prompts,
-        n_dropped=curve.n_dropped,
+        n_dropped=0,
+        n_incomplete=after.setting.n_incomplete(after.setting.report_on),
         active="after",
         chosen_on=changed.before.curves["validation"],
     )

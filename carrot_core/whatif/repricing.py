@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation.missing import without_gaps
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import means_of, one_cost_a_model, usage_of
 from carrot_core.number_formats import percent
@@ -87,7 +88,7 @@ def _floor_and_slope(setting: Setting, model: Hypothetical) -> tuple[float, floa
     if model.score_offset == 0:
         return 0.0, 1.0
     (column,) = positions([model.base], setting.models)
-    mean = float(np.nanmean(setting.validation.outcomes.score[:, column]))
+    mean = float(setting.validation.measured.score[:, column].mean())
     target = mean + model.score_offset
     if not 0 <= target <= 1:
         raise CarrotError(
@@ -105,8 +106,18 @@ def reprice_setting(setting: Setting, models: list[Column]) -> Setting:
     names = ("train", "inner_train", "validation", "test", "everything")
     parts = {id(part): part for part in (getattr(setting, name) for name in names)}  # two of them may be one
     changed = {key: _reprice_part(part, models) for key, part in parts.items()}
-    replaced: dict[str, Any] = {name: changed[id(getattr(setting, name))] for name in names}
+    wholes = [without_gaps(changed[id(part)]) for part in (setting.everything, setting.train)]
+    replaced: dict[str, Any] = {name: _corrected(changed[id(getattr(setting, name))], wholes) for name in names}
     return replace(setting, **replaced)
+
+
+def _corrected(part: Benchmark, wholes: Sequence[Benchmark]) -> Benchmark:
+    """The part with what stands in for its gaps, from the whole that it belongs to."""
+    for whole in wholes:
+        if whole.corrected is not None and set(part.prompt_ids) <= set(whole.prompt_ids):
+            rows = positions(part.prompt_ids, whole.prompt_ids, "prompt")
+            return replace(part, corrected=whole.corrected.rows(rows))
+    return part
 
 
 def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
@@ -124,6 +135,7 @@ def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
     return replace(
         part,
         outcomes=Outcomes(old.prompt_ids, tuple(model.name for model in models), score, cost),
+        corrected=None,
         input_tokens=part.input_tokens[:, at],
         output_tokens=part.output_tokens[:, at] * np.array([model.output_factor for model in models]),
         prices={model.name: model.price for model in models if model.price is not None},

@@ -160,7 +160,7 @@ def test_the_distance_to_the_front_lies_within_its_interval(result):
         assert found is None or found.low <= found.value <= found.high
 
 
-def test_prompts_without_the_whole_pool_are_left_out_for_every_router():
+def test_prompts_with_gaps_count_for_every_router():
     bench = made(200)
     score = bench.outcomes.score.copy()
     score[::7, 0] = np.nan
@@ -168,7 +168,8 @@ def test_prompts_without_the_whole_pool_are_left_out_for_every_router():
     holes = replace(bench, outcomes=Outcomes(old.prompt_ids, old.models, score, old.cost_usd))
     one = setting(holes)
     found = compare({0: one}, candidates({0: one}, ("zero", "oracle", "carrot-knn")), replicates=20)
-    assert found.protocol["n_dropped"].item() == int((~one.test.outcomes.complete).sum()) > 0
+    assert found.protocol["n_incomplete"].item() == int((~one.test.outcomes.complete).sum()) > 0
+    assert found.protocol["n_judged"].item() == len(one.test.prompt_ids)
     pair = pair_of(one, "zeta/mid", "acme/small", lambda part: np.full(len(part.prompt_ids), 0.5))
     with_pair = compare({0: one}, {"pair": {0: Candidate.of(one, pair)}}, replicates=20)
     assert with_pair.protocol["n_judged"].item() == found.protocol["n_judged"].item()

@@ -86,14 +86,14 @@ def test_a_pair_is_judged_on_the_prompts_and_the_interval_of_the_whole_pool():
     pair, zero = (protocol.frontier(each, "test") for each in (tables, protocol.baselines["zero"]))
     assert pair.models == zero.models == bench.models
     assert pair.outcomes.prompt_ids == zero.outcomes.prompt_ids
-    assert pair.n_dropped == zero.n_dropped > 0
+    assert pair.n_prompts == zero.n_prompts == len(protocol.test.prompt_ids)
     means = zero.outcomes.score.mean(axis=0)
     assert pair.score.tolist() == pytest.approx([means[0], means[1]])
     assert pair.shares([0.0, np.inf]).tolist() == [[1, 0, 0], [0, 1, 0]]
     assert np.isnan(pair.estimates.score[:, 2]).all()
     assert pair.est_score.tolist() == [1.0, 0.5]
     figures, others = (judge(protocol, each, "test", replicates=20) for each in (tables, protocol.baselines["zero"]))
-    for name in ("best_single", "oracle", "n_prompts", "n_dropped"):
+    for name in ("best_single", "oracle", "n_prompts", "n_incomplete"):
         assert figures[name] == others[name]
 
 

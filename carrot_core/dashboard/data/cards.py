@@ -12,12 +12,14 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, store_of, version_of
+from carrot_core.evaluation.missing import gaps_by_model
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import split_sizes
 from carrot_core.store.pull import HUB_SOURCES, pull
 
 _PER_ROW = 2
+_GAPS_NAMED = 3  # models with gaps that a card names
 _NOTICE, _PULL_NOTICE = "cards:done", "pull:done"
 _LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
 
@@ -49,6 +51,16 @@ def _fitted(version: Version, name: str) -> int:
     return len({run.router for run in Store(Path(version.path)).runs(name)} - set(BASELINES))
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def _gaps(version: Version, name: str) -> str:
+    """Which models were not observed on how many prompts, most first; "" where nothing is missing."""
+    bench = Store(Path(version.path)).load(name)
+    rows = gaps_by_model(bench).head(_GAPS_NAMED).itertuples()
+    complete = int(bench.outcomes.complete.sum())
+    named = (f"{row.model} on {row.n_missing:,} (without it {row.n_complete_without:,})" for row in rows)
+    return f"{complete:,} prompts have every outcome; not observed: {', '.join(named)}"
+
+
 def _card(info: BenchmarkInfo) -> None:
     version = version_of(info)
     fitted = _fitted(version, info.name)
@@ -56,7 +68,7 @@ def _card(info: BenchmarkInfo) -> None:
         st.markdown(f"#### {plain(info.name)}", width="content")
         _badges(info, fitted)
     st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
-    st.markdown(_facts(info, _sizes(version, info.name)))
+    st.markdown(_facts(info, _sizes(version, info.name), _gaps(version, info.name) if info.n_missing else ""))
     notes = len(info.warnings)
     with st.expander("Hash" + (f" and {notes} {'note' if notes == 1 else 'notes'} from the import" if notes else "")):
         name, value = ("file", info.sha256) if info.sha256 else ("content", info.data_hash)
@@ -76,10 +88,12 @@ def _badges(info: BenchmarkInfo, fitted: int) -> None:
         st.badge(f"{fitted} fitted" if fitted > 1 else "fitted", icon=":material/check:", color="green")
 
 
-def _facts(info: BenchmarkInfo, sizes: dict[str, int]) -> str:
+def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> str:
     """Facts about a benchmark, a line each; Markdown."""
     cells = info.n_prompts * info.n_models
-    gaps = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.2g} %)" if info.n_missing else "none"
+    gaps = "none"
+    if info.n_missing:
+        gaps = f"{info.n_missing:,} of {cells:,} ({100 * info.n_missing / cells:.2g} %); {gaps_named}"
     sides = ", ".join(f"{side} {number:,}" for side, number in sizes.items())
     lines = {
         "Source": info.source + (f" ({info.note})" if info.note else ""),

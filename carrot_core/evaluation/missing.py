@@ -1,0 +1,153 @@
+"""Outcomes that were not observed: a table without gaps whose means over prompts are those of all prompts.
+
+Leaving out every prompt with a gap throws away most of a benchmark: with 34 models and 1 % of the cells missing, 29 %
+of its prompts. Instead a cell's value is its prediction, and where the cell was observed, the prediction's error on
+top, divided by the chance p that such a cell is observed::
+
+    value = prediction + observed · (outcome - prediction) / p
+
+That is the doubly robust (AIPW) estimator of Robins, Rotnitzky and Zhao (1994): its mean under any choice of models
+that does not look at the outcomes is right if either the prediction or p is, so bootstrap and differences work on it
+as on observed outcomes. **Assumption**: whether a cell is missing depends on nothing but the model, the task, and what
+the other models scored and cost on the prompt. A model without gaps keeps its outcomes to the last bit.
+
+Who chooses by the outcomes themselves (oracle, cascade) is measured on the prompts with every outcome, each task's
+weighted to stand for all of that task (`standing_for_all`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carrot_core.errors import CarrotError
+from carrot_core.frontier import FloatArray
+from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, positions
+
+LEAST_CHANCE = 0.02  # of being observed; a smaller one would let a single cell stand for more than fifty
+_FOLDS = 5
+_RIDGE = 5.0  # prompts of a task by which its mean is drawn towards that of all
+Flags = npt.NDArray[np.bool_]
+
+
+def without_gaps(bench: Benchmark) -> Benchmark:
+    """The benchmark with `Benchmark.corrected` where it has gaps; itself where it has none, or no outcome of a model.
+
+    A cell is predicted from other folds of the prompts by ridge regression, its chance by logistic regression, both
+    on the prompt's task and the mean standing of the other models' scores and costs on it.
+    """
+    old = bench.outcomes
+    observed = ~np.isnan(old.score + old.cost_usd)
+    if observed.all() or not observed.any(axis=0).all():
+        return bench
+    fold = np.random.default_rng(0).permutation(len(observed)) % _FOLDS
+    score, cost = old.score.copy(), old.cost_usd.copy()
+    models = np.arange(len(bench.models))
+    for model in models[~observed.all(axis=0)].tolist():
+        about, own = _features(bench, observed, models != model), observed[:, model]
+        cells = np.column_stack([old.score[:, model], old.cost_usd[:, model]])
+        predicted = _predicted(cells, about, own, fold).clip([SCORE_RANGE[0], 0.0], [SCORE_RANGE[1], np.inf])
+        errors = np.where(own[:, None], cells - predicted, 0.0)
+        score[:, model], cost[:, model] = (predicted + errors / _chance(about, own)[:, None]).T
+    return replace(bench, corrected=old.with_values(score, cost))
+
+
+def gaps_note(n_incomplete: int) -> str:
+    """What gaps in the outcomes mean for figures, in a sentence."""
+    return (
+        f"On {n_incomplete:,} prompts some model was not observed: estimates, corrected by what was observed, stand in "
+        "(docs/method.md, “Missing outcomes”)."
+    )
+
+
+def gaps_by_model(bench: Benchmark) -> pd.DataFrame:
+    """What each model's gaps cost, most first: columns model, n_missing (its prompts without score or cost),
+    n_complete_without (prompts with every outcome if the model is left out; the same count with all is `complete`).
+    """
+    observed = ~np.isnan(bench.outcomes.score + bench.outcomes.cost_usd)
+    gaps = (~observed).sum(axis=1)
+    rows = [
+        (model, int((~own).sum()), int((gaps == ~own).sum()))
+        for model, own in zip(bench.models, observed.T, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["model", "n_missing", "n_complete_without"])
+    return table[table["n_missing"] > 0].sort_values(["n_missing", "model"], ascending=[False, True], ignore_index=True)
+
+
+def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Outcomes]:
+    """Estimates that look at outcomes, and the outcomes they are measured on, for all prompts of a benchmark.
+
+    On a prompt with every outcome the value is b + (outcome - b) / p, where b is the mean of the best scores (or costs)
+    and p the chance that a prompt has every outcome, by its task and the models without gaps; on any other prompt it is
+    b, and the choice that of a prompt with every outcome, so that shares of models are right as well.
+    """
+    place = {prompt_id: row for row, prompt_id in enumerate(estimates.prompt_ids)}
+    outcomes, donors = _standing(bench.pool(estimates.models))
+    rows = np.array([place[bench.prompt_ids[donor]] for donor in donors], dtype=np.intp)
+    score, cost = bench.measured.score.copy(), bench.measured.cost_usd.copy()
+    columns = positions(estimates.models, bench.models)
+    score[:, columns], cost[:, columns] = outcomes.score, outcomes.cost_usd
+    table = estimates.with_values(estimates.score[rows], estimates.cost_usd[rows], bench.prompt_ids)
+    return table, bench.outcomes.with_values(score, cost)
+
+
+def best_scores(bench: Benchmark) -> FloatArray:
+    """(n,) score of each prompt's best model, of `standing_for_all` where not all outcomes are there."""
+    best: FloatArray = _standing(bench)[0].score.max(axis=1)
+    return best
+
+
+def _standing(bench: Benchmark) -> tuple[Outcomes, npt.NDArray[np.intp]]:
+    """The outcomes of `standing_for_all`, and (n,) the prompt from which each one's choice is taken."""
+    complete, donors = bench.outcomes.complete, np.arange(len(bench.prompt_ids))
+    if complete.all():
+        return bench.outcomes, donors
+    if not complete.any():
+        raise CarrotError(f"No prompt of {bench.name!r} has an outcome of all {len(bench.models)} models of the pool.")
+    observed = ~np.isnan(bench.outcomes.score + bench.outcomes.cost_usd)
+    weight = 1 / _chance(_features(bench, observed, np.asarray(observed.all(axis=0))), complete)[complete]
+    weight *= len(complete) / weight.sum()
+    score, cost = bench.outcomes.score.copy(), bench.outcomes.cost_usd.copy()
+    for table in (score, cost):
+        base = np.average(table[complete].max(axis=1), weights=weight)
+        table[complete] = base + (table[complete] - base) * weight[:, None]
+        table[~complete] = base
+    beyond = np.cumsum(np.maximum(weight - 1, 0.0))  # prompts that each stands for beside itself
+    n_gaps = int((~complete).sum())
+    at = np.searchsorted(beyond, (np.arange(n_gaps) + 0.5) / n_gaps * beyond[-1])
+    donors[~complete] = np.flatnonzero(complete)[at]
+    return bench.outcomes.with_values(score, cost), donors
+
+
+def _features(bench: Benchmark, observed: Flags, models: Flags) -> FloatArray:
+    """(n, k) what is known of each prompt: its task, and how some of the models did on it."""
+    seen, columns = observed & models, []
+    for table in (bench.outcomes.score, bench.outcomes.cost_usd):
+        cells = np.where(observed, table, np.nan)
+        spread = np.nanstd(cells, axis=0)
+        off = (cells - np.nanmean(cells, axis=0)) / np.where(spread > 0, spread, 1.0)
+        columns.append(np.where(seen, off, 0.0).sum(axis=1) / (seen.sum(axis=1) + 1))
+    of_task = pd.get_dummies(pd.Series(bench.tasks), dtype=float).to_numpy()
+    return np.column_stack([of_task, *columns])
+
+
+def _chance(about: FloatArray, observed: Flags) -> FloatArray:
+    """(n,) chance of being observed, by logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    chance: FloatArray = LogisticRegression().fit(about, observed).predict_proba(about)[:, 1]
+    return chance.clip(LEAST_CHANCE, 1.0)
+
+
+def _predicted(cells: FloatArray, about: FloatArray, observed: Flags, fold: npt.NDArray[np.intp]) -> FloatArray:
+    """(n, 2) prediction of each prompt's score and cost from the prompts of other folds."""
+    from sklearn.linear_model import Ridge
+
+    predicted = np.empty_like(cells)
+    for here in (fold == number for number in range(_FOLDS)):
+        known = observed & ~here if (observed & ~here).any() else observed
+        predicted[here] = Ridge(alpha=_RIDGE).fit(about[known], cells[known]).predict(about[here])
+    return predicted

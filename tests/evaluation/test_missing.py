@@ -1,0 +1,142 @@
+"""Gaps in the outcomes: no prompt is lost, means are those of all prompts, intervals cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from carrot_core.bootstrap import bootstrap_counts, weighted_means
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation import evaluate, make_setting
+from carrot_core.evaluation.missing import best_scores, gaps_by_model, standing_for_all, without_gaps
+from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from tests.made import made
+
+N, MODELS, TASKS = 300, 6, 4
+Flags = npt.NDArray[np.bool_]
+
+
+def with_gaps(bench: Benchmark, observed: Flags) -> Benchmark:
+    old = bench.outcomes
+    score, cost = (np.where(observed, table, np.nan) for table in (old.score, old.cost_usd))
+    return replace(bench, outcomes=Outcomes(old.prompt_ids, old.models, score, cost))
+
+
+def world(rng: np.random.Generator, n: int = N) -> Benchmark:
+    """Prompts that are hard for all models alike, tasks that suit some models, costs that grow with hardness."""
+    task, hard = rng.integers(0, TASKS, n), rng.normal(size=n)
+    skill = np.linspace(-0.5, 1.0, MODELS) + np.sin(np.arange(TASKS)[:, None] + np.arange(MODELS))
+    score = (rng.logistic(size=(n, MODELS)) < skill[task] - hard[:, None]).astype(float)
+    cost = np.exp(0.3 * hard[:, None] + 0.2 * rng.normal(size=(n, MODELS))) * np.geomspace(1e-4, 1e-2, MODELS)
+    ids, names = tuple(map(str, range(n))), tuple(f"m{j}" for j in range(MODELS))
+    return Benchmark("world", Outcomes(ids, names, score, cost), (None,) * n, tuple(f"t{t}" for t in task),
+                     np.full(n, "test"))  # fmt: skip
+
+
+def observed_cells(bench: Benchmark, mechanism: str, rng: np.random.Generator) -> Flags:
+    """Which cells are there: by chance, by the task, or by how the first model, which is always there, did."""
+    shape = bench.outcomes.shape
+    if mechanism == "by chance":
+        return rng.random(shape) > 0.1
+    if mechanism == "by task":
+        missing = 0.05 + 0.3 * (np.array(bench.tasks) == "t0")
+    else:
+        missing = np.where(bench.outcomes.score[:, 0] > 0.5, 0.03, 0.3)
+    observed = rng.random(shape) > missing[:, None]
+    observed[:, 0] = True
+    return observed
+
+
+def chosen(bench: Benchmark) -> npt.NDArray[np.intp]:
+    """A router of the task alone."""
+    return np.array([(3 * int(task[1])) % MODELS for task in bench.tasks])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", ["by chance", "by task", "by the first model"])
+def test_intervals_hold_the_mean_over_all_prompts(mechanism: str) -> None:
+    """Of a router's score and cost, its difference to a model, and the best score of each prompt."""
+    rng, draws = np.random.default_rng(5), 40
+    everyone = world(rng, 60_000)
+    rows = np.arange(60_000)
+    truth = _columns(everyone.outcomes, chosen(everyone), everyone.outcomes.score.max(axis=1)).mean(axis=0)
+    inside, left_out = np.zeros(len(truth)), []
+    for _ in range(draws):
+        sample = everyone.rows(rng.choice(rows, N, replace=False))
+        gappy = with_gaps(sample, observed_cells(sample, mechanism, rng))
+        filled = without_gaps(gappy)
+        columns = _columns(filled.measured, chosen(sample), best_scores(filled))
+        means = weighted_means(columns, bootstrap_counts(N, 200, int(rng.integers(1 << 30))))
+        low, high = np.quantile(means, [0.025, 0.975], axis=0)
+        inside += (low <= truth) & (truth <= high)
+        complete = gappy.outcomes.complete
+        left_out.append(sample.outcomes.score[complete, chosen(sample)[complete]].mean() - truth[0])
+    assert (inside >= 0.8 * draws).all(), inside / draws  # 95 % in expectation; fewer is one in 10,000
+    if mechanism == "by the first model":
+        assert np.mean(left_out) > 0.05  # leaving prompts out would keep the easy ones
+
+
+def _columns(
+    outcomes: Outcomes, choice: npt.NDArray[np.intp], best: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    rows = np.arange(len(choice))
+    score, cost = outcomes.score[rows, choice], outcomes.cost_usd[rows, choice]
+    return np.column_stack([score, cost, score - outcomes.score[:, -1], best])
+
+
+def test_a_table_without_gaps_and_a_model_without_gaps_stay_as_they_are() -> None:
+    bench = world(np.random.default_rng(0))
+    assert without_gaps(bench) is bench
+    observed = np.ones(bench.outcomes.shape, dtype=bool)
+    observed[::5, 2] = False
+    filled = without_gaps(with_gaps(bench, observed))
+    others = [0, 1, 3, 4, 5]
+    np.testing.assert_array_equal(filled.measured.score[:, others], bench.outcomes.score[:, others])
+    np.testing.assert_array_equal(filled.measured.cost_usd[:, others], bench.outcomes.cost_usd[:, others])
+    assert np.isfinite(filled.measured.score).all()
+    without = filled.pool(["m0", "m1"])
+    assert without.measured is without.outcomes
+
+
+def test_what_a_model_costs_in_prompts_is_told() -> None:
+    bench = world(np.random.default_rng(1))
+    observed = np.ones(bench.outcomes.shape, dtype=bool)
+    observed[:30, 4] = observed[20:25, 1] = False
+    table = gaps_by_model(with_gaps(bench, observed)).set_index("model")
+    assert table["n_missing"].to_dict() == {"m4": 30, "m1": 5}
+    assert table["n_complete_without"].to_dict() == {"m4": N - 5, "m1": N - 30}
+
+
+def test_whoever_looks_at_outcomes_is_measured_where_all_are_there_and_stands_for_all() -> None:
+    bench = world(np.random.default_rng(2), 2_000)
+    gappy = without_gaps(with_gaps(bench, observed_cells(bench, "by the first model", np.random.default_rng(3))))
+    complete = gappy.outcomes.rows(gappy.outcomes.complete)
+    table = Estimates(complete.prompt_ids, complete.models, complete.score, complete.cost_usd)
+    estimates, outcomes = standing_for_all(gappy, table)
+    assert estimates.prompt_ids == outcomes.prompt_ids == bench.prompt_ids
+    rows, choice, right = np.arange(2_000), estimates.score.argmax(axis=1), bench.outcomes.score.argmax(axis=1)
+    assert outcomes.score[rows, choice].mean() == pytest.approx(bench.outcomes.score.max(axis=1).mean(), abs=0.02)
+    shares = [np.bincount(one, minlength=MODELS) / 2_000 for one in (choice, right)]
+    assert shares[0] == pytest.approx(shares[1], abs=0.05)
+
+
+def test_every_prompt_counts_and_no_router_beats_the_oracle() -> None:
+    bench = made(300)
+    observed = np.random.default_rng(4).random(bench.outcomes.shape) > 0.1
+    run = evaluate(with_gaps(bench, observed), "carrot-knn", replicates=20)
+    test = run.metrics["test"]
+    assert test["n_prompts"] == int((bench.split == "test").sum())
+    assert 0 < test["n_incomplete"] < test["n_prompts"]
+    assert test["routing_accuracy"] <= test["oracle"] + 0.05
+    assert run.metrics["baselines"]["oracle"]["routing_accuracy"] == pytest.approx(test["oracle"])
+
+
+def test_a_model_without_any_outcome_is_named() -> None:
+    bench = made(200)
+    observed = np.ones(bench.outcomes.shape, dtype=bool)
+    observed[:, 1] = False
+    with pytest.raises(CarrotError, match=bench.models[1]):
+        make_setting(with_gaps(bench, observed)).best_single  # noqa: B018
