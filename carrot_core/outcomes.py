@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -179,6 +179,10 @@ def _no_table() -> FloatTable:
     return np.empty((0, 0))
 
 
+def _part(table: FloatTable | None, place: Any) -> FloatTable | None:
+    return None if table is None else table[place]
+
+
 @dataclass(frozen=True, eq=False)
 class Benchmark:
     """Prompts with all their data: the input of every router and every evaluation.
@@ -190,6 +194,8 @@ class Benchmark:
     texts, tasks : n prompt texts (None where the source has none) and task labels ("" where none).
     split : (n,) one of "train", "validation", "test".
     input_tokens, output_tokens : (n, M), NaN where not recorded.
+    cached_input_tokens, reasoning_tokens, latency_s : (n, M) likewise, of the input and of the output tokens, and
+        seconds; None where none is recorded.
     prices : price by model name; empty where the source records only dollars.
     vectors : (n, d) float32 embeddings, NaN rows where a prompt has no text; None before embedding.
     encoder : name of the encoder the vectors come from.
@@ -203,6 +209,9 @@ class Benchmark:
     split: npt.NDArray[np.str_]
     input_tokens: FloatTable = field(default_factory=_no_table)
     output_tokens: FloatTable = field(default_factory=_no_table)
+    cached_input_tokens: FloatTable | None = None
+    reasoning_tokens: FloatTable | None = None
+    latency_s: FloatTable | None = None
     prices: Mapping[str, Price] = field(default_factory=dict)
     vectors: npt.NDArray[np.float32] | None = None
     encoder: str | None = None
@@ -214,6 +223,9 @@ class Benchmark:
             if getattr(self, name).size == 0:
                 object.__setattr__(self, name, np.full(self.outcomes.shape, np.nan))
             if getattr(self, name).shape != self.outcomes.shape:
+                raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
+        for name in ("cached_input_tokens", "reasoning_tokens", "latency_s"):
+            if getattr(self, name) is not None and getattr(self, name).shape != self.outcomes.shape:
                 raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
         for name in ("texts", "tasks", "split"):
             if len(getattr(self, name)) != n:
@@ -239,6 +251,9 @@ class Benchmark:
             split=self.split[rows],
             input_tokens=self.input_tokens[rows],
             output_tokens=self.output_tokens[rows],
+            cached_input_tokens=_part(self.cached_input_tokens, rows),
+            reasoning_tokens=_part(self.reasoning_tokens, rows),
+            latency_s=_part(self.latency_s, rows),
             vectors=None if self.vectors is None else self.vectors[rows],
         )
 
@@ -254,6 +269,9 @@ class Benchmark:
             outcomes=self.outcomes.pool(models),
             input_tokens=self.input_tokens[:, columns],
             output_tokens=self.output_tokens[:, columns],
+            cached_input_tokens=_part(self.cached_input_tokens, (slice(None), columns)),
+            reasoning_tokens=_part(self.reasoning_tokens, (slice(None), columns)),
+            latency_s=_part(self.latency_s, (slice(None), columns)),
             prices={model: self.prices[model] for model in models if model in self.prices},
         )
 

@@ -21,10 +21,11 @@ from carrot_core.benchmarks.split import FRACTIONS, duplicate_keys, split
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
 from carrot_core.prices import Price
-from carrot_core.store.database import identity, reading, rows, writing
+from carrot_core.store.database import columns_of, identity, reading, rows, writing
 
 OWN_SPLIT = "the source's own split"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
+_MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # which many benchmarks do not record
 _INFO = """
 select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
        n_prompts * n_models - n_outcomes as n_missing
@@ -110,7 +111,10 @@ def content_of(frames: Frames, split_seed: int) -> Content:
         raise CarrotError(f"{frames.provenance.source} has no prompts or no models; there is nothing to store.")
     models = frames.models.sort_values("model", ignore_index=True)
     prompts, rule, warnings = _with_split(frames.prompts.sort_values("prompt_id", ignore_index=True), split_seed)
-    outcomes = frames.outcomes[_NUMBERS].astype(np.float64)
+    more = [name for name in _MORE_NUMBERS if name in frames.outcomes]
+    outcomes = frames.outcomes[[*_NUMBERS, *more]].astype(np.float64)
+    if "time" in frames.outcomes:
+        outcomes["time"] = frames.outcomes["time"]
     outcomes.insert(0, "prompt", pd.Index(prompts["prompt_id"]).get_indexer(frames.outcomes["prompt_id"]))
     outcomes.insert(1, "model", pd.Index(models["model"]).get_indexer(frames.outcomes["model"]))
     outcomes = outcomes.astype({"prompt": np.int32, "model": np.int32})
@@ -164,10 +168,20 @@ def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataF
         (outcomes, ["prompt", "model", *_NUMBERS]),
     ):
         for column in columns:
-            values = frame[column].to_numpy(dtype="<f8") + 0.0  # -0.0 and 0.0 are one number
-            values[np.isnan(values)] = np.nan  # and NaN has one pattern
-            digest.update(values.tobytes())
+            digest.update(_bytes(frame[column]))
+    # Columns that came later are named and count where anything is in them: other benchmarks keep their hash.
+    for column in [name for name in _MORE_NUMBERS if name in outcomes and outcomes[name].notna().any()]:
+        digest.update(column.encode() + _bytes(outcomes[column]))
+    if "time" in outcomes and outcomes["time"].notna().any():
+        times = [value if isinstance(value, str) else None for value in outcomes["time"]]
+        digest.update(json.dumps(["time", times]).encode())
     return digest.hexdigest()
+
+
+def _bytes(numbers: pd.Series[float]) -> bytes:
+    values = numbers.to_numpy(dtype="<f8") + 0.0  # -0.0 and 0.0 are one number
+    values[np.isnan(values)] = np.nan  # and NaN has one pattern
+    return values.tobytes()
 
 
 def write(path: Path, name: str, frames: Frames, content: Content, split_seed: int) -> None:
@@ -233,6 +247,7 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
         split=np.array(splits, dtype=np.str_),
         input_tokens=tables["input_tokens"],
         output_tokens=tables["output_tokens"],
+        **{name: tables[name] for name in _MORE_NUMBERS if name in tables},
         prices={row[0]: Price(row[1], row[2], row[3], row[4]) for row in models if row[1] is not None},
         vectors=None,
         encoder=None,
@@ -240,9 +255,19 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     )
 
 
+def _recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The numbers that a benchmark records of its outcomes: the usual ones, and of the others those it has any of."""
+    there = columns_of(connection, "outcomes")
+    more = [name for name in _MORE_NUMBERS if name in there]
+    if not more:
+        return _NUMBERS
+    ((*counts,),) = rows(connection, f"select {', '.join(f'count({name})' for name in more)} from outcomes")  # noqa: S608
+    return [*_NUMBERS, *(name for name, count in zip(more, counts, strict=True) if count)]
+
+
 def _tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
     """(n, M) tables of a benchmark, NaN where there is no outcome or no number."""
-    names = ("score", "input_tokens", "output_tokens", "cost_usd")
+    names = _recorded(connection)
     numbers = ", ".join(f"coalesce({name}, 'nan') as {name}" for name in names)
     cells = connection.execute(f"select prompt, model, {numbers} from outcomes").fetchnumpy()  # noqa: S608  fixed names
     tables = {name: np.full(shape, np.nan) for name in names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +19,9 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.prices import Price
 from carrot_core.store import Run, Store
-from tests.tables import frames
+from carrot_core.store.health import verify
+from carrot_core.store.migration import copy_benchmark
+from tests.tables import frames, main_file
 
 
 @pytest.fixture
@@ -549,3 +552,63 @@ def test_real_benchmark_with_its_vectors(store: Store, shared_data: Path) -> Non
         if text is not None:
             by_text.setdefault(text.strip(), set()).add(str(side))
     assert max(map(len, by_text.values())) == 1
+
+
+# Columns that not every benchmark has
+
+
+def with_more(given: Frames) -> Frames:
+    """The frames with latency, cached tokens and times, each missing somewhere."""
+    n = len(given.outcomes)
+    more = {
+        "latency_s": np.where(np.arange(n) % 3 == 0, np.nan, np.arange(n) / 8),
+        "cached_input_tokens": np.arange(n) * 1.0,
+        "time": [None if row % 5 == 0 else f"2026-01-01T00:00:{row:02}.000000Z" for row in range(n)],
+    }
+    return dataclasses.replace(given, outcomes=given.outcomes.assign(**more))
+
+
+def test_columns_that_came_later_are_loaded_and_follow_their_cells(store: Store) -> None:
+    given = with_more(frames())
+    store.save_benchmark("more", given)
+    bench = store.load("more")
+    cells = given.outcomes.set_index(["prompt_id", "model"])
+    ids, models = bench.prompt_ids[3:9], bench.models[::-1]
+    part = bench.rows(np.arange(3, 9)).pool(models)
+    for name in ("latency_s", "cached_input_tokens"):
+        expected = cells[name].unstack().reindex(index=ids, columns=models)
+        np.testing.assert_array_equal(getattr(part, name), expected.to_numpy())
+    assert bench.reasoning_tokens is None
+    with store.reading("more") as connection:
+        assert len(connection.execute("select time from outcomes where time is not null").fetchall()) == (
+            given.outcomes["time"].notna().sum()
+        )
+
+
+def test_they_count_for_the_hash_where_there_is_anything_in_them(store: Store) -> None:
+    plain = store.save_benchmark("plain", frames()).data_hash
+    empty = frames().outcomes.assign(latency_s=np.nan, time=None)
+    assert store.save_benchmark("empty", dataclasses.replace(frames(), outcomes=empty)).data_hash == plain
+    more = store.save_benchmark("more", with_more(frames())).data_hash
+    later = with_more(frames())
+    later.outcomes["time"] = later.outcomes["time"].str.replace("2026", "2027")
+    assert len({plain, more, store.save_benchmark("later", later).data_hash}) == 3
+    assert [(finding.benchmark, finding.data) for finding in verify(store)] == [
+        (name, "") for name in ("empty", "later", "more", "plain")
+    ]
+
+
+def test_a_file_of_the_schema_before_is_read_and_copied(store: Store, tmp_path: Path) -> None:
+    info = store.save_benchmark("old", frames())
+    with duckdb.connect(str(main_file(store, "old"))) as connection:
+        connection.execute("drop view results")
+        for name in ("cached_input_tokens", "reasoning_tokens", "latency_s", "time"):
+            connection.execute(f"alter table outcomes drop {name}")
+        connection.execute("update schema_version set version = 2")
+    bench = store.load("old")
+    assert bench.latency_s is None
+    assert bench.data_hash == info.data_hash
+    assert [finding.data for finding in verify(store)] == [""]
+    target = Store(tmp_path / "copies")
+    assert copy_benchmark(store, "old", target).data_hash == info.data_hash
+    np.testing.assert_array_equal(target.load("old").outcomes.score, bench.outcomes.score)

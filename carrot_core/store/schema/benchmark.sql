@@ -53,6 +53,10 @@ create table outcomes (
     input_tokens  double check (input_tokens >= 0 and isfinite(input_tokens)),
     output_tokens double check (output_tokens >= 0 and isfinite(output_tokens)),
     cost_usd      double check (cost_usd >= 0 and isfinite(cost_usd)),
+    cached_input_tokens double check (cached_input_tokens >= 0 and isfinite(cached_input_tokens)), -- of input_tokens
+    reasoning_tokens    double check (reasoning_tokens >= 0 and isfinite(reasoning_tokens)),       -- of output_tokens
+    latency_s           double check (latency_s >= 0 and isfinite(latency_s)),
+    time                varchar,            -- ISO 8601, UTC
     primary key (prompt, model)
 );
 
