@@ -175,12 +175,12 @@ class Estimates(_Tables):
         return part
 
 
+# Tables that a benchmark has where they are recorded.
+_NOT_ALWAYS = ("cached_input_tokens", "reasoning_tokens", "latency_s", "sample_score", "sample_cost_usd")
+
+
 def _no_table() -> FloatTable:
     return np.empty((0, 0))
-
-
-def _part(table: FloatTable | None, place: Any) -> FloatTable | None:
-    return None if table is None else table[place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +196,8 @@ class Benchmark:
     input_tokens, output_tokens : (n, M), NaN where not recorded.
     cached_input_tokens, reasoning_tokens, latency_s : (n, M) likewise, of the input and of the output tokens, and
         seconds; None where none is recorded.
+    sample_score, sample_cost_usd : (n, M, S) of every run of a cell, NaN behind its last one, where cells were run
+        several times; ``outcomes`` then has their means. None where every cell was run once.
     prices : price by model name; empty where the source records only dollars.
     vectors : (n, d) float32 embeddings, NaN rows where a prompt has no text; None before embedding.
     encoder : name of the encoder the vectors come from.
@@ -212,6 +214,8 @@ class Benchmark:
     cached_input_tokens: FloatTable | None = None
     reasoning_tokens: FloatTable | None = None
     latency_s: FloatTable | None = None
+    sample_score: FloatTable | None = None
+    sample_cost_usd: FloatTable | None = None
     prices: Mapping[str, Price] = field(default_factory=dict)
     vectors: npt.NDArray[np.float32] | None = None
     encoder: str | None = None
@@ -224,8 +228,8 @@ class Benchmark:
                 object.__setattr__(self, name, np.full(self.outcomes.shape, np.nan))
             if getattr(self, name).shape != self.outcomes.shape:
                 raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
-        for name in ("cached_input_tokens", "reasoning_tokens", "latency_s"):
-            if getattr(self, name) is not None and getattr(self, name).shape != self.outcomes.shape:
+        for name in _NOT_ALWAYS:
+            if getattr(self, name) is not None and getattr(self, name).shape[:2] != self.outcomes.shape:
                 raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
         for name in ("texts", "tasks", "split"):
             if len(getattr(self, name)) != n:
@@ -241,6 +245,11 @@ class Benchmark:
     def prompt_ids(self) -> tuple[str, ...]:
         return self.outcomes.prompt_ids
 
+    def _parts(self, place: Any) -> dict[str, Any]:
+        """Some rows or columns of the tables that not every benchmark has, by name."""
+        tables = {name: getattr(self, name) for name in _NOT_ALWAYS}
+        return {name: table[place] for name, table in tables.items() if table is not None}
+
     def rows(self, rows: Rows) -> Benchmark:
         """Some of the prompts, with all that belongs to them."""
         return replace(
@@ -251,9 +260,7 @@ class Benchmark:
             split=self.split[rows],
             input_tokens=self.input_tokens[rows],
             output_tokens=self.output_tokens[rows],
-            cached_input_tokens=_part(self.cached_input_tokens, rows),
-            reasoning_tokens=_part(self.reasoning_tokens, rows),
-            latency_s=_part(self.latency_s, rows),
+            **self._parts(rows),
             vectors=None if self.vectors is None else self.vectors[rows],
         )
 
@@ -269,9 +276,7 @@ class Benchmark:
             outcomes=self.outcomes.pool(models),
             input_tokens=self.input_tokens[:, columns],
             output_tokens=self.output_tokens[:, columns],
-            cached_input_tokens=_part(self.cached_input_tokens, (slice(None), columns)),
-            reasoning_tokens=_part(self.reasoning_tokens, (slice(None), columns)),
-            latency_s=_part(self.latency_s, (slice(None), columns)),
+            **self._parts((slice(None), columns)),
             prices={model: self.prices[model] for model in models if model in self.prices},
         )
 

@@ -167,12 +167,15 @@ def _of_the_whole(table: TableFile) -> list[Problem]:
         return [Problem("no row has a score", "A score from 0 to 1 is needed.", 1, "score")]
     if models == 1:
         return [Problem(f"there is only one model, {model!r}", "Routing needs two or more.", column="model")]
-    return size_problems(prompts, models)
+    runs = "select count(*) as runs from cells where score is not null group by prompt_id, model"
+    (samples,) = table.connection.execute(f"select max(runs) from ({runs})").fetchall()[0]  # noqa: S608  fixed text
+    return size_problems(prompts, models, samples)
 
 
-def size_problems(prompts: int, models: int) -> list[Problem]:
+def size_problems(prompts: int, models: int, samples: int = 1) -> list[Problem]:
     """More cells than a table may have, in one problem."""
-    if prompts * models <= limits.CELLS:
+    if prompts * models * samples <= limits.CELLS:
         return []
-    size = f"{prompts:,} prompts x {models:,} models are more than {limits.CELLS:,} cells"
+    several = f" x {samples:,} samples" if samples > 1 else ""
+    size = f"{prompts:,} prompts x {models:,} models{several} are more than {limits.CELLS:,} cells"
     return [Problem(size, "Were prompt_id and model mixed up? Else keep fewer with a predicate.")]

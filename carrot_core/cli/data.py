@@ -74,6 +74,8 @@ def import_(
     lines = [f"Imported {info.n_prompts:,} prompts x {info.n_models} models as {name!r}: {info.n_outcomes:,} outcomes."]
     if info.n_missing:
         lines.append(f"{info.n_missing:,} cells of the table were not observed.")
+    if info.samples_text:
+        lines.append(f"Scores and costs are means: {info.samples_text}.")
     with_vectors = 0
     if embeddings is not None:
         with_vectors = store.import_vectors(name, embeddings, BUNDLED)
@@ -128,7 +130,7 @@ def list_() -> Result:
     infos = open_store().benchmarks()
     lines = [
         f"{visible(info.name):24} {info.n_prompts:>8,} prompts  {info.n_models:>3} models  "
-        f"{visible(info.source)}  {visible(info.note, keep=' ')}".rstrip()
+        f"{visible(info.source)}  {visible(info.note, keep=' ')}  {info.samples_text}".rstrip()
         for info in infos
     ]
     if not infos:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -33,7 +34,11 @@ from benchmarks b
 cross join (select count(*) as n_prompts, count(text) as n_with_text,
                    count(*) - count(distinct duplicate_group) as n_duplicate_prompts from prompts) p
 cross join (select count(*) as n_models, list(name order by model) as models from models) m
-cross join (select count(*) as n_outcomes from outcomes) o
+cross join (select count(*) as n_outcomes{samples} from outcomes) o
+"""
+_SAMPLES = """, sum(n_samples - 1)::bigint as n_extra_runs, max(n_samples) as n_samples,
+count(*) filter (n_samples > 1) as n_repeated, count(*) filter (score_variance > 0) as n_differing,
+coalesce(sqrt(avg(score_variance)), 0) as score_spread
 """
 
 
@@ -54,6 +59,10 @@ class BenchmarkInfo:
     data_hash : sha256 of the content.
     models : names, in order.
     warnings : what the reader noticed.
+    n_extra_runs : runs behind the outcomes beyond the first of a cell.
+    n_samples : most runs of one cell.
+    n_repeated, n_differing : cells with several runs, and those of them whose runs have different scores.
+    score_spread : standard deviation of a score between runs of one cell: root of the mean variance of those cells.
     """
 
     name: str
@@ -73,6 +82,22 @@ class BenchmarkInfo:
     data_hash: str
     models: tuple[str, ...]
     warnings: tuple[str, ...]
+    n_extra_runs: int = 0
+    n_samples: int = 1
+    n_repeated: int = 0
+    n_differing: int = 0
+    score_spread: float = 0.0
+
+    @property
+    def samples_text(self) -> str:
+        """How many runs a cell has and how far they differ; "" where every cell was run once."""
+        if not self.n_repeated:
+            return ""
+        return (
+            f"up to {self.n_samples} runs of a cell, {self.n_outcomes + self.n_extra_runs:,} in all; their scores "
+            f"differ in {100 * self.n_differing / self.n_repeated:.0f} % of {self.n_repeated:,} cells with several "
+            f"(standard deviation {self.score_spread:.3f} within a cell)"
+        )
 
     @property
     def has_prompts(self) -> bool:
@@ -100,6 +125,7 @@ class Content:
     prompts: pd.DataFrame
     models: pd.DataFrame
     outcomes: pd.DataFrame
+    samples: pd.DataFrame
     split_rule: str
     data_hash: str
     warnings: tuple[str, ...]
@@ -118,10 +144,26 @@ def content_of(frames: Frames, split_seed: int) -> Content:
     outcomes.insert(0, "prompt", pd.Index(prompts["prompt_id"]).get_indexer(frames.outcomes["prompt_id"]))
     outcomes.insert(1, "model", pd.Index(models["model"]).get_indexer(frames.outcomes["model"]))
     outcomes = outcomes.astype({"prompt": np.int32, "model": np.int32})
-    outcomes = outcomes.sort_values(["prompt", "model"], ignore_index=True)
-    return Content(
-        prompts, models, outcomes, rule, content_hash(prompts, models, outcomes), (*frames.warnings, *warnings)
-    )
+    outcomes, samples = _cells(outcomes, frames.outcomes.get("sample"))
+    data_hash = content_hash(prompts, models, outcomes, samples)
+    return Content(prompts, models, outcomes, samples, rule, data_hash, (*frames.warnings, *warnings))
+
+
+def _cells(runs: pd.DataFrame, names: pd.Series[str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row a cell, the mean of its samples, and the runs behind it; none where every cell has one."""
+    if names is None or not runs.duplicated(["prompt", "model"]).any():
+        return runs.sort_values(["prompt", "model"], ignore_index=True), runs[:0].assign(sample="")
+    samples = runs.assign(sample=names.fillna("").astype(object))
+    samples = samples.sort_values(["prompt", "model", "sample"], ignore_index=True)
+    cells = samples.groupby(["prompt", "model"], sort=True)
+    outcomes = cells[[name for name in (*_NUMBERS, *_MORE_NUMBERS) if name in runs]].mean()
+    if "time" in runs:
+        outcomes["time"] = cells["time"].first()
+    outcomes["n_samples"] = cells.size()
+    for name, variance in (("score", "score_variance"), ("cost_usd", "cost_variance")):
+        alike = cells[name].min() == cells[name].max()  # then it is 0 without rounding
+        outcomes[variance] = cells[name].var().mask(alike & (cells[name].count() > 1), 0.0)
+    return outcomes.reset_index(), samples
 
 
 def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, list[str]]:
@@ -154,8 +196,8 @@ def _own_split_warnings(prompts: pd.DataFrame) -> list[str]:
     return warnings
 
 
-def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame) -> str:
-    """sha256 of a benchmark's content, all three tables in canonical order."""
+def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame, samples: pd.DataFrame) -> str:
+    """sha256 of a benchmark's content, all tables in canonical order."""
     digest = hashlib.sha256()
     for frame, columns in (
         (prompts, ["prompt_id", "text", "task", "family", "split"]),
@@ -169,13 +211,20 @@ def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataF
     ):
         for column in columns:
             digest.update(_bytes(frame[column]))
-    # Columns that came later are named and count where anything is in them: other benchmarks keep their hash.
-    for column in [name for name in _MORE_NUMBERS if name in outcomes and outcomes[name].notna().any()]:
-        digest.update(column.encode() + _bytes(outcomes[column]))
-    if "time" in outcomes and outcomes["time"].notna().any():
-        times = [value if isinstance(value, str) else None for value in outcomes["time"]]
-        digest.update(json.dumps(["time", times]).encode())
+    # What came later is named and counts where there is any of it: other benchmarks keep their hash.
+    _add_recorded(digest, outcomes, _MORE_NUMBERS, ["time"])
+    if len(samples):
+        _add_recorded(digest, samples, ["prompt", "model", *_NUMBERS, *_MORE_NUMBERS], ["sample", "time"])
     return digest.hexdigest()
+
+
+def _add_recorded(digest: hashlib._Hash, frame: pd.DataFrame, numbers: Sequence[str], texts: Sequence[str]) -> None:
+    for column in [name for name in (*numbers, *texts) if name in frame and frame[name].notna().any()]:
+        if column in numbers:
+            digest.update(column.encode() + _bytes(frame[column]))
+        else:
+            values = [value if isinstance(value, str) else None for value in frame[column]]
+            digest.update(json.dumps([column, values]).encode())
 
 
 def _bytes(numbers: pd.Series[float]) -> bytes:
@@ -197,7 +246,8 @@ def write(path: Path, name: str, frames: Frames, content: Content, split_seed: i
                 list(content.warnings),
             ],
         )  # fmt: skip
-        for table, frame in (("models", models), ("prompts", content.prompts), ("outcomes", content.outcomes)):
+        tables = {"models": models, "prompts": content.prompts, "outcomes": content.outcomes}
+        for table, frame in (tables | {"samples": content.samples}).items():
             _append(connection, table, frame)
 
 
@@ -223,7 +273,8 @@ def describe(path: Path) -> BenchmarkInfo:
 @lru_cache(maxsize=1024)
 def _describe(path: Path, _identity: str) -> BenchmarkInfo:
     with reading(path) as connection:
-        cursor = connection.execute(_INFO)
+        samples = _SAMPLES if columns_of(connection, "samples") else ""
+        cursor = connection.execute(_INFO.format(samples=samples))
         columns = [column[0] for column in cursor.description or ()]
         (row,) = cursor.fetchall()
     values = dict(zip(columns, row, strict=True))
@@ -248,11 +299,29 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
         input_tokens=tables["input_tokens"],
         output_tokens=tables["output_tokens"],
         **{name: tables[name] for name in _MORE_NUMBERS if name in tables},
+        **_sample_tables(connection, (len(prompts), len(models))),
         prices={row[0]: Price(row[1], row[2], row[3], row[4]) for row in models if row[1] is not None},
         vectors=None,
         encoder=None,
         data_hash=data_hash,
     )
+
+
+def _sample_tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores and dollars of all samples, (n, M, S), NaN behind a cell's last one; none where each has one."""
+    if not columns_of(connection, "samples"):
+        return {}
+    cells = connection.execute(
+        "select prompt, model, row_number() over (partition by prompt, model order by sample) - 1 as place, score, "
+        "coalesce(cost_usd, 'nan') as cost_usd from samples"
+    ).fetchnumpy()
+    if not len(cells["place"]):
+        return {}
+    tables = {}
+    for name in ("score", "cost_usd"):
+        tables[f"sample_{name}"] = np.full((*shape, int(cells["place"].max()) + 1), np.nan)
+        tables[f"sample_{name}"][cells["prompt"], cells["model"], cells["place"]] = cells[name]
+    return tables
 
 
 def _recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:

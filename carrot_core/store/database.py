@@ -119,10 +119,13 @@ def writing(
                 remnant.unlink(missing_ok=True)
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> set[str]:
-    """Names of a table's columns; empty where the file, of an older schema, has no such table."""
-    query = "select column_name from duckdb_columns() where database_name = current_database() and table_name = ?"
-    return {name for (name,) in rows(connection, query, table)}
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str, database: str | None = None) -> set[str]:
+    """Names of a table's columns in the file in use or another; empty where an older schema has no such table."""
+    query = (
+        "select column_name from duckdb_columns() where database_name = coalesce(?, current_database()) "
+        "and table_name = ?"
+    )
+    return {name for (name,) in rows(connection, query, database, table)}
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, versions: Collection[int]) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.store.content import content_hash
-from carrot_core.store.database import reading, rows, translate_errors
+from carrot_core.store.database import columns_of, reading, rows, translate_errors
 from carrot_core.store.folder import Files, Folder
 from carrot_core.store.store import Store
 
@@ -85,8 +85,10 @@ def _read_data(connection: duckdb.DuckDBPyConnection) -> str:
     )
     models = connection.execute(_MODELS).df().astype({"as_of": object, "source": object, "model": object})
     outcomes = connection.execute("from outcomes order by prompt, model").df()
+    samples = "samples" if columns_of(connection, "samples") else "outcomes limit 0"
+    runs = connection.execute(f"select * from {samples}").df()  # noqa: S608  fixed names
     ((stated,),) = rows(connection, "select data_hash from benchmarks")
-    return "" if content_hash(prompts, models, outcomes) == stated else "The content is not what was stored."
+    return "" if content_hash(prompts, models, outcomes, runs) == stated else "The content is not what was stored."
 
 
 def _read_rows(connection: duckdb.DuckDBPyConnection) -> str:

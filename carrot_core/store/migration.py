@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from carrot_core.errors import StoreError
 from carrot_core.store import runs, vectors
 from carrot_core.store.content import BenchmarkInfo
-from carrot_core.store.database import locked, reading, rows, translate_errors, writing
+from carrot_core.store.database import columns_of, locked, reading, rows, translate_errors, writing
 from carrot_core.store.folder import MAIN, Files, Folder, check_name, key
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ def copy_benchmark(source: Store, name: str, target: Store, new_name: str | None
 
 def _copy(files: Files, source: Store, name: str, new: Path, called: str) -> None:
     with writing(new / MAIN, "benchmark", given=files.main) as connection:
-        for table in _TABLES:
-            connection.execute(f"insert into {table} by name from given.{table}")
+        for table in (*_TABLES, "samples"):
+            if columns_of(connection, table, "given"):
+                connection.execute(f"insert into {table} by name from given.{table}")
         connection.execute("update benchmarks set name = ?", [called])
     vectors.gather(files, new)
     for run in reversed(runs.list_runs(files, name)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,7 @@ from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
-from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.prices import Price
 from carrot_core.store import Run, Store
 from carrot_core.store.health import verify
@@ -602,7 +603,16 @@ def test_a_file_of_the_schema_before_is_read_and_copied(store: Store, tmp_path: 
     info = store.save_benchmark("old", frames())
     with duckdb.connect(str(main_file(store, "old"))) as connection:
         connection.execute("drop view results")
-        for name in ("cached_input_tokens", "reasoning_tokens", "latency_s", "time"):
+        connection.execute("drop table samples")
+        for name in (
+            "cached_input_tokens",
+            "reasoning_tokens",
+            "latency_s",
+            "time",
+            "n_samples",
+            "score_variance",
+            "cost_variance",
+        ):
             connection.execute(f"alter table outcomes drop {name}")
         connection.execute("update schema_version set version = 2")
     bench = store.load("old")
@@ -612,3 +622,80 @@ def test_a_file_of_the_schema_before_is_read_and_copied(store: Store, tmp_path: 
     target = Store(tmp_path / "copies")
     assert copy_benchmark(store, "old", target).data_hash == info.data_hash
     np.testing.assert_array_equal(target.load("old").outcomes.score, bench.outcomes.score)
+
+
+# Samples
+
+
+def with_samples(given: Frames, differing: bool = True) -> Frames:
+    """The frames with a second run of every other cell, and a third one of the first."""
+    again, third = given.outcomes.iloc[::2].copy(), given.outcomes.iloc[:1].copy()
+    if differing:
+        again["score"], third["score"] = 1 - again["score"], 0.25
+    again["cost_usd"] *= 3
+    third["cost_usd"] = np.nan
+    runs = [frame.assign(sample=str(number)) for number, frame in enumerate((given.outcomes, again, third))]
+    return dataclasses.replace(given, outcomes=pd.concat(runs).sample(frac=1.0, random_state=1))
+
+
+def means(samples: FloatTable) -> FloatTable:
+    """(n, M) means over the samples of each cell, NaN where there is none."""
+    return np.asarray(np.ma.masked_invalid(samples).mean(axis=2).filled(np.nan))
+
+
+def test_cells_are_means_of_their_samples_and_the_samples_are_kept(store: Store) -> None:
+    given = with_samples(frames())
+    info = store.save_benchmark("several", given)
+    bench = store.load("several")
+    cells = given.outcomes.groupby(["prompt_id", "model"])
+    for name, table in (("score", bench.outcomes.score), ("cost_usd", bench.outcomes.cost_usd)):
+        expected = cells[name].mean().unstack().reindex(index=bench.prompt_ids, columns=bench.models)
+        np.testing.assert_allclose(table, expected.to_numpy(), rtol=1e-15)
+    assert bench.sample_score is not None
+    assert bench.sample_score.shape == (*bench.outcomes.shape, 3)
+    np.testing.assert_array_equal(
+        np.sort(bench.sample_score[~np.isnan(bench.sample_score)]), np.sort(given.outcomes["score"])
+    )
+    np.testing.assert_allclose(means(bench.sample_score), bench.outcomes.score)
+    spread = cells["score"].var()
+    differing = (cells["score"].nunique() > 1).sum()
+    assert (info.n_outcomes, info.n_extra_runs, info.n_samples) == (len(cells), len(given.outcomes) - len(cells), 3)
+    assert (info.n_repeated, info.n_differing) == (spread.notna().sum(), differing)
+    assert info.score_spread == pytest.approx(math.sqrt(spread.mean()))
+    with store.reading("several") as connection:
+        (variance,) = connection.execute("select sum(cost_variance) from outcomes").fetchall()[0]
+    assert variance == pytest.approx(cells["cost_usd"].var().sum())
+
+
+def test_samples_follow_their_prompts_and_models(store: Store) -> None:
+    store.save_benchmark("several", with_samples(frames()))
+    bench = store.load("several")
+    part = bench.rows(np.arange(5, 11)).pool(bench.models[::-1])
+    assert part.sample_score is not None
+    np.testing.assert_allclose(means(part.sample_score), part.outcomes.score)
+
+
+def test_samples_count_for_the_hash_and_go_with_a_copy(store: Store, tmp_path: Path) -> None:
+    info = store.save_benchmark("several", with_samples(frames()))
+    other = with_samples(frames())
+    other.outcomes.loc[other.outcomes["sample"] == "2", "score"] = 0.75
+    assert store.save_benchmark("other", other).data_hash != info.data_hash
+    assert [finding.data for finding in verify(store)] == ["", ""]
+    target = Store(tmp_path / "copies")
+    copy_benchmark(store, "several", target)
+    np.testing.assert_array_equal(target.load("several").sample_score, store.load("several").sample_score)
+
+
+def test_one_sample_of_every_cell_is_a_benchmark_as_any_other(store: Store) -> None:
+    plain = store.save_benchmark("plain", frames())
+    named = dataclasses.replace(frames(), outcomes=frames().outcomes.assign(sample="1"))
+    assert store.save_benchmark("named", named).data_hash == plain.data_hash
+    assert (plain.n_extra_runs, plain.n_repeated, plain.samples_text) == (0, 0, "")
+    assert store.load("named").sample_score is None
+
+
+def test_equal_samples_do_not_differ(store: Store) -> None:
+    given = with_samples(frames(), differing=False)
+    given.outcomes["score"] = 0.1  # which no sum of three is exactly three times of
+    info = store.save_benchmark("alike", given)
+    assert (info.n_differing, info.score_spread) == (0, 0.0)
