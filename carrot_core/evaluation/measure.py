@@ -21,7 +21,7 @@ from carrot_core.bootstrap import (
 )
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.frontier import FloatArray, Frontier, upper_hull
+from carrot_core.frontier import FloatArray, Frontier, sweep, upper_hull
 from carrot_core.metrics import (
     BUDGETS,
     affordable,
@@ -39,7 +39,8 @@ from carrot_core.metrics import (
 )
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import Solution, match_model, operating_point, rate_inside, solve_target
-from carrot_core.outcomes import Estimates, FloatTable, Outcomes, pick
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick
+from carrot_core.routers.baselines import oracle_of_other_samples
 
 _POINTS = 800  # of a curve, of which replicates are made
 
@@ -92,12 +93,14 @@ class ReportSet:
     weights : (n, 1 + B) how often each prompt counts: once, then as often as it was drawn.
     best_single : name of the best single model, chosen on validation.
     strength : mean validation score by model.
+    part : all prompts of the split, with the samples of their cells.
     """
 
     outcomes: Outcomes
     weights: Weights
     best_single: str
     strength: Mapping[str, float]
+    part: Benchmark
 
     def means(self, table: FloatTable) -> FloatArray:
         """(1 + B, k) means of the columns of an (n, k) table."""
@@ -115,6 +118,18 @@ class ReportSet:
     def oracle(self) -> FloatArray:
         """(1 + B,) mean of the best score of each prompt."""
         return self.means(self.outcomes.score.max(axis=1, keepdims=True))[:, 0]
+
+    @cached_property
+    def other_samples(self) -> list[Frontier]:
+        """Curves of the oracle read on samples that it did not choose by; empty where every cell was run once."""
+        return [sweep(estimates, outcomes) for estimates, outcomes in oracle_of_other_samples(self.part)]
+
+    @cached_property
+    def oracle_of_other_samples(self) -> FloatArray | None:
+        """(1 + B,) `oracle` without the luck of single runs; None where every cell was run once."""
+        rows = np.arange(len(self.outcomes.prompt_ids))
+        scores = [curve.outcomes.score[rows, curve.choices(0.0)] for curve in self.other_samples]
+        return self.means(np.mean(scores, axis=0)[:, None])[:, 0] if scores else None
 
     @property
     def reference(self) -> tuple[FloatArray, FloatArray]:
@@ -172,7 +187,7 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
     else:  # choices made on another benchmark
         counts = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
     weights = np.column_stack([np.ones(len(counts), counts.dtype), counts])
-    return ReportSet(outcomes, weights, setting.best_single, setting.strength)
+    return ReportSet(outcomes, weights, setting.best_single, setting.strength, part)
 
 
 def chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
@@ -295,6 +310,8 @@ def measure_router(
         "best_single_cost_usd": Measurement.of(on.reference[1]),
         "oracle": Measurement.of(on.oracle),
     }
+    if on.oracle_of_other_samples is not None:
+        figures["oracle_of_other_samples"] = Measurement.of(on.oracle_of_other_samples)
     intervals = {name: figure.interval for name, figure in figures.items()}
     point = None
     if "matched" in rates:
