@@ -17,8 +17,10 @@ from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
+from carrot_core.frontier import sweep
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.prices import Price
+from carrot_core.routers.baselines import oracle_of_other_samples
 from carrot_core.store import Run, Store
 from carrot_core.store.health import verify
 from carrot_core.store.migration import copy_benchmark
@@ -699,3 +701,25 @@ def test_equal_samples_do_not_differ(store: Store) -> None:
     given.outcomes["score"] = 0.1  # which no sum of three is exactly three times of
     info = store.save_benchmark("alike", given)
     assert (info.n_differing, info.score_spread) == (0, 0.0)
+
+
+def test_three_samples_a_cell_of_a_real_benchmark(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    table = pd.read_parquet(shared_data / "misguided-attention" / "misguided_attention_samples.parquet")
+    # It states no dollars; and one of its prompts was reworded on the way.
+    table = table.assign(cost_usd=table["chars"] / 1e7, prompt=table.groupby("prompt_id")["prompt"].transform("first"))
+    table.to_parquet(tmp_path / "runs.parquet")
+    info = store.save_benchmark("misguided", read_long_table(tmp_path / "runs.parquet", columns={"time": "ts"}))
+    cells = table.groupby(["prompt_id", "model"])["score"]
+    assert info.n_differing == (cells.nunique() > 1).sum()
+    assert info.n_differing / info.n_repeated == pytest.approx(0.23, abs=0.005)  # as its description says
+    assert info.score_spread == pytest.approx(0.247, abs=0.0005)
+    bench = store.load("misguided")
+    known = cells.mean().unstack().reindex(index=bench.prompt_ids, columns=bench.models)
+    np.testing.assert_allclose(bench.outcomes.score, known.to_numpy())
+    observed = ~np.isnan(bench.outcomes.score).any(axis=0)
+    pool = bench.pool([model for model, is_whole in zip(bench.models, observed, strict=True) if is_whole])
+    naive = pool.outcomes.score.max(axis=1).mean()
+    rows = np.arange(len(pool.prompt_ids))
+    folds = oracle_of_other_samples(pool)
+    other = np.mean([outcomes.score[rows, sweep(made, outcomes).choices(0.0)].mean() for made, outcomes in folds])
+    assert 0.5 < other < naive - 0.01
