@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,8 @@ def best_of(samples: FloatArray, n: int) -> FloatArray:
         for drawn in range(n):
             within *= np.clip((position - drawn) / (counts - drawn), 0.0, 1.0)
         mean: FloatArray = (np.diff(within, axis=1) * ascending).sum(axis=1)
-    return np.where(counts[:, 0] >= n, mean, np.nan)
+    mean[counts[:, 0] < n] = np.nan
+    return mean
 
 
 def majority_of(samples: FloatArray, n: int) -> FloatArray:
@@ -97,7 +99,7 @@ def add_arms(frames: Frames, arms: Sequence[str]) -> Frames:
     )
 
 
-def _samples(scores: pd.api.typing.SeriesGroupBy) -> FloatArray:
+def _samples(scores: pd.api.typing.SeriesGroupBy[Any, Any]) -> FloatArray:
     """(k, S) scores of the k cells, NaN behind a cell's last sample."""
     cell, place = scores.ngroup().to_numpy(), scores.cumcount().to_numpy()
     table = np.full((scores.ngroups, int(place.max()) + 1), np.nan)

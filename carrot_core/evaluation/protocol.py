@@ -20,6 +20,7 @@ from carrot_core.evaluation.leakage import normal
 from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate
 from carrot_core.routers import BASELINES, Router, make_router
+from carrot_core.routers.baselines import oracle_of_other_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +128,18 @@ class Setting:
     def baselines(self) -> dict[str, dict[str, Estimates]]:
         """Estimates of every baseline, by name and split."""
         return {name: self.estimates(name) for name in BASELINES}
+
+    @cached_property
+    def oracle_luck(self) -> float | None:
+        """What the oracle's score at λ = 0 loses on samples it did not choose by; None where every cell was run once.
+
+        It is the most of the score that may be luck of single runs.
+        """
+        curves = [sweep(*fold) for fold in oracle_of_other_samples(self.test)]
+        if not curves:
+            return None
+        own = self.frontier(self.baselines["oracle"], self.report_on)
+        return float(own.score[0] - np.mean([curve.score[0] for curve in curves]))
 
     def frontier(self, estimates: Mapping[str, Estimates], split: str) -> Frontier:
         """Exact curve of a router's stored estimates on the prompts and pool of this setting.

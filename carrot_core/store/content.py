@@ -319,7 +319,7 @@ def _sample_tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]
         return {}
     tables = {}
     for name in ("score", "cost_usd"):
-        tables[f"sample_{name}"] = np.full((*shape, int(cells["place"].max()) + 1), np.nan)
+        tables[f"sample_{name}"] = np.full((*shape, int(np.max(cells["place"])) + 1), np.nan)
         tables[f"sample_{name}"][cells["prompt"], cells["model"], cells["place"]] = cells[name]
     return tables
 
