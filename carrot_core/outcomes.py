@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -179,6 +179,10 @@ class Estimates(_Tables):
         return part
 
 
+# Tables that a benchmark has where they are recorded.
+_NOT_ALWAYS = ("cached_input_tokens", "reasoning_tokens", "latency_s", "sample_score", "sample_cost_usd")
+
+
 def _no_table() -> FloatTable:
     return np.empty((0, 0))
 
@@ -194,6 +198,10 @@ class Benchmark:
     texts, tasks : n prompt texts (None where the source has none) and task labels ("" where none).
     split : (n,) one of "train", "validation", "test".
     input_tokens, output_tokens : (n, M), NaN where not recorded.
+    cached_input_tokens, reasoning_tokens, latency_s : (n, M) likewise, of the input and of the output tokens, and
+        seconds; None where none is recorded.
+    sample_score, sample_cost_usd : (n, M, S) of every run of a cell, NaN behind its last one, where cells were run
+        several times; ``outcomes`` then has their means. None where every cell was run once.
     prices : price by model name; empty where the source records only dollars.
     vectors : (n, d) float32 embeddings, NaN rows where a prompt has no text; None before embedding.
     encoder : name of the encoder the vectors come from.
@@ -213,6 +221,11 @@ class Benchmark:
     vectors: npt.NDArray[np.float32] | None = None
     encoder: str | None = None
     data_hash: str = ""
+    cached_input_tokens: FloatTable | None = None
+    reasoning_tokens: FloatTable | None = None
+    latency_s: FloatTable | None = None
+    sample_score: FloatTable | None = None
+    sample_cost_usd: FloatTable | None = None
     corrected: Outcomes | None = None
 
     def __post_init__(self) -> None:
@@ -221,6 +234,9 @@ class Benchmark:
             if getattr(self, name).size == 0:
                 object.__setattr__(self, name, np.full(self.outcomes.shape, np.nan))
             if getattr(self, name).shape != self.outcomes.shape:
+                raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
+        for name in _NOT_ALWAYS:
+            if getattr(self, name) is not None and getattr(self, name).shape[:2] != self.outcomes.shape:
                 raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
         for name in ("texts", "tasks", "split"):
             if len(getattr(self, name)) != n:
@@ -241,6 +257,11 @@ class Benchmark:
         """The outcomes on which routers are measured: `corrected` where there are such."""
         return self.outcomes if self.corrected is None or self.outcomes.complete.all() else self.corrected
 
+    def _parts(self, place: Any) -> dict[str, Any]:
+        """Some rows or columns of the tables that not every benchmark has, by name."""
+        tables = {name: getattr(self, name) for name in _NOT_ALWAYS}
+        return {name: table[place] for name, table in tables.items() if table is not None}
+
     def rows(self, rows: Rows) -> Benchmark:
         """Some of the prompts, with all that belongs to them."""
         return replace(
@@ -252,6 +273,7 @@ class Benchmark:
             split=self.split[rows],
             input_tokens=self.input_tokens[rows],
             output_tokens=self.output_tokens[rows],
+            **self._parts(rows),
             vectors=None if self.vectors is None else self.vectors[rows],
         )
 
@@ -268,6 +290,7 @@ class Benchmark:
             corrected=None if self.corrected is None else self.corrected.pool(models),
             input_tokens=self.input_tokens[:, columns],
             output_tokens=self.output_tokens[:, columns],
+            **self._parts((slice(None), columns)),
             prices={model: self.prices[model] for model in models if model in self.prices},
         )
 

@@ -96,6 +96,24 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert 180 <= covered <= 200
 
 
+def test_a_prompt_is_drawn_with_all_its_samples_since_a_second_draw_would_count_their_noise_twice():
+    # The worst case: prompts are equally hard, so that all that differs between them is the noise of three samples.
+    rng, (n, n_samples, replicates, trials) = np.random.default_rng(12), (100, 3, 200, 400)
+    covered = covered_by_two_draws = 0
+    weights = bootstrap_weights(n, replicates, seed=12)
+    for _ in range(trials):
+        samples = (rng.random((n, n_samples)) < 0.5).astype(float)
+        means = samples.mean(axis=1)
+        interval = Interval.of(means.mean(), means @ weights)
+        covered += interval.low <= 0.5 <= interval.high
+        drawn = rng.integers(0, n, (replicates, n, 1))
+        again = samples[drawn, rng.integers(0, n_samples, (replicates, n, n_samples))].mean(axis=(1, 2))
+        low, high = np.quantile(again, [0.025, 0.975])
+        covered_by_two_draws += low <= 0.5 <= high
+    assert 0.93 <= covered / trials <= 0.97
+    assert covered_by_two_draws / trials > 0.97
+
+
 def test_a_figure_mostly_undefined_has_no_interval():
     interval = Interval.of(0.5, np.array([np.nan, np.nan, 0.5]))
     assert np.isnan(interval.low)

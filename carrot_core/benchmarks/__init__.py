@@ -11,6 +11,9 @@ import pandas as pd
 NONE_STATED = "none stated"
 NOT_EXPORTED = "[not exported: its source states no licence]"
 
+OUTCOME = ("prompt_id", "model", "score", "input_tokens", "output_tokens", "cost_usd")  # columns of every outcome
+OPTIONAL = ("cached_input_tokens", "reasoning_tokens", "latency_s", "sample", "time")  # and of those that have them
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -44,8 +47,10 @@ class Frames:
         own split; else None on every row).
     models : one row a model: ``model`` unique, ``input_usd_per_mtok`` and ``output_usd_per_mtok`` (NaN
         where only dollars are known), ``as_of``, ``source``.
-    outcomes : one row an observed cell: ``prompt_id``, ``model``, ``score`` in [0, 1], ``input_tokens``,
-        ``output_tokens``, ``cost_usd`` (NaN where not recorded).
+    outcomes : one row a run, so one an observed cell unless prompts were run several times. The columns `OUTCOME`,
+        ``score`` in [0, 1], and those of `OPTIONAL` that the source has: ``cached_input_tokens`` of the input tokens,
+        ``reasoning_tokens`` of the output tokens, ``latency_s`` in seconds (NaN where not recorded), ``sample``, which
+        tells the runs of a cell apart, and ``time``, ISO 8601 in UTC (texts, or None).
     provenance : where it comes from.
     warnings : what was noticed and did not stop the reader, in plain sentences.
     """

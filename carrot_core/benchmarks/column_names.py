@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-# The first name that a file has is used. A cost is only guessed if its name says dollars: units are never guessed.
+# The first name that a file has is used. A cost or latency is only guessed if its name
+# says dollars or seconds: units are never guessed.
 _SYNONYMS = {
     "prompt_id": (
         "promptid", "id", "questionid", "sampleid", "queryid", "exampleid", "itemid", "docid", "uid", "key",
@@ -21,6 +22,13 @@ _SYNONYMS = {
     "output_tokens": ("outputtokens", "numoutputtokens", "completiontokens", "tokensout", "noutputtokens"),
     "cost_usd": ("costusd", "usd", "usdcost", "costinusd", "totalcostusd", "cost$", "costdollars", "dollars"),
     "split": ("split", "partition"),
+    "cached_input_tokens": (
+        "cachedinputtokens", "inputtokenscached", "cachedtokens", "cachereadinputtokens", "cachereadtokens",
+    ),
+    "reasoning_tokens": ("reasoningtokens", "outputreasoningtokens", "thinkingtokens"),
+    "latency_s": ("latencys", "latencyseconds", "latencysec", "durations", "durationseconds", "elapsedseconds"),
+    "sample": ("sample", "samplenumber", "epoch", "run", "trial", "repeat", "repetition", "attempt", "replicate"),
+    "time": ("time", "timestamp", "datetime", "createdat", "starttime"),
 }  # fmt: skip
 _APART = re.compile(r"[\s_\-.()\[\]]+")
 

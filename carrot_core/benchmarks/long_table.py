@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.costs import check_prices, cost_problems, unpriced, with_costs
 from carrot_core.benchmarks.table_file import TableFile, open_table, reason
 from carrot_core.benchmarks.value_checks import RECOGNISED, create_views, problems
@@ -23,10 +23,7 @@ select prompt_id, any_value(prompt) as text, coalesce(any_value(task), '') as ta
        coalesce(any_value(benchmark), '') as family, any_value(split) as split
 from cells where score is not null group by prompt_id order by prompt_id
 """
-_OUTCOMES = """
-select prompt_id, model, score, input_tokens, output_tokens, cost_usd
-from cells where score is not null order by cell
-"""
+_OUTCOMES = "select {columns} from cells where score is not null order by cell"
 
 
 def read_long_table(
@@ -40,8 +37,10 @@ def read_long_table(
 
     Required columns: ``prompt_id``, ``model``, ``score`` (0 to 1). Recognised: ``prompt`` (text), ``task``,
     ``benchmark``, ``input_tokens``, ``output_tokens``, ``cost_usd`` (US dollars of the call), ``split``
-    (train, validation or test). Others are only there for the predicate. Ids and names are compared
-    exactly. A row without a score is not observed and is left out.
+    (train, validation or test), ``sample`` (tells several runs of one prompt and model apart),
+    ``cached_input_tokens`` (of the input tokens), ``reasoning_tokens`` (of the output tokens), ``latency_s``
+    and ``time`` (ISO 8601, UTC where no zone is stated, or a number since 1970). Others are only there for the
+    predicate. Ids and names are compared exactly. A row without a score is not observed and is left out.
 
     Parameters
     ----------
@@ -103,7 +102,8 @@ def frames_of(
     if faults or costs:
         raise DataError(path.name, [*faults, *costs])
     prompts = _strings(table.connection.execute(_PROMPTS).df())
-    outcomes = _strings(table.connection.execute(_OUTCOMES).df())
+    columns = (*OUTCOME, *(name for name in OPTIONAL if name in table.types))
+    outcomes = _strings(table.connection.execute(_OUTCOMES.format(columns=", ".join(columns))).df())
     outcomes, models_and_prices, of_costs = with_costs(outcomes, prices)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,8 @@ from carrot_core import limits
 from carrot_core.benchmarks.file_checks import PACKED, check_columns, check_rows, check_schema, check_text, header
 from carrot_core.errors import DataError, NotFoundError, Problem
 
-PER_MODEL = ("input_tokens", "output_tokens", "cost_usd")  # columns each model of a wide file may have
+# Columns each model of a wide file may have.
+PER_MODEL = ("input_tokens", "output_tokens", "cost_usd", "cached_input_tokens", "reasoning_tokens", "latency_s")
 ROW = "row of the file"  # 1-based position of a data row; a name no file is likely to use
 _ALL = "sample_size = -1, hive_partitioning = false"  # types are found by looking at every row
 _CSV = f"header = true, quote = '\"', escape = '\"', skip = 0, comment = '', {_ALL}"

@@ -13,12 +13,17 @@ from carrot_core.outcomes import SCORE_RANGE
 
 IDS = ("prompt_id", "model")
 TEXTS = ("prompt", "task", "benchmark", "split")
-NUMBERS = ("score", "input_tokens", "output_tokens", "cost_usd")
+OF_RUN = ("sample", "time")  # texts of one answer, where the others are of its prompt
+NUMBERS = (
+    "score", "input_tokens", "output_tokens", "cost_usd", "cached_input_tokens", "reasoning_tokens", "latency_s",
+)  # fmt: skip
 REQUIRED = ("prompt_id", "model", "score")
-RECOGNISED = (*IDS, *TEXTS, *NUMBERS)
+RECOGNISED = (*IDS, *TEXTS, *NUMBERS, *OF_RUN)
 # A larger figure is a mistake and would make sums over a benchmark meaningless.
 LARGEST = 1e12
 SHOWN = 80  # characters of a value in a message
+_EARLIEST, _LATEST = "1990-01-01", "2100-01-01"  # of a time; seconds since 1970 lie there, years and durations do not
+_CONVERTED = (*NUMBERS, "time")  # what a file writes in several ways
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 
 
@@ -35,13 +40,13 @@ class Rule:
 def create_views(table: TableFile) -> None:
     """Views ``cells``, for the reader, and ``choosable``, for a predicate.
 
-    ``cells`` has every recognised column in its type, NULL where absent, ``raw_…``, the text of each number,
-    ``row``, the row of the file, and ``cell``, another number for each cell, in the order of the file.
+    ``cells`` has every recognised column in its type, NULL where absent, ``raw_…``, the text of each number and
+    time, ``row``, the row of the file, and ``cell``, another number for each cell, in the order of the file.
     ``choosable`` is the file with its recognised numbers as numbers.
     """
     typed = {name: typed_as(name, name, table.types.get(name)) for name in RECOGNISED}
     columns = ", ".join(f"{kind} as {name}" for name, kind in typed.items())
-    raw = ", ".join(f"{name if name in table.types else 'null'}::varchar as raw_{name}" for name in NUMBERS)
+    raw = ", ".join(f"{name if name in table.types else 'null'}::varchar as raw_{name}" for name in _CONVERTED)
     places = f"{quote(ROW)} as row, {quote(ROW)} as cell"
     table.connection.execute(f"create view cells as select {places}, {columns}, {raw} from file")  # noqa: S608
     numbers = ", ".join(f"{typed[name]} as {name}" for name in NUMBERS if name in table.types)
@@ -53,12 +58,27 @@ def typed_as(name: str, column: str, kind: str | None) -> str:
     """SQL that reads a recognised column, or the column (an identifier) that holds it, in its type."""
     if kind is None:
         return "null::double" if name in NUMBERS else "null::varchar"
+    if name == "time":
+        return _utc(f"{column}::varchar")
     if name not in NUMBERS:
         text = f"nullif({column}::varchar, '')"
         return f"if(isnan({column}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
     numeric = kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
     number = f"{column}::double" if numeric else f"try_cast({column}::varchar as double)"
     return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
+
+
+def _utc(text: str) -> str:
+    """SQL that reads a time, ISO 8601 or a number since 1970, and writes it in UTC; NULL where it is neither."""
+    number, has_zone = f"try_cast({text} as double)", f"regexp_matches({text}, ':[0-9]{{2}}.*(Z|[+-][0-9:]{{2,5}})$')"
+    of_number = f"{number} * case when {number} < 1e11 then 1e6 when {number} < 1e14 then 1e3 else 1 end"
+    # Without a zone it is UTC, not the zone of this machine.
+    of_text = f"epoch_us(try_cast({text} as timestamp))"
+    with_zone = f"epoch_us(try_cast({text} as timestamptz))"
+    microseconds = f"coalesce({of_number}, if({has_zone}, {with_zone}, {of_text}))"
+    early, late = (f"epoch_us(timestamp '{day}')" for day in (_EARLIEST, _LATEST))
+    inside = f"if({microseconds} between {early} and {late}, {microseconds}::bigint, null)"
+    return f"strftime(make_timestamp({inside}), '%Y-%m-%dT%H:%M:%S.%fZ')"
 
 
 def bounds_of(number: str) -> tuple[float, float]:
@@ -93,6 +113,11 @@ def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
         remedy = "Divide percentages by 100." if name == "score" else remedy
         yield Rule(name, f"not {name} between {low} and {high}", f"must be from {low:.0f} to {high:,.0f}", remedy)
 
+    if "time" in types:
+        text = "time is null and raw_time <> '' and lower(raw_time) <> 'nan'"
+        remedy = "Write 2026-01-31T12:00:00Z or seconds since 1970; seconds that an answer took are latency_s."
+        yield Rule("time", text, f"is not a time from {_EARLIEST[:4]} to {_LATEST[:4]}", remedy)
+
 
 def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
     yield from cell_rules(types)
@@ -104,12 +129,14 @@ def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
     if types.keys() >= set(REQUIRED):
         twice = (
             "cell in (select cell from cells where score is not null "
-            "qualify row_number() over (partition by prompt_id, model order by cell) > 1)"
+            "qualify row_number() over (partition by prompt_id, model, sample order by cell) > 1)"
         )
+        again = ", in this sample too" if "sample" in types else ""
+        remedy = f"Tell runs of one prompt apart by a column sample; else keep one row.{hint('sample', types)}"
         if wide:
-            yield Rule("prompt_id", twice, "stands on an earlier row already", "One row is one prompt: merge them.")
+            yield Rule("prompt_id", twice, f"stands on an earlier row already{again}", remedy)
         else:
-            yield Rule("model", twice, "has already answered this prompt", "Keep one row, or average them.")
+            yield Rule("model", twice, f"has already answered this prompt{again}", remedy)
     for name in [name for name in TEXTS if name in types and "prompt_id" in types]:
         first = f"(select prompt_id, arg_min({name}, row) as first from cells group by prompt_id)"  # noqa: S608
         differs = f"row in (select row from cells join {first} using (prompt_id) where {name} <> first)"  # noqa: S608
@@ -118,7 +145,7 @@ def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
 
 def violations(table: TableFile, rule: Rule) -> Iterator[Problem]:
     """The rows that break a rule, in one problem; none where there are none."""
-    column = f"raw_{rule.column}" if rule.column in NUMBERS else rule.column
+    column = f"raw_{rule.column}" if rule.column in _CONVERTED else rule.column
     count, row, first = table.connection.execute(
         f"select count(distinct row), min(row), arg_min({{'value': coalesce({column}, ''), 'model': model}}, cell) "  # noqa: S608
         f"from cells where {rule.bad}"
@@ -140,12 +167,15 @@ def _of_the_whole(table: TableFile) -> list[Problem]:
         return [Problem("no row has a score", "A score from 0 to 1 is needed.", 1, "score")]
     if models == 1:
         return [Problem(f"there is only one model, {model!r}", "Routing needs two or more.", column="model")]
-    return size_problems(prompts, models)
+    runs = "select count(*) as runs from cells where score is not null group by prompt_id, model"
+    (samples,) = table.connection.execute(f"select max(runs) from ({runs})").fetchall()[0]  # noqa: S608  fixed text
+    return size_problems(prompts, models, samples)
 
 
-def size_problems(prompts: int, models: int) -> list[Problem]:
+def size_problems(prompts: int, models: int, samples: int = 1) -> list[Problem]:
     """More cells than a table may have, in one problem."""
-    if prompts * models <= limits.CELLS:
+    if prompts * models * samples <= limits.CELLS:
         return []
-    size = f"{prompts:,} prompts x {models:,} models are more than {limits.CELLS:,} cells"
+    several = f" x {samples:,} samples" if samples > 1 else ""
+    size = f"{prompts:,} prompts x {models:,} models{several} are more than {limits.CELLS:,} cells"
     return [Problem(size, "Were prompt_id and model mixed up? Else keep fewer with a predicate.")]

@@ -11,11 +11,11 @@ from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.costs import check_prices
 from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quote
-from carrot_core.benchmarks.value_checks import NUMBERS, TEXTS, size_problems, typed_as
+from carrot_core.benchmarks.value_checks import NUMBERS, OF_RUN, TEXTS, size_problems, typed_as
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price
 
-OF_PROMPT = ("prompt_id", *TEXTS)  # columns that are the prompt's, not a model's
+OF_PROMPT = ("prompt_id", *TEXTS, *OF_RUN)  # columns that are the row's, not a model's
 
 
 def read_wide_table(
@@ -29,7 +29,9 @@ def read_wide_table(
 
     Required: ``prompt_id``, and for each model a column of its name with the scores (0 to 1) and at least
     one of ``<model>|cost_usd``, ``<model>|output_tokens`` and ``<model>|input_tokens`` beside it: that is
-    how a model is told from any other column. Recognised: ``prompt``, ``task``, ``benchmark``, ``split``.
+    how a model is told from any other column. There may be ``<model>|cached_input_tokens``,
+    ``<model>|reasoning_tokens`` and ``<model>|latency_s``, too. Recognised: ``prompt``, ``task``, ``benchmark``,
+    ``split``, ``sample`` and ``time``; with several samples a prompt has a row for each.
     An empty cell is not observed.
 
     Parameters, result and errors are those of `read_long_table`; a problem names row and column of the file.
@@ -127,11 +129,12 @@ def _unfold(table: TableFile, models: list[str]) -> TableFile:
     for place, model in enumerate(models):
         _insert(table, place, model)
     of_prompt = ", ".join(f"{typed_as(name, name, table.types.get(name))} as {name}" for name in OF_PROMPT)
+    of_prompt += f", {'time' if 'time' in table.types else 'null'}::varchar as raw_time"
     prompts = f"select {quote(ROW)} as row, {of_prompt} from file"  # noqa: S608
     table.connection.execute(f"create view cells as select * from numbers join ({prompts}) using (row)")  # noqa: S608
     present = {what for model in models for what in PER_MODEL if f"{model}|{what}" in table.types}
     long = dict.fromkeys(("prompt_id", "model", "score", *sorted(present)), "VARCHAR")
-    return replace(table, wide=True, types=long | {name: "VARCHAR" for name in TEXTS if name in table.types})
+    return replace(table, wide=True, types=long | {name: "VARCHAR" for name in OF_PROMPT if name in table.types})
 
 
 def _insert(table: TableFile, place: int, model: str) -> None:

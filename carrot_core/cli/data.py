@@ -35,6 +35,9 @@ def data() -> None:
 @click.option("--prices", type=FILE, help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, for files of tokens.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test.")
 @click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
+@click.option(
+    "--arm", "arms", multiple=True, metavar="ARM", help="Add every model's best-of-2, majority-of-3 …; repeat for more."
+)
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
 @column_option
 @json_option
@@ -47,16 +50,19 @@ def import_(
     prices: Path | None,
     seed: int,
     drop_chinese: bool,
+    arms: tuple[str, ...],
     replace: bool,
     columns: dict[str, str],
 ) -> Result:
     """Import FILE (Parquet, CSV, TSV or JSONL, also packed as .gz or .zst; RouterBench's .pkl).
 
     Long: one row per prompt and model; columns prompt_id, model, score (0 to 1), and where there are any:
-    prompt, task, benchmark, input_tokens, output_tokens, cost_usd, split. Wide: one row per prompt, a column
-    of scores per model and <model>|cost_usd, <model>|output_tokens, <model>|input_tokens beside it.
+    prompt, task, benchmark, input_tokens, output_tokens, cost_usd, split, cached_input_tokens, reasoning_tokens,
+    latency_s, time, and sample, which tells several runs of a prompt and model apart. Wide: one row per prompt, a
+    column of scores per model and <model>|cost_usd, <model>|output_tokens, <model>|input_tokens beside it.
     `carrot data check FILE` lists everything that is wrong, `carrot data template` shows the long format.
     """
+    from carrot_core.benchmarks.arms import add_arms
     from carrot_core.benchmarks.registry import read_any
     from carrot_core.embedding import BUNDLED
     from carrot_core.prices import read_prices
@@ -70,10 +76,13 @@ def import_(
         columns=columns or None,
         drop_chinese=drop_chinese,
     )
+    frames = add_arms(frames, arms) if arms else frames
     info = store.save_benchmark(name, frames, split_seed=seed, replace=replace)
     lines = [f"Imported {info.n_prompts:,} prompts x {info.n_models} models as {name!r}: {info.n_outcomes:,} outcomes."]
     if info.n_missing:
         lines.append(f"{info.n_missing:,} cells of the table were not observed.")
+    if info.samples_text:
+        lines.append(f"Scores and costs are means: {info.samples_text}.")
     with_vectors = 0
     if embeddings is not None:
         with_vectors = store.import_vectors(name, embeddings, BUNDLED)
@@ -128,7 +137,7 @@ def list_() -> Result:
     infos = open_store().benchmarks()
     lines = [
         f"{visible(info.name):24} {info.n_prompts:>8,} prompts  {info.n_models:>3} models  "
-        f"{visible(info.source)}  {visible(info.note, keep=' ')}".rstrip()
+        f"{visible(info.source)}  {visible(info.note, keep=' ')}  {info.samples_text}".rstrip()
         for info in infos
     ]
     if not infos:

@@ -25,7 +25,6 @@ from carrot_core.outcomes import Estimates, FloatTable, pick, positions
 from carrot_core.text import visible
 
 GAP = ("scores", "costs", "rest", "reach")  # they add up to the gap
-PARTS = ("router", "oracle", "gap", *GAP, "task_label")
 AIQ, UTILITY = "aiq", "utility"
 _COLUMNS = ["router", "measure", "lam", "part", "value", "low", "high"]
 _REPLICATES, _POINTS = 200, 300
@@ -41,16 +40,25 @@ def decomposition(
     difference and the sum of "scores" (observed scores in place of the estimated ones), "costs" (observed costs in
     place of the estimated ones), "rest" (what only both together bring; negative where one makes the other
     needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what
-    the router gains where its estimates get each task's training means, NaN with fewer than two tasks.
+    the router gains where its estimates get each task's training means, NaN with fewer than two tasks. Where cells
+    were run several times there is "luck": what the oracle's figure loses when it is read on samples that the oracle
+    did not choose by, so the most of the gap that no router can close.
     """
     setting = setting.with_all_outcomes
     on = report_set(setting, setting.report_on, replicates)
     oracle = _figures(setting.frontier(setting.baselines["oracle"], setting.report_on), setting, on)
-    return small((_of_router(name, setting, table, on, oracle) for name, table in routers.items()), _COLUMNS)
+    other = [_figures(curve, setting, on) for curve in on.other_samples]
+    luck = {"luck": oracle - np.mean(other, axis=0)} if other else {}
+    return small((_of_router(name, setting, table, on, oracle, luck) for name, table in routers.items()), _COLUMNS)
 
 
 def _of_router(
-    name: str, setting: Setting, estimates: Mapping[str, Estimates], on: ReportSet, oracle: FloatArray
+    name: str,
+    setting: Setting,
+    estimates: Mapping[str, Estimates],
+    on: ReportSet,
+    oracle: FloatArray,
+    luck: Mapping[str, FloatArray],
 ) -> pd.DataFrame:
     curve = setting.frontier(estimates, setting.report_on)
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
@@ -67,6 +75,7 @@ def _of_router(
         "rest": both - scores - costs,
         "reach": oracle - figures["both"],
         "task_label": label,
+        **luck,
     }
     measures = [(AIQ, np.nan), *((UTILITY, lam) for lam in LAMS)]
     rows = [
@@ -142,6 +151,7 @@ WORDS = {
     "rest": "Only both together",
     "reach": "Models out of reach",
     "task_label": "The task label",
+    "luck": "Luck of single runs",
 }
 
 
@@ -157,6 +167,13 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
     rows = table[at & table["part"].isin([*WORDS, "gap"])].reset_index(drop=True)
     what = "AIQ" if lam is None else f"utility at λ {lam_text(lam)}"
     gaps = rows[rows["part"] == "gap"]
+    luck = rows.loc[rows["part"] == "luck", "value"]
+    chance = (
+        "Luck of single runs stands beside, too: what the oracle loses when it is read on samples that it did not "
+        f"choose by. Up to {100 * luck.iloc[0]:.1f} points of each gap no router can close."
+        if len(luck)
+        else "A score observed is one draw of a model's answer, luck included, so no router can close the whole gap."
+    )
     sentences = "; ".join(_sentence(rows, row.router, row.value) for row in each(gaps))
     return Exhibit(
         name="gap-to-oracle" + ("" if lam is None else f"-lam-{lam:g}".replace(".", "-")),
@@ -164,8 +181,7 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
         caption=f"Points of {what}, {HUNDRED}, that each router would gain if it knew more; the first four add up to "
         "its gap to the oracle. “Only both together” is what observed scores and costs bring jointly beyond their "
         "sum, and is negative where one makes the other needless. The task label stands beside: estimates moved to "
-        "each task's training means. A score observed is one draw of a model's answer, luck included, so no router "
-        "can close the whole gap.",
+        "each task's training means. " + chance,
         alt=f"Gap to the oracle in {what}, times 100. {sentences}.",
         table=rows,
         draw=lambda theme: _bars(rows, what, theme),
@@ -176,7 +192,7 @@ def _sentence(rows: pd.DataFrame, router: str, gap: float) -> str:
     of = rows[rows["router"] == router].dropna(subset=["value"])
     inside, apart = (
         ", ".join(f"{WORDS[row.part].lower()} {100 * row.value:+.1f}" for row in each(of[of["part"].isin(parts)]))
-        for parts in (GAP, ["task_label"])
+        for parts in (GAP, ["task_label", "luck"])
     )
     return f"{visible(label(router))}: {100 * gap:.1f}, of which {inside}{apart and f' (apart from it, {apart})'}"
 
@@ -189,7 +205,7 @@ def _bars(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
         of = rows[rows["part"] == part].set_index("router").reindex(routers)
         if part not in GAP and of["value"].isna().all():
             continue  # no tasks
-        color = look.curves[(1, 0, 2, 3, 4)[place]] if theme != "print" else ("#ffffff", "#bdbdbd")[place % 2]
+        color = look.curves[(1, 0, 2, 3, 4, 5)[place]] if theme != "print" else ("#ffffff", "#bdbdbd")[place % 2]
         figure.add_trace(
             go.Bar(
                 y=names, x=100 * of["value"], orientation="h", name=words,

@@ -20,9 +20,9 @@ from carrot_core.bootstrap import (
     weighted_means,
 )
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.missing import best_scores
+from carrot_core.evaluation.missing import best_scores, over_all
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.frontier import FloatArray, Frontier, upper_hull
+from carrot_core.frontier import FloatArray, Frontier, sweep, upper_hull
 from carrot_core.metrics import (
     BUDGETS,
     affordable,
@@ -40,7 +40,8 @@ from carrot_core.metrics import (
 )
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import Solution, match_model, operating_point, rate_inside, solve_target
-from carrot_core.outcomes import Estimates, FloatTable, Outcomes, pick
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick
+from carrot_core.routers.baselines import oracle_of_other_samples
 
 _POINTS = 800  # of a curve, of which replicates are made
 
@@ -90,17 +91,17 @@ class ReportSet:
     Attributes
     ----------
     outcomes : of the whole pool, without gaps (`Benchmark.measured`).
-    best : (n,) score of each prompt's best model, without gaps (`best_scores`).
     weights : (n, 1 + B) how often each prompt counts: once, then as often as it was drawn.
     best_single : name of the best single model, chosen on validation.
     strength : mean validation score by model.
+    part : all prompts of the split, with the samples of their cells.
     """
 
     outcomes: Outcomes
-    best: FloatArray
     weights: Weights
     best_single: str
     strength: Mapping[str, float]
+    part: Benchmark
 
     def means(self, table: FloatTable) -> FloatArray:
         """(1 + B, k) means of the columns of an (n, k) table."""
@@ -117,7 +118,21 @@ class ReportSet:
     @cached_property
     def oracle(self) -> FloatArray:
         """(1 + B,) mean of the best score of each prompt."""
-        return self.means(self.best[:, None])[:, 0]
+        return self.means(best_scores(self.part)[:, None])[:, 0]
+
+    @cached_property
+    def other_samples(self) -> list[Frontier]:
+        """Curves of the oracle read on samples that it did not choose by; empty where every cell was run once."""
+        return [sweep(estimates, outcomes) for estimates, outcomes in oracle_of_other_samples(self.part)]
+
+    @cached_property
+    def oracle_of_other_samples(self) -> FloatArray | None:
+        """(1 + B,) `oracle` without the luck of single runs; None where every cell was run once."""
+        if not self.other_samples:
+            return None
+        rows = np.arange(self.other_samples[0].n_prompts)
+        scores = [curve.outcomes.score[rows, curve.choices(0.0)] for curve in self.other_samples]
+        return self.means(over_all(self.part, np.mean(scores, axis=0))[:, None])[:, 0]
 
     @property
     def reference(self) -> tuple[FloatArray, FloatArray]:
@@ -175,7 +190,7 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
     else:  # choices made on another benchmark
         counts = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
     weights = np.column_stack([np.ones(len(counts), counts.dtype), counts])
-    return ReportSet(outcomes, best_scores(part), weights, setting.best_single, setting.strength)
+    return ReportSet(outcomes, weights, setting.best_single, setting.strength, part)
 
 
 def chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
@@ -298,6 +313,8 @@ def measure_router(
         "best_single_cost_usd": Measurement.of(on.reference[1]),
         "oracle": Measurement.of(on.oracle),
     }
+    if on.oracle_of_other_samples is not None:
+        figures["oracle_of_other_samples"] = Measurement.of(on.oracle_of_other_samples)
     intervals = {name: figure.interval for name, figure in figures.items()}
     point = None
     if "matched" in rates:

@@ -95,9 +95,20 @@ def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates,
 
 
 def best_scores(bench: Benchmark) -> FloatArray:
-    """(n,) score of each prompt's best model, of `standing_for_all` where not all outcomes are there."""
-    best: FloatArray = _standing(bench)[0].score.max(axis=1)
-    return best
+    """(n,) score of each prompt's best model, spread by `over_all` where not all outcomes are there."""
+    best: FloatArray = bench.outcomes.score[bench.outcomes.complete].max(axis=1)
+    return over_all(bench, best)
+
+
+def over_all(bench: Benchmark, values: FloatArray) -> FloatArray:
+    """(n,) values whose mean is that of all prompts, from those of the prompts with every outcome, in their order."""
+    complete = bench.outcomes.complete
+    if complete.all():
+        return values
+    weight = _weights(bench)
+    spread = np.full(len(complete), np.average(values, weights=weight))
+    spread[complete] += (values - spread[complete]) * weight
+    return spread
 
 
 def _standing(bench: Benchmark) -> tuple[Outcomes, npt.NDArray[np.intp]]:
@@ -105,21 +116,26 @@ def _standing(bench: Benchmark) -> tuple[Outcomes, npt.NDArray[np.intp]]:
     complete, donors = bench.outcomes.complete, np.arange(len(bench.prompt_ids))
     if complete.all():
         return bench.outcomes, donors
-    if not complete.any():
-        raise CarrotError(f"No prompt of {bench.name!r} has an outcome of all {len(bench.models)} models of the pool.")
-    observed = ~np.isnan(bench.outcomes.score + bench.outcomes.cost_usd)
-    weight = 1 / _chance(_features(bench, observed, np.asarray(observed.all(axis=0))), complete)[complete]
-    weight *= len(complete) / weight.sum()
+    weight, n_gaps = _weights(bench), int((~complete).sum())
     score, cost = bench.outcomes.score.copy(), bench.outcomes.cost_usd.copy()
     for table in (score, cost):
         base = np.average(table[complete].max(axis=1), weights=weight)
         table[complete] = base + (table[complete] - base) * weight[:, None]
         table[~complete] = base
     beyond = np.cumsum(np.maximum(weight - 1, 0.0))  # prompts that each stands for beside itself
-    n_gaps = int((~complete).sum())
     at = np.searchsorted(beyond, (np.arange(n_gaps) + 0.5) / n_gaps * beyond[-1])
     donors[~complete] = np.flatnonzero(complete)[at]
     return bench.outcomes.with_values(score, cost), donors
+
+
+def _weights(bench: Benchmark) -> FloatArray:
+    """How many prompts each of those with every outcome stands for, in their order; they add up to all."""
+    observed, complete = ~np.isnan(bench.outcomes.score + bench.outcomes.cost_usd), bench.outcomes.complete
+    if not complete.any():
+        raise CarrotError(f"No prompt of {bench.name!r} has an outcome of all {len(bench.models)} models of the pool.")
+    weight = 1 / _chance(_features(bench, observed, np.asarray(observed.all(axis=0))), complete)[complete]
+    weight *= len(complete) / weight.sum()
+    return weight
 
 
 def _features(bench: Benchmark, observed: Flags, models: Flags) -> FloatArray:

@@ -21,6 +21,7 @@ from carrot_core.evaluation.missing import standing_for_all, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick
 from carrot_core.routers import BASELINES, Router, make_router
+from carrot_core.routers.baselines import oracle_of_other_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +145,19 @@ class Setting:
     def baselines(self) -> dict[str, dict[str, Estimates]]:
         """Estimates of every baseline, by name and split."""
         return {name: self.estimates(name) for name in BASELINES}
+
+    @cached_property
+    def oracle_luck(self) -> float | None:
+        """What the oracle's score at λ = 0 loses on samples it did not choose by; None where every cell was run once.
+
+        It is the most of the score that may be luck of single runs.
+        """
+        setting = self.with_all_outcomes
+        curves = [sweep(*fold) for fold in oracle_of_other_samples(setting.test)]
+        if not curves:
+            return None
+        own = setting.frontier(setting.baselines["oracle"], setting.report_on)
+        return float(own.score[0] - np.mean([curve.score[0] for curve in curves]))
 
     def frontier(self, estimates: Mapping[str, Estimates], split: str) -> Frontier:
         """Exact curve of a router's stored estimates on the prompts and pool of this setting."""

@@ -11,7 +11,7 @@ import pandas as pd
 from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_weights
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Comparison
+from carrot_core.evaluation.comparison import BEST_SINGLE, LESS_LUCKY, MEAN, UNFAIR, Comparison
 from carrot_core.evaluation.learning import TaskTransfer
 from carrot_core.evaluation.missing import gaps_note
 from carrot_core.evaluation.protocol import tasks_of
@@ -218,8 +218,19 @@ def _head(result: Comparison) -> str:
         f"95 % intervals over prompts ({result.replicates:,} replicates).\n"
         f"Best single model, chosen on validation: {singles}; "
         f"score {result.protocol['best_single_score'].mean():.4f}, "
-        f"oracle {result.protocol['oracle_score'].mean():.4f}."
+        f"oracle {result.protocol['oracle_score'].mean():.4f}.{_luck(result.protocol)}"
     ) + "".join(f"\n{gaps_note(most)}" for most in [result.protocol["n_incomplete"].max()] if most)
+
+
+def _luck(protocol: pd.DataFrame) -> str:
+    """How much of the oracle's score is luck of single runs; "" where every cell was run once."""
+    if LESS_LUCKY not in protocol:
+        return ""
+    other, luck = protocol[LESS_LUCKY].mean(), (protocol["oracle_score"] - protocol[LESS_LUCKY]).mean()
+    return (
+        f"\nUp to {luck:.4f} of the oracle's score is luck of single runs: read on samples that it did not choose by, "
+        f"it reaches {other:.4f}."
+    )
 
 
 def block(heads: Sequence[str], cells: Mapping[str, Sequence[str]], corner: str = "") -> str:

@@ -232,7 +232,8 @@ def compose(
     return Scene(
         title=title,
         curves=tuple(
-            Curve(name, label(name), curve, band(curve) if name == active else None) for name, curve in curves.items()
+            Curve(name, _in_legend(name, setting), curve, band(curve) if name == active else None)
+            for name, curve in curves.items()
         ),
         models=active_curve.models,
         model_score=active_curve.outcomes.score.mean(axis=0),
@@ -248,6 +249,13 @@ def compose(
         active=active,
         chosen_on=setting.frontier(tables[active], "validation"),
     )
+
+
+def _in_legend(name: str, setting: Setting) -> str:
+    """Name of a curve; the oracle's says how much of its score is luck where that can be told."""
+    if name != "oracle" or setting.oracle_luck is None:
+        return label(name)
+    return f"{label(name)} (up to {100 * setting.oracle_luck:.1f} points of it luck)"
 
 
 def band(frontier: Frontier) -> Band:

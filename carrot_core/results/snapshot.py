@@ -125,7 +125,7 @@ class SnapshotResults:
     def info(self) -> BenchmarkInfo:
         """The benchmark as its store described it."""
         entry = self.document["benchmark"]
-        values = {each.name: entry[each.name] for each in fields(BenchmarkInfo)}
+        values = {each.name: entry[each.name] for each in fields(BenchmarkInfo) if each.name in entry}
         return BenchmarkInfo(**{**values, "models": tuple(values["models"]), "warnings": tuple(values["warnings"])})
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> SavedCurve:

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows, most_accurate
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Rows, most_accurate
 from carrot_core.routers.base import VectorRouter, vectors_of
+
+_FOLDS = 8  # samples left out in turn by `oracle_of_other_samples`; more tell little more
 
 
 def _mean(table: FloatTable, rows: Rows) -> FloatTable:
@@ -153,6 +155,38 @@ class Oracle:
         outcomes = bench.outcomes.pool(self.models_)
         outcomes = outcomes.rows(outcomes.complete)
         return Estimates(outcomes.prompt_ids, outcomes.models, outcomes.score, outcomes.cost_usd)
+
+
+def oracle_of_other_samples(part: Benchmark) -> list[tuple[Estimates, Outcomes]]:
+    """The oracle choosing by some samples of every cell, and what the sample that it did not see came to.
+
+    The best of several noisy means is too high, since luck chooses with it. Read on a sample that had no part in the
+    choice, the oracle's figure is without that luck; it is a little low, because fewer samples choose. What an oracle
+    of true means would reach lies between the two, in expectation. A cell with one sample counts as it is.
+
+    Returns
+    -------
+    One pair for each of at most `_FOLDS` samples that are left out in turn, on the prompts with the whole pool
+    observed; empty where every cell was run once.
+    """
+    part = part if part.sample_score is None else part.rows(part.outcomes.complete)
+    if part.sample_score is None or part.sample_cost_usd is None or not part.prompt_ids:
+        return []
+    counts = (~np.isnan(part.sample_score)).sum(axis=2)
+    # Where a sample has no cost of its own, that of the cell stands for it.
+    cost = np.where(np.isnan(part.sample_cost_usd), part.outcomes.cost_usd[:, :, None], part.sample_cost_usd)
+    folds = []
+    for fold in range(min(int(counts.max()), _FOLDS)):
+        place = (fold % counts)[:, :, None]
+        tables = []
+        for samples in (part.sample_score, np.where(np.isnan(part.sample_score), np.nan, cost)):
+            left_out = np.take_along_axis(samples, place, axis=2)[:, :, 0]
+            others = (np.nansum(samples, axis=2) - left_out) / np.maximum(counts - 1, 1)
+            tables.append((np.where(counts > 1, np.maximum(others, 0.0), left_out), left_out))
+        (seen, score), (seen_cost, paid) = tables
+        estimates = Estimates(part.prompt_ids, part.models, seen, seen_cost)
+        folds.append((estimates, Outcomes(part.prompt_ids, part.models, score, paid)))
+    return folds
 
 
 def uniform(seed: int, prompt_ids: Sequence[str], models: Sequence[str]) -> FloatTable:

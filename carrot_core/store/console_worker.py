@@ -60,7 +60,7 @@ def _open(
     return connection, unreadable
 
 
-_IMPORTED = ("benchmarks", "models", "prompts", "outcomes")
+_IMPORTED = ("benchmarks", "models", "prompts", "outcomes", "samples")
 
 
 def _show(
@@ -93,7 +93,7 @@ def _show(
                     unreadable.append(benchmark["name"])
     connection.execute("use carrot")
     for table, parts in sorted(views.parts.items(), key=lambda view: view[0] not in _IMPORTED):
-        connection.execute(f'create view "{table}" as ' + " union all ".join(parts))
+        connection.execute(f'create view "{table}" as ' + " union all by name ".join(parts))
     return unreadable
 
 
@@ -124,7 +124,9 @@ class _Views:
         shown_text = f"case when {stay} then '{withheld['shown']}' else text end"
         # `concat` drops the column's statistics; `stats` would otherwise show the first characters of hidden texts.
         text = f"case when text is not null then concat({shown_text}) end as text"
-        for table in _IMPORTED:
+        there = f"select table_name from duckdb_tables() where database_name = '{file}'"  # noqa: S608  ours
+        tables = {name for (name,) in self._connection.execute(there).fetchall()}
+        for table in [name for name in _IMPORTED if name in tables]:  # files of the schema before have no samples
             columns = f"* replace ({text})" if table == "prompts" else "*"
             self._add(table, f"select {number}::integer as benchmark, {columns}", file)
         self._add("results", "select *", file)

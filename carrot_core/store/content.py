@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -21,10 +23,11 @@ from carrot_core.benchmarks.split import FRACTIONS, duplicate_keys, split
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
 from carrot_core.prices import Price
-from carrot_core.store.database import identity, reading, rows, writing
+from carrot_core.store.database import columns_of, identity, reading, rows, writing
 
 OWN_SPLIT = "the source's own split"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
+_MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # which many benchmarks do not record
 _INFO = """
 select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
        n_prompts * n_models - n_outcomes as n_missing
@@ -32,7 +35,11 @@ from benchmarks b
 cross join (select count(*) as n_prompts, count(text) as n_with_text,
                    count(*) - count(distinct duplicate_group) as n_duplicate_prompts from prompts) p
 cross join (select count(*) as n_models, list(name order by model) as models from models) m
-cross join (select count(*) as n_outcomes from outcomes) o
+cross join (select count(*) as n_outcomes{samples} from outcomes) o
+"""
+_SAMPLES = """, sum(n_samples - 1)::bigint as n_extra_runs, max(n_samples) as n_samples,
+count(*) filter (n_samples > 1) as n_repeated, count(*) filter (score_variance > 0) as n_differing,
+coalesce(sqrt(avg(score_variance)), 0) as score_spread
 """
 
 
@@ -53,6 +60,10 @@ class BenchmarkInfo:
     data_hash : sha256 of the content.
     models : names, in order.
     warnings : what the reader noticed.
+    n_extra_runs : runs behind the outcomes beyond the first of a cell.
+    n_samples : most runs of one cell.
+    n_repeated, n_differing : cells with several runs, and those of them whose runs have different scores.
+    score_spread : standard deviation of a score between runs of one cell: root of the mean variance of those cells.
     """
 
     name: str
@@ -72,6 +83,22 @@ class BenchmarkInfo:
     data_hash: str
     models: tuple[str, ...]
     warnings: tuple[str, ...]
+    n_extra_runs: int = 0
+    n_samples: int = 1
+    n_repeated: int = 0
+    n_differing: int = 0
+    score_spread: float = 0.0
+
+    @property
+    def samples_text(self) -> str:
+        """How many runs a cell has and how far they differ; "" where every cell was run once."""
+        if not self.n_repeated:
+            return ""
+        return (
+            f"up to {self.n_samples} runs of a cell, {self.n_outcomes + self.n_extra_runs:,} in all; their scores "
+            f"differ in {100 * self.n_differing / self.n_repeated:.0f} % of {self.n_repeated:,} cells with several "
+            f"(standard deviation {self.score_spread:.3f} within a cell)"
+        )
 
     @property
     def has_prompts(self) -> bool:
@@ -99,6 +126,7 @@ class Content:
     prompts: pd.DataFrame
     models: pd.DataFrame
     outcomes: pd.DataFrame
+    samples: pd.DataFrame
     split_rule: str
     data_hash: str
     warnings: tuple[str, ...]
@@ -110,14 +138,33 @@ def content_of(frames: Frames, split_seed: int) -> Content:
         raise CarrotError(f"{frames.provenance.source} has no prompts or no models; there is nothing to store.")
     models = frames.models.sort_values("model", ignore_index=True)
     prompts, rule, warnings = _with_split(frames.prompts.sort_values("prompt_id", ignore_index=True), split_seed)
-    outcomes = frames.outcomes[_NUMBERS].astype(np.float64)
+    more = [name for name in _MORE_NUMBERS if name in frames.outcomes]
+    outcomes = frames.outcomes[[*_NUMBERS, *more]].astype(np.float64)
+    if "time" in frames.outcomes:
+        outcomes["time"] = frames.outcomes["time"]
     outcomes.insert(0, "prompt", pd.Index(prompts["prompt_id"]).get_indexer(frames.outcomes["prompt_id"]))
     outcomes.insert(1, "model", pd.Index(models["model"]).get_indexer(frames.outcomes["model"]))
     outcomes = outcomes.astype({"prompt": np.int32, "model": np.int32})
-    outcomes = outcomes.sort_values(["prompt", "model"], ignore_index=True)
-    return Content(
-        prompts, models, outcomes, rule, content_hash(prompts, models, outcomes), (*frames.warnings, *warnings)
-    )
+    outcomes, samples = _cells(outcomes, frames.outcomes.get("sample"))
+    data_hash = content_hash(prompts, models, outcomes, samples)
+    return Content(prompts, models, outcomes, samples, rule, data_hash, (*frames.warnings, *warnings))
+
+
+def _cells(runs: pd.DataFrame, names: pd.Series[str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row a cell, the mean of its samples, and the runs behind it; none where every cell has one."""
+    if names is None or not runs.duplicated(["prompt", "model"]).any():
+        return runs.sort_values(["prompt", "model"], ignore_index=True), runs[:0].assign(sample="")
+    samples = runs.assign(sample=names.fillna("").astype(object))
+    samples = samples.sort_values(["prompt", "model", "sample"], ignore_index=True)
+    cells = samples.groupby(["prompt", "model"], sort=True)
+    outcomes = cells[[name for name in (*_NUMBERS, *_MORE_NUMBERS) if name in runs]].mean()
+    if "time" in runs:
+        outcomes["time"] = cells["time"].first()
+    outcomes["n_samples"] = cells.size()
+    for name, variance in (("score", "score_variance"), ("cost_usd", "cost_variance")):
+        alike = cells[name].min() == cells[name].max()  # then it is 0 without rounding
+        outcomes[variance] = cells[name].var().mask(alike & (cells[name].count() > 1), 0.0)
+    return outcomes.reset_index(), samples
 
 
 def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, list[str]]:
@@ -150,8 +197,8 @@ def _own_split_warnings(prompts: pd.DataFrame) -> list[str]:
     return warnings
 
 
-def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame) -> str:
-    """sha256 of a benchmark's content, all three tables in canonical order."""
+def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame, samples: pd.DataFrame) -> str:
+    """sha256 of a benchmark's content, all tables in canonical order."""
     digest = hashlib.sha256()
     for frame, columns in (
         (prompts, ["prompt_id", "text", "task", "family", "split"]),
@@ -164,10 +211,27 @@ def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataF
         (outcomes, ["prompt", "model", *_NUMBERS]),
     ):
         for column in columns:
-            values = frame[column].to_numpy(dtype="<f8") + 0.0  # -0.0 and 0.0 are one number
-            values[np.isnan(values)] = np.nan  # and NaN has one pattern
-            digest.update(values.tobytes())
+            digest.update(_bytes(frame[column]))
+    # What came later is named and counts where there is any of it: other benchmarks keep their hash.
+    _add_recorded(digest, outcomes, _MORE_NUMBERS, ["time"])
+    if len(samples):
+        _add_recorded(digest, samples, ["prompt", "model", *_NUMBERS, *_MORE_NUMBERS], ["sample", "time"])
     return digest.hexdigest()
+
+
+def _add_recorded(digest: hashlib._Hash, frame: pd.DataFrame, numbers: Sequence[str], texts: Sequence[str]) -> None:
+    for column in [name for name in (*numbers, *texts) if name in frame and frame[name].notna().any()]:
+        if column in numbers:
+            digest.update(column.encode() + _bytes(frame[column]))
+        else:
+            values = [value if isinstance(value, str) else None for value in frame[column]]
+            digest.update(json.dumps([column, values]).encode())
+
+
+def _bytes(numbers: pd.Series[float]) -> bytes:
+    values = numbers.to_numpy(dtype="<f8") + 0.0  # -0.0 and 0.0 are one number
+    values[np.isnan(values)] = np.nan  # and NaN has one pattern
+    return values.tobytes()
 
 
 def write(path: Path, name: str, frames: Frames, content: Content, split_seed: int) -> None:
@@ -183,7 +247,8 @@ def write(path: Path, name: str, frames: Frames, content: Content, split_seed: i
                 list(content.warnings),
             ],
         )  # fmt: skip
-        for table, frame in (("models", models), ("prompts", content.prompts), ("outcomes", content.outcomes)):
+        tables = {"models": models, "prompts": content.prompts, "outcomes": content.outcomes}
+        for table, frame in (tables | {"samples": content.samples}).items():
             _append(connection, table, frame)
 
 
@@ -209,7 +274,8 @@ def describe(path: Path) -> BenchmarkInfo:
 @lru_cache(maxsize=1024)
 def _describe(path: Path, _identity: str) -> BenchmarkInfo:
     with reading(path) as connection:
-        cursor = connection.execute(_INFO)
+        samples = _SAMPLES if columns_of(connection, "samples") else ""
+        cursor = connection.execute(_INFO.format(samples=samples))
         columns = [column[0] for column in cursor.description or ()]
         (row,) = cursor.fetchall()
     values = dict(zip(columns, row, strict=True))
@@ -222,7 +288,9 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     models = rows(
         connection, "select name, input_usd_per_mtok, output_usd_per_mtok, as_of, source from models order by model"
     )
-    tables = _tables(connection, (len(prompts), len(models)))
+    shape = len(prompts), len(models)
+    tables = _tables(connection, shape)
+    more: dict[str, Any] = {name: tables[name] for name in _MORE_NUMBERS if name in tables}
     ((name, data_hash),) = rows(connection, "select name, data_hash from benchmarks")
     ids, texts, tasks, splits = zip(*prompts, strict=True)
     return Benchmark(
@@ -233,6 +301,7 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
         split=np.array(splits, dtype=np.str_),
         input_tokens=tables["input_tokens"],
         output_tokens=tables["output_tokens"],
+        **(more | _sample_tables(connection, shape)),
         prices={row[0]: Price(row[1], row[2], row[3], row[4]) for row in models if row[1] is not None},
         vectors=None,
         encoder=None,
@@ -240,9 +309,36 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     )
 
 
+def _sample_tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores and dollars of all samples, (n, M, S), NaN behind a cell's last one; none where each has one."""
+    if not columns_of(connection, "samples"):
+        return {}
+    cells = connection.execute(
+        "select prompt, model, row_number() over (partition by prompt, model order by sample) - 1 as place, score, "
+        "coalesce(cost_usd, 'nan') as cost_usd from samples"
+    ).fetchnumpy()
+    if not len(cells["place"]):
+        return {}
+    tables = {}
+    for name in ("score", "cost_usd"):
+        tables[f"sample_{name}"] = np.full((*shape, int(np.max(cells["place"])) + 1), np.nan)
+        tables[f"sample_{name}"][cells["prompt"], cells["model"], cells["place"]] = cells[name]
+    return tables
+
+
+def _recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The numbers that a benchmark records of its outcomes: the usual ones, and of the others those it has any of."""
+    there = columns_of(connection, "outcomes")
+    more = [name for name in _MORE_NUMBERS if name in there]
+    if not more:
+        return _NUMBERS
+    ((*counts,),) = rows(connection, f"select {', '.join(f'count({name})' for name in more)} from outcomes")  # noqa: S608
+    return [*_NUMBERS, *(name for name, count in zip(more, counts, strict=True) if count)]
+
+
 def _tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
     """(n, M) tables of a benchmark, NaN where there is no outcome or no number."""
-    names = ("score", "input_tokens", "output_tokens", "cost_usd")
+    names = _recorded(connection)
     numbers = ", ".join(f"coalesce({name}, 'nan') as {name}" for name in names)
     cells = connection.execute(f"select prompt, model, {numbers} from outcomes").fetchnumpy()  # noqa: S608  fixed names
     tables = {name: np.full(shape, np.nan) for name in names}

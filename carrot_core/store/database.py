@@ -8,7 +8,7 @@ and a crash at any instant leaves each file whole.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 from carrot_core.benchmarks.table_file import lock_down, private_connection
 from carrot_core.errors import StoreError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE = (2, SCHEMA_VERSION)  # versions of schemas that are read as they are: the older one lacks some columns
 _AT_A_TIME = 50  # files of one connection
 _SCHEMAS = Path(__file__).with_name("schema")
 
@@ -46,20 +47,20 @@ def identity(path: Path) -> str:
 
 @contextmanager
 def reading(
-    path: Path, version: int = SCHEMA_VERSION, others: Sequence[Path] = ()
+    path: Path, versions: Collection[int] = READABLE, others: Sequence[Path] = ()
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to a file as it is now, with other files as ``file0``, ``file1`` and so on.
 
-    What replaces or removes the files later does not disturb it. ``version`` is that of their schema. An error in
-    a query names the first file.
+    What replaces or removes the files later does not disturb it. ``versions`` are those their schemas may have. An
+    error in a query names the first file.
     """
     # DuckDB keeps one instance per path in a process: connecting to the path while an older
     # connection lives would return the content from before a replacement. A private in-memory instance
     # that attaches the file opens it anew, so it always gets what the path names now.
     with translate_errors(path), private_connection() as connection:
-        _attach(connection, "carrot", path, version)
+        _attach(connection, "carrot", path, versions)
         for number, other in enumerate(others):
-            _attach(connection, f"file{number}", other, version)
+            _attach(connection, f"file{number}", other, versions)
         connection.execute("use carrot")
         lock_down(connection)
         yield connection
@@ -79,7 +80,7 @@ def reading_each(paths: Sequence[Path]) -> Iterator[tuple[Path, duckdb.DuckDBPyC
 
 @contextmanager
 def writing(
-    path: Path, schema: str, version: int = SCHEMA_VERSION, **others: Path
+    path: Path, schema: str, versions: Collection[int] = READABLE, **others: Path
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection inside a transaction on a new file; leaving without an error renames it to ``path``.
 
@@ -89,7 +90,7 @@ def writing(
     ----------
     path : where the file goes, in place of one that may be there.
     schema : "benchmark", "vectors" or "run".
-    version : that of the schema of the ``others``.
+    versions : those that the schemas of the ``others`` may have.
     others : files to copy from, read-only under the names of their keywords.
 
     Raises
@@ -102,7 +103,7 @@ def writing(
         try:
             with private_connection(unfinished) as connection:
                 for name, file in others.items():
-                    _attach(connection, name, file, version)
+                    _attach(connection, name, file, versions)
                 lock_down(connection)
                 connection.execute((_SCHEMAS / f"{schema}.sql").read_text(encoding="utf-8"))
                 connection.execute("insert into schema_version values (?)", [SCHEMA_VERSION])
@@ -118,7 +119,16 @@ def writing(
                 remnant.unlink(missing_ok=True)
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, version: int) -> None:
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str, database: str | None = None) -> set[str]:
+    """Names of a table's columns in the file in use or another; empty where an older schema has no such table."""
+    query = (
+        "select column_name from duckdb_columns() where database_name = coalesce(?, current_database()) "
+        "and table_name = ?"
+    )
+    return {name for (name,) in rows(connection, query, database, table)}
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, versions: Collection[int]) -> None:
     where = str(path).replace("'", "''")
     with translate_errors(path):
         connection.execute(f"attach '{where}' as {name} (type duckdb, read_only)")
@@ -128,10 +138,10 @@ def _attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path, versio
         stated = None
     if stated is None:
         raise StoreError(f"{path} is a DuckDB file, but not one of CARROT's; choose another CARROT_HOME.")
-    if stated != version:
+    if stated not in versions:
         raise StoreError(
-            f"{path} has schema version {stated}, this program works with {version}: "
-            + ("update CARROT." if stated > version else "move the file away and import again.")
+            f"{path} has schema version {stated}, this program works with {' and '.join(map(str, versions))}: "
+            + ("update CARROT." if stated > max(versions) else "move the file away and import again.")
         )
 
 

@@ -13,16 +13,11 @@ import pandas as pd
 
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.store.content import content_hash
-from carrot_core.store.database import reading, rows, translate_errors
+from carrot_core.store.database import columns_of, reading, rows, translate_errors
 from carrot_core.store.folder import Files, Folder
 from carrot_core.store.store import Store
 
 Progress = Callable[[int, int], None]
-_OUTCOMES = """
-select prompt, model, coalesce(score, 'nan') as score, coalesce(input_tokens, 'nan') as input_tokens,
-       coalesce(output_tokens, 'nan') as output_tokens, coalesce(cost_usd, 'nan') as cost_usd
-from outcomes order by prompt, model
-"""
 _MODELS = """
 select name as model, as_of, source, coalesce(input_usd_per_mtok, 'nan') as input_usd_per_mtok,
        coalesce(output_usd_per_mtok, 'nan') as output_usd_per_mtok
@@ -89,9 +84,11 @@ def _read_data(connection: duckdb.DuckDBPyConnection) -> str:
         rows(connection, _PROMPTS), columns=["prompt_id", "text", "task", "family", "split"], dtype=object
     )
     models = connection.execute(_MODELS).df().astype({"as_of": object, "source": object, "model": object})
-    outcomes = pd.DataFrame(connection.execute(_OUTCOMES).fetchnumpy())
+    outcomes = connection.execute("from outcomes order by prompt, model").df()
+    samples = "samples" if columns_of(connection, "samples") else "outcomes limit 0"
+    runs = connection.execute(f"select * from {samples}").df()  # noqa: S608  fixed names
     ((stated,),) = rows(connection, "select data_hash from benchmarks")
-    return "" if content_hash(prompts, models, outcomes) == stated else "The content is not what was stored."
+    return "" if content_hash(prompts, models, outcomes, runs) == stated else "The content is not what was stored."
 
 
 def _read_rows(connection: duckdb.DuckDBPyConnection) -> str:

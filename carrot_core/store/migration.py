@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from carrot_core.errors import StoreError
 from carrot_core.store import runs, vectors
 from carrot_core.store.content import BenchmarkInfo
-from carrot_core.store.database import locked, reading, rows, translate_errors, writing
+from carrot_core.store.database import columns_of, locked, reading, rows, translate_errors, writing
 from carrot_core.store.folder import MAIN, Files, Folder, check_name, key
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _TABLES = ("benchmarks", "models", "prompts", "outcomes")
-_OLD_VERSION = 1  # of the schema of version 0.2, in which one file held everything
+_OLD = (1,)  # version of the schema of CARROT 0.2, in which one file held everything
 _LOCK_TIMEOUT_S = 600.0
 _OF_ONE = "text_sha256 in (select text_sha256 from prompts where benchmark = ?)"
 _OF_NO_BENCHMARK = """
@@ -58,8 +58,9 @@ def copy_benchmark(source: Store, name: str, target: Store, new_name: str | None
 
 def _copy(files: Files, source: Store, name: str, new: Path, called: str) -> None:
     with writing(new / MAIN, "benchmark", given=files.main) as connection:
-        for table in _TABLES:
-            connection.execute(f"insert into {table} by name from given.{table}")
+        for table in (*_TABLES, "samples"):
+            if columns_of(connection, table, "given"):
+                connection.execute(f"insert into {table} by name from given.{table}")
         connection.execute("update benchmarks set name = ?", [called])
     vectors.gather(files, new)
     for run in reversed(runs.list_runs(files, name)):
@@ -88,7 +89,7 @@ def take_over(old: Path, store: Path) -> None:
     with locked(Path(f"{old}.lock"), _LOCK_TIMEOUT_S), translate_errors(old):
         if not old.exists():  # another process took it over meanwhile
             return
-        with reading(old, _OLD_VERSION) as connection:
+        with reading(old, _OLD) as connection:
             benchmarks = rows(connection, "select name, benchmark, loaded_at from benchmarks order by benchmark")
             ((n_left,),) = rows(connection, _OF_NO_BENCHMARK)
         notes = [note for name, *which in benchmarks if (note := _take(old, Folder.of(store, name), name, *which))]
@@ -128,26 +129,26 @@ def _take(old: Path, folder: Folder, name: str, number: int, loaded_at: datetime
 
 
 def _take_parts(old: Path, number: int, new: Path) -> None:
-    with writing(new / MAIN, "benchmark", _OLD_VERSION, old=old) as connection:
+    with writing(new / MAIN, "benchmark", _OLD, old=old) as connection:
         for table in _TABLES:
             connection.execute(
                 f"insert into {table} by name select * exclude (benchmark) from old.{table} where benchmark = ?",  # noqa: S608
                 [number],
             )
-    with reading(old, _OLD_VERSION) as connection:
+    with reading(old, _OLD) as connection:
         lengths = f"select encoder, max(len(vector)) from embeddings where {_OF_ONE} group by encoder"  # noqa: S608
         encoders = rows(connection, lengths, number)
         fitted = rows(connection, "select run, run_id, fit_on from runs where benchmark = ? order by run", number)
     for encoder, length in encoders:
         path = vectors.segment_path(new, key(encoder), length, 1)
-        with writing(path, "vectors", _OLD_VERSION, old=old) as connection:
+        with writing(path, "vectors", _OLD, old=old) as connection:
             own = _OF_ONE.replace("from ", "from old.")
             connection.execute(
                 f"insert into embeddings by name from old.embeddings where {own} and encoder = ?",
                 [number, encoder],
             )
     for run, run_id, fit_on in fitted:
-        with writing(new / runs.file_name(run_id, fit_on), "run", _OLD_VERSION, old=old) as connection:
+        with writing(new / runs.file_name(run_id, fit_on), "run", _OLD, old=old) as connection:
             for table, others in (("runs", "run, benchmark"), ("estimates", "run")):
                 connection.execute(
                     f"insert into {table} by name select * exclude ({others}) from old.{table} where run = ?",  # noqa: S608
@@ -164,7 +165,7 @@ def _problem(old: Path, number: int) -> str:
     }
     try:
         for table, where in wheres.items():
-            with reading(old, _OLD_VERSION) as connection:
+            with reading(old, _OLD) as connection:
                 connection.sql(f"from {table} where {where}", params=[number]).to_arrow_table()
     except StoreError as error:
         return str(error)

@@ -568,3 +568,78 @@ def test_real_files(shared_data: Path, name: str, models: int, priced: int, says
 
 def test_scores_without_any_cost_need_prices(shared_data: Path) -> None:
     assert refused(shared_data / "llmrouter-9-models/llmrouter_9_models.parquet")[0].column == "cost_usd"
+
+
+# Columns of a run
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.jsonl"])
+def test_columns_of_a_run_are_read(tmp_path: Path, name: str) -> None:
+    table = long_table().assign(latency_s=1.5, cached_input_tokens=3, reasoning_tokens=2, time="2026-01-01T02:00+02:00")
+    frames = read_long_table(write(table, tmp_path / name))
+    assert frames.warnings == ()
+    for column, value in (("latency_s", 1.5), ("cached_input_tokens", 3), ("reasoning_tokens", 2)):
+        assert set(frames.outcomes[column]) == {value}
+    assert set(frames.outcomes["time"]) == {"2026-01-01T00:00:00.000000Z"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1767225600", "1767225600000", "1767225600000000", "1767225600.0", "2026-01-01", "2026-01-01 00:00:00+0000"],
+)
+def test_one_instant_is_one_time_however_it_is_written(tmp_path: Path, text: str) -> None:
+    frames = read_long_table(text_of(tmp_path / "t.csv", long_table().assign(time=text)))
+    assert set(frames.outcomes["time"]) == {"2026-01-01T00:00:00.000000Z"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("time", "3.2"), ("time", "20260101"), ("time", "yesterday"), ("time", "2026-13-01"), ("latency_s", "-1"),
+     ("reasoning_tokens", "many"), ("cached_input_tokens", "-2")],
+)  # fmt: skip
+def test_a_bad_value_of_a_run_is_named(tmp_path: Path, column: str, value: str) -> None:
+    table = long_table().assign(**{column: "2026-01-01" if column == "time" else "1"})
+    table.loc[3, column] = value
+    (problem,) = refused(text_of(tmp_path / "t.csv", table))
+    assert (problem.row, problem.column, problem.value) == (4, column, repr(value))
+
+
+# Samples
+
+
+def repeated(**columns: object) -> pd.DataFrame:
+    """The valid table with a second run of every row, which scores otherwise."""
+    again = long_table().assign(score=lambda table: 1 - table["score"])
+    both = pd.concat([long_table(), again], ignore_index=True)
+    return both.assign(**{name: np.repeat(values, len(again)) for name, values in columns.items()})
+
+
+def test_runs_told_apart_by_a_sample_are_kept(tmp_path: Path) -> None:
+    table = repeated(sample=["first", "second"])
+    frames = read_long_table(write(table, tmp_path / "t.parquet"))
+    assert frames.outcomes["sample"].tolist() == table["sample"].tolist()
+    assert frames.outcomes["score"].tolist() == table["score"].tolist()
+    assert len(frames.prompts) == 6
+
+
+def test_runs_that_nothing_tells_apart_may_be_a_mistake(tmp_path: Path) -> None:
+    (problem,) = refused(text_of(tmp_path / "t.csv", repeated()))
+    assert (problem.row, problem.column) == (13, "model")
+    assert "sample" in problem.remedy
+    (problem,) = refused(text_of(tmp_path / "t.csv", repeated(epoch=[1, 2])))
+    assert "--column sample=epoch" in problem.remedy
+    assert len(read_long_table(tmp_path / "t.csv", columns={"sample": "epoch"}).outcomes) == 24
+
+
+def test_one_sample_twice_is_refused(tmp_path: Path) -> None:
+    table = repeated(sample=["1", "2"])
+    table.loc[20, "sample"] = "1"
+    (problem,) = refused(text_of(tmp_path / "t.csv", table))
+    assert problem.row == 21
+
+
+def test_more_samples_than_memory_has_room_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(repeated(sample=[1, 2]), tmp_path / "t.parquet")
+    monkeypatch.setattr("carrot_core.limits.CELLS", 12)
+    (problem,) = refused(path)
+    assert "2 samples" in problem.message

@@ -232,3 +232,17 @@ def test_a_name_that_is_taken_is_refused_without_replace(imported, tmp_path):
 def test_benches_run_and_report(carrot, arguments, said):
     assert carrot("bench", *arguments, "--json")
     assert said in carrot("bench", *arguments)
+
+
+def test_samples_are_counted_where_a_benchmark_is_imported_and_listed(carrot, tmp_path):
+    table = long_frame(made(40))
+    again = table.assign(sample=2, score=np.where(np.arange(len(table)) % 4 == 0, 1 - table["score"], table["score"]))
+    pd.concat([table.assign(sample=1), again]).to_parquet(tmp_path / "runs.parquet")
+    arguments = ("data", "import", tmp_path / "runs.parquet", "--name", "runs", "--arm", "best-of-2")
+    info = carrot(*arguments, "--json")
+    assert (info["n_extra_runs"], info["n_repeated"], info["n_differing"]) == (120, 120, 30)
+    assert info["n_models"] == 2 * len(MODELS)
+    assert any("verifier" in warning for warning in info["warnings"])
+    assert "25 %" in carrot(*arguments, "--replace")
+    assert "25 %" in carrot("data", "list")
+    assert carrot("data", "list", "--json")[0]["score_spread"] == info["score_spread"] > 0

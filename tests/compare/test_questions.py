@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core.compare.gap import AIQ, GAP, decomposition, with_better
+from carrot_core.compare.gap import AIQ, GAP, decomposition, gap_exhibit, with_better
 from carrot_core.compare.losses import NOT_IN_POOL, REASONS, distances, losses
 from carrot_core.compare.predictions import ALL, reliability, usage
 from carrot_core.compare.studies import learning, transfer
 from carrot_core.compare.task_curves import task_curves
 from carrot_core.evaluation import MEAN, Setting, setting, split_by_seed
 from carrot_core.evaluation.tables import LAMS
+from carrot_core.figures.scene import compose
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import aiq
 from carrot_core.outcomes import Benchmark, Estimates
@@ -37,6 +38,40 @@ def routers(bench: Setting) -> Tables:
 @pytest.fixture(scope="module")
 def taken_apart(bench: Setting, routers: Tables) -> pd.DataFrame:
     return decomposition(bench, routers, replicates=20)
+
+
+def run_again(made: Benchmark, n_samples: int = 3) -> Benchmark:
+    """Every cell run several times, right with the chance that its one score is moved to."""
+    rng = np.random.default_rng(0)
+    chance = 0.2 + 0.6 * made.outcomes.score[:, :, None]
+    samples = (rng.random((*made.outcomes.shape, n_samples)) < chance).astype(float)
+    cost = np.repeat(made.outcomes.cost_usd[:, :, None], n_samples, axis=2)
+    outcomes = replace(made.outcomes, score=samples.mean(axis=2))
+    return replace(made, outcomes=outcomes, sample_score=samples, sample_cost_usd=cost)
+
+
+def test_luck_of_single_runs_is_what_the_oracle_loses_on_other_samples() -> None:
+    bench = setting(run_again(made(300)))
+    routers = {name: dict(bench.estimates(name, 0)) for name in ("zero", "best-single")}
+    table = decomposition(bench, routers, replicates=20)
+    assert set(table.loc[table["part"] == "luck", "router"]) == set(routers)
+    part = bench.test
+    assert part.sample_score is not None
+    cheapest_first = np.lexsort((np.zeros(part.outcomes.shape), part.outcomes.cost_usd))
+    lost = []
+    for i, order in enumerate(cheapest_first):
+        for s in range(3):
+            others = np.delete(part.sample_score[i], s, axis=1).mean(axis=1)
+            chosen = order[np.argmax(others[order])]
+            lost.append(part.outcomes.score[i].max() - part.sample_score[i, chosen, s])
+    at_zero = table[(table["part"] == "luck") & (table["lam"] == 0)]
+    assert len(at_zero) == 2
+    np.testing.assert_allclose(at_zero["value"], np.mean(lost), atol=1e-12)
+    assert (at_zero["low"] > 0).all()
+    assert bench.oracle_luck == pytest.approx(np.mean(lost))
+    curves = {curve.name: curve.label for curve in compose(bench, {}, title="", active="oracle").curves}
+    assert f"{100 * np.mean(lost):.1f}" in curves["oracle"]
+    assert "luck" in gap_exhibit(table).caption.lower()
 
 
 def choice(made: Setting, estimates: Estimates, lam: float) -> dict[str, str]:

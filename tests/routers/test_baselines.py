@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import sweep, upper_hull
-from carrot_core.outcomes import Outcomes
+from carrot_core.outcomes import Benchmark, FloatTable, Outcomes
 from carrot_core.routers import BestSingle, Oracle, RandomRouter, TaskLookup, ZeroRouter, make_router
-from carrot_core.routers.baselines import uniform
+from carrot_core.routers.baselines import oracle_of_other_samples, uniform
 from tests.made import made
 
 
@@ -127,3 +128,61 @@ def test_draws_are_uniform_and_independent():
     correlation = np.corrcoef(drawn.T)
     assert np.abs(correlation - np.eye(3)).max() < 0.03
     assert abs(np.corrcoef(drawn[1:, 0], drawn[:-1, 0])[0, 1]) < 0.03
+
+
+# Samples of the same cell
+
+
+def sampled(chance: FloatTable, counts: npt.NDArray[np.int64], seed: int = 0) -> Benchmark:
+    """Every cell run some number of times, right with its chance; free of noise in its cost."""
+    rng = np.random.default_rng(seed)
+    n, m = chance.shape
+    score = (rng.random((n, m, counts.max())) < chance[:, :, None]).astype(float)
+    score[np.arange(counts.max()) >= counts[:, :, None]] = np.nan
+    cost = np.broadcast_to(np.arange(1.0, m + 1)[:, None], score.shape)
+    ids = tuple(f"p{row}" for row in range(n))
+    return Benchmark(
+        name="sampled",
+        outcomes=Outcomes(ids, tuple("abcdefgh"[:m]), np.nanmean(score, axis=2), cost[:, :, 0]),
+        texts=(None,) * n,
+        tasks=("",) * n,
+        split=np.full(n, "test"),
+        sample_score=score,
+        sample_cost_usd=np.where(np.isnan(score), np.nan, cost),
+    )
+
+
+def test_oracle_of_other_samples_chooses_by_the_rest_and_reads_what_it_left_out() -> None:
+    counts = np.random.default_rng(1).integers(1, 5, (40, 3))
+    bench = sampled(np.random.default_rng(2).random((40, 3)), counts)
+    folds = oracle_of_other_samples(bench)
+    assert len(folds) == 4
+    assert bench.sample_score is not None
+    for fold, (estimates, outcomes) in enumerate(folds):
+        for i, j in np.ndindex(40, 3):
+            runs = list(bench.sample_score[i, j, : counts[i, j]])
+            left_out = runs.pop(fold % counts[i, j])
+            assert outcomes.score[i, j] == left_out
+            assert estimates.score[i, j] == pytest.approx(np.mean(runs) if runs else left_out)
+    assert oracle_of_other_samples(replace(bench, sample_score=None, sample_cost_usd=None)) == []
+
+
+def oracles(bench: Benchmark) -> tuple[float, float]:
+    """Mean score of the oracle, and of the one read on other samples."""
+    rows = np.arange(len(bench.prompt_ids))
+    curves = [sweep(*fold) for fold in oracle_of_other_samples(bench)]
+    other = np.mean([curve.outcomes.score[rows, curve.choices(0.0)] for curve in curves])
+    return bench.outcomes.score.max(axis=1).mean(), float(other)
+
+
+def test_an_oracle_over_luck_alone_gains_nothing_on_other_samples() -> None:
+    naive, other = oracles(sampled(np.full((4000, 5), 0.5), np.full((4000, 5), 3)))
+    assert naive > 0.8
+    assert other == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("n_samples", [2, 4])
+def test_the_oracle_of_true_means_lies_between_the_two(n_samples: int) -> None:
+    chance = np.random.default_rng(3).beta(0.7, 0.7, (4000, 5))
+    naive, other = oracles(sampled(chance, np.full((4000, 5), n_samples)))
+    assert other < chance.max(axis=1).mean() < naive

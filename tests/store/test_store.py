@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,10 +17,14 @@ from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
-from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.frontier import sweep
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.prices import Price
+from carrot_core.routers.baselines import oracle_of_other_samples
 from carrot_core.store import Run, Store
-from tests.tables import frames
+from carrot_core.store.health import verify
+from carrot_core.store.migration import copy_benchmark
+from tests.tables import frames, main_file
 
 
 @pytest.fixture
@@ -549,3 +555,171 @@ def test_real_benchmark_with_its_vectors(store: Store, shared_data: Path) -> Non
         if text is not None:
             by_text.setdefault(text.strip(), set()).add(str(side))
     assert max(map(len, by_text.values())) == 1
+
+
+# Columns that not every benchmark has
+
+
+def with_more(given: Frames) -> Frames:
+    """The frames with latency, cached tokens and times, each missing somewhere."""
+    n = len(given.outcomes)
+    more = {
+        "latency_s": np.where(np.arange(n) % 3 == 0, np.nan, np.arange(n) / 8),
+        "cached_input_tokens": np.arange(n) * 1.0,
+        "time": [None if row % 5 == 0 else f"2026-01-01T00:00:{row:02}.000000Z" for row in range(n)],
+    }
+    return dataclasses.replace(given, outcomes=given.outcomes.assign(**more))
+
+
+def test_columns_that_came_later_are_loaded_and_follow_their_cells(store: Store) -> None:
+    given = with_more(frames())
+    store.save_benchmark("more", given)
+    bench = store.load("more")
+    cells = given.outcomes.set_index(["prompt_id", "model"])
+    ids, models = bench.prompt_ids[3:9], bench.models[::-1]
+    part = bench.rows(np.arange(3, 9)).pool(models)
+    for name in ("latency_s", "cached_input_tokens"):
+        expected = cells[name].unstack().reindex(index=ids, columns=models)
+        np.testing.assert_array_equal(getattr(part, name), expected.to_numpy())
+    assert bench.reasoning_tokens is None
+    with store.reading("more") as connection:
+        assert len(connection.execute("select time from outcomes where time is not null").fetchall()) == (
+            given.outcomes["time"].notna().sum()
+        )
+
+
+def test_they_count_for_the_hash_where_there_is_anything_in_them(store: Store) -> None:
+    plain = store.save_benchmark("plain", frames()).data_hash
+    empty = frames().outcomes.assign(latency_s=np.nan, time=None)
+    assert store.save_benchmark("empty", dataclasses.replace(frames(), outcomes=empty)).data_hash == plain
+    more = store.save_benchmark("more", with_more(frames())).data_hash
+    later = with_more(frames())
+    later.outcomes["time"] = later.outcomes["time"].str.replace("2026", "2027")
+    assert len({plain, more, store.save_benchmark("later", later).data_hash}) == 3
+    assert [(finding.benchmark, finding.data) for finding in verify(store)] == [
+        (name, "") for name in ("empty", "later", "more", "plain")
+    ]
+
+
+def test_a_file_of_the_schema_before_is_read_and_copied(store: Store, tmp_path: Path) -> None:
+    info = store.save_benchmark("old", frames())
+    with duckdb.connect(str(main_file(store, "old"))) as connection:
+        connection.execute("drop view results")
+        connection.execute("drop table samples")
+        for name in (
+            "cached_input_tokens",
+            "reasoning_tokens",
+            "latency_s",
+            "time",
+            "n_samples",
+            "score_variance",
+            "cost_variance",
+        ):
+            connection.execute(f"alter table outcomes drop {name}")
+        connection.execute("update schema_version set version = 2")
+    bench = store.load("old")
+    assert bench.latency_s is None
+    assert bench.data_hash == info.data_hash
+    assert [finding.data for finding in verify(store)] == [""]
+    target = Store(tmp_path / "copies")
+    assert copy_benchmark(store, "old", target).data_hash == info.data_hash
+    np.testing.assert_array_equal(target.load("old").outcomes.score, bench.outcomes.score)
+
+
+# Samples
+
+
+def with_samples(given: Frames, differing: bool = True) -> Frames:
+    """The frames with a second run of every other cell, and a third one of the first."""
+    again, third = given.outcomes.iloc[::2].copy(), given.outcomes.iloc[:1].copy()
+    if differing:
+        again["score"], third["score"] = 1 - again["score"], 0.25
+    again["cost_usd"] *= 3
+    third["cost_usd"] = np.nan
+    runs = [frame.assign(sample=str(number)) for number, frame in enumerate((given.outcomes, again, third))]
+    return dataclasses.replace(given, outcomes=pd.concat(runs).sample(frac=1.0, random_state=1))
+
+
+def means(samples: FloatTable) -> FloatTable:
+    """(n, M) means over the samples of each cell, NaN where there is none."""
+    return np.asarray(np.ma.masked_invalid(samples).mean(axis=2).filled(np.nan))
+
+
+def test_cells_are_means_of_their_samples_and_the_samples_are_kept(store: Store) -> None:
+    given = with_samples(frames())
+    info = store.save_benchmark("several", given)
+    bench = store.load("several")
+    cells = given.outcomes.groupby(["prompt_id", "model"])
+    for name, table in (("score", bench.outcomes.score), ("cost_usd", bench.outcomes.cost_usd)):
+        expected = cells[name].mean().unstack().reindex(index=bench.prompt_ids, columns=bench.models)
+        np.testing.assert_allclose(table, expected.to_numpy(), rtol=1e-15)
+    assert bench.sample_score is not None
+    assert bench.sample_score.shape == (*bench.outcomes.shape, 3)
+    np.testing.assert_array_equal(
+        np.sort(bench.sample_score[~np.isnan(bench.sample_score)]), np.sort(given.outcomes["score"])
+    )
+    np.testing.assert_allclose(means(bench.sample_score), bench.outcomes.score)
+    spread = cells["score"].var()
+    differing = (cells["score"].nunique() > 1).sum()
+    assert (info.n_outcomes, info.n_extra_runs, info.n_samples) == (len(cells), len(given.outcomes) - len(cells), 3)
+    assert (info.n_repeated, info.n_differing) == (spread.notna().sum(), differing)
+    assert info.score_spread == pytest.approx(math.sqrt(spread.mean()))
+    with store.reading("several") as connection:
+        (variance,) = connection.execute("select sum(cost_variance) from outcomes").fetchall()[0]
+    assert variance == pytest.approx(cells["cost_usd"].var().sum())
+
+
+def test_samples_follow_their_prompts_and_models(store: Store) -> None:
+    store.save_benchmark("several", with_samples(frames()))
+    bench = store.load("several")
+    part = bench.rows(np.arange(5, 11)).pool(bench.models[::-1])
+    assert part.sample_score is not None
+    np.testing.assert_allclose(means(part.sample_score), part.outcomes.score)
+
+
+def test_samples_count_for_the_hash_and_go_with_a_copy(store: Store, tmp_path: Path) -> None:
+    info = store.save_benchmark("several", with_samples(frames()))
+    other = with_samples(frames())
+    other.outcomes.loc[other.outcomes["sample"] == "2", "score"] = 0.75
+    assert store.save_benchmark("other", other).data_hash != info.data_hash
+    assert [finding.data for finding in verify(store)] == ["", ""]
+    target = Store(tmp_path / "copies")
+    copy_benchmark(store, "several", target)
+    np.testing.assert_array_equal(target.load("several").sample_score, store.load("several").sample_score)
+
+
+def test_one_sample_of_every_cell_is_a_benchmark_as_any_other(store: Store) -> None:
+    plain = store.save_benchmark("plain", frames())
+    named = dataclasses.replace(frames(), outcomes=frames().outcomes.assign(sample="1"))
+    assert store.save_benchmark("named", named).data_hash == plain.data_hash
+    assert (plain.n_extra_runs, plain.n_repeated, plain.samples_text) == (0, 0, "")
+    assert store.load("named").sample_score is None
+
+
+def test_equal_samples_do_not_differ(store: Store) -> None:
+    given = with_samples(frames(), differing=False)
+    given.outcomes["score"] = 0.1  # which no sum of three is exactly three times of
+    info = store.save_benchmark("alike", given)
+    assert (info.n_differing, info.score_spread) == (0, 0.0)
+
+
+def test_three_samples_a_cell_of_a_real_benchmark(store: Store, shared_data: Path, tmp_path: Path) -> None:
+    table = pd.read_parquet(shared_data / "misguided-attention" / "misguided_attention_samples.parquet")
+    # It states no dollars; and one of its prompts was reworded on the way.
+    table = table.assign(cost_usd=table["chars"] / 1e7, prompt=table.groupby("prompt_id")["prompt"].transform("first"))
+    table.to_parquet(tmp_path / "runs.parquet")
+    info = store.save_benchmark("misguided", read_long_table(tmp_path / "runs.parquet", columns={"time": "ts"}))
+    cells = table.groupby(["prompt_id", "model"])["score"]
+    assert info.n_differing == (cells.nunique() > 1).sum()
+    assert info.n_differing / info.n_repeated == pytest.approx(0.23, abs=0.005)  # as its description says
+    assert info.score_spread == pytest.approx(0.247, abs=0.0005)
+    bench = store.load("misguided")
+    known = cells.mean().unstack().reindex(index=bench.prompt_ids, columns=bench.models)
+    np.testing.assert_allclose(bench.outcomes.score, known.to_numpy())
+    observed = ~np.isnan(bench.outcomes.score).any(axis=0)
+    pool = bench.pool([model for model, is_whole in zip(bench.models, observed, strict=True) if is_whole])
+    naive = pool.outcomes.score.max(axis=1).mean()
+    rows = np.arange(len(pool.prompt_ids))
+    folds = oracle_of_other_samples(pool)
+    other = np.mean([outcomes.score[rows, sweep(made, outcomes).choices(0.0)].mean() for made, outcomes in folds])
+    assert 0.5 < other < naive - 0.01

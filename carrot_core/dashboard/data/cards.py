@@ -103,6 +103,8 @@ def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> str:
         "Missing cells": gaps,
         "Repeated prompts": f"{info.n_duplicate_prompts:,}" if info.n_duplicate_prompts else "none",
     }
+    if info.samples_text:
+        lines["Samples"] = info.samples_text
     if info.n_with_text < info.n_prompts:
         lines["Without text"] = f"{info.n_prompts - info.n_with_text:,}"
     return "  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items())

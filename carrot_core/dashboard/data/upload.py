@@ -210,7 +210,8 @@ def _load(
         return error
     bar.progress(0.7, "Storing it for this session …")
     info = private_store().save_benchmark(name, frames)
-    warnings = "".join(f" {warning}" for warning in info.warnings)
+    samples = f" Scores and costs are means: {info.samples_text}." if info.samples_text else ""
+    warnings = samples + "".join(f" {warning}" for warning in info.warnings)
     st.session_state[_NOTICE] = (
         f"Loaded {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}. Every page lists it as "
         f"“{info.name}{ONLY_YOU}”.{warnings}"

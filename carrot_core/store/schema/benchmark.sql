@@ -53,7 +53,30 @@ create table outcomes (
     input_tokens  double check (input_tokens >= 0 and isfinite(input_tokens)),
     output_tokens double check (output_tokens >= 0 and isfinite(output_tokens)),
     cost_usd      double check (cost_usd >= 0 and isfinite(cost_usd)),
+    cached_input_tokens double check (cached_input_tokens >= 0 and isfinite(cached_input_tokens)), -- of input_tokens
+    reasoning_tokens    double check (reasoning_tokens >= 0 and isfinite(reasoning_tokens)),       -- of output_tokens
+    latency_s           double check (latency_s >= 0 and isfinite(latency_s)),
+    time                varchar,            -- ISO 8601, UTC
+    n_samples           integer not null default 1 check (n_samples >= 1),
+    score_variance      double check (score_variance >= 0),                -- within the cell, unbiased; NULL = one sample
+    cost_variance       double check (cost_variance >= 0),
     primary key (prompt, model)
+);
+
+-- Every run where some cell was run several times, else no row; `outcomes` then has the means of a cell's samples.
+create table samples (
+    prompt        integer not null check (prompt >= 0),
+    model         integer not null check (model >= 0),
+    sample        varchar not null,         -- tells the runs of a cell apart
+    score         double not null check (score between 0 and 1),
+    input_tokens  double check (input_tokens >= 0 and isfinite(input_tokens)),
+    output_tokens double check (output_tokens >= 0 and isfinite(output_tokens)),
+    cost_usd      double check (cost_usd >= 0 and isfinite(cost_usd)),
+    cached_input_tokens double check (cached_input_tokens >= 0 and isfinite(cached_input_tokens)),
+    reasoning_tokens    double check (reasoning_tokens >= 0 and isfinite(reasoning_tokens)),
+    latency_s           double check (latency_s >= 0 and isfinite(latency_s)),
+    time                varchar,
+    primary key (prompt, model, sample)
 );
 
 create view results as

@@ -1,0 +1,85 @@
+"""Arms of several calls against every subset of the samples, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.arms import add_arms, best_of, majority_of
+from carrot_core.errors import DataError
+from tests.tables import frames
+
+
+def rows(binary: bool) -> np.ndarray:
+    """(60, 5) samples, from one to five a row."""
+    rng = np.random.default_rng(0)
+    samples = rng.random((60, 5)) if not binary else rng.integers(0, 2, (60, 5)).astype(float)
+    samples[np.arange(5) >= rng.integers(1, 6, 60)[:, None]] = np.nan
+    return samples
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_an_arm_is_the_mean_over_all_subsets(n: int) -> None:
+    for table, arm, of_subset in (
+        (rows(False), best_of, max),
+        (rows(True), best_of, max),
+        (rows(True), majority_of, lambda subset: (np.sign(2 * sum(subset) - n) + 1) / 2),
+    ):
+        expected = [
+            np.mean([of_subset(subset) for subset in combinations(row[~np.isnan(row)], n)])
+            if (~np.isnan(row)).sum() >= n
+            else np.nan
+            for row in table
+        ]
+        np.testing.assert_allclose(arm(table, n), expected, atol=1e-12)
+
+
+def repeated(n_samples: int = 3) -> Frames:
+    """Frames whose cells have several samples, but one cell with one."""
+    given = frames()
+    rng = np.random.default_rng(1)
+    runs = [
+        given.outcomes.assign(sample=str(number), score=rng.integers(0, 2, len(given.outcomes)).astype(float))
+        for number in range(n_samples)
+    ]
+    outcomes = pd.concat(runs, ignore_index=True)
+    first = (outcomes["prompt_id"] == "id 00000") & (outcomes["model"] == "model-a") & (outcomes["sample"] != "0")
+    return replace(given, outcomes=outcomes[~first].reset_index(drop=True))
+
+
+def test_arms_are_models_that_cost_their_calls() -> None:
+    given = repeated()
+    table = add_arms(given, ["best-of-2", "majority-of-3"])
+    assert len(table.models) == 9
+    assert table.models["model"].is_unique
+    cells = table.outcomes.groupby(["model", "prompt_id"])[["score", "cost_usd", "output_tokens"]].mean()
+    for model in given.models["model"]:
+        alone = cells.loc[model].drop(index="id 00000", errors="ignore")
+        for arm, n in (("best-of-2", 2), ("majority-of-3", 3)):
+            several = cells.loc[f"{model} {arm}"].drop(index="id 00000", errors="ignore")
+            np.testing.assert_allclose(several[["cost_usd", "output_tokens"]], n * alone[["cost_usd", "output_tokens"]])
+        best = cells.loc[f"{model} best-of-2"]["score"].reindex(alone.index)
+        assert (best >= alone["score"] - 1e-12).all()
+    assert "id 00000" not in cells.loc["model-a best-of-2"].index
+    prices = table.models.set_index("model")["input_usd_per_mtok"]
+    assert prices["model-b best-of-2"] == prices["model-b"]
+    assert any("verifier" in warning for warning in table.warnings)
+
+
+@pytest.mark.parametrize("arm", ["best-of-1", "worst-of-2", "best-of-4", "best"])
+def test_an_arm_that_cannot_be_is_refused(arm: str) -> None:
+    with pytest.raises(DataError):
+        add_arms(repeated(), [arm])
+
+
+def test_a_majority_needs_right_and_wrong() -> None:
+    given = repeated()
+    given.outcomes.loc[3, "score"] = 0.5
+    assert len(add_arms(given, ["best-of-2"]).models) == 6
+    with pytest.raises(DataError, match="0 and 1"):
+        add_arms(given, ["majority-of-3"])
