@@ -167,8 +167,10 @@ def _of_the_whole(table: TableFile) -> list[Problem]:
         return [Problem("no row has a score", "A score from 0 to 1 is needed.", 1, "score")]
     if models == 1:
         return [Problem(f"there is only one model, {model!r}", "Routing needs two or more.", column="model")]
-    runs = "select count(*) as runs from cells where score is not null group by prompt_id, model"
-    (samples,) = table.connection.execute(f"select max(runs) from ({runs})").fetchall()[0]  # noqa: S608  fixed text
+    samples = 1
+    if "sample" in table.types:
+        runs = "select count(*) as runs from cells where score is not null group by prompt_id, model"
+        (samples,) = table.connection.execute(f"select max(runs) from ({runs})").fetchall()[0]  # noqa: S608  fixed text
     return size_problems(prompts, models, samples)
 
 

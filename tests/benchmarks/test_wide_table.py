@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -201,3 +202,18 @@ def test_mapped_columns(tmp_path: Path) -> None:
     table.loc[2, "Question ID"] = ""
     (problem,) = refused(text_of(path, table), columns={"prompt_id": "Question ID"})
     assert (problem.row, problem.column) == (3, "Question ID")
+
+
+def test_a_row_for_each_sample_is_the_same_frames_as_long(tmp_path: Path) -> None:
+    wide, long = wide_table().assign(**{"small|latency_s": 2.0, "large|latency_s": 3.0}), long_table()
+    long["latency_s"] = np.where(long["model"] == "small", 2.0, 3.0)
+    for table, name in ((wide, "wide.csv"), (long, "long.csv")):
+        runs = [table.assign(sample=number, time=f"2026-01-0{number}") for number in (1, 2)]
+        text_of(tmp_path / name, pd.concat(runs, ignore_index=True))
+    columns = ["prompt_id", "model", "sample", "score", "cost_usd", "latency_s", "time"]
+    left, right = (
+        read(tmp_path / name).outcomes[columns].sort_values(columns, ignore_index=True)
+        for read, name in ((read_wide_table, "wide.csv"), (read_long_table, "long.csv"))
+    )
+    assert len(left) == 24
+    pd.testing.assert_frame_equal(left, right)

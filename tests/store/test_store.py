@@ -22,6 +22,7 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.prices import Price
 from carrot_core.routers.baselines import oracle_of_other_samples
 from carrot_core.store import Run, Store
+from carrot_core.store.console import query
 from carrot_core.store.health import verify
 from carrot_core.store.migration import copy_benchmark
 from tests.tables import frames, main_file
@@ -604,8 +605,9 @@ def test_they_count_for_the_hash_where_there_is_anything_in_them(store: Store) -
 def test_a_file_of_the_schema_before_is_read_and_copied(store: Store, tmp_path: Path) -> None:
     info = store.save_benchmark("old", frames())
     with duckdb.connect(str(main_file(store, "old"))) as connection:
-        connection.execute("drop view results")
-        connection.execute("drop table samples")
+        view = "select sql from duckdb_views() where view_name = 'results'"
+        ((results,),) = connection.execute(view).fetchall()
+        connection.execute("drop view results; drop table samples")
         for name in (
             "cached_input_tokens",
             "reasoning_tokens",
@@ -616,11 +618,15 @@ def test_a_file_of_the_schema_before_is_read_and_copied(store: Store, tmp_path: 
             "cost_variance",
         ):
             connection.execute(f"alter table outcomes drop {name}")
+        connection.execute(results)
         connection.execute("update schema_version set version = 2")
     bench = store.load("old")
     assert bench.latency_s is None
     assert bench.data_hash == info.data_hash
     assert [finding.data for finding in verify(store)] == [""]
+    store.save_benchmark("new", with_more(frames()))
+    known = query(store, "select count(latency_s) > 0 as known from outcomes group by benchmark").frame
+    assert sorted(known["known"]) == [False, True]
     target = Store(tmp_path / "copies")
     assert copy_benchmark(store, "old", target).data_hash == info.data_hash
     np.testing.assert_array_equal(target.load("old").outcomes.score, bench.outcomes.score)
