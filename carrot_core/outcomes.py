@@ -320,6 +320,4 @@ class Benchmark:
         predicted = np.maximum(predicted, 0.0)
         if (usage or self.usage) == "cost_usd":
             return predicted
-        prices = [self.prices[model] for model in self.models]
-        charged = np.array([price.output_usd_per_mtok > 0 for price in prices])
-        return token_cost_usd(self.charged_input_tokens, np.where(charged, predicted, 0.0), prices)
+        return token_cost_usd(self.charged_input_tokens, predicted, [self.prices[model] for model in self.models])

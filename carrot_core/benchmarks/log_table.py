@@ -58,8 +58,8 @@ class Calls:
         for place, name in enumerate(self.models):
             rows, price = self.model == place, prices.get(name)
             if price is not None:
-                output = self.output_tokens[rows] if price.output_usd_per_mtok > 0 else np.zeros(int(rows.sum()))
-                cost_usd[rows] = token_cost_usd(self.input_tokens[rows, None], output[:, None], [price])[:, 0]
+                tokens = self.input_tokens[rows, None], self.output_tokens[rows, None]
+                cost_usd[rows] = token_cost_usd(*tokens, [price])[:, 0]
         return cost_usd
 
     def price_of(self, rows: npt.NDArray[np.intp]) -> Price | None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage, positions
-from carrot_core.prices import TOKENS_PER_PRICE
+from carrot_core.prices import TOKENS_PER_PRICE, rates_of
 from carrot_core.routers import Router, ZeroRouter
 
 POOLED = "pooled"
@@ -62,15 +62,13 @@ def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None)
     """
     if (usage or bench.usage) != "output_tokens":
         return cost_usd
-    prices = [bench.prices[model] for model in bench.models]
-    price_in = np.array([price.input_usd_per_mtok for price in prices])
-    price_out = np.array([price.output_usd_per_mtok for price in prices])
     tokens_in = bench.charged_input_tokens
     if one_cost_a_model(cost_usd):
         tokens_in = np.broadcast_to(means_of(tokens_in), tokens_in.shape)
+    rates = rates_of([bench.prices[model] for model in bench.models], tokens_in)
     with np.errstate(divide="ignore", invalid="ignore"):
-        tokens = (cost_usd * TOKENS_PER_PRICE - tokens_in * price_in) / price_out
-    return np.where(price_out > 0, np.maximum(tokens, 0.0), np.nan)
+        tokens = (cost_usd * TOKENS_PER_PRICE - tokens_in * rates.input) / rates.output
+    return np.where(rates.output > 0, np.maximum(tokens, 0.0), np.nan)
 
 
 def usage_expected(router: Router, bench: Benchmark, estimates: Estimates, usage: Usage) -> FloatTable:
