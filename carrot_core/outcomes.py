@@ -315,6 +315,14 @@ class Benchmark:
             return self.outcomes.cost_usd
         return self.output_tokens if usage == "output_tokens" else np.zeros(self.outcomes.shape)
 
+    def usage_to_learn(self) -> FloatTable:
+        """(n, M) `usage_table`, 0 for a model whose output costs nothing and was never recorded: any number will do."""
+        table = self.usage_table()
+        if self.usage != "output_tokens":
+            return table
+        free = np.array([self.prices[model].output_usd_per_mtok == 0 for model in self.models])
+        return np.where(free & np.isnan(table).all(axis=0), 0.0, table)
+
     def cost_usd_of(self, predicted: FloatTable, usage: Usage | None = None) -> FloatTable:
         """(n, M) dollars from a predicted usage table, clamped at 0; input tokens are known before the call."""
         predicted = np.maximum(predicted, 0.0)

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from carrot_core.errors import Problem
 from carrot_core.outcomes import positions
 from carrot_core.prices import (
     FREE,
+    MORE_PRICES,
     Price,
     PriceList,
     Tier,
@@ -27,7 +29,6 @@ from carrot_core.prices import (
 )
 
 PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok", "as_of", "source")
-MORE_PRICES = ("cached_input_usd_per_mtok", "reasoning_usd_per_mtok", "tiers")  # columns where a price has more
 
 
 @dataclass(frozen=True)
@@ -230,13 +231,14 @@ def price_table(prices: Mapping[str, Price | None]) -> pd.DataFrame:
     return table
 
 
-def price_of_row(row: Mapping[str, object]) -> Price | None:
+def price_of_row(row: Mapping[Any, Any]) -> Price | None:
     """A price from its row in `price_table`, None or NaN where there is no number; None if it is not known."""
-    numbers = {name: value for name, value in row.items() if value is not None and not pd.isna(value)}
-    if "input_usd_per_mtok" not in numbers:
+    columns = (*PRICE_COLUMNS, *MORE_PRICES)
+    known: dict[str, Any] = {name: row[name] for name in columns if name in row and not pd.isna(row[name])}
+    if "input_usd_per_mtok" not in known:
         return None
-    tiers = tuple(Tier(*tier) for tier in json.loads(str(numbers.pop("tiers", "[]"))))
-    return Price(**{"output_usd_per_mtok": math.nan, **numbers}, tiers=tiers)  # type: ignore[arg-type]
+    tiers = tuple(Tier(*tier) for tier in json.loads(known.pop("tiers", "[]")))
+    return Price(**{"output_usd_per_mtok": math.nan, **known}, tiers=tiers)
 
 
 def _notes(

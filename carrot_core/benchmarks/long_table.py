@@ -39,10 +39,10 @@ def read_long_table(
     Required columns: ``prompt_id``, ``model``, ``score`` (0 to 1). Recognised: ``prompt`` (text), ``task``,
     ``benchmark``, ``input_tokens``, ``output_tokens``, ``cost_usd`` (US dollars of the call), ``split``
     (train, validation or test), ``sample`` (tells several runs of one prompt and model apart),
-    ``cached_input_tokens`` (of the input tokens), ``reasoning_tokens`` (of the output tokens), ``latency_s``
-    and ``time`` (ISO 8601, UTC where no zone is stated, or a number since 1970), and facts of the model
-    (`carrot_core.benchmarks.model_facts.ModelFacts`). Others are only there for the predicate. Ids and names are compared exactly. A row without a score is not
-    observed and is left out.
+    ``cached_input_tokens`` (of the input tokens), ``reasoning_tokens`` (of the output tokens), ``latency_s``,
+    ``time`` (ISO 8601, UTC where no zone is stated, or a number since 1970), and facts of the model
+    (`carrot_core.benchmarks.model_facts.ModelFacts`). Others are only there for the predicate. Ids and names are
+    compared exactly. A row without a score is not observed and is left out.
 
     Parameters
     ----------

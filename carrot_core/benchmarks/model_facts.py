@@ -41,6 +41,10 @@ class ModelFacts:
     effort: str = ""
     base_model: str = ""
 
+    def is_released_after(self, date: str) -> bool:
+        """Whether it is known to be of a later year, month or day than a date, in the precision of that date."""
+        return self.release_date[: len(date)] > date
+
 
 FACTS = tuple(each.name for each in fields(ModelFacts))
 NOTHING = ModelFacts()
@@ -128,9 +132,8 @@ def with_facts(frames: Frames, facts: Mapping[str, ModelFacts], notes: Sequence[
         before, now = facts_of_row(old), facts.get(matches[old["model"]].name, NOTHING)
         known = {name: value for name, value in asdict(now).items() if value not in ("", None)}
         rows.append(asdict(replace(before, **known)))
-    table = pd.DataFrame(rows, columns=FACTS, dtype=object).assign(
-        context_tokens=lambda frame: frame["context_tokens"].astype("float64")
-    )
+    table = pd.DataFrame(rows, columns=FACTS, dtype=object).replace("", None)
+    table = table.astype({"open_weights": "boolean", "context_tokens": "float64"})
     rest = frames.models.drop(columns=list(FACTS), errors="ignore")
     unknown = [model for model, match in matches.items() if not match.name]
     more = [f"No facts are known of {names_listed(unknown)}."] if unknown else []
@@ -141,7 +144,9 @@ def with_facts(frames: Frames, facts: Mapping[str, ModelFacts], notes: Sequence[
     )
 
 
-def facts_of_row(row: Mapping[str, Any]) -> ModelFacts:
+def facts_of_row(row: Mapping[Any, Any]) -> ModelFacts:
     """Facts from a row of `Frames.models` or of the store, which may lack any of them."""
-    known = {name: row[name] for name in FACTS if row.get(name) is not None and not pd.isna(row[name])}
+    known = {name: row[name] for name in FACTS if name in row and not pd.isna(row[name])}
+    if "open_weights" in known:
+        known["open_weights"] = bool(known["open_weights"])  # not NumPy's
     return ModelFacts(**known)

@@ -78,6 +78,12 @@ class Setting:
                     f"{self.validation.name!r} has scores but no costs, so there is no trade-off to show: import it "
                     "with tokens and prices, or with cost_usd."
                 )
+            costless = [self.models[column] for column in np.flatnonzero(np.isnan(outcomes.cost_usd).all(axis=0))]
+            if costless:
+                raise CarrotError(
+                    f"{costless[0]!r} has no cost on any validation prompt of {self.validation.name!r}: leave it out, "
+                    "or import it with a price or, if it really costs nothing, with --free."
+                )
             raise CarrotError(
                 f"No validation prompt of {self.validation.name!r} has an outcome of all {len(self.models)} models: "
                 "choose a smaller pool or fewer filters."

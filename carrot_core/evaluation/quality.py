@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage, positions
-from carrot_core.prices import TOKENS_PER_PRICE, rates_of
+from carrot_core.prices import TOKENS_PER_PRICE, Price, rates_of
 from carrot_core.routers import Router, ZeroRouter
 
 POOLED = "pooled"
@@ -73,16 +73,19 @@ def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None)
 
 def usage_expected(router: Router, bench: Benchmark, estimates: Estimates, usage: Usage) -> FloatTable:
     """`usage_of` a router's estimates; dollars say nothing of output tokens that are free, so the router
-    estimates those again at a price. NaN where its costs are means of the past, which no price changes.
+    estimates those again at a price. Where its costs are means of the past, which no price changes, they are the mean
+    of the past, and NaN for a router that was saved without it.
     """
     predicted = usage_of(bench, estimates.cost_usd, usage)
     free = {model: price for model, price in bench.prices.items() if price.output_usd_per_mtok == 0}
     if usage != "output_tokens" or not free:
         return predicted
-    charged = {model: replace(price, output_usd_per_mtok=1.0) for model, price in free.items()}
+    # A price on the input as well, so that costs which follow prices rise even where no output is expected.
+    charged = {model: Price(price.input_usd_per_mtok + 1.0, 1.0) for model, price in free.items()}
     priced = replace(bench, prices={**bench.prices, **charged})
     cost_usd = router.estimate(priced).cost_usd
-    tokens = np.where(cost_usd > estimates.cost_usd, usage_of(priced, cost_usd, usage), np.nan)
+    means = getattr(router, "mean_usage_", np.full(len(bench.models), np.nan))
+    tokens = np.where(cost_usd > estimates.cost_usd, usage_of(priced, cost_usd, usage), means)
     return np.where([model in free for model in bench.models], tokens, predicted)
 
 

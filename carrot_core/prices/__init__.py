@@ -11,6 +11,7 @@ from carrot_core.prices.files import (
 )
 from carrot_core.prices.price import (
     FREE,
+    MORE_PRICES,
     TOKENS_PER_PRICE,
     Price,
     Rates,
@@ -23,6 +24,7 @@ from carrot_core.prices.price import (
 
 __all__ = [
     "FREE",
+    "MORE_PRICES",
     "TOKENS_PER_PRICE",
     "Price",
     "PriceList",

@@ -180,7 +180,7 @@ def _json_rows(document: Any) -> list[dict[str, Any]]:
     return [entry for entry in document if isinstance(entry, dict) and "model" in entry]
 
 
-def _has_prices(row: Mapping[str | None, Any]) -> bool:
+def _has_prices(row: Mapping[Any, Any]) -> bool:
     """Whether a row has what every price has; a map also lists models that are paid by the picture or the second."""
     columns = [column for name in row if name is not None and (column := _column(name))]
     return "model" in row and {"input", "output"} <= {column.kind for column in columns if not column.above}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from carrot_core.errors import DataError
 
 TOKENS_PER_PRICE = 1e6
+MORE_PRICES = ("cached_input_usd_per_mtok", "reasoning_usd_per_mtok", "tiers")  # fields that few prices have
 
 
 class Tier(NamedTuple):
@@ -22,6 +23,16 @@ class Tier(NamedTuple):
     input_usd_per_mtok: float
     output_usd_per_mtok: float
     cached_input_usd_per_mtok: float | None = None
+
+    def scaled(self, input_factor: float, output_factor: float) -> Tier:
+        """As `Price.scaled`."""
+        cached = self.cached_input_usd_per_mtok
+        return Tier(
+            self.above_input_tokens,
+            self.input_usd_per_mtok * input_factor,
+            self.output_usd_per_mtok * output_factor,
+            None if cached is None else cached * input_factor,
+        )
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,18 @@ class Price:
     cached_input_usd_per_mtok: float | None = None
     reasoning_usd_per_mtok: float | None = None
     tiers: tuple[Tier, ...] = ()
+
+    def scaled(self, input_factor: float, output_factor: float) -> Price:
+        """The same with every price of input and of output multiplied by a factor."""
+        cached, reasoning = self.cached_input_usd_per_mtok, self.reasoning_usd_per_mtok
+        return replace(
+            self,
+            input_usd_per_mtok=self.input_usd_per_mtok * input_factor,
+            output_usd_per_mtok=self.output_usd_per_mtok * output_factor,
+            cached_input_usd_per_mtok=None if cached is None else cached * input_factor,
+            reasoning_usd_per_mtok=None if reasoning is None else reasoning * output_factor,
+            tiers=tuple(tier.scaled(input_factor, output_factor) for tier in self.tiers),
+        )
 
     @property
     def is_free(self) -> bool:

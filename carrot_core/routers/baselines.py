@@ -43,6 +43,7 @@ class ZeroRouter:
         self.models_ = train.models
         self.score_ = _mean(train.outcomes.score, rows)
         self.cost_usd_ = _mean(train.outcomes.cost_usd, rows)
+        self.mean_usage_ = _mean(train.usage_table(), rows)
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:
@@ -211,7 +212,8 @@ class CostBlindRouter(VectorRouter):
     """Scores of any estimator of prompt vectors, at each model's train mean cost (arXiv 2403.12031)."""
 
     def fit(self, train: Benchmark) -> Self:
-        self.cost_usd_ = ZeroRouter().fit(train).cost_usd_
+        means = ZeroRouter().fit(train)
+        self.cost_usd_, self.mean_usage_ = means.cost_usd_, means.mean_usage_
         return super().fit(train)
 
     def _usage_to_learn(self, train: Benchmark) -> FloatTable | None:

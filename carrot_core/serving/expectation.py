@@ -111,9 +111,16 @@ def expect(
     return Expectation(
         bench,
         estimates,
-        usage_expected(fitted, bench, estimates, "output_tokens") if has_tokens and texts else nothing,
+        _tokens_expected(fitted, profile, bench, estimates) if has_tokens and texts else nothing,
         profile,
     )
+
+
+def _tokens_expected(fitted: Router, profile: RouterProfile, bench: Benchmark, estimates: Estimates) -> FloatTable:
+    """(n, M) output tokens; NaN for models whose tokens were never recorded."""
+    tokens = usage_expected(fitted, bench, estimates, "output_tokens")
+    known = profile.usage_interval is None or ~np.isnan(profile.usage_interval.low_)
+    return np.where(known, tokens, np.nan)
 
 
 def replace_prices(models: Sequence[str], profile: RouterProfile, prices: Prices) -> dict[str, Price]:

@@ -14,7 +14,7 @@ from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import means_of, one_cost_a_model, usage_of
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage, positions
-from carrot_core.prices import TOKENS_PER_PRICE, Price
+from carrot_core.prices import Price, token_cost_usd
 from carrot_core.whatif.scenario import Hypothetical, Scenario, provider
 
 
@@ -41,16 +41,29 @@ class Column:
     slope: float
     same_cost: bool
 
-    def cost_usd(self, recorded: FloatTable, input_tokens: FloatTable, output_tokens: FloatTable) -> FloatTable:
+    def cost_usd(
+        self,
+        recorded: FloatTable,
+        input_tokens: FloatTable,
+        output_tokens: FloatTable,
+        cached_input_tokens: FloatTable | None = None,
+        reasoning_tokens: FloatTable | None = None,
+    ) -> FloatTable:
         """(n,) dollars from what is known of the base, NaN where its dollars are."""
         if self.same_cost:
             return recorded
         if self.price is None:
             return recorded * self.cost_factor
-        paid = input_tokens * self.price.input_usd_per_mtok
-        if self.price.output_usd_per_mtok * self.output_factor > 0:
-            paid = paid + output_tokens * self.output_factor * self.price.output_usd_per_mtok
-        return np.where(np.isnan(recorded), np.nan, paid / TOKENS_PER_PRICE)
+        factor = self.output_factor
+        tokens_out = output_tokens * factor if factor > 0 else np.zeros(len(recorded))
+        repriced = token_cost_usd(
+            input_tokens[:, None],
+            tokens_out[:, None],
+            [self.price],
+            cached_input_tokens=0.0 if cached_input_tokens is None else cached_input_tokens[:, None],
+            reasoning_tokens=0.0 if reasoning_tokens is None else reasoning_tokens[:, None] * factor,
+        )
+        return np.where(np.isnan(recorded), np.nan, repriced[:, 0])
 
 
 def columns(setting: Setting, scenario: Scenario) -> list[Column]:
@@ -71,13 +84,11 @@ def _column(setting: Setting, scenario: Scenario, model: Hypothetical) -> Column
     if usage == "cost_usd":
         return Column(model.name, model.base, None, factor, 1.0, floor, slope, factor == 1.0)
     recorded = setting.test.prices[model.base]
-    base_price = model.price or scenario.prices.get(model.base) or recorded
-    output = base_price.output_usd_per_mtok if usage == "output_tokens" else 0.0
-    price = replace(
-        recorded,
-        input_usd_per_mtok=base_price.input_usd_per_mtok * factor * scenario.input_factor,
-        output_usd_per_mtok=output * factor,
-    )
+    stated = model.price or scenario.prices.get(model.base)
+    price = recorded
+    if stated is not None:
+        price = Price(stated.input_usd_per_mtok, stated.output_usd_per_mtok, recorded.as_of, recorded.source)
+    price = price.scaled(factor, factor).scaled(scenario.input_factor, 1.0 if usage == "output_tokens" else 0.0)
     tokens = scenario.output_token_factor * model.token_factor
     return Column(model.name, model.base, price, 1.0, tokens, floor, slope, price == recorded and tokens == 1.0)
 
@@ -115,9 +126,14 @@ def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
     score = np.column_stack(
         [model.floor + model.slope * old.score[:, j] for j, model in zip(at, models, strict=True)]
     ).clip(0.0, 1.0)
+
+    def parts_of(column: int) -> list[FloatTable | None]:
+        kinds = (part.cached_input_tokens, part.reasoning_tokens)
+        return [None if tokens is None else tokens[:, column] for tokens in kinds]
+
     cost = np.column_stack(
         [
-            model.cost_usd(old.cost_usd[:, j], tokens_in[:, j], part.output_tokens[:, j])
+            model.cost_usd(old.cost_usd[:, j], tokens_in[:, j], part.output_tokens[:, j], *parts_of(j))
             for j, model in zip(at, models, strict=True)
         ]
     )
