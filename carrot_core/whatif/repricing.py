@@ -126,19 +126,22 @@ def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
     score = np.column_stack(
         [model.floor + model.slope * old.score[:, j] for j, model in zip(at, models, strict=True)]
     ).clip(0.0, 1.0)
-
-    def parts_of(column: int) -> list[FloatTable | None]:
-        kinds = (part.cached_input_tokens, part.reasoning_tokens)
-        return [None if tokens is None else tokens[:, column] for tokens in kinds]
-
+    more = {name: getattr(part, name) for name in ("cached_input_tokens", "reasoning_tokens", "latency_s")}
+    more = {name: None if table is None else table[:, at] for name, table in more.items()}
     cost = np.column_stack(
         [
-            model.cost_usd(old.cost_usd[:, j], tokens_in[:, j], part.output_tokens[:, j], *parts_of(j))
-            for j, model in zip(at, models, strict=True)
+            model.cost_usd(
+                old.cost_usd[:, j],
+                tokens_in[:, j],
+                part.output_tokens[:, j],
+                *(None if table is None else table[:, place] for table in list(more.values())[:2]),
+            )
+            for place, (j, model) in enumerate(zip(at, models, strict=True))
         ]
     )
     return replace(
         part,
+        **more,
         outcomes=Outcomes(old.prompt_ids, tuple(model.name for model in models), score, cost),
         input_tokens=part.input_tokens[:, at],
         output_tokens=part.output_tokens[:, at] * np.array([model.output_factor for model in models]),
