@@ -122,6 +122,8 @@ def pool_and_tasks(
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on {on}.")
         _check_several("pool", (), (), "all models")
         _check_several("tasks", (), (), "all tasks")
+        for choose in (_open_weights, _provider, _released):
+            choose(())
         return (), ()
     models_left = pool(models, facts)
     reset_if_stale("tasks", [])

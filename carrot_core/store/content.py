@@ -14,7 +14,6 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import Frames
@@ -24,7 +23,7 @@ from carrot_core.benchmarks.split import FRACTIONS, duplicate_keys, split
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
 from carrot_core.prices import MORE_PRICES
-from carrot_core.store.database import columns_of, identity, reading, rows, writing
+from carrot_core.store.database import append, columns_of, identity, reading, rows, writing
 
 OWN_SPLIT = "the source's own split"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
@@ -260,21 +259,7 @@ def write(path: Path, name: str, frames: Frames, content: Content, split_seed: i
         )  # fmt: skip
         tables = {"models": models, "prompts": content.prompts, "outcomes": content.outcomes}
         for table, frame in (tables | {"samples": content.samples}).items():
-            _append(connection, table, frame)
-
-
-def _append(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
-    """Insert a frame by column names; NaN and None become NULL."""
-    # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
-    arrays = {
-        str(name): pa.array(
-            frame[name], type=None if is_numeric_dtype(frame[name]) else pa.large_string(), from_pandas=True
-        )
-        for name in frame.columns
-    }
-    connection.register("incoming", pa.table(arrays))
-    connection.execute(f"insert into {table} by name from incoming")
-    connection.unregister("incoming")
+            append(connection, table, frame)
 
 
 def describe(path: Path) -> BenchmarkInfo:

@@ -96,7 +96,8 @@ def _bring_in(upload: UploadedFile) -> None:
         except DataError as new_error:
             st.session_state[_ERRORS] = {upload.file_id: new_error}
             st.rerun()
-        st.session_state[_ERRORS] = {}
+        # The prices are asked for until the file is loaded.
+        st.session_state[_ERRORS] = {upload.file_id: error if isinstance(error, PricesNeededError) else None}
         if frames.zero_models and zero_models is None:
             st.session_state[_ZEROS] = {upload.file_id: frames.zero_models}
             st.rerun()
