@@ -65,7 +65,9 @@ class VectorRouter:
             score, usage = self.estimator.predict(vectors), np.zeros(bench.outcomes.shape)
         else:
             score, usage = self.estimator.predict_with_usage(vectors)
-        return Estimates(bench.prompt_ids, self.models_, score, bench.cost_usd_of(usage, self.usage_))
+        tokens = bench.uncharged_tokens(usage, self.usage_)
+        cost_usd = bench.cost_usd_of(usage, self.usage_)
+        return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
 
 def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]:

@@ -90,7 +90,9 @@ class CarrotEncoder:
         score, logs = self._outputs(bench)
         score -= (1.0 - self.shrink_) * contrasts(score - self.means_)
         usage = np.zeros(score.shape) if self.usage_ == "input_only" else self.usage_scale_.usage(logs)
-        return Estimates(bench.prompt_ids, self.models_, score, bench.cost_usd_of(usage, self.usage_))
+        tokens = bench.uncharged_tokens(usage, self.usage_)
+        cost_usd = bench.cost_usd_of(usage, self.usage_)
+        return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
     def _outputs(self, bench: Benchmark) -> tuple[FloatTable, FloatTable]:
         """(n, M) scores and logs of usage."""
