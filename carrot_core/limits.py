@@ -24,6 +24,8 @@ LOG_MODELS = 1_000  # more names are another column
 LOG_TEXTS = 2_000  # distinct prompts embedded to tell how many are unlike the training data; a minute
 LOG_TEXT_CHARACTERS = 20_000  # of a prompt; encoders read less
 
+PRICE_BYTES = 64 << 20  # of a price file; LiteLLM's map of all models has two megabytes
+
 # Pickles, read in a process of their own.
 PICKLE_BYTES = 1 << 30  # the published files are below 0.3 GiB
 PICKLE_MEMORY_BYTES = 8 << 30  # address space of the process

@@ -162,21 +162,37 @@ class Estimates(_Tables):
     ----------
     cost_is_paid : whether ``cost_usd`` is what choosing a model really costs, in place of the cost of its
         single call: a cascade pays for every call before the one it answers with.
+    output_tokens : (n, M) expected, where some of them are free, so that dollars do not tell them; else None.
     """
 
     cost_is_paid: bool = False
+    output_tokens: FloatTable | None = None
+
+    def rows(self, rows: Rows) -> Self:
+        return super().rows(rows)._with_tokens(None if self.output_tokens is None else self.output_tokens[rows])
+
+    def pool(self, models: Sequence[str]) -> Self:
+        tokens, columns = self.output_tokens, positions(models, self.models)
+        return super().pool(models)._with_tokens(None if tokens is None else tokens[:, columns])
 
     def widened(self, models: Sequence[str]) -> Estimates:
         """The same estimates among more models, NaN for those that are not estimated and so never chosen."""
         columns = positions(self.models, models)
-        score, cost = np.full((2, len(self.prompt_ids), len(models)), np.nan)
+        score, cost, tokens = np.full((3, len(self.prompt_ids), len(models)), np.nan)
         score[:, columns], cost[:, columns] = self.score, self.cost_usd
-        return self._part(self.prompt_ids, tuple(models), score, cost)
+        if self.output_tokens is not None:
+            tokens[:, columns] = self.output_tokens
+        return self._part(self.prompt_ids, tuple(models), score, cost)._with_tokens(tokens)
 
     def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], score: FloatTable, cost: FloatTable) -> Self:
         part = super()._part(prompt_ids, models, score, cost)
         object.__setattr__(part, "cost_is_paid", self.cost_is_paid)
         return part
+
+    def _with_tokens(self, tokens: FloatTable | None) -> Self:
+        """This new part of a table with its part of the tokens."""
+        object.__setattr__(self, "output_tokens", tokens)
+        return self
 
 
 # Tables that a benchmark has where they are recorded.
@@ -329,11 +345,21 @@ class Benchmark:
             return self.outcomes.cost_usd
         return self.output_tokens if usage == "output_tokens" else np.zeros(self.outcomes.shape)
 
+    def usage_to_learn(self) -> FloatTable:
+        """(n, M) `usage_table`, 0 for a model whose output costs nothing and was never recorded: any number will do."""
+        table, of_tokens = self.usage_table(), self.usage == "output_tokens"
+        free = [of_tokens and self.prices[model].output_usd_per_mtok == 0 for model in self.models]
+        unrecorded = np.asarray(np.isnan(table).all(axis=0))
+        return np.where(np.array(free) & unrecorded, 0.0, table)
+
+    def uncharged_tokens(self, predicted: FloatTable, usage: Usage | None = None) -> FloatTable | None:
+        """A predicted usage table where it is of output tokens that are free for some model; else None."""
+        priced = [self.prices[model] for model in self.models] if (usage or self.usage) == "output_tokens" else []
+        return np.maximum(predicted, 0.0) if any(price.output_usd_per_mtok == 0 for price in priced) else None
+
     def cost_usd_of(self, predicted: FloatTable, usage: Usage | None = None) -> FloatTable:
         """(n, M) dollars from a predicted usage table, clamped at 0; input tokens are known before the call."""
         predicted = np.maximum(predicted, 0.0)
         if (usage or self.usage) == "cost_usd":
             return predicted
-        prices = [self.prices[model] for model in self.models]
-        charged = np.array([price.output_usd_per_mtok > 0 for price in prices])
-        return token_cost_usd(self.charged_input_tokens, np.where(charged, predicted, 0.0), prices)
+        return token_cost_usd(self.charged_input_tokens, predicted, [self.prices[model] for model in self.models])

@@ -32,7 +32,7 @@ if not names:
     st.info("Choose at least one router to draw.")
     st.stop()
 with st.expander("Pool, tasks and the curve λ moves along"):
-    pool, tasks = controls.pool_and_tasks(view.models, view.tasks, whole=not view.can_filter)
+    pool, tasks = controls.pool_and_tasks(view.models, view.tasks, info.facts_by_model, whole=not view.can_filter)
     active = controls.along(names)
 with for_reference:
     reference = controls.reference(pool or view.models, view.best_single(pool, tasks))

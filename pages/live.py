@@ -13,7 +13,7 @@ with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 with for_router:
     router = live.router_of(info)
-options = live.decision_options(router)
+options = live.decision_options(router, info.facts_by_model)
 live.note(info, router, options)
 
 # Only the open tab is drawn: the page is redrawn at every answer.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.prices import Price, infer_price, token_cost_usd
+from carrot_core.prices import Price, Tier, infer_price, token_cost_usd
 
 TOKENS_IN = np.array([100.0, 250.0, 40.0, 900.0])
 TOKENS_OUT = np.array([10.0, 300.0, 77.0, 5.0])
@@ -45,3 +45,54 @@ def test_where_only_input_is_charged_the_input_price_is_found():
 )
 def test_dollars_no_price_explains_stay_dollars(tokens_out, cost):
     assert infer_price(TOKENS_IN, tokens_out, cost) is None
+
+
+COUNTS = st.integers(0, 400_000)
+PRICE = st.sampled_from([0.0, 0.125, 0.3, 1.25, 15.0])
+MORE = st.none() | PRICE
+TIERS = st.lists(st.builds(Tier, st.sampled_from([1e3, 1.28e5, 2e5]), PRICE, PRICE, MORE), max_size=3).map(
+    lambda tiers: tuple(sorted(tiers, key=lambda tier: tier.above_input_tokens))
+)
+PRICES = st.builds(
+    Price, PRICE, PRICE, cached_input_usd_per_mtok=MORE, reasoning_usd_per_mtok=MORE, tiers=TIERS
+)  # fmt: skip
+CALLS = st.lists(st.tuples(COUNTS, COUNTS, COUNTS, COUNTS), min_size=1, max_size=5)
+
+
+def slow_cost_usd(price: Price, call: tuple[int, int, int, int]) -> float:
+    """One call, token kind by token kind, as a bill reads."""
+    tokens_in, tokens_out, cached, reasoning = call
+    at: Price | Tier = price
+    for tier in price.tiers:
+        if tokens_in > tier.above_input_tokens:
+            at = tier
+    of_cached = at.input_usd_per_mtok if at.cached_input_usd_per_mtok is None else at.cached_input_usd_per_mtok
+    of_reasoning = at.output_usd_per_mtok if price.reasoning_usd_per_mtok is None else price.reasoning_usd_per_mtok
+    cached, reasoning = min(cached, tokens_in), min(reasoning, tokens_out)
+    bill = (tokens_in - cached) * at.input_usd_per_mtok + cached * of_cached
+    return (bill + (tokens_out - reasoning) * at.output_usd_per_mtok + reasoning * of_reasoning) / 1e6
+
+
+@given(st.lists(PRICES, min_size=1, max_size=4), CALLS)
+def test_every_kind_of_token_costs_its_own_price(prices: list[Price], calls: list[tuple[int, int, int, int]]) -> None:
+    tokens = np.repeat(np.array(calls, dtype=float)[:, None, :], len(prices), axis=1)
+    cost = token_cost_usd(
+        tokens[..., 0], tokens[..., 1], prices, cached_input_tokens=tokens[..., 2], reasoning_tokens=tokens[..., 3]
+    )
+    np.testing.assert_allclose(cost, [[slow_cost_usd(price, call) for price in prices] for call in calls], rtol=1e-12)
+
+
+def test_tokens_that_cost_nothing_need_not_be_known() -> None:
+    unknown = np.array([[np.nan]])
+    assert token_cost_usd(unknown, unknown, [Price(0.0, 0.0)]).tolist() == [[0.0]]
+    assert token_cost_usd([[1e6]], unknown, [Price(2.0, 0.0)]).tolist() == [[2.0]]
+    assert np.isnan(token_cost_usd(unknown, [[1.0]], [Price(2.0, 0.0)])).all()
+
+
+def test_a_scaled_price_costs_as_much_more() -> None:
+    price = Price(1.0, 2.0, "2025", "a", 0.1, 4.0, (Tier(50.0, 3.0, 5.0, 0.5),))
+    for tokens_in in (10.0, 100.0):
+        calls = np.array([[tokens_in]]), np.array([[0.0]])
+        assert token_cost_usd(*calls, [price.scaled(3.0, 7.0)]) == pytest.approx(3 * token_cost_usd(*calls, [price]))
+    assert not price.is_free
+    assert price.scaled(0.0, 0.0).is_free

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from carrot_core import limits
 from carrot_core.benchmarks.column_names import hint
+from carrot_core.benchmarks.costs import rows_listed
 from carrot_core.benchmarks.long_table import check_mapping, refusing
 from carrot_core.benchmarks.table_file import TableFile, names_listed, open_table
 from carrot_core.benchmarks.value_checks import RECOGNISED, cell_rules, create_views, violations
@@ -36,6 +37,7 @@ class Calls:
     score, cost_usd, input_tokens, output_tokens : (n,) as recorded, NaN where not.
     texts : at most `carrot_core.limits.LOG_TEXTS` distinct prompts, cut to what an encoder may read; empty without any.
     n_texts : distinct prompts there are.
+    notes : what was noticed in the file, in plain sentences.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Calls:
     output_tokens: FloatArray
     texts: tuple[str, ...] = ()
     n_texts: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.model)
@@ -58,8 +61,8 @@ class Calls:
         for place, name in enumerate(self.models):
             rows, price = self.model == place, prices.get(name)
             if price is not None:
-                output = self.output_tokens[rows] if price.output_usd_per_mtok > 0 else np.zeros(int(rows.sum()))
-                cost_usd[rows] = token_cost_usd(self.input_tokens[rows, None], output[:, None], [price])[:, 0]
+                tokens = self.input_tokens[rows, None], self.output_tokens[rows, None]
+                cost_usd[rows] = token_cost_usd(*tokens, [price])[:, 0]
         return cost_usd
 
     def price_of(self, rows: npt.NDArray[np.intp]) -> Price | None:
@@ -68,7 +71,7 @@ class Calls:
         return infer_price(self.input_tokens[rows], output, self.cost_usd[rows])
 
 
-def read_logs(path: Path, *, columns: Mapping[str, str] | None = None) -> Calls:
+def read_logs(path: Path, *, columns: Mapping[str, str] | None = None, free: Collection[str] = ()) -> Calls:
     """Read the calls of a file: Parquet, CSV, TSV or JSON lines, text also packed (.gz, .zst).
 
     ``model`` is needed: the model that answered. Recognised: ``prompt_id`` (a prompt that was sent several times
@@ -78,6 +81,7 @@ def read_logs(path: Path, *, columns: Mapping[str, str] | None = None) -> Calls:
     Parameters
     ----------
     columns : the file's own name of a recognised column, by the recognised name, where they differ.
+    free : models that cost nothing: of others a cost of 0, and tokens of 0 of an answer, count as not recorded.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def read_logs(path: Path, *, columns: Mapping[str, str] | None = None) -> Calls:
         problems = _problems(table)
         if problems:
             raise DataError(path.name, problems)
-        return _calls(table)
+        return _without_zeros(_calls(table), free)
 
 
 def _problems(table: TableFile) -> list[Problem]:
@@ -119,6 +123,30 @@ def _one(table: TableFile, query: str) -> tuple[Any, ...]:
     return tuple(row)
 
 
+def _without_zeros(calls: Calls, free: Collection[str]) -> Calls:
+    """Calls whose zeros are taken out and noted, but those of models that cost nothing."""
+    others = np.isin(calls.model, [place for place, name in enumerate(calls.models) if name not in free])
+    notes: list[str] = []
+
+    def without(name: str, values: FloatArray) -> FloatArray:
+        zero = others & (values == 0)
+        for place in np.unique(calls.model[zero]):
+            model, rows = calls.models[place], np.flatnonzero(zero & (calls.model == place)) + 1
+            notes.append(
+                f"{name} of {model!r} is 0 in {rows_listed(rows)}: taken as not recorded. If that is meant: "
+                f"--free {model!r}."
+            )
+        return np.where(zero, np.nan, values)
+
+    return replace(
+        calls,
+        cost_usd=without("cost_usd", calls.cost_usd),
+        input_tokens=without("input_tokens", calls.input_tokens),
+        output_tokens=without("output_tokens", calls.output_tokens),
+        notes=tuple(notes),
+    )
+
+
 def _calls(table: TableFile) -> Calls:
     key = "prompt_id" if "prompt_id" in table.types else "cell"
     cells = table.connection.execute(
@@ -140,7 +168,10 @@ def _calls(table: TableFile) -> Calls:
         tuple(name for (name,) in names),
         np.asarray(cells["model"], dtype=np.intp),
         np.asarray(cells["prompt"], dtype=np.intp),
-        **numbers,
+        score=numbers["score"],
+        cost_usd=numbers["cost_usd"],
+        input_tokens=numbers["input_tokens"],
+        output_tokens=numbers["output_tokens"],
         texts=tuple(text for (text,) in texts),
         n_texts=int(n_texts),
     )

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
-from carrot_core.benchmarks.costs import check_prices, cost_problems, unpriced, with_costs
+from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, with_costs, without_zeros
+from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.table_file import TableFile, open_table, reason
 from carrot_core.benchmarks.value_checks import RECOGNISED, create_views, problems
 from carrot_core.errors import DataError, PricesNeededError
@@ -38,9 +39,10 @@ def read_long_table(
     Required columns: ``prompt_id``, ``model``, ``score`` (0 to 1). Recognised: ``prompt`` (text), ``task``,
     ``benchmark``, ``input_tokens``, ``output_tokens``, ``cost_usd`` (US dollars of the call), ``split``
     (train, validation or test), ``sample`` (tells several runs of one prompt and model apart),
-    ``cached_input_tokens`` (of the input tokens), ``reasoning_tokens`` (of the output tokens), ``latency_s``
-    and ``time`` (ISO 8601, UTC where no zone is stated, or a number since 1970). Others are only there for the
-    predicate. Ids and names are compared exactly. A row without a score is not observed and is left out.
+    ``cached_input_tokens`` (of the input tokens), ``reasoning_tokens`` (of the output tokens), ``latency_s``,
+    ``time`` (ISO 8601, UTC where no zone is stated, or a number since 1970), and facts of the model
+    (`carrot_core.benchmarks.model_facts.ModelFacts`). Others are only there for the predicate. Ids and names are
+    compared exactly. A row without a score is not observed and is left out.
 
     Parameters
     ----------
@@ -64,15 +66,14 @@ def read_long_table(
         The file cannot be used; ``problems`` has one entry for each kind of thing wrong, with the first
         row (1-based in the file, the header not counted), column, value and remedy.
     """
-    check_prices(prices or {})
     check_mapping(path, columns or {}, RECOGNISED)
-    with open_table(path, RECOGNISED, others=bool(where), columns=columns) as table, refusing(path):
+    with open_table(path, (*RECOGNISED, *FACTS), others=bool(where), columns=columns) as table, refusing(path):
         create_views(table)
         if where:
             table.keep(where, "choosable")
-        unknown = [name for name in table.types if name not in RECOGNISED]
+        unknown = [name for name in table.types if name not in (*RECOGNISED, *FACTS)]
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
-        return frames_of(table, path, where, prices or {}, warnings)
+        return with_facts(frames_of(table, path, where, prices or {}, warnings), *facts_in(table))
 
 
 def check_mapping(path: Path, columns: Mapping[str, str], names: Collection[str]) -> None:
@@ -95,16 +96,17 @@ def frames_of(
     table: TableFile, path: Path, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
 ) -> Frames:
     """Check the cells of a table and put them into frames; needs the views of `create_views`."""
-    faults = problems(table)
-    costs = cost_problems(table, prices)
-    if costs and not faults and (models := unpriced(table, prices)):
+    faults, pricing = problems(table), pricing_of(_models(table), prices)
+    costs = cost_problems(table, pricing)
+    if costs and not faults and (models := unpriced(table, pricing)):
         raise PricesNeededError(path.name, costs, models)
     if faults or costs:
         raise DataError(path.name, [*faults, *costs])
     prompts = _strings(table.connection.execute(_PROMPTS).df())
-    columns = (*OUTCOME, *(name for name in OPTIONAL if name in table.types))
+    columns = ("row", *OUTCOME, *(name for name in OPTIONAL if name in table.types))
     outcomes = _strings(table.connection.execute(_OUTCOMES.format(columns=", ".join(columns))).df())
-    outcomes, models_and_prices, of_costs = with_costs(outcomes, prices)
+    outcomes, of_zeros, zero_models = without_zeros(outcomes, pricing.free)
+    outcomes, models_and_prices, of_costs = with_costs(outcomes.drop(columns="row"), pricing)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Frames(
@@ -112,14 +114,21 @@ def frames_of(
         models_and_prices,
         outcomes,
         Provenance(path.name, sha256, rows=len(outcomes), note=f"rows where {where}" if where else ""),
-        (*warnings, *_unscored(table), *of_costs),
+        (*warnings, *_unscored(table), *of_zeros, *of_costs),
+        zero_models,
     )
+
+
+def _models(table: TableFile) -> list[str]:
+    """Models with a score, in the order of their names."""
+    rows = table.connection.execute("select distinct model from cells where score is not null order by model")
+    return [model for (model,) in rows.fetchall() if model is not None]
 
 
 def _strings(frame: pd.DataFrame) -> pd.DataFrame:
     """Text columns as plain strings and None, whatever pandas' default text type is."""
     for name in frame.columns:
-        if frame[name].dtype != np.float64:
+        if not is_numeric_dtype(frame[name]):
             values = frame[name].astype(object)
             frame[name] = values.where(values.notna(), None).astype(object)
     return frame

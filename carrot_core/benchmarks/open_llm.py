@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.benchmarks.costs import check_prices, with_costs
+from carrot_core.benchmarks.costs import pricing_of, with_costs
 from carrot_core.benchmarks.pickles import read_pickled_arrays
 from carrot_core.benchmarks.row_filter import choose
 from carrot_core.errors import DataError, Problem
@@ -125,10 +125,11 @@ def read_open_llm(
         The pickle was refused, has another structure or a model whose order is unknown, or its rows do not
         agree better once restored.
     """
-    check_prices(prices or {})
     tasks = _tasks(path)
     evidence = _evidence(tasks, path.name)
-    outcomes, models, warnings = with_costs(_outcomes(tasks), prices or {})
+    outcomes = _outcomes(tasks)
+    pricing = pricing_of(sorted(set(outcomes["model"])), prices or {})
+    outcomes, models, warnings = with_costs(outcomes, pricing)
     origin = provenance or _provenance(path)
     frames = Frames(
         _prompts(tasks),

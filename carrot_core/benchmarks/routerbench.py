@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
-from carrot_core.benchmarks.costs import check_prices, with_costs
+from carrot_core.benchmarks.costs import pricing_of, with_costs
 from carrot_core.benchmarks.pickles import read_pickled_table
 from carrot_core.benchmarks.row_filter import choose
 from carrot_core.benchmarks.value_checks import SHOWN, bounds_of
@@ -69,7 +69,6 @@ def read_routerbench(
     DataError
         The pickle was refused, or is no RouterBench; each kind of problem with its first row and column.
     """
-    check_prices(prices or {})
     table = read_pickled_table(path, lambda name: not name.endswith(_RESPONSE))
     models = sorted(name.removesuffix(COST) for name in table.columns if name.endswith(COST))
     problems = _problems(table, models)
@@ -80,7 +79,7 @@ def read_routerbench(
         chinese = table["eval_name"].map(is_chinese).to_numpy(dtype=bool)
         warnings.append(f"{chinese.sum():,} prompts of tasks named chinese… are left out.")
         table = table[~chinese].reset_index(drop=True)
-    outcomes, priced, of_costs = with_costs(_outcomes(table, models), prices or {})
+    outcomes, priced, of_costs = with_costs(_outcomes(table, models), pricing_of(models, prices or {}))
     if outcomes.empty:
         raise DataError(path.name, "no model has a score on any prompt")
     frames = Frames(

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.benchmarks.costs import price_table
 from carrot_core.benchmarks.value_checks import bounds_of
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.outcomes import SPLITS, beyond
@@ -85,7 +86,7 @@ def read_sprout(files: Sequence[Path], *, prices: Mapping[str, Price], provenanc
     ignored = dict.fromkeys(name for shard in shards for name in shard.ignored)
     return Frames(
         prompts[["prompt_id", "text", "task", "family", "split"]],
-        _model_frame(models, prices),
+        price_table({model: prices[model] for model in models}),
         outcomes,
         replace(provenance, rows=len(outcomes)),
         (*warnings, *_warnings(outcomes, prompts, tables, list(ignored))),
@@ -250,12 +251,6 @@ def _outcomes(
             "cost_usd": cost.ravel()[mask],
         }
     )
-
-
-def _model_frame(models: Sequence[str], prices: Mapping[str, Price]) -> pd.DataFrame:
-    table = pd.DataFrame([vars(prices[model]) for model in models])
-    table.insert(0, "model", pd.Series(models, dtype=object))
-    return table
 
 
 def _warnings(

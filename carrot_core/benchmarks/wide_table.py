@@ -8,7 +8,6 @@ from pathlib import Path
 
 from carrot_core import limits
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.costs import check_prices
 from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quote
 from carrot_core.benchmarks.value_checks import NUMBERS, OF_RUN, TEXTS, size_problems, typed_as
@@ -36,7 +35,6 @@ def read_wide_table(
 
     Parameters, result and errors are those of `read_long_table`; a problem names row and column of the file.
     """
-    check_prices(prices or {})
     check_mapping(path, columns or {}, OF_PROMPT)
     names = (*OF_PROMPT, *_numbers(models_of(column_names(path))))
     with open_table(path, names, others=True, columns=columns) as table, refusing(path):

@@ -16,6 +16,8 @@ from carrot_core.text import SENTENCE, visible
 if TYPE_CHECKING:
     import pandas as pd
 
+    from carrot_core.benchmarks import Frames
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -42,11 +44,47 @@ def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Sequen
     return {name: column for name, _, column in split}
 
 
+def model_options(command: Command) -> Command:
+    """``--prices``, ``--free`` and ``--models``; the command gets ``prices``, ``free`` and ``models``."""
+    options = (
+        click.option(
+            "--prices",
+            type=FILE,
+            help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, or LiteLLM's price map, for files of tokens.",
+        ),
+        click.option(
+            "--free",
+            multiple=True,
+            metavar="MODEL",
+            help="MODEL really costs nothing: its costs of 0 are meant. Without it they count as not recorded.",
+        ),
+        click.option(
+            "--models",
+            type=FILE,
+            help="CSV of model, and any of provider, open_weights, release_date, context_tokens, effort, base_model.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_priced(file: Path, *, prices: Path | None, free: Sequence[str], models: Path | None, **options: Any) -> Frames:
+    """`carrot_core.benchmarks.registry.read_any` with what `model_options` name."""
+    from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
+    from carrot_core.benchmarks.registry import read_any
+    from carrot_core.prices import PriceList, read_prices
+
+    facts = {} if models is None else read_model_facts(models)
+    price_list = PriceList({}) if prices is None else read_prices(prices)
+    return with_facts(read_any(file, prices=price_list.with_free(free), **options), facts)
+
+
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--format", metavar="FORMAT", help="long, wide or another known one (default: told by the file).")
 @click.option("--where", metavar="PREDICATE", help="Check these rows only: SQL over the file's columns.")
-@click.option("--prices", type=FILE, help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, for files of tokens.")
+@model_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV to write the problems to.")
 @column_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -57,6 +95,8 @@ def check(
     format: str | None,
     where: str | None,
     prices: Path | None,
+    free: tuple[str, ...],
+    models: Path | None,
     out: Path | None,
     columns: dict[str, str],
     as_json: bool,
@@ -65,13 +105,12 @@ def check(
 
     Nothing is imported. The exit code is 0 where FILE can be imported and 4 where it cannot.
     """
-    from carrot_core.benchmarks.registry import read_any
-    from carrot_core.prices import read_prices
     from carrot_core.safe_csv import problems_frame
 
     try:
-        price_list = None if prices is None else read_prices(prices)
-        frames = read_any(file, where=where, prices=price_list, format=format, columns=columns or None)
+        frames = read_priced(
+            file, prices=prices, free=free, models=models, where=where, format=format, columns=columns or None
+        )
     except DataError as error:
         problems = problems_frame(error)
         if out is not None:

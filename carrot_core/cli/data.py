@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.check import check, column_option, leakage, template
+from carrot_core.cli.check import check, column_option, leakage, model_options, read_priced, template
 from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
 from carrot_core.text import visible
 
@@ -32,7 +32,7 @@ def data() -> None:
 @click.option(
     "--embeddings", type=FILE, help="Vectors of the bundled MiniLM, computed before: Parquet with prompt_id, embedding."
 )
-@click.option("--prices", type=FILE, help="CSV of model, input_usd_per_mtok, output_usd_per_mtok, for files of tokens.")
+@model_options
 @click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test.")
 @click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
 @click.option(
@@ -48,6 +48,8 @@ def import_(
     where: str | None,
     embeddings: Path | None,
     prices: Path | None,
+    free: tuple[str, ...],
+    models: Path | None,
     seed: int,
     drop_chinese: bool,
     arms: tuple[str, ...],
@@ -63,15 +65,15 @@ def import_(
     `carrot data check FILE` lists everything that is wrong, `carrot data template` shows the long format.
     """
     from carrot_core.benchmarks.arms import add_arms
-    from carrot_core.benchmarks.registry import read_any
     from carrot_core.embedding import BUNDLED
-    from carrot_core.prices import read_prices
 
     store = open_store()
-    frames = read_any(
+    frames = read_priced(
         file,
+        prices=prices,
+        free=free,
+        models=models,
         where=where,
-        prices=None if prices is None else read_prices(prices),
         format=format,
         columns=columns or None,
         drop_chinese=drop_chinese,

@@ -33,6 +33,7 @@ _SHARES = 12  # lines
 @click.option("--points", default=5.0, show_default=True, help="Accuracy points that matter.")
 @click.option("--percent", default=20.0, show_default=True, help="Per cent of the cost that matter.")
 @click.option("--share-points", default=10.0, show_default=True, help="Points of a model's share that matter.")
+@click.option("--free", multiple=True, metavar="MODEL", help="MODEL really costs nothing: its costs of 0 are meant.")
 @column_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -43,6 +44,7 @@ def drift(
     points: float,
     percent: float,
     share_points: float,
+    free: tuple[str, ...],
     columns: dict[str, str],
     as_json: bool,
 ) -> None:
@@ -64,7 +66,8 @@ def drift(
     from carrot_core.points.drift import drift as compare
     from carrot_core.serving.point import read_point
 
-    point, calls = read_point(file), read_logs(logs, columns=columns or None)
+    point = read_point(file)
+    calls = read_logs(logs, columns=columns or None, free={*free, *point.free})
     profile, without = _profile(point, calls)
     tolerance = Tolerance(points / 100, percent / 100, share_points / 100)
     report = compare(point, calls, profile=profile, tolerance=tolerance, without=without)

@@ -189,10 +189,11 @@ def _of_usage(setting: Setting, curve: Frontier, mask: npt.NDArray[np.bool_]) ->
     usage, shape = bench.usage, bench.outcomes.shape
     errors = {"cost_usd": np.full(shape, np.nan), "output_tokens": np.full(shape, np.nan)}
     if not curve.estimates.cost_is_paid and usage != "input_only":
-        cost_usd = curve.estimates.cost_usd[:, mask]
+        estimates = curve.estimates.pool(bench.models)
+        cost_usd, tokens = estimates.cost_usd, estimates.output_tokens
         errors["cost_usd"] = np.abs(cost_usd - bench.outcomes.cost_usd)
         if usage == "output_tokens":
-            errors["output_tokens"] = np.abs(usage_of(bench, cost_usd) - bench.output_tokens)
+            errors["output_tokens"] = np.abs(usage_of(bench, cost_usd, output_tokens=tokens) - bench.output_tokens)
     return {
         f"{name}{part}": table
         for name, error in errors.items()

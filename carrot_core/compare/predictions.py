@@ -66,7 +66,7 @@ def usage(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> p
 def _of_router(setting: Setting, estimates: Estimates) -> pd.DataFrame:
     table, bench = aligned(setting.test, estimates)
     kind = bench.usage
-    observed, predicted = bench.usage_table(kind), usage_of(bench, table.cost_usd, kind)
+    observed, predicted = bench.usage_table(kind), usage_of(bench, table.cost_usd, kind, table.output_tokens)
     columns = {POOLED: slice(None), **{model: slice(j, j + 1) for j, model in enumerate(table.models)}}
     rows = [
         {"model": model, **row}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
+from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
 from carrot_core.dashboard import links, views
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import errors_as_text, plain
@@ -27,7 +28,7 @@ _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 # Widgets whose options come from the benchmark.
 _OF_BENCHMARK = (
     "pool", "tasks", "routers", "along", "reference", "router", "fallback", "candidate", "solve:model",
-    "compared", "of", "areas", "model_of", "seed", "beside",
+    "compared", "of", "areas", "model_of", "seed", "beside", "open_weights", "providers", "released_after",
 )  # fmt: skip
 
 
@@ -110,9 +111,9 @@ def reference(models: Sequence[str], best_single: str) -> str:
 
 
 def pool_and_tasks(
-    models: Sequence[str], tasks: Sequence[str], *, whole: bool = False
+    models: Sequence[str], tasks: Sequence[str], facts: Mapping[str, ModelFacts], *, whole: bool = False
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose models and tasks (``?pool=``, ``?tasks=``); an empty choice means all.
+    """Choose models, as `pool` does, and tasks (``?tasks=``); an empty choice means all.
 
     With ``whole`` (a snapshot) nothing can be left out, and a caption says so.
     """
@@ -121,8 +122,10 @@ def pool_and_tasks(
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on {on}.")
         _check_several("pool", (), (), "all models")
         _check_several("tasks", (), (), "all tasks")
+        for choose in (_open_weights, _provider, _released):
+            choose(())
         return (), ()
-    models_left = pool(models)
+    models_left = pool(models, facts)
     reset_if_stale("tasks", [])
     choice = st.multiselect(
         f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
@@ -131,8 +134,8 @@ def pool_and_tasks(
     return models_left, tuple(choice)
 
 
-def pool(models: Sequence[str]) -> tuple[str, ...]:
-    """Choose models (``?pool=``); an empty choice means all."""
+def pool(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> tuple[str, ...]:
+    """Choose models (``?pool=``), and among them by what is known of them; an empty choice means all."""
     reset_if_stale("pool", [])
     choice = st.multiselect(
         f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
@@ -140,7 +143,51 @@ def pool(models: Sequence[str]) -> tuple[str, ...]:
         help=tip("pool"),
     )  # fmt: skip
     _check_several("pool", models, choice, "all models")
-    return tuple(choice)
+    known = [facts.get(model, NOTHING) for model in models]
+    passes = [all(tests) for tests in zip(_open_weights(known), _provider(known), _released(known), strict=True)]
+    if all(passes):
+        return tuple(choice)
+    left = tuple(model for model, fits in zip(models, passes, strict=True) if fits and model in (choice or models))
+    if left:
+        st.caption(f"{len(left)} of {len(choice or models)} models pass; one of which this is not known does not.")
+    else:
+        st.warning("No model passes these filters, so they are left out of account.", icon=":material/filter_alt_off:")
+    return left or tuple(choice)
+
+
+def _open_weights(known: Sequence[ModelFacts]) -> list[bool]:
+    """Which models pass the choice of open weights (``?open_weights=``)."""
+    only = False
+    if any(fact.open_weights is not None for fact in known):
+        reset_if_stale("open_weights", False)
+        only = st.checkbox("Open weights only", key="open_weights", bind="query-params")
+    links.check_parameter("open_weights", links.flag, str(only).lower())
+    return [fact.open_weights is True or not only for fact in known]
+
+
+def _provider(known: Sequence[ModelFacts]) -> list[bool]:
+    """Which models pass the choice of providers (``?providers=``)."""
+    names, choice = sorted({fact.provider for fact in known} - {""}), []
+    if names:
+        reset_if_stale("providers", [])
+        choice = st.multiselect(
+            "Providers", names, format_func=visible, key="providers", bind="query-params", placeholder="All providers"
+        )
+    _check_several("providers", names, choice, "all providers")
+    return [fact.provider in choice or not choice for fact in known]
+
+
+def _released(known: Sequence[ModelFacts]) -> list[bool]:
+    """Which models pass the choice of a date of release (``?released_after=``)."""
+    dates, after = sorted({fact.release_date for fact in known} - {""}), None
+    if dates:
+        reset_if_stale("released_after", None)
+        after = st.selectbox(
+            "Released after", dates, None, format_func=visible, key="released_after", bind="query-params",
+            placeholder="Any date",
+        )  # fmt: skip
+    links.check_parameter("released_after", links.among(dates), after or "any date")
+    return [after is None or fact.is_released_after(after) for fact in known]
 
 
 def _check_several(

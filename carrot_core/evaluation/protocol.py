@@ -90,6 +90,12 @@ class Setting:
                 f"{name!r} has scores but no costs, so there is no trade-off to show: import it with tokens and "
                 "prices, or with cost_usd."
             )
+        costless = [self.models[column] for column in np.flatnonzero(np.isnan(raw.cost_usd).all(axis=0))]
+        if costless:
+            raise CarrotError(
+                f"{costless[0]!r} has no cost on any validation prompt of {name!r}: leave it out, or import it with a "
+                "price or, if it really costs nothing, with --free."
+            )
         unknown = [
             model
             for model, cells in zip(self.models, (raw.score + raw.cost_usd).T, strict=True)

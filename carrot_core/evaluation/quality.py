@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage, positions
-from carrot_core.prices import TOKENS_PER_PRICE
-from carrot_core.routers import Router, ZeroRouter
+from carrot_core.prices import TOKENS_PER_PRICE, rates_of
+from carrot_core.routers import ZeroRouter
 
 POOLED = "pooled"
 BINS = 10
@@ -40,7 +39,8 @@ def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.Data
     usage = observed.usage
     mean_score = np.broadcast_to(ZeroRouter().fit(pool).score_, estimates.shape)
     mean_usage = np.broadcast_to(means_of(pool.usage_table(usage)), estimates.shape)
-    predicted = {"": (estimates.score, usage_of(observed, estimates.cost_usd)), "train_mean_": (mean_score, mean_usage)}
+    expected = usage_of(observed, estimates.cost_usd, output_tokens=estimates.output_tokens)
+    predicted = {"": (estimates.score, expected), "train_mean_": (mean_score, mean_usage)}
     score = observed.outcomes.score
     used = np.full(score.shape, np.nan) if usage == "input_only" else observed.usage_table(usage)
     rows = []
@@ -55,37 +55,24 @@ def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def usage_of(bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None) -> FloatTable:
+def usage_of(
+    bench: Benchmark, cost_usd: FloatTable, usage: Usage | None = None, output_tokens: FloatTable | None = None
+) -> FloatTable:
     """Output tokens behind (n, M) estimated dollars, or the dollars themselves where only they are recorded.
 
-    A router that expects one cost a model expects a mean prompt: its tokens are those beside the mean input.
+    A router that expects one cost a model expects a mean prompt: its tokens are those beside the mean input. Dollars
+    do not tell tokens that are free: those are ``output_tokens``, (n, M) as the router states them; NaN without.
     """
     if (usage or bench.usage) != "output_tokens":
         return cost_usd
-    prices = [bench.prices[model] for model in bench.models]
-    price_in = np.array([price.input_usd_per_mtok for price in prices])
-    price_out = np.array([price.output_usd_per_mtok for price in prices])
     tokens_in = bench.charged_input_tokens
     if one_cost_a_model(cost_usd):
         tokens_in = np.broadcast_to(means_of(tokens_in), tokens_in.shape)
+    rates = rates_of([bench.prices[model] for model in bench.models], tokens_in)
     with np.errstate(divide="ignore", invalid="ignore"):
-        tokens = (cost_usd * TOKENS_PER_PRICE - tokens_in * price_in) / price_out
-    return np.where(price_out > 0, np.maximum(tokens, 0.0), np.nan)
-
-
-def usage_expected(router: Router, bench: Benchmark, estimates: Estimates, usage: Usage) -> FloatTable:
-    """`usage_of` a router's estimates; dollars say nothing of output tokens that are free, so the router
-    estimates those again at a price. NaN where its costs are means of the past, which no price changes.
-    """
-    predicted = usage_of(bench, estimates.cost_usd, usage)
-    free = {model: price for model, price in bench.prices.items() if price.output_usd_per_mtok == 0}
-    if usage != "output_tokens" or not free:
-        return predicted
-    charged = {model: replace(price, output_usd_per_mtok=1.0) for model, price in free.items()}
-    priced = replace(bench, prices={**bench.prices, **charged})
-    cost_usd = router.estimate(priced).cost_usd
-    tokens = np.where(cost_usd > estimates.cost_usd, usage_of(priced, cost_usd, usage), np.nan)
-    return np.where([model in free for model in bench.models], tokens, predicted)
+        tokens = (cost_usd * TOKENS_PER_PRICE - tokens_in * rates.input) / rates.output
+    free = np.nan if output_tokens is None else output_tokens
+    return np.where(rates.output > 0, np.maximum(tokens, 0.0), free)
 
 
 def one_cost_a_model(cost_usd: FloatTable) -> bool:

@@ -325,7 +325,7 @@ def _models(point: PointFile, calls: Calls, paid: FloatArray, by_price: FloatArr
 
 
 def _notes(point: PointFile, calls: Calls, paid: FloatArray, profile: RouterProfile | None) -> list[str]:
-    notes = []
+    notes = list(calls.notes)
     scored, priced = (int((~np.isnan(values)).sum()) for values in (calls.score, paid))
     for n_logged, what in ((scored, "score"), (priced, "cost")):
         if 0 < n_logged < len(calls):

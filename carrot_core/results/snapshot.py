@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.bootstrap import Interval
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError
@@ -126,7 +127,9 @@ class SnapshotResults:
         """The benchmark as its store described it."""
         entry = self.document["benchmark"]
         values = {each.name: entry[each.name] for each in fields(BenchmarkInfo) if each.name in entry}
-        return BenchmarkInfo(**{**values, "models": tuple(values["models"]), "warnings": tuple(values["warnings"])})
+        facts = tuple(ModelFacts(**each) for each in entry.get("facts", ()))  # older snapshots have none
+        texts = {name: tuple(values[name]) for name in ("models", "warnings")}
+        return BenchmarkInfo(**values | texts | {"facts": facts})
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> SavedCurve:
         self._check_whole(pool, tasks)

@@ -44,6 +44,7 @@ class VectorRouter:
         self.models_, self.usage_, self.prices_ = train.models, train.usage, train.prices
         self.encoder_ = train.encoder
         vectors, usage = vectors_of(train, train.encoder), self._usage_to_learn(train)
+        check_observed(train, usage)
         try:
             self.estimator.fit(vectors, train.outcomes.score, usage=usage, **self._more_to_learn(train))
         except ValueError as error:  # how scikit-learn refuses data and parameters
@@ -55,7 +56,7 @@ class VectorRouter:
         return {}
 
     def _usage_to_learn(self, train: Benchmark) -> FloatTable | None:
-        return None if train.usage == "input_only" else train.usage_table()
+        return None if train.usage == "input_only" else train.usage_to_learn()
 
     def estimate(self, bench: Benchmark) -> Estimates:
         vectors = vectors_of(bench, self.encoder_)
@@ -64,7 +65,9 @@ class VectorRouter:
             score, usage = self.estimator.predict(vectors), np.zeros(bench.outcomes.shape)
         else:
             score, usage = self.estimator.predict_with_usage(vectors)
-        return Estimates(bench.prompt_ids, self.models_, score, bench.cost_usd_of(usage, self.usage_))
+        tokens = bench.uncharged_tokens(usage, self.usage_)
+        cost_usd = bench.cost_usd_of(usage, self.usage_)
+        return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
 
 def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]:
@@ -77,6 +80,21 @@ def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]
             "or leave out the prompts without text."
         )
     return bench.vectors
+
+
+def check_observed(train: Benchmark, usage: FloatTable | None) -> None:
+    """Raise a `CarrotError` that names a model of which no score, or none of the (n, M) usage, is observed."""
+    remedies = {
+        "score": "leave that model out",
+        "cost": "leave that model out, or import it with a price or, if it really costs nothing, with --free",
+    }
+    for (what, remedy), table in zip(remedies.items(), (train.outcomes.score, usage), strict=True):
+        never = np.zeros(0, dtype=bool) if table is None else np.isnan(table).all(axis=0)
+        if never.any():
+            raise CarrotError(
+                f"{train.models[int(never.argmax())]!r} has no {what} among the training prompts of {train.name!r}: "
+                f"{remedy}."
+            )
 
 
 def texts_of(bench: Benchmark) -> list[str]:

@@ -37,12 +37,14 @@ class ZeroRouter:
     """
 
     name: ClassVar[str] = "zero"
+    output_tokens_: FloatTable | None = None  # of one that was saved without
 
     def fit(self, train: Benchmark) -> Self:
         rows = _comparable(train)
         self.models_ = train.models
         self.score_ = _mean(train.measured.score, rows)
         self.cost_usd_ = _mean(train.measured.cost_usd, rows)
+        self.output_tokens_ = _mean(train.output_tokens, rows) if train.usage == "output_tokens" else None
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:
@@ -52,6 +54,7 @@ class ZeroRouter:
             self.models_,
             np.broadcast_to(self.score_, shape),
             np.broadcast_to(self.cost_usd_, shape),
+            output_tokens=None if self.output_tokens_ is None else np.broadcast_to(self.output_tokens_, shape),
         )
 
 
@@ -210,8 +213,11 @@ def _keys(salt: str, names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np
 class CostBlindRouter(VectorRouter):
     """Scores of any estimator of prompt vectors, at each model's train mean cost (arXiv 2403.12031)."""
 
+    output_tokens_: FloatTable | None = None  # of one that was saved without
+
     def fit(self, train: Benchmark) -> Self:
-        self.cost_usd_ = ZeroRouter().fit(train).cost_usd_
+        means = ZeroRouter().fit(train)
+        self.cost_usd_, self.output_tokens_ = means.cost_usd_, means.output_tokens_
         return super().fit(train)
 
     def _usage_to_learn(self, train: Benchmark) -> FloatTable | None:
@@ -219,7 +225,9 @@ class CostBlindRouter(VectorRouter):
 
     def estimate(self, bench: Benchmark) -> Estimates:
         score = self.estimator.predict(vectors_of(bench, self.encoder_))
-        return Estimates(bench.prompt_ids, self.models_, score, np.broadcast_to(self.cost_usd_, score.shape))
+        tokens = None if self.output_tokens_ is None else np.broadcast_to(self.output_tokens_, score.shape)
+        cost_usd = np.broadcast_to(self.cost_usd_, score.shape)
+        return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
 
 class RouterBenchKNN(CostBlindRouter):

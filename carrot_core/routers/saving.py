@@ -69,6 +69,7 @@ _CLASSES = {
     "TaskLookup": "carrot_core.routers.baselines",
     "TaskPrior": "carrot_core.routers.blend",
     "TextFeatures": "carrot_core.routers.text_features",
+    "Tier": "carrot_core.prices",
     "UsageInterval": "carrot_core.serving.intervals",
     "UsageScale": "carrot_core.routers.usage_scale",
     "Vectors": "carrot_core.routers.neighbours",

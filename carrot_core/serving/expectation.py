@@ -11,7 +11,7 @@ import pandas as pd
 
 from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.quality import usage_expected
+from carrot_core.evaluation.quality import usage_of
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, positions
 from carrot_core.prices import Price
 from carrot_core.routers import Router
@@ -111,9 +111,16 @@ def expect(
     return Expectation(
         bench,
         estimates,
-        usage_expected(fitted, bench, estimates, "output_tokens") if has_tokens and texts else nothing,
+        _tokens_expected(profile, bench, estimates) if has_tokens and texts else nothing,
         profile,
     )
+
+
+def _tokens_expected(profile: RouterProfile, bench: Benchmark, estimates: Estimates) -> FloatTable:
+    """(n, M) output tokens; NaN for models whose tokens were never recorded."""
+    tokens = usage_of(bench, estimates.cost_usd, "output_tokens", estimates.output_tokens)
+    known = profile.usage_interval is None or ~np.isnan(profile.usage_interval.low_)
+    return np.where(known, tokens, np.nan)
 
 
 def replace_prices(models: Sequence[str], profile: RouterProfile, prices: Prices) -> dict[str, Price]:

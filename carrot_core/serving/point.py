@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from carrot_core import limits
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
-from carrot_core.prices import Price
+from carrot_core.prices import MORE_PRICES, Price, Tier
 from carrot_core.text import SENTENCE, visible
 
 _YAML = (".yaml", ".yml")
@@ -29,13 +29,35 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class PointTier(_Strict):
+    """Prices of calls with more than so many input tokens (`carrot_core.prices.Tier`)."""
+
+    above_input_tokens: Annotated[float, Field(gt=0)]
+    input_usd_per_mtok: Dollars
+    output_usd_per_mtok: Dollars
+    cached_input_usd_per_mtok: Dollars | None = None
+
+
 class PointPrice(_Strict):
-    """US dollars per million tokens, and where they come from."""
+    """US dollars per million tokens, and where they come from; what a price has not is not in the file."""
 
     input_usd_per_mtok: Dollars
     output_usd_per_mtok: Dollars
     as_of: str = ""
     source: str = ""
+    cached_input_usd_per_mtok: Dollars | None = None
+    reasoning_usd_per_mtok: Dollars | None = None
+    tiers: tuple[PointTier, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _with_what_it_has(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = plain(self)
+        return {name: value for name, value in fields.items() if name not in MORE_PRICES or value not in (None, (), [])}
+
+    def as_price(self) -> Price:
+        """The same as `Price`."""
+        tiers = tuple(Tier(**tier.model_dump()) for tier in self.tiers)
+        return Price(**{**self.model_dump(), "tiers": tiers})
 
 
 class PointFigures(_Strict):
@@ -96,7 +118,12 @@ class PointFile(_Strict):
     @property
     def token_prices(self) -> dict[str, Price]:
         """Prices by model, as `Price`."""
-        return {model: Price(**price.model_dump()) for model, price in self.prices.items()}
+        return {model: price.as_price() for model, price in self.prices.items()}
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Models of the pool whose price is 0."""
+        return tuple(model for model, price in self.token_prices.items() if price.is_free)
 
     @property
     def digest(self) -> str:
@@ -125,7 +152,11 @@ def now() -> str:
 
 def as_point_prices(prices: dict[str, Price], pool: tuple[str, ...]) -> dict[str, PointPrice]:
     """Prices of a pool as `PointPrice`."""
-    return {model: PointPrice(**vars(prices[model])) for model in pool if model in prices}
+    figures = {model: vars(prices[model]) for model in pool if model in prices}
+    return {
+        model: PointPrice(**each | {"tiers": [tier._asdict() for tier in each.get("tiers", ())]})
+        for model, each in figures.items()
+    }
 
 
 def is_point_name(name: str) -> bool:

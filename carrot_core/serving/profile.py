@@ -12,7 +12,7 @@ import numpy.typing as npt
 from carrot_core.curve import SavedCurve, save_curve
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.quality import usage_expected
+from carrot_core.evaluation.quality import usage_of
 from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.operating_point import match_model
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
@@ -186,7 +186,7 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
     if models != setting.models:
         raise CarrotError(f"{router.name} chooses among {len(models)} of {len(setting.models)} models only.")
     parts = {name: setting.part(name) for name in ("validation", "test")}
-    usage = {name: _usage(router, part, estimates[name], train.usage) for name, part in parts.items()}
+    usage = {name: _usage(part, estimates[name], train.usage) for name, part in parts.items()}
     curves = {name: setting.frontier(estimates, name) for name in parts}
     score_interval = ScoreInterval().fit(estimates["validation"].score, parts["validation"].outcomes.score)
     usage_interval = None
@@ -194,7 +194,7 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
         usage_interval = UsageInterval().fit(*usage["validation"])
     distance, unlike = _distance(train, **parts)
     input_tokens = _input_tokens(train)
-    typed = _as_typed(router, parts["validation"], estimates["validation"], input_tokens)
+    typed = _as_typed(parts["validation"], estimates["validation"], input_tokens)
     return RouterProfile(
         benchmark=train.name,
         data_hash=train.data_hash,
@@ -220,17 +220,17 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
     )
 
 
-def _usage(router: Router, part: Benchmark, estimates: Estimates, usage: Usage) -> tuple[FloatTable, FloatTable]:
+def _usage(part: Benchmark, estimates: Estimates, usage: Usage) -> tuple[FloatTable, FloatTable]:
     """(n, M) predicted and observed usage."""
-    return usage_expected(router, part, estimates, usage), part.usage_table(usage)
+    return usage_of(part, estimates.cost_usd, usage, estimates.output_tokens), part.usage_table(usage)
 
 
-def _as_typed(router: Router, part: Benchmark, estimates: Estimates, input_tokens: InputTokens | None) -> Estimates:
+def _as_typed(part: Benchmark, estimates: Estimates, input_tokens: InputTokens | None) -> Estimates:
     """The estimates at the input tokens that the texts would be charged for if they had been typed."""
     if input_tokens is None:
         return estimates
     typed = replace(part, input_tokens=input_tokens.predict(texts_of(part)))
-    usage = usage_expected(router, part, estimates, part.usage)
+    usage = usage_of(part, estimates.cost_usd, part.usage, estimates.output_tokens)
     return replace(estimates, cost_usd=typed.cost_usd_of(usage, part.usage))
 
 

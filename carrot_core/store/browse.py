@@ -4,7 +4,7 @@ small tables of its splits, models, coverage, scores and tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -144,9 +144,11 @@ def model_summary(store: Store, name: str) -> pd.DataFrame:
 
     Columns ``model``, ``score``, ``cost_usd`` and ``output_tokens`` (means over what was observed),
     ``n_observed``, ``coverage`` (share of the prompts), ``input_usd_per_mtok``, ``output_usd_per_mtok``,
-    ``as_of``, ``source`` of the price.
+    ``as_of``, ``source`` of the price, and the `carrot_core.benchmarks.model_facts.FACTS` where any are known.
     """
-    return _frame(
+    info = store.info(name)
+    facts = pd.DataFrame([asdict(each) for each in info.facts], index=list(info.models) if info.facts else None)
+    table = _frame(
         store,
         name,
         """
@@ -159,6 +161,7 @@ def model_summary(store: Store, name: str) -> pd.DataFrame:
         from models left join outcomes using (model) group by name order by score desc nulls last, name
         """,
     )
+    return table.join(facts, on="model") if info.facts else table
 
 
 def coverage(store: Store, name: str) -> pd.DataFrame:

@@ -15,15 +15,16 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.costs import price_of_row
+from carrot_core.benchmarks.model_facts import FACTS, NOTHING, ModelFacts, facts_of_row
 from carrot_core.benchmarks.split import FRACTIONS, duplicate_keys, split
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
-from carrot_core.prices import Price
-from carrot_core.store.database import columns_of, identity, reading, rows, writing
+from carrot_core.prices import MORE_PRICES
+from carrot_core.store.database import append, columns_of, identity, reading, rows, writing
 
 OWN_SPLIT = "the source's own split"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
@@ -64,6 +65,7 @@ class BenchmarkInfo:
     n_samples : most runs of one cell.
     n_repeated, n_differing : cells with several runs, and those of them whose runs have different scores.
     score_spread : standard deviation of a score between runs of one cell: root of the mean variance of those cells.
+    facts : what is known of each model besides its price, in the order of ``models``; empty if nothing is.
     """
 
     name: str
@@ -88,6 +90,7 @@ class BenchmarkInfo:
     n_repeated: int = 0
     n_differing: int = 0
     score_spread: float = 0.0
+    facts: tuple[ModelFacts, ...] = ()
 
     @property
     def samples_text(self) -> str:
@@ -104,6 +107,11 @@ class BenchmarkInfo:
     def has_prompts(self) -> bool:
         """Whether its prompts are here, or only results of them."""
         return True
+
+    @property
+    def facts_by_model(self) -> dict[str, ModelFacts]:
+        """Facts by model; empty if none are known."""
+        return dict(zip(self.models, self.facts, strict=False))
 
     @property
     def has_own_split(self) -> bool:
@@ -213,6 +221,9 @@ def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataF
         for column in columns:
             digest.update(_bytes(frame[column]))
     # What came later is named and counts where there is any of it: other benchmarks keep their hash.
+    for column in [name for name in (*MORE_PRICES, *FACTS) if name in models and models[name].notna().any()]:
+        values = [None if pd.isna(value) else value for value in models[column].tolist()]
+        digest.update(json.dumps([column, values]).encode())
     _add_recorded(digest, outcomes, _MORE_NUMBERS, ["time"])
     if len(samples):
         _add_recorded(digest, samples, ["prompt", "model", *_NUMBERS, *_MORE_NUMBERS], ["sample", "time"])
@@ -249,21 +260,7 @@ def write(path: Path, name: str, frames: Frames, content: Content, split_seed: i
         )  # fmt: skip
         tables = {"models": models, "prompts": content.prompts, "outcomes": content.outcomes}
         for table, frame in (tables | {"samples": content.samples}).items():
-            _append(connection, table, frame)
-
-
-def _append(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
-    """Insert a frame by column names; NaN and None become NULL."""
-    # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
-    arrays = {
-        str(name): pa.array(
-            frame[name], type=None if is_numeric_dtype(frame[name]) else pa.large_string(), from_pandas=True
-        )
-        for name in frame.columns
-    }
-    connection.register("incoming", pa.table(arrays))
-    connection.execute(f"insert into {table} by name from incoming")
-    connection.unregister("incoming")
+            append(connection, table, frame)
 
 
 def describe(path: Path) -> BenchmarkInfo:
@@ -278,16 +275,16 @@ def _describe(path: Path, _identity: str) -> BenchmarkInfo:
         cursor = connection.execute(_INFO.format(samples=samples))
         columns = [column[0] for column in cursor.description or ()]
         (row,) = cursor.fetchall()
+        facts = tuple(facts_of_row(model) for model in models_frame(connection).to_dict("records"))
     values = dict(zip(columns, row, strict=True))
-    return BenchmarkInfo(**values | {name: tuple(values[name]) for name in ("models", "warnings")})
+    known = facts if any(each != NOTHING for each in facts) else ()
+    return BenchmarkInfo(**values | {name: tuple(values[name]) for name in ("models", "warnings")}, facts=known)
 
 
 def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     """The benchmark of a file, without vectors."""
     prompts = rows(connection, "select prompt_id, text, task, split::varchar from prompts order by prompt")
-    models = rows(
-        connection, "select name, input_usd_per_mtok, output_usd_per_mtok, as_of, source from models order by model"
-    )
+    models = models_frame(connection).to_dict("records")
     shape = len(prompts), len(models)
     tables = _tables(connection, shape)
     more: dict[str, Any] = {name: tables[name] for name in _MORE_NUMBERS if name in tables}
@@ -295,14 +292,14 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     ids, texts, tasks, splits = zip(*prompts, strict=True)
     return Benchmark(
         name=name,
-        outcomes=Outcomes(ids, tuple(str(row[0]) for row in models), tables["score"], tables["cost_usd"]),
+        outcomes=Outcomes(ids, tuple(row["model"] for row in models), tables["score"], tables["cost_usd"]),
         texts=texts,
         tasks=tasks,
         split=np.array(splits, dtype=np.str_),
         input_tokens=tables["input_tokens"],
         output_tokens=tables["output_tokens"],
         **(more | _sample_tables(connection, shape)),
-        prices={row[0]: Price(row[1], row[2], row[3], row[4]) for row in models if row[1] is not None},
+        prices={row["model"]: price for row in models if (price := price_of_row(row)) is not None},
         vectors=None,
         encoder=None,
         data_hash=data_hash,
@@ -324,6 +321,12 @@ def _sample_tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]
         tables[f"sample_{name}"] = np.full((*shape, int(np.max(cells["place"])) + 1), np.nan)
         tables[f"sample_{name}"][cells["prompt"], cells["model"], cells["place"]] = cells[name]
     return tables
+
+
+def models_frame(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The models of a file as `Frames.models` has them, in their order; a file of an older schema lacks columns."""
+    frame = connection.execute("select * exclude (model, name), name as model from models order by model").df()
+    return frame.astype({name: object for name in frame if not is_numeric_dtype(frame[name])})
 
 
 def _recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
+import pyarrow as pa
 from filelock import FileLock, Timeout
+from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks.table_file import lock_down, private_connection
 from carrot_core.errors import StoreError
@@ -117,6 +120,20 @@ def writing(
         finally:
             for remnant in (unfinished, Path(f"{unfinished}.wal")):
                 remnant.unlink(missing_ok=True)
+
+
+def append(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
+    """Insert a frame by column names; NaN and None become NULL."""
+    # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
+    arrays = {
+        str(name): pa.array(
+            frame[name], type=None if is_numeric_dtype(frame[name]) else pa.large_string(), from_pandas=True
+        )
+        for name in frame.columns
+    }
+    connection.register("incoming", pa.table(arrays))
+    connection.execute(f"insert into {table} by name from incoming")
+    connection.unregister("incoming")
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, table: str, database: str | None = None) -> set[str]:

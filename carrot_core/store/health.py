@@ -12,17 +12,12 @@ import duckdb
 import pandas as pd
 
 from carrot_core.errors import NotFoundError, StoreError
-from carrot_core.store.content import content_hash
+from carrot_core.store.content import content_hash, models_frame
 from carrot_core.store.database import columns_of, reading, rows, translate_errors
 from carrot_core.store.folder import Files, Folder
 from carrot_core.store.store import Store
 
 Progress = Callable[[int, int], None]
-_MODELS = """
-select name as model, as_of, source, coalesce(input_usd_per_mtok, 'nan') as input_usd_per_mtok,
-       coalesce(output_usd_per_mtok, 'nan') as output_usd_per_mtok
-from models order by model
-"""
 _PROMPTS = "select prompt_id, text, task, family, split::varchar as split from prompts order by prompt"
 
 
@@ -83,7 +78,7 @@ def _read_data(connection: duckdb.DuckDBPyConnection) -> str:
     prompts = pd.DataFrame(
         rows(connection, _PROMPTS), columns=["prompt_id", "text", "task", "family", "split"], dtype=object
     )
-    models = connection.execute(_MODELS).df().astype({"as_of": object, "source": object, "model": object})
+    models = models_frame(connection)
     outcomes = connection.execute("from outcomes order by prompt, model").df()
     samples = "samples" if columns_of(connection, "samples") else "outcomes limit 0"
     runs = connection.execute(f"select * from {samples}").df()  # noqa: S608  fixed names

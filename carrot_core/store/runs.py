@@ -196,25 +196,27 @@ def _save_estimates(
             "est_cost_usd": table.cost_usd.ravel(),
         }
     )
+    if table.output_tokens is not None:
+        frame["est_output_tokens"] = table.output_tokens.ravel()
     connection.register("incoming", frame)
-    connection.execute("insert into estimates select ?, prompt, model, est_score, est_cost_usd from incoming", [split])
+    connection.execute("insert into estimates by name select ? as split, * from incoming", [split])
     connection.unregister("incoming")
 
 
 def _load_estimates(
     connection: duckdb.DuckDBPyConnection, split: str, ids: list[str], models: list[str], paid: bool
 ) -> Estimates:
-    cells = connection.execute(
-        "select prompt, model, est_score, est_cost_usd from estimates where split = ? order by prompt, model", [split]
-    ).fetchnumpy()
+    cells = connection.execute("from estimates where split = ? order by prompt, model", [split]).fetchnumpy()
     prompt, model = np.unique(cells["prompt"]), np.unique(cells["model"])
     shape = (len(prompt), len(model))
+    tokens = np.ma.filled(np.ma.asarray(cells.get("est_output_tokens", np.nan), dtype=np.float64), np.nan)
     return Estimates(
         tuple(ids[row] for row in prompt),
         tuple(models[column] for column in model),
         np.asarray(cells["est_score"]).reshape(shape),
         np.asarray(cells["est_cost_usd"]).reshape(shape),
         paid,
+        None if np.isnan(tokens).all() else tokens.reshape(shape),
     )
 
 

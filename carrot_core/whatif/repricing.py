@@ -15,7 +15,7 @@ from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import means_of, one_cost_a_model, usage_of
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage, positions
-from carrot_core.prices import TOKENS_PER_PRICE, Price
+from carrot_core.prices import Price, token_cost_usd
 from carrot_core.whatif.scenario import Hypothetical, Scenario, provider
 
 
@@ -42,16 +42,29 @@ class Column:
     slope: float
     same_cost: bool
 
-    def cost_usd(self, recorded: FloatTable, input_tokens: FloatTable, output_tokens: FloatTable) -> FloatTable:
+    def cost_usd(
+        self,
+        recorded: FloatTable,
+        input_tokens: FloatTable,
+        output_tokens: FloatTable,
+        cached_input_tokens: FloatTable | None = None,
+        reasoning_tokens: FloatTable | None = None,
+    ) -> FloatTable:
         """(n,) dollars from what is known of the base, NaN where its dollars are."""
         if self.same_cost:
             return recorded
         if self.price is None:
             return recorded * self.cost_factor
-        paid = input_tokens * self.price.input_usd_per_mtok
-        if self.price.output_usd_per_mtok * self.output_factor > 0:
-            paid = paid + output_tokens * self.output_factor * self.price.output_usd_per_mtok
-        return np.where(np.isnan(recorded), np.nan, paid / TOKENS_PER_PRICE)
+        factor = self.output_factor
+        tokens_out = output_tokens * factor if factor > 0 else np.zeros(len(recorded))
+        repriced = token_cost_usd(
+            input_tokens[:, None],
+            tokens_out[:, None],
+            [self.price],
+            cached_input_tokens=0.0 if cached_input_tokens is None else cached_input_tokens[:, None],
+            reasoning_tokens=0.0 if reasoning_tokens is None else reasoning_tokens[:, None] * factor,
+        )
+        return np.where(np.isnan(recorded), np.nan, repriced[:, 0])
 
 
 def columns(setting: Setting, scenario: Scenario) -> list[Column]:
@@ -72,13 +85,11 @@ def _column(setting: Setting, scenario: Scenario, model: Hypothetical) -> Column
     if usage == "cost_usd":
         return Column(model.name, model.base, None, factor, 1.0, floor, slope, factor == 1.0)
     recorded = setting.test.prices[model.base]
-    base_price = model.price or scenario.prices.get(model.base) or recorded
-    output = base_price.output_usd_per_mtok if usage == "output_tokens" else 0.0
-    price = replace(
-        recorded,
-        input_usd_per_mtok=base_price.input_usd_per_mtok * factor * scenario.input_factor,
-        output_usd_per_mtok=output * factor,
-    )
+    stated = model.price or scenario.prices.get(model.base)
+    price = recorded
+    if stated is not None:
+        price = Price(stated.input_usd_per_mtok, stated.output_usd_per_mtok, recorded.as_of, recorded.source)
+    price = price.scaled(factor, factor).scaled(scenario.input_factor, 1.0 if usage == "output_tokens" else 0.0)
     tokens = scenario.output_token_factor * model.token_factor
     return Column(model.name, model.base, price, 1.0, tokens, floor, slope, price == recorded and tokens == 1.0)
 
@@ -126,14 +137,22 @@ def _reprice_part(part: Benchmark, models: list[Column]) -> Benchmark:
     score = np.column_stack(
         [model.floor + model.slope * old.score[:, j] for j, model in zip(at, models, strict=True)]
     ).clip(0.0, 1.0)
+    more = {name: getattr(part, name) for name in ("cached_input_tokens", "reasoning_tokens", "latency_s")}
+    more = {name: None if table is None else table[:, at] for name, table in more.items()}
     cost = np.column_stack(
         [
-            model.cost_usd(old.cost_usd[:, j], tokens_in[:, j], part.output_tokens[:, j])
-            for j, model in zip(at, models, strict=True)
+            model.cost_usd(
+                old.cost_usd[:, j],
+                tokens_in[:, j],
+                part.output_tokens[:, j],
+                *(None if table is None else table[:, place] for table in list(more.values())[:2]),
+            )
+            for place, (j, model) in enumerate(zip(at, models, strict=True))
         ]
     )
     return replace(
         part,
+        **more,
         outcomes=Outcomes(old.prompt_ids, tuple(model.name for model in models), score, cost),
         corrected=None,
         input_tokens=part.input_tokens[:, at],
@@ -197,7 +216,7 @@ def _of_prompts(
     prompts: Benchmark, table: Estimates, models: list[Column], at: npt.NDArray[np.intp], usage: Usage
 ) -> list[FloatTable]:
     """Costs from the tokens that a router expects on each prompt."""
-    tokens_in, tokens_out = prompts.charged_input_tokens, usage_of(prompts, table.cost_usd, usage)
+    tokens_in, tokens_out = prompts.charged_input_tokens, usage_of(prompts, table.cost_usd, usage, table.output_tokens)
     return [
         model.cost_usd(table.cost_usd[:, j], tokens_in[:, j], tokens_out[:, j])
         for j, model in zip(at, models, strict=True)

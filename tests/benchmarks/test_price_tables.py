@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from carrot_core.benchmarks.costs import pricing_of
 from carrot_core.errors import DataError
 from carrot_core.paths import shipped
-from carrot_core.prices import own_prices_path, read_prices, shipped_prices
+from carrot_core.prices import Price, Tier, match_name, own_prices_path, read_prices, shipped_prices
 from tests.sprout_files import O3MINI
 
 HEADER = "model,input_usd_per_mtok,output_usd_per_mtok,as_of,source\n"
@@ -66,3 +68,90 @@ def test_the_users_own_price_goes_before_the_shipped_one_whatever_its_date(carro
 def test_in_a_checkout_the_users_table_is_not_the_shipped_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CARROT_HOME", raising=False)
     assert own_prices_path() != shipped("prices.csv")
+
+
+def test_prices_of_cached_reasoning_and_long_input_are_read_and_other_columns_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "model,input_usd_per_mtok,output_usd_per_mtok,cached_input_usd_per_mtok,reasoning_usd_per_mtok,"
+        "input_usd_per_mtok_above_128k,output_usd_per_mtok_above_128k,input_usd_per_mtok_above_1m_tokens,batch_usd\n"
+        "a,1,4,0.1,6,2,8,3,0.5\nb,1,4,,,,,,\nc,1,4,,,1,4,1,\n"
+    )
+    prices = read_prices(path)
+    assert prices["a"].tiers == (Tier(128e3, 2.0, 8.0, 0.1), Tier(1e6, 3.0, 8.0, 0.1))
+    assert (prices["a"].cached_input_usd_per_mtok, prices["a"].reasoning_usd_per_mtok) == (0.1, 6.0)
+    assert prices["b"] == prices["c"] == Price(1.0, 4.0, "", "p.csv")
+    assert any("batch_usd" in note for note in prices.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "is_converted"),
+    [
+        ("input_usd_per_mtok,output_usd_per_mtok", "1.5e-7,6e-7", True),
+        ("input_usd_per_token,output_usd_per_token", "1.5e-7,6e-7", True),
+        ("input_cost_per_token,output_cost_per_token", "1.5e-7,6e-7", True),
+        ("input_usd_per_mtok,output_usd_per_mtok", "0.15,0.6", False),
+    ],
+)
+def test_prices_of_one_token_become_those_of_a_million(
+    tmp_path: Path, header: str, row: str, is_converted: bool
+) -> None:
+    (path := tmp_path / "p.csv").write_text(f"model,{header}\nm,{row}\nfree,0,0\n")
+    prices = read_prices(path)
+    assert (prices["m"].input_usd_per_mtok, prices["m"].output_usd_per_mtok) == (0.15, 0.6)
+    assert prices["free"].is_free
+    assert any("per token" in note for note in prices.notes) == is_converted
+
+
+def test_the_price_map_of_litellm_is_read(tmp_path: Path) -> None:
+    entry = {"input_cost_per_token": 1.25e-6, "output_cost_per_token": 1e-5, "litellm_provider": "vertex_ai"}
+    long = {"input_cost_per_token_above_200k_tokens": 2.5e-6, "output_cost_per_token_above_200k_tokens": 1.5e-5}
+    document = {
+        "sample_spec": {"input_cost_per_token": "a number", "output_cost_per_token": 0.0},
+        "gemini-pro": entry | long | {"cache_read_input_token_cost": 1.25e-7, "input_cost_per_audio_token": 7e-7},
+        "dall-e": {"input_cost_per_pixel": 1e-8},
+        "free": {"input_cost_per_token": 0, "output_cost_per_token": 0},
+    }
+    (path := tmp_path / "map.json").write_text(json.dumps(document))
+    prices = read_prices(path)
+    assert set(prices) == {"gemini-pro", "free"}
+    assert prices["gemini-pro"] == Price(1.25, 10.0, "", "map.json", 0.125, None, (Tier(2e5, 2.5, 15.0, 0.125),))
+    assert prices.others["gemini-pro"] == ["input_cost_per_audio_token"]
+    pricing = pricing_of(["google/gemini-pro", "x"], prices)
+    assert pricing.by_model["google/gemini-pro"] == prices["gemini-pro"]
+    assert any("input_cost_per_audio_token" in note for note in pricing.notes)
+
+
+ENTRIES = {
+    "gpt-4o": 1, "azure/gpt-4o": 2, "gpt-4o-2024-05-13": 3, "Anthropic/Claude-Opus-20240229": 4,
+    "vertex_ai/claude-opus@20240229": 4, "eu.anthropic.claude-haiku-20240307-v1:0": 5, "x/alpha": 6, "y/alpha": 7,
+    "command-r-03-2024": 8,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("gpt-4o", "gpt-4o"),
+        ("openrouter/openai/GPT-4o", "gpt-4o"),
+        ("openrouter/azure/gpt-4o", "azure/gpt-4o"),
+        ("openai/gpt-4o-2024-08-06", "gpt-4o"),
+        ("openai/gpt-4o-2024-05-13", "gpt-4o-2024-05-13"),
+        ("gpt-4o-latest", "gpt-4o"),
+        ("claude-opus", "Anthropic/Claude-Opus-20240229"),
+        ("anthropic.claude-haiku", "eu.anthropic.claude-haiku-20240307-v1:0"),
+        ("claude-opus-20250514", ""),  # another release
+        ("z/alpha", ""),  # two entries with different prices
+        ("gpt-4o-mini", ""),
+        ("gpt-4", ""),
+    ],
+)
+def test_which_entry_of_a_price_file_is_a_models(model: str, name: str) -> None:
+    assert match_name(model, ENTRIES).name == name
+
+
+@pytest.mark.parametrize(
+    ("model", "meant"), [("z/alpha", "x/alpha"), ("claude-opus-20250514", "Anthropic/Claude-Opus")]
+)
+def test_a_name_in_doubt_gets_a_did_you_mean(model: str, meant: str) -> None:
+    assert any(name.startswith(meant) for name in match_name(model, ENTRIES).meant)

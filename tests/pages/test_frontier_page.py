@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.shell import plain
@@ -67,6 +68,26 @@ def test_pool_tasks_and_reference_narrow_the_scene():
     assert not app.exception
     assert list(table(app, "Task")["Task"]) == ["kind 1"]
     assert app.selectbox(key="reference").options == ["acme/large", "zeta/mid"]
+
+
+def test_what_is_known_of_models_narrows_the_pool_and_stands_in_the_address(tmp_path: Path) -> None:
+    results, _ = write_files(made(), tmp_path)
+    known = ModelFacts(provider="acme", open_weights=True, release_date="2025-06")
+    facts = {"acme/small": known, "acme/large": replace(known, open_weights=False), "zeta/mid": ModelFacts("zeta")}
+    Store().save_benchmark("known", with_facts(read_long_table(results), facts))
+
+    def pool(**query: str) -> tuple[set[str], AppTest]:
+        app = page("frontier", bench="known", **query)
+        return set(app.selectbox(key="reference").options), app
+
+    assert pool()[0] == {"acme/large", "acme/small", "zeta/mid"}
+    models, app = pool(providers="acme", open_weights="true")
+    assert models == {"acme/small"}
+    app.checkbox(key="open_weights").set_value(False).run()
+    assert set(app.selectbox(key="reference").options) == {"acme/large", "acme/small"}
+    assert pool(released_after="2025-06")[0] == {"acme/large", "acme/small", "zeta/mid"}  # none is, which is told
+    assert any("No model passes" in warning.value for warning in pool(released_after="2025-06")[1].warning)
+    assert pool(pool="zeta/mid", providers="zeta")[0] == {"zeta/mid"}
 
 
 def test_a_pool_the_reference_is_not_in_falls_back_to_its_best_single():

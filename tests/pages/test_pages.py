@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,13 @@ from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.dashboard import shell
 from carrot_core.dashboard.shell import PAGES, plain
+from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
+from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
+from carrot_core.prices import FREE
 from carrot_core.store import Store
+from tests.made import long_frame, made, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
@@ -225,3 +230,20 @@ def test_a_deep_link_keeps_its_parameters_and_loses_only_the_detour(query: dict[
     app.run()
     assert app.query_params == {"lam": "0.3"}
     assert [title.value for title in app.title] == ["Data" if query["goto"] == "data" else "CARROT"]
+
+
+@pytest.mark.parametrize("name", ["frontier", "compare", "live", "points", "whatif", "data"])
+def test_a_page_works_with_a_model_that_is_free(name: str, carrot_home: Path) -> None:
+    bench = made(200)
+    cost = bench.outcomes.cost_usd * (np.array(bench.models) != "acme/small")
+    table = long_frame(replace(bench, outcomes=replace(bench.outcomes, cost_usd=cost)))
+    table.to_parquet(carrot_home / "free.parquet")
+    store = Store()
+    store.save_benchmark("free", read_long_table(carrot_home / "free.parquet", prices={"acme/small": FREE}))
+    _, vectors = write_files(bench, carrot_home)
+    store.import_vectors("free", vectors, BUNDLED)
+    run_router(store, store.load("free", encoder=BUNDLED), "carrot-knn")
+    app = page(name)
+    assert app.selectbox(key="bench").value == "free"
+    assert not app.exception
+    assert not app.error

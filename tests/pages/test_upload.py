@@ -109,6 +109,21 @@ def test_prices_are_asked_for_and_never_assumed() -> None:
     assert benchmark_texts(app) == "Loaded:"
 
 
+@pytest.mark.parametrize("free", [[], ["acme/small"]], ids=str)
+def test_costs_of_0_count_only_for_a_model_that_is_said_to_be_free(free: list[str]) -> None:
+    table = long_frame(made(30))
+    table.loc[table["model"] == "acme/small", "cost_usd"] = 0.0
+    app = check(upload(panel(), "t.csv", table))
+    assert "1 of the models" in reading.page_text(app, "warning")
+    assert benchmark_texts(app) == "Loaded:"
+    next(box for box in app.multiselect if "free" in box.label).set_value(free)
+    check(app)
+    assert not app.exception
+    assert benchmark_texts(app) == "Loaded: t (only you)"
+    (notice,) = [message.value for message in app.success if "Loaded 30 prompts" in message.value.replace("\\", "")]
+    assert ("not recorded" in notice) == (not free)
+
+
 def test_a_wide_table_is_seen_as_one() -> None:
     rows = {"prompt_id": [f"p{number}" for number in range(9)]}
     for model in ("a", "b"):

@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,10 @@ from carrot_core.evaluation import setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.operating_point import best_within_budget, cheapest_reaching
 from carrot_core.outcomes import Benchmark
-from carrot_core.prices import Price, token_cost_usd
+from carrot_core.prices import Price, Tier, token_cost_usd
+from carrot_core.routers.saving import router_as_bytes, router_from_bytes
 from carrot_core.serving.decision import ribbon
+from carrot_core.serving.point import read_point
 from carrot_core.serving.profile import profile_of
 from tests.made import MODELS, PRICES, made
 from tests.typed import HOSTILE, served, typed
@@ -303,3 +306,77 @@ def test_every_other_router_answers(name: str) -> None:
     decisions = router.decide(TEXTS[:10], lam=0.1)
     assert np.isfinite(decisions.estimates.score).all()
     assert 0.5 < (router.profile.coverage["score"] or 0) <= 1
+
+
+def at_prices(bench: Benchmark, prices: dict[str, Price]) -> Benchmark:
+    cost = token_cost_usd(bench.input_tokens, bench.output_tokens, [prices[model] for model in bench.models])
+    return replace(bench, prices=prices, outcomes=replace(bench.outcomes, cost_usd=cost))
+
+
+ZEROS = st.sampled_from([0.0, 0.0, 0.1, 3.0, 15.0])
+SETS = st.tuples(*[st.builds(Price, ZEROS, ZEROS)] * len(MODELS)).map(lambda each: dict(zip(MODELS, each, strict=True)))
+
+
+@settings(max_examples=40)
+@given(prices=SETS, lam=st.floats(0, 1))
+def test_at_any_prices_0_among_them_decisions_are_finite_and_costs_exact(prices: dict[str, Price], lam: float) -> None:
+    table = typed().estimate(TEXTS[:4], prices=prices)
+    usual = typed().estimate(TEXTS[:4])
+    for name in ("est_output_tokens", "output_tokens_low", "output_tokens_high"):
+        np.testing.assert_allclose(table[name], usual[name], rtol=1e-6, atol=1e-6)
+    for tokens, dollars in (("est_output_tokens", "est_cost_usd"), ("output_tokens_low", "cost_low_usd")):
+        counts = [table[name].to_numpy().reshape(4, len(MODELS)) for name in ("input_tokens", tokens)]
+        expected = token_cost_usd(*counts, [prices[model] for model in MODELS]).ravel()
+        np.testing.assert_allclose(table[dollars], expected, rtol=1e-9, atol=1e-18)
+    decisions = typed().decide(TEXTS[:4], prices=prices, lam=lam)
+    assert np.isfinite(decisions.utility).all()
+    free = table["model"].map(lambda model: prices[model].is_free)
+    assert (table.loc[free, ["est_cost_usd", "cost_low_usd", "cost_high_usd"]] == 0).all(axis=None)
+
+
+@pytest.mark.parametrize("name", ["carrot-linear", "carrot-knn", "zero"])
+@pytest.mark.parametrize("price", [Price(0.0, 0.0), Price(0.1, 0.0), Price(0.0, 0.1)], ids=str)
+def test_a_router_fitted_with_a_free_model_answers(name: str, price: Price, tmp_path: Path) -> None:
+    prices = {**PRICES, "acme/small": price}
+    router, priced = served(at_prices(made(300), prices), name), served(made(300), name)
+    table, usual = router.estimate(TEXTS[:3]), priced.estimate(TEXTS[:3])
+    assert np.isfinite(table.drop(columns=["prompt", "model"]).to_numpy(dtype=float)).all()
+    # A router of means takes them from dollars where it can, at the mean input of the prompts asked.
+    np.testing.assert_allclose(
+        table["est_output_tokens"], usual["est_output_tokens"], rtol=0.1 if name == "zero" else 1e-6
+    )
+    point = router.save_point(tmp_path / "point.json", lam=0.2)
+    assert read_point(tmp_path / "point.json").token_prices == dict(prices)
+    assert point.test is not None
+    assert router.explain(TEXTS[0], lam=0.4, nearest=False).winner in MODELS
+
+
+def test_a_free_model_whose_tokens_were_never_recorded_answers_at_no_cost() -> None:
+    bench = at_prices(made(300), {**PRICES, "zeta/mid": Price(0.0, 0.0)})
+    column = MODELS.index("zeta/mid")
+    tokens = [table.copy() for table in (bench.input_tokens, bench.output_tokens)]
+    for table in tokens:
+        table[:, column] = np.nan
+    router = served(replace(bench, input_tokens=tokens[0], output_tokens=tokens[1]))
+    rows = router.estimate(TEXTS[:3]).set_index("model")
+    assert rows.loc["zeta/mid", ["est_cost_usd", "cost_low_usd", "cost_high_usd"]].eq(0).all(axis=None)
+    assert rows.loc["zeta/mid", "est_output_tokens"].isna().all()
+    assert np.isfinite(rows.drop(index="zeta/mid").to_numpy(dtype=float)).all()
+
+
+def test_prices_with_tiers_go_through_points_and_saved_routers(tmp_path: Path) -> None:
+    tiered = Price(0.5, 1.5, "2025", "list", 0.05, 2.0, (Tier(100.0, 1.0, 3.0, 0.1),))
+    router = served(at_prices(made(300), {**PRICES, "zeta/mid": tiered}), "carrot-knn")
+    document, numbers = router_as_bytes(router._fitted, router.profile)
+    _, profile = router_from_bytes(document, numbers)
+    assert profile.prices == router.profile.prices
+    router.save_point(tmp_path / "point.json", lam=0.1)
+    again = read_point(tmp_path / "point.json")
+    assert again.token_prices["zeta/mid"] == tiered
+    flat = json.loads((tmp_path / "point.json").read_text())["prices"]["acme/small"]
+    assert set(flat) == {"input_usd_per_mtok", "output_usd_per_mtok", "as_of", "source"}
+    table = router.estimate(["short", "word " * 600]).set_index("model").loc["zeta/mid"]
+    assert (table["input_tokens"] > 100).tolist() == [False, True]
+    factor = np.array([1.0, 2.0])
+    expected = (table["input_tokens"] * 0.5 + table["est_output_tokens"] * 1.5) * factor / 1e6
+    np.testing.assert_allclose(table["est_cost_usd"], expected, rtol=1e-9)

@@ -25,6 +25,12 @@ _QUERIES: dict[str, Callable[[Store, str], pd.DataFrame]] = {
 }  # fmt: skip
 
 
+_FACTS = {
+    "provider": "Provider", "open_weights": "Open weights", "release_date": "Released",
+    "context_tokens": "Context tokens", "effort": "Effort", "base_model": "Base model",
+}  # fmt: skip
+
+
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _table(version: Version, name: str, what: str) -> pd.DataFrame:
     return _QUERIES[what](Store(Path(version.path)), name)
@@ -57,6 +63,7 @@ def _models(info: BenchmarkInfo) -> None:
             "$/1M out": table["output_usd_per_mtok"],
             "Price as of": table["as_of"],
         }
+        | {title: table[fact].map(_cell) for fact, title in _FACTS.items() if fact in table}
     )
     display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
     st.dataframe(
@@ -68,6 +75,7 @@ def _models(info: BenchmarkInfo) -> None:
                 format=PERCENT_COLUMN, min_value=0, max_value=100, help=tip("score")
             ),
             "Output tokens": st.column_config.NumberColumn(format="%.0f", help="Mean of a call."),
+            "Context tokens": st.column_config.NumberColumn(format="localized", help="The longest input."),
             "Observed": st.column_config.NumberColumn(
                 format=PERCENT_COLUMN, help=tip("missing-cell", also="Share of the prompts with an outcome.")
             ),
@@ -76,6 +84,10 @@ def _models(info: BenchmarkInfo) -> None:
     )
     st.caption("Means are over the prompts a model was observed on: compare only models observed on the same ones.")
     csv_button("Download (CSV)", lambda: table, f"{info.name}-models")
+
+
+def _cell(fact: object) -> object:
+    return visible(fact) if isinstance(fact, str) else fact
 
 
 def _missing(info: BenchmarkInfo) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.column_names import guess_columns
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.table_file import preview
@@ -24,7 +25,7 @@ from carrot_core.dashboard.stores import ONLY_YOU, private_benchmarks, private_s
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.number_formats import PRICE_COLUMN
 from carrot_core.paths import shipped
-from carrot_core.prices import Price, shipped_prices
+from carrot_core.prices import FREE, Price, shipped_prices
 from carrot_core.safe_csv import problems_frame, safe_csv
 from carrot_core.store import Store
 from carrot_core.store.migration import copy_benchmark
@@ -37,7 +38,7 @@ LAYOUTS = {
 }
 _ROWS = 5
 _CELL = 120  # characters of a value in the preview
-_ERRORS, _NOTICE = "upload:refused", "upload:done"
+_ERRORS, _NOTICE, _ZEROS = "upload:refused", "upload:done", "upload:zeros"
 
 
 def upload_panel() -> None:
@@ -86,10 +87,21 @@ def _bring_in(upload: UploadedFile) -> None:
     columns = _mapping(names, layout, upload.file_id)
     error = st.session_state.get(_ERRORS, {}).get(upload.file_id)
     prices = _prices(error.models, upload.file_id) if isinstance(error, PricesNeededError) else {}
+    zero_models = st.session_state.get(_ZEROS, {}).get(upload.file_id)
+    free = _free_models(zero_models, upload.file_id) if zero_models else {}
     name = st.text_input("Name of the benchmark", _free_name(path), key=f"name:{upload.file_id}")
     if st.button("Check and load", type="primary", key="upload:check"):
-        error = _load(path, name.strip(), layout, columns, prices)
-        st.session_state[_ERRORS] = {upload.file_id: error}
+        try:
+            frames = _read(path, layout, columns, prices | free)
+        except DataError as new_error:
+            st.session_state[_ERRORS] = {upload.file_id: new_error}
+            st.rerun()
+        # The prices are asked for until the file is loaded.
+        st.session_state[_ERRORS] = {upload.file_id: error if isinstance(error, PricesNeededError) else None}
+        if frames.zero_models and zero_models is None:
+            st.session_state[_ZEROS] = {upload.file_id: frames.zero_models}
+            st.rerun()
+        _store(frames, name.strip())
         st.rerun()
     if error is not None:
         _problems(error)
@@ -199,24 +211,34 @@ def _free_name(path: Path) -> str:
     return _free(stem, names)
 
 
-def _load(
-    path: Path, name: str, layout: str, columns: Mapping[str, str], prices: Mapping[str, Price]
-) -> DataError | None:
-    """Check the file and store it in the private store, with a progress bar; returns the error of a bad file."""
-    bar = st.progress(0.1, "Reading and checking every row …")
-    try:
-        frames = read_any(path, format=layout, columns=columns or None, prices=prices)
-    except DataError as error:
-        return error
-    bar.progress(0.7, "Storing it for this session …")
-    info = private_store().save_benchmark(name, frames)
+def _free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:
+    """Ask which models with costs or tokens of 0 really cost nothing; returns their prices."""
+    st.warning(
+        f"{len(models)} of the models have costs or tokens of 0. Tools write 0 for what they do not know, so these "
+        "count as not recorded, unless you say that a model is free. Then load the file again.",
+        icon=":material/money_off:",
+    )
+    choice = st.multiselect(
+        "Models that are free", models, format_func=visible, key=f"free:{file_id}", placeholder="None of them"
+    )
+    return dict.fromkeys(choice, FREE)
+
+
+def _read(path: Path, layout: str, columns: Mapping[str, str], prices: Mapping[str, Price]) -> Frames:
+    with st.spinner("Reading and checking every row …"):
+        return read_any(path, format=layout, columns=columns or None, prices=prices)
+
+
+def _store(frames: Frames, name: str) -> None:
+    """Store what was read in the private store; the next run says so."""
+    with st.spinner("Storing it for this session …"):
+        info = private_store().save_benchmark(name, frames)
     samples = f" Scores and costs are means: {info.samples_text}." if info.samples_text else ""
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
     st.session_state[_NOTICE] = (
         f"Loaded {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}. Every page lists it as "
         f"“{info.name}{ONLY_YOU}”.{warnings}"
     )
-    return None
 
 
 def _problems(error: DataError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from carrot_core import limits
+from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, links, shell
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
@@ -118,7 +120,9 @@ def _warm(router: CarrotRouter) -> None:
         router.explain("warm")
 
 
-def decision_options(router: CarrotRouter, *, expanded: bool = False) -> DecisionOptions:
+def decision_options(
+    router: CarrotRouter, facts: Mapping[str, ModelFacts], *, expanded: bool = False
+) -> DecisionOptions:
     """Choose λ, pool and fallback, the same for one prompt and for many."""
     unit = router.cost_unit_usd
     lam = shortest_lam(controls.rate(rate_of_lam(router.default_lam, unit), unit), unit)
@@ -126,7 +130,7 @@ def decision_options(router: CarrotRouter, *, expanded: bool = False) -> Decisio
     # A popover, because its widgets are in the browser only while it is open: every widget there is redrawn at
     # each answer.
     with st.expander(about, expanded=True) if expanded else st.popover(about, icon=":material/tune:"):
-        pool = controls.pool(router.models)
+        pool = controls.pool(router.models, facts)
         if pool:
             controls.lam_slider(unit)
             st.caption(

@@ -113,7 +113,8 @@ def _compare_logs(
     place: PointShelf, record: ShelfPoint, path: Path, columns: Mapping[str, str], tolerance: Tolerance
 ) -> Drift:
     with st.spinner("Reading and comparing every call …"):
-        calls = read_logs(path, columns={name: source for name, source in columns.items() if source != name})
+        renamed = {name: source for name, source in columns.items() if source != name}
+        calls = read_logs(path, columns=renamed, free=record.point.free)
         profile, without = _profile(place, record) if calls.texts else (None, "")
         return drift(record.point, calls, profile=profile, tolerance=tolerance, without=without)
 

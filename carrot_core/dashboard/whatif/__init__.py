@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import limits
+from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.glossary import in_app, link, terms, tip
 from carrot_core.dashboard.shell import plain
@@ -33,7 +34,7 @@ _PRICE = {
 }
 
 
-def scenario_of(setting: Setting) -> Scenario:
+def scenario_of(setting: Setting, facts: Mapping[str, ModelFacts]) -> Scenario:
     """Choose what changes; the scenario is kept in the session and in the address (``?scenario=``)."""
     _start(setting)
     problem = st.session_state.pop("wi_refused", "")
@@ -46,7 +47,7 @@ def scenario_of(setting: Setting) -> Scenario:
     with st.expander("Tasks"):
         fields["task_weights"] = _tasks(setting)
     with st.expander("Pool and hypothetical models"):
-        fields["pool"] = controls.pool(setting.models)
+        fields["pool"] = controls.pool(setting.models, facts)
         fields["hypothetical"] = _hypothetical(setting)
     try:
         scenario = parse_scenario(json.dumps(fields), "the scenario")

@@ -103,7 +103,9 @@ class CarrotReleased:
         priced = replace(pool, prices={**self.prices_, **pool.prices}, input_tokens=input_tokens)
         output_tokens = TOKENS_PER_OUTPUT * self._outputs(self.cost, texts)
         score = sigmoid(self._outputs(self.performance, texts))
-        return Estimates(pool.prompt_ids, self.models_, score, priced.cost_usd_of(output_tokens, "output_tokens"))
+        cost_usd = priced.cost_usd_of(output_tokens, "output_tokens")
+        tokens = priced.uncharged_tokens(output_tokens, "output_tokens")
+        return Estimates(pool.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
     def _outputs(self, place: str, texts: Sequence[str]) -> FloatTable:
         """(n, M) outputs of one network in the order of the pool."""

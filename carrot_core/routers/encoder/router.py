@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
-from carrot_core.routers.base import texts_of
+from carrot_core.routers.base import check_observed, texts_of
 from carrot_core.routers.criteria import contrasts, observed_mean
 from carrot_core.routers.encoder.recipe import Recipe
 from carrot_core.routers.pairs import PairRouter
@@ -69,8 +68,8 @@ class CarrotEncoder:
         from carrot_core.routers.encoder.training import fine_tuned
 
         score = train.outcomes.score
-        usage = np.empty((len(score), 0)) if train.usage == "input_only" else train.usage_table()
-        _check_observed(train, score, usage)
+        usage = np.empty((len(score), 0)) if train.usage == "input_only" else train.usage_to_learn()
+        check_observed(train, usage)
         self.usage_scale_ = UsageScale().fit(usage)
         logs = self.usage_scale_.logs(usage)
         self.network, task, self.history_ = fine_tuned(
@@ -91,7 +90,9 @@ class CarrotEncoder:
         score, logs = self._outputs(bench)
         score -= (1.0 - self.shrink_) * contrasts(score - self.means_)
         usage = np.zeros(score.shape) if self.usage_ == "input_only" else self.usage_scale_.usage(logs)
-        return Estimates(bench.prompt_ids, self.models_, score, bench.cost_usd_of(usage, self.usage_))
+        tokens = bench.uncharged_tokens(usage, self.usage_)
+        cost_usd = bench.cost_usd_of(usage, self.usage_)
+        return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
     def _outputs(self, bench: Benchmark) -> tuple[FloatTable, FloatTable]:
         """(n, M) scores and logs of usage."""
@@ -111,16 +112,6 @@ def _slope(estimated: FloatTable, observed: FloatTable) -> float:
     estimates, truth = contrasts(np.where(np.isnan(observed), np.nan, estimated)), contrasts(observed)
     square = float(np.nansum(estimates**2))
     return float(np.clip(np.nansum(estimates * truth) / square, 0.0, 1.0)) if square > 0.0 else 1.0
-
-
-def _check_observed(train: Benchmark, *tables: FloatTable) -> None:
-    for table in tables:
-        never = np.isnan(table).all(axis=0)
-        if never.any():
-            raise CarrotError(
-                f"{train.models[int(never.argmax())]!r} has no outcome among the training prompts of {train.name!r}: "
-                "leave that model out."
-            )
 
 
 class RouteLLMBert(PairRouter):

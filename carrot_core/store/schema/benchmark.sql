@@ -28,6 +28,15 @@ create table models (
     output_usd_per_mtok double check (output_usd_per_mtok >= 0 and isfinite(output_usd_per_mtok)),
     as_of               varchar not null,
     source              varchar not null,   -- where the price is from
+    cached_input_usd_per_mtok double check (cached_input_usd_per_mtok >= 0 and isfinite(cached_input_usd_per_mtok)),
+    reasoning_usd_per_mtok    double check (reasoning_usd_per_mtok >= 0 and isfinite(reasoning_usd_per_mtok)),
+    tiers               varchar,            -- JSON: prices from so many input tokens up (carrot_core.prices.Tier)
+    provider            varchar,
+    open_weights        boolean,
+    release_date        varchar,            -- 2025, 2025-02 or 2025-02-06
+    context_tokens      double,
+    effort              varchar,
+    base_model          varchar,
     primary key (model),
     unique (name)
 );

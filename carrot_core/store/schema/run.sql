@@ -25,6 +25,7 @@ create table estimates (
     model        integer not null,
     est_score    double not null check (isfinite(est_score)),
     est_cost_usd double not null check (est_cost_usd >= 0 and isfinite(est_cost_usd)),
+    est_output_tokens double,               -- where some are free, so that dollars do not tell them
     primary key (split, prompt, model)
 );
 
