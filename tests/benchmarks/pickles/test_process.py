@@ -76,8 +76,8 @@ def test_a_length_that_the_file_does_not_have(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_has_a_limit(tmp_path: Path) -> None:
-    path = tmp_path / "lists.pkl"
-    path.write_bytes(b"\x80\x04(" + b"]" * 8_000_000 + b"l.")
+    path = tmp_path / "sets.pkl"
+    path.write_bytes(b"\x80\x04(" + b"\x8f" * 3_000_000 + b"l.")  # a set takes 216 bytes of memory
     with pytest.raises(DataError, match=r"it needs more than 0\.781 GiB of memory"):
         read_pickled_table(path, limits=Limits(memory_bytes=800 << 20))
 
