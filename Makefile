@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Compiled modules are kept, whatever the shell says: tests start some hundred Pythons.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=20
 # One worker a core, each with one thread of BLAS' and torch's own and a share of the files, so that few are set up twice.
 WORKERS := -n auto --maxprocesses 4 --dist worksteal

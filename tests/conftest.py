@@ -62,12 +62,18 @@ def store_of(home_of: Callable[..., Path], carrot_home: Path) -> Callable[..., S
     return store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A store with one small benchmark, "first"."""
-    store = Store(tmp_path / "carrot.duckdb")
+@pytest.fixture(scope="session")
+def first_saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a store with one small benchmark, "first"; to be copied."""
+    store = Store(tmp_path_factory.mktemp("first") / "carrot.duckdb")
     store.save_benchmark("first", frames())
-    return store
+    return store.path
+
+
+@pytest.fixture
+def store(first_saved: Path, tmp_path: Path) -> Store:
+    """A store of the test's own with one small benchmark, "first"."""
+    return Store(shutil.copytree(first_saved, tmp_path / first_saved.name))
 
 
 @pytest.fixture

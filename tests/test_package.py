@@ -50,6 +50,7 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
     assert not _imported_by("carrot_core") & {*HEAVY, "sklearn"}
 
 
+@pytest.mark.slow
 def test_the_whole_library_and_the_cli_import_without_torch_or_streamlit() -> None:
     modules = _library_modules()
     assert "carrot_core.cli" in modules

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd  # not at the top: the process that refuses a pickle ends before it needs it
 
 # Licence of data published without one: passing them on is not allowed. The texts of their prompts are shown and
 # routed here, but are never written to a file that CARROT exports.

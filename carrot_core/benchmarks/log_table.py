@@ -15,7 +15,7 @@ from carrot_core.benchmarks.column_names import hint
 from carrot_core.benchmarks.costs import rows_listed
 from carrot_core.benchmarks.long_table import check_mapping, refusing
 from carrot_core.benchmarks.table_file import TableFile, names_listed, open_table
-from carrot_core.benchmarks.value_checks import RECOGNISED, cell_rules, create_views, violations
+from carrot_core.benchmarks.value_checks import RECOGNISED, broken, cell_rules, create_views, violations
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price, infer_price, token_cost_usd
 
@@ -103,7 +103,7 @@ def _problems(table: TableFile) -> list[Problem]:
     if "model" not in table.types:
         listed = f"The file has: {names_listed(table.types)}.{hint('model', table.types)}"
         return [Problem("the column is missing", listed, column="model")]
-    problems = [problem for rule in cell_rules(table.types) for problem in violations(table, rule)]
+    problems = [problem for rule in broken(table, cell_rules(table.types)) for problem in violations(table, rule)]
     if problems:
         return problems
     rows, models = _one(table, "select count(*), count(distinct model) from cells")

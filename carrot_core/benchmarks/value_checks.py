@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from carrot_core import limits
@@ -95,13 +95,13 @@ def problems(table: TableFile) -> list[Problem]:
         for name in REQUIRED
         if name not in table.types
     ]
-    for rule in _rules(table.types, table.wide):
+    for rule in (*broken(table, cell_rules(table.types)), *_rules_across(table.types, table.wide)):
         problems.extend(violations(table, rule))
     return problems or _of_the_whole(table)
 
 
 def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
-    """Rules for ids and numbers, which hold for every file."""
+    """Rules for ids and numbers, which hold for every file; each looks at one cell alone."""
     for name in [name for name in IDS if name in types]:
         empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
         yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")
@@ -119,8 +119,8 @@ def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
         yield Rule("time", text, f"is not a time from {_EARLIEST[:4]} to {_LATEST[:4]}", remedy)
 
 
-def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
-    yield from cell_rules(types)
+def _rules_across(types: dict[str, str], wide: bool) -> Iterator[Rule]:
+    """Rules for splits, repeated cells and texts, most of which compare a cell with others."""
     if "split" in types:
         rule = "split not in ('train', 'validation', 'test')"
         yield Rule("split", rule, "must be train, validation or test", "Rename it, or leave the column out.")
@@ -141,6 +141,16 @@ def _rules(types: dict[str, str], wide: bool) -> Iterator[Rule]:
         first = f"(select prompt_id, arg_min({name}, row) as first from cells group by prompt_id)"  # noqa: S608
         differs = f"row in (select row from cells join {first} using (prompt_id) where {name} <> first)"  # noqa: S608
         yield Rule(name, differs, "differs from an earlier row of the same prompt_id", "One id is one prompt.")
+
+
+def broken(table: TableFile, rules: Iterable[Rule]) -> list[Rule]:
+    """Those of the rules for single cells that some cell breaks, found in one pass: most files break none."""
+    rules = list(rules)
+    if not rules:
+        return []
+    flags = ", ".join(f"bool_or({rule.bad})" for rule in rules)
+    (answers,) = table.connection.execute(f"select {flags} from cells").fetchall()  # noqa: S608
+    return [rule for rule, answer in zip(rules, answers, strict=True) if answer]
 
 
 def violations(table: TableFile, rule: Rule) -> Iterator[Problem]:

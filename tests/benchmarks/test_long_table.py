@@ -488,6 +488,7 @@ def test_any_json_lines_are_accepted_or_refused(tmp_path: Path, rows: list[dict[
     accepted_or_refused(path)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(rows=st.lists(ROWS, min_size=1, max_size=8))
 def test_any_csv_is_accepted_or_refused(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
@@ -506,6 +507,7 @@ def test_any_bytes_are_accepted_or_refused(tmp_path: Path, name: str, content: b
     accepted_or_refused(tmp_path / name)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(kinds=st.lists(st.sampled_from(["BLOB", "DATE", "TIMESTAMP", "INTEGER[]", "STRUCT(a INTEGER)", "UUID", "HUGEINT",
                                        "DECIMAL(9,3)", "BOOLEAN", "FLOAT", "MAP(VARCHAR, INTEGER)", "TIME", "UTINYINT",

@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from carrot_core.cli import main
 from carrot_core.evaluation import runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def carrot(store_of, monkeypatch):

@@ -31,6 +31,8 @@ from carrot_core.routers import BY_NAME_ONLY, ROUTERS, ZeroRouter
 from carrot_core.routers.saving import router_from_bytes
 from tests.made import MODELS, fill, long_frame, made
 
+pytestmark = pytest.mark.slow
+
 FAST = ("task-lookup", "zero")
 
 

@@ -238,6 +238,7 @@ def carrot(*arguments: object, code: int = 0) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_line_tells_samples_tasks_and_seeds(carrot_home: Path, tmp_path: Path) -> None:
     for name, seed in (("made", 0), ("other", 5)):
         results, vectors = write_files(made(200, seed=seed), tmp_path, name)

@@ -1,4 +1,4 @@
-"""Pages run without a browser, each test in a home of its own and with nothing left in Streamlit's caches."""
+"""Pages run without a browser, each test in a home of its own unless it only reads one that others read too."""
 
 from __future__ import annotations
 
@@ -24,14 +24,9 @@ def _own_home(carrot_home: Path) -> None:
     """Where a test sets no other home, its own."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _fresh_caches() -> Iterator[None]:
-    """Nothing of another test stands in Streamlit's caches."""
-    yield from emptied_caches()
-
-
-def emptied_caches() -> Iterator[None]:
-    """The body of ``_fresh_caches``; files whose tests only read one home take it once, to compute its figures once."""
+    """Tests of one file share what Streamlit caches of a home; nothing of another file's stands there."""
     yield
     st.cache_data.clear()
     st.cache_resource.clear()

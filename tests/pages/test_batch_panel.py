@@ -14,6 +14,8 @@ from carrot_core.errors import CarrotError
 from carrot_core.serving import router as serving_router
 from tests.pages import reading
 
+pytestmark = pytest.mark.slow
+
 PANEL = Path(__file__).resolve().parents[2] / "tests" / "browser" / "batch_app.py"
 
 

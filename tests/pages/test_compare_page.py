@@ -24,14 +24,12 @@ from carrot_core.paths import shipped
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
 from tests.made import fill, made, write_files
-from tests.pages.conftest import emptied_caches
 from tests.pages.reading import lam_in_address, page_text, table
 from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
 
+pytestmark = pytest.mark.slow
+
 SNAPSHOT = "frugalgpt-overruling (snapshot)"
-
-
-_fresh_caches = pytest.fixture(scope="module", autouse=True)(emptied_caches)
 
 
 @pytest.fixture(scope="module")

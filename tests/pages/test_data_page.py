@@ -18,13 +18,15 @@ from carrot_core.store import Store
 from tests.made import fill, made
 from tests.tables import frames
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two benchmarks: one with gaps and repeated texts, and one whose every text tries to be markup."""
+    """Two benchmarks, only to be read: one with gaps and repeated texts, one whose every text tries to be markup."""
     store = Store(tmp_path_factory.mktemp("home") / "carrot.duckdb")
     store.save_benchmark("gaps", frames(n_prompts=3 * PAGE_SIZE, n_models=4, split=True))
     hostile = frames(n_prompts=12, n_models=2, seed=1)
@@ -42,8 +44,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def store(home: Path, carrot_home: Path) -> Store:
+def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(home))
+
+
+@pytest.fixture
+def store(_at_home: None, home: Path, carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store of the test's own home, a copy of ``home``."""
+    monkeypatch.setenv("CARROT_HOME", str(carrot_home))
     shutil.copytree(home, carrot_home, dirs_exist_ok=True)
     return Store()
 
@@ -66,8 +74,8 @@ def prompt_rows(app: AppTest) -> pd.DataFrame:
     return next(frame.value for frame in app.dataframe if "Prompt" in frame.value)
 
 
-def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is(store: Store) -> None:
-    info, text = store.info("gaps"), page_text(page()).replace("\\", "")
+def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is() -> None:
+    info, text = Store().info("gaps"), page_text(page()).replace("\\", "")
     cells = info.n_prompts * info.n_models
     assert f"**{info.n_prompts}** prompts · **4** models" in text
     assert ":gray[Source:] made.parquet (by hand)" in text
@@ -78,7 +86,7 @@ def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is(store: Store
     assert ":gray[Licence:] not known" in text
 
 
-def test_texts_of_a_file_are_shown_and_never_markup(store: Store) -> None:
+def test_texts_of_a_file_are_shown_and_never_markup() -> None:
     app = page(bench="hostile", prompt="id 00003")
     for element in [*app.markdown, *app.caption, *app.error, *app.info]:
         assert HOSTILE not in element.value
@@ -105,7 +113,7 @@ def test_fitting_from_a_card(store: Store, tmp_path: Path) -> None:
     assert "fit:shared:made" not in [button.key for button in app.button]
 
 
-def test_a_damaged_benchmark_is_named_and_the_rest_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_benchmark_is_named_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "damaged", lambda self: {"lost": f"{self.path}: a block cannot be read."})
     app = page()
     (error,) = app.error
@@ -137,8 +145,8 @@ def test_views_of_a_benchmark_without_gaps_or_tokens_say_so(store: Store) -> Non
     assert any("no output tokens" in note.value for note in page(bench="whole", view="Output tokens").info)
 
 
-def test_search_and_filters_narrow_the_prompts(store: Store) -> None:
-    bench = store.load("gaps")
+def test_search_and_filters_narrow_the_prompts() -> None:
+    bench = Store().load("gaps")
     app = page(bench="gaps")
     assert len(prompt_rows(app)) == PAGE_SIZE
     app.text_input(key="find").set_value("TEXT 0 12").run()
@@ -159,10 +167,9 @@ def test_nothing_found_says_so_and_a_search_is_no_pattern() -> None:
     assert any("No prompt matches" in note.value for note in page(bench="gaps", find="%").info)
 
 
-def test_a_link_opens_a_page_of_prompts_and_a_prompt(store: Store) -> None:
-    app = page(bench="gaps", page="3", prompt="id 00007")
-    assert prompt_rows(app)["Id"].tolist() == list(store.load("gaps").prompt_ids[2 * PAGE_SIZE :])
-    bench = store.load("gaps")
+def test_a_link_opens_a_page_of_prompts_and_a_prompt() -> None:
+    app, bench = page(bench="gaps", page="3", prompt="id 00007"), Store().load("gaps")
+    assert prompt_rows(app)["Id"].tolist() == list(bench.prompt_ids[2 * PAGE_SIZE :])
     assert bench.texts[7] in [block.value for block in app.code]
     outcomes = next(frame.value for frame in app.dataframe if "Tokens out" in frame.value)
     assert sorted(outcomes["Model"]) == sorted(bench.models)

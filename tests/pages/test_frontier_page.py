@@ -22,12 +22,21 @@ from tests.made import fill, made, write_files
 from tests.pages.reading import button, figure, lam_in_address, page_text, table
 from tests.pages.test_pages import load_a_benchmark
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def store(store_of):
-    """A store with the made-up benchmark, CARROT-KNN fitted on it."""
+def _at_home(home_of, monkeypatch):
+    """The made-up benchmark, CARROT-KNN fitted on it; to be read only."""
+    monkeypatch.setenv("CARROT_HOME", str(home_of("carrot-knn")))
+
+
+@pytest.fixture
+def store(_at_home, store_of, carrot_home, monkeypatch):
+    """A store of the test's own with the same content."""
+    monkeypatch.setenv("CARROT_HOME", str(carrot_home))
     return store_of("carrot-knn")
 
 

@@ -11,7 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard.shell import PAGES, plain
-from tests.pages.conftest import emptied_caches
 from tests.pages.reading import lam_in_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,9 +58,6 @@ TABLE: dict[str, dict[str, list[str]]] = {
 }  # fmt: skip
 PAGES_HERE = [entry.name for entry in PAGES]
 CASES = [(page, name, value) for page in PAGES_HERE for name, values in TABLE[page].items() for value in values]
-
-
-_fresh_caches = pytest.fixture(scope="module", autouse=True)(emptied_caches)
 
 
 @pytest.fixture(autouse=True)

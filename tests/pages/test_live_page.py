@@ -24,6 +24,8 @@ from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
 from tests.made import MODELS, fill, made, write_files
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot"
 QUESTION = "Which river flows through Vienna?"

@@ -11,6 +11,8 @@ from carrot_core.dashboard.compare import PAPER
 from carrot_core.paper import PRESETS
 from tests.pages.test_pages import ROOT, load_a_benchmark
 
+pytestmark = pytest.mark.slow
+
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
 
 

@@ -17,6 +17,8 @@ from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests.points.test_difference import point
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot"
 SNAPSHOT = f"{HEAD} (snapshot)"

@@ -21,15 +21,17 @@ from carrot_core.outcomes import SPLITS
 from carrot_core.store import Store
 from tests.made import MODELS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
 SURE = "How sure the point is"
 
 
 @pytest.fixture(autouse=True)
-def store(store_of: Callable[..., Store]) -> Store:
-    """A store with the made-up benchmark and CARROT-KNN fitted on it."""
-    return store_of("carrot-knn")
+def _at_home(home_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The made-up benchmark and CARROT-KNN fitted on it; to be read only."""
+    monkeypatch.setenv("CARROT_HOME", str(home_of("carrot-knn")))
 
 
 def page(opened: str = "", **query: str | list[str]) -> AppTest:
@@ -77,7 +79,7 @@ def test_a_wish_sets_lam_as_the_library_solves_it(wish: str, values: dict[str, o
     assert words not in captions(app.run())
 
 
-def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share(store: Store) -> None:
+def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share() -> None:
     curve, unit = stored_view().curve("carrot-knn", "validation"), stored_view().narrowed().cost_unit_usd
     for budget in np.linspace(curve.cost_usd.min(), curve.cost_usd.max(), 200):
         app_less = solve(stored_view().narrowed(), stored_view().estimates("carrot-knn"),
@@ -132,7 +134,11 @@ def test_how_sure_the_point_is_with_the_way_to_more_seeds() -> None:
     assert any("λ is set" in element.value for element in app.markdown)
 
 
-def test_other_seeds_stand_beside_the_point(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_seeds_stand_beside_the_point(
+    store_of: Callable[..., Store], carrot_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(carrot_home))
+    store = store_of("carrot-knn")
     monkeypatch.setattr("carrot_core.evaluation.runs.embed", lambda texts, encoder: np.zeros((len(texts), 384)))
     compare_routers(store, store.load("made", encoder=BUNDLED), ["carrot-knn"], (0, 1, 2), replicates=10)
     app = page(SURE, lam="0.2")

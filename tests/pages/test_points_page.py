@@ -23,6 +23,8 @@ from tests.made import MODELS, made
 from tests.pages.reading import lam_in_address, table
 from tests.points.test_difference import point
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot"
 SNAPSHOT = f"{HEAD} (snapshot)"

@@ -11,6 +11,8 @@ from carrot_core.store import Store
 from tests.hub_server import COMMIT, SPROUT, Hub
 from tests.pages.reading import page_text
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

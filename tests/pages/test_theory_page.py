@@ -11,6 +11,8 @@ from carrot_core.dashboard import theory
 from tests.pages.reading import figure, page_text
 from tests.theory.test_shipped import learned
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

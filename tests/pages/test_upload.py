@@ -25,6 +25,8 @@ from carrot_core.store.migration import copy_benchmark
 from tests.made import fill, long_frame, made, write_files
 from tests.pages import reading
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PANEL = ROOT / "tests" / "browser" / "upload_app.py"
 

@@ -21,13 +21,11 @@ from carrot_core.whatif.scenario import Hypothetical, Scenario, parse_scenario, 
 from carrot_core.whatif.threshold import Threshold, threshold_figure
 from tests.made import long_frame, made, write_files
 from tests.pages import reading
-from tests.pages.conftest import emptied_caches
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = ("Points", "Tokens ×", "In $/M", "Out $/M")
-
-
-_fresh_caches = pytest.fixture(scope="module", autouse=True)(emptied_caches)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from carrot_core.evaluation import setting
 from carrot_core.figures import exhibit
 from carrot_core.figures.exhibit import as_html, as_json, as_latex, folder_name, write_exhibits
 from carrot_core.figures.names import box, sides
-from carrot_core.figures.theme import THEMES, ThemeName
+from carrot_core.figures.theme import THEMES
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.paper import PRESETS, NotDrawnError
 from carrot_core.paper.accuracy import PUBLISHED, ROWS, knn_accuracy
@@ -91,10 +91,7 @@ def _curves(figure: Any) -> list[Any]:
 
 @pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("where", ["stored", "snapshot"])
-@pytest.mark.parametrize("theme", THEMES)
-def test_every_figure_is_whole_wherever_the_results_are(
-    name: str, where: str, theme: ThemeName, request: pytest.FixtureRequest
-) -> None:
+def test_every_figure_is_whole_wherever_the_results_are(name: str, where: str, request: pytest.FixtureRequest) -> None:
     exhibit = PRESETS[name].make(request.getfixturevalue(where))
     assert exhibit.name == name
     assert exhibit.title
@@ -105,14 +102,13 @@ def test_every_figure_is_whole_wherever_the_results_are(
     if exhibit.draw is None:
         assert name == "knn-accuracy"
         return
-    drawn = exhibit.draw(theme)
-    assert len(_curves(drawn)) >= 3
-    if theme == "print":
-        colors = [color for text in _texts(drawn.to_plotly_json()) for color in _COLOR.findall(text)]
-        assert colors
-        assert all(len(set(_channels(color))) == 1 for color in colors)
-        looks = {(trace.name, trace.line.dash, trace.marker.symbol, trace.line.width) for trace in _curves(drawn)}
-        assert len({look[1:] for look in looks}) == len({look[0] for look in looks}) == len(looks)
+    drawn = {theme: exhibit.draw(theme) for theme in THEMES}
+    assert all(len(_curves(figure)) >= 3 for figure in drawn.values())
+    colors = [color for text in _texts(drawn["print"].to_plotly_json()) for color in _COLOR.findall(text)]
+    assert colors
+    assert all(len(set(_channels(color))) == 1 for color in colors)
+    looks = {(line.name, line.line.dash, line.marker.symbol, line.line.width) for line in _curves(drawn["print"])}
+    assert len({look[1:] for look in looks}) == len({look[0] for look in looks}) == len(looks)
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -141,9 +137,8 @@ def test_tables_for_papers_and_documents_are_well_formed(name: str, stored: Stor
     assert html.escape(exhibit.caption) in as_html(exhibit, "print").decode()
 
 
-@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", [info.name for info in shipped_snapshots()])
-def test_the_snapshots_that_ship_have_their_figures(name: str, theme: ThemeName, carrot_home: Path) -> None:
+def test_the_snapshots_that_ship_have_their_figures(name: str, carrot_home: Path) -> None:
     shown = open_results(Store(), name)
     for preset in map(PRESETS.__getitem__, RESULTS):
         table = {"spider": "spider", "knn-accuracy": "accuracy"}.get(preset.name)
@@ -152,7 +147,7 @@ def test_the_snapshots_that_ship_have_their_figures(name: str, theme: ThemeName,
                 preset.make(shown)
             continue
         exhibit = preset.make(shown)
-        assert exhibit.draw is None or len(exhibit.draw(theme).data) >= 4
+        assert exhibit.draw is None or all(len(exhibit.draw(theme).data) >= 4 for theme in THEMES)
         assert "nan" not in exhibit.caption + exhibit.alt
 
 
@@ -287,9 +282,8 @@ def test_hostile_names_stay_text() -> None:
             assert not any("<script" in text for text in _texts(exhibit.draw("light").to_plotly_json()))
 
 
-@pytest.mark.parametrize("theme", THEMES)
 def test_spectra_are_of_the_benchmarks_own_vectors_or_of_those_that_ship(
-    stored: StoredResults, theme: ThemeName, carrot_home: Path
+    stored: StoredResults, carrot_home: Path
 ) -> None:
     preset = PRESETS["embedding-dimension"]
     for shown in (replace(stored, vectors=made(240).vectors), open_results(Store(), "routerbench-subset")):
@@ -298,8 +292,10 @@ def test_spectra_are_of_the_benchmarks_own_vectors_or_of_those_that_ship(
         assert exhibit.draw is not None
         assert exhibit.table["benchmark"].nunique() == 1
         assert set(exhibit.table["method"]) == {"pca", "kernel-pca", "isomap"}
-        colors = [color for text in _texts(exhibit.draw(theme).to_plotly_json()) for color in _COLOR.findall(text)]
-        assert theme != "print" or all(len(set(_channels(color))) == 1 for color in colors)
+        drawn = {theme: exhibit.draw(theme).to_plotly_json() for theme in THEMES}
+        colors = [color for text in _texts(drawn["print"]) for color in _COLOR.findall(text)]
+        assert colors
+        assert all(len(set(_channels(color))) == 1 for color in colors)
 
 
 def test_without_vectors_spectra_are_missing_in_words(stored: StoredResults, carrot_home: Path) -> None:

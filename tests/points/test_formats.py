@@ -297,6 +297,7 @@ def test_a_point_with_no_figures_has_no_picture_and_says_why(router: CarrotRoute
             made(name, router, bare)
 
 
+@pytest.mark.slow
 def test_the_command_writes_each_format(carrot_home: Path, tmp_path: Path) -> None:
     def carrot(*arguments: object, code: int = 0) -> str:
         done = CliRunner().invoke(main, [str(argument) for argument in arguments])

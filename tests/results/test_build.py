@@ -30,7 +30,7 @@ def quiet(what: str, unit: str) -> nullcontext[Any]:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
-    write_files(made(400), folder)
+    write_files(made(240), folder)
     return folder
 
 
@@ -52,7 +52,7 @@ def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
     kept = snapshot.read(data / snapshot.FOLDER / RECIPE.name)
     assert set(kept.routers) >= set(ROUTERS)
     assert all(name.startswith("carrot") for name in kept.routers[:2])
-    bench = made(400)
+    bench = made(240)
     head = load_router(data / HEADS / RECIPE.name, models=bench.models)
     assert head.estimate(bench.part("test")).models == kept.models
 
@@ -71,7 +71,7 @@ def test_nothing_is_fitted_again(data: Path, files: Path, monkeypatch: pytest.Mo
 
 
 def test_another_file_under_the_name_is_refused(data: Path, files: Path, tmp_path: Path) -> None:
-    write_files(made(400, seed=1), tmp_path)
+    write_files(made(240, seed=1), tmp_path)
     with pytest.raises(DataError, match="read from another file"):
         make(Store(files / "carrot.duckdb"), tmp_path, tmp_path, [RECIPE], SEEDS, ROUTERS, progress=quiet)
 

@@ -77,6 +77,7 @@ for name in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 def test_a_stored_router_decides_in_another_process_as_it_did_where_it_was_fitted(
     bench: Benchmark, carrot_home: Path
 ) -> None:

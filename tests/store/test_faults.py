@@ -261,7 +261,7 @@ def test_writer_that_waits_too_long_says_so_and_neither_readers_nor_writers_else
 
 # Interrupted
 
-
+KILLS = 25  # spread evenly over the time that an import takes
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
@@ -315,15 +315,14 @@ def killer(store: Store) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.slow
 def test_kill_at_any_moment_of_an_import_leaves_the_database_whole(store: Store, killer: subprocess.Popen[str]) -> None:
-    rng = random.Random(50)
     start = time.perf_counter()
     assert tell(killer, "save whole -1") == "finished"
     duration = time.perf_counter() - start
     expected = {info.name: info for info in store.benchmarks()}
     fates = []
-    for number in range(50):
+    for number in range(KILLS):
         before = store.version()
-        fate = tell(killer, f"save killed{number} {rng.uniform(0, duration)}")
+        fate = tell(killer, f"save killed{number} {duration * (number + 0.5) / KILLS}")
         fates.append((fate, bool(left_behind(store))))
         now = {info.name: info for info in store.benchmarks()}
         new = now.pop(f"killed{number}", None)

@@ -101,6 +101,7 @@ def check(store: Store, old: Path, names: set[str]) -> None:
             assert tables["test"].cost_is_paid == bool(store.load_run(str(run_id)).metrics["cost_is_paid"])
 
 
+@pytest.mark.slow
 def test_everything_is_taken_over_once_and_the_old_file_stays(
     home: Path, old_file: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,15 +16,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from carrot_core.benchmarks.pickles.reader import columns, leaves, load
 from carrot_core.benchmarks.pickles.records import Array, RefusedError, refuse
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.limits import PICKLE_BYTES, PICKLE_MEMORY_BYTES, PICKLE_SECONDS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A pickle may hold one text a million times; results are of about the size of their file.
 _SWELL, _SMALL = 4, 64 << 20
@@ -99,6 +102,8 @@ def read_pickled_table(
         No pickle, damaged, not a table, beyond the limits, or with a name in it that no table needs,
         which the message gives; nothing of it has run.
     """
+    import pandas as pd  # not at the top: the process that refuses a pickle ends before it needs it
+
     with _open_result(path, "table", limits) as reader:
         names = [name for name in reader.schema.names if accept(name)]
         table = reader.read_all()

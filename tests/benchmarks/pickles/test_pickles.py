@@ -74,9 +74,10 @@ def test_a_length_that_the_file_does_not_have(tmp_path: Path) -> None:
         assert "not a pickle that can be read" in message
 
 
+@pytest.mark.slow
 def test_memory_has_a_limit(tmp_path: Path) -> None:
-    path = tmp_path / "lists.pkl"
-    path.write_bytes(b"\x80\x04(" + b"]" * 8_000_000 + b"l.")
+    path = tmp_path / "sets.pkl"
+    path.write_bytes(b"\x80\x04(" + b"\x8f" * 3_000_000 + b"l.")  # a set takes 216 bytes of memory
     with pytest.raises(DataError, match=r"it needs more than 0\.781 GiB of memory"):
         read_pickled_table(path, limits=Limits(memory_bytes=800 << 20))
 
@@ -88,6 +89,7 @@ def test_one_text_a_hundred_times_does_not_come_back_a_hundred_times(tmp_path: P
     assert "far more than the file has" in refused(data, tmp_path)
 
 
+@pytest.mark.slow
 def test_time_has_a_limit(tmp_path: Path) -> None:
     """Each tuple holds the last one twice; hashing it as a key takes 2^60 steps in a file of 250 bytes."""
     path = tmp_path / "doubling.pkl"

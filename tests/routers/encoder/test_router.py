@@ -144,6 +144,7 @@ def test_no_outcome_and_no_task_is_read(bench: Benchmark, router: Any) -> None:
     np.testing.assert_array_equal(router.estimate(hidden).cost_usd, router.estimate(test).cost_usd)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_router(bench: Benchmark, encoder: str) -> None:
     train, test = bench.part("train"), bench.part("test")
     one, again, other = (fitted(train, encoder, epochs=1, seed=seed).estimate(test).score for seed in (3, 3, 4))
@@ -291,6 +292,7 @@ def test_files_that_were_changed_or_lost_are_refused(router: Any, tmp_path: Path
         load_router(tmp_path)
 
 
+@pytest.mark.slow
 def test_torch_is_loaded_only_where_an_encoder_is(tmp_path: Path) -> None:
     code = (
         "import sys; from carrot_core.routers import make_router\n"

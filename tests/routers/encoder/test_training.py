@@ -23,7 +23,7 @@ from carrot_core.routers.encoder.recipe import Recipe
 from carrot_core.routers.encoder.training import fine_tuned, loop
 from tests.encoders import one_thread, tiny_encoder  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 # The first score and the usage follow from two words together, neither of which says anything alone: no linear
 # head on the encoder as it is can tell.
@@ -253,17 +253,17 @@ def test_a_process_that_is_killed_loses_nothing(encoder: str, tmp_path: Path) ->
     code = (
         "import sys, torch; torch.set_num_threads(1)\n"
         "from tests.routers.encoder.test_training import *\n"
-        "fine_tuned(TEXTS, TARGETS, 2, recipe(sys.argv[1], epochs=60, patience=60, checkpoints=sys.argv[2]))"
+        "fine_tuned(TEXTS, TARGETS, 2, recipe(sys.argv[1], epochs=12, patience=12, checkpoints=sys.argv[2]))"
     )
     root = Path(__file__).resolve().parents[3]
     child = subprocess.Popen([sys.executable, "-c", code, encoder, str(tmp_path)], cwd=root)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    time.sleep(0.3)
+    time.sleep(0.1)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    wanted = recipe(encoder, epochs=60, patience=60)
+    wanted = recipe(encoder, epochs=12, patience=12)
     resumed, _, _ = fine_tuned(TEXTS, TARGETS, 2, replace(wanted, checkpoints=str(tmp_path)))
     whole, _, _ = fine_tuned(TEXTS, TARGETS, 2, wanted)
     assert same(weights(whole.module), weights(resumed.module))
