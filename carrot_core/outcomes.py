@@ -169,38 +169,33 @@ class Estimates(_Tables):
     output_tokens: FloatTable | None = None
 
     def rows(self, rows: Rows) -> Self:
-        return super().rows(rows)._with_tokens(None if self.output_tokens is None else self.output_tokens[rows])
+        return self._with_tokens(super().rows(rows), rows)
 
     def pool(self, models: Sequence[str]) -> Self:
-        tokens, columns = self.output_tokens, positions(models, self.models)
-        return super().pool(models)._with_tokens(None if tokens is None else tokens[:, columns])
+        return self._with_tokens(super().pool(models), (slice(None), positions(models, self.models)))
+
+    def _with_tokens(self, part: Self, place: Any) -> Self:
+        if self.output_tokens is not None:
+            object.__setattr__(part, "output_tokens", self.output_tokens[place])
+        return part
 
     def widened(self, models: Sequence[str]) -> Estimates:
         """The same estimates among more models, NaN for those that are not estimated and so never chosen."""
-        columns = positions(self.models, models)
-        score, cost, tokens = np.full((3, len(self.prompt_ids), len(models)), np.nan)
-        score[:, columns], cost[:, columns] = self.score, self.cost_usd
-        if self.output_tokens is not None:
-            tokens[:, columns] = self.output_tokens
-        return self._part(self.prompt_ids, tuple(models), score, cost)._with_tokens(tokens)
+        tokens = np.full(self.shape, np.nan) if self.output_tokens is None else self.output_tokens
+        wide = np.full((3, len(self.prompt_ids), len(models)), np.nan)
+        wide[:, :, positions(self.models, models)] = self.score, self.cost_usd, tokens
+        part = self._part(self.prompt_ids, tuple(models), *wide[:2])
+        object.__setattr__(part, "output_tokens", wide[2])
+        return part
 
     def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], score: FloatTable, cost: FloatTable) -> Self:
         part = super()._part(prompt_ids, models, score, cost)
         object.__setattr__(part, "cost_is_paid", self.cost_is_paid)
         return part
 
-    def _with_tokens(self, tokens: FloatTable | None) -> Self:
-        """This new part of a table with its part of the tokens."""
-        object.__setattr__(self, "output_tokens", tokens)
-        return self
-
 
 # Tables that a benchmark has where they are recorded.
 _NOT_ALWAYS = ("cached_input_tokens", "reasoning_tokens", "latency_s", "sample_score", "sample_cost_usd")
-
-
-def _no_table() -> FloatTable:
-    return np.empty((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,8 +226,8 @@ class Benchmark:
     texts: tuple[str | None, ...]
     tasks: tuple[str, ...]
     split: npt.NDArray[np.str_]
-    input_tokens: FloatTable = field(default_factory=_no_table)
-    output_tokens: FloatTable = field(default_factory=_no_table)
+    input_tokens: FloatTable = field(default_factory=lambda: np.empty((0, 0)))
+    output_tokens: FloatTable = field(default_factory=lambda: np.empty((0, 0)))
     prices: Mapping[str, Price] = field(default_factory=dict)
     vectors: npt.NDArray[np.float32] | None = None
     encoder: str | None = None
@@ -344,18 +339,6 @@ class Benchmark:
         if usage == "cost_usd":
             return self.outcomes.cost_usd
         return self.output_tokens if usage == "output_tokens" else np.zeros(self.outcomes.shape)
-
-    def usage_to_learn(self) -> FloatTable:
-        """(n, M) `usage_table`, 0 for a model whose output costs nothing and was never recorded: any number will do."""
-        table, of_tokens = self.usage_table(), self.usage == "output_tokens"
-        free = [of_tokens and self.prices[model].output_usd_per_mtok == 0 for model in self.models]
-        unrecorded = np.asarray(np.isnan(table).all(axis=0))
-        return np.where(np.array(free) & unrecorded, 0.0, table)
-
-    def uncharged_tokens(self, predicted: FloatTable, usage: Usage | None = None) -> FloatTable | None:
-        """A predicted usage table where it is of output tokens that are free for some model; else None."""
-        priced = [self.prices[model] for model in self.models] if (usage or self.usage) == "output_tokens" else []
-        return np.maximum(predicted, 0.0) if any(price.output_usd_per_mtok == 0 for price in priced) else None
 
     def cost_usd_of(self, predicted: FloatTable, usage: Usage | None = None) -> FloatTable:
         """(n, M) dollars from a predicted usage table, clamped at 0; input tokens are known before the call."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
 
 
 class Router(Protocol):
@@ -56,7 +56,7 @@ class VectorRouter:
         return {}
 
     def _usage_to_learn(self, train: Benchmark) -> FloatTable | None:
-        return None if train.usage == "input_only" else train.usage_to_learn()
+        return None if train.usage == "input_only" else usage_to_learn(train)
 
     def estimate(self, bench: Benchmark) -> Estimates:
         vectors = vectors_of(bench, self.encoder_)
@@ -65,7 +65,7 @@ class VectorRouter:
             score, usage = self.estimator.predict(vectors), np.zeros(bench.outcomes.shape)
         else:
             score, usage = self.estimator.predict_with_usage(vectors)
-        tokens = bench.uncharged_tokens(usage, self.usage_)
+        tokens = uncharged_tokens(bench, usage, self.usage_)
         cost_usd = bench.cost_usd_of(usage, self.usage_)
         return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
@@ -80,6 +80,19 @@ def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]
             "or leave out the prompts without text."
         )
     return bench.vectors
+
+
+def usage_to_learn(train: Benchmark) -> FloatTable:
+    """(n, M) `Benchmark.usage_table`, 0 for a model whose output is free and was never recorded: any number will do."""
+    table, of_tokens = train.usage_table(), train.usage == "output_tokens"
+    free = np.array([of_tokens and train.prices[model].output_usd_per_mtok == 0 for model in train.models])
+    return np.where(free & np.isnan(table).all(axis=0), 0.0, table)
+
+
+def uncharged_tokens(bench: Benchmark, predicted: FloatTable, usage: Usage) -> FloatTable | None:
+    """A predicted usage table where it is of output tokens that are free for some model; else None."""
+    priced = [bench.prices[model] for model in bench.models] if usage == "output_tokens" else []
+    return np.maximum(predicted, 0.0) if any(price.output_usd_per_mtok == 0 for price in priced) else None
 
 
 def check_observed(train: Benchmark, usage: FloatTable | None) -> None:

@@ -346,6 +346,5 @@ def _unpack(node: Any, arrays: Mapping[str, np.ndarray[Any, Any]], folder: Path)
         return kind.from_files(_inside(folder, node["folder"]), state)
     if hasattr(kind, "_fields"):
         return kind(**state)
-    restored = object.__new__(kind)
-    restored.__dict__.update(state)
+    vars(restored := object.__new__(kind)).update(state)
     return restored

@@ -729,3 +729,30 @@ def test_three_samples_a_cell_of_a_real_benchmark(store: Store, shared_data: Pat
     folds = oracle_of_other_samples(pool)
     other = np.mean([outcomes.score[rows, sweep(made, outcomes).choices(0.0)].mean() for made, outcomes in folds])
     assert 0.5 < other < naive - 0.01
+
+
+def test_tokens_of_free_models_come_back_with_a_run_and_older_runs_have_none(store: Store) -> None:
+    store.save_benchmark("made", frames(n_prompts=60))
+    run = a_run(store.load("made"))
+    assert run.estimates is not None
+    with_tokens = {
+        split: dataclasses.replace(table, output_tokens=1000 * table.score + 1)
+        for split, table in run.estimates.items()
+    }
+    store.save_run(dataclasses.replace(run, estimates=with_tokens))
+    back = store.load_run(run.run_id).estimates
+    assert back is not None
+    for side, table in with_tokens.items():
+        np.testing.assert_array_equal(back[side].output_tokens, table.output_tokens)
+        some = back[side].rows(np.array([1, 0])).pool(table.models[::-1])
+        assert table.output_tokens is not None
+        np.testing.assert_array_equal(some.output_tokens, table.output_tokens[[1, 0]][:, ::-1])
+    files = store.folder("made").files()
+    assert files is not None
+    (path,) = files.of("run-")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("alter table estimates drop est_output_tokens")
+        connection.execute("update schema_version set version = 2")
+    older = store.load_run(run.run_id).estimates
+    assert older is not None
+    assert all(table.output_tokens is None for table in older.values())

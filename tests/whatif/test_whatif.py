@@ -14,6 +14,7 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.prices import Price
 from carrot_core.whatif import BEFORE, MATCH, SAME_ACCURACY, SAME_BUDGET, SAME_LAM, WhatIf, apply, move_point
 from carrot_core.whatif.scenario import Hypothetical, Scenario, ScenarioPrice, parse_scenario, scenario_json
 from carrot_core.whatif.threshold import worth_using
@@ -378,3 +379,20 @@ def test_a_file_keeps_a_scenario_and_only_what_differs() -> None:
 def test_a_file_that_is_no_scenario_says_what_is_wrong(document: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         parse_scenario(document)
+
+
+def test_a_free_model_can_get_a_price_since_its_tokens_are_stated(protocol: Setting) -> None:
+    def free(part: Benchmark) -> Benchmark:
+        cost = part.outcomes.cost_usd * (np.array(part.models) != SMALL)
+        prices = {**part.prices, SMALL: Price(0.0, 0.0)}
+        return replace(part, prices=prices, outcomes=replace(part.outcomes, cost_usd=cost))
+
+    without = setting(free(made(600)))
+    changed = apply(
+        without,
+        without.estimates("carrot-linear"),
+        Scenario(prices={SMALL: ScenarioPrice(input_usd_per_mtok=0.1, output_usd_per_mtok=0.4)}),
+    )
+    expected = protocol.estimates("carrot-linear")["test"].cost_usd
+    np.testing.assert_allclose(changed.after.report_curve.estimates.cost_usd, expected, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(changed.after.setting.test.outcomes.cost_usd, protocol.test.outcomes.cost_usd)

@@ -24,7 +24,7 @@ from carrot_core.embedding import load_pretrained
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
 from carrot_core.prices import shipped_prices
-from carrot_core.routers.base import texts_of
+from carrot_core.routers.base import texts_of, uncharged_tokens
 from carrot_core.routers.encoder.router import sigmoid
 
 LABELS = (
@@ -104,7 +104,7 @@ class CarrotReleased:
         output_tokens = TOKENS_PER_OUTPUT * self._outputs(self.cost, texts)
         score = sigmoid(self._outputs(self.performance, texts))
         cost_usd = priced.cost_usd_of(output_tokens, "output_tokens")
-        tokens = priced.uncharged_tokens(output_tokens, "output_tokens")
+        tokens = uncharged_tokens(priced, output_tokens, "output_tokens")
         return Estimates(pool.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
     def _outputs(self, place: str, texts: Sequence[str]) -> FloatTable:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
-from carrot_core.routers.base import check_observed, texts_of
+from carrot_core.routers.base import check_observed, texts_of, uncharged_tokens, usage_to_learn
 from carrot_core.routers.criteria import contrasts, observed_mean
 from carrot_core.routers.encoder.recipe import Recipe
 from carrot_core.routers.pairs import PairRouter
@@ -68,7 +68,7 @@ class CarrotEncoder:
         from carrot_core.routers.encoder.training import fine_tuned
 
         score = train.outcomes.score
-        usage = np.empty((len(score), 0)) if train.usage == "input_only" else train.usage_to_learn()
+        usage = np.empty((len(score), 0)) if train.usage == "input_only" else usage_to_learn(train)
         check_observed(train, usage)
         self.usage_scale_ = UsageScale().fit(usage)
         logs = self.usage_scale_.logs(usage)
@@ -90,7 +90,7 @@ class CarrotEncoder:
         score, logs = self._outputs(bench)
         score -= (1.0 - self.shrink_) * contrasts(score - self.means_)
         usage = np.zeros(score.shape) if self.usage_ == "input_only" else self.usage_scale_.usage(logs)
-        tokens = bench.uncharged_tokens(usage, self.usage_)
+        tokens = uncharged_tokens(bench, usage, self.usage_)
         cost_usd = bench.cost_usd_of(usage, self.usage_)
         return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
 
