@@ -30,11 +30,13 @@ class Problem:
     row: int | None = None  # 1-based data row, the header not counted
     column: str | None = None
     value: str | None = None
+    file: str | None = None  # of several that are read together
 
     def __str__(self) -> str:
         place = ", ".join(
             part
             for part in (
+                self.file or "",
                 f"row {self.row:,}" if self.row is not None else "",
                 f"column {self.column!r}" if self.column is not None else "",
             )

@@ -64,7 +64,7 @@ def problems_frame(error: DataError) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "file": error.where,
+                "file": problem.file or error.where,
                 "row": "" if problem.row is None else str(problem.row),
                 "column": problem.column or "",
                 "value": problem.value or "",

@@ -1,4 +1,4 @@
-"""Checks of a file before it is parsed: UTF-8 text, limited size, limited number of columns.
+"""Checks of a file before it is parsed: UTF-8 text, limited size, limited number of columns; and its bytes.
 
 Files come from strangers: a few kilobytes may unpack to a terabyte, and a running parser is hard to stop. So
 the bytes are counted and checked first, in one pass and a few megabytes of memory.
@@ -7,33 +7,42 @@ the bytes are counted and checked first, in one pass and a few megabytes of memo
 from __future__ import annotations
 
 import codecs
-import csv
+import io
 import json
 import re
 from collections.abc import Iterator
-from itertools import islice
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core import limits
+from carrot_core.benchmarks.reading import Dialect, first_rows, packing_of, text_encoding
 from carrot_core.errors import DataError, Problem
 
-PACKED = {".gz": "gzip", ".zst": "zstd"}
 _CHUNK = 1 << 20
 _NAME = re.compile(rb'(?<!\\)"\s*:')  # its end, in a JSON object
 _SHORTEST_NAME = 4  # bytes, with quotes and a colon
-_WIDE_CHARACTERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def check_text(path: Path, kind: str, *, head: bool = False) -> list[str]:
-    """Look at a text file before it is parsed: at all of it, or at its first megabyte (``head``).
+class NotUtf8Error(DataError):
+    """A text is not UTF-8; ``cut`` says that a character lacks its end, which no other encoding explains."""
+
+    def __init__(self, where: str, problem: Problem, cut: bool) -> None:
+        self.cut = cut
+        super().__init__(where, [problem])
+
+
+def check_text(path: Path, kind: str, dialect: Dialect | None = None, *, head: bytes | None = None) -> list[str]:
+    """Look at a text file before it is parsed: at all of it, or at its beginning alone (``head``).
 
     Parameters
     ----------
-    path : the file, which may be packed (`PACKED`).
-    kind : ".csv", ".tsv", ".jsonl", ".ndjson", or ".txt", which has no columns.
+    path : the file, which may be packed.
+    kind : ".csv", ".jsonl", or ".txt", which has no columns.
+    dialect : of a CSV.
 
     Returns
     -------
@@ -41,40 +50,62 @@ def check_text(path: Path, kind: str, *, head: bool = False) -> list[str]:
 
     Raises
     ------
+    NotUtf8Error
+        It is not UTF-8.
     DataError
-        It unpacks to too much or not at all, is not UTF-8, or has too many columns.
+        It unpacks to too much or not at all, or has too many columns.
     """
     decode, start, place = codecs.getincrementaldecoder("utf-8")().decode, b"", _Place(kind)
+    packed = packing_of(path) is not None
     try:
-        for chunk in islice(chunks(path), 1 if head else None):
-            if not place.bytes and chunk.startswith(_WIDE_CHARACTERS):
-                raise DataError(path.name, [_not_utf8("is UTF-16", None)])
+        for chunk in chunks(path) if head is None else (head,):
+            if not place.bytes and text_encoding(chunk):
+                raise NotUtf8Error(path.name, _not_utf8("is UTF-16", None), cut=False)
             try:
                 decode(chunk)
             except UnicodeDecodeError as error:
-                raise DataError(path.name, [place.of(chunk, error)]) from error
+                raise NotUtf8Error(path.name, place.of(chunk, error), cut=False) from error
             start = start if len(start) >= limits.HEADER_BYTES else (start + chunk)[: limits.HEADER_BYTES]
             place.pass_by(chunk)
             check_columns(path, place.names, " or more")
-            if path.suffix.lower() in PACKED and place.bytes > limits.UNPACKED_BYTES:
+            if packed and place.bytes > limits.UNPACKED_BYTES:
                 raise DataError(path.name, [_bomb()])
         try:
-            decode(b"", final=not head)
+            decode(b"", final=head is None)
         except UnicodeDecodeError as error:
-            raise DataError(path.name, [place.of(b"", error)]) from error
+            raise NotUtf8Error(path.name, place.of(b"", error), cut=True) from error
     except OSError as error:
         raise DataError(path.name, [_damaged(path, error)]) from error
-    names = [] if kind == ".txt" else _names(start, kind)
+    names = [] if kind == ".txt" else header(start, kind, dialect)
     check_columns(path, _distinct_names(start) if place.json else len(names))
     return names
 
 
-def header(path: Path, kind: str) -> list[str]:
-    """What `check_text` returns, from the beginning of the file alone."""
+def head_of(path: Path) -> bytes:
+    """The beginning of a file, unpacked: a megabyte, or all there is.
+
+    Raises
+    ------
+    DataError
+        It cannot be unpacked.
+    """
     try:
-        return _names(next(chunks(path), b""), kind)
+        return next(chunks(path), b"")
     except OSError as error:
         raise DataError(path.name, [_damaged(path, error)]) from error
+
+
+def header(head: bytes, kind: str, dialect: Dialect | None) -> list[str]:
+    """The names of the columns in the beginning of a text; of JSON lines, the keys of the first."""
+    text = head.decode("utf-8-sig", errors="ignore")
+    if kind == ".csv" and dialect:
+        return next(first_rows(text, dialect.separator, 0, dialect.skip), [])
+    line = next((line for line in text.split("\n") if line.strip()), "")
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        return []  # the parser says what is wrong with it
+    return list(first) if isinstance(first, dict) else []
 
 
 def check_columns(path: Path, columns: int, more: str = "") -> None:
@@ -102,12 +133,24 @@ def check_rows(path: Path, rows: int) -> None:
 
 def chunks(path: Path) -> Iterator[bytes]:
     """The bytes of a file, unpacked, about a megabyte at a time."""
-    packed = PACKED.get(path.suffix.lower())
-    with path.open("rb") as file:
-        # The gzip reader would refuse an empty file; emptiness is reported elsewhere.
-        stream = pa.input_stream(file, compression=packed) if packed and path.stat().st_size else file
+    with byte_stream(path) as stream:
         while chunk := stream.read(_CHUNK):
             yield chunk
+
+
+@contextmanager
+def byte_stream(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked."""
+    packing = packing_of(path)
+    with path.open("rb") as file:
+        yield io.BufferedReader(pa.input_stream(file, compression=packing), _CHUNK) if packing else file
+
+
+@contextmanager
+def text_stream(path: Path) -> Iterator[IO[str]]:
+    """The lines of a file in UTF-8, unpacked, each with the line end it has."""
+    with byte_stream(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        yield text
 
 
 class _Place:
@@ -115,8 +158,8 @@ class _Place:
 
     def __init__(self, kind: str) -> None:
         self.bytes = self.lines = 0
-        self.header = kind in (".csv", ".tsv")
-        self.json = kind in (".jsonl", ".ndjson")
+        self.header = kind == ".csv"
+        self.json = kind == ".jsonl"
         self.quoted = False
         self.names = 0  # of the widest JSON object that stands on one line
         self._names_of_line = 0
@@ -145,32 +188,18 @@ class _Place:
 
 
 def _not_utf8(what: str, row: int | None) -> Problem:
-    return Problem(what, "Save it as UTF-8; spreadsheets call it “CSV UTF-8”.", row)
+    remedy = "Name its encoding, as in --encoding cp1252, or save it as UTF-8; spreadsheets call it “CSV UTF-8”."
+    return Problem(what, remedy, row)
 
 
 def _damaged(path: Path, error: OSError) -> Problem:
-    reason = "its end is missing, or it is damaged" if path.suffix.lower() in PACKED else error.strerror
+    reason = "its end is missing, or it is damaged" if packing_of(path) else error.strerror or "the disk refuses it"
     return Problem(f"cannot be read: {reason}", "Pack or copy it again.")
 
 
 def _bomb() -> Problem:
     most = f"{limits.UNPACKED_BYTES >> 30} GiB"
     return Problem(f"unpacks to more than {most}", "Unpack it yourself if you trust it, and import what comes out.")
-
-
-def _names(start: bytes, kind: str) -> list[str]:
-    text = start.decode("utf-8-sig", errors="ignore")
-    if kind not in (".csv", ".tsv"):
-        line = next((line for line in text.split("\n") if line.strip()), "")
-        try:
-            first = json.loads(line)
-        except (ValueError, RecursionError):
-            return []  # the parser says what is wrong with it
-        return list(first) if isinstance(first, dict) else []
-    try:
-        return next(csv.reader(iter(text.splitlines(keepends=True)), delimiter="," if kind == ".csv" else "\t"), [])
-    except csv.Error:
-        return []  # likewise
 
 
 def _distinct_names(start: bytes) -> int:

@@ -12,10 +12,20 @@ import numpy.typing as npt
 
 from carrot_core import limits
 from carrot_core.benchmarks.column_names import hint
+from carrot_core.benchmarks.column_sources import names_listed
 from carrot_core.benchmarks.costs import rows_listed
 from carrot_core.benchmarks.long_table import check_mapping, refusing
-from carrot_core.benchmarks.table_file import TableFile, names_listed, open_table
-from carrot_core.benchmarks.value_checks import RECOGNISED, broken, cell_rules, create_views, violations
+from carrot_core.benchmarks.reading import FOUND
+from carrot_core.benchmarks.table_file import TableFile, open_table
+from carrot_core.benchmarks.value_checks import (
+    NUMBERS,
+    RECOGNISED,
+    broken,
+    cell_rules,
+    create_views,
+    violations,
+    with_numbers,
+)
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price, infer_price, token_cost_usd
 
@@ -92,6 +102,7 @@ def read_logs(path: Path, *, columns: Mapping[str, str] | None = None, free: Col
     """
     check_mapping(path, columns or {}, LOGGED)
     with open_table(path, RECOGNISED, others=False, columns=columns) as table, refusing(path):
+        table = with_numbers(table, NUMBERS, FOUND)
         create_views(table)
         problems = _problems(table)
         if problems:
@@ -103,7 +114,8 @@ def _problems(table: TableFile) -> list[Problem]:
     if "model" not in table.types:
         listed = f"The file has: {names_listed(table.types)}.{hint('model', table.types)}"
         return [Problem("the column is missing", listed, column="model")]
-    problems = [problem for rule in broken(table, cell_rules(table.types)) for problem in violations(table, rule)]
+    rules = broken(table, cell_rules(table.types, table.numbers))
+    problems = [problem for rule in rules for problem in violations(table, rule)]
     if problems:
         return problems
     rows, models = _one(table, "select count(*), count(distinct model) from cells")

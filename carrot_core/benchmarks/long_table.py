@@ -14,8 +14,17 @@ from pandas.api.types import is_numeric_dtype
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, with_costs, without_zeros
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
+from carrot_core.benchmarks.parts import Paths, as_paths, source_of
+from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.table_file import TableFile, open_table, reason
-from carrot_core.benchmarks.value_checks import RECOGNISED, create_views, problems
+from carrot_core.benchmarks.value_checks import (
+    NUMBERS,
+    RECOGNISED,
+    create_views,
+    found_scores,
+    problems,
+    with_numbers,
+)
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.prices import Price
 
@@ -28,13 +37,14 @@ _OUTCOMES = "select {columns} from cells where score is not null order by cell"
 
 
 def read_long_table(
-    path: Path,
+    paths: Paths,
     *,
     where: str | None = None,
     prices: Mapping[str, Price] | None = None,
     columns: Mapping[str, str] | None = None,
+    reading: Reading = FOUND,
 ) -> Frames:
-    """Read Parquet, CSV, TSV or JSONL (also packed by gzip or zstd) with one row a prompt and model.
+    """Read a table with one row a prompt and model, in one file or several: Parquet, CSV, JSON and more.
 
     Required columns: ``prompt_id``, ``model``, ``score`` (0 to 1). Recognised: ``prompt`` (text), ``task``,
     ``benchmark``, ``input_tokens``, ``output_tokens``, ``cost_usd`` (US dollars of the call), ``split``
@@ -50,7 +60,8 @@ def read_long_table(
     where : SQL predicate over the file's columns that chooses rows, e.g. ``kind = 'chat'``.
     prices : price by model name, for cells without ``cost_usd``; input tokens are then needed, and
         without any output tokens only the input is charged, which a warning says.
-    columns : the file's own name of a recognised column, by the recognised name, where they differ.
+    columns : the file's own name of a recognised column, or the path into its objects, by the recognised name.
+    reading : what is stated about the files; the rest is found.
 
     Returns
     -------
@@ -66,55 +77,60 @@ def read_long_table(
         The file cannot be used; ``problems`` has one entry for each kind of thing wrong, with the first
         row (1-based in the file, the header not counted), column, value and remedy.
     """
-    check_mapping(path, columns or {}, RECOGNISED)
-    with open_table(path, (*RECOGNISED, *FACTS), others=bool(where), columns=columns) as table, refusing(path):
+    check_mapping(paths, columns or {}, RECOGNISED)
+    known, others = (*RECOGNISED, *FACTS), bool(where or reading.score)
+    with open_table(paths, known, others, columns, reading=reading) as table, refusing(paths):
+        table = with_numbers(table, NUMBERS, reading)
         create_views(table)
         if where:
             table.keep(where, "choosable")
-        unknown = [name for name in table.types if name not in (*RECOGNISED, *FACTS)]
+        unknown = [table.columns.get(name, name) for name in table.types if name not in known]
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
-        return with_facts(frames_of(table, path, where, prices or {}, warnings), *facts_in(table))
+        return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts_in(table))
 
 
-def check_mapping(path: Path, columns: Mapping[str, str], names: Collection[str]) -> None:
+def check_mapping(paths: Paths, columns: Mapping[str, str], names: Collection[str]) -> None:
     """Raise a `DataError` if a column is mapped to a name that is not recognised."""
     wrong = [name for name in columns if name not in names]
     if wrong:
-        raise DataError(path.name, f"there is no column {wrong[0]!r} to map to; there are {', '.join(names)}")
+        raise DataError(source_of(paths), f"there is no column {wrong[0]!r} to map to; there are {', '.join(names)}")
 
 
 @contextmanager
-def refusing(path: Path) -> Iterator[None]:
+def refusing(paths: Paths) -> Iterator[None]:
     """Turn DuckDB's errors about a file's content into a `DataError`."""
     try:
         yield
     except duckdb.Error as error:
-        raise DataError(path.name, f"cannot be read: {reason(error)}") from error
+        raise DataError(source_of(paths), f"cannot be read: {reason(error)}") from error
 
 
 def frames_of(
-    table: TableFile, path: Path, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
+    table: TableFile, paths: Paths, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
 ) -> Frames:
     """Check the cells of a table and put them into frames; needs the views of `create_views`."""
-    faults, pricing = problems(table), pricing_of(_models(table), prices)
-    costs = cost_problems(table, pricing)
+    faults = problems(table)
+    pricing = pricing_of(_models(table), prices)
+    costs = cost_problems(table, pricing) if "model" in table.types else []
+    located = [table.located(problem) for problem in [*faults, *costs]]
     if costs and not faults and (models := unpriced(table, pricing)):
-        raise PricesNeededError(path.name, costs, models)
-    if faults or costs:
-        raise DataError(path.name, [*faults, *costs])
+        raise PricesNeededError(table.source, located, models)
+    if located:
+        raise DataError(table.source, located)
     prompts = _strings(table.connection.execute(_PROMPTS).df())
     columns = ("row", *OUTCOME, *(name for name in OPTIONAL if name in table.types))
     outcomes = _strings(table.connection.execute(_OUTCOMES.format(columns=", ".join(columns))).df())
     outcomes, of_zeros, zero_models = without_zeros(outcomes, pricing.free)
     outcomes, models_and_prices, of_costs = with_costs(outcomes.drop(columns="row"), pricing)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    scores = found_scores(table)
+    note = "; ".join(part for part in (f"rows where {where}" if where else "", scores) if part)
+    notes = [*table.notes, *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
     return Frames(
         prompts,
         models_and_prices,
         outcomes,
-        Provenance(path.name, sha256, rows=len(outcomes), note=f"rows where {where}" if where else ""),
-        (*warnings, *_unscored(table), *of_zeros, *of_costs),
+        Provenance(table.source, _sha256(as_paths(paths)), rows=len(outcomes), note=note),
+        (*notes, *warnings, *_unscored(table), *of_zeros, *of_costs),
         zero_models,
     )
 
@@ -123,6 +139,15 @@ def _models(table: TableFile) -> list[str]:
     """Models with a score, in the order of their names."""
     rows = table.connection.execute("select distinct model from cells where score is not null order by model")
     return [model for (model,) in rows.fetchall() if model is not None]
+
+
+def _sha256(paths: Sequence[Path]) -> str:
+    """Hash of a file's bytes; of several files, of their hashes in order."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _strings(frame: pd.DataFrame) -> pd.DataFrame:

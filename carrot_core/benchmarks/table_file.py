@@ -1,51 +1,56 @@
-"""A table file (Parquet, CSV, TSV, JSONL) in a private in-memory DuckDB without access to anything else.
+"""Table files in a private in-memory DuckDB without access to anything else.
 
-Files and predicates come from strangers: the file is read first, then the connection is locked, then the
+Files and predicates come from strangers: the files are read first, then the connection is locked, then the
 predicate is evaluated as one expression over the columns.
 """
 
 from __future__ import annotations
 
-import glob
+import json
+import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 
 from carrot_core import limits
-from carrot_core.benchmarks.file_checks import PACKED, check_columns, check_rows, check_schema, check_text, header
-from carrot_core.errors import DataError, NotFoundError, Problem
+from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers
+from carrot_core.benchmarks.column_sources import Column, columns_of, literal, quote, unified
+from carrot_core.benchmarks.file_checks import check_columns, check_rows, check_text, head_of
+from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of, text_dialect
+from carrot_core.benchmarks.reading import FOUND, Reading, check_file, first_rows, kind_of, text_encoding
+from carrot_core.errors import DataError, Problem
 
 # Columns each model of a wide file may have.
 PER_MODEL = ("input_tokens", "output_tokens", "cost_usd", "cached_input_tokens", "reasoning_tokens", "latency_s")
 ROW = "row of the file"  # 1-based position of a data row; a name no file is likely to use
-_ALL = "sample_size = -1, hive_partitioning = false"  # types are found by looking at every row
-_CSV = f"header = true, quote = '\"', escape = '\"', skip = 0, comment = '', {_ALL}"
-_JSON = f"format = 'newline_delimited', records = true, map_inference_threshold = -1, {_ALL}"
-_READERS = {
-    ".parquet": "read_parquet($path, binary_as_string = true, hive_partitioning = false)",
-    ".csv": f"read_csv($path, delim = ',', {_CSV})",
-    ".tsv": f"read_csv($path, delim = '\t', {_CSV})",
-    ".jsonl": f"read_json($path, {_JSON})",
-    ".ndjson": f"read_json($path, {_JSON})",
-}
+_CSV = "header = true, quote = '\"', escape = '\"', comment = '', sample_size = -1, hive_partitioning = false"
+_JSON = (
+    "format = 'newline_delimited', records = true, map_inference_threshold = -1, sample_size = -1, "
+    "hive_partitioning = false"
+)  # types are found by looking at every row
+_PARQUET = "read_parquet($path, binary_as_string = true, hive_partitioning = false)"
 
 
 @dataclass(frozen=True, eq=False)
 class TableFile:
-    """The rows of a file as the table ``file`` of a locked connection.
+    """The rows of one file or several as the table ``file`` of a locked connection.
 
     Attributes
     ----------
+    source : name of the file, or of the files.
     connection : holds the table ``file``: the loaded columns and `ROW`.
     types : DuckDB type by name of each column of the file, in its order; a mapped column goes by its new name.
     named : names of the columns as they stand in the file; of JSON lines, in its first line.
     wide : whether a row has the cells of all models.
-    columns : the file's own name of a known column, by the known name, where it is another one.
+    columns : the file's own name of a column, by its name here, where it is another one.
+    starts : name of each file and the rows before its first, where there are several.
+    notes : how the files are read, where that is not as usual.
+    numbers : how numbers are written.
     """
 
     source: str
@@ -54,12 +59,22 @@ class TableFile:
     named: tuple[str, ...] = ()
     wide: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
+    starts: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    numbers: Numbers = PLAIN
 
     def column_of(self, name: str, model: str | None) -> str:
         """The file's own name of a recognised column; in a wide file, of a model's column."""
         if self.wide and name not in self.columns and model is not None:
             name = {"score": model, "model": model}.get(name, f"{model}|{name}" if name in PER_MODEL else name)
         return self.columns.get(name, name)
+
+    def located(self, problem: Problem) -> Problem:
+        """A problem with the file and the row in it, where its row counts through several files."""
+        if problem.row is None or len(self.starts) < 2:
+            return problem
+        name, before = [start for start in self.starts if start[1] < problem.row][-1]
+        return replace(problem, row=problem.row - before, file=name)
 
     def keep(self, where: str, view: str) -> None:
         """Delete the rows that do not satisfy a predicate over the columns of a view of ``file``.
@@ -77,129 +92,187 @@ class TableFile:
         self.connection.execute(f"delete from file where {quote(ROW)} not in (from kept)")  # noqa: S608
 
 
-def quote(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def reason(error: Exception) -> str:
-    """DuckDB's message on one line, its hints about DuckDB's own options left out."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines[:3] if line)[:400]
-
-
-def kind_of(path: Path) -> str:
-    """Type of a file by its ending, in lower case, ``.gz`` and ``.zst`` ignored.
-
-    Raises
-    ------
-    NotFoundError
-        No such file.
-    DataError
-        Not the ending of a type that is known.
-    """
-    if not path.is_file():
-        raise NotFoundError(f"There is no file {str(path)!r}.")
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
-    kind = suffixes[-1] if suffixes else ""
-    if kind not in _READERS:
-        raise DataError(path.name, "unknown type of file: use .parquet, .csv, .tsv or .jsonl")
-    return kind
+    """What DuckDB says about an expression, on one line, without its own words about itself."""
+    text = str(error).split("\nLINE ")[0].split("\nCandidate")[0]
+    return re.sub(r"\A(?:Invalid Input|[A-Z][A-Za-z]+) (?:exception|Error): ", "", " ".join(text.split()))[:400]
 
 
 @contextmanager
 def open_table(
-    path: Path,
+    paths: Paths,
     text_columns: Collection[str],
     others: bool,
     columns: Mapping[str, str] | None = None,
     memory: str = limits.TABLE_MEMORY,
+    reading: Reading = FOUND,
 ) -> Iterator[TableFile]:
-    """Load a file into a connection and lock the connection.
+    """Load files into a connection, one below the other, and lock the connection.
 
     Parameters
     ----------
-    path : the file.
+    paths : one file or several.
     text_columns : columns to load where there are; in a text format their values stay as they are written, so
         that no id is taken for a date and a bad value can be shown.
     others : load the other columns as well, in the types their values have.
-    columns : the file's own name of a known column, by the known name.
+    columns : the file's own name of a known column, or the path into its objects, by the known name.
     memory : what DuckDB may use, as it writes it; below 512MiB a CSV may not load.
+    reading : what is stated about the files.
 
     Raises
     ------
     NotFoundError
         No such file.
     DataError
-        Not a readable file of the type its name says, or one beyond `carrot_core.limits`.
+        Not a readable file, or one beyond `carrot_core.limits`.
     """
-    kind = kind_of(path)
-    named = _looked_at(path, kind)
-    with private_connection() as connection:
-        try:
+    with ExitStack() as stack:
+        with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
+            parts = parts_of(paths, Path(folder), reading)
+            connection = stack.enter_context(private_connection())
             connection.execute(f"set memory_limit = '{memory}'; set max_temp_directory_size = '{limits.TABLE_SPILL}'")
-            types = _load(connection, kind, path, text_columns, others, columns or {})
-            named = _parquet_names(connection, path) if kind == ".parquet" else named
-        except (duckdb.Error, RuntimeError) as error:
-            raise DataError(path.name, [_unreadable(path, error)]) from error
+            table = None
+            while table is None:
+                try:
+                    table = _load(connection, source_of(paths), parts, text_columns, others, columns or {})
+                except _RefusedError as refusal:
+                    plain = plain_part(refusal.part, Path(folder))
+                    if plain is None:
+                        raise DataError(refusal.part.source, [_unreadable(refusal)]) from refusal
+                    parts[parts.index(refusal.part)] = plain
         lock_down(connection)
-        yield TableFile(path.name, connection, types, tuple(named), columns=columns or {})
+        yield table
 
 
-def _looked_at(path: Path, kind: str) -> list[str]:
-    """Run `file_checks` on a file; the column names of a text file."""
-    if kind == ".parquet":
-        check_schema(path)
-        return []
-    return check_text(path, kind)
+class _RefusedError(Exception):
+    """DuckDB does not read a file."""
+
+    def __init__(self, part: Part, error: Exception) -> None:
+        self.part = part
+        self.out_of_memory = isinstance(error, duckdb.OutOfMemoryException)
+        super().__init__(str(error))
+
+
+def _unreadable(refusal: _RefusedError) -> Problem:
+    if refusal.out_of_memory:
+        return Problem(f"cannot be read in {limits.TABLE_MEMORY} of memory", "Bring it as Parquet, or in parts.")
+    kind = {".parquet": "Parquet", ".csv": "a table of text"}.get(refusal.part.kind, "JSON lines")
+    return Problem(f"cannot be read as {kind}", "Its end may be missing, or it is damaged: copy or write it again.")
 
 
 def _load(
     connection: duckdb.DuckDBPyConnection,
-    kind: str,
-    path: Path,
-    text_columns: Collection[str],
+    source: str,
+    parts: Sequence[Part],
+    known: Collection[str],
     others: bool,
-    columns: Mapping[str, str],
-) -> dict[str, str]:
-    reader = _READERS[kind]
-    # DuckDB takes the name for a pattern: without escaping, "a[1].csv" reads "a1.csv".
-    parameters = {"path": glob.escape(str(path.resolve()))}
-    description = connection.execute(f"describe from {reader}", parameters).fetchall()
-    check_columns(path, len(description))
-    types = {row[0]: row[1] for row in description}
-    _check_mapping(path, columns, types)
-    if kind == ".parquet":
-        row_count = "select coalesce(sum(num_rows), 0) from parquet_file_metadata($path)"
-        check_rows(path, connection.execute(row_count, parameters).fetchall()[0][0])
-    else:
-        asis = {*text_columns, *columns.values()}
-        types = {name: "VARCHAR" if name in asis else kind for name, kind in types.items()}
-        columns_text = ", ".join(f"{quote(name)}: {_literal(kind)}" for name, kind in types.items())
-        reader = f"{reader[:-1]}, {'types' if kind in ('.csv', '.tsv') else 'columns'} = {{{columns_text}}})"
-    # A column is left out if the mapping gives its name to another column.
-    mapped_names = {name.casefold() for name in columns}
-    rest = {name: kind for name, kind in types.items() if name.casefold() not in mapped_names}
-    selection = [f"{quote(source)} as {quote(name)}" for name, source in columns.items()]
-    selection += [quote(name) for name in rest if others or name in text_columns]
-    connection.execute(
-        f"create table file as select {', '.join([*selection, 'row_number() over ()'])} as {quote(ROW)} "  # noqa: S608
-        f"from {reader}",
-        parameters,
+    mapping: Mapping[str, str],
+) -> TableFile:
+    """Create the table ``file``; raises `_RefusedError` where DuckDB does not read a part."""
+    sources = [_sources(connection, part, known, others, mapping) for part in parts]
+    kinds = unified([columns for columns, *_ in sources])
+    connection.execute("drop table if exists file")
+    starts, rows = list[tuple[str, int]](), 0
+    for part, (columns, _, types, _) in zip(parts, sources, strict=True):
+        by_name = {column.name: column for column in columns}
+        selection = [f"{_as(by_name.get(name), kind)} as {quote(name)}" for name, kind in kinds.items()]
+        selection.append(f"row_number() over () + {rows} as {quote(ROW)}")
+        create = "insert into file" if starts else "create table file as"
+        try:
+            connection.execute(
+                f"{create} select {', '.join(selection)} from {_reader(part, types)}",  # noqa: S608
+                {"path": part.pattern},
+            )
+        except (duckdb.Error, RuntimeError) as error:
+            raise _RefusedError(part, error) from error
+        starts.append((part.source, rows))
+        (rows,) = connection.execute("select count(*) from file").fetchall()[0]
+        if rows > limits.ROWS:
+            check_rows(part.path, rows)
+    own = {column.name: column.own for columns, *_ in sources for column in columns if column.own != column.name}
+    named = dict.fromkeys(name for *_, names in sources for name in names)
+    model = ["The column 'model' is not used: the model is stated."] if _model_twice(parts, sources) else []
+    notes = [f"{part.source}: {note}" if len(parts) > 1 else note for part in parts for note in part.notes]
+    return TableFile(
+        source,
+        connection,
+        kinds | {name: kind for _, rest, _, _ in sources for name, kind in rest.items() if name not in kinds},
+        tuple(named) if len(parts) > 1 else tuple(sources[0][-1]),
+        columns=own,
+        starts=tuple(starts),
+        notes=(*notes, *model),
     )
-    mapped = set(columns.values())
-    return {name: types[source] for name, source in columns.items()} | {
-        name: kind for name, kind in rest.items() if name not in mapped
-    }
 
 
-def _parquet_names(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+_Sources = tuple[list[Column], dict[str, str], dict[str, str], list[str]]
+
+
+def _sources(
+    connection: duckdb.DuckDBPyConnection,
+    part: Part,
+    known: Collection[str],
+    others: bool,
+    mapping: Mapping[str, str],
+) -> _Sources:
+    """Columns of a part, types of those that are not loaded, DuckDB's types for its reader, and the file's names."""
+    try:
+        relation = connection.sql(f"from {_reader(part)}", params={"path": part.pattern})
+        described = dict(zip(relation.columns, relation.types, strict=True))
+        names = _parquet_names(connection, part) if part.kind == ".parquet" else list(part.names)
+        if part.kind == ".parquet":
+            count = "select coalesce(sum(num_rows), 0) from parquet_file_metadata($path)"
+            check_rows(part.path, connection.execute(count, {"path": part.pattern}).fetchall()[0][0])
+    except (duckdb.Error, RuntimeError) as error:
+        raise _RefusedError(part, error) from error
+    check_columns(part.path, len(described))
+    text = part.kind != ".parquet"
+    columns, rest = columns_of(
+        part.source, described, names, known, mapping, text=text, others=others, model=part.model
+    )
+    types = {name: str(kind) for name, kind in described.items()}
+    return columns, rest, types | {column.source: column.kind for column in columns if column.source and text}, names
+
+
+def _model_twice(parts: Sequence[Part], sources: Sequence[_Sources]) -> bool:
+    return any(
+        part.model is not None and "model" in types for part, (_, _, types, _) in zip(parts, sources, strict=True)
+    )
+
+
+def _as(column: Column | None, kind: str) -> str:
+    """A column of a part in the type it has for all parts; NULL where the part has no such column."""
+    if column is None:
+        return f"null::{kind}"
+    return column.sql if column.kind == kind else f"({column.sql})::{kind}"
+
+
+def _reader(part: Part, types: Mapping[str, str] | None = None) -> str:
+    """The call of DuckDB's reader for a part, with the types of its columns where they are known."""
+    if part.kind == ".parquet":
+        return _PARQUET
+    columns = ", ".join(f"{quote(name)}: {literal(kind)}" for name, kind in (types or {}).items())
+    packing = f"compression = '{packed_by(part)}'"
+    if part.dialect is None:
+        given = f", columns = {{{columns}}}" if columns else ""
+        most = f", maximum_object_size = {part.row_bytes + 1024}" if part.row_bytes > 1 << 24 else ""
+        return f"read_json($path, {_JSON}, {packing}{given}{most})"
+    given = f", types = {{{columns}}}" if columns else ""
+    # A row longer than DuckDB's own limit comes after a pass that has measured it.
+    most = (
+        f", max_line_size = {part.row_bytes + 1024}, buffer_size = {2 * part.row_bytes + (1 << 25)}, parallel = false"
+    )
+    most = most if part.row_bytes > 1 << 20 else ""
+    delimiter = literal(part.dialect.separator)
+    return f"read_csv($path, delim = {delimiter}, skip = {part.dialect.skip}, {_CSV}, {packing}{given}{most})"
+
+
+def _parquet_names(connection: duckdb.DuckDBPyConnection, part: Part) -> list[str]:
     """Names of the columns as they stand in the file: DuckDB renames those that differ in case only."""
     # The schema is a tree written depth first; the columns are the children of its root.
     tree = iter(
         connection.execute(
             "select name, coalesce(num_children, 0) from parquet_schema($path)",
-            {"path": glob.escape(str(path.resolve()))},
+            {"path": part.pattern},
         ).fetchall()
     )
     names, open_branches = [], [next(tree)[1]]
@@ -213,66 +286,75 @@ def _parquet_names(connection: duckdb.DuckDBPyConnection, path: Path) -> list[st
     return names
 
 
-def column_names(path: Path) -> tuple[str, ...]:
+def column_names(path: Path, reading: Reading = FOUND) -> tuple[str, ...]:
     """Names of the columns, from the beginning of the file alone; for JSON lines the keys of the first one."""
-    kind = kind_of(path)
-    return tuple(preview(path, 0).columns) if kind == ".parquet" else tuple(header(path, kind))
+    return tuple(preview(path, 0, reading).columns)
 
 
-def preview(path: Path, rows: int) -> pd.DataFrame:
-    """The first rows as text, without reading the others.
+def preview(path: Path, rows: int, reading: Reading = FOUND) -> pd.DataFrame:
+    """The first rows as text, without reading the others of a text or of Parquet.
 
     Raises
     ------
     NotFoundError, DataError
         As `open_table`, as far as the first rows show it.
     """
-    kind = kind_of(path)
-    reader = _READERS[kind].replace(_ALL, f"sample_size = {limits.PREVIEW_ROWS}, hive_partitioning = false")
-    # The reader takes minutes over hundreds of thousands of columns, so they are counted before.
-    if kind in (".csv", ".tsv"):
-        check_columns(path, len(header(path, kind)))
-        reader = f"{reader[:-1]}, all_varchar = true)"
-    elif kind == ".parquet":
-        check_schema(path)
-    else:
-        check_text(path, kind, head=True)
-    parameters = {"path": glob.escape(str(path.resolve()))}
+    check_file(path)
+    head = head_of(path)
+    kind = kind_of(path, head)
+    encoding = reading.encoding or text_encoding(head)
+    if kind == ".csv":
+        text = head.decode(encoding or "utf-8", errors="replace")
+        dialect, _ = text_dialect(path, text.encode(), reading)
+        names, *cells = [[], *first_rows(text, dialect.separator, rows, dialect.skip)][1:] or [[]]
+        check_columns(path, len(names))
+        cells = [(row + [""] * len(names))[: len(names)] for row in cells[:rows]]
+        return pd.DataFrame(cells, columns=pd.Index(_distinct(names), dtype=object), dtype=object)
+    if kind == ".jsonl" and not encoding:
+        check_text(path, kind, head=head)
+        return _json_preview(head, rows)
+    with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
+        part = parts_of(path, Path(folder), reading)[0]
+        return _parquet_preview(part, rows) if part.kind == ".parquet" else preview(part.path, rows)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of columns as DuckDB tells them apart: a column without one has its place, a name again a number."""
+    distinct: list[str] = []
+    for place, name in enumerate(names):
+        stem = name or f"column{place}"
+        free = (stem, *(f"{stem}_{number}" for number in range(1, len(names))))
+        distinct.append(next(name for name in free if name not in distinct))
+    return distinct
+
+
+def _parquet_preview(part: Part, rows: int) -> pd.DataFrame:
     with private_connection() as connection:
         try:
-            names = [row[0] for row in connection.execute(f"describe from {reader}", parameters).fetchall()]
-            check_columns(path, len(names))
-            texts = ", ".join(f"{quote(name)}::varchar as {quote(name)}" for name in names)
-            return connection.execute(f"select {texts} from {reader} limit {rows:d}", parameters).df()  # noqa: S608
+            relation = connection.sql(f"from {_PARQUET}", params={"path": part.pattern})
+            check_columns(part.path, len(relation.columns))
+            texts = ", ".join(f"{quote(name)}::varchar as {quote(name)}" for name in relation.columns)
+            first: pd.DataFrame = relation.project(texts).limit(rows).df()
+            return first
         except (duckdb.Error, RuntimeError) as error:
-            raise DataError(path.name, [_unreadable(path, error)]) from error
+            raise DataError(part.source, [_unreadable(_RefusedError(part, error))]) from error
 
 
-def _check_mapping(path: Path, columns: Mapping[str, str], types: Collection[str]) -> None:
-    absent = [(name, source) for name, source in columns.items() if source not in types]
-    if absent:
-        listed = f"The file has: {names_listed(types)}."
-        raise DataError(
-            path.name,
-            [Problem(f"there is no such column to take for {name}", listed, column=source) for name, source in absent],
-        )
+def _json_preview(head: bytes, rows: int) -> pd.DataFrame:
+    records = []
+    for line in head.decode("utf-8-sig", errors="replace").split("\n")[: rows + 1]:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue  # cut by the end of the head, or wrong, which a reader of all lines says
+        records += [record] if isinstance(record, dict) else []
+    names = list(dict.fromkeys(name for record in records for name in record))
+    cells = [[_text_of(record.get(name)) for name in names] for record in records[:rows]]
+    return pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
 
 
-def names_listed(names: Collection[str], most: int = 40) -> str:
-    """Names for a message: the first ones, and how many more."""
-    first = ", ".join(list(names)[:most])
-    return f"{first} and {len(names) - most:,} more" if len(names) > most else first
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _unreadable(path: Path, error: Exception) -> Problem:
-    return Problem(
-        "the file is empty" if path.stat().st_size == 0 else f"cannot be read: {reason(error)}",
-        "The name must end in the type the file has: .parquet, .csv, .tsv or .jsonl (.gz or .zst for a packed text).",
-    )
+def _text_of(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @contextmanager

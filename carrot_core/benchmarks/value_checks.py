@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import duckdb
 
 from carrot_core import limits
+from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, numbers_of, score_remedy, score_rule
 from carrot_core.benchmarks.column_names import hint
-from carrot_core.benchmarks.table_file import ROW, TableFile, names_listed, quote
-from carrot_core.errors import Problem
+from carrot_core.benchmarks.column_sources import names_listed, quote
+from carrot_core.benchmarks.reading import Reading
+from carrot_core.benchmarks.table_file import ROW, TableFile, reason
+from carrot_core.errors import DataError, Problem
 from carrot_core.outcomes import SCORE_RANGE
 
 IDS = ("prompt_id", "model")
@@ -34,7 +39,7 @@ class Rule:
     column: str
     bad: str
     message: str
-    remedy: str
+    remedy: str | Callable[[], str]
 
 
 def create_views(table: TableFile) -> None:
@@ -44,7 +49,7 @@ def create_views(table: TableFile) -> None:
     time, ``row``, the row of the file, and ``cell``, another number for each cell, in the order of the file.
     ``choosable`` is the file with its recognised numbers as numbers.
     """
-    typed = {name: typed_as(name, name, table.types.get(name)) for name in RECOGNISED}
+    typed = {name: typed_as(name, name, table.types.get(name), table.numbers) for name in RECOGNISED}
     columns = ", ".join(f"{kind} as {name}" for name, kind in typed.items())
     raw = ", ".join(f"{name if name in table.types else 'null'}::varchar as raw_{name}" for name in _CONVERTED)
     places = f"{quote(ROW)} as row, {quote(ROW)} as cell"
@@ -54,7 +59,46 @@ def create_views(table: TableFile) -> None:
     table.connection.execute(f"create view choosable as select * {replaced} from file")  # noqa: S608
 
 
-def typed_as(name: str, column: str, kind: str | None) -> str:
+def with_numbers(table: TableFile, columns: Collection[str], reading: Reading) -> TableFile:
+    """The table with how the numbers in some columns are written, as stated or found; a note says what was found.
+
+    Raises
+    ------
+    DataError
+        It cannot be told, or the rule for scores cannot be used.
+    """
+    texts = [name for name in columns if table.types.get(name) == "VARCHAR"]
+    rule = score_rule(reading.score, table.types)
+    numbers, notes = numbers_of(table.source, table.connection, texts, reading.decimal, rule)
+    table = replace(table, numbers=numbers, notes=(*table.notes, *notes))
+    return _with_expression(table, rule.text) if rule and rule.is_expression else table
+
+
+def _with_expression(table: TableFile, rule: str) -> TableFile:
+    """The table with the value of an expression over its columns as the score."""
+    if "model" not in table.types:
+        raise DataError(table.source, f"the rule {rule!r} is an expression for a table with a row for each model")
+    names = [name for name in NUMBERS if name in table.types]
+    number = {name: typed_as(name, name, table.types[name], replace(table.numbers, score=None)) for name in names}
+    if "score" in number:
+        words = f"raw <> '' and {number['score'].replace('score', 'raw')} is null"
+        (words_too,) = table.connection.execute(
+            f"select count(*) > 0 from (select score::varchar as raw from file) where {words}"  # noqa: S608
+        ).fetchall()[0]
+        if words_too:
+            del number["score"]  # the expression says what its words mean
+    typed = ", ".join(f"{sql} as {name}" for name, sql in number.items())
+    try:
+        rows = table.connection.sql(f"select * {f'replace ({typed})' if typed else ''} from file")  # noqa: S608
+        others = duckdb.StarExpression(exclude=["score"] if "score" in table.types else [])
+        rows.project(others, duckdb.SQLExpression(rule).cast("double").alias("score")).create("scored")
+    except (duckdb.Error, RuntimeError) as error:
+        raise DataError(table.source, f"the rule {rule!r} cannot be used: {reason(error)}") from error
+    table.connection.execute("drop table file; alter table scored rename to file")
+    return replace(table, types=table.types | dict.fromkeys([*number, "score"], "DOUBLE"))
+
+
+def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN) -> str:
     """SQL that reads a recognised column, or the column (an identifier) that holds it, in its type."""
     if kind is None:
         return "null::double" if name in NUMBERS else "null::varchar"
@@ -64,7 +108,10 @@ def typed_as(name: str, column: str, kind: str | None) -> str:
         text = f"nullif({column}::varchar, '')"
         return f"if(isnan({column}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
     numeric = kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
-    number = f"{column}::double" if numeric else f"try_cast({column}::varchar as double)"
+    text = f"{column}::varchar"
+    number = f"{column}::double" if numeric else numbers.plain(text)
+    if name == "score" and (numbers.score or not numeric):
+        number = numbers.scored(text, number)
     return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
 
 
@@ -89,18 +136,27 @@ def bounds_of(number: str) -> tuple[float, float]:
 def problems(table: TableFile) -> list[Problem]:
     """Everything wrong with the rows that were kept, one entry for each kind."""
     problems = [
-        Problem(
-            "the column is missing", f"The file has: {names_listed(table.types)}.{hint(name, table.types)}", column=name
-        )
+        Problem("the column is missing", _where_it_may_be(name, table), column=name)
         for name in REQUIRED
         if name not in table.types
     ]
-    for rule in (*broken(table, cell_rules(table.types)), *_rules_across(table.types, table.wide)):
+    for rule in (*broken(table, _rules_of_cells(table)), *_rules_across(table.types, table.wide)):
         problems.extend(violations(table, rule))
     return problems or _of_the_whole(table)
 
 
-def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
+def _where_it_may_be(name: str, table: TableFile) -> str:
+    """The columns there are, and where one that is missing may be."""
+    own = [table.columns.get(column, column) for column in table.types]
+    listed = f"The file has: {names_listed(own)}.{hint(name, own)}"
+    if len(own) == 1:
+        return f"{listed} If that is a whole row, name the character between its values: --separator."
+    if name == "model" and len(own) > 1:
+        return f"{listed} If every file is of one model: --model-from file, folder, or its name."
+    return listed
+
+
+def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[Rule]:
     """Rules for ids and numbers, which hold for every file; each looks at one cell alone."""
     for name in [name for name in IDS if name in types]:
         empty = f"{name} is null or regexp_full_match({name}, '\\s*') or lower({name}) = 'nan'"
@@ -108,10 +164,12 @@ def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
         yield Rule(name, f"contains({name}, chr(0))", "has a NUL character in it", "Remove it.")
     for name in [name for name in NUMBERS if name in types]:
         text = f"{name} is null and raw_{name} <> '' and ltrim(lower(raw_{name}), '+-') <> 'nan'"
-        yield Rule(name, text, "is not a number", "Write a plain number, or nothing where none was recorded.")
-        (low, high), remedy = bounds_of(name), "Correct it or leave it out."
-        remedy = "Divide percentages by 100." if name == "score" else remedy
-        yield Rule(name, f"not {name} between {low} and {high}", f"must be from {low:.0f} to {high:,.0f}", remedy)
+        scale = numbers.score if name == "score" else None
+        what = "is not a number" if scale is None or scale.words is None else f"is neither {' nor '.join(scale.words)}"
+        yield Rule(name, text, what, "Write a plain number, or nothing where none was recorded.")
+        low, high = bounds_of(name)
+        ends = f"{scale.low:g} to {scale.high:g}" if scale and not scale.is_expression else f"{low:.0f} to {high:,.0f}"
+        yield Rule(name, f"not {name} between {low} and {high}", f"must be from {ends}", "Correct it or leave it out.")
 
     if "time" in types:
         text = "time is null and raw_time <> '' and lower(raw_time) <> 'nan'"
@@ -119,7 +177,13 @@ def cell_rules(types: dict[str, str]) -> Iterator[Rule]:
         yield Rule("time", text, f"is not a time from {_EARLIEST[:4]} to {_LATEST[:4]}", remedy)
 
 
-def _rules_across(types: dict[str, str], wide: bool) -> Iterator[Rule]:
+def _rules_of_cells(table: TableFile) -> Iterator[Rule]:
+    for of_cell in cell_rules(table.types, table.numbers):
+        stated = of_cell.column != "score" or table.numbers.score
+        yield of_cell if stated else replace(of_cell, remedy=lambda: _score_remedy(table))
+
+
+def _rules_across(types: Mapping[str, str], wide: bool) -> Iterator[Rule]:
     """Rules for splits, repeated cells and texts, most of which compare a cell with others."""
     if "split" in types:
         rule = "split not in ('train', 'validation', 'test')"
@@ -163,7 +227,34 @@ def violations(table: TableFile, rule: Rule) -> Iterator[Problem]:
     if count:
         many = f"{rule.message} (first of {count:,} such rows)" if count > 1 else rule.message
         short = first["value"] if len(first["value"]) <= SHOWN else first["value"][:SHOWN] + "…"
-        yield Problem(many, rule.remedy, row, table.column_of(rule.column, first["model"]), repr(short))
+        remedy = rule.remedy if isinstance(rule.remedy, str) else rule.remedy()
+        yield Problem(many, remedy, row, table.column_of(rule.column, first["model"]), repr(short))
+
+
+def _score_remedy(table: TableFile) -> str:
+    """What to do about scores that are not from 0 to 1, by all the scores of the file."""
+    number = table.numbers.plain("raw_score")
+    low, high, words = table.connection.execute(
+        f"select min(number) filter (isfinite(number)), max(number) filter (isfinite(number)), "  # noqa: S608
+        f"(select list(word) from (select distinct raw_score as word from cells where {number} is null "
+        f"and raw_score <> '' order by word limit 3)) from (select {number} as number from cells)"
+    ).fetchall()[0]
+    return score_remedy(low, high, words or [])
+
+
+def found_scores(table: TableFile) -> str:
+    """What the scores are in the file, for a note about the rule that reads them; "" without a rule."""
+    rule = table.numbers.score
+    if rule is None:
+        return ""
+    if rule.words:
+        right, wrong = table.connection.execute(
+            "select count(*) filter (score = 1), count(*) filter (score = 0) from cells"
+        ).fetchall()[0]
+        return f"scores by the rule {rule.text}: {right:,} times {rule.words[0]}, {wrong:,} times {rule.words[1]}"
+    number = "raw_score::double" if rule.is_expression else table.numbers.plain("rtrim(raw_score, '% ')")
+    low, high = table.connection.execute(f"select min({number}), max({number}) from cells").fetchall()[0]  # noqa: S608
+    return "" if low is None else f"scores by the rule {rule.text}, found from {low:g} to {high:g}"
 
 
 def _of_the_whole(table: TableFile) -> list[Problem]:

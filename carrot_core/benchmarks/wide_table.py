@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from carrot_core import limits
 from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.column_sources import quote
 from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
-from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table, quote
-from carrot_core.benchmarks.value_checks import NUMBERS, OF_RUN, TEXTS, size_problems, typed_as
+from carrot_core.benchmarks.parts import Paths, as_paths
+from carrot_core.benchmarks.reading import FOUND, Reading
+from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table
+from carrot_core.benchmarks.value_checks import NUMBERS, OF_RUN, TEXTS, size_problems, typed_as, with_numbers
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price
 
@@ -18,13 +20,14 @@ OF_PROMPT = ("prompt_id", *TEXTS, *OF_RUN)  # columns that are the row's, not a 
 
 
 def read_wide_table(
-    path: Path,
+    paths: Paths,
     *,
     where: str | None = None,
     prices: Mapping[str, Price] | None = None,
     columns: Mapping[str, str] | None = None,
+    reading: Reading = FOUND,
 ) -> Frames:
-    """Read Parquet, CSV, TSV or JSONL (also packed by gzip or zstd) with one row a prompt.
+    """Read a table with one row a prompt, in one file or several.
 
     Required: ``prompt_id``, and for each model a column of its name with the scores (0 to 1) and at least
     one of ``<model>|cost_usd``, ``<model>|output_tokens`` and ``<model>|input_tokens`` beside it: that is
@@ -35,18 +38,20 @@ def read_wide_table(
 
     Parameters, result and errors are those of `read_long_table`; a problem names row and column of the file.
     """
-    check_mapping(path, columns or {}, OF_PROMPT)
-    names = (*OF_PROMPT, *_numbers(models_of(column_names(path))))
-    with open_table(path, names, others=True, columns=columns) as table, refusing(path):
+    check_mapping(paths, columns or {}, OF_PROMPT)
+    headers = dict.fromkeys(name for path in as_paths(paths) for name in column_names(path, reading))
+    names = (*OF_PROMPT, *_numbers(models_of(list(headers))))
+    with open_table(paths, names, True, columns, reading=reading) as table, refusing(paths):
         models = models_of(table.types)
+        table = with_numbers(table, _numbers(models), reading)
         faults = [*_alike(table), *_absent(table, models)]
         if faults:
-            raise DataError(path.name, faults)
+            raise DataError(table.source, [table.located(fault) for fault in faults])
         if where:
             _create_choosable(table, models)
             table.keep(where, "choosable")
         long = _unfold(table, models)
-        return frames_of(long, path, where, prices or {}, _left_out(table, models))
+        return frames_of(long, paths, where, prices or {}, _left_out(table, models))
 
 
 def is_wide(names: Sequence[str]) -> bool:
@@ -62,14 +67,20 @@ def models_of(names: Mapping[str, str] | Sequence[str]) -> list[str]:
 
 def _numbers(models: Sequence[str]) -> list[str]:
     """The columns with a model's numbers."""
-    return [column for model in models for column in (model, *(f"{model}|{what}" for what in PER_MODEL))]
+    return [column for model in models for column in _columns(model).values()]
+
+
+def _columns(model: str) -> dict[str, str]:
+    """The columns of a model by what they hold."""
+    return {"score": model, **{what: f"{model}|{what}" for what in PER_MODEL}}
 
 
 def _create_choosable(table: TableFile, models: Sequence[str]) -> None:
     """Create the view ``choosable``: the file with its numbers as numbers, for a predicate."""
     typed = ", ".join(
-        f"{typed_as('score', quote(column), table.types[column])} as {quote(column)}"
-        for column in _numbers(models)
+        f"{typed_as(what, quote(column), table.types[column], table.numbers)} as {quote(column)}"
+        for model in models
+        for what, column in _columns(model).items()
         if column in table.types
     )
     table.connection.execute(f"create view choosable as select * replace ({typed}) from file")  # noqa: S608
@@ -111,7 +122,7 @@ def _absent(table: TableFile, models: list[str]) -> list[Problem]:
 
 def _left_out(table: TableFile, models: list[str]) -> list[str]:
     columns = {*OF_PROMPT, *_numbers(models)}
-    others = [name for name in table.types if name not in columns]
+    others = [table.columns.get(name, name) for name in table.types if name not in columns]
     if not others:
         return []
     return [f"Columns that are not kept (a model has a column <model>|cost_usd beside it): {', '.join(others)}."]
@@ -136,8 +147,8 @@ def _unfold(table: TableFile, models: list[str]) -> TableFile:
 
 
 def _insert(table: TableFile, place: int, model: str) -> None:
-    columns = {"score": model, **{what: f"{model}|{what}" for what in PER_MODEL}}
-    typed = [typed_as(name, quote(column), table.types.get(column)) for name, column in columns.items()]
+    columns = _columns(model)
+    typed = [typed_as(name, quote(column), table.types.get(column), table.numbers) for name, column in columns.items()]
     raw = [f"{quote(column)}::varchar" if column in table.types else "null" for column in columns.values()]
     names = ", ".join([*columns, *(f"raw_{name}" for name in columns)])
     table.connection.execute(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+PATH = click.Path(path_type=Path)  # a file, a folder of tables, or a pattern
 TEMPLATE = "template.csv"
 
 
@@ -42,6 +43,29 @@ def _mapping(_context: click.Context, _parameter: click.Parameter, pairs: Sequen
         if not separator or not column:
             raise click.BadParameter(f"{pair!r} is not NAME=COLUMN")
     return {name: column for name, _, column in split}
+
+
+def reading_options(command: Command) -> Command:
+    """How files are written, as far as it is stated; the command gets the fields of a `Reading`."""
+    options = (
+        click.option("--separator", metavar="CHARACTER", help="Between the values of a row (default: found)."),
+        click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign (default: found)."),
+        click.option("--encoding", metavar="NAME", help="Of text, as in cp1252 (default: found)."),
+        click.option(
+            "--score",
+            metavar="RULE",
+            help="What makes 0 to 1 of a score: percent, a range as in 1..10, two words as in C/I of which the "
+            "first is 1, or an SQL expression over the columns.",
+        ),
+        click.option(
+            "--model-from",
+            metavar="WHERE",
+            help="What names the model: column (the default), file, folder, or the name of the one there is.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def model_options(command: Command) -> Command:
@@ -69,7 +93,9 @@ def model_options(command: Command) -> Command:
     return command
 
 
-def read_priced(file: Path, *, prices: Path | None, free: Sequence[str], models: Path | None, **options: Any) -> Frames:
+def read_priced(
+    paths: Sequence[Path], *, prices: Path | None, free: Sequence[str], models: Path | None, **options: Any
+) -> Frames:
     """`carrot_core.benchmarks.registry.read_any` with what `model_options` name."""
     from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
     from carrot_core.benchmarks.registry import read_any
@@ -77,21 +103,23 @@ def read_priced(file: Path, *, prices: Path | None, free: Sequence[str], models:
 
     facts = {} if models is None else read_model_facts(models)
     price_list = PriceList({}) if prices is None else read_prices(prices)
-    return with_facts(read_any(file, prices=price_list.with_free(free), **options), facts)
+    return with_facts(read_any(paths, prices=price_list.with_free(free), **options), facts)
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option("--format", metavar="FORMAT", help="long, wide or another known one (default: told by the file).")
 @click.option("--where", metavar="PREDICATE", help="Check these rows only: SQL over the file's columns.")
 @model_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV to write the problems to.")
 @column_option
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def check(
     context: click.Context,
-    file: Path,
+    /,
+    paths: tuple[Path, ...],
     format: str | None,
     where: str | None,
     prices: Path | None,
@@ -100,16 +128,26 @@ def check(
     out: Path | None,
     columns: dict[str, str],
     as_json: bool,
+    **reading: str | None,
 ) -> None:
-    """List every kind of problem in FILE, each with row, column, value and remedy.
+    """List every kind of problem in the files of PATH, each with row, column, value and remedy.
 
-    Nothing is imported. The exit code is 0 where FILE can be imported and 4 where it cannot.
+    Nothing is imported. The exit code is 0 where the files can be imported together and 4 where they cannot.
     """
+    from carrot_core.benchmarks.parts import source_of
+    from carrot_core.benchmarks.reading import Reading
     from carrot_core.safe_csv import problems_frame
 
     try:
         frames = read_priced(
-            file, prices=prices, free=free, models=models, where=where, format=format, columns=columns or None
+            paths,
+            prices=prices,
+            free=free,
+            models=models,
+            where=where,
+            format=format,
+            columns=columns or None,
+            reading=Reading(**reading),
         )
     except DataError as error:
         problems = problems_frame(error)
@@ -123,7 +161,7 @@ def check(
         )
         context.exit(DataError.exit_code)
     size = f"{len(frames.prompts):,} prompts x {len(frames.models)} models, {len(frames.outcomes):,} outcomes"
-    lines = [f"{file.name} can be imported: {size}.", *(f"Note: {warning}" for warning in frames.warnings)]
+    lines = [f"{source_of(paths)} can be imported: {size}.", *(f"Note: {warning}" for warning in frames.warnings)]
     document = {"ok": True, "problems": [], "warnings": list(frames.warnings)}
     click.echo(as_document(document) if as_json else visible("\n".join(lines), keep=SENTENCE))
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.check import check, column_option, leakage, model_options, read_priced, template
+from carrot_core.cli.check import (
+    PATH,
+    check,
+    column_option,
+    leakage,
+    model_options,
+    read_priced,
+    reading_options,
+    template,
+)
 from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
 from carrot_core.text import visible
 
@@ -25,9 +34,9 @@ def data() -> None:
 
 
 @data.command("import")
-@click.argument("file", type=FILE)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option("--name", required=True, help="Name of the benchmark in the store.")
-@click.option("--format", metavar="FORMAT", help="long, wide, routerbench or open-llm (default: told by the file).")
+@click.option("--format", metavar="FORMAT", help="A name of `carrot data formats` (default: told by the file).")
 @click.option("--where", metavar="PREDICATE", help="Keep these rows: SQL over the file's columns, as in kind = 'chat'.")
 @click.option(
     "--embeddings", type=FILE, help="Vectors of the bundled MiniLM, computed before: Parquet with prompt_id, embedding."
@@ -40,9 +49,10 @@ def data() -> None:
 )
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
 @column_option
+@reading_options
 @json_option
 def import_(
-    file: Path,
+    paths: tuple[Path, ...],
     name: str,
     format: str | None,
     where: str | None,
@@ -55,21 +65,24 @@ def import_(
     arms: tuple[str, ...],
     replace: bool,
     columns: dict[str, str],
+    **reading: str | None,
 ) -> Result:
-    """Import FILE (Parquet, CSV, TSV or JSONL, also packed as .gz or .zst; RouterBench's .pkl).
+    """Import the files of PATH, which may be files, folders or patterns, as one benchmark.
 
     Long: one row per prompt and model; columns prompt_id, model, score (0 to 1), and where there are any:
     prompt, task, benchmark, input_tokens, output_tokens, cost_usd, split, cached_input_tokens, reasoning_tokens,
     latency_s, time, and sample, which tells several runs of a prompt and model apart. Wide: one row per prompt, a
     column of scores per model and <model>|cost_usd, <model>|output_tokens, <model>|input_tokens beside it.
-    `carrot data check FILE` lists everything that is wrong, `carrot data template` shows the long format.
+    `carrot data formats` lists what is read, `carrot data check PATH` everything that is wrong, and `carrot data
+    template` shows the long format.
     """
     from carrot_core.benchmarks.arms import add_arms
+    from carrot_core.benchmarks.reading import Reading
     from carrot_core.embedding import BUNDLED
 
     store = open_store()
     frames = read_priced(
-        file,
+        paths,
         prices=prices,
         free=free,
         models=models,
@@ -77,6 +90,7 @@ def import_(
         format=format,
         columns=columns or None,
         drop_chinese=drop_chinese,
+        reading=Reading(**reading),
     )
     frames = add_arms(frames, arms) if arms else frames
     info = store.save_benchmark(name, frames, split_seed=seed, replace=replace)
@@ -172,6 +186,18 @@ def embed(name: str) -> Result:
     if bench.vectors is None:
         return {"name": name, "encoder": None}, f"{name!r} has no prompt texts to embed."
     return {"name": name, "encoder": bench.encoder}, f"{name!r} has its vectors of {bench.encoder}."
+
+
+@data.command()
+@json_option
+def formats() -> Result:
+    """List the formats that are read, each with a command that imports one."""
+    from carrot_core.benchmarks.registry import EXAMPLES
+
+    width = max(len(name) for name in EXAMPLES)
+    lines = [f"{name:{width}}  {title}\n{'':{width}}  {command}" for name, (title, command) in EXAMPLES.items()]
+    document = [{"name": name, "title": title, "example": command} for name, (title, command) in EXAMPLES.items()]
+    return document, "\n".join(lines)
 
 
 data.add_command(check)

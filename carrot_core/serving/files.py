@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core import limits
-from carrot_core.benchmarks.file_checks import PACKED, check_text, chunks
+from carrot_core.benchmarks.column_sources import names_listed, quote
+from carrot_core.benchmarks.file_checks import check_text, chunks
 from carrot_core.benchmarks.long_table import refusing
-from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, names_listed, open_table, quote
+from carrot_core.benchmarks.reading import PACKED
+from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, open_table
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
 from carrot_core.paths import replacing

@@ -50,7 +50,7 @@ def test_a_bomb_is_left_at_the_limit_not_at_its_end(tmp_path: Path, monkeypatch:
     chunks = file_checks.chunks
     monkeypatch.setattr(file_checks, "chunks", lambda path: (seen.append(len(c)) or c for c in chunks(path)))
     refused(tmp_path / "t.csv.gz", gzip.compress(HEADER + b"\n" * (50 << 20)))
-    assert sum(seen) <= 7 << 20
+    assert sum(seen) <= 9 << 20
 
 
 def test_a_parquet_file_of_few_bytes_and_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,11 +80,10 @@ def test_ten_thousand_columns(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "row"),
     [
-        ("t.csv", HEADER + ROW * 40_000 + b"b,m\xff,1,0\n", 40_001),
-        ("t.csv", HEADER + b'"a\nb",m,1,0\n' + b"b,m\xff,1,0\n", None),
-        ("t.jsonl", b'{"prompt_id": "a"}\n{"prompt_id": "\xc3\x28"}\n', 2),
-        ("t.csv", b"prompt_id,mod\xe9l\n", None),
-        ("t.csv", (HEADER + ROW).decode().encode("utf-16"), None),
+        ("t.csv", HEADER + ROW * 40_000 + b"b,m\xff,1,0\nc,\xc3\xa9,1,0\n", 40_001),
+        ("t.csv", HEADER + b'"a\nb",m,1,0\n' + b"b,m\xff,\xc3\xa9,0\n", None),
+        ("t.jsonl", b'{"prompt_id": "a"}\n{"prompt_id": "\xc3\x28\x81"}\n', 2),
+        ("t.csv", b"prompt_id,mod\xe9l\x8d\n", None),
     ],
 )
 def test_what_is_not_utf8_is_said_with_its_row_where_that_is_known(
@@ -166,7 +165,7 @@ def very_many(kind: str) -> bytes:
 @pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz"])
 def test_a_preview_reads_the_head_alone(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path, line = tmp_path / name, b'{"prompt_id": "a", "model": "m", "score": 1, "prompt": "' + b"x" * 2_000 + b'"}\n'
-    content = 4_000 * line + b"\xff\n"
+    content = 4_000 * line + b"\xff\xc3\xa9\n"
     path.write_bytes(gzip.compress(content, 1) if name.endswith(".gz") else content)
     sizes: list[int] = []
     chunks = file_checks.chunks

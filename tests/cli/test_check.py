@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
 from click.testing import CliRunner, Result
 
 from carrot_core.cli import main
+from carrot_core.cli.data import data
 from carrot_core.paths import shipped
 from carrot_core.store import Store
 from tests.tables import long_table
@@ -68,6 +70,30 @@ def test_columns_are_mapped_by_hand(tmp_path: Path, carrot_home: Path) -> None:
     assert carrot("data", "import", file, "--name", "t", *mapping).exit_code == 0
     assert Store().info("t").n_prompts == 6
     assert carrot("data", "check", file, "--column", "prompt_id").exit_code == 2
+
+
+def test_files_of_one_model_each_with_scores_on_another_scale(tmp_path: Path, carrot_home: Path) -> None:
+    for model, rows in long_table().assign(score=lambda table: 100 * table["score"]).groupby("model"):
+        rows.drop(columns="model").to_csv(tmp_path / f"{model}.csv", index=False, sep="|", decimal=",")
+    options = ["--model-from", "file", "--score", "percent"]
+    result = carrot("data", "check", tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    assert "bars" in result.output
+    result = carrot("data", "import", f"{tmp_path}/*.csv", "--name", "mine", *options)
+    assert result.exit_code == 0, result.output
+    assert "percent" in Store().benchmarks()[0].note
+    assert carrot("data", "check", tmp_path / "none.csv").exit_code == 3
+
+
+def test_every_example_of_a_format_is_a_command(carrot_home: Path) -> None:
+    result = carrot("data", "formats", "--json")
+    examples = [shlex.split(example["example"]) for example in json.loads(result.output)]
+    assert len(examples) > 5
+    for _, *command in examples:
+        *group, name = command[:2]
+        import_ = data.commands[name]
+        assert group == ["data"]
+        assert import_.make_context("import", command[2:], resilient_parsing=False).params["name"]
 
 
 def test_layout_can_be_overruled(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def test_an_upload_is_seen_by_its_session_alone_until_it_is_kept() -> None:
 
 def test_the_first_rows_of_an_upload_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Path] = []
-    monkeypatch.setattr(upload_page, "preview", lambda path, rows: reads.append(path) or preview(path, rows))
+    monkeypatch.setattr(
+        upload_page, "preview", lambda path, rows, reading: reads.append(path) or preview(path, rows, reading)
+    )
     app = upload(panel(), "results.csv", long_frame(made(60)))
     app.run()
     assert len(reads) == 1
@@ -88,6 +90,40 @@ def test_guessed_columns_can_be_corrected_and_are_used() -> None:
     check(app)
     assert not app.error
     assert benchmark_texts(app) == "Loaded: t (only you)"
+
+
+def test_several_files_become_one_benchmark_with_the_models_by_their_names() -> None:
+    app, table = panel(), long_frame(made(30))
+    app.file_uploader[0].set_value(
+        [
+            (f"{model}.csv", rows.drop(columns="model").to_csv(index=False, sep=";").encode(), "text/csv")
+            for model, rows in table.groupby("model")
+        ]
+    )
+    app.run()
+    {box.label: box for box in app.selectbox}["Model"].select("file")
+    app.run()
+    assert "semicolons" in reading.page_text(app, "caption")
+    check(app)
+    assert not app.error
+    (info,) = [line for line in reading.page_text(app, "success").split("\n") if "prompts x" in line]
+    assert f"x {table['model'].nunique()} models" in info
+
+
+def test_scores_by_a_rule_and_guesses_of_an_export() -> None:
+    table = long_frame(made(30)).assign(good=lambda rows: rows["score"] > 0.5).drop(columns="score")
+    table = table.rename(columns={"prompt_id": "question_no", "cost_usd": "price_usd"})
+    app = upload(panel(), "t.csv", table)
+    boxes = {box.label.removesuffix(" (optional)"): box for box in app.selectbox}
+    assert [boxes[name].value for name in ("prompt_id", "score", "cost_usd")] == ["question_no", "good", "price_usd"]
+    check(app)
+    assert benchmark_texts(app) == "Loaded: t (only you)"
+    app = upload(panel(), "u.csv", long_frame(made(30)).assign(score=lambda rows: 100 * rows["score"]))
+    check(app)
+    assert "percent" in " ".join(reading.table(app, "column")["remedy"])
+    {box.label: box for box in app.selectbox}["Scores"].select("percent")
+    check(app.run())
+    assert benchmark_texts(app) == "Loaded: u (only you)"
 
 
 def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:

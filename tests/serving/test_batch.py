@@ -180,7 +180,7 @@ class TestRefused:
             ("p.csv", "id,text\n1,a\n", "column 'prompt': the column is missing. Name the column .*: id, text"),
             ("p.csv", "prompt_id,prompt\n1,a\n2,\n3,\n", "row 2, column 'prompt': there is no prompt .first of 2 such"),
             ("p.jsonl", '{"prompt": null}\n', "row 1, column 'prompt': there is no prompt"),
-            ("p.jsonl", "not json\n", "cannot be read"),
+            ("p.jsonl", "not json\n", "line 1 is not JSON"),
             ("p.parquet", "not parquet", "cannot be read"),
             (
                 "p.csv",
@@ -192,10 +192,10 @@ class TestRefused:
                 "ok\n" + TOO_LONG,
                 "row 2: a prompt has more than 1,000,000 characters",
             ),
-            ("p.pdf", "x", "unknown type of file"),
+            ("p.pdf", b"%PDF" + bytes(50), "unknown type of file"),
             ("p.txt", b"\xff\xfe\x00", "is UTF-16"),
             ("p.txt", b"a\nb\xffc", "not UTF-8 in line 2"),
-            ("p.txt.gz", b"no gzip", "its end is missing, or it is damaged"),
+            ("p.txt.gz", b"\x1f\x8b no gzip", "its end is missing, or it is damaged"),
         ],
     )
     def test_in_words_and_nothing_is_written(

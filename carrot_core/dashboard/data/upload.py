@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import chain, count
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.column_names import guess_columns
+from carrot_core.benchmarks.column_names import guess_columns, truths_of
+from carrot_core.benchmarks.parts import how_read
+from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.table_file import preview
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
@@ -31,12 +34,14 @@ from carrot_core.store import Store
 from carrot_core.store.migration import copy_benchmark
 from carrot_core.text import visible
 
-TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "gz", "zst"]
+TYPES = [ending.removeprefix(".") for ending in (*ENDINGS, *PACKED)]
 LAYOUTS = {
     "long": "Long: a row for each prompt and model",
     "wide": "Wide: a row for each prompt, a column for each model",
 }
-_ROWS = 5
+_ROWS = 5  # shown
+_LOOKED_AT = 100  # rows in which a column of true and false is noticed
+_SCALES = ["percent", "1..5", "1..10", "0..10", "C/I", "yes/no", "pass/fail"]
 _CELL = 120  # characters of a value in the preview
 _ERRORS, _NOTICE, _ZEROS = "upload:refused", "upload:done", "upload:zeros"
 
@@ -44,8 +49,9 @@ _ERRORS, _NOTICE, _ZEROS = "upload:refused", "upload:done", "upload:zeros"
 def upload_panel() -> None:
     """Upload a file of results as a benchmark that only this session sees until it is kept in the store."""
     st.write(
-        "A file with one score for each prompt and model: CSV, TSV, JSON lines or Parquet, also packed (.gz, .zst). "
-        "What you upload stays in this browser session and goes with it, unless you keep it."
+        "Files with one score for each prompt and model: text with any separator, JSON, Parquet, Arrow or XLSX, also "
+        "packed (.gz, .zst, .zip). Several files become one benchmark. What you upload stays in this "
+        "browser session and goes with it, unless you keep it."
     )
     st.download_button(
         "Download a template",
@@ -54,52 +60,56 @@ def upload_panel() -> None:
         "text/csv",
         icon=":material/download:",
     )
-    upload = st.file_uploader(
-        "File of results",
+    uploads = st.file_uploader(
+        "Files of results",
         TYPES,
+        accept_multiple_files=True,
         key="upload",
         help="The limit keeps one upload from filling the server's memory: a file is held there until it is read. "
         "`carrot data import` reads larger ones from disk.",
     )
-    if upload is not None:
+    if uploads:
         with errors_as_text():
-            _bring_in(upload)
+            _bring_in(uploads)
     if done := st.session_state.pop(_NOTICE, None):
         st.success(plain(done), icon=":material/check:")
     with errors_as_text():
         _own_benchmarks()
 
 
-def _bring_in(upload: UploadedFile) -> None:
-    path = on_disk(upload, "uploads")
-    first = first_rows(upload.file_id, path)
+def _bring_in(uploads: Sequence[UploadedFile]) -> None:
+    paths, file_id = all_on_disk(uploads, "uploads"), id_of(uploads)
+    reading = _reading(paths, file_id)
+    first = first_rows(file_id, paths[0], reading)
     names = [str(name) for name in first.columns]
     st.dataframe(
-        _preview(first), hide_index=True, alt=f"The first {len(first)} rows of the file, {len(names)} columns wide."
+        _preview(first[:_ROWS]), hide_index=True, alt=f"The first rows of the file, {len(names)} columns wide."
     )
+    of_first = f"of {paths[0].name}, the first of {len(paths)} files" if len(paths) > 1 else ""
+    st.caption(f"{how_read(paths[0], reading)}, first rows {of_first}".rstrip().rstrip(",") + ".")
     layout = st.radio(
         "Layout",
         list(LAYOUTS),
         index=int(is_wide(names)),
         format_func=LAYOUTS.__getitem__,
-        key=f"layout:{upload.file_id}",
+        key=f"layout:{file_id}",
     )
-    columns = _mapping(names, layout, upload.file_id)
-    error = st.session_state.get(_ERRORS, {}).get(upload.file_id)
-    prices = _prices(error.models, upload.file_id) if isinstance(error, PricesNeededError) else {}
-    zero_models = st.session_state.get(_ZEROS, {}).get(upload.file_id)
-    free = _free_models(zero_models, upload.file_id) if zero_models else {}
-    name = st.text_input("Name of the benchmark", _free_name(path), key=f"name:{upload.file_id}")
+    columns = _mapping(first, layout, file_id, reading)
+    error = st.session_state.get(_ERRORS, {}).get(file_id)
+    prices = _prices(error.models, file_id) if isinstance(error, PricesNeededError) else {}
+    zero_models = st.session_state.get(_ZEROS, {}).get(file_id)
+    free = _free_models(zero_models, file_id) if zero_models else {}
+    name = st.text_input("Name of the benchmark", _free_name(paths[0]), key=f"name:{file_id}")
     if st.button("Check and load", type="primary", key="upload:check"):
         try:
-            frames = _read(path, layout, columns, prices | free)
+            frames = _read(paths, layout, columns, prices | free, reading)
         except DataError as new_error:
-            st.session_state[_ERRORS] = {upload.file_id: new_error}
+            st.session_state[_ERRORS] = {file_id: new_error}
             st.rerun()
         # The prices are asked for until the file is loaded.
-        st.session_state[_ERRORS] = {upload.file_id: error if isinstance(error, PricesNeededError) else None}
+        st.session_state[_ERRORS] = {file_id: error if isinstance(error, PricesNeededError) else None}
         if frames.zero_models and zero_models is None:
-            st.session_state[_ZEROS] = {upload.file_id: frames.zero_models}
+            st.session_state[_ZEROS] = {file_id: frames.zero_models}
             st.rerun()
         _store(frames, name.strip())
         st.rerun()
@@ -107,22 +117,80 @@ def _bring_in(upload: UploadedFile) -> None:
         _problems(error)
 
 
+def id_of(uploads: Sequence[UploadedFile]) -> str:
+    """What tells the files of an upload from others."""
+    return "+".join(upload.file_id for upload in uploads)
+
+
 def on_disk(upload: UploadedFile, place: str) -> Path:
-    """Write an upload to a folder of the session, in place of the upload before it; returns its path."""
+    """Write an upload of one file as `all_on_disk` does; returns its path."""
+    return all_on_disk([upload], place)[0]
+
+
+def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
+    """Write an upload to a folder of the session, in place of the upload before it; returns the paths."""
     folder = session_folder() / place
-    # The browser chose the name: keep its ending, and only characters that are safe in a file name.
-    path = folder / re.sub(r"\W", "_", upload.file_id) / re.sub(r"[^\w.\- ]", "_", upload.name)[-60:]
-    if not path.is_file():
+    home = folder / hashlib.sha256(id_of(uploads).encode()).hexdigest()[:16]
+    # The browser chose the names: keep their endings, and only characters that are safe in a file name.
+    names = [re.sub(r"[^\w.\- ]", "_", upload.name)[-60:] for upload in uploads]
+    paths = [home / str(number) / name for number, name in enumerate(names)]
+    if not all(path.is_file() for path in paths):
         shutil.rmtree(folder, ignore_errors=True)
-        path.parent.mkdir(parents=True)
-        path.write_bytes(upload.getbuffer())
-    return path
+        for path, upload in zip(paths, uploads, strict=True):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(upload.getbuffer())
+    return paths
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def first_rows(file_id: str, path: Path) -> pd.DataFrame:
-    """The first rows of an upload as text; read once for each upload."""
-    return preview(path, _ROWS)
+def first_rows(file_id: str, path: Path, reading: Reading = FOUND) -> pd.DataFrame:
+    """The first rows of an upload as text; read once for each upload and each way to read it."""
+    return preview(path, _LOOKED_AT, reading)
+
+
+def _reading(paths: Sequence[Path], file_id: str) -> Reading:
+    """How the files are written, where the reader of the page corrects what is found."""
+    with st.expander("How the files are read"):
+        boxes = iter(st.columns(3)), iter(st.columns(2))
+        with next(boxes[0]):
+            separator = _stated("Separator", list(SEPARATORS), file_id, lambda sign: SEPARATORS.get(sign, sign))
+        with next(boxes[0]):
+            decimal = _stated("Decimal sign", [".", ","], file_id, {".": "point", ",": "comma"}.__getitem__)
+        with next(boxes[0]):
+            encoding = _stated("Encoding", ["utf-8", "utf-16", "cp1252", "latin-1", "shift_jis"], file_id)
+        with next(boxes[1]):
+            score = _stated(
+                "Scores", _SCALES, file_id, first="0 to 1, or true and false",
+                help="What makes 0 to 1 of a score: a percentage, a range, two words of which the first is 1, or an "
+                "SQL expression over the columns, as in `bleu / 100`.",
+            )  # fmt: skip
+        with next(boxes[1]):
+            model_from = _stated(
+                "Model", ["file"], file_id, {"file": "the file's name"}.get, first="in a column of the files",
+                help="Where the model's name stands. Any other text is the name of the one model there is.",
+            )  # fmt: skip
+    return Reading(separator, decimal, encoding, score, model_from)
+
+
+def _stated(
+    label: str,
+    options: Sequence[str],
+    file_id: str,
+    words: Callable[[str], str | None] | None = None,
+    *,
+    first: str = "found in the file",
+    help: str | None = None,
+) -> str | None:
+    """What the reader of the page states, or None; another answer than those listed can be typed."""
+    answer = st.selectbox(
+        label,
+        [None, *options],
+        format_func=lambda option: first if option is None else visible((words and words(option)) or option),
+        accept_new_options=label != "Decimal sign",
+        key=f"read:{label}:{file_id}",
+        help=help,
+    )
+    return answer or None
 
 
 def _preview(first: pd.DataFrame) -> pd.DataFrame:
@@ -130,11 +198,12 @@ def _preview(first: pd.DataFrame) -> pd.DataFrame:
     return cut.set_axis([visible(str(name)) for name in first.columns], axis=1)
 
 
-def _mapping(names: Sequence[str], layout: str, file_id: str) -> dict[str, str]:
+def _mapping(first: pd.DataFrame, layout: str, file_id: str, reading: Reading) -> dict[str, str]:
     """Map the file's columns to fields, guessed and corrected by the reader; columns already named so are left out."""
+    names = [str(name) for name in first.columns]
     fields = RECOGNISED if layout == "long" else OF_PROMPT
-    guesses = guess_columns(names)
-    needed = [name for name in fields if name in REQUIRED]
+    guesses = guess_columns(names, truths_of(first))
+    needed = [name for name in fields if name in REQUIRED and (name != "model" or not reading.model_from)]
     sources: dict[str, str | None] = {}
     for box, column in zip(st.columns(len(needed)), needed, strict=True):
         with box:
@@ -224,9 +293,11 @@ def _free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:
     return dict.fromkeys(choice, FREE)
 
 
-def _read(path: Path, layout: str, columns: Mapping[str, str], prices: Mapping[str, Price]) -> Frames:
+def _read(
+    paths: Sequence[Path], layout: str, columns: Mapping[str, str], prices: Mapping[str, Price], reading: Reading
+) -> Frames:
     with st.spinner("Reading and checking every row …"):
-        return read_any(path, format=layout, columns=columns or None, prices=prices)
+        return read_any(paths, format=layout, columns=columns or None, prices=prices, reading=reading)
 
 
 def _store(frames: Frames, name: str) -> None:
@@ -245,6 +316,7 @@ def _problems(error: DataError) -> None:
     if isinstance(error, PricesNeededError):
         return  # asked for above
     problems = problems_frame(error)
+    of_file = ["file"] if problems["file"].nunique() > 1 else []
     kinds = (
         f"{len(problems)} kinds of problem, each with the first row it stands in"
         if len(problems) > 1
@@ -252,7 +324,7 @@ def _problems(error: DataError) -> None:
     )
     st.error(f"The file cannot be used yet: {kinds}.", icon=":material/error:")
     st.dataframe(
-        problems[["row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
+        problems[[*of_file, "row", "column", "problem", "remedy", "value"]].map(lambda value: visible(value, " ")),
         hide_index=True,
         column_config={
             "row": st.column_config.TextColumn("row", width="small", help="Of the file, the header not counted."),

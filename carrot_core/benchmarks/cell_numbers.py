@@ -1,0 +1,220 @@
+"""How numbers are written in the cells of a table: the decimal sign, true and false, and what a score means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from carrot_core.benchmarks.column_sources import literal, quote
+from carrot_core.errors import DataError, Problem
+
+_EXPONENT = "([eE][+-]?\\d+)?"
+# A number with a decimal comma, points between its thousands; one with commas between its thousands; and one with a
+# point that can only be a decimal point. "1,234" is of the first two kinds.
+DECIMAL_COMMA = f"\\s*[+-]?(\\d*|\\d{{1,3}}(\\.\\d{{3}})+),\\d+{_EXPONENT}\\s*"
+THOUSANDS = f"\\s*[+-]?[1-9]\\d{{0,2}}(,\\d{{3}})+(\\.\\d*)?{_EXPONENT}\\s*"
+_DECIMAL_POINT = f"\\s*[+-]?(\\d*\\.(\\d{{1,2}}|\\d{{4,}})|(0|\\d{{4,}})?\\.\\d+){_EXPONENT}\\s*"
+_GERMAN = f"\\s*[+-]?(\\d*|\\d{{1,3}}(\\.\\d{{3}})+)(,\\d+)?{_EXPONENT}\\s*"
+_RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*\.\.\s*(-?\d+(?:\.\d+)?)\s*")
+_WORDS = re.compile(r"\s*([^\s/()+*'\"]{1,20})\s*/\s*([^\s/()+*'\"]{1,20})\s*")
+_RIGHT = ("true", "yes", "y", "correct", "c", "pass", "passed", "success", "right", "win", "1")
+PERCENT = "percent"
+
+
+@dataclass(frozen=True)
+class ScoreRule:
+    """What makes 0 to 1 of a score.
+
+    Attributes
+    ----------
+    text : as it is stated: "percent", a range such as "1..10", two words such as "C/I", the first of which is 1 and
+        the second 0, or an SQL expression over the columns.
+    low, high : ends of a range; of percent 0 and 100.
+    words : the two words in lower case.
+    """
+
+    text: str
+    low: float = 0.0
+    high: float = 1.0
+    words: tuple[str, str] | None = None
+
+    @property
+    def is_expression(self) -> bool:
+        """Whether it is an SQL expression."""
+        return self.text != PERCENT and self.words is None and not _RANGE.fullmatch(self.text)
+
+
+def score_rule(text: str | None, names: Collection[str] = ()) -> ScoreRule | None:
+    """The rule that a text states; None for none.
+
+    Parameters
+    ----------
+    names : of the columns of the file: "a/b" with such names is an expression, not two words.
+
+    Raises
+    ------
+    DataError
+        A range that goes nowhere.
+    """
+    if text is None or not text.strip():
+        return None
+    if text.strip().casefold() == PERCENT:
+        return ScoreRule(PERCENT, 0.0, 100.0)
+    if limits := _RANGE.fullmatch(text):
+        low, high = float(limits[1]), float(limits[2])
+        if low >= high:
+            raise DataError("score", f"the range {text!r} must go from the lowest score to the highest")
+        return ScoreRule(text.strip(), low, high)
+    words = _WORDS.fullmatch(text)
+    if words and not any(_is_number(word) or word in names for word in words.groups()):
+        return ScoreRule(text.strip(), words=(words[1].casefold(), words[2].casefold()))
+    return ScoreRule(text.strip())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How the numbers of a table are written.
+
+    Attributes
+    ----------
+    decimal : "." or ",".
+    thousands : whether commas stand between thousands.
+    score : the rule for scores; None if they are 0 to 1.
+    """
+
+    decimal: str = "."
+    thousands: bool = False
+    score: ScoreRule | None = None
+
+    def plain(self, text: str) -> str:
+        """Expression for the number that an expression of text is; NULL if it is none."""
+        number = f"try_cast({text} as double)"
+        if self.decimal == ",":
+            german = f"try_cast(replace(replace({text}, '.', ''), ',', '.') as double)"
+            other = f"if(contains({text}, '.'), null, {number})"
+            return f"if(regexp_full_match({text}, {literal(_GERMAN)}), {german}, {other})"
+        if self.thousands:
+            grouped = f"try_cast(replace({text}, ',', '') as double)"
+            return f"if(regexp_full_match({text}, {literal(THOUSANDS)}), {grouped}, {number})"
+        return number
+
+    def scored(self, text: str, number: str) -> str:
+        """Expression for a score from 0 to 1, of its text and its number: by the rule, or as it is."""
+        words = self.score.words if self.score else ("true", "false")
+        if words:
+            said = f"lower(trim({text}))"
+            case = f"case {said} when {literal(words[0])} then 1.0 when {literal(words[1])} then 0.0"
+            return f"{case} else {'null' if self.score else number} end"
+        if self.score is None or self.score.is_expression:
+            return number
+        if self.score.text == PERCENT:
+            without_sign = self.plain(f"rtrim({text}, '% ')")
+            return f"coalesce({number}, {without_sign}) / 100"
+        return f"({number} - ({self.score.low!r})) / ({self.score.high!r} - ({self.score.low!r}))"
+
+
+PLAIN = Numbers()
+
+
+def numbers_of(
+    source: str,
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    decimal: str | None,
+    rule: ScoreRule | None,
+) -> tuple[Numbers, list[str]]:
+    """Find how the numbers in the text columns of the table ``file`` are written.
+
+    Parameters
+    ----------
+    source : name of the file, for a message.
+    columns : the columns of text that hold numbers.
+    decimal : the decimal sign if it is stated.
+
+    Returns
+    -------
+    How they are written, and notes on what was found.
+
+    Raises
+    ------
+    DataError
+        A comma may be a decimal comma or one between thousands.
+    """
+    if not columns or decimal == ",":
+        return Numbers(decimal or ".", score=rule), []
+    comma = " or ".join(f"contains({quote(column)}, ',')" for column in columns)
+    if not connection.execute(f"select bool_or({comma}) from file").fetchall()[0][0]:  # noqa: S608
+        return Numbers(score=rule), []
+    union = " union all ".join(f"select {quote(column)} as v from file" for column in columns)  # noqa: S608
+    is_comma, is_thousands, is_point = (
+        f"regexp_full_match(v, {literal(kind)})" for kind in (DECIMAL_COMMA, THOUSANDS, _DECIMAL_POINT)
+    )
+    commas, grouped, either, points, example = connection.execute(
+        f"select count(*) filter ({is_comma} and not {is_thousands}), "  # noqa: S608
+        f"count(*) filter ({is_thousands} and not {is_comma}), count(*) filter ({is_comma} and {is_thousands}), "
+        f"count(*) filter ({is_point}), min(v) filter ({is_comma} and {is_thousands}) from ({union})"
+    ).fetchall()[0]
+    if decimal == ".":
+        return Numbers(thousands=True, score=rule), []
+    if commas and not grouped and not points:
+        return Numbers(",", score=rule), ["Numbers have a decimal comma; --decimal . reads commas as thousands."]
+    if commas or not (grouped or either):
+        return Numbers(score=rule), []  # each value that is then no number is told
+    if not grouped and not points:
+        remedy = "State it: --decimal , reads a decimal comma, --decimal . reads commas between thousands."
+        message = "the comma in numbers may be a decimal comma or stand between thousands"
+        raise DataError(source, [Problem(message, remedy, value=repr(example))])
+    return Numbers(thousands=True, score=rule), ["Commas in numbers stand between thousands."]
+
+
+def decimal_sign(cells: Iterable[str]) -> str:
+    """The decimal sign that some cells show: a comma where a number has one and none has a point."""
+    comma = False
+    for cell in cells:
+        if re.fullmatch(_DECIMAL_POINT, cell):
+            return "."
+        comma = comma or bool(re.fullmatch(DECIMAL_COMMA, cell) and not re.fullmatch(THOUSANDS, cell))
+    return "," if comma else "."
+
+
+def score_remedy(low: float | None, high: float | None, words: Sequence[str]) -> str:
+    """What to do about scores that are not 0 to 1.
+
+    Parameters
+    ----------
+    low, high : the smallest and the largest score that is a number; None if none is.
+    words : some of those that are none.
+    """
+    if words:
+        plain = [word.strip() for word in words]
+        if all(word.endswith("%") for word in plain):
+            return "State the rule: --score percent."
+        if len(plain) == 2 and low is None:
+            first, second = sorted(plain, key=lambda word: (word.casefold() not in _RIGHT, word))
+            return f"If {first!r} is right and {second!r} is wrong, state the rule: --score {first}/{second}."
+        return (
+            "Write a number from 0 to 1, or state a rule as an SQL expression: --score \"if(score = 'right', 1, 0)\"."
+        )
+    if low is None or high is None:
+        return "Correct it or leave it out."
+    found = f"The scores go from {low:g} to {high:g}"
+    if low < 0:
+        end = max(-low, high)
+        return f"{found}: state the rule that makes 0 to 1 of them, such as --score {-end:g}..{end:g}."
+    if high <= 10:
+        top = 5 if high <= 5 else 10
+        return f"{found}: state their scale, such as --score 1..{top} or --score 0..{top}."
+    if high <= 100:
+        return f"{found}: if they are percentages, state the rule --score percent."
+    return f"{found}: state the rule that makes 0 to 1 of them, such as --score 0..{high:g}."

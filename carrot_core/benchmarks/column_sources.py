@@ -1,0 +1,213 @@
+"""Where each column of a table comes from: a column of the file, or a path into the objects that one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import duckdb
+
+from carrot_core.errors import DataError, Problem
+
+_Kind = Any  # the stubs of DuckDB's types do not say what the children of one are
+
+_PATHS_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes
+    ----------
+    name : in the table; no two differ in case only.
+    own : as the file has it, or the path into its objects.
+    sql : expression over the columns that DuckDB reads from the file.
+    kind : DuckDB's type.
+    source : DuckDB's name of the column that is read; "" of a constant.
+    """
+
+    name: str
+    own: str
+    sql: str
+    kind: str
+    source: str = ""
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def names_listed(names: Collection[str], most: int = 40) -> str:
+    """Names for a message: the first ones, and how many more."""
+    first = ", ".join(list(names)[:most])
+    return f"{first} and {len(names) - most:,} more" if len(names) > most else first
+
+
+def columns_of(
+    source: str,
+    described: Mapping[str, _Kind],
+    names: Sequence[str],
+    known: Collection[str],
+    mapping: Mapping[str, str],
+    *,
+    text: bool,
+    others: bool,
+    model: str | None,
+) -> tuple[list[Column], dict[str, str]]:
+    """Choose the columns of a table.
+
+    Parameters
+    ----------
+    source : name of the file, for a message.
+    described : DuckDB's type of each column of the file, by DuckDB's name.
+    names : as the file has them, as far as they are known, in the same order.
+    known : the names that have a meaning.
+    mapping : the file's own name of a known column, or the path to it, by the known name.
+    text : whether the file is text: then known columns stay as they are written.
+    others : choose the other columns too.
+    model : the model of every row, where no column says it.
+
+    Returns
+    -------
+    The columns, mapped ones first, then those of the file in their order; and DuckDB's type of each column that is not
+    chosen, by the file's name.
+
+    Raises
+    ------
+    DataError
+        A mapped column is not there, or a known one holds objects.
+    """
+    own = dict(zip(described, _own_names(names, list(described)), strict=True))
+    by_name: dict[str, str] = {}
+    for duck, name in own.items():
+        by_name.setdefault(name, duck)
+    columns = [] if model is None else [Column("model", "model", f"{literal(model)}::varchar", "VARCHAR")]
+    problems = []
+    for name, wanted in mapping.items():
+        if name == "model" and model is not None:
+            continue
+        column = _mapped(name, wanted, by_name, described, text=text)
+        if isinstance(column, Problem):
+            problems.append(column)
+        else:
+            columns.append(column)
+    taken = {column.name for column in columns}
+    first = [
+        Column(name, name, quote(by_name[name]), str(described[by_name[name]]), by_name[name])
+        for name in by_name
+        if name in known and name not in taken
+    ]
+    problems += [problem for column in [*columns, *first] if (problem := _objects(column))]
+    if problems:
+        raise DataError(source, problems)
+    if text:
+        columns, first = ([replace(column, kind="VARCHAR") for column in some] for some in (columns, first))
+    chosen = {column.source: column for column in first}
+    used = {name.casefold() for name in [*taken, *(column.name for column in first)]}
+    mapped, rest = {column.source for column in columns}, dict[str, str]()
+    for duck, name in own.items():
+        kind = "VARCHAR" if text and duck in mapped else str(described[duck])
+        alias = name if name.casefold() not in used else duck
+        if duck in chosen:
+            columns.append(chosen[duck])
+        elif name in taken:
+            continue
+        elif others and alias.casefold() not in used:
+            used.add(alias.casefold())
+            columns.append(Column(alias, name, quote(duck), kind, duck))
+        elif duck not in mapped:
+            rest[name if name not in rest and name not in chosen else duck] = kind
+    return columns, rest
+
+
+def _own_names(names: Sequence[str], described: Sequence[str]) -> Iterator[str]:
+    """The file's names of columns; DuckDB appends a number to one that differs from an earlier one in case only."""
+    for place, duck in enumerate(described):
+        name = names[place] if place < len(names) else ""
+        stem, _, number = duck.rpartition("_")
+        same = name == duck or (number.isdecimal() and name.casefold() == stem.casefold())
+        yield name if name and same else duck
+
+
+def _mapped(
+    name: str, wanted: str, by_name: Mapping[str, str], described: Mapping[str, _Kind], *, text: bool
+) -> Column | Problem:
+    if wanted in by_name:
+        duck = by_name[wanted]
+        return Column(name, wanted, quote(duck), str(described[duck]), duck)
+    steps = wanted.split(".")
+    for length in range(len(steps) - 1, 0, -1):
+        root = ".".join(steps[:length])
+        if root in by_name:
+            duck = by_name[root]
+            found = _follow(quote(duck), described[duck], steps[length:])
+            if found and text:  # the column is read as the JSON it is written in
+                return Column(name, wanted, json_path(quote(duck), steps[length:]), "VARCHAR", duck)
+            if found:
+                return Column(name, wanted, *found, duck)
+            paths = names_listed(list(_paths(root, described[duck])), _PATHS_SHOWN)
+            there = f"The column {root!r} has: {paths}." if paths else f"The column {root!r} holds no objects."
+            return Problem(f"there is no such path to take for {name}", there, column=wanted)
+    listed = f"The file has: {names_listed(list(by_name))}."
+    return Problem(f"there is no such column to take for {name}", listed, column=wanted)
+
+
+def _follow(sql: str, kind: _Kind, steps: Sequence[str]) -> tuple[str, str] | None:
+    """Expression and type of what a path leads to; None where it leads nowhere."""
+    for place, step in enumerate(steps):
+        if kind.id == "struct":
+            fields = dict(kind.children)
+            if step not in fields:
+                return None
+            sql, kind = f"struct_extract({sql}, {literal(step)})", fields[step]
+        elif kind.id == "list" and step.isdecimal():
+            sql, kind = f"list_extract({sql}, {int(step) + 1})", kind.children[0][1]
+        elif kind.id == "map":
+            sql, kind = f"map_extract_value({sql}, {literal(step)})", dict(kind.children)["value"]
+        elif str(kind) in ("VARCHAR", "JSON"):
+            return json_path(sql, steps[place:]), "VARCHAR"
+        else:
+            return None
+    return sql, str(kind)
+
+
+def json_path(sql: str, steps: Sequence[str]) -> str:
+    """Expression for the text at a path of a JSON text; NULL where the text is no JSON or has no such path."""
+    path = "".join(f"[{step}]" if step.isdecimal() else '."' + step.replace('"', '\\"') + '"' for step in steps)
+    text = f"{sql}::varchar"
+    return f"if(json_valid({text}), json_extract_string({text}, {literal('$' + path)}), null)"
+
+
+def _objects(column: Column) -> Problem | None:
+    """The problem of a known column that holds objects; a prompt may be a list of messages."""
+    if column.name == "prompt" or not column.kind.startswith("STRUCT"):
+        return None
+    paths = list(_paths(column.own, duckdb.sqltype(column.kind)))
+    remedy = f"Name one of its paths: --column {column.name}={paths[0]}. It has: {names_listed(paths, _PATHS_SHOWN)}."
+    return Problem("holds objects, not single values", remedy, column=column.own)
+
+
+def _paths(place: str, kind: _Kind, levels: int = 3) -> Iterator[str]:
+    """Paths to the single values of a column of objects; none of a column of single values."""
+    if kind.id != "struct" or not levels:
+        return
+    for name, part in kind.children:
+        inner = list(_paths(f"{place}.{name}", part, levels - 1))
+        yield from inner or [f"{place}.{name}"]
+
+
+def unified(tables: Sequence[Sequence[Column]]) -> dict[str, str]:
+    """Type of each column of several tables put one below the other, by name: text where they differ."""
+    kinds: dict[str, str] = {}
+    for columns in tables:
+        for column in columns:
+            kinds[column.name] = column.kind if kinds.get(column.name, column.kind) == column.kind else "VARCHAR"
+    return kinds

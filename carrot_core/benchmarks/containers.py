@@ -1,0 +1,269 @@
+"""Files that hold tables in a form of their own (JSON documents, workbooks, Arrow, zip), turned into plain ones."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+
+from carrot_core import limits
+from carrot_core.benchmarks.column_names import guess_columns
+from carrot_core.benchmarks.file_checks import check_columns, chunks
+from carrot_core.benchmarks.reading import ENDINGS, PACKED
+from carrot_core.errors import DataError, Problem
+
+_CHUNK = 1 << 20
+_LEVELS = 4  # of objects around the records of a JSON document
+_NO_WORKBOOK = Problem("cannot be read as a workbook", "Save it as XLSX again, or as CSV.")
+_UNSAFE = re.compile(r"[^\w.\- =]")
+Record = dict[str, Any]
+
+
+def json_lines(path: Path, out: Path) -> list[str]:
+    """Write the records of a JSON document (an array, or a list under a key) as JSON lines; returns notes.
+
+    The list with the most columns that have a meaning is taken, of several such lists the longest.
+
+    Raises
+    ------
+    DataError
+        It is no JSON, too large, or holds no records.
+    """
+    parts, size = [], 0
+    for chunk in chunks(path):
+        size += len(chunk)
+        if size > limits.JSON_BYTES:
+            most = f"{limits.JSON_BYTES >> 20} MiB"
+            raise DataError(path.name, [Problem(f"is one JSON document of more than {most}", "Write JSON lines.")])
+        parts.append(chunk)
+    text = b"".join(parts).decode("utf-8-sig")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = text.count("\n", 0, error.pos) + 1
+        ends_early = not text[error.pos :].strip()
+        where = "its end is missing" if ends_early else f"line {line:,}, character {error.colno:,}"
+        remedy = "Write one array of objects, or one object a line."
+        raise DataError(path.name, [Problem(f"cannot be read as JSON: {where}", remedy)]) from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(path.name, "cannot be read: it is nested too deep, or holds a number too long") from error
+    place, records = _records(document)
+    if not records:
+        remedy = "Write one array of objects, each with its columns by name."
+        raise DataError(path.name, [Problem("holds no list of records", remedy)])
+    with out.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    return [f"The records are the list under {place!r}."] if place else []
+
+
+def _records(document: Any) -> tuple[str, Sequence[Record]]:
+    """Path and content of the list of records that is meant; a document without one is a record itself."""
+    lists = list(_lists("", document, _LEVELS))
+    if not lists:
+        return "", [document] if isinstance(document, dict) and document else []
+    return max(lists, key=lambda found: (len(guess_columns(_names(found[1]))), len(found[1])))
+
+
+def _names(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(name for record in records[:100] for name in record))
+
+
+def _lists(place: str, value: Any, levels: int) -> Iterator[tuple[str, Sequence[Record]]]:
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        yield place, value
+    if isinstance(value, dict) and levels:
+        columns, rows = value.get("columns"), value.get("data")
+        if isinstance(columns, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
+            names = [str(name) for name in columns]
+            if rows and all(len(row) == len(names) for row in rows):
+                yield place, [dict(zip(names, row, strict=True)) for row in rows]
+        yield from _columns(place, value)
+        for name, part in value.items():
+            yield from _lists(f"{place}.{name}" if place else name, part, levels - 1)
+
+
+def _columns(place: str, value: Record) -> Iterator[tuple[str, Sequence[Record]]]:
+    """Records of an object of columns, each a list or an object by row, as pandas writes it; none if it is not one."""
+    columns = list(value.values())
+    if len(columns) > 1 and all(isinstance(column, dict) and column for column in columns):
+        keys = list(columns[0])
+        if all(list(column) == keys for column in columns) and not any(
+            isinstance(cell, dict) for column in columns for cell in column.values()
+        ):
+            yield place, [{name: value[name][key] for name in value} for key in keys]
+    if len(columns) > 1 and all(isinstance(column, list) and len(column) == len(columns[0]) > 0 for column in columns):
+        yield place, [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def sheet_as_csv(path: Path, out: Path) -> list[str]:
+    """Write the sheet of a workbook (XLSX) that has a table as a CSV; returns notes.
+
+    Of several sheets the one whose first row has the most columns with a meaning is taken, and named in a note.
+
+    Raises
+    ------
+    DataError
+        It is no workbook, beyond the limits, or has no table.
+    """
+    import openpyxl  # slow to import, and few files need it
+
+    _check_workbook(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions that are not read
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            names = {sheet.title: _header(sheet) for sheet in book.worksheets}
+            titles = [title for title, header in names.items() if header]
+            if not titles:
+                remedy = "Put the names of the columns into row 1."
+                raise DataError(path.name, [Problem("the workbook is empty", remedy)])
+            title = max(titles, key=lambda title: len(guess_columns(names[title])))
+            check_columns(path, len(names[title]))
+            _write_sheet(path, book[title], len(names[title]), out)
+            book.close()
+    except DataError:
+        raise
+    except Exception as error:  # openpyxl raises whatever its parsers do on a damaged file
+        raise DataError(path.name, [_NO_WORKBOOK]) from error
+    if len(titles) == 1:
+        return []
+    others = ", ".join(other for other in names if other != title)
+    return [f"The table is the sheet {title!r}; not read: {others}."]
+
+
+def _check_workbook(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as file:
+            size = sum(member.file_size for member in file.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise DataError(path.name, [_NO_WORKBOOK]) from error
+    if size > limits.SHEET_BYTES:
+        most = f"{limits.SHEET_BYTES >> 20} MiB"
+        raise DataError(path.name, [Problem(f"is a workbook that unpacks to more than {most}", "Save it as CSV.")])
+
+
+def _header(sheet: Any) -> list[str]:
+    row = next(sheet.iter_rows(max_row=1, values_only=True), ())
+    names = [_cell(value) for value in row]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def _write_sheet(path: Path, sheet: Any, width: int, out: Path) -> None:
+    cells = 0
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        for row in sheet.iter_rows(max_col=width, values_only=True):
+            cells += len(row)
+            if cells > limits.SHEET_CELLS:
+                most = f"{limits.SHEET_CELLS:,}"
+                raise DataError(path.name, [Problem(f"has a sheet of more than {most} cells", "Save it as CSV.")])
+            texts = [_cell(value) for value in row]
+            if any(texts):
+                writer.writerow(texts + [""] * (width - len(texts)))
+
+
+def _cell(value: Any) -> str:
+    """A cell as text: numbers as they are written shortest, times as ISO 8601."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return value.isoformat() if isinstance(value, (datetime.datetime, datetime.date, datetime.time)) else str(value)
+
+
+def arrow_as_parquet(path: Path, out: Path) -> None:
+    """Write an Arrow or Feather file as Parquet, a batch at a time.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, has too many columns or rows, or unpacks to too much.
+    """
+    size = rows = 0
+    try:
+        with path.open("rb") as file, pa.PythonFile(file, mode="r") as source:
+            schema, batches = _batches(path, source)
+            check_columns(path, len(schema))
+            with pq.ParquetWriter(out, schema) as writer:
+                for batch in batches:
+                    size, rows = size + batch.nbytes, rows + batch.num_rows
+                    if size > limits.UNPACKED_BYTES or rows > limits.ROWS:
+                        raise DataError(path.name, [Problem("unpacks to more than the limit", "Keep a part of it.")])
+                    writer.write_batch(batch)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(path.name, [Problem("cannot be read as Arrow", "Write it again, or as Parquet.")]) from error
+
+
+def _batches(path: Path, source: pa.NativeFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    magic = source.read(6)
+    source.seek(0)
+    if magic == b"ARROW1":
+        reader = ipc.open_file(source)
+        return reader.schema, (reader.get_batch(number) for number in range(reader.num_record_batches))
+    if magic.startswith(b"FEA1"):
+        table = feather.read_table(path)
+        return table.schema, iter(table.to_batches())
+    stream = ipc.open_stream(source)
+    return stream.schema, iter(stream)
+
+
+def unzipped(path: Path, folder: Path) -> list[Path]:
+    """Unpack the tables of a zip into a folder, under their own names; returns their paths.
+
+    Raises
+    ------
+    DataError
+        It is damaged, beyond the limits, needs a password, or has no table.
+    """
+    files, size = [], 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if _is_table(member)]
+            if len(members) > limits.ZIP_FILES:
+                raise DataError(path.name, f"has {len(members):,} files, the most is {limits.ZIP_FILES:,}")
+            for number, member in enumerate(members):
+                # The names come from a stranger: folders stay apart by their number, names lose what is unsafe.
+                *_, parent, name = ["", *Path(member.filename).parts][-2:]
+                out = folder / str(number) / (_UNSAFE.sub("_", parent).strip(".") or "_") / _UNSAFE.sub("_", name)
+                out.parent.mkdir(parents=True)
+                with archive.open(member) as source, out.open("wb") as file:
+                    while chunk := source.read(_CHUNK):
+                        size += file.write(chunk)
+                        if size > limits.UNPACKED_BYTES:
+                            most = f"{limits.UNPACKED_BYTES >> 30} GiB"
+                            raise DataError(path.name, [Problem(f"unpacks to more than {most}", "Unpack it yourself.")])
+                files.append(out)
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as error:
+        remedy = "Pack it again, without a password."
+        raise DataError(path.name, [Problem("cannot be unpacked: it is damaged or locked", remedy)]) from error
+    if not files:
+        raise DataError(path.name, [Problem("no table is in the zip", f"There may be {', '.join(ENDINGS)}.")])
+    return files
+
+
+def is_table_name(name: str) -> bool:
+    """Whether the ending of a file's name is that of a table; hidden files are none."""
+    path = Path(name)
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
+    return bool(suffixes) and suffixes[-1] in ENDINGS and not path.name.startswith((".", "_"))
+
+
+def _is_table(member: zipfile.ZipInfo) -> bool:
+    parts = Path(member.filename).parts
+    return not member.is_dir() and "__MACOSX" not in parts and is_table_name(member.filename)

@@ -1,0 +1,265 @@
+"""The files of one import, each in a form that DuckDB reads: text in UTF-8 or Parquet, written again if need be."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from carrot_core import limits
+from carrot_core.benchmarks.cell_numbers import decimal_sign
+from carrot_core.benchmarks.containers import arrow_as_parquet, is_table_name, json_lines, sheet_as_csv, unzipped
+from carrot_core.benchmarks.file_checks import NotUtf8Error, check_schema, check_text, head_of
+from carrot_core.benchmarks.reading import (
+    CP1252,
+    ENDINGS,
+    PACKED,
+    UTF8,
+    Dialect,
+    Reading,
+    check_file,
+    dialect_of,
+    first_rows,
+    kind_of,
+    packing_of,
+    text_encoding,
+)
+from carrot_core.benchmarks.repair import is_cp1252, plain_csv, plain_json_lines, transcoded
+from carrot_core.errors import DataError, NotFoundError, Problem
+
+_TEXTS = {".csv": "A table of text", ".jsonl": "JSON lines", ".json": "A JSON document"}
+_LOOKED_AT = 100  # rows in which a decimal comma is noticed
+_BINARIES = {".parquet": "Parquet", ".arrow": "Arrow", ".xlsx": "An XLSX workbook", ".zip": "A zip of tables"}
+Paths = Path | Sequence[Path]
+_NAMES_SHOWN = 3  # of several files, in the name of their source
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table of an import.
+
+    Attributes
+    ----------
+    source : its name in a message.
+    path, kind : what DuckDB reads: ".csv", ".jsonl" or ".parquet".
+    names : of its columns as they stand in the file; of JSON lines, in the first one; none of Parquet.
+    dialect : of a CSV.
+    model : of every row, by `Reading.model_from`; None where a column says it.
+    row_bytes : of the longest row, once it has been written again; else 0.
+    notes : how it is read, where that is not as usual.
+    """
+
+    source: str
+    path: Path
+    kind: str
+    names: tuple[str, ...] = ()
+    dialect: Dialect | None = None
+    model: str | None = None
+    row_bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pattern(self) -> str:
+        """The path for DuckDB, which takes it for a pattern: "a[1].csv" would read "a1.csv"."""
+        return glob.escape(str(self.path.resolve()))
+
+
+def as_paths(paths: Paths) -> list[Path]:
+    """One path or several, as a list."""
+    return [paths] if isinstance(paths, Path) else list(paths)
+
+
+def source_of(paths: Paths) -> str:
+    """Name of one file or of several, without folders."""
+    names = [path.name for path in as_paths(paths)]
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+    return f"{len(names):,} files ({', '.join(names[:_NAMES_SHOWN])}{more})"
+
+
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """The files behind paths: a folder stands for the tables in it, a pattern (``*``, ``?``) for what matches.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing is there.
+    """
+    files: list[Path] = []
+    for path in paths:
+        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+        if not matches:
+            raise NotFoundError(f"There is no file {str(path)!r}.")
+        for match in matches:
+            inside = sorted(match.rglob("*")) if match.is_dir() else [match]
+            tables = [file for file in inside if file.is_file() and (file == match or is_table_name(file.name))]
+            if not tables:
+                raise NotFoundError(f"There is no table in {match.name!r}; there may be {', '.join(ENDINGS)}.")
+            files += tables
+    if len(files) > limits.ZIP_FILES:
+        raise DataError(source_of(files), f"more than {limits.ZIP_FILES:,} files cannot be one import")
+    return files
+
+
+def parts_of(paths: Paths, folder: Path, reading: Reading) -> list[Part]:
+    """Look at every file of an import, and write again what DuckDB does not read.
+
+    Parameters
+    ----------
+    paths : the files.
+    folder : for what is written; it must stay until the parts are read.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    DataError
+        A file is empty, damaged, beyond `carrot_core.limits`, or of no kind that is known.
+    """
+    files = [(path, path.name) for path in as_paths(paths)]
+    parts: list[Part] = []
+    while files:
+        path, source = files.pop(0)
+        check_file(path)
+        place = folder / str(len(parts) + len(files))
+        place.mkdir(exist_ok=True)
+        head = head_of(path)
+        kind = kind_of(path, head)
+        if kind == ".zip":
+            files = [(inside, f"{source}/{inside.name}") for inside in unzipped(path, place)] + files
+            continue
+        parts.append(_part(path, source, kind, head, place, reading))
+    return _told_apart(parts, as_paths(paths))
+
+
+def _told_apart(parts: list[Part], paths: Sequence[Path]) -> list[Part]:
+    """The parts with the folder in the name of those that have one name."""
+    names = [part.source for part in parts]
+    if len(parts) != len(paths) or len(set(names)) == len(names):
+        return parts
+    return [replace(part, source=f"{path.parent.name}/{path.name}") for part, path in zip(parts, paths, strict=True)]
+
+
+def _part(path: Path, source: str, kind: str, head: bytes, place: Path, reading: Reading) -> Part:
+    model = _model_of(path, reading)
+    if not head.strip():
+        raise DataError(source, [Problem("the file is empty", "")])
+    if kind in (".parquet", ".arrow"):
+        out = path if kind == ".parquet" else place / "table.parquet"
+        if kind == ".arrow":
+            arrow_as_parquet(path, out)
+        check_schema(out)
+        return Part(source, out, ".parquet", model=model)
+    if kind == ".xlsx":
+        out = place / "sheet.csv"
+        notes = sheet_as_csv(path, out)
+        return _text(out, source, ".csv", head_of(out), place, Reading(separator=","), model, notes)
+    return _text(path, source, kind, head, place, reading, model, [])
+
+
+def _text(
+    path: Path, source: str, kind: str, head: bytes, place: Path, reading: Reading, model: str | None, notes: list[str]
+) -> Part:
+    """A part of a text file: in UTF-8, its dialect known, its size and columns checked."""
+    encoding = reading.encoding or text_encoding(head)
+    if encoding in (None, UTF8):
+        try:
+            return _utf8(path, source, kind, head, place, reading, model, notes)
+        except NotUtf8Error as error:
+            if encoding or error.cut or not is_cp1252(path):
+                raise
+            encoding = CP1252
+            notes = [*notes, "The text is not UTF-8; it is read as Windows' Western text (cp1252). If letters come out "
+                             "wrong, name another with --encoding."]  # fmt: skip
+    elif not reading.encoding:
+        notes = [*notes, "The text is UTF-16."]
+    plain = transcoded(path, str(encoding), place / f"text{kind}")
+    return _utf8(plain, source, kind, head_of(plain), place, reading, model, notes)
+
+
+def _utf8(
+    path: Path, source: str, kind: str, head: bytes, place: Path, reading: Reading, model: str | None, notes: list[str]
+) -> Part:
+    dialect = None
+    if kind == ".json":
+        check_text(path, ".txt")
+        out = place / "records.jsonl"
+        notes, kind, path = [*notes, *json_lines(path, out)], ".jsonl", out
+    elif kind == ".csv":
+        dialect, usual = text_dialect(path, head, reading)
+        if not reading.separator and dialect.separator != usual:
+            notes = [*notes, f"The values are separated by {dialect.name}; --separator names another character."]
+    names = check_text(path, kind, dialect)
+    return Part(source, path, kind, tuple(names), dialect, model, 0, tuple(notes))
+
+
+def text_dialect(path: Path, head: bytes, reading: Reading) -> tuple[Dialect, str]:
+    """Dialect of a CSV in UTF-8 by its beginning, and the separator that its name lets expect."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
+    ending = suffixes[-1] if suffixes else ""
+    dialect = dialect_of(head.decode(errors="ignore"), ending, reading.separator)
+    return dialect, "\t" if ending == ".tsv" else ","
+
+
+def how_read(path: Path, reading: Reading) -> str:
+    """How a file is read, in words, by its beginning: its kind, and of a text the separator and the encoding."""
+    head = head_of(path)
+    kind = kind_of(path, head)
+    if kind not in _TEXTS:
+        return _BINARIES[kind]
+    encoding = reading.encoding or text_encoding(head) or UTF8
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        encoding = CP1252
+    text = head.decode(encoding, errors="replace")
+    dialect, _ = text_dialect(path, text.encode(), reading)
+    if kind != ".csv":
+        return f"{_TEXTS[kind]}, {encoding.upper()}"
+    rows = first_rows(text, dialect.separator, _LOOKED_AT, dialect.skip)
+    sign = reading.decimal or decimal_sign(cell for row in rows for cell in row)
+    comma = ", decimal comma" if sign == "," else ""
+    return f"{_TEXTS[kind]} separated by {dialect.name}, {encoding.upper()}{comma}"
+
+
+def _model_of(path: Path, reading: Reading) -> str | None:
+    if reading.model_from in (None, "column"):
+        return None
+    if reading.model_from == "file":
+        name = path.name
+        while any(name.lower().endswith(ending) for ending in (*ENDINGS, *PACKED)):
+            name = name[: name.rindex(".")]
+        return name or path.name
+    return path.resolve().parent.name if reading.model_from == "folder" else reading.model_from
+
+
+def plain_part(part: Part, folder: Path) -> Part | None:
+    """A text that DuckDB refuses, written again; None where that has been done, or it is no text.
+
+    Raises
+    ------
+    DataError
+        A row is at fault.
+    """
+    if part.kind == ".parquet" or part.row_bytes:
+        return None
+    out = folder / f"plain-{len(list(folder.iterdir()))}{part.kind}"
+    if part.kind == ".csv" and part.dialect is not None:
+        plain = plain_csv(part.path, part.source, part.dialect, out)
+    else:
+        plain = plain_json_lines(part.path, part.source, out)
+    return replace(
+        part,
+        path=plain.path,
+        dialect=None if part.dialect is None else Dialect(","),
+        row_bytes=max(1, plain.row_bytes),
+        notes=(*part.notes, *plain.notes),
+    )
+
+
+def packed_by(part: Part) -> str:
+    """DuckDB's name of what packs a text."""
+    return packing_of(part.path) or "none"

@@ -1,0 +1,215 @@
+"""How a text file of a table is written: packing, kind, encoding and separator, as stated or found in its beginning."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from carrot_core import limits
+from carrot_core.benchmarks.column_names import guess_columns
+from carrot_core.errors import DataError, NotFoundError
+
+ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".zip")
+PACKED = (".gz", ".zst")  # endings of a packed file; what packs it is read from its first bytes
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", "^": "carets", "~": "tildes", ":": "colons",
+              "\x1f": "unit separators"}  # fmt: skip
+UTF8, CP1252 = "utf-8", "cp1252"
+_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|", "pipe": "|", "space": " "}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_SAMPLE_ROWS = 200
+_SEP_LINE = re.compile(r"\A\ufeff?sep=(.)\r?\n", re.IGNORECASE)  # the first line of a spreadsheet's own CSV
+MODEL_FROM = ("column", "file", "folder")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user states about files; None where it is to be found.
+
+    Attributes
+    ----------
+    separator : one character between the values of a row of text.
+    decimal : "." or ",".
+    encoding : of text, as Python names it.
+    score : rule that makes 0 to 1 of a score, see `carrot_core.benchmarks.cell_numbers`.
+    model_from : "column", "file" (its name), "folder" (of the file), or the name of the model of every row.
+    """
+
+    separator: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    score: str | None = None
+    model_from: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.separator is not None:
+            separator = _NAMES.get(self.separator.casefold(), self.separator)
+            if len(separator) != 1 or separator in '"\r\n\0' or separator.isalnum():
+                raise DataError("separator", f"{self.separator!r} cannot be one: give a single character, or tab")
+            object.__setattr__(self, "separator", separator)
+        if self.decimal not in (None, ".", ","):
+            raise DataError("decimal sign", f"{self.decimal!r} cannot be one: give . or ,")
+        if self.encoding is not None:
+            object.__setattr__(self, "encoding", _encoding(self.encoding))
+
+
+FOUND = Reading()
+
+
+def _encoding(name: str) -> str:
+    try:
+        "a".encode(name)
+        return UTF8 if codecs.lookup(name).name == UTF8 else name
+    except (LookupError, ValueError) as error:
+        raise DataError("encoding", f"there is none called {name!r}: try utf-8, utf-16 or cp1252") from error
+
+
+def packing_of(path: Path) -> str | None:
+    """What packs a file, "gzip" or "zstd", by its first bytes; None where nothing does."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    return next((packing for magic, packing in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def kind_of(path: Path, head: bytes) -> str:
+    """Kind of a file by its content: ".csv", ".jsonl", ".json", ".parquet", ".arrow", ".xlsx" or ".zip".
+
+    Parameters
+    ----------
+    path : the file; its ending decides where the content leaves it open.
+    head : its first bytes, unpacked.
+
+    Raises
+    ------
+    DataError
+        It is neither text nor a binary table that is known.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
+    ending = suffixes[-1] if suffixes else ""
+    if head.startswith(b"PAR1") or ending == ".parquet":
+        return ".parquet"
+    if head.startswith((b"ARROW1", b"FEA1", b"\xff\xff\xff\xff")):
+        return ".arrow"
+    if head.startswith(b"PK\x03\x04"):
+        return ".xlsx" if _holds_workbook(path) else ".zip"
+    if head[:1000].count(0) > len(head[:1000]) / 10 and not text_encoding(head):
+        raise DataError(path.name, "unknown type of file: it is no text, Parquet, Arrow, XLSX or zip")
+    text = head.decode(text_encoding(head) or UTF8, errors="replace").lstrip("\ufeff \t\r\n")
+    if text.startswith("[") and ending not in (".csv", ".tsv"):
+        first, _, others = text.partition("\n")
+        is_lines = ending in (".jsonl", ".ndjson") and others.strip() and _is_json(first)
+        return ".jsonl" if is_lines else ".json"
+    if text.startswith("{"):
+        return _json_kind(text, ending)
+    if ending in (".jsonl", ".ndjson"):
+        return ".jsonl"
+    return ".json" if ending == ".json" else ".csv"
+
+
+def check_file(path: Path) -> None:
+    """Raise a `NotFoundError` where there is no such file."""
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {str(path)!r}.")
+
+
+def _holds_workbook(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return "xl/workbook.xml" in file.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return path.suffix.lower() == ".xlsx"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json_kind(text: str, ending: str) -> str:
+    """JSON lines, where the first line is an object and no list of records is in it; else one document."""
+    if ending in (".jsonl", ".ndjson"):
+        return ".jsonl"
+    lines = [line for line in text.split("\n", 2) if line.strip()]
+    try:
+        first = json.loads(lines[0])
+    except (ValueError, RecursionError):
+        return ".csv" if ending in (".csv", ".tsv") else ".json"
+    return (
+        ".jsonl" if len(lines) > 1 or not any(isinstance(value, (list, dict)) for value in first.values()) else ".json"
+    )
+
+
+def text_encoding(head: bytes) -> str | None:
+    """The encoding that the first bytes of a text show beyond doubt: UTF-16 with or without its mark; else None."""
+    for mark, name in _UTF16.items():
+        if head.startswith(mark):
+            return name
+    pairs = head[: 2000 - 2000 % 2]
+    if len(pairs) >= 8 and not pairs[0::2].count(0) and pairs[1::2].count(0) * 2 > 0.9 * len(pairs):
+        return "utf-16-le"
+    if len(pairs) >= 8 and not pairs[1::2].count(0) and pairs[0::2].count(0) * 2 > 0.9 * len(pairs):
+        return "utf-16-be"
+    return None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the rows of a CSV are written: the separator, and lines before the header that are no row."""
+
+    separator: str
+    skip: int = 0
+
+    @property
+    def name(self) -> str:
+        """The separator in words."""
+        return SEPARATORS.get(self.separator, repr(self.separator))
+
+
+def dialect_of(head: str, ending: str, stated: str | None) -> Dialect:
+    """Find the separator of a CSV: the one that cuts the first rows into as many values as the header, and most.
+
+    Parameters
+    ----------
+    head : the beginning of the text.
+    ending : ".tsv" where the file's name says so; its own separator wins a tie.
+    stated : the separator if the user names it.
+    """
+    sep_line = _SEP_LINE.match(head)
+    skip = 1 if sep_line else 0
+    if stated or sep_line:
+        return Dialect(stated or (sep_line.group(1) if sep_line else ","), skip)
+    usual = "\t" if ending == ".tsv" else ","
+    ranks = {separator: _rank(head, separator) for separator in dict.fromkeys((usual, *SEPARATORS))}
+    best = max(ranks, key=lambda separator: ranks[separator])
+    return Dialect(best if ranks[best] > ranks[usual] else usual)
+
+
+def _rank(head: str, separator: str) -> tuple[bool, int, float, int]:
+    """How well a separator explains the first rows: the larger, the better."""
+    rows = list(first_rows(head, separator, _SAMPLE_ROWS))
+    names = rows[0] if rows else []
+    if len(names) < 2:
+        return (False, 0, 0.0, 0)
+    equal = sum(len(row) == len(names) for row in rows[1:]) / max(1, len(rows) - 1)
+    return (equal > 0.5 or len(rows) == 1, len(guess_columns(names)), equal, len(names))
+
+
+def first_rows(head: str, separator: str, count: int, skip: int = 0) -> Iterator[list[str]]:
+    """The header and the first rows of a CSV, blank lines left out; the last row may be cut where the head ends."""
+    csv.field_size_limit(limits.ROW_BYTES)
+    lines = islice(io.StringIO(head.removeprefix("\ufeff"), newline=""), skip, None)
+    try:
+        yield from islice(filter(None, csv.reader(lines, delimiter=separator)), count + 1)
+    except csv.Error:
+        return  # the pass over all rows says what is wrong

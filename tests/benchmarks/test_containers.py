@@ -1,0 +1,294 @@
+"""Tables in JSON documents, workbooks, Arrow and zip, and several files in one import."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+import pytest
+
+from carrot_core import limits
+from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.reading import Reading
+from carrot_core.benchmarks.registry import read_any
+from carrot_core.benchmarks.table_file import preview
+from carrot_core.errors import DataError, NotFoundError, Problem
+from tests.tables import long_table, write
+
+PARTS = ("prompts", "models", "outcomes")
+
+
+def same(found: Frames, tmp_path: Path) -> None:
+    wanted = read_any(write(long_table(), tmp_path / "wanted.parquet"))
+    for part in PARTS:
+        pd.testing.assert_frame_equal(getattr(found, part), getattr(wanted, part), check_exact=True)
+
+
+def refused(path: Path, **options: Any) -> Problem:
+    with pytest.raises(DataError) as caught:
+        read_any(path, **options)
+    return caught.value.problems[0]
+
+
+RECORDS = long_table().to_dict("records")
+DOCUMENTS: dict[str, Any] = {
+    "array": RECORDS,
+    "under a key": {"model": "x", "rows": RECORDS},
+    "deep": {"meta": {"ids": [1, 2]}, "run": {"results": RECORDS, "models": [{"name": "a"}, {"name": "b"}]}},
+    "columns": long_table().to_dict("list"),
+    "columns by row": json.loads(long_table().to_json()),
+    "split": json.loads(long_table().to_json(orient="split")),
+    "table": json.loads(long_table().to_json(orient="table", index=False)),
+}
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.json.gz", "t", "t.jsonl"])
+@pytest.mark.parametrize("shape", list(DOCUMENTS))
+@pytest.mark.parametrize("indent", [None, 1])
+def test_records_of_a_document_are_found(tmp_path: Path, name: str, shape: str, indent: int | None) -> None:
+    if name == "t.jsonl" and shape != "array":
+        pytest.skip("an object in a file of JSON lines is one")
+    text = json.dumps(DOCUMENTS[shape], indent=indent).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    frames = read_any(tmp_path / name)
+    same(frames, tmp_path)
+    assert preview(tmp_path / name, 3)["model"].tolist() == ["small", "large", "small"]
+    assert any("run.results" in note for note in frames.warnings) == (shape == "deep")
+
+
+def test_json_lines_are_known_by_any_name(tmp_path: Path) -> None:
+    for name in ("t.json", "t.txt", "t.csv", "t"):
+        (tmp_path / name).write_text("\n".join(map(json.dumps, RECORDS)))
+        same(read_any(tmp_path / name), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [('[{"a": 1},\n{"a"]', "line 2"), ('[{"a": 1}', "end"), ("[1, 2]", "no list"), ("{}", ""), ("[" * 90_000, "deep")],
+)
+def test_a_document_that_cannot_be_read_says_where(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "t.json").write_text(text)
+    assert says in refused(tmp_path / "t.json").message
+
+
+def test_a_document_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "JSON_BYTES", 2_000)
+    (tmp_path / "t.json").write_text(json.dumps(RECORDS))
+    assert "JSON lines" in refused(tmp_path / "t.json").remedy
+
+
+# Arrow and Parquet
+
+
+def arrow_table() -> pa.Table:
+    """The long table in the types that tools write."""
+    table = pa.Table.from_pandas(long_table(), preserve_index=False)
+    kinds = {"model": pa.dictionary(pa.int32(), pa.string()), "prompt": pa.large_string(), "task": pa.large_string()}
+    for name, kind in kinds.items():
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, table.column(name).cast(kind))
+    scores = pa.array([Decimal(str(score)) for score in long_table()["score"]], pa.decimal128(5, 3))
+    return table.set_column(table.schema.get_field_index("score"), "score", scores)
+
+
+def arrow_bytes(kind: str) -> bytes:
+    out = io.BytesIO()
+    table = arrow_table()
+    if kind == "file":
+        with ipc.new_file(out, table.schema) as writer:
+            writer.write_table(table, max_chunksize=5)
+    elif kind == "stream":
+        with ipc.new_stream(out, table.schema) as writer:
+            writer.write_table(table, max_chunksize=5)
+    elif kind == "feather":
+        feather.write_feather(table, out, compression="zstd")
+    else:
+        pq.write_table(table, out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["file", "stream", "feather", "parquet"])
+@pytest.mark.parametrize("name", ["t.arrow", "t.feather", "t"])
+def test_binary_tables_are_known_by_their_content(tmp_path: Path, kind: str, name: str) -> None:
+    (tmp_path / name).write_bytes(arrow_bytes(kind))
+    same(read_any(tmp_path / name), tmp_path)
+    assert len(preview(tmp_path / name, 5)) == 5
+
+
+@pytest.mark.parametrize("kind", ["file", "stream", "feather"])
+def test_a_damaged_arrow_file_is_refused(tmp_path: Path, kind: str) -> None:
+    whole = arrow_bytes(kind)
+    for end in range(8, len(whole) - 20, len(whole) // 12):
+        (tmp_path / "t.arrow").write_bytes(whole[:end])
+        assert refused(tmp_path / "t.arrow").message
+
+
+# Workbooks
+
+
+def workbook(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+def sheet_of(table: pd.DataFrame) -> list[list[Any]]:
+    return [list(table.columns), *table.astype(object).to_numpy().tolist()]
+
+
+def test_a_sheet_is_a_table(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", {"Sheet1": sheet_of(long_table())})
+    frames = read_any(path)
+    same(frames, tmp_path)
+    assert not frames.warnings
+    assert preview(path, 2)["model"].tolist() == ["small", "large"]
+
+
+def test_the_sheet_with_the_results_is_taken_and_named(tmp_path: Path) -> None:
+    others = {"notes": [["written by hand"], [1]], "results": sheet_of(long_table()), "empty": []}
+    frames = read_any(workbook(tmp_path / "t.xlsx", others))
+    same(frames, tmp_path)
+    assert any("'results'" in note and "notes" in note for note in frames.warnings)
+
+
+def test_cells_of_a_sheet(tmp_path: Path) -> None:
+    rows = [
+        ["prompt_id", "model", "score", "cost_usd", None],
+        [1, "a", True, 0.5, None],
+        [None, None, None, None, None],
+        [1.0, "b", False, 1, None],
+        ["=1+1", "a", "#DIV/0!", 1, None],
+    ]
+    problem = refused(workbook(tmp_path / "t.xlsx", {"s": rows}))
+    assert problem.row == 3
+    frames = read_any(workbook(tmp_path / "t.xlsx", {"s": rows[:4]}))
+    assert frames.outcomes[["prompt_id", "score"]].to_numpy().tolist() == [["1", 1.0], ["1", 0.0]]
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"PK\x03\x04" + bytes(400)])
+def test_a_workbook_that_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.xlsx").write_bytes(content)
+    assert "workbook" in refused(tmp_path / "t.xlsx").message
+
+
+def test_a_workbook_beyond_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = workbook(tmp_path / "t.xlsx", {"s": sheet_of(long_table())})
+    monkeypatch.setattr(limits, "SHEET_CELLS", 20)
+    assert "cells" in refused(path).message
+    monkeypatch.setattr(limits, "SHEET_BYTES", 100)
+    assert "unpacks" in refused(path).message
+
+
+# Several tables
+
+
+def per_model(folder: Path, kind: str) -> Path:
+    """The long table as a file a model, without the column of the model."""
+    for model, rows in long_table().groupby("model"):
+        path = folder / (f"{model}{kind}" if kind != "folders" else f"{model}/run.csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(rows.drop(columns="model"), path)
+    return folder
+
+
+def sorted_outcomes(frames: Frames) -> pd.DataFrame:
+    return frames.outcomes.sort_values(["prompt_id", "model"]).reset_index(drop=True)
+
+
+@pytest.mark.parametrize("kind", [".csv", ".jsonl", ".parquet", ".csv.gz", "folders"])
+def test_the_model_is_the_name_of_the_file_or_folder(tmp_path: Path, kind: str) -> None:
+    folder = per_model(tmp_path / "runs", kind)
+    frames = read_any(folder, reading=Reading(model_from="folder" if kind == "folders" else "file"))
+    wanted = read_any(write(long_table(), tmp_path / "wanted.parquet"))
+    pd.testing.assert_frame_equal(sorted_outcomes(frames), sorted_outcomes(wanted))
+    assert "2 files" in frames.provenance.source
+
+
+def test_a_stated_name_is_the_model_of_every_row(tmp_path: Path) -> None:
+    one = write(long_table().drop(columns="model").drop_duplicates("prompt_id"), tmp_path / "t.csv")
+    assert "'gpt-9'" in refused(one, reading=Reading(model_from="gpt-9")).message
+
+
+def test_without_it_the_remedy_names_the_option(tmp_path: Path) -> None:
+    assert "--model-from" in refused(per_model(tmp_path / "runs", ".csv")).remedy
+
+
+def test_paths_patterns_and_files_of_other_columns_are_one_table(tmp_path: Path) -> None:
+    table = long_table()
+    first = write(table[:5].drop(columns="task"), tmp_path / "first.csv")
+    second = write(table[5:].assign(extra=1), tmp_path / "second.parquet")
+    frames = read_any([first, second], where="coalesce(extra, 0) < 2")
+    assert len(frames.outcomes) == len(table)
+    assert len(read_any(tmp_path / "*.*").outcomes) == len(table)
+    assert frames.outcomes["cost_usd"].tolist() == table["cost_usd"].tolist()
+
+
+def test_a_problem_names_its_file_and_the_row_in_it(tmp_path: Path) -> None:
+    table = long_table().astype(object)
+    table.loc[7, "score"] = 7
+    paths = [write(table[:5].astype({"score": float}), tmp_path / "a.csv"), tmp_path / "b.csv"]
+    table[5:].to_csv(paths[1], index=False)
+    problem = refused(paths)  # type: ignore[arg-type]
+    assert (problem.file, problem.row) == ("b.csv", 3)
+    assert "b.csv" in str(problem)
+    paths[1].write_text("prompt_id,model,score\na,b\n")
+    with pytest.raises(DataError, match=r"b\.csv: row 1"):
+        read_any(paths)
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_zip_holds_one_table_or_several(tmp_path: Path) -> None:
+    text = long_table().to_csv(index=False).encode()
+    same(read_any(zipped(tmp_path / "t.zip", {"t.csv": text, "__MACOSX/._t.csv": b"x", "read.me": b"x"})), tmp_path)
+    parts = {f"runs/{model}.csv": rows.drop(columns="model").to_csv(index=False).encode()
+             for model, rows in long_table().groupby("model")}  # fmt: skip
+    frames = read_any(zipped(tmp_path / "t.zip", parts), reading=Reading(model_from="file"))
+    assert frames.models["model"].tolist() == ["large", "small"]
+
+
+@pytest.mark.parametrize("name", ["../../evil.csv", "/abs/evil.csv", "a/../../evil.csv"])
+def test_a_zip_writes_nothing_outside(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "deep" / "home"
+    home.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(home))
+    path = zipped(tmp_path / "t.zip", {name: long_table().to_csv(index=False).encode()})
+    assert len(read_any(path).outcomes) == len(long_table())
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["t.zip"]
+
+
+def test_a_zip_that_unpacks_to_too_much_or_to_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = zipped(tmp_path / "t.zip", {"t.csv": b"prompt_id,model,score\n" * 200_000})
+    monkeypatch.setattr(limits, "UNPACKED_BYTES", 1 << 20)
+    assert "unpacks to more" in refused(path).message
+    assert "no table" in refused(zipped(tmp_path / "u.zip", {"a.exe": b"MZ"})).message
+    (tmp_path / "v.zip").write_bytes(path.read_bytes()[:-30])
+    assert "unpacked" in refused(tmp_path / "v.zip").message
+
+
+def test_a_path_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "no.csv", tmp_path / "*.csv", tmp_path / "empty"):
+        with pytest.raises(NotFoundError):
+            read_any(path)

@@ -1,0 +1,370 @@
+"""Tables of text as people write them: any separator, decimal sign, encoding, line end and quote; and what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from carrot_core import limits
+from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.reading import Reading
+from carrot_core.benchmarks.registry import read_any
+from carrot_core.benchmarks.table_file import preview
+from carrot_core.errors import DataError, Problem
+from tests.tables import long_table, write
+
+FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PARTS = ("prompts", "models", "outcomes")
+
+
+def refused(path: Path, **options: object) -> Problem:
+    with pytest.raises(DataError) as caught:
+        read_any(path, **options)  # type: ignore[arg-type]
+    return caught.value.problems[0]
+
+
+def text_of(table: pd.DataFrame, **options: object) -> str:
+    text: str = table.to_csv(index=False, **options)  # type: ignore[call-overload]
+    return text
+
+
+def same(found: Frames, wanted: Frames) -> None:
+    for part in PARTS:
+        pd.testing.assert_frame_equal(getattr(found, part), getattr(wanted, part), check_exact=True)
+
+
+@st.composite
+def dialects(draw: st.DrawFn) -> dict[str, str]:
+    """How a file is written, such that a reader can find it."""
+    separator = draw(st.sampled_from([",", ";", "\t", "|", "^", "~"]))
+    return {
+        "separator": separator,
+        "decimal": draw(st.sampled_from([".", ","])),
+        "encoding": draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])),
+        "end": draw(st.sampled_from(["\n", "\r\n", "\r", "mixed"])),
+        "quotes": draw(st.sampled_from(["double", "backslash"])),
+        "name": draw(st.sampled_from(["t.csv", "t.tsv", "t.txt", "t.csv.gz", "t.dat"])),
+    }
+
+
+TEXT = st.text(st.sampled_from('aé,;|\t"\\ \n^~ß'), max_size=12).map(lambda text: f"Why {text}?")
+
+
+def written(table: pd.DataFrame, dialect: dict[str, str]) -> bytes:
+    """The bytes of a table in a dialect, made by Python's own writer."""
+    out = io.StringIO()
+    double = dialect["quotes"] == "double"
+    writer = csv.writer(
+        out,
+        delimiter=dialect["separator"],
+        quoting=csv.QUOTE_ALL if not double else csv.QUOTE_MINIMAL,
+        doublequote=double,
+        escapechar=None if double else "\\",
+        lineterminator="\n",
+    )
+    writer.writerow(table.columns)
+    for number, row in enumerate(table.itertuples(index=False)):
+        cells = [str(cell).replace(".", dialect["decimal"]) if isinstance(cell, float) else cell for cell in row]
+        begin = out.tell()
+        writer.writerow(cells)
+        end = {"mixed": ("\n", "\r\n")[number % 2]}.get(dialect["end"], dialect["end"])
+        if end != "\n":
+            out.seek(out.tell() - 1)
+            out.truncate()
+            out.write(end)
+        assert out.tell() > begin
+    text = out.getvalue()
+    raw = text.encode(dialect["encoding"])
+    return gzip.compress(raw) if dialect["name"].endswith(".gz") else raw
+
+
+@FUZZ
+@given(dialect=dialects(), texts=st.lists(TEXT, min_size=3, max_size=3))
+def test_a_table_reads_the_same_in_every_dialect(tmp_path: Path, dialect: dict[str, str], texts: list[str]) -> None:
+    table = long_table(n_prompts=3)
+    # Without any escaped quote nothing shows that backslashes are escaped too.
+    table["prompt"] = [f'"{texts[row // 2]}"' for row in range(len(table))]
+    wanted = read_any(write(table, tmp_path / "plain.parquet"))
+    path = tmp_path / dialect["name"]
+    path.write_bytes(written(table, dialect))
+    found = read_any(path)
+    path.unlink()
+    same(found, wanted)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_than_the_name_lets_expect_is_found_and_said(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text_of(long_table(), sep=separator))
+    assert any("--separator" in note for note in read_any(path).warnings)
+    assert list(preview(path, 2).columns) == list(long_table().columns)
+    assert read_any(path, reading=Reading(separator=separator)).warnings == ()
+
+
+def test_the_stated_separator_overrides_the_one_found(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text_of(long_table(), sep=";"))
+    assert "missing" in refused(path, reading=Reading(separator="|")).message
+
+
+def test_the_line_that_a_spreadsheet_puts_first_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("sep=;\n" + text_of(long_table(), sep=";"))
+    assert len(read_any(path).outcomes) == len(long_table())
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join([*lines[:5], "a;b", *lines[5:]]))
+    problem = refused(path)
+    assert problem.row == 4
+    assert "line 6" in problem.message
+
+
+# The decimal sign
+
+
+def numbers(tmp_path: Path, tokens: list[str], score: str = "1") -> Path:
+    rows = [f'p{n};{model};{score};"{count}";1' for n, count in enumerate(tokens) for model in ("a", "b")]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["prompt_id;model;score;input_tokens;cost_usd", *rows]))
+    return path
+
+
+def test_a_comma_that_may_be_either_is_refused_until_it_is_stated(tmp_path: Path) -> None:
+    path = numbers(tmp_path, ["1,234", "5,678"])
+    problem = refused(path)
+    assert "--decimal" in problem.remedy
+    assert "1,234" in str(problem.value)
+    assert read_any(path, reading=Reading(decimal=".")).outcomes["input_tokens"].max() == 5678
+    assert read_any(path, reading=Reading(decimal=",")).outcomes["input_tokens"].max() == 5.678
+
+
+@pytest.mark.parametrize(
+    ("tokens", "score", "largest"),
+    [
+        (["1,234", "5,678.5"], "1", 5678.5),
+        (["1,234", "1,234,567"], "1", 1234567),
+        (["1,234", "12"], "0.5", 1234),
+        (["1.234,5", "12"], "1", 1234.5),
+        (["1.234", "12"], "0,5", 1234),
+        (["0,123", "12"], "1", 12),
+    ],
+)
+def test_what_other_numbers_show_decides_about_a_comma(
+    tmp_path: Path, tokens: list[str], score: str, largest: float
+) -> None:
+    frames = read_any(numbers(tmp_path, tokens, score))
+    assert frames.outcomes["input_tokens"].max() == largest
+    assert any("omma" in note for note in frames.warnings)
+
+
+def test_points_beside_decimal_commas_are_told_by_row(tmp_path: Path) -> None:
+    problem = refused(numbers(tmp_path, ["12", "0.51"], score="0,5"))
+    assert (problem.column, problem.row) == ("score", 1)
+
+
+def test_a_decimal_comma_in_a_wide_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt_id;a;a|cost_usd;b;b|cost_usd\np;0,25;0,5;1;0,125\n")
+    frames = read_any(path)
+    assert frames.outcomes["score"].tolist() == [0.25, 1.0]
+    assert frames.outcomes["cost_usd"].tolist() == [0.5, 0.125]
+
+
+# Encodings
+
+
+def test_western_text_of_windows_is_read_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text_of(long_table(models=("gro\xdf", "café"))).encode("cp1252"))
+    frames = read_any(path)
+    assert frames.models["model"].tolist() == ["café", "gro\xdf"]
+    assert any("--encoding" in note for note in frames.warnings)
+
+
+def test_a_stated_encoding_is_used_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text_of(long_table(models=("模型", "型"))).encode("shift_jis", errors="replace"))
+    assert "型" in read_any(path, reading=Reading(encoding="shift_jis")).models["model"].tolist()
+    path.write_bytes(b"\x81" + path.read_bytes())
+    assert "--encoding" in refused(path, reading=Reading(encoding="cp1252")).remedy
+
+
+@pytest.mark.parametrize("stated", [{"encoding": "nope"}, {"separator": "ab"}, {"separator": '"'}, {"decimal": "x"}])
+def test_what_cannot_be_is_refused_when_stated(stated: dict[str, str]) -> None:
+    with pytest.raises(DataError):
+        Reading(**stated)
+
+
+# Rows at fault
+
+
+def lines_of(tmp_path: Path) -> tuple[Path, list[str]]:
+    path = tmp_path / "t.csv"
+    return path, text_of(long_table(n_prompts=40)).split("\n")
+
+
+@pytest.mark.parametrize("row", [1, 17, 80])
+@pytest.mark.parametrize(("change", "value"), [(lambda line: line + ",surplus", "surplus"), (lambda line: "p9,m", "m")])
+def test_a_row_of_another_length_is_named_with_its_line_and_value(
+    tmp_path: Path, row: int, change: object, value: str
+) -> None:
+    path, lines = lines_of(tmp_path)
+    lines[row] = change(lines[row])  # type: ignore[operator]
+    path.write_text("\n".join(lines))
+    problem = refused(path)
+    assert problem.row == row
+    assert f"line {row + 1}" in problem.message
+    assert value in (problem.value or "")
+    assert problem.remedy
+
+
+def test_a_line_number_counts_the_lines_inside_values(tmp_path: Path) -> None:
+    path, lines = lines_of(tmp_path)
+    lines[3] = lines[3].replace("Question", "Question\n\n")
+    lines[9] += ",surplus"
+    path.write_text("\n".join(lines))
+    problem = refused(path)
+    assert problem.row == 9
+    assert "line 12" in problem.message
+
+
+def test_an_open_quote_and_a_quote_inside_a_value_are_named(tmp_path: Path) -> None:
+    path, lines = lines_of(tmp_path)
+    path.write_text("\n".join([*lines[:5], '"p2,small,1,never closed', *lines[5:]]))
+    assert "line 6" in refused(path).message
+    path.write_text("\n".join([*lines[:5], lines[5].replace("Question", 'Que"stion'), *lines[6:]]))
+    problem = refused(path)
+    assert problem.row == 5
+    assert "twice" in problem.remedy
+
+
+def test_a_separator_at_the_end_of_every_row_adds_no_column(tmp_path: Path) -> None:
+    path, (header, *lines) = lines_of(tmp_path)
+    path.write_text("\n".join([header, *(line + "," for line in lines if line)]))
+    same(read_any(path), read_any(write(long_table(n_prompts=40), tmp_path / "w.parquet")))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.csv.gz"])
+def test_a_row_of_megabytes_is_read_up_to_the_stated_limit(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = long_table()
+    table.loc[[4, 5], "prompt"] = "x" * 2_500_000 + '"'
+    frames = read_any(write(table, tmp_path / name))
+    assert frames.prompts["text"].str.len().max() == 2_500_001
+    if name == "t.csv":
+        monkeypatch.setattr(limits, "ROW_BYTES", 2_000_000)
+        problem = refused(tmp_path / name)
+        assert problem.row == 5
+        assert "line 6" in problem.message
+
+
+# JSON lines
+
+
+def json_lines(tmp_path: Path, change: dict[int, str]) -> Path:
+    lines = [json.dumps(row) for row in long_table(n_prompts=40).to_dict("records")]
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(change.get(number, line) for number, line in enumerate(lines, 1)) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("line", [1, 2, 61, 80])
+@pytest.mark.parametrize("text", ['{"prompt_id": "p0", ', "[1]", "nonsense", '{"a": 1}}'])
+def test_a_broken_line_of_json_is_named_by_its_own_number(tmp_path: Path, line: int, text: str) -> None:
+    problem = refused(json_lines(tmp_path, {line: text}), format="long")
+    assert f"line {line} " in problem.message
+    assert problem.row == line
+
+
+def test_half_a_character_costs_its_cell_alone(tmp_path: Path) -> None:
+    record = long_table(n_prompts=40).to_dict("records")[30]
+    text = json.dumps(record | {"answer": "cut \ud83d", "smile": "\U0001f600"})
+    path = json_lines(tmp_path, {31: text})
+    frames = read_any(path)
+    same(frames, read_any(json_lines(tmp_path, {})))
+    assert any("Line 31" in note and "answer" in note for note in frames.warnings)
+    problem = refused(json_lines(tmp_path, {31: json.dumps(record | {"model": "\udc00"})}))
+    assert (problem.row, problem.column) == (31, "model")
+
+
+# Names and objects
+
+
+def test_a_note_names_columns_as_the_file_does(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for columns in (["score", "Score"], ["Score", "score"]):
+        table = long_table().assign(Score=7)[["prompt_id", "model", *columns, "cost_usd"]]
+        path.write_text(text_of(table))
+        frames = read_any(path)
+        assert any(note.endswith("not kept: Score.") for note in frames.warnings)
+        assert frames.outcomes["score"].tolist() == long_table()["score"].tolist()
+
+
+def nested(name: str, tmp_path: Path) -> Path:
+    rows = [
+        {
+            "prompt_id": row["prompt_id"],
+            "by": {"id": row["model"], "tags": ["x", "y"]},
+            "result": {"score": row["score"], "usage": {"in": row["input_tokens"], "usd": row["cost_usd"]}},
+        }
+        for row in long_table().to_dict("records")
+    ]
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        pd.DataFrame(rows).to_parquet(path)
+    elif name.endswith(".csv"):
+        path.write_text(text_of(pd.DataFrame(rows).map(lambda v: json.dumps(v) if isinstance(v, dict) else v)))
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+PATHS = {"model": "by.id", "score": "result.score", "input_tokens": "result.usage.in", "cost_usd": "result.usage.usd"}
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.jsonl", "t.csv"])
+def test_a_path_leads_to_a_value_inside_objects(tmp_path: Path, name: str) -> None:
+    found = read_any(nested(name, tmp_path), columns=PATHS)
+    wanted = read_any(
+        write(long_table()[["prompt_id", "model", "score", "input_tokens", "cost_usd"]], tmp_path / "w.csv")
+    )
+    same(found, wanted)
+    assert read_any(tmp_path / name, columns=PATHS | {"task": "by.tags.1"}).prompts["task"].unique().tolist() == ["y"]
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.jsonl"])
+def test_an_object_in_the_place_of_a_value_comes_with_its_paths(tmp_path: Path, name: str) -> None:
+    problem = refused(nested(name, tmp_path), columns=PATHS | {"score": "result"})
+    assert problem.column == "result"
+    assert "result.usage.in" in problem.remedy
+    assert "result.score" in refused(tmp_path / name, columns=PATHS | {"score": "result.nope"}).remedy
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json", "t.parquet", "t.csv.gz"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+    assert "empty" in refused(tmp_path / name).message
+
+
+def test_one_column_asks_for_the_separator(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("prompt_id model score\na m 1\n")
+    assert "--separator" in refused(path).remedy
+
+
+def test_no_message_names_a_folder_or_quotes_the_database(tmp_path: Path) -> None:
+    for name, content in (("t.csv", b'a,b\n"x'), ("t.jsonl", b"{"), ("t.parquet", b"PAR1PAR1"), ("t.json", b"[{]")):
+        (tmp_path / name).write_bytes(content)
+        text = str(refused(tmp_path / name))
+        assert str(tmp_path) not in text
+        assert "Error" not in text
+        assert "read_" not in text
