@@ -18,6 +18,7 @@ from scipy.stats import hypergeom
 
 from carrot_core.benchmarks import Frames
 from carrot_core.errors import DataError
+from carrot_core.outcomes import SCORE_RANGE
 
 FloatArray = npt.NDArray[np.float64]
 _ARM = re.compile(r"(best|majority)-of-([2-9]|[1-9][0-9])")
@@ -36,9 +37,9 @@ def best_of(samples: FloatArray, n: int) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         for drawn in range(n):
             within *= np.clip((position - drawn) / (counts - drawn), 0.0, 1.0)
-        mean: FloatArray = (np.diff(within, axis=1) * ascending).sum(axis=1)
+    mean: FloatArray = (np.diff(within, axis=1) * ascending).sum(axis=1)
     mean[counts[:, 0] < n] = np.nan
-    return mean
+    return _in_bounds(mean)
 
 
 def majority_of(samples: FloatArray, n: int) -> FloatArray:
@@ -51,8 +52,13 @@ def majority_of(samples: FloatArray, n: int) -> FloatArray:
     share = np.full(len(samples), np.nan)
     right = hypergeom(counts[enough], np.nansum(samples[enough], axis=1).astype(np.int64), n)
     share[enough] = right.sf(n // 2) + (right.pmf(n // 2) / 2 if n % 2 == 0 else 0.0)
-    clipped: FloatArray = np.clip(share, 0.0, 1.0)
-    return clipped
+    return _in_bounds(share)
+
+
+def _in_bounds(scores: FloatArray) -> FloatArray:
+    """Scores without the last bits that a sum of shares may come to beyond 1."""
+    bounded: FloatArray = np.clip(scores, *SCORE_RANGE)
+    return bounded
 
 
 _SCORES: dict[str, Callable[[FloatArray, int], FloatArray]] = {"best": best_of, "majority": majority_of}

@@ -47,9 +47,20 @@ def decomposition(
     setting = setting.with_all_outcomes
     on = report_set(setting, setting.report_on, replicates)
     oracle = _figures(setting.frontier(setting.baselines["oracle"], setting.report_on), setting, on)
-    other = [_figures(curve, setting, on) for curve in on.other_samples]
-    luck = {"luck": oracle - np.mean(other, axis=0)} if other else {}
+    luck = _luck(setting, on)
     return small((_of_router(name, setting, table, on, oracle, luck) for name, table in routers.items()), _COLUMNS)
+
+
+def _luck(setting: Setting, on: ReportSet) -> dict[str, FloatArray]:
+    """The part "luck", measured on the prompts that the whole pool answered several times; empty without any."""
+    if on.repeated is None:
+        return {}
+    on, curves = on.repeated
+    oracle = setting.frontier(setting.baselines["oracle"], setting.report_on)
+    ids = set(on.outcomes.prompt_ids)
+    here = oracle.rows(np.array([prompt_id in ids for prompt_id in oracle.outcomes.prompt_ids], dtype=bool))
+    other = np.mean([_figures(curve, setting, on) for curve in curves], axis=0)
+    return {"luck": _figures(here, setting, on) - other}
 
 
 def _of_router(

@@ -33,7 +33,6 @@ from carrot_core.store import Run
 MEAN = "mean"  # in the column "seed": the mean over seeds
 BEST_SINGLE = "best-single-model"  # in the column "against": the best single model itself
 AGAINST = ("task-lookup", "carrot-knn")
-LESS_LUCKY = "oracle_of_other_samples"
 UNFAIR = ("oracle", "cascade")  # they see outcomes, so they are not on the front that others are measured against
 _SINGLE_SCORES = ("routing_accuracy", "peak")  # what a router and one model can be compared in
 
@@ -87,7 +86,7 @@ class Comparison:
     protocol : one row a seed: seed, split_seed (NA where the stored split is used), n_train, n_validation,
         n_judged, n_incomplete, n_copies (prompts of ``fit_on`` left out because they are reported on), best_single,
         best_single_score, best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd,
-        cost_unit_usd; where cells were run several times also oracle_of_other_samples, the oracle without luck.
+        cost_unit_usd; where cells were run several times also oracle_luck (`ReportSet.oracle_luck`).
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
         value, low, high. NaN: not defined. An infinite QNC: never reached.
     differences : columns router, against, seed, metric, value, low, high: router minus ``against``, which is
@@ -242,7 +241,7 @@ def _facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
         "cheapest_usd": float(low[0]),
         "dearest_usd": float(high[0]),
         "cost_unit_usd": setting.cost_unit_usd,
-        **({} if on.oracle_of_other_samples is None else {LESS_LUCKY: float(on.oracle_of_other_samples[0])}),
+        **({} if on.oracle_luck is None else {"oracle_luck": float(on.oracle_luck[0])}),
     }
 
 

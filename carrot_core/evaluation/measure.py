@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from carrot_core.bootstrap import (
     weighted_means,
 )
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.missing import best_scores, over_all
+from carrot_core.evaluation.missing import best_scores
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.frontier import FloatArray, Frontier, sweep, upper_hull
 from carrot_core.metrics import (
@@ -40,7 +40,7 @@ from carrot_core.metrics import (
 )
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import Solution, match_model, operating_point, rate_inside, solve_target
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick, positions
 from carrot_core.routers.baselines import oracle_of_other_samples
 
 _POINTS = 800  # of a curve, of which replicates are made
@@ -121,18 +121,27 @@ class ReportSet:
         return self.means(best_scores(self.part)[:, None])[:, 0]
 
     @cached_property
-    def other_samples(self) -> list[Frontier]:
-        """Curves of the oracle read on samples that it did not choose by; empty where every cell was run once."""
-        return [sweep(estimates, outcomes) for estimates, outcomes in oracle_of_other_samples(self.part)]
+    def repeated(self) -> tuple[ReportSet, list[Frontier]] | None:
+        """The prompts that the whole pool answered several times, and the curves of an oracle on them.
+
+        Each curve is read on a sample of every cell that this oracle did not choose by. None without such prompts.
+        """
+        curves = [sweep(*fold) for fold in oracle_of_other_samples(self.part)]
+        if not curves:
+            return None
+        rows = positions(curves[0].outcomes.prompt_ids, self.part.prompt_ids, "prompt")
+        part = self.part.rows(rows)
+        return replace(self, part=part, outcomes=part.outcomes, weights=self.weights[rows]), curves
 
     @cached_property
-    def oracle_of_other_samples(self) -> FloatArray | None:
-        """(1 + B,) `oracle` without the luck of single runs; None where every cell was run once."""
-        if not self.other_samples:
+    def oracle_luck(self) -> FloatArray | None:
+        """(1 + B,) what `oracle` loses on samples that it did not choose by; None where that cannot be told."""
+        if self.repeated is None:
             return None
-        rows = np.arange(self.other_samples[0].n_prompts)
-        scores = [curve.outcomes.score[rows, curve.choices(0.0)] for curve in self.other_samples]
-        return self.means(over_all(self.part, np.mean(scores, axis=0))[:, None])[:, 0]
+        on, curves = self.repeated
+        rows = np.arange(len(on.outcomes.prompt_ids))
+        scores = [curve.outcomes.score[rows, curve.choices(0.0)] for curve in curves]
+        return on.oracle - on.means(np.mean(scores, axis=0)[:, None])[:, 0]
 
     @property
     def reference(self) -> tuple[FloatArray, FloatArray]:
@@ -313,8 +322,8 @@ def measure_router(
         "best_single_cost_usd": Measurement.of(on.reference[1]),
         "oracle": Measurement.of(on.oracle),
     }
-    if on.oracle_of_other_samples is not None:
-        figures["oracle_of_other_samples"] = Measurement.of(on.oracle_of_other_samples)
+    if on.oracle_luck is not None:
+        figures["oracle_luck"] = Measurement.of(on.oracle_luck)
     intervals = {name: figure.interval for name, figure in figures.items()}
     point = None
     if "matched" in rates:

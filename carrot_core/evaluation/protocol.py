@@ -19,7 +19,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
 from carrot_core.evaluation.missing import standing_for_all, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, sweep
-from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick
+from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick, positions
 from carrot_core.routers import BASELINES, Router, make_router
 from carrot_core.routers.baselines import oracle_of_other_samples
 
@@ -154,16 +154,17 @@ class Setting:
 
     @cached_property
     def oracle_luck(self) -> float | None:
-        """What the oracle's score at λ = 0 loses on samples it did not choose by; None where every cell was run once.
+        """What the oracle's score at λ = 0 loses on samples it did not choose by; None where that cannot be told.
 
-        It is the most of the score that may be luck of single runs.
+        It is the most of the score that may be luck of single runs, on the prompts that the whole pool answered
+        several times.
         """
-        setting = self.with_all_outcomes
-        curves = [sweep(*fold) for fold in oracle_of_other_samples(setting.test)]
+        curves = [sweep(*fold) for fold in oracle_of_other_samples(self.test)]
         if not curves:
             return None
-        own = setting.frontier(setting.baselines["oracle"], setting.report_on)
-        return float(own.score[0] - np.mean([curve.score[0] for curve in curves]))
+        rows = positions(curves[0].outcomes.prompt_ids, self.test.prompt_ids, "prompt")
+        own = self.test.outcomes.score[rows].max(axis=1).mean()
+        return float(own - np.mean([curve.score[0] for curve in curves]))
 
     def frontier(self, estimates: Mapping[str, Estimates], split: str) -> Frontier:
         """Exact curve of a router's stored estimates on the prompts and pool of this setting."""

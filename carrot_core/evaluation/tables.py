@@ -11,7 +11,7 @@ import pandas as pd
 from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_weights
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.comparison import BEST_SINGLE, LESS_LUCKY, MEAN, UNFAIR, Comparison
+from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Comparison
 from carrot_core.evaluation.learning import TaskTransfer
 from carrot_core.evaluation.missing import gaps_note
 from carrot_core.evaluation.protocol import tasks_of
@@ -223,13 +223,12 @@ def _head(result: Comparison) -> str:
 
 
 def _luck(protocol: pd.DataFrame) -> str:
-    """How much of the oracle's score is luck of single runs; "" where every cell was run once."""
-    if LESS_LUCKY not in protocol:
+    """How much of the oracle's score may be luck of single runs; "" where that cannot be told."""
+    if "oracle_luck" not in protocol:
         return ""
-    other, luck = protocol[LESS_LUCKY].mean(), (protocol["oracle_score"] - protocol[LESS_LUCKY]).mean()
     return (
-        f"\nUp to {luck:.4f} of the oracle's score is luck of single runs: read on samples that it did not choose by, "
-        f"it reaches {other:.4f}."
+        f"\nUp to {protocol['oracle_luck'].mean():.4f} of the oracle's score is luck of single runs: so much it loses "
+        "on samples that it did not choose by."
     )
 
 

@@ -165,14 +165,16 @@ def oracle_of_other_samples(part: Benchmark) -> list[tuple[Estimates, Outcomes]]
 
     The best of several noisy means is too high, since luck chooses with it. Read on a sample that had no part in the
     choice, the oracle's figure is without that luck; it is a little low, because fewer samples choose. What an oracle
-    of true means would reach lies between the two, in expectation. A cell with one sample counts as it is.
+    of true means would reach lies between the two, in expectation.
 
     Returns
     -------
-    One pair for each of at most `_FOLDS` samples that are left out in turn, on the prompts with the whole pool
-    observed; empty where every cell was run once.
+    One pair for each of at most `_FOLDS` samples that are left out in turn, on the prompts that the whole pool
+    answered several times; empty where there is none.
     """
-    part = part if part.sample_score is None else part.rows(part.outcomes.complete)
+    if part.sample_score is None:
+        return []
+    part = part.rows(part.outcomes.complete & ((~np.isnan(part.sample_score)).sum(axis=2) > 1).all(axis=1))
     if part.sample_score is None or part.sample_cost_usd is None or not part.prompt_ids:
         return []
     counts = (~np.isnan(part.sample_score)).sum(axis=2)
@@ -184,8 +186,8 @@ def oracle_of_other_samples(part: Benchmark) -> list[tuple[Estimates, Outcomes]]
         tables = []
         for samples in (part.sample_score, np.where(np.isnan(part.sample_score), np.nan, cost)):
             left_out = np.take_along_axis(samples, place, axis=2)[:, :, 0]
-            others = (np.nansum(samples, axis=2) - left_out) / np.maximum(counts - 1, 1)
-            tables.append((np.where(counts > 1, np.maximum(others, 0.0), left_out), left_out))
+            others = (np.nansum(samples, axis=2) - left_out) / (counts - 1)
+            tables.append((np.maximum(others, 0.0), left_out))  # a difference may come out just below 0
         (seen, score), (seen_cost, paid) = tables
         estimates = Estimates(part.prompt_ids, part.models, seen, seen_cost)
         folds.append((estimates, Outcomes(part.prompt_ids, part.models, score, paid)))

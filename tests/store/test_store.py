@@ -722,8 +722,9 @@ def test_three_samples_a_cell_of_a_real_benchmark(store: Store, shared_data: Pat
     bench = store.load("misguided")
     known = cells.mean().unstack().reindex(index=bench.prompt_ids, columns=bench.models)
     np.testing.assert_allclose(bench.outcomes.score, known.to_numpy())
-    observed = ~np.isnan(bench.outcomes.score).any(axis=0)
-    pool = bench.pool([model for model, is_whole in zip(bench.models, observed, strict=True) if is_whole])
+    assert bench.sample_score is not None
+    several = ((~np.isnan(bench.sample_score)).sum(axis=2) > 1).all(axis=0)
+    pool = bench.pool([model for model, is_whole in zip(bench.models, several, strict=True) if is_whole])
     naive = pool.outcomes.score.max(axis=1).mean()
     rows = np.arange(len(pool.prompt_ids))
     folds = oracle_of_other_samples(pool)
