@@ -11,13 +11,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Literal
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -30,6 +41,55 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+# Whether the script has ended since the page last asked for a run, from what goes over the wire: what Streamlit writes
+# into the page comes later. A message is named by the number of its first field, after its hash and metadata. A server
+# does not answer when a part of the page that is no more asks for a run, as one that runs every second may.
+SCRIPT_ENDED = """(() => {
+  const [RERUN_SCRIPT, NEW_SESSION, SCRIPT_FINISHED] = [11, 4, 6];
+  const EARLY_FOR_RERUN = 2;
+  const PATIENCE = 5000; // milliseconds
+  let [state, asked] = ["asked for", Infinity];
+  globalThis.scriptEnded = () => state === "ended" || performance.now() - asked > PATIENCE;
+  const message = (bytes) => {
+    let at = 0;
+    while (bytes[at] >> 3 === 1 || bytes[at] >> 3 === 2) {
+      let [length, shift, byte] = [0, 0, 0];
+      do {
+        byte = bytes[++at];
+        length |= (byte & 127) << shift;
+        shift += 7;
+      } while (byte & 128);
+      at += 1 + length;
+    }
+    return [bytes[at] >> 3, bytes[at + 1]];
+  };
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...address) {
+      super(...address);
+      this.addEventListener("message", ({ data }) => {
+        const [kind, value] = message(new Uint8Array(data));
+        if (kind === NEW_SESSION) [state, asked] = ["running", Infinity];
+        if (kind === SCRIPT_FINISHED && state === "running" && value !== EARLY_FOR_RERUN) state = "ended";
+      });
+    }
+    send(data) {
+      if (message(data)[0] === RERUN_SCRIPT) {
+        asked = state === "asked for" ? asked : performance.now();
+        state = "asked for";
+      }
+      super.send(data);
+    }
+  };
+})()"""
+DRAWN = """() => {
+  const moving = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < Infinity);
+  const still = Promise.allSettled(moving.map((one) => one.finished))
+    .then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  return Promise.race([still, new Promise((done) => setTimeout(done, 5000))]).then(() => null);
+}"""
+
+Scheme = Literal["light", "dark"]
 
 expect.set_options(timeout=20_000)
 
@@ -88,7 +148,12 @@ class _Servers:
     def stop(self) -> None:
         for process, _ in self.running.values():
             process.terminate()
-            process.wait(20)
+        for process, _ in self.running.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:  # a machine with much else to do
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -116,9 +181,29 @@ def _is_fault(said: ConsoleMessage) -> bool:
     return said.type == "error" and not probing
 
 
+Windows = Callable[..., BrowserContext]
+
+
+@pytest.fixture(scope="session")
+def window(chromium: Browser) -> Windows:
+    """``window(width, scheme)``: the same one for every test, so that a browser reads Streamlit's scripts once."""
+
+    @cache
+    def opened(width: int, scheme: Scheme, height: int = 1000) -> BrowserContext:
+        phone = width < 600
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=phone, is_mobile=phone,
+            locale="en-GB", timezone_id="UTC",
+        )  # fmt: skip
+        context.add_init_script(SCRIPT_ENDED)
+        return context
+
+    return opened
+
+
 @dataclass
 class _Pages:
-    browser: Browser
+    window: Windows
     opened: list[tuple[Page, list[str]]] = field(default_factory=list)
 
     def __call__(
@@ -126,16 +211,12 @@ class _Pages:
         url: str,
         *,
         width: int = 1440,
-        scheme: str = "light",
+        scheme: Scheme = "light",
         ready: str = ".live .main-svg",
         before: Callable[[Page], None] | None = None,
     ) -> Page:
-        """A page in a context of its own, at rest; ``before`` sees it empty."""
-        phone = width < 600
-        context = self.browser.new_context(
-            viewport={"width": width, "height": 1000}, color_scheme=scheme, has_touch=phone, is_mobile=phone
-        )
-        page = context.new_page()
+        """A new page, at rest; ``before`` sees it empty."""
+        page = self.window(width, scheme).new_page()
         wrong: list[str] = []
         _watch(page, urlsplit(url).hostname or "", wrong)
         self.opened.append((page, wrong))
@@ -151,17 +232,20 @@ class _Pages:
         next(wrong for known, wrong in self.opened if known is page).clear()
 
     def check(self) -> None:
-        found = []
+        faults = []
         for page, wrong in self.opened:
-            found += wrong + page.locator("[data-testid=stException]").all_inner_texts()
-            page.context.close()
-        assert not found, "\n".join(found)
+            faults += wrong + page.locator("[data-testid=stException]").all_inner_texts()
+        for context in {page.context for page, _ in self.opened}:
+            context.clear_cookies()  # a server refuses an upload with another one's
+            for page in context.pages:
+                page.close()
+        assert not faults, "\n".join(faults)
 
 
 @pytest.fixture
-def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+def open_page(window: Windows) -> Iterator[Callable[..., Page]]:
     """``open_page(url, width=, scheme=)``; the test fails on a request to another host or any error shown."""
-    pages = _Pages(chromium)
+    pages = _Pages(window)
     yield pages
     pages.check()
 
@@ -169,22 +253,37 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 def at_rest(page: Page) -> None:
     """Wait until the script has run, what moves has stopped (a list closes when an opening box scrolls it) and the
     browser has drawn; no longer than five seconds for the last two, which a browser may put off for ever."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.evaluate(
-        """() => {
-          const moving = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < Infinity);
-          const still = Promise.allSettled(moving.map((one) => one.finished))
-            .then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-          return Promise.race([still, new Promise((done) => setTimeout(done, 5000))]).then(() => null);
-        }"""
-    )
+    for done in (False, True):
+        page.wait_for_function(
+            "() => scriptEnded() && document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')",
+            polling=20,
+            timeout=60_000,
+        )
+        if not done:
+            page.evaluate(DRAWN)
 
 
-def choose(page: Page, box: Locator, option: str) -> None:
-    """Take an option of a box's list; a list that a redraw of the page closes is opened again."""
-    choice = page.get_by_role("option", name=option, exact=True)
-    for _ in range(10):
+def click(place: Locator) -> None:
+    """Click once the page is at rest: what is clicked while a page is drawn anew is lost."""
+    at_rest(place.page)
+    place.click()
+
+
+def check_texts_and_widths(page: Page) -> None:
+    """Texts that are markup did nothing, and nothing is wider than the screen, first a desktop's, then a phone's."""
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 1000})
         at_rest(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("img[src=x]").count() == 0
+
+
+def choose(box: Locator, option: str) -> None:
+    """Take an option of a box's list; a list that a redraw of the page closes is opened again."""
+    choice = box.page.get_by_role("option", name=option, exact=True)
+    for _ in range(10):
+        at_rest(box.page)
         if not choice.is_visible():
             box.get_by_role("combobox").click()
         with contextlib.suppress(TimeoutError):

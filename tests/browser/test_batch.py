@@ -8,14 +8,13 @@ from pathlib import Path
 import pandas as pd
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import HERE, at_rest
+from tests.browser.conftest import HERE, at_rest, click
 
 PANEL = HERE / "batch_app.py"
 
 
 def _paste(page: Page, count: int) -> None:
-    box = page.get_by_label("Prompts, one a line")
-    box.fill("\n".join(f"question {number}" for number in range(count)))
+    page.get_by_label("Prompts, one a line").fill("\n".join(f"question {number}" for number in range(count)))
     page.get_by_role("button", name="Decide").click()
 
 
@@ -42,7 +41,7 @@ def test_decisions_are_downloaded(serve: Callable[..., str], open_page: Callable
     at_rest(page)
     for kind in ("CSV", "Parquet"):
         with page.expect_download() as download:
-            page.get_by_role("button", name=f"Decisions ({kind})").click()
+            click(page.get_by_role("button", name=f"Decisions ({kind})"))
         download.value.save_as(tmp_path / kind)
     csv, parquet = pd.read_csv(tmp_path / "CSV"), pd.read_parquet(tmp_path / "Parquet")
     assert len(csv) == len(parquet) == 150

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Page
 
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import compare_routers, run_router
-from carrot_core.outcomes import Outcomes
+from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.store import Store
-from tests.browser.conftest import ROOT, at_rest, choose
-from tests.made import MODELS, PRICES, made, write_files
+from tests.browser.conftest import ROOT, at_rest, choose, click
+from tests.made import PRICES, made, write_files
 
 APP = ROOT / "app.py"
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
-POOLS = {"one": set(MODELS), "two": {"other/huge", "acme/small", "other/tiny"}}
+BOX = "[data-testid=stSelectbox]:visible"
 PATIENCE = 60_000  # milliseconds: a router is made ready on some of these pages
 
 Texts = set[str]
+
+
+def two_benchmarks() -> dict[str, Benchmark]:
+    """Two benchmarks that share one model and no task."""
+    second, names = made(300, seed=5), ("other/huge", "acme/small", "other/tiny")
+    old = second.outcomes
+    second = replace(
+        second,
+        outcomes=Outcomes(old.prompt_ids, names, old.score, old.cost_usd),
+        tasks=tuple(task.replace("kind", "sort") for task in second.tasks),
+        prices=dict(zip(names, PRICES.values(), strict=True)),
+    )
+    return {"one": made(300), "two": second}
+
+
+BENCHMARKS = two_benchmarks()
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +50,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two benchmarks that share one model and one router, the first with a router and a seed more."""
     folder = tmp_path_factory.mktemp("home")
     store = Store(folder / "carrot.duckdb")
-    first, second = made(300), made(300, seed=5)
-    names, old = ("other/huge", "acme/small", "other/tiny"), second.outcomes
-    second = replace(
-        second,
-        outcomes=Outcomes(old.prompt_ids, names, old.score, old.cost_usd),
-        tasks=tuple(task.replace("kind", "sort") for task in second.tasks),
-        prices=dict(zip(names, PRICES.values(), strict=True)),
-    )
-    for name, bench in (("one", first), ("two", second)):
+    for name, bench in BENCHMARKS.items():
         results, vectors = write_files(bench, folder, name)
+        splits = np.repeat(bench.split, len(bench.models))
+        pd.read_parquet(results).assign(split=splits).to_parquet(results)
         store.save_benchmark(name, read_long_table(results))
         store.import_vectors(name, vectors, BUNDLED)
     compare_routers(store, load_embedded(store, "one"), ("carrot-knn",), range(2), replicates=20)
@@ -87,7 +100,7 @@ def pool(page: Page) -> Texts:
     """Models that may answer; none where those are all of the benchmark's."""
     models = set(titles(page, ".live .shares li"))
     (bench,) = widget_texts(page, "Benchmark")
-    return set() if models == POOLS[bench] else models
+    return set() if models == set(BENCHMARKS[bench].models) else models
 
 
 def labels_of(page: Page, pattern: str) -> Texts:
@@ -108,12 +121,33 @@ def number(texts: Texts) -> Texts:
     return {str(len(texts))} if texts else set()
 
 
+def tasks(page: Page, sentence: str, splits: Texts) -> Texts:
+    """Tasks of which a sentence of the page counts the prompts, which are of these splits; none where it counts all."""
+    (counted,) = page_texts(page, sentence)
+    (name,) = widget_texts(page, "Benchmark")
+    bench = BENCHMARKS[name]
+    counts = Counter(task for task, split in zip(bench.tasks, bench.split, strict=True) if split in splits)
+    assert len({*counts.values(), counts.total()}) == len(counts) + 1, "a count names its task"
+    counts["All"] = counts.total()
+    (task,) = (task for task, count in counts.items() if count == int(counted))
+    return {task} - {"All"}
+
+
 Used = Callable[[Page], Texts]
 Control = tuple[str, Callable[[Texts], Texts], Used]  # label, what of its text the page repeats, and where
 
 ROUTERS_DRAWN: Control = ("Routers", same, lambda page: set(legend(page)))
 ALONG: Control = ("λ moves along", same, lambda page: {legend(page)[0]})
 REFERENCE: Control = ("Reference model", short, lambda page: texts(page, ".live [data-against=reference] .who"))
+TASKS: Control = ("Tasks", same, lambda page: tasks(page, r"at every λ, on (\d+) prompts", {"test"}))
+TASK: Control = (
+    "Task", lambda text: text - {"Any"},
+    lambda page: tasks(page, r"Prompts [\d,]+ to [\d,]+ of (\d+)", {"train", "validation", "test"}),
+)  # fmt: skip
+BESIDE: Control = (
+    "The same routers on other benchmarks", same,
+    lambda page: labels_of(page, r" of \d+ routers on \w+, (\w+)\."),
+)  # fmt: skip
 POOL: Control = ("Pool", same, pool)
 ANSWERS: Control = (
     "Router", lambda shown: {text.removesuffix(" (ships fitted)") for text in shown},
@@ -136,13 +170,13 @@ PREDICTED: Control = ("Router", same, lambda page: labels_of(page, r"Observed ag
 TABLE: list[tuple[str, tuple[str, ...], list[tuple[str, str | None]], list[Control]]] = [
     (
         "/frontier?bench=one&routers=CARROT-Linear&routers=Oracle&along=Oracle&reference=acme/small"
-        "&pool=acme/large&pool=acme/small",
-        ("Pool, tasks and the curve",), [("Benchmark", "two")], [ROUTERS_DRAWN, ALONG, REFERENCE, POOL],
+        "&pool=acme/large&pool=acme/small&tasks=kind 0",
+        ("Pool, tasks and the curve",), [("Benchmark", "two")],
+        [ROUTERS_DRAWN, ALONG, REFERENCE, POOL, TASKS],
     ),
-    ("/frontier?bench=one&along=Oracle", ("Pool, tasks and the curve",), [("Routers", None)], [ROUTERS_DRAWN, ALONG]),
     (
-        "/frontier?bench=one&reference=acme/small", ("Pool, tasks and the curve",),
-        [("Pool", "acme/large"), ("Pool", "zeta/mid")], [REFERENCE, POOL],
+        "/frontier?bench=one&along=Oracle&reference=acme/small", ("Pool, tasks and the curve",),
+        [("Routers", None), ("Pool", "acme/large"), ("Pool", "zeta/mid")], [ROUTERS_DRAWN, ALONG, REFERENCE, POOL],
     ),
     (
         f"/points?bench={SNAPSHOT}&fallback=google/gemini-1.5-flash-002", (),
@@ -154,8 +188,8 @@ TABLE: list[tuple[str, tuple[str, ...], list[tuple[str, str | None]], list[Contr
         [POOL, CANDIDATE],
     ),
     (
-        "/compare?bench=one&compared=CARROT-KNN&compared=Zero router&seed=seed 1", (),
-        [("Routers", "CARROT-Linear"), ("Benchmark", "two")], [COMPARED, SEEDS],
+        "/compare?bench=one&compared=CARROT-KNN&compared=Zero router&seed=seed 1&beside=two", (),
+        [("Routers", "CARROT-Linear"), ("Benchmark", "two")], [COMPARED, SEEDS, BESIDE],
     ),
     (
         "/compare?bench=one&compared=CARROT-KNN&compared=CARROT-Linear&areas=CARROT-Linear&show=Who answers", (),
@@ -166,15 +200,16 @@ TABLE: list[tuple[str, tuple[str, ...], list[tuple[str, str | None]], list[Contr
         "&show=Predictions",
         (), [("Benchmark", "two")], [ESTIMATED, PREDICTED],
     ),
+    ("/data?bench=one&task=kind 0", (), [("Task", "kind 1"), ("Benchmark", "two"), ("Task", "sort 0")], [TASK]),
 ]  # fmt: skip
 
 
 def change(page: Page, label: str, option: str | None) -> None:
     box = page.get_by_test_id("stSelectbox").or_(page.get_by_test_id("stMultiSelect")).filter(has_text=label).first
     if option is None:
-        box.get_by_role("button", name="Remove").last.click()
+        click(box.get_by_role("button", name="Remove").last)
     else:
-        choose(page, box, option)
+        choose(box, option)
         page.keyboard.press("Escape")  # a list of several stays open
 
 
@@ -182,15 +217,13 @@ def agree(page: Page, controls: list[Control]) -> dict[str, Texts]:
     """Wait until every control shows what the page uses; what each shows."""
     wrong: list[str] = []
     for _ in range(PATIENCE // 250):
-        page.wait_for_timeout(250)
-        if page.locator("[data-testid=stApp][data-test-script-state=notRunning]").count() == 0:
-            continue
         at_rest(page)
         read = {label: (widget_texts(page, label), repeated, used(page)) for label, repeated, used in controls}
         wrong = [f"{label} shows {text}, used {used}" for label, (text, of, used) in read.items() if of(text) != used]
         if not wrong:
             return {label: text for label, (text, _, _) in read.items()}
-    pytest.fail("; ".join(wrong) or "the page did not come to rest")
+        page.wait_for_timeout(250)
+    pytest.fail("; ".join(wrong))
 
 
 @pytest.mark.parametrize(("address", "closed", "changes", "controls"), TABLE)
@@ -203,26 +236,22 @@ def test_a_control_shows_what_the_page_uses(
     changes: list[tuple[str, str | None]],
     controls: list[Control],
 ) -> None:
-    page = open_page(serve(APP, CARROT_HOME=str(home)) + address, ready="[data-testid=stSelectbox]")
+    page = open_page(serve(APP, CARROT_HOME=str(home)) + address, ready=BOX)
 
     def look() -> dict[str, Texts]:
         for name in closed:
-            page.get_by_text(name).first.click()
+            click(page.get_by_text(name).first)
         return agree(page, controls)
 
     seen = [look()]
     for label, option in changes:
         change(page, label, option)
-        page.wait_for_timeout(500)
         seen.append(agree(page, controls))
     assert any(one != seen[0] for one in seen[1:])
     page.go_back()
-    page.wait_for_timeout(500)
     agree(page, controls)
     page.go_forward()
-    page.wait_for_timeout(500)
     assert agree(page, controls) == seen[-1]
     page.reload()
-    page.locator("[data-testid=stSelectbox]").first.wait_for(timeout=PATIENCE)
-    at_rest(page)
+    page.locator(BOX).first.wait_for(timeout=PATIENCE)
     assert look() == seen[-1]

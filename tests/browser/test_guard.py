@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from carrot_core.dashboard.shell import PAGES
-from tests.browser.conftest import ROOT, at_rest
+from tests.browser.conftest import ROOT, at_rest, click
 
 Serve = Callable[..., str]
 APP = ROOT / "app.py"
@@ -64,6 +64,6 @@ def test_every_page_is_reached_by_the_menu_and_asks_no_other_host(serve: Serve, 
     """Regression: with a page's icon as the tab's, the browser fetched it from a font server."""
     page = open_page(serve(APP), ready="h1")
     for title in MENU[::-1]:
-        page.get_by_test_id("stTopNav").get_by_role("link", name=title).click()
+        click(page.get_by_test_id("stTopNav").get_by_role("link", name=title))
         expect(page).to_have_title(f"{title} · CARROT")
         at_rest(page)

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from carrot_core.figures.scene import alt_text, read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.operating_point import solve_budget, solve_target
-from tests.browser.conftest import HERE, at_rest
+from tests.browser.conftest import HERE, at_rest, choose, click
 from tests.scenes import MODELS, scene
 
 APP = HERE / "live_app.py"
@@ -189,13 +189,12 @@ def test_zoom_and_hidden_lines_survive_a_new_lam_and_a_new_pool(address: str, op
     page = open_page(f"{address}/?n=2000&lam=0.4")
     whole = cost_range(page)
     zoom(page)
-    page.get_by_role("button", name="Oracle").click()
+    click(page.get_by_role("button", name="Oracle"))
     zoomed = cost_range(page)
     assert zoomed != whole
     set_from_elsewhere(page, 0.7)
     assert cost_range(page) == zoomed
-    page.get_by_test_id("stSelectbox").click()
-    page.get_by_role("option", name="9").click()
+    choose(page.get_by_test_id("stSelectbox"), "9")
     expect(page.locator(".shares li")).to_have_count(9)
     at_rest(page)
     assert cost_range(page) == pytest.approx(zoomed)

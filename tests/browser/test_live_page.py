@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from carrot_core.store import Store
-from tests.browser.conftest import ROOT, at_rest
+from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
 from tests.made import fill, made
 
 APP = ROOT / "app.py"
@@ -80,7 +80,7 @@ def test_the_answer_follows_the_typing_and_the_box_keeps_every_key(open_live: Ca
     expect(box(page)).to_be_focused()
     box(page).press("Home")
     box(page).press_sequentially("Q: ", delay=200)
-    page.wait_for_timeout(500)
+    expect(box(page)).to_have_value("Q: " + typed)
     at_rest(page)
     assert box(page).input_value() == "Q: " + typed
     assert box(page).evaluate("box => box.selectionStart") == 3
@@ -125,11 +125,13 @@ def test_lam_answers_to_the_keyboard_and_to_the_other_slider(open_live: Callable
     handle(page).press("PageUp")
     page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] == ["0.55"])
     at_rest(page)
-    page.get_by_text("Pool, λ by budget").click()
+    click(page.get_by_text("Pool, λ by budget"))
     native = page.get_by_test_id("stSlider").get_by_role("slider")
     expect(native).to_have_value("0.55")
+    at_rest(page)
     native.press("End")
     expect(handle(page)).to_have_attribute("aria-valuenow", "1")
+    at_rest(page)
     handle(page).press("Home")
     expect(handle(page)).to_have_attribute("aria-valuenow", "0")
     page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] == ["0.0"])
@@ -137,7 +139,7 @@ def test_lam_answers_to_the_keyboard_and_to_the_other_slider(open_live: Callable
 
 def test_an_example_is_typed_by_a_click(open_live: Callable[..., Page]) -> None:
     page = open_live()
-    page.get_by_role("button", name="Another language").click()
+    click(page.get_by_role("button", name="Another language"))
     expect(box(page)).to_have_value(
         "¿Por qué el cielo es azul durante el día y rojizo al atardecer? Responde en dos frases."
     )
@@ -157,9 +159,9 @@ def test_a_text_over_the_limit_is_not_cut_and_not_sent(open_live: Callable[..., 
 def test_the_text_is_still_there_after_another_page(open_live: Callable[..., Page]) -> None:
     page = open_live()
     ask(page, PROMPTS[1])
-    page.get_by_role("link", name="Data", exact=True).click()
-    expect(box(page)).to_have_count(0)
-    page.get_by_role("link", name="Live prompt", exact=True).click()
+    for name, boxes in (("Data", 0), ("Live prompt", 1)):
+        click(page.get_by_test_id("stTopNav").get_by_role("link", name=name, exact=True))
+        expect(box(page)).to_have_count(boxes)
     expect(box(page)).to_have_value(PROMPTS[1])
     expect(sentence(page)).to_contain_text("is expected to score")
 
@@ -172,16 +174,11 @@ def hostile_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_texts_that_are_markup_do_nothing(
-    width: int, scheme: str, serve: Callable[..., str], open_page: Callable[..., Page], hostile_home: Path
+    serve: Callable[..., str], open_page: Callable[..., Page], hostile_home: Path
 ) -> None:
-    page = open_page(
-        serve(APP, CARROT_HOME=str(hostile_home)) + "/live", ready=".prompt textarea", width=width, scheme=scheme
-    )
+    page = open_page(serve(APP, CARROT_HOME=str(hostile_home)) + "/live", ready=".prompt textarea")
     ask(page, HOSTILE)
-    assert page.evaluate("window.__xss") is None
-    assert page.locator("img[src=x]").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_texts_and_widths(page)
     expect(page.locator(".nearest li")).to_have_count(5)
     expect(page.locator(".decision tbody tr").first.locator(".dot")).to_have_count(5)

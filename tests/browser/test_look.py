@@ -7,28 +7,27 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from carrot_core import CarrotRouter
 from carrot_core.dashboard.shell import PAGES
 from carrot_core.points.shelf import PointShelf
 from carrot_core.store import Store
 from tests import looks
-from tests.browser.conftest import ROOT, at_rest
+from tests.browser.conftest import ROOT, Scheme, Windows, at_rest, click
 from tests.made import fill, made
 
 APPROVED = Path(__file__).resolve().parent / "approved"
 RESULTS = ROOT / "test-results" / "look"
 APPROVE = os.environ.get("CARROT_APPROVE") == "1"
 HEIGHTS = {1440: 2000, 390: 2400}  # what a picture shows of a page, from its top
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 SNAPSHOT = "mmlu-pro-cot (snapshot)"
 # What a page is opened with, where its plain address would not show what it is for.
 QUERIES = {"overview": {"bench": SNAPSHOT}, "frontier": {"bench": SNAPSHOT}, "live": {"bench": SNAPSHOT}}
@@ -38,14 +37,19 @@ STILL = """
 """
 # Times and dates of this run: whatever they are, the same stands there.
 STEADY = r"""() => {
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const text = walker.currentNode;
-    const told = text.data
-      .replace(/\b20\d\d-\d\d-\d\d \d\d:\d\d UTC/g, "2026-01-01 00:00 UTC")
-      .replace(/Answered in \d+ ms: \d+ to read, \d+ to decide/g, "Answered in 9 ms: 6 to read, 3 to decide")
-      .replace(/\b\d+(\.\d+)? (ms|s)\b/g, "9 $2");
-    if (told !== text.data) text.data = told;
+  const roots = [document.body]; // a component's own texts are under a root of its own
+  for (const root of roots) {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
+    while (walker.nextNode()) {
+      const node = walker.currentNode;
+      if (node.shadowRoot) roots.push(node.shadowRoot);
+      if (node.nodeType !== Node.TEXT_NODE) continue;
+      const text = node.data
+        .replace(/\b20\d\d-\d\d-\d\d \d\d:\d\d UTC/g, "2026-01-01 00:00 UTC")
+        .replace(/Answered in \d+ ms: \d+ to read, \d+ to decide/g, "Answered in 9 ms: 6 to read, 3 to decide")
+        .replace(/\b\d+(\.\d+)? (ms|s)\b/g, "9 $2");
+      if (text !== node.data) node.data = text;
+    }
   }
 }"""
 
@@ -60,28 +64,23 @@ def address(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory)
         for day, lam, name in ((2, 0.1, "Accurate"), (1, 0.6, "Cheap")):
             patch.setattr("carrot_core.serving.router.now", lambda day=day: f"2026-01-0{day}T00:00:00+00:00")
             place.keep(router.point_file(lam=lam, note=name))
-    shutil.rmtree(RESULTS, ignore_errors=True)
     return serve(ROOT / "app.py", CARROT_HOME=str(home), STREAMLIT_THEME_FONT="sans-serif")
 
 
 @pytest.fixture(scope="module")
-def windows(chromium: Browser) -> Iterator[Callable[[int, str], Page]]:
-    """``windows(width, scheme)``: the same window for all pages."""
-    opened: dict[tuple[int, str], Page] = {}
+def pages(window: Windows) -> Iterator[Callable[[int, Scheme], Page]]:
+    """``pages(width, scheme)``: the same page for all addresses."""
+    opened: dict[tuple[int, Scheme], Page] = {}
 
-    def window(width: int, scheme: str) -> Page:
+    def page(width: int, scheme: Scheme) -> Page:
         if (width, scheme) not in opened:
-            phone = width < 600
-            context = chromium.new_context(
-                viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=scheme, reduced_motion="reduce",
-                has_touch=phone, is_mobile=phone, locale="en-GB", timezone_id="UTC",
-            )  # fmt: skip
-            opened[width, scheme] = context.new_page()
+            opened[width, scheme] = window(width, scheme, HEIGHTS[width]).new_page()
+            opened[width, scheme].emulate_media(reduced_motion="reduce")
         return opened[width, scheme]
 
-    yield window
-    for page in opened.values():
-        page.context.close()
+    yield page
+    for one in opened.values():
+        one.close()
 
 
 def settled(page: Page) -> None:
@@ -104,10 +103,10 @@ def picture(page: Page, address: str, name: str, width: int, approved: Image.Ima
     page.add_style_tag(content=STILL)
     settled(page)
     if name == "live":
-        page.locator(".prompt .examples button").first.click()
+        click(page.locator(".prompt .examples button").first)
         page.get_by_text("Answered in").wait_for(timeout=60_000)
     before, new = b"", None
-    for _ in range(12):  # charts arrive after the script has run
+    for _ in range(24):  # charts arrive after the script has run
         settled(page)
         page.evaluate(STEADY)
         shot = page.screenshot(animations="disabled", caret="hide")
@@ -115,7 +114,7 @@ def picture(page: Page, address: str, name: str, width: int, approved: Image.Ima
         if shot == before or (approved is not None and not looks.compare(new, approved).why):
             break
         before = shot
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(250)
     assert new is not None
     wrong = page.locator("[data-testid=stException]").or_(page.get_by_text("BidiComponent Error"))
     assert wrong.count() == 0, wrong.first.inner_text()  # never a picture to approve
@@ -127,12 +126,14 @@ def picture(page: Page, address: str, name: str, width: int, approved: Image.Ima
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", list(HEIGHTS))
 def test_page_looks_as_approved(
-    address: str, windows: Callable[[int, str], Page], name: str, width: int, scheme: str
+    address: str, pages: Callable[[int, Scheme], Page], name: str, width: int, scheme: Scheme
 ) -> None:
     stem = f"{name}-{width}-{scheme}"
     path = APPROVED / f"{stem}{looks.ENDING}"
+    for old in RESULTS.glob(f"{stem}*"):
+        old.unlink()
     approved = Image.open(path).convert("RGB") if path.is_file() else None
-    new = picture(windows(width, scheme), address, name, width, approved)
+    new = picture(pages(width, scheme), address, name, width, approved)
     found = None if approved is None else looks.compare(new, approved)
     if found is not None and not found.why:
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import HERE, at_rest
+from tests.browser.conftest import HERE, at_rest, click
 from tests.made import long_frame, made
 
 PANEL = HERE / "upload_app.py"
@@ -16,8 +16,10 @@ UNSEEN = "\u202egnp.exe"
 
 
 def upload(page: Page, file: Path) -> None:
-    page.locator("input[type=file]").set_input_files(str(file))
-    page.get_by_role("button", name="Check and load").click()
+    at_rest(page)
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Check and load").wait_for()
+    click(page.get_by_role("button", name="Check and load"))
     at_rest(page)
 
 
@@ -39,20 +41,19 @@ def test_what_is_uploaded_is_private_until_it_is_kept_and_goes_with_the_session(
     upload(mine, file)
     expect(mine.get_by_text("Loaded: results (only you)")).to_be_visible()
     other.reload()
-    other.locator("h1").wait_for()
     at_rest(other)
     expect(other.get_by_text("only you")).to_have_count(0)
     assert len(list(sessions.glob("carrot-session-*"))) == 1
     upload(other, file)
     expect(other.get_by_text("Loaded: results (only you)")).to_be_visible()
-    mine.get_by_role("button", name="Keep it in the store").click()
+    click(mine.get_by_role("button", name="Keep it in the store"))
     expect(mine.get_by_text("Loaded: results", exact=True)).to_be_visible()
-    other.get_by_role("button", name="Remove", exact=True).click()
+    click(other.get_by_role("button", name="Remove", exact=True))
     expect(other.get_by_text("Loaded: results", exact=True)).to_be_visible()
     mine.goto("about:blank")
     until = time.monotonic() + 60
     while len(list(sessions.glob("carrot-session-*"))) > 1 and time.monotonic() < until:
-        time.sleep(0.5)
+        mine.wait_for_timeout(100)
     assert len(list(sessions.glob("carrot-session-*"))) == 1
 
 
