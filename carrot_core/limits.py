@@ -23,6 +23,16 @@ TABLE_MEMORY = "1GiB"  # of DuckDB as it reads a table; beyond it goes to the di
 TABLE_SPILL = "16GiB"  # on that disk
 PROMPTS_MEMORY = "512MiB"  # as `TABLE_MEMORY`, for a file of prompts, beside a router at work
 
+# Files of evaluation tools and gateways: JSON, and zips of it.
+HEAD_BYTES = 64 << 10  # by which the format is told
+JSON_BYTES = 256 << 20  # of one value; in memory it takes some ten times as much
+JSON_MARKS = 32_000_000  # brackets and commas of one value: each may take a hundred bytes
+TABLE_CELL_CHARACTERS = 16 << 20  # of one cell in the table of a gateway: a whole conversation
+ZIP_ENTRIES = 200_000  # a log has one for each sample
+ZIP_DIRECTORY_BYTES = 32 << 20  # of their list
+ZIP_RATIO = 200  # that an entry of some size unpacks to; JSON packs to a tenth or a fiftieth, a bomb to a thousandth
+FOLDER_FILES = 10_000  # in a folder of runs
+
 # Logs of calls.
 LOG_CALLS = 2_000_000  # a sample of so many says as much as all
 LOG_MODELS = 1_000  # more names are another column

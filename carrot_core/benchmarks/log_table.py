@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 
 from carrot_core import limits
 from carrot_core.benchmarks.column_names import hint
 from carrot_core.benchmarks.column_sources import names_listed
 from carrot_core.benchmarks.costs import rows_listed
+from carrot_core.benchmarks.formats import FORMATS, all_files, format_of, format_of_all, read_format
 from carrot_core.benchmarks.long_table import check_mapping, refusing
+from carrot_core.benchmarks.parts import source_of
 from carrot_core.benchmarks.reading import FOUND
-from carrot_core.benchmarks.table_file import TableFile, open_table
+from carrot_core.benchmarks.table_file import TableFile, open_rows, open_table
 from carrot_core.benchmarks.value_checks import (
     NUMBERS,
     RECOGNISED,
@@ -26,10 +31,13 @@ from carrot_core.benchmarks.value_checks import (
     violations,
     with_numbers,
 )
-from carrot_core.errors import DataError, Problem
+from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
+from carrot_core.paths import home, replacing
 from carrot_core.prices import Price, infer_price, token_cost_usd
 
 LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")
+
+_NAME = re.compile(r"[\w][\w \-]{0,79}")
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -65,6 +73,26 @@ class Calls:
     def __len__(self) -> int:
         return len(self.model)
 
+    def named_as(self, models: Collection[str]) -> Calls:
+        """The calls, a model by its name without the provider where ``models`` have only that: "openai/gpt-4o", gpt-4o.
+
+        It is the rule by which the LiteLLM adapter finds the model of a deployment.
+        """
+        plain = {name: name.partition("/")[2] for name in self.models if name not in models}
+        names = {name: short for name, short in plain.items() if short in models}
+        if not names:
+            return self
+        renamed = [names.get(name, name) for name in self.models]
+        order = sorted(set(renamed))
+        places = np.array([order.index(name) for name in renamed], dtype=np.intp)
+        pairs = ", ".join(f"{name} is {short}" for name, short in names.items())
+        return replace(
+            self,
+            models=tuple(order),
+            model=places[self.model],
+            notes=(*self.notes, f"Models are told by their names without the provider: {pairs}."),
+        )
+
     def cost_at(self, prices: Mapping[str, Price]) -> FloatArray:
         """(n,) dollars of each call by its tokens, at prices by model; NaN where tokens or price are not known."""
         cost_usd = np.full(len(self), np.nan)
@@ -82,7 +110,7 @@ class Calls:
 
 
 def read_logs(path: Path, *, columns: Mapping[str, str] | None = None, free: Collection[str] = ()) -> Calls:
-    """Read the calls of a file: Parquet, CSV, TSV or JSON lines, text also packed (.gz, .zst).
+    """Read the calls of a file: a log of a gateway or API (`formats`), or a table as `open_table` reads it.
 
     ``model`` is needed: the model that answered. Recognised: ``prompt_id`` (a prompt that was sent several times
     counts as one draw), ``score`` (0 to 1, where known), ``cost_usd``, ``input_tokens``, ``output_tokens``,
@@ -101,13 +129,96 @@ def read_logs(path: Path, *, columns: Mapping[str, str] | None = None, free: Col
         It cannot be used; every kind of problem is listed with the first row it stands in.
     """
     check_mapping(path, columns or {}, LOGGED)
-    with open_table(path, RECOGNISED, others=False, columns=columns) as table, refusing(path):
-        table = with_numbers(table, NUMBERS, FOUND)
-        create_views(table)
-        problems = _problems(table)
-        if problems:
-            raise DataError(path.name, problems)
-        return _without_zeros(_calls(table), free)
+    with _opened(path, columns or {}) as (table, notes), refusing(path):
+        calls = _without_zeros(_calls(_checked(table)), free)
+        return replace(calls, notes=(*notes, *calls.notes))
+
+
+def _checked(table: TableFile) -> TableFile:
+    """The table with its views, once nothing is wrong with it."""
+    table = with_numbers(table, NUMBERS, FOUND)
+    create_views(table)
+    problems = _problems(table)
+    if problems:
+        raise DataError(table.source, problems)
+    return table
+
+
+def is_log(paths: Sequence[Path], format: str | None = None) -> bool:
+    """Whether files, by their content or by the format that is named, are logs of calls."""
+    each = format_of_all(all_files(paths)) if format is None else FORMATS.get(format)
+    return each is not None and each.kind == "traffic"
+
+
+def keep_log(name: str, paths: Sequence[Path], replace: bool = False) -> tuple[int, tuple[str, ...]]:
+    """Keep the calls in files of one gateway or API under a name, to be compared with points.
+
+    Returns
+    -------
+    How many calls there are, and what the reader notes.
+
+    Raises
+    ------
+    CarrotError
+        The name is in use, or cannot be a file's.
+    DataError
+        No log, or one that cannot be used.
+    """
+    path = _folder() / f"{name}.parquet"
+    if not _NAME.fullmatch(name):
+        raise CarrotError(f"{name!r} cannot be the name of a log: use letters, digits, spaces, - and _.")
+    if path.exists() and not replace:
+        raise CarrotError(f"There is a log {name!r} already: choose another name, or replace it.")
+    files = all_files(paths)
+    each = format_of_all(files)
+    if each is None or each.kind != "traffic":
+        raise DataError(source_of(files), "is no log of a gateway or API")
+    rows = read_format(each, files)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_rows(source_of(files), rows.table, rows.starts) as table, refusing(files):
+        _checked(table)
+    with replacing(path) as part:
+        pq.write_table(rows.table, part)
+    return rows.table.num_rows, rows.notes
+
+
+def kept_logs() -> dict[str, Path]:
+    """Files of the logs that are kept, by name."""
+    return {path.stem: path for path in sorted(_folder().glob("*.parquet")) if not path.name.startswith(".")}
+
+
+def log_at(place: str) -> Path:
+    """The file that a path or the name of a kept log stands for.
+
+    Raises
+    ------
+    NotFoundError
+        It is neither.
+    """
+    if Path(place).is_file():
+        return Path(place)
+    kept = kept_logs()
+    if place not in kept:
+        there = f"Logs that are kept: {', '.join(kept)}." if kept else "No log is kept."
+        raise NotFoundError(f"There is no file and no log {place!r}. {there}")
+    return kept[place]
+
+
+def _folder() -> Path:
+    return home() / "logs"
+
+
+@contextmanager
+def _opened(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[TableFile, tuple[str, ...]]]:
+    """The calls of a file as a table, and what its reader notes."""
+    of_tool = None if columns else format_of(path)
+    if of_tool is None:
+        with open_table(path, RECOGNISED, others=False, columns=columns) as table:
+            yield table, ()
+    else:
+        rows = of_tool.rows([path])
+        with open_rows(path.name, rows.table) as table:
+            yield table, rows.notes
 
 
 def _problems(table: TableFile) -> list[Problem]:
@@ -137,7 +248,10 @@ def _one(table: TableFile, query: str) -> tuple[Any, ...]:
 
 def _without_zeros(calls: Calls, free: Collection[str]) -> Calls:
     """Calls whose zeros are taken out and noted, but those of models that cost nothing."""
-    others = np.isin(calls.model, [place for place, name in enumerate(calls.models) if name not in free])
+    others = np.isin(
+        calls.model,
+        [place for place, name in enumerate(calls.models) if not {name, name.partition("/")[2]} & set(free)],
+    )
     notes: list[str] = []
 
     def without(name: str, values: FloatArray) -> FloatArray:
@@ -171,7 +285,7 @@ def _calls(table: TableFile) -> Calls:
         f"order by hash(text), text limit {limits.LOG_TEXTS}"
     ).fetchall()
     (n_texts,) = _one(table, f"select count(distinct left(prompt, {limits.LOG_TEXT_CHARACTERS})) from cells")  # noqa: S608
-    numbers = {
+    numbers: dict[str, FloatArray] = {
         name: np.ma.filled(np.ma.asarray(cells[name], dtype=np.float64), np.nan)
         for name in ("score", "cost_usd", "input_tokens", "output_tokens")
     }

@@ -13,10 +13,11 @@ from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, with_costs, without_zeros
+from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.table_file import TableFile, open_table, reason
+from carrot_core.benchmarks.table_file import TableFile, open_rows, open_table, reason
 from carrot_core.benchmarks.value_checks import (
     NUMBERS,
     RECOGNISED,
@@ -87,6 +88,35 @@ def read_long_table(
         unknown = [table.columns.get(name, name) for name in table.types if name not in known]
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
         return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts_in(table))
+
+
+def read_rows(
+    rows: Rows,
+    paths: Sequence[Path],
+    *,
+    where: str | None = None,
+    prices: Mapping[str, Price] | None = None,
+    reading: Reading = FOUND,
+) -> Frames:
+    """Check the long rows that a reader of `formats` made of files, and put them into frames.
+
+    Parameters
+    ----------
+    rows : what the reader found, and its notes.
+    paths : the files.
+    where, prices, reading : as for `read_long_table`.
+
+    Raises
+    ------
+    PricesNeededError, DataError
+        As `read_long_table`; a row is the place of a result in its file.
+    """
+    with open_rows(source_of(paths), rows.table, rows.starts) as table, refusing(paths):
+        table = with_numbers(table, NUMBERS, reading)
+        create_views(table)
+        if where:
+            table.keep(where, "choosable")
+        return frames_of(table, paths, where, prices or {}, rows.notes)
 
 
 def check_mapping(paths: Paths, columns: Mapping[str, str], names: Collection[str]) -> None:

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Protocol
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.formats import FORMATS, Format, all_files, format_of_all, read_format
+from carrot_core.benchmarks.formats.head import head_of
+from carrot_core.benchmarks.formats.rows import Options, Rows
+from carrot_core.benchmarks.long_table import read_long_table, read_rows
 from carrot_core.benchmarks.open_llm import read_open_llm
 from carrot_core.benchmarks.parts import Paths, as_paths, files_of, source_of
 from carrot_core.benchmarks.pickles import holds_dictionary
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.routerbench import read_routerbench
+from carrot_core.benchmarks.routerbench import is_routerbench, read_routerbench
 from carrot_core.benchmarks.table_file import column_names
 from carrot_core.benchmarks.wide_table import is_wide, read_wide_table
-from carrot_core.errors import DataError
+from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price
 
 
@@ -49,9 +52,12 @@ EXAMPLES = {
         "columns inside objects, scores on another scale",
         "carrot data import runs.jsonl --name mine --column input_tokens=usage.input_tokens --score 1..10",
     ),
-    "routerbench": ("RouterBench's pickle", "carrot data import routerbench_0shot.pkl --name routerbench"),
+    "routerbench": (
+        "RouterBench's pickle, also packed, or its table as a CSV",
+        "carrot data import routerbench_0shot.pkl --name routerbench",
+    ),
     "open-llm": ("the Open LLM Leaderboard's matrix", "carrot data import leaderboard.pickle --name open-llm"),
-}
+} | {each.name: (each.title, each.example) for each in FORMATS.values()}
 PICKLES = (".pkl", ".pickle")
 # Tables people bring, in which a column may have another name.
 MAPPABLE = {"long": read_long_table, "wide": read_wide_table}
@@ -59,8 +65,13 @@ MAPPABLE = {"long": read_long_table, "wide": read_wide_table}
 
 def reader_for(path: Path, reading: Reading = FOUND) -> str:
     """Name of the format a file most likely has."""
-    if path.suffix.lower() in PICKLES:
+    if (of_tool := format_of_all([path])) is not None:
+        return of_tool.name
+    head = head_of(path)
+    if head.kind == "pickle" or path.suffix.lower() in PICKLES:
         return "open-llm" if holds_dictionary(path) else "routerbench"
+    if is_routerbench(head):
+        return "routerbench"
     return "wide" if is_wide(column_names(path, reading)) else "long"
 
 
@@ -73,17 +84,21 @@ def read_any(
     columns: Mapping[str, str] | None = None,
     drop_chinese: bool = False,
     reading: Reading = FOUND,
+    scorer: str | None = None,
+    estimate_tokens: bool = False,
 ) -> Frames:
-    """Read a file of any known format, or several tables as one.
+    """Read a file of any known format, or several of one tool or several tables as one.
 
     Parameters
     ----------
-    path : the file, or several, a folder or a pattern of tables.
+    path : the file, or several, a folder or a pattern of them.
     where, prices : as for `read_long_table`; a format that cannot use one says so.
-    format : a name of `READERS`; by default the one `reader_for` finds.
+    format : a name of `READERS` or `FORMATS`; by default the one the files have.
     columns : the file's own name of a recognised column, by the recognised name; for the formats `MAPPABLE`.
     drop_chinese : leave out RouterBench's Chinese tasks, as CARROT's authors do.
-    reading : how tables are written and what their scores mean, as far as it is stated.
+    reading : how tables are written and what scores mean, as far as it is stated.
+    scorer : which of several scorers, metrics or filters of a tool is the score.
+    estimate_tokens : of a tool's texts, where it records none.
 
     Raises
     ------
@@ -92,20 +107,50 @@ def read_any(
     DataError
         An unknown format, or a file that format cannot read.
     """
-    files = files_of(as_paths(path))
-    path, chosen = files[0], format or reader_for(files[0], reading)
-    if chosen not in READERS:
-        raise DataError(path.name, f"there is no format {chosen!r}: use one of {', '.join(READERS)}")
+    everything = all_files(as_paths(path))
+    of_tool = format_of_all(everything) if format is None else FORMATS.get(format)
+    files = files_of(as_paths(path)) if of_tool is None else everything
+    path = files[0]
+    chosen = of_tool.name if of_tool is not None else format or reader_for(path, reading)
+    if chosen not in READERS and of_tool is None:
+        raise DataError(path.name, f"there is no format {chosen!r}: use one of {', '.join((*READERS, *FORMATS))}")
+    if drop_chinese and chosen != "routerbench":
+        raise DataError(path.name, f"only RouterBench has Chinese tasks to leave out, and this is read as {chosen}")
+    if columns and chosen not in MAPPABLE:
+        raise DataError(path.name, f"the columns of the format {chosen!r} are fixed: none can be mapped")
+    if of_tool is not None:
+        check_evaluation(of_tool, source_of(files))
+        rows = read_format(of_tool, files, Options(reading.model_from, scorer, estimate_tokens))
+        check_costs(rows, source_of(files))
+        return read_rows(rows, files, where=where, prices=prices, reading=reading)
+    if scorer is not None or estimate_tokens:
+        what = "has one score: there is no scorer to choose" if scorer else "is a table: its tokens are not estimated"
+        raise DataError(path.name, f"the format {chosen!r} {what}")
     if drop_chinese:
-        if chosen != "routerbench":
-            raise DataError(path.name, f"only RouterBench has Chinese tasks to leave out, and this is read as {chosen}")
         return read_routerbench(path, keep_chinese=False, where=where, prices=prices)
     if chosen in MAPPABLE:
         tables = path if len(files) == 1 else files
         return MAPPABLE[chosen](tables, where=where, prices=prices, columns=columns, reading=reading)
     if len(files) > 1:
         raise DataError(source_of(files), f"the format {chosen!r} is one file")
-    if columns or reading != FOUND:
-        stated = "the columns of" if columns else "how to read"
-        raise DataError(path.name, f"{stated} the format {chosen!r} cannot be stated: it is fixed")
+    if reading != FOUND:
+        raise DataError(path.name, f"how to read the format {chosen!r} cannot be stated: it is fixed")
     return READERS[chosen](path, where=where, prices=prices)
+
+
+def check_evaluation(of_tool: Format, source: str) -> None:
+    """Raise a `DataError` of a log of calls, of which no benchmark can be made."""
+    if of_tool.kind == "traffic":
+        remedy = (
+            "`carrot data import` keeps it as a log under --name, and `carrot point drift POINT NAME` or the page "
+            "Operating points compares it with a point."
+        )
+        what = f"is a log ({of_tool.title}): one model answered each prompt, so it is no benchmark"
+        raise DataError(source, [Problem(what, remedy)])
+
+
+def check_costs(rows: Rows, source: str) -> None:
+    """Raise a `DataError` of results without any token or dollar: no cost can be known."""
+    if not {"input_tokens", "cost_usd"} & set(rows.table.column_names):
+        remedy = "--estimate-tokens takes one for 4 characters of prompt and answer; --prices makes dollars of them."
+        raise DataError(source, [Problem("has no tokens and no dollars, so what a call cost is not known", remedy)])

@@ -19,6 +19,8 @@ import pandas as pd
 
 from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
 from carrot_core.benchmarks.costs import pricing_of, with_costs
+from carrot_core.benchmarks.formats.head import Head, head_of
+from carrot_core.benchmarks.formats.reading import table_rows
 from carrot_core.benchmarks.pickles import read_pickled_table
 from carrot_core.benchmarks.row_filter import choose
 from carrot_core.benchmarks.value_checks import SHOWN, bounds_of
@@ -44,7 +46,7 @@ def read_routerbench(
     prices: Mapping[str, Price] | None = None,
     provenance: Provenance | None = None,
 ) -> Frames:
-    """Read ``routerbench_0shot.pkl`` or ``routerbench_5shot.pkl``.
+    """Read ``routerbench_0shot.pkl`` or ``routerbench_5shot.pkl``, also packed by gzip, or the same table as a CSV.
 
     A pool model is a column that has a ``|total_cost`` beside it. A cell without a score was not observed.
     An id that stands in several rows is left out, since nothing says which row is right.
@@ -69,7 +71,7 @@ def read_routerbench(
     DataError
         The pickle was refused, or is no RouterBench; each kind of problem with its first row and column.
     """
-    table = read_pickled_table(path, lambda name: not name.endswith(_RESPONSE))
+    table = _table(path)
     models = sorted(name.removesuffix(COST) for name in table.columns if name.endswith(COST))
     problems = _problems(table, models)
     if problems:
@@ -90,6 +92,20 @@ def read_routerbench(
         (*warnings, *of_costs),
     )
     return choose(frames, where) if where else frames
+
+
+def is_routerbench(head: Head) -> bool:
+    """The columns of its table, as a CSV."""
+    return head.has(*_TEXTS) and any(name.endswith(COST) for name in head.columns)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """All columns but the responses, text as str and None; of a CSV numbers are text too."""
+    if not path.is_file() or head_of(path).kind != "table":
+        return read_pickled_table(path, lambda name: not name.endswith(_RESPONSE))
+    rows = ({name: cell for name, cell in row.items() if not name.endswith(_RESPONSE)} for _, row in table_rows(path))
+    table = pd.DataFrame.from_records(list(rows)).astype(object)
+    return table.where(table.notna(), None)
 
 
 def is_chinese(eval_name: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers
@@ -142,6 +143,27 @@ def open_table(
                     parts[parts.index(refusal.part)] = plain
         lock_down(connection)
         yield table
+
+
+@contextmanager
+def open_rows(source: str, rows: pa.Table, starts: tuple[tuple[str, int], ...] = ()) -> Iterator[TableFile]:
+    """Load long rows that a reader made of other files into a locked connection, as `open_table` does with tables.
+
+    Parameters
+    ----------
+    starts : name of each file and the rows before its first.
+    """
+    with private_connection() as connection:
+        connection.execute(
+            f"set memory_limit = '{limits.TABLE_MEMORY}'; set max_temp_directory_size = '{limits.TABLE_SPILL}'"
+        )
+        connection.register("rows", rows)
+        connection.execute(f"create table file as select *, row_number() over () as {quote(ROW)} from rows")  # noqa: S608
+        connection.unregister("rows")
+        lock_down(connection)
+        described = connection.execute("describe from file").fetchall()
+        types = {name: kind for name, kind, *_ in described if name != ROW}
+        yield TableFile(source, connection, types, tuple(types), starts=starts)
 
 
 class _RefusedError(Exception):

@@ -62,6 +62,16 @@ def reading_options(command: Command) -> Command:
             metavar="WHERE",
             help="What names the model: column (the default), file, folder, or the name of the one there is.",
         ),
+        click.option(
+            "--estimate-tokens",
+            is_flag=True,
+            help="Of a tool that records none: one for 4 characters of prompt and answer.",
+        ),
+        click.option(
+            "--scorer",
+            metavar="NAME",
+            help="Of several scorers, metrics or filters of a tool, the one that counts.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -128,6 +138,8 @@ def check(
     out: Path | None,
     columns: dict[str, str],
     as_json: bool,
+    scorer: str | None,
+    estimate_tokens: bool,
     **reading: str | None,
 ) -> None:
     """List every kind of problem in the files of PATH, each with row, column, value and remedy.
@@ -148,6 +160,8 @@ def check(
             format=format,
             columns=columns or None,
             reading=Reading(**reading),
+            scorer=scorer,
+            estimate_tokens=estimate_tokens,
         )
     except DataError as error:
         problems = problems_frame(error)

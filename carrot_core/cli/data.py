@@ -65,6 +65,8 @@ def import_(
     arms: tuple[str, ...],
     replace: bool,
     columns: dict[str, str],
+    scorer: str | None,
+    estimate_tokens: bool,
     **reading: str | None,
 ) -> Result:
     """Import the files of PATH, which may be files, folders or patterns, as one benchmark.
@@ -72,14 +74,22 @@ def import_(
     Long: one row per prompt and model; columns prompt_id, model, score (0 to 1), and where there are any:
     prompt, task, benchmark, input_tokens, output_tokens, cost_usd, split, cached_input_tokens, reasoning_tokens,
     latency_s, time, and sample, which tells several runs of a prompt and model apart. Wide: one row per prompt, a
-    column of scores per model and <model>|cost_usd, <model>|output_tokens, <model>|input_tokens beside it.
-    `carrot data formats` lists what is read, `carrot data check PATH` everything that is wrong, and `carrot data
-    template` shows the long format.
+    column of scores per model and <model>|cost_usd, <model>|output_tokens, <model>|input_tokens beside it. Runs of
+    evaluation tools are read as they are. A log of a gateway or API has one model a prompt: it is kept as a log,
+    with which `carrot point drift` compares points. `carrot data formats` lists what is read, `carrot data check
+    PATH` everything that is wrong, and `carrot data template` shows the long format.
     """
     from carrot_core.benchmarks.arms import add_arms
+    from carrot_core.benchmarks.log_table import is_log, keep_log
     from carrot_core.benchmarks.reading import Reading
     from carrot_core.embedding import BUNDLED
 
+    if is_log(paths, format):
+        calls, notes = keep_log(name, paths, replace)
+        lines = [f"Kept {calls:,} calls as the log {name!r}: `carrot point drift POINT {name}` compares them."]
+        return {"log": name, "calls": calls, "warnings": notes}, "\n".join(
+            [*lines, *(f"Note: {each}" for each in notes)]
+        )
     store = open_store()
     frames = read_priced(
         paths,
@@ -91,6 +101,8 @@ def import_(
         columns=columns or None,
         drop_chinese=drop_chinese,
         reading=Reading(**reading),
+        scorer=scorer,
+        estimate_tokens=estimate_tokens,
     )
     frames = add_arms(frames, arms) if arms else frames
     info = store.save_benchmark(name, frames, split_seed=seed, replace=replace)

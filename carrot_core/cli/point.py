@@ -29,7 +29,7 @@ _SHARES = 12  # lines
 
 @click.command()
 @click.argument("file", type=_LOG_FILE, metavar="POINT")
-@click.argument("logs", type=_LOG_FILE)
+@click.argument("logs", metavar="LOGS")
 @click.option("--points", default=5.0, show_default=True, help="Accuracy points that matter.")
 @click.option("--percent", default=20.0, show_default=True, help="Per cent of the cost that matter.")
 @click.option("--share-points", default=10.0, show_default=True, help="Points of a model's share that matter.")
@@ -40,7 +40,7 @@ _SHARES = 12  # lines
 def drift(
     context: click.Context,
     file: Path,
-    logs: Path,
+    logs: str,
     points: float,
     percent: float,
     share_points: float,
@@ -50,9 +50,10 @@ def drift(
 ) -> None:
     """Compare LOGS, one row a call, with what POINT promised.
 
-    LOGS (CSV, TSV, JSON lines or Parquet) has the column model, the one that answered, and of these what is known:
-    prompt_id, score (0 to 1), cost_usd, input_tokens, output_tokens, prompt. Prompts are looked at only to tell
-    whether they are unlike the training data; nothing is kept or sent.
+    LOGS is a file, or the name of a log that `carrot data import` keeps: of LiteLLM, OpenTelemetry, Langfuse,
+    OpenRouter, batches of OpenAI or Anthropic. A table (CSV, TSV, JSON lines or Parquet) has the column model, the
+    one that answered, and of these what is known: prompt_id, score (0 to 1), cost_usd, input_tokens, output_tokens,
+    prompt. Prompts are looked at only to tell whether they are unlike the training data; nothing is kept or sent.
 
     The exit code is 0 where all that can be compared is inside, 6 where something is outside, 7 where nothing is
     outside but the calls are too few to tell something, or nothing can be compared.
@@ -61,13 +62,13 @@ def drift(
     carrot point drift point.json calls.parquet
     carrot point drift point.json calls.csv --column model=engine --points 3
     """
-    from carrot_core.benchmarks.log_table import read_logs
+    from carrot_core.benchmarks.log_table import log_at, read_logs
     from carrot_core.points.drift import Tolerance
     from carrot_core.points.drift import drift as compare
     from carrot_core.serving.point import read_point
 
     point = read_point(file)
-    calls = read_logs(logs, columns=columns or None, free={*free, *point.free})
+    calls = read_logs(log_at(logs), columns=columns or None, free={*free, *point.free})
     profile, without = _profile(point, calls)
     tolerance = Tolerance(points / 100, percent / 100, share_points / 100)
     report = compare(point, calls, profile=profile, tolerance=tolerance, without=without)

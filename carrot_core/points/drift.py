@@ -185,7 +185,7 @@ def drift(
             "Nothing was measured on this point's pool or prices, so there is nothing to compare the logs with: "
             "export a point of the whole pool at the benchmark's prices."
         )
-    tolerance, figures = tolerance or Tolerance(), point.test
+    tolerance, figures, calls = tolerance or Tolerance(), point.test, calls.named_as({*point.pool, *point.shares})
     by_price = calls.cost_at(point.token_prices)
     paid = np.where(np.isnan(calls.cost_usd), by_price, calls.cost_usd)
     promised = Interval(figures.score, _or_nan(figures.score_low), _or_nan(figures.score_high))
@@ -193,7 +193,8 @@ def drift(
     promised = Interval(figures.cost_usd, _or_nan(figures.cost_usd_low), _or_nan(figures.cost_usd_high))
     cost = _means("cost", "usd", paid, calls, promised, figures.n_prompts, tolerance.cost * figures.cost_usd)
     shares, unlike = _shares(point, calls, tolerance.share), _unlike(point, calls, profile, tolerance.score)
-    models, notes = _models(point, calls, paid, by_price), [*_notes(point, calls, paid, profile), without]
+    models = _models(point, calls, paid, by_price)
+    notes = [*_notes(point, calls, paid, profile), without]
     n_prompts = len(np.unique(calls.prompt))
     return Drift(len(calls), n_prompts, score, cost, shares, unlike, models, tuple(filter(None, notes)))
 

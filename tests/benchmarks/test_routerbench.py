@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from carrot_core.benchmarks import NONE_STATED
+from carrot_core.benchmarks.pickles import Limits, read_pickled_table
 from carrot_core.benchmarks.registry import read_any, reader_for
 from carrot_core.benchmarks.routerbench import COST, family, is_chinese, prompt_text, read_routerbench
 from carrot_core.cli import main
@@ -38,6 +40,29 @@ def test_every_cell_comes_through(file: Path) -> None:
     assert frames.models[["input_usd_per_mtok", "output_usd_per_mtok"]].isna().all(axis=None)
     assert any("cannot be re-priced" in warning for warning in frames.warnings)
     assert frames.provenance.licence == NONE_STATED
+
+
+@pytest.mark.parametrize("name", ["routerbench.pkl.gz", "routerbench.csv", "routerbench.csv.gz", "results.txt"])
+def test_other_packings_and_a_csv_are_the_same_table(file: Path, tmp_path: Path, name: str) -> None:
+    path, table = tmp_path / name, published()
+    table.to_pickle(path) if ".pkl" in name else table.to_csv(path, index=False)
+    assert reader_for(path) == "routerbench"
+    frames, expected = read_any(path), read_routerbench(file)
+    pd.testing.assert_frame_equal(frames.outcomes, expected.outcomes)
+    pd.testing.assert_frame_equal(frames.prompts, expected.prompts)
+
+
+def test_a_packed_pickle_that_is_no_pickle_or_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "routerbench.pkl.gz"
+    path.write_bytes(gzip.compress(b"\x80\x04" + b"no pickle"))
+    with pytest.raises(DataError):
+        read_routerbench(path)
+    path.write_bytes(gzip.compress(b"\x80\x04" + bytes(1000))[:-12])
+    with pytest.raises(DataError):
+        read_routerbench(path)
+    path.write_bytes(gzip.compress(b"\x80\x04" + bytes(5000)))
+    with pytest.raises(DataError, match="unpacks to more"):
+        read_pickled_table(path, limits=Limits(file_bytes=4000))
 
 
 def test_prompts_have_their_text_task_and_family(file: Path) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 from click.testing import CliRunner, Result
 
+from carrot_core.benchmarks.formats import FORMATS
 from carrot_core.cli import main
 from carrot_core.cli.data import data
 from carrot_core.paths import shipped
 from carrot_core.store import Store
+from tests.benchmarks.formats.truth import EXPECTED, FILES
 from tests.tables import long_table
 
 
@@ -100,3 +102,36 @@ def test_layout_can_be_overruled(tmp_path: Path) -> None:
     told = carrot("data", "check", shipped("template.csv"), "--format", "wide")
     assert told.exit_code == 4
     assert "no column belongs to a model" in told.stdout
+
+
+def test_runs_of_a_tool_are_imported_from_their_folder(tmp_path: Path, carrot_home: Path) -> None:
+    prices = tmp_path / "prices.csv"
+    lines = [
+        f"{model},{p['input_usd_per_million']},{p['output_usd_per_million']}" for model, p in EXPECTED["prices"].items()
+    ]
+    prices.write_text("\n".join(["model,input_usd_per_mtok,output_usd_per_mtok", *lines]))
+    runs = FILES / "openai_evals"
+    assert carrot("data", "check", runs, "--prices", prices).exit_code == 0
+    imported = carrot("data", "import", runs, "--name", "quiz", "--prices", prices)
+    assert imported.exit_code == 0, imported.output
+    assert "8 prompts x 2 models" in imported.stdout
+    other = carrot("data", "check", FILES / "promptfoo" / "quiz.results.json", "--scorer", "right")
+    assert other.exit_code == 0, other.output
+    assert "the score is right" in other.stdout
+
+
+def test_a_gateways_log_is_kept_under_its_name_and_compared_by_it(tmp_path: Path, carrot_home: Path) -> None:
+    kept = carrot("data", "import", FILES / "litellm" / "spend_logs.csv", "--name", "spring", "--json")
+    assert kept.exit_code == 0, kept.output
+    assert json.loads(kept.stdout)["calls"] == 8
+    assert carrot("data", "import", FILES / "litellm" / "spend_logs.csv", "--name", "spring").exit_code == 1
+    refused = carrot("data", "check", FILES / "litellm" / "spend_logs.csv")
+    assert refused.exit_code == 4
+    assert "point drift" in refused.stdout
+    assert carrot("point", "drift", tmp_path / "none.json", "spring").exit_code != 0
+
+
+def test_every_format_is_listed_with_a_command() -> None:
+    listed = json.loads(carrot("data", "formats", "--json").stdout)
+    assert {each["name"] for each in listed} >= {*FORMATS, "long", "wide", "routerbench"}
+    assert all(each["example"].startswith("carrot ") for each in listed)

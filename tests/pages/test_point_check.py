@@ -12,9 +12,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
+from carrot_core.benchmarks.log_table import keep_log
 from carrot_core.points.shelf import shared_points
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
+from tests.benchmarks.formats.truth import FILES
 from tests.points.test_difference import point
 
 pytestmark = pytest.mark.slow
@@ -89,6 +91,19 @@ def test_logs_as_promised_agree(head: PointFile) -> None:
     assert "The logs agree" not in page_text(app)
     app.button(key="drift:run").click().run()
     assert "no number of prompts can tell 1 points" in page_text(app)
+
+
+def test_a_gateways_log_is_compared_as_it_is_and_a_kept_one_by_its_name(head: PointFile) -> None:
+    shared_points().keep(head)
+    log = FILES / "litellm" / "spend_logs.csv"
+    app = compare_logs(page(), log.read_bytes(), "spend_logs.csv")
+    assert "8 calls" in page_text(app)
+    keep_log("spring", [log])
+    app = page()
+    app.selectbox(key="drift:kept").set_value("spring").run()
+    app.button(key="drift:run").click().run()
+    assert not app.exception
+    assert "8 calls" in page_text(app)
 
 
 def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointFile) -> None:

@@ -22,6 +22,7 @@ from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.store import Store
 from carrot_core.store.migration import copy_benchmark
+from tests.benchmarks.formats.truth import FILES
 from tests.made import fill, long_frame, made, write_files
 from tests.pages import reading
 
@@ -330,3 +331,14 @@ def _file() -> Path:
     path = Path(tempfile.gettempdir()) / "mine.csv"
     long_frame(made(60)).to_csv(path, index=False)
     return path
+
+
+def test_the_results_of_a_tool_are_read_as_they_are_and_a_log_is_sent_on() -> None:
+    files = FILES / "promptfoo"
+    app = check(upload(panel(), "results.json", (files / "quiz.results.json").read_bytes()))
+    assert not app.exception
+    assert "3 prompts x 3 models" in app.success[0].value
+    app = upload(panel(), "log.csv", (FILES / "litellm" / "spend_logs.csv").read_bytes())
+    assert not app.exception
+    assert any("Operating points" in info.value for info in app.info)
+    assert not any(button.key == "upload:check" for button in app.button)

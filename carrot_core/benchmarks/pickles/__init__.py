@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from carrot_core.benchmarks.pickles.reader import columns, leaves, load
 from carrot_core.benchmarks.pickles.records import Array, RefusedError, refuse
+from carrot_core.benchmarks.reading import packing_of
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.limits import PICKLE_BYTES, PICKLE_MEMORY_BYTES, PICKLE_SECONDS
 
@@ -45,6 +46,7 @@ _LEAVES = pa.schema(
         ("texts", pa.list_(pa.string())),
     ]
 )
+_CHUNK = 1 << 20
 _REMEDY = "Only tables and arrays of results are opened. Ask where the file comes from before opening it otherwise."
 
 
@@ -69,8 +71,11 @@ LIMITS = Limits()
 
 def holds_dictionary(path: Path) -> bool:
     """Whether a pickle starts as a dictionary; else it is taken for a table."""
-    with path.open("rb") as file:
-        beginning = file.read(32)
+    try:
+        with _unpacked(path) as file:
+            beginning = file.read(32)
+    except OSError:
+        return False  # damaged: the reader says so
     try:
         first = next(op.name for op, _, _ in pickletools.genops(beginning) if op.name not in ("PROTO", "FRAME"))
     except ValueError:
@@ -139,12 +144,30 @@ def _open_result(path: Path, kind: str, limits: Limits) -> Iterator[pa.RecordBat
         large = f"has {size:,} bytes, more than the {limits.file_bytes:,} a pickle may have"
         raise DataError(path.name, "the file is empty" if size == 0 else large)
     with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
-        out = Path(folder, "out.arrow")
-        problem = _run([kind, str(path.resolve()), str(out), str(limits.memory_bytes), str(limits.seconds)], limits)
+        out, plain = Path(folder, "out.arrow"), Path(folder, "in.pkl")
+        _unpack(path, plain, limits)
+        problem = _run([kind, str(plain), str(out), str(limits.memory_bytes), str(limits.seconds)], limits)
         if problem:
             raise DataError(path.name, [Problem(problem, _REMEDY)])
         with pa.OSFile(str(out)) as file, pa.ipc.open_file(file) as reader:
             yield reader
+
+
+def _unpacked(path: Path) -> pa.NativeFile:
+    return pa.input_stream(str(path), compression=packing_of(path))
+
+
+def _unpack(path: Path, plain: Path, limits: Limits) -> None:
+    """Copy a pickle, unpacked where it is packed; one that is larger than a pickle may be is refused."""
+    try:
+        with _unpacked(path) as source, plain.open("wb") as target:
+            while chunk := source.read(_CHUNK):
+                target.write(chunk)
+                if target.tell() > limits.file_bytes:
+                    large = f"unpacks to more than the {limits.file_bytes:,} bytes a pickle may have"
+                    raise DataError(path.name, large)
+    except OSError as error:
+        raise DataError(path.name, [Problem("cannot be unpacked", "Copy it again; its end may be missing.")]) from error
 
 
 def _run(arguments: list[str], limits: Limits) -> str:

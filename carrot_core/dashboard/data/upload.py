@@ -6,9 +6,9 @@ import hashlib
 import math
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence, Set
-from itertools import chain, count
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -16,25 +16,24 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.column_names import guess_columns, truths_of
+from carrot_core.benchmarks.formats import Format, format_of_all
 from carrot_core.benchmarks.parts import how_read
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.table_file import preview
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
 from carrot_core.benchmarks.wide_table import OF_PROMPT, is_wide
-from carrot_core.dashboard.exhibits import file_stem
+from carrot_core.dashboard.data.own import NOTICE, free_name, own_benchmarks
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.stores import ONLY_YOU, private_benchmarks, private_store, session_folder
+from carrot_core.dashboard.stores import ONLY_YOU, private_store, session_folder
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.number_formats import PRICE_COLUMN
 from carrot_core.paths import shipped
 from carrot_core.prices import FREE, Price, shipped_prices
 from carrot_core.safe_csv import problems_frame, safe_csv
-from carrot_core.store import Store
-from carrot_core.store.migration import copy_benchmark
 from carrot_core.text import visible
 
-TYPES = [ending.removeprefix(".") for ending in (*ENDINGS, *PACKED)]
+TYPES = [ending.removeprefix(".") for ending in (*ENDINGS, *PACKED, ".eval")]
 LAYOUTS = {
     "long": "Long: a row for each prompt and model",
     "wide": "Wide: a row for each prompt, a column for each model",
@@ -43,7 +42,7 @@ _ROWS = 5  # shown
 _LOOKED_AT = 100  # rows in which a column of true and false is noticed
 _SCALES = ["percent", "1..5", "1..10", "0..10", "C/I", "yes/no", "pass/fail"]
 _CELL = 120  # characters of a value in the preview
-_ERRORS, _NOTICE, _ZEROS = "upload:refused", "upload:done", "upload:zeros"
+_ERRORS, _ZEROS = "upload:refused", "upload:zeros"
 
 
 def upload_panel() -> None:
@@ -71,14 +70,17 @@ def upload_panel() -> None:
     if uploads:
         with errors_as_text():
             _bring_in(uploads)
-    if done := st.session_state.pop(_NOTICE, None):
+    if done := st.session_state.pop(NOTICE, None):
         st.success(plain(done), icon=":material/check:")
     with errors_as_text():
-        _own_benchmarks()
+        own_benchmarks()
 
 
 def _bring_in(uploads: Sequence[UploadedFile]) -> None:
     paths, file_id = all_on_disk(uploads, "uploads"), id_of(uploads)
+    if (of_tool := format_of_all(paths)) is not None:
+        _of_tool(of_tool, paths, file_id)
+        return
     reading = _reading(paths, file_id)
     first = first_rows(file_id, paths[0], reading)
     names = [str(name) for name in first.columns]
@@ -95,14 +97,46 @@ def _bring_in(uploads: Sequence[UploadedFile]) -> None:
         key=f"layout:{file_id}",
     )
     columns = _mapping(first, layout, file_id, reading)
+    _load_panel(paths, file_id, layout, columns, reading)
+
+
+def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str) -> None:
+    """Files of an evaluation tool have no columns to map; a log of calls is no benchmark."""
+    if of_tool.kind == "traffic":
+        st.info(
+            f"{of_tool.title}: a log, in which one model answered each prompt. The page Operating points compares it "
+            "with a point; `carrot data import` keeps it under a name."
+        )
+        return
+    st.caption(f"{of_tool.title}.")
+    scorer = st.text_input(
+        "Score", key=f"scorer:{file_id}", placeholder="(the first)",
+        help="Where the files have several scorers, metrics or filters: the one that counts. A note names them all.",
+    )  # fmt: skip
+    estimate = st.checkbox(
+        "Estimate tokens that are not recorded", key=f"estimate:{file_id}",
+        help="One for 4 characters of prompt and answer, for tools that record none.",
+    )  # fmt: skip
+    _load_panel(paths, file_id, of_tool.name, {}, FOUND, scorer=scorer.strip() or None, estimate_tokens=estimate)
+
+
+def _load_panel(
+    paths: Sequence[Path],
+    file_id: str,
+    layout: str,
+    columns: Mapping[str, str],
+    reading: Reading,
+    **of_tool: Any,
+) -> None:
+    """Ask for a name and what else is needed, and load the files."""
     error = st.session_state.get(_ERRORS, {}).get(file_id)
     prices = _prices(error.models, file_id) if isinstance(error, PricesNeededError) else {}
     zero_models = st.session_state.get(_ZEROS, {}).get(file_id)
     free = _free_models(zero_models, file_id) if zero_models else {}
-    name = st.text_input("Name of the benchmark", _free_name(paths[0]), key=f"name:{file_id}")
+    name = st.text_input("Name of the benchmark", free_name(paths[0]), key=f"name:{file_id}")
     if st.button("Check and load", type="primary", key="upload:check"):
         try:
-            frames = _read(paths, layout, columns, prices | free, reading)
+            frames = _read(paths, layout, columns, prices | free, reading, **of_tool)
         except DataError as new_error:
             st.session_state[_ERRORS] = {file_id: new_error}
             st.rerun()
@@ -133,11 +167,13 @@ def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
     home = folder / hashlib.sha256(id_of(uploads).encode()).hexdigest()[:16]
     # The browser chose the names: keep their endings, and only characters that are safe in a file name.
     names = [re.sub(r"[^\w.\- ]", "_", upload.name)[-60:] for upload in uploads]
-    paths = [home / str(number) / name for number, name in enumerate(names)]
+    # Files of one run lie beside each other, as their tool wrote them; files of one name apart.
+    apart = len(set(names)) < len(names)
+    paths = [home / str(number * apart) / name for number, name in enumerate(names)]
     if not all(path.is_file() for path in paths):
         shutil.rmtree(folder, ignore_errors=True)
         for path, upload in zip(paths, uploads, strict=True):
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(upload.getbuffer())
     return paths
 
@@ -274,12 +310,6 @@ def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
     }
 
 
-def _free_name(path: Path) -> str:
-    stem = file_stem(path.name.split(".")[0]) or "results"
-    names = {info.name for info in private_benchmarks()}
-    return _free(stem, names)
-
-
 def _free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:
     """Ask which models with costs or tokens of 0 really cost nothing; returns their prices."""
     st.warning(
@@ -294,10 +324,15 @@ def _free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:
 
 
 def _read(
-    paths: Sequence[Path], layout: str, columns: Mapping[str, str], prices: Mapping[str, Price], reading: Reading
+    paths: Sequence[Path],
+    layout: str,
+    columns: Mapping[str, str],
+    prices: Mapping[str, Price],
+    reading: Reading,
+    **of_tool: Any,
 ) -> Frames:
     with st.spinner("Reading and checking every row …"):
-        return read_any(paths, format=layout, columns=columns or None, prices=prices, reading=reading)
+        return read_any(paths, format=layout, columns=columns or None, prices=prices, reading=reading, **of_tool)
 
 
 def _store(frames: Frames, name: str) -> None:
@@ -306,7 +341,7 @@ def _store(frames: Frames, name: str) -> None:
         info = private_store().save_benchmark(name, frames)
     samples = f" Scores and costs are means: {info.samples_text}." if info.samples_text else ""
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
-    st.session_state[_NOTICE] = (
+    st.session_state[NOTICE] = (
         f"Loaded {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r}. Every page lists it as "
         f"“{info.name}{ONLY_YOU}”.{warnings}"
     )
@@ -336,42 +371,3 @@ def _problems(error: DataError) -> None:
         alt="One row for each kind of problem: where it first stands, what it is and what to do.",
     )
     st.download_button("Download the problems (CSV)", lambda: safe_csv(problems), "problems.csv", "text/csv")
-
-
-def _own_benchmarks() -> None:
-    """The session's uploads, each to keep in the store or to remove."""
-    own = private_benchmarks()
-    names = {info.name for info in Store().benchmarks()} if own else set()
-    for info in own:
-        with st.container(border=True):
-            st.markdown(
-                f"**{plain(info.name)}**  \n{info.n_prompts:,} prompts x {info.n_models} models. Only you see it."
-            )
-            name = _name_in_store(info.name, names) if info.name in names else info.name
-            with st.container(horizontal=True):
-                keep = st.button(
-                    "Keep it in the store", key=f"keep:{info.name}", help="Everybody who opens it sees it."
-                )
-                drop = st.button("Remove", key=f"drop:{info.name}")
-        if keep:
-            copy_benchmark(private_store(), info.name, Store(), name)
-            private_store().remove_benchmark(info.name)
-            st.session_state[_NOTICE] = f"{name!r} is in the store now, for everybody who opens the dashboard."
-            st.rerun()
-        if drop:
-            private_store().remove_benchmark(info.name)
-            st.rerun()
-
-
-def _name_in_store(name: str, names: Set[str]) -> str:
-    choice = st.text_input(
-        "Name in the store", _free(name, names), key=f"keep-as:{name}",
-        help="The store has another benchmark of this name; both stay.",
-    )  # fmt: skip
-    return choice.strip()
-
-
-def _free(name: str, names: Set[str]) -> str:
-    """The name, with a number appended if it is in use."""
-    numbered = (f"{name}-{number}" for number in count(2))
-    return next(free for free in chain([name], numbered) if free not in names)

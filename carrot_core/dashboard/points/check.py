@@ -9,7 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.benchmarks.column_names import guess_columns
-from carrot_core.benchmarks.log_table import LOGGED, read_logs
+from carrot_core.benchmarks.formats import format_of
+from carrot_core.benchmarks.log_table import LOGGED, kept_logs, read_logs
 from carrot_core.dashboard import views
 from carrot_core.dashboard.data.upload import TYPES, first_rows, on_disk
 from carrot_core.dashboard.exhibits import priced, show
@@ -60,26 +61,47 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
         "A file with a row for each call that was made: the model that answered, and of its score, dollars and tokens "
         "what is known. It stays in this browser session and goes with it."
     )
-    upload = st.file_uploader(
-        "Logs", TYPES, key="drift:file",
-        help=tip("drift", also="CSV, TSV, JSON lines or Parquet. `carrot point drift` takes larger files."),
-    )  # fmt: skip
-    if upload is None:
+    kept = kept_logs()
+    name = st.selectbox("Kept log", [None, *kept], format_func=_kept_name, key="drift:kept") if kept else None
+    upload = None
+    if name is None:
+        upload = st.file_uploader(
+            "Logs", TYPES, key="drift:file",
+            help=tip("drift", also="A gateway's log or a table of calls. `carrot point drift` takes larger files."),
+        )  # fmt: skip
+    if name is None and upload is None:
         st.session_state.pop(_RESULT, None)
         return
-    path = on_disk(upload, "logs")
-    if not path.stat().st_size:
-        raise DataError(path.name, "the file is empty")
-    columns = _mapping([str(name) for name in first_rows(upload.file_id, path).columns], upload.file_id)
+    if name is not None:
+        path, file_id, columns = kept[name], f"kept:{name}", {"model": "model"}
+    else:
+        assert upload is not None
+        path, file_id = on_disk(upload, "logs"), upload.file_id
+        columns = _columns(path, file_id)
     if "model" not in columns:
         st.info("Choose the column that names the model that answered.")
     tolerance = _tolerance()
-    request = (record.id, upload.file_id, tuple(sorted(columns.items())), tolerance)
+    request = (record.id, file_id, tuple(sorted(columns.items())), tolerance)
     if st.button("Compare", type="primary", key="drift:run", disabled="model" not in columns):
         st.session_state[_RESULT] = (request, _compare_logs(place, record, path, columns, tolerance))
     last_request, result = st.session_state.get(_RESULT, (None, None))
     if last_request == request and result is not None:
         _results(result)
+
+
+def _columns(path: Path, file_id: str) -> dict[str, str]:
+    """The file's name of each log column; of a gateway's log its reader knows them."""
+    if not path.stat().st_size:
+        raise DataError(path.name, "the file is empty")
+    of_tool = format_of(path)
+    if of_tool is None:
+        return _mapping([str(name) for name in first_rows(file_id, path).columns], file_id)
+    st.caption(f"{of_tool.title}.")
+    return {"model": "model"}
+
+
+def _kept_name(name: str | None) -> str:
+    return "(a file)" if name is None else visible(name)
 
 
 def _mapping(names: Sequence[str], file_id: str) -> dict[str, str]:

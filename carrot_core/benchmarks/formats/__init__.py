@@ -1,0 +1,222 @@
+"""Files of evaluation tools and gateways: each is told by its content and turned into long rows."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from carrot_core import limits
+from carrot_core.benchmarks.formats import evals, inspect_helm, published, traces, traffic
+from carrot_core.benchmarks.formats.head import Head, head_of
+from carrot_core.benchmarks.formats.rows import Options, Rows
+from carrot_core.errors import DataError, NotFoundError, Problem
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of files that are not tables of ours.
+
+    Attributes
+    ----------
+    name : what ``--format`` takes.
+    title : what people call it, and the versions it was read from.
+    kind : "evaluation", a score for each prompt and model, or "traffic", one call a row.
+    example : a command that reads it.
+    matches : whether a file, by its beginning, has it.
+    reader : turns the files of one import into rows.
+    """
+
+    name: str
+    title: str
+    kind: Literal["evaluation", "traffic"]
+    example: str
+    matches: Callable[[Head], bool]
+    reader: Callable[[Sequence[Path], Options], Rows]
+
+    def rows(self, paths: Sequence[Path], options: Options | None = None) -> Rows:
+        """Long rows of files of this format.
+
+        Raises
+        ------
+        DataError
+            A file is damaged or does not have what its format should; the file, the place in it and a remedy.
+        """
+        return self.reader(paths, options or Options())
+
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format(
+            "inspect",
+            "Inspect logs (.eval, .json)",
+            "evaluation",
+            "carrot data import logs/*.eval --name mine",
+            inspect_helm.is_inspect,
+            inspect_helm.inspect_rows,
+        ),
+        Format(
+            "lm-eval",
+            "lm-evaluation-harness samples",
+            "evaluation",
+            "carrot data import results/ --name mine --estimate-tokens --prices prices.csv",
+            evals.is_lm_eval,
+            evals.lm_eval_rows,
+        ),
+        Format(
+            "helm",
+            "HELM runs",
+            "evaluation",
+            "carrot data import benchmark_output/runs/mine --name mine --prices prices.csv",
+            inspect_helm.is_helm,
+            inspect_helm.helm_rows,
+        ),
+        Format(
+            "promptfoo",
+            "promptfoo results",
+            "evaluation",
+            "carrot data import results.json --name mine",
+            evals.is_promptfoo,
+            evals.promptfoo_rows,
+        ),
+        Format(
+            "openai-evals",
+            "OpenAI evals logs",
+            "evaluation",
+            "carrot data import *.jsonl --name mine --prices prices.csv",
+            evals.is_openai_evals,
+            evals.openai_evals_rows,
+        ),
+        Format(
+            "every-eval-ever",
+            "Every Eval Ever records",
+            "evaluation",
+            "carrot data import *.jsonl --name mine --prices prices.csv",
+            published.is_every_eval_ever,
+            published.every_eval_ever_rows,
+        ),
+        Format(
+            "llmrouterbench",
+            "LLMRouterBench results",
+            "evaluation",
+            "carrot data import results/bench/ --name mine",
+            published.is_llm_router_bench,
+            published.llm_router_bench_rows,
+        ),
+        Format(
+            "routerarena",
+            "RouterArena cached results",
+            "evaluation",
+            "carrot data import cached_results/ --name mine",
+            published.is_router_arena,
+            published.router_arena_rows,
+        ),
+        Format(
+            "swe-bench",
+            "SWE-bench results by instance",
+            "evaluation",
+            "carrot data import leaderboards.json --name mine",
+            published.is_swe_bench,
+            published.swe_bench_rows,
+        ),
+        Format(
+            "litellm",
+            "LiteLLM spend logs",
+            "traffic",
+            "carrot point drift point.json spend_logs.csv",
+            traffic.is_litellm,
+            traffic.litellm_rows,
+        ),
+        Format(
+            "otlp",
+            "OpenTelemetry spans (OTLP JSON)",
+            "traffic",
+            "carrot point drift point.json spans.json",
+            traces.is_otlp,
+            traces.otlp_rows,
+        ),
+        Format(
+            "langfuse",
+            "Langfuse observations",
+            "traffic",
+            "carrot point drift point.json observations.csv",
+            traces.is_langfuse,
+            traces.langfuse_rows,
+        ),
+        Format(
+            "openrouter",
+            "OpenRouter activity",
+            "traffic",
+            "carrot point drift point.json activity.csv",
+            traffic.is_openrouter,
+            traffic.openrouter_rows,
+        ),
+        Format(
+            "api-usage",
+            "OpenAI and Anthropic calls and batches",
+            "traffic",
+            "carrot point drift point.json batch_output.jsonl",
+            traffic.is_api_usage,
+            traffic.api_usage_rows,
+        ),
+    )
+}
+
+
+def all_files(paths: Sequence[Path]) -> list[Path]:
+    """The files behind paths: those in a folder, but hidden ones and links; those that match a pattern (``*``, ``?``).
+
+    Raises
+    ------
+    NotFoundError
+        Nothing is there.
+    DataError
+        A folder holds more files than a folder of runs does.
+    """
+    files: list[Path] = []
+    for path in paths:
+        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+        if not matches:
+            raise NotFoundError(f"There is no file {str(path)!r}.")
+        for match in matches:
+            inside = sorted(match.rglob("*")) if match.is_dir() else []
+            inside = [each for each in inside if each.is_file() and not each.is_symlink() and each.name[0] != "."]
+            files += inside if match.is_dir() else [match]
+        if len(files) > limits.FOLDER_FILES:
+            most = f"has more than {limits.FOLDER_FILES:,} files"
+            raise DataError(path.name, [Problem(most, "Name the files or a folder further in.")])
+    return files
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that a file has by its content; None where it is another kind of file."""
+    head = head_of(path)
+    return next((each for each in FORMATS.values() if each.matches(head)), None)
+
+
+def format_of_all(paths: Sequence[Path]) -> Format | None:
+    """The one format that files have, those of none left aside; None where no file has any.
+
+    Raises
+    ------
+    DataError
+        They have several.
+    """
+    formats = {each.name: (each, path) for path in paths if (each := format_of(path)) is not None}
+    if len(formats) > 1:
+        (one, first), (other, second), *_ = formats.values()
+        mixed = f"is a file of {one.title}, and {second.name} one of {other.title}"
+        raise DataError(first.name, [Problem(mixed, "Import them one after the other.")])
+    return next((each for each, _ in formats.values()), None)
+
+
+def read_format(each: Format, paths: Sequence[Path], options: Options | None = None) -> Rows:
+    """Rows of the files that have a format; a note says how many others there were."""
+    files = [path for path in paths if len(paths) == 1 or format_of(path) is each]
+    rows = each.rows(files, options)
+    if others := len(paths) - len(files):
+        return replace(rows, notes=(*rows.notes, f"{others:,} files that are no {each.title} are not read."))
+    return rows

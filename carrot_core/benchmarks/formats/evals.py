@@ -1,0 +1,312 @@
+"""lm-evaluation-harness (``samples_*.jsonl`` beside ``results_*.json``), promptfoo's results, OpenAI evals' logs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from carrot_core.benchmarks.formats.head import Head, head_of
+from carrot_core.benchmarks.formats.reading import Place, document, first_of, inside, json_values, objects
+from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, ranked
+
+_OF_SAMPLE = {
+    "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash",
+    "target_hash", "task_name", "openrouter_stats",
+}  # fmt: skip
+_PROMPTFOO_TABLE = ("Status", "Score", "Named Scores", "Grader Reason")
+_PROMPTFOO_FAILED = 2  # failureReason: the call itself, not an assertion
+_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+
+
+def is_lm_eval(head: Head) -> bool:
+    """Lines of samples, or the results beside them."""
+    return head.has("doc_id", "doc", "arguments") or head.has("results", "configs", "n-shot")
+
+
+def lm_eval_rows(paths: Sequence[Path], options: Options) -> Rows:
+    """One row a document; of several filters and metrics the first ones count, unless others are chosen.
+
+    ``scorer`` is a metric, a filter, or both as the harness writes them: "exact_match,strict-match".
+    """
+    rows = RowList(options)
+    samples = [path for path in paths if head_of(path).has("doc_id", "doc", "arguments")]
+    if not samples:
+        raise Place(paths[0].name).error("has no samples", "Run lm_eval with --log_samples, and give samples_*.jsonl.")
+    for rows.run, path in enumerate(samples, 1):
+        results = _results_of(path, paths, options)
+        _lm_eval_file(path, options.model_of(path, _model_name(results)), results, rows)
+    return rows.rows()
+
+
+def _results_of(path: Path, paths: Sequence[Path], options: Options) -> Mapping[str, Any]:
+    """The results that the harness wrote with a file of samples: of the same moment, else the only ones beside it."""
+    if options.model_from not in (None, "column"):
+        return {}
+    beside = [each for each in path.parent.glob("results_*.json") if each.is_file() and not each.is_symlink()]
+    given = [each for each in paths if each.suffix == ".json"]
+    stamps = {each: each.name.removeprefix("results_").removesuffix(".json") for each in (*beside, *given)}
+    matches = [each for each, stamp in stamps.items() if path.name.partition(".jsonl")[0].endswith(f"_{stamp}")]
+    others = beside or given
+    match = next(iter(matches), others[0] if len(others) == 1 else None)
+    if match is None:
+        remedy = "Keep results_*.json beside it, or name the model: --model-from NAME."
+        raise Place(path.name).error("does not say which model answered, and no results_*.json fits", remedy)
+    return document(match)
+
+
+def _model_name(results: Mapping[str, Any]) -> object:
+    """The model of a run; older releases have it in the text of its arguments only."""
+    arguments = inside(results, "config.model_args")
+    parts = (
+        dict(part.split("=", 1) for part in arguments.split(",") if "=" in part) if isinstance(arguments, str) else {}
+    )
+    named = first_of(results, "model_name", "config.model_args.pretrained", "config.model_args.model")
+    return named or parts.get("pretrained") or parts.get("model") or inside(results, "config.model")
+
+
+def _lm_eval_file(path: Path, model: str, results: Mapping[str, Any], rows: RowList) -> None:
+    task_of_name = path.name.removeprefix("samples_").rpartition("_")[0] or path.name.partition(".")[0]
+    metric, filter_ = _choice(path, results, task_of_name, rows)
+    for place, sample in json_values(path):
+        if not isinstance(sample, Mapping):
+            raise place.error("is no sample", "Export the run again.", sample)
+        if _filter(sample) != filter_:
+            continue
+        stated, document_id = sample.get("task_name"), sample.get("doc_id")
+        task = stated if isinstance(stated, str) else task_of_name
+        if not isinstance(document_id, int | str):
+            raise place.error("has no doc_id", "Export the run again.", document_id)
+        stats = sample.get("openrouter_stats")
+        rows.add(
+            place,
+            answer=_answer(sample),
+            prompt_id=f"{task}:{document_id}",
+            model=model,
+            score=sample.get(metric),
+            prompt=_prompt(sample),
+            task=task,
+            input_tokens=inside(stats, "prompt_tokens"),
+            output_tokens=inside(stats, "completion_tokens"),
+            cost_usd=inside(stats, "total_cost"),
+        )
+
+
+def _directions(results: Mapping[str, Any], task: str) -> Mapping[str, Any]:
+    """Whether more of a metric is better, by its name: one of which less is better is no score."""
+    by_task = results.get("higher_is_better")
+    directions = by_task.get(task) if isinstance(by_task, Mapping) else None
+    return directions if isinstance(directions, Mapping) else {}
+
+
+def _metrics(sample: Mapping[str, Any]) -> list[str]:
+    """Names of the metrics with one number a sample, in the harness's order."""
+    stated = sample["metrics"] if isinstance(sample.get("metrics"), list) else list(sample)
+    names = [name for name in stated if isinstance(name, str) and name not in _OF_SAMPLE]
+    return [name for name in names if isinstance(sample.get(name), bool | int | float)]
+
+
+def _choice(path: Path, results: Mapping[str, Any], task: str, rows: RowList) -> tuple[str, str]:
+    """Metric and filter, in the order of the run's results; the user's name may be either, or both with a comma."""
+    metrics, filters = Counter[str](), Counter[str]()
+    for _, sample in json_values(path):
+        filters[_filter(sample)] += 1
+        metrics.update(_metrics(sample) if isinstance(sample, Mapping) else ())
+    of_task = inside(results, "results")
+    of_task = of_task.get(task) if isinstance(of_task, Mapping) else None
+    pairs = [name.partition(",") for name in of_task] if isinstance(of_task, Mapping) else []
+    lower = [name for name, higher in _directions(results, task).items() if higher is False]
+    metric, _, filter_ = (rows.options.scorer or "").partition(",")
+    return (
+        rows.choose(
+            ranked(metrics, [pair[0] for pair in pairs], without=lower), Place(path.name), "metric", task, metric
+        ),
+        rows.choose(ranked(filters, [pair[2] for pair in pairs]), Place(path.name), "filter", task, filter_ or metric),
+    )
+
+
+def _filter(sample: object) -> str:
+    return str(first_of(sample, "filter") or "none")
+
+
+def _prompt(sample: Mapping[str, Any]) -> object:
+    """What was sent: the first argument of the first request; of a multiple choice, without the choice."""
+    arguments = sample.get("arguments")
+    if isinstance(arguments, Mapping):  # {"gen_args_0": {"arg_0": ...}}; earlier a list of lists
+        sent = first_of(arguments, "gen_args_0.arg_0")
+    else:
+        first = arguments[0] if isinstance(arguments, list) and arguments else None
+        sent = first[0] if isinstance(first, list) and first else None
+    # Chat messages are the JSON text of a list, in a list of one.
+    return sent[0] if isinstance(sent, list) and len(sent) == 1 else sent
+
+
+def _answer(sample: Mapping[str, Any]) -> object:
+    """What the model wrote; of a multiple choice, which it does not write, the first choice."""
+    resps = sample.get("resps")
+    first = resps[0][0] if isinstance(resps, list) and resps and isinstance(resps[0], list) and resps[0] else None
+    return first if isinstance(first, str) else first_of(sample, "arguments.gen_args_0.arg_1")
+
+
+def is_promptfoo(head: Head) -> bool:
+    """What ``promptfoo eval -o`` writes: one document, a line a result, or a table."""
+    document_ = head.has("evalId", "results", "results.version") or head.has("results.results", "results.stats")
+    return document_ or head.has("promptIdx", "testIdx", "provider", "success") or head.has(*_PROMPTFOO_TABLE)
+
+
+def promptfoo_rows(paths: Sequence[Path], options: Options) -> Rows:
+    """One row a test and provider; the score is that of all assertions, or a named one.
+
+    A test that was run again (``--repeat``) has the same prompt and variables: its answers are samples.
+    """
+    rows = RowList(options)
+    tests = _Repeats()
+    for path in paths:
+        results = _promptfoo_results(path)
+        names = Counter(name for _, each in results for name in ("score", "success", *_named(each)))
+        score = rows.choose(names, Place(path.name), "score", "promptfoo")
+        for at, (place, result) in enumerate(results):
+            _promptfoo_row(place, at, result, score, tests, path, rows)
+    return rows.rows()
+
+
+def _promptfoo_results(path: Path) -> list[tuple[Place, Mapping[str, Any]]]:
+    if head_of(path).kind == "table":
+        remedy = "Export JSON, which has them: promptfoo export eval ID -o results.json"
+        raise Place(path.name).error("is promptfoo's table, which has no tokens and no costs", remedy)
+    results: list[tuple[Place, Mapping[str, Any]]] = []
+    for place, value in json_values(path):
+        listed = objects(inside(value, "results.results"))
+        results += [(Place(path.name, f"result {at:,}"), each) for at, each in enumerate(listed, 1)]
+        if isinstance(value, Mapping) and "testIdx" in value:
+            results.append((place, value))
+    if not results:
+        raise Place(path.name).error("has no results", "Export it again: promptfoo export eval ID -o results.json")
+    return results
+
+
+class _Repeats:
+    """Id of each distinct test, and how often a model was asked it."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+        self._taken: Counter[str] = Counter()
+        self._answers: Counter[tuple[str, str]] = Counter()
+
+    def id_of(self, test: str, index: object) -> str:
+        """Its index in the file; another test of the same index, as of a second prompt, has a number behind it."""
+        if test not in self._ids:
+            self._taken[str(index)] += 1
+            count = self._taken[str(index)]
+            self._ids[test] = str(index) if count == 1 else f"{index}.{count}"
+        return self._ids[test]
+
+    def sample(self, prompt_id: str, model: str) -> int | None:
+        self._answers[prompt_id, model] += 1
+        count = self._answers[prompt_id, model]
+        return count if count > 1 else None
+
+
+def _named(result: Mapping[str, Any]) -> list[str]:
+    scores = result.get("namedScores")
+    return list(scores) if isinstance(scores, Mapping) else []
+
+
+def _promptfoo_row(
+    place: Place, at: int, result: Mapping[str, Any], score: str, tests: _Repeats, path: Path, rows: RowList
+) -> None:
+    provider = result.get("provider")
+    stated = provider if isinstance(provider, str) else first_of(provider, "label", "id")
+    model = rows.options.model_of(path, stated)
+    raw = inside(result, "prompt.raw")
+    test = [raw, first_of(result, "vars", "testCase.vars"), inside(result, "testCase.assert")]
+    prompt_id = tests.id_of(json.dumps(test, sort_keys=True), result.get("testIdx", at))
+    failed = result.get("failureReason") == _PROMPTFOO_FAILED or (
+        result.get("error") and not result.get("gradingResult")
+    )
+    if failed:
+        rows.note("Tests whose call failed are not observed.")
+    response = result.get("response")
+    cached = inside(response, "cached") is True
+    if cached:
+        rows.note("Answers from promptfoo's own cache have no tokens, dollars or latency of a call.")
+    usage, named = inside(response, "tokenUsage"), result.get("namedScores")
+    latency = number(result.get("latencyMs"), place, "latencyMs")
+    call: dict[str, object] = {
+        "input_tokens": inside(usage, "prompt"),
+        "output_tokens": inside(usage, "completion"),
+        "reasoning_tokens": inside(usage, "completionDetails.reasoning"),
+        "cached_input_tokens": inside(usage, "completionDetails.cacheReadInputTokens"),
+        "cost_usd": first_of(result, "response.cost", "cost"),
+        "latency_s": None if latency is None else latency / 1000,
+    }
+    rows.add(
+        place,
+        prompt_id=prompt_id,
+        model=model,
+        score=None if failed else first_of(named, score) if score in _named(result) else result.get(score),
+        prompt=raw,
+        sample=tests.sample(prompt_id, model),
+        **({} if cached or failed else call),
+    )
+
+
+def is_openai_evals(head: Head) -> bool:
+    """The line of the run's specification that a log starts with."""
+    return head.has("spec", "spec.completion_fns", "spec.eval_name")
+
+
+def openai_evals_rows(paths: Sequence[Path], options: Options) -> Rows:
+    """One row a sample of each log: a match is right or wrong, other evals have a number in their metrics."""
+    rows = RowList(options)
+    for rows.run, path in enumerate(paths, 1):
+        spec: object = None
+        events: dict[str, dict[str, list[tuple[Place, Mapping[str, Any]]]]] = {}
+        for place, line in json_values(path):
+            spec = first_of(line, "spec") or spec
+            sample_id, kind, data = inside(line, "sample_id"), inside(line, "type"), inside(line, "data")
+            if isinstance(sample_id, str) and isinstance(kind, str) and isinstance(data, Mapping):
+                data = {**data, "created_at": inside(line, "created_at")}
+                events.setdefault(sample_id, {}).setdefault(kind, []).append((place, data))
+        functions = inside(spec, "completion_fns")
+        model = options.model_of(path, functions[0] if isinstance(functions, list) and functions else None)
+        task = str(inside(spec, "eval_name"))
+        kind, _, key = rows.choose(_event_scores(events), Place(path.name), "score", task).partition(".")
+        for sample_id, of_sample in events.items():
+            calls = of_sample.get("sampling", [(Place(path.name, sample_id), {})])
+            place, first = calls[0]
+            scores = [number(scored.get(key), at, key) for at, scored in of_sample.get(kind, [])]
+            observed = [score for score in scores if score is not None]
+            rows.add(
+                place,
+                answer=first.get("sampled"),
+                prompt_id=f"{task}:{sample_id}",
+                model=model,
+                score=sum(observed) / len(observed) if observed else None,
+                prompt=first.get("prompt"),
+                task=task,
+                time=first.get("created_at"),
+                **{name: _summed(calls, f"usage.{count}", rows) for name, count in _USAGE.items()},
+            )
+    return rows.rows()
+
+
+def _event_scores(events: Mapping[str, Mapping[str, list[tuple[Place, Mapping[str, Any]]]]]) -> Counter[str]:
+    """Kind of event and key in it of every number that may be the score, as "match.correct"."""
+    names = Counter[str]()
+    for of_sample in events.values():
+        for kind in ("match", "metrics"):
+            for _, data in of_sample.get(kind, []):
+                keys = ("correct",) if kind == "match" else data
+                names.update(f"{kind}.{key}" for key in keys if isinstance(data.get(key), bool | int | float))
+    return names
+
+
+def _summed(calls: Sequence[tuple[Place, Mapping[str, Any]]], path: str, rows: RowList) -> float | None:
+    """Tokens of all calls of one sample; None where one has none."""
+    counts = [number(inside(call, path), place, path) for place, call in calls]
+    if len(counts) > 1:
+        rows.note("Where a sample took several calls, its tokens are those of all of them.")
+    return None if None in counts else sum(count for count in counts if count is not None)

@@ -1,0 +1,190 @@
+"""What a file is, told by its beginning: never by its name, which anybody may change."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import pyarrow as pa
+
+from carrot_core import limits
+from carrot_core.benchmarks.reading import packing_of
+from carrot_core.errors import DataError, NotFoundError, Problem
+
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_BOM = b"\xef\xbb\xbf"
+# Strings (the last one may be cut off) and the marks between values; numbers and words need no look.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],]', re.DOTALL)
+_LEVELS = 6  # of keys in keys that are looked at
+_DELIMITERS = ",;\t|"
+
+Kind = Literal["json", "table", "zip", "pickle"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the first `limits.HEAD_BYTES` of a file show, after unpacking.
+
+    Attributes
+    ----------
+    kind : "json" (one value or one a line), "table" (text with a header), "zip" or "pickle".
+    keys : of the first JSON value, as paths: "results.results[].provider" is a key of the objects in a list.
+    columns : names in the header of a table.
+    members : names in a zip.
+    """
+
+    kind: Kind
+    keys: frozenset[str] = frozenset()
+    columns: frozenset[str] = frozenset()
+    members: frozenset[str] = frozenset()
+
+    def has(self, *names: str) -> bool:
+        """Whether all are keys of the first value, or columns."""
+        return set(names) <= (self.keys | self.columns)
+
+
+def head_of(path: Path) -> Head:
+    """Look at the beginning of a file.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    DataError
+        It cannot be unpacked, or is a zip with more in it than `carrot_core.limits` allows.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {path.name!r}.")
+    with unpacked(path) as stream:
+        start = stream.read(limits.HEAD_BYTES).removeprefix(_BOM).lstrip()
+    if start.startswith(_ZIP):
+        with open_zip(path) as archive:
+            return Head("zip", members=frozenset(archive.namelist()))
+    if start.startswith((b"{", b"[")):
+        return Head("json", keys=_key_paths(start))
+    if start.startswith(_PICKLE):
+        return Head("pickle")
+    return Head("table", columns=frozenset(_header(start)))
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[BinaryIO]:
+    """A file's bytes, of a file packed by gzip or zstd those that come out, at most `limits.UNPACKED_BYTES`."""
+    try:
+        with path.open("rb") as file:
+            packed = packing_of(path)
+            if packed is None:
+                yield file
+            else:
+                yield cast(BinaryIO, io.BufferedReader(_Counted(pa.input_stream(file, compression=packed), path.name)))
+    except (OSError, pa.ArrowException, EOFError) as error:
+        remedy = "Pack or copy it again; its end may be missing."
+        raise DataError(path.name, [Problem("cannot be read or unpacked", remedy)]) from error
+
+
+class _Counted(io.RawIOBase):
+    """A packed stream that ends in an error where more comes out than a file may hold."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream, self._name, self._bytes = stream, name, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        chunk = self._stream.read(len(buffer))
+        self._bytes += len(chunk)
+        if self._bytes > limits.UNPACKED_BYTES:
+            most = f"unpacks to more than {limits.UNPACKED_BYTES >> 30} GiB"
+            raise DataError(self._name, [Problem(most, "Unpack it yourself if you trust it, and import a part.")])
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip whose list of entries is no longer than a log of results needs.
+
+    Raises
+    ------
+    DataError
+        No zip, or one with more than `limits.ZIP_ENTRIES` entries.
+    """
+    _check_directory(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
+        raise DataError(path.name, [Problem("is a damaged zip", "Copy it again; its end may be missing.")]) from error
+    with archive:
+        if len(archive.infolist()) > limits.ZIP_ENTRIES:
+            raise _too_many(path)
+        yield archive
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse a list of entries that would fill the memory before it could be counted."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 16) - 128))
+        tail = file.read()
+    for mark, at, size in ((b"PK\x05\x06", 12, 4), (b"PK\x06\x06", 40, 8)):
+        for place in re.finditer(re.escape(mark), tail):
+            length = int.from_bytes(tail[place.start() + at : place.start() + at + size], "little")
+            if length != (1 << 8 * size) - 1 and length > limits.ZIP_DIRECTORY_BYTES and length < path.stat().st_size:
+                raise _too_many(path)
+
+
+def _too_many(path: Path) -> DataError:
+    remedy = "A log has an entry for each sample: split it."
+    return DataError(path.name, [Problem(f"has more than {limits.ZIP_ENTRIES:,} entries", remedy)])
+
+
+def _key_paths(start: bytes) -> frozenset[str]:
+    """Paths of the keys of the first JSON value, as far as it goes; no other value of a file is looked at."""
+    paths: set[str] = set()
+    levels: list[str | None] = []  # path of each open object or list; None below `_LEVELS`
+    objects: list[bool] = []
+    key, awaited = "", False  # the key whose value comes next; whether a string is a key
+    for token in _TOKEN.finditer(start):
+        mark = token.group()
+        if mark in (b"{", b"["):
+            path = _child(levels, objects, key) if levels else ""
+            levels.append(path if path is None or mark == b"{" else f"{path}[]")
+            objects.append(mark == b"{")
+            awaited = mark == b"{"
+        elif mark in (b"}", b"]"):
+            levels.pop()
+            objects.pop()
+            if not levels:
+                break
+            awaited = False
+        elif mark == b",":
+            awaited = bool(objects) and objects[-1]
+        elif awaited:
+            key, awaited = mark.strip(b'"').decode("utf-8", "replace"), False
+            path = _child(levels, objects, key)
+            if path is not None:
+                paths.add(path)
+    return frozenset(paths)
+
+
+def _child(levels: list[str | None], objects: list[bool], key: str) -> str | None:
+    path = levels[-1]
+    if path is None or len(levels) > _LEVELS:
+        return None
+    return (f"{path}.{key}" if path else key) if objects[-1] else path
+
+
+def _header(start: bytes) -> list[str]:
+    line = start.decode("utf-8", "replace").partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=line.count)
+    try:
+        return next(csv.reader(io.StringIO(line), delimiter=delimiter), [])
+    except csv.Error:
+        return []

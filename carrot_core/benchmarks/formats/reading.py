@@ -1,0 +1,201 @@
+"""Values in strangers' JSON, CSV and zips, bounded."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from carrot_core import limits
+from carrot_core.benchmarks.formats.head import open_zip, unpacked
+from carrot_core.errors import DataError, Problem
+
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_ZSTD, _ENCRYPTED = 93, 1  # method and flag of an entry of a zip
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in which file a value stands, for messages."""
+
+    file: str
+    within: str = ""
+
+    def error(self, message: str, remedy: str, value: object = None) -> DataError:
+        text = None if value is None else repr(value)[:80]
+        where = f"{self.within}: {message}" if self.within else message
+        return DataError(self.file, [Problem(where, remedy, value=text)])
+
+
+def inside(value: object, path: str) -> Any:
+    """The value under a path of keys, "a.b.c"; None where a part is missing."""
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def first_of(value: object, *paths: str) -> Any:
+    """The value under the first path that has one."""
+    return next((inside_value for path in paths if (inside_value := inside(value, path)) is not None), None)
+
+
+def objects(value: object) -> list[Mapping[str, Any]]:
+    """The objects in a list; of anything else, none."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def parse(raw: bytes, place: Place) -> Any:
+    """One JSON value.
+
+    Raises
+    ------
+    DataError
+        No JSON, not UTF-8, or larger or deeper than a program should parse.
+    """
+    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > limits.JSON_MARKS:
+        raise place.error("has too many values in one JSON value", "Split it.")
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:  # ValueError also of bytes that are not UTF-8
+        deep = isinstance(error, RecursionError)
+        reason = "is nested too deeply" if deep else "is not JSON, or cut off"
+        raise place.error(reason, "Export the file again.") from error
+
+
+def json_values(path: Path) -> Iterator[tuple[Place, Any]]:
+    """Every JSON value of a file with its place: of JSON lines one a line, else the one that fills the file.
+
+    Raises
+    ------
+    DataError
+        As `parse`; or a value is longer than `limits.JSON_BYTES`.
+    """
+    with unpacked(path) as stream:
+        first = _line(stream, path).removeprefix(b"\xef\xbb\xbf")
+        line = 1
+        while first and not first.strip():
+            first, line = _line(stream, path), line + 1
+        try:
+            json.loads(first)
+        except (ValueError, RecursionError):
+            yield Place(path.name), parse(first + _rest(stream, path, len(first)), Place(path.name))
+            return
+        while first:
+            if first.strip():
+                place = Place(path.name, f"line {line:,}")
+                yield place, parse(first, place)
+            first, line = _line(stream, path), line + 1
+
+
+def _line(stream: Any, path: Path) -> bytes:
+    line: bytes = stream.readline(limits.JSON_BYTES + 1)
+    _check_length(line, path)
+    return line
+
+
+def _rest(stream: Any, path: Path, length: int) -> bytes:
+    rest: bytes = stream.read(limits.JSON_BYTES + 1 - length)
+    _check_length(b"" if length + len(rest) <= limits.JSON_BYTES else rest, path, length)
+    return rest
+
+
+def _check_length(raw: bytes, path: Path, before: int = 0) -> None:
+    if before + len(raw) > limits.JSON_BYTES:
+        most = f"has a JSON value of more than {limits.JSON_BYTES >> 20} MiB"
+        raise DataError(path.name, [Problem(most, "Split the run, or export it as JSON lines.")])
+
+
+def document(path: Path) -> Mapping[str, Any]:
+    """The one JSON object that a file is."""
+    place, value = next(json_values(path), (Place(path.name), None))
+    if not isinstance(value, Mapping):
+        raise place.error("holds no JSON object", "Export the file again.")
+    return value
+
+
+def table_rows(path: Path) -> Iterator[tuple[Place, dict[str, str]]]:
+    """Rows of a CSV by column name, whatever its separator; an empty cell is left out.
+
+    Raises
+    ------
+    DataError
+        Not UTF-8, or a row has other cells than the header.
+    """
+    csv.field_size_limit(limits.TABLE_CELL_CHARACTERS)
+    with unpacked(path) as stream:
+        try:
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+            header = text.readline()
+            delimiter = max(",;\t|", key=header.count)
+            names = next(csv.reader([header], delimiter=delimiter), [])
+            for count, cells in enumerate(csv.reader(text, delimiter=delimiter, strict=True), 1):
+                place = Place(path.name, f"row {count:,}")
+                if not cells:
+                    continue
+                if len(cells) != len(names):
+                    raise place.error(f"has {len(cells):,} cells, the header {len(names):,}", "Export the file again.")
+                yield place, {name: cell for name, cell in zip(names, cells, strict=True) if cell}
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(path.name, [Problem("is no UTF-8 table", "Export the file again as UTF-8.")]) from error
+
+
+def zip_values(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[Place, str, Any]]:
+    """Place, name and JSON value of the entries of a zip whose names match; no other is unpacked.
+
+    Raises
+    ------
+    DataError
+        The zip is damaged, an entry is no JSON, or more comes out than `carrot_core.limits` allows.
+    """
+    total = 0
+    with open_zip(path) as archive:
+        for entry in archive.infolist():
+            if not wanted.fullmatch(entry.filename):
+                continue
+            place = Place(path.name, entry.filename)
+            raw = _member(path, archive, entry, place)
+            total += len(raw)
+            if total > limits.UNPACKED_BYTES:
+                raise place.error(f"unpacks to more than {limits.UNPACKED_BYTES >> 30} GiB", "Split the log.")
+            yield place, entry.filename, parse(raw, place)
+
+
+def _member(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Place) -> bytes:
+    """The bytes of an entry; one packed by zstd, which the standard library does not know before Python 3.14, too."""
+    most = min(limits.JSON_BYTES, max(1 << 20, entry.compress_size * limits.ZIP_RATIO))
+    try:
+        if entry.compress_type == _ZSTD:
+            raw: bytes = pa.input_stream(pa.py_buffer(_packed(path, entry)), compression="zstd").read(most + 1)
+            if len(raw) <= most and zlib.crc32(raw) != entry.CRC:
+                raise zipfile.BadZipFile
+        else:
+            with archive.open(entry) as file:
+                raw = file.read(most + 1)
+    except (*_UNZIP_ERRORS, pa.ArrowException) as error:
+        raise place.error("cannot be unpacked", "Copy the file again; it may be damaged or locked.") from error
+    if len(raw) > most:
+        raise place.error("unpacks to far more than results do", "Do not open it unless you know where it is from.")
+    return raw
+
+
+def _packed(path: Path, entry: zipfile.ZipInfo) -> bytes:
+    with path.open("rb") as file:
+        file.seek(entry.header_offset)
+        signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        if signature != b"PK\x03\x04" or entry.flag_bits & _ENCRYPTED:
+            raise zipfile.BadZipFile
+        file.seek(name_length + extra_length, os.SEEK_CUR)
+        return file.read(entry.compress_size)
