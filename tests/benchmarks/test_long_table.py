@@ -509,7 +509,7 @@ def test_any_bytes_are_accepted_or_refused(tmp_path: Path, name: str, content: b
 
 
 @pytest.mark.slow
-@FUZZ
+@settings(FUZZ, max_examples=25)
 @given(kinds=st.lists(st.sampled_from(["BLOB", "DATE", "TIMESTAMP", "INTEGER[]", "STRUCT(a INTEGER)", "UUID", "HUGEINT",
                                        "DECIMAL(9,3)", "BOOLEAN", "FLOAT", "MAP(VARCHAR, INTEGER)", "TIME", "UTINYINT",
                                        "INTERVAL"]), min_size=9, max_size=9))  # fmt: skip

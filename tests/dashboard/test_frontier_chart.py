@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
@@ -44,6 +44,7 @@ def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.Mo
     assert "500 of the curve's" in sent["note"]
 
 
+@settings(max_examples=30)
 @given(seed=st.integers(0, 20), share=st.floats(0, 1))
 def test_the_steps_sent_are_what_a_budget_or_a_target_takes(seed: int, share: float) -> None:
     made = scene(60, seed=seed)

@@ -159,6 +159,7 @@ def test_a_model_to_match_must_be_in_the_pool(protocol: Setting, estimates: dict
         solve(protocol, estimates, Goal(match="nobody"))
 
 
+@pytest.mark.slow
 def test_the_command_line_solves(carrot_home, tmp_path) -> None:
     def carrot(*arguments, code=0):
         done = CliRunner().invoke(main, [str(argument) for argument in arguments])

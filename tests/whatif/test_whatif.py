@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrot_core.bootstrap import bootstrap_counts
@@ -121,6 +121,7 @@ def test_factors_of_1_change_nothing(scenario: Scenario, protocol: Setting, esti
     same(changed, apply(protocol, estimates, Scenario()))
 
 
+@settings(max_examples=25)
 @given(factor=st.floats(0.01, 100))
 def test_all_prices_times_a_factor_are_the_same_choices_at_the_rate_divided_by_it(
     factor: float, protocol: Setting, estimates: dict[str, Estimates]
@@ -178,6 +179,7 @@ def test_a_fixed_cost_moves_the_router_and_no_model(protocol: Setting, estimates
     assert np.array_equal(changed.after.hulls["test"].cost_usd, changed.before.hulls["test"].cost_usd)
 
 
+@settings(max_examples=25)
 @given(offset=st.floats(-0.45, 0.15), tokens=st.floats(0.1, 10))
 def test_a_hypothetical_model_has_its_offset_and_its_tokens(
     offset: float, tokens: float, protocol: Setting, estimates: dict[str, Estimates]
