@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +22,13 @@ from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.table_file import preview
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
 from carrot_core.benchmarks.wide_table import OF_PROMPT, is_wide
+from carrot_core.dashboard.data.ask_prices import ask_free_models, ask_prices
 from carrot_core.dashboard.data.own import NOTICE, free_name, own_benchmarks
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import ONLY_YOU, private_store, session_folder
 from carrot_core.errors import DataError, PricesNeededError
-from carrot_core.number_formats import PRICE_COLUMN
 from carrot_core.paths import shipped
-from carrot_core.prices import FREE, Price, shipped_prices
+from carrot_core.prices import Price
 from carrot_core.safe_csv import problems_frame, safe_csv
 from carrot_core.text import visible
 
@@ -130,9 +129,9 @@ def _load_panel(
 ) -> None:
     """Ask for a name and what else is needed, and load the files."""
     error = st.session_state.get(_ERRORS, {}).get(file_id)
-    prices = _prices(error.models, file_id) if isinstance(error, PricesNeededError) else {}
+    prices = ask_prices(error.models, file_id) if isinstance(error, PricesNeededError) else {}
     zero_models = st.session_state.get(_ZEROS, {}).get(file_id)
-    free = _free_models(zero_models, file_id) if zero_models else {}
+    free = ask_free_models(zero_models, file_id) if zero_models else {}
     name = st.text_input("Name of the benchmark", free_name(paths[0]), key=f"name:{file_id}")
     if st.button("Check and load", type="primary", key="upload:check"):
         try:
@@ -270,57 +269,6 @@ def _column_box(column: str, names: Sequence[str], guesses: Mapping[str, str], k
         format_func=lambda name: "(none)" if name is None else visible(name),
         key=f"map:{key}:{column}",
     )
-
-
-def _prices(models: Sequence[str], file_id: str) -> dict[str, Price]:
-    """Ask for the prices of models without dollars in the file; returns those with both prices."""
-    st.warning(
-        f"The file has tokens and no dollars for {len(models)} of its models. What do they cost, in US dollars per "
-        "million tokens? Nothing is assumed: without both prices a model cannot be loaded. A price with a date is "
-        "from the project's table; correct it where you paid another.",
-        icon=":material/payments:",
-    )
-    prices = shipped_prices()
-    unknown = Price(math.nan, math.nan)
-    priced = [prices.get(model, unknown) for model in models]
-    form = pd.DataFrame(
-        {
-            "Model": [visible(name) for name in models],
-            "Input": [price.input_usd_per_mtok for price in priced],
-            "Output": [price.output_usd_per_mtok for price in priced],
-            "As of": [price.as_of for price in priced],
-        }
-    )
-    dollars = st.column_config.NumberColumn(min_value=0.0, format=PRICE_COLUMN, help="US dollars per million tokens.")
-    answers = st.data_editor(
-        form,
-        hide_index=True,
-        disabled=["Model", "As of"],
-        column_config={"Input": dollars, "Output": dollars},
-        key=f"prices:{file_id}",
-        alt="One row for each model without a price, to be filled in.",
-    )
-    numbers = answers[["Input", "Output"]].to_numpy(dtype=float)
-    return {
-        model: price
-        if [price.input_usd_per_mtok, price.output_usd_per_mtok] == [input_, output]
-        else Price(input_, output, source="given at the upload")
-        for model, price, (input_, output) in zip(models, priced, numbers.tolist(), strict=True)
-        if math.isfinite(input_) and math.isfinite(output)
-    }
-
-
-def _free_models(models: Sequence[str], file_id: str) -> dict[str, Price]:
-    """Ask which models with costs or tokens of 0 really cost nothing; returns their prices."""
-    st.warning(
-        f"{len(models)} of the models have costs or tokens of 0. Tools write 0 for what they do not know, so these "
-        "count as not recorded, unless you say that a model is free. Then load the file again.",
-        icon=":material/money_off:",
-    )
-    choice = st.multiselect(
-        "Models that are free", models, format_func=visible, key=f"free:{file_id}", placeholder="None of them"
-    )
-    return dict.fromkeys(choice, FREE)
 
 
 def _read(

@@ -272,6 +272,18 @@ def test_tokens_are_estimated_where_that_is_asked_for_and_none_are_recorded() ->
     assert recorded.table.equals(read("openai-evals", "openai_evals").table)
 
 
+def test_epochs_come_through_as_samples_of_one_outcome() -> None:
+    logs = [FILES / "inspect" / f"quiz_letters_{model}.eval" for model in ("acme_small", "other_mid")]
+    frames = read_any(logs, prices=PRICES)
+    assert (len(frames.prompts), len(frames.models), len(frames.outcomes)) == (8, 2, 32)
+    small = frames.outcomes[frames.outcomes["model"] == "acme/small"].set_index(["prompt_id", "sample"])["score"]
+    for key, number in (("q03", 1), ("q03", 2), ("q04", 1)):
+        right = plain_score(EXPECTED["cells"][key]["acme/small"], number)
+        assert small[f"quiz_letters:{key}", str(number)] == right
+    assert frames.outcomes["latency_s"].notna().all()
+    assert frames.outcomes["time"].str.endswith("Z").all()
+
+
 def test_two_tools_in_one_import_are_refused() -> None:
     with pytest.raises(DataError, match="one after the other"):
         format_of_all(
