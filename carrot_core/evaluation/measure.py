@@ -21,8 +21,8 @@ from carrot_core.bootstrap import (
 )
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.missing import best_scores
-from carrot_core.evaluation.protocol import Setting
-from carrot_core.frontier import FloatArray, Frontier, sweep, upper_hull
+from carrot_core.evaluation.protocol import Setting, curves_of_other_samples
+from carrot_core.frontier import FloatArray, Frontier, upper_hull
 from carrot_core.metrics import (
     BUDGETS,
     affordable,
@@ -41,7 +41,6 @@ from carrot_core.metrics import (
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import Solution, match_model, operating_point, rate_inside, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick, positions
-from carrot_core.routers.baselines import oracle_of_other_samples
 
 _POINTS = 800  # of a curve, of which replicates are made
 
@@ -126,7 +125,7 @@ class ReportSet:
 
         Each curve is read on a sample of every cell that this oracle did not choose by. None without such prompts.
         """
-        curves = [sweep(*fold) for fold in oracle_of_other_samples(self.part)]
+        curves = curves_of_other_samples(self.part)
         if not curves:
             return None
         rows = positions(curves[0].outcomes.prompt_ids, self.part.prompt_ids, "prompt")

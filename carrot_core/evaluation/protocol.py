@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.benchmarks.split import split
+from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
 from carrot_core.evaluation.missing import standing_for_all, without_gaps
@@ -159,7 +160,7 @@ class Setting:
         It is the most of the score that may be luck of single runs, on the prompts that the whole pool answered
         several times.
         """
-        curves = [sweep(*fold) for fold in oracle_of_other_samples(self.test)]
+        curves = curves_of_other_samples(self.test)
         if not curves:
             return None
         rows = positions(curves[0].outcomes.prompt_ids, self.test.prompt_ids, "prompt")
@@ -192,6 +193,12 @@ class Setting:
     def n_incomplete(self, split: str) -> int:
         """Prompts on which some model of the pool was not observed."""
         return int((~self.part(split).outcomes.complete).sum())
+
+
+def curves_of_other_samples(part: Benchmark) -> list[Frontier]:
+    """Curves of `oracle_of_other_samples`; none where they stand on fewer prompts than an interval needs."""
+    curves = [sweep(*fold) for fold in oracle_of_other_samples(part)]
+    return curves if curves and curves[0].n_prompts >= LEAST_PROMPTS else []
 
 
 def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:

@@ -14,6 +14,7 @@ from carrot_core.compare.predictions import ALL, reliability, usage
 from carrot_core.compare.studies import learning, transfer
 from carrot_core.compare.task_curves import task_curves
 from carrot_core.evaluation import MEAN, Setting, setting, split_by_seed
+from carrot_core.evaluation.protocol import curves_of_other_samples
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.scene import compose
 from carrot_core.frontier import rate_of_lam
@@ -69,6 +70,8 @@ def test_luck_of_single_runs_is_what_the_oracle_loses_on_other_samples() -> None
     np.testing.assert_allclose(at_zero["value"], np.mean(lost), atol=1e-12)
     assert (at_zero["low"] > 0).all()
     assert bench.oracle_luck == pytest.approx(np.mean(lost))
+    assert curves_of_other_samples(bench.test)
+    assert not curves_of_other_samples(bench.test.rows(np.arange(9)))  # too few to tell
     curves = {curve.name: curve.label for curve in compose(bench, {}, title="", active="oracle").curves}
     assert f"{100 * np.mean(lost):.1f}" in curves["oracle"]
     assert "luck" in gap_exhibit(table).caption.lower()
