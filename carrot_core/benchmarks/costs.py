@@ -139,7 +139,8 @@ def _without_cost(table: TableFile, prices: Mapping[str, Price]) -> list[tuple[s
 def without_zeros(outcomes: pd.DataFrame, free: Collection[str]) -> tuple[pd.DataFrame, list[str], tuple[str, ...]]:
     """Take zeros that can hardly be meant as not recorded: tools write 0 for what they do not know.
 
-    They are a model's costs if all of them are 0, and the tokens and cost of 0 of an answer without tokens.
+    They are a model's costs if all of them are 0, and the tokens and cost of 0 of an answer without tokens that no
+    dollars were paid for.
 
     Parameters
     ----------
@@ -157,7 +158,8 @@ def without_zeros(outcomes: pd.DataFrame, free: Collection[str]) -> tuple[pd.Dat
         zero = {column: values[places] == 0 for column, values in numbers.items()}
         if model in free or not np.any(list(zero.values())):
             continue
-        tokenless, costless = zero["input_tokens"] | zero["output_tokens"], zero["cost_usd"]
+        paid = numbers["cost_usd"][places] > 0  # dollars say that the call took place: its answer is empty
+        tokenless, costless = (zero["input_tokens"] | zero["output_tokens"]) & ~paid, zero["cost_usd"]
         lost = {column: zero[column] & tokenless for column in numbers}
         if tokenless.any():
             notes.append(_note(f"Answers of {model!r} have 0 tokens", file_rows[tokenless], model))

@@ -13,7 +13,6 @@ from carrot_core.cli.common import TABLE, Group, Result, json_option, open_store
 from carrot_core.errors import DataError
 from carrot_core.number_formats import fixed, with_interval
 from carrot_core.outcomes import SPLITS
-from carrot_core.routers import BASELINES
 
 if TYPE_CHECKING:
     from carrot_core.outcomes import Benchmark
@@ -145,7 +144,7 @@ def fit(bench: str, router: str, **options: Any) -> Result:
 def results_table(run: Run) -> str:
     """The figures of a run and its baselines, each with its 95 % interval."""
     figures = run.metrics[run.metrics["report_on"]]
-    by_router = {run.router: figures, **{name: run.metrics["baselines"][name] for name in BASELINES}}
+    by_router = {run.router: figures, **run.metrics["baselines"]}
     width = max(len(name) for name in by_router) + 2
     lines = [
         f"{run.benchmark}, {run.metrics['report_on']} prompts: {figures['n_prompts']:,} x {len(run.metrics['models'])} "

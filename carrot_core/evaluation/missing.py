@@ -95,7 +95,12 @@ def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates,
 
 
 def best_scores(bench: Benchmark) -> FloatArray:
-    """(n,) score of each prompt's best model, spread by `over_all` where not all outcomes are there."""
+    """(n,) score of each prompt's best model, spread by `over_all` where not all outcomes are there.
+
+    NaN where no prompt has every outcome.
+    """
+    if not bench.outcomes.complete.any():
+        return np.full(len(bench.prompt_ids), np.nan)
     best: FloatArray = bench.outcomes.score[bench.outcomes.complete].max(axis=1)
     return over_all(bench, best)
 

@@ -150,8 +150,15 @@ class Setting:
 
     @cached_property
     def baselines(self) -> dict[str, dict[str, Estimates]]:
-        """Estimates of every baseline, by name and split."""
-        return {name: self.estimates(name) for name in BASELINES}
+        """Estimates of every baseline, by name and split; none of the oracle where no prompt has every outcome."""
+        tables = {name: self.estimates(name) for name in BASELINES}
+        return {name: by_split for name, by_split in tables.items() if all(t.prompt_ids for t in by_split.values())}
+
+    def baseline(self, name: str) -> dict[str, Estimates]:
+        """Estimates of one baseline by split; a `CarrotError` where there is none."""
+        if name not in self.baselines:
+            raise CarrotError(f"No prompt of {self.test.name!r} has an outcome of all {len(self.models)} models.")
+        return self.baselines[name]
 
     @cached_property
     def oracle_luck(self) -> float | None:

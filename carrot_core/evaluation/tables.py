@@ -218,8 +218,13 @@ def _head(result: Comparison) -> str:
         f"95 % intervals over prompts ({result.replicates:,} replicates).\n"
         f"Best single model, chosen on validation: {singles}; "
         f"score {result.protocol['best_single_score'].mean():.4f}, "
-        f"oracle {result.protocol['oracle_score'].mean():.4f}.{_luck(result.protocol)}"
+        f"oracle {_oracle(result.protocol)}.{_luck(result.protocol)}"
     ) + "".join(f"\n{gaps_note(most)}" for most in [result.protocol["n_incomplete"].max()] if most)
+
+
+def _oracle(protocol: pd.DataFrame) -> str:
+    score = protocol["oracle_score"].mean()
+    return "not known: no prompt has every outcome" if np.isnan(score) else f"{score:.4f}"
 
 
 def _luck(protocol: pd.DataFrame) -> str:

@@ -218,7 +218,7 @@ def compose(
     active : router or baseline that λ moves along.
     reference : model that savings are measured against; the best single model by default.
     """
-    tables = {**routers, **{name: setting.baselines[name] for name in baselines}}
+    tables = {**routers, **{name: setting.baselines[name] for name in baselines if name in setting.baselines}}
     curves = {name: setting.frontier(table, setting.report_on) for name, table in tables.items()}
     if active not in curves:
         raise CarrotError(f"{label(active)} is not among the curves: {', '.join(map(label, curves))}.")

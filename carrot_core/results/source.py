@@ -194,7 +194,7 @@ class StoredResults:
         return self._settings(pool, tasks) if pool or tasks else self.setting
 
     def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> Mapping[str, Estimates]:
-        return self.tables[router] if router in self.tables else self.narrowed(pool, tasks).baselines[router]
+        return self.tables[router] if router in self.tables else self.narrowed(pool, tasks).baseline(router)
 
     def run(self, router: str) -> Run | None:
         return self.runs.get(router)
@@ -276,7 +276,7 @@ class StoredResults:
 
         def tables(router: str, seed: int) -> Mapping[str, Estimates]:
             if router in BASELINES:
-                return settings[seed].baselines[router]
+                return settings[seed].baseline(router)
             run = by_router.get(router, {}).get(seed)
             if run is None or self.store is None:  # of other versions or with parameters: as other pages show it
                 return self.tables[router]

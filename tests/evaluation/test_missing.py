@@ -140,3 +140,16 @@ def test_a_model_without_any_outcome_is_named() -> None:
     observed[:, 1] = False
     with pytest.raises(CarrotError, match=bench.models[1]):
         make_setting(with_gaps(bench, observed)).best_single  # noqa: B018
+
+
+def test_without_a_prompt_that_has_every_outcome_all_but_the_oracle_is_measured() -> None:
+    bench = made(300)
+    observed = np.ones(bench.outcomes.shape, dtype=bool)
+    observed[np.arange(300), np.arange(300) % 3] = False
+    run = evaluate(with_gaps(bench, observed), "carrot-knn", replicates=20)
+    assert run.metrics["test"]["n_prompts"] == run.metrics["test"]["n_incomplete"] == int((bench.split == "test").sum())
+    assert run.metrics["test"]["oracle"] is None
+    assert "oracle" not in run.metrics["baselines"]
+    assert 0.5 < run.metrics["test"]["routing_accuracy"] < 1
+    with pytest.raises(CarrotError, match="all 3 models"):
+        make_setting(with_gaps(bench, observed)).baseline("oracle")
