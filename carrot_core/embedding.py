@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Benchmark
+from carrot_core.text import join_surrogates
 
 if TYPE_CHECKING:
     import torch
@@ -138,7 +139,7 @@ def batches(lengths: Sequence[int], batch_size: int = BATCH_TEXTS) -> Iterator[n
 
 def readable(text: str, characters: int = MAX_CHARACTERS) -> str:
     """The text cut to a number of characters, surrogate pairs joined, half pairs replaced."""
-    return text[:characters].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return join_surrogates(text[:characters])
 
 
 class _Encoder(Protocol):

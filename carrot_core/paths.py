@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -34,6 +36,13 @@ def home() -> Path:
 def shipped(name: str) -> Path:
     """Path of a file that ships in the project's ``data/`` folder."""
     return (_CHECKOUT / "data" if IN_CHECKOUT else PACKAGE / "_data") / name
+
+
+@cache
+def shipped_data() -> dict[str, str]:
+    """sha256 of the data behind the results that ship, by the name of their benchmark."""
+    documents = sorted(shipped("snapshots").glob("*/snapshot.json"))
+    return {path.parent.name: json.loads(path.read_bytes())["benchmark"]["data_hash"] for path in documents}
 
 
 def app_script() -> Path:

@@ -1,9 +1,28 @@
-"""Display of text from files: invisible characters become visible, and nothing reorders the text around it."""
+"""Text from files: what is read of a prompt, which may be a chat, and how any text is shown.
+
+Shown, invisible characters become visible, and nothing reorders the text around it.
+"""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, TypeGuard
+
+# A prompt: a text, chat messages (role and content each), or an object that has them as ``messages``.
+Prompt = str | Collection[Mapping[str, Any]] | Mapping[str, Any]
+_EFFORTS = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "max", "thinking"))
+_TEXT_PARTS = ("text", "input_text")
+# Strings, numbers, constants and brackets: all that a list of messages has as Python writes it.
+_PYTHON = re.compile(
+    r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|[\[\]{}:,\s]|None|True|False|-?\d++(?:\.\d++)?)*+"""
+)
+_WINDOW_BYTES = 1_000  # about what 256 tokens hold, the window of the encoder; letters beyond ASCII are a token each
 
 # Categories that are invisible or reorder the text around them: controls, formats (bidi, zero width),
 # surrogates, private use, unassigned, separators of lines and of words other than the plain space.
@@ -43,6 +62,30 @@ def visible(text: str, keep: str = "") -> str:
     return f"{_FIRST_STRONG_ISOLATE}{plain}{_POP_ISOLATE}" if rtl else plain
 
 
+def short_names(models: Iterable[str]) -> dict[str, str]:
+    """The shortest name of each of some models by which it is told from all others, as it may be shown (`visible`).
+
+    A name is cut at slashes: of ``google/gemini`` and ``azure/gpt`` remain ``gemini`` and ``gpt``, of two providers'
+    ``gpt`` both stay whole, and an effort level alone is no name.
+    """
+    return dict(_short_names(tuple(dict.fromkeys(models))))
+
+
+@lru_cache(maxsize=64)
+def _short_names(models: tuple[str, ...]) -> dict[str, str]:
+    count = Counter(ending for model in models for ending in _endings(model))
+    return {
+        model: visible(next((ending for ending in _endings(model) if count[ending] == 1), model)) for model in models
+    }
+
+
+def _endings(model: str) -> list[str]:
+    """What may stand for a model, the shortest first."""
+    parts = model.rstrip("/").split("/")
+    endings = ["/".join(parts[place:]) for place in reversed(range(len(parts)))]
+    return [ending for ending in endings if ending and ending.casefold() not in _EFFORTS]
+
+
 def _hidden(char: str) -> bool:
     if char.isascii():
         return char < " " or char == "\x7f"
@@ -51,3 +94,127 @@ def _hidden(char: str) -> bool:
 
 def _code(char: str) -> str:
     return f"⟨U+{ord(char):04X}⟩"
+
+
+def prompt_text(prompt: Prompt) -> str | None:
+    """What CARROT reads of a prompt: the text itself, or of chat messages the last one of the user.
+
+    A text that is chat messages, as JSON or as Python writes them, counts as these.
+
+    Returns
+    -------
+    str or None
+        None where no message of a chat has a text of the user.
+
+    Raises
+    ------
+    TypeError
+        The prompt is neither a text nor chat messages.
+    """
+    messages = chat_messages(prompt)
+    if messages is not None:
+        return last_user_text(messages) or None
+    if isinstance(prompt, str):
+        return prompt
+    raise TypeError(f"is {type(prompt).__name__}, neither a text nor a list of chat messages")
+
+
+def chat_messages(prompt: Prompt) -> Collection[Mapping[str, Any]] | None:
+    """The messages of a prompt that is a chat; None for any other."""
+    value: Any = prompt
+    if isinstance(prompt, str):
+        # Most prompts are no JSON, and need not be parsed to see that.
+        if not prompt.lstrip().startswith(("[", "{")):
+            return None
+        value = _parsed(prompt)
+    if isinstance(value, Mapping):
+        value = value.get("messages")
+    return value if is_chat(value) else None
+
+
+def _parsed(text: str) -> Any:
+    """The value of JSON, or of a list as Python writes it, which is what a table of lists becomes in a CSV."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if "'role'" not in text or not _PYTHON.fullmatch(text):
+        return None
+    try:
+        return json.loads(json.dumps(ast.literal_eval(text)))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # a set, a list as a key, too many levels
+        return None
+
+
+def is_chat(value: object) -> TypeGuard[Collection[Mapping[str, Any]]]:
+    """Whether a value is a list of chat messages, which may be empty."""
+    return _is_list(value) and all(isinstance(turn, Mapping) and _is_message(turn) for turn in value)
+
+
+def _is_message(turn: Mapping[str, Any]) -> bool:
+    """Whether an object has what makes a message; one that only calls tools may lack a content."""
+    return isinstance(turn.get("role"), str) and ("content" in turn or "tool_calls" in turn)
+
+
+def _is_list(value: object) -> TypeGuard[Collection[Any]]:
+    """Whether a value is a list, a tuple or an array, as readers of tables give lists."""
+    return isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+
+
+def last_user_text(messages: object) -> str:
+    """The text of the last user message that has any: what CARROT reads of a chat.
+
+    Benchmarks are single questions, and the encoder reads the beginning of a text only. A system
+    prompt before the question would fill that window with the same words in every call, and
+    earlier turns with what is already answered. Tool results do not count as words of the user,
+    so that the calls of an agent at work on one question all go to one model.
+
+    Parameters
+    ----------
+    messages : list of dict, str or None
+        Chat messages, or the ``input`` of LiteLLM's other calls. Of a content in parts the text
+        parts count; images, audio and files are not read.
+
+    Returns
+    -------
+    str
+        Empty where there is no such text.
+    """
+    if isinstance(messages, str):
+        return messages
+    turns = list(messages) if _is_list(messages) else []
+    users = (turn for turn in reversed(turns) if isinstance(turn, Mapping) and turn.get("role") == "user")
+    return next((text for text in map(_content_text, users) if text.strip()), "")
+
+
+def _content_text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if _is_list(content) else ()
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS)
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def join_surrogates(text: str) -> str:
+    """The text with surrogate pairs joined and halves of pairs, which no encoder and no database reads, replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def fingerprint(text: str) -> tuple[int, int]:
+    """Hashes of a text and of what an encoder reads of it, for `alike_warning`; they hold in one process."""
+    return hash(text), hash(text.encode("utf-8", "surrogatepass")[:_WINDOW_BYTES])
+
+
+def alike_warning(fingerprints: Collection[tuple[int, int]]) -> str:
+    """A warning if most of some distinct texts begin like another one for as long as an encoder reads; else ""."""
+    count = Counter(beginning for _, beginning in fingerprints)
+    alike = sum(number for number in count.values() if number > 1)
+    if 2 * alike <= len(fingerprints):
+        return ""
+    return (
+        f"{alike:,} of {len(fingerprints):,} different texts begin like another one for their first "
+        f"{_WINDOW_BYTES:,} characters, which is about all that the encoder reads (256 tokens): a router that reads "
+        "vectors can hardly tell them apart. Leave out what they share, such as a system prompt, or bring chat "
+        "messages (role and content), of which the last text of the user is read."
+    )

@@ -117,7 +117,7 @@ elif section == "Where it loses":
             exhibit = losses_exhibit(rows, router, lam)
             test = view.narrowed().test
             texts = dict(zip(test.prompt_ids, test.texts, strict=True))
-            show(exhibit, key="c-losses", table=lambda: results.loss_table(exhibit, texts))
+            show(exhibit, key="c-losses", table=lambda: results.loss_table(exhibit, texts, test.models))
     else:
         st.info("Which prompts a router loses on is not in a snapshot: it holds no prompts.")
 

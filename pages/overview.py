@@ -4,7 +4,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, glossary, overview, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.figures.scene import DRAWN_BASELINES, caption, label, short_name
+from carrot_core.figures.scene import DRAWN_BASELINES, caption, label
 from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import cost_text, lam_text, percent
 
@@ -23,7 +23,7 @@ active = next(iter(view.fitted), DRAWN_BASELINES[0])
 scene = view.scene((*view.fitted[:1], *DRAWN_BASELINES), active)
 point = view.matching_point(active)
 
-best = short_name(scene.best_single)
+best = scene.short_names[scene.best_single]
 if view.fitted and point is None:
     st.info(
         shell.plain(f"On validation, {label(active)} never reaches {best}, the best single model: no saving to show.")

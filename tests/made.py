@@ -80,7 +80,7 @@ def fill(store: Store, bench: Benchmark, *routers: str) -> Store:
     """The store, with the benchmark's files imported under its name and the routers fitted on it."""
     with tempfile.TemporaryDirectory() as folder:
         results, vectors = write_files(bench, Path(folder))
-        store.save_benchmark(bench.name, read_long_table(results), replace=True)
+        store.save_benchmark(bench.name, read_long_table(results), replace=True, shadow=True)
         store.import_vectors(bench.name, vectors, BUNDLED)
     for router in routers:
         run_router(store, store.load(bench.name, encoder=BUNDLED), router)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.text import SENTENCE, visible
+from carrot_core.text import SENTENCE, alike_warning, fingerprint, last_user_text, prompt_text, short_names, visible
 
 TRICKY = "a\u200b\u200d\u202e\u2066\u2068\u2069\u00ad\u115f\u3164\ufe0f\u2800\x00\t\n\x7f \u00a0⟨⟩U+20BEאع"
 NAMES = st.one_of(st.text(), st.text(TRICKY, max_size=12))
@@ -50,3 +53,117 @@ def test_a_sentence_keeps_its_lines_and_the_names_made_visible_before() -> None:
     unseen, rtl = visible("x\u200b"), visible("אב")
     sentence = f"One  line.\n Best: {unseen} and {rtl}\u202e."
     assert visible(sentence, SENTENCE) == sentence.replace("\u202e", "⟨U+202E⟩")
+
+
+ODD = "It's \"so\"\n[{'role'"
+ASK = {"role": "user", "content": "Why?"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("Why?", "Why?"),
+        ("", ""),
+        ("[1, 2] is a list", "[1, 2] is a list"),
+        ('["Why?"]', '["Why?"]'),
+        ('{"role": "user"}', '{"role": "user"}'),
+        ('[{"role": "cook", "name": "Bo"}]', '[{"role": "cook", "name": "Bo"}]'),
+        ("[" * 100_000, "[" * 100_000),
+        ("[" + "9" * 10_000 + "]", "[" + "9" * 10_000 + "]"),
+        ([{"role": "system", "content": "Be kind."}, ASK], "Why?"),
+        ((ASK,), "Why?"),
+        (np.array([ASK, {"role": "assistant", "content": "Because."}], dtype=object), "Why?"),
+        ({"messages": [ASK]}, "Why?"),
+        (str([{"role": "system", "content": None}, {"role": "user", "content": ODD}]), ODD),
+        ("[{'role': 'user', 'content': {1}}]", "[{'role': 'user', 'content': {1}}]"),
+        ("[{'role': 'user', 'content': {[1]: 2}}]", "[{'role': 'user', 'content': {[1]: 2}}]"),
+        ("[{'role': 'user', 'content': open('/etc/passwd')}]", "[{'role': 'user', 'content': open('/etc/passwd')}]"),
+        ("[{'role': " + "-" * 100_000 + "1}]", "[{'role': " + "-" * 100_000 + "1}]"),
+        ("[{'role': " + "[" * 100_000, "[{'role': " + "[" * 100_000),
+        ("[{'role': " + "1" * 5_000 + "a", "[{'role': " + "1" * 5_000 + "a"),
+        (json.dumps([ASK]), "Why?"),
+        ([ASK, {"role": "assistant", "tool_calls": []}, {"role": "tool", "content": "{}"}], "Why?"),
+        (" \n" + json.dumps({"model": "any", "messages": [ASK]}), "Why?"),
+        ([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}], "a"),
+        ([{"role": "user", "content": np.array([{"type": "text", "text": "a"}], dtype=object)}], "a"),
+        ([{"role": "system", "content": "Be kind."}], None),
+        ([], None),
+        ("[]", None),
+        (json.dumps([{"role": "user", "content": " "}]), None),
+    ],
+)
+def test_of_a_chat_the_last_text_of_the_user_is_read(prompt: Any, text: str | None) -> None:
+    assert prompt_text(prompt) == text
+
+
+@pytest.mark.parametrize("prompt", [3, None, ["Why?"], {"role": "user", "content": "Why?"}, b"Why?"])
+def test_what_is_no_prompt_is_refused(prompt: Any) -> None:
+    with pytest.raises(TypeError, match=type(prompt).__name__):
+        prompt_text(prompt)
+
+
+@given(texts=st.sets(st.text(max_size=30), min_size=1))
+def test_texts_that_fit_the_window_are_never_called_alike(texts: set[str]) -> None:
+    assert alike_warning({fingerprint(text) for text in texts}) == ""
+
+
+@pytest.mark.parametrize(
+    ("shared", "alike"), [("You are kind. " * 200, True), ("写" * 400, True), ("You are kind.", False)]
+)
+def test_texts_that_differ_beyond_the_window_are_called_alike(shared: str, alike: bool) -> None:
+    texts = [f"{shared} Question {number}?" for number in range(40)] + [f"Alone {number}" for number in range(39)]
+    assert bool(alike_warning({fingerprint(text) for text in texts})) == alike
+
+
+@pytest.mark.parametrize(
+    ("models", "short"),
+    [
+        (["google/gemini", "openai/gpt-5"], ["gemini", "gpt-5"]),
+        (["azure/flash", "openrouter/flash", "google/gemini"], ["azure/flash", "openrouter/flash", "gemini"]),
+        (
+            ["eu/azure/flash", "us/azure/flash", "openrouter/flash"],
+            ["eu/azure/flash", "us/azure/flash", "openrouter/flash"],
+        ),
+        (["openai/gpt-5:high", "openai/gpt-5:low"], ["gpt-5:high", "gpt-5:low"]),
+        (["openai/gpt-5/high", "openai/gpt-5/low", "x/high"], ["gpt-5/high", "gpt-5/low", "x/high"]),
+        (["flash", "azure/flash"], ["flash", "azure/flash"]),
+        (["azure/flash", "azure/flash/"], ["azure/flash", "azure/flash/"]),
+        (["/", "high", "a/b\u202e"], ["/", "high", "b⟨U+202E⟩"]),
+    ],
+)
+def test_models_are_called_by_the_shortest_name_that_is_theirs_alone(models: list[str], short: list[str]) -> None:
+    assert short_names(models) == dict(zip(models, short, strict=True))
+
+
+@given(models=st.lists(st.text("ab/ ", min_size=1, max_size=6), unique=True, min_size=1, max_size=12))
+def test_no_two_models_of_a_pool_have_one_short_name(models: list[str]) -> None:
+    names = short_names([*models, *models])
+    assert list(names) == models
+    assert len(set(names.values())) == len(models)
+
+
+def said(content: object, role: str = "user") -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        ([said("Be kind.", "system"), said("Why?")], "Why?"),
+        ([said("Old"), said("Because.", "assistant"), said("New")], "New"),
+        ([said("Why?"), said("{}", "tool")], "Why?"),
+        ([said([{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}])], "a\nb"),
+        ([said([{"type": "input_text", "text": "a"}])], "a"),
+        ([said("Why?"), said([{"type": "tool_result"}])], "Why?"),
+        ([said([{"type": "image_url"}])], ""),
+        ([{"role": "user"}, said(None), said([{"type": "text"}])], ""),
+        ([said("Because.", "assistant"), "no message"], ""),
+        (["texts to embed"], ""),
+        ("an input", "an input"),
+        ([], ""),
+        (None, ""),
+        (7, ""),
+    ],
+)
+def test_the_last_words_of_the_user_are_what_counts(messages: Any, text: str) -> None:
+    assert last_user_text(messages) == text

@@ -136,17 +136,17 @@ def route(router: CarrotRouter, name: str, question: RouteQuestion, request_id: 
     """The model of every prompt, with explanations if asked for."""
     choices: dict[str, Any] = question.choices()
     if question.explain:
-        explained = [router.explain(prompt, nearest=False, **choices) for prompt in question.prompts]
+        explained = [router.explain(prompt, nearest=False, **choices) for prompt in question.read]
         decisions = [_decision_of(each) for each in explained]
     else:
-        decisions = [Decision(**record) for record in router.decide(question.prompts, **choices).records()]
+        decisions = [Decision(**record) for record in router.decide(question.read, **choices).records()]
     return RouteAnswer(request_id=request_id, router=name, decisions=decisions)
 
 
 def estimate(router: CarrotRouter, name: str, question: EstimateQuestion, request_id: str) -> EstimateAnswer:
     """What is expected of every model on every prompt."""
     choices: dict[str, Any] = question.choices()
-    table = router.estimate(question.prompts, **choices)
+    table = router.estimate(question.read, **choices)
     prompts = [_rows(part) for _, part in table.groupby("prompt", sort=True)]
     return EstimateAnswer(request_id=request_id, router=name, estimates=prompts)
 

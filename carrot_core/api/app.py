@@ -36,6 +36,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.paths import shipped
 from carrot_core.serving.loading import HEADS, shipped_heads
 from carrot_core.serving.router import CarrotRouter
+from carrot_core.store import Store
 
 THREADS = 4
 TOKEN_VARIABLE = "CARROT_API_TOKEN"  # noqa: S105  the variable's name, not a token
@@ -137,9 +138,9 @@ def log_to_stderr() -> None:
 
 
 def _shipped() -> dict[str, Source]:
-    names = shipped_heads()
-    # By folder, since a benchmark in the store may have the same name.
-    return {name: shipped(HEADS) / name for name in sorted(names, key=lambda name: name != _DEFAULT)}
+    names, store = sorted(shipped_heads(), key=lambda name: name != _DEFAULT), Store()
+    # By folder, as a file here may have the same name; by name where it means a benchmark of the store.
+    return {name: name if store.shadows(name) else shipped(HEADS) / name for name in names}
 
 
 def _token(variable: str | None) -> str | None:

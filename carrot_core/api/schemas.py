@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from carrot_core import limits
 from carrot_core.prices import Price
+from carrot_core.text import Prompt, last_user_text
 
-Prompt = Annotated[str, Field(max_length=limits.REQUEST_PROMPT_CHARACTERS)]
+Text = Annotated[str, Field(max_length=limits.REQUEST_PROMPT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 UsdPerMtok = Annotated[float, Field(ge=0, le=limits.REQUEST_USD)]
 
@@ -25,10 +26,38 @@ class PriceBody(_StrictModel):
     output_usd_per_mtok: UsdPerMtok
 
 
+class Message(BaseModel):
+    """One message of a chat: who speaks, and a text or parts; what else a gateway sends is not read."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+
+
+class Chat(_StrictModel):
+    """A chat as a prompt: the last text of the user is read."""
+
+    messages: list[Message]
+
+    @model_validator(mode="after")
+    def _has_text(self) -> Self:
+        text = last_user_text([message.model_dump() for message in self.messages])
+        if not text:
+            raise ValueError("no message has a text of the user")
+        if len(text) > limits.REQUEST_PROMPT_CHARACTERS:
+            raise ValueError(f"the user's text has more than {limits.REQUEST_PROMPT_CHARACTERS:,} characters")
+        return self
+
+
 class Question(_StrictModel):
     """Prompts, the pool of models to choose from, and prices."""
 
-    prompts: list[Prompt] = Field(min_length=1, max_length=limits.REQUEST_PROMPTS)
+    prompts: list[Text | Chat] = Field(
+        min_length=1,
+        max_length=limits.REQUEST_PROMPTS,
+        description='Texts, or chats as {"messages": [{"role": …, "content": …}, …]}.',
+    )
     router: Name | None = Field(None, description="Name of a router served here; the default one if left out.")
     pool: list[Name] | None = Field(
         None,
@@ -41,6 +70,11 @@ class Question(_StrictModel):
         max_length=limits.REQUEST_MODELS,
         description="Prices in place of those the router was fitted with, by model.",
     )
+
+    @property
+    def read(self) -> list[Prompt]:
+        """The prompts, as `CarrotRouter` takes them."""
+        return [prompt if isinstance(prompt, str) else prompt.model_dump() for prompt in self.prompts]
 
     def choices(self) -> dict[str, object]:
         """The pool and the prices, as `CarrotRouter` takes them."""

@@ -19,7 +19,9 @@ _SYNONYMS = {
         "score", "correct", "iscorrect", "accuracy", "acc", "performance", "exactmatch", "passed", "quality",
         "success", "isright", "right", "solved", "resolved", "pass",
     ),
-    "prompt": ("prompt", "prompttext", "question", "input", "query", "instruction", "inputtext", "text"),
+    "prompt": (
+        "prompt", "prompttext", "messages", "question", "input", "query", "instruction", "inputtext", "text",
+    ),
     "task": ("task", "taskname", "subject", "category", "evalname", "subtask", "topic"),
     "benchmark": ("benchmark", "benchmarkname", "dataset", "datasetname", "family", "suite"),
     "input_tokens": ("inputtokens", "numinputtokens", "prompttokens", "tokensin", "ninputtokens"),

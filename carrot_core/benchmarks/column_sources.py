@@ -35,6 +35,12 @@ class Column:
     source: str = ""
 
 
+def as_text(column: str, kind: str) -> str:
+    """SQL text of a column (an identifier) of a DuckDB type: JSON of lists and objects, such as chat messages."""
+    nested = kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+    return f"to_json({column})::varchar" if nested else f"{column}::varchar"
+
+
 def quote(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -34,10 +34,12 @@ from carrot_core.benchmarks.value_checks import (
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.paths import home, replacing
 from carrot_core.prices import Price, infer_price, token_cost_usd
+from carrot_core.text import prompt_text
 
 LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")
 
 _NAME = re.compile(r"[\w][\w \-]{0,79}")
+_AT_A_TIME = 64  # prompts held in memory
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -53,7 +55,7 @@ class Calls:
     model, prompt : (n,) place in ``models``, and number of the distinct prompt; each call is its own prompt where
         the file has no prompt_id.
     score, cost_usd, input_tokens, output_tokens : (n,) as recorded, NaN where not.
-    texts : at most `carrot_core.limits.LOG_TEXTS` distinct prompts, cut to what an encoder may read; empty without any.
+    texts : of at most `carrot_core.limits.LOG_TEXTS` distinct prompts what an encoder may read; empty without any.
     n_texts : distinct prompts there are.
     notes : what was noticed in the file, in plain sentences.
     """
@@ -280,11 +282,7 @@ def _calls(table: TableFile) -> Calls:
         "score, cost_usd, input_tokens, output_tokens from cells order by cell"
     ).fetchnumpy()
     names = table.connection.execute("select distinct model from cells order by model").fetchall()
-    texts = table.connection.execute(
-        f"select distinct left(prompt, {limits.LOG_TEXT_CHARACTERS}) as text from cells where prompt is not null "  # noqa: S608
-        f"order by hash(text), text limit {limits.LOG_TEXTS}"
-    ).fetchall()
-    (n_texts,) = _one(table, f"select count(distinct left(prompt, {limits.LOG_TEXT_CHARACTERS})) from cells")  # noqa: S608
+    (n_texts,) = _one(table, "select count(distinct prompt) from cells")
     numbers: dict[str, FloatArray] = {
         name: np.ma.filled(np.ma.asarray(cells[name], dtype=np.float64), np.nan)
         for name in ("score", "cost_usd", "input_tokens", "output_tokens")
@@ -298,6 +296,18 @@ def _calls(table: TableFile) -> Calls:
         cost_usd=numbers["cost_usd"],
         input_tokens=numbers["input_tokens"],
         output_tokens=numbers["output_tokens"],
-        texts=tuple(text for (text,) in texts),
+        texts=tuple(_texts(table)),
         n_texts=int(n_texts),
     )
+
+
+def _texts(table: TableFile) -> Iterator[str]:
+    """What an encoder may read of some distinct prompts, always the same ones."""
+    cursor = table.connection.execute(
+        "select distinct prompt from cells where prompt is not null order by hash(prompt), prompt limit $most",
+        {"most": limits.LOG_TEXTS},
+    )
+    while rows := cursor.fetchmany(_AT_A_TIME):  # a chat may be long, and little of it is read
+        for (prompt,) in rows:
+            if text := prompt_text(prompt):
+                yield text[: limits.LOG_TEXT_CHARACTERS]

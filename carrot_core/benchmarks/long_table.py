@@ -82,6 +82,8 @@ def read_long_table(
     known, others = (*RECOGNISED, *FACTS), bool(where or reading.score)
     with open_table(paths, known, others, columns, reading=reading) as table, refusing(paths):
         table = with_numbers(table, NUMBERS, reading)
+        if not reading.own_split:
+            table.types.pop("split", None)
         create_views(table)
         if where:
             table.keep(where, "choosable")
@@ -113,6 +115,8 @@ def read_rows(
     """
     with open_rows(source_of(paths), rows.table, rows.starts) as table, refusing(paths):
         table = with_numbers(table, NUMBERS, reading)
+        if not reading.own_split:
+            table.types.pop("split", None)
         create_views(table)
         if where:
             table.keep(where, "choosable")

@@ -41,6 +41,7 @@ class Reading:
     encoding : of text, as Python names it.
     score : rule that makes 0 to 1 of a score, see `carrot_core.benchmarks.cell_numbers`.
     model_from : "column", "file" (its name), "folder" (of the file), or the name of the model of every row.
+    own_split : whether the files' own split is read; else it is left aside, whatever it holds.
     """
 
     separator: str | None = None
@@ -48,6 +49,7 @@ class Reading:
     encoding: str | None = None
     score: str | None = None
     model_from: str | None = None
+    own_split: bool = True
 
     def __post_init__(self) -> None:
         if self.separator is not None:

@@ -13,6 +13,8 @@ from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS
 
 FRACTIONS = (0.70, 0.15, 0.15)
+# Ends a message about a source's own split that does not serve.
+OTHER_SPLIT = "`--split derive` leaves the file's own split aside and splits the prompts anew."
 
 
 def duplicate_keys(prompt_ids: Sequence[str], texts: Sequence[str | None]) -> list[str]:

@@ -10,11 +10,13 @@ import duckdb
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, numbers_of, score_remedy, score_rule
 from carrot_core.benchmarks.column_names import hint
-from carrot_core.benchmarks.column_sources import names_listed, quote
+from carrot_core.benchmarks.column_sources import as_text, names_listed, quote
 from carrot_core.benchmarks.reading import Reading
+from carrot_core.benchmarks.split import OTHER_SPLIT
 from carrot_core.benchmarks.table_file import ROW, TableFile, reason
 from carrot_core.errors import DataError, Problem
 from carrot_core.outcomes import SCORE_RANGE
+from carrot_core.text import prompt_text
 
 IDS = ("prompt_id", "model")
 TEXTS = ("prompt", "task", "benchmark", "split")
@@ -29,6 +31,11 @@ LARGEST = 1e12
 SHOWN = 80  # characters of a value in a message
 _EARLIEST, _LATEST = "1990-01-01", "2100-01-01"  # of a time; seconds since 1970 lie there, years and durations do not
 _CONVERTED = (*NUMBERS, "time")  # what a file writes in several ways
+NO_USER_TEXT = "is a list of chat messages without any text of the user"
+USER_TEXT_REMEDY = (
+    "The last text of a message with the role 'user' is what is embedded: add it, or leave the prompt out."
+)
+_AT_A_TIME = 512  # prompts held in memory
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 
 
@@ -105,7 +112,7 @@ def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN)
     if name == "time":
         return _utc(f"{column}::varchar")
     if name not in NUMBERS:
-        text = f"nullif({column}::varchar, '')"
+        text = f"nullif({as_text(column, kind)}, '')"
         return f"if(isnan({column}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
     numeric = kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
     text = f"{column}::varchar"
@@ -142,7 +149,21 @@ def problems(table: TableFile) -> list[Problem]:
     ]
     for rule in (*broken(table, _rules_of_cells(table)), *_rules_across(table.types, table.wide)):
         problems.extend(violations(table, rule))
+    problems.extend(chat_problems(table, "cells", "row"))
     return problems or _of_the_whole(table)
+
+
+def chat_problems(table: TableFile, view: str, row: str) -> list[Problem]:
+    """Prompts of a view that are chats without any text of the user, in one problem; ``row`` is its column of rows."""
+    cursor = table.connection.execute(
+        rf"select min({row}), prompt from {view} where regexp_matches(prompt, '^\s*[\[{{]') group by prompt"  # noqa: S608
+    )
+    batches = iter(lambda: cursor.fetchmany(_AT_A_TIME), [])
+    rows = [row for batch in batches for row, prompt in batch if prompt_text(prompt) is None]
+    if not rows:
+        return []
+    several = f" (first of {len(rows):,} such prompts)" if len(rows) > 1 else ""
+    return [Problem(f"{NO_USER_TEXT}{several}", USER_TEXT_REMEDY, min(rows), table.column_of("prompt", None))]
 
 
 def _where_it_may_be(name: str, table: TableFile) -> str:
@@ -187,9 +208,9 @@ def _rules_across(types: Mapping[str, str], wide: bool) -> Iterator[Rule]:
     """Rules for splits, repeated cells and texts, most of which compare a cell with others."""
     if "split" in types:
         rule = "split not in ('train', 'validation', 'test')"
-        yield Rule("split", rule, "must be train, validation or test", "Rename it, or leave the column out.")
+        yield Rule("split", rule, "must be train, validation or test", f"Rename it. {OTHER_SPLIT}")
         partly = "split is null and (select count(split) from cells) > 0"
-        yield Rule("split", partly, "is empty here and given elsewhere", "Give every row its split, or none.")
+        yield Rule("split", partly, "is empty here and given elsewhere", f"Give every row its split. {OTHER_SPLIT}")
     if types.keys() >= set(REQUIRED):
         twice = (
             "cell in (select cell from cells where score is not null "

@@ -42,6 +42,8 @@ def read_wide_table(
     headers = dict.fromkeys(name for path in as_paths(paths) for name in column_names(path, reading))
     names = (*OF_PROMPT, *_numbers(models_of(list(headers))))
     with open_table(paths, names, True, columns, reading=reading) as table, refusing(paths):
+        if not reading.own_split:
+            table.types.pop("split", None)
         models = models_of(table.types)
         table = with_numbers(table, _numbers(models), reading)
         faults = [*_alike(table), *_absent(table, models)]

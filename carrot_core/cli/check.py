@@ -63,6 +63,15 @@ def reading_options(command: Command) -> Command:
             help="What names the model: column (the default), file, folder, or the name of the one there is.",
         ),
         click.option(
+            "--split",
+            "own_split",
+            type=click.Choice(["keep", "derive"]),
+            default="keep",
+            show_default=True,
+            callback=lambda _context, _parameter, choice: choice == "keep",
+            help="Keep the file's own split, validation taken out of train where it has none; or leave it aside.",
+        ),
+        click.option(
             "--estimate-tokens",
             is_flag=True,
             help="Of a tool that records none: one for 4 characters of prompt and answer.",
@@ -140,7 +149,7 @@ def check(
     as_json: bool,
     scorer: str | None,
     estimate_tokens: bool,
-    **reading: str | None,
+    **reading: Any,
 ) -> None:
     """List every kind of problem in the files of PATH, each with row, column, value and remedy.
 
@@ -149,6 +158,7 @@ def check(
     from carrot_core.benchmarks.parts import source_of
     from carrot_core.benchmarks.reading import Reading
     from carrot_core.safe_csv import problems_frame
+    from carrot_core.store.content import content_of
 
     try:
         frames = read_priced(
@@ -175,8 +185,9 @@ def check(
         )
         context.exit(DataError.exit_code)
     size = f"{len(frames.prompts):,} prompts x {len(frames.models)} models, {len(frames.outcomes):,} outcomes"
-    lines = [f"{source_of(paths)} can be imported: {size}.", *(f"Note: {warning}" for warning in frames.warnings)]
-    document = {"ok": True, "problems": [], "warnings": list(frames.warnings)}
+    warnings = content_of(frames, split_seed=0).warnings  # what an import would say
+    lines = [f"{source_of(paths)} can be imported: {size}.", *(f"Note: {warning}" for warning in warnings)]
+    document = {"ok": True, "problems": [], "warnings": list(warnings)}
     click.echo(as_document(document) if as_json else visible("\n".join(lines), keep=SENTENCE))
 
 

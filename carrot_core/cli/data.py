@@ -48,6 +48,7 @@ def data() -> None:
     "--arm", "arms", multiple=True, metavar="ARM", help="Add every model's best-of-2, majority-of-3 …; repeat for more."
 )
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
+@click.option("--shadow", is_flag=True, help="Let NAME mean this benchmark where results of other data ship under it.")
 @column_option
 @reading_options
 @json_option
@@ -64,10 +65,11 @@ def import_(
     drop_chinese: bool,
     arms: tuple[str, ...],
     replace: bool,
+    shadow: bool,
     columns: dict[str, str],
     scorer: str | None,
     estimate_tokens: bool,
-    **reading: str | None,
+    **reading: Any,
 ) -> Result:
     """Import the files of PATH, which may be files, folders or patterns, as one benchmark.
 
@@ -105,7 +107,7 @@ def import_(
         estimate_tokens=estimate_tokens,
     )
     frames = add_arms(frames, arms) if arms else frames
-    info = store.save_benchmark(name, frames, split_seed=seed, replace=replace)
+    info = store.save_benchmark(name, frames, split_seed=seed, replace=replace, shadow=shadow)
     lines = [f"Imported {info.n_prompts:,} prompts x {info.n_models} models as {name!r}: {info.n_outcomes:,} outcomes."]
     if info.n_missing:
         lines.append(f"{info.n_missing:,} cells of the table were not observed.")
@@ -126,8 +128,11 @@ def import_(
 @click.option("--revision", help="Branch, tag or commit of the data set (default: the newest).")
 @click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
+@click.option("--shadow", is_flag=True, help="Let NAME mean this benchmark where results of other data ship under it.")
 @json_option
-def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool, replace: bool) -> Result:
+def pull(
+    source: str, name: str | None, revision: str | None, drop_chinese: bool, replace: bool, shadow: bool
+) -> Result:
     """Fetch SOURCE (sprout, sprout-o3mini, routerbench-0shot or -5shot) from the Hugging Face hub.
 
     Files are kept in CARROT_HOME/hub: an interrupted pull goes on where it stopped, and where the hub cannot be
@@ -137,8 +142,9 @@ def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool
 
     with file_progress() as advance:
         info = pull_source(
-            open_store(), source, name, revision=revision, replace=replace, drop_chinese=drop_chinese, progress=advance
-        )
+            open_store(), source, name, revision=revision, replace=replace, drop_chinese=drop_chinese, shadow=shadow,
+            progress=advance,
+        )  # fmt: skip
     lines = [f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r} from {info.source}."]
     warnings = _warnings(info)
     lines += [f"Note: {warning}" for warning in warnings]
@@ -147,10 +153,10 @@ def pull(source: str, name: str | None, revision: str | None, drop_chinese: bool
 
 
 def _warnings(info: BenchmarkInfo) -> list[str]:
-    """Warnings of an import: those of the reader, and one if a shipped head has the same name."""
-    from carrot_core.serving.loading import note_on_name
-
-    return [*info.warnings, *filter(None, [note_on_name(info.name, info.data_hash)])]
+    """Warnings of an import: those of the reader, and one if results that ship have the same name."""
+    if not open_store().shadows(info.name):
+        return list(info.warnings)
+    return [*info.warnings, f"Results that ship are called {info.name!r} too: from here on the name means yours."]
 
 
 def describe(info: BenchmarkInfo) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from carrot_core.evaluation.quality import POOLED, Values, aligned, usage_of
 from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import PATTERNS, each, layout, model_names, names_of, router_names
-from carrot_core.figures.scene import label, short_name
+from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, translucent
 from carrot_core.number_formats import COUNT_HOVER, MONEY_HOVER, QUERIES
 from carrot_core.outcomes import Estimates
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 _RELIABILITY_COLUMNS = ["router", "model", "bin", "n", "mean_estimate", "mean_score"]
 
@@ -105,8 +105,8 @@ def _row(bin_: int, predicted: Values, observed: Values) -> dict[str, float]:
 _WIDE = 30  # times the least prediction: from here on both axes are logarithmic
 
 
-def _of(model: str) -> str:
-    return "all models together" if model == POOLED else short_name(model)
+def _of(model: str, table: pd.DataFrame) -> str:
+    return "all models together" if model == POOLED else short_names(table["model"])[model]
 
 
 def reliability_exhibit(table: pd.DataFrame, model: str = POOLED) -> Exhibit:
@@ -123,11 +123,11 @@ def reliability_exhibit(table: pd.DataFrame, model: str = POOLED) -> Exhibit:
     errors = "; ".join(f"{visible(label(name))} {100 * ece[name]:.1f}" for name in names_of(rows["router"]))
     return Exhibit(
         name="reliability",
-        title=f"Reliability of the estimated scores, {_of(model)}",
+        title=f"Reliability of the estimated scores, {_of(model, table)}",
         caption="Mean observed score of the outcomes whose estimate lies in each tenth from 0 to 1, against their mean "
         "estimate. On the dotted line estimates are right on average; below it they are too high. Larger marks hold "
         f"more outcomes. Expected calibration error, times 100: {errors}.",
-        alt=f"Reliability diagram, {_of(model)}. Mean distance from the diagonal in points: {errors}.",
+        alt=f"Reliability diagram, {_of(model, table)}. Mean distance from the diagonal in points: {errors}.",
         table=rows,
         draw=lambda theme: _reliability(rows, theme),
     )
@@ -185,10 +185,10 @@ def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhi
     bins = bins if len(bins) else rows
     return Exhibit(
         name="usage",
-        title=f"Observed and predicted {what}: {visible(label(router))}, {_of(model)}",
+        title=f"Observed and predicted {what}: {visible(label(router))}, {_of(model, table)}",
         caption=f"Calls sorted by the {what} predicted and cut into tenths: the median observed (line) and the middle "
         f"80 % (band) of each. On the dotted line the prediction is right. {summary}.",
-        alt=f"Observed against predicted {what} of {visible(label(router))}, {_of(model)}. {summary}.",
+        alt=f"Observed against predicted {what} of {visible(label(router))}, {_of(model, table)}. {summary}.",
         table=rows,
         draw=lambda theme: _usage(bins, router, what, (1, COUNT_HOVER) if tokens else (QUERIES, MONEY_HOVER), theme),
     )
@@ -232,7 +232,8 @@ def ratios_exhibit(table: pd.DataFrame, router: str) -> Exhibit:
     rows = table[(table["router"] == router) & (table["bin"] == ALL) & (table["model"] != POOLED)]
     rows = rows.dropna(subset=["ratio_p50"]).sort_values("ratio_p50", ignore_index=True)
     what = "output tokens" if (rows["unit"] == "tokens").all() else "dollars"
-    ratios = "; ".join(f"{short_name(row.model)} {row.ratio_p50:.2f}" for row in each(rows))
+    names = short_names(rows["model"])
+    ratios = "; ".join(f"{names[row.model]} {row.ratio_p50:.2f}" for row in each(rows))
     return Exhibit(
         name="usage-by-model",
         title=f"Observed ÷ predicted {what} by model: {visible(label(router))}",

@@ -165,8 +165,13 @@ def readable_benchmarks() -> list[BenchmarkInfo]:
 
 
 def all_benchmarks() -> list[BenchmarkInfo]:
-    """All benchmarks whose curves can be shown: the loaded ones, then the snapshots that ship."""
-    return [*Store().benchmarks(), *private_benchmarks(), *shipped_snapshots()]
+    """All benchmarks whose curves can be shown: the loaded ones, then the snapshots that ship.
+
+    A snapshot whose name means other data of the store is left out.
+    """
+    store = Store()
+    snapshots = [info for info in shipped_snapshots() if not store.shadows(info.name)]
+    return [*store.benchmarks(), *private_benchmarks(), *snapshots]
 
 
 def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[BenchmarkInfo]:

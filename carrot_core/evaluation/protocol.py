@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.benchmarks.split import split
+from carrot_core.benchmarks.split import OTHER_SPLIT, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
@@ -227,7 +227,10 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
         )
     for name, part in (("train", setting.train), ("validation", setting.validation), ("test", setting.test)):
         if not part.prompt_ids:
-            raise CarrotError(f"{bench.name!r} has no {name} prompts left to work with.")
+            raise CarrotError(
+                f"{bench.name!r} has no {name} prompts left to work with. If its own split has none, import it again. "
+                f"{OTHER_SPLIT}"
+            )
     return setting
 
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from carrot_core.curve import thin
-from carrot_core.figures.names import sides
-from carrot_core.figures.scene import Band, Curve, Scene, short_name
+from carrot_core.figures.names import cut_names, sides
+from carrot_core.figures.scene import Band, Curve, Scene
 from carrot_core.figures.theme import (
     THEMES,
     Theme,
@@ -24,13 +24,13 @@ from carrot_core.figures.theme import (
     line_styles,
     model_colors,
     plotly_text,
-    shortened,
     translucent,
 )
 from carrot_core.frontier import FloatArray, lam_of_rate
 from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, money_tick
 from carrot_core.text import visible
 
+NAME_LETTERS = 36  # of a name beside a point
 PLOT = (760.0, 320.0)  # pixels in which names have room: a wide page's plot, smaller than a file's
 
 
@@ -61,13 +61,8 @@ def frontier_figure(
         figure.update_xaxes(
             type="log", tickvals=(ticks := _log_ticks(scene)), ticktext=[money_tick(tick) for tick in ticks]
         )
-    place_names(figure, model_names(scene))
+    place_names(figure, cut_names(scene.models, NAME_LETTERS))
     return figure
-
-
-def model_names(scene: Scene) -> list[str]:
-    """What may be written beside the models' points."""
-    return [shortened(short_name(model)) for model in scene.models]
 
 
 def _band(curve: Curve, band: Band, color: str) -> go.Scatter:
@@ -141,7 +136,7 @@ def _mark(scene: Scene, look: Theme, role: str, model: str, what: str, symbol: s
         y=[100 * scene.model_score[at]],
         mode="markers",
         marker={"color": look.ink, "symbol": symbol, "size": size, "line": {"color": look.ink, "width": 1.5}},
-        name=f"{what}: {plotly_text(short_name(model))}",
+        name=f"{what}: {plotly_text(scene.short_names[model])}",
         meta={"role": role, "name": ""},
         hoverinfo="skip",
         cliponaxis=False,

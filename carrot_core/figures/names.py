@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from carrot_core.figures.scene import label, short_name
+from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, plotly_text, shortened
 from carrot_core.figures.theme import layout as base_layout
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
 NO_TASK = "(no task)"
@@ -35,17 +35,23 @@ def each(frame: pd.DataFrame) -> Iterator[Any]:
 def router_names(names: Sequence[str], most: int = 30) -> list[str]:
     """Different routers as Plotly may show them."""
     whole = [visible(label(name)) for name in names]
-    return _apart([shortened(name, most) for name in whole], whole)
+    return list(map(plotly_text, _apart([shortened(name, most) for name in whole], whole)))
 
 
 def model_names(names: Sequence[str], most: int = 30) -> list[str]:
     """Different models as Plotly may show them."""
-    return _apart([shortened(short_name(name), most) for name in names], [visible(name) for name in names])
+    return list(map(plotly_text, cut_names(names, most)))
 
 
-def _apart(short: list[str], whole: list[str]) -> list[str]:
-    """Short names, whole ones where two would look the same: Plotly puts equal names into one row."""
-    return [plotly_text(name if short.count(name) == 1 else other) for name, other in zip(short, whole, strict=True)]
+def cut_names(names: Sequence[str], most: int = 30) -> list[str]:
+    """Short names of different models (`carrot_core.text.short_names`), cut where that leaves them different."""
+    short = short_names(names)
+    return _apart([shortened(short[name], most) for name in names], [short[name] for name in names])
+
+
+def _apart(cut: list[str], whole: list[str]) -> list[str]:
+    """Cut names, whole ones where two would look the same: Plotly puts equal names into one row."""
+    return [name if cut.count(name) == 1 else other for name, other in zip(cut, whole, strict=True)]
 
 
 def task_name(name: str, most: int = 26) -> str:

@@ -15,7 +15,7 @@ from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_la
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import cost_text, lam_text, percent
 from carrot_core.outcomes import Estimates, positions
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,7 @@ class Scene:
     chosen_on : the active router's curve on validation, where budgets and targets are solved; None where unknown.
     n_dropped, n_incomplete : prompts left out because a model was not observed there, and prompts on which estimates
         stand in for such models.
+    pool : models that short names tell apart, where they are more than those drawn.
 
     Raises
     ------
@@ -75,6 +76,7 @@ class Scene:
     active: str
     chosen_on: ReadableCurve | None = None
     n_incomplete: int = 0
+    pool: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         positions([self.active], [curve.name for curve in self.curves], "curve")
@@ -86,6 +88,11 @@ class Scene:
     def active_curve(self) -> Curve:
         """The curve that λ moves along."""
         return next(curve for curve in self.curves if curve.name == self.active)
+
+    @property
+    def short_names(self) -> dict[str, str]:
+        """What each model is called on the chart (`carrot_core.text.short_names`)."""
+        return short_names(self.pool or self.models)
 
     @property
     def can_log(self) -> bool:
@@ -123,11 +130,6 @@ def saving(scene: Scene, point: ReadOut, model: str) -> float | None:
         return None
     share = float(share_saved(point.cost_usd, scene.model_cost_usd[column]))
     return None if np.isnan(share) else share
-
-
-def short_name(model: str) -> str:
-    """A model's name without the organisation in front of it, as it may be shown (see `visible`)."""
-    return visible(model.rstrip("/").rsplit("/", 1)[-1] or model)
 
 
 def _names(words: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import Scene, label, short_name
+from carrot_core.figures.scene import Scene, label
 from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, model_colors, plotly_text
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import lam_text, percent
@@ -44,7 +44,7 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
                     "size": 10,
                     "solidity": 0.1,
                 },
-                name=plotly_text(short_name(scene.models[column])),
+                name=plotly_text(scene.short_names[scene.models[column]]),
                 hovertemplate="%{y:.1f} %",
             )
         )

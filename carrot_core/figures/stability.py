@@ -14,7 +14,6 @@ from carrot_core.curve import thin
 from carrot_core.evaluation.solve import Goal, SolvedGoal
 from carrot_core.evaluation.stability import FEW, Stability
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, plotly_text, translucent
 from carrot_core.frontier import ReadableCurve
 from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, lam_text, money, percent
@@ -32,7 +31,7 @@ def goal_text(goal: Goal) -> str:
     if goal.target_score is not None:
         return f"at least {percent(goal.target_score, digits=2)} accuracy"
     if goal.match is not None:
-        return f"as accurate as {short_name(goal.match)} alone"
+        return f"as accurate as {visible(goal.match)} alone"
     if goal.cap_usd is not None:
         return f"no query expected to cost more than {money(goal.cap_usd)}"
     return "this λ"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from carrot_core.errors import CarrotError
+from carrot_core.text import last_user_text
 
 if TYPE_CHECKING:
     from carrot_core.serving.router import CarrotRouter
@@ -24,42 +25,6 @@ _log = logging.getLogger(__name__)
 # (cooldown, tags, order, context window) and before it balances the load over the rest.
 _EXCLUDED = "_excluded_deployment_ids"
 _LOGGING = "litellm_logging_obj"
-_TEXT_PARTS = ("text", "input_text")
-
-
-def last_user_text(messages: object) -> str:
-    """The text of the last user message that has any: what CARROT reads of a call.
-
-    Benchmarks are single questions, and the encoder reads the beginning of a text only. A system
-    prompt before the question would fill that window with the same words in every call, and
-    earlier turns with what is already answered. Tool results do not count as words of the user,
-    so that the calls of an agent at work on one question all go to one model.
-
-    Parameters
-    ----------
-    messages : list of dict, str or None
-        Chat messages, or the ``input`` of LiteLLM's other calls. Of a content in parts the text
-        parts count; images, audio and files are not read.
-
-    Returns
-    -------
-    str
-        Empty where there is no such text.
-    """
-    if isinstance(messages, str):
-        return messages
-    turns = messages if isinstance(messages, Sequence) else ()
-    users = (turn for turn in reversed(turns) if isinstance(turn, Mapping) and turn.get("role") == "user")
-    return next((text for text in map(_content_text, users) if text.strip()), "")
-
-
-def _content_text(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, Sequence) else ()
-    texts = (part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS)
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from carrot_core.curve import thin
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import frontier_figure, place_names
-from carrot_core.figures.scene import Scene, alt_text, caption, label, short_name
-from carrot_core.figures.theme import ThemeName, shortened
+from carrot_core.figures.names import cut_names
+from carrot_core.figures.scene import Scene, alt_text, caption, label
+from carrot_core.figures.theme import ThemeName
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import QUERIES, percent
 from carrot_core.outcomes import pick
@@ -174,6 +175,7 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
         reference=scene.best_single,  # the user's may be out of sight; its mark is not drawn
         model_score=scene.model_score[in_range],
         model_cost_usd=scene.model_cost_usd[in_range],
+        pool=scene.models,
     )
     figure = frontier_figure(view, theme=theme, tolerance=TOLERANCE)
     left_out = {"reference"} if _has_hull(scene) else {"reference", "hull"}
@@ -207,7 +209,9 @@ def accuracy_range(scene: Scene) -> tuple[float, float]:
 
 def _names(scene: Scene) -> list[str]:
     """Names beside the models' points; that of the best single model is in the legend."""
-    return ["" if model == scene.best_single else shortened(short_name(model), 28) for model in scene.models]
+    pool = scene.pool or scene.models
+    names = dict(zip(pool, cut_names(pool, 28), strict=True))
+    return ["" if model == scene.best_single else names[model] for model in scene.models]
 
 
 def curve_table(scene: Scene) -> pd.DataFrame:

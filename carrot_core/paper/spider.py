@@ -15,14 +15,14 @@ from plotly.subplots import make_subplots
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.compare.paper_tables import AUTHORS, HONEST
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import label, short_name
+from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, plotly_text, shortened
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import positions
 from carrot_core.paper.curves import NotDrawnError, analysis_of, first_carrot
 from carrot_core.results.source import Results
 from carrot_core.routers import BASELINES
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 MOST_TASKS, LEAST_TASKS = 16, 3  # axes of a spider that can be read, and that are one
 TITLES = {AUTHORS: "λ chosen per task on test (authors)", HONEST: "One λ chosen on validation (honest)"}
@@ -59,7 +59,9 @@ def spider(results: Results, *, router: str | None = None) -> Exhibit:
         _caption(table, tasks, spokes, reference),
         _alt(table, label(name), reference),
         table,
-        partial(spider_figure, table) if enough else None,
+        partial(spider_figure, table, reference=short_names(results.models)[table["reference"].iloc[0]])
+        if enough
+        else None,
     )
 
 
@@ -81,17 +83,20 @@ def kept_share(table: pd.DataFrame, way: str, budget_share: float) -> tuple[floa
     return float(score), float(cost)
 
 
-def spider_figure(table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = tuple(TITLES)) -> go.Figure:
+def spider_figure(
+    table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = tuple(TITLES), *, reference: str
+) -> go.Figure:
     """One radar a way of choosing λ, with the reference and one line a budget; scores in percent.
 
     Parameters
     ----------
     table : of `carrot_core.compare.paper_tables.spider`, of one router; the tasks of `most_prompts` are drawn.
+    reference : what the reference model is called.
     """
     look, table = THEMES[theme], table[table["task"].isin(most_prompts(table))]
     figure = make_subplots(cols=len(ways), specs=[[{"type": "polar"}] * len(ways)], horizontal_spacing=0.2)
     for place, way in enumerate(ways):
-        for trace in _traces(table[table["way"] == way], look):
+        for trace in _traces(table[table["way"] == way], look, plotly_text(reference)):
             figure.add_trace(trace.update(showlegend=place == 0), row=1, col=place + 1)
         where = figure.layout["polar" if place == 0 else f"polar{place + 1}"].domain.x
         figure.add_annotation(
@@ -101,12 +106,11 @@ def spider_figure(table: pd.DataFrame, theme: ThemeName, ways: Sequence[str] = t
     return _laid_out(figure, table, look)
 
 
-def _traces(table: pd.DataFrame, look: Theme) -> list[go.Scatterpolar]:
+def _traces(table: pd.DataFrame, look: Theme, reference: str) -> list[go.Scatterpolar]:
     """The reference, then the budgets, each a closed line over the tasks."""
     tasks = list(dict.fromkeys(table["task"]))
     axis = pd.DataFrame({"label": axis_labels(tasks), "name": [plotly_text(visible(task)) for task in tasks]})
     first = table.drop_duplicates("task").set_index("task").loc[tasks]
-    reference = plotly_text(short_name(first["reference"].iloc[0]))
     lines = [_line(axis, first["reference_score"], reference, look.hull, "solid", None)]
     shares = sorted(set(table["budget_share"]))
     for share, (dash, symbol), color in zip(shares, _STYLES, look.curves[2::-1], strict=True):

@@ -113,7 +113,8 @@ def _load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benc
     if not path.exists():
         raise NotFoundError(f"{path} is missing: the results of {recipe.name!r} are made from it.")
     if recipe.name not in {info.name for info in store.benchmarks()}:
-        store.save_benchmark(recipe.name, read_any(path, where=recipe.where, columns=recipe.columns or None))
+        frames = read_any(path, where=recipe.where, columns=recipe.columns or None)
+        store.save_benchmark(recipe.name, frames, shadow=True)  # what ships is made anew here
         if recipe.embeddings is not None:
             store.import_vectors(recipe.name, files / recipe.embeddings, BUNDLED)
     with path.open("rb") as file:

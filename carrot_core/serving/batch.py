@@ -83,6 +83,7 @@ def route_all(
     sums = Sums(router)
     for ids, texts in prompts.chunks(most):
         decisions = router.decide(texts, **options)
+        sums.note_texts(texts)
         percentile = _percentile(router, decisions)
         write(_frame(ids, texts if with_prompts else None, decisions, percentile, per_model))
         sums.add(decisions, percentile)

@@ -15,15 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core import limits
-from carrot_core.benchmarks.column_sources import names_listed, quote
+from carrot_core.benchmarks.column_sources import as_text, names_listed, quote
 from carrot_core.benchmarks.file_checks import check_text, chunks
 from carrot_core.benchmarks.long_table import refusing
 from carrot_core.benchmarks.reading import PACKED
 from carrot_core.benchmarks.table_file import ROW, TableFile, column_names, open_table
+from carrot_core.benchmarks.value_checks import NO_USER_TEXT, USER_TEXT_REMEDY, chat_problems
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
 from carrot_core.paths import replacing
 from carrot_core.safe_csv import safe_csv
+from carrot_core.text import prompt_text
 
 CHUNK_PROMPTS = 512
 _CHUNK_CHARACTERS = 4_000_000
@@ -40,7 +42,7 @@ class Prompts:
     ----------
     source : of a message about them.
     count : how many; 0 where that is not known beforehand.
-    rows : id and text of each.
+    rows : id and text of each; of a chat its messages as JSON.
     """
 
     source: str
@@ -92,8 +94,8 @@ def open_prompts(path: Path, column: str = _PROMPT) -> Iterator[Prompts]:
     Parameters
     ----------
     path : Parquet, CSV, TSV, JSON lines with a column of prompts, or ``.txt`` with a prompt a line; text also
-        packed (.gz, .zst). ``prompt_id`` is kept where there is one, as it is; else it is the row, from 1,
-        in ``.txt`` the line.
+        packed (.gz, .zst). A prompt is a text or a list of chat messages, as JSON, lists or structs.
+        ``prompt_id`` is kept where there is one, as it is; else it is the row, from 1, in ``.txt`` the line.
     column : name of the column of prompts.
 
     Raises
@@ -101,7 +103,8 @@ def open_prompts(path: Path, column: str = _PROMPT) -> Iterator[Prompts]:
     NotFoundError
         No such file.
     DataError
-        It cannot be used: damaged, beyond the limits, no such column, or a row without a prompt.
+        It cannot be used: damaged, beyond the limits, no such column, or a row without a prompt or with a chat
+        without a text of the user.
     """
     if not has_columns(path):
         yield _lines_of(path)
@@ -122,8 +125,11 @@ def _check(table: TableFile, column: str) -> None:
     if _PROMPT not in table.types:
         remedy = f"Name the column that has the prompts. The file has: {names_listed(table.types)}."
         raise DataError(table.source, [Problem("the column is missing", remedy, column=_PROMPT)])
-    if table.types[_PROMPT] != "VARCHAR":
-        raise DataError(table.source, [Problem(f"holds {table.types[_PROMPT]}, not text", column=column)])
+    kind = table.types[_PROMPT]
+    if "STRUCT(" in kind and "role" in kind:
+        table.connection.execute(f"alter table file alter prompt set data type varchar using {as_text(_PROMPT, kind)}")
+    elif kind != "VARCHAR":
+        raise DataError(table.source, [Problem(f"holds {kind}, neither text nor chat messages", column=column)])
     rules = {
         "prompt is null": Problem("there is no prompt", "Fill it in or leave the row out.", column=column),
         f"length(prompt) > {limits.PROMPT_CHARACTERS}": _too_long(column),
@@ -135,6 +141,7 @@ def _check(table: TableFile, column: str) -> None:
         if rows:
             several = f" (first of {rows:,} such rows)" if rows > 1 else ""
             problems.append(Problem(f"{problem.message}{several}", problem.remedy, row, column))
+    problems.extend(chat_problems(table, "file", quote(ROW)))
     if problems:
         raise DataError(table.source, problems)
 
@@ -178,6 +185,8 @@ def _numbered(lines: Iterable[str], source: str) -> Iterator[Row]:
             raise DataError(source, [Problem(f"is {type(line).__name__}, not text", row=number)])
         if len(line) > limits.PROMPT_CHARACTERS:
             raise DataError(source, [_too_long(row=number)])
+        if prompt_text(line) is None:
+            raise DataError(source, [Problem(NO_USER_TEXT, USER_TEXT_REMEDY, number)])
         if line.strip():
             yield str(number), line.rstrip("\r\n")
 

@@ -98,11 +98,9 @@ def _load_source(source: str | Path, router: str | None, store: Store) -> Carrot
 
 
 def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: Store) -> CarrotRouter:
-    """The shipped head, unless the store has other data of its name (``data_hash``) or another router is named."""
-    if name in shipped_heads() and router in (None, SHIPPED_ROUTER):
-        head = shipped_head(name, store)
-        if data_hash in (None, head.profile.data_hash):
-            return head
+    """The shipped head, unless the name means other data of the store (``data_hash``) or another router is named."""
+    if name in shipped_heads() and router in (None, SHIPPED_ROUTER) and not store.shadows(name):
+        return shipped_head(name, store)
     if data_hash is None:
         raise NotFoundError(
             f"To fit {router} on {name!r} the benchmark must be in the store, where it is not; the head that ships is "
@@ -114,13 +112,6 @@ def _of_benchmark(name: str, data_hash: str | None, router: str | None, store: S
 def shipped_head(name: str, store: Store | None = None) -> CarrotRouter:
     """The fitted head that ships under a name, even if the store has a benchmark of that name."""
     return from_folder(paths.shipped(HEADS) / name, name, store or Store())
-
-
-def note_on_name(name: str, data_hash: str) -> str:
-    """A note if the store's data have the name of a shipped head fitted on other data; else ""."""
-    if name not in shipped_heads() or shipped_head(name).profile.data_hash == data_hash:
-        return ""
-    return f"A head that ships is called {name!r} too and was fitted on other data: from here on the name means yours."
 
 
 def is_here(source: str, store: Store) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack, overload
+from typing import TYPE_CHECKING, TypeGuard, Unpack, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from carrot_core.serving.expectation import Expectation, Prices, expect, replace
 from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, write_point
 from carrot_core.serving.profile import RouterProfile
 from carrot_core.switches import sweep_tables
+from carrot_core.text import Prompt, is_chat, prompt_text
 
 if TYPE_CHECKING:
     from carrot_core.store import Store
@@ -139,13 +140,13 @@ class CarrotRouter:
         return rate_at(self.profile, self.default_lam, lam=lam, budget=budget, target=target, mu=mu)
 
     def estimate(
-        self, prompts: Sequence[str], *, pool: Sequence[str] | None = None, prices: Prices | None = None
+        self, prompts: Sequence[Prompt], *, pool: Sequence[str] | None = None, prices: Prices | None = None
     ) -> pd.DataFrame:
         """What every model is expected to do on every prompt: a row a prompt and model.
 
         Parameters
         ----------
-        prompts : n texts.
+        prompts : n prompts: texts, or lists of chat messages, of which the last text of the user is read.
         pool : some of the models, at least one; None means those of the operating point the router was loaded from,
             else all.
         prices : other prices, by model: US dollars per million input and output tokens.
@@ -159,12 +160,12 @@ class CarrotRouter:
         terms, texts = self._terms(pool=pool, prices=prices), _texts(prompts)
         return self._expect(texts, self._vectors(texts), terms.prices).table(terms.columns)
 
-    def decide(self, prompts: Sequence[str], **options: Unpack[Options]) -> Decisions:
+    def decide(self, prompts: Sequence[Prompt], **options: Unpack[Options]) -> Decisions:
         """The model of every prompt, with the estimates it was chosen by.
 
         Parameters
         ----------
-        prompts : n texts.
+        prompts : n prompts, as for `estimate`.
         lam, budget, target, mu : the point, as for `rate`; none means `default_lam`.
         pool, prices : as for `estimate`; with them a budget or a target cannot be solved.
         fallback : a model that answers in place of CARROT's choice where a prompt is unlike the training data; left
@@ -178,13 +179,18 @@ class CarrotRouter:
     def route(self, prompts: str, **options: Unpack[Options]) -> str: ...  # type: ignore[overload-overlap]
     @overload
     def route(self, prompts: Sequence[str], **options: Unpack[Options]) -> list[str]: ...
-    def route(self, prompts: str | Sequence[str], **options: Unpack[Options]) -> str | list[str]:
-        """Name of the model for one prompt, or of each of several; options as for `decide`."""
-        if isinstance(prompts, str):
-            return self.decide([prompts], **options).models[0]
-        return self.decide(prompts, **options).models
+    @overload
+    def route(self, prompts: Prompt | Sequence[Prompt], **options: Unpack[Options]) -> str | list[str]: ...
+    def route(self, prompts: Prompt | Sequence[Prompt], **options: Unpack[Options]) -> str | list[str]:
+        """Name of the model for one prompt, or of each of several; options as for `decide`.
 
-    def explain(self, prompt: str, *, nearest: bool = True, **options: Unpack[Options]) -> Explanation:
+        A list of chat messages is one prompt.
+        """
+        if _is_one(prompts):
+            return self.decide([prompts], **options).models[0]
+        return self.decide(cast(Sequence[Prompt], prompts), **options).models
+
+    def explain(self, prompt: Prompt, *, nearest: bool = True, **options: Unpack[Options]) -> Explanation:
         """One decision with everything it is based on; options as for `decide`.
 
         ``nearest`` looks up the nearest training prompts, for which they are read from the store the first time.
@@ -306,11 +312,22 @@ class CarrotRouter:
         return pd.DataFrame({"similarity": similarity[0], "prompt": near.texts, "task": near.tasks, **scores})
 
 
-def _texts(prompts: Sequence[str]) -> list[str]:
-    if isinstance(prompts, str):
+def _is_one(prompts: Prompt | Sequence[Prompt]) -> TypeGuard[Prompt]:
+    """Whether it is one prompt and not several; an empty list is none."""
+    return isinstance(prompts, str | Mapping) or (len(prompts) > 0 and is_chat(prompts))
+
+
+def _texts(prompts: Sequence[Prompt]) -> list[str]:
+    """What is read of each prompt."""
+    if _is_one(prompts):
         raise CarrotError("Give a list of prompts, or one prompt to `route` or `explain`.")
-    texts = list(prompts)
-    wrong = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
-    if wrong is not None:
-        raise CarrotError(f"Prompt {wrong} is {type(texts[wrong]).__name__}, not text.")
+    texts = []
+    for row, prompt in enumerate(prompts):
+        try:
+            text = prompt_text(prompt)
+        except TypeError as error:
+            raise CarrotError(f"Prompt {row} {error}.") from error
+        if text is None:
+            raise CarrotError(f"Prompt {row} is a list of chat messages without any text of the user.")
+        texts.append(text)
     return texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,10 @@ from carrot_core.serving.decision import Decisions
 from carrot_core.serving.intervals import Between
 from carrot_core.serving.profile import UNLIKE_FROM
 from carrot_core.serving.router import CarrotRouter
-from carrot_core.text import visible
+from carrot_core.text import Prompt, alike_warning, fingerprint, prompt_text, visible
 
 ROUTED = "CARROT"
+_FINGERPRINTS = 10_000  # prompts whose beginnings are compared
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Summary:
         pool, the one with the highest expected score.
     saving : share of the best single model's cost that the decisions save; below 0 where they cost more. Its
         interval takes the errors of the two costs for independent.
+    warning : what is odd about the prompts, in a sentence; "" if nothing is.
     """
 
     n_prompts: int
@@ -63,6 +66,7 @@ class Summary:
     alone: dict[str, Expected]
     best_single: str
     saving: Between
+    warning: str = ""
 
     def table(self) -> pd.DataFrame:
         """A row for the decisions (``model`` is "CARROT") and one for each model alone, the dearest first.
@@ -92,6 +96,7 @@ class Summary:
             "alone": self.alone,
             "best_single": self.best_single,
             "saving": self.saving,
+            "warning": self.warning or None,
         }
         plain: dict[str, Any] = without_nan(document)
         return plain
@@ -123,7 +128,7 @@ class Summary:
                 f"{self.n_unlike:,} are unlike anything in the training data{fallback}; for them the figures promise "
                 "nothing."
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *filter(None, [self.warning])])
 
 
 class Sums:
@@ -134,6 +139,12 @@ class Sums:
         self.n_prompts = self._fell_back = self._unlike = 0
         self._alone: FloatTable = np.zeros((3, 1))  # of each model: prompts it answers, score, dollars
         self._routed: FloatTable = np.zeros(2)  # score, dollars
+        self._fingerprints: set[tuple[int, int]] = set()
+
+    def note_texts(self, prompts: Iterable[Prompt]) -> None:
+        """Remember how some prompts begin; only of the first ones, since all are not needed to see them alike."""
+        if self._router.profile.encoder is not None and len(self._fingerprints) < _FINGERPRINTS:
+            self._fingerprints |= {fingerprint(prompt_text(prompt) or "") for prompt in prompts}
 
     def add(self, decisions: Decisions, percentile: FloatTable) -> None:
         """Add the decisions on some prompts of one pool and point, with their (n,) percentiles of distance."""
@@ -169,6 +180,7 @@ class Sums:
             alone=alone,
             best_single=best,
             saving=_saving(routed.total_cost_usd, alone[best].total_cost_usd),
+            warning=alike_warning(self._fingerprints),
         )
 
     def _expected(self, score: float, cost_usd: float, model: str | None) -> Expected:

@@ -60,6 +60,7 @@ class Filter:
 class PromptView:
     """One prompt with the outcome of every model.
 
+    ``messages`` are all messages of a chat, as JSON, of which ``text`` is what is read; None for another prompt.
     ``outcomes`` has one row a model of the benchmark, by name: ``model``, ``score``, ``input_tokens``,
     ``output_tokens``, ``cost_usd``; NaN where not observed or not recorded.
     """
@@ -69,6 +70,7 @@ class PromptView:
     task: str
     family: str
     split: str
+    messages: str | None
     outcomes: pd.DataFrame
 
 
@@ -111,20 +113,22 @@ def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
         The benchmark has no prompt of that id.
     """
     with store.reading(name) as connection:
-        matches = rows(
-            connection,
-            "select prompt, prompt_id, text, task, family, split::varchar from prompts where prompt_id = ?",
-            prompt_id,
+        cursor = connection.execute(
+            "select * replace (split::varchar as split) from prompts where prompt_id = ?", [prompt_id]
         )
+        names = [column[0] for column in cursor.description or ()]
+        matches = cursor.fetchall()
         if not matches:
             raise NotFoundError(f"{name!r} has no prompt {prompt_id!r}.")
-        number, own_id, text, task, family, split = matches[0]
+        prompt = dict(zip(names, matches[0], strict=True))
         outcomes = connection.execute(
             "select m.name as model, score, input_tokens, output_tokens, cost_usd from models m "
             "left join outcomes o on o.model = m.model and o.prompt = ? order by m.model",
-            [number],
+            [prompt["prompt"]],
         ).df()
-    return PromptView(own_id, text, task, family, split, outcomes)
+    fields = {field: prompt[field] for field in ("prompt_id", "text", "task", "family", "split")}
+    # A file from before chats were known has no such column.
+    return PromptView(**fields, messages=prompt.get("messages"), outcomes=outcomes)
 
 
 def _frame(store: Store, name: str, query: str) -> pd.DataFrame:

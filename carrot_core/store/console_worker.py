@@ -121,17 +121,26 @@ class _Views:
     def add_benchmark(self, file: str, number: int, withheld: Mapping[str, str]) -> None:
         """The tables of an import."""
         stay = f"(select licence from {file}.benchmarks) = '{withheld['licence']}'"  # noqa: S608  ours
-        shown_text = f"case when {stay} then '{withheld['shown']}' else text end"
         # `concat` drops the column's statistics; `stats` would otherwise show the first characters of hidden texts.
-        text = f"case when text is not null then concat({shown_text}) end as text"
+        texts = ", ".join(
+            f"case when {name} is not null then concat(case when {stay} then '{withheld['shown']}' else {name} end) "
+            f"end as {name}"
+            for name in self._texts_of(file)
+        )
         there = f"select table_name from duckdb_tables() where database_name = '{file}'"  # noqa: S608  ours
         tables = {name for (name,) in self._connection.execute(there).fetchall()}
         for table in [name for name in _IMPORTED if name in tables]:  # files of the schema before have no samples
-            columns = f"* replace ({text})" if table == "prompts" else "*"
+            columns = f"* replace ({texts})" if table == "prompts" else "*"
             self._add(table, f"select {number}::integer as benchmark, {columns}", file)
         self._add("results", "select *", file)
         if "schema_version" not in self.parts:
             self._add("schema_version", "select *", file)
+
+    def _texts_of(self, file: str) -> list[str]:
+        """Columns with what people wrote; a file from before chats were known has no ``messages``."""
+        columns = "select column_name from duckdb_columns() where database_name = ? and table_name = 'prompts'"
+        there = {name for (name,) in self._connection.execute(columns, [file]).fetchall()}
+        return [name for name in ("text", "messages") if name in there]
 
     def add_rows(self, kind: str, file: str, number: int = 0) -> None:
         """The tables of a file of vectors or of a run."""

@@ -20,13 +20,15 @@ from pandas.api.types import is_numeric_dtype
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.costs import price_of_row
 from carrot_core.benchmarks.model_facts import FACTS, NOTHING, ModelFacts, facts_of_row
-from carrot_core.benchmarks.split import FRACTIONS, duplicate_keys, split
+from carrot_core.benchmarks.split import FRACTIONS, OTHER_SPLIT, duplicate_keys, split
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
 from carrot_core.prices import MORE_PRICES
 from carrot_core.store.database import append, columns_of, identity, reading, rows, writing
+from carrot_core.text import alike_warning, chat_messages, fingerprint, join_surrogates, prompt_text
 
 OWN_SPLIT = "the source's own split"
+_BY_HASH = "by sha256 of seed and text"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
 _MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # which many benchmarks do not record
 _INFO = """
@@ -116,7 +118,7 @@ class BenchmarkInfo:
     @property
     def has_own_split(self) -> bool:
         """Whether the split is the source's, which no seed changes."""
-        return self.split_rule == OWN_SPLIT
+        return self.split_rule.startswith(OWN_SPLIT)
 
 
 def text_hash(text: str) -> str:
@@ -177,39 +179,86 @@ def _cells(runs: pd.DataFrame, names: pd.Series[str] | None) -> tuple[pd.DataFra
 
 def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, list[str]]:
     ids = [str(value) for value in prompts["prompt_id"]]
-    texts = [None if pd.isna(value) else str(value) for value in prompts["text"]]
+    whole = [None if pd.isna(value) else str(value) for value in prompts["text"]]
+    texts, messages = _texts_and_messages(ids, whole)
     group, _ = pd.factorize(np.array(duplicate_keys(ids, texts), dtype=object))
-    own = bool(prompts["split"].notna().all())
-    side = prompts["split"].to_numpy(dtype=np.str_) if own else split(ids, texts, seed=seed)
+    own = prompts["split"].to_numpy(dtype=np.str_) if prompts["split"].notna().all() else None
+    side, rule, warnings = _sides(ids, texts, own, seed)
     full = prompts[["prompt_id", "task", "family"]].assign(
         prompt=np.arange(len(prompts), dtype=np.int32),
         text=pd.Series(texts, dtype=object),
+        messages=pd.Series(messages, dtype=object),
         text_sha256=pd.Series([None if text is None else text_hash(text) for text in texts], dtype=object),
         split=pd.Series(side, dtype=object),
         duplicate_group=group.astype(np.int32),
     )
-    percent = "/".join(f"{100 * share:.0f}" for share in FRACTIONS)
-    rule = OWN_SPLIT if own else f"{percent} of the distinct texts, by sha256 of seed and text"
-    return full, rule, _own_split_warnings(full) if own else []
-
-
-def _own_split_warnings(prompts: pd.DataFrame) -> list[str]:
-    """Warnings about a split of the source that an evaluation cannot use well."""
-    warnings = []
-    absent = [side for side in SPLITS if side not in set(prompts["split"])]
-    if absent:
-        warnings.append(f"The file's own split has no {' and no '.join(absent)} prompts.")
-    shared = int((prompts.groupby("duplicate_group")["split"].nunique() > 1).sum())
+    shared = 0 if own is None else int((full.groupby("duplicate_group")["split"].nunique() > 1).sum())
     if shared:
         warnings.append(f"{shared:,} texts stand on more than one side of the file's own split.")
-    return warnings
+    if n_chats := sum(value is not None for value in messages):
+        warnings.append(
+            f"{n_chats:,} prompts are chat messages: the last text of the user is what is embedded, all are kept."
+        )
+    alike = alike_warning({fingerprint(text) for text in texts if text is not None})
+    return full, rule, [*warnings, *filter(None, [alike])]
+
+
+def _texts_and_messages(ids: list[str], whole: list[str | None]) -> tuple[list[str | None], list[str | None]]:
+    """What is read of each prompt, and the whole of those that are chats.
+
+    Raises
+    ------
+    CarrotError
+        A chat has no text of the user.
+    """
+    texts: list[str | None] = list(whole)
+    messages: list[str | None] = [None] * len(whole)
+    for place, prompt in enumerate(whole):
+        chat = None if prompt is None else chat_messages(prompt)
+        if chat is None:
+            continue
+        text = prompt_text(chat)
+        if text is None:
+            raise CarrotError(f"The prompt {ids[place]!r} is a list of chat messages without any text of the user.")
+        texts[place], messages[place] = join_surrogates(text), json.dumps(list(chat))
+    return texts, messages
+
+
+def _sides(
+    ids: list[str], texts: list[str | None], own: npt.NDArray[np.str_] | None, seed: int
+) -> tuple[npt.NDArray[np.str_], str, list[str]]:
+    """The (n,) split, the rule it follows and warnings; ``own`` is the source's split.
+
+    One with train and test alone gets its validation out of train: of the distinct texts there as large a share as
+    in a split of ours.
+    """
+    if own is None:
+        return split(ids, texts, seed=seed), f"{_percents(FRACTIONS)} of the distinct texts, {_BY_HASH}", []
+    absent = [side for side in SPLITS if side not in own]
+    if absent == ["validation"]:
+        train = np.flatnonzero(own == "train")
+        learned, chosen, _ = FRACTIONS
+        shares = (learned / (learned + chosen), chosen / (learned + chosen), 0.0)
+        side = own.astype("<U10")
+        side[train] = split([ids[row] for row in train], [texts[row] for row in train], seed=seed, fractions=shares)
+        how = f"train and validation {_percents(shares[:2])} of the distinct texts of its train, {_BY_HASH}"
+        warning = f"The file's own split has no validation prompts: they are taken out of train. {OTHER_SPLIT}"
+        return side, f"{OWN_SPLIT}, {how}", [warning]
+    warnings = [f"The file's own split has no {' and no '.join(absent)} prompts. {OTHER_SPLIT}"] if absent else []
+    return own, OWN_SPLIT, warnings
+
+
+def _percents(shares: Sequence[float]) -> str:
+    return "/".join(f"{100 * share:.0f}" for share in shares)
 
 
 def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame, samples: pd.DataFrame) -> str:
     """sha256 of a benchmark's content, all tables in canonical order."""
     digest = hashlib.sha256()
+    # A benchmark without any chat keeps the hash it had before chats were known.
+    chats = ["messages"] if "messages" in prompts and prompts["messages"].notna().any() else []
     for frame, columns in (
-        (prompts, ["prompt_id", "text", "task", "family", "split"]),
+        (prompts, ["prompt_id", "text", "task", "family", "split", *chats]),
         (models, ["model", "as_of", "source"]),
     ):
         for column in columns:

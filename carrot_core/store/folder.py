@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
+from carrot_core import paths
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.store.database import identity, locked, sync, translate_errors
 
@@ -36,6 +37,21 @@ def check_name(name: str) -> None:
     """Refuse a benchmark name that is empty or has invisible characters."""
     if not name.strip() or not name.isprintable():
         raise CarrotError(f"{name!r} is no name for a benchmark: use letters, digits, '-' and '_'.")
+
+
+def check_meaning(name: str, data_hash: str) -> None:
+    """Refuse a name under which results of other data ship: a name is to mean one thing.
+
+    Raises
+    ------
+    StoreError
+        The name ships with the project for data of another hash.
+    """
+    if paths.shipped_data().get(name, data_hash) != data_hash:
+        raise StoreError(
+            f"Results of other data ship under the name {name!r}: use another name, or let the name mean yours "
+            "everywhere, in place of what ships, with `--shadow`."
+        )
 
 
 def key(name: str) -> str:

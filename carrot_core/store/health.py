@@ -18,7 +18,7 @@ from carrot_core.store.folder import Files, Folder
 from carrot_core.store.store import Store
 
 Progress = Callable[[int, int], None]
-_PROMPTS = "select prompt_id, text, task, family, split::varchar as split from prompts order by prompt"
+_PROMPTS = "select * replace (split::varchar as split) from prompts order by prompt"
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def _problem(path: Path, read: Callable[[duckdb.DuckDBPyConnection], str]) -> st
 
 
 def _read_data(connection: duckdb.DuckDBPyConnection) -> str:
-    prompts = pd.DataFrame(
-        rows(connection, _PROMPTS), columns=["prompt_id", "text", "task", "family", "split"], dtype=object
-    )
+    cursor = connection.execute(_PROMPTS)
+    names = [column[0] for column in cursor.description or ()]
+    prompts = pd.DataFrame(cursor.fetchall(), columns=names, dtype=object)
     models = models_frame(connection)
     outcomes = connection.execute("from outcomes order by prompt, model").df()
     samples = "samples" if columns_of(connection, "samples") else "outcomes limit 0"

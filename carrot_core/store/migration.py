@@ -13,7 +13,7 @@ from carrot_core.errors import StoreError
 from carrot_core.store import runs, vectors
 from carrot_core.store.content import BenchmarkInfo
 from carrot_core.store.database import columns_of, locked, reading, rows, translate_errors, writing
-from carrot_core.store.folder import MAIN, Files, Folder, check_name, key
+from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, key
 
 if TYPE_CHECKING:
     from carrot_core.store.store import Store
@@ -44,11 +44,11 @@ def copy_benchmark(source: Store, name: str, target: Store, new_name: str | None
     CarrotError
         ``new_name`` is no name.
     StoreError
-        ``target`` has one of that name, or cannot be written.
+        ``target`` has one of that name, results of other data ship under it, or it cannot be written.
     """
     called = name if new_name is None else new_name
     check_name(called)
-    source.info(name)  # that it is there
+    check_meaning(called, source.info(name).data_hash)
     with target.folder(called).replacing() as (new, old):
         if old is not None:
             raise StoreError(f"There is already a benchmark {called!r}: remove it first, or use another name.")

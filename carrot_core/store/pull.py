@@ -92,6 +92,7 @@ def pull(
     revision: str | None = None,
     replace: bool = False,
     drop_chinese: bool = False,
+    shadow: bool = False,
     progress: FileProgress | None = None,
 ) -> BenchmarkInfo:
     """Fetch a benchmark of `carrot_core.store.pull` from the hub and store it, without embedding it.
@@ -104,6 +105,7 @@ def pull(
     revision : branch, tag or commit of the data set; the newest by default.
     replace : replace a benchmark of the same name.
     drop_chinese : leave out RouterBench's Chinese tasks, as CARROT's authors do.
+    shadow : let the name mean this benchmark where results of other data ship under it.
     progress : called with bytes done, bytes of the file and its name while files arrive.
 
     Raises
@@ -111,8 +113,8 @@ def pull(
     NotFoundError, DataError, CarrotError
         As `carrot_core.benchmarks.hub.fetch` and the source's reader say.
     StoreError
-        The name is taken and ``replace`` is False (said before anything is fetched), or the database cannot
-        be written.
+        The name is taken and ``replace`` is False (said before anything is fetched), results of other data ship under
+        it and ``shadow`` is False, or the database cannot be written.
     """
     from carrot_core.benchmarks.hub import fetch
 
@@ -126,4 +128,4 @@ def pull(
     frames = read([file.path for file in fetched.files], fetched.provenance(chosen.licence))
     if fetched.note:
         frames = dataclasses.replace(frames, warnings=(fetched.note, *frames.warnings))
-    return store.save_benchmark(name, frames, replace=replace)
+    return store.save_benchmark(name, frames, replace=replace, shadow=shadow)

@@ -21,7 +21,7 @@ from carrot_core.outcomes import Benchmark
 from carrot_core.store import content, runs, vectors
 from carrot_core.store.content import BenchmarkInfo, content_of, text_hash
 from carrot_core.store.database import reading, rows
-from carrot_core.store.folder import MAIN, Files, Folder, check_name, delete
+from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, delete
 from carrot_core.store.migration import take_over
 from carrot_core.store.runs import Run
 
@@ -77,7 +77,22 @@ class Store:
         if self._old_file.exists():
             take_over(self._old_file, self.path)
 
-    def save_benchmark(self, name: str, frames: Frames, *, split_seed: int = 0, replace: bool = False) -> BenchmarkInfo:
+    def shadows(self, name: str) -> bool:
+        """Whether a name means a benchmark here where it would otherwise mean results that ship, of other data.
+
+        Every command, page and server that takes a name goes by this.
+        """
+        shipped = paths.shipped_data().get(name)
+        try:
+            return shipped is not None and self.info(name).data_hash != shipped
+        except NotFoundError:
+            return False
+        except StoreError:  # damaged, which whoever reads it is told
+            return True
+
+    def save_benchmark(
+        self, name: str, frames: Frames, *, split_seed: int = 0, replace: bool = False, shadow: bool = False
+    ) -> BenchmarkInfo:
         """Store a benchmark under a name, split into train, validation and test.
 
         The source's own split is kept; without one, prompts are split 70/15/15 with ``split_seed``. Of a benchmark
@@ -86,10 +101,13 @@ class Store:
         Raises
         ------
         StoreError
-            The name is taken and ``replace`` is False, or the database cannot be written.
+            The name is taken and ``replace`` is False, results of other data ship under it and ``shadow`` is False,
+            or the database cannot be written.
         """
         check_name(name)
         table = content_of(frames, split_seed)
+        if not shadow:
+            check_meaning(name, table.data_hash)
         with self.folder(name).replacing() as (new, old):
             if old is not None and not replace:
                 raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")

@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import THEMES, ThemeName, axis, layout
 from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.outcomes import positions
+from carrot_core.text import short_names
 
 _LEAST, _MOST = 1e-2, 1e2  # price factors drawn
 
@@ -25,12 +25,14 @@ class Threshold:
     Attributes
     ----------
     model, exchange_rate_per_usd : which model, at which exchange rate.
+    name : what the model is called among those of the pool.
     factor : (n,) descending: with its price times anything below this factor the model answers the prompt;
         at most 0 where it would not even for nothing, infinite where it would at any price.
     share : (n,) share of the queries that the prompts up to here make up.
     """
 
     model: str
+    name: str
     exchange_rate_per_usd: float
     factor: FloatArray
     share: FloatArray
@@ -82,7 +84,8 @@ def worth_using(curve: Frontier, model: str, exchange_rate_per_usd: float) -> Th
     weights = np.ones(curve.n_prompts) if curve.weights is None else curve.weights
     factor, weights = np.nan_to_num(factor, nan=0.0, posinf=np.inf, neginf=-np.inf)[weights > 0], weights[weights > 0]
     order = np.argsort(-factor, kind="stable")
-    return Threshold(model, rate, factor[order], np.cumsum(weights[order]) / weights.sum())
+    share = np.cumsum(weights[order]) / weights.sum()
+    return Threshold(model, short_names(curve.models)[model], rate, factor[order], share)
 
 
 def steps(threshold: Threshold) -> tuple[FloatArray, FloatArray]:
@@ -97,7 +100,7 @@ def threshold_exhibit(threshold: Threshold, text: str) -> Exhibit:
     factors, shares = steps(threshold)
     return Exhibit(
         "price-threshold",
-        f"What would make {short_name(threshold.model)} worth using",
+        f"What would make {threshold.name} worth using",
         "Exact, from the predictions for each test prompt at the λ that is set, all else as after the scenario; "
         "no outcome is used. A model's price is meant for input and output alike.",
         text,

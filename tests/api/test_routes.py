@@ -196,3 +196,34 @@ def test_the_document_describes_every_route_and_asks_no_other_host(client: TestC
 def test_explaining_is_bounded(client: TestClient) -> None:
     body = {"prompts": ["a"] * (limits.REQUEST_EXPLAINED + 1), "explain": True}
     assert client.post("/api/v1/route", json=body).status_code == 422
+
+
+def test_a_chat_is_answered_as_its_last_question(client: TestClient) -> None:
+    parts = [
+        {"type": "text", "text": "What is the capital of France?"},
+        {"type": "image_url", "image_url": {"url": "x"}},
+    ]
+    chat = {"messages": [{"role": "system", "content": "Be kind. " * 900}, {"role": "user", "content": parts}]}
+    for route, key in (("route", "decisions"), ("estimate", "estimates")):
+        answer = client.post(f"/api/v1/{route}", json={"prompts": [chat, PROMPTS[0]]})
+        assert answer.status_code == 200, answer.text
+        first, second = answer.json()[key]
+        assert first == second
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"messages": []},
+        {"messages": [{"role": "system", "content": "secret"}]},
+        {"messages": [{"role": "user", "content": "secret" * 100_000}]},
+        {"messages": [{"role": "user", "content": "secret"}], "more": 1},
+        {"role": "user", "content": "secret"},
+        '[{"role": "assistant", "content": "secret"}]',
+    ],
+)
+def test_a_chat_without_a_question_is_refused_without_a_word_of_it(client: TestClient, prompt: object) -> None:
+    answer = client.post("/api/v1/route", json={"prompts": ["Why?", prompt]})
+    assert answer.status_code == 422
+    assert "secret" not in answer.text
+    assert "1" in answer.json()["error"]["message"]

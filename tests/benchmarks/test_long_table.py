@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +24,7 @@ from carrot_core.benchmarks.table_file import open_table
 from carrot_core.benchmarks.value_checks import RECOGNISED
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.prices import Price
+from carrot_core.text import prompt_text
 from tests.tables import long_table, write
 
 PRICES = {"small": Price(1.0, 2.0), "large": Price(3.0, 4.0)}
@@ -646,3 +650,53 @@ def test_more_samples_than_memory_has_room_for_are_refused(tmp_path: Path, monke
     monkeypatch.setattr("carrot_core.limits.CELLS", 12)
     (problem,) = refused(path)
     assert "2 samples" in problem.message
+
+
+def _chat(question: str, *earlier: str) -> list[dict[str, Any]]:
+    turns = [{"role": "system", "content": "You are kind. " * 300}]
+    turns += [
+        {"role": "user" if place % 2 == 0 else "assistant", "content": text} for place, text in enumerate(earlier)
+    ]
+    return [*turns, {"role": "user", "content": question}]
+
+
+def _chats(folder: Path, kind: str, chats: Sequence[Any]) -> Path:
+    """A file of two models on some prompts, in the format that its ending says."""
+    path = folder / f"chats.{kind}"
+    rows = [
+        {"prompt_id": f"p{at}", "model": model, "score": 1.0, "cost_usd": 0.1, "prompt": chat}
+        for at, chat in enumerate(chats)
+        for model in ("a", "b")
+    ]
+    if kind == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif kind == "csv":
+        pd.DataFrame([{**row, "prompt": json.dumps(row["prompt"])} for row in rows]).to_csv(path, index=False)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_chats_are_read_whole_from_every_format(tmp_path: Path, kind: str) -> None:
+    chats = [_chat("Why?"), _chat("Why?", "Hi", "Hello"), _chat("How? 🥕")]
+    frames = read_long_table(_chats(tmp_path, kind, chats))
+    assert [json.loads(text) for text in frames.prompts["text"]] == chats
+
+
+def test_chats_in_parts_keep_the_parts_in_parquet(tmp_path: Path) -> None:
+    parts = [
+        [{"role": "user", "content": [{"type": "text", "text": f"Why {at}?"}, {"type": "image"}]}] for at in (0, 1)
+    ]
+    frames = read_long_table(_chats(tmp_path, "parquet", parts))
+    assert [prompt_text(text) for text in frames.prompts["text"]] == ["Why 0?", "Why 1?"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_a_chat_without_words_of_the_user_is_named_by_its_row(tmp_path: Path, kind: str) -> None:
+    silent = [{"role": "system", "content": "Be kind."}, {"role": "assistant", "content": "Yes."}]
+    with pytest.raises(DataError) as refusal:
+        read_long_table(_chats(tmp_path, kind, [_chat("Why?"), silent, silent, _chat("How?")]))
+    (problem,) = refusal.value.problems
+    assert (problem.row, problem.column) == (3, "prompt")
+    assert "'user'" in problem.remedy

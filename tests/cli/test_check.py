@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from click.testing import CliRunner, Result
 
 from carrot_core.benchmarks.formats import FORMATS
@@ -135,3 +136,41 @@ def test_every_format_is_listed_with_a_command() -> None:
     listed = json.loads(carrot("data", "formats", "--json").stdout)
     assert {each["name"] for each in listed} >= {*FORMATS, "long", "wide", "routerbench"}
     assert all(each["example"].startswith("carrot ") for each in listed)
+
+
+def _with_split(folder: Path, *sides: str) -> Path:
+    """A file of 40 prompts whose split repeats these sides."""
+    table = long_table(40)
+    table["split"] = [sides[int(prompt[1:]) % len(sides)] for prompt in table["prompt_id"]]
+    table.to_csv(folder / "split.csv", index=False)
+    return folder / "split.csv"
+
+
+@pytest.mark.parametrize("sides", [("train", "train", "train", "test"), ("train", "dev", "test")])
+def test_a_split_that_does_not_serve_can_be_left_aside(carrot_home: Path, sides: tuple[str, ...]) -> None:
+    file = _with_split(carrot_home, *sides)
+    checked = carrot("data", "check", file)
+    assert "--split derive" in checked.stdout
+    assert "--split derive" not in carrot("data", "check", file, "--split", "derive").stdout
+    derived = carrot("data", "import", file, "--name", "derived", "--split", "derive", "--json")
+    assert derived.exit_code == 0, derived.output
+    assert json.loads(derived.stdout)["split_rule"].startswith("70/15/15")
+    assert set(Store().load("derived").split) == {"train", "validation", "test"}
+
+
+def test_train_and_test_alone_are_kept_with_validation_out_of_train(carrot_home: Path) -> None:
+    file = _with_split(carrot_home, "train", "train", "train", "test")
+    imported = carrot("data", "import", file, "--name", "kept")
+    assert imported.exit_code == 0, imported.output
+    bench = Store().load("kept")
+    assert [int(prompt[1:]) % 4 == 3 for prompt in bench.prompt_ids] == (bench.split == "test").tolist()
+    assert {"train", "validation"} <= set(bench.split)
+    assert carrot("solve", "kept", "--target", "0.2", "--router", "task-lookup").exit_code == 0
+
+
+def test_without_test_prompts_the_remedy_is_told_where_they_are_missed(carrot_home: Path) -> None:
+    file = _with_split(carrot_home, "train", "validation")
+    assert "--split derive" in carrot("data", "import", file, "--name", "half").stdout
+    missed = carrot("solve", "half", "--target", "0.2", "--router", "task-lookup")
+    assert missed.exit_code != 0
+    assert "--split derive" in missed.stderr

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from carrot_core.errors import CarrotError
-from carrot_core.gateways.litellm import CarrotStrategy, last_user_text
+from carrot_core.gateways.litellm import CarrotStrategy
 from carrot_core.outcomes import Estimates
 from carrot_core.points.formats import FORMATS
 from carrot_core.serving.decision import Decisions
@@ -130,29 +130,6 @@ def outcome(ask: Ask, router: Any) -> str:
         return str(ask(router).model)
     except Exception as error:
         return type(error).__name__
-
-
-@pytest.mark.parametrize(
-    ("messages", "text"),
-    [
-        ([said("Be kind.", "system"), said("Why?")], "Why?"),
-        ([said("Old"), said("Because.", "assistant"), said("New")], "New"),
-        ([said("Why?"), said("{}", "tool")], "Why?"),
-        ([said([{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}])], "a\nb"),
-        ([said([{"type": "input_text", "text": "a"}])], "a"),
-        ([said("Why?"), said([{"type": "tool_result"}])], "Why?"),
-        ([said([{"type": "image_url"}])], ""),
-        ([{"role": "user"}, said(None), said([{"type": "text"}])], ""),
-        ([said("Because.", "assistant"), "no message"], ""),
-        (["texts to embed"], ""),
-        ("an input", "an input"),
-        ([], ""),
-        (None, ""),
-        (7, ""),
-    ],
-)
-def test_the_last_words_of_the_user_are_what_counts(messages: Any, text: str) -> None:
-    assert last_user_text(messages) == text
 
 
 @both

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tomllib
 from dataclasses import replace
@@ -244,3 +245,13 @@ def test_a_link_never_runs_its_query() -> None:
     app = page(sql="select 42 as answer")
     assert app.text_area(key="sql").value == "select 42 as answer"
     assert not any("answer" in frame.value for frame in app.dataframe)
+
+
+def test_of_a_chat_the_question_and_all_messages_are_shown(store: Store) -> None:
+    chat = [{"role": "system", "content": "Be kind. 🥕"}, {"role": "user", "content": "Which river?"}]
+    chats = frames(n_prompts=12, n_models=2)
+    store.save_benchmark("chats", replace(chats, prompts=chats.prompts.assign(text=json.dumps(chat))))
+    app = page(bench="chats", prompt="id 00000")
+    shown = [block.value for block in app.code]
+    assert "Which river?" in shown
+    assert chat in [json.loads(text) for text in shown if text.startswith("[")]

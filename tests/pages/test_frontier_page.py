@@ -13,10 +13,15 @@ from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
+from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.dashboard.shell import plain
+from carrot_core.figures.shares import share_figure
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text
+from carrot_core.outcomes import Outcomes
+from carrot_core.paper import PRESETS
 from carrot_core.results.snapshot import shipped_snapshots
+from carrot_core.results.source import open_results
 from carrot_core.store import Store
 from tests.made import fill, made, write_files
 from tests.pages.reading import button, figure, lam_in_address, page_text, table
@@ -261,3 +266,29 @@ def test_fitting_from_the_page_fits_and_shows_the_router(store):
     button(app, "Fit CARROT-KNN").click().run()
     assert not app.exception
     assert "CARROT-KNN" in app.multiselect(key="routers").options
+
+
+TWINS = ("azure/flash", "openrouter/flash", "zeta/mid")
+
+
+def test_two_providers_of_one_model_are_told_apart_on_every_page():
+    bench = made()
+    outcomes = Outcomes(bench.prompt_ids, TWINS, bench.outcomes.score, bench.outcomes.cost_usd)
+    prices = dict(zip(TWINS, bench.prices.values(), strict=True))
+    fill(Store(), replace(bench, name="twins", outcomes=outcomes, prices=prices), "carrot-knn")
+    overview = page("overview", bench="twins")
+    scene = views.view(Store().info("twins")).scene(("carrot-knn",), "carrot-knn")
+    best = scene.short_names[scene.best_single]
+    assert best in ("azure/flash", "mid")
+    assert f"set to match {best} (" in page_text(overview, "subheader")
+    frontier = page("frontier", bench="twins", reference="openrouter/flash")
+    assert set(table(frontier, "Answered most by")["Answered most by"]) <= {"azure/flash", "openrouter/flash", "mid"}
+    names = ["azure/flash", "openrouter/flash", "mid"]
+    payload = build_payload(scene)
+    assert [model["short"] for model in payload["models"]] == payload["texts"] == names
+    assert {trace.name for trace in share_figure(scene).data} == set(names)
+    draw = PRESETS["zero-router"].make(open_results(Store(), "twins")).draw
+    assert draw is not None
+    written = {name for trace in draw("print").data for name in (*(trace.text or ()), trace.name or "")}
+    assert f"Best single: {best}" in written
+    assert not {"flash", "Best single: flash"} & written

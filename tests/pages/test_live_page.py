@@ -197,7 +197,7 @@ def test_loaded_data_show_what_was_nearest_and_what_models_scored_there(loaded: 
 
 def test_the_shipped_head_stands_aside_for_other_data_of_its_name(loaded: Store, tmp_path: Path) -> None:
     results, _ = write_files(made(80), tmp_path, HEAD)
-    loaded.save_benchmark(HEAD, read_long_table(results))
+    loaded.save_benchmark(HEAD, read_long_table(results), shadow=True)
     app = page(bench=HEAD)
     assert "No router is fitted on mmlu-pro-cot yet" in page_text(app)
     assert [button.label for button in app.button] == ["Fit CARROT-KNN"]

@@ -342,3 +342,16 @@ def test_the_results_of_a_tool_are_read_as_they_are_and_a_log_is_sent_on() -> No
     assert not app.exception
     assert any("Operating points" in info.value for info in app.info)
     assert not any(button.key == "upload:check" for button in app.button)
+
+
+def test_a_split_of_the_file_is_kept_or_left_aside_as_chosen() -> None:
+    frame = long_frame(made(60)).assign(
+        split=lambda rows: ["dev" if "5" in id else "train" for id in rows["prompt_id"]]
+    )
+    app = check(upload(panel(), "results.csv", frame))
+    assert "--split derive" in " ".join(reading.table(app, "remedy")["remedy"])
+    (choice,) = [radio for radio in app.radio if "split" in radio.label]
+    choice.set_value(next(option for option in choice.options if "--split derive" in option)).run()
+    check(app)
+    assert not app.error
+    assert "results" in benchmark_texts(app)

@@ -211,11 +211,11 @@ def test_a_snapshot_says_that_prompts_are_needed() -> None:
     ],
 )
 def test_a_threshold_in_words(factor: list[float], rate: float, text: str) -> None:
-    assert text in describe_threshold(Threshold("zeta/mid", rate, np.array(factor), np.array([0.5, 1.0])))
+    assert text in describe_threshold(Threshold("zeta/mid", "mid", rate, np.array(factor), np.array([0.5, 1.0])))
 
 
 def test_the_picture_of_a_threshold_steps_where_the_share_does() -> None:
-    threshold = Threshold("zeta/mid", 1.0, np.array([2.0, 0.5, -1.0]), np.array([1, 2, 3]) / 3)
+    threshold = Threshold("zeta/mid", "mid", 1.0, np.array([2.0, 0.5, -1.0]), np.array([1, 2, 3]) / 3)
     line = threshold_figure(threshold).data[0]
     assert list(line.x) == [0.01, 0.5, 1.0, 2.0, 100.0]
     assert list(line.y) == pytest.approx([200 / 3, 200 / 3, 100 / 3, 100 / 3, 0])

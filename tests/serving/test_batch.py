@@ -426,3 +426,50 @@ def read(path: Path) -> pd.DataFrame:
     if path.suffix == ".csv":
         return restored(pd.read_csv(path, dtype={"prompt_id": str, "prompt": str}))
     return pd.DataFrame([json.loads(line) for line in path.read_text().split("\n") if line])
+
+
+def _chat(question: str) -> list[dict[str, str]]:
+    return [{"role": "system", "content": "You are kind. " * 300}, {"role": "user", "content": question}]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "csv", "txt"])
+def test_chats_of_a_file_are_decided_on_as_their_questions(tmp_path: Path, kind: str) -> None:
+    chats, source = [_chat(text) for text in TEXTS[:30]], tmp_path / f"prompts.{kind}"
+    if kind == "parquet":
+        pd.DataFrame({"prompt": chats}).to_parquet(source)
+    elif kind == "csv":
+        pd.DataFrame({"prompt": list(map(json.dumps, chats))}).to_csv(source, index=False)
+    else:
+        rows = [{"prompt": chat} for chat in chats] if kind == "jsonl" else chats
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, router = _fitted()
+    summary = route_file(router, source, tmp_path / "decisions.parquet", lam=0.3)
+    decisions = pd.read_parquet(tmp_path / "decisions.parquet")
+    assert decisions["model"].tolist() == router.route(TEXTS[:30], lam=0.3)
+    assert decisions["est_score"].nunique() > 1
+    assert summary.warning == ""
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_chat_of_a_file_without_a_question_is_named_by_its_row(tmp_path: Path, kind: str) -> None:
+    silent = [{"role": "assistant", "content": "Yes."}]
+    frame = pd.DataFrame({"prompt": [_chat("Why?"), _chat("How?"), silent]})
+    source = tmp_path / f"prompts.{kind}"
+    frame.to_parquet(source) if kind == "parquet" else frame.to_json(source, orient="records", lines=True)
+    with pytest.raises(DataError) as refusal:
+        route_file(_fitted()[1], source, tmp_path / "d.csv")
+    assert [(problem.row, problem.column) for problem in refusal.value.problems] == [(3, "prompt")]
+    assert not (tmp_path / "d.csv").exists()
+
+
+def test_lists_that_are_no_chats_are_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"prompt": [["Why?"], ["How?"]]}).to_parquet(tmp_path / "prompts.parquet")
+    with pytest.raises(DataError, match="neither text nor chat messages"):
+        route_file(_fitted()[1], tmp_path / "prompts.parquet", tmp_path / "d.csv")
+
+
+def test_prompts_that_share_a_long_beginning_are_warned_of(tmp_path: Path) -> None:
+    lines = [f"{'You are a helpful assistant. ' * 60}{text}" for text in TEXTS[:20]]
+    summary = route_lines(_fitted()[1], lines, tmp_path / "d.csv", lam=0.3)
+    assert "20 of 20" in summary.warning
+    assert summary.warning in summary.text()

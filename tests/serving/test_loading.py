@@ -21,7 +21,7 @@ from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Benchmark
 from carrot_core.points.formats import format_for
 from carrot_core.routers.saving import save_router
-from carrot_core.serving.loading import note_on_name, shipped_head, shipped_heads
+from carrot_core.serving.loading import shipped_head, shipped_heads
 from carrot_core.serving.point import PointFile, differences, write_point
 from carrot_core.serving.profile import profile_of
 from carrot_core.store import Store
@@ -224,9 +224,7 @@ def test_own_results_under_the_name_of_a_shipped_head_are_what_the_name_means(st
     assert own.profile.data_hash == store.info("made").data_hash != head.profile.data_hash
     assert own.models == MODELS
     assert CarrotRouter.load("routellm", store=nothing).artefact == head.artefact
-    assert note_on_name("routellm", own.profile.data_hash)
-    assert not note_on_name("routellm", head.profile.data_hash)
-    assert not note_on_name("made", own.profile.data_hash)
+    assert (store.shadows("routellm"), nothing.shadows("routellm"), store.shadows("made")) == (True, False, False)
 
 
 @pytest.mark.parametrize(

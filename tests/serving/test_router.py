@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -380,3 +381,30 @@ def test_prices_with_tiers_go_through_points_and_saved_routers(tmp_path: Path) -
     factor = np.array([1.0, 2.0])
     expected = (table["input_tokens"] * 0.5 + table["est_output_tokens"] * 1.5) * factor / 1e6
     np.testing.assert_allclose(table["est_cost_usd"], expected, rtol=1e-9)
+
+
+def test_a_chat_is_decided_on_as_its_last_question(router: CarrotRouter) -> None:
+    question, system = "Name the roots of x² = 4.", {"role": "system", "content": "You are kind. " * 400}
+    messages = [system, {"role": "user", "content": question}]
+    plain = router.decide([question, question, question], lam=0.2)
+    chats = router.decide([messages, {"messages": messages}, json.dumps(messages)], lam=0.2)
+    np.testing.assert_array_equal(chats.estimates.score, plain.estimates.score)
+    pd.testing.assert_frame_equal(router.estimate([messages]), router.estimate([question]))
+    assert router.route(messages, lam=0.2) == router.route(question, lam=0.2)
+    assert router.route([messages, question], lam=0.2) == plain.models[:2]
+    assert router.explain(messages, lam=0.2).sentence == router.explain(question, lam=0.2).sentence
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        (["Why?", [{"role": "system", "content": "Be kind."}]], "Prompt 1 .* without any text of the user"),
+        (["Why?", '[{"role": "assistant", "content": "Yes."}]'], "Prompt 1 .* without any text of the user"),
+        (["Why?", {"role": "user", "content": "Why?"}], "Prompt 1 is dict"),
+        ([{"role": "user", "content": "Why?"}], "list of prompts"),
+        ({"messages": [{"role": "user", "content": "Why?"}]}, "list of prompts"),
+    ],
+)
+def test_a_chat_that_cannot_be_read_is_refused(router: CarrotRouter, prompts: Any, message: str) -> None:
+    with pytest.raises(CarrotError, match=message):
+        router.decide(prompts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,17 @@ def test_texts_of_a_source_without_a_licence_are_in_no_answer(mixed: Store, name
     found = answer.frame["text"].dropna().tolist()
     assert sorted(found) == sorted([NOT_EXPORTED] * len(TEXTS) if held else TEXTS)
     assert len(answer.frame) == len(FIRST.prompts)  # a prompt without text has none
+
+
+def test_chats_of_a_source_without_a_licence_are_in_no_answer_either(tmp_path: Path) -> None:
+    store, chat = Store(tmp_path / "carrot.duckdb"), json.dumps([{"role": "user", "content": "Why?"}])
+    chats = replace(FIRST, prompts=FIRST.prompts.assign(text=chat))
+    for name, licence in (("published", NONE_STATED), ("free", "CC0")):
+        store.save_benchmark(name, replace(chats, provenance=replace(FIRST.provenance, licence=licence)))
+    answer = query(
+        store, "select distinct name, text, messages from prompts join benchmarks using (benchmark) order by 1"
+    )
+    assert answer.frame.to_numpy().tolist() == [["free", "Why?", chat], ["published", NOT_EXPORTED, NOT_EXPORTED]]
 
 
 WAYS_AROUND = [

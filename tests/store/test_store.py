@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.prices import Price
 from carrot_core.routers.baselines import oracle_of_other_samples
 from carrot_core.store import Run, Store
+from carrot_core.store.browse import one_prompt
 from carrot_core.store.console import query
 from carrot_core.store.health import verify
 from carrot_core.store.migration import copy_benchmark
@@ -113,11 +115,11 @@ def test_own_split_is_kept_and_its_leaks_are_told(store: Store) -> None:
     assert any("more than one side" in warning for warning in info.warnings)
 
 
-def test_own_split_without_validation_is_told(store: Store) -> None:
+def test_own_split_without_test_is_told_with_the_remedy(store: Store) -> None:
     given = frames(split=True)
-    given.prompts["split"] = given.prompts["split"].replace("validation", "train")
+    given.prompts["split"] = given.prompts["split"].replace("test", "train")
     info = store.save_benchmark("made", given)
-    assert any("no validation" in warning for warning in info.warnings)
+    assert any("no test" in warning and "--split derive" in warning for warning in info.warnings)
 
 
 def test_hash_depends_on_the_content_only(store: Store) -> None:
@@ -757,3 +759,61 @@ def test_tokens_of_free_models_come_back_with_a_run_and_older_runs_have_none(sto
     older = store.load_run(run.run_id).estimates
     assert older is not None
     assert all(table.output_tokens is None for table in older.values())
+
+
+def _with_texts(texts: list[str | None], sides: list[str] | None = None) -> Frames:
+    """Frames of as many prompts as texts, with a split of their own or none."""
+    given = frames(n_prompts=len(texts))
+    given.prompts["text"] = pd.Series(texts, dtype=object)
+    given.prompts["split"] = pd.Series(sides or [None] * len(texts), dtype=object)
+    return given
+
+
+def test_of_a_chat_the_question_is_the_text_and_the_whole_is_kept(store: Store) -> None:
+    chats = [
+        json.dumps([{"role": "system", "content": "Be kind."}, {"role": "user", "content": question}, *more])
+        for question, more in (("Why?", []), ("Why?", [{"role": "assistant", "content": "So."}]), ("\ud83e!", []))
+    ]
+    info = store.save_benchmark("chats", _with_texts([*chats, "plain", None]))
+    assert store.load("chats").texts == ("Why?", "Why?", "\ufffd!", "plain", None)
+    assert store.missing_texts("chats", "any") == ["Why?", "\ufffd!", "plain"]
+    wholes = [one_prompt(store, "chats", f"id {number:05d}").messages for number in range(5)]
+    assert wholes == [*chats, None, None]
+    assert info.n_duplicate_prompts == 1
+    assert any("3 prompts are chat messages" in warning for warning in info.warnings)
+    assert [finding.data for finding in verify(store)] == [""]
+    other = store.save_benchmark("others", _with_texts(["Why?", "Why?", "\ufffd!", "plain", None]))
+    assert other.data_hash != info.data_hash
+
+
+def test_chats_with_the_same_question_stay_on_one_side(store: Store) -> None:
+    chats = [
+        json.dumps([{"role": "system", "content": f"Rule {number}"}, {"role": "user", "content": f"Q{number % 30}"}])
+        for number in range(120)
+    ]
+    store.save_benchmark("chats", _with_texts(list(chats)))
+    bench = store.load("chats")
+    sides = pd.DataFrame({"text": bench.texts, "side": bench.split}).groupby("text")["side"].nunique()
+    assert (len(sides), sides.max()) == (30, 1)
+
+
+def test_a_shared_beginning_that_fills_the_window_is_warned_of(store: Store) -> None:
+    texts = [f"{'You are a helpful assistant. ' * 60}Question {number}?" for number in range(20)]
+    assert any("20 of 20" in warning for warning in store.save_benchmark("alike", _with_texts(list(texts))).warnings)
+    own = [f"Question {number}? {'More of it. ' * 200}" for number in range(20)]
+    assert not any("begin" in warning for warning in store.save_benchmark("own", _with_texts(list(own))).warnings)
+
+
+def test_validation_is_taken_out_of_train_where_the_source_has_none(store: Store) -> None:
+    texts: list[str | None] = [f"text {number // 2}" for number in range(400)]
+    sides = ["test" if number % 400 >= 300 else "train" for number in range(400)]
+    info = store.save_benchmark("two", _with_texts(texts, sides), split_seed=3)
+    bench = store.load("two")
+    assert bench.split[300:].tolist() == ["test"] * 100
+    counts = pd.Series(bench.split[:300]).value_counts()
+    assert counts.to_dict() == {"train": pytest.approx(300 * 70 / 85, abs=2), "validation": pytest.approx(53, abs=2)}
+    assert pd.DataFrame({"text": bench.texts, "side": bench.split}).groupby("text")["side"].nunique().max() == 1
+    assert info.has_own_split
+    assert any("out of train" in warning for warning in info.warnings)
+    again = store.save_benchmark("again", _with_texts(texts, sides), split_seed=4)
+    assert again.data_hash != info.data_hash

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -17,6 +19,7 @@ from carrot_core.paper.accuracy import ROWS
 from carrot_core.paper.curves import first_carrot
 from carrot_core.paper.spider import TITLES, spider_figure
 from carrot_core.routers import BASELINES
+from carrot_core.text import short_names
 
 _HEADS = {
     "n_test": "Test prompts",
@@ -61,7 +64,7 @@ def paper_figures(view: View) -> None:
     if preset.name == "knn-accuracy":
         show(exhibit, key=key, table=lambda: _table(exhibit, key))
     elif preset.name == "spider" and exhibit.draw is not None:
-        show(exhibit, key=key, table=lambda: _side_by_side(exhibit, key))
+        show(exhibit, key=key, table=lambda: _side_by_side(exhibit, key, view.models))
     else:
         if "oracle" in preset.options:
             st.html(_NAMES.format(key=key))
@@ -80,10 +83,11 @@ def _options(preset: Preset, view: View) -> dict[str, object]:
     return {}
 
 
-def _side_by_side(exhibit: Exhibit, key: str) -> None:
+def _side_by_side(exhibit: Exhibit, key: str, models: Sequence[str]) -> None:
     """The charts of both ways of choosing λ, one below the other on a narrow page."""
+    reference = short_names(models)[exhibit.table["reference"].iloc[0]]
     for way, column in zip(TITLES, st.columns(len(TITLES)), strict=True):
-        figure = spider_figure(exhibit.table, theme(), (way,))
+        figure = spider_figure(exhibit.table, theme(), (way,), reference=reference)
         alt = f"{TITLES[way]}. {exhibit.alt}"
         column.plotly_chart(figure, key=f"{key}-{way}", theme=None, alt=alt, config=NO_TOOLS)
 

@@ -22,12 +22,12 @@ from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import ALL, compare_routers, settings_of
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import NO_TASK, metric_name, names_of
-from carrot_core.figures.scene import label, short_name
+from carrot_core.figures.scene import label
 from carrot_core.number_formats import POINTS_COLUMN, QUERIES
 from carrot_core.results.snapshot import Names
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.text import SENTENCE, visible
+from carrot_core.text import SENTENCE, short_names, visible
 
 _PROMPT_LETTERS = 400
 
@@ -90,9 +90,9 @@ def task_panels(exhibit: Exhibit) -> None:
             column.plotly_chart(figure, key=f"task-{task}", theme=None, alt=alt, config=NO_TOOLS)
 
 
-def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
+def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequence[str]) -> None:
     """The prompts with the largest losses, with expected and observed scores and costs."""
-    rows = exhibit.table
+    rows, names = exhibit.table, short_names(models)
 
     def scores(side: str) -> list[str]:
         return [
@@ -106,11 +106,11 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None]) -> None:
             "Reason": rows["reason"],
             "Regret": 100 * rows["regret"],
             "Task": rows["task"].map(visible),
-            "Chosen": rows["chosen"].map(short_name),
+            "Chosen": rows["chosen"].map(names),
             "Score, expected → seen": scores("chosen"),
             "$ per 1k, expected": QUERIES * rows["est_cost_usd_chosen"],
             "$ per 1k, seen": QUERIES * rows["cost_usd_chosen"],
-            "Best": rows["best"].map(short_name),
+            "Best": rows["best"].map(names),
             "Its score, expected → seen": scores("best"),
             "Its $ per 1k, expected": QUERIES * rows["est_cost_usd_best"],
             "Its $ per 1k, seen": QUERIES * rows["cost_usd_best"],

@@ -18,11 +18,10 @@ from carrot_core import limits
 from carrot_core.dashboard.components import COMPONENT
 from carrot_core.dashboard.components.frontier_chart import check_lam
 from carrot_core.errors import CarrotError
-from carrot_core.figures.scene import short_name
 from carrot_core.figures.theme import ThemeName, model_colors
 from carrot_core.number_formats import lam_text
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
-from carrot_core.text import SENTENCE, visible
+from carrot_core.text import SENTENCE, short_names, visible
 
 # Name on the button, and what it types.
 EXAMPLES = (
@@ -133,12 +132,13 @@ def build_payload(explanation: Explanation) -> dict[str, Any]:
     """
     decision = explanation.decision
     names = decision.estimates.models
+    short = short_names(names)
     rows = {row["model"]: row for row in explanation.table.to_dict("records")}
     rank = np.argsort(np.argsort(decision.estimates.cost_usd[0], kind="stable"))
     light, dark = _palette(len(names), "light"), _palette(len(names), "dark")
     return {
         "models": [
-            {"name": visible(name), "short": short_name(name), "light": light[k], "dark": dark[k], **_cells(rows[name])}
+            {"name": visible(name), "short": short[name], "light": light[k], "dark": dark[k], **_cells(rows[name])}
             for name, k in zip(names, rank, strict=True)
         ],
         "segments": [{"model": names.index(part.model), "from": part.lam_from, "to": part.lam_to}

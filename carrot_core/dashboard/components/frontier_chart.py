@@ -18,9 +18,10 @@ from streamlit.components.v2.types import ComponentRenderer
 from carrot_core.curve import unbeaten
 from carrot_core.dashboard.components import COMPONENT, install_plotly_js
 from carrot_core.errors import CarrotError
-from carrot_core.figures.frontier import frontier_figure, model_names
-from carrot_core.figures.scene import Scene, alt_text, short_name
-from carrot_core.figures.theme import THEMES, counterparts, line_styles, plotly_text
+from carrot_core.figures.frontier import NAME_LETTERS, frontier_figure
+from carrot_core.figures.names import model_names
+from carrot_core.figures.scene import Scene, alt_text
+from carrot_core.figures.theme import THEMES, counterparts, line_styles
 from carrot_core.frontier import ReadableCurve, lam_of_rate
 from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import positions
@@ -131,7 +132,7 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
         "models": [
             {
                 "name": visible(name),
-                "short": short_name(name),
+                "short": scene.short_names[name],
                 "color": color,
                 "score": float(score),
                 "cost": float(cost),
@@ -140,7 +141,7 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
                 scene.models, colors, scene.model_score, scene.model_cost_usd, strict=True
             )
         ],
-        "texts": list(map(plotly_text, model_names(scene))),
+        "texts": model_names(scene.models, NAME_LETTERS),
         "labelOrder": _label_order(scene),
         "reference": scene.models.index(scene.reference),
         "best": scene.models.index(scene.best_single),

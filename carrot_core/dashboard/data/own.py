@@ -11,6 +11,7 @@ import streamlit as st
 from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import private_benchmarks, private_store
+from carrot_core.paths import shipped_data
 from carrot_core.store import Store
 from carrot_core.store.migration import copy_benchmark
 
@@ -18,10 +19,9 @@ NOTICE = "upload:done"
 
 
 def free_name(path: Path) -> str:
-    """A name for the benchmark of a file that no other of the session has."""
+    """A name for the benchmark of a file that no other of the session has, and none that ships."""
     stem = file_stem(path.name.split(".")[0]) or "results"
-    names = {info.name for info in private_benchmarks()}
-    return _free(stem, names)
+    return _free(stem, {*shipped_data(), *(info.name for info in private_benchmarks())})
 
 
 def own_benchmarks() -> None:

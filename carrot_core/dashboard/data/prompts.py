@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,11 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
             st.info("The source has no text for this prompt.")
         else:
             # Never as markup: the text comes from elsewhere.
-            st.code(prompt.text, language=None, wrap_lines=True, height=440)
+            st.code(prompt.text, language=None, wrap_lines=True, height=440 if prompt.messages is None else 200)
+            if prompt.messages is not None:
+                st.caption("The last text of the user, which is what is read of this chat. All of its messages:")
+                whole = json.dumps(json.loads(prompt.messages), indent=2, ensure_ascii=False)
+                st.code(whole, language="json", wrap_lines=True, height=200)
     with models:
         _outcomes(prompt)
 

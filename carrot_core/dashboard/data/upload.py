@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,19 @@ def _bring_in(uploads: Sequence[UploadedFile]) -> None:
         key=f"layout:{file_id}",
     )
     columns = _mapping(first, layout, file_id, reading)
+    if "split" in {*names, *columns}:
+        reading = replace(reading, own_split=_own_split(file_id))
     _load_panel(paths, file_id, layout, columns, reading)
+
+
+def _own_split(file_id: str) -> bool:
+    """Whether the file's own split is to be kept, as the reader chooses."""
+    ways = {
+        "Keep it (--split keep)": True,
+        "Leave it aside and split the prompts anew (--split derive)": False,
+    }
+    help = "Of a split into train and test, validation prompts are taken out of train."
+    return ways[str(st.radio("The file's own split", list(ways), key=f"split:{file_id}", help=help))]
 
 
 def _of_tool(of_tool: Format, paths: Sequence[Path], file_id: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -9,12 +11,11 @@ from carrot_core.dashboard.exhibits import priced
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation.tables import flip_pairs
-from carrot_core.figures.scene import short_name
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, lam_text, money, points
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 
-def task_table(slices: pd.DataFrame, reference: str) -> None:
+def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> None:
     """A row for each task at the current λ: difference to the reference model with its 95 % interval."""
     percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
     differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
@@ -29,7 +30,7 @@ def task_table(slices: pd.DataFrame, reference: str) -> None:
             "95 % low": 100 * slices["difference_low"],
             "95 % high": 100 * slices["difference_high"],
             "Saving": 100 * slices["saving"],
-            "Answered most by": slices["most_used"].map(short_name),
+            "Answered most by": slices["most_used"].map(short_names(models)),
         }
     )
     st.dataframe(
@@ -63,14 +64,14 @@ def snapshot_rate_note(lam: float, snapshot_lam: float) -> None:
         )
 
 
-def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float) -> None:
+def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float, models: Sequence[str]) -> None:
     """Which prompts get another model when λ grows by ``step``, and how score and cost change."""
     upper = min(lam + step, 1.0)
     between = f"λ {lam_text(lam)} to {lam_text(upper)}"
     if flips.empty:
         st.write(f"From {between} no prompt changes its model.")
         return
-    pairs = flip_pairs(flips)
+    pairs, names = flip_pairs(flips), short_names(models)
     score, cost = pairs["score_change"].sum() / n_prompts, pairs["cost_change_usd"].sum() / n_prompts
     change = f"accuracy {points(score, digits=2)}, cost {money(QUERIES * cost, signed=True)}"
     st.write(
@@ -81,8 +82,8 @@ def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float) -> 
         priced(
             pd.DataFrame(
                 {
-                    "From": pairs["model_before"].map(short_name),
-                    "To": pairs["model_after"].map(short_name),
+                    "From": pairs["model_before"].map(names),
+                    "To": pairs["model_after"].map(names),
                     "Prompts": pairs["n_prompts"],
                     "Now better": pairs["better"],
                     "Now worse": pairs["worse"],
@@ -101,8 +102,8 @@ def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float) -> 
                 pd.DataFrame(
                     {
                         "Prompt": flips["prompt_id"].map(visible),
-                        "From": flips["model_before"].map(short_name),
-                        "To": flips["model_after"].map(short_name),
+                        "From": flips["model_before"].map(names),
+                        "To": flips["model_after"].map(names),
                         "Score before": flips["score_before"],
                         "Score after": flips["score_after"],
                         "$ per 1k before": QUERIES * flips["cost_usd_before"],

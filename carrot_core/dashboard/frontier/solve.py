@@ -9,12 +9,11 @@ import streamlit as st
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
-from carrot_core.figures.scene import short_name
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
 from carrot_core.number_formats import cost_text, lam_text, money, percent
 from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap
 from carrot_core.results.source import Names
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
 _VISIBLE_GAIN = 0.0005  # of the score; a smaller gain does not show in the rounded figures
@@ -149,11 +148,12 @@ def _mix_text(mix: Mix, score: float, cost_unit_usd: float) -> str:
 
 
 def _match(solution: Solution | None, curve: ReadableCurve, model: str) -> tuple[Solution | None, list[str]]:
+    name = short_names((*curve.models, model))[model]
     if solution is None:
-        return None, [f"On validation this router never reaches {short_name(model)}: λ stays where it is."]
+        return None, [f"On validation this router never reaches {name}: λ stays where it is."]
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
-        f"λ {{lam}} is the cheapest point as accurate as {short_name(model)} alone on validation: "
+        f"λ {{lam}} is the cheapest point as accurate as {name} alone on validation: "
         f"{percent(curve.score[at])} at {cost_text(curve.cost_usd[at])} per 1k queries."
     ]
 

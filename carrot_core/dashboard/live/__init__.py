@@ -23,10 +23,11 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import lam_text, money, pays, percent
+from carrot_core.paths import shipped_data
 from carrot_core.routers import BASELINES
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
-from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_head, shipped_heads
+from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_heads
 from carrot_core.serving.profile import SERVABLE, UNLIKE_FROM, RouterProfile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo, Store
@@ -66,13 +67,10 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
 
 def servable(info: BenchmarkInfo) -> list[str]:
     """Routers that can answer typed prompts; the head that ships comes first."""
-    fits = _head_fits(info)
-    ships = [SHIPPED_ROUTER] if fits else []
+    ships = [SHIPPED_ROUTER] if _head_fits(info) else []
     if not (info.has_prompts and info.n_with_text):
         return ships
     fitted = _fitted_routers(version_of(info), info.name)
-    if not fits and info.name in shipped_heads():
-        fitted = fitted - {SHIPPED_ROUTER}  # this name belongs to the head that ships, which was fitted on other data
     return ships + [name for name in SERVABLE if name in fitted and name not in (*ships, *_SLOW_TO_FIT, *BASELINES)]
 
 
@@ -82,14 +80,9 @@ def _fitted_routers(version: Version, name: str) -> set[str]:
     return {run.router for run in runs if run.fit_on is None and not (run.params or run.pool)}
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def _head_hash(name: str) -> str:
-    return shipped_head(name).profile.data_hash
-
-
 def _head_fits(info: BenchmarkInfo) -> bool:
     """Whether a head ships that was fitted on exactly these data."""
-    return info.name in shipped_heads() and (not info.has_prompts or _head_hash(info.name) == info.data_hash)
+    return info.name in shipped_heads() and shipped_data().get(info.name) == info.data_hash
 
 
 def _router_label(router: str, info: BenchmarkInfo) -> str:

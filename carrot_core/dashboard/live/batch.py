@@ -125,7 +125,7 @@ def _upload_box() -> Source | None:
 def _column(names: tuple[str, ...], file_id: str) -> str:
     if not names or "prompt" in names:
         return "prompt"
-    likely = ("prompt", "question", "text", "input", "instruction", "query")
+    likely = ("prompt", "messages", "question", "text", "input", "instruction", "query")
     places = [place for place, name in enumerate(names) if name.casefold() in likely]
     return str(
         st.selectbox(
@@ -180,6 +180,8 @@ def _results(result: _Result) -> None:
             f"little more than guesses.{answered}",
             icon=":material/explore_off:",
         )
+    if summary.warning:
+        st.warning(summary.warning, icon=":material/content_copy:")
     _against_one_model(summary)
     st.caption(f"{result.limits} {see('conformal-interval', 'distance-to-the-training-data', 'fallback')}")
     first = _first_rows(result.decisions)

@@ -57,7 +57,7 @@ def _has_router(point: PointFile, info: BenchmarkInfo | None) -> bool:
 
     A page loads no other router: a point file from elsewhere must not make it read folders, download or train.
     """
-    if point.source in shipped_heads() and point.router == SHIPPED_ROUTER:
+    if point.source in shipped_heads() and point.router == SHIPPED_ROUTER and not Store().shadows(point.source):
         return True
     return info is not None and point.source == info.name and point.router in live.servable(info)
 

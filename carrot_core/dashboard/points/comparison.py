@@ -23,7 +23,7 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import make_setting
-from carrot_core.figures.scene import label, short_name
+from carrot_core.figures.scene import label
 from carrot_core.frontier import Frontier
 from carrot_core.number_formats import QUERIES, lam_text, pays, percent
 from carrot_core.points.difference import Difference, paired, unpaired
@@ -31,7 +31,7 @@ from carrot_core.points.shelf import ShelfPoint
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 _AT_FIRST = 2
 _NAMES_WIDE = 180  # pixels; leaves room for the points on a phone
@@ -74,6 +74,7 @@ def distinct_names(records: Sequence[ShelfPoint]) -> dict[str, ShelfPoint]:
 
 def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
     """A table of text with a row for each property and a column for each point."""
+    names = short_names(model for point in points.values() for model in (*point.pool, *(point.shares or {})))
     rows = {
         "Router": lambda point: label(point.router),
         "Benchmark": lambda point: visible(point.benchmark),
@@ -85,13 +86,13 @@ def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
         "$ per 1k (validation)": lambda point: describe_cost(point.validation),
         "Test prompts": lambda point: "" if point.test is None else f"{point.test.n_prompts:,}",
         "Pool": lambda point: f"{len(point.pool)} models",
-        "Fallback": lambda point: "none" if point.fallback is None else short_name(point.fallback),
+        "Fallback": lambda point: "none" if point.fallback is None else names[point.fallback],
         "Prices as of": describe_prices,
         "Made": describe_date,
     }
     table = [[name, *(tell(point) for point in points.values())] for name, tell in rows.items()]
     for model in _main_models(list(points.values())):
-        table.append([f"by {short_name(model)}", *(_share(point, model) for point in points.values())])
+        table.append([f"by {names[model]}", *(_share(point, model) for point in points.values())])
     return pd.DataFrame(table, columns=["", *points])
 
 

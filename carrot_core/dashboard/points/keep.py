@@ -14,14 +14,14 @@ from carrot_core.dashboard.live import DecisionOptions
 from carrot_core.dashboard.points import place_for
 from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmarks
 from carrot_core.dashboard.stores import version_of
-from carrot_core.figures.scene import label, short_name
+from carrot_core.figures.scene import label
 from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import cost_text, lam_text, percent
 from carrot_core.points.shelf import join_note
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 
 NOTICE = "points:done"  # notice about the last action, shown once
 NOT_MEASURED = "not measured"
@@ -46,10 +46,8 @@ def describe_models(point: PointFile) -> str:
     """The models that answer most of the test prompts."""
     if point.shares is None:
         return NOT_MEASURED
-    most = sorted(point.shares.items(), key=lambda item: -item[1])
-    parts = [
-        f"{short_name(model)} {percent(share, digits=0)}" for model, share in most[:_MOST_SHARES] if share >= 0.005
-    ]
+    most, names = sorted(point.shares.items(), key=lambda item: -item[1]), short_names(point.shares)
+    parts = [f"{names[model]} {percent(share, digits=0)}" for model, share in most[:_MOST_SHARES] if share >= 0.005]
     rest = len([share for _, share in most[_MOST_SHARES:] if share >= 0.005])
     return ", ".join(parts) + (f" and {rest} more" if rest else "")
 

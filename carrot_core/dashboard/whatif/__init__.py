@@ -17,9 +17,8 @@ from carrot_core.dashboard.glossary import in_app, link, terms, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.figures.scene import short_name
 from carrot_core.number_formats import POINTS_COLUMN, PRICE_COLUMN, QUERIES
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 from carrot_core.whatif.scenario import Scenario, parse_scenario, provider, scenario_json
 
 _FACTOR = st.column_config.NumberColumn(
@@ -274,7 +273,7 @@ def _tell_address(scenario: Scenario) -> None:
 
 
 def _model_table(setting: Setting, scenario: Scenario) -> pd.DataFrame:
-    table = pd.DataFrame({"Model": _short(setting.models)})
+    table = pd.DataFrame({"Model": list(short_names(setting.models).values())})
     if setting.test.usage != "cost_usd":
         prices = [scenario.prices.get(model) or setting.test.prices[model] for model in setting.models]
         table[_INPUT] = [float(price.input_usd_per_mtok) for price in prices]
@@ -327,12 +326,6 @@ def _other_than_1(names: Sequence[str], values: Sequence[float] | pd.Series) -> 
 def _has_value(value: Any) -> bool:
     """Whether a cell of an editor has a value."""
     return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
-
-
-def _short(models: Sequence[str]) -> list[str]:
-    """Model names without their maker, for a narrow column; with it if two names would be the same."""
-    short = [short_name(model) for model in models]
-    return [name if short.count(name) == 1 else visible(model) for name, model in zip(short, models, strict=True)]
 
 
 def _providers(setting: Setting) -> list[str]:

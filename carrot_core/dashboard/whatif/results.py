@@ -12,7 +12,7 @@ from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.glossary import tip
-from carrot_core.figures.scene import Scene, label, short_name
+from carrot_core.figures.scene import Scene, label
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, cost_text, fixed, money, percent
 from carrot_core.outcomes import pick
@@ -218,7 +218,7 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
 
 def describe_threshold(threshold: Threshold) -> str:
     """The price threshold of a model in words."""
-    name, first, some = short_name(threshold.model), threshold.factor_for(), threshold.factor_for(_SOME)
+    name, first, some = threshold.name, threshold.factor_for(), threshold.factor_for(_SOME)
     if threshold.exchange_rate_per_usd == 0:
         return f"At λ = 0 no price counts: {name} answers {percent(threshold.share_at(1.0))} of the queries at any."
     if first is None:

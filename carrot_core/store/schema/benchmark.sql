@@ -44,7 +44,8 @@ create table models (
 create table prompts (
     prompt          integer not null,
     prompt_id       varchar not null check (prompt_id <> ''),
-    text            varchar,
+    text            varchar,                -- what is read: of a chat the last text of the user
+    messages        varchar,                -- all messages of a chat, as JSON; NULL = no chat
     text_sha256     varchar,                -- key into embeddings
     task            varchar not null,       -- '' = none
     family          varchar not null,       -- '' = none
