@@ -52,18 +52,22 @@ DOCUMENTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", ["t.json", "t.json.gz", "t", "t.jsonl"])
+@pytest.mark.parametrize("name", ["t.json", "t.json.gz", "t"])
 @pytest.mark.parametrize("shape", list(DOCUMENTS))
 @pytest.mark.parametrize("indent", [None, 1])
 def test_records_of_a_document_are_found(tmp_path: Path, name: str, shape: str, indent: int | None) -> None:
-    if name == "t.jsonl" and shape != "array":
-        pytest.skip("an object in a file of JSON lines is one")
     text = json.dumps(DOCUMENTS[shape], indent=indent).encode()
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     frames = read_any(tmp_path / name)
     same(frames, tmp_path)
     assert preview(tmp_path / name, 3)["model"].tolist() == ["small", "large", "small"]
     assert any("run.results" in note for note in frames.warnings) == (shape == "deep")
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_under_the_name_of_json_lines(tmp_path: Path, indent: int | None) -> None:
+    (tmp_path / "t.jsonl").write_text(json.dumps(RECORDS, indent=indent))
+    same(read_any(tmp_path / "t.jsonl"), tmp_path)
 
 
 def test_json_lines_are_known_by_any_name(tmp_path: Path) -> None:
