@@ -15,7 +15,7 @@ from carrot_core.dashboard.compare.paper import paper_figures
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.tables import LAMS
-from carrot_core.figures.shares import shares_exhibit
+from carrot_core.figures.frontier import shares_exhibit
 from carrot_core.number_formats import lam_text
 from carrot_core.text import visible
 

@@ -10,8 +10,8 @@ from carrot_core.dashboard.frontier.stability import stability_panel
 from carrot_core.dashboard.points.keep import keep_button
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation import frontier_frame
+from carrot_core.figures.frontier import shares_exhibit
 from carrot_core.figures.scene import caption
-from carrot_core.figures.shares import shares_exhibit
 from carrot_core.frontier import lam_of_rate, rate_of_lam, shortest_lam
 from carrot_core.paper.curves import chart_exhibit
 

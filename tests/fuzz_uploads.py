@@ -21,9 +21,9 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carrot_core.benchmarks.column_names import guess_columns
+from carrot_core.benchmarks.columns import guess_columns
+from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.registry import read_any
-from carrot_core.benchmarks.table_file import preview
 from carrot_core.benchmarks.wide_table import OF_PROMPT, is_wide
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.prices import Price

@@ -70,8 +70,6 @@ _ABOUT = (
     "Asks a fitted CARROT router which model should answer a prompt. λ trades expected accuracy against expected "
     "cost; every answer carries the estimates it rests on. Prompts are neither kept nor logged."
 )
-
-
 RouterName = Annotated[str | None, Query(max_length=300, description="Name of a router served; default the first.")]
 
 

@@ -32,14 +32,8 @@ KINDS = {
     500: "internal",
     503: "unavailable",
 }
-
-
 INTERNAL = "Something went wrong here; the server's log has it under this request's id."
-
-
 _PLACE_CHARACTERS = 80
-
-
 _MOST_PROBLEMS = 5
 
 

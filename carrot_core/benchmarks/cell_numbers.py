@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from carrot_core.benchmarks.column_sources import literal, quote
+from carrot_core.benchmarks.columns import literal, quote
 from carrot_core.errors import DataError, Problem
 
 _EXPONENT = "([eE][+-]?\\d+)?"

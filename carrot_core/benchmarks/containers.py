@@ -19,7 +19,7 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
 from carrot_core import limits
-from carrot_core.benchmarks.column_names import guess_columns
+from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.file_checks import check_columns, chunks
 from carrot_core.benchmarks.reading import ENDINGS, PACKED
 from carrot_core.errors import DataError, Problem

@@ -14,8 +14,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from carrot_core import limits
-from carrot_core.benchmarks.column_names import hint
-from carrot_core.benchmarks.column_sources import names_listed
+from carrot_core.benchmarks.columns import hint, names_listed
 from carrot_core.benchmarks.costs import rows_listed
 from carrot_core.benchmarks.formats import FORMATS, all_files, format_of, format_of_all, read_format
 from carrot_core.benchmarks.long_table import check_mapping, refusing

@@ -16,8 +16,9 @@ from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, wi
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, source_of
+from carrot_core.benchmarks.private_connection import reason
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.table_file import TableFile, open_rows, open_table, reason
+from carrot_core.benchmarks.table_file import TableFile, open_rows, open_table
 from carrot_core.benchmarks.value_checks import (
     NUMBERS,
     RECOGNISED,

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.column_sources import quote
+from carrot_core.benchmarks.columns import quote
 from carrot_core.benchmarks.table_file import ROW, TableFile
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import match_name, names_listed, read_records

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from carrot_core import limits
-from carrot_core.benchmarks.column_names import guess_columns
+from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.errors import DataError, NotFoundError
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".zip")

@@ -14,9 +14,9 @@ from carrot_core.benchmarks.long_table import read_long_table, read_rows
 from carrot_core.benchmarks.open_llm import read_open_llm
 from carrot_core.benchmarks.parts import Paths, as_paths, files_of, source_of
 from carrot_core.benchmarks.pickles import holds_dictionary
+from carrot_core.benchmarks.preview import column_names
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.routerbench import is_routerbench, read_routerbench
-from carrot_core.benchmarks.table_file import column_names
 from carrot_core.benchmarks.wide_table import is_wide, read_wide_table
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price

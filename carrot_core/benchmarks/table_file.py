@@ -6,8 +6,6 @@ predicate is evaluated as one expression over the columns.
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers
-from carrot_core.benchmarks.column_sources import Column, columns_of, literal, quote, unified
-from carrot_core.benchmarks.file_checks import check_columns, check_rows, check_text, head_of
-from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of, text_dialect
-from carrot_core.benchmarks.reading import FOUND, Reading, check_file, first_rows, kind_of, text_encoding
+from carrot_core.benchmarks.columns import Column, columns_of, literal, quote, unified
+from carrot_core.benchmarks.file_checks import check_columns, check_rows
+from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of
+from carrot_core.benchmarks.private_connection import lock_down, private_connection, reason
+from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.errors import DataError, Problem
 
 # Columns each model of a wide file may have.
@@ -34,7 +32,7 @@ _JSON = (
     "format = 'newline_delimited', records = true, map_inference_threshold = -1, sample_size = -1, "
     "hive_partitioning = false"
 )  # types are found by looking at every row
-_PARQUET = "read_parquet($path, binary_as_string = true, hive_partitioning = false)"
+PARQUET = "read_parquet($path, binary_as_string = true, hive_partitioning = false)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +91,6 @@ class TableFile:
         self.connection.execute(f"delete from file where {quote(ROW)} not in (from kept)")  # noqa: S608
 
 
-def reason(error: Exception) -> str:
-    """What DuckDB says about an expression, on one line, without its own words about itself."""
-    text = str(error).split("\nLINE ")[0].split("\nCandidate")[0]
-    return re.sub(r"\A(?:Invalid Input|[A-Z][A-Za-z]+) (?:exception|Error): ", "", " ".join(text.split()))[:400]
-
-
 @contextmanager
 def open_table(
     paths: Paths,
@@ -136,10 +128,10 @@ def open_table(
             while table is None:
                 try:
                     table = _load(connection, source_of(paths), parts, text_columns, others, columns or {})
-                except _RefusedError as refusal:
+                except RefusedError as refusal:
                     plain = plain_part(refusal.part, Path(folder))
                     if plain is None:
-                        raise DataError(refusal.part.source, [_unreadable(refusal)]) from refusal
+                        raise DataError(refusal.part.source, [unreadable(refusal)]) from refusal
                     parts[parts.index(refusal.part)] = plain
         lock_down(connection)
         yield table
@@ -166,7 +158,7 @@ def open_rows(source: str, rows: pa.Table, starts: tuple[tuple[str, int], ...] =
         yield TableFile(source, connection, types, tuple(types), starts=starts)
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """DuckDB does not read a file."""
 
     def __init__(self, part: Part, error: Exception) -> None:
@@ -175,7 +167,7 @@ class _RefusedError(Exception):
         super().__init__(str(error))
 
 
-def _unreadable(refusal: _RefusedError) -> Problem:
+def unreadable(refusal: RefusedError) -> Problem:
     if refusal.out_of_memory:
         return Problem(f"cannot be read in {limits.TABLE_MEMORY} of memory", "Bring it as Parquet, or in parts.")
     kind = {".parquet": "Parquet", ".csv": "a table of text"}.get(refusal.part.kind, "JSON lines")
@@ -190,7 +182,7 @@ def _load(
     others: bool,
     mapping: Mapping[str, str],
 ) -> TableFile:
-    """Create the table ``file``; raises `_RefusedError` where DuckDB does not read a part."""
+    """Create the table ``file``; raises `RefusedError` where DuckDB does not read a part."""
     sources = [_sources(connection, part, known, others, mapping) for part in parts]
     kinds = unified([columns for columns, *_ in sources])
     connection.execute("drop table if exists file")
@@ -206,7 +198,7 @@ def _load(
                 {"path": part.pattern},
             )
         except (duckdb.Error, RuntimeError) as error:
-            raise _RefusedError(part, error) from error
+            raise RefusedError(part, error) from error
         starts.append((part.source, rows))
         (rows,) = connection.execute("select count(*) from file").fetchall()[0]
         if rows > limits.ROWS:
@@ -245,7 +237,7 @@ def _sources(
             count = "select coalesce(sum(num_rows), 0) from parquet_file_metadata($path)"
             check_rows(part.path, connection.execute(count, {"path": part.pattern}).fetchall()[0][0])
     except (duckdb.Error, RuntimeError) as error:
-        raise _RefusedError(part, error) from error
+        raise RefusedError(part, error) from error
     check_columns(part.path, len(described))
     text = part.kind != ".parquet"
     columns, rest = columns_of(
@@ -271,7 +263,7 @@ def _as(column: Column | None, kind: str) -> str:
 def _reader(part: Part, types: Mapping[str, str] | None = None) -> str:
     """The call of DuckDB's reader for a part, with the types of its columns where they are known."""
     if part.kind == ".parquet":
-        return _PARQUET
+        return PARQUET
     columns = ", ".join(f"{quote(name)}: {literal(kind)}" for name, kind in (types or {}).items())
     packing = f"compression = '{packed_by(part)}'"
     if part.dialect is None:
@@ -306,98 +298,3 @@ def _parquet_names(connection: duckdb.DuckDBPyConnection, part: Part) -> list[st
         while len(open_branches) > 1 and not open_branches[-1]:
             open_branches.pop()
     return names
-
-
-def column_names(path: Path, reading: Reading = FOUND) -> tuple[str, ...]:
-    """Names of the columns, from the beginning of the file alone; for JSON lines the keys of the first one."""
-    return tuple(preview(path, 0, reading).columns)
-
-
-def preview(path: Path, rows: int, reading: Reading = FOUND) -> pd.DataFrame:
-    """The first rows as text, without reading the others of a text or of Parquet.
-
-    Raises
-    ------
-    NotFoundError, DataError
-        As `open_table`, as far as the first rows show it.
-    """
-    check_file(path)
-    head = head_of(path)
-    kind = kind_of(path, head)
-    encoding = reading.encoding or text_encoding(head)
-    if kind == ".csv":
-        text = head.decode(encoding or "utf-8", errors="replace")
-        dialect, _ = text_dialect(path, text.encode(), reading)
-        names, *cells = [[], *first_rows(text, dialect.separator, rows, dialect.skip)][1:] or [[]]
-        check_columns(path, len(names))
-        cells = [(row + [""] * len(names))[: len(names)] for row in cells[:rows]]
-        return pd.DataFrame(cells, columns=pd.Index(_distinct(names), dtype=object), dtype=object)
-    if kind == ".jsonl" and not encoding:
-        check_text(path, kind, head=head)
-        return _json_preview(head, rows)
-    with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
-        part = parts_of(path, Path(folder), reading)[0]
-        return _parquet_preview(part, rows) if part.kind == ".parquet" else preview(part.path, rows)
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Names of columns as DuckDB tells them apart: a column without one has its place, a name again a number."""
-    distinct: list[str] = []
-    for place, name in enumerate(names):
-        stem = name or f"column{place}"
-        free = (stem, *(f"{stem}_{number}" for number in range(1, len(names))))
-        distinct.append(next(name for name in free if name not in distinct))
-    return distinct
-
-
-def _parquet_preview(part: Part, rows: int) -> pd.DataFrame:
-    with private_connection() as connection:
-        try:
-            relation = connection.sql(f"from {_PARQUET}", params={"path": part.pattern})
-            check_columns(part.path, len(relation.columns))
-            texts = ", ".join(f"{quote(name)}::varchar as {quote(name)}" for name in relation.columns)
-            first: pd.DataFrame = relation.project(texts).limit(rows).df()
-            return first
-        except (duckdb.Error, RuntimeError) as error:
-            raise DataError(part.source, [_unreadable(_RefusedError(part, error))]) from error
-
-
-def _json_preview(head: bytes, rows: int) -> pd.DataFrame:
-    records = []
-    for line in head.decode("utf-8-sig", errors="replace").split("\n")[: rows + 1]:
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # cut by the end of the head, or wrong, which a reader of all lines says
-        records += [record] if isinstance(record, dict) else []
-    names = list(dict.fromkeys(name for record in records for name in record))
-    cells = [[_text_of(record.get(name)) for name in names] for record in records[:rows]]
-    return pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
-
-
-def _text_of(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-@contextmanager
-def private_connection(path: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB instance of its own, in memory or on a file nobody else has open.
-
-    Nothing is fetched from a network, no Python variable is visible to a query, and what does not fit
-    into memory goes to a temporary folder that is gone afterwards.
-    """
-    with tempfile.TemporaryDirectory(prefix="carrot-", dir=path.parent if path else None) as spill:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,
-            "temp_directory": spill,
-        }
-        with duckdb.connect(str(path) if path else ":memory:", config=config) as connection:
-            connection.execute("set enable_progress_bar = false")  # DuckDB draws one on standard output after 2 s
-            yield connection
-
-
-def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
-    """Lock a connection: it can open no more files and change no settings."""
-    connection.execute("set enable_external_access = false; set lock_configuration = true")

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from carrot_core import limits
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.column_sources import quote
+from carrot_core.benchmarks.columns import quote
 from carrot_core.benchmarks.long_table import check_mapping, frames_of, refusing
 from carrot_core.benchmarks.parts import Paths, as_paths
+from carrot_core.benchmarks.preview import column_names
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, column_names, open_table
+from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_table
 from carrot_core.benchmarks.value_checks import NUMBERS, OF_RUN, TEXTS, size_problems, typed_as, with_numbers
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices import Price

@@ -28,8 +28,6 @@ METRICS = {
     "best_single": "best single",
     "oracle": "oracle",
 }
-
-
 OUT = click.option(
     "--out",
     required=True,

@@ -25,8 +25,6 @@ REASONS = {
     "score_too_low": "best model scored too low",
     "cost_error": "costs misjudged",
 }
-
-
 NOT_IN_POOL = "best model not in its pool"
 
 

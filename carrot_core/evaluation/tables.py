@@ -124,11 +124,7 @@ _BLOCKS = (
     ("gap_oracle", "gain_best_single", "gain_random", "matched_score_difference"),
     ("apgr", "cpt_50", "cpt_80"),
 )
-
-
 _LATEX_METRICS = ("routing_accuracy", "aiq", "aiq_chosen", "audc", "qnc", "arena")
-
-
 _QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_mae": "usage MAE"}
 
 

@@ -191,8 +191,6 @@ LABELS = {
     "routerbench-mlp": "RouterBench-MLP",
     "cascade": "Cascade (judge knows the score)",
 }
-
-
 BAND_REPLICATES = 200
 DRAWN_BASELINES = ("task-lookup", "oracle")
 

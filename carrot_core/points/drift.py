@@ -21,7 +21,7 @@ from carrot_core.bootstrap import LEVEL, Interval
 from carrot_core.embedding import embed
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import without_nan
-from carrot_core.points.difference import newcombe, wilson
+from carrot_core.points import newcombe, wilson
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import RouterProfile
 

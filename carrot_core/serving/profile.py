@@ -19,7 +19,7 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
 from carrot_core.prices import Price
 from carrot_core.routers import Router
 from carrot_core.routers.base import texts_of
-from carrot_core.serving.input_tokens import InputTokens
+from carrot_core.serving.expectation import InputTokens
 from carrot_core.serving.intervals import LEVEL, Calibration, ScoreInterval, UsageInterval
 
 FloatArray = npt.NDArray[np.float64]
@@ -110,8 +110,6 @@ def _nearest(vectors: FloatArray, centres: FloatArray) -> tuple[npt.NDArray[np.i
 
 
 UNLIKE_FROM = 99.0  # percentile of the distance to the train prompts
-
-
 # Their scores are accuracies of every model on a prompt, from nothing but the prompt. Left out are those that
 # read outcomes or a task label and the binary ones, whose scores are chances that a small model suffices.
 SERVABLE = (

@@ -12,9 +12,10 @@ import duckdb
 import pandas as pd
 
 from carrot_core.errors import NotFoundError, StoreError
-from carrot_core.store.content import content_hash, models_frame
+from carrot_core.store.content import content_hash
 from carrot_core.store.database import columns_of, reading, rows, translate_errors
 from carrot_core.store.folder import Files, Folder
+from carrot_core.store.info import models_frame
 from carrot_core.store.store import Store
 
 Progress = Callable[[int, int], None]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from carrot_core.errors import StoreError
 from carrot_core.store import runs, vectors
-from carrot_core.store.content import BenchmarkInfo
 from carrot_core.store.database import columns_of, locked, reading, rows, translate_errors, writing
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, key
+from carrot_core.store.info import BenchmarkInfo
 
 if TYPE_CHECKING:
     from carrot_core.store.store import Store

@@ -19,9 +19,10 @@ from carrot_core.benchmarks import Frames
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.outcomes import Benchmark
 from carrot_core.store import content, runs, vectors
-from carrot_core.store.content import BenchmarkInfo, content_of, text_hash
+from carrot_core.store.content import content_of, text_hash
 from carrot_core.store.database import reading, rows
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, delete
+from carrot_core.store.info import BenchmarkInfo, describe
 from carrot_core.store.migration import take_over
 from carrot_core.store.runs import Run
 
@@ -159,7 +160,7 @@ class Store:
         described: dict[str, BenchmarkInfo | StoreError] = {}
         for folder in self.folders():
             try:
-                info = folder.read(lambda files: content.describe(files.main))
+                info = folder.read(lambda files: describe(files.main))
                 described[info.name] = info
             except NotFoundError:  # removed meanwhile
                 continue
@@ -181,7 +182,7 @@ class Store:
 
     def info(self, name: str) -> BenchmarkInfo:
         """Description of one benchmark."""
-        return self._read(name, lambda files: content.describe(files.main))
+        return self._read(name, lambda files: describe(files.main))
 
     def load(self, name: str, *, encoder: str | None = None) -> Benchmark:
         """Read a benchmark: prompts in the order of their ids, models in the order of their names.
@@ -293,7 +294,7 @@ class Store:
 
     def runs(self, benchmark: str) -> list[Run]:
         """The runs on a benchmark, newest first, without their tables and fitted routers."""
-        return self._read(benchmark, lambda files: runs.list_runs(files, content.describe(files.main).name))
+        return self._read(benchmark, lambda files: runs.list_runs(files, describe(files.main).name))
 
     def load_run(self, run_id: str, *, router: bool = False) -> Run:
         """A run with its tables of estimates and, on demand, its fitted router, which may be large."""

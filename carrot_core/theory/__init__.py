@@ -27,28 +27,16 @@ from carrot_core.theory.world import BREACHES, Breach, FloatArray, World, possib
 __all__ = ["BREACHES", "Breach", "RateCurve", "World", "possible", "predicted_slope", "simulate"]
 
 FOLDER = "theory"
-
-
 RUNS, SPECTRA, DIMENSIONS, PROVENANCE = "runs.parquet", "spectra.parquet", "dimensions.parquet", "theory.json"
-
-
 SEED = 0
-
-
 WORLDS = (
     *(World(d, *exponents) for d in (1, 2, 3) for exponents in ((0.5, 1.0), (1.0, 1.0), (0.5, 2.0))),
     World(2, 2.0, 1.0),
     World(2, 1.0, 0.5),
     *(World(2, breach=breach) for breach in BREACHES if breach != "none"),
 )
-
-
 _SIZES = (1_000, 2_000, 4_000, 8_000)  # of subsamples; all vectors besides
-
-
 _CONTROLS = [field.name for field in fields(World)]
-
-
 Progress = Callable[[int, int], None]
 
 

@@ -19,9 +19,9 @@ import pytest
 
 from carrot_core import limits
 from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.registry import read_any
-from carrot_core.benchmarks.table_file import preview
 from carrot_core.errors import DataError, NotFoundError, Problem
 from tests.tables import long_table, write
 

@@ -18,8 +18,8 @@ import pytest
 
 from carrot_core import limits
 from carrot_core.benchmarks import file_checks
+from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.registry import read_any
-from carrot_core.benchmarks.table_file import preview
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write
 
@@ -186,6 +186,6 @@ def test_very_many_columns_are_refused_before_they_are_read(
 ) -> None:
     path = tmp_path / f"x.{kind}"
     path.write_bytes(very_many(kind))
-    monkeypatch.setattr("carrot_core.benchmarks.table_file.private_connection", lambda: pytest.fail("was read"))
+    monkeypatch.setattr("carrot_core.benchmarks.private_connection.private_connection", lambda: pytest.fail("was read"))
     with pytest.raises(DataError, match=r"has [\d,]+ columns.*, the most is 2,000"):
         reads(path)

@@ -13,8 +13,8 @@ import pytest
 from carrot_core.curve import thin
 from carrot_core.errors import CarrotError
 from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
+from carrot_core.figures.frontier import share_figure
 from carrot_core.figures.scene import Curve, Scene
-from carrot_core.figures.shares import share_figure
 from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors, plotly_text
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money

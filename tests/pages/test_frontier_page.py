@@ -15,7 +15,7 @@ from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.dashboard.shell import plain
-from carrot_core.figures.shares import share_figure
+from carrot_core.figures.frontier import share_figure
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text
 from carrot_core.outcomes import Outcomes

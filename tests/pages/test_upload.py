@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
-from carrot_core.benchmarks.table_file import preview
+from carrot_core.benchmarks.preview import preview
 from carrot_core.dashboard.controls import FIT
 from carrot_core.dashboard.data import upload as upload_page
 from carrot_core.dashboard.stores import _SessionFolder

@@ -11,7 +11,7 @@ import pytest
 
 from carrot_core.evaluation import setting
 from carrot_core.frontier import Frontier, rate_of_lam
-from carrot_core.points.difference import paired, unpaired
+from carrot_core.points import paired, unpaired
 from carrot_core.serving.point import PointFigures, PointFile
 from tests.made import MODELS, made
 

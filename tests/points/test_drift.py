@@ -20,7 +20,7 @@ from carrot_core import CarrotRouter
 from carrot_core.benchmarks.log_table import Calls, read_logs
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError
-from carrot_core.points.difference import wilson
+from carrot_core.points import wilson
 from carrot_core.points.drift import LEAST, Drift, Tolerance, drift, worst
 from carrot_core.points.drift_report import about_models, describe, drift_exhibit, figures_of, headline
 from carrot_core.serving.point import PointFigures, PointFile, PointPrice, write_point

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from carrot_core.errors import CarrotError
 from carrot_core.routers.baselines import ZeroRouter
 from carrot_core.routers.saving import load_router, save_router
-from carrot_core.serving.input_tokens import InputTokens, piece_count
+from carrot_core.serving.expectation import InputTokens, piece_count
 from carrot_core.serving.intervals import GROUP, ScoreInterval, UsageInterval
 from carrot_core.serving.profile import Distance
 from tests.made import made

@@ -22,11 +22,7 @@ from carrot_core.prices import Price, token_cost_usd
 FAMILIES = (
     "arithmetic", "logic", "code", "extraction", "rewriting", "open_questions", "classification", "summarising",
 )  # fmt: skip
-
-
 GRADED = frozenset({"extraction", "rewriting", "open_questions", "summarising"})  # tenths; the others 0 or 1
-
-
 MEDIAN_OUTPUT_TOKENS = (190, 260, 280, 110, 85, 360, 22, 115)  # by family, for a model of verbosity 1
 
 
@@ -74,25 +70,13 @@ def effects(kind: str, label: str, spread: float) -> npt.NDArray[np.float64]:
 __all__ = ["NAME", "count_tokens", "simulate"]
 
 NAME = "simulated"
-
-
 Table = npt.NDArray[np.float64]
 
 _VISIBLE, _HIDDEN = 1.1, 1.1  # logits per standard deviation of difficulty
-
-
 _TASK_SPREAD, _TOPIC_SPREAD = 0.2, 1.2  # logits between models
-
-
 _NOISE = 0.7  # scale of the logistic noise of one answer
-
-
 _VISIBLE_LENGTH, _HIDDEN_LENGTH = 0.25, 0.1  # log output tokens per standard deviation of difficulty
-
-
 _SHARED_LENGTH, _OWN_LENGTH = 0.25, 0.3  # log-normal spread of output tokens, by prompt and by answer
-
-
 _PIECE = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_")
 
 
@@ -215,11 +199,7 @@ def _output_tokens(prompts: list[Prompt], rng: np.random.Generator) -> Table:
 
 
 FILE = "simulated_vectors.safetensors"
-
-
 ENCODER = "all-MiniLM-L6-v2"
-
-
 _LARGEST = 127  # of an int8
 
 Vectors = npt.NDArray[np.float32]

@@ -30,8 +30,6 @@ from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
 
 _PROMPT_LETTERS = 400
-
-
 _ROW = 3
 
 
@@ -142,8 +140,6 @@ def _start(text: str | None, prompt_id: str) -> str:
 
 
 MOST_SEEDS = 5  # most seeds a page fits; more may be stored
-
-
 _SKIPPED = "compare:skipped"
 
 

@@ -39,8 +39,6 @@ EXAMPLES = (
     ("Another language", "¿Por qué el cielo es azul durante el día y rojizo al atardecer? Responde en dos frases."),
     ("Something odd", "zxq%%7 @@ ░░▒▓ 🜁🜂🜃🜄 <b>qwrtz</b> \\0 ;;;; plinth plinth plinth 000111000 ☂☂☂ {{{{"),
 )
-
-
 _KEY, _ENTRY, _START = "live:box", "live:typed", "live:start"
 
 
@@ -71,8 +69,6 @@ def _box_renderer() -> ComponentRenderer:
 
 
 MAX_SHOWN = 600  # characters of a training prompt
-
-
 _CELLS = {
     "score": "est_score", "scoreLow": "score_low", "scoreHigh": "score_high",
     "output": "est_output_tokens", "outputLow": "output_tokens_low", "outputHigh": "output_tokens_high",

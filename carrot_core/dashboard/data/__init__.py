@@ -23,8 +23,6 @@ from carrot_core.text import visible
 _QUERIES: dict[str, Callable[[Store, str], pd.DataFrame]] = {
     "models": model_summary, "coverage": coverage, "scores": score_levels, "tokens": token_spread,
 }  # fmt: skip
-
-
 _FACTS = {
     "provider": "Provider", "open_weights": "Open weights", "release_date": "Released",
     "context_tokens": "Context tokens", "effort": "Effort", "base_model": "Base model",

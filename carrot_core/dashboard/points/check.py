@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from carrot_core.benchmarks.column_names import guess_columns
+from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.formats import format_of
 from carrot_core.benchmarks.log_table import LOGGED, kept_logs, read_logs
 from carrot_core.dashboard import views

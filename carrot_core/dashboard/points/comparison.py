@@ -26,7 +26,7 @@ from carrot_core.evaluation import make_setting
 from carrot_core.figures.scene import label
 from carrot_core.frontier import Frontier
 from carrot_core.number_formats import QUERIES, lam_text, pays, percent
-from carrot_core.points.difference import Difference, paired, unpaired
+from carrot_core.points import Difference, paired, unpaired
 from carrot_core.points.shelf import ShelfPoint
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter

@@ -24,11 +24,7 @@ from carrot_core.routers.encoder.recipe import Recipe
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 _BATCH_TEXTS = 64
-
-
 _CHARACTERS_PER_TOKEN = 64
-
-
 _NO_LENGTH = 100_000  # above it a tokenizer states no length
 
 
@@ -164,8 +160,6 @@ def device_of(name: str) -> torch.device:
 
 
 WARMUP = 0.1  # of all steps, in which the learning rate rises
-
-
 _BUCKET_BATCHES = 50  # shuffled together, then sorted by length: little padding, random all the same
 
 

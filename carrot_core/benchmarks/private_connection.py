@@ -1,14 +1,49 @@
-"""Filter rows by a SQL predicate after reading, for sources that are not table files."""
+"""A DuckDB instance of its own for files and predicates of strangers, and rows chosen in it."""
 
 from __future__ import annotations
 
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.table_file import lock_down, private_connection, reason
 from carrot_core.errors import DataError
+
+
+def reason(error: Exception) -> str:
+    """What DuckDB says about an expression, on one line, without its own words about itself."""
+    text = str(error).split("\nLINE ")[0].split("\nCandidate")[0]
+    return re.sub(r"\A(?:Invalid Input|[A-Z][A-Za-z]+) (?:exception|Error): ", "", " ".join(text.split()))[:400]
+
+
+@contextmanager
+def private_connection(path: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB instance of its own, in memory or on a file nobody else has open.
+
+    Nothing is fetched from a network, no Python variable is visible to a query, and what does not fit
+    into memory goes to a temporary folder that is gone afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="carrot-", dir=path.parent if path else None) as spill:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+            "temp_directory": spill,
+        }
+        with duckdb.connect(str(path) if path else ":memory:", config=config) as connection:
+            connection.execute("set enable_progress_bar = false")  # DuckDB draws one on standard output after 2 s
+            yield connection
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
+    """Lock a connection: it can open no more files and change no settings."""
+    connection.execute("set enable_external_access = false; set lock_configuration = true")
+
 
 _CELLS = """
 create view cells as select outcomes.*, prompts.text as prompt, prompts.task, prompts.family as benchmark,
