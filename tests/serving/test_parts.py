@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from carrot_core.errors import CarrotError
 from carrot_core.routers.baselines import ZeroRouter
 from carrot_core.routers.saving import load_router, save_router
-from carrot_core.serving.expectation import InputTokens, piece_count
 from carrot_core.serving.intervals import GROUP, ScoreInterval, UsageInterval
-from carrot_core.serving.profile import Distance
+from carrot_core.serving.profile import Distance, InputTokens, piece_count
 from tests.made import made
 
 TEXTS = [f"{'word ' * words}and {words} symbols ==" for words in range(3, 203)]
