@@ -91,6 +91,7 @@ def _plain(name: str) -> str:
 
 _Kind = Any  # the stubs of DuckDB's types do not say what the children of one are
 
+NEEDED = ("prompt_id", "model", "score")  # in every row of results
 _PATHS_SHOWN = 12
 
 
@@ -146,7 +147,7 @@ def columns_of(
     text: bool,
     others: bool,
     model: str | None,
-) -> tuple[list[Column], dict[str, str]]:
+) -> tuple[list[Column], dict[str, str], list[str]]:
     """Choose the columns of a table.
 
     Parameters
@@ -163,7 +164,7 @@ def columns_of(
     Returns
     -------
     The columns, mapped ones first, then those of the file in their order; and DuckDB's type of each column that is not
-    chosen, by the file's name.
+    chosen, by the file's name; and notes on columns of objects that are not used.
 
     Raises
     ------
@@ -190,6 +191,9 @@ def columns_of(
         for name in by_name
         if name in known and name not in taken
     ]
+    # An object under a name that is not needed is as good as no such column: its root may be mapped by a path.
+    aside = {column.source: problem for column in first if column.name not in NEEDED and (problem := _objects(column))}
+    first = [column for column in first if column.source not in aside]
     problems += [problem for column in [*columns, *first] if (problem := _objects(column))]
     if problems:
         raise DataError(source, problems)
@@ -201,6 +205,8 @@ def columns_of(
     for duck, name in own.items():
         kind = "VARCHAR" if text and duck in mapped else str(described[duck])
         alias = name if name.casefold() not in used else duck
+        if duck in aside:
+            continue
         if duck in chosen:
             columns.append(chosen[duck])
         elif name in taken:
@@ -210,7 +216,9 @@ def columns_of(
             columns.append(Column(alias, name, quote(duck), kind, duck))
         elif duck not in mapped:
             rest[name if name not in rest and name not in chosen else duck] = kind
-    return columns, rest
+    unused = {own[duck]: problem for duck, problem in aside.items() if duck not in mapped}
+    notes = [f"Column {name!r} is not used: it {problem.message}. {problem.remedy}" for name, problem in unused.items()]
+    return columns, rest, notes
 
 
 def _own_names(names: Sequence[str], described: Sequence[str]) -> Iterator[str]:

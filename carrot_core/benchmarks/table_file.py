@@ -187,7 +187,7 @@ def _load(
     kinds = unified([columns for columns, *_ in sources])
     connection.execute("drop table if exists file")
     starts, rows = list[tuple[str, int]](), 0
-    for part, (columns, _, types, _) in zip(parts, sources, strict=True):
+    for part, (columns, _, types, *_) in zip(parts, sources, strict=True):
         by_name = {column.name: column for column in columns}
         selection = [f"{_as(by_name.get(name), kind)} as {quote(name)}" for name, kind in kinds.items()]
         selection.append(f"row_number() over () + {rows} as {quote(ROW)}")
@@ -206,11 +206,15 @@ def _load(
     own = {column.name: column.own for columns, *_ in sources for column in columns if column.own != column.name}
     named = dict.fromkeys(name for *_, names in sources for name in names)
     model = ["The column 'model' is not used: the model is stated."] if _model_twice(parts, sources) else []
-    notes = [f"{part.source}: {note}" if len(parts) > 1 else note for part in parts for note in part.notes]
+    notes = [
+        f"{part.source}: {note}" if len(parts) > 1 else note
+        for part, (*_, of_columns, _) in zip(parts, sources, strict=True)
+        for note in (*part.notes, *of_columns)
+    ]
     return TableFile(
         source,
         connection,
-        kinds | {name: kind for _, rest, _, _ in sources for name, kind in rest.items() if name not in kinds},
+        kinds | {name: kind for _, rest, *_ in sources for name, kind in rest.items() if name not in kinds},
         tuple(named) if len(parts) > 1 else tuple(sources[0][-1]),
         columns=own,
         starts=tuple(starts),
@@ -218,7 +222,7 @@ def _load(
     )
 
 
-_Sources = tuple[list[Column], dict[str, str], dict[str, str], list[str]]
+_Sources = tuple[list[Column], dict[str, str], dict[str, str], list[str], list[str]]
 
 
 def _sources(
@@ -228,7 +232,7 @@ def _sources(
     others: bool,
     mapping: Mapping[str, str],
 ) -> _Sources:
-    """Columns of a part, types of those that are not loaded, DuckDB's types for its reader, and the file's names."""
+    """Columns of a part, types of those that are not loaded, DuckDB's types for its reader, notes, the file's names."""
     try:
         relation = connection.sql(f"from {_reader(part)}", params={"path": part.pattern})
         described = dict(zip(relation.columns, relation.types, strict=True))
@@ -240,16 +244,17 @@ def _sources(
         raise RefusedError(part, error) from error
     check_columns(part.path, len(described))
     text = part.kind != ".parquet"
-    columns, rest = columns_of(
+    columns, rest, notes = columns_of(
         part.source, described, names, known, mapping, text=text, others=others, model=part.model
     )
     types = {name: str(kind) for name, kind in described.items()}
-    return columns, rest, types | {column.source: column.kind for column in columns if column.source and text}, names
+    types |= {column.source: column.kind for column in columns if column.source and text}
+    return columns, rest, types, notes, names
 
 
 def _model_twice(parts: Sequence[Part], sources: Sequence[_Sources]) -> bool:
     return any(
-        part.model is not None and "model" in types for part, (_, _, types, _) in zip(parts, sources, strict=True)
+        part.model is not None and "model" in types for part, (_, _, types, *_) in zip(parts, sources, strict=True)
     )
 
 

@@ -168,7 +168,7 @@ def chat_problems(table: TableFile, view: str, row: str) -> list[Problem]:
 
 def _where_it_may_be(name: str, table: TableFile) -> str:
     """The columns there are, and where one that is missing may be."""
-    own = [table.columns.get(column, column) for column in table.types]
+    own = list(dict.fromkeys([*(table.columns.get(column, column) for column in table.types), *table.named]))
     listed = f"The file has: {names_listed(own)}.{hint(name, own)}"
     if len(own) == 1:
         return f"{listed} If that is a whole row, name the character between its values: --separator."

@@ -188,7 +188,8 @@ def test_cells_of_a_sheet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"PK\x03\x04", b"PK\x03\x04" + bytes(400)])
 def test_a_workbook_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.xlsx").write_bytes(content)
-    assert "workbook" in refused(tmp_path / "t.xlsx").message
+    problem = refused(tmp_path / "t.xlsx")
+    assert "workbook" in problem.message or "damaged" in problem.message
 
 
 def test_a_workbook_beyond_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +289,7 @@ def test_a_zip_that_unpacks_to_too_much_or_to_nothing(tmp_path: Path, monkeypatc
     assert "unpacks to more" in refused(path).message
     assert "no table" in refused(zipped(tmp_path / "u.zip", {"a.exe": b"MZ"})).message
     (tmp_path / "v.zip").write_bytes(path.read_bytes()[:-30])
-    assert "unpacked" in refused(tmp_path / "v.zip").message
+    assert "damaged" in refused(tmp_path / "v.zip").message
 
 
 def test_a_path_that_leads_nowhere(tmp_path: Path) -> None:

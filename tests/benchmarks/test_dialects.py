@@ -348,6 +348,17 @@ def test_an_object_in_the_place_of_a_value_comes_with_its_paths(tmp_path: Path, 
     assert "result.score" in refused(tmp_path / name, columns=PATHS | {"score": "result.nope"}).remedy
 
 
+def test_an_object_that_is_not_needed_is_left_out_with_a_note(tmp_path: Path) -> None:
+    rows = [row | {"task": {"name": "x"}} for row in long_table().to_dict("records")]
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    frames = read_any(path)
+    assert set(frames.prompts["task"]) == {""}
+    assert any("task.name" in note for note in frames.warnings)
+    assert set(read_any(path, columns={"benchmark": "task.name"}).prompts["family"]) == {"x"}
+    assert set(read_any(path, columns={"task": "task.name"}).prompts["task"]) == {"x"}
+
+
 @pytest.mark.parametrize("content", ["", "\n \n"])
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json", "t.parquet", "t.csv.gz"])
 def test_an_empty_file_is_called_empty(tmp_path: Path, name: str, content: str) -> None:
