@@ -53,7 +53,7 @@ _CLASSES = {
     "Network": "carrot_core.routers.encoder.network",
     "PackedForest": "carrot_core.routers.pairs",
     "PairFactorisation": "carrot_core.routers.pairs",
-    "InputTokens": "carrot_core.serving.expectation",
+    "InputTokens": "carrot_core.serving.profile",
     "KernelRidge": "carrot_core.routers.blend",
     "Price": "carrot_core.prices",
     "RandomRouter": "carrot_core.routers.baselines",
