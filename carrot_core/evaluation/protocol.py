@@ -84,6 +84,8 @@ class Setting:
     def _single(self) -> tuple[FloatArray, FloatArray]:
         """(M,) mean score and cost of each model on the validation prompts."""
         name, raw, outcomes = self.validation.name, self.validation.outcomes, self.validation.measured
+        if not raw.prompt_ids:
+            raise CarrotError(f"No validation prompt of {name!r} is left: choose fewer filters.")
         if outcomes.complete.all():
             return outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0)
         if np.isnan(raw.cost_usd).all() and not np.isnan(raw.score).all():

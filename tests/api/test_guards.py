@@ -52,7 +52,7 @@ def _reason(answer: Any, status: int, kind: str) -> str:
             "at most",
         ),
         (json.dumps({"prompts": SECRET}).encode(), "prompts: Input should be a valid list"),
-        (json.dumps({"prompts": [{"role": SECRET}]}).encode(), "prompts.0: Input should be a valid string"),
+        (json.dumps({"prompts": [{"role": SECRET}]}).encode(), "prompts.0.chat.messages: Field required"),
         (json.dumps({"prompts": ["a"], "pool": ["m"] * (limits.REQUEST_MODELS + 1)}).encode(), "pool"),
         (json.dumps({"prompts": ["a"], "pool": []}).encode(), "pool"),
         (json.dumps({"prompts": ["a"], "lam": "0.3"}).encode(), "lam: Input should be a valid number"),

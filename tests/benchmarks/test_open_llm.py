@@ -184,4 +184,4 @@ def test_scores_alone_are_refused_with_what_is_needed(shared_data: Path) -> None
     with pytest.raises(DataError) as error:
         read_long_table(shared_data / "open-llm-leaderboard-v2" / "scores_only.parquet")
     assert "has no cost_usd" in str(error.value)
-    assert "Add a column cost_usd, or input_tokens, output_tokens and a price for every model." in str(error.value)
+    assert "Add a column cost_usd, or input_tokens, output_tokens and a price for every model" in str(error.value)

@@ -205,7 +205,7 @@ def test_fit_on_another_benchmark_judges_every_prompt(imported, tmp_path):
         (("data", "leakage", "ghost", "--csv", "x.tsv"), 2, "'--csv'"),
         (("export", "ghost", "--out", "/nowhere/point.json"), 2, "'--out'"),
         (("data", "remove", "ghost"), 3, "ghost"),
-        (("data", "import", "no-such-file.csv", "--name", "x"), 2, "no-such-file.csv"),
+        (("data", "import", "no-such-file.csv", "--name", "x"), 3, "no-such-file.csv"),
     ],
 )
 def test_a_refusal_says_what_and_exits_with_its_code(imported, arguments, code, said):

@@ -161,7 +161,7 @@ def test_the_gap_is_told_in_words_and_bars(exhibits: dict[str, Exhibit]) -> None
     assert f"CARROT-KNN: {100 * rows['carrot-knn', 'gap']:.1f}" in exhibit.alt
     assert exhibit.draw is not None
     bars = {trace.name: trace for trace in exhibit.draw("light").data}
-    assert set(bars) == set(WORDS.values())
+    assert set(bars) == set(WORDS.values()) - {WORDS["luck"]}  # every cell was run once
     assert len({trace.marker.pattern.shape for trace in bars.values()}) == len(bars)
     np.testing.assert_allclose(bars["Observed costs"].x[0], 100 * rows["carrot-knn", "costs"])
 

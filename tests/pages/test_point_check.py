@@ -122,7 +122,7 @@ def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointF
     ("content", "name", "words"),
     [
         (b"", "logs.csv", "empty"),
-        ("model\nx".encode("utf-16"), "logs.csv", "logs.csv"),
+        ("model\nx".encode("utf-16") + b"\x00", "logs.csv", "logs.csv"),
         (b"model,score\nx,7\n", "logs.csv", "must be from 0 to 1"),
         (b"model,score\n,1\n", "logs.csv", "is empty"),
         (b"PAR1", "logs.parquet", "cannot be read"),

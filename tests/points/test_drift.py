@@ -403,7 +403,7 @@ def test_the_command_line_says_it_with_its_exit_code(carrot_home: Path, tmp_path
     few = written(frame.iloc[:40], tmp_path / "few.jsonl")
     assert "too few to tell" in carrot("point", "drift", tmp_path / "p.json", few, code=7)
     assert "needed" in carrot("point", "drift", tmp_path / "p.json", few, code=7)
-    carrot("point", "drift", tmp_path / "p.json", tmp_path / "none.csv", code=2)
+    carrot("point", "drift", tmp_path / "p.json", tmp_path / "none.csv", code=3)
     broken = written(frame.assign(score=7), tmp_path / "broken.csv")
     assert "must be from 0 to 1" in carrot("point", "drift", tmp_path / "p.json", broken, code=4)
     renamed = written(frame.rename(columns={"model": "engine"}), tmp_path / "renamed.csv")

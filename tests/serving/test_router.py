@@ -89,7 +89,7 @@ def test_no_prompts_are_no_decisions(router: CarrotRouter) -> None:
 
 @pytest.mark.parametrize("prompts", [[None], ["a", 3], [b"bytes"]])
 def test_what_is_no_text_is_refused(router: CarrotRouter, prompts: list) -> None:
-    with pytest.raises(CarrotError, match=r"Prompt \d is \w+, not text"):
+    with pytest.raises(CarrotError, match=r"Prompt \d is \w+, neither"):
         router.route(prompts)
     with pytest.raises(CarrotError, match="list of prompts"):
         router.decide("one text")

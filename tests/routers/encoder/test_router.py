@@ -179,7 +179,7 @@ def test_a_model_never_observed_is_refused(bench: Benchmark, encoder: str) -> No
     score = bench.outcomes.score.copy()
     score[:, 1] = np.nan
     never = replace(bench, outcomes=replace(bench.outcomes, score=score))
-    with pytest.raises(CarrotError, match="'acme/small' has no outcome"):
+    with pytest.raises(CarrotError, match="'acme/small' has no score"):
         fitted(never, encoder)
 
 
