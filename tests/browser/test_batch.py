@@ -30,6 +30,10 @@ def test_a_run_is_ended_by_its_button_and_leaves_nothing(
     at_rest(page)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     expect(page.get_by_text("Decisions (CSV)")).to_have_count(0)
+    for _ in range(50):  # the page says so first, then its files go
+        if not list(tmp_path.rglob("*.part")):
+            break
+        page.wait_for_timeout(100)
     assert not list(tmp_path.rglob("*.part"))
     assert not list(tmp_path.rglob("decisions.parquet"))
 
