@@ -38,6 +38,7 @@ class Hub:
     announced : content to describe in the listing, by path, where it is not what is sent.
     ranges : answer ranges; else send the whole file, as a server may.
     pause_s : wait before each 64 kB.
+    licence : what the card of every data set states.
     requests : method and path of everything asked.
     sent : bytes of file content sent.
     """
@@ -51,6 +52,7 @@ class Hub:
     plain: set[str] = field(default_factory=set)
     ranges: bool = True
     pause_s: float = 0.0
+    licence: str | None = None
     requests: list[str] = field(default_factory=list)
     sent: int = 0
     url: str = ""
@@ -66,7 +68,8 @@ class Hub:
                 lfs = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "pointerSize": 134}
                 entry["lfs"] = lfs
             siblings.append(entry)
-        return {"id": repo, "sha": COMMIT, "siblings": siblings, "private": False, "gated": False, "tags": []}
+        card = {"cardData": {"license": self.licence}} if self.licence else {}
+        return {"id": repo, "sha": COMMIT, "siblings": siblings, "private": False, "gated": False, "tags": [], **card}
 
 
 class _Handler(BaseHTTPRequestHandler):

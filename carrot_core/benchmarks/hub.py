@@ -106,12 +106,14 @@ class HubFiles:
     revision : the commit, 40 hexadecimal digits.
     files : in the order of their names.
     note : a sentence on where the files come from if not from the hub; "" otherwise.
+    licence : as the data set's card states it; "" where it states none or the hub was not asked.
     """
 
     repo: str
     revision: str
     files: tuple[HubFile, ...]
     note: str = ""
+    licence: str = ""
 
     def provenance(self, licence: str) -> Provenance:
         """Repository and commit as the source; the sha256 is that of the lines "sha256  name" of its files."""
@@ -152,7 +154,7 @@ def fetch(
     folder = paths.home() / "hub" / repo.replace("/", "--")
     with _translate_errors(repo, revision, folder):
         try:
-            commit, remote = _list_files(repo, revision, patterns)
+            commit, remote, licence = _list_files(repo, revision, patterns)
         except (_TransportError, errors.OfflineModeIsEnabled) as error:
             record = None if isinstance(error, errors.HfHubHTTPError) else newest(folder, patterns, revision)
             if record is None:
@@ -165,7 +167,7 @@ def fetch(
             report = progress or (lambda done, total, name: None)
             files = [_download(repo, commit, file, target, report) for file in remote]
             note(target, patterns, {file.name: file.sha256 for file in files})
-    return HubFiles(repo, commit, tuple(files))
+    return HubFiles(repo, commit, tuple(files), licence=licence)
 
 
 def _fetched_before(repo: str, record: StoredCommit, folder: Path) -> HubFiles:
@@ -178,8 +180,8 @@ def _fetched_before(repo: str, record: StoredCommit, folder: Path) -> HubFiles:
     return HubFiles(repo, record.commit, tuple(files), note_text)
 
 
-def _list_files(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[str, list[RepoSibling]]:
-    """Commit and matching files, in the order of their names."""
+def _list_files(repo: str, revision: str | None, patterns: Sequence[str]) -> tuple[str, list[RepoSibling], str]:
+    """Commit, matching files in the order of their names, and the licence that the card states."""
     try:
         info = HfApi(endpoint=_endpoint()).dataset_info(
             repo, revision=revision, files_metadata=True, timeout=limits.HUB_SECONDS
@@ -194,7 +196,9 @@ def _list_files(repo: str, revision: str | None, patterns: Sequence[str]) -> tup
     for name in (info.sha, *(file.rfilename for file in files)):
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
             raise DataError(repo, f"a file has the name {name!r}, which would lie outside its folder")
-    return info.sha, sorted(files, key=lambda file: file.rfilename)
+    stated = info.card_data.get("license") if info.card_data else None
+    licence = ", ".join(map(str, stated)) if isinstance(stated, list) else str(stated or "")
+    return info.sha, sorted(files, key=lambda file: file.rfilename), licence
 
 
 def _download(repo: str, commit: str, file: RepoSibling, target: Path, report: FileProgress) -> HubFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from carrot_core.cli.common import Group, Result, file_progress, json_option, op
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
+    from carrot_core.benchmarks import Frames
     from carrot_core.store import BenchmarkInfo
     from carrot_core.store.health import Finding
 
@@ -129,21 +131,47 @@ def import_(
 @click.option("--drop-chinese", is_flag=True, help="RouterBench: leave out its Chinese tasks, as CARROT's authors do.")
 @click.option("--replace", is_flag=True, help="Replace a benchmark of the same name.")
 @click.option("--shadow", is_flag=True, help="Let NAME mean this benchmark where results of other data ship under it.")
+@click.option("--config", help="hf:OWNER/NAME: files whose path has this word, as a configuration's do.")
+@click.option("--split", help="hf:OWNER/NAME: files whose path has this word behind it, as in test.")
+@click.option("--where", metavar="PREDICATE", help="hf:OWNER/NAME: keep these rows, SQL over the columns.")
+@click.option("--score", metavar="RULE", help="hf:OWNER/NAME: as of `carrot data import`.")
+@column_option
+@model_options
 @json_option
 def pull(
-    source: str, name: str | None, revision: str | None, drop_chinese: bool, replace: bool, shadow: bool
+    source: str,
+    name: str | None,
+    revision: str | None,
+    drop_chinese: bool,
+    replace: bool,
+    shadow: bool,
+    config: str | None,
+    split: str | None,
+    where: str | None,
+    score: str | None,
+    columns: dict[str, str],
+    **models: Any,
 ) -> Result:
-    """Fetch SOURCE (sprout, sprout-o3mini, routerbench-0shot or -5shot) from the Hugging Face hub.
+    """Fetch SOURCE from the Hugging Face hub: sprout, sprout-o3mini, routerbench-0shot or -5shot, or hf:OWNER/NAME.
+
+    hf:OWNER/NAME is any data set whose tables `carrot data import` could read (Parquet, else JSON lines, JSON, CSV),
+    with the same choices of columns, scores and prices.
 
     Files are kept in CARROT_HOME/hub: an interrupted pull goes on where it stopped, and where the hub cannot be
     reached those of an earlier pull are read, which a note says. HF_ENDPOINT names another hub, HF_TOKEN the token.
     """
+    from carrot_core.benchmarks.reading import Reading
+    from carrot_core.store.pull import ANY
     from carrot_core.store.pull import pull as pull_source
 
+    def read(files: Sequence[Path]) -> Frames:
+        return read_priced(files, where=where, columns=columns or None, reading=Reading(score=score), **models)
+
+    stated = source.startswith(ANY) or where or score or columns or any(models.values())
     with file_progress() as advance:
         info = pull_source(
             open_store(), source, name, revision=revision, replace=replace, drop_chinese=drop_chinese, shadow=shadow,
-            progress=advance,
+            config=config, split=split, read=read if stated else None, progress=advance,
         )  # fmt: skip
     lines = [f"Pulled {info.n_prompts:,} prompts x {info.n_models} models as {info.name!r} from {info.source}."]
     warnings = _warnings(info)

@@ -1,8 +1,13 @@
-"""Benchmarks of the Hugging Face hub: data set, files and reader of each, and the download into the store."""
+"""Benchmarks of the Hugging Face hub: data set, files and reader of each, and the download into the store.
+
+Beside those that are known by name, any data set of tables: ``hf:OWNER/NAME``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import glob
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
-from carrot_core.errors import CarrotError, NotFoundError, StoreError
+from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem, StoreError
 from carrot_core.store import Store
 
 if TYPE_CHECKING:
@@ -77,6 +82,30 @@ HUB_SOURCES = {
 }
 
 
+ANY = "hf:"  # in front of a data set's name
+_TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
+
+
+def data_set(
+    repo: str, config: str | None, split: str | None, read: Callable[[Sequence[Path]], Frames], ending: str
+) -> HubSource:
+    """Any data set of the hub: its files of one ending whose path names the configuration, then the split."""
+    words = "".join(f"{glob.escape(word)}*" for word in (config, split) if word)
+
+    def checked(files: Sequence[Path], provenance: Provenance) -> Frames:
+        folders = sorted({file.parent.name for file in files})
+        if len(folders) > 1 and config is None:
+            listed = ", ".join(folders[:20])
+            raise DataError(repo, [Problem(f"has several configurations: {listed}", "Name one with --config.")])
+        frames = read(files)
+        note = "; ".join(filter(None, [provenance.note, frames.provenance.note]))
+        return dataclasses.replace(
+            frames, provenance=dataclasses.replace(provenance, rows=frames.provenance.rows, note=note)
+        )
+
+    return HubSource(repo, (f"*{words}{ending}",), checked, "", licence="")
+
+
 def hub_source(name: str) -> HubSource:
     """The source of a name; the error for an unknown name lists the known ones."""
     if name not in HUB_SOURCES:
@@ -93,6 +122,9 @@ def pull(
     replace: bool = False,
     drop_chinese: bool = False,
     shadow: bool = False,
+    config: str | None = None,
+    split: str | None = None,
+    read: Callable[[Sequence[Path]], Frames] | None = None,
     progress: FileProgress | None = None,
 ) -> BenchmarkInfo:
     """Fetch a benchmark of `carrot_core.store.pull` from the hub and store it, without embedding it.
@@ -100,8 +132,10 @@ def pull(
     Parameters
     ----------
     store : where to.
-    source : "sprout", "sprout-o3mini", …
+    source : "sprout", "sprout-o3mini", … or "hf:OWNER/NAME", any data set of tables.
     name : in the store; that of the source by default.
+    config, split, read : of "hf:…" only: words that the paths of its files have, and what reads the files;
+        `carrot_core.benchmarks.registry.read_any` by default.
     revision : branch, tag or commit of the data set; the newest by default.
     replace : replace a benchmark of the same name.
     drop_chinese : leave out RouterBench's Chinese tasks, as CARROT's authors do.
@@ -118,14 +152,32 @@ def pull(
     """
     from carrot_core.benchmarks.hub import fetch
 
-    chosen, name = hub_source(source), name or source
-    read = chosen.without_chinese if drop_chinese else chosen.read
-    if read is None:
+    if not source.startswith(ANY):
+        if config or split or read:
+            raise CarrotError(f"{source!r} has its own files and columns; only hf:OWNER/NAME takes a choice of them.")
+        choices, name = [hub_source(source)], name or source
+    else:
+        from carrot_core.benchmarks.registry import read_any
+
+        repo = source.removeprefix(ANY)
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+            raise CarrotError(f"{source!r} names no data set: write hf:OWNER/NAME.")
+        choices = [data_set(repo, config, split, read or read_any, ending) for ending in _TABLES]
+        name = name or repo.partition("/")[2]
+    if drop_chinese and choices[0].without_chinese is None:
         raise CarrotError(f"{source!r} has no Chinese tasks to leave out: only RouterBench has. Pull it as it is.")
     if not replace and name in {info.name for info in store.benchmarks()}:
         raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
-    fetched = fetch(chosen.repo, chosen.patterns, revision=revision, progress=progress)
-    frames = read([file.path for file in fetched.files], fetched.provenance(chosen.licence))
+    for chosen in choices:
+        try:
+            fetched = fetch(chosen.repo, chosen.patterns, revision=revision, progress=progress)
+            break
+        except NotFoundError:
+            if chosen is choices[-1]:
+                raise
+    reader = chosen.without_chinese if drop_chinese and chosen.without_chinese else chosen.read
+    licence = chosen.licence or fetched.licence or NONE_STATED
+    frames = reader([file.path for file in fetched.files], fetched.provenance(licence))
     if fetched.note:
         frames = dataclasses.replace(frames, warnings=(fetched.note, *frames.warnings))
     return store.save_benchmark(name, frames, replace=replace, shadow=shadow)

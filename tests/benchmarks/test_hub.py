@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
@@ -102,6 +104,53 @@ def test_a_pickle_of_the_hub_that_calls_something_is_refused_and_calls_nothing(
         pull(store, "routerbench-0shot")
     assert store.benchmarks() == []
     assert not (tmp_path / "called").exists()
+
+
+def _tables(hub: Hub, repo: str = "lab/routes") -> None:
+    """Two configurations, the first in two splits, with columns of other names."""
+    rows = [
+        {"q": f"p{i}", "llm": model, "right": (i + j) % 2 == 0, "cost_usd": 0.001 * (j + 1), "prompt": f"what is {i}?"}
+        for i in range(30)
+        for j, model in enumerate(("acme/large", "acme/small"))
+    ]
+    for name, part in (
+        ("one/train-0.parquet", rows[:40]),
+        ("one/test-0.parquet", rows[40:]),
+        ("two/test-0.parquet", rows),
+    ):
+        buffer = io.BytesIO()
+        pd.DataFrame(part).to_parquet(buffer)
+        hub.files.setdefault(repo, {})[name] = buffer.getvalue()
+    hub.files[repo]["README.md"] = b"# Routes"
+
+
+def test_any_data_set_of_tables_is_pulled_through_the_door_of_an_import(hub: Hub, store: Store) -> None:
+    _tables(hub)
+    hub.licence = "cc-by-4.0"
+    columns = ("--column", "prompt_id=q", "--column", "model=llm", "--column", "score=right")
+    run = CliRunner().invoke(main, ["data", "pull", "hf:lab/routes", "--config", "one", *columns, "--json"])
+    assert run.exit_code == 0, run.output
+    info = store.info("routes")
+    assert (info.n_prompts, info.n_models, info.licence) == (30, 2, "cc-by-4.0")
+    assert info.source == f"lab/routes@{COMMIT}"
+    assert not any("two/" in path or "README" in path for path in hub.requests)
+    run = CliRunner().invoke(
+        main, ["data", "pull", "hf:lab/routes", "--config", "one", "--split", "test", "--name", "test", *columns]
+    )
+    assert run.exit_code == 0, run.output
+    assert store.info("test").n_prompts == 10
+
+
+def test_a_data_set_is_never_mixed_of_several_configurations(hub: Hub, store: Store) -> None:
+    _tables(hub)
+    with pytest.raises(DataError, match=r"one, two.*--config"):
+        pull(store, "hf:lab/routes")
+    with pytest.raises(NotFoundError):
+        pull(store, "hf:lab/routes", config="three")
+    with pytest.raises(CarrotError, match="OWNER/NAME"):
+        pull(store, "hf:../../etc")
+    with pytest.raises(CarrotError, match="hf:OWNER/NAME"):
+        pull(store, "sprout", config="one")
 
 
 def test_chinese_tasks_are_left_out_where_there_are_any(hub: Hub, store: Store) -> None:
