@@ -84,11 +84,11 @@ def test_pool_tasks_and_reference_narrow_the_scene():
     assert app.selectbox(key="reference").options == ["acme/large", "zeta/mid"]
 
 
-def test_what_is_known_of_models_narrows_the_pool_and_stands_in_the_address(tmp_path: Path) -> None:
+def test_what_is_known_of_models_narrows_the_pool_and_stands_in_the_address(store: Store, tmp_path: Path) -> None:
     results, _ = write_files(made(), tmp_path)
     known = ModelFacts(provider="acme", open_weights=True, release_date="2025-06")
     facts = {"acme/small": known, "acme/large": replace(known, open_weights=False), "zeta/mid": ModelFacts("zeta")}
-    Store().save_benchmark("known", with_facts(read_long_table(results), facts))
+    store.save_benchmark("known", with_facts(read_long_table(results), facts))
 
     def pool(**query: str) -> tuple[set[str], AppTest]:
         app = page("frontier", bench="known", **query)
