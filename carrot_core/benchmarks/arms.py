@@ -35,8 +35,8 @@ def best_of(samples: FloatArray, n: int) -> FloatArray:
     # Share of the subsets that lie within the lowest 0, 1, … S samples; its steps are how often each is the highest.
     within = np.ones((len(samples), len(position)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        for drawn in range(n):
-            within *= np.clip((position - drawn) / (counts - drawn), 0.0, 1.0)
+        for draw in range(n):
+            within *= np.clip((position - draw) / (counts - draw), 0.0, 1.0)
     mean: FloatArray = (np.diff(within, axis=1) * ascending).sum(axis=1)
     mean[counts[:, 0] < n] = np.nan
     return _in_bounds(mean)

@@ -113,8 +113,8 @@ class Numbers:
         """Expression for a score from 0 to 1, of its text and its number: by the rule, or as it is."""
         words = self.score.words if self.score else ("true", "false")
         if words:
-            said = f"lower(trim({text}))"
-            case = f"case {said} when {literal(words[0])} then 1.0 when {literal(words[1])} then 0.0"
+            word = f"lower(trim({text}))"
+            case = f"case {word} when {literal(words[0])} then 1.0 when {literal(words[1])} then 0.0"
             return f"{case} else {'null' if self.score else number} end"
         if self.score is None or self.score.is_expression:
             return number
@@ -208,13 +208,13 @@ def score_remedy(low: float | None, high: float | None, words: Sequence[str]) ->
         )
     if low is None or high is None:
         return "Correct it or leave it out."
-    found = f"The scores go from {low:g} to {high:g}"
+    span = f"The scores go from {low:g} to {high:g}"
     if low < 0:
         end = max(-low, high)
-        return f"{found}: state the rule that makes 0 to 1 of them, such as --score {-end:g}..{end:g}."
+        return f"{span}: state the rule that makes 0 to 1 of them, such as --score {-end:g}..{end:g}."
     if high <= 10:
         top = 5 if high <= 5 else 10
-        return f"{found}: state their scale, such as --score 1..{top} or --score 0..{top}."
+        return f"{span}: state their scale, such as --score 1..{top} or --score 0..{top}."
     if high <= 100:
-        return f"{found}: if they are percentages, state the rule --score percent."
-    return f"{found}: state the rule that makes 0 to 1 of them, such as --score 0..{high:g}."
+        return f"{span}: if they are percentages, state the rule --score percent."
+    return f"{span}: state the rule that makes 0 to 1 of them, such as --score 0..{high:g}."

@@ -177,19 +177,19 @@ def columns_of(
         by_name.setdefault(name, duck)
     columns = [] if model is None else [Column("model", "model", f"{literal(model)}::varchar", "VARCHAR")]
     problems = []
-    for name, wanted in mapping.items():
+    for name, path in mapping.items():
         if name == "model" and model is not None:
             continue
-        column = _mapped(name, wanted, by_name, described, text=text)
+        column = _mapped(name, path, by_name, described, text=text)
         if isinstance(column, Problem):
             problems.append(column)
         else:
             columns.append(column)
-    taken = {column.name for column in columns}
+    in_use = {column.name for column in columns}
     first = [
         Column(name, name, quote(by_name[name]), str(described[by_name[name]]), by_name[name])
         for name in by_name
-        if name in known and name not in taken
+        if name in known and name not in in_use
     ]
     # An object under a name that is not needed is as good as no such column: its root may be mapped by a path.
     aside = {column.source: problem for column in first if column.name not in NEEDED and (problem := _objects(column))}
@@ -200,7 +200,7 @@ def columns_of(
     if text:
         columns, first = ([replace(column, kind="VARCHAR") for column in some] for some in (columns, first))
     chosen = {column.source: column for column in first}
-    used = {name.casefold() for name in [*taken, *(column.name for column in first)]}
+    used = {name.casefold() for name in [*in_use, *(column.name for column in first)]}
     mapped, rest = {column.source for column in columns}, dict[str, str]()
     for duck, name in own.items():
         kind = "VARCHAR" if text and duck in mapped else str(described[duck])
@@ -209,7 +209,7 @@ def columns_of(
             continue
         if duck in chosen:
             columns.append(chosen[duck])
-        elif name in taken:
+        elif name in in_use:
             continue
         elif others and alias.casefold() not in used:
             used.add(alias.casefold())
@@ -231,26 +231,26 @@ def _own_names(names: Sequence[str], described: Sequence[str]) -> Iterator[str]:
 
 
 def _mapped(
-    name: str, wanted: str, by_name: Mapping[str, str], described: Mapping[str, _Kind], *, text: bool
+    name: str, path: str, by_name: Mapping[str, str], described: Mapping[str, _Kind], *, text: bool
 ) -> Column | Problem:
-    if wanted in by_name:
-        duck = by_name[wanted]
-        return Column(name, wanted, quote(duck), str(described[duck]), duck)
-    steps = wanted.split(".")
+    if path in by_name:
+        duck = by_name[path]
+        return Column(name, path, quote(duck), str(described[duck]), duck)
+    steps = path.split(".")
     for length in range(len(steps) - 1, 0, -1):
         root = ".".join(steps[:length])
         if root in by_name:
             duck = by_name[root]
-            found = _follow(quote(duck), described[duck], steps[length:])
-            if found and text:  # the column is read as the JSON it is written in
-                return Column(name, wanted, json_path(quote(duck), steps[length:]), "VARCHAR", duck)
-            if found:
-                return Column(name, wanted, *found, duck)
+            expression = _follow(quote(duck), described[duck], steps[length:])
+            if expression and text:  # the column is read as the JSON it is written in
+                return Column(name, path, json_path(quote(duck), steps[length:]), "VARCHAR", duck)
+            if expression:
+                return Column(name, path, *expression, duck)
             paths = names_listed(list(_paths(root, described[duck])), _PATHS_SHOWN)
             there = f"The column {root!r} has: {paths}." if paths else f"The column {root!r} holds no objects."
-            return Problem(f"there is no such path to take for {name}", there, column=wanted)
+            return Problem(f"there is no such path to take for {name}", there, column=path)
     listed = f"The file has: {names_listed(list(by_name))}."
-    return Problem(f"there is no such column to take for {name}", listed, column=wanted)
+    return Problem(f"there is no such column to take for {name}", listed, column=path)
 
 
 def _follow(sql: str, kind: _Kind, steps: Sequence[str]) -> tuple[str, str] | None:

@@ -73,7 +73,7 @@ def _records(document: Any) -> tuple[str, Sequence[Record]]:
     lists = list(_lists("", document, _LEVELS))
     if not lists:
         return "", [document] if isinstance(document, dict) and document else []
-    return max(lists, key=lambda found: (len(guess_columns(_names(found[1]))), len(found[1])))
+    return max(lists, key=lambda entry: (len(guess_columns(_names(entry[1]))), len(entry[1])))
 
 
 def _names(records: Sequence[Record]) -> list[str]:

@@ -236,11 +236,11 @@ def price_table(prices: Mapping[str, Price | None]) -> pd.DataFrame:
 def price_of_row(row: Mapping[Any, Any]) -> Price | None:
     """A price from its row in `price_table`, None or NaN where there is no number; None if it is not known."""
     columns = (*PRICE_COLUMNS, *MORE_PRICES)
-    known: dict[str, Any] = {name: row[name] for name in columns if name in row and not pd.isna(row[name])}
-    if "input_usd_per_mtok" not in known:
+    cells: dict[str, Any] = {name: row[name] for name in columns if name in row and not pd.isna(row[name])}
+    if "input_usd_per_mtok" not in cells:
         return None
-    tiers = tuple(Tier(*tier) for tier in json.loads(known.pop("tiers", "[]")))
-    return Price(**{"output_usd_per_mtok": math.nan, **known}, tiers=tiers)
+    tiers = tuple(Tier(*tier) for tier in json.loads(cells.pop("tiers", "[]")))
+    return Price(**{"output_usd_per_mtok": math.nan, **cells}, tiers=tiers)
 
 
 def _notes(

@@ -198,11 +198,11 @@ def log_at(place: str) -> Path:
     """
     if Path(place).is_file():
         return Path(place)
-    kept = kept_logs()
-    if place not in kept:
-        there = f"Logs that are kept: {', '.join(kept)}." if kept else "No log is kept."
+    logs = kept_logs()
+    if place not in logs:
+        there = f"Logs that are kept: {', '.join(logs)}." if logs else "No log is kept."
         raise NotFoundError(f"There is no file and no log {place!r}. {there}")
-    return kept[place]
+    return logs[place]
 
 
 def _folder() -> Path:

@@ -80,15 +80,15 @@ def read_long_table(
         row (1-based in the file, the header not counted), column, value and remedy.
     """
     check_mapping(paths, columns or {}, RECOGNISED)
-    known, others = (*RECOGNISED, *FACTS), bool(where or reading.score)
-    with open_table(paths, known, others, columns, reading=reading) as table, refusing(paths):
+    names, others = (*RECOGNISED, *FACTS), bool(where or reading.score)
+    with open_table(paths, names, others, columns, reading=reading) as table, refusing(paths):
         table = with_numbers(table, NUMBERS, reading)
         if not reading.own_split:
             table.types.pop("split", None)
         create_views(table)
         if where:
             table.keep(where, "choosable")
-        unknown = [table.columns.get(name, name) for name in table.types if name not in known]
+        unknown = [table.columns.get(name, name) for name in table.types if name not in names]
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
         return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts_in(table))
 

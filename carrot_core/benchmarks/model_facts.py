@@ -131,8 +131,8 @@ def with_facts(frames: Frames, facts: Mapping[str, ModelFacts], notes: Sequence[
     rows = []
     for old in frames.models.to_dict("records"):
         before, now = facts_of_row(old), facts.get(matches[old["model"]].name, NOTHING)
-        known = {name: value for name, value in asdict(now).items() if value not in ("", None)}
-        rows.append(asdict(replace(before, **known)))
+        updates = {name: value for name, value in asdict(now).items() if value not in ("", None)}
+        rows.append(asdict(replace(before, **updates)))
     table = pd.DataFrame(rows, columns=FACTS, dtype=object).replace("", None)
     table = table.astype({"open_weights": "boolean", "context_tokens": "float64"})
     rest = frames.models.drop(columns=list(FACTS), errors="ignore")
@@ -147,7 +147,7 @@ def with_facts(frames: Frames, facts: Mapping[str, ModelFacts], notes: Sequence[
 
 def facts_of_row(row: Mapping[Any, Any]) -> ModelFacts:
     """Facts from a row of `Frames.models` or of the store, which may lack any of them."""
-    known = {name: row[name] for name in FACTS if name in row and not pd.isna(row[name])}
-    if "open_weights" in known:
-        known["open_weights"] = bool(known["open_weights"])  # not NumPy's
-    return ModelFacts(**known)
+    cells = {name: row[name] for name in FACTS if name in row and not pd.isna(row[name])}
+    if "open_weights" in cells:
+        cells["open_weights"] = bool(cells["open_weights"])  # not NumPy's
+    return ModelFacts(**cells)

@@ -211,8 +211,8 @@ def plain_json_lines(path: Path, source: str, out: Path) -> Plain:
             if _SURROGATE.search(line):
                 columns = [name for name, cell in value.items() if _is_cut([name, cell])]
                 lost += [(number, name) for name in columns]
-                kept = {name: None if name in columns else cell for name, cell in value.items() if not _is_cut(name)}
-                text = json.dumps(kept, ensure_ascii=False).encode() if columns else text
+                cells = {name: None if name in columns else cell for name, cell in value.items() if not _is_cut(name)}
+                text = json.dumps(cells, ensure_ascii=False).encode() if columns else text
             file.write(text + b"\n")
             longest = max(longest, len(text))
     return Plain(out, longest, tuple(_loss(lost)))

@@ -272,17 +272,17 @@ def _reader(part: Part, types: Mapping[str, str] | None = None) -> str:
     columns = ", ".join(f"{quote(name)}: {literal(kind)}" for name, kind in (types or {}).items())
     packing = f"compression = '{packed_by(part)}'"
     if part.dialect is None:
-        given = f", columns = {{{columns}}}" if columns else ""
+        types_text = f", columns = {{{columns}}}" if columns else ""
         most = f", maximum_object_size = {part.row_bytes + 1024}" if part.row_bytes > 1 << 24 else ""
-        return f"read_json($path, {_JSON}, {packing}{given}{most})"
-    given = f", types = {{{columns}}}" if columns else ""
+        return f"read_json($path, {_JSON}, {packing}{types_text}{most})"
+    types_text = f", types = {{{columns}}}" if columns else ""
     # A row longer than DuckDB's own limit comes after a pass that has measured it.
     most = (
         f", max_line_size = {part.row_bytes + 1024}, buffer_size = {2 * part.row_bytes + (1 << 25)}, parallel = false"
     )
     most = most if part.row_bytes > 1 << 20 else ""
     delimiter = literal(part.dialect.separator)
-    return f"read_csv($path, delim = {delimiter}, skip = {part.dialect.skip}, {_CSV}, {packing}{given}{most})"
+    return f"read_csv($path, delim = {delimiter}, skip = {part.dialect.skip}, {_CSV}, {packing}{types_text}{most})"
 
 
 def _parquet_names(connection: duckdb.DuckDBPyConnection, part: Part) -> list[str]:

@@ -92,17 +92,17 @@ def _profile(point: PointFile, calls: Calls) -> tuple[RouterProfile | None, str]
         return None, f"Whether prompts are unlike the training data is not told: {error}"
 
 
-def _drift_report(found: Drift) -> str:
+def _drift_report(result: Drift) -> str:
     from carrot_core.points.drift_report import about_models, describe, headline
 
-    lines = [f"{headline(found)} ({found.n_calls:,} calls, {found.n_prompts:,} different prompts)"]
-    lines += [describe(found.score), describe(found.cost)]
-    lines += [f"  {describe(share)}" for share in found.shares[:_SHARES]]
-    if len(found.shares) > _SHARES:
-        lines.append(f"  and {len(found.shares) - _SHARES} more models (--json has them).")
-    if found.unlike is not None:
-        lines.append(describe(found.unlike))
-    return "\n".join([*lines, *about_models(found), *(f"Note: {note}" for note in found.notes)])
+    lines = [f"{headline(result)} ({result.n_calls:,} calls, {result.n_prompts:,} different prompts)"]
+    lines += [describe(result.score), describe(result.cost)]
+    lines += [f"  {describe(share)}" for share in result.shares[:_SHARES]]
+    if len(result.shares) > _SHARES:
+        lines.append(f"  and {len(result.shares) - _SHARES} more models (--json has them).")
+    if result.unlike is not None:
+        lines.append(describe(result.unlike))
+    return "\n".join([*lines, *about_models(result), *(f"Note: {note}" for note in result.notes)])
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

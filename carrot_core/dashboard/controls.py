@@ -143,43 +143,45 @@ def pool(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> tuple[str, .
         help=tip("pool"),
     )  # fmt: skip
     _check_several("pool", models, choice, "all models")
-    known = [facts.get(model, NOTHING) for model in models]
-    passes = [all(tests) for tests in zip(_open_weights(known), _provider(known), _released(known), strict=True)]
+    all_facts = [facts.get(model, NOTHING) for model in models]
+    passes = [
+        all(tests) for tests in zip(_open_weights(all_facts), _provider(all_facts), _released(all_facts), strict=True)
+    ]
     if all(passes):
         return tuple(choice)
-    left = tuple(model for model, fits in zip(models, passes, strict=True) if fits and model in (choice or models))
-    if left:
-        st.caption(f"{len(left)} of {len(choice or models)} models pass; one of which this is not known does not.")
+    rest = tuple(model for model, fits in zip(models, passes, strict=True) if fits and model in (choice or models))
+    if rest:
+        st.caption(f"{len(rest)} of {len(choice or models)} models pass; one of which this is not known does not.")
     else:
         st.warning("No model passes these filters, so they are left out of account.", icon=":material/filter_alt_off:")
-    return left or tuple(choice)
+    return rest or tuple(choice)
 
 
-def _open_weights(known: Sequence[ModelFacts]) -> list[bool]:
+def _open_weights(all_facts: Sequence[ModelFacts]) -> list[bool]:
     """Which models pass the choice of open weights (``?open_weights=``)."""
     only = False
-    if any(fact.open_weights is not None for fact in known):
+    if any(fact.open_weights is not None for fact in all_facts):
         reset_if_stale("open_weights", False)
         only = st.checkbox("Open weights only", key="open_weights", bind="query-params")
     links.check_parameter("open_weights", links.flag, str(only).lower())
-    return [fact.open_weights is True or not only for fact in known]
+    return [fact.open_weights is True or not only for fact in all_facts]
 
 
-def _provider(known: Sequence[ModelFacts]) -> list[bool]:
+def _provider(all_facts: Sequence[ModelFacts]) -> list[bool]:
     """Which models pass the choice of providers (``?providers=``)."""
-    names, choice = sorted({fact.provider for fact in known} - {""}), []
+    names, choice = sorted({fact.provider for fact in all_facts} - {""}), []
     if names:
         reset_if_stale("providers", [])
         choice = st.multiselect(
             "Providers", names, format_func=visible, key="providers", bind="query-params", placeholder="All providers"
         )
     _check_several("providers", names, choice, "all providers")
-    return [fact.provider in choice or not choice for fact in known]
+    return [fact.provider in choice or not choice for fact in all_facts]
 
 
-def _released(known: Sequence[ModelFacts]) -> list[bool]:
+def _released(all_facts: Sequence[ModelFacts]) -> list[bool]:
     """Which models pass the choice of a date of release (``?released_after=``)."""
-    dates, after = sorted({fact.release_date for fact in known} - {""}), None
+    dates, after = sorted({fact.release_date for fact in all_facts} - {""}), None
     if dates:
         reset_if_stale("released_after", None)
         after = st.selectbox(
@@ -187,7 +189,7 @@ def _released(known: Sequence[ModelFacts]) -> list[bool]:
             placeholder="Any date",
         )  # fmt: skip
     links.check_parameter("released_after", links.among(dates), after or "any date")
-    return [after is None or fact.is_released_after(after) for fact in known]
+    return [after is None or fact.is_released_after(after) for fact in all_facts]
 
 
 def _check_several(

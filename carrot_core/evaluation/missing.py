@@ -145,12 +145,12 @@ def _weights(bench: Benchmark) -> FloatArray:
 
 def _features(bench: Benchmark, observed: Flags, models: Flags) -> FloatArray:
     """(n, k) what is known of each prompt: its task, and how some of the models did on it."""
-    seen, columns = observed & models, []
+    usable, columns = observed & models, []
     for table in (bench.outcomes.score, bench.outcomes.cost_usd):
         cells = np.where(observed, table, np.nan)
         spread = np.nanstd(cells, axis=0)
         off = (cells - np.nanmean(cells, axis=0)) / np.where(spread > 0, spread, 1.0)
-        columns.append(np.where(seen, off, 0.0).sum(axis=1) / (seen.sum(axis=1) + 1))
+        columns.append(np.where(usable, off, 0.0).sum(axis=1) / (usable.sum(axis=1) + 1))
     of_task = pd.get_dummies(pd.Series(bench.tasks), dtype=float).to_numpy()
     return np.column_stack([of_task, *columns])
 
@@ -169,6 +169,6 @@ def _predicted(cells: FloatArray, about: FloatArray, observed: Flags, fold: npt.
 
     predicted = np.empty_like(cells)
     for here in (fold == number for number in range(_FOLDS)):
-        known = observed & ~here if (observed & ~here).any() else observed
-        predicted[here] = Ridge(alpha=_RIDGE).fit(about[known], cells[known]).predict(about[here])
+        rows = observed & ~here if (observed & ~here).any() else observed
+        predicted[here] = Ridge(alpha=_RIDGE).fit(about[rows], cells[rows]).predict(about[here])
     return predicted

@@ -92,8 +92,8 @@ def read_prices(path: Path) -> PriceList:
             prices[model] = _price(figures, model in per_token, as_of, str(row.get("source") or path.name))
     if problems:
         raise DataError(path.name, problems)
-    table, known = PriceList(prices), {*columns, "model", "as_of", "source"}
-    others = list(dict.fromkeys(name for row in rows for name in row if name and name not in known))
+    table, used = PriceList(prices), {*columns, "model", "as_of", "source"}
+    others = list(dict.fromkeys(name for row in rows for name in row if name and name not in used))
     if is_map:
         costs = [name for name in others if "cost" in name or "pric" in name]
         table.others = {str(row["model"]): [name for name in costs if row.get(name)] for row in rows}

@@ -188,8 +188,8 @@ def oracle_of_other_samples(part: Benchmark) -> list[tuple[Estimates, Outcomes]]
             left_out = np.take_along_axis(samples, place, axis=2)[:, :, 0]
             others = (np.nansum(samples, axis=2) - left_out) / (counts - 1)
             tables.append((np.maximum(others, 0.0), left_out))  # a difference may come out just below 0
-        (seen, score), (seen_cost, paid) = tables
-        estimates = Estimates(part.prompt_ids, part.models, seen, seen_cost)
+        (basis, score), (seen_cost, paid) = tables
+        estimates = Estimates(part.prompt_ids, part.models, basis, seen_cost)
         folds.append((estimates, Outcomes(part.prompt_ids, part.models, score, paid)))
     return folds
 

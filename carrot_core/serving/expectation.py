@@ -119,8 +119,8 @@ def expect(
 def _tokens_expected(profile: RouterProfile, bench: Benchmark, estimates: Estimates) -> FloatTable:
     """(n, M) output tokens; NaN for models whose tokens were never recorded."""
     tokens = usage_of(bench, estimates.cost_usd, "output_tokens", estimates.output_tokens)
-    known = profile.usage_interval is None or ~np.isnan(profile.usage_interval.low_)
-    return np.where(known, tokens, np.nan)
+    has_tokens = profile.usage_interval is None or ~np.isnan(profile.usage_interval.low_)
+    return np.where(has_tokens, tokens, np.nan)
 
 
 def replace_prices(models: Sequence[str], profile: RouterProfile, prices: Prices) -> dict[str, Price]:

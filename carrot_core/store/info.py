@@ -118,8 +118,8 @@ def _describe(path: Path, _identity: str) -> BenchmarkInfo:
         (row,) = cursor.fetchall()
         facts = tuple(facts_of_row(model) for model in models_frame(connection).to_dict("records"))
     values = dict(zip(columns, row, strict=True))
-    known = facts if any(each != NOTHING for each in facts) else ()
-    return BenchmarkInfo(**values | {name: tuple(values[name]) for name in ("models", "warnings")}, facts=known)
+    model_facts = facts if any(each != NOTHING for each in facts) else ()
+    return BenchmarkInfo(**values | {name: tuple(values[name]) for name in ("models", "warnings")}, facts=model_facts)
 
 
 def models_frame(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:

@@ -46,10 +46,10 @@ def _results_of(path: Path, paths: Sequence[Path], options: Options) -> Mapping[
     if options.model_from not in (None, "column"):
         return {}
     beside = [each for each in path.parent.glob("results_*.json") if each.is_file() and not each.is_symlink()]
-    given = [each for each in paths if each.suffix == ".json"]
-    stamps = {each: each.name.removeprefix("results_").removesuffix(".json") for each in (*beside, *given)}
+    results = [each for each in paths if each.suffix == ".json"]
+    stamps = {each: each.name.removeprefix("results_").removesuffix(".json") for each in (*beside, *results)}
     matches = [each for each, stamp in stamps.items() if path.name.partition(".jsonl")[0].endswith(f"_{stamp}")]
-    others = beside or given
+    others = beside or results
     match = next(iter(matches), others[0] if len(others) == 1 else None)
     if match is None:
         remedy = "Keep results_*.json beside it, or name the model: --model-from NAME."
@@ -135,12 +135,12 @@ def _prompt(sample: Mapping[str, Any]) -> object:
     """What was sent: the first argument of the first request; of a multiple choice, without the choice."""
     arguments = sample.get("arguments")
     if isinstance(arguments, Mapping):  # {"gen_args_0": {"arg_0": ...}}; earlier a list of lists
-        sent = first_of(arguments, "gen_args_0.arg_0")
+        request = first_of(arguments, "gen_args_0.arg_0")
     else:
         first = arguments[0] if isinstance(arguments, list) and arguments else None
-        sent = first[0] if isinstance(first, list) and first else None
+        request = first[0] if isinstance(first, list) and first else None
     # Chat messages are the JSON text of a list, in a list of one.
-    return sent[0] if isinstance(sent, list) and len(sent) == 1 else sent
+    return request[0] if isinstance(request, list) and len(request) == 1 else request
 
 
 def _answer(sample: Mapping[str, Any]) -> object:

@@ -198,12 +198,12 @@ def _helm_run(folder: Path, options: Options, rows: RowList) -> None:
         folder / "run_spec.json", inside(state, "adapter_spec.model") or inside(spec, "adapter_spec.model")
     )
     task = str(first_of(spec, "name") or folder.name).partition(",model=")[0].partition(":model=")[0]
-    shown = [inside(each, "stats") for each in _helm_list(folder, "display_predictions.json")]
+    displays = [inside(each, "stats") for each in _helm_list(folder, "display_predictions.json")]
     scores = _helm_stats(folder)
     counts = Counter(name for stats in scores.values() for name in stats)
-    main = Counter(name for stats in shown if isinstance(stats, Mapping) for name in stats if name in counts)
-    known = (*(name for name, _ in main.most_common(1)), *_HELM_SCORES, options.scorer)
-    names = {name: counts[name] for name in known if name is not None and name in counts}
+    main = Counter(name for stats in displays if isinstance(stats, Mapping) for name in stats if name in counts)
+    candidates = (*(name for name, _ in main.most_common(1)), *_HELM_SCORES, options.scorer)
+    names = {name: counts[name] for name in candidates if name is not None and name in counts}
     score = rows.choose(names, place, "measure", task)
     answers = _helm_answers(states)
     trials = {trial for _, trial in answers}

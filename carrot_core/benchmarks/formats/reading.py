@@ -152,7 +152,7 @@ def table_rows(path: Path) -> Iterator[tuple[Place, dict[str, str]]]:
             raise DataError(path.name, [Problem("is no UTF-8 table", "Export the file again as UTF-8.")]) from error
 
 
-def zip_values(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[Place, str, Any]]:
+def zip_values(path: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Place, str, Any]]:
     """Place, name and JSON value of the entries of a zip whose names match; no other is unpacked.
 
     Raises
@@ -163,7 +163,7 @@ def zip_values(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[Place, str
     total = 0
     with open_zip(path) as archive:
         for entry in archive.infolist():
-            if not wanted.fullmatch(entry.filename):
+            if not pattern.fullmatch(entry.filename):
                 continue
             place = Place(path.name, entry.filename)
             raw = _member(path, archive, entry, place)

@@ -99,7 +99,7 @@ class RowList:
         """Say something once."""
         self.notes.setdefault(text)
 
-    def choose(self, names: Mapping[str, int], place: Place, what: str, subject: str, wanted: str | None = None) -> str:
+    def choose(self, names: Mapping[str, int], place: Place, what: str, subject: str, choice: str | None = None) -> str:
         """The name that is the score: the user's where a file has it, else the first; a note names the others.
 
         ``names`` say how many rows have each: one that few have, by a slip, is not taken unless it is asked for.
@@ -109,13 +109,13 @@ class RowList:
         DataError
             There is none.
         """
-        wanted = wanted or self.options.scorer
+        choice = choice or self.options.scorer
         if not names:
             raise place.error(f"has no {what}", "Was the run scored?")
         self._names |= dict.fromkeys(names)
-        self._answered |= wanted in names
+        self._answered |= choice in names
         most = max(names.values())
-        name = wanted if wanted in names else next(name for name, count in names.items() if 2 * count >= most)
+        name = choice if choice in names else next(name for name, count in names.items() if 2 * count >= most)
         if others := [other for other in names if other != name]:
             self.note(f"{subject}: the {what} is {name}; --scorer takes another: {', '.join(others)}.")
         return str(name)

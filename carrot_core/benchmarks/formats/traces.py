@@ -57,9 +57,9 @@ def _otlp_scores(span: Mapping[str, Any]) -> dict[str, object]:
 
 def _otlp_call(span: Mapping[str, Any], score: str, rows: RowList) -> Cells | None:
     attributes = _attributes(span.get("attributes"))
-    wanted, answered = (attributes.get(f"gen_ai.{side}.model") for side in ("request", "response"))
+    request_model, answered = (attributes.get(f"gen_ai.{side}.model") for side in ("request", "response"))
     # A name with a version behind the one that was called is the same model.
-    model = wanted if answered is None or str(answered).startswith(str(wanted)) else answered
+    model = request_model if answered is None or str(answered).startswith(str(request_model)) else answered
     if model is None or attributes.get("gen_ai.operation.name", "chat") not in _CALLS:
         if any(key.startswith("gen_ai.") for key in attributes):
             rows.note("Spans of agents, tools and embeddings are left out.")
@@ -241,5 +241,7 @@ def _langfuse_call(place: Place, record: Mapping[str, Any], score: object, rows:
 
 
 def _langfuse_prompt(record: Mapping[str, Any]) -> object:
-    sent = decoded(record.get("input"))
-    return sent["messages"] if isinstance(sent, Mapping) and isinstance(sent.get("messages"), list) else sent
+    request = decoded(record.get("input"))
+    return (
+        request["messages"] if isinstance(request, Mapping) and isinstance(request.get("messages"), list) else request
+    )

@@ -119,10 +119,10 @@ def _litellm_call(place: Place, record: Mapping[str, Any], rows: RowList) -> Cel
         return None
     usage, more = inside(metadata, "usage_object"), inside(metadata, "additional_usage_values")
     duration = number(record.get("request_duration_ms"), place, "request_duration_ms")
-    start, sent = record.get("startTime"), decoded(record.get("proxy_server_request"))
+    start, request = record.get("startTime"), decoded(record.get("proxy_server_request"))
     return {
         "model": record.get("model"),
-        "prompt": decoded(record.get("messages")) or first_of(sent, "messages", "input"),
+        "prompt": decoded(record.get("messages")) or first_of(request, "messages", "input"),
         "input_tokens": record.get("prompt_tokens"),
         "output_tokens": record.get("completion_tokens"),
         "cached_input_tokens": first_of(usage, "prompt_tokens_details.cached_tokens", "cache_read_input_tokens")

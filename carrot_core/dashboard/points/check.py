@@ -61,8 +61,8 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
         "A file with a row for each call that was made: the model that answered, and of its score, dollars and tokens "
         "what is known. It stays in this browser session and goes with it."
     )
-    kept = kept_logs()
-    name = st.selectbox("Kept log", [None, *kept], format_func=_kept_name, key="drift:kept") if kept else None
+    logs = kept_logs()
+    name = st.selectbox("Kept log", [None, *logs], format_func=_kept_name, key="drift:kept") if logs else None
     upload = None
     if name is None:
         upload = st.file_uploader(
@@ -73,7 +73,7 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
         st.session_state.pop(_RESULT, None)
         return
     if name is not None:
-        path, file_id, columns = kept[name], f"kept:{name}", {"model": "model"}
+        path, file_id, columns = logs[name], f"kept:{name}", {"model": "model"}
     else:
         assert upload is not None
         path, file_id = on_disk(upload, "logs"), upload.file_id
