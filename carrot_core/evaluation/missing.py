@@ -34,20 +34,20 @@ Flags = npt.NDArray[np.bool_]
 
 
 def without_gaps(bench: Benchmark) -> Benchmark:
-    """The benchmark with `Benchmark.corrected` where it has gaps; itself where it has none, or no outcome of a model.
+    """The benchmark with `Benchmark.corrected` where it has gaps; a model without any outcome keeps its own.
 
     A cell is predicted from other folds of the prompts by ridge regression, its chance by logistic regression, both
     on the prompt's task and the mean standing of the other models' scores and costs on it.
     """
     old = bench.outcomes
     observed = ~np.isnan(old.score + old.cost_usd)
-    if observed.all() or not observed.any(axis=0).all():
+    if observed.all():
         return bench
     fold = np.random.default_rng(0).permutation(len(observed)) % _FOLDS
     score, cost = old.score.copy(), old.cost_usd.copy()
-    models = np.arange(len(bench.models))
-    for model in models[~observed.all(axis=0)].tolist():
-        about, own = _features(bench, observed, models != model), observed[:, model]
+    models, known = np.arange(len(bench.models)), observed.any(axis=0)
+    for model in models[known & ~observed.all(axis=0)].tolist():
+        about, own = _features(bench, observed, known & (models != model)), observed[:, model]
         cells = np.column_stack([old.score[:, model], old.cost_usd[:, model]])
         predicted = _predicted(cells, about, own, fold).clip([SCORE_RANGE[0], 0.0], [SCORE_RANGE[1], np.inf])
         errors = np.where(own[:, None], cells - predicted, 0.0)
@@ -145,9 +145,9 @@ def _weights(bench: Benchmark) -> FloatArray:
 
 def _features(bench: Benchmark, observed: Flags, models: Flags) -> FloatArray:
     """(n, k) what is known of each prompt: its task, and how some of the models did on it."""
-    usable, columns = observed & models, []
+    usable, columns = observed[:, models], []
     for table in (bench.outcomes.score, bench.outcomes.cost_usd):
-        cells = np.where(observed, table, np.nan)
+        cells = np.where(usable, table[:, models], np.nan)
         spread = np.nanstd(cells, axis=0)
         off = (cells - np.nanmean(cells, axis=0)) / np.where(spread > 0, spread, 1.0)
         columns.append(np.where(usable, off, 0.0).sum(axis=1) / (usable.sum(axis=1) + 1))

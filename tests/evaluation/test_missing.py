@@ -175,6 +175,16 @@ def test_without_a_prompt_that_has_every_outcome_all_but_the_oracle_is_measured(
         make_setting(with_gaps(bench, observed)).baseline("oracle")
 
 
+def test_a_model_without_any_outcome_spoils_no_pool_that_leaves_it_out() -> None:
+    bench = made(300)
+    observed = np.random.default_rng(7).random(bench.outcomes.shape) > 0.1
+    observed[:, 1] = False
+    rest = [bench.models[0], bench.models[2]]
+    part = make_setting(with_gaps(bench, observed)).narrowed(pool=rest)
+    assert part.best_single in rest
+    assert part.frontier(part.baselines["zero"], "test").n_prompts == int((bench.split == "test").sum())
+
+
 if __name__ == "__main__":
     for name in MECHANISMS:
         inside, errors = coverage(name, int(sys.argv[1]), n=500)
