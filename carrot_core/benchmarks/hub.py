@@ -138,7 +138,8 @@ def fetch(
     Parameters
     ----------
     repo : "owner/name" of the data set.
-    patterns : patterns of names, e.g. ``data/*.parquet``.
+    patterns : patterns of names, e.g. ``data/*.parquet``, the preferred first: the files are those of the first that
+        has any.
     revision : branch, tag or commit; the newest by default.
     progress : called with bytes done, bytes of the file and its name.
 
@@ -190,7 +191,8 @@ def _list_files(repo: str, revision: str | None, patterns: Sequence[str]) -> tup
         if isinstance(error, OSError):  # an answer of the hub, in its own words
             raise
         raise CarrotError(f"{_endpoint() or 'The hub'} does not answer as a hub does; is HF_ENDPOINT right?") from error
-    files = [file for file in info.siblings or () if any(fnmatch(file.rfilename, pattern) for pattern in patterns)]
+    matches = ([file for file in info.siblings or () if fnmatch(file.rfilename, pattern)] for pattern in patterns)
+    files = next(filter(None, matches), [])
     if not files or info.sha is None:
         raise NotFoundError(f"The data set {repo} on the hub has no file {' or '.join(patterns)}.")
     for name in (info.sha, *(file.rfilename for file in files)):

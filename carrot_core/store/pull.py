@@ -30,7 +30,7 @@ class HubSource:
     Attributes
     ----------
     repo : "owner/name" of the data set.
-    patterns : patterns of the files to fetch.
+    patterns : patterns of the files to fetch, the preferred first.
     read : from their paths, in the order of their names, and their provenance to frames.
     about : one line for people: what it is and how much comes over the network.
     licence : as the data set states it.
@@ -86,10 +86,8 @@ ANY = "hf:"  # in front of a data set's name
 _TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
-def data_set(
-    repo: str, config: str | None, split: str | None, read: Callable[[Sequence[Path]], Frames], ending: str
-) -> HubSource:
-    """Any data set of the hub: its files of one ending whose path names the configuration, then the split."""
+def data_set(repo: str, config: str | None, split: str | None, read: Callable[[Sequence[Path]], Frames]) -> HubSource:
+    """Any data set of the hub: its tables whose path names the configuration, then the split; Parquet if there is."""
     words = "".join(f"{glob.escape(word)}*" for word in (config, split) if word)
 
     def checked(files: Sequence[Path], provenance: Provenance) -> Frames:
@@ -103,7 +101,7 @@ def data_set(
             frames, provenance=dataclasses.replace(provenance, rows=frames.provenance.rows, note=note)
         )
 
-    return HubSource(repo, (f"*{words}{ending}",), checked, "", licence="")
+    return HubSource(repo, tuple(f"*{words}{ending}" for ending in _TABLES), checked, "", licence="")
 
 
 def hub_source(name: str) -> HubSource:
@@ -155,27 +153,20 @@ def pull(
     if not source.startswith(ANY):
         if config or split or read:
             raise CarrotError(f"{source!r} has its own files and columns; only hf:OWNER/NAME takes a choice of them.")
-        choices, name = [hub_source(source)], name or source
+        chosen, name = hub_source(source), name or source
     else:
         from carrot_core.benchmarks.registry import read_any
 
         repo = source.removeprefix(ANY)
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
             raise CarrotError(f"{source!r} names no data set: write hf:OWNER/NAME.")
-        choices = [data_set(repo, config, split, read or read_any, ending) for ending in _TABLES]
-        name = name or repo.partition("/")[2]
-    if drop_chinese and choices[0].without_chinese is None:
+        chosen, name = data_set(repo, config, split, read or read_any), name or repo.partition("/")[2]
+    reader = chosen.without_chinese if drop_chinese else chosen.read
+    if reader is None:
         raise CarrotError(f"{source!r} has no Chinese tasks to leave out: only RouterBench has. Pull it as it is.")
     if not replace and name in {info.name for info in store.benchmarks()}:
         raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
-    for chosen in choices:
-        try:
-            fetched = fetch(chosen.repo, chosen.patterns, revision=revision, progress=progress)
-            break
-        except NotFoundError:
-            if chosen is choices[-1]:
-                raise
-    reader = chosen.without_chinese if drop_chinese and chosen.without_chinese else chosen.read
+    fetched = fetch(chosen.repo, chosen.patterns, revision=revision, progress=progress)
     licence = chosen.licence or fetched.licence or NONE_STATED
     frames = reader([file.path for file in fetched.files], fetched.provenance(licence))
     if fetched.note:
