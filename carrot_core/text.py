@@ -218,3 +218,9 @@ def alike_warning(fingerprints: Collection[tuple[int, int]]) -> str:
         "vectors can hardly tell them apart. Leave out what they share, such as a system prompt, or bring chat "
         "messages (role and content), of which the last text of the user is read."
     )
+
+
+def names_listed(names: Collection[str], most: int = 40) -> str:
+    """Names for a message: the first ones, and how many more."""
+    first = ", ".join(list(names)[:most])
+    return f"{first} and {len(names) - most:,} more" if len(names) > most else first

@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from carrot_core.errors import DataError, Problem
+from carrot_core.text import names_listed
 
 # The first name that a file has is used. A cost or latency is only guessed if its name
 # says dollars or seconds: units are never guessed.
@@ -129,12 +130,6 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def names_listed(names: Collection[str], most: int = 40) -> str:
-    """Names for a message: the first ones, and how many more."""
-    first = ", ".join(list(names)[:most])
-    return f"{first} and {len(names) - most:,} more" if len(names) > most else first
 
 
 def columns_of(

@@ -24,9 +24,9 @@ from carrot_core.prices import (
     check_prices,
     infer_price,
     match_name,
-    names_listed,
     token_cost_usd,
 )
+from carrot_core.text import names_listed
 
 PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok", "as_of", "source")
 
@@ -73,11 +73,11 @@ def pricing_of(models: Sequence[str], prices: Mapping[str, Price]) -> Pricing:
     notes = list(prices.notes) if isinstance(prices, PriceList) else []
     renamed = [f"{model!r} has that of {name!r}" for model, name in names.items() if model != name]
     if renamed:
-        notes.append(f"Prices by another name: {names_listed(renamed)}.")
+        notes.append(f"Prices by another name: {names_listed(renamed, 10)}.")
     meant = {model: match.meant for model, match in matches.items() if match.meant}
     doubtful = [f"{model!r} (did you mean {_either(others)}?)" for model, others in meant.items()]
     if doubtful:
-        notes.append(f"No price is taken for {names_listed(doubtful)}.")
+        notes.append(f"No price is taken for {names_listed(doubtful, 10)}.")
     others = prices.others if isinstance(prices, PriceList) else {}
     ignored = sorted({column for name in names.values() for column in others.get(name, ())})
     if ignored:
@@ -253,7 +253,7 @@ def _notes(
     notes = []
     has_tokens = bool(outcomes["input_tokens"].notna().any())
     if ignored:
-        listed = names_listed(sorted(ignored))
+        listed = names_listed(sorted(ignored), 10)
         notes.append(f"Prices not used (no such model here, or its dollars are recorded): {listed}.")
     if not has_tokens:
         notes.append("No tokens are recorded: costs stay the dollars of the file and cannot be re-priced.")

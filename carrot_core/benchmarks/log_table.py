@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from carrot_core import limits
-from carrot_core.benchmarks.columns import hint, names_listed
+from carrot_core.benchmarks.columns import hint
 from carrot_core.benchmarks.costs import rows_listed
-from carrot_core.benchmarks.formats import FORMATS, all_files, format_of, format_of_all, read_format
+from carrot_core.benchmarks.formats import FORMATS, format_of, format_of_all, read_format
 from carrot_core.benchmarks.long_table import check_mapping, refusing
-from carrot_core.benchmarks.parts import source_of
+from carrot_core.benchmarks.parts import all_files, source_of
 from carrot_core.benchmarks.reading import FOUND
 from carrot_core.benchmarks.table_file import TableFile, open_rows, open_table
 from carrot_core.benchmarks.value_checks import (
@@ -33,7 +33,7 @@ from carrot_core.benchmarks.value_checks import (
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.paths import home, replacing
 from carrot_core.prices import Price, infer_price, token_cost_usd
-from carrot_core.text import prompt_text
+from carrot_core.text import names_listed, prompt_text
 
 LOGGED = ("model", "prompt_id", "score", "cost_usd", "input_tokens", "output_tokens", "prompt")
 

@@ -14,7 +14,8 @@ from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.columns import quote
 from carrot_core.benchmarks.table_file import ROW, TableFile
 from carrot_core.errors import DataError, Problem
-from carrot_core.prices import match_name, names_listed, read_records
+from carrot_core.prices import match_name, read_records
+from carrot_core.text import names_listed
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _YES, _NO = ("true", "1", "yes", "open"), ("false", "0", "no", "closed")
@@ -137,7 +138,7 @@ def with_facts(frames: Frames, facts: Mapping[str, ModelFacts], notes: Sequence[
     table = table.astype({"open_weights": "boolean", "context_tokens": "float64"})
     rest = frames.models.drop(columns=list(FACTS), errors="ignore")
     unknown = [model for model, match in matches.items() if not match.name]
-    more = [f"No facts are known of {names_listed(unknown)}."] if unknown else []
+    more = [f"No facts are known of {names_listed(unknown, 10)}."] if unknown else []
     return replace(
         frames,
         models=pd.concat([rest.reset_index(drop=True), table], axis=1),

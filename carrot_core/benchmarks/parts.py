@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from carrot_core import limits
@@ -80,28 +81,53 @@ def source_of(paths: Paths) -> str:
     return f"{len(names):,} files ({', '.join(names[:_NAMES_SHOWN])}{more})"
 
 
-def files_of(paths: Sequence[Path]) -> list[Path]:
-    """The files behind paths: a folder stands for the tables in it, a pattern (``*``, ``?``) for what matches.
+def all_files(paths: Sequence[Path]) -> list[Path]:
+    """The files behind paths: those in a folder, but hidden ones and links; those that match a pattern (``*``, ``?``).
 
     Raises
     ------
     NotFoundError
         Nothing is there.
+    DataError
+        A folder holds more files than a folder of runs does.
     """
     files: list[Path] = []
     for path in paths:
-        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-        if not matches:
-            raise NotFoundError(f"There is no file {str(path)!r}.")
-        for match in matches:
-            inside = sorted(match.rglob("*")) if match.is_dir() else [match]
-            tables = [file for file in inside if file.is_file() and (file == match or is_table_name(file.name))]
-            if not tables:
-                raise NotFoundError(f"There is no table in {match.name!r}; there may be {', '.join(ENDINGS)}.")
-            files += tables
+        for match, inside in _behind(path):
+            files += inside if match.is_dir() else [match]
+        if len(files) > limits.FOLDER_FILES:
+            most = f"has more than {limits.FOLDER_FILES:,} files"
+            raise DataError(path.name, [Problem(most, "Name the files or a folder further in.")])
+    return files
+
+
+def tables_of(paths: Sequence[Path]) -> list[Path]:
+    """The tables behind paths, as `all_files`: of a folder those whose name says so.
+
+    Raises
+    ------
+    NotFoundError, DataError
+        Nothing is there, or no table; more files than one import may have.
+    """
+    files: list[Path] = []
+    for match, inside in chain.from_iterable(map(_behind, paths)):
+        tables = [file for file in inside if is_table_name(file.name)] if match.is_dir() else [match]
+        if not tables:
+            raise NotFoundError(f"There is no table in {match.name!r}; there may be {', '.join(ENDINGS)}.")
+        files += tables
     if len(files) > limits.ZIP_FILES:
         raise DataError(source_of(files), f"more than {limits.ZIP_FILES:,} files cannot be one import")
     return files
+
+
+def _behind(path: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """What is there under a path or matches it as a pattern, each with the files in it where it is a folder."""
+    matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    if not matches:
+        raise NotFoundError(f"There is no file {str(path)!r}.")
+    for match in matches:
+        inside = sorted(match.rglob("*")) if match.is_dir() else []
+        yield match, [file for file in inside if file.is_file() and not file.is_symlink() and file.name[0] != "."]
 
 
 def parts_of(paths: Paths, folder: Path, reading: Reading) -> list[Part]:

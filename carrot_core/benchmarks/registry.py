@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.formats import FORMATS, Format, all_files, format_of_all, read_format
+from carrot_core.benchmarks.formats import FORMATS, Format, format_of_all, read_format
 from carrot_core.benchmarks.formats.head import head_of
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.benchmarks.long_table import read_long_table, read_rows
 from carrot_core.benchmarks.open_llm import read_open_llm
-from carrot_core.benchmarks.parts import Paths, as_paths, files_of, source_of
+from carrot_core.benchmarks.parts import Paths, all_files, as_paths, source_of, tables_of
 from carrot_core.benchmarks.pickles import holds_dictionary
 from carrot_core.benchmarks.preview import column_names
 from carrot_core.benchmarks.reading import FOUND, Reading
@@ -109,7 +109,7 @@ def read_any(
     """
     everything = all_files(as_paths(path))
     of_tool = format_of_all(everything) if format is None else FORMATS.get(format)
-    files = files_of(as_paths(path)) if of_tool is None else everything
+    files = tables_of(as_paths(path)) if of_tool is None else everything
     path = files[0]
     chosen = of_tool.name if of_tool is not None else format or reader_for(path, reading)
     if chosen not in READERS and of_tool is None:

@@ -121,7 +121,7 @@ def family(eval_name: str) -> str:
     return _FAMILIES.get(eval_name, eval_name)
 
 
-def prompt_text(written: str) -> str:
+def turns_text(written: str) -> str:
     """The turns of a prompt, joined by blank lines; a text that is not a list of strings stays as it is."""
     if not _TURNS.fullmatch(written):
         return written
@@ -173,7 +173,7 @@ def _prompts(table: pd.DataFrame) -> pd.DataFrame:
     prompts = pd.DataFrame(
         {
             "prompt_id": table["sample_id"],
-            "text": [None if written is None else prompt_text(written) or None for written in table["prompt"]],
+            "text": [None if written is None else turns_text(written) or None for written in table["prompt"]],
             "task": table["eval_name"],
             "family": table["eval_name"].map(family),
             "split": None,

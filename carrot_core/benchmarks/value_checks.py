@@ -9,14 +9,14 @@ import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, numbers_of, score_remedy, score_rule
-from carrot_core.benchmarks.columns import as_text, hint, names_listed, quote
+from carrot_core.benchmarks.columns import as_text, hint, quote
 from carrot_core.benchmarks.private_connection import reason
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.split import OTHER_SPLIT
 from carrot_core.benchmarks.table_file import ROW, TableFile
 from carrot_core.errors import DataError, Problem
 from carrot_core.outcomes import SCORE_RANGE
-from carrot_core.text import prompt_text
+from carrot_core.text import names_listed, prompt_text
 
 IDS = ("prompt_id", "model")
 TEXTS = ("prompt", "task", "benchmark", "split")

@@ -3,7 +3,6 @@
 from carrot_core.prices.files import (
     PriceList,
     match_name,
-    names_listed,
     own_prices_path,
     read_prices,
     read_records,
@@ -33,7 +32,6 @@ __all__ = [
     "check_prices",
     "infer_price",
     "match_name",
-    "names_listed",
     "own_prices_path",
     "rates_of",
     "read_prices",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from carrot_core import limits, paths
 from carrot_core.errors import DataError, Problem
 from carrot_core.prices.price import FREE, TOKENS_PER_PRICE, Price, Tier
+from carrot_core.text import names_listed
 
 _KINDS = ("input", "output", "cached_input", "reasoning")
 _LITELLM = {
@@ -103,16 +104,10 @@ def read_prices(path: Path) -> PriceList:
         table.notes.append(f"The prices of {path.name} are dollars per token; they are shown per million tokens.")
     if per_token:
         table.notes.append(
-            f"Prices of {names_listed(sorted(per_token))} in {path.name} are below ${_LEAST_PER_MTOK:g}, so they are "
-            "taken as dollars per token."
+            f"Prices of {names_listed(sorted(per_token), 10)} in {path.name} are below ${_LEAST_PER_MTOK:g}, so they "
+            "are taken as dollars per token."
         )
     return table
-
-
-def names_listed(names: Collection[str], most: int = 10) -> str:
-    """Names for a message: the first ones, and how many more."""
-    first = ", ".join(list(names)[:most])
-    return f"{first} and {len(names) - most:,} more" if len(names) > most else first
 
 
 def own_prices_path() -> Path:

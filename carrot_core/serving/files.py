@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carrot_core import limits
-from carrot_core.benchmarks.columns import as_text, names_listed, quote
+from carrot_core.benchmarks.columns import as_text, quote
 from carrot_core.benchmarks.file_checks import check_text, chunks
 from carrot_core.benchmarks.long_table import refusing
 from carrot_core.benchmarks.preview import column_names
@@ -26,7 +26,7 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
 from carrot_core.number_formats import without_nan
 from carrot_core.paths import replacing
 from carrot_core.safe_csv import safe_csv
-from carrot_core.text import prompt_text
+from carrot_core.text import names_listed, prompt_text
 
 CHUNK_PROMPTS = 512
 _CHUNK_CHARACTERS = 4_000_000

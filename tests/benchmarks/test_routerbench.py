@@ -12,7 +12,7 @@ import pytest
 from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.pickles import Limits, read_pickled_table
 from carrot_core.benchmarks.registry import read_any, reader_for
-from carrot_core.benchmarks.routerbench import COST, family, is_chinese, prompt_text, read_routerbench
+from carrot_core.benchmarks.routerbench import COST, family, is_chinese, read_routerbench, turns_text
 from carrot_core.cli import main
 from carrot_core.errors import DataError
 from carrot_core.prices import Price
@@ -91,14 +91,14 @@ def test_prompts_have_their_text_task_and_family(file: Path) -> None:
     ],
 )
 def test_a_list_as_text_becomes_its_turns(written: str, text: str) -> None:
-    assert prompt_text(written) == text
+    assert turns_text(written) == text
 
 
 def test_a_hostile_prompt_costs_its_length() -> None:
     """Brackets nested a million deep overflow a parser; unclosed quotes make a careless pattern quadratic."""
     for hostile in ("[" * 1_000_000, "['" + "\\'" * 500_000, "[" + "'a', " * 200_000, "['" + "a" * 1_000_000):
-        assert prompt_text(hostile) == hostile
-    assert prompt_text(repr(["x\n" * 500_000])) == "x\n" * 500_000
+        assert turns_text(hostile) == hostile
+    assert turns_text(repr(["x\n" * 500_000])) == "x\n" * 500_000
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from carrot_core import limits
 from carrot_core.benchmarks.formats import evals, inspect_helm, published, traces, traffic
 from carrot_core.benchmarks.formats.head import Head, head_of
 from carrot_core.benchmarks.formats.rows import Options, Rows
-from carrot_core.errors import DataError, NotFoundError, Problem
+from carrot_core.errors import DataError, Problem
 
 
 @dataclass(frozen=True)
@@ -164,31 +162,6 @@ FORMATS = {
         ),
     )
 }
-
-
-def all_files(paths: Sequence[Path]) -> list[Path]:
-    """The files behind paths: those in a folder, but hidden ones and links; those that match a pattern (``*``, ``?``).
-
-    Raises
-    ------
-    NotFoundError
-        Nothing is there.
-    DataError
-        A folder holds more files than a folder of runs does.
-    """
-    files: list[Path] = []
-    for path in paths:
-        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-        if not matches:
-            raise NotFoundError(f"There is no file {str(path)!r}.")
-        for match in matches:
-            inside = sorted(match.rglob("*")) if match.is_dir() else []
-            inside = [each for each in inside if each.is_file() and not each.is_symlink() and each.name[0] != "."]
-            files += inside if match.is_dir() else [match]
-        if len(files) > limits.FOLDER_FILES:
-            most = f"has more than {limits.FOLDER_FILES:,} files"
-            raise DataError(path.name, [Problem(most, "Name the files or a folder further in.")])
-    return files
 
 
 def format_of(path: Path) -> Format | None:

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from carrot_core.benchmarks.formats import all_files, format_of_all, read_format
+from carrot_core.benchmarks.formats import format_of_all, read_format
 from carrot_core.benchmarks.formats.rows import NUMBERS, Rows
+from carrot_core.benchmarks.parts import all_files
 from carrot_core.errors import CarrotError
 from tests.benchmarks.formats.test_routing import run
 from tests.benchmarks.formats.test_traffic import LOGS

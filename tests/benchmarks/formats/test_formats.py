@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pytest
 
 from carrot_core import limits
-from carrot_core.benchmarks.formats import FORMATS, all_files, format_of, format_of_all, read_format
+from carrot_core.benchmarks.formats import FORMATS, format_of, format_of_all, read_format
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.benchmarks.log_table import read_logs
+from carrot_core.benchmarks.parts import all_files
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError
 from carrot_core.prices import Price

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from carrot_core.benchmarks.formats import FORMATS, all_files, format_of
+from carrot_core.benchmarks.formats import FORMATS, format_of
 from carrot_core.benchmarks.formats.rows import Options
+from carrot_core.benchmarks.parts import all_files
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from carrot_core.benchmarks.formats import FORMATS, all_files
+from carrot_core.benchmarks.formats import FORMATS
 from carrot_core.benchmarks.formats.rows import Options, Rows
+from carrot_core.benchmarks.parts import all_files
 
 FILES = Path(__file__).parents[2] / "files" / "formats"
 EXPECTED: dict[str, Any] = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
