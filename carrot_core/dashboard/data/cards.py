@@ -57,8 +57,8 @@ def _gaps(version: Version, name: str) -> str:
     bench = Store(Path(version.path)).load(name)
     rows = gaps_by_model(bench).head(_GAPS_NAMED).itertuples()
     complete = int(bench.outcomes.complete.sum())
-    named = (f"{row.model} on {row.n_missing:,} (without it {row.n_complete_without:,})" for row in rows)
-    return f"{complete:,} prompts have every outcome; not observed: {', '.join(named)}"
+    named = (f"without {row.model}, not run on {row.n_missing:,}, {row.n_complete_without:,} would" for row in rows)
+    return f"{complete:,} prompts have every outcome; {'; '.join(named)}"
 
 
 def _card(info: BenchmarkInfo) -> None:

@@ -328,7 +328,7 @@ def _problems(error: DataError) -> None:
             "problem": st.column_config.TextColumn("problem", width="medium"),
             "remedy": st.column_config.TextColumn("remedy", width="large"),
         },
-        row_height=56,  # two lines
+        row_height=84,  # three lines; above 64 pixels Streamlit wraps what a cell holds
         alt="One row for each kind of problem: where it first stands, what it is and what to do.",
     )
     st.download_button("Download the problems (CSV)", lambda: safe_csv(problems), "problems.csv", "text/csv")
