@@ -74,10 +74,11 @@ together-%: dev
 quick-tests: dev
 	$(PYTEST) -m "not slow and not browser" $(WORKERS)
 
-# A file of browser tests is one worker's, and so are the servers it starts.
+# A file of browser tests is one worker's, and so are the servers it starts. What a crowded machine made late has a
+# second try, which the summary tells.
 all-tests: dev
 	$(PYTEST) -m "not browser" $(WORKERS)
-	$(PYTEST) -m browser -n 2 --dist loadfile
+	$(PYTEST) -m browser -n 2 --dist loadfile --reruns 1
 
 BENCH := frontier knn bootstrap scene whatif browse import store
 bench: dev

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.embedding import BUNDLED, load_embedded
@@ -66,6 +66,7 @@ SHOWN = """(label) => {
   const boxes = [...document.querySelectorAll("[data-testid=stSelectbox], [data-testid=stMultiSelect]")];
   const named = (text) => text === label || text.startsWith(`${label} (`); // and how many options there are
   const box = boxes.find((one) => named(one.querySelector("[data-testid=stWidgetLabel]").textContent));
+  if (!box) throw new Error(`no box is labelled ${label}`);
   if (box.dataset.testid === "stSelectbox") return [box.querySelector("input").value].filter(Boolean);
   return [...box.querySelectorAll("[data-tag] > span")].map((tag) => tag.innerText.trim());
 }"""
@@ -218,7 +219,12 @@ def agree(page: Page, controls: list[Control]) -> dict[str, Texts]:
     wrong: list[str] = []
     for _ in range(PATIENCE // 250):
         at_rest(page)
-        read = {label: (widget_texts(page, label), repeated, used(page)) for label, repeated, used in controls}
+        try:
+            read = {label: (widget_texts(page, label), repeated, used(page)) for label, repeated, used in controls}
+        except (Error, ValueError, IndexError) as error:  # the page, or a part of it, is not drawn yet
+            wrong = [repr(error)]
+            page.wait_for_timeout(250)
+            continue
         wrong = [f"{label} shows {text}, used {used}" for label, (text, of, used) in read.items() if of(text) != used]
         if not wrong:
             return {label: text for label, (text, _, _) in read.items()}
