@@ -97,17 +97,19 @@ def along(names: Sequence[str]) -> str:
 
 # Models are listed by full name: models of two makers may share a short name, and links use the full one.
 def reference(models: Sequence[str], best_single: str) -> str:
-    """Choose the model that savings are measured against (``?reference=``); the best single model at first."""
-    reset_if_stale("reference", best_single)
-    choice = str(
-        st.selectbox(
-            "Reference model", models, list(models).index(best_single), format_func=visible, key="reference",
-            bind="query-params",
-            help=tip("reference", "best-single-model"),
-        )
+    """Choose the model that savings are measured against (``?reference=``); at first the best single model, whichever
+    that is of the pool and the tasks: the browser keeps the text of an option, so that one does not name it."""
+
+    def name(model: str) -> str:
+        return visible(model or "Best single model")
+
+    reset_if_stale("reference", "")
+    choice = st.selectbox(
+        "Reference model", ["", *models], format_func=name, key="reference", bind="query-params",
+        help=tip("reference", "best-single-model"),
     )  # fmt: skip
-    links.check_parameter("reference", links.among([visible(model) for model in models]), visible(choice))
-    return choice
+    links.check_parameter("reference", links.among([name(model) for model in ["", *models]]), name(choice))
+    return choice or best_single
 
 
 def pool_and_tasks(

@@ -104,6 +104,13 @@ def pool(page: Page) -> Texts:
     return set() if models == set(BENCHMARKS[bench].models) else models
 
 
+def against(page: Page) -> Texts:
+    """The reference; in place of its name that it is the best single model, where the page does not name another."""
+    reference, best = (texts(page, f".live [data-against={one}] .who") for one in ("reference", "best"))
+    named = "reference" in page.evaluate("[...new URLSearchParams(location.search).keys()]")
+    return reference if named or reference != best else {"Best single model"}
+
+
 def labels_of(page: Page, pattern: str) -> Texts:
     """What the alternative text of a figure names."""
     found = [str(one.get_attribute("aria-label")) for one in page.locator("[aria-label]:visible").all()]
@@ -139,7 +146,7 @@ Control = tuple[str, Callable[[Texts], Texts], Used]  # label, what of its text 
 
 ROUTERS_DRAWN: Control = ("Routers", same, lambda page: set(legend(page)))
 ALONG: Control = ("λ moves along", same, lambda page: {legend(page)[0]})
-REFERENCE: Control = ("Reference model", short, lambda page: texts(page, ".live [data-against=reference] .who"))
+REFERENCE: Control = ("Reference model", short, against)
 TASKS: Control = ("Tasks", same, lambda page: tasks(page, r"at every λ, on (\d+) prompts", {"test"}))
 TASK: Control = (
     "Task", lambda text: text - {"Any"},
@@ -172,7 +179,7 @@ TABLE: list[tuple[str, tuple[str, ...], list[tuple[str, str | None]], list[Contr
     (
         "/frontier?bench=one&routers=CARROT-Linear&routers=Oracle&along=Oracle&reference=acme/small"
         "&pool=acme/large&pool=acme/small&tasks=kind 0",
-        ("Pool, tasks and the curve",), [("Benchmark", "two")],
+        ("Pool, tasks and the curve",), [("Benchmark", "two"), ("Tasks", "sort 1")],
         [ROUTERS_DRAWN, ALONG, REFERENCE, POOL, TASKS],
     ),
     (
