@@ -49,11 +49,11 @@ def at_work(page: Page) -> None:
 
 
 def downloaded(page: Page, name: str) -> Download:
-    """What a button of the first card's list of downloads hands over; the list is opened where it is shut."""
+    """What a button of the first card's dialog of exports hands over; the dialog is opened where it is shut."""
     at_rest(page)
     button = page.get_by_role("button", name=name).first
     if not button.is_visible():
-        page.get_by_role("button", name="Download", exact=True).first.click()
+        page.get_by_role("button", name="Export", exact=True).first.click()
         button.wait_for()
         at_rest(page)
     with page.expect_download() as handed:
@@ -96,10 +96,10 @@ def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page]
     downloaded(page, "The document itself").save_as(file)
     points = PointShelf(home / "points")
     assert read_point(file) in [kept.point for kept in points.listing().points]
-    for name in ("One page to read and print", "Configuration of LiteLLM"):
-        assert Path(downloaded(page, name).path()).stat().st_size > 200
-    at_rest(page)
-    page.keyboard.press("Escape")
+    assert Path(downloaded(page, "Configuration of LiteLLM").path()).stat().st_size > 200
+    click(page.get_by_role("tab", name="Describe it"))
+    assert Path(downloaded(page, "One page to read and print").path()).stat().st_size > 200
+    click(page.get_by_role("dialog").get_by_role("button", name="Close"))
 
     for kept in points.listing().points:
         points.delete(kept.id)

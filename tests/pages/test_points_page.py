@@ -276,15 +276,16 @@ def test_a_damaged_file_leaves_the_others_alone(carrot_home: Path) -> None:
     assert "#### good" in page_text(app)
 
 
-def test_every_form_is_there_where_the_router_is() -> None:
+def test_every_form_is_there_where_the_router_is_with_a_command_for_its_very_file() -> None:
     id = shared_points().keep(CarrotRouter.load(HEAD).point_file(lam=0.3))
     app = page(bench=SNAPSHOT)
     assert not [button for button in app.get("download_button") if f":{id}" in button.proto.id]
-    app.session_state[f"download:{id}"] = True
-    app.run()
+    app.button(key=f"export:{id}").click().run()
     assert not app.exception
-    found = [button for button in app.get("download_button") if f":{id}" in button.proto.id]
-    assert len(found) == len(FORMATS)
+    forms = [button.proto.id for button in app.get("download_button") if f":{id}" in button.proto.id]
+    assert len(forms) == len(FORMATS)
+    commands = [code.value for code in app.code]
+    assert all(any(form.file.format(stem=f"{HEAD}-lam-0.3") in one for one in commands) for form in FORMATS.values())
 
 
 def test_the_frontier_page_keeps_the_point_it_shows() -> None:

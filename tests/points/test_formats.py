@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -114,11 +115,13 @@ class Page(HTMLParser):
 
 def test_formats_are_found_by_name_and_by_ending() -> None:
     assert all(each.name == name and each.about and "/" in each.media_type for name, each in FORMATS.items())
+    assert len({each.file for each in FORMATS.values()}) == len(FORMATS)
+    assert all(each.file.endswith(each.ending) and each.commands_for("p") for each in FORMATS.values())
     assert [format_for(name).name for name in ("p.yaml", "p.YAML", "p.yml", "p.JSON")] == [*3 * ["yaml"], "json"]
     assert format_for("p.py").name == "python"
     assert format_for("config.yaml", "litellm").name == "litellm"
     for file_name, name, says in (
-        ("p.txt", None, "must end in one of .json, .yaml, .html"),
+        ("p.txt", None, "must end in one of .json, .html, .yaml"),
         ("p.txt", "json", "must end in .json for the format json"),
         ("p.json", "xml", "no format 'xml'"),
     ):
@@ -298,7 +301,9 @@ def test_a_point_with_no_figures_has_no_picture_and_says_why(router: CarrotRoute
 
 
 @pytest.mark.slow
-def test_the_command_writes_each_format(carrot_home: Path, tmp_path: Path) -> None:
+def test_the_command_writes_each_format(carrot_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def carrot(*arguments: object, code: int = 0) -> str:
         done = CliRunner().invoke(main, [str(argument) for argument in arguments])
         assert done.exit_code == code, done.output
@@ -314,6 +319,10 @@ def test_the_command_writes_each_format(carrot_home: Path, tmp_path: Path) -> No
             assert out.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[name])
         else:
             assert out.read_bytes() == each.make(CarrotRouter.load(first), point)
+        if not each.commands:
+            (command,) = each.commands_for("first").values()
+            carrot(*shlex.split(command)[1:])
+            assert Path(each.file.format(stem="first")).stat().st_size > 100
     carrot("export", first, "--lam", 0.2, "--out", tmp_path / "second.yaml")
     assert read_point(tmp_path / "second.yaml").lam == 0.2
     assert "must end in .json" in carrot("export", HEAD, "--format", "json", "--out", tmp_path / "p.yaml", code=2)

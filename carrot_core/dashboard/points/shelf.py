@@ -25,7 +25,7 @@ from carrot_core.dashboard.stores import labels
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import browser
 from carrot_core.figures.scene import DRAWN_BASELINES
-from carrot_core.points.formats import FORMATS, Format
+from carrot_core.points.formats import CHART, DESCRIBE, FORMATS, RUN, Format
 from carrot_core.points.shelf import PointShelf, ShelfPoint, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point
 from carrot_core.text import visible
@@ -130,7 +130,8 @@ def _actions(place: PointShelf, record: ShelfPoint) -> None:
             help="Sets benchmark, router, λ, pool, reference and fallback on all pages, if its router is on this "
             "machine unchanged.",
         )  # fmt: skip
-        _downloads(place, record)
+        if st.button("Export", icon=":material/download:", key=f"export:{record.id}"):
+            _export(place, record)
         with st.popover("Rename", icon=":material/edit:", key=f"rename:{record.id}"):
             _rename(place, record)
         if st.button("Delete", key=f"delete:{record.id}", icon=":material/delete:"):
@@ -139,31 +140,47 @@ def _actions(place: PointShelf, record: ShelfPoint) -> None:
             st.rerun()
 
 
-def _downloads(place: PointShelf, record: ShelfPoint) -> None:
-    """All download formats; every one but JSON needs the unchanged router on this machine."""
-    with st.popover("Download", icon=":material/download:", key=f"download:{record.id}", on_change="rerun") as popover:
-        if not popover.open:
-            return
-        why = differs_here(place, record.id)
-        for form in FORMATS.values():
-            if form.name == "json" or not (why or (form.name in ("png", "pdf") and browser() is None)):
-                _download(place, record, form)
-        if browser() is None:
-            st.caption("PNG and PDF need Chromium or Chrome on the machine that serves this page: none was found.")
-        if why:
-            st.caption(plain(f"The other forms are made from its router: {why}"))
+@st.dialog("Take this point with you", width="large", icon=":material/download:")
+def _export(place: PointShelf, record: ShelfPoint) -> None:
+    """All formats in three groups, each with its command; every one but JSON needs the unchanged router here."""
+    why = differs_here(place, record.id)
+    for tab, group in zip(st.tabs([RUN, DESCRIBE, CHART]), (RUN, DESCRIBE, CHART), strict=True):
+        with tab:
+            if why and group != RUN:
+                st.info(plain(f"This is made from its router: {why}"), icon=":material/difference:")
+                continue
+            if group != RUN:
+                st.caption("Each can be made of the document, too, at the command line.")
+            forms = [form for form in FORMATS.values() if form.group == group and (form.name == "json" or not why)]
+            for form in forms:
+                if form.name not in ("png", "pdf") or browser() is not None:
+                    _form(place, record, form, first=form is forms[0])
+            if why:
+                st.caption(plain(f"The other forms are made from its router: {why}"))
+            if group == CHART and browser() is None:
+                st.caption("PNG and PDF need Chromium or Chrome on the machine that serves this page: none was found.")
 
 
-def _download(place: PointShelf, record: ShelfPoint, form: Format) -> None:
+def _form(place: PointShelf, record: ShelfPoint, form: Format, *, first: bool) -> None:
+    """A download with its commands; the first of a group stands out."""
+
     def content() -> bytes:
         return form.make(router_at(place, record.id), record.point)
 
-    st.download_button(
+    stem = _stem(record.point)
+    for_file, for_commands = st.columns([2, 3], vertical_alignment="top")
+    for_file.download_button(
         f"{form.about[0].upper()}{form.about[1:]} ({form.name})",
         (record.point.model_dump_json(indent=1) + "\n").encode() if form.name == "json" else content,
-        f"{_stem(record.point)}{form.ending}", form.media_type, key=f"{form.name}:{record.id}", type="tertiary",
-        on_click="ignore",  # a rerun would close the list before the next click
+        form.file.format(stem=stem), form.media_type, key=f"{form.name}:{record.id}",
+        type="primary" if first else "secondary", width="stretch", wrap=True,
+        on_click="ignore",  # a rerun would close the dialog before the next click
     )  # fmt: skip
+    with for_commands:
+        for what, command in form.commands_for(stem).items():
+            if form.group == RUN:
+                st.caption(what)
+            st.code(command, "sh", wrap_lines=True)
 
 
 def _stem(point: PointFile) -> str:

@@ -97,6 +97,10 @@ def as_parquet(router: CarrotRouter, point: PointFile) -> bytes:
     return file.getvalue()
 
 
+RUN, DESCRIBE, CHART = "Run it", "Describe it", "Chart"
+_PARQUET = "application/vnd.apache.parquet"
+
+
 @dataclass(frozen=True)
 class Format:
     """One form of an operating point.
@@ -108,6 +112,9 @@ class Format:
     media_type : for downloads.
     about : one line for people.
     make : from the router that the point was made of, and the point, to the bytes of the file.
+    group : what it is for: `RUN`, `DESCRIBE` or `CHART`; the first of a group is the one to take.
+    file : its usual file, where ``{stem}`` stands for the point's; no two formats have the same.
+    commands : what to do with it, as (what it does, command); ``{file}`` is its file, ``{name}`` a name of the point.
     """
 
     name: str
@@ -115,6 +122,18 @@ class Format:
     media_type: str
     about: str
     make: Callable[[CarrotRouter, PointFile], bytes]
+    group: str
+    file: str
+    commands: tuple[tuple[str, str], ...] = ()
+
+    def commands_for(self, stem: str) -> dict[str, str]:
+        """The commands by what they do, for files of a stem; of one that is not for running, how to make it."""
+        file = self.file.format(stem=stem)
+        if self.commands:
+            return {what: command.format(file=file, name=stem) for what, command in self.commands}
+        document = FORMATS["json"].file.format(stem=stem)
+        by_name = "" if format_for(file) is self else f"--format {self.name} "
+        return {"Made from the document": f"carrot export {document} {by_name}--out {file}"}
 
 
 def as_json(_router: CarrotRouter, point: PointFile) -> bytes:
@@ -132,21 +151,38 @@ def as_python(_router: CarrotRouter, point: PointFile) -> bytes:
     return f"{_SCRIPT_HEAD}{litellm.assignment(point)}{_SCRIPT_TAIL}".encode()
 
 
+_LOAD = "from carrot_core import CarrotRouter; print(CarrotRouter.load('{file}').route('What is 2 + 2?'))"
+_USES = {
+    "json": (
+        ("At the command line", 'carrot route "What is 2 + 2?" --point {file}'),
+        ("In Python", f'python -c "{_LOAD}"'),
+        ("Over HTTP", "carrot serve --bench {name}={file}"),
+    ),
+    "python": (("As a script", 'python {file} "What is 2 + 2?"'),),
+    "litellm": (("In LiteLLM's proxy, once it is filled in", "litellm --config {file}"),),
+}
 # Of two with one ending, the first is what the ending alone means.
 FORMATS: dict[str, Format] = {
-    form.name: form
-    for form in (
-        Format("json", ".json", "application/json", "the document itself", as_json),
-        Format("yaml", ".yaml", "application/yaml", "the same document as YAML", as_yaml),
-        Format("html", ".html", "text/html", "one page to read and print", report.as_html),
-        Format("svg", ".svg", "image/svg+xml", "the curve with the point on it, as a picture", report.as_svg),
-        Format("png", ".png", "image/png", "the same picture", partial(report.as_image, "png")),
-        Format("pdf", ".pdf", "application/pdf", "the same picture", partial(report.as_image, "pdf")),
-        Format("python", ".py", "text/x-python", "a script that routes prompts at the point", as_python),
-        Format("csv", ".csv", "text/csv", "the curve it lies on", as_csv),
-        Format("parquet", ".parquet", "application/vnd.apache.parquet", "the curve it lies on", as_parquet),
-        Format("litellm", ".yaml", "application/yaml", "configuration of LiteLLM's proxy", litellm.as_config),
-        Format("litellm-hook", ".py", "text/x-python", "what that configuration loads", litellm.as_hook),
+    name: Format(name, f".{file.rpartition('.')[2]}", media_type, about, make, group, file, _USES.get(name, ()))
+    for name, file, media_type, group, about, make in (
+        ("json", "{stem}.json", "application/json", RUN, "the document itself", as_json),
+        ("html", "{stem}.html", "text/html", DESCRIBE, "one page to read and print", report.as_html),
+        ("yaml", "{stem}.yaml", "application/yaml", DESCRIBE, "the same document as YAML", as_yaml),
+        ("svg", "{stem}.svg", "image/svg+xml", CHART, "the curve with the point on it, as a picture", report.as_svg),
+        ("png", "{stem}.png", "image/png", CHART, "the same picture", partial(report.as_image, "png")),
+        ("pdf", "{stem}.pdf", "application/pdf", CHART, "the same picture", partial(report.as_image, "pdf")),
+        ("python", "{stem}.py", "text/x-python", RUN, "a script that routes prompts at the point", as_python),
+        ("csv", "{stem}-curve.csv", "text/csv", CHART, "the curve it lies on", as_csv),
+        ("parquet", "{stem}-curve.parquet", _PARQUET, CHART, "the curve it lies on", as_parquet),
+        (
+            "litellm",
+            "{stem}-litellm.yaml",
+            "application/yaml",
+            RUN,
+            "configuration of LiteLLM's proxy",
+            litellm.as_config,
+        ),
+        ("litellm-hook", "carrot_hook.py", "text/x-python", RUN, "what that configuration loads", litellm.as_hook),
     )
 }
 
