@@ -31,7 +31,7 @@ with for_routers:
 if not names:
     st.info("Choose at least one router to draw.")
     st.stop()
-with st.expander("Pool, tasks and the curve λ moves along"):
+with st.expander("Pool, tasks and curve"):
     pool, tasks = controls.pool_and_tasks(view.models, view.tasks, info.facts_by_model, whole=not view.can_filter)
     active = controls.along(names)
 with for_reference:

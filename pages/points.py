@@ -28,7 +28,7 @@ with rest:
             st.subheader("Side by side")
             compare([record for _, record in entries])
         if entries:
-            st.subheader("A point in question")
+            st.subheader("Check a point")
             check_panel(entries)
 with making:
     keep_panel()

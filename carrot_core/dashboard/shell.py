@@ -186,22 +186,21 @@ def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[Benchma
 
 
 def kind_note(info: BenchmarkInfo) -> None:
-    """Say that a benchmark is a snapshot without prompts, or simulated."""
+    """Say that a benchmark is a snapshot without prompts, or simulated: a word that opens to a few sentences."""
     if not info.has_prompts:
-        st.info(
-            f"Snapshot: results on {info.n_prompts:,} real prompts, which may not be passed on and are not here. "
-            "λ, routers, budget and target work on the real curves. Leaving out models or tasks, looking at single "
-            "prompts and fitting routers need the data: `carrot data import` or the Data page brings them. "
-            + link("snapshot", "What a snapshot is"),
-            icon=":material/photo_camera:",
-        )
+        with st.popover(f"Snapshot of {info.n_prompts:,} prompts", type="tertiary", icon=":material/photo_camera:"):
+            st.markdown(
+                "The results are real; the prompts may not be passed on and are not here. λ, routers, budget and "
+                "target work on the real curves. Leaving out models or tasks, looking at single prompts and fitting "
+                "routers need the data: `carrot data import` or the Data page brings them. "
+                + link("snapshot", "What a snapshot is")
+            )
     if info.name == SIMULATED:
-        st.warning(
-            "Simulated data: these models do not exist and nothing here was measured. "
-            "It is here so that everything can be tried offline; `carrot data import` brings real results. "
-            + link("simulated", "What simulated means"),
-            icon=":material/science:",
-        )
+        with st.popover("Simulated: nothing here was measured", type="tertiary", icon=":material/science:"):
+            st.markdown(
+                "These models do not exist. The data are here so that everything can be tried offline; "
+                "`carrot data import` brings real results. " + link("simulated", "What simulated means")
+            )
 
 
 def theme() -> ThemeName:

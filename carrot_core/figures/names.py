@@ -17,7 +17,7 @@ from carrot_core.text import short_names, visible
 
 PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
 NO_TASK = "(no task)"
-HUNDRED = "shown × 100 (downloads are not)"  # as pages and charts show what is at most 1
+HUNDRED = "shown × 100; files have parts of 1"  # as pages and charts show what is at most 1
 
 
 def layout(look: Theme, height: int, **more: Any) -> dict[str, Any]:

@@ -179,11 +179,11 @@ TABLE: list[tuple[str, tuple[str, ...], list[tuple[str, str | None]], list[Contr
     (
         "/frontier?bench=one&routers=CARROT-Linear&routers=Oracle&along=Oracle&reference=acme/small"
         "&pool=acme/large&pool=acme/small&tasks=kind 0",
-        ("Pool, tasks and the curve",), [("Benchmark", "two"), ("Tasks", "sort 1")],
+        ("Pool, tasks and curve",), [("Benchmark", "two"), ("Tasks", "sort 1")],
         [ROUTERS_DRAWN, ALONG, REFERENCE, POOL, TASKS],
     ),
     (
-        "/frontier?bench=one&along=Oracle&reference=acme/small", ("Pool, tasks and the curve",),
+        "/frontier?bench=one&along=Oracle&reference=acme/small", ("Pool, tasks and curve",),
         [("Routers", None), ("Pool", "acme/large"), ("Pool", "zeta/mid")], [ROUTERS_DRAWN, ALONG, REFERENCE, POOL],
     ),
     (

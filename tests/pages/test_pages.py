@@ -56,7 +56,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
             "number_input": [
                 "Budget, $ per 1k (validation)",
                 "Target accuracy, % (validation)",
-                "Called unlike from (percentile)",
+                "Unlike from this percentile on",
             ],
         },
     ),
@@ -167,9 +167,9 @@ def test_page_without_data_says_what_to_do_next(
     app = page(name)
     assert not app.exception
     assert [title.value for title in app.title] == [heading]
-    texts = "".join(info.value for info in app.info)
+    texts = "".join(element.value for element in (*app.info, *app.markdown))
     with_a_snapshot = {"data": "carrot setup", "live": "Type a prompt above", "points": "No point is kept yet"}.get(
-        name, "Snapshot: results on"
+        name, "the prompts may not be passed on"
     )
     assert (with_a_snapshot if ships else "carrot setup") in texts
 

@@ -1,4 +1,4 @@
-"""A kept point in question on its page: logs as promised, drifted and hostile, and how sure it was."""
+"""A kept point checked on its page: logs as promised, drifted and hostile, and how sure it was."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
         help=tip("fallback"),
     )  # fmt: skip
     above = for_limit.number_input(
-        "Called unlike from (percentile)", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",
+        "Unlike from this percentile on", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",
         bind="query-params", help=tip("distance-to-the-training-data"),
     )  # fmt: skip
     links.check_parameter(
@@ -243,8 +243,11 @@ def _unlike(explanation: Explanation, options: DecisionOptions) -> str:
         if options.fallback
         else "A fallback can be chosen above."
     )
-    far = f"{explanation.distance_percentile:.1f}th percentile"
-    return f"Unlike anything in the training data: {far}. The estimates below are little more than guesses. {does}"
+    nearer = min(explanation.distance_percentile or 0.0, 99.9)
+    return (
+        f"Unlike the training data: {nearer:.1f} % of the validation prompts or more are nearer to it. "
+        f"The estimates below are little more than guesses. {does}"
+    )
 
 
 def _distance(explanation: Explanation, options: DecisionOptions) -> str:
