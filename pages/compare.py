@@ -29,7 +29,7 @@ with for_bench:
 view = views.view(info)
 stored = view.has_prompts
 with for_routers:
-    names = compare.routers(view.fitted)
+    names = compare.routers(view.fitted, view.baselines)
 if not names:
     st.info("Choose at least one router.")
     st.stop()

@@ -27,7 +27,7 @@ view = views.view(info)
 if not view.fitted:
     controls.fit_button(info, "Below are the baselines.")
 with for_routers:
-    names = controls.routers(view.fitted)
+    names = controls.routers(view.fitted, view.baselines)
 if not names:
     st.info("Choose at least one router to draw.")
     st.stop()

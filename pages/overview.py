@@ -4,7 +4,7 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, glossary, overview, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.figures.scene import DRAWN_BASELINES, caption, label
+from carrot_core.figures.scene import caption, drawn_baselines, label
 from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import cost_text, lam_text, percent
 
@@ -19,8 +19,9 @@ shell.kind_note(info)
 view = views.view(info)
 if not view.fitted:
     controls.fit_button(info, "Below are the baselines.")
-active = next(iter(view.fitted), DRAWN_BASELINES[0])
-scene = view.scene((*view.fitted[:1], *DRAWN_BASELINES), active)
+names = list(dict.fromkeys([*view.fitted[:1], *drawn_baselines([*view.fitted, *view.baselines])]))
+active = names[0]
+scene = view.scene(tuple(names), active)
 point = view.matching_point(active)
 
 best = scene.short_names[scene.best_single]
@@ -46,9 +47,8 @@ live_frontier(
     key="overview",
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
-st.caption(
-    f"{shell.plain(caption(scene))} {glossary.see('frontier', 'lambda', 'zero-router', 'task-lookup', 'oracle')}"
-)
+terms = glossary.see("frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")
+st.caption(f"{shell.plain(caption(scene))} {terms}")
 
 st.subheader("Where the data come from")
 st.write(shell.plain(shell.origin(info)))

@@ -13,7 +13,7 @@ from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import labels, store_of
 from carrot_core.embedding import load_embedded
 from carrot_core.evaluation.runs import run_router
-from carrot_core.figures.scene import DRAWN_BASELINES, label
+from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
 from carrot_core.number_formats import QUERIES, lam_text
 from carrot_core.operating_point import Solution, solve_budget, solve_target
@@ -24,6 +24,7 @@ FIT = "Fit CARROT-KNN"
 RATE = "rate"  # of the session's point, in score per dollar
 _IS_SET = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
 _DEFAULT_ROUTERS = 2  # fitted routers that are drawn by default
+_DRAWN_ANYWAY = ("zero", "best-single")  # as the hull of the single models, and as one of them
 _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 # Widgets whose options come from the benchmark.
 _OF_BENCHMARK = (
@@ -71,9 +72,10 @@ def open_benchmark(label: str, choices: Mapping[str, object]) -> None:
     st.session_state.update({"bench": label, **choices})
 
 
-def routers(fitted: Sequence[str]) -> tuple[str, ...]:
-    """Choose the curves to draw (``?routers=``); by default the first fitted routers and the baselines."""
-    options, default = [*fitted, *DRAWN_BASELINES], [*fitted[:_DEFAULT_ROUTERS], *DRAWN_BASELINES]
+def routers(fitted: Sequence[str], baselines: Sequence[str]) -> tuple[str, ...]:
+    """Choose the curves to draw (``?routers=``); by default the first fitted routers and some baselines."""
+    options = [*fitted, *(name for name in baselines if name not in _DRAWN_ANYWAY)]
+    default = list(dict.fromkeys([*fitted[:_DEFAULT_ROUTERS], *drawn_baselines(options)]))
     reset_if_stale("routers", default)
     choice = st.multiselect(
         "Routers", options, default, format_func=label, key="routers", bind="query-params",

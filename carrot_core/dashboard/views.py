@@ -50,6 +50,10 @@ class View:
         return self.results.fitted
 
     @property
+    def baselines(self) -> Names:
+        return self.results.baselines
+
+    @property
     def models(self) -> Names:
         return self.results.models
 

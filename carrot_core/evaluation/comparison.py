@@ -32,7 +32,7 @@ from carrot_core.store import Run
 
 MEAN = "mean"  # in the column "seed": the mean over seeds
 BEST_SINGLE = "best-single-model"  # in the column "against": the best single model itself
-AGAINST = ("task-lookup", "carrot-knn")
+AGAINST = ("task-lookup", "task-lookup-input", "cost-only", "carrot-knn")
 UNFAIR = ("oracle", "cascade")  # they see outcomes, so they are not on the front that others are measured against
 _SINGLE_SCORES = ("routing_accuracy", "peak")  # what a router and one model can be compared in
 

@@ -182,6 +182,8 @@ LABELS = {
     "routellm-bert": "RouteLLM-BERT",
     "zero": "Zero router",
     "task-lookup": "Task lookup",
+    "task-lookup-input": "Task lookup with input cost",
+    "cost-only": "Cost only",
     "oracle": "Oracle",
     "best-single": "Best single model",
     "random": "Random",
@@ -192,7 +194,13 @@ LABELS = {
     "cascade": "Cascade (judge knows the score)",
 }
 BAND_REPLICATES = 200
-DRAWN_BASELINES = ("task-lookup", "oracle")
+DRAWN_BASELINES = ("task-lookup-input", "cost-only", "oracle")
+
+
+def drawn_baselines(names: Sequence[str]) -> list[str]:
+    """Baselines that a chart draws at first, of those there are; the plain task lookup in place of the other only."""
+    lookup = "task-lookup-input" if "task-lookup-input" in names else "task-lookup"
+    return [name for name in (lookup, *DRAWN_BASELINES[1:]) if name in names]
 
 
 def label(name: str) -> str:

@@ -87,9 +87,11 @@ _FIXED = {
     "carrot-knn": 0,
     "carrot-linear": 1,
     "task-lookup": 2,
+    "task-lookup-input": 2,
     "carrot-mlp": 3,
     "carrot-blend": 4,
     "carrot-encoder": 5,
+    "cost-only": 5,
     "oracle": 6,
 }
 
@@ -97,9 +99,11 @@ _FIXED = {
 def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
     """Style of each router by name; names without a fixed style take the free ones in order.
 
-    Where there are more names than styles, colours come again with another dash and another marker.
+    So does the second of two names with the same one. Where there are more names than styles, colours come again with
+    another dash and another marker.
     """
-    fixed = {name: _FIXED[name] for name in names if name in _FIXED}
+    owners = {_FIXED[name]: name for name in reversed(names) if name in _FIXED}
+    fixed = {name: place for place, name in owners.items()}
     free = [place for place in range(len(_STYLES)) if place not in fixed.values()]
     unknown = [name for name in names if name not in fixed]
     places = dict(zip(unknown, free, strict=False)) | fixed

@@ -21,7 +21,6 @@ from carrot_core.number_formats import percent
 from carrot_core.outcomes import positions
 from carrot_core.paper.curves import NotDrawnError, analysis_of, first_carrot
 from carrot_core.results.source import Results
-from carrot_core.routers import BASELINES
 from carrot_core.text import short_names, visible
 
 MOST_TASKS, LEAST_TASKS = 16, 3  # axes of a spider that can be read, and that are one
@@ -45,7 +44,7 @@ def spider(results: Results, *, router: str | None = None) -> Exhibit:
         No prompt has a task, or a snapshot was made without this table.
     """
     name = router or first_carrot(results.fitted)
-    positions([name], [*results.fitted, *BASELINES], "router")
+    positions([name], [*results.fitted, *results.baselines], "router")
     table = analysis_of(results, "spider", (name,)).drop(columns="router")
     tasks = [task for task in dict.fromkeys(table["task"]) if task]
     if not tasks:

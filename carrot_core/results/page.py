@@ -63,6 +63,8 @@ _LIMITS = """\
   prompt counts once however often it is tested.
 - The task lookup reads the task label of every test prompt. A deployed router has no such label, so a router that
   equals it has inferred the task from the text.
+- Cost only knows nothing of the quality of an answer but each model's mean, and predicts costs as CARROT-Linear does. A
+  router that equals it gains by knowing what prompts cost, not by knowing which model answers them well.
 - Costs are those of the benchmark: recorded dollars, tokens at dated list prices, or the input alone where no output
   was recorded. They are not what a call costs today.
 - The oracle knows every outcome. No router can be expected near it: it also picks up what is luck in a single answer.
@@ -93,9 +95,10 @@ def best_carrot(document: Mapping[str, Any]) -> str:
 def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]) -> str:
     lines = [
         "The CARROT router with the best AIQ on validation, per benchmark:\n",
-        "| benchmark | prompts x models | router | AIQ | AIQ − task lookup | … of chosen AIQ | AIQ − CARROT-KNN | "
-        "QNC | accuracy at λ = 0 − best single |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| benchmark | prompts x models | router | AIQ | AIQ − task lookup | … of chosen AIQ | "
+        "AIQ − task lookup with input cost | AIQ − cost only | AIQ − CARROT-KNN | QNC | "
+        "accuracy at λ = 0 − best single |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for recipe in recipes:
         document = documents[recipe.name]
@@ -107,6 +110,7 @@ def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe
             _percent(_figure(document, router, "aiq")),
             _points(_difference(document, router, "task-lookup", "aiq")),
             _points(_difference(document, router, "task-lookup", "aiq_chosen")),
+            *(_points(_difference(document, router, against, "aiq")) for against in _HARDER),
             "–" if router == "carrot-knn" else _points(_difference(document, router, "carrot-knn", "aiq")),
             _qnc(document, router),
             _points(_difference(document, router, "best-single-model", "routing_accuracy")),
@@ -121,17 +125,20 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
         f"## {name}\n",
         f"{recipe.about} {document['n_prompts']:,} prompts x {len(document['models'])} models; best single model on "
         f"validation, by seed: {', '.join(dict.fromkeys(row['best_single'] for row in document['protocol']))}.\n",
-        "| router | AIQ | chosen AIQ | AIQ − task lookup | AIQ − CARROT-KNN | QNC | accuracy at λ = 0 | "
-        "… − best single | saving, %, at the point chosen to match the best single | its accuracy − best single |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| router | AIQ | chosen AIQ | AIQ − task lookup | AIQ − task lookup with input cost | AIQ − cost only | "
+        "AIQ − CARROT-KNN | QNC | accuracy at λ = 0 | … − best single | "
+        "saving, %, at the point chosen to match the best single | its accuracy − best single |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for router in sorted(document["routers"], key=lambda router: -document["validation_aiq"][router]):
         cells = [
             f"**{label(router)}**" if router == best_carrot(document) else label(router),
             _percent(_figure(document, router, "aiq")),
             _percent(_figure(document, router, "aiq_chosen")),
-            "–" if router == "task-lookup" else _points(_difference(document, router, "task-lookup", "aiq")),
-            "–" if router == "carrot-knn" else _points(_difference(document, router, "carrot-knn", "aiq")),
+            *(
+                "–" if router == against else _points(_difference(document, router, against, "aiq"))
+                for against in ("task-lookup", *_HARDER, "carrot-knn")
+            ),
             _qnc(document, router),
             _percent(_figure(document, router, "routing_accuracy")),
             _points(_difference(document, router, "best-single-model", "routing_accuracy")),
@@ -148,12 +155,22 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
     return "\n".join([*lines, ""])
 
 
+# Baselines harder to beat than the task lookup; comparisons from before them have none.
+_HARDER = ("task-lookup-input", "cost-only")
+_RIVALS = {
+    "task-lookup": "the task lookup",
+    "task-lookup-input": "the task lookup with input cost",
+    "cost-only": "predicted cost alone",
+    "carrot-knn": "plain CARROT-KNN",
+}
+
+
 def _verdict(document: Mapping[str, Any]) -> str:
     """What the best CARROT router is worth here, no better than the intervals allow."""
     router = best_carrot(document)
     clauses = []
-    for against, what in (("task-lookup", "the task lookup"), ("carrot-knn", "plain CARROT-KNN")):
-        if router != against:
+    for against, what in _RIVALS.items():
+        if router != against and against in document["routers"]:
             standings = [_standing(_difference(document, router, against, metric)) for metric in ("aiq", "aiq_chosen")]
             both = " and chosen AIQ" if standings[0] == standings[1] else f" and {standings[1]} it in chosen AIQ"
             clauses.append(f"{standings[0]} {what} in AIQ{both}")

@@ -122,6 +122,10 @@ class SnapshotResults:
         names = [name for name in self.routers if name not in BASELINES]
         return tuple(sorted(names, key=lambda name: (name != names[0], name != "carrot-knn")))
 
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        return tuple(name for name in BASELINES if name in self.routers)  # an older snapshot has fewer
+
     @cached_property
     def info(self) -> BenchmarkInfo:
         """The benchmark as its store described it."""

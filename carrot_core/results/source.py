@@ -46,6 +46,7 @@ class Results(Protocol):
         `narrowed`, `estimates`, `run`, `exact_curve` and `flips`, and some tables of `analysis` may be missing.
     can_filter : whether some of the models and tasks can be looked at.
     fitted : names of the fitted routers, learned ones first.
+    baselines : names of the baselines.
     models, tasks : the whole pool, and all task labels.
     cost_unit_usd : u of the whole pool on all tasks.
     """
@@ -58,6 +59,8 @@ class Results(Protocol):
     def can_filter(self) -> bool: ...
     @property
     def fitted(self) -> Names: ...
+    @property
+    def baselines(self) -> Names: ...
     @property
     def models(self) -> Names: ...
     @property
@@ -177,6 +180,10 @@ class StoredResults:
     @property
     def fitted(self) -> Names:
         return tuple(self.tables)
+
+    @property
+    def baselines(self) -> Names:
+        return tuple(BASELINES)
 
     @property
     def models(self) -> Names:

@@ -8,7 +8,7 @@ from typing import Any
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.routers.base import Router, VectorRouter
-from carrot_core.routers.baselines import BestSingle, Oracle, RandomRouter, TaskLookup, ZeroRouter
+from carrot_core.routers.baselines import BestSingle, Oracle, RandomRouter, TaskLookup, TaskLookupInput, ZeroRouter
 
 __all__ = [
     "BASELINES",
@@ -17,6 +17,7 @@ __all__ = [
     "Oracle",
     "Router",
     "TaskLookup",
+    "TaskLookupInput",
     "VectorRouter",
     "ZeroRouter",
     "make_router",
@@ -69,6 +70,7 @@ def _later(module: str, name: str) -> Callable[..., Router]:
 BASELINES: dict[str, Callable[..., Router]] = {
     "zero": ZeroRouter,
     "task-lookup": TaskLookup,
+    "task-lookup-input": TaskLookupInput,
     "best-single": BestSingle,
     "oracle": Oracle,
 }
@@ -85,6 +87,7 @@ ROUTERS: dict[str, Callable[..., Router]] = {
     "routerbench-knn": _later("carrot_core.routers.baselines", "RouterBenchKNN"),
     "routerbench-mlp": _later("carrot_core.routers.baselines", "RouterBenchMLP"),
     "cascade": _later("carrot_core.routers.cascade", "Cascade"),
+    "cost-only": _later("carrot_core.routers.baselines", "CostOnly"),
     "random": RandomRouter,
     **BASELINES,
 }

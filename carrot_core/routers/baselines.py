@@ -1,16 +1,17 @@
-"""Baselines: constants, a lookup by task, chance, the oracle, and RouterBench's routers with one mean cost a model."""
+"""Baselines: constants, lookups by task, cost alone, chance, the oracle, and RouterBench's rule at mean costs."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Rows, most_accurate
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Rows, Usage, most_accurate
 from carrot_core.routers.base import VectorRouter, vectors_of
 
 _FOLDS = 8  # samples left out in turn by `oracle_of_other_samples`; more tell little more
@@ -81,15 +82,43 @@ class TaskLookup:
         return self
 
     def estimate(self, bench: Benchmark) -> Estimates:
+        return Estimates(bench.prompt_ids, self.models_, *self._means_of(bench))
+
+    def _means_of(self, bench: Benchmark) -> tuple[FloatTable, FloatTable]:
+        """(n, M) mean scores and costs of each prompt's task."""
         unseen = (self.overall_.score_, self.overall_.cost_usd_)
         means = [self.means_.get(task, unseen) for task in bench.tasks]
-        shape = (len(means), len(self.models_))
-        return Estimates(
-            bench.prompt_ids,
-            self.models_,
-            np.array([score for score, _ in means]).reshape(shape),
-            np.array([cost for _, cost in means]).reshape(shape),
-        )
+        score, cost = np.array(means).reshape(len(means), 2, len(self.models_)).swapaxes(0, 1)
+        return score, cost
+
+
+class TaskLookupInput(TaskLookup):
+    """`TaskLookup` that also knows what the input of each call costs; the rest of the cost is its task's mean.
+
+    It shows how much of a gain is no more than knowing the task and the length of the prompt. Where only dollars
+    are recorded nothing is known of the input, and it is the task lookup itself.
+    """
+
+    name: ClassVar[str] = "task-lookup-input"
+
+    def fit(self, train: Benchmark) -> Self:
+        self.usage_, measured, known = train.usage, train.measured, _input_usd(train, train.usage)
+        self.input_usd_ = _mean(known, _comparable(train))
+        rest = measured.cost_usd - np.where(np.isnan(known), self.input_usd_, known)
+        return super().fit(replace(train, outcomes=measured.with_values(measured.score, rest), corrected=None))
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        score, rest = self._means_of(bench)
+        known = _input_usd(bench.pool(self.models_), self.usage_)
+        cost_usd = np.maximum(rest + np.where(np.isnan(known), self.input_usd_, known), 0.0)
+        return Estimates(bench.prompt_ids, self.models_, score, cost_usd)
+
+
+def _input_usd(bench: Benchmark, usage: Usage) -> FloatTable:
+    """(n, M) cost of each call's input; NaN where it is not known, as where a router learned from dollars alone."""
+    if "cost_usd" in (usage, bench.usage):
+        return np.full(bench.outcomes.shape, np.nan)
+    return bench.cost_usd_of(np.zeros(bench.outcomes.shape))
 
 
 class BestSingle:
@@ -210,6 +239,30 @@ def _keys(salt: str, names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np
     """(k,) a 64-bit hash of each name."""
     hashed = (blake2b(f"{salt} {name}".encode("utf-8", "surrogatepass"), digest_size=8).digest() for name in names)
     return np.frombuffer(b"".join(hashed), dtype=np.uint64)
+
+
+class CostOnly(VectorRouter):
+    """Knows each model's train mean score and what a prompt will cost: the input as known, the rest predicted.
+
+    Scores are those of `ZeroRouter`, costs those of `carrot_core.routers.linear.CarrotLinear`: dollars where only
+    they are recorded, the known cost where only the input is charged. It shows how much of a gain is no more than
+    knowing on which prompts a dear model costs little more.
+    """
+
+    name: ClassVar[str] = "cost-only"
+
+    def __init__(self, seed: int = 0) -> None:
+        from carrot_core.routers.linear import CarrotLinear  # scikit-learn only where a router is fitted
+
+        super().__init__(CarrotLinear())
+
+    def fit(self, train: Benchmark) -> Self:
+        self.score_ = ZeroRouter().fit(train).score_
+        return super().fit(train)
+
+    def estimate(self, bench: Benchmark) -> Estimates:
+        table = super().estimate(bench)
+        return replace(table, score=np.broadcast_to(self.score_, table.shape))
 
 
 class CostBlindRouter(VectorRouter):

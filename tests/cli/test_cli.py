@@ -104,7 +104,7 @@ def test_evaluate_prints_every_figure_with_its_interval(imported):
         low, high = document["intervals"][figure]
         assert low <= document[figure] <= high
     assert document["best_single_model"] in MODELS
-    assert set(document["baselines"]) == {"zero", "task-lookup", "best-single", "oracle"}
+    assert set(document["baselines"]) == {"zero", "task-lookup", "task-lookup-input", "best-single", "oracle"}
     table = imported("evaluate", "made")
     for word in ("carrot-knn", "zero", "task-lookup", "oracle", "lower is better", "95 % intervals"):
         assert word in table

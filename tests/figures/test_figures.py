@@ -75,7 +75,7 @@ def test_charts_use_the_colours_of_the_dashboard(name: ThemeName) -> None:
 
 
 def test_no_two_routers_share_colour_dash_and_marker() -> None:
-    names = ["carrot-knn", "mine", "task-lookup", "theirs", "oracle", "third"]
+    names = ["carrot-knn", "mine", "task-lookup", "task-lookup-input", "oracle", "third"]
     styles = line_styles(names).values()
     for one, other in itertools.combinations(styles, 2):
         assert one.color != other.color

@@ -58,7 +58,9 @@ def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
     point = views.view(Store().info("made")).matching_point("carrot-knn")
     assert app.session_state["rate"] == point.exchange_rate_per_usd
     assert lam_in_address(app) == pytest.approx(point.lam)
-    assert {"CARROT-KNN", "Task lookup", "Oracle"} == set(app.multiselect(key="routers").options)
+    choices = app.multiselect(key="routers")
+    assert choices.options == ["CARROT-KNN", "Task lookup", "Task lookup with input cost", "Oracle"]
+    assert choices.value == ["carrot-knn", "task-lookup-input", "oracle"]
 
 
 def test_a_snapshot_says_which_lam_its_tasks_are_of():
@@ -256,7 +258,7 @@ def test_a_benchmark_without_a_router_shows_baselines_and_offers_to_fit(store, t
     store.save_benchmark("another", read_long_table(results))
     app = page("frontier", bench="another")
     assert "No router is fitted" in page_text(app, "info")
-    assert app.multiselect(key="routers").options == ["Task lookup", "Oracle"]
+    assert app.multiselect(key="routers").options == ["Task lookup", "Task lookup with input cost", "Oracle"]
     assert next(button.label for button in app.button) == "Fit CARROT-KNN"
 
 

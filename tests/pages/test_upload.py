@@ -324,7 +324,7 @@ def test_a_benchmark_too_small_to_fit_on_says_so_and_the_page_stands() -> None:
     next(button for button in app.button if button.label == FIT).click().run()
     assert not app.exception
     assert any("cannot be fitted" in error.value for error in app.error)
-    assert app.multiselect(key="routers").value == ["task-lookup", "oracle"]
+    assert app.multiselect(key="routers").value == ["task-lookup-input", "oracle"]
 
 
 def _file() -> Path:

@@ -12,7 +12,16 @@ import pytest
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import sweep, upper_hull
 from carrot_core.outcomes import Benchmark, FloatTable, Outcomes
-from carrot_core.routers import BestSingle, Oracle, RandomRouter, TaskLookup, ZeroRouter, make_router
+from carrot_core.prices import token_cost_usd
+from carrot_core.routers import (
+    BestSingle,
+    Oracle,
+    RandomRouter,
+    TaskLookup,
+    TaskLookupInput,
+    ZeroRouter,
+    make_router,
+)
 from carrot_core.routers.baselines import oracle_of_other_samples, uniform
 from tests.made import made
 
@@ -39,6 +48,50 @@ def test_a_task_unseen_in_training_gets_the_overall_means():
     other = replace(bench, tasks=("something new",) * len(bench.tasks))
     table = TaskLookup().fit(bench).estimate(other)
     np.testing.assert_allclose(table.score[0], bench.outcomes.score.mean(axis=0))
+
+
+def test_the_lookup_with_input_cost_knows_what_each_call_is_charged_for_its_input():
+    bench = made()
+    plain, table = (make_router(name).fit(bench).estimate(bench) for name in ("task-lookup", "task-lookup-input"))
+    np.testing.assert_array_equal(table.score, plain.score)
+    rows = np.array(bench.tasks) == "kind 1"
+    tokens = np.tile(bench.output_tokens[rows].mean(axis=0), (rows.sum(), 1))
+    prices = [bench.prices[model] for model in bench.models]
+    np.testing.assert_allclose(table.cost_usd[rows], token_cost_usd(bench.input_tokens[rows], tokens, prices))
+    np.testing.assert_allclose(table.cost_usd[rows].mean(axis=0), plain.cost_usd[rows].mean(axis=0))
+
+
+def test_the_lookup_with_input_cost_is_exact_where_only_the_input_is_charged():
+    bench = made()
+    paid = bench.cost_usd_of(np.zeros(bench.outcomes.shape))
+    charged = Outcomes(bench.prompt_ids, bench.models, bench.outcomes.score, paid)
+    bench = replace(bench, outcomes=charged, output_tokens=np.full(paid.shape, np.nan))
+    lookup = TaskLookupInput().fit(bench.part("train"))
+    np.testing.assert_allclose(lookup.estimate(bench).cost_usd, paid)
+
+
+def test_the_lookup_with_input_cost_takes_the_mean_input_where_none_is_known():
+    bench = made()
+    unknown = replace(bench, input_tokens=np.full(bench.outcomes.shape, np.nan))
+    plain = TaskLookup().fit(bench).estimate(bench)
+    for train, of in ((unknown, unknown), (unknown, bench)):
+        np.testing.assert_array_equal(TaskLookupInput().fit(train).estimate(of).cost_usd, plain.cost_usd)
+    means = TaskLookupInput().fit(bench).estimate(unknown).cost_usd
+    assert len(np.unique(means, axis=0)) == len(set(bench.tasks))
+    np.testing.assert_allclose(means.mean(axis=0), plain.cost_usd.mean(axis=0), rtol=0.05)
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_cost_only_reads_the_cost_of_a_prompt_and_nothing_of_who_answers_it_well(priced: bool):
+    bench = made() if priced else replace(made(), prices={})
+    router, linear, zero = (make_router(name).fit(bench) for name in ("cost-only", "carrot-linear", "zero"))
+    table = router.estimate(bench)
+    np.testing.assert_array_equal(table.score, zero.estimate(bench).score)
+    np.testing.assert_array_equal(table.cost_usd, linear.estimate(bench).cost_usd)
+    if priced:
+        longer = replace(bench, input_tokens=bench.input_tokens + 1000)
+        more = [bench.prices[model].input_usd_per_mtok * 1e-3 for model in bench.models]
+        np.testing.assert_allclose(router.estimate(longer).cost_usd - table.cost_usd, np.tile(more, (300, 1)))
 
 
 def test_the_oracle_takes_the_cheapest_of_the_best_and_the_cheapest_where_all_fail():

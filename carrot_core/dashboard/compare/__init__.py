@@ -12,10 +12,9 @@ from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.glossary import tip
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.figures.names import metric_name
-from carrot_core.figures.scene import label
+from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import shortest_lam
 from carrot_core.metrics import METRICS
-from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
@@ -24,16 +23,16 @@ SECTIONS = (
     "Metrics", "Differences", "Gap to oracle", "Who answers", "By task", "Where it loses", "Predictions", "Learning",
     "New tasks", PAPER,
 )  # fmt: skip
-_DEFAULT_BASELINES = ("task-lookup", "zero")
 _DEFAULT_FITTED = 4
 _DEFAULT_METRICS = ("aiq", "aiq_chosen", "routing_accuracy", "qnc")
 _WHOLE = "all λ (AIQ)"
 
 
-def routers(fitted: Sequence[str]) -> tuple[str, ...]:
-    """Choose the routers and baselines to compare (``?compared=``)."""
-    options = [*fitted, *BASELINES]
-    default = [*fitted[:_DEFAULT_FITTED], *_DEFAULT_BASELINES]
+def routers(fitted: Sequence[str], baselines: Sequence[str]) -> tuple[str, ...]:
+    """Choose the routers and baselines to compare (``?compared=``); by default those with a chance, and the zero."""
+    options = [*fitted, *baselines]
+    beside = [name for name in drawn_baselines(options) if name != "oracle"]
+    default = list(dict.fromkeys([*fitted[:_DEFAULT_FITTED], *beside, "zero"]))
     return several("Routers", options, "compared", default)
 
 

@@ -18,7 +18,6 @@ from carrot_core.paper import PRESETS, NotDrawnError, Preset
 from carrot_core.paper.accuracy import ROWS
 from carrot_core.paper.curves import first_carrot
 from carrot_core.paper.spider import TITLES, spider_figure
-from carrot_core.routers import BASELINES
 from carrot_core.text import short_names
 
 _HEADS = {
@@ -75,7 +74,7 @@ def _options(preset: Preset, view: View) -> dict[str, object]:
     """Choose the options of a figure (``?of=``, ``?oracle=``)."""
     if "router" in preset.options:
         first = first_carrot(view.fitted)
-        return {"router": compare.one(list(dict.fromkeys((first, *view.fitted, *BASELINES))))}
+        return {"router": compare.one(list(dict.fromkeys((first, *view.fitted, *view.baselines))))}
     if "oracle" in preset.options:
         oracle = st.toggle("Draw the oracle", key="oracle", bind="query-params", help=tip("oracle"))
         links.check_parameter("oracle", links.flag, "the oracle" if oracle else "no oracle")

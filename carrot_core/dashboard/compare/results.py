@@ -25,7 +25,6 @@ from carrot_core.figures.names import NO_TASK, metric_name, names_of
 from carrot_core.figures.scene import label
 from carrot_core.number_formats import POINTS_COLUMN, QUERIES
 from carrot_core.results.snapshot import Names
-from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
 
@@ -151,7 +150,7 @@ def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, met
     tables = {}
     for title, info in others.items():
         view = views.view(info)
-        there = tuple(name for name in routers if name in (*view.fitted, *BASELINES))
+        there = tuple(name for name in routers if name in (*view.fitted, *view.baselines))
         if not there:
             name = plain(visible(title))
             st.info(f"None of the routers shown is fitted on {name}: fit one there, or add a baseline.")

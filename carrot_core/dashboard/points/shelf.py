@@ -24,7 +24,7 @@ from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
 from carrot_core.dashboard.stores import labels
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import browser
-from carrot_core.figures.scene import DRAWN_BASELINES
+from carrot_core.figures.scene import drawn_baselines
 from carrot_core.points.formats import CHART, DESCRIBE, FORMATS, RUN, Format
 from carrot_core.points.shelf import PointShelf, ShelfPoint, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point
@@ -237,8 +237,9 @@ def _set_session(point: PointFile) -> None:
         "unlike": point.fallback_above,
         "reference": point.reference if point.reference in (pool or view.models) else view.best_single(pool),
     }
+    beside = [name for name in drawn_baselines([*view.fitted, *view.baselines]) if name != point.router]
     if point.router in view.fitted:  # else the Frontier page has no curve of it
-        choices |= {"routers": [point.router, *DRAWN_BASELINES], "along": point.router}
+        choices |= {"routers": [point.router, *beside], "along": point.router}
     controls.open_benchmark(labels(benchmarks)[benchmarks.index(info)], choices)
     controls.set_lam(point.lam, point.cost_unit_usd)
     st.session_state.pop(_REFUSAL, None)
