@@ -6,7 +6,7 @@ replicates of a curve come from one pass over its switches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,10 +14,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.frontier import FloatArray, Frontier, upper_hull
+from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.outcomes import FloatTable
 
 LEVEL = 0.95
+LUCK = 1 / (2 ** (3 / 4) - 1)  # of a hull over its truth, in units of that of its replicates (docs/method.md)
 LEAST_PROMPTS = 10  # fewest prompts for an interval of a slice; draws from fewer say nothing about other prompts
 Weights = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 
@@ -44,10 +45,71 @@ class Interval:
         defined = replicates[~np.isnan(replicates)]
         if defined.size < 0.5 * replicates.size or np.isnan(value):
             return cls(value, float("nan"), float("nan"))
-        ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-        finite = np.isfinite(defined).all()
-        low, high = np.quantile(defined, ends) if finite else np.quantile(defined, ends, method="nearest")
+        low, high = _quantiles(defined, _ENDS)
         return cls(value, float(low), float(high))
+
+
+_ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+
+
+def _quantiles(rows: npt.NDArray[np.floating], levels: npt.ArrayLike) -> FloatArray:
+    """(L, …) quantiles along the last axis; one of the values themselves where some are infinite.
+
+    B values cut the line into B + 1 parts that a next one is equally likely to lie in ("weibull"), so that an interval
+    from few replicates is not too short.
+    """
+    return np.quantile(rows, levels, axis=-1, method="weibull" if np.isfinite(rows).all() else "nearest")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Figures whose intervals are to hold all together, as the differences of all pairs of routers in one metric.
+
+    Each interval is stretched from the median of its replicates, to both sides by the same factor: the least at which
+    in 95 % of the replicates every figure lies in its interval. Figures that always move together need no stretching.
+
+    Attributes
+    ----------
+    factor : at least 1.
+    """
+
+    factor: float
+
+    @classmethod
+    def of(cls, figures: Sequence[FloatArray]) -> Family:
+        """From the (B,) replicates of every figure; ends that are not finite cannot be stretched and do not count."""
+        if not len(figures):
+            return cls(1.0)
+        table = np.array(figures)
+        middle, *ends = (each[:, None] for each in _spread(table))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            beyond = [np.where(np.isfinite(end - middle), (table - middle) / (end - middle), np.nan) for end in ends]
+            farthest = np.fmax.reduce(np.where(np.isfinite(beyond), beyond, 0.0), axis=(0, 1))
+        return cls(max(1.0, float(_quantiles(farthest, LEVEL))))
+
+    def interval(self, replicates: FloatArray) -> tuple[float, float]:
+        """Low and high of one of the figures; NaN where it has no interval."""
+        middle, *ends = (float(each[0]) for each in _spread(replicates[None]))
+        low, high = (end if np.isinf(middle) else middle + self.factor * (end - middle) for end in ends)
+        return low, high
+
+
+def _spread(table: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Median and 95 % interval of each row of (P, B) replicates, NaN where it has none.
+
+    An end beyond which some replicate is infinite is infinite: however far it is stretched, it would not hold it.
+    """
+    levels = (0.5, *_ENDS)
+    spread = np.full((3, len(table)), np.nan)
+    finite = np.isfinite(table).all(axis=1)
+    spread[:, finite] = _quantiles(table[finite], levels)
+    for row in np.flatnonzero(~finite):
+        defined = table[row, ~np.isnan(table[row])]
+        if not np.isnan(Interval.of(0.0, table[row]).low):
+            spread[:, row] = _quantiles(defined, levels)
+            for end, extreme in ((1, defined.min()), (2, defined.max())):
+                spread[end, row] = extreme if np.isinf(extreme) else spread[end, row]
+    return spread[0], spread[1], spread[2]
 
 
 @lru_cache(maxsize=4)
@@ -123,7 +185,7 @@ def rates_to_keep(frontier: Frontier, points: int = 400) -> FloatArray:
     """Ascending rates that carry the curve: both ends, the hull's corners, and switches evenly by count."""
     rates = frontier.exchange_rate_per_usd
     even = np.linspace(0, len(rates) - 1, min(points, len(rates))).round().astype(np.int64)
-    return rates[np.union1d(even, upper_hull(frontier.cost_usd, frontier.score))]
+    return rates[np.union1d(even, frontier.corners)]
 
 
 @numba.njit(cache=True, nogil=True)

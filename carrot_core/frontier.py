@@ -112,6 +112,11 @@ class Frontier:
         """(K,) mean observed cost per query in US dollars; need not fall with the rate, since routers err."""
         return np.maximum(self._mean_of(self.paid_usd), 0.0) + self.call_usd if self.means is None else self.means[1]
 
+    @cached_property
+    def corners(self) -> npt.NDArray[np.int64]:
+        """Points that are corners of the curve's hull, by ascending cost (`upper_hull`)."""
+        return upper_hull(self.cost_usd, self.score)
+
     @property
     def has_estimates(self) -> npt.NDArray[np.bool_]:
         """(M,) which models of the pool the router estimates: it never chooses another."""

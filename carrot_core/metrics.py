@@ -38,6 +38,7 @@ class Metric:
 METRICS = {
     "routing_accuracy": Metric("accuracy at λ = 0"),
     "peak": Metric("peak score"),
+    "aiq_corrected": Metric("corrected AIQ"),
     "aiq": Metric("AIQ"),
     "aiq_chosen": Metric("chosen AIQ"),
     "audc": Metric("AUDC"),
@@ -54,6 +55,7 @@ METRICS = {
     "cpt_50": Metric("CPT(50 %)", higher_is_better=False),
     "cpt_80": Metric("CPT(80 %)", higher_is_better=False),
 }
+HEADLINE = "aiq_corrected"  # what routers are compared in where one figure has to do
 
 
 def share_saved(cost_usd: npt.ArrayLike, reference_usd: npt.ArrayLike) -> FloatArray:

@@ -6,7 +6,15 @@ from carrot_core.compare.agreement import agreement_exhibit
 from carrot_core.compare.gap import gap_exhibit
 from carrot_core.compare.losses import losses_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
-from carrot_core.compare.ranking import across_exhibit, matrix_exhibit, metric_exhibit, standing, table_exhibit
+from carrot_core.compare.ranking import (
+    NOT_CORRECTED,
+    across_exhibit,
+    is_corrected,
+    matrix_exhibit,
+    metric_exhibit,
+    standing,
+    table_exhibit,
+)
 from carrot_core.compare.studies import learning_exhibit, transfer_exhibit
 from carrot_core.compare.task_curves import TASKS, tasks_exhibit
 from carrot_core.dashboard import compare, controls, shell, views
@@ -43,12 +51,12 @@ section = compare.section()
 over = f"{visible(info.name)}, {compare.seeds_words(seeds)}"
 
 if section == "Metrics":
+    figures, pairs, seed = view.comparison(names, seeds)
     for_metric, for_columns = st.columns([1, 3])
     with for_metric:
-        metric = compare.metric()
+        metric = compare.metric(set(figures["metric"]))
     with for_columns:
-        metrics = compare.metrics()
-    figures, pairs, seed = view.comparison(names, seeds)
+        metrics = compare.metrics(set(figures["metric"]))
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
     show(metric_exhibit(table, metric, over), key="c-metric")
     exhibit = table_exhibit(table, metrics, over)
@@ -57,6 +65,8 @@ if section == "Metrics":
         st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
     elif not stored and len(seeds) == 1 and len(all_seeds) > 1:
         st.caption("A snapshot keeps paired differences of the mean over its seeds only: ranks are those of the mean.")
+    if not (pairs.empty or is_corrected(pairs)):
+        st.caption(NOT_CORRECTED)
     by_label = dict(zip(labels(benchmarks), benchmarks, strict=True))
     others = results.standings_elsewhere(
         compare.beside({name: it for name, it in by_label.items() if it != info}), names, metric
@@ -68,8 +78,8 @@ if section == "Metrics":
         show(across, key="c-across", table=lambda: results.across_table(across, list(standings)))
 
 elif section == "Differences":
-    metric = compare.metric()
-    _, pairs, _ = view.comparison(names, seeds if stored else all_seeds)
+    figures, pairs, _ = view.comparison(names, seeds if stored else all_seeds)
+    metric = compare.metric(set(figures["metric"]))
     if len(names) < 2:
         st.info("Choose at least two routers.")
     elif pairs.empty:
@@ -77,6 +87,8 @@ elif section == "Differences":
     else:
         words = over if stored else f"{visible(info.name)}, {compare.seeds_words(all_seeds)}"
         show(matrix_exhibit(pairs, names, metric, words), key="c-matrix")
+        if not is_corrected(pairs):
+            st.caption(NOT_CORRECTED)
 
 elif section == "Gap to oracle":
     table = view.analysis("decomposition", names)
@@ -147,7 +159,7 @@ elif section == "Learning":
 elif section == "New tasks":
     table = results.study(info, view, "transfer", "leave-one-task-out result")
     if table is not None:
-        show(transfer_exhibit(table, compare.metric(["aiq", "routing_accuracy"])), key="c-transfer")
+        show(transfer_exhibit(table, compare.metric(sorted(set(table["metric"])))), key="c-transfer")
 
 elif section == compare.PAPER:
     paper_figures(view)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from carrot_core.bootstrap import (
+    Family,
     Interval,
     bootstrap_counts,
     bootstrap_weights,
@@ -125,3 +126,48 @@ def test_a_score_never_reached_is_above_every_other():
     assert interval.low == 0.4
     assert interval.high == np.inf
     assert Interval.of(np.inf, np.full(10, np.inf)).low == np.inf
+
+
+def test_one_figure_and_figures_that_move_together_need_no_wider_intervals():
+    replicates = np.random.default_rng(0).gamma(2.0, size=999)
+    alone = Interval.of(0.0, replicates)
+    for figures in ([replicates], [replicates, 3 * replicates + 1], [replicates, np.full(999, 0.5)]):
+        family = Family.of(figures)
+        assert family.factor == pytest.approx(1, abs=1e-3)
+        assert family.interval(replicates) == pytest.approx((alone.low, alone.high), rel=1e-3)
+    assert Family.of([]).factor == 1
+
+
+def test_intervals_of_a_family_hold_together_in_95_of_100_replicates():
+    figures = np.random.default_rng(1).normal(size=(12, 999)) ** 3 + np.arange(12)[:, None]
+    family = Family.of(list(figures))
+    low, high = np.array([family.interval(one) for one in figures]).T[..., None]
+    assert ((figures >= low) & (figures <= high)).all(axis=0).mean() == pytest.approx(0.95, abs=0.002)
+    for one in figures:
+        alone, (wide_low, wide_high) = Interval.of(0.0, one), family.interval(one)
+        assert wide_low <= alone.low <= alone.high <= wide_high
+
+
+def test_of_equal_figures_one_family_in_twenty_calls_some_pair_different():
+    rng, called = np.random.default_rng(2), {"alone": 0, "together": 0}
+    for _ in range(200):
+        measured = rng.normal(size=6)  # six routers as good as each other, and replicates of what was measured
+        routers = measured[:, None] + rng.normal(size=(6, 200))
+        pairs = [routers[i] - routers[j] for i in range(6) for j in range(i)]
+        family, alone = Family.of(pairs), Family(1.0)
+        for name, of in (("together", family), ("alone", alone)):
+            ends = [of.interval(pair) for pair in pairs]
+            called[name] += any(low > 0 or high < 0 for low, high in ends)
+    assert called["together"] <= 22  # 10 in expectation; more is one in 10,000
+    assert called["alone"] > 50
+
+
+def test_an_end_that_some_replicates_do_not_have_is_none_for_all_pairs():
+    replicates = np.random.default_rng(3).normal(size=999)
+    some = np.where(np.arange(999) < 5, np.inf, replicates)
+    assert np.isfinite(Interval.of(0.0, some).high)
+    low, high = Family.of([some, replicates]).interval(some)
+    assert np.isfinite(low)
+    assert high == np.inf
+    assert Family(2.0).interval(np.full(999, np.inf)) == (np.inf, np.inf)
+    assert np.isnan(Family(2.0).interval(np.full(999, np.nan))).all()

@@ -176,9 +176,6 @@ def _write(result: Comparison, csv_file: Path | None, latex_file: Path | None) -
             raise CarrotError(f"Cannot write {latex_file}: {error.strerror or error}.") from error
 
 
-_SHOWN = ("aiq", "routing_accuracy", "qnc")
-
-
 @click.command("learning-curve")
 @bench_options
 @click.option("--seeds", type=Numbers(), default="0-4", show_default=True, help="Splits and parts: 0-4, or 0,2,7.")
@@ -230,19 +227,21 @@ def learning_curve(
 
 def _text(bench: str, curve: LearningCurve) -> str:
     from carrot_core.evaluation.tables import block, cell
-    from carrot_core.metrics import METRICS
+    from carrot_core.metrics import HEADLINE, METRICS
 
+    metrics = (HEADLINE, "routing_accuracy", "qnc")
     what = "training prompts" if curve.new_model is None else f"scored prompts of {curve.new_model}"
     seeds = ", ".join(map(str, curve.comparison.seeds))
     cells = {
         f"{size:,}": [
-            *(cell(curve.comparison.figure(str(size), metric)) for metric in _SHOWN),
-            cell(curve.comparison.difference(str(size), str(curve.sizes[-1]), "aiq"), signed=True),
+            *(cell(curve.comparison.figure(str(size), metric)) for metric in metrics),
+            cell(curve.comparison.difference(str(size), str(curve.sizes[-1]), HEADLINE), signed=True),
             _error(curve.quality, size, curve.new_model or "pooled"),
         ]
         for size in curve.sizes
     }
-    heads = [*(METRICS[name].label for name in _SHOWN), "AIQ - with all", f"Brier, {curve.new_model or 'all models'}"]
+    labels = [METRICS[name].label for name in metrics]
+    heads = [*labels, f"{METRICS[HEADLINE].label} - with all", f"Brier, {curve.new_model or 'all models'}"]
     return f"{bench}, {curve.router}: mean over seeds {seeds}, 95 % intervals over prompts.\n" + block(
         heads, cells, what
     )

@@ -23,6 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 METRICS = {
     "routing_accuracy": "accuracy at λ = 0",
+    "aiq_corrected": "corrected AIQ",
     "aiq": "AIQ",
     "qnc": "QNC (lower is better)",
     "best_single": "best single",

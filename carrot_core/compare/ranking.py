@@ -19,10 +19,11 @@ from carrot_core.metrics import METRICS
 from carrot_core.text import visible
 
 RANK_RULE = (
-    "The rank is 1 plus the number of routers here that are measurably better: the 95 % interval of their paired "
-    "difference lies on one side of 0. So routers that cannot be told apart may share a rank. Oracle and cascade see "
-    "outcomes and have none."
+    "The rank is 1 plus the number of routers here that are measurably better: the interval of their paired "
+    "difference, at which the intervals of all pairs hold together in 95 %, lies on one side of 0. So routers that "
+    "cannot be told apart may share a rank. Oracle and cascade see outcomes and have none."
 )
+NOT_CORRECTED = "These results are older than corrected pairs: each pair is judged as if it were the only one."
 _ENDLESS = "A bar that runs to the edge has no end: in some samples the score is never reached."
 
 
@@ -36,10 +37,20 @@ def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str,
     fair = [name for name in routers if name.split(" ")[0] not in UNFAIR]
     rows = pairs[(pairs["metric"] == metric) & pairs["router"].isin(fair) & pairs["other"].isin(fair)]
     sign = 1 if METRICS[metric].higher_is_better else -1
-    low, high = (rows["low"], rows["high"]) if sign > 0 else (-rows["high"], -rows["low"])
+    low, high = (sign * rows[end] for end in _verdict_ends(rows)[::sign])
     beaten = [*rows.loc[low > 0, "other"], *rows.loc[high < 0, "router"]]
     names = {*rows["router"], *rows["other"]}
     return {name: 1 + beaten.count(name) for name in fair if name in names}
+
+
+def is_corrected(pairs: pd.DataFrame) -> bool:
+    """Whether the pairs have intervals widened for their number: those of older snapshots have none."""
+    return "low_all" in pairs.columns
+
+
+def _verdict_ends(pairs: pd.DataFrame) -> tuple[str, str]:
+    """Columns of the interval that says whether a pair differs."""
+    return ("low_all", "high_all") if is_corrected(pairs) else ("low", "high")
 
 
 def standing(
@@ -164,9 +175,13 @@ def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
 
 
 def square(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataFrame:
-    """Every ordered pair of the routers: columns router, other, value, low, high; router minus other."""
+    """Every ordered pair of the routers: columns router, other, value, low, high; router minus other.
+
+    Low and high are those of all pairs together, where the pairs have such.
+    """
     rows = pairs[(pairs["metric"] == metric) & pairs["router"].isin(routers) & pairs["other"].isin(routers)]
-    rows = rows[["router", "other", "value", "low", "high"]]
+    low, high = _verdict_ends(rows)
+    rows = rows[["router", "other", "value"]].assign(low=rows[low], high=rows[high])
     turned = rows.rename(columns={"router": "other", "other": "router", "low": "high", "high": "low"})
     turned = turned.assign(**{name: -turned[name] for name in ("value", "low", "high")})
     place: Mapping[str, int] = {name: k for k, name in enumerate(routers)}
@@ -178,13 +193,14 @@ def matrix_exhibit(pairs: pd.DataFrame, routers: Sequence[str], metric: str, ove
     """Every router against every other in one metric: the paired difference, and whether it is one."""
     table = square(pairs, list(routers), metric)
     sure = (table["low"] > 0) | (table["high"] < 0)
+    together = ", at which those of all pairs hold together," if is_corrected(pairs) else ""
     direction = "" if METRICS[metric].higher_is_better else " Lower is better, so a negative difference is a lead."
     return Exhibit(
         name=f"differences-{metric.replace('_', '-')}",
         title=f"Paired differences in {METRICS[metric].label}, {over}",
         caption=f"Each cell is the row's {METRICS[metric].label} minus the column's, {HUNDRED}, {over}. Coloured: the "
-        "95 % interval of the paired difference leaves out 0. In brackets, on the ground's colour: it does not, so "
-        f"the two cannot be told apart.{direction}",
+        f"95 % interval of the paired difference{together} leaves out 0. In brackets, on the ground's colour: it "
+        f"does not, so the two cannot be told apart.{direction}",
         alt=f"Paired differences in {METRICS[metric].label} between {len(routers)} routers; {int(sure.sum()) // 2} of "
         f"{len(table) // 2} pairs differ measurably.",
         table=table,

@@ -19,6 +19,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])")
 OF_METRIC = {
     "routing_accuracy": "routing-accuracy",
     "peak": "peak",
+    "aiq_corrected": "corrected-aiq",
     "aiq": "aiq",
     "aiq_chosen": "chosen-aiq",
     "audc": "audc",

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import pandas as pd
 
-from carrot_core.bootstrap import Interval
+from carrot_core.bootstrap import Family, Interval
 from carrot_core.evaluation.measure import (
     Figures,
     Measurement,
@@ -89,10 +89,12 @@ class Comparison:
         cost_unit_usd; where cells were run several times also oracle_luck (`ReportSet.oracle_luck`).
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
         value, low, high. NaN: not defined. An infinite QNC: never reached.
-    differences : columns router, against, seed, metric, value, low, high: router minus ``against``, which is
-        another router or, for scores, "best-single-model".
-    pairs : columns router, other, metric, value, low, high: router minus ``other``, mean over seeds, for every
-        pair of routers once, in the order of ``routers``.
+    differences : columns router, against, seed, metric, value, low, high, low_all, high_all: router minus
+        ``against``, which is another router or, for scores, "best-single-model". low_all and high_all are the interval
+        widened for the number of pairs (`carrot_core.bootstrap.Family`): those of all pairs of routers, and of every
+        router and the best single model, hold together in one metric.
+    pairs : columns router, other, metric, value, low, high, low_all, high_all: router minus ``other``, mean over
+        seeds, for every pair of routers once, in the order of ``routers``.
     bands : columns router, exchange_rate_per_usd, cost_usd, score, low, high: each curve of the first seed at
         some of its points, with the 95 % interval of its score.
     quality : columns router, seed and those of `carrot_core.evaluation.quality.quality`.
@@ -275,8 +277,9 @@ def differences_frame(
     over: Mapping[str, Mapping[str, Mapping[str, Measurement]]], routers: Sequence[str], against: Sequence[str]
 ) -> pd.DataFrame:
     """`Comparison.differences` of what was measured, by seed, router and metric."""
+    families = {seed: _families(by_router, routers) for seed, by_router in over.items()}
     rows = [
-        (router, other, seed, metric, *_triple(figure - by_router[other][metric]))
+        (router, other, seed, metric, *_both(figure - by_router[other][metric], families[seed][metric]))
         for router in routers
         for other in against
         for seed, by_router in over.items()
@@ -284,18 +287,36 @@ def differences_frame(
         for metric, figure in by_router[router].items()
         if metric in by_router[other]
     ]
-    return pd.DataFrame(rows, columns=["router", "against", "seed", "metric", "value", "low", "high"])
+    return pd.DataFrame(rows, columns=["router", "against", "seed", "metric", *_INTERVALS])
 
 
 def pairs_frame(by_router: Mapping[str, Mapping[str, Measurement]], routers: Sequence[str]) -> pd.DataFrame:
     """`Comparison.pairs` of what was measured, by router and metric."""
+    families = _families(by_router, routers)
     rows = [
-        (router, other, metric, *_triple(by_router[router][metric] - by_router[other][metric]))
+        (router, other, metric, *_both(by_router[router][metric] - by_router[other][metric], families[metric]))
         for router, other in combinations(routers, 2)
         for metric in METRICS
         if metric in by_router[router] and metric in by_router[other]
     ]
-    return pd.DataFrame(rows, columns=["router", "other", "metric", "value", "low", "high"])
+    return pd.DataFrame(rows, columns=["router", "other", "metric", *_INTERVALS])
+
+
+_INTERVALS = ("value", "low", "high", "low_all", "high_all")
+
+
+def _families(by_router: Mapping[str, Mapping[str, Measurement]], routers: Sequence[str]) -> dict[str, Family]:
+    """By metric: the differences of all pairs of routers, and of every router and the best single model."""
+    names = [*routers, *(name for name in by_router if name not in routers)]
+    return {
+        metric: Family.of([(one - other).replicates for one, other in combinations(figures, 2)])
+        for metric in METRICS
+        if (figures := [by_router[name][metric] for name in names if metric in by_router[name]])
+    }
+
+
+def _both(difference: Measurement, family: Family) -> tuple[float, ...]:
+    return *_triple(difference), *family.interval(difference.replicates)
 
 
 def _triple(figure: Measurement) -> tuple[float, float, float]:

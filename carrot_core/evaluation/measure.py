@@ -12,17 +12,20 @@ import pandas as pd
 
 from carrot_core.bootstrap import (
     LEVEL,
+    LUCK,
+    CurveReplicates,
     Interval,
     Weights,
     bootstrap_counts,
     rates_to_keep,
+    replicate,
     replicate_tables,
     weighted_means,
 )
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.missing import best_scores
 from carrot_core.evaluation.protocol import Setting, curves_of_other_samples
-from carrot_core.frontier import FloatArray, Frontier, upper_hull
+from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import (
     BUDGETS,
     affordable,
@@ -218,8 +221,7 @@ def chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
 
 def chosen_hull(curve: Frontier) -> FloatArray:
     """(G,) ascending exchange rates of the corners of a validation curve's hull."""
-    corners = upper_hull(curve.cost_usd, curve.score).tolist()
-    return np.sort([rate_inside(curve, corner) for corner in corners])
+    return np.sort([rate_inside(curve, corner) for corner in curve.corners.tolist()])
 
 
 def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, float], hull_rates: FloatArray) -> Figures:
@@ -234,13 +236,13 @@ def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, float], hull_rat
     """
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError("This router did not estimate the same prompts as the others, so it cannot be compared.")
-    grid = rates_to_keep(curve, _POINTS)
-    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, grid, on.weights)
+    table = replicate(curve, on.weights, _POINTS)
+    score, cost = table.score, table.cost_usd
     exact = curve.cost_usd, curve.score
     (low, high), (target, target_cost) = on.interval_usd, on.reference
     by_metric = {
         **_at_points(curve, on, rates),
-        "aiq": Measurement.on_curve(aiq(*exact, low[0], high[0]), aiq(cost, score, low, high)),
+        **areas(curve, on, table),
         "aiq_chosen": _of_chosen(curve, on, hull_rates),
         "audc": Measurement.on_curve(audc(*exact, low[0], high[0]), audc(cost, score, low, high)),
         "qnc": Measurement.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
@@ -249,10 +251,11 @@ def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, float], hull_rat
     pair = pick(curve.models, curve.has_estimates)
     if len(pair) == 2:
         by_metric |= _of_pair(curve, on, sorted(pair, key=lambda model: on.strength[model]))
-    return Figures(by_metric, affordable(cost, score, on.budgets_usd), _band(curve, grid, score[1:]))
+    return Figures(by_metric, affordable(cost, score, on.budgets_usd), _band(curve, table))
 
 
-def _band(curve: Frontier, rates: FloatArray, score: FloatArray) -> pd.DataFrame:
+def _band(curve: Frontier, table: CurveReplicates) -> pd.DataFrame:
+    rates, score = table.exchange_rate_per_usd, table.score[1:]
     at = np.searchsorted(curve.exchange_rate_per_usd, rates)
     low, high = np.quantile(score, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     columns = {"exchange_rate_per_usd": rates, "cost_usd": curve.cost_usd[at], "score": curve.score[at]}
@@ -278,6 +281,25 @@ def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, float]) -> di
         figures["matched_saving"] = share_saved(cost["matched"], best_cost)
         figures["matched_score_difference"] = score["matched"] - best
     return {name: Measurement.of(values) for name, values in figures.items()}
+
+
+def areas(curve: Frontier, on: ReportSet, table: CurveReplicates) -> dict[str, Measurement]:
+    """AIQ, and AIQ less the luck of its corners, which were chosen on the prompts they are read on.
+
+    Parameters
+    ----------
+    table : of `replicate`, with the weights of ``on``.
+    """
+    span = on.interval_usd
+    exact = aiq(curve.cost_usd, curve.score, *(end[0] for end in span))
+    hull = aiq(table.cost_usd, table.score, *span)
+    corners = np.searchsorted(table.exchange_rate_per_usd, curve.exchange_rate_per_usd[curve.corners])
+    same = aiq_of_points(table.cost_usd[:, corners], table.score[:, corners], *span)
+    luck = LUCK * float(np.mean(hull[1:] - same[1:]))
+    return {
+        "aiq": Measurement.on_curve(exact, hull),
+        "aiq_corrected": Measurement(float(exact) - luck, same[1:] - luck),
+    }
 
 
 def _of_chosen(curve: Frontier, on: ReportSet, rates: FloatArray) -> Measurement:

@@ -18,7 +18,7 @@ from carrot_core.evaluation.protocol import tasks_of
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
 from carrot_core.latex import escape, tabular
-from carrot_core.metrics import METRICS, share_saved
+from carrot_core.metrics import HEADLINE, METRICS, share_saved
 from carrot_core.outcomes import Estimates, Outcomes, positions
 
 
@@ -119,12 +119,12 @@ def flip_pairs(flips_table: pd.DataFrame) -> pd.DataFrame:
 
 
 _BLOCKS = (
-    ("routing_accuracy", "aiq", "aiq_chosen", "audc", "qnc"),
+    ("routing_accuracy", HEADLINE, "aiq", "aiq_chosen", "audc", "qnc"),
     ("peak", "arena", "pareto_dist", "matched_saving"),
     ("gap_oracle", "gain_best_single", "gain_random", "matched_score_difference"),
     ("apgr", "cpt_50", "cpt_80"),
 )
-_LATEX_METRICS = ("routing_accuracy", "aiq", "aiq_chosen", "audc", "qnc", "arena")
+_LATEX_METRICS = ("routing_accuracy", HEADLINE, "aiq", "aiq_chosen", "audc", "qnc", "arena")
 _QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_mae": "usage MAE"}
 
 
@@ -162,7 +162,7 @@ def latex(result: Comparison, metrics: Sequence[str] = _LATEX_METRICS) -> str:
     return tabular(heads, rows, f"l{'c' * len(metrics)}", _head(result))
 
 
-def transfer_text(transfer: TaskTransfer, metrics: Sequence[str] = ("aiq", "routing_accuracy")) -> str:
+def transfer_text(transfer: TaskTransfer, metrics: Sequence[str] = (HEADLINE, "routing_accuracy")) -> str:
     """Every task by the router that has never seen it, beside the router that has; means over seeds."""
     means = transfer.by_task[transfer.by_task["seed"] == MEAN]
     heads = [f"{METRICS[name].label}{part}" for name in metrics for part in ("", " - usual")]
@@ -245,8 +245,8 @@ def block(heads: Sequence[str], cells: Mapping[str, Sequence[str]], corner: str 
 
 
 def _difference_block(result: Comparison) -> str:
-    """Paired differences: AIQ to other routers, accuracy at λ = 0 to the best single model."""
-    columns = [(other, "aiq") for other in dict.fromkeys(result.differences["against"]) if other != BEST_SINGLE]
+    """Paired differences: corrected AIQ to other routers, accuracy at λ = 0 to the best single model."""
+    columns = [(other, HEADLINE) for other in dict.fromkeys(result.differences["against"]) if other != BEST_SINGLE]
     columns.append((BEST_SINGLE, "routing_accuracy"))
     heads = [f"{METRICS[metric].label} - {other}" for other, metric in columns]
     cells = {

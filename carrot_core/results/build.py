@@ -71,7 +71,7 @@ def make(
     """
     for recipe in recipes:
         with progress(f"Embedding {recipe.name}", " texts") as advance:
-            bench = _load(store, files, recipe, advance)
+            bench = load(store, files, recipe, advance)
         with progress(f"Comparing routers on {recipe.name}", " steps") as advance:
             comparison = compare_routers(store, bench, routers, seeds, progress=advance)
         runs = runs_by_seed(store, bench, comparison.routers)
@@ -107,7 +107,7 @@ def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) ->
     page.write_text(report(documents, recipes), encoding="utf-8")
 
 
-def _load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
+def load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
     """The benchmark with its vectors; a stored one that was read from another file is an error."""
     path = files / recipe.file
     if not path.exists():

@@ -7,6 +7,7 @@ from math import isnan
 from typing import Any
 
 from carrot_core.figures.scene import label
+from carrot_core.metrics import HEADLINE
 from carrot_core.results import Recipe
 
 _HEAD = """\
@@ -19,11 +20,13 @@ in this repository: what was computed from them is in `data/snapshots/` (curves,
 Every figure is the mean over seeds {seeds}: each seed draws its own split (70 % train, 15 % validation, 15 % test;
 identical texts on one side) and seeds the router. Routers see train only; λ, the best single model and the operating
 points are chosen on validation; what is shown is test. AIQ and QNC are of the test curve as a whole, so at each budget
-of the points that did best on test, as those who define them have it; **chosen AIQ** is of points fixed on validation:
-what one gets. In brackets: 95 % bootstrap intervals over prompts, differences are paired (the same prompts are drawn
-for both). Accuracies and AIQ are in percent; the [glossary](glossary.md) has the definitions. AIQ counts 0 at budgets
-below a router's cheapest point, so a pair of models or a single one has little. A dash: on some seed the router never
-reaches the best single model on validation, so no such point can be chosen.
+of the points that did best on test, as those who define them have it, and AIQ is too high for it. **Corrected AIQ**
+leaves that luck out ([method](method.md#hindsight)); routers are compared in it. In brackets: 95 % bootstrap intervals
+over prompts, differences are paired (the same prompts are drawn for both). A verdict (above, below) rests on intervals
+that are widened for the number of pairs of routers, wider than those in brackets. Accuracies and AIQ are in percent;
+the [glossary](glossary.md) has the definitions. AIQ counts 0 at budgets below a router's cheapest point, so a pair of
+models or a single one has little. A dash: on some seed the router never reaches the best single model on validation,
+so no such point can be chosen.
 """
 
 _PUBLISHED = """\
@@ -95,9 +98,8 @@ def best_carrot(document: Mapping[str, Any]) -> str:
 def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]) -> str:
     lines = [
         "The CARROT router with the best AIQ on validation, per benchmark:\n",
-        "| benchmark | prompts x models | router | AIQ | AIQ − task lookup | … of chosen AIQ | "
-        "AIQ − task lookup with input cost | AIQ − cost only | AIQ − CARROT-KNN | QNC | "
-        "accuracy at λ = 0 − best single |",
+        "| benchmark | prompts x models | router | corrected AIQ | … − task lookup | … − task lookup with input cost | "
+        "… − cost only | … − CARROT-KNN | AIQ | QNC | accuracy at λ = 0 − best single |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for recipe in recipes:
@@ -107,11 +109,9 @@ def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe
             f"[{recipe.name}](#{recipe.name})",
             f"{document['n_prompts']:,} x {len(document['models'])}",
             label(router),
+            _percent(_figure(document, router, HEADLINE)),
+            *_against_rivals(document, router),
             _percent(_figure(document, router, "aiq")),
-            _points(_difference(document, router, "task-lookup", "aiq")),
-            _points(_difference(document, router, "task-lookup", "aiq_chosen")),
-            *(_points(_difference(document, router, against, "aiq")) for against in _HARDER),
-            "–" if router == "carrot-knn" else _points(_difference(document, router, "carrot-knn", "aiq")),
             _qnc(document, router),
             _points(_difference(document, router, "best-single-model", "routing_accuracy")),
         ]
@@ -125,20 +125,18 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
         f"## {name}\n",
         f"{recipe.about} {document['n_prompts']:,} prompts x {len(document['models'])} models; best single model on "
         f"validation, by seed: {', '.join(dict.fromkeys(row['best_single'] for row in document['protocol']))}.\n",
-        "| router | AIQ | chosen AIQ | AIQ − task lookup | AIQ − task lookup with input cost | AIQ − cost only | "
-        "AIQ − CARROT-KNN | QNC | accuracy at λ = 0 | … − best single | "
+        "| router | corrected AIQ | … − task lookup | … − task lookup with input cost | … − cost only | … − CARROT-KNN | "
+        "AIQ | chosen AIQ | QNC | accuracy at λ = 0 | … − best single | "
         "saving, %, at the point chosen to match the best single | its accuracy − best single |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for router in sorted(document["routers"], key=lambda router: -document["validation_aiq"][router]):
         cells = [
             f"**{label(router)}**" if router == best_carrot(document) else label(router),
+            _percent(_figure(document, router, HEADLINE)),
+            *_against_rivals(document, router),
             _percent(_figure(document, router, "aiq")),
             _percent(_figure(document, router, "aiq_chosen")),
-            *(
-                "–" if router == against else _points(_difference(document, router, against, "aiq"))
-                for against in ("task-lookup", *_HARDER, "carrot-knn")
-            ),
             _qnc(document, router),
             _percent(_figure(document, router, "routing_accuracy")),
             _points(_difference(document, router, "best-single-model", "routing_accuracy")),
@@ -155,8 +153,7 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
     return "\n".join([*lines, ""])
 
 
-# Baselines harder to beat than the task lookup; comparisons from before them have none.
-_HARDER = ("task-lookup-input", "cost-only")
+# Comparisons from before the two in the middle have none of them.
 _RIVALS = {
     "task-lookup": "the task lookup",
     "task-lookup-input": "the task lookup with input cost",
@@ -165,16 +162,20 @@ _RIVALS = {
 }
 
 
+def _against_rivals(document: Mapping[str, Any], router: str) -> list[str]:
+    """Differences of the headline metric to each rival."""
+    return ["–" if router == rival else _points(_difference(document, router, rival, HEADLINE)) for rival in _RIVALS]
+
+
 def _verdict(document: Mapping[str, Any]) -> str:
     """What the best CARROT router is worth here, no better than the intervals allow."""
     router = best_carrot(document)
     clauses = []
     for against, what in _RIVALS.items():
         if router != against and against in document["routers"]:
-            standings = [_standing(_difference(document, router, against, metric)) for metric in ("aiq", "aiq_chosen")]
-            both = " and chosen AIQ" if standings[0] == standings[1] else f" and {standings[1]} it in chosen AIQ"
-            clauses.append(f"{standings[0]} {what} in AIQ{both}")
-    accuracy = _difference(document, router, "best-single-model", "routing_accuracy")
+            difference = _difference(document, router, against, HEADLINE, _ALL)
+            clauses.append(f"{_standing(difference)} {what} in corrected AIQ")
+    accuracy = _difference(document, router, "best-single-model", "routing_accuracy", _ALL)
     best = f"at λ = 0 {_standing(accuracy)} the best single model in accuracy"
     return f"{label(router)} is {', '.join(clauses)}, and {best}."
 
@@ -190,24 +191,24 @@ def _figure(document: Mapping[str, Any], router: str, metric: str) -> tuple[floa
     return _mean_row(row for row in document["figures"] if row["router"] == router and row["metric"] == metric)
 
 
-def _difference(document: Mapping[str, Any], router: str, against: str, metric: str) -> tuple[float, float, float]:
-    return _mean_row(
-        row
-        for row in document["differences"]
-        if (row["router"], row["against"], row["metric"]) == (router, against, metric)
-    )
+def _difference(
+    document: Mapping[str, Any], router: str, against: str, metric: str, ends: tuple[str, str] = ("low", "high")
+) -> tuple[float, float, float]:
+    sides = router, against, metric
+    rows = (row for row in document["differences"] if (row["router"], row["against"], row["metric"]) == sides)
+    return _mean_row(rows, ends)
 
 
-def _mean_row(rows: Any) -> tuple[float, float, float]:
+def _mean_row(rows: Any, ends: tuple[str, str] = ("low", "high")) -> tuple[float, float, float]:
     """Value, low and high of the mean over seeds; NaN where there is none."""
     for row in rows:
         if row["seed"] == "mean":
-            value, low, high = (float("nan") if row[name] is None else float(row[name]) for name in _INTERVAL)
+            value, low, high = (float("nan") if row[name] is None else float(row[name]) for name in ("value", *ends))
             return value, low, high
     return float("nan"), float("nan"), float("nan")
 
 
-_INTERVAL = ("value", "low", "high")
+_ALL = ("low_all", "high_all")  # ends widened for the number of pairs
 
 
 def _percent(interval: tuple[float, float, float], digits: int = 2) -> str:

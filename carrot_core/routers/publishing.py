@@ -120,6 +120,7 @@ def _translate_errors(repo: str) -> Iterator[None]:
 _FIGURES = {
     "n_prompts": "prompts",
     "routing_accuracy": "accuracy at λ = 0",
+    "aiq_corrected": "corrected AIQ",
     "aiq": "AIQ",
     "qnc": "QNC (lower is better)",
     "best_single": "best single model",

@@ -19,6 +19,7 @@ from carrot_core.compare.losses import losses_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
 from carrot_core.compare.ranking import (
     across_exhibit,
+    is_corrected,
     matrix_exhibit,
     metric_exhibit,
     ranks,
@@ -46,10 +47,10 @@ ends = st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(sorted)
 
 def pairs_of(intervals: list[list[float]], metric: str) -> pd.DataFrame:
     rows = [
-        (one, other, metric, (low + high) / 2, low, high)
+        (one, other, metric, (low + high) / 2, low, high, low, high)
         for (one, other), (low, high) in zip(combinations(FAIR, 2), intervals, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["router", "other", "metric", "value", "low", "high"])
+    return pd.DataFrame(rows, columns=["router", "other", "metric", "value", "low", "high", "low_all", "high_all"])
 
 
 @given(st.lists(ends, min_size=6, max_size=6), st.sampled_from(["aiq", "qnc"]))
@@ -70,6 +71,19 @@ def test_two_routers_tie_exactly_where_the_interval_covers_zero(interval: list[f
     pairs = pairs_of([interval] * 6, "aiq")
     found = ranks(pairs, ("a", "b"), "aiq")
     assert (found["a"] == found["b"]) == (interval[0] <= 0 <= interval[1])
+
+
+def test_a_pair_that_differs_alone_but_not_among_all_ties() -> None:
+    pairs = pairs_of([[0.1, 0.3]] * 6, "aiq")
+    assert ranks(pairs, FAIR, "aiq") == {"a": 1, "b": 2, "c": 3, "d": 4}
+    together = pairs.assign(low_all=-0.1, high_all=0.5)
+    assert set(ranks(together, FAIR, "aiq").values()) == {1}
+    table = square(together, FAIR, "aiq")
+    assert ((table["low"] < 0) & (table["high"] > 0)).all()
+    older = pairs.drop(columns=["low_all", "high_all"])  # of a snapshot written before
+    assert ranks(older, FAIR, "aiq") == ranks(pairs, FAIR, "aiq")
+    assert not is_corrected(older)
+    assert is_corrected(pairs)
 
 
 def test_those_that_see_outcomes_have_no_rank_and_move_none(compared: Comparison) -> None:

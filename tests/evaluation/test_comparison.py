@@ -255,3 +255,15 @@ def test_every_pair_is_there_once_and_is_the_difference_of_both(result):
         assert row.value == pytest.approx(apart)
         kept = result.difference(row.router, row.other, "aiq")
         assert kept is None or (kept.low, kept.high) == (row.low, row.high)
+        assert row.low_all <= row.low <= row.high <= row.high_all
+
+
+def test_both_tables_widen_a_pair_alike(result):
+    keys = ["router", "other", "metric"]
+    means = result.differences.query("seed == 'mean'").rename(columns={"against": "other"})
+    both = result.pairs.merge(means, on=keys, suffixes=("", "_again"))
+    assert len(both)
+    for end in ("low_all", "high_all"):
+        np.testing.assert_array_equal(both[end], both[f"{end}_again"])
+    accuracy = result.differences.query("against == @BEST_SINGLE and metric == 'routing_accuracy'")
+    assert (accuracy["low_all"] < accuracy["low"]).any()

@@ -108,11 +108,11 @@ def test_the_best_carrot_router_is_chosen_on_validation(document: dict[str, Any]
 )
 def test_a_verdict_is_no_better_than_its_interval(document: dict[str, Any], low: float, high: float, says: str) -> None:
     for row in document["differences"]:
-        row.update(value=(low + high) / 2, low=low, high=high)
+        row.update(value=(low + high) / 2, low_all=low, high_all=high)
     page = report({RECIPE.name: document}, [RECIPE])
-    assert f"is {says} the task lookup in AIQ" in page
-    assert f"{says} predicted cost alone in AIQ" in page
-    assert "the task lookup with input cost in AIQ" not in page  # it did not run here
+    assert f"is {says} the task lookup in corrected AIQ" in page
+    assert f"{says} predicted cost alone in corrected AIQ" in page
+    assert "the task lookup with input cost in corrected AIQ" not in page  # it did not run here
 
 
 def test_a_qnc_that_is_never_reached_is_no_number(document: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeGuard
 
 import pandas as pd
@@ -14,7 +14,7 @@ from carrot_core.evaluation.quality import POOLED
 from carrot_core.figures.names import metric_name
 from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import shortest_lam
-from carrot_core.metrics import METRICS
+from carrot_core.metrics import HEADLINE, METRICS
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
@@ -24,7 +24,7 @@ SECTIONS = (
     "New tasks", PAPER,
 )  # fmt: skip
 _DEFAULT_FITTED = 4
-_DEFAULT_METRICS = ("aiq", "aiq_chosen", "routing_accuracy", "qnc")
+_DEFAULT_METRICS = (HEADLINE, "aiq", "routing_accuracy", "qnc")
 _WHOLE = "all λ (AIQ)"
 
 
@@ -91,20 +91,21 @@ def section() -> str:
     return str(choice)
 
 
-def metric(options: Sequence[str] = tuple(METRICS)) -> str:
+def metric(options: Collection[str] = METRICS) -> str:
     """Choose one metric (``?metric_of=``)."""
     names = [name for name in METRICS if name in options]
-    first = names.index("aiq") if "aiq" in names else 0
+    first = names.index(HEADLINE) if HEADLINE in names else 0
     choice = str(st.selectbox("Metric", names, first, format_func=metric_name, key="metric_of", bind="query-params"))
     links.check_parameter("metric_of", links.among(list(map(metric_name, names))), metric_name(choice))
     return choice
 
 
-def metrics() -> list[str]:
+def metrics(options: Collection[str]) -> list[str]:
     """Choose the metrics of the table (``?metrics=``)."""
-    options = list(METRICS)
+    options = [name for name in METRICS if name in options]
+    default = [name for name in _DEFAULT_METRICS if name in options]
     choice = st.multiselect(
-        "Columns of the table", options, list(_DEFAULT_METRICS), format_func=metric_name, key="metrics",
+        "Columns of the table", options, default, format_func=metric_name, key="metrics",
         bind="query-params",
     )  # fmt: skip
     links.check_parameter(
