@@ -4,6 +4,7 @@ import streamlit as st
 
 from carrot_core.compare.agreement import agreement_exhibit
 from carrot_core.compare.gap import gap_exhibit
+from carrot_core.compare.learnable import learnable_exhibit
 from carrot_core.compare.losses import losses_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
 from carrot_core.compare.ranking import (
@@ -95,6 +96,15 @@ elif section == "Gap to oracle":
     if compare.has_table(table, "gap to the oracle"):
         lam = compare.lam_or_whole(LAMS, view.cost_unit_usd)
         show(gap_exhibit(table, lam), key="c-gap")
+
+elif section == "Learnable":
+    table = view.analysis("learnable", names)
+    if compare.has_table(table, "gains over knowing nothing"):
+        if table.empty:
+            st.info("Choose a router that learns from prompts: the baselines are what it is compared with.")
+        else:
+            lam = compare.lam_or_whole(LAMS, view.cost_unit_usd)
+            show(learnable_exhibit(table, lam, results.study_at_hand(info, view, "learning")), key="c-learnable")
 
 elif section == "Who answers":
     table = view.analysis("agreement", names)

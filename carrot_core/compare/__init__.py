@@ -14,6 +14,7 @@ import pandas as pd
 
 from carrot_core.compare.agreement import agreement
 from carrot_core.compare.gap import decomposition
+from carrot_core.compare.learnable import learnable
 from carrot_core.compare.losses import losses
 from carrot_core.compare.paper_tables import accuracy, spider
 from carrot_core.compare.predictions import reliability, usage
@@ -46,6 +47,7 @@ ANALYSES: dict[str, Analysis] = {
         Analysis("accuracy", accuracy),
         Analysis("agreement", agreement),
         Analysis("decomposition", decomposition),
+        Analysis("learnable", learnable),
         Analysis("reliability", reliability),
         Analysis("spider", spider),
         Analysis("task-curves", task_curves),

@@ -46,7 +46,7 @@ def decomposition(
     """
     setting = setting.with_all_outcomes
     on = report_set(setting, setting.report_on, replicates)
-    oracle = _figures(setting.frontier(setting.baselines["oracle"], setting.report_on), setting, on)
+    oracle = figures_of(setting.frontier(setting.baselines["oracle"], setting.report_on), setting, on)
     luck = _luck(setting, on)
     return small((_of_router(name, setting, table, on, oracle, luck) for name, table in routers.items()), _COLUMNS)
 
@@ -59,8 +59,8 @@ def _luck(setting: Setting, on: ReportSet) -> dict[str, FloatArray]:
     oracle = setting.frontier(setting.baselines["oracle"], setting.report_on)
     ids = set(on.outcomes.prompt_ids)
     here = oracle.rows(np.array([prompt_id in ids for prompt_id in oracle.outcomes.prompt_ids], dtype=bool))
-    other = np.mean([_figures(curve, setting, on) for curve in curves], axis=0)
-    return {"luck": _figures(here, setting, on) - other}
+    other = np.mean([figures_of(curve, setting, on) for curve in curves], axis=0)
+    return {"luck": figures_of(here, setting, on) - other}
 
 
 def _of_router(
@@ -72,9 +72,7 @@ def _of_router(
     luck: Mapping[str, FloatArray],
 ) -> pd.DataFrame:
     curve = setting.frontier(estimates, setting.report_on)
-    if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
-        raise CarrotError(f"{name} did not estimate the same prompts as the others, so it cannot be compared.")
-    figures = {part: _figures(other, setting, on) for part, other in with_better(setting, curve).items()}
+    figures = {part: figures_of(other, setting, on) for part, other in with_better(setting, curve).items()}
     scores, costs, both = (figures[part] - figures["router"] for part in ("scores", "costs", "both"))
     label = figures["task_label"] - figures["router"] if "task_label" in figures else np.full_like(oracle, np.nan)
     parts = {
@@ -90,7 +88,7 @@ def _of_router(
     }
     measures = [(AIQ, np.nan), *((UTILITY, lam) for lam in LAMS)]
     rows = [
-        (name, measure, lam, part, *_interval(values[:, column]))
+        (name, measure, lam, part, *interval(values[:, column]))
         for part, values in parts.items()
         for column, (measure, lam) in enumerate(measures)
     ]
@@ -135,8 +133,16 @@ def _with_task_means(setting: Setting, own: Estimates, tasks: npt.NDArray[np.obj
     return score, own.cost_usd if own.cost_is_paid else cost
 
 
-def _figures(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
-    """(1 + B, 1 + L) AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate."""
+def figures_of(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
+    """(1 + B, 1 + L) AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate.
+
+    Raises
+    ------
+    CarrotError
+        The curve is of other prompts than those that are reported on.
+    """
+    if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
+        raise CarrotError("A router did not estimate the same prompts as the others, so it cannot be compared.")
     rates = rates_to_keep(curve, _POINTS)
     score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
     low, high = on.interval_usd
@@ -151,9 +157,10 @@ def _figures(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
     return np.column_stack([[area.value, *area.replicates], on.means(np.column_stack(utilities))])
 
 
-def _interval(values: FloatArray) -> tuple[float, float, float]:
-    interval = Interval.of(float(values[0]), values[1:])
-    return interval.value, interval.low, interval.high
+def interval(values: FloatArray) -> tuple[float, float, float]:
+    """Value, low and high of (1 + B,) values, the first of which is the one on the prompts themselves."""
+    figure = Interval.of(float(values[0]), values[1:])
+    return figure.value, figure.low, figure.high
 
 
 WORDS = {
@@ -195,7 +202,7 @@ def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
         "each task's training means. " + chance,
         alt=f"Gap to the oracle in {what}, times 100. {sentences}.",
         table=rows,
-        draw=lambda theme: _bars(rows, what, theme),
+        draw=lambda theme: bars(rows, WORDS, what, theme),
     )
 
 
@@ -208,13 +215,14 @@ def _sentence(rows: pd.DataFrame, router: str, gap: float) -> str:
     return f"{visible(label(router))}: {100 * gap:.1f}, of which {inside}{apart and f' (apart from it, {apart})'}"
 
 
-def _bars(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
+def bars(rows: pd.DataFrame, parts: Mapping[str, str], what: str, theme: ThemeName) -> go.Figure:
+    """A bar with its interval for every part of every router, parts in words; none where a part is NaN for all."""
     look, routers = THEMES[theme], names_of(rows["router"])
     names = router_names(routers)
     figure = go.Figure()
-    for place, (part, words) in enumerate(WORDS.items()):
+    for place, (part, words) in enumerate(parts.items()):
         of = rows[rows["part"] == part].set_index("router").reindex(routers)
-        if part not in GAP and of["value"].isna().all():
+        if of["value"].isna().all():
             continue  # no tasks
         color = look.curves[(1, 0, 2, 3, 4, 5)[place]] if theme != "print" else ("#ffffff", "#bdbdbd")[place % 2]
         figure.add_trace(

@@ -177,6 +177,7 @@ LABELS = {
     "carrot-linear": "CARROT-Linear",
     "carrot-mlp": "CARROT-MLP",
     "carrot-blend": "CARROT-Blend",
+    "carrot-guarded": "CARROT-Guarded",
     "carrot-encoder": "CARROT-Encoder",
     "carrot-released": "CARROT as released",
     "routellm-bert": "RouteLLM-BERT",

@@ -79,6 +79,7 @@ ROUTERS: dict[str, Callable[..., Router]] = {
     "carrot-linear": CarrotLinearRouter,
     "carrot-mlp": CarrotMLPRouter,
     "carrot-blend": _later("carrot_core.routers.blend", "CarrotBlendRouter"),
+    "carrot-guarded": _later("carrot_core.routers.guarded", "CarrotGuarded"),
     "carrot-encoder": _later("carrot_core.routers.encoder", "CarrotEncoder"),
     "carrot-released": _later("carrot_core.routers.encoder", "CarrotReleased"),
     "routellm-bert": _later("carrot_core.routers.encoder", "RouteLLMBert"),

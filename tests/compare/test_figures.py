@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from carrot_core.compare import ANALYSES
 from carrot_core.compare.agreement import agreement_exhibit
 from carrot_core.compare.gap import GAP, WORDS, gap_exhibit
+from carrot_core.compare.learnable import learnable_exhibit
 from carrot_core.compare.losses import losses_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
 from carrot_core.compare.ranking import (
@@ -133,6 +134,8 @@ def exhibits(bench: Setting, routers: dict[str, dict[str, Estimates]], compared:
         across_exhibit({"made": table, HOSTILE: table.iloc[:2]}, "aiq"),
         gap_exhibit(tables["decomposition"]),
         gap_exhibit(tables["decomposition"], 0.3),
+        learnable_exhibit(tables["learnable"], None, grown := learning({0: bench}, "carrot-knn")),
+        learnable_exhibit(tables["learnable"], 0.3),
         agreement_exhibit(tables["agreement"], 0.3),
         shares_exhibit(compose(bench, {}, title="made", active="zero", baselines=["zero"])),
         tasks_exhibit(tables["task-curves"]),
@@ -141,7 +144,7 @@ def exhibits(bench: Setting, routers: dict[str, dict[str, Estimates]], compared:
         usage_exhibit(tables["usage"], "carrot-knn"),
         ratios_exhibit(tables["usage"], "carrot-knn"),
         losses_exhibit(lost, "carrot-knn", 0.3),
-        learning_exhibit(learning({0: bench}, "carrot-knn")),
+        learning_exhibit(grown),
         transfer_exhibit(transfer({0: bench}, "carrot-knn")),
     ]
     return {f"{place}-{one.name}": one for place, one in enumerate(made_ones)}

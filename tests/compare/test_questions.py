@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from carrot_core.compare.gap import AIQ, GAP, decomposition, gap_exhibit, with_better
+from carrot_core.compare.learnable import learnable, learnable_exhibit, slope, verdict
 from carrot_core.compare.losses import NOT_IN_POOL, REASONS, distances, losses
 from carrot_core.compare.predictions import ALL, reliability, usage
 from carrot_core.compare.studies import learning, transfer
@@ -143,6 +144,71 @@ def test_the_task_label_makes_the_zero_router_the_task_lookup(taken_apart: pd.Da
         label = value(taken_apart, "zero", "router", lam) + value(taken_apart, "zero", "task_label", lam)
         assert label == pytest.approx(value(taken_apart, "task-lookup", "router", lam), abs=1e-6)
         assert value(taken_apart, "task-lookup", "task_label", lam) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def gained(bench: Setting, routers: Tables) -> pd.DataFrame:
+    return learnable(bench, routers, replicates=20)
+
+
+def test_gains_are_differences_of_the_figures_that_the_gap_is_of(
+    gained: pd.DataFrame, taken_apart: pd.DataFrame
+) -> None:
+    assert set(gained["router"]) == {"carrot-knn"}  # baselines are what it is measured against
+    for lam in (None, *LAMS):
+        knn, zero, lookup, oracle = (
+            value(taken_apart, name, "router", lam) for name in ("carrot-knn", "zero", "task-lookup", "oracle")
+        )
+        expected = {
+            "task": lookup - zero,
+            "text": knn - lookup,
+            "both": knn - zero,
+            "oracle": oracle - zero,
+            "share": (knn - zero) / (oracle - zero) if oracle > zero else np.nan,
+        }
+        for part, gain in expected.items():
+            assert value(gained, "carrot-knn", part, lam) == pytest.approx(gain, abs=1e-5, nan_ok=True), (part, lam)
+
+
+def test_without_tasks_all_that_is_gained_is_of_the_text(routers: Tables) -> None:
+    plain = made(300)
+    unlabelled = setting(replace(plain, tasks=("",) * len(plain.prompt_ids)))
+    table = learnable(unlabelled, {"carrot-knn": routers["carrot-knn"]}, replicates=5)
+    assert table.loc[table["part"].isin(["task", "text"]), "value"].isna().all()
+    assert table.loc[table["part"] == "both", "value"].notna().all()
+    assert "learnable" in verdict(table, "carrot-knn")
+    assert learnable(unlabelled, {"zero": unlabelled.baselines["zero"]}, replicates=5).empty
+
+
+def with_gain(both: float, text: float) -> pd.DataFrame:
+    """Gains of one router, each known to within a point."""
+    parts = {"both": both, "text": text, "share": both}
+    rows = [("carrot-knn", AIQ, np.nan, part, mid, mid - 0.01, mid + 0.01) for part, mid in parts.items()]
+    return pd.DataFrame(rows, columns=["router", "measure", "lam", "part", "value", "low", "high"])
+
+
+def test_verdicts_differ_where_the_intervals_do() -> None:
+    gains = [(-0.05, 0.0), (0.0, 0.0), (0.05, -0.05), (0.05, 0.0), (0.05, 0.05)]
+    sentences = [verdict(with_gain(*gain), "carrot-knn") for gain in gains]
+    assert len(set(sentences)) == len(gains)
+    assert all("CARROT-KNN" in sentence for sentence in sentences)
+    learned = ["is learnable" in sentence for sentence in sentences]
+    assert learned == [False, False, False, False, True]  # only what the text tells beyond the task
+
+
+def test_the_slope_is_what_a_doubling_of_the_prompts_brings() -> None:
+    sizes, rows = (100, 200, 400, 800, 1000), []
+    for size in sizes:
+        lost = 0.01 * np.log2(size / sizes[-1])
+        rows.append(("carrot-knn", size, MEAN, AIQ, 0.7 + lost, lost, lost - 0.002, lost + 0.002))
+    table = pd.DataFrame(rows, columns=["router", "size", "seed", "metric", "value", "lost", "lost_low", "lost_high"])
+    found = slope(table)
+    assert found is not None
+    assert found.value == pytest.approx(0.01)
+    assert found.low < found.value < found.high
+    assert (found.high - found.low) * np.log2(1000 / 400) == pytest.approx(0.004)  # of the step from 400 to all
+    assert slope(table[table["size"] > 500]) is None
+    assert f"{100 * found.value:+.2f}" in learnable_exhibit(with_gain(0.05, 0.05), learning=table).caption
 
 
 def test_of_equal_losses_the_surest_choice_comes_first_and_the_best_is_what_it_might_have_known(

@@ -145,6 +145,7 @@ def test_a_snapshot_holds_no_prompts_to_lose() -> None:
     ("section", "analysis"),
     [
         ("Gap to oracle", "gap to the oracle"),
+        ("Learnable", "gains over knowing nothing"),
         ("Who answers", "agreement of choices"),
         ("By task", "curves of single tasks"),
     ],

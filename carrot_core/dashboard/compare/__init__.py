@@ -20,8 +20,8 @@ from carrot_core.text import visible
 
 PAPER = "The paper's figures"
 SECTIONS = (
-    "Metrics", "Differences", "Gap to oracle", "Who answers", "By task", "Where it loses", "Predictions", "Learning",
-    "New tasks", PAPER,
+    "Metrics", "Differences", "Gap to oracle", "Learnable", "Who answers", "By task", "Where it loses", "Predictions",
+    "Learning", "New tasks", PAPER,
 )  # fmt: skip
 _DEFAULT_FITTED = 4
 _DEFAULT_METRICS = (HEADLINE, "aiq", "routing_accuracy", "qnc")

@@ -198,11 +198,10 @@ def _studies(path: str, name: str, data_hash: str) -> dict[str, pd.DataFrame]:
 
 def study(info: BenchmarkInfo, view: views.View, name: str, what: str) -> pd.DataFrame | None:
     """A table of `carrot_core.compare.studies`; None if there is none yet, with a message and a button to make it."""
+    table = study_at_hand(info, view, name)
     if not view.has_prompts:
-        table = view.analysis(name, (ROUTER,))
-        if table is None or table.empty:
+        if table is None:
             st.info(f"This snapshot has no {what}.")
-            return None
         return table
     tables = _studies(str(store_of(info).path), info.name, info.data_hash)
     if name not in tables:
@@ -214,6 +213,15 @@ def study(info: BenchmarkInfo, view: views.View, name: str, what: str) -> pd.Dat
         st.info("All prompts are of one task, so none can be left out.")
         return None
     return tables[name]
+
+
+def study_at_hand(info: BenchmarkInfo, view: views.View, name: str) -> pd.DataFrame | None:
+    """A table of `carrot_core.compare.studies` that was made before, in a snapshot or here; None without one."""
+    if view.has_prompts:
+        table = _studies(str(store_of(info).path), info.name, info.data_hash).get(name)
+    else:
+        table = view.analysis(name, (ROUTER,))
+    return None if table is None or table.empty else table
 
 
 def _make_study(info: BenchmarkInfo, name: str) -> pd.DataFrame:
