@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numba
 import numpy as np
@@ -58,7 +59,9 @@ def _quantiles(rows: npt.NDArray[np.floating], levels: npt.ArrayLike) -> FloatAr
     B values cut the line into B + 1 parts that a next one is equally likely to lie in ("weibull"), so that an interval
     from few replicates is not too short.
     """
-    return np.quantile(rows, levels, axis=-1, method="weibull" if np.isfinite(rows).all() else "nearest")
+    between: Literal["weibull", "nearest"] = "weibull" if np.isfinite(rows).all() else "nearest"
+    ends: FloatArray = np.quantile(rows, np.asarray(levels), axis=-1, method=between)
+    return ends
 
 
 @dataclass(frozen=True)

@@ -125,8 +125,8 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
         f"## {name}\n",
         f"{recipe.about} {document['n_prompts']:,} prompts x {len(document['models'])} models; best single model on "
         f"validation, by seed: {', '.join(dict.fromkeys(row['best_single'] for row in document['protocol']))}.\n",
-        "| router | corrected AIQ | … − task lookup | … − task lookup with input cost | … − cost only | … − CARROT-KNN | "
-        "AIQ | chosen AIQ | QNC | accuracy at λ = 0 | … − best single | "
+        "| router | corrected AIQ | … − task lookup | … − task lookup with input cost | … − cost only | "
+        "… − CARROT-KNN | AIQ | chosen AIQ | QNC | accuracy at λ = 0 | … − best single | "
         "saving, %, at the point chosen to match the best single | its accuracy − best single |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
