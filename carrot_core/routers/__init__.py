@@ -40,10 +40,10 @@ class CarrotLinearRouter(VectorRouter):
 
     name = "carrot-linear"
 
-    def __init__(self, seed: int = 0, **params: Any) -> None:
+    def __init__(self, seed: int = 0, use_task: bool = False, **params: Any) -> None:
         from carrot_core.routers.linear import CarrotLinear
 
-        super().__init__(CarrotLinear(**params))
+        super().__init__(CarrotLinear(**params), use_task)
 
 
 class CarrotMLPRouter(VectorRouter):
@@ -51,10 +51,10 @@ class CarrotMLPRouter(VectorRouter):
 
     name = "carrot-mlp"
 
-    def __init__(self, seed: int = 0, **params: Any) -> None:
+    def __init__(self, seed: int = 0, use_task: bool = False, **params: Any) -> None:
         from carrot_core.routers.mlp import CarrotMLP
 
-        super().__init__(CarrotMLP(seed=seed, **params))
+        super().__init__(CarrotMLP(seed=seed, **params), use_task)
 
 
 def _later(module: str, name: str) -> Callable[..., Router]:

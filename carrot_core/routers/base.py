@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
+
+if TYPE_CHECKING:
+    from carrot_core.routers.tasks import TaskInput
 
 
 class Router(Protocol):
@@ -32,19 +35,37 @@ class VectorRouter:
 
     Predicts scores and token use from prompt vectors and applies prices afterwards, so that new prices
     need no refit (CARROT, arXiv 2502.03261).
+
+    Parameters
+    ----------
+    estimator : fresh.
+    use_task : read the task label of a prompt beside its vector, in training and at decision time. A prompt without
+        a label, or with one that no training prompt had, gets the mean over the tasks that it is likely of
+        (`carrot_core.routers.tasks`).
+
+    Attributes
+    ----------
+    tasks_ : TaskInput, once fitted with ``use_task``; else None.
     """
 
     name: ClassVar[str]
     models_: tuple[str, ...]
+    use_task = False  # of one that was saved without
+    tasks_: TaskInput | None = None
 
-    def __init__(self, estimator: Any) -> None:
-        self.estimator = estimator
+    def __init__(self, estimator: Any, use_task: bool = False) -> None:
+        self.estimator, self.use_task = estimator, use_task
 
     def fit(self, train: Benchmark) -> Self:
         self.models_, self.usage_, self.prices_ = train.models, train.usage, train.prices
         self.encoder_ = train.encoder
         vectors, usage = vectors_of(train, train.encoder), self._usage_to_learn(train)
         check_observed(train, usage)
+        if self.use_task:
+            from carrot_core.routers.tasks import TaskInput  # scikit-learn only where a router is fitted
+
+            self.tasks_ = TaskInput().fit(vectors, train.tasks, train.outcomes.score)
+            vectors = self.tasks_.beside(vectors, train.tasks)
         try:
             self.estimator.fit(vectors, train.outcomes.score, usage=usage, **self._more_to_learn(train))
         except ValueError as error:  # how scikit-learn refuses data and parameters
@@ -61,13 +82,22 @@ class VectorRouter:
     def estimate(self, bench: Benchmark) -> Estimates:
         vectors = vectors_of(bench, self.encoder_)
         bench = replace(bench.pool(self.models_), prices={**self.prices_, **bench.pool(self.models_).prices})
-        if self.usage_ == "input_only":
-            score, usage = self.estimator.predict(vectors), np.zeros(bench.outcomes.shape)
-        else:
-            score, usage = self.estimator.predict_with_usage(vectors)
+        score, used = (
+            self._expected(vectors)
+            if self.tasks_ is None
+            else self.tasks_.estimate(self._expected, vectors, bench.tasks)
+        )
+        usage = np.zeros(bench.outcomes.shape) if used is None else used
         tokens = uncharged_tokens(bench, usage, self.usage_)
         cost_usd = bench.cost_usd_of(usage, self.usage_)
         return Estimates(bench.prompt_ids, self.models_, score, cost_usd, output_tokens=tokens)
+
+    def _expected(self, vectors: npt.NDArray[np.floating]) -> tuple[FloatTable, FloatTable | None]:
+        """(n, M) scores, and usage where there is any, of vectors as the estimator was fitted on."""
+        if self.usage_ == "input_only":
+            return self.estimator.predict(vectors), None
+        score, usage = self.estimator.predict_with_usage(vectors)
+        return score, usage
 
 
 def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -11,10 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import block_diag
 from scipy.optimize import nnls
-from scipy.special import softmax
 from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import normalize
@@ -29,47 +25,8 @@ from carrot_core.routers.linear import CarrotLinear
 from carrot_core.routers.mlp import CarrotMLP
 from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
+from carrot_core.routers.tasks import TaskPrior
 from carrot_core.routers.text_features import TextFeatures
-
-# A weak penalty, so that clear cases get high probabilities; few steps, since later ones only sharpen those.
-_C, _STEPS = 10.0, 30
-
-
-class TaskPrior:
-    """Multinomial logistic regression from vectors to the training tasks, and each model's mean score on them.
-
-    Attributes
-    ----------
-    weights_, intercept_ : (d, K), (K,) float32
-        Log-probabilities up to a constant are x @ weights_ + intercept_; -inf for a task without prompts.
-    means_ : (K, M)
-        Train mean of each model on each task; its mean over all tasks where it was never observed on one.
-    """
-
-    def fit(self, X: FloatArray, tasks: IntArray, score: FloatArray) -> Self:
-        """Learn from (n, d) vectors, n tasks numbered from 0, and (n, M) scores, NaN = not observed."""
-        n_tasks = int(tasks.max()) + 1
-        present = np.unique(tasks)
-        self.weights_ = np.zeros((X.shape[1], n_tasks), np.float32)
-        self.intercept_ = np.full(n_tasks, -np.inf, np.float32)
-        self.intercept_[present] = 0.0
-        if len(present) > 1:
-            learned = present if len(present) > 2 else present[1:]  # of two, one is the other's complement
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early on purpose
-                model = LogisticRegression(C=_C, max_iter=_STEPS).fit(X, tasks)
-            self.weights_[:, learned], self.intercept_[learned] = model.coef_.T, model.intercept_
-        overall = observed_mean(score)
-        self.means_ = np.tile(np.nan_to_num(overall), (n_tasks, 1))
-        for task in present:
-            mean = observed_mean(score[tasks == task])[0]
-            self.means_[task] = np.where(np.isnan(mean), self.means_[task], mean)
-        return self
-
-    def probabilities(self, X: FloatArray) -> FloatArray:
-        """(m, K) probability of each task."""
-        probabilities: FloatArray = softmax(X @ self.weights_.astype(np.float64) + self.intercept_, axis=1)
-        return probabilities
 
 
 def left_out(X: FloatArray, tasks: IntArray, score: FloatArray, folds: int, seed: int) -> tuple[FloatArray, FloatArray]:
@@ -301,14 +258,14 @@ class KernelRidge:
 class CarrotBlendRouter(VectorRouter):
     """CARROT with a blend of estimates from a prompt's vector, its text and the task both suggest.
 
-    Task labels are read in training, to learn to infer the task, and never at decision time. Where the
-    training prompts have vectors but no texts, vectors alone are used.
+    Task labels are read in training, to learn to infer the task, and at decision time with ``use_task`` only. Where
+    the training prompts have vectors but no texts, vectors alone are used.
     """
 
     name: ClassVar[str] = "carrot-blend"
 
-    def __init__(self, seed: int = 0, **params: Any) -> None:
-        super().__init__(CarrotBlend(seed=seed, **params))
+    def __init__(self, seed: int = 0, use_task: bool = False, **params: Any) -> None:
+        super().__init__(CarrotBlend(seed=seed, **params), use_task)
 
     def fit(self, train: Benchmark) -> Self:
         texts = [text for text in train.texts if text is not None]

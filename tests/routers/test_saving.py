@@ -50,15 +50,28 @@ def fitted_on_made(name: str) -> Router:
     return make_router(name).fit(made(200).part("train"))
 
 
-@pytest.mark.parametrize("name", SAVED)
-def test_what_was_saved_estimates_the_same(name: str, bench: Benchmark, tmp_path: Path) -> None:
-    fitted = fitted_on_made(name)
-    save_router(fitted, tmp_path)
-    again = load_router(tmp_path, models=fitted.models_[::-1])
-    expected, found = (router.estimate(bench.part("test")) for router in (fitted, again))
+def same_estimates(fitted: Router, test: Benchmark, folder: Path) -> None:
+    save_router(fitted, folder)
+    again = load_router(folder, models=fitted.models_[::-1])
+    expected, found = (router.estimate(test) for router in (fitted, again))
     assert found.models == expected.models
     np.testing.assert_array_equal(found.score, expected.score)
     np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_what_was_saved_estimates_the_same(name: str, bench: Benchmark, tmp_path: Path) -> None:
+    same_estimates(fitted_on_made(name), bench.part("test"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["carrot-blend", "carrot-linear", "carrot-mlp"])
+def test_what_reads_task_labels_estimates_the_same_with_and_without(
+    name: str, bench: Benchmark, tmp_path: Path
+) -> None:
+    fitted, test = make_router(name, use_task=True).fit(bench.part("train")), bench.part("test")
+    same_estimates(
+        fitted, replace(test, tasks=tuple(task if i % 2 else "" for i, task in enumerate(test.tasks))), tmp_path
+    )
 
 
 # What a server does after it was started again; a fit would raise.

@@ -1,0 +1,142 @@
+"""The task label of a prompt as an optional input: an input of the estimator where known, inferred where it is not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import normalize
+
+from carrot_core.errors import CarrotError
+from carrot_core.routers.criteria import observed_mean
+from carrot_core.routers.neighbours import FloatArray, IntArray
+from carrot_core.routers.regressor import ScoreAndUsage
+
+# A weak penalty, so that clear cases get high probabilities; few steps, since later ones only sharpen those.
+_C, _STEPS = 10.0, 30
+
+
+class TaskPrior:
+    """Multinomial logistic regression from vectors to the training tasks, and each model's mean score on them.
+
+    Attributes
+    ----------
+    weights_, intercept_ : (d, K), (K,) float32
+        Log-probabilities up to a constant are x @ weights_ + intercept_; -inf for a task without prompts.
+    means_ : (K, M)
+        Train mean of each model on each task; its mean over all tasks where it was never observed on one.
+    """
+
+    def fit(self, X: FloatArray, tasks: IntArray, score: FloatArray) -> Self:
+        """Learn from (n, d) vectors, n tasks numbered from 0, and (n, M) scores, NaN = not observed."""
+        n_tasks = int(tasks.max()) + 1
+        present = np.unique(tasks)
+        self.weights_ = np.zeros((X.shape[1], n_tasks), np.float32)
+        self.intercept_ = np.full(n_tasks, -np.inf, np.float32)
+        self.intercept_[present] = 0.0
+        if len(present) > 1:
+            learned = present if len(present) > 2 else present[1:]  # of two, one is the other's complement
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early on purpose
+                model = LogisticRegression(C=_C, max_iter=_STEPS).fit(X, tasks)
+            self.weights_[:, learned], self.intercept_[learned] = model.coef_.T, model.intercept_
+        overall = observed_mean(score)
+        self.means_ = np.tile(np.nan_to_num(overall), (n_tasks, 1))
+        for task in present:
+            mean = observed_mean(score[tasks == task])[0]
+            self.means_[task] = np.where(np.isnan(mean), self.means_[task], mean)
+        return self
+
+    def probabilities(self, X: FloatArray) -> FloatArray:
+        """(m, K) probability of each task."""
+        probabilities: FloatArray = softmax(X @ self.weights_.astype(np.float64) + self.intercept_, axis=1)
+        return probabilities
+
+
+# Beside a vector of length 1. Chosen on training prompts: as much as tells tasks apart without hiding the vector.
+_WEIGHT = 0.5
+# A task this much less likely than the likeliest leaves the mixture.
+_NEGLIGIBLE = 0.02
+_AT_ONCE = 256  # prompts without a label, each of which becomes a row for every likely task
+
+
+class TaskInput:
+    """Puts the task label beside a prompt's vector, and takes the mean over the likely tasks where it is not known.
+
+    An estimator f is fitted on vectors x with the label t of each prompt beside them. A prompt with a known label is
+    estimated by f(x, t), one without by the sum of p(t | x) · f(x, t), with p inferred from the vector
+    (`TaskPrior`). So both are estimates by one fit, and one is calibrated if the other is and p is.
+
+    Attributes
+    ----------
+    labels_ : K labels, ascending.
+    prior_ : TaskPrior
+        Of the labels, by vectors of length 1.
+    """
+
+    def fit(self, X: npt.ArrayLike, tasks: Sequence[str], score: FloatArray) -> Self:
+        """Learn the labels, and to infer them, from (n, d) vectors and n labels, "" where a prompt has none.
+
+        Raises
+        ------
+        CarrotError
+            Fewer than two different labels.
+        """
+        self.labels_ = tuple(sorted(set(tasks) - {""}))
+        if len(self.labels_) < 2:
+            raise CarrotError("use_task needs training prompts of at least two tasks, and these have fewer.")
+        numbers = self.numbers(tasks)
+        known = numbers >= 0
+        self.prior_ = TaskPrior().fit(normalize(np.asarray(X, np.float64)[known]), numbers[known], score[known])
+        return self
+
+    def numbers(self, tasks: Sequence[str]) -> IntArray:
+        """(n,) place of each label in ``labels_``, compared letter by letter; -1 for one that is not there."""
+        places = {label: place for place, label in enumerate(self.labels_)}
+        return np.array([places.get(task, -1) for task in tasks], dtype=np.intp)
+
+    def beside(self, X: npt.ArrayLike, tasks: Sequence[str]) -> FloatArray:
+        """(n, d + K) vectors with labels beside them; a missing label is its inferred probabilities."""
+        vectors, numbers = normalize(np.asarray(X, np.float64)), self.numbers(tasks)
+        labels = np.eye(len(self.labels_))[numbers]
+        labels[numbers < 0] = self.prior_.probabilities(vectors[numbers < 0])
+        return np.hstack([vectors, _WEIGHT * labels])
+
+    def estimate(
+        self, predict: Callable[[FloatArray], ScoreAndUsage], X: npt.ArrayLike, tasks: Sequence[str]
+    ) -> ScoreAndUsage:
+        """Scores and usage (None where ``predict`` gives None) of (m, d) vectors with m labels, known or not.
+
+        ``predict`` takes vectors with labels beside them, as the estimator was fitted on.
+        """
+        vectors, numbers = normalize(np.asarray(X, np.float64)), self.numbers(tasks)
+        known, unknown = np.flatnonzero(numbers >= 0), np.flatnonzero(numbers < 0)
+        blocks = [unknown[first : first + _AT_ONCE] for first in range(0, len(unknown), _AT_ONCE)]
+        parts = [self._mixed(predict, vectors[rows]) for rows in blocks]
+        if len(known):
+            blocks.append(known)
+            parts.append(predict(self._with(vectors[known], numbers[known])))
+        back = np.argsort(np.concatenate(blocks))
+        scores, usages = zip(*parts, strict=True)
+        return np.concatenate(scores)[back], None if usages[0] is None else np.concatenate(usages)[back]
+
+    def _with(self, vectors: FloatArray, numbers: IntArray) -> FloatArray:
+        return np.hstack([vectors, _WEIGHT * np.eye(len(self.labels_))[numbers]])
+
+    def _mixed(self, predict: Callable[[FloatArray], ScoreAndUsage], vectors: FloatArray) -> ScoreAndUsage:
+        """The mean over the likely tasks of each prompt."""
+        probabilities = self.prior_.probabilities(vectors)
+        probabilities[probabilities < _NEGLIGIBLE * probabilities.max(axis=1, keepdims=True)] = 0.0
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        rows, numbers = np.nonzero(probabilities)
+        weights, starts = probabilities[rows, numbers][:, None], np.searchsorted(rows, np.arange(len(vectors)))
+        score, usage = predict(self._with(vectors[rows], numbers))
+        return np.add.reduceat(weights * score, starts), None if usage is None else np.add.reduceat(
+            weights * usage, starts
+        )
