@@ -29,6 +29,7 @@ from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import without_nan
 from carrot_core.prices import Price
 from carrot_core.serving.decision import Explanation
+from carrot_core.serving.expectation import labels_of
 from carrot_core.serving.router import CarrotRouter
 
 Source = str | Path
@@ -136,19 +137,27 @@ def route(router: CarrotRouter, name: str, question: RouteQuestion, request_id: 
     """The model of every prompt, with explanations if asked for."""
     choices: dict[str, Any] = question.choices()
     if question.explain:
-        explained = [router.explain(prompt, nearest=False, **choices) for prompt in question.read]
+        prompts = zip(question.read, question.labels, strict=True)
+        explained = [router.explain(prompt, task=task, nearest=False, **choices) for prompt, task in prompts]
         decisions = [_decision_of(each) for each in explained]
     else:
-        decisions = [Decision(**record) for record in router.decide(question.read, **choices).records()]
+        records = router.decide(question.read, task=question.labels, **choices).records()
+        decisions = [Decision(**record) for record in records]
     return RouteAnswer(request_id=request_id, router=name, decisions=decisions)
 
 
 def estimate(router: CarrotRouter, name: str, question: EstimateQuestion, request_id: str) -> EstimateAnswer:
     """What is expected of every model on every prompt."""
     choices: dict[str, Any] = question.choices()
-    table = router.estimate(question.read, **choices)
-    prompts = [_rows(part) for _, part in table.groupby("prompt", sort=True)]
-    return EstimateAnswer(request_id=request_id, router=name, estimates=prompts)
+    table = router.estimate(question.read, task=question.labels, **choices)
+    labels = labels_of(question.labels, len(question.prompts), router.task_labels)
+    return EstimateAnswer(
+        request_id=request_id,
+        router=name,
+        estimates=[_rows(part) for _, part in table.groupby("prompt", sort=True)],
+        tasks=[label or None for label in labels.used],
+        task_notes=[note or None for note in labels.notes],
+    )
 
 
 def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id: str) -> ModelsAnswer:
@@ -167,6 +176,7 @@ def models(router: CarrotRouter, name: str, served: tuple[str, ...], request_id:
         default_lam=router.default_lam,
         best_single=profile.best_single,
         usage=profile.usage,
+        tasks=list(router.task_labels),
         coverage=dict(profile.coverage),
     )
 

@@ -12,6 +12,7 @@ from carrot_core.text import Prompt, last_user_text
 
 Text = Annotated[str, Field(max_length=limits.REQUEST_PROMPT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
+Label = Annotated[str, Field(max_length=300)]
 UsdPerMtok = Annotated[float, Field(ge=0, le=limits.REQUEST_USD)]
 
 
@@ -67,6 +68,11 @@ class Question(_StrictModel):
         description='Texts, or chats as {"messages": [{"role": …, "content": …}, …]}.',
     )
     router: Name | None = Field(None, description="Name of a router served here; the default one if left out.")
+    task: Label | list[Label | None] | None = Field(
+        None,
+        description="Task label of all prompts, or one for each: one of `tasks` of /models. Without a label, or with "
+        "another one, the task is inferred from the prompt.",
+    )
     pool: list[Name] | None = Field(
         None,
         min_length=1,
@@ -78,6 +84,17 @@ class Question(_StrictModel):
         max_length=limits.REQUEST_MODELS,
         description="Prices in place of those the router was fitted with, by model.",
     )
+
+    @model_validator(mode="after")
+    def _a_label_a_prompt(self) -> Self:
+        if isinstance(self.task, list) and len(self.task) != len(self.prompts):
+            raise ValueError("task has one label, or as many as there are prompts")
+        return self
+
+    @property
+    def labels(self) -> list[str | None]:
+        """One label a prompt."""
+        return self.task if isinstance(self.task, list) else [self.task] * len(self.prompts)
 
     @property
     def read(self) -> list[Prompt]:
@@ -143,13 +160,19 @@ class Expected(BaseModel):
 
 
 class Decision(BaseModel):
-    """One prompt's model; ``exchange_rate_per_usd`` is null where it is infinite, at λ = 1."""
+    """One prompt's model; ``exchange_rate_per_usd`` is null where it is infinite, at λ = 1.
+
+    ``task`` is the label that the estimates rest on, null where there is none; ``task_note`` says why one that was
+    sent is not used.
+    """
 
     model: str
     lam: float
     exchange_rate_per_usd: float | None
     cost_unit_usd: float
     fell_back: bool
+    task: str | None
+    task_note: str | None
     models: dict[str, Expected]
     explanation: ExplanationAnswer | None = None
 
@@ -203,11 +226,16 @@ class RouteAnswer(BaseModel):
 
 
 class EstimateAnswer(BaseModel):
-    """Answer of ``POST /api/v1/estimate``: for each prompt, in their order, what is expected of every model."""
+    """Answer of ``POST /api/v1/estimate``: for each prompt, in their order, what is expected of every model.
+
+    ``tasks`` and ``task_notes`` are, for each prompt, what ``task`` and ``task_note`` of a decision are.
+    """
 
     request_id: str
     router: str
     estimates: list[dict[str, EstimateRow]]
+    tasks: list[str | None]
+    task_notes: list[str | None]
 
 
 class ModelPrice(BaseModel):
@@ -223,7 +251,8 @@ class ModelsAnswer(BaseModel):
     """Answer of ``GET /api/v1/models``.
 
     ``coverage`` is the share of test prompts whose observed value lies within the intervals, which are meant
-    to hold it in ``nominal`` of cases; ``served`` are the names that ``router`` may be.
+    to hold it in ``nominal`` of cases; ``served`` are the names that ``router`` may be, ``tasks`` the labels that
+    ``task`` may be, none where the router reads none.
     """
 
     request_id: str
@@ -236,6 +265,7 @@ class ModelsAnswer(BaseModel):
     default_lam: float
     best_single: str
     usage: Literal["output_tokens", "input_only", "cost_usd"]
+    tasks: list[str]
     coverage: dict[str, float | None]
 
 

@@ -53,6 +53,8 @@ def decide_options(command: Command) -> Command:
 @decide_options
 @click.option("--file", "source", type=_FILE, help="Prompts from a file: CSV, TSV, JSONL, Parquet, .txt; needs --out.")
 @click.option("--column", default="prompt", show_default=True, help="Column of --file that holds the prompts.")
+@click.option("--task", metavar="LABEL", help="Task label of the prompts that have none of their own.")
+@click.option("--task-column", help="Column of --file that holds task labels (default: task, where there is one).")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write decisions: .parquet, .csv or .jsonl."
 )
@@ -65,6 +67,8 @@ def route(
     router: str | None,
     source: Path | None,
     column: str,
+    task: str | None,
+    task_column: str | None,
     out: Path | None,
     explain: bool,
     as_json: bool,
@@ -76,20 +80,25 @@ def route(
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --lam .3
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --budget 0.2 --explain
     carrot route --file prompts.jsonl --out decisions.parquet --bench mmlu-pro-cot
+    carrot route "What is 2 + 2?" --bench mmlu-pro-cot --task math
 
     A PROMPT may be JSON of chat messages, of which the last text of the user is read; so may those of --file.
-    Nothing is called or sent: it says which model to call. Prompts are not kept.
+    Nothing is called or sent: it says which model to call. Prompts are not kept. A task label is one of the
+    benchmark's, letter by letter; without one, or with another, the task is inferred from the prompt.
     """
-    options = options_of(**point_options)
+    options = options_of(**point_options) | {"task": task}
     if source is not None and (out is None or prompts):
         raise click.UsageError("--file needs --out, and no PROMPT beside it.")
+    if task_column is not None and source is None:
+        raise click.UsageError("--task-column is of --file.")
     if out is not None and explain:
         raise click.UsageError("--explain is for the terminal: it does not go with --out.")
     fitted = _load_router(bench, point, router)
     if out is not None:
-        click.echo(_into_file(fitted, source, prompts, out, column, options, as_json))
+        columns = {"column": column, "task_column": task_column}
+        click.echo(_into_file(fitted, source, prompts, out, columns, options, as_json))
         return
-    for prompt in prompts or (text for _, text in prompts_from_lines(_lines(), "standard input").rows):
+    for prompt in prompts or (text for _, text, _ in prompts_from_lines(_lines(), "standard input").rows):
         click.echo(_answer(fitted, prompt, options, explain, as_json))
 
 
@@ -136,7 +145,11 @@ def _answer(fitted: CarrotRouter, prompt: str, options: dict[str, Any], explain:
         document = explanation.decision.records()[0] | _grounds(explanation)
         return as_line(document) if as_json else _report(explanation)
     decisions = fitted.decide([prompt], **options)
-    return as_line(decisions.records()[0]) if as_json else visible(decisions.models[0])
+    if as_json:
+        return as_line(decisions.records()[0])
+    if note := decisions.labels.notes[0]:
+        click.echo(note, err=True)
+    return visible(decisions.models[0])
 
 
 def _grounds(explanation: Explanation) -> dict[str, Any]:
@@ -181,6 +194,9 @@ def _report(explanation: Explanation) -> str:
     if explanation.distance_percentile is not None:
         unlike = "unlike anything in the training data: " if explanation.unlike else ""
         lines.append(f"Distance to the training data: {unlike}percentile {explanation.distance_percentile:.1f}.")
+    label, note = decision.labels.used[0], decision.labels.notes[0]
+    if label or note:
+        lines.append(f"Task label: {visible(label) or note}")
     lines.append(f"{explanation.prompt_tokens:,} tokens, of which the encoder read {explanation.read_tokens:,}.")
     return "\n".join(lines)
 
@@ -190,7 +206,7 @@ def _into_file(
     source: Path | None,
     prompts: Sequence[str],
     out: Path,
-    column: str,
+    columns: dict[str, Any],
     options: dict[str, Any],
     as_json: bool,
 ) -> str:
@@ -200,5 +216,5 @@ def _into_file(
         if source is None:
             summary = route_lines(fitted, prompts or _lines(), out, progress=advance, **options)
         else:
-            summary = route_file(fitted, source, out, column=column, progress=advance, **options)
+            summary = route_file(fitted, source, out, **columns, progress=advance, **options)
     return as_line(summary.document()) if as_json else summary.text()

@@ -45,6 +45,9 @@ class CarrotStrategy:
     by the router's own strategy. Retries, fallbacks, timeouts and cooldowns are LiteLLM's. Where
     CARROT cannot decide, LiteLLM selects as it would without it. Other groups are left alone.
 
+    A call's ``metadata["carrot_task"]`` may have its task label, one of `CarrotRouter.task_labels`. Any other is
+    left aside, and the decision says so.
+
     Each decision is kept in the call's ``metadata["carrot"]``, where LiteLLM's callbacks find it;
     it holds no text of the call.
 
@@ -115,7 +118,7 @@ class CarrotStrategy:
         ask = partial(self._aselect, model, kwargs, messages, input, specific_deployment)
         if model != self.group or specific_deployment:
             return await ask()
-        choice = await asyncio.to_thread(self._choose, input if messages is None else messages)
+        choice = await asyncio.to_thread(self._choose, input if messages is None else messages, _task(kwargs))
         for name in choice.ranked:
             with self._only(name, kwargs):
                 return self._noted(await ask(), choice, kwargs)
@@ -134,23 +137,23 @@ class CarrotStrategy:
         ask = partial(self._select, model, messages, input, specific_deployment, kwargs)
         if model != self.group or specific_deployment:
             return ask()
-        choice = self._choose(input if messages is None else messages)
+        choice = self._choose(input if messages is None else messages, _task(kwargs))
         for name in choice.ranked:
             with self._only(name, kwargs):
                 return self._noted(ask(), choice, kwargs)
         return self._noted(ask(), choice, kwargs)
 
-    def _choose(self, messages: object) -> _Choice:
+    def _choose(self, messages: object, task: str | None) -> _Choice:
         """A failure in here never reaches the call, and its message, which may quote the prompt, no log."""
         try:
             text = self._text(messages)
-            return self._decide(text) if text.strip() else _Choice("no text", self._otherwise)
+            return self._decide(text, task) if text.strip() else _Choice("no text", self._otherwise)
         except Exception as error:
             _log.warning("CARROT could not decide (%s); the call goes on without it.", type(error).__name__)
             return _Choice(f"error: {type(error).__name__}", self._otherwise)
 
-    def _decide(self, text: str) -> _Choice:
-        decisions = self._carrot.decide([text], **self._policy)
+    def _decide(self, text: str, task: str | None = None) -> _Choice:
+        decisions = self._carrot.decide([text], task=task, **self._policy)
         names = decisions.estimates.models
         by_utility = [names[column] for column in np.argsort(-decisions.utility[0], kind="stable")]
         ranked = dict.fromkeys([decisions.models[0], *by_utility])
@@ -197,6 +200,12 @@ def _litellm_own(router: Any, method: str, backup_attribute: str) -> Callable[..
 def _metadata(kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
     metadata = kwargs.get("litellm_metadata", kwargs.get("metadata"))
     return metadata if isinstance(metadata, dict) else None
+
+
+def _task(kwargs: Mapping[str, Any]) -> str | None:
+    """The task label that a call names; metadata is the caller's, so what is no text is none."""
+    task = (_metadata(kwargs) or {}).get("carrot_task")
+    return task if isinstance(task, str) else None
 
 
 def _failed(kwargs: Mapping[str, Any]) -> list[str]:

@@ -39,7 +39,7 @@ from carrot_core.results.snapshot import (
     read_comparison,
 )
 from carrot_core.routers.saving import save_router
-from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
+from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER, shipped_params
 from carrot_core.serving.profile import profile_of
 from carrot_core.store import BenchmarkInfo, Run, Store
 
@@ -131,7 +131,7 @@ def _validation_aiq(runs: Sequence[Run]) -> float:
 
 def _write_head(store: Store, bench: Benchmark, folder: Path) -> None:
     """The small router that a typed prompt is estimated with where the benchmark is not at hand."""
-    fitted, estimates, setting = fitted_router(store, Trial(bench, SHIPPED_ROUTER))
+    fitted, estimates, setting = fitted_router(store, Trial(bench, SHIPPED_ROUTER, params=shipped_params(bench)))
     about: Mapping[str, Any] = {
         "benchmark": bench.name,
         "data_hash": bench.data_hash,

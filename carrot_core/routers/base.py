@@ -59,7 +59,8 @@ class VectorRouter:
     def fit(self, train: Benchmark) -> Self:
         self.models_, self.usage_, self.prices_ = train.models, train.usage, train.prices
         self.encoder_ = train.encoder
-        vectors, usage = vectors_of(train, train.encoder), self._usage_to_learn(train)
+        vectors: npt.NDArray[np.floating] = vectors_of(train, train.encoder)
+        usage = self._usage_to_learn(train)
         check_observed(train, usage)
         if self.use_task:
             from carrot_core.routers.tasks import TaskInput  # scikit-learn only where a router is fitted

@@ -18,15 +18,24 @@ from carrot_core.serving.router import CarrotRouter
 from carrot_core.serving.summary import Summary, Sums
 
 
-def route_file(router: CarrotRouter, path: Path, out: Path, *, column: str = "prompt", **options: Any) -> Summary:
+def route_file(
+    router: CarrotRouter,
+    path: Path,
+    out: Path,
+    *,
+    column: str = "prompt",
+    task_column: str | None = None,
+    **options: Any,
+) -> Summary:
     """Decide on every prompt of a file and write the decisions, in the order of the file.
 
     Parameters
     ----------
-    path, column : the prompts (`carrot_core.serving.files.open_prompts`).
+    path, column, task_column : the prompts and their task labels (`carrot_core.serving.files.open_prompts`).
     out : ``.parquet``, ``.csv`` or ``.jsonl``; it is there only once all is decided. A row a prompt:
         ``prompt_id``, ``model``, ``lam``, ``fell_back``, ``distance_percentile``, and what is expected of that
-        model, ``est_score``, ``est_output_tokens``, ``est_cost_usd``; NaN where it is not known.
+        model, ``est_score``, ``est_output_tokens``, ``est_cost_usd``; NaN where it is not known. Where labels are
+        given, ``task``: the one that these rest on, null where there is none.
     options : ``progress``, ``per_model``, ``with_prompts`` and ``most`` as for `route_all`, and those of
         `CarrotRouter.decide`.
 
@@ -39,7 +48,7 @@ def route_file(router: CarrotRouter, path: Path, out: Path, *, column: str = "pr
     """
     if out.resolve() == path.resolve():
         raise CarrotError(f"The decisions would overwrite the prompts in {str(path)!r}: give another file.")
-    with decision_file(out) as write, open_prompts(path, column) as prompts:
+    with decision_file(out) as write, open_prompts(path, column, task_column) as prompts:
         return route_all(router, prompts, write, **options)
 
 
@@ -61,6 +70,7 @@ def route_all(
     progress: Progress | None = None,
     per_model: bool = False,
     with_prompts: bool = False,
+    task: str | None = None,
     most: int = CHUNK_PROMPTS,
     **options: Any,
 ) -> Summary:
@@ -72,6 +82,7 @@ def route_all(
     progress : called with (prompts done, prompts there are) after every chunk; what it raises ends the work.
     per_model : add ``<model>|est_score``, ``<model>|est_output_tokens``, ``<model>|est_cost_usd`` of every model.
     with_prompts : add ``prompt``.
+    task : label of the prompts that have none of their own.
     most : prompts decided on together; the decisions do not depend on it.
     options : as for `CarrotRouter.decide`.
 
@@ -81,11 +92,16 @@ def route_all(
         There are no prompts, or one is not usable.
     """
     sums = Sums(router)
-    for ids, texts in prompts.chunks(most):
-        decisions = router.decide(texts, **options)
+    labelled = prompts.has_tasks or task is not None
+    for chunk in prompts.chunks(most):
+        ids, texts, tasks = map(list, zip(*chunk, strict=True))
+        decisions = router.decide(texts, task=[own or task for own in tasks], **options)
         sums.note_texts(texts)
         percentile = _percentile(router, decisions)
-        write(_frame(ids, texts if with_prompts else None, decisions, percentile, per_model))
+        frame = _frame(ids, texts if with_prompts else None, decisions, percentile, per_model)
+        if labelled:
+            frame["task"] = np.array([label or None for label in decisions.labels.used], dtype=object)
+        write(frame)
         sums.add(decisions, percentile)
         if progress is not None:
             progress(sums.n_prompts, max(prompts.count, sums.n_prompts))

@@ -18,7 +18,7 @@ from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import QUERIES, cost_text, percent, without_nan
 from carrot_core.operating_point import check_target, solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
-from carrot_core.serving.expectation import Prices
+from carrot_core.serving.expectation import Labels, Prices
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
 from carrot_core.switches import sweep_tables
@@ -136,6 +136,7 @@ class Decisions:
     input_tokens, output_tokens : (n, M) expected; NaN where the cost is predicted without them.
     chosen : (n,) column of the model that answers.
     fell_back : (n,) whether that is the fallback, the prompt being unlike the training prompts.
+    labels : task labels, where given.
     vectors : (n, d) of the prompts; None where the router reads none.
     own_prices : whether prices other than the benchmark's were given.
     """
@@ -148,6 +149,7 @@ class Decisions:
     output_tokens: FloatTable
     chosen: npt.NDArray[np.intp]
     fell_back: npt.NDArray[np.bool_]
+    labels: Labels
     vectors: Vectors | None = None
     own_prices: bool = False
 
@@ -175,6 +177,8 @@ class Decisions:
             "exchange_rate_per_usd": without_nan(self.exchange_rate_per_usd),
             "cost_unit_usd": self.cost_unit_usd,
             "fell_back": bool(self.fell_back[row]),
+            "task": self.labels.used[row] or None,
+            "task_note": self.labels.notes[row] or None,
             "models": {
                 model: {
                     "est_score": float(self.estimates.score[row, column]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,45 @@ from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pos
 from carrot_core.prices import Price
 from carrot_core.routers import Router
 from carrot_core.serving.profile import RouterProfile
+from carrot_core.text import Prompt, is_chat, prompt_text
 
 Prices = Mapping[str, Price | tuple[float, float]]
+Task = str | Sequence[str | None] | None  # of all prompts, or one a prompt; None where it is not known
+
+
+class Labels(NamedTuple):
+    """Task labels of n prompts.
+
+    Attributes
+    ----------
+    used : those that estimates rest on; "" where there is none.
+    notes : why a label is not used, in a sentence that does not quote it; "" where none was given, or it is used.
+    """
+
+    used: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def labels_of(task: Task, n_prompts: int, known: Sequence[str]) -> Labels:
+    """Labels of prompts for a router that knows some; a `CarrotError` where there are more or fewer than prompts."""
+    tasks = [task] * n_prompts if task is None or isinstance(task, str) else list(task)
+    if len(tasks) != n_prompts:
+        raise CarrotError(f"There are {len(tasks):,} task labels for {n_prompts:,} prompts: give one, or one a prompt.")
+    unknown = (
+        f"The label is not among the {len(known):,} of the training prompts; estimated without it."
+        if known
+        else "This router reads no task labels; estimated without it."
+    )
+    return Labels(
+        tuple(label if label in known else "" for label in map(_text, tasks)),
+        tuple(unknown if label and label not in known else "" for label in map(_text, tasks)),
+    )
+
+
+def _text(label: str | None) -> str:
+    if label is not None and not isinstance(label, str):
+        raise CarrotError(f"A task label is text, not {type(label).__name__}.")
+    return label or ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +68,14 @@ class Expectation:
     estimates : (n, M) scores and costs.
     input_tokens, output_tokens : (n, M), NaN where the cost is predicted without them.
     profile : of the router.
+    labels : task labels of the prompts.
     """
 
     bench: Benchmark
     estimates: Estimates
     output_tokens: FloatTable
     profile: RouterProfile
+    labels: Labels
 
     @property
     def input_tokens(self) -> FloatTable:
@@ -75,7 +115,12 @@ class Expectation:
 
 
 def expect(
-    fitted: Router, profile: RouterProfile, texts: Sequence[str], vectors: Vectors | None, prices: Prices | None = None
+    fitted: Router,
+    profile: RouterProfile,
+    texts: Sequence[str],
+    vectors: Vectors | None,
+    prices: Prices | None = None,
+    labels: Labels | None = None,
 ) -> Expectation:
     """Estimate every model of a router's pool on some texts.
 
@@ -84,6 +129,7 @@ def expect(
     texts : n prompts.
     vectors : (n, d) of the profile's encoder.
     prices : in place of the profile's, by model.
+    labels : of the prompts; None where there are none.
 
     Raises
     ------
@@ -92,13 +138,14 @@ def expect(
     CarrotError
         A price that is none, or prices for a benchmark that records only dollars.
     """
+    labels = labels_of(None, len(texts), ()) if labels is None else labels
     shape, count = (len(texts), len(fitted.models_)), profile.input_tokens
     nothing = np.full(shape, np.nan)
     bench = Benchmark(
         name="typed prompts",
         outcomes=Outcomes(tuple(map(str, range(len(texts)))), fitted.models_, nothing, nothing),
         texts=tuple(texts),
-        tasks=("",) * len(texts),
+        tasks=labels.used,
         split=np.full(len(texts), "test"),
         input_tokens=nothing if count is None else count.predict(texts),
         prices=replace_prices(fitted.models_, profile, prices or {}),
@@ -113,6 +160,7 @@ def expect(
         estimates,
         _tokens_expected(profile, bench, estimates) if has_tokens and texts else nothing,
         profile,
+        labels,
     )
 
 
@@ -138,3 +186,24 @@ def as_price(model: str, value: Price | tuple[float, float]) -> Price:
         if not 0.0 <= usd < float("inf"):
             raise CarrotError(f"A price of {model!r} is {usd}; it must be US dollars per million tokens, at least 0.")
     return price
+
+
+def is_one(prompts: Prompt | Sequence[Prompt]) -> TypeGuard[Prompt]:
+    """Whether it is one prompt and not several; an empty list is none."""
+    return isinstance(prompts, str | Mapping) or (len(prompts) > 0 and is_chat(prompts))
+
+
+def prompt_texts(prompts: Sequence[Prompt]) -> list[str]:
+    """What is read of each prompt."""
+    if is_one(prompts):
+        raise CarrotError("Give a list of prompts, or one prompt to `route` or `explain`.")
+    texts = []
+    for row, prompt in enumerate(prompts):
+        try:
+            text = prompt_text(prompt)
+        except TypeError as error:
+            raise CarrotError(f"Prompt {row} {error}.") from error
+        if text is None:
+            raise CarrotError(f"Prompt {row} is a list of chat messages without any text of the user.")
+        texts.append(text)
+    return texts

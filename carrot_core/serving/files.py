@@ -31,8 +31,8 @@ from carrot_core.text import names_listed, prompt_text
 CHUNK_PROMPTS = 512
 _CHUNK_CHARACTERS = 4_000_000
 _FETCH = 64  # rows
-_ID, _PROMPT = "prompt_id", "prompt"
-Row = tuple[str | None, str]
+_ID, _PROMPT, _TASK = "prompt_id", "prompt", "task"
+Row = tuple[str | None, str, str | None]  # id, text, task label
 
 
 @dataclass(frozen=True)
@@ -43,27 +43,28 @@ class Prompts:
     ----------
     source : of a message about them.
     count : how many; 0 where that is not known beforehand.
-    rows : id and text of each; of a chat its messages as JSON.
+    rows : id, text and task label of each; of a chat its messages as JSON.
+    has_tasks : whether there are labels.
     """
 
     source: str
     count: int
     rows: Iterator[Row]
+    has_tasks: bool = False
 
-    def chunks(self, most: int = CHUNK_PROMPTS) -> Iterator[tuple[list[str | None], list[str]]]:
-        """Ids and texts of at most ``most`` prompts at a time, fewer if they are long."""
-        ids: list[str | None] = []
-        texts: list[str] = []
+    def chunks(self, most: int = CHUNK_PROMPTS) -> Iterator[list[Row]]:
+        """At most ``most`` rows at a time, fewer if their texts are long."""
+        chunk: list[Row] = []
         characters = 0
-        for prompt_id, text in self.rows:
-            if ids and (len(ids) >= most or characters + len(text) > _CHUNK_CHARACTERS):
-                yield ids, texts
-                ids, texts, characters = [], [], 0
-            ids.append(prompt_id)
-            texts.append(text)
-            characters += len(text)
-        if ids:
-            yield ids, texts
+        for row in self.rows:
+            length = len(row[1]) + len(row[2] or "")
+            if chunk and (len(chunk) >= most or characters + length > _CHUNK_CHARACTERS):
+                yield chunk
+                chunk, characters = [], 0
+            chunk.append(row)
+            characters += length
+        if chunk:
+            yield chunk
 
 
 def prompts_from_lines(lines: Iterable[str], source: str = "the list") -> Prompts:
@@ -89,7 +90,7 @@ def prompt_columns(path: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def open_prompts(path: Path, column: str = _PROMPT) -> Iterator[Prompts]:
+def open_prompts(path: Path, column: str = _PROMPT, task_column: str | None = None) -> Iterator[Prompts]:
     """The prompts of a file, checked as the results of a benchmark are.
 
     Parameters
@@ -98,6 +99,7 @@ def open_prompts(path: Path, column: str = _PROMPT) -> Iterator[Prompts]:
         packed (.gz, .zst). A prompt is a text or a list of chat messages, as JSON, lists or structs.
         ``prompt_id`` is kept where there is one, as it is; else it is the row, from 1, in ``.txt`` the line.
     column : name of the column of prompts.
+    task_column : name of the column of task labels; by default "task" where there is one.
 
     Raises
     ------
@@ -108,16 +110,20 @@ def open_prompts(path: Path, column: str = _PROMPT) -> Iterator[Prompts]:
         without a text of the user.
     """
     if not has_columns(path):
+        if task_column is not None:
+            raise DataError(path.name, [Problem("a .txt has no columns", "Leave out the column of task labels.")])
         yield _lines_of(path)
         return
-    mapped = {} if column == _PROMPT else {_PROMPT: column}
+    named = {_PROMPT: column, _TASK: task_column or _TASK}
+    mapped = {name: own for name, own in named.items() if name != own}
     with (
-        open_table(path, (_PROMPT, _ID), others=False, columns=mapped, memory=limits.PROMPTS_MEMORY) as table,
+        open_table(path, (_PROMPT, _ID, _TASK), others=False, columns=mapped, memory=limits.PROMPTS_MEMORY) as table,
         refusing(path),
     ):
         _check(table, column)
+        _check_tasks(table, task_column)
         (count,) = table.connection.execute("select count(*) from file").fetchall()[0]
-        yield Prompts(path.name, count, _rows(table, count))
+        yield Prompts(path.name, count, _rows(table, count), has_tasks=_TASK in table.types)
 
 
 def _check(table: TableFile, column: str) -> None:
@@ -147,6 +153,12 @@ def _check(table: TableFile, column: str) -> None:
         raise DataError(table.source, problems)
 
 
+def _check_tasks(table: TableFile, task_column: str | None) -> None:
+    if task_column is not None and _TASK not in table.types:
+        remedy = f"Name the column that has the task labels. The file has: {names_listed(table.types)}."
+        raise DataError(table.source, [Problem("the column is missing", remedy, column=task_column)])
+
+
 def _too_long(column: str | None = None, row: int | None = None) -> Problem:
     return Problem(f"a prompt has more than {limits.PROMPT_CHARACTERS:,} characters", "Shorten it.", row, column)
 
@@ -154,8 +166,9 @@ def _too_long(column: str | None = None, row: int | None = None) -> Problem:
 def _rows(table: TableFile, count: int) -> Iterator[Row]:
     """The rows in the order of the file, fetched from the database a few at a time."""
     prompt_id = _ID if _ID in table.types else quote(ROW)
+    task = _TASK if _TASK in table.types else "null"
     window = (
-        f"select {prompt_id}::varchar, prompt from file "  # noqa: S608
+        f"select {prompt_id}::varchar, prompt, {task}::varchar from file "  # noqa: S608
         f"where {quote(ROW)} > $first and {quote(ROW)} <= $first + {_FETCH} order by {quote(ROW)}"
     )
     for first in range(0, count, _FETCH):
@@ -189,11 +202,14 @@ def _numbered(lines: Iterable[str], source: str) -> Iterator[Row]:
         if prompt_text(line) is None:
             raise DataError(source, [Problem(NO_USER_TEXT, USER_TEXT_REMEDY, number)])
         if line.strip():
-            yield str(number), line.rstrip("\r\n")
+            yield str(number), line.rstrip("\r\n"), None
 
 
 Write = Callable[[pd.DataFrame], None]
-_TYPES = {"prompt_id": pa.string(), "prompt": pa.string(), "model": pa.string(), "fell_back": pa.bool_()}
+_TYPES = {
+    **dict.fromkeys(("prompt_id", "prompt", "model", "task"), pa.string()),
+    "fell_back": pa.bool_(),
+}
 
 
 @contextmanager

@@ -25,6 +25,11 @@ SHIPPED_ROUTER = "carrot-mlp"  # small enough to ship, as quick as a few matrix 
 _FITTED_HERE = "carrot-knn"
 
 
+def shipped_params(bench: Benchmark) -> dict[str, bool]:
+    """Parameters of the head that ships for a benchmark: it reads the task label where there are labels to tell."""
+    return {"use_task": True} if len(set(bench.tasks) - {""}) > 1 else {}
+
+
 def shipped_heads() -> list[str]:
     """Names of the benchmarks whose fitted head ships with the project."""
     return sorted(document.parent.name for document in paths.shipped(HEADS).glob("*/router.json"))

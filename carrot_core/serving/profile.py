@@ -219,7 +219,8 @@ class RouterProfile:
     score_interval, usage_interval : around estimates; no usage interval where only the input is charged.
     distance : how unlike the training prompts a prompt is; None without vectors.
     coverage : on test, of the intervals meant to hold in ``nominal`` of cases: ``score``, ``usage``, and
-        ``unlike``, the share of test prompts at the 99th percentile of distance or above.
+        ``unlike``, the share of test prompts at the 99th percentile of distance or above; of a router that reads
+        task labels, ``score_with_task`` and ``usage_with_task`` where they are known.
     n_train : prompts learned from.
     calibration : how far means of many decisions lie from what is expected.
     """
@@ -245,6 +246,9 @@ class RouterProfile:
 def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimates]) -> RouterProfile:
     """The profile of a router fitted on the train prompts of a setting.
 
+    Curves, λ and intervals of a router that reads task labels are those of prompts without one, as most that are
+    typed have none.
+
     Parameters
     ----------
     estimates : of the router on "validation" and "test", as `Setting.fit` gives them.
@@ -260,6 +264,10 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
     if models != setting.models:
         raise CarrotError(f"{router.name} chooses among {len(models)} of {len(setting.models)} models only.")
     parts = {name: setting.part(name) for name in ("validation", "test")}
+    on_test = {"": estimates["test"]}
+    if getattr(router, "tasks_", None) is not None:
+        estimates = {n: router.estimate(replace(part, tasks=("",) * len(part.tasks))) for n, part in parts.items()}
+        on_test = {"": estimates["test"], "_with_task": on_test[""]}
     usage = {name: _usage(part, estimates[name], train.usage) for name, part in parts.items()}
     curves = {name: setting.frontier(estimates, name) for name in parts}
     score_interval = ScoreInterval().fit(estimates["validation"].score, parts["validation"].outcomes.score)
@@ -267,6 +275,11 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
     if train.usage != "input_only":
         usage_interval = UsageInterval().fit(*usage["validation"])
     distance, unlike = _distance(train, **parts)
+    coverage, test = {"nominal": LEVEL, "unlike": unlike}, parts["test"]
+    for suffix, table in on_test.items():
+        coverage[f"score{suffix}"] = score_interval.coverage(table.score, test.outcomes.score)
+        held = None if usage_interval is None else usage_interval.coverage(*_usage(test, table, train.usage))
+        coverage[f"usage{suffix}"] = held
     input_tokens = _input_tokens(train)
     typed = _as_typed(parts["validation"], estimates["validation"], input_tokens)
     return RouterProfile(
@@ -283,12 +296,7 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
         score_interval=score_interval,
         usage_interval=usage_interval,
         distance=distance,
-        coverage={
-            "nominal": LEVEL,
-            "score": score_interval.coverage(estimates["test"].score, parts["test"].outcomes.score),
-            "usage": None if usage_interval is None else usage_interval.coverage(*usage["test"]),
-            "unlike": unlike,
-        },
+        coverage=coverage,
         n_train=len(train.prompt_ids),
         calibration=Calibration().fit(typed, parts["validation"].outcomes, curves["validation"]),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard, Unpack, cast, overload
+from typing import TYPE_CHECKING, Unpack, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,20 @@ from carrot_core.routers import Router
 from carrot_core.routers.neighbours import Vectors as UnitVectors
 from carrot_core.routers.neighbours import nearest, unit_vectors
 from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, make_explanation, rate_at, terms_of
-from carrot_core.serving.expectation import Expectation, Prices, expect, replace_prices
+from carrot_core.serving.expectation import (
+    Expectation,
+    Prices,
+    Task,
+    expect,
+    is_one,
+    labels_of,
+    prompt_texts,
+    replace_prices,
+)
 from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, write_point
 from carrot_core.serving.profile import RouterProfile
 from carrot_core.switches import sweep_tables
-from carrot_core.text import Prompt, is_chat, prompt_text
+from carrot_core.text import Prompt
 
 if TYPE_CHECKING:
     from carrot_core.store import Store
@@ -80,6 +89,12 @@ class CarrotRouter:
     @property
     def models(self) -> tuple[str, ...]:
         return self._fitted.models_
+
+    @property
+    def task_labels(self) -> tuple[str, ...]:
+        """Labels that ``task`` may be, those of the training prompts; none if the router was fitted without them."""
+        tasks = getattr(self._fitted, "tasks_", None)
+        return () if tasks is None else tasks.labels_
 
     @property
     def cost_unit_usd(self) -> float:
@@ -140,13 +155,20 @@ class CarrotRouter:
         return rate_at(self.profile, self.default_lam, lam=lam, budget=budget, target=target, mu=mu)
 
     def estimate(
-        self, prompts: Sequence[Prompt], *, pool: Sequence[str] | None = None, prices: Prices | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        task: Task = None,
+        pool: Sequence[str] | None = None,
+        prices: Prices | None = None,
     ) -> pd.DataFrame:
         """What every model is expected to do on every prompt: a row a prompt and model.
 
         Parameters
         ----------
         prompts : n prompts: texts, or lists of chat messages, of which the last text of the user is read.
+        task : one of `task_labels` for all prompts, or one for each. Without a label, or with another one, the
+            estimate is the mean over the tasks that the prompt is likely of.
         pool : some of the models, at least one; None means those of the operating point the router was loaded from,
             else all.
         prices : other prices, by model: US dollars per million input and output tokens.
@@ -157,49 +179,55 @@ class CarrotRouter:
         ``est_output_tokens``, ``output_tokens_low``, ``output_tokens_high``, ``est_cost_usd``,
         ``cost_low_usd``, ``cost_high_usd``; NaN where the benchmark records no tokens.
         """
-        terms, texts = self._terms(pool=pool, prices=prices), _texts(prompts)
-        return self._expect(texts, self._vectors(texts), terms.prices).table(terms.columns)
+        terms, texts = self._terms(pool=pool, prices=prices), prompt_texts(prompts)
+        return self._expect(texts, task, self._vectors(texts), terms.prices).table(terms.columns)
 
-    def decide(self, prompts: Sequence[Prompt], **options: Unpack[Options]) -> Decisions:
+    def decide(self, prompts: Sequence[Prompt], *, task: Task = None, **options: Unpack[Options]) -> Decisions:
         """The model of every prompt, with the estimates it was chosen by.
 
         Parameters
         ----------
-        prompts : n prompts, as for `estimate`.
+        prompts, task : n prompts and their labels, as for `estimate`.
         lam, budget, target, mu : the point, as for `rate`; none means `default_lam`.
         pool, prices : as for `estimate`; with them a budget or a target cannot be solved.
         fallback : a model that answers in place of CARROT's choice where a prompt is unlike the training data; left
             out, that of the operating point the router was loaded from; None switches it off.
         fallback_above : percentile of the distance to the training data, 0 to 100, from which it does (99).
         """
-        terms, texts = self._terms(**options), _texts(prompts)
-        return self._decide(self._expect(texts, self._vectors(texts), terms.prices), terms)
+        terms, texts = self._terms(**options), prompt_texts(prompts)
+        return self._decide(self._expect(texts, task, self._vectors(texts), terms.prices), terms)
 
     @overload
-    def route(self, prompts: str, **options: Unpack[Options]) -> str: ...  # type: ignore[overload-overlap]
+    def route(self, prompts: str, *, task: Task = None, **options: Unpack[Options]) -> str: ...  # type: ignore[overload-overlap]
     @overload
-    def route(self, prompts: Sequence[str], **options: Unpack[Options]) -> list[str]: ...
+    def route(self, prompts: Sequence[str], *, task: Task = None, **options: Unpack[Options]) -> list[str]: ...
     @overload
-    def route(self, prompts: Prompt | Sequence[Prompt], **options: Unpack[Options]) -> str | list[str]: ...
-    def route(self, prompts: Prompt | Sequence[Prompt], **options: Unpack[Options]) -> str | list[str]:
+    def route(
+        self, prompts: Prompt | Sequence[Prompt], *, task: Task = None, **options: Unpack[Options]
+    ) -> str | list[str]: ...
+    def route(
+        self, prompts: Prompt | Sequence[Prompt], *, task: Task = None, **options: Unpack[Options]
+    ) -> str | list[str]:
         """Name of the model for one prompt, or of each of several; options as for `decide`.
 
         A list of chat messages is one prompt.
         """
-        if _is_one(prompts):
-            return self.decide([prompts], **options).models[0]
-        return self.decide(cast(Sequence[Prompt], prompts), **options).models
+        if is_one(prompts):
+            return self.decide([prompts], task=task, **options).models[0]
+        return self.decide(cast(Sequence[Prompt], prompts), task=task, **options).models
 
-    def explain(self, prompt: Prompt, *, nearest: bool = True, **options: Unpack[Options]) -> Explanation:
+    def explain(
+        self, prompt: Prompt, *, task: Task = None, nearest: bool = True, **options: Unpack[Options]
+    ) -> Explanation:
         """One decision with everything it is based on; options as for `decide`.
 
         ``nearest`` looks up the nearest training prompts, for which they are read from the store the first time.
         """
-        terms, texts = self._terms(**options), _texts([prompt])
+        terms, texts = self._terms(**options), prompt_texts([prompt])
         started = time.perf_counter()
         vectors = self._vectors(texts)
         embedded = time.perf_counter()
-        expected = self._expect(texts, vectors, terms.prices)
+        expected = self._expect(texts, task, vectors, terms.prices)
         decision = self._decide(expected, terms)
         seconds = {"embed": embedded - started, "decide": time.perf_counter() - embedded}
         percentile = None if self.profile.distance is None else float(self._percentile(expected)[0])
@@ -271,8 +299,9 @@ class CarrotRouter:
     def _vectors(self, texts: Sequence[str]) -> Vectors | None:
         return None if self.profile.encoder is None else embed(texts, self.profile.encoder)
 
-    def _expect(self, texts: Sequence[str], vectors: Vectors | None, prices: Prices | None) -> Expectation:
-        return expect(self._fitted, self.profile, texts, vectors, prices)
+    def _expect(self, texts: Sequence[str], task: Task, vectors: Vectors | None, prices: Prices | None) -> Expectation:
+        labels = labels_of(task, len(texts), self.task_labels)
+        return expect(self._fitted, self.profile, texts, vectors, prices, labels)
 
     def _decide(self, expected: Expectation, terms: Terms) -> Decisions:
         estimates = expected.estimates.pool([self.models[column] for column in terms.columns])
@@ -290,6 +319,7 @@ class CarrotRouter:
             output_tokens=expected.output_tokens[:, terms.columns],
             chosen=chosen,
             fell_back=fell_back,
+            labels=expected.labels,
             vectors=expected.bench.vectors,
             own_prices=dict(expected.bench.prices) != dict(self.profile.prices),
         )
@@ -310,24 +340,3 @@ class CarrotRouter:
         near = train.rows(rows[0])
         scores = dict(zip(near.models, near.outcomes.score.T, strict=True))
         return pd.DataFrame({"similarity": similarity[0], "prompt": near.texts, "task": near.tasks, **scores})
-
-
-def _is_one(prompts: Prompt | Sequence[Prompt]) -> TypeGuard[Prompt]:
-    """Whether it is one prompt and not several; an empty list is none."""
-    return isinstance(prompts, str | Mapping) or (len(prompts) > 0 and is_chat(prompts))
-
-
-def _texts(prompts: Sequence[Prompt]) -> list[str]:
-    """What is read of each prompt."""
-    if _is_one(prompts):
-        raise CarrotError("Give a list of prompts, or one prompt to `route` or `explain`.")
-    texts = []
-    for row, prompt in enumerate(prompts):
-        try:
-            text = prompt_text(prompt)
-        except TypeError as error:
-            raise CarrotError(f"Prompt {row} {error}.") from error
-        if text is None:
-            raise CarrotError(f"Prompt {row} is a list of chat messages without any text of the user.")
-        texts.append(text)
-    return texts

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Summary:
     saving : share of the best single model's cost that the decisions save; below 0 where they cost more. Its
         interval takes the errors of the two costs for independent.
     warning : what is odd about the prompts, in a sentence; "" if nothing is.
+    task_notes : prompts whose task label is not used, by the reason.
     """
 
     n_prompts: int
@@ -67,6 +69,7 @@ class Summary:
     best_single: str
     saving: Between
     warning: str = ""
+    task_notes: Mapping[str, int] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
         """A row for the decisions (``model`` is "CARROT") and one for each model alone, the dearest first.
@@ -97,6 +100,7 @@ class Summary:
             "best_single": self.best_single,
             "saving": self.saving,
             "warning": self.warning or None,
+            "task_notes": self.task_notes,
         }
         plain: dict[str, Any] = without_nan(document)
         return plain
@@ -128,7 +132,11 @@ class Summary:
                 f"{self.n_unlike:,} are unlike anything in the training data{fallback}; for them the figures promise "
                 "nothing."
             )
-        return "\n".join([*lines, *filter(None, [self.warning])])
+        return "\n".join([*lines, *filter(None, [self.warning, self.labels_text()])])
+
+    def labels_text(self) -> str:
+        """How many task labels are not used, and why; "" where all are."""
+        return " ".join(f"Task labels of {count:,} prompts: {note}" for note, count in self.task_notes.items())
 
 
 class Sums:
@@ -140,6 +148,7 @@ class Sums:
         self._alone: FloatTable = np.zeros((3, 1))  # of each model: prompts it answers, score, dollars
         self._routed: FloatTable = np.zeros(2)  # score, dollars
         self._fingerprints: set[tuple[int, int]] = set()
+        self._task_notes: Counter[str] = Counter()
 
     def note_texts(self, prompts: Iterable[Prompt]) -> None:
         """Remember how some prompts begin; only of the first ones, since all are not needed to see them alike."""
@@ -158,6 +167,7 @@ class Sums:
         self.n_prompts += len(chosen)
         self._fell_back += int(decisions.fell_back.sum())
         self._unlike += int((percentile >= UNLIKE_FROM).sum())
+        self._task_notes.update(filter(None, decisions.labels.notes))
 
     def summary(self) -> Summary:
         """Summary of all prompts that were added, at least one."""
@@ -181,6 +191,7 @@ class Sums:
             best_single=best,
             saving=_saving(routed.total_cost_usd, alone[best].total_cost_usd),
             warning=alike_warning(self._fingerprints),
+            task_notes=dict(self._task_notes),
         )
 
     def _expected(self, score: float, cost_usd: float, model: str | None) -> Expected:
