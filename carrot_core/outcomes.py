@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -46,6 +47,14 @@ def most_accurate(score: npt.ArrayLike, cost_usd: npt.ArrayLike, models: Sequenc
     """
     rows = zip(np.negative(score).tolist(), np.asarray(cost_usd).tolist(), models, range(len(models)), strict=True)
     return min(rows)[-1]
+
+
+def text_keys(texts: Sequence[str | None], hashes: Sequence[str | None]) -> list[str | None]:
+    """What tells the texts of prompts apart: each text, or its hash where only that is here.
+
+    The hash of a text is no other prompt's text, so keys are equal where texts are. ``hashes`` may be empty.
+    """
+    return [text if text is not None else other for text, other in zip_longest(texts, hashes)]
 
 
 def pick(values: Sequence[str], rows: Rows) -> tuple[str, ...]:
@@ -214,9 +223,11 @@ class Benchmark:
     sample_score, sample_cost_usd : (n, M, S) of every run of a cell, NaN behind its last one, where cells were run
         several times; ``outcomes`` then has their means. None where every cell was run once.
     prices : price by model name; empty where the source records only dollars.
-    vectors : (n, d) float32 embeddings, NaN rows where a prompt has no text; None before embedding.
+    vectors : (n, d) float32 embeddings, NaN rows where nothing is known of a prompt's text; None before embedding.
     encoder : name of the encoder the vectors come from.
     data_hash : sha256 of the content in the store.
+    text_hashes : sha256 of each prompt's text, also of a text that is not here; None where nothing is known of it.
+        Empty where no hash is known.
     corrected : outcomes without gaps, on which routers are measured (`carrot_core.evaluation.missing`); None where
         nothing is missing or nothing was corrected.
     """
@@ -238,6 +249,7 @@ class Benchmark:
     sample_score: FloatTable | None = None
     sample_cost_usd: FloatTable | None = None
     corrected: Outcomes | None = None
+    text_hashes: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         n, _ = self.outcomes.shape
@@ -252,6 +264,8 @@ class Benchmark:
         for name in ("texts", "tasks", "split"):
             if len(getattr(self, name)) != n:
                 raise CarrotError(f"{name} of {self.name!r} has {len(getattr(self, name))} entries for {n} prompts.")
+        if len(self.text_hashes) not in (0, n):
+            raise CarrotError(f"{self.name!r} has {len(self.text_hashes)} hashes of texts for {n} prompts.")
         if self.vectors is not None and len(self.vectors) != n:
             raise CarrotError(f"{self.name!r} has {len(self.vectors)} vectors for {n} prompts.")
 
@@ -280,6 +294,7 @@ class Benchmark:
             outcomes=self.outcomes.rows(rows),
             corrected=None if self.corrected is None else self.corrected.rows(rows),
             texts=pick(self.texts, rows),  # type: ignore[arg-type]
+            text_hashes=pick(self.text_hashes, rows) if self.text_hashes else (),  # type: ignore[arg-type]
             tasks=pick(self.tasks, rows),
             split=self.split[rows],
             input_tokens=self.input_tokens[rows],

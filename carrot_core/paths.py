@@ -40,9 +40,11 @@ def shipped(name: str) -> Path:
 
 @cache
 def shipped_data() -> dict[str, str]:
-    """sha256 of the data behind the results that ship, by the name of their benchmark."""
-    documents = sorted(shipped("snapshots").glob("*/snapshot.json"))
-    return {path.parent.name: json.loads(path.read_bytes())["benchmark"]["data_hash"] for path in documents}
+    """sha256 of the data that ship, and of those behind the results that ship, by the name of their benchmark."""
+    snapshots = sorted(shipped("snapshots").glob("*/snapshot.json"))
+    hashes = {path.parent.name: json.loads(path.read_bytes())["benchmark"]["data_hash"] for path in snapshots}
+    cards = sorted(shipped("benchmarks").glob("*/card.json"))
+    return hashes | {path.parent.name: json.loads(path.read_bytes())["data_hash"] for path in cards}
 
 
 def app_script() -> Path:

@@ -6,6 +6,7 @@ Shown, invisible characters become visible, and nothing reorders the text around
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import re
 import unicodedata
@@ -199,6 +200,11 @@ def _content_text(message: Mapping[str, Any]) -> str:
 def join_surrogates(text: str) -> str:
     """The text with surrogate pairs joined and halves of pairs, which no encoder and no database reads, replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def text_hash(text: str) -> str:
+    """Key of a text among vectors: sha256 of its UTF-8 bytes, exactly as it is."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def fingerprint(text: str) -> tuple[int, int]:

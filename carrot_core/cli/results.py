@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,23 +26,30 @@ if TYPE_CHECKING:
 @click.option("--only", multiple=True, metavar="NAME", help="Only this benchmark; repeat for more.")
 @json_option
 def results(folder: Path, only: tuple[str, ...]) -> Result:
-    """Make data/snapshots, data/heads and docs/results.md from the benchmarks' files in FOLDER.
+    """Make data/benchmarks, data/snapshots, data/heads and docs/results.md from the benchmarks' files in FOLDER.
 
     Runs are kept in the store (CARROT_HOME): an interrupted run goes on where it stopped.
     """
-    from carrot_core.results import RECIPES
-    from carrot_core.results.build import make, write_report
+    from carrot_core.embedding import embed
+    from carrot_core.results import BUILT_IN_RECIPES, RECIPES
+    from carrot_core.results.build import make, make_built_in, write_report
 
     if not IN_CHECKOUT:
         raise CarrotError("Results are made in a checkout of the project, whose files they are.")
-    unknown = set(only) - {recipe.name for recipe in RECIPES}
+    whole = {recipe.card.name: recipe for recipe in BUILT_IN_RECIPES}
+    by_name = {recipe.name: recipe for recipe in RECIPES}
+    names = [name for name in (*whole, *by_name) if not only or name in only]
+    unknown = set(only) - {*names}
     if unknown:
         raise click.BadParameter(f"no benchmark {min(unknown)!r}", param_hint="--only")
-    recipes = [recipe for recipe in RECIPES if not only or recipe.name in only]
     data, page = shipped("."), PACKAGE.parent / "docs" / "results.md"
-    make(open_store(), folder, data, recipes, progress=progress)
+    for name in names:
+        if name in whole:
+            with progress(f"Embedding {name}", " texts") as advance:
+                make_built_in(folder, data, whole[name], partial(embed, progress=advance))
+    make(open_store(), folder, data, [by_name[name] for name in names if name in by_name], progress=progress)
     write_report(data, page)
-    return {"benchmarks": [recipe.name for recipe in recipes], "report": str(page)}, f"Wrote {data} and {page}."
+    return {"benchmarks": names, "report": str(page)}, f"Wrote {data} and {page}."
 
 
 @click.command()

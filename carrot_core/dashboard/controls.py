@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
-from carrot_core.dashboard import links, views
+from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import labels, store_of
@@ -34,11 +34,10 @@ _OF_BENCHMARK = (
 
 
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
-    """Choose one of the loaded benchmarks (``?bench=``)."""
+    """Choose one of the loaded benchmarks (``?bench=``); the first one at first."""
     names = labels(benchmarks)
-    default = benchmarks.index(views.default_benchmark(benchmarks))
     label = st.selectbox(
-        "Benchmark", names, default, key="bench", bind="query-params", on_change=_change_benchmark,
+        "Benchmark", names, key="bench", bind="query-params", on_change=_change_benchmark,
         help=tip("benchmark", "snapshot"),
     )  # fmt: skip
     links.check_parameter("bench", links.among(names), label)
@@ -298,7 +297,7 @@ def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
 
     ``besides`` says what the page shows meanwhile.
     """
-    if not info.n_with_text:
+    if not info.n_readable:
         st.info(f"{without_texts(info)} Choose another benchmark, or import one that has texts. {besides}".strip())
         return
     st.info(

@@ -16,7 +16,7 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import link
 from carrot_core.dashboard.links import plain as plain  # pages take it from here
-from carrot_core.dashboard.stores import private_benchmarks
+from carrot_core.dashboard.stores import in_order, private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
 from carrot_core.results.snapshot import shipped_snapshots
@@ -155,8 +155,8 @@ def errors_as_text() -> Iterator[None]:
 
 
 def loaded_benchmarks() -> list[BenchmarkInfo]:
-    """The loaded benchmarks by name, the session's uploads last. Without any, the page says what to do and stops."""
-    return _require([*Store().benchmarks(), *private_benchmarks()], "above")
+    """The loaded benchmarks, in the order of `all_benchmarks`. Without any, the page says what to do and stops."""
+    return _require(in_order([*Store().benchmarks(), *private_benchmarks()]), "above")
 
 
 def readable_benchmarks() -> list[BenchmarkInfo]:
@@ -165,19 +165,19 @@ def readable_benchmarks() -> list[BenchmarkInfo]:
 
 
 def all_benchmarks() -> list[BenchmarkInfo]:
-    """All benchmarks whose curves can be shown: the loaded ones, then the snapshots that ship.
+    """All benchmarks whose curves can be shown, loaded ones and snapshots that ship; pages open with the first.
 
     A snapshot whose name means other data of the store is left out.
     """
     store = Store()
     snapshots = [info for info in shipped_snapshots() if not store.shadows(info.name)]
-    return [*store.benchmarks(), *private_benchmarks(), *snapshots]
+    return in_order([*store.benchmarks(), *private_benchmarks(), *snapshots])
 
 
 def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[BenchmarkInfo]:
     if not benchmarks:
         st.info(
-            "Nothing is loaded yet. `carrot setup` builds the simulated benchmark; "
+            "Nothing is loaded yet. `carrot setup` takes in the benchmarks that ship; "
             "`carrot data import FILE --name NAME` adds your own results. Then reload this page. "
             f"Or upload a file {upload_place}."
         )
@@ -214,4 +214,5 @@ def origin(info: BenchmarkInfo) -> str:
     text = f"{info.name}: {size} from {info.source}"
     text += f" ({info.note})" if info.note else ""
     gaps = f" {info.n_missing:,} cells were not observed." if info.n_missing else " No cell is missing."
-    return f"{text}. Licence: {info.licence or 'not stated'}.{gaps} Split: {info.split_rule}."
+    caveat = f" {info.warnings[0]}" if info.ships else ""
+    return f"{text}. Licence: {info.licence or 'not stated'}.{gaps} Split: {info.split_rule}.{caveat}"

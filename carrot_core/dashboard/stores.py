@@ -20,6 +20,8 @@ from filelock import FileLock, Timeout
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from carrot_core.benchmarks.built_in import BUILT_IN
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.store import BenchmarkInfo, Store
 
@@ -27,6 +29,7 @@ _FOLDER = "carrot_session_folder"
 _PREFIX, _LOCK = "carrot-session-", "in-use.lock"
 ONLY_YOU = " (only you)"
 SNAPSHOT = " (snapshot)"
+_FIRST_SNAPSHOT = "mmlu-pro-cot"
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,19 @@ def results_version(info: BenchmarkInfo) -> Version:
     if isinstance(info, SnapshotInfo):
         return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
     return version_of(info)
+
+
+def in_order(benchmarks: Sequence[BenchmarkInfo]) -> list[BenchmarkInfo]:
+    """As lists show them: the user's own, those that ship whole, snapshots of real results, the simulated one."""
+
+    def place(info: BenchmarkInfo) -> tuple[int, int]:
+        if not info.has_prompts:
+            return 2, info.name != _FIRST_SNAPSHOT
+        if info.name == SIMULATED:
+            return 3, 0
+        return (1, BUILT_IN.index(info.name)) if info.ships else (0, 0)
+
+    return sorted(benchmarks, key=place)
 
 
 def _mark(info: BenchmarkInfo) -> str:

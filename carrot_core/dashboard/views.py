@@ -5,14 +5,13 @@ The cache key is the store or folder and its version, so a page never shows old 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard.stores import Version, results_version
 from carrot_core.evaluation import Setting
 from carrot_core.figures.scene import Scene
@@ -22,8 +21,6 @@ from carrot_core.outcomes import Estimates
 from carrot_core.results.snapshot import Names, read
 from carrot_core.results.source import Results, stored_results
 from carrot_core.store import BenchmarkInfo, Run, Store
-
-SNAPSHOT_FIRST = "mmlu-pro-cot"  # the default benchmark if the user has loaded none
 
 
 @dataclass(frozen=True)
@@ -131,15 +128,6 @@ class View:
 def view(info: BenchmarkInfo) -> View:
     """The results of a benchmark in their current version."""
     return View(results_version(info), info.name, info.has_prompts)
-
-
-def default_benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
-    """The benchmark a page opens with: one the user loaded, else a snapshot of real results, else the simulated one."""
-
-    def rank(info: BenchmarkInfo) -> tuple[bool, bool, bool]:
-        return info.name == SIMULATED, not info.has_prompts, not info.has_prompts and info.name != SNAPSHOT_FIRST
-
-    return min(benchmarks, key=rank)
 
 
 def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
 from carrot_core.evaluation.missing import standing_for_all, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, sweep
-from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick, positions
+from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick, positions, text_keys
 from carrot_core.routers import BASELINES, Router, make_router
 from carrot_core.routers.baselines import oracle_of_other_samples
 
@@ -238,7 +239,7 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
 
 def split_by_seed(bench: Benchmark, seed: int) -> Benchmark:
     """The same prompts in another train, validation and test: 70/15/15 of the distinct texts by a seed."""
-    return replace(bench, split=split(bench.prompt_ids, bench.texts, seed=seed))
+    return replace(bench, split=split(bench.prompt_ids, text_keys(bench.texts, bench.text_hashes), seed=seed))
 
 
 def tasks_of(part: Benchmark, curve: Frontier) -> npt.NDArray[np.object_]:
@@ -250,7 +251,14 @@ def tasks_of(part: Benchmark, curve: Frontier) -> npt.NDArray[np.object_]:
 def _without_copies(source: Benchmark, target: Benchmark) -> tuple[Benchmark, int]:
     """The prompts whose text is not in the target, and how many are left out."""
     texts = {normal(text) for text in target.texts if text is not None}
-    new = np.array([text is None or normal(text) not in texts for text in source.texts], dtype=bool)
+    hashes = set(target.text_hashes) - {None}
+    new = np.array(
+        [
+            (text is None or normal(text) not in texts) and text_hash not in hashes
+            for text, text_hash in zip_longest(source.texts, source.text_hashes)
+        ],
+        dtype=bool,
+    )
     return (source, 0) if new.all() else (source.rows(new), int((~new).sum()))
 
 

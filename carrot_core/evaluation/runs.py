@@ -10,6 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from carrot_core.benchmarks.built_in import BUILT_IN, folder_of, read_built_in, vectors_of_built_in
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.benchmarks.simulated import distinct_texts, simulate, simulated_vectors
 from carrot_core.embedding import BUNDLED, embed, load_embedded
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.evaluation import (
@@ -31,6 +34,7 @@ from carrot_core.outcomes import SPLITS, Benchmark, Estimates
 from carrot_core.routers import BASELINES, BY_NAME_ONLY, ROUTERS, Router
 from carrot_core.routers.saving import router_from_bytes
 from carrot_core.store import Run, Store, run_id
+from carrot_core.text import text_hash
 
 ALL = "all"
 Progress = Callable[[int, int], None]
@@ -330,15 +334,29 @@ def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
     return {**stored, "validation": _fits(run, setting)[1].estimate(setting.validation)}
 
 
-def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> Run:
-    """The simulated benchmark with a fitted CARROT-KNN, built where it is missing."""
-    from carrot_core.benchmarks.simulated import NAME, simulate, simulated_vectors
+def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> list[Run]:
+    """The benchmarks that ship whole and the simulated one, each with a fitted CARROT-KNN, built where missing.
 
-    if again or NAME not in {info.name for info in store.benchmarks()}:
+    A benchmark of other data that the user has under one of these names stays as it is, and has no run here. The
+    first run is that of the benchmark the app opens on.
+    """
+    names = [name for name in (*BUILT_IN, SIMULATED) if not store.shadows(name)]
+    there = set() if again else {info.name for info in store.benchmarks()}
+    for name in names:
+        if name not in there:
+            _build(store, name)
+    benches = [load_embedded(store, name, progress=progress) for name in names]
+    return [run_router(store, bench, again=again, progress=progress) for bench in benches]
+
+
+def _build(store: Store, name: str) -> None:
+    """Store a benchmark that ships, or the simulated one, with the vectors that ship."""
+    if name == SIMULATED:
         frames = simulate()
-        store.save_benchmark(NAME, frames, replace=True)
-        vectors = simulated_vectors(frames)
-        if vectors is not None:
-            store.add_vectors(BUNDLED, list(dict.fromkeys(frames.prompts["text"])), vectors, benchmark=NAME)
-    bench = load_embedded(store, NAME, progress=progress)
-    return run_router(store, bench, again=again, progress=progress)
+        hashes, vectors = list(map(text_hash, distinct_texts(frames))), simulated_vectors(frames)
+    else:
+        frames = read_built_in(folder_of(name))
+        hashes, vectors = vectors_of_built_in(folder_of(name))
+    store.save_benchmark(name, frames, replace=True)
+    if vectors is not None:
+        store.add_vectors_of_hashes(name, BUNDLED, hashes, vectors)

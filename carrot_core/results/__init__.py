@@ -1,11 +1,13 @@
-"""The results that ship: snapshots, fitted heads and ``docs/results.md``, all made by ``carrot results``.
+"""What ships: benchmarks, snapshots, fitted heads and ``docs/results.md``, all made by ``carrot results``.
 
-`RECIPES` says which files they come from, and how each is read.
+`BUILT_IN_RECIPES` and `RECIPES` say which files they come from, and how each is read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from carrot_core.benchmarks.built_in import Card
 
 
 @dataclass(frozen=True)
@@ -70,5 +72,45 @@ RECIPES = (
         "frugalgpt-overruling",
         "frugalgpt-overruling/overruling.parquet",
         "FrugalGPT's legal yes/no questions answered by 12 APIs of 2022 and 2023; dollars as recorded.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class BuiltInRecipe:
+    """A benchmark that ships whole.
+
+    Attributes
+    ----------
+    card : what its folder says of it.
+    texts : whether the texts of its prompts may be passed on; else their hashes and vectors are.
+    """
+
+    card: Card
+    texts: bool
+
+
+BUILT_IN_RECIPES = (
+    BuiltInRecipe(
+        Card(
+            name="openhands-index",
+            about="software tasks (SWE-bench Verified and SWT-bench) given to 34 models of 2025-26 in one agent, "
+            "OpenHands; a score of 1 is resolved, dollars are as billed",
+            source="github.com/OpenHands/openhands-index-results @ 3015ac612e7196f428e6e8a3948965d32d9a3331",
+            licence="MIT License stated in its README.md; no LICENSE file",
+            date="2026-06-30",
+            file="openhands-index/openhands_swe_swt.parquet",
+            caveats=(
+                "SWE-bench Verified is contaminated and has flawed tests (Epoch AI's review of 2026-09): it shows what "
+                "tasks cost and how this tool works, and does not measure what models are worth.",
+                "Versions of the agent differ between models (v0.38 to v1.24), and each cell is one run.",
+                "Billed dollars include whatever each provider's cache saved; 256 outcomes have no cost recorded, and "
+                "565 cells were not run or have no result.",
+                "No tokens are recorded, so costs cannot be re-priced: list prices are here as facts of the models.",
+                "The texts of the prompts are not here (issues of twelve open-source projects): their hashes and "
+                "vectors are, so routers that read vectors work and those that read texts do not.",
+            ),
+        ),
+        texts=False,
     ),
 )

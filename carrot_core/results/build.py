@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from carrot_core.benchmarks import built_in
+from carrot_core.benchmarks.built_in import Embed
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
 from carrot_core.compare.studies import ROUTER, STUDIES
@@ -25,7 +27,7 @@ from carrot_core.evaluation.tables import by_task, small, task_labels
 from carrot_core.figures.scene import band
 from carrot_core.frontier import Frontier
 from carrot_core.outcomes import Benchmark, Estimates
-from carrot_core.results import RECIPES, Recipe
+from carrot_core.results import RECIPES, BuiltInRecipe, Recipe
 from carrot_core.results.page import report
 from carrot_core.results.snapshot import (
     ANALYSIS,
@@ -42,6 +44,7 @@ from carrot_core.routers.saving import save_router
 from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER, shipped_params
 from carrot_core.serving.profile import profile_of
 from carrot_core.store import BenchmarkInfo, Run, Store
+from carrot_core.store.content import content_of
 
 _SPLITS = ("validation", "test")
 _TASK_POINTS = 25
@@ -100,6 +103,22 @@ def make(
         _write_head(store, bench, data / HEADS / recipe.name)
 
 
+def make_built_in(files: Path, data: Path, recipe: BuiltInRecipe, embed: Embed) -> None:
+    """Write a benchmark that ships whole, from its file and the tables of its models that are there already.
+
+    Parameters
+    ----------
+    files : folder of the benchmarks' files.
+    data : folder that has ``benchmarks/``.
+    embed : from texts to unit vectors by the bundled encoder.
+    """
+    path, folder = files / recipe.card.file, data / built_in.FOLDER / recipe.card.name
+    card = replace(recipe.card, sha256=_sha256(path))
+    built_in.write_built_in(read_any(path), card, embed, folder, texts=recipe.texts)
+    content = content_of(built_in.read_built_in(folder), split_seed=0)
+    built_in.write_card(replace(card, data_hash=content.data_hash), folder)
+
+
 def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) -> None:
     """Write ``docs/results.md`` from the comparisons beside the snapshots."""
     folders = {recipe.name: data / FOLDER / recipe.name for recipe in recipes}
@@ -110,18 +129,22 @@ def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) ->
 def load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
     """The benchmark with its vectors; a stored one that was read from another file is an error."""
     path = files / recipe.file
-    if not path.exists():
-        raise NotFoundError(f"{path} is missing: the results of {recipe.name!r} are made from it.")
+    sha256 = _sha256(path)
     if recipe.name not in {info.name for info in store.benchmarks()}:
         frames = read_any(path, where=recipe.where, columns=recipe.columns or None)
         store.save_benchmark(recipe.name, frames, shadow=True)  # what ships is made anew here
         if recipe.embeddings is not None:
             store.import_vectors(recipe.name, files / recipe.embeddings, BUNDLED)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if store.info(recipe.name).sha256 != sha256:
         raise DataError(recipe.name, f"in the store was read from another file than {path}; remove it first")
     return load_embedded(store, recipe.name, progress=progress)
+
+
+def _sha256(path: Path) -> str:
+    if not path.exists():
+        raise NotFoundError(f"{path} is missing: what ships of it is made from it.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _validation_aiq(runs: Sequence[Run]) -> float:

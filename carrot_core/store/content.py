@@ -20,20 +20,15 @@ from carrot_core.benchmarks.costs import price_of_row
 from carrot_core.benchmarks.model_facts import FACTS
 from carrot_core.benchmarks.split import FRACTIONS, OTHER_SPLIT, duplicate_keys, split
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
+from carrot_core.outcomes import SPLITS, Benchmark, Outcomes, text_keys
 from carrot_core.prices import MORE_PRICES
 from carrot_core.store.database import append, columns_of, rows, writing
 from carrot_core.store.info import OWN_SPLIT, models_frame
-from carrot_core.text import alike_warning, chat_messages, fingerprint, join_surrogates, prompt_text
+from carrot_core.text import alike_warning, chat_messages, fingerprint, join_surrogates, prompt_text, text_hash
 
 _BY_HASH = "by sha256 of seed and text"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]
 _MORE_NUMBERS = ["cached_input_tokens", "reasoning_tokens", "latency_s"]  # which many benchmarks do not record
-
-
-def text_hash(text: str) -> str:
-    """Key of a text among the embeddings: sha256 of its UTF-8 bytes, exactly as it is."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +86,16 @@ def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, li
     ids = [str(value) for value in prompts["prompt_id"]]
     whole = [None if pd.isna(value) else str(value) for value in prompts["text"]]
     texts, messages = _texts_and_messages(ids, whole)
-    group, _ = pd.factorize(np.array(duplicate_keys(ids, texts), dtype=object))
+    hashes = _hashes(texts, prompts.get("text_sha256"))
+    keys = text_keys(texts, hashes)
+    group, _ = pd.factorize(np.array(duplicate_keys(ids, keys), dtype=object))
     own = prompts["split"].to_numpy(dtype=np.str_) if prompts["split"].notna().all() else None
-    side, rule, warnings = _sides(ids, texts, own, seed)
+    side, rule, warnings = _sides(ids, keys, own, seed)
     full = prompts[["prompt_id", "task", "family"]].assign(
         prompt=np.arange(len(prompts), dtype=np.int32),
         text=pd.Series(texts, dtype=object),
         messages=pd.Series(messages, dtype=object),
-        text_sha256=pd.Series([None if text is None else text_hash(text) for text in texts], dtype=object),
+        text_sha256=pd.Series(hashes, dtype=object),
         split=pd.Series(side, dtype=object),
         duplicate_group=group.astype(np.int32),
     )
@@ -111,6 +108,12 @@ def _with_split(prompts: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, str, li
         )
     alike = alike_warning({fingerprint(text) for text in texts if text is not None})
     return full, rule, [*warnings, *filter(None, [alike])]
+
+
+def _hashes(texts: list[str | None], stated: pd.Series[str] | None) -> list[str | None]:
+    """Hash of each text, as stated where the text is not here; None where nothing is known of it."""
+    others = [None] * len(texts) if stated is None else stated.astype(object).where(stated.notna(), None)
+    return [other if text is None else text_hash(text) for text, other in zip(texts, others, strict=True)]
 
 
 def _texts_and_messages(ids: list[str], whole: list[str | None]) -> tuple[list[str | None], list[str | None]]:
@@ -137,7 +140,7 @@ def _texts_and_messages(ids: list[str], whole: list[str | None]) -> tuple[list[s
 def _sides(
     ids: list[str], texts: list[str | None], own: npt.NDArray[np.str_] | None, seed: int
 ) -> tuple[npt.NDArray[np.str_], str, list[str]]:
-    """The (n,) split, the rule it follows and warnings; ``own`` is the source's split.
+    """The (n,) split, the rule it follows and warnings; ``own`` is the source's split, ``texts`` may be `text_keys`.
 
     One with train and test alone gets its validation out of train: of the distinct texts there as large a share as
     in a split of ours.
@@ -165,10 +168,11 @@ def _percents(shares: Sequence[float]) -> str:
 def content_hash(prompts: pd.DataFrame, models: pd.DataFrame, outcomes: pd.DataFrame, samples: pd.DataFrame) -> str:
     """sha256 of a benchmark's content, all tables in canonical order."""
     digest = hashlib.sha256()
-    # A benchmark without any chat keeps the hash it had before chats were known.
+    # A benchmark without any chat, or hash of a text that is not here, keeps the hash it had before these were known.
     chats = ["messages"] if "messages" in prompts and prompts["messages"].notna().any() else []
+    hidden = ["text_sha256"] if (prompts["text"].isna() & prompts["text_sha256"].notna()).any() else []
     for frame, columns in (
-        (prompts, ["prompt_id", "text", "task", "family", "split", *chats]),
+        (prompts, ["prompt_id", "text", "task", "family", "split", *chats, *hidden]),
         (models, ["model", "as_of", "source"]),
     ):
         for column in columns:
@@ -224,17 +228,18 @@ def write(path: Path, name: str, frames: Frames, content: Content, split_seed: i
 
 def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     """The benchmark of a file, without vectors."""
-    prompts = rows(connection, "select prompt_id, text, task, split::varchar from prompts order by prompt")
+    prompts = rows(connection, "select prompt_id, text, text_sha256, task, split::varchar from prompts order by prompt")
     models = models_frame(connection).to_dict("records")
     shape = len(prompts), len(models)
     tables = _tables(connection, shape)
     more: dict[str, Any] = {name: tables[name] for name in _MORE_NUMBERS if name in tables}
     ((name, data_hash),) = rows(connection, "select name, data_hash from benchmarks")
-    ids, texts, tasks, splits = zip(*prompts, strict=True)
+    ids, texts, hashes, tasks, splits = zip(*prompts, strict=True)
     return Benchmark(
         name=name,
         outcomes=Outcomes(ids, tuple(row["model"] for row in models), tables["score"], tables["cost_usd"]),
         texts=texts,
+        text_hashes=hashes,
         tasks=tasks,
         split=np.array(splits, dtype=np.str_),
         input_tokens=tables["input_tokens"],

@@ -10,6 +10,8 @@ import duckdb
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from carrot_core import paths
+from carrot_core.benchmarks.built_in import BUILT_IN
 from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, facts_of_row
 from carrot_core.store.database import columns_of, identity, reading
 
@@ -19,6 +21,7 @@ select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at)
        n_prompts * n_models - n_outcomes as n_missing
 from benchmarks b
 cross join (select count(*) as n_prompts, count(text) as n_with_text,
+                   count(text_sha256) as n_readable,
                    count(*) - count(distinct duplicate_group) as n_duplicate_prompts from prompts) p
 cross join (select count(*) as n_models, list(name order by model) as models from models) m
 cross join (select count(*) as n_outcomes{samples} from outcomes) o
@@ -51,6 +54,7 @@ class BenchmarkInfo:
     n_repeated, n_differing : cells with several runs, and those of them whose runs have different scores.
     score_spread : standard deviation of a score between runs of one cell: root of the mean variance of those cells.
     facts : what is known of each model besides its price, in the order of ``models``; empty if nothing is.
+    n_readable : prompts that a router can read: the text is known, or its hash, by which its vector is kept.
     """
 
     name: str
@@ -76,6 +80,12 @@ class BenchmarkInfo:
     n_differing: int = 0
     score_spread: float = 0.0
     facts: tuple[ModelFacts, ...] = ()
+    n_readable: int = 0
+
+    @property
+    def ships(self) -> bool:
+        """Whether it is a benchmark that ships whole with the project."""
+        return self.name in BUILT_IN and paths.shipped_data()[self.name] == self.data_hash
 
     @property
     def samples_text(self) -> str:

@@ -19,12 +19,13 @@ from carrot_core.benchmarks import Frames
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.outcomes import Benchmark
 from carrot_core.store import content, runs, vectors
-from carrot_core.store.content import content_of, text_hash
+from carrot_core.store.content import content_of
 from carrot_core.store.database import reading, rows
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, delete
 from carrot_core.store.info import BenchmarkInfo, describe
 from carrot_core.store.migration import take_over
 from carrot_core.store.runs import Run
+from carrot_core.text import text_hash
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -237,6 +238,10 @@ class Store:
             self._add(name, encoder, [hashes[row] for row in chosen], table[chosen])
         if hashes and not any(text_hashes & set(hashes) for text_hashes in there.values()):
             raise NotFoundError(f"No benchmark in the store has one of these {len(hashes):,} texts.")
+
+    def add_vectors_of_hashes(self, benchmark: str, encoder: str, hashes: Sequence[str], new: npt.ArrayLike) -> None:
+        """Store (k, d) vectors of k texts, which need not be here, by the `text_hash` of each."""
+        self._add(benchmark, encoder, hashes, vectors.check_vectors(hashes, new))
 
     def _add(self, name: str, encoder: str, hashes: Sequence[str], table: vectors.Vectors) -> None:
         with self._existing(name).adding() as files:

@@ -70,7 +70,9 @@ def _card(info: BenchmarkInfo) -> None:
     st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
     st.markdown(_facts(info, _sizes(version, info.name), _gaps(version, info.name) if info.n_missing else ""))
     notes = len(info.warnings)
-    with st.expander("Hash" + (f" and {notes} {'note' if notes == 1 else 'notes'} from the import" if notes else "")):
+    of_import = f" and {notes} {'note' if notes == 1 else 'notes'} from the import" if notes else ""
+    # What ships has been looked at: its notes are what its figures do not show, and open to view.
+    with st.expander("Hash and caveats" if info.ships else f"Hash{of_import}", expanded=info.ships):
         name, value = ("file", info.sha256) if info.sha256 else ("content", info.data_hash)
         st.caption(f"sha256 of the {name}")
         st.code(value, language=None, wrap_lines=True)
@@ -106,23 +108,26 @@ def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> str:
     if info.samples_text:
         lines["Samples"] = info.samples_text
     if info.n_with_text < info.n_prompts:
-        lines["Without text"] = f"{info.n_prompts - info.n_with_text:,}"
+        by_hash = info.n_readable - info.n_with_text
+        vectors = f"; vectors of {by_hash:,} are kept, so they can be routed" if by_hash else ""
+        lines["Without text"] = f"{info.n_prompts - info.n_with_text:,}{vectors}"
     return "  \n".join(f":gray[{name}:] {plain(value)}" for name, value in lines.items())
 
 
 def _licence(info: BenchmarkInfo) -> str:
     if info.licence == NONE_STATED:
         return f"{NONE_STATED}: its texts are shown here and are in no file CARROT writes"
-    return info.licence or "not known"
+    passed_on = "; may be passed on, and ships with the project" if info.ships else ""
+    return f"{info.licence}{passed_on}" if info.licence else "not known"
 
 
 def _actions(info: BenchmarkInfo, fitted: int) -> None:
     key = f"{'own' if isinstance(info, PrivateInfo) else 'shared'}:{info.name}"
     with st.container(horizontal=True, gap="small"):
         fit_pressed = not fitted and st.button(
-            controls.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_with_text,
+            controls.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_readable,
             help="Compute the missing vectors, then fit CARROT-KNN and measure it."
-            if info.n_with_text else controls.without_texts(info),
+            if info.n_readable else controls.without_texts(info),
         )  # fmt: skip
         with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
             st.markdown(

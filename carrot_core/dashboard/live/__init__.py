@@ -68,7 +68,7 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
 def servable(info: BenchmarkInfo) -> list[str]:
     """Routers that can answer typed prompts; the head that ships comes first."""
     ships = [SHIPPED_ROUTER] if _head_fits(info) else []
-    if not (info.has_prompts and info.n_with_text):
+    if not (info.has_prompts and info.n_readable):
         return ships
     fitted = _fitted_routers(version_of(info), info.name)
     return ships + [name for name in SERVABLE if name in fitted and name not in (*ships, *_SLOW_TO_FIT, *BASELINES)]

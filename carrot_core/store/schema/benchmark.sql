@@ -46,14 +46,14 @@ create table prompts (
     prompt_id       varchar not null check (prompt_id <> ''),
     text            varchar,                -- what is read: of a chat the last text of the user
     messages        varchar,                -- all messages of a chat, as JSON; NULL = no chat
-    text_sha256     varchar,                -- key into embeddings
+    text_sha256     varchar,                -- key into embeddings, also of a text that is not here
     task            varchar not null,       -- '' = none
     family          varchar not null,       -- '' = none
     split           split not null,
     duplicate_group integer not null,       -- the same number for prompts with the same text
     primary key (prompt),
     unique (prompt_id),
-    check ((text is null) = (text_sha256 is null))
+    check (text is null or text_sha256 is not null)
 );
 
 create table outcomes (

@@ -1,0 +1,303 @@
+"""Benchmarks that ship whole: what their files say, and that everything works on them from an empty home."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from streamlit.testing.v1 import AppTest
+
+from carrot_core import CarrotRouter
+from carrot_core.benchmarks.built_in import (
+    BUILT_IN,
+    ENCODER,
+    FOLDER,
+    card_of,
+    folder_of,
+    read_built_in,
+    vectors_of_built_in,
+)
+from carrot_core.benchmarks.model_facts import facts_of_row
+from carrot_core.cli import main
+from carrot_core.dashboard import live
+from carrot_core.embedding import BUNDLED, embed
+from carrot_core.evaluation import setting
+from carrot_core.evaluation.protocol import split_by_seed
+from carrot_core.evaluation.runs import set_up
+from carrot_core.results import BUILT_IN_RECIPES
+from carrot_core.results.build import make_built_in
+from carrot_core.store import Run, Store
+from carrot_core.text import text_hash
+from tests.tables import frames
+
+ROOT = Path(__file__).resolve().parents[2]
+OPENHANDS = "openhands-index"
+QUESTION = "Model validation fails when a nested field has a default factory."
+pytestmark = pytest.mark.slow
+built_in = pytest.mark.parametrize("name", BUILT_IN)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Run]]:
+    """A home in which `carrot setup` ran, and the runs it made."""
+    home = tmp_path_factory.mktemp("home")
+    return home, set_up(Store(home / "carrot.duckdb"))
+
+
+@pytest.fixture
+def store(runs: tuple[Path, list[Run]], monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("CARROT_HOME", str(runs[0]))
+    return Store()
+
+
+def cells(name: str, column: str) -> pd.DataFrame:
+    """A column of the outcomes that ship: the mean of each cell, a row a prompt, a column a model."""
+    outcomes = pd.read_parquet(folder_of(name) / "outcomes.parquet")
+    return outcomes.pivot_table(index="prompt_id", columns="model", values=column, aggfunc="mean", dropna=False)
+
+
+# The files
+
+
+def test_figures_of_openhands_are_those_its_source_reports() -> None:
+    """Those of SWE-bench as the leaderboard has them; reckoned here without any of our code."""
+    score, cost = cells(OPENHANDS, "score"), cells(OPENHANDS, "cost_usd")
+    assert score.shape == (933, 34)
+    assert (int(score.notna().sum().sum()), int(cost.notna().sum().sum())) == (31_157, 31_157 - 256)
+    swe_score, swe_cost = (table[table.index.str.startswith("swe-bench:")] for table in (score, cost))
+    assert swe_score.mean().idxmax() == "claude-fable-5"
+    assert swe_score["claude-fable-5"].mean() == pytest.approx(0.958, abs=5e-4)
+    assert swe_cost["claude-fable-5"].mean() == pytest.approx(1.43, abs=5e-3)
+    assert swe_score["DeepSeek-V4-Pro"].mean() == pytest.approx(0.732, abs=5e-4)
+    assert swe_cost["DeepSeek-V4-Pro"].mean() == pytest.approx(0.040, abs=1e-3)
+    assert swe_score.max(axis=1).mean() == pytest.approx(0.980, abs=5e-4)
+
+
+def test_no_text_of_openhands_ships() -> None:
+    prompts = pd.read_parquet(folder_of(OPENHANDS) / "prompts.parquet")
+    assert prompts["text"].isna().all()
+    assert prompts["text_sha256"].nunique() == 500
+
+
+def test_openhands_is_its_source_row_by_row(shared_data: Path) -> None:
+    card = card_of(folder_of(OPENHANDS))
+    source = pd.read_parquet(shared_data / card.file).sort_values(["prompt_id", "model"], ignore_index=True)
+    ships = pd.read_parquet(folder_of(OPENHANDS) / "outcomes.parquet")
+    ships = ships.sort_values(["prompt_id", "model"], ignore_index=True)
+    for column in ("prompt_id", "model", "score", "cost_usd"):
+        assert source[column].equals(ships[column].astype(source[column].dtype)), column
+    listed = pd.read_csv(shared_data / OPENHANDS / "models.csv").set_index("model")
+    prices = pd.read_csv(folder_of(OPENHANDS) / "prices.csv").set_index("model").reindex(listed.index)
+    assert prices["input_usd_per_mtok"].equals(listed["input_usd_per_mtok"])
+    assert prices["output_usd_per_mtok"].equals(listed["output_usd_per_mtok"])
+    facts = pd.read_csv(folder_of(OPENHANDS) / "models.csv").set_index("model").reindex(listed.index)
+    assert facts["release_date"].equals(listed["release_date"])
+    assert facts["open_weights"].equals(listed["openness"] == "open_weights")
+
+
+@built_in
+def test_vectors_are_those_of_the_source_s_texts(name: str, shared_data: Path) -> None:
+    source = pd.read_parquet(shared_data / card_of(folder_of(name)).file, columns=["prompt"])
+    texts = source["prompt"].drop_duplicates().sample(3, random_state=0).tolist()
+    hashes, vectors = vectors_of_built_in(folder_of(name))
+    assert ENCODER == BUNDLED
+    own = vectors[[hashes.index(text_hash(text)) for text in texts]]
+    assert (np.sum(own * embed(texts), axis=1) > 0.9999).all()
+
+
+@built_in
+def test_a_second_making_gives_the_same_benchmark(name: str, shared_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "benchmarks" / name
+    folder.mkdir(parents=True)
+    for table in ("models.csv", "prices.csv"):
+        shutil.copy(folder_of(name) / table, folder)
+    (recipe,) = [each for each in BUILT_IN_RECIPES if each.card.name == name]
+    make_built_in(shared_data, tmp_path, recipe, lambda texts: np.eye(len(texts), 384, dtype=np.float32) + 0.01)
+    assert card_of(folder) == card_of(folder_of(name))
+
+
+@built_in
+def test_every_model_has_a_provider_and_every_price_a_date_and_a_source(name: str) -> None:
+    models = read_built_in(folder_of(name)).models.to_dict("records")
+    assert all(facts_of_row(row).provider for row in models)
+    priced = [row for row in models if not np.isnan(row["input_usd_per_mtok"])]
+    assert priced
+    assert all(row["as_of"] and row["source"] for row in priced)
+
+
+# In the store
+
+
+def test_the_setting_up_stores_exactly_what_ships(store: Store) -> None:
+    for name in BUILT_IN:
+        info = store.info(name)
+        assert info.ships
+        assert info.data_hash == card_of(folder_of(name)).data_hash
+        assert info.n_readable == info.n_prompts
+        assert info.licence == card_of(folder_of(name)).licence
+
+
+@built_in
+def test_outcomes_come_back_as_they_ship(store: Store, name: str) -> None:
+    bench = store.load(name, encoder=BUNDLED)
+    for column, table in (("score", bench.outcomes.score), ("cost_usd", bench.outcomes.cost_usd)):
+        own = cells(name, column).reindex(index=bench.prompt_ids, columns=bench.models).to_numpy()
+        np.testing.assert_allclose(table, own, rtol=1e-12)
+    assert bench.vectors is not None
+    assert np.isfinite(bench.vectors).all()
+
+
+def test_a_second_setting_up_fits_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carrot_core.evaluation.runs._fit", lambda *_, **__: pytest.fail("fits again"))
+    assert [run.benchmark for run in set_up(store)] == [*BUILT_IN, "simulated"]
+
+
+def test_a_benchmark_of_the_users_own_under_the_name_is_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "carrot.duckdb")
+    store.save_benchmark(OPENHANDS, frames(), shadow=True)
+    version = store.version(OPENHANDS)
+    assert OPENHANDS not in {run.benchmark for run in set_up(store, again=True)}
+    assert store.version(OPENHANDS) == version
+    assert not store.info(OPENHANDS).ships
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_copies_of_a_text_that_is_not_here_stay_on_one_side(store: Store, seed: int | None) -> None:
+    bench = store.load(OPENHANDS)
+    assert set(bench.texts) == {None}
+    part = bench if seed is None else split_by_seed(bench, seed)
+    sides = pd.Series(part.split).groupby(list(bench.text_hashes)).nunique()
+    assert len(sides) == 500
+    assert (sides == 1).all()
+
+
+def test_best_single_and_oracle_are_those_of_pandas(store: Store) -> None:
+    """On the test prompts with every outcome, where nothing has to be estimated."""
+    here = setting(store.load(OPENHANDS, encoder=BUNDLED))
+    whole = here.with_all_outcomes
+    score = cells(OPENHANDS, "score").loc[list(whole.test.prompt_ids)]
+    oracle = whole.frontier(whole.baselines["oracle"], "test")
+    assert float(oracle.score[0]) == pytest.approx(float(score.max(axis=1).mean()), abs=1e-12)
+    single = whole.test.outcomes.score.mean(axis=0)
+    np.testing.assert_allclose(single, score[list(whole.models)].mean().to_numpy(), rtol=1e-12)
+    on_validation = cells(OPENHANDS, "score").loc[list(here.validation.prompt_ids)].mean()
+    assert here.best_single == on_validation.idxmax()
+
+
+# From the command line and on the pages
+
+
+@pytest.fixture
+def carrot(store: Store) -> Callable[..., Any]:
+    def run(*arguments: object) -> Any:
+        result = CliRunner().invoke(main, [*map(str, arguments), "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    return run
+
+
+@built_in
+def test_it_is_solved_exported_and_asked_like_any(name: str, carrot: Callable[..., Any], tmp_path: Path) -> None:
+    solved = carrot("solve", name, "--target", "0.6")
+    assert 0 <= solved["lam"] <= 1
+    point = tmp_path / "point.json"
+    carrot("export", name, "--lam", solved["lam"], "--out", point)
+    for source in (name, point):
+        assert carrot("route", QUESTION, "--bench", source)["model"] in cells(name, "score")
+
+
+@built_in
+def test_a_router_answers_a_typed_prompt_with_expectations_of_every_model(store: Store, name: str) -> None:
+    explained = CarrotRouter.load(name, router="carrot-knn", store=store).explain(QUESTION)
+    table = explained.table
+    assert explained.winner in set(table["model"]) <= set(cells(name, "score").columns)
+    assert table["est_score"].between(0, 1).all()
+    assert (table["est_cost_usd"] > 0).all()
+
+
+@pytest.fixture
+def open_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    def opened(page: str, **query: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app.query_params.update(query)
+        app.switch_page(f"pages/{page}.py").run()
+        assert not app.exception
+        assert not app.error
+        return app
+
+    return opened
+
+
+@pytest.mark.parametrize("page", ["overview", "frontier", "live", "whatif", "compare", "data"])
+def test_the_app_opens_on_the_first_benchmark_that_ships(page: str, open_page: Callable[..., AppTest]) -> None:
+    assert open_page(page).session_state["bench"] == BUILT_IN[0]
+
+
+def test_the_live_page_answers_with_models_of_the_pool(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "prompt_box", lambda: QUESTION)
+    parts = [part.proto for part in open_page("live").get("bidi_component")]
+    (answer,) = [json.loads(part.json) for part in parts if part.component_name == "carrot-core.decision"]
+    names = [entry["name"] for entry in answer["models"]]
+    assert names[answer["stretches"][0]["winner"]] in set(cells(BUILT_IN[0], "score").columns)
+
+
+def test_the_data_page_shows_the_card(open_page: Callable[..., AppTest]) -> None:
+    page = open_page("data")
+    shown = "\n".join(element.value for element in page.markdown).replace("\\", "")
+    for name in BUILT_IN:
+        card = card_of(folder_of(name))
+        for what in (card.licence, card.date, "may be passed on", *card.caveats):
+            assert what in shown, what
+
+
+# What ships
+
+
+def shipped_files() -> dict[str, int]:
+    """Bytes of each file under version control in ``data/``, by its path from there."""
+    listing = subprocess.run(["git", "ls-files", "data"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("no checkout, so what is under version control is not known")
+    return {line.removeprefix("data/"): (ROOT / line).stat().st_size for line in listing.stdout.splitlines()}
+
+
+def licences() -> dict[str, str]:
+    """The last column of the table in ``data/README.md`` by the pattern of paths in its first."""
+    text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    return {re.sub("<[^>]*>", "*", row[0].strip(" `")): row[-1].strip() for row in rows}
+
+
+def test_every_file_that_ships_is_listed_once_with_a_licence_under_which_it_may() -> None:
+    table, files = licences(), [name for name in shipped_files() if name != "README.md"]
+    for name in files:
+        rows = [pattern for pattern in table if fnmatch(name, pattern + ("*" if pattern.endswith("/") else ""))]
+        assert len(rows) == 1, f"data/{name} stands in the rows {rows} of data/README.md"
+        assert re.search(r"Apache-2\.0|\bMIT\b|CC0-1\.0|prices are facts", table[rows[0]]), rows[0]
+    for pattern in table:
+        assert any(fnmatch(name, pattern + "*") for name in files), f"data/README.md lists {pattern}, which is not here"
+
+
+@built_in
+def test_the_table_of_files_states_the_licence_of_a_benchmark_as_its_card_does(name: str) -> None:
+    assert card_of(folder_of(name)).licence in licences()[f"{FOLDER}/{name}/"]
+
+
+def test_what_ships_whole_is_small() -> None:
+    """12 MB more than the 11.4 MB there were before benchmarks shipped whole; the wheel packs them again."""
+    files = shipped_files()
+    assert sum(size for name, size in files.items() if name.startswith(f"{FOLDER}/")) < 3_000_000
+    assert sum(files.values()) < 11_400_000 + 12_000_000
