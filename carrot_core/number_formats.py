@@ -9,10 +9,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import partial
 from typing import Any
 
-QUERIES = 1000  # costs are shown per thousand queries
+import numpy as np
+import numpy.typing as npt
+
+CENT = 0.01  # costs from it on are written per call
 NOT_KNOWN = "not known"
 NO_END = "no end"  # of an interval that is open on one side
 NOTHING_TO_SAVE = "nothing to save: it is free"
@@ -21,8 +26,6 @@ LEAST_USD = 1e-12  # smaller amounts are what rounding leaves
 # Forms that Plotly and Streamlit fill in themselves. d3's "r" has no SI prefixes and no exponents.
 MONEY_HOVER = "$,.3r"
 COUNT_HOVER = ",.3~r"
-COST_HOVER = f"%{{x:{MONEY_HOVER}}} per 1k queries"
-POINT_HOVER = f"%{{y:.1f}} % at {COST_HOVER}"
 LAM_HOVER = ".4~f"
 DOLLAR_AXIS = {"tickprefix": "$", "exponentformat": "none", "separatethousands": True}
 PERCENT_COLUMN = "%.1f %%"
@@ -61,13 +64,51 @@ def apart(text: Callable[[float, int], str], one: float, other: float) -> tuple[
     return text(one, digits), text(other, digits)
 
 
-def cost_text(usd: float | None, low: float | None = None, high: float | None = None) -> str:
-    """Dollars of 1,000 queries that cost so much each, with the interval where there is one.
+@dataclass(frozen=True)
+class CostBasis:
+    """What costs are written per: so many ``calls``, in ``words``."""
 
-    An interval of a mean cost by the normal law may start below 0, where no cost is.
+    calls: int
+    words: str
+
+    @property
+    def axis(self) -> str:
+        """Title of an axis of costs."""
+        return f"Cost {self.words} (US dollars)"
+
+    @property
+    def hover(self) -> str:
+        """Form of a hover text for a point of accuracy in per cent over cost."""
+        return f"%{{y:.1f}} % at %{{x:{MONEY_HOVER}}} {self.words}"
+
+    def text(self, usd: float | None, low: float | None = None, high: float | None = None, **form: Any) -> str:
+        """Mean cost of a call in words: $0.454 per call [$0.431, $0.477]; ``form`` is that of `money`.
+
+        An interval of a mean cost by the normal law may start below 0, where no cost is.
+        """
+        value, *ends = (None if cost is None else self.calls * cost for cost in (usd, low, high))
+        least = -math.inf if form.get("signed") else 0.0
+        ends = [None if end is None else max(least, end) for end in ends]
+        amount, *interval = with_interval(partial(money, **form), value, *ends).split(" [")
+        return amount if amount == NOT_KNOWN else " [".join([f"{amount} {self.words}", *interval])
+
+
+PER_CALL, PER_1K = CostBasis(1, "per call"), CostBasis(1000, "per 1k calls")
+
+
+def cost_basis(usd: npt.ArrayLike) -> CostBasis:
+    """What costs beside each other are written per: a call where the middle one is a cent or more, else 1,000 calls.
+
+    ``usd`` are US dollars per call; signs do not count, nor what is not known (NaN).
     """
-    value, *ends = (None if cost is None else QUERIES * cost for cost in (usd, low, high))
-    return with_interval(money, value, *(None if end is None else max(0.0, end) for end in ends))
+    sizes = np.abs(np.asarray(usd, dtype=np.float64)).ravel()
+    sizes = sizes[np.isfinite(sizes)]
+    return PER_CALL if len(sizes) and np.median(sizes) >= CENT else PER_1K
+
+
+def call_cost(usd: float | None, low: float | None = None, high: float | None = None, **form: Any) -> str:
+    """Mean cost of a call on the basis that its size asks for (`CostBasis.text`)."""
+    return cost_basis(math.nan if usd is None else usd).text(usd, low, high, **form)
 
 
 def money_interval(usd: float, low: float | None, high: float | None) -> str:

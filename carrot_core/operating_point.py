@@ -12,7 +12,7 @@ from carrot_core.bootstrap import Interval, Weights, weighted_means
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
 from carrot_core.metrics import share_saved
-from carrot_core.number_formats import QUERIES, apart, money, percent
+from carrot_core.number_formats import apart, cost_basis, money, percent
 from carrot_core.outcomes import positions
 
 
@@ -76,8 +76,9 @@ def solve_budget(frontier: ReadableCurve, budget_usd: float) -> Solution:
     least = float(frontier.cost_usd.min())
     cheapest = best_within_budget(frontier, least)
     assert cheapest is not None
-    budget, least_cost = apart(lambda usd, digits: money(QUERIES * usd, digits=digits), budget_usd, least)
-    return Solution(cheapest, f"no point fits a budget of {budget} per 1k queries; the least is {least_cost}")
+    basis = cost_basis(least)
+    budget, least_cost = apart(lambda usd, digits: money(basis.calls * usd, digits=digits), budget_usd, least)
+    return Solution(cheapest, f"no point fits a budget of {budget} {basis.words}; the least is {least_cost}")
 
 
 def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:

@@ -22,12 +22,14 @@ MODELS = tuple(
 )
 
 
-def observed(n: int, models: Sequence[str] = MODELS, seed: int = 0) -> tuple[Outcomes, np.ndarray]:
-    """Outcomes of n prompts, and the (n, M) probabilities of success behind them."""
+def observed(
+    n: int, models: Sequence[str] = MODELS, seed: int = 0, *, dollars: float = 1.0
+) -> tuple[Outcomes, np.ndarray]:
+    """Outcomes of n prompts, and the (n, M) probabilities of success behind them; ``dollars`` multiplies all costs."""
     rng = np.random.default_rng(seed)
     m = len(models)
     strength = np.linspace(-1.2, 1.8, m) + rng.normal(0, 0.35, m)
-    price = 4e-5 * np.exp(np.linspace(0, 4.8, m) + rng.normal(0, 0.5, m))
+    price = dollars * 4e-5 * np.exp(np.linspace(0, 4.8, m) + rng.normal(0, 0.5, m))
     difficulty = rng.normal(0, 1.6, (n, 1))
     special = rng.normal(0, 0.7, (n, m))
     chance = 1 / (1 + np.exp(-(1.0 + strength - difficulty + special)))
@@ -42,14 +44,21 @@ def router(outcomes: Outcomes, score: np.ndarray) -> Frontier:
     return sweep(Estimates(outcomes.prompt_ids, outcomes.models, score, cost), outcomes)
 
 
-def scene(n: int = 2000, models: Sequence[str] = MODELS, *, seed: int = 0, title: str = "Made-up · test") -> Scene:
+def scene(
+    n: int = 2000,
+    models: Sequence[str] = MODELS,
+    *,
+    seed: int = 0,
+    title: str = "Made-up · test",
+    dollars: float = 1.0,
+) -> Scene:
     """A whole chart: a noisy router with its band and its validation curve, a task lookup, the oracle, models, hull."""
-    outcomes, chance = observed(n, models, seed)
+    outcomes, chance = observed(n, models, seed, dollars=dollars)
     rng = np.random.default_rng(seed + 1)
     tasks = rng.integers(0, 6, n) + 6 * (chance.mean(axis=1) > 0.6)
     lookup = np.stack([chance[tasks == task].mean(axis=0) for task in range(12)])[tasks] if n > 100 else chance
     knn = router(outcomes, chance + rng.normal(0, 0.12, chance.shape))
-    validation, chance_there = observed(max(n // 2, 1), models, seed + 100)
+    validation, chance_there = observed(max(n // 2, 1), models, seed + 100, dollars=dollars)
     score, cost = outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0)
     hull = upper_hull(cost, score)
     best = models[int(score.argmax())]

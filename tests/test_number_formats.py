@@ -17,8 +17,12 @@ from carrot_core.bootstrap import Interval
 from carrot_core.dashboard.exhibits import priced
 from carrot_core.figures.names import sides
 from carrot_core.number_formats import (
+    PER_1K,
+    PER_CALL,
+    CostBasis,
     apart,
-    cost_text,
+    call_cost,
+    cost_basis,
     lam_text,
     money,
     money_tick,
@@ -37,6 +41,7 @@ FORMATS = {
     "percent": lambda share, digits: percent(share, digits=digits),
     "lam": lam_text,
     "pays": pays,
+    "cost": lambda usd, basis: CostBasis(**basis).text(usd),
 }
 
 
@@ -67,8 +72,22 @@ def test_intervals_stand_behind_their_figure_where_they_are_known() -> None:
     assert percent(0.812, None, None) == percent(0.812, math.nan, math.nan) == "81.2 %"
     assert points(-0.012, -0.03, 0.006) == "-1.2 points [-3.0, +0.6]"
     assert percent(0.5, -math.inf, 0.6) == "50.0 % [no end, 60.0]"
-    assert cost_text(0.0012, -0.0001, 0.003) == "$1.20 [$0, $3.00]"
-    assert cost_text(math.nan) == percent(None) == "not known"
+    assert call_cost(0.0012, -0.0001, 0.003) == "$1.20 per 1k calls [$0, $3.00]"
+    assert call_cost(-0.012, -0.02, 0.003, signed=True) == "-$0.0120 per call [-$0.0200, +$0.00300]"
+    assert call_cost(math.nan) == call_cost(None) == percent(None) == "not known"
+
+
+def test_the_basis_follows_the_size() -> None:
+    assert cost_basis([0.04, 2.0]) == cost_basis(0.01) == cost_basis([-0.5, math.nan]) == PER_CALL
+    assert cost_basis([1e-5, 0.004, 0.3]) == cost_basis(0.0099) == cost_basis([]) == cost_basis(math.nan) == PER_1K
+
+
+@given(st.floats(1e-6, 1e6))
+def test_a_cost_is_told_by_its_words(usd: float) -> None:
+    """From a thousandth of a dollar to a million of them per call; never a bare number of thousands."""
+    amount, unit = call_cost(usd).removeprefix("$").split(" ", 1)
+    calls = {"per call": 1, "per 1k calls": 1000}[unit]
+    assert math.isclose(float(amount.replace(",", "")) / calls, usd, rel_tol=5.1e-3)
 
 
 def test_two_amounts_have_the_digits_that_tell_them_apart() -> None:

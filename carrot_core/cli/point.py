@@ -11,7 +11,7 @@ from carrot_core.cli.check import column_option
 from carrot_core.cli.common import Group, OutFile, Result, as_document, json_option, open_store
 from carrot_core.cli.route import decide_options, options_of
 from carrot_core.errors import CarrotError
-from carrot_core.number_formats import cost_text, lam_text, money, pays, percent
+from carrot_core.number_formats import call_cost, lam_text, money, pays, percent
 from carrot_core.points.formats import FORMATS, format_for
 from carrot_core.text import SENTENCE, visible
 
@@ -232,5 +232,5 @@ def _report(point: PointFile) -> str:
 
 def _figures_text(figures: PointFigures) -> str:
     score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
-    cost = cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
-    return f"accuracy {score}, cost per 1k queries {cost} ({figures.n_prompts:,} prompts)"
+    cost = call_cost(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
+    return f"accuracy {score}, cost {cost} ({figures.n_prompts:,} prompts)"

@@ -11,7 +11,7 @@ import click
 
 from carrot_core import limits
 from carrot_core.cli.common import as_line, open_store, progress
-from carrot_core.number_formats import cost_text, lam_text, money, pays
+from carrot_core.number_formats import call_cost, lam_text, money, pays
 from carrot_core.serving.files import prompts_from_lines
 from carrot_core.text import visible
 
@@ -173,8 +173,8 @@ def _row(row: dict[Any, Any]) -> str:
     score = f"{row['est_score']:.2f} [{row['score_low']:.2f}, {row['score_high']:.2f}]"
     tokens = f"{row['est_output_tokens']:.0f} [{row['output_tokens_low']:.0f}, {row['output_tokens_high']:.0f}]"
     tokens = "not recorded" if "nan" in tokens else tokens
-    cost = cost_text(row["est_cost_usd"], row["cost_low_usd"], row["cost_high_usd"])
-    return f"{visible(row['model']):42} {score:>20} {tokens:>24} {cost:>26} {row['utility']:>9.4f}"
+    cost = call_cost(row["est_cost_usd"], row["cost_low_usd"], row["cost_high_usd"])
+    return f"{visible(row['model']):42} {score:>20} {tokens:>24} {cost:>36} {row['utility']:>9.4f}"
 
 
 def _report(explanation: Explanation) -> str:
@@ -183,7 +183,7 @@ def _report(explanation: Explanation) -> str:
         visible(explanation.sentence, keep=" "),
         f"λ {lam_text(decision.lam)}, cost unit {money(decision.cost_unit_usd)}: it pays "
         f"{pays(decision.exchange_rate_per_usd)}.",
-        f"{'model':42} {'score (90 %)':>20} {'output tokens (90 %)':>24} {'cost per 1k (90 %)':>26} {'utility':>9}",
+        f"{'model':42} {'score (90 %)':>20} {'output tokens (90 %)':>24} {'cost (90 %)':>36} {'utility':>9}",
     ]
     lines += map(_row, explanation.table.to_dict(orient="records"))
     lines.append("Chosen as λ goes from 0 to 1:")

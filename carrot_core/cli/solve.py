@@ -9,7 +9,7 @@ import click
 
 from carrot_core.cli.common import Result, json_option, open_store
 from carrot_core.cli.fit import cell, router_options, run_of
-from carrot_core.number_formats import NOTHING_TO_SAVE, QUERIES, cost_text, lam_text, money, pays, percent
+from carrot_core.number_formats import NOTHING_TO_SAVE, PER_1K, call_cost, lam_text, money, pays, percent
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -66,8 +66,10 @@ def solve(
     if monthly is not None and budget is not None:
         raise click.UsageError("Give a budget per 1,000 queries or a month, not both.")
     if monthly is not None and queries_per_month is not None:
-        budget = QUERIES * monthly / queries_per_month
-    goal = Goal(None if budget is None else budget / QUERIES, target, match, cap, lam)  # λ as a rate once u is known
+        budget = PER_1K.calls * monthly / queries_per_month
+    goal = Goal(
+        None if budget is None else budget / PER_1K.calls, target, match, cap, lam
+    )  # λ as a rate once u is known
     run, benchmark, source = run_of(bench, router, **options)
     setting = setting_for(benchmark, source, run.pool, run.split_seed)
     if lam is not None:
@@ -100,8 +102,8 @@ def _report(bench: str, router: str, solved: SolvedGoal) -> str:
         values, ends = document[split], document[split]["intervals"]
         saved = NOTHING_TO_SAVE if values["saving"] is None else f"saving {percent(values['saving'], *ends['saving'])}"
         lines.append(
-            f"{split:10} accuracy {cell(values['score'], ends['score'])}, cost per 1k queries "
-            f"{cost_text(values['cost_usd'], *ends['cost_usd'])}; against {solved.reference}: {saved}, accuracy "
+            f"{split:10} accuracy {cell(values['score'], ends['score'])}, cost "
+            f"{call_cost(values['cost_usd'], *ends['cost_usd'])}; against {solved.reference}: {saved}, accuracy "
             f"{cell(values['score_minus_reference'], ends['score_minus_reference'], signed=True)}"
         )
     shares = sorted(solved.shares.items(), key=lambda item: -item[1])
@@ -138,7 +140,7 @@ def _seed_lines(seeds: Mapping[int, SolvedGoal]) -> list[str]:
         return []
     return [
         f"  seed {seed}: λ {lam_text(solved.lam)}, test accuracy {solved.reported.score.value:.4f}, "
-        f"{cost_text(solved.reported.cost_usd.value)} per 1k queries"
+        f"{call_cost(solved.reported.cost_usd.value)}"
         + (" (not reachable on validation)" if solved.solution.shortfall else "")
         for seed, solved in seeds.items()
     ]
@@ -147,12 +149,12 @@ def _seed_lines(seeds: Mapping[int, SolvedGoal]) -> list[str]:
 def _task_lines(stability: Stability) -> list[str]:
     if stability.tasks.empty:
         return []
-    lines = [f"{'task':28}{'prompts':>9}{'accuracy':>26}{'cost per 1k queries':>28}{'λ alone':>10}"]
+    lines = [f"{'task':28}{'prompts':>9}{'accuracy':>26}{'cost':>36}{'λ alone':>10}"]
     for row in stability.tasks.to_dict("records"):
         accuracy = cell(row["score"], (row["score_low"], row["score_high"]))
-        dollars = cost_text(row["cost_usd"], row["cost_usd_low"], row["cost_usd_high"])
+        dollars = call_cost(row["cost_usd"], row["cost_usd_low"], row["cost_usd_high"])
         alone = "" if row["reached_alone"] is None else lam_text(row["lam_alone"]) + "*" * (not row["reached_alone"])
-        lines.append(f"{visible(row['task'])[:27]:28}{row['n_reported']:>9,}{accuracy:>26}{dollars:>28}{alone:>10}")
+        lines.append(f"{visible(row['task'])[:27]:28}{row['n_reported']:>9,}{accuracy:>26}{dollars:>36}{alone:>10}")
     if stability.is_solved and not stability.tasks["reached_alone"].fillna(True).all():
         lines.append("* not reachable on this task alone: the nearest point.")
     return lines

@@ -16,7 +16,7 @@ from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import PATTERNS, each, layout, model_names, names_of, router_names
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, translucent
-from carrot_core.number_formats import COUNT_HOVER, MONEY_HOVER, QUERIES
+from carrot_core.number_formats import COUNT_HOVER, MONEY_HOVER, cost_basis
 from carrot_core.outcomes import Estimates
 from carrot_core.text import short_names, visible
 
@@ -175,7 +175,9 @@ def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhi
     """
     rows = table[(table["router"] == router) & (table["model"] == model)].reset_index(drop=True)
     tokens = bool((rows["unit"] == "tokens").all())
-    what = "output tokens" if tokens else "dollars per 1,000 calls"
+    basis = cost_basis(rows["predicted"])
+    what = "output tokens" if tokens else f"dollars {basis.words}"
+    unit = (1, COUNT_HOVER) if tokens else (basis.calls, MONEY_HOVER)
     whole = rows[rows["bin"] == ALL].iloc[0]
     summary = (
         f"Half of all calls use less than {whole['ratio_p50']:.2f} times the prediction, and eight of ten from "
@@ -190,7 +192,7 @@ def usage_exhibit(table: pd.DataFrame, router: str, model: str = POOLED) -> Exhi
         f"80 % (band) of each. On the dotted line the prediction is right. {summary}.",
         alt=f"Observed against predicted {what} of {visible(label(router))}, {_of(model, table)}. {summary}.",
         table=rows,
-        draw=lambda theme: _usage(bins, router, what, (1, COUNT_HOVER) if tokens else (QUERIES, MONEY_HOVER), theme),
+        draw=lambda theme: _usage(bins, router, what, unit, theme),
     )
 
 

@@ -18,7 +18,7 @@ from carrot_core.figures.names import each, layout, names_of, router_names, task
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, line_styles, plotly_text
 from carrot_core.frontier import Frontier, lam_of_rate
-from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, percent
+from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, CostBasis, cost_basis, percent
 from carrot_core.outcomes import Estimates
 from carrot_core.text import visible
 
@@ -87,9 +87,9 @@ def tasks_exhibit(table: pd.DataFrame) -> Exhibit:
     return Exhibit(
         name="tasks",
         title="Every task by itself",
-        caption="Accuracy in per cent against dollars per 1,000 queries on each task's test prompts, axes of their "
-        "own; a line is one router at up to 25 λ, the same λ on every task, and the star is the best single "
-        f"model. Small tasks are noisy.{rest}",
+        caption=f"Accuracy in per cent against dollars {cost_basis(table['cost_usd']).words} on each task's test "
+        "prompts, axes of their own; a line is one router at up to 25 λ, the same λ on every task, and the star is "
+        f"the best single model. Small tasks are noisy.{rest}",
         alt=f"Small charts of accuracy against cost for {len(tasks)} tasks. {best_of_each}.",
         table=table,
         draw=lambda theme: _tasks(table, tasks, theme),
@@ -99,7 +99,7 @@ def tasks_exhibit(table: pd.DataFrame) -> Exhibit:
 def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     """The legend of all panels, by itself."""
     look = THEMES[theme]
-    traces = _traces(table.groupby("router", sort=False).head(1), look)
+    traces = _traces(table.groupby("router", sort=False).head(1), look, cost_basis(table["cost_usd"]))
     figure = go.Figure([trace.update(x=[None], y=[None], showlegend=True) for trace in traces])
     hidden = {"visible": False}
     return figure.update_layout(
@@ -112,7 +112,7 @@ def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
 def task_figure(table: pd.DataFrame, task: str, theme: ThemeName) -> go.Figure:
     """One task by itself, where a row of charts would be too narrow."""
     look, here = THEMES[theme], table[table["task"] == task]
-    figure = go.Figure(_traces(here, look)).update_layout(
+    figure = go.Figure(_traces(here, look, cost_basis(table["cost_usd"]))).update_layout(
         layout(
             look, 230, hovermode="closest", showlegend=False, margin={"l": 8, "r": 8, "t": 30, "b": 24},
             title={"text": _title(task, here), "font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"},
@@ -135,7 +135,7 @@ def _tasks(table: pd.DataFrame, tasks: list[str], theme: ThemeName) -> go.Figure
         subplot_titles=[_title(task, here) for task, here in zip(tasks, parts, strict=True)],
     )  # fmt: skip
     for place, here in enumerate(parts):
-        for trace in _traces(here, look):
+        for trace in _traces(here, look, cost_basis(table["cost_usd"])):
             figure.add_trace(trace.update(showlegend=place == 0), row=place // columns + 1, col=place % columns + 1)
     figure.update_layout(layout(look, 110 + 200 * lines, hovermode="closest"))
     figure.update_annotations(font={"size": 12, "color": look.ink})
@@ -147,7 +147,7 @@ def _tasks(table: pd.DataFrame, tasks: list[str], theme: ThemeName) -> go.Figure
     )
 
 
-def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
+def _traces(here: pd.DataFrame, look: Theme, basis: CostBasis) -> list[go.Scatter]:
     """Every router on one task, and the best single model."""
     routers = names_of(here["router"])
     styles, traces = line_styles(routers), []
@@ -156,20 +156,20 @@ def _traces(here: pd.DataFrame, look: Theme) -> list[go.Scatter]:
         color = look.curves[style.color]
         traces.append(
             go.Scatter(
-                x=QUERIES * rows["cost_usd"], y=100 * rows["score"], mode="lines+markers", name=name,
+                x=basis.calls * rows["cost_usd"], y=100 * rows["score"], mode="lines+markers", name=name,
                 legendgroup=plotly_text(router),
                 customdata=rows["lam"], line={"color": color, "dash": style.dash, "width": 1.75},
                 marker={"color": color, "symbol": style.symbol, "size": 4 if len(rows) > 1 else 9},
-                hovertemplate=f"{POINT_HOVER}, λ %{{customdata:{LAM_HOVER}}}<extra>%{{fullData.name}}</extra>",
+                hovertemplate=f"{basis.hover}, λ %{{customdata:{LAM_HOVER}}}<extra>%{{fullData.name}}</extra>",
             )
         )  # fmt: skip
     single = here.iloc[0]
     traces.append(
         go.Scatter(
-            x=[QUERIES * single["best_single_cost_usd"]], y=[100 * single["best_single_score"]], mode="markers",
+            x=[basis.calls * single["best_single_cost_usd"]], y=[100 * single["best_single_score"]], mode="markers",
             name="Best single model", legendgroup="best single model",
             marker={"color": look.ink, "symbol": "star", "size": 10},
-            hovertemplate=f"%{{y:.1f}} % at {cost_text(float(single['best_single_cost_usd']))} per 1k queries"
+            hovertemplate=f"%{{y:.1f}} % at {basis.text(float(single['best_single_cost_usd']))}"
             "<extra>Best single model</extra>",
         )
     )  # fmt: skip

@@ -15,7 +15,7 @@ from carrot_core.embedding import load_embedded
 from carrot_core.evaluation.runs import run_router
 from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
-from carrot_core.number_formats import QUERIES, lam_text
+from carrot_core.number_formats import cost_basis, lam_text
 from carrot_core.operating_point import Solution, solve_budget, solve_target
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
@@ -250,13 +250,14 @@ def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
     When one moves, the other two follow.
     """
     at = chosen_on.at(st.session_state[RATE])
-    st.session_state["budget"] = float(f"{QUERIES * chosen_on.cost_usd[at]:.4g}")
+    basis = cost_basis(chosen_on.cost_usd)
+    st.session_state["budget"] = float(f"{basis.calls * chosen_on.cost_usd[at]:.4g}")
     st.session_state["target"] = float(f"{100 * chosen_on.score[at]:.2f}")
     for_lam, for_budget, for_target = st.columns([2, 1, 1])
     with for_lam:
         lam_slider(cost_unit_usd)
     for_budget.number_input(
-        "Budget, $ per 1k (validation)", 0.0, key="budget", format="%.4g", on_change=_spend,
+        f"Budget, $ {basis.words} (validation)", 0.0, key="budget", format="%.4g", on_change=_spend,
         args=(chosen_on,), help=tip("budget"),
     )  # fmt: skip
     for_target.number_input(
@@ -279,7 +280,7 @@ def _slide(cost_unit_usd: float) -> None:
 
 
 def _spend(frontier: ReadableCurve) -> None:
-    _take(solve_budget(frontier, st.session_state["budget"] / QUERIES))
+    _take(solve_budget(frontier, st.session_state["budget"] / cost_basis(frontier.cost_usd).calls))
 
 
 def _reach(frontier: ReadableCurve) -> None:

@@ -26,7 +26,7 @@ from carrot_core.figures.theme import (
     translucent,
 )
 from carrot_core.frontier import FloatArray, lam_of_rate, rate_of_lam
-from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, lam_text, money_tick, percent
+from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, lam_text, money_tick, percent
 from carrot_core.text import visible
 
 NAME_LETTERS = 36  # of a name beside a point
@@ -36,7 +36,7 @@ PLOT = (760.0, 320.0)  # pixels in which names have room: a wide page's plot, sm
 def frontier_figure(
     scene: Scene, *, log_cost: bool = True, theme: ThemeName = "light", tolerance: float = 1e-4
 ) -> go.Figure:
-    """The chart of a scene: accuracy in percent against US dollars per 1,000 queries.
+    """The chart of a scene: accuracy in percent against US dollars on the scene's basis.
 
     Curves are drawn as `carrot_core.curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` says its
     ``role`` (band, curve, hull, models, best, reference) and, for lines, its curve's ``name``. A log axis is used
@@ -46,7 +46,7 @@ def frontier_figure(
     figure = go.Figure()
     band = scene.active_curve.band
     if band is not None:
-        figure.add_trace(_band(scene.active_curve, band, look.curves[styles[scene.active].color]))
+        figure.add_trace(_band(scene, band, look.curves[styles[scene.active].color]))
     figure.add_trace(_hull(scene, look))
     for curve in sorted(scene.curves, key=lambda curve: curve.name == scene.active):
         style = styles[curve.name]
@@ -55,7 +55,7 @@ def frontier_figure(
     figure.add_trace(_models(scene, model_colors(list(scene.model_cost_usd), theme), look))
     figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
     figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
-    figure.update_layout(_layout(look))
+    figure.update_layout(_layout(scene, look))
     if log_cost and scene.can_log:
         figure.update_xaxes(
             type="log", tickvals=(ticks := _log_ticks(scene)), ticktext=[money_tick(tick) for tick in ticks]
@@ -64,9 +64,9 @@ def frontier_figure(
     return figure
 
 
-def _band(curve: Curve, band: Band, color: str) -> go.Scatter:
+def _band(scene: Scene, band: Band, color: str) -> go.Scatter:
     return go.Scatter(
-        x=QUERIES * np.concatenate([band.cost_usd, band.cost_usd[::-1]]),
+        x=scene.basis.calls * np.concatenate([band.cost_usd, band.cost_usd[::-1]]),
         y=100 * np.concatenate([band.score_high, band.score_low[::-1]]),
         fill="toself",
         fillcolor=translucent(color),
@@ -74,19 +74,19 @@ def _band(curve: Curve, band: Band, color: str) -> go.Scatter:
         mode="lines",
         hoverinfo="skip",
         name="95 % interval",
-        meta={"role": "band", "name": curve.name},
+        meta={"role": "band", "name": scene.active},
     )
 
 
 def _hull(scene: Scene, look: Theme) -> go.Scatter:
     return go.Scatter(
-        x=QUERIES * scene.hull_cost_usd,
+        x=scene.basis.calls * scene.hull_cost_usd,
         y=100 * scene.hull_score,
         mode="lines",
         line={"color": look.hull, "width": 1.5, "dash": "dot"},
         name="Zero router",
         meta={"role": "hull", "name": ""},
-        hovertemplate=f"<b>%{{fullData.name}}</b><br>{POINT_HOVER}<extra></extra>",
+        hovertemplate=f"<b>%{{fullData.name}}</b><br>{scene.basis.hover}<extra></extra>",
     )
 
 
@@ -95,7 +95,7 @@ def _line(
 ) -> go.Scatter:
     frontier, active = curve.frontier, curve.name == scene.active
     return go.Scatter(
-        x=QUERIES * frontier.cost_usd[points],
+        x=scene.basis.calls * frontier.cost_usd[points],
         y=100 * frontier.score[points],
         customdata=lam_of_rate(frontier.exchange_rate_per_usd[points], scene.cost_unit_usd),
         mode="lines+markers",
@@ -109,13 +109,14 @@ def _line(
         },
         name=plotly_text(curve.label),
         meta={"role": "curve", "name": curve.name},
-        hovertemplate=f"<b>%{{fullData.name}}</b><br>{POINT_HOVER}<br>λ %{{customdata:{LAM_HOVER}}}<extra></extra>",
+        hovertemplate=f"<b>%{{fullData.name}}</b><br>{scene.basis.hover}"
+        f"<br>λ %{{customdata:{LAM_HOVER}}}<extra></extra>",
     )
 
 
 def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
     return go.Scatter(
-        x=QUERIES * scene.model_cost_usd,
+        x=scene.basis.calls * scene.model_cost_usd,
         y=100 * scene.model_score,
         mode="markers+text",
         marker={"color": colors, "size": 10, "line": {"color": look.ground, "width": 1.5}},
@@ -123,7 +124,7 @@ def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
         customdata=[plotly_text(visible(model)) for model in scene.models],
         name="Single models",
         meta={"role": "models", "name": ""},
-        hovertemplate=f"<b>%{{customdata}}</b><br>{POINT_HOVER}<extra></extra>",
+        hovertemplate=f"<b>%{{customdata}}</b><br>{scene.basis.hover}<extra></extra>",
         cliponaxis=False,
     )
 
@@ -131,7 +132,7 @@ def _models(scene: Scene, colors: list[str], look: Theme) -> go.Scatter:
 def _mark(scene: Scene, look: Theme, role: str, model: str, what: str, symbol: str, size: int) -> go.Scatter:
     at = scene.models.index(model)
     return go.Scatter(
-        x=[QUERIES * scene.model_cost_usd[at]],
+        x=[scene.basis.calls * scene.model_cost_usd[at]],
         y=[100 * scene.model_score[at]],
         mode="markers",
         marker={"color": look.ink, "symbol": symbol, "size": size, "line": {"color": look.ink, "width": 1.5}},
@@ -142,7 +143,7 @@ def _mark(scene: Scene, look: Theme, role: str, model: str, what: str, symbol: s
     )
 
 
-def _layout(look: Theme) -> dict[str, Any]:
+def _layout(scene: Scene, look: Theme) -> dict[str, Any]:
     ticked = {"color": look.muted, "linecolor": look.grid, "tickcolor": look.grid, "ticks": "outside"}
     return layout(
         look,
@@ -152,16 +153,16 @@ def _layout(look: Theme) -> dict[str, Any]:
         font={"color": look.muted, "size": 12},
         hovermode="closest",
         margin={"l": 56, "r": 24, "t": 16, "b": 52},
-        xaxis=axis(look, "Cost per 1,000 queries (US dollars)", **ticked, **DOLLAR_AXIS),
+        xaxis=axis(look, scene.basis.axis, **ticked, **DOLLAR_AXIS),
         yaxis=axis(look, "Accuracy (%)", **ticked),
     )
 
 
 def _log_ticks(scene: Scene) -> list[float]:
-    """Costs per thousand queries at 1, 2 and 5 times the powers of ten: Plotly's own are bare digits."""
-    low, high = np.log10(QUERIES * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()]))
+    """Costs on the axis at 1, 2 and 5 times the powers of ten, or at these alone: Plotly's own are bare digits."""
+    low, high = np.log10(scene.basis.calls * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()]))
     powers = range(int(np.floor(low)) - 1, int(np.ceil(high)) + 1)
-    return [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
+    return [float(f"{step}e{power}") for power in powers for step in ((1, 2, 5) if high - low < 3.5 else (1,))]
 
 
 def place_names(figure: go.Figure, names: Sequence[str], size: tuple[float, float] = PLOT) -> None:

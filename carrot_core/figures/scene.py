@@ -13,7 +13,7 @@ from carrot_core.evaluation import Setting
 from carrot_core.evaluation.missing import gaps_note
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_lam
 from carrot_core.metrics import share_saved
-from carrot_core.number_formats import cost_text, lam_text, percent
+from carrot_core.number_formats import CostBasis, cost_basis, lam_text, percent
 from carrot_core.outcomes import Estimates, positions
 from carrot_core.text import short_names, visible
 
@@ -95,6 +95,11 @@ class Scene:
         return short_names(self.pool or self.models)
 
     @property
+    def basis(self) -> CostBasis:
+        """What all costs of the chart are written per."""
+        return cost_basis(self.model_cost_usd)
+
+    @property
     def can_log(self) -> bool:
         """Whether every cost has a place on a log axis; free models do not."""
         curve_costs = [curve.frontier.cost_usd for curve in self.curves]
@@ -157,19 +162,19 @@ def alt_text(scene: Scene, lam: float | None = None) -> str:
     best = scene.models.index(scene.best_single)
     lines = [
         f"{curve.label} reaches {percent(curve.frontier.score.max())}"
-        f" at {cost_text(curve.frontier.cost_usd[curve.frontier.score.argmax()])}"
+        f" at {scene.basis.text(curve.frontier.cost_usd[curve.frontier.score.argmax()])}"
         for curve in scene.curves
     ]
     routers = _names([curve.label for curve in scene.curves])
     text = (
-        f"{scene.title}: accuracy against cost per 1,000 queries for {routers} and {len(scene.models)} single models."
+        f"{scene.title}: accuracy against cost for {routers} and {len(scene.models)} single models."
         f" At their best, {'; '.join(lines)}. Best single model: {visible(scene.best_single)},"
-        f" {percent(scene.model_score[best])} at {cost_text(scene.model_cost_usd[best])}."
+        f" {percent(scene.model_score[best])} at {scene.basis.text(scene.model_cost_usd[best])}."
     )
     if lam is None:
         return text
     point = read_out(scene, lam)
-    return f"{text} At λ {lam_text(lam)}: {percent(point.score)} at {cost_text(point.cost_usd)}."
+    return f"{text} At λ {lam_text(lam)}: {percent(point.score)} at {scene.basis.text(point.cost_usd)}."
 
 
 LABELS = {

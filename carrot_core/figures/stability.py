@@ -16,7 +16,7 @@ from carrot_core.evaluation.stability import FEW, Stability
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, plotly_text, translucent
 from carrot_core.frontier import ReadableCurve
-from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, POINT_HOVER, QUERIES, cost_text, lam_text, money, percent
+from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, call_cost, cost_basis, lam_text, money, percent
 from carrot_core.text import visible
 
 _SURE, _LIKELY = 0.9, 0.6  # of the samples
@@ -27,7 +27,7 @@ Seeds = Mapping[int, SolvedGoal]
 def goal_text(goal: Goal) -> str:
     """What a point is for, in a few words."""
     if goal.budget_usd is not None:
-        return f"at most {cost_text(goal.budget_usd)} per 1k queries"
+        return f"at most {call_cost(goal.budget_usd)}"
     if goal.target_score is not None:
         return f"at least {percent(goal.target_score, digits=2)} accuracy"
     if goal.match is not None:
@@ -42,7 +42,7 @@ def verdict(stability: Stability) -> str:
     if not stability.is_solved:
         return (
             "λ is set, so other prompts would not change it; what it does is known to "
-            f"{_scores(stability.score_in_all)} and {_costs(stability.cost_usd_in_all)} per 1k queries "
+            f"{_scores(stability.score_in_all)} and {_costs(stability.cost_usd_in_all)} "
             "(95 % intervals)."
         )
     share = stability.success_share
@@ -66,7 +66,7 @@ def detail(stability: Stability) -> str:
     text = (
         f"Chosen again on samples of the {stability.n_validation:,} validation prompts, λ is {_lams(low, high)} in "
         f"95 % of them (chosen: {lam_text(stability.lam)}). On the {stability.n_reported:,} test prompts these points "
-        f"score {_scores(stability.score)} at {_costs(stability.cost_usd)} per 1k queries; with the luck of the "
+        f"score {_scores(stability.score)} at {_costs(stability.cost_usd)}; with the luck of the "
         f"test prompts counted in, {_scores(stability.score_in_all)} at {_costs(stability.cost_usd_in_all)}."
     )
     if stability.reached < 1:
@@ -101,7 +101,7 @@ def of_seeds(seeds: Seeds, more: str) -> str:
     missed = sum(bool(solved.solution.shortfall) for solved in seeds.values())
     return (
         f"Over {len(seeds)} stored seeds λ is {_lams(min(lams), max(lams))}, on test {percent(min(scores))} to "
-        f"{percent(max(scores))} at {_costs(Interval(0, min(costs), max(costs)))} per 1k queries."
+        f"{percent(max(scores))} at {_costs(Interval(max(costs), min(costs), max(costs)))}."
         + (f" On {missed} of them it cannot be reached." if missed else "")
     )
 
@@ -120,8 +120,9 @@ def _scores(interval: Interval) -> str:
 
 
 def _costs(interval: Interval) -> str:
-    low, high = (cost_text(max(end, 0.0)) for end in (interval.low, interval.high))
-    return low if low == high else f"{low} to {high}"
+    basis = cost_basis(interval.value)
+    low, high = (money(basis.calls * max(end, 0.0)) for end in (interval.low, interval.high))
+    return f"{low if low == high else f'{low} to {high}'} {basis.words}"
 
 
 def stability_exhibit(
@@ -154,53 +155,56 @@ def stability_exhibit(
 
 
 def _cloud(stability: Stability, curve: ReadableCurve, seeds: Seeds, theme: ThemeName) -> go.Figure:
-    look, samples = THEMES[theme], stability.samples
+    look, samples, basis = THEMES[theme], stability.samples, cost_basis(stability.cost_usd.value)
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
-            x=QUERIES * samples["cost_usd_drawn"], y=100 * samples["score_drawn"], mode="markers", name="Samples",
+            x=basis.calls * samples["cost_usd_drawn"], y=100 * samples["score_drawn"], mode="markers", name="Samples",
             marker={"color": translucent(look.curves[1], 0.35) if theme != "print" else look.hull, "size": 5},
             customdata=samples["lam"],
-            hovertemplate=f"{POINT_HOVER}<br>λ %{{customdata:{LAM_HOVER}}}<extra></extra>",
+            hovertemplate=f"{basis.hover}<br>λ %{{customdata:{LAM_HOVER}}}<extra></extra>",
         )
     )  # fmt: skip
     line = {"color": look.hull if theme != "print" else look.ink, "width": 1.75}
-    figure.add_trace(_stretch(curve, thin(curve), "Curve on test", line))
+    figure.add_trace(_stretch(curve, basis.calls, thin(curve), "Curve on test", line))
     if stability.is_solved:
         rates = samples["exchange_rate_per_usd"].quantile([0.025, 0.975], interpolation="nearest")
         within = range(curve.at(float(rates.iloc[0])), curve.at(float(rates.iloc[1])) + 1)
-        figure.add_trace(_stretch(curve, within, "Chosen again, 95 %", {"color": look.curves[0], "width": 6}))
+        figure.add_trace(
+            _stretch(curve, basis.calls, within, "Chosen again, 95 %", {"color": look.curves[0], "width": 6})
+        )
     if seeds:
         points = [solved.reported for solved in seeds.values()]
         figure.add_trace(
             go.Scatter(
-                x=[QUERIES * point.cost_usd.value for point in points],
+                x=[basis.calls * point.cost_usd.value for point in points],
                 y=[100 * point.score.value for point in points],
                 mode="markers+text", name="Every stored seed", text=[f"seed {seed}" for seed in seeds],
                 textposition="top center", textfont={"color": look.muted, "size": 11},
                 marker={"symbol": "diamond", "size": 9, "color": look.curves[2],
                         "line": {"color": look.ground, "width": 1}},
-                hovertemplate=f"%{{text}}: {POINT_HOVER}<extra></extra>",
+                hovertemplate=f"%{{text}}: {basis.hover}<extra></extra>",
             )
         )  # fmt: skip
     figure.add_trace(
         go.Scatter(
-            x=[QUERIES * stability.cost_usd.value], y=[100 * stability.score.value], mode="markers", name="The point",
+            x=[basis.calls * stability.cost_usd.value], y=[100 * stability.score.value], mode="markers",
+            name="The point",
             marker={"symbol": "star", "size": 15, "color": look.ink, "line": {"color": look.ground, "width": 1}},
-            hovertemplate=f"λ {lam_text(stability.lam)}: {POINT_HOVER}<extra></extra>",
+            hovertemplate=f"λ {lam_text(stability.lam)}: {basis.hover}<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(_layout(look, height=380, left=56))
-    figure.update_xaxes(title="Cost per 1,000 queries (US dollars)", **DOLLAR_AXIS, range=_span(figure, "x"))
+    figure.update_xaxes(title=basis.axis, **DOLLAR_AXIS, range=_span(figure, "x"))
     figure.update_yaxes(title="Accuracy (%)", range=_span(figure, "y"))
     return figure
 
 
-def _stretch(curve: ReadableCurve, points: Any, name: str, line: dict[str, Any]) -> go.Scatter:
+def _stretch(curve: ReadableCurve, calls: int, points: Any, name: str, line: dict[str, Any]) -> go.Scatter:
     at = np.fromiter(points, dtype=np.intp)
     mode = "lines" if len(at) > 1 else "markers"
     return go.Scatter(
-        x=QUERIES * curve.cost_usd[at], y=100 * curve.score[at], mode=mode, line=line, name=name, hoverinfo="skip",
+        x=calls * curve.cost_usd[at], y=100 * curve.score[at], mode=mode, line=line, name=name, hoverinfo="skip",
         marker={"color": line["color"], "size": 2 + line["width"]},
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from carrot_core.figures.names import cut_names
 from carrot_core.figures.scene import Scene, alt_text, caption, label
 from carrot_core.figures.theme import ThemeName
 from carrot_core.frontier import lam_of_rate
-from carrot_core.number_formats import QUERIES, percent
+from carrot_core.number_formats import percent
 from carrot_core.outcomes import pick
 from carrot_core.results.source import Names, Results
 from carrot_core.text import visible
@@ -180,7 +180,7 @@ def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
     figure = frontier_figure(view, theme=theme, tolerance=TOLERANCE)
     left_out = {"reference"} if _has_hull(scene) else {"reference", "hull"}
     figure.data = [trace for trace in figure.data if trace.meta["role"] not in left_out]
-    ends = QUERIES * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()])
+    ends = view.basis.calls * np.array([scene.model_cost_usd.min(), scene.model_cost_usd.max()])
     ends = np.log10(ends) if figure.layout.xaxis.type == "log" else ends
     room = _MARGIN * (float(np.ptp(ends)) or abs(float(ends[1])) or 1.0)
     ends += np.array([-room, room])

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from carrot_core.bootstrap import Interval
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, ThemeName, axis, layout, plotly_text, translucent
-from carrot_core.number_formats import QUERIES, cost_text, money, percent, points, with_interval
+from carrot_core.number_formats import call_cost, cost_basis, money, percent, points
 from carrot_core.points.drift import LEAST, SAME_PRICE, Drift, FigureCheck
 from carrot_core.text import visible
 
@@ -94,19 +94,19 @@ def about_models(drift: Drift) -> list[str]:
 
 def _amount(one: FigureCheck, interval: Interval) -> str:
     if one.unit == "usd":
-        return f"{cost_text(interval.value, interval.low, interval.high)} per 1k"
+        return call_cost(interval.value, interval.low, interval.high)
     return percent(interval.value, interval.low, interval.high)
 
 
 def _difference(one: FigureCheck) -> str:
     if one.unit == "usd":
-        ends = [QUERIES * usd for usd in vars(one.difference).values()]
-        return f"{with_interval(lambda usd: money(usd, signed=True), *ends)} per 1k"
+        basis = cost_basis(one.promised.value)
+        return basis.text(*vars(one.difference).values(), signed=True)
     return points(one.difference.value, one.difference.low, one.difference.high)
 
 
 def _size(one: FigureCheck, amount: float) -> str:
-    return f"{cost_text(amount)} per 1k" if one.unit == "usd" else f"{100 * amount:.3g} points"
+    return call_cost(amount) if one.unit == "usd" else f"{100 * amount:.3g} points"
 
 
 _ROW = 28  # pixels a figure

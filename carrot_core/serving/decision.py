@@ -15,7 +15,7 @@ import pandas as pd
 from carrot_core.embedding import MAX_TOKENS, Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.number_formats import QUERIES, cost_text, percent, without_nan
+from carrot_core.number_formats import PER_1K, call_cost, percent, without_nan
 from carrot_core.operating_point import check_target, solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
 from carrot_core.serving.expectation import Labels, Prices
@@ -109,7 +109,7 @@ def rate_at(profile: RouterProfile, default_lam: float, **ways: float | None) ->
         return rate_of_lam(value, profile.cost_unit_usd if name == "lam" else MU_UNIT_USD)
     curve = profile.curves["validation"]
     budget = name == "budget"
-    solution = solve_budget(curve, value / QUERIES) if budget else solve_target(curve, check_target(value))
+    solution = solve_budget(curve, value / PER_1K.calls) if budget else solve_target(curve, check_target(value))
     if solution.shortfall:
         raise CarrotError(f"On validation {solution.shortfall}.")
     return solution.exchange_rate_per_usd
@@ -293,7 +293,7 @@ def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fe
     """
     models, score, cost = estimates.models, estimates.score[0], estimates.cost_usd[0]
     expected = percent(min(max(score[winner], 0.0), 1.0), digits=0)  # a linear estimate may leave the scale
-    facts = f"{models[winner]} is expected to score {expected} at {cost_text(cost[winner])} per 1,000 such prompts."
+    facts = f"{models[winner]} is expected to score {expected} at {call_cost(cost[winner])}."
     if fell_back:
         return f"This prompt is unlike the training data, so the fallback answers: {facts}"
     if second is None:
@@ -306,6 +306,6 @@ def _comparison(points: float, saved_usd: float) -> str:
     """How the runner-up differs from the winner."""
     quality = f"{abs(points):.1f} points {'worse' if points > 0 else 'better'}" if abs(points) >= 0.05 else "as good"
     cost = (
-        f"{cost_text(abs(saved_usd))} {'dearer' if saved_usd > 0 else 'cheaper'}" if saved_usd else "at the same cost"
+        f"{call_cost(abs(saved_usd))} {'dearer' if saved_usd > 0 else 'cheaper'}" if saved_usd else "at the same cost"
     )
     return f"{quality} and {cost}"

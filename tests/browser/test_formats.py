@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -14,15 +17,27 @@ from tests.browser.conftest import ROOT
 
 NUMBERS = json.loads((ROOT / "tests" / "number_cases.json").read_text(encoding="utf-8"))
 LABELS = json.loads((ROOT / "tests" / "label_cases.json").read_text(encoding="utf-8"))
-FUNCTIONS = {"money": "money", "money_tick": "moneyTick", "percent": "percent", "lam": "lamText", "pays": "pays"}
+FUNCTIONS = {
+    "money": "money",
+    "money_tick": "moneyTick",
+    "percent": "percent",
+    "lam": "lamText",
+    "pays": "pays",
+    "cost": "costText",
+}
 
 
 @pytest.fixture(scope="module")
 def bare(chromium: Browser) -> Iterator[Page]:
     """An empty page with the modules that write numbers and place names."""
     page = chromium.new_page()
-    for name, exported in (("words", [*FUNCTIONS.values(), "against"]), ("labels", ["labelSides", "cellsAlong"])):
-        source = (COMPONENT / f"{name}.js").read_text(encoding="utf-8")
+    scripts = {
+        ("words", "ticks"): [*FUNCTIONS.values(), "against", "costTicks"],
+        ("labels",): ["labelSides", "cellsAlong"],
+    }
+    for names, exported in scripts.items():
+        source = "\n".join((COMPONENT / f"{name}.js").read_text(encoding="utf-8") for name in names)
+        source = re.sub("^import .*$", "", source, flags=re.MULTILINE)  # they stand in one script
         shared = f"Object.assign(globalThis, {{ {', '.join(exported)} }})"
         page.add_script_tag(type="module", content=f"{source}\n{shared};")
     page.wait_for_function("Boolean(globalThis.money && globalThis.labelSides)")
@@ -34,6 +49,26 @@ def bare(chromium: Browser) -> Iterator[Page]:
 def test_the_browser_writes_numbers_as_the_table_says(bare: Page, kind: str) -> None:
     given, texts = [case[:-1] for case in NUMBERS[kind]], [case[-1] for case in NUMBERS[kind]]
     assert bare.evaluate(f"cases => cases.map((given) => {FUNCTIONS[kind]}(...given))", given) == texts
+
+
+@pytest.mark.parametrize("width", [290, 640, 1100])
+def test_ticks_are_whole_amounts_that_do_not_touch_over_twelve_decades_of_cost(bare: Page, width: int) -> None:
+    letter = 6.7  # pixels of a digit
+    for power in range(-7, 6):
+        low, high = math.log10(4) + power, math.log10(200) + power  # a pool of $0.04 to $2 a task at power -2
+        axis = {"type": "log", "range": [low, high], "_length": width}
+        ticks = bare.evaluate("axis => costTicks(axis)", axis)
+        assert len(ticks["tickvals"]) >= 2
+        assert [float(text.strip("$").replace(",", "")) for text in ticks["ticktext"]] == ticks["tickvals"]
+        middles = [(math.log10(value) - low) / (high - low) * width for value in ticks["tickvals"]]
+        halves = [letter * len(text) / 2 for text in ticks["ticktext"]]
+        ends = [(middle - half, middle + half) for middle, half in zip(middles, halves, strict=True)]
+        assert all(one[1] < other[0] for one, other in itertools.pairwise(ends))
+
+
+def test_the_reference_itself_costs_the_same(bare: Page) -> None:
+    same = bare.evaluate("against({ score: 0.9, cost: Math.fround(0.0123) }, { score: 0.9, cost: 0.0123 })")
+    assert (same["headline"], same["detail"]) == ("costs the same", "at equal accuracy")
 
 
 def test_a_free_model_leaves_nothing_to_save(bare: Page) -> None:

@@ -120,7 +120,7 @@ def test_slider_answers_to_the_keyboard_and_reports_when_keys_rest(address: str,
         slider.press(key)
         assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(lam)
     assert (slider.get_attribute("aria-valuemin"), slider.get_attribute("aria-valuemax")) == ("0", "1")
-    assert re.fullmatch(r"λ 0\.95: accuracy \d+\.\d %, \$[\d.]+ per 1k queries", slider.get_attribute("aria-valuetext"))
+    assert re.fullmatch(r"λ 0\.95: accuracy \d+\.\d %, \$[\d.]+ per 1k calls", slider.get_attribute("aria-valuetext"))
     expect_runs(page, 2)
     assert python_lam(page) == 0.95
     expect(page.locator(".live .spoken")).to_contain_text("λ 0.95: accuracy")

@@ -195,7 +195,7 @@ def test_the_words_say_how_sure_it_is(found: dict[str, Stability]) -> None:
     ):
         as_if = replace(found["budget"], samples=samples.assign(kept=np.arange(300) < 300 * kept))
         assert words in verdict(as_if)
-    assert "at most $0.600 per 1k queries holds on test" in verdict(found["budget"])
+    assert "at most $0.600 per 1k calls holds on test" in verdict(found["budget"])
     assert "no point reaches it" in detail(found["target out of reach"])
     assert "95 % of them" in detail(found["match"])
     assert "2 tasks alone" in of_tasks(found["match"])

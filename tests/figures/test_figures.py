@@ -227,10 +227,23 @@ def test_money_has_three_digits_that_count(usd: float, text: str) -> None:
 def test_words_name_the_point_the_best_model_and_what_was_left_out(made: Scene) -> None:
     point = read_out(made, 0.4)
     words = alt_text(made, 0.4)
-    assert f"At λ 0.4: {100 * point.score:.1f} % at {money(1000 * point.cost_usd)}." in words
+    assert f"At λ 0.4: {100 * point.score:.1f} % at {money(1000 * point.cost_usd)} per 1k calls." in words
     assert f"Best single model: {made.best_single}" in words
     assert "left out" not in caption(made)
     assert "1,200 more are left out" in caption(replace(made, n_dropped=1200))
+
+
+def test_costs_are_read_on_a_chart_over_twelve_decades() -> None:
+    for power in range(-6, 7):
+        dear = scene(40, MODELS[:4], dollars=10.0**power)
+        drawn = frontier_figure(dear)
+        (models,) = (trace for trace in drawn.data if trace.meta["role"] == "models")
+        assert np.allclose(np.array(models.x) / dear.basis.calls, dear.model_cost_usd)
+        assert dear.basis.words in drawn.layout.xaxis.title.text
+        ticks, texts = drawn.layout.xaxis.tickvals, drawn.layout.xaxis.ticktext
+        assert [float(text.strip("$").replace(",", "")) for text in texts] == list(ticks)
+        assert sum(models.x.min() / 10 <= tick <= 10 * models.x.max() for tick in ticks) >= 3
+        assert alt_text(dear, 0.4).endswith(f"{dear.basis.words}.")
 
 
 def test_one_model_and_one_prompt_make_a_chart() -> None:

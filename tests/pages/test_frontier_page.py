@@ -214,7 +214,7 @@ def test_a_baseline_s_point_is_not_kept_and_the_button_says_why():
 
 def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come_from():
     app = page("overview")
-    assert [metric.label for metric in app.metric][1:] == ["Cost per 1k queries", plain("Saving against large")]
+    assert [metric.label for metric in app.metric][1:] == ["Cost per 1k calls", plain("Saving against large")]
     assert app.subheader[0].value == plain(
         "CARROT-KNN, set to match large (the best single model) as cheaply as possible"
     )

@@ -54,7 +54,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
             "multiselect": ["Pool (3 models)"],
             "slider": ["λ"],
             "number_input": [
-                "Budget, $ per 1k (validation)",
+                "Budget, $ per 1k calls (validation)",
                 "Target accuracy, % (validation)",
                 "Unlike from this percentile on",
             ],
@@ -71,7 +71,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
                 "Factor on all prices",
                 "Factor on output tokens",
                 "Price of a cached token, % of another",
-                "Router's own cost, $ per 1k queries",
+                "Router's own cost, $ per 1k calls",
             ],
         },
     ),

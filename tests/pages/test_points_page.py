@@ -123,7 +123,7 @@ def test_two_points_on_loaded_data_are_compared_prompt_by_prompt(loaded: Store) 
     (other,) = set(by_name) - {first}
     # The kept curve is the exact one on so few prompts.
     assert row["Accuracy"] == pytest.approx(100 * (by_name[other].test.score - by_name[first].test.score))
-    assert row["$ per 1k"] == pytest.approx(1000 * (by_name[other].test.cost_usd - by_name[first].test.cost_usd))
+    assert row["$ per 1k calls"] == pytest.approx(1000 * (by_name[other].test.cost_usd - by_name[first].test.cost_usd))
     assert row["low"] <= row["Accuracy"] <= row["high"]
 
 

@@ -23,7 +23,7 @@ from carrot_core.evaluation.runs import ALL, compare_routers, settings_of
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import NO_TASK, metric_name, names_of
 from carrot_core.figures.scene import label
-from carrot_core.number_formats import POINTS_COLUMN, QUERIES
+from carrot_core.number_formats import POINTS_COLUMN, cost_basis
 from carrot_core.results.snapshot import Names
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
@@ -97,6 +97,8 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequen
             for expected, score in zip(rows[f"est_score_{side}"], rows[f"score_{side}"], strict=True)
         ]
 
+    basis = cost_basis(rows[["cost_usd_chosen", "cost_usd_best"]])
+    dollars = f"$ {basis.words}"
     display = pd.DataFrame(
         {
             "Prompt": [_start(texts.get(prompt), prompt) for prompt in rows["prompt_id"]],
@@ -105,12 +107,12 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequen
             "Task": rows["task"].map(visible),
             "Chosen": rows["chosen"].map(names),
             "Score, expected → seen": scores("chosen"),
-            "$ per 1k, expected": QUERIES * rows["est_cost_usd_chosen"],
-            "$ per 1k, seen": QUERIES * rows["cost_usd_chosen"],
+            f"{dollars}, expected": basis.calls * rows["est_cost_usd_chosen"],
+            f"{dollars}, seen": basis.calls * rows["cost_usd_chosen"],
             "Best": rows["best"].map(names),
             "Its score, expected → seen": scores("best"),
-            "Its $ per 1k, expected": QUERIES * rows["est_cost_usd_best"],
-            "Its $ per 1k, seen": QUERIES * rows["cost_usd_best"],
+            f"Its {dollars}, expected": basis.calls * rows["est_cost_usd_best"],
+            f"Its {dollars}, seen": basis.calls * rows["cost_usd_best"],
             **{f"Of it: {words}": 100 * rows[name] for name, words in REASONS.items()},
         }
     )

@@ -104,7 +104,7 @@ export class Chart {
     const narrow = this.width < NARROW;
     const { layout } = copy;
     layout.xaxis.type = this.logCost ? "log" : "linear";
-    layout.xaxis.title.text = narrow ? "Cost per 1k queries (US $)" : layout.xaxis.title.text;
+    layout.xaxis.title.text = narrow ? `Cost ${this.data.basis.words} (US $)` : layout.xaxis.title.text;
     Object.assign(layout.xaxis, JSON.parse(this.ticks ?? "{}"));
     layout.margin = narrow ? { l: 46, r: 12, t: 12, b: 46 } : layout.margin;
     Object.assign(layout, {
@@ -167,7 +167,7 @@ export class Chart {
     const { xaxis, yaxis } = this.plot._fullLayout ?? {};
     if (!this.isDrawn || !xaxis?.d2p) return null;
     return {
-      x: (cost) => xaxis._offset + xaxis.d2p(1000 * cost),
+      x: (cost) => xaxis._offset + xaxis.d2p(this.data.basis.calls * cost),
       y: (score) => yaxis._offset + yaxis.d2p(100 * score),
       left: xaxis._offset,
       right: xaxis._offset + xaxis._length,

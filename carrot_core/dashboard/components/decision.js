@@ -35,7 +35,8 @@ class Decision {
       this.content = content;
       this.data = data;
       this.colors = data.models.map((model) => (dark ? model.dark : model.light));
-      this.rows.fill(data.models, this.colors, data.nearest);
+      this.rows.fill(data.models, this.colors, data.nearest, data.basis);
+      this.#write(".basis", data.basis.words);
       this.#ribbon();
       this.#nearest();
       this.announcement = null;

@@ -7,6 +7,7 @@ area sends its text only when it loses the focus.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -19,7 +20,7 @@ from carrot_core.dashboard.components import COMPONENT
 from carrot_core.dashboard.components.frontier_chart import check_lam
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName, model_colors
-from carrot_core.number_formats import lam_text
+from carrot_core.number_formats import cost_basis, lam_text
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
 from carrot_core.text import SENTENCE, short_names, visible
 
@@ -142,6 +143,7 @@ def build_payload(explanation: Explanation) -> dict[str, Any]:
         "stretches": stretches(explanation),
         "nearest": _nearest(explanation),
         "unit": decision.cost_unit_usd,
+        "basis": asdict(cost_basis(decision.estimates.cost_usd)),
         "fellBack": bool(decision.fell_back[0]),
         "alt": ribbon_text(explanation),
     }  # fmt: skip

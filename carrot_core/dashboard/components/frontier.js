@@ -129,7 +129,7 @@ class Live {
     this.lam = lam;
     const index = this.curve.index(lam);
     const point = { score: this.curve.score[index], cost: this.curve.cost[index] };
-    this.text = reading(lam, point);
+    this.text = reading(lam, point, this.data.basis);
     this.slider.show(lam, this.text);
     this.goals.show(lam);
     this.next = () => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -146,6 +147,7 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
         "reference": scene.models.index(scene.reference),
         "best": scene.models.index(scene.best_single),
         "unit": scene.cost_unit_usd,
+        "basis": asdict(scene.basis),
         "prompts": frontier.n_prompts,
         "canLog": scene.can_log,
         "alt": alt_text(scene),

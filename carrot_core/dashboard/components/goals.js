@@ -1,8 +1,6 @@
 // Budget and target accuracy: two more handles on the same point. Both are read on validation, where λ is chosen.
 import { column, lastAtMost, rateOf } from "./curve.js";
-import { money, percent } from "./words.js";
-
-const QUERIES = 1000; // budgets are per thousand queries
+import { costText, percent } from "./words.js";
 
 // One handle: how its value on the validation curve is written, and which point it solves for.
 class GoalHandle {
@@ -73,8 +71,8 @@ export class Goals {
       scale: (value) => (this.log ? Math.log10(value) : value),
       unscale: (value) => (this.log ? 10 ** value : value),
       toInput: (value) => Number(value.toPrecision(4)),
-      toText: (value) => `${money(value)} per 1k queries on validation`,
-      solve: (value) => this.#within(value / QUERIES),
+      toText: (value) => `${costText(value / this.basis.calls, this.basis)} on validation`,
+      solve: (value) => this.#within(value / this.basis.calls),
     });
     this.target = new GoalHandle(part("target"), {
       ...moves,
@@ -86,16 +84,18 @@ export class Goals {
     });
   }
 
-  update({ validation, steps, unit, readOn }) {
+  update({ validation, steps, unit, basis, readOn }) {
     this.box.hidden = !validation;
     if (!validation) return;
     for (const where of this.box.querySelectorAll(".read-on")) where.textContent = `on ${readOn}`;
     this.unit = unit;
+    this.basis = basis;
+    this.box.querySelector(".per").textContent = basis.words;
     [this.rate, this.score, this.cost] = ["rate", "score", "cost"].map((name) => column(validation, name));
     [this.lams, this.scores, this.costs] = ["lam", "score", "cost"].map((name) => column(steps, name));
     const ends = (values) => [values[0], values[values.length - 1]];
     this.log = this.costs[0] > 0;
-    this.budget.limits(...ends(this.costs).map((cost) => QUERIES * cost));
+    this.budget.limits(...ends(this.costs).map((cost) => this.basis.calls * cost));
     this.target.limits(...ends(this.scores).map((score) => 100 * score));
     this.note.textContent = "";
   }
@@ -104,7 +104,7 @@ export class Goals {
   #within(cost) {
     const miss = this.costs[0] > cost + 1e-15;
     const lam = this.lams[lastAtMost(this.costs, cost + 1e-15)];
-    return { lam, miss: miss ? `No point is that cheap: the least is ${money(QUERIES * this.costs[0])} per 1k.` : "" };
+    return { lam, miss: miss ? `No point is that cheap: the least is ${costText(this.costs[0], this.basis)}.` : "" };
   }
 
   // The cheapest point with at least this score; if there is none, the most accurate point.
@@ -122,7 +122,7 @@ export class Goals {
     if (this.box.hidden) return;
     const at = lastAtMost(this.rate, rateOf(lam, this.unit));
     if (lam !== this.missedAt) this.note.textContent = "";
-    this.budget.show(QUERIES * this.cost[at]);
+    this.budget.show(this.basis.calls * this.cost[at]);
     this.target.show(100 * this.score[at]);
   }
 }

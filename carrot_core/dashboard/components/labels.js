@@ -92,7 +92,7 @@ export function labelSides(points, widths, { order, named, lines, width, height 
 export function placeLabels(plotly, plot, data, font) {
   const place = plot.data.findIndex((trace) => trace.meta.role === "models");
   const { xaxis, yaxis } = plot._fullLayout;
-  const points = data.models.map((model) => ({ x: xaxis.d2p(1000 * model.cost), y: yaxis.d2p(100 * model.score) }));
+  const points = data.models.map((model) => ({ x: xaxis.d2p(data.basis.calls * model.cost), y: yaxis.d2p(100 * model.score) }));
   const sides = labelSides(points, textWidths(data.texts, font), {
     order: data.labelOrder,
     named: [data.best, data.reference],

@@ -25,6 +25,7 @@ export class Panel {
       box.title = model.name;
       box.hidden = name === "best" && data.best === data.reference;
     }
+    this.root.querySelector(".basis").textContent = data.basis.words;
     this.#rows(curve.largestShares(), color);
   }
 
@@ -64,7 +65,7 @@ export class Panel {
 
   render(lam, rate, point, shares) {
     this.#write("score", point.score, percent(point.score));
-    this.#write("cost", point.cost, money(1000 * point.cost));
+    this.#write("cost", point.cost, money(this.data.basis.calls * point.cost));
     this.#write("lam", lam, lamText(lam));
     const { amount, limit } = price(rate);
     this.#write("price", 0.01 / rate, amount);

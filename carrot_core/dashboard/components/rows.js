@@ -6,7 +6,6 @@ export const element = (tag, className, text = "") => Object.assign(document.cre
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 }); // made once: making one takes long
 const count = (tokens) => (tokens === null ? "–" : whole.format(tokens));
 const share = (score) => Math.min(1, Math.max(0, score)); // an estimate may leave the scale
-const dollars = (usd) => money(1000 * usd);
 
 function between(low, high, words) {
   return low === null || words(low) === words(high) ? "" : `${words(low)} to ${words(high)}`;
@@ -82,7 +81,8 @@ class Row {
     this.node.append(head, this.accuracy.node, this.near, ...cells, this.utility);
   }
 
-  show(model, scores) {
+  show(model, scores, { calls }) {
+    const dollars = (usd) => money(calls * usd);
     const ends = (name, words) => between(model[`${name}Low`], model[`${name}High`], words);
     this.accuracy.show(percent(share(model.score)), ends("score", (end) => percent(end, 0)));
     this.cost.show(dollars(model.cost), ends("cost", dollars));
@@ -98,7 +98,7 @@ export class Rows {
     this.body = body;
   }
 
-  fill(models, colors, nearest) {
+  fill(models, colors, nearest, basis) {
     const table = this.body.closest("table");
     table.classList.toggle("without-near", !nearest.length);
     for (const kind of ["input", "output"]) {
@@ -110,7 +110,7 @@ export class Rows {
       this.rows = models.map((model, place) => new Row(model, colors[place]));
       this.order = "";
     }
-    this.rows.forEach((row, place) => row.show(models[place], nearest.map(({ scores }) => scores[place])));
+    this.rows.forEach((row, place) => row.show(models[place], nearest.map(({ scores }) => scores[place]), basis));
   }
 
   show(utility, { winner, second }) {

@@ -1,26 +1,38 @@
 // Ticks of a log cost axis: whole dollar amounts, as many as fit. Plotly's own are bare digits between powers of ten.
 import { moneyTick } from "./words.js";
 
-const ROOM = 52; // pixels a label needs
+const LETTER = 7; // pixels of a letter of a label
+const GAP = 12; // pixels between two labels
+// Steps within a power of ten, and how many times its own width each label needs: the first set is only for wide views.
 const STEPS = [
-  { steps: [1, 1.5, 2, 3, 5, 7], room: 2 * ROOM },
-  { steps: [1, 2, 5], room: ROOM },
-  { steps: [1, 3], room: ROOM },
+  [[1, 1.5, 2, 3, 5, 7], 2],
+  [[1, 2, 5], 1],
+  [[1, 3], 1],
 ];
 
-function multiples(steps, low, high) {
+export const labelWidth = (text) => LETTER * text.length + GAP;
+
+// Whether labels that stand centred at ascending pixels leave room between them.
+const apart = (pixels, texts, times) =>
+  texts.every((text, at) => !at || pixels[at] - pixels[at - 1] >= (times * (labelWidth(text) + labelWidth(texts[at - 1]))) / 2);
+
+function multiples(steps, low, high, every) {
   const values = [];
-  for (let power = Math.floor(low); power <= high; power += 1) for (const step of steps) values.push(step * 10 ** power);
+  for (let power = Math.floor(low); power <= high; power += 1) {
+    if (power % every === 0) for (const step of steps) values.push(Number(`${step}e${power}`));
+  }
   return values.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
 }
 
 // The axis settings for a view, or Plotly's own where the view is linear or zoomed in far.
 export function costTicks({ type, range, _length: width }) {
   if (type !== "log" || range[1] - range[0] < 0.6) return { tickmode: "auto" };
-  const decade = width / (range[1] - range[0]);
-  const gaps = (steps) => steps.map((step, place) => decade * Math.log10((steps[place + 1] ?? 10) / step));
-  const { steps } = STEPS.find(({ steps, room }) => Math.min(...gaps(steps)) >= room) ?? { steps: [1] };
-  const every = Math.ceil(ROOM / Math.min(...gaps(steps)));
-  const tickvals = multiples(steps, ...range).filter((_, place) => place % every === 0);
-  return { tickmode: "array", tickvals, ticktext: tickvals.map((value) => moneyTick(value)) };
+  const powers = [1, 2, 3, 4, 6, 12].map((every) => [[1], 1, every]);
+  for (const [steps, times, every = 1] of [...STEPS, ...powers]) {
+    const tickvals = multiples(steps, ...range, every);
+    const ticktext = tickvals.map(moneyTick);
+    const pixels = tickvals.map((value) => ((Math.log10(value) - range[0]) / (range[1] - range[0])) * width);
+    if (apart(pixels, ticktext, times)) return { tickmode: "array", tickvals, ticktext };
+  }
+  return { tickmode: "auto" };
 }

@@ -57,14 +57,18 @@ export function pays(rate) {
 // A saving counts only at equal score; a cheaper point that scores less is said to be just that.
 export function against(point, model) {
   const gain = point.score - model.score;
-  const saved = model.cost > 0 ? 1 - point.cost / model.cost : -Infinity;
+  const ratio = model.cost > 0 ? 1 - point.cost / model.cost : -Infinity;
+  const saved = Math.abs(ratio) < 5e-4 ? 0 : ratio; // what is written 0.0 % is no difference
   const less = saved > 0 ? `, for ${percent(saved)} less` : "";
   if (gain < -1e-6) return { headline: "no saving at equal score", detail: `${points(gain)} below it${less}`, none: true };
   if (!(model.cost > 0)) return { headline: "nothing to save", detail: "it is free", none: true };
   const dearer = saved > -1 ? `costs ${percent(-saved)} more` : `costs ${Number((1 - saved).toPrecision(3))}× as much`;
-  const headline = saved >= 0 ? `saves ${percent(saved)}` : dearer;
+  const headline = saved === 0 ? "costs the same" : saved > 0 ? `saves ${percent(saved)}` : dearer;
   return { headline, detail: gain < 5e-5 ? "at equal accuracy" : `${points(gain)} above`, none: false };
 }
 
-export const reading = (lam, point) =>
-  `λ ${lamText(lam)}: accuracy ${percent(point.score)}, ${money(1000 * point.cost)} per 1k queries`;
+// Mean cost of a call on a basis that Python chose: so many calls, in words.
+export const costText = (usd, { calls, words }) => `${money(calls * usd)} ${words}`;
+
+export const reading = (lam, point, basis) =>
+  `λ ${lamText(lam)}: accuracy ${percent(point.score)}, ${costText(point.cost, basis)}`;

@@ -15,7 +15,7 @@ from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
-from carrot_core.number_formats import PERCENT_COLUMN, QUERIES
+from carrot_core.number_formats import PERCENT_COLUMN, cost_basis
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, token_spread
 from carrot_core.text import visible
@@ -50,11 +50,12 @@ def details(info: BenchmarkInfo) -> None:
 
 def _models(info: BenchmarkInfo) -> None:
     table = _table(version_of(info), info.name, "models")
+    basis = cost_basis(table["cost_usd"])
     display = pd.DataFrame(
         {
             "Model": table["model"].map(visible),
             "Mean score": 100 * table["score"],
-            "$ per 1k": QUERIES * table["cost_usd"],
+            f"$ {basis.words}": basis.calls * table["cost_usd"],
             "Output tokens": table["output_tokens"],
             "Observed": 100 * table["coverage"],
             "$/1M in": table["input_usd_per_mtok"],
@@ -65,7 +66,7 @@ def _models(info: BenchmarkInfo) -> None:
     )
     display = display[[name for name in display if (display[name].notna() & (display[name] != "")).any()]]
     st.dataframe(
-        priced(display, *(name for name in ("$ per 1k", "$/1M in", "$/1M out") if name in display)),
+        priced(display, *(name for name in (f"$ {basis.words}", "$/1M in", "$/1M out") if name in display)),
         hide_index=True,
         height="content",
         column_config={

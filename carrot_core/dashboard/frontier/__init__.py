@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -11,7 +12,7 @@ from carrot_core.dashboard.exhibits import priced
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation.tables import flip_pairs
-from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, lam_text, money, points
+from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, call_cost, cost_basis, lam_text, points
 from carrot_core.text import short_names, visible
 
 
@@ -19,12 +20,14 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> N
     """A row for each task at the current λ: difference to the reference model with its 95 % interval."""
     percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
     differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
+    basis = cost_basis(slices["cost_usd"])
+    dollars = f"$ {basis.words}"
     display = pd.DataFrame(
         {
             "Task": slices["task"].replace("", "(no task)").map(visible),
             "Prompts": slices["n_prompts"],
             "Accuracy": 100 * slices["score"],
-            "$ per 1k": QUERIES * slices["cost_usd"],
+            dollars: basis.calls * slices["cost_usd"],
             "Reference": 100 * slices["reference_score"],
             "Difference": 100 * slices["difference"],
             "95 % low": 100 * slices["difference_low"],
@@ -34,10 +37,10 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> N
         }
     )
     st.dataframe(
-        priced(display, "$ per 1k"),
+        priced(display, dollars),
         hide_index=True,
         column_config={
-            "$ per 1k": st.column_config.NumberColumn(help=tip("cost")),
+            dollars: st.column_config.NumberColumn(help=tip("cost")),
             **{
                 name: st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip(of))
                 for name, of in percents.items()
@@ -73,10 +76,9 @@ def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float, mod
         return
     pairs, names = flip_pairs(flips), short_names(models)
     score, cost = pairs["score_change"].sum() / n_prompts, pairs["cost_change_usd"].sum() / n_prompts
-    change = f"accuracy {points(score, digits=2)}, cost {money(QUERIES * cost, signed=True)}"
-    st.write(
-        plain(f"From {between}, {len(flips):,} of {n_prompts:,} prompts get another model: {change} per 1k queries.")
-    )
+    basis = cost_basis(np.r_[flips["cost_usd_before"], flips["cost_usd_after"]])
+    change = f"accuracy {points(score, digits=2)}, cost {call_cost(cost, signed=True)}"
+    st.write(plain(f"From {between}, {len(flips):,} of {n_prompts:,} prompts get another model: {change}."))
     st.caption(see("flip", "breakpoint"))
     st.dataframe(
         priced(
@@ -87,10 +89,10 @@ def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float, mod
                     "Prompts": pairs["n_prompts"],
                     "Now better": pairs["better"],
                     "Now worse": pairs["worse"],
-                    "$ per 1k of these": QUERIES * pairs["cost_change_usd"] / pairs["n_prompts"],
+                    f"$ {basis.words} of these": basis.calls * pairs["cost_change_usd"] / pairs["n_prompts"],
                 }
             ),
-            "$ per 1k of these",
+            f"$ {basis.words} of these",
             signed=True,
         ),
         hide_index=True,
@@ -106,12 +108,12 @@ def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float, mod
                         "To": flips["model_after"].map(names),
                         "Score before": flips["score_before"],
                         "Score after": flips["score_after"],
-                        "$ per 1k before": QUERIES * flips["cost_usd_before"],
-                        "$ per 1k after": QUERIES * flips["cost_usd_after"],
+                        f"$ {basis.words} before": basis.calls * flips["cost_usd_before"],
+                        f"$ {basis.words} after": basis.calls * flips["cost_usd_after"],
                     }
                 ),
-                "$ per 1k before",
-                "$ per 1k after",
+                f"$ {basis.words} before",
+                f"$ {basis.words} after",
             ),
             hide_index=True,
             column_config=dict.fromkeys(("Score before", "Score after"), st.column_config.NumberColumn(format="%.2f")),

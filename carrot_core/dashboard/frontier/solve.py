@@ -10,7 +10,7 @@ from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
-from carrot_core.number_formats import cost_text, lam_text, money, percent
+from carrot_core.number_formats import call_cost, lam_text, money, percent
 from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap
 from carrot_core.results.source import Names
 from carrot_core.text import short_names, visible
@@ -154,7 +154,7 @@ def _match(solution: Solution | None, curve: ReadableCurve, model: str) -> tuple
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
         f"λ {{lam}} is the cheapest point as accurate as {name} alone on validation: "
-        f"{percent(curve.score[at])} at {cost_text(curve.cost_usd[at])} per 1k queries."
+        f"{percent(curve.score[at])} at {call_cost(curve.cost_usd[at])}."
     ]
 
 
@@ -164,5 +164,5 @@ def _cap(curve: Frontier) -> tuple[Solution, list[str]]:
     at = curve.at(solution.exchange_rate_per_usd)
     return solution, [
         f"From λ {{lam}} on no validation prompt is expected to cost more than {money(cap)}: "
-        f"{percent(curve.score[at])} at {cost_text(curve.cost_usd[at])} per 1k queries there."
+        f"{percent(curve.score[at])} at {call_cost(curve.cost_usd[at])} there."
     ]

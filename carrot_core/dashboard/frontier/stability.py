@@ -24,7 +24,7 @@ from carrot_core.figures.stability import (
     verdict,
 )
 from carrot_core.frontier import ReadableCurve, lam_of_rate
-from carrot_core.number_formats import PERCENT_COLUMN, QUERIES, lam_text
+from carrot_core.number_formats import PERCENT_COLUMN, cost_basis, lam_text
 from carrot_core.results.source import Names
 from carrot_core.store import Store
 
@@ -125,18 +125,19 @@ def _seed_table(seeds: Mapping[int, SolvedGoal], command: str, *, whole: bool) -
     st.write(plain(of_seeds(seeds, command)))
     if len(seeds) < 2:
         return
+    basis = cost_basis([solved.reported.cost_usd.value for solved in seeds.values()])
     rows = [
         {
             "Seed": seed,
             "λ": solved.lam,
             "Accuracy": 100 * solved.reported.score.value,
-            "$ per 1k": QUERIES * solved.reported.cost_usd.value,
+            f"$ {basis.words}": basis.calls * solved.reported.cost_usd.value,
             "Reached": not solved.solution.shortfall,
         }
         for seed, solved in seeds.items()
     ]
     st.dataframe(
-        priced(pd.DataFrame(rows), "$ per 1k"), hide_index=True,
+        priced(pd.DataFrame(rows), f"$ {basis.words}"), hide_index=True,
         column_config={
             "λ": st.column_config.NumberColumn(format="%.4f"),
             "Accuracy": st.column_config.NumberColumn(format=PERCENT_COLUMN),

@@ -21,7 +21,7 @@ from carrot_core.dashboard.points.comparison import distinct_names
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.errors import DataError
 from carrot_core.frontier import rate_of_lam
-from carrot_core.number_formats import QUERIES
+from carrot_core.number_formats import cost_basis
 from carrot_core.points.drift import Drift, Tolerance, drift
 from carrot_core.points.drift_report import about_models, describe, drift_exhibit, figures_of, headline
 from carrot_core.points.shelf import PointShelf, ShelfPoint
@@ -171,18 +171,19 @@ def _capital(text: str) -> str:
 
 
 def _model_table(result: Drift) -> None:
+    basis = cost_basis(result.models["cost_usd"])
     table = pd.DataFrame(
         {
             "Model": result.models["model"].map(visible),
             "Calls": result.models["calls"],
             "In the pool": result.models["in_pool"],
-            "$ per 1k": QUERIES * result.models["cost_usd"],
+            f"$ {basis.words}": basis.calls * result.models["cost_usd"],
             "Paid ÷ price": result.models["price_ratio"],
         }
     )
     with st.expander(f"Who answered ({len(table)} models)"):
         st.dataframe(
-            priced(table, "$ per 1k"), hide_index=True,
+            priced(table, f"$ {basis.words}"), hide_index=True,
             column_config={
                 "Paid ÷ price": st.column_config.NumberColumn(
                     format="%.3f", help="What its calls cost, over what they would cost at the point's prices."

@@ -25,7 +25,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation import make_setting
 from carrot_core.figures.scene import label
 from carrot_core.frontier import Frontier
-from carrot_core.number_formats import QUERIES, lam_text, pays, percent
+from carrot_core.number_formats import cost_basis, lam_text, pays, percent
 from carrot_core.points import Difference, paired, unpaired
 from carrot_core.points.shelf import ShelfPoint
 from carrot_core.serving.point import PointFile
@@ -81,9 +81,9 @@ def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
         "λ": lambda point: lam_text(point.lam),
         "Pays": lambda point: pays(point.exchange_rate_per_usd),
         "Accuracy (test)": lambda point: describe_accuracy(point.test),
-        "$ per 1k (test)": lambda point: describe_cost(point.test),
+        "Cost (test)": lambda point: describe_cost(point.test),
         "Accuracy (validation)": lambda point: describe_accuracy(point.validation),
-        "$ per 1k (validation)": lambda point: describe_cost(point.validation),
+        "Cost (validation)": lambda point: describe_cost(point.validation),
         "Test prompts": lambda point: "" if point.test is None else f"{point.test.n_prompts:,}",
         "Pool": lambda point: f"{len(point.pool)} models",
         "Fallback": lambda point: "none" if point.fallback is None else names[point.fallback],
@@ -117,6 +117,7 @@ def _share(point: PointFile, model: str) -> str:
 def differences(points: Mapping[str, PointFile]) -> None:
     """The difference of every other point to the first."""
     (first, base), *others = points.items()
+    basis = cost_basis([point.test.cost_usd for point in points.values() if point.test is not None])
     table, unmeasured = [], []
     for name, point in others:
         result = difference(point, base)
@@ -125,10 +126,10 @@ def differences(points: Mapping[str, PointFile]) -> None:
         else:
             same = _same_test(point, base)
             how = "prompt by prompt" if result.paired else "of the means" if same else "of other data"
-            table.append([visible(name), *_scale(result.score, 100), *_scale(result.cost_usd, QUERIES), how])
+            table.append([visible(name), *_scale(result.score, 100), *_scale(result.cost_usd, basis.calls), how])
     st.markdown(f"**Difference to {plain(visible(first))} on test**")
     if table:
-        _difference_table(table, visible(first))
+        _difference_table(table, visible(first), basis.words)
     if unmeasured:
         st.caption(
             "Nothing was measured on a pool or prices of one's own, so there is no difference to show for "
@@ -137,8 +138,8 @@ def differences(points: Mapping[str, PointFile]) -> None:
         )
 
 
-def _difference_table(table: list[list[object]], first: str) -> None:
-    columns = ["Point", "Accuracy", "low", "high", "$ per 1k", "$ low", "$ high", "Measured"]
+def _difference_table(table: list[list[object]], first: str, words: str) -> None:
+    columns = ["Point", "Accuracy", "low", "high", f"$ {words}", "$ low", "$ high", "Measured"]
     accuracy, dollars = (
         st.column_config.NumberColumn(format=form, help=tip(of, "95-interval"))
         for form, of in (("%+.2f", "accuracy"), (None, "cost"))
@@ -151,7 +152,7 @@ def _difference_table(table: list[list[object]], first: str) -> None:
             **dict.fromkeys(columns[1:4], accuracy),
             **dict.fromkeys(columns[4:7], dollars),
         },
-        alt=f"How far each point is from {first} in accuracy points and dollars per 1k queries, with 95 % intervals.",
+        alt=f"How far each point is from {first} in accuracy points and dollars {words}, with 95 % intervals.",
     )
     lines = ["Accuracy in points, with 95 % intervals: one across 0 shows no difference."]
     measured = {row[-1] for row in table}

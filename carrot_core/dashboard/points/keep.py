@@ -16,7 +16,7 @@ from carrot_core.dashboard.shell import errors_as_text, plain, readable_benchmar
 from carrot_core.dashboard.stores import version_of
 from carrot_core.figures.scene import label
 from carrot_core.frontier import shortest_lam
-from carrot_core.number_formats import cost_text, lam_text, percent
+from carrot_core.number_formats import call_cost, lam_text, percent
 from carrot_core.points.shelf import join_note
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -36,10 +36,10 @@ def describe_accuracy(figures: PointFigures | None) -> str:
 
 
 def describe_cost(figures: PointFigures | None) -> str:
-    """Cost per 1k queries with its interval."""
+    """Mean cost of a call with its interval."""
     if figures is None:
         return NOT_MEASURED
-    return cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
+    return call_cost(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
 
 
 def describe_models(point: PointFile) -> str:
@@ -130,7 +130,7 @@ def _expectation(point: PointFile) -> None:
     for_accuracy, for_cost, for_models = st.columns([1, 1, 2])
     for box, what, tell in (
         (for_accuracy, "Accuracy on test", describe_accuracy),
-        (for_cost, "Cost per 1k queries on test", describe_cost),
+        (for_cost, "Cost on test", describe_cost),
     ):
         value, bracket, ends = tell(point.test).partition(" [")
         box.metric(what, value)

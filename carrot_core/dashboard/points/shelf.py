@@ -68,9 +68,7 @@ def bring_panel() -> None:
         return
     with errors_as_text():
         point = read_point(on_disk(upload, "point-uploads"))
-        st.markdown(
-            plain(f"{describe_point(point)}: {describe_accuracy(point.test)} at {describe_cost(point.test)} per 1k.")
-        )
+        st.markdown(plain(f"{describe_point(point)}: {describe_accuracy(point.test)} at {describe_cost(point.test)}."))
         if st.button("Keep it here", type="primary", key="points:bring"):
             info = benchmark_of(point)
             place = shared_points() if info is None else place_for(info)
@@ -109,7 +107,7 @@ def _card(place: PointShelf, record: ShelfPoint) -> None:
     st.markdown(plain(visible(describe_point(point))))
     lines = {
         "Accuracy on test": describe_accuracy(point.test),
-        "Cost per 1k on test": describe_cost(point.test),
+        "Cost on test": describe_cost(point.test),
         "Answered by": describe_models(point),
         "Prices": describe_prices(point),
         "Made": describe_date(point),

@@ -17,7 +17,7 @@ from carrot_core.dashboard.glossary import in_app, link, terms, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.number_formats import POINTS_COLUMN, PRICE_COLUMN, QUERIES
+from carrot_core.number_formats import PER_1K, POINTS_COLUMN, PRICE_COLUMN
 from carrot_core.text import short_names, visible
 from carrot_core.whatif.scenario import Scenario, parse_scenario, provider, scenario_json
 
@@ -90,7 +90,7 @@ def _fill(setting: Setting, scenario: Scenario) -> None:
     state["wi_output_factor"] = scenario.output_token_factor
     state["wi_cached"] = 100 * scenario.cached_share
     state["wi_cached_price"] = 100 * scenario.cached_price_factor
-    state["wi_call"] = QUERIES * scenario.call_usd
+    state["wi_call"] = PER_1K.calls * scenario.call_usd
     state["wi_tables"] = {
         "models": _model_table(setting, scenario),
         "providers": _provider_table(setting, scenario),
@@ -177,7 +177,7 @@ def _tokens(setting: Setting) -> dict[str, Any]:
         disabled=usage == "cost_usd",
     )  # fmt: skip
     call = st.number_input(
-        "Router's own cost, $ per 1k queries", 0.0, 1e6, step=0.01, format="%.4g", key="wi_call",
+        "Router's own cost, $ per 1k calls", 0.0, 1e6, step=0.01, format="%.4g", key="wi_call",
         help="A fixed cost of each call of the router, on top of the model's.",
     )  # fmt: skip
     if usage != "output_tokens":
@@ -186,7 +186,7 @@ def _tokens(setting: Setting) -> dict[str, Any]:
         "output_token_factor": output,
         "cached_share": cached_percent / 100,
         "cached_price_factor": cached_price / 100,
-        "call_usd": call / QUERIES,
+        "call_usd": call / PER_1K.calls,
     }
 
 

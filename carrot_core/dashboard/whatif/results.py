@@ -14,7 +14,16 @@ from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.figures.scene import Scene, label
 from carrot_core.metrics import share_saved
-from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, QUERIES, cost_text, fixed, money, percent
+from carrot_core.number_formats import (
+    PERCENT_COLUMN,
+    POINTS_COLUMN,
+    CostBasis,
+    call_cost,
+    cost_basis,
+    fixed,
+    money,
+    percent,
+)
 from carrot_core.outcomes import pick
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
@@ -85,7 +94,7 @@ def in_words(scenario: Scenario) -> str:
     if scenario.input_factor != 1:
         parts.append(f"{100 * scenario.cached_share:g} % of the input cached")
     if scenario.call_usd:
-        parts.append(f"{cost_text(scenario.call_usd)} per 1k calls of the router")
+        parts.append(f"{call_cost(scenario.call_usd)} of the router")
     return f"Changed: {', '.join(parts)}." if parts else "Nothing is changed yet: both curves are the same."
 
 
@@ -94,9 +103,10 @@ def drift_table(what_if: WhatIf, rate: float) -> None:
     points = move_point(what_if, rate)
     base = points[0]
     assert base.what == BEFORE
-    costs = ("$ per 1k", "$ per 1k, validation")
+    basis = cost_basis(base.cost_usd.value)
+    costs = (f"$ {basis.words}", f"$ {basis.words}, validation")
     st.dataframe(
-        priced(pd.DataFrame([_row(point, base) for point in points]), *costs),
+        priced(pd.DataFrame([_row(point, base, basis) for point in points]), *costs),
         hide_index=True,
         column_config={
             "Point": st.column_config.TextColumn(help=tip("operating-point")),
@@ -122,7 +132,7 @@ def drift_table(what_if: WhatIf, rate: float) -> None:
             st.caption(shell.plain(f"{point.what}: {point.shortfall}. The nearest point is shown."))
 
 
-def _row(point: MovedPoint, base: MovedPoint) -> dict[str, object]:
+def _row(point: MovedPoint, base: MovedPoint, basis: CostBasis) -> dict[str, object]:
     score, cost = point.score, point.cost_usd
     return {
         "Point": point.what,
@@ -130,13 +140,13 @@ def _row(point: MovedPoint, base: MovedPoint) -> dict[str, object]:
         "Accuracy": 100 * score.value,
         "Points": 100 * point.score_change.value,
         "95 %, points": _change(point.score_change, lambda share: fixed(100 * share, 1, signed=True)),
-        "$ per 1k": QUERIES * cost.value,
+        f"$ {basis.words}": basis.calls * cost.value,
         "Cost": -100 * float(share_saved(cost.value, base.cost_usd.value)),
-        "95 %, $ change": _change(point.cost_change_usd, lambda usd: money(QUERIES * usd, signed=True)),
+        "95 %, $ change": _change(point.cost_change_usd, lambda usd: money(basis.calls * usd, signed=True)),
         "95 %, accuracy": f"{fixed(100 * score.low, 1)} to {fixed(100 * score.high, 1)}",
-        "95 %, $": f"{cost_text(cost.low)} to {cost_text(cost.high)}",
+        "95 %, $": " to ".join(money(basis.calls * end) for end in (cost.low, cost.high)),
         "Validation": 100 * point.validation_score,
-        "$ per 1k, validation": QUERIES * point.validation_cost_usd,
+        f"$ {basis.words}, validation": basis.calls * point.validation_cost_usd,
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from carrot_core.curve import SavedCurve, thin
 from carrot_core.figures.theme import THEMES, shortened
 from carrot_core.frontier import FloatArray
-from carrot_core.number_formats import QUERIES, money_tick
+from carrot_core.number_formats import cost_basis, money_tick
 from carrot_core.serving.point import PointFigures
 from carrot_core.text import visible
 
@@ -32,7 +32,7 @@ class Single:
 
 
 def picture(curves: Mapping[str, SavedCurve], figures: Mapping[str, PointFigures], single: Single | None) -> str:
-    """Accuracy in per cent over US dollars per 1,000 queries (logarithmic where it can be).
+    """Accuracy in per cent over US dollars (logarithmic where it can be).
 
     Parameters
     ----------
@@ -43,14 +43,19 @@ def picture(curves: Mapping[str, SavedCurve], figures: Mapping[str, PointFigures
     costs = [*(curve.cost_usd for curve in curves.values()), np.array([each.cost_usd for each in marks])]
     ends = [end for each in figures.values() for end in (each.score_low, each.score_high) if end is not None]
     scores = [*(curve.score for curve in curves.values()), np.array([*(each.score for each in marks), *ends])]
-    at_x, x_ticks = _cost_axis(QUERIES * np.concatenate(costs))
+    basis = cost_basis(np.array([each.cost_usd for each in marks]))
+    place, x_ticks = _cost_axis(basis.calls * np.concatenate(costs))
+
+    def at_x(usd: float) -> float:
+        return place(basis.calls * usd)
+
     at_y, y_ticks = _score_axis(100 * np.concatenate(scores))
     parts = [
         f'<svg viewBox="0 0 {SIZE[0]} {SIZE[1]}" role="img" '
         'aria-label="Accuracy over cost: the curves and the operating point">',
-        *(_line(at_x(x), _TOP, at_x(x), _BOTTOM) + _text(at_x(x), _BOTTOM + 18, money_tick(x)) for x in x_ticks),
+        *(_line(place(x), _TOP, place(x), _BOTTOM) + _text(place(x), _BOTTOM + 18, money_tick(x)) for x in x_ticks),
         *(_line(_LEFT, at_y(y), _RIGHT, at_y(y)) + _text(_LEFT - 8, at_y(y) + 4, f"{y:g}", "end") for y in y_ticks),
-        _text((_LEFT + _RIGHT) / 2, _BOTTOM + 40, "US dollars per 1,000 queries"),
+        _text((_LEFT + _RIGHT) / 2, _BOTTOM + 40, f"US dollars {basis.words}"),
         _text(_LEFT - 8, _TOP - 20, "accuracy, %", "start"),
         *(_curve(split, curve, at_x, at_y) for split, curve in curves.items()),
         "" if single is None else _reference(single, at_x, at_y),
@@ -79,7 +84,7 @@ def _cost_axis(costs: FloatArray) -> tuple[_Place, list[float]]:
     low, high = low / 1.1, high * 1.1
     span = np.log(high / low)
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    ticks = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    ticks = [step * 10.0**power for power in powers for step in ((1, 2, 5) if high < 3000 * low else (1,))]
     return lambda x: _LEFT + (_RIGHT - _LEFT) * float(np.log(x / low)) / span, [x for x in ticks if low <= x <= high]
 
 
@@ -108,14 +113,14 @@ def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
 def _curve(split: str, curve: SavedCurve, at_x: _Place, at_y: _Place) -> str:
     color, dash = _STYLE[split]
     points = " ".join(
-        f"{at_x(QUERIES * float(curve.cost_usd[k])):.1f},{at_y(100 * float(curve.score[k])):.1f}" for k in thin(curve)
+        f"{at_x(float(curve.cost_usd[k])):.1f},{at_y(100 * float(curve.score[k])):.1f}" for k in thin(curve)
     )
     return f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"/>'
 
 
 def _point(split: str, figures: PointFigures, at_x: _Place, at_y: _Place) -> str:
     color, _ = _STYLE[split]
-    x, y = at_x(QUERIES * figures.cost_usd), at_y(100 * figures.score)
+    x, y = at_x(figures.cost_usd), at_y(100 * figures.score)
     bar = ""
     if figures.score_low is not None and figures.score_high is not None:
         bar = _line(x, at_y(100 * figures.score_low), x, at_y(100 * figures.score_high), color, 2)
@@ -124,7 +129,7 @@ def _point(split: str, figures: PointFigures, at_x: _Place, at_y: _Place) -> str
 
 
 def _reference(single: Single, at_x: _Place, at_y: _Place) -> str:
-    x, y = at_x(QUERIES * single.cost_usd), at_y(100 * single.score)
+    x, y = at_x(single.cost_usd), at_y(100 * single.score)
     mark = f'<path d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z" fill="{_LOOK.ink}"/>'
     # Down there nothing else is: what costs most is rarely the worst.
     return mark + _text(_RIGHT, _BOTTOM - 10, f"◆ {shortened(visible(single.model), 60)} alone, test", "end")

@@ -11,7 +11,7 @@ import numpy as np
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import image_of_svg
 from carrot_core.metrics import share_saved
-from carrot_core.number_formats import NOTHING_TO_SAVE, cost_text, lam_text, money, pays, percent, points
+from carrot_core.number_formats import NOTHING_TO_SAVE, call_cost, lam_text, money, pays, percent, points
 from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
 from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
 from carrot_core.serving.point import PointFigures, PointFile
@@ -115,7 +115,7 @@ def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> 
     rows = [[name, *_figures(each)] for name, each in figures.items()]
     if single is not None:
         rows.append(
-            [f"{visible(single.model)} alone, test", percent(single.score, digits=2), cost_text(single.cost_usd), ""]
+            [f"{visible(single.model)} alone, test", percent(single.score, digits=2), call_cost(single.cost_usd), ""]
         )
     head = ("", "accuracy (95 %)", "cost of 1,000 queries (95 %)", "prompts")
     return [picture(router.profile.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3)]
@@ -123,7 +123,7 @@ def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> 
 
 def _figures(figures: PointFigures) -> list[str]:
     score = percent(figures.score, figures.score_low, figures.score_high, digits=2)
-    cost = cost_text(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
+    cost = call_cost(figures.cost_usd, figures.cost_usd_low, figures.cost_usd_high)
     return [score, cost, f"{figures.n_prompts:,}"]
 
 
