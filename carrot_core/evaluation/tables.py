@@ -131,10 +131,10 @@ _QUALITY = {"r2": "R²", "auc": "AUC", "brier": "Brier", "ece": "ECE", "usage_ma
 def tidy(result: Comparison) -> pd.DataFrame:
     """Figures and differences in one frame; ``against`` is "" where the figure is no difference.
 
-    Columns router, against, seed, metric, value, low, high.
+    Columns router, against, seed, metric, value, low, high, low_all, high_all.
     """
     both = pd.concat([result.figures.assign(against=""), result.differences], ignore_index=True)
-    return both[["router", "against", "seed", "metric", "value", "low", "high"]]
+    return both[["router", "against", "seed", "metric", "value", "low", "high", "low_all", "high_all"]]
 
 
 def text(result: Comparison) -> str:
