@@ -13,6 +13,7 @@ with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 with for_router:
     router = live.router_of(info)
+task = live.task_of(router)
 options = live.decision_options(router, info.facts_by_model)
 live.note(info, router, options)
 
@@ -20,7 +21,7 @@ live.note(info, router, options)
 one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
 with one:
     if one.open:
-        live.one_prompt(router, options, live.no_neighbours(info))
+        live.one_prompt(router, options, task, live.no_neighbours(info))
 with many:
     if many.open:
-        batch_panel(router, **vars(options))
+        batch_panel(router, task=task, **vars(options))

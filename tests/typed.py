@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
@@ -25,10 +26,10 @@ HOSTILE = {
 }
 
 
-def served(bench: Benchmark, router: str = "carrot-linear") -> CarrotRouter:
+def served(bench: Benchmark, router: str = "carrot-linear", **params: Any) -> CarrotRouter:
     """A router fitted on a benchmark, without its training prompts."""
     protocol = setting(bench)
-    fitted, estimates = protocol.fit(router)
+    fitted, estimates = protocol.fit(router, params=params)
     return CarrotRouter(bench.name, fitted, profile_of(protocol, fitted, estimates), "an artefact")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from carrot_core.api import Served, Settings, create_app
 from carrot_core.api.answers import sources_of
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.prices import Price
+from carrot_core.serving.router import CarrotRouter
 from tests.api.conftest import Client, made_router
-from tests.made import MODELS
+from tests.made import MODELS, made
+from tests.typed import served
 
 OWN = {MODELS[0]: Price(2.0, 9.0)}
 PROMPTS = ["What is the capital of France?", "", "Ünïcode 🥕 <b>&</b> \u202e", "x" * 100_000]
@@ -55,6 +58,55 @@ def test_the_fallback_of_a_point_is_left_in_place_or_switched_off(client_of: Cli
         answer = client.post("/api/v1/route", json={"prompts": ["a"], **body})
         assert [decision["fell_back"] for decision in answer.json()["decisions"]] == [fell_back]
     assert client.post("/api/v1/route", json={"prompts": ["a"], "pool": []}).status_code == 422
+
+
+@pytest.fixture
+def labelled(client_of: Client) -> tuple[TestClient, CarrotRouter]:
+    """A client of a router that reads task labels, and the router."""
+    router = served(made(), use_task=True)
+    return client_of(load=lambda source: router), router
+
+
+@pytest.mark.parametrize("more", [{}, {"explain": True}])
+def test_task_labels_are_used_where_known_and_told_of_where_not(
+    labelled: tuple[TestClient, CarrotRouter], more: dict[str, Any]
+) -> None:
+    client, router = labelled
+    hostile = "<script>\u202e"
+    labels = ["kind 0", "kind 1", None, "", "KIND 1", hostile]
+    question = {"prompts": ["the same"] * len(labels), "lam": 0.0, "pool": list(MODELS[1:])}
+    answer = client.post("/api/v1/route", json={**question, "task": labels, **more})
+    decisions = answer.json()["decisions"]
+    assert [each["task"] for each in decisions] == ["kind 0", "kind 1", None, None, None, None]
+    assert [each["task_note"] is None for each in decisions] == [True] * 4 + [False] * 2
+    assert "not among the 2" in decisions[4]["task_note"]
+    assert hostile not in answer.text
+    assert [each["model"] for each in decisions] == router.route(
+        question["prompts"], task=labels, lam=0.0, pool=MODELS[1:]
+    )
+    assert decisions[0]["model"] != decisions[1]["model"]
+    assert decisions[2]["models"] == decisions[4]["models"] == decisions[5]["models"]
+    one = client.post("/api/v1/route", json={**question, "task": "kind 1", **more}).json()["decisions"]
+    assert {each["task"] for each in one} == {"kind 1"}
+
+
+def test_estimates_and_models_tell_of_task_labels(labelled: tuple[TestClient, CarrotRouter]) -> None:
+    client, router = labelled
+    assert client.get("/api/v1/models").json()["tasks"] == list(router.task_labels) == ["kind 0", "kind 1"]
+    answer = client.post("/api/v1/estimate", json={"prompts": ["a", "a"], "task": ["kind 1", "x"]}).json()
+    table = router.estimate(["a", "a"], task=["kind 1", "x"])
+    assert answer["tasks"] == ["kind 1", None]
+    assert [note is None for note in answer["task_notes"]] == [True, False]
+    for number, rows in enumerate(answer["estimates"]):
+        part = table[table["prompt"] == number]
+        assert {model: row["est_score"] for model, row in rows.items()} == dict(
+            zip(part["model"], part["est_score"], strict=True)
+        )
+
+
+@pytest.mark.parametrize("task", [["kind 0"], [], ["a", "b", "c"], 3, [1, 2], {"a": "b"}, "x" * 301])
+def test_task_labels_of_another_shape_are_refused(labelled: tuple[TestClient, CarrotRouter], task: object) -> None:
+    assert labelled[0].post("/api/v1/route", json={"prompts": ["a", "b"], "task": task}).status_code == 422
 
 
 def test_estimates_are_the_routers_table(client: TestClient) -> None:

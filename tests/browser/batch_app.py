@@ -33,4 +33,4 @@ def made_router() -> CarrotRouter:
 
 serving_router.embed = text_vectors
 st.title("Many prompts")
-batch_panel(made_router(), lam=st.slider("λ", 0.0, 1.0, 0.3), pool=None, fallback=None, fallback_above=99.0)
+batch_panel(made_router(), lam=st.slider("λ", 0.0, 1.0, 0.3), pool=None, fallback=None, fallback_above=99.0, task=None)

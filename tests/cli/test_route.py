@@ -19,7 +19,11 @@ from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import lam_text, pays
 from carrot_core.outcomes import Estimates
 from carrot_core.points.formats.report import as_html
+from carrot_core.routers.saving import save_router
 from carrot_core.serving.decision import Decisions, make_explanation
+from carrot_core.serving.expectation import Labels
+from tests.made import MODELS, made
+from tests.typed import served
 
 HEAD = "mmlu-pro-cot"
 PROMPT = "What is the derivative of x squared?"
@@ -120,7 +124,8 @@ def test_names_in_a_routers_files_do_not_steer_the_terminal() -> None:
     name = "acme/\x1b]0;owned\x07\u202e"
     estimates = Estimates(("p",), (name,), np.array([[0.5]]), np.array([[1e-4]]))
     tokens = np.array([[10.0]])
-    decision = Decisions(0.3, 1.0, 1.0, estimates, tokens, tokens, np.array([0]), np.array([False]))
+    unlabelled = Labels(("",), ("",))
+    decision = Decisions(0.3, 1.0, 1.0, estimates, tokens, tokens, np.array([0]), np.array([False]), unlabelled)
     cells = {f"{one}{end}": 0.5 for one in ("score", "output_tokens", "cost") for end in ("_low", "_high")}
     cells |= {f"cost{end}_usd": 1e-4 for end in ("_low", "_high")} | {"est_score": 0.5, "est_cost_usd": 1e-4}
     table = pd.DataFrame([{"prompt": 0, "model": name, "est_output_tokens": 10.0, "input_tokens": 10.0, **cells}])
@@ -164,3 +169,61 @@ def test_the_fallback_of_a_point_can_be_switched_off(router: CarrotRouter, tmp_p
 def test_a_refusal_says_what_to_do(carrot_home: Path, arguments: list[str], code: int, says: str) -> None:
     done = carrot(*arguments)
     assert (done.exit_code, says in done.output) == (code, True), done.output
+
+
+class TestTaskLabels:
+    @pytest.fixture
+    def folder(self, carrot_home: Path) -> Path:
+        """A saved router that reads task labels."""
+        fitted = served(made(), use_task=True)
+        save_router(fitted._fitted, carrot_home / "labelled", profile=fitted.profile)
+        return carrot_home / "labelled"
+
+    def test_a_known_label_is_used_and_an_unknown_one_is_told_of(self, folder: Path) -> None:
+        router, point = CarrotRouter.load(folder), {"lam": 0.1}
+        for label in (None, "kind 0", "kind 1", "Kind 1", "\x1b[31m<b>"):
+            flags = [] if label is None else ["--task", label]
+            done = carrot(PROMPT, "--bench", folder, "--lam", ".1", *flags)
+            assert (done.exit_code, done.stdout.strip()) == (0, router.route(PROMPT, task=label, **point))
+            known = label in (None, "kind 0", "kind 1")
+            assert (done.stderr == "") == known
+            assert known or "not among the 2" in done.stderr
+            explained = carrot(PROMPT, "--bench", folder, "--explain", *flags).stdout
+            assert ("Task label" in explained) == (label is not None)
+            assert "\x1b" not in explained + done.stderr
+            (record,) = map(json.loads, carrot(PROMPT, "--bench", folder, "--json", *flags).stdout.splitlines())
+            assert record["task"] == (label if known else None)
+
+    @pytest.mark.parametrize("column", ["task", "topic"])
+    def test_a_file_has_a_column_of_labels(self, folder: Path, tmp_path: Path, column: str) -> None:
+        labels = ["kind 0", "kind 1", None, "other"]
+        table = pd.DataFrame({"prompt": [PROMPT] * 4, column: labels})
+        table.to_parquet(tmp_path / "p.parquet")
+        flags = [] if column == "task" else ["--task-column", column]
+        flags += ["--file", tmp_path / "p.parquet", "--out", tmp_path / "d.parquet", "--lam", "0"]
+        flags += [part for model in MODELS[1:] for part in ("--pool", model)]
+        done = carrot("--bench", folder, *flags)
+        assert done.exit_code == 0
+        assert "labels of 1 prompts" in done.stdout
+        decided = pd.read_parquet(tmp_path / "d.parquet")
+        assert decided["task"].fillna("").tolist() == ["kind 0", "kind 1", "", ""]
+        expected = CarrotRouter.load(folder).route([PROMPT] * 4, task=labels, lam=0.0, pool=MODELS[1:])
+        assert decided["model"].tolist() == expected
+        assert expected[0] != expected[1]
+        # A label of its own goes before the one of all.
+        assert carrot("--bench", folder, "--task", "kind 1", *flags).exit_code == 0
+        assert pd.read_parquet(tmp_path / "d.parquet")["task"].fillna("").tolist() == ["kind 0", "kind 1", "kind 1", ""]
+
+    def test_a_column_that_is_not_there_is_named(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "p.csv").write_text("prompt,topic\na,b\n")
+        asked = ("--bench", folder, "--file", tmp_path / "p.csv", "--out", tmp_path / "d.csv", "--task-column", "kind")
+        done = carrot(*asked)
+        assert done.exit_code != 0
+        assert "kind" in done.stderr
+        assert carrot("--bench", folder, "--task-column", "kind", PROMPT).exit_code == 2
+
+    def test_a_router_that_reads_no_labels_says_so(self, router: CarrotRouter) -> None:
+        done = carrot(PROMPT, "--bench", HEAD, "--task", "math", "--json")
+        record = json.loads(done.stdout)
+        assert record["task"] in (None, "math")
+        assert (record["task"] is None) == (record["task_note"] is not None) == ("math" not in router.task_labels)

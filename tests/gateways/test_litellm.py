@@ -20,6 +20,7 @@ from carrot_core.gateways.litellm import CarrotStrategy
 from carrot_core.outcomes import Estimates
 from carrot_core.points.formats import FORMATS
 from carrot_core.serving.decision import Decisions
+from carrot_core.serving.expectation import labels_of
 from carrot_core.serving.router import CarrotRouter
 from tests.openai_upstream import Upstream, upstream
 
@@ -69,18 +70,23 @@ class StandIn:
         self.scores, self.error = np.array(scores), error
         self.seconds = 0.0
         self.prompts: list[str] = []
+        self.tasks: list[str | None] = []
         self.options: list[dict[str, Any]] = []
 
-    def decide(self, prompts: Sequence[str], pool: Sequence[str] | None = None, **options: Any) -> Decisions:
+    def decide(
+        self, prompts: Sequence[str], task: str | None, pool: Sequence[str] | None = None, **options: Any
+    ) -> Decisions:
         time.sleep(self.seconds)
         self.prompts += prompts
+        self.tasks.append(task)
         self.options.append({"pool": pool, **options})
         if self.error is not None and len(self.prompts) > 1:  # the first is the strategy's own, when it is made
             raise self.error
         models = tuple(self.models if pool is None else pool)
         score = self.scores[[self.models.index(model) for model in models]][None]
         estimates, unknown = Estimates(("0",), models, score, np.zeros_like(score)), np.full_like(score, np.nan)
-        return Decisions(0.3, 42.0, 0.01, estimates, unknown, unknown, score.argmax(axis=1), np.array([False]))
+        labels, fell_back = labels_of(task, 1, ("math",)), np.array([False])
+        return Decisions(0.3, 42.0, 0.01, estimates, unknown, unknown, score.argmax(axis=1), fell_back, labels)
 
 
 @pytest.fixture
@@ -279,6 +285,22 @@ def test_metadata_of_the_caller_breaks_nothing(ask: Ask, server: Upstream) -> No
     for theirs in ("text", {"deployment_ids": 3}, {"deployment_ids": [{}]}):
         metadata = {"carrot": theirs, "attempted_retries": 5}
         assert ask(routed(server, StandIn(), num_retries=1), metadata=metadata).model == MIDDLE
+
+
+@both
+@pytest.mark.parametrize(
+    ("label", "asked", "used"),
+    [("math", "math", "math"), (SECRET, SECRET, None), (3, None, None), (["math"], None, None), (None, None, None)],
+)
+def test_a_calls_task_label_reaches_carrot_and_an_odd_one_breaks_nothing(
+    ask: Ask, server: Upstream, label: object, asked: str | None, used: str | None
+) -> None:
+    carrot, metadata = StandIn(), {"carrot_task": label}
+    assert ask(routed(server, carrot), metadata=metadata).model == LARGE
+    assert carrot.tasks[1:] == [asked]
+    decision = metadata["carrot"]["decision"]  # type: ignore[index]
+    assert (decision["task"], SECRET in str(decision)) == (used, False)
+    assert (decision["task_note"] is not None) == (asked is not None and used is None)
 
 
 def test_twenty_calls_at_once_do_not_hold_up_the_event_loop(server: Upstream) -> None:

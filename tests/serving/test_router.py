@@ -66,6 +66,49 @@ def test_a_prompt_gets_the_same_alone_and_among_others(router: CarrotRouter) -> 
         assert alone.models == [together.models[row]]
 
 
+def test_task_labels_are_one_for_all_or_one_a_prompt() -> None:
+    router, texts = served(made(600), use_task=True), ["Question of kind", "Another"]
+    assert router.task_labels == ("kind 0", "kind 1")
+    both = router.decide(texts, task=["kind 1", None], lam=0.0)
+    assert both.labels.used == ("kind 1", "")
+    expected = router.decide(texts, task="kind 1", lam=0.0).estimates.score[0], router.decide(texts).estimates.score[1]
+    np.testing.assert_allclose(both.estimates.score, expected, atol=1e-9)
+    pool = MODELS[1:]
+    assert [router.route("Another", task=kind, pool=pool, lam=0.0) for kind in router.task_labels] == list(pool)
+    assert router.explain(texts[0], task="kind 1", lam=0.0).winner == both.models[0]
+    assert router.route([]) == router.route([], task=[]) == []
+    for wrong in (["kind 0"], [], ["kind 0", 3]):
+        with pytest.raises(CarrotError, match=r"label"):
+            router.decide(texts, task=wrong)
+
+
+def test_a_label_that_cannot_be_used_is_said_to_be(router: CarrotRouter) -> None:
+    reads = served(made(600), use_task=True)
+    for label in ("kind 2", "KIND 0", "\u202e<b>", "x" * 10_000):
+        unknown, without = (reads.decide(["a"], task=task) for task in (label, None))
+        np.testing.assert_array_equal(unknown.estimates.score, without.estimates.score)
+        assert "not among the 2" in unknown.labels.notes[0]
+        assert label not in unknown.labels.notes[0]
+        assert without.labels.notes == ("",)
+        assert "reads no task labels" in router.decide(["a"], task=label).labels.notes[0]
+    assert router.task_labels == ()
+
+
+@pytest.mark.slow
+def test_intervals_and_curves_of_a_router_that_reads_labels_are_those_without_and_hold_with_them() -> None:
+    bench = made(3000)
+    protocol = setting(bench)
+    fitted, estimates = protocol.fit("carrot-linear", params={"use_task": True})
+    profile = profile_of(protocol, fitted, estimates)
+    test = protocol.test
+    blind = fitted.estimate(replace(test, tasks=("",) * len(test.tasks)))
+    np.testing.assert_allclose(profile.curves["test"].score[0], protocol.curve(blind, test).score[0])
+    for name in ("score", "usage", "score_with_task", "usage_with_task"):
+        coverage = profile.coverage[name]
+        assert coverage is not None
+        assert abs(coverage - 0.9) < 0.08, name
+
+
 def test_threads_get_what_one_gets(router: CarrotRouter) -> None:
     expected = [router.route(text, lam=0.1) for text in TEXTS]
     with ThreadPoolExecutor(8) as threads:

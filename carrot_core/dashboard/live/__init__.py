@@ -136,6 +136,24 @@ def decision_options(
     return DecisionOptions(lam, pool or None, fallback, above)
 
 
+def task_of(router: CarrotRouter) -> str | None:
+    """Choose the task label of the prompts, where the router reads one (``?task_label=``)."""
+    names = router.task_labels
+    if not names:
+        links.check_parameter("task_label", links.among(()), "no task label")
+        return None
+    controls.reset_if_stale("task_label", None)
+    task = st.selectbox(
+        "Task of the prompt", names, None, format_func=visible, key="task_label", bind="query-params",
+        placeholder="Not known: inferred from the prompt",
+        help=tip("task-label"),
+    )  # fmt: skip
+    links.check_parameter(
+        "task_label", links.among(["", *map(visible, names)]), visible(task) if task else "no task label"
+    )
+    return task
+
+
 def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, float]:
     if router.profile.distance is None:
         st.caption("This router reads no vectors, so it has no distance to the training data and no fallback.")
@@ -191,11 +209,12 @@ _RERUN = "live:moved"
 
 
 @st.fragment
-def one_prompt(router: CarrotRouter, options: DecisionOptions, no_neighbours: str) -> None:
+def one_prompt(router: CarrotRouter, options: DecisionOptions, task: str | None, no_neighbours: str) -> None:
     """The prompt box with the answer below it.
 
     Parameters
     ----------
+    task : label of the prompt.
     no_neighbours : the text to show if the router has no nearest training prompts to show.
     """
     if st.session_state.pop(_RERUN, False):
@@ -213,14 +232,12 @@ def one_prompt(router: CarrotRouter, options: DecisionOptions, no_neighbours: st
                 icon=":material/edit_note:",
             )
         else:
-            answer(router, text, options, no_neighbours)
+            answer(router, text, options, task, no_neighbours)
 
 
-def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbours: str) -> None:
+def answer(router: CarrotRouter, text: str, options: DecisionOptions, task: str | None, no_neighbours: str) -> None:
     """The decision on one prompt, with the estimates it is based on."""
-    explanation = router.explain(
-        text, lam=options.lam, pool=options.pool, fallback=options.fallback, fallback_above=options.fallback_above
-    )
+    explanation = router.explain(text, task=task, **vars(options))
     if explanation.unlike:
         st.warning(plain(_unlike(explanation, options)), icon=":material/travel_explore:")
 
@@ -229,7 +246,8 @@ def answer(router: CarrotRouter, text: str, options: DecisionOptions, no_neighbo
         st.session_state[_RERUN] = True
 
     # Texts that change with the prompt are part of the component, which is faster than Streamlit at redrawing them.
-    about = [line for line in (_reading(explanation), _distance(explanation, options)) if line]
+    lines = (_reading(explanation), _label(explanation), _distance(explanation, options))
+    about = [line for line in lines if line]
     live_decision(explanation, lam=options.lam, key="live:decision", about=about, on_release=set_lam)
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
     nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
@@ -258,6 +276,12 @@ def _distance(explanation: Explanation, options: DecisionOptions) -> str:
         f"Distance: farther from the training data than {explanation.distance_percentile:.1f} % of the validation "
         f"prompts; called unlike from {options.fallback_above:g} % on."
     )
+
+
+def _label(explanation: Explanation) -> str:
+    """Which task label the estimates rest on; empty if there is none."""
+    labels = explanation.decision.labels
+    return f"Task label: {labels.used[0]}." if labels.used[0] else labels.notes[0]
 
 
 def _reading(explanation: Explanation) -> str:

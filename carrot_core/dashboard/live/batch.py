@@ -51,15 +51,21 @@ class _Result:
 
 
 def batch_panel(
-    router: CarrotRouter, *, lam: float, pool: tuple[str, ...] | None, fallback: str | None, fallback_above: float
+    router: CarrotRouter,
+    *,
+    lam: float,
+    pool: tuple[str, ...] | None,
+    fallback: str | None,
+    fallback_above: float,
+    task: str | None,
 ) -> None:
     """Decide on many prompts with the page's settings, and show the results."""
     source = _paste_box() if _source_kind() == PASTE else _upload_box()
     per_model = st.checkbox(
         "Also write what is expected of every model", key="batch:per_model", help="Three more columns for each model."
     )
-    options = {"lam": lam, "pool": pool, "fallback": fallback, "fallback_above": fallback_above}
-    settings = (router.artefact, lam, pool, fallback, fallback and fallback_above)
+    options = {"lam": lam, "pool": pool, "fallback": fallback, "fallback_above": fallback_above, "task": task}
+    settings = (router.artefact, lam, pool, fallback, fallback and fallback_above, task)
     started = st.button("Decide", type="primary", key="batch:run")
     if st.session_state.pop(_RUNNING, False) and not started:
         st.info("The run was ended before all was decided: none of it is kept.", icon=":material/cancel:")
@@ -111,7 +117,7 @@ def _upload_box() -> Source | None:
     )
     st.caption(
         f"A prompt may have {limits.PROMPT_CHARACTERS:,} characters. A column `prompt_id` is kept; without it "
-        "a prompt goes by its row. What you upload stays in this browser session and goes with it."
+        "a prompt goes by its row. A column `task` has its task label. What you upload stays in this browser session and goes with it."
     )
     if upload is None:
         return None
@@ -180,6 +186,8 @@ def _results(result: _Result) -> None:
             f"little more than guesses.{answered}",
             icon=":material/explore_off:",
         )
+    if summary.task_notes:
+        st.info(plain(summary.labels_text()), icon=":material/label_off:")
     if summary.warning:
         st.warning(summary.warning, icon=":material/content_copy:")
     _against_one_model(summary)
