@@ -23,6 +23,7 @@ from carrot_core.number_formats import money
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
 from tests.made import MODELS, fill, made, write_files
+from tests.typed import served
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +115,38 @@ def test_every_segment_of_the_ribbon_is_told_in_words() -> None:
     assert len(data["segments"]) == len(explained.ribbon) > 1
     assert all(part.model in data["alt"] for part in explained.ribbon)
     assert (data["segments"][0]["from"], data["segments"][-1]["to"]) == (0.0, 1.0)
+
+
+def test_a_task_label_changes_what_is_expected_and_one_of_the_address_is_checked(
+    type_in: Type, loaded: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = made(600)
+    hostile = "<b>law</b>"
+    router = served(
+        replace(bench, tasks=tuple(hostile if each == "kind 0" else each for each in bench.tasks)), use_task=True
+    )
+    monkeypatch.setattr(live, "load_router", lambda *names: router)
+    type_in(QUESTION)
+    app = page(bench="made")
+    box = app.selectbox(key="task_label")
+    assert (box.value, box.options) == (None, [hostile, "kind 1"])
+    assert "Task label" not in page_text(app)
+    before = payload(app)
+    box.set_value("kind 1").run()
+    assert payload(app) != before
+    assert "Task label: kind 1." in page_text(app)
+    assert at(payload(app), 0.5)["sentence"] == router.explain(QUESTION, task="kind 1", lam=0.5).sentence
+    app = page(bench="made", task_label="Kind 1")
+    assert app.selectbox(key="task_label").value is None
+    assert any("task_label" in warning.value for warning in app.warning)
+    assert page(bench="made", task_label=hostile).selectbox(key="task_label").value == hostile
+
+
+def test_a_router_that_reads_no_label_offers_none(type_in: Type, loaded: Store) -> None:
+    type_in(QUESTION)
+    app = page(bench="made", task_label="kind 1")
+    assert "task_label" not in [box.key for box in app.selectbox]
+    assert any("task_label" in warning.value for warning in app.warning)
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t "])

@@ -117,7 +117,8 @@ def _upload_box() -> Source | None:
     )
     st.caption(
         f"A prompt may have {limits.PROMPT_CHARACTERS:,} characters. A column `prompt_id` is kept; without it "
-        "a prompt goes by its row. A column `task` has its task label. What you upload stays in this browser session and goes with it."
+        "a prompt goes by its row. A column `task` has task labels. What you upload stays in this browser session "
+        "and goes with it."
     )
     if upload is None:
         return None
