@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.outcomes import Benchmark
 from carrot_core.routers.base import Router, VectorRouter
 from carrot_core.routers.baselines import BestSingle, Oracle, RandomRouter, TaskLookup, TaskLookupInput, ZeroRouter
 
@@ -44,6 +45,11 @@ class CarrotLinearRouter(VectorRouter):
         from carrot_core.routers.linear import CarrotLinear
 
         super().__init__(CarrotLinear(**params), use_task)
+
+    def _more_to_learn(self, train: Benchmark) -> dict[str, Any]:
+        from carrot_core.routers.criteria import Costs
+
+        return {"costs": Costs.of(train, self.usage_)}
 
 
 class CarrotMLPRouter(VectorRouter):

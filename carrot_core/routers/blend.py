@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers.base import VectorRouter, vectors_of
-from carrot_core.routers.criteria import contrasts, observed_mean
+from carrot_core.routers.criteria import Costs, contrasts, observed_mean
 from carrot_core.routers.linear import CarrotLinear
 from carrot_core.routers.mlp import CarrotMLP
 from carrot_core.routers.neighbours import FloatArray, IntArray
@@ -109,6 +109,7 @@ class CarrotBlend(TableRegressor):
         y: npt.ArrayLike,
         usage: npt.ArrayLike | None = None,
         tasks: npt.ArrayLike | None = None,
+        costs: Costs | None = None,
     ) -> Self:
         """Learn from scored prompts.
 
@@ -118,6 +119,7 @@ class CarrotBlend(TableRegressor):
         y : (n,) or (n, M) scores, NaN = not observed.
         usage : (n, M) output tokens or US dollars, at least 0, NaN = not observed.
         tasks : (n,) task labels of the training prompts, from which the task of a new prompt is inferred.
+        costs : what the prompts cost; the penalty of 1 is chosen by it, see `CarrotLinear`.
 
         Raises
         ------
@@ -130,12 +132,14 @@ class CarrotBlend(TableRegressor):
         distinct, numbers = np.unique(labels if labels is not None else [], return_inverse=True)
         self._task_numbers = numbers if len(distinct) > 1 else None
         try:
-            self._fit(X, y, usage)
+            self._fit(X, y, usage, costs)
         finally:
             del self._task_numbers  # labels serve the fit alone
         return self
 
-    def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
+    def learn(
+        self, X: FloatArray, score: FloatArray, usage: FloatArray | None, costs: Costs | None = None
+    ) -> ScoreAndUsage:
         self._has_usage = usage is not None
         tasks = getattr(self, "_task_numbers", None)
         self.means_ = observed_mean(score)[0]
@@ -146,7 +150,7 @@ class CarrotBlend(TableRegressor):
             self._prior, by_task = TaskPrior().fit(X, tasks, score), [task_estimate]
         self._kernel, self._mlp = KernelRidge(), CarrotMLP(n_networks=self.n_folds, seed=self.seed)
         pairs = [
-            self._kernel.fit_left_out(X, inferred, score, usage, n_landmarks=self.n_landmarks, seed=self.seed),
+            self._kernel.fit_left_out(X, inferred, score, usage, costs, n_landmarks=self.n_landmarks, seed=self.seed),
             self._mlp.learn(X, score, usage),
         ]
         self.parts_ = ("kernel", "mlp", "task")[: 2 + len(by_task)]
@@ -221,6 +225,7 @@ class KernelRidge:
         tasks: FloatArray,
         score: FloatArray,
         usage: FloatArray | None,
+        costs: Costs | None = None,
         *,
         n_landmarks: int,
         seed: int,
@@ -232,6 +237,7 @@ class KernelRidge:
         X : (n, d) vectors of length 1.
         tasks : (n, K) probabilities of the tasks, by fits that have not seen the prompt.
         score, usage : (n, M), NaN = not observed.
+        costs : of `CarrotLinear.fit`.
         n_landmarks : at most this many.
         seed : of the choice of landmarks.
         """
@@ -242,7 +248,7 @@ class KernelRidge:
         whiten = directions[:, strong] / np.sqrt(variance[strong])
         self.linear_ = CarrotLinear()
         features = np.hstack([self._similarity(X) @ whiten, _TASK_WEIGHT * tasks])
-        left_out = self.linear_.learn(features, score, usage)
+        left_out = self.linear_.learn(features, score, usage, costs)
         self.linear_.fold(block_diag(whiten, _TASK_WEIGHT * np.eye(tasks.shape[1])))
         return left_out
 
@@ -277,7 +283,7 @@ class CarrotBlendRouter(VectorRouter):
         return super().estimate(self._with_text(bench))
 
     def _more_to_learn(self, train: Benchmark) -> dict[str, Any]:
-        return {"tasks": np.array(train.tasks)}
+        return {"tasks": np.array(train.tasks), "costs": Costs.of(train, self.usage_)}
 
     def _with_text(self, bench: Benchmark) -> Benchmark:
         vectors = vectors_of(bench, self.encoder_)

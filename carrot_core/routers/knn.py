@@ -27,6 +27,10 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
     neighbour search a fold serves all k, scores and usage together. Equally near prompts count in the
     order of the training rows.
 
+    Some prompts are neighbours of many others, so the mean over prompts of the usage of their neighbours is not
+    that of the prompts. One factor a model takes that out: the mean of the cross-validation's held-out
+    estimates becomes the observed one.
+
     Parameters
     ----------
     n_neighbors : int or None
@@ -58,6 +62,9 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         k for the scores.
     n_neighbors_usage_ : int or None
         k for the usage; None after a fit without.
+    usage_factor_ : (M,)
+        What the mean usage of the neighbours is multiplied by; 1 if k was given, or of a model whose usage is
+        estimated as 0. Only after a fit with usage.
     cv_results_ : dict of arrays, or None if k was given
         ``n_neighbors`` (K,), ``mean_test_score`` (K,) and, after a fit with usage, ``mean_test_usage`` (K,).
     n_features_in_ : int
@@ -99,6 +106,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "criterion": [StrOptions({"r2", "routing"})],
         "seed": [Interval(Integral, 0, 2**32 - 1, closed="both")],
     }
+    usage_factor_: FloatArray | float = 1.0  # of one that was saved without
 
     def __init__(
         self,
@@ -161,7 +169,7 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if self.n_neighbors_usage_ is None:
             raise NotFittedError("This CarrotKNN was fitted without usage: pass usage= to fit.")
         score, usage = self._means(X, [self.n_neighbors_, self.n_neighbors_usage_])
-        return self._shaped(score), usage
+        return self._shaped(score), usage * self.usage_factor_
 
     def kneighbors(self, X: npt.ArrayLike, n: int) -> tuple[FloatArray, IntArray]:
         """The n nearest training prompts of each vector, nearest first: cosine similarity and row, (m, n)."""
@@ -187,19 +195,29 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _choose(self) -> list[int]:
         """k of each table."""
         self.cv_results_ = None
+        if len(self._tables) > 1:
+            self.usage_factor_ = np.ones(self._tables[1].shape[1])
         if self.n_neighbors is not None:
             _check_enough(self.n_neighbors, len(self._vectors.exact))
             return [self.n_neighbors] * len(self._tables)
         ks = self._usable_candidates()
         contrasts = [self.criterion == "routing", False][: len(self._tables)]
         folds = KFold(self.n_folds, shuffle=True, random_state=self.seed)
-        r2 = [
-            fold_r2(self._vectors, self._tables, contrasts, ks, train, test)
-            for train, test in folds.split(self._vectors.exact)
-        ]
+        r2, sums = zip(
+            *(
+                fold_r2(self._vectors, self._tables, contrasts, ks, train, test)
+                for train, test in folds.split(self._vectors.exact)
+            ),
+            strict=True,
+        )
         means = [mean_over_folds(np.array(values)) for values in zip(*r2, strict=True)]
         self.cv_results_ = {"n_neighbors": ks} | dict(zip(("mean_test_score", "mean_test_usage"), means, strict=False))
-        return [int(ks[mean.argmax()]) for mean in means]
+        best = [int(mean.argmax()) for mean in means]
+        if len(best) > 1:
+            estimated = np.sum([of_tables[1][best[1]] for of_tables in sums], axis=0)
+            observed = np.nansum(self._tables[1], axis=0)
+            np.divide(observed, estimated, out=self.usage_factor_, where=estimated > 0.0)
+        return [int(ks[place]) for place in best]
 
     def _usable_candidates(self) -> IntArray:
         """Distinct candidates, ascending, that fit the smallest training fold."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import Interval
 
-from carrot_core.routers.criteria import contrast_loss, observed_mean
+from carrot_core.routers.criteria import Costs, contrast_loss, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
 from carrot_core.routers.usage_scale import UsageScale
@@ -111,7 +111,9 @@ class CarrotMLP(TableRegressor):
         self.patience = patience
         self.seed = seed
 
-    def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
+    def learn(
+        self, X: FloatArray, score: FloatArray, usage: FloatArray | None, costs: Costs | None = None
+    ) -> ScoreAndUsage:
         self._has_usage = usage is not None
         table = score
         if usage is not None:

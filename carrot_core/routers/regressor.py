@@ -12,6 +12,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from carrot_core.routers.criteria import Costs
 from carrot_core.routers.neighbours import FloatArray
 
 ScoreAndUsage = tuple[FloatArray, FloatArray | None]
@@ -31,7 +32,7 @@ def check_table(name: str, table: FloatArray, shape: tuple[int, int]) -> None:
 class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """A scikit-learn estimator of (n, M) scores and usage from (n, d) vectors, NaN = not observed.
 
-    A subclass has ``learn(X, score, usage)``, which returns what `fit_left_out` does, and ``estimate(X)``,
+    A subclass has ``learn(X, score, usage, costs)``, which returns what `fit_left_out` does, and ``estimate(X)``,
     which gives scores and usage (None after a fit without); both get vectors of length 1 (a zero vector
     stays zero).
     """
@@ -39,7 +40,9 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     _fewest_prompts = 2
     _has_usage: bool
 
-    def learn(self, X: FloatArray, score: FloatArray, usage: FloatArray | None) -> ScoreAndUsage:
+    def learn(
+        self, X: FloatArray, score: FloatArray, usage: FloatArray | None, costs: Costs | None = None
+    ) -> ScoreAndUsage:
         """`fit_left_out` on checked tables; sets ``_has_usage``."""
         raise NotImplementedError
 
@@ -48,7 +51,9 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         raise NotImplementedError
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, usage: npt.ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, usage: npt.ArrayLike | None = None, costs: Costs | None = None
+    ) -> Self:
         """Learn from scored prompts.
 
         Parameters
@@ -56,6 +61,7 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X : (n, d) prompt vectors; their length does not matter.
         y : (n,) or (n, M) scores, NaN = not observed.
         usage : (n, M) output tokens or US dollars, at least 0, NaN = not observed.
+        costs : what the prompts cost; settings that a trade-off with cost depends on are chosen by it.
 
         Raises
         ------
@@ -63,7 +69,7 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Shapes that disagree, values that are not finite or not legal, a model never observed, too few
             prompts.
         """
-        self._fit(X, y, usage)
+        self._fit(X, y, usage, costs)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -76,7 +82,9 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         return self._fit(X, y, usage)
 
-    def _fit(self, X: npt.ArrayLike, y: npt.ArrayLike, usage: npt.ArrayLike | None) -> ScoreAndUsage:
+    def _fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, usage: npt.ArrayLike | None, costs: Costs | None = None
+    ) -> ScoreAndUsage:
         vectors, target = validate_data(
             self,
             X,
@@ -93,7 +101,7 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if used is not None:
             check_table("usage", used, score.shape)
         self._y_ndim = target.ndim
-        return self.learn(normalize(vectors), score, used)
+        return self.learn(normalize(vectors), score, used, costs)
 
     def predict(self, X: npt.ArrayLike) -> FloatArray:
         """Scores, (m,) or (m, M) as y was, for (m, d) vectors."""

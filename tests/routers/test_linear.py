@@ -8,7 +8,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from carrot_core.routers.criteria import contrast_loss
+from carrot_core.frontier import sweep
+from carrot_core.metrics import aiq
+from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.routers.criteria import Costs, contrast_loss, left_out_aiq
 from carrot_core.routers.linear import CarrotLinear, leave_one_out
 
 PENALTIES = (0.1, 1.0, 10.0)
@@ -197,3 +200,32 @@ def test_a_model_that_is_always_right_stays_below_one_and_scores_beyond_are_refu
     assert (estimate[:, 0] > 0.95).all()
     with pytest.raises(ValueError, match="from 0 to 1"):
         CarrotLinear(link="logistic").fit(X, score + 1)
+
+
+def test_the_next_stronger_penalty_wins_by_aiq_and_never_without_costs():
+    X, score, tokens = data(n=200)
+    usd = tokens * [1e-6, 2e-6, 4e-6, 8e-6]
+    costs = Costs(usd, lambda usage: usage * [1e-6, 2e-6, 4e-6, 8e-6])
+    fitted = {}
+    for name, known in (("without", None), ("with", costs)):
+        fitted[name] = CarrotLinear(penalties=PENALTIES).fit(X, score, tokens, costs=known)
+    estimates = leave_one_out(X, score, np.array(PENALTIES))
+    least = int(np.argmin([contrast_loss(score, estimate) for estimate in estimates]))
+    assert fitted["without"].penalty_[0] == PENALTIES[least] < PENALTIES[-1]
+    used = CarrotLinear(penalties=PENALTIES).fit_left_out(X, score, tokens)[1]
+    own, stronger = (left_out_aiq(score, estimates[place], used, costs) for place in (least, least + 1))
+    assert fitted["with"].penalty_[0] == PENALTIES[least + (stronger > own)]
+
+
+def test_the_aiq_of_left_out_estimates_is_that_of_their_frontier():
+    _, score, tokens = data(n=80)
+    names = tuple("abcd")
+    ids = tuple(f"p{i}" for i in range(80))
+    estimate = np.random.default_rng(5).random(score.shape)
+    costs = Costs(tokens, lambda usage: 2.0 * usage)
+    curve = sweep(Estimates(ids, names, estimate, 2.0 * tokens), Outcomes(ids, names, score, tokens))
+    single = tokens.mean(axis=0)
+    expected = aiq(curve.cost_usd, curve.score, single.min(), single.max())
+    assert left_out_aiq(score, estimate, tokens, costs) == pytest.approx(float(expected))
+    gap = np.where(np.arange(80)[:, None] < 31, np.nan, estimate)
+    assert np.isnan(left_out_aiq(score, gap, tokens, costs))  # 49 prompts tell nothing

@@ -27,6 +27,24 @@ def test_predicting_the_mean_log_gives_the_mean_usage_once_corrected():
     assert -0.45 < scale.bias_[0] < -0.25  # a log-normal with variance 1 loses 1 - exp(-1/2) = 39 %
 
 
+def test_predictions_drawn_towards_the_middle_are_right_in_every_range_once_corrected():
+    rng = np.random.default_rng(1)
+    truth = np.exp(rng.normal(5.0, 1.0, size=(6000, 2)))
+    usage = truth * rng.gamma(4.0, 0.25, size=truth.shape)  # mean 1
+    scale = UsageScale().fit(usage)
+    logs = 0.6 * scale.logs(truth) + 0.4 * scale.logs(truth).mean(axis=0)
+    few = np.argsort(logs[3000:, 0])[:600]  # the least predicted use of prompts that the correction has not seen
+    errors = []
+    for _ in range(2):
+        expected = scale.usage(logs[3000:])[few, 0]
+        errors.append(expected.mean() / usage[3000:][few, 0].mean() - 1.0)
+        scale.correct(logs[:3000], usage[:3000])
+    assert errors[0] > 0.3
+    assert abs(errors[1]) < 0.08
+    order = np.argsort(logs[:, 1])
+    assert (np.diff(scale.usage(logs)[order, 1]) >= 0.0).all()  # more predicted is never less expected
+
+
 def test_missing_cells_are_left_out_and_a_model_never_predicted_is_not_corrected():
     usage = np.array([[100.0, 5.0, 1.0], [np.nan, 5.0, np.nan], [300.0, 5.0, np.nan]])
     scale = UsageScale().fit(usage)
