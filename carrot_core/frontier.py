@@ -119,8 +119,8 @@ class Frontier:
 
     @property
     def has_estimates(self) -> npt.NDArray[np.bool_]:
-        """(M,) which models of the pool the router estimates: it never chooses another."""
-        return np.asarray(~np.isnan(self.estimates.score).any(axis=0))
+        """(M,) which models of the pool the router estimates, if only on some prompts: it never chooses another."""
+        return np.asarray(~np.isnan(self.estimates.score).all(axis=0) | (self.n_prompts == 0))
 
     @property
     def paid_usd(self) -> FloatTable:
@@ -168,8 +168,8 @@ class Frontier:
         """Index of the breakpoint whose choices hold at this rate."""
         return int(np.searchsorted(self.exchange_rate_per_usd, exchange_rate_per_usd, side="right")) - 1
 
-    def choices(self, exchange_rate_per_usd: float) -> npt.NDArray[np.int16]:
-        """(n,) column of the model chosen for each prompt at this rate."""
+    def choices(self, exchange_rate_per_usd: float | FloatArray) -> npt.NDArray[np.int16]:
+        """(n,) column of the model chosen for each prompt at this rate, or at (n,) rates of their own."""
         return self.sweep.choices(exchange_rate_per_usd)
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:

@@ -200,13 +200,21 @@ class Point:
     saving: Interval
 
 
-def operating_point(frontier: Frontier, rate: float, reference: str, cost_unit_usd: float, weights: Weights) -> Point:
+def operating_point(
+    frontier: Frontier,
+    rate: float,
+    reference: str,
+    cost_unit_usd: float,
+    weights: Weights,
+    own_rates: FloatArray | None = None,
+) -> Point:
     """Score and cost at a rate, and the paired difference and saving against one single model.
 
     ``weights`` are (n, B), as `carrot_core.bootstrap.bootstrap_counts` or `bootstrap_weights` give them, and not those
-    of the curve itself: every prompt of it counts once.
+    of the curve itself: every prompt of it counts once. Figures are at ``own_rates``, (n,) of each prompt, where those
+    are given: the same choice made without the prompt.
     """
-    rows, chosen = np.arange(frontier.n_prompts), frontier.choices(rate)
+    rows, chosen = np.arange(frontier.n_prompts), frontier.choices(rate if own_rates is None else own_rates)
     column = frontier.models.index(reference)
     tables = (
         frontier.outcomes.score[rows, chosen],

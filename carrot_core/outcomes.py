@@ -197,6 +197,26 @@ class Estimates(_Tables):
         object.__setattr__(part, "output_tokens", wide[2])
         return part
 
+    @staticmethod
+    def join(tables: Sequence[Estimates], prompt_ids: Sequence[str], models: Sequence[str]) -> Estimates:
+        """Tables of different prompts as one, in the order of these prompts and models.
+
+        Of the models those that some table estimates; NaN on the prompts of another, where they are never chosen.
+        """
+        names = {model for table in tables for model in table.models}
+        pool = tuple(model for model in models if model in names)
+        wide = [table if table.models == pool else table.widened(pool) for table in tables]
+        row = {prompt_id: place for place, prompt_id in enumerate(key for table in tables for key in table.prompt_ids)}
+        order = np.array([row[prompt_id] for prompt_id in prompt_ids if prompt_id in row], dtype=np.intp)
+        score, cost = (
+            np.concatenate([getattr(table, name) for table in wide])[order] for name in ("score", "cost_usd")
+        )
+        joined = wide[0]._part(pick(tuple(row), order), pool, score, cost)
+        if any(table.output_tokens is not None for table in tables):
+            tokens = [np.full(t.shape, np.nan) if t.output_tokens is None else t.output_tokens for t in wide]
+            object.__setattr__(joined, "output_tokens", np.concatenate(tokens)[order])
+        return joined
+
     def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], score: FloatTable, cost: FloatTable) -> Self:
         part = super()._part(prompt_ids, models, score, cost)
         object.__setattr__(part, "cost_is_paid", self.cost_is_paid)
@@ -230,6 +250,8 @@ class Benchmark:
         Empty where no hash is known.
     corrected : outcomes without gaps, on which routers are measured (`carrot_core.evaluation.missing`); None where
         nothing is missing or nothing was corrected.
+    split_is_ours : whether ``split`` was drawn on import, since the source has none: such a benchmark is judged by
+        cross-fitting (`carrot_core.evaluation.protocol`).
     """
 
     name: str
@@ -250,6 +272,7 @@ class Benchmark:
     sample_cost_usd: FloatTable | None = None
     corrected: Outcomes | None = None
     text_hashes: tuple[str | None, ...] = ()
+    split_is_ours: bool = False
 
     def __post_init__(self) -> None:
         n, _ = self.outcomes.shape

@@ -34,9 +34,13 @@ def _best_at_zero(score, cost, rank, i):  # type: ignore[no-untyped-def]
     """Most accurate model of prompt i; ties: the cheapest, then the first by name."""
     best = 0
     for j in range(1, score.shape[1]):
-        if score[i, j] > score[i, best] or (
-            score[i, j] == score[i, best]
-            and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and rank[j] < rank[best]))
+        if (
+            np.isnan(score[i, best])
+            or score[i, j] > score[i, best]
+            or (
+                score[i, j] == score[i, best]
+                and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and rank[j] < rank[best]))
+            )
         ):
             best = j
     return best
@@ -166,13 +170,36 @@ class Sweep:
         """(K,) rates at which anything changes, from 0; point k holds on [rate k, rate k+1)."""
         return np.concatenate([[0.0], self.rate[self.last_of_rate]])
 
-    def choices(self, exchange_rate_per_usd: float) -> npt.NDArray[np.int16]:
-        """(n,) column of the model chosen for each prompt at this rate."""
+    def choices(self, exchange_rate_per_usd: float | FloatArray) -> npt.NDArray[np.int16]:
+        """(n,) column of the model chosen for each prompt at this rate, or at (n,) rates of their own."""
         chosen = self.start.copy()
-        done = int(np.searchsorted(self.rate, exchange_rate_per_usd, side="right"))
         # A prompt's switches are in ascending order, so the last assignment wins.
-        chosen[self.prompt[:done]] = self.target[:done]
+        if np.ndim(exchange_rate_per_usd):
+            done = self.rate <= np.asarray(exchange_rate_per_usd)[self.prompt]
+            chosen[self.prompt[done]] = self.target[done]
+        else:
+            end = int(np.searchsorted(self.rate, exchange_rate_per_usd, side="right"))
+            chosen[self.prompt[:end]] = self.target[:end]
         return chosen
+
+    def in_steps(self, rates: FloatArray, round_of: npt.NDArray[np.intp]) -> Sweep:
+        """The same switches, at the steps where groups of prompts take them that walk through rates of their own.
+
+        Parameters
+        ----------
+        rates : (R, G) ascending exchange rates of each group; one that is at step g pays ``rates[group, g]``.
+        round_of : (n,) group of each prompt.
+
+        Returns
+        -------
+        A sweep whose rates are the numbers of steps, 0 to G - 1; later switches are left out.
+        """
+        step = np.empty(len(self.rate))
+        group = round_of[self.prompt]
+        for number, own in enumerate(rates):
+            step[group == number] = np.searchsorted(own, self.rate[group == number])
+        order = np.argsort(step, kind="stable")[: int((step < rates.shape[1]).sum())]
+        return Sweep(self.start, step[order], self.prompt[order], self.source[order], self.target[order])
 
     def in_columns(self, columns: npt.NDArray[np.intp]) -> Sweep:
         """The same switches in wider tables, in which model j has column ``columns[j]``."""

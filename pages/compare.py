@@ -47,9 +47,9 @@ with for_seeds:
     seeds = compare.seeds(all_seeds, whole=not stored)
 shell.kind_note(info)
 if stored:
-    results.fit_panel(info, view.fitted, all_seeds)
+    results.fit_panel(info, view.fitted)
 section = compare.section()
-over = f"{visible(info.name)}, {compare.seeds_words(seeds)}"
+over = compare.about(info.name, seeds, all_seeds)
 
 if section == "Metrics":
     figures, pairs, seed = view.comparison(names, seeds)
@@ -86,7 +86,7 @@ elif section == "Differences":
     elif pairs.empty:
         st.info("This snapshot keeps no paired differences of all routers.")
     else:
-        words = over if stored else f"{visible(info.name)}, {compare.seeds_words(all_seeds)}"
+        words = over if stored else compare.about(info.name, all_seeds, all_seeds)
         show(matrix_exhibit(pairs, names, metric, words), key="c-matrix")
         if not is_corrected(pairs):
             st.caption(NOT_CORRECTED)

@@ -1,9 +1,10 @@
-"""Split prompts into train, validation and test by a seed and their texts alone."""
+"""Split prompts by a seed and their texts: into train, validation and test, or into folds of every task."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from carrot_core.errors import CarrotError
 from carrot_core.outcomes import SPLITS
 
 FRACTIONS = (0.70, 0.15, 0.15)
+FOLDS = 5
+LEAST_FOLDS = 3  # one to judge, one to choose on, and at least one to learn from
 # Ends a message about a source's own split that does not serve.
 OTHER_SPLIT = "`--split derive` leaves the file's own split aside and splits the prompts anew."
 
@@ -56,11 +59,57 @@ def split(
     if min(fractions) < 0 or abs(sum(fractions) - 1.0) > 1e-9:
         raise CarrotError(f"Split fractions {fractions} must be at least 0 and sum to 1.")
     keys = duplicate_keys(prompt_ids, texts)
-    ordered = sorted(
-        set(keys), key=lambda key: hashlib.sha256(f"{seed}|{key}".encode("utf-8", "surrogatepass")).digest()
-    )
+    ordered = sorted(set(keys), key=lambda key: _drawn(seed, key))
     ends = np.rint(np.cumsum(fractions) * len(ordered))
     side = np.searchsorted(ends, np.arange(len(ordered)), side="right")
     of_key = dict(zip(ordered, side, strict=True))
     names: npt.NDArray[np.str_] = np.array(SPLITS)[np.array([of_key[key] for key in keys], dtype=np.intp)]
     return names
+
+
+def folds(
+    prompt_ids: Sequence[str],
+    texts: Sequence[str | None],
+    tasks: Sequence[str],
+    n_folds: int = FOLDS,
+    *,
+    seed: int = 0,
+) -> npt.NDArray[np.intp]:
+    """Assign every prompt to a fold; identical texts share one, and each task is spread over all of them.
+
+    The distinct texts are ordered by task, those of a task by sha256 of seed and text, and dealt out in turn. So a
+    task with as many texts as there are folds is in each of them, folds differ by at most one text, and the order of
+    the prompts does not matter. A text of several tasks goes with the one it has most often.
+
+    Parameters
+    ----------
+    prompt_ids, texts, tasks : n ids, texts (None where a prompt has none) and task labels.
+    n_folds : how many, from `LEAST_FOLDS`; fewer where there are fewer distinct texts.
+    seed : any integer; another seed gives other folds.
+
+    Returns
+    -------
+    (n,) number of each prompt's fold, from 0.
+
+    Raises
+    ------
+    CarrotError
+        Fewer folds or distinct texts than `LEAST_FOLDS`.
+    """
+    if n_folds < LEAST_FOLDS:
+        raise CarrotError(f"Cross-fitting needs at least {LEAST_FOLDS} folds, not {n_folds}.")
+    keys = duplicate_keys(prompt_ids, texts)
+    tasks_of: dict[str, Counter[str]] = {}
+    for key, task in zip(keys, tasks, strict=True):
+        tasks_of.setdefault(key, Counter())[task] += 1
+    if len(tasks_of) < LEAST_FOLDS:
+        raise CarrotError(f"Cross-fitting needs at least {LEAST_FOLDS} different prompts; there are {len(tasks_of)}.")
+    task_of = {key: min(counts, key=lambda task: (-counts[task], task)) for key, counts in tasks_of.items()}
+    ordered = sorted(task_of, key=lambda key: (task_of[key], _drawn(seed, key)))
+    place = {key: number % min(n_folds, len(ordered)) for number, key in enumerate(ordered)}
+    return np.array([place[key] for key in keys], dtype=np.intp)
+
+
+def _drawn(seed: int, key: str) -> bytes:
+    """What puts texts in a random order that is always the same."""
+    return hashlib.sha256(f"{seed}|{key}".encode("utf-8", "surrogatepass")).digest()

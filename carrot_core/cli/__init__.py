@@ -31,7 +31,7 @@ def main() -> None:
     \b
     carrot data import results.parquet --name mine   your results into the store
     carrot evaluate mine                             CARROT-KNN beside every baseline
-    carrot evaluate mine --routers all --seeds 0-4   every router, five splits, paired intervals
+    carrot evaluate mine --routers all               every router on all prompts, paired intervals
     carrot frontier mine --out curve.csv             the exact curve, one row a breakpoint
     carrot solve mine --budget-per-1k 0.5            λ for a budget, a target, a model to match
     carrot route "What is 2 + 2?" --bench mine       which model should answer, and why (--explain)

@@ -1,4 +1,4 @@
-"""``carrot evaluate`` and ``carrot learning-curve``: routers over seeds, and over sizes of training data."""
+"""``carrot evaluate`` and ``carrot learning-curve``: one router or several, and over sizes of training data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.command()
 @router_options
 @click.option("--routers", type=Names(), help='"all", or names parted by commas: compare them.')
-@click.option("--seeds", type=Numbers(), help="Such as 0-4: split and routers by each of these seeds, and their mean.")
+@click.option("--seeds", type=Numbers(), help="Such as 0-4: the routers with each of these seeds, and their mean.")
 @click.option("--leave-one-task-out", "transfer", is_flag=True, help="Each task by a router that never saw it.")
 @click.option("--again", is_flag=True, help="Fit also what is stored.")
 @click.option(
@@ -82,10 +82,11 @@ def evaluate(
     transfer: bool,
     **options: Any,
 ) -> Result:
-    """Evaluate a router on BENCH beside the baselines, or with --routers or --seeds several over several seeds.
+    """Evaluate a router on BENCH beside the baselines, or with --routers several.
 
-    Every fit is stored at once: an interrupted comparison continues where it stopped. Seed 0 is the split as
-    stored; if the source has its own split, only the routers' seed varies.
+    All prompts count: each is judged by a router that never saw it (cross-fitting). A source with a split of its own
+    is judged by that, unless --folds is given. Every router is stored at once: an interrupted comparison continues
+    where it stopped.
     """
     for one, several, values in (("router", "--routers", routers), ("seed", "--seeds", seeds)):
         if values is not None and _is_given(one):
@@ -98,8 +99,9 @@ def evaluate(
         if options["again"]:
             raise click.BadParameter("nothing of --leave-one-task-out is stored: it always fits", param_hint="--again")
         return _transfer(
-            bench, seeds or (options["seed"],), csv_file, options["router"], options["params"], options["pool"]
-        )
+            bench, seeds or (options["seed"],), csv_file, options["router"], options["params"], options["pool"],
+            options["n_folds"],
+        )  # fmt: skip
     if not (routers or seeds or csv_file or latex_file):
         run, _, _ = run_of(bench, **options)
         return summary(run), results_table(run)
@@ -125,6 +127,7 @@ def _comparison(
     params: Sequence[str],
     fit_on: str | None,
     pool: Sequence[str],
+    n_folds: int | None,
     again: bool,
     **_: Any,
 ) -> Comparison:
@@ -141,21 +144,27 @@ def _comparison(
             params=parameters(params),
             fit_on=source,
             pool=pool,
+            n_folds=n_folds,
             again=again,
             progress=advance,
         )
 
 
 def _transfer(
-    bench: str, seeds: Sequence[int], csv_file: Path | None, router: str, params: Sequence[str], pool: Sequence[str]
+    bench: str,
+    seeds: Sequence[int],
+    csv_file: Path | None,
+    router: str,
+    params: Sequence[str],
+    pool: Sequence[str],
+    n_folds: int | None,
 ) -> Result:
-    from carrot_core.evaluation import records
+    from carrot_core.evaluation import records, setting_for
     from carrot_core.evaluation.learning import leave_one_task_out
-    from carrot_core.evaluation.runs import settings_of
     from carrot_core.evaluation.tables import text, transfer_text
 
     store = open_store()
-    settings = settings_of(store, load_benchmark(store, bench), seeds, pool=pool)
+    settings = dict.fromkeys(seeds, setting_for(load_benchmark(store, bench), None, pool, n_folds))
     with progress(f"Fitting {router}", " fits") as advance:
         transfer = leave_one_task_out(settings, router, params=parameters(params), progress=advance)
     if csv_file is not None:
@@ -178,7 +187,7 @@ def _write(result: Comparison, csv_file: Path | None, latex_file: Path | None) -
 
 @click.command("learning-curve")
 @bench_options
-@click.option("--seeds", type=Numbers(), default="0-4", show_default=True, help="Splits and parts: 0-4, or 0,2,7.")
+@click.option("--seeds", type=Numbers(), default="0", show_default=True, help="Seeds of parts and router, such as 0-4.")
 @click.option("--sizes", type=Numbers(), help="Numbers of prompts (default: 100, 200, 400, … and all).")
 @click.option("--new-model", metavar="MODEL", help="Only this model has few scored prompts; the others have all.")
 @click.option("--csv", "csv_file", type=TABLE, help="Write every figure to a file: .csv, .parquet or .json.")
@@ -189,20 +198,20 @@ def learning_curve(
     params: tuple[str, ...],
     fit_on: str | None,
     pool: tuple[str, ...],
+    n_folds: int | None,
     seeds: tuple[int, ...],
     sizes: tuple[int, ...] | None,
     new_model: str | None,
     csv_file: Path | None,
 ) -> Result:
     """Measure how a router on BENCH improves with more training prompts, or more scored prompts of a new model."""
-    from carrot_core.evaluation import records
+    from carrot_core.evaluation import records, setting_for
     from carrot_core.evaluation.learning import learning_curve as grow
     from carrot_core.evaluation.learning import new_model_curve
-    from carrot_core.evaluation.runs import settings_of
 
     store = open_store()
     benchmark, source = load_benchmark(store, bench), None if fit_on is None else load_benchmark(store, fit_on)
-    settings = settings_of(store, benchmark, seeds, fit_on=source, pool=pool)
+    settings = dict.fromkeys(seeds, setting_for(benchmark, source, pool, n_folds))
     train_sizes, router_params = sizes or (), parameters(params)
     with progress(f"Fitting {router}", " fits") as advance:
         if new_model is None:

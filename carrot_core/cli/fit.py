@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from carrot_core.benchmarks.split import FOLDS, LEAST_FOLDS
 from carrot_core.cli.common import TABLE, Group, Result, json_option, open_store, progress, write
 from carrot_core.errors import DataError
 from carrot_core.number_formats import fixed, with_interval
@@ -40,6 +41,12 @@ OUT = click.option(
 def bench_options(command: Command) -> Command:
     """Options for BENCH, one router and its training data."""
     for option in (
+        click.option(
+            "--folds",
+            "n_folds",
+            type=click.IntRange(min=LEAST_FOLDS),
+            help=f"Cross-fit in so many folds (default: {FOLDS}, or the source's own split where it has one).",
+        ),
         click.option("--fit-on", metavar="OTHER", help="Learn from all of OTHER, evaluate on all prompts of BENCH."),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
         click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Parameter of the router."),
@@ -84,6 +91,7 @@ def run_of(
     params: Sequence[str],
     fit_on: str | None,
     pool: Sequence[str],
+    n_folds: int | None,
     again: bool = False,
 ) -> tuple[Run, Benchmark, Benchmark | None]:
     """The run, its benchmark, and the benchmark it was fitted on if that is another one."""
@@ -100,6 +108,7 @@ def run_of(
             params=parameters(params),
             fit_on=source,
             pool=pool,
+            n_folds=n_folds,
             again=again,
             progress=advance,
         )
@@ -125,6 +134,7 @@ def summary(run: Run) -> dict[str, Any]:
         "n_copies": run.metrics.get("n_copies", 0),
         "params": dict(run.params),
         "seed": run.seed,
+        "folds": run.n_folds,
         "data_hash": run.data_hash,
         "versions": dict(run.versions),
         "created_at": run.created_at,
@@ -167,7 +177,7 @@ def cell(value: float | None, interval: Sequence[float | None], *, signed: bool 
 
 def split_option(command: Command) -> Command:
     choice = click.Choice([*SPLITS, "all"])
-    return click.option("--split", type=choice, help="Prompts (default: test; with --fit-on, all).")(command)
+    return click.option("--split", type=choice, help="Prompts (default: those that are reported on).")(command)
 
 
 @click.command()
@@ -189,7 +199,8 @@ def estimates(bench: str, router: str, split: str | None, out: Path, **options: 
     frame = estimates_frame(table, benchmark.outcomes)
     write(frame, out)
     document = {"out": str(out), "rows": len(frame), "n_prompts": table.shape[0], "split": split, "router": router}
-    note = " Train prompts were learned from." if split in ("train", "all") and source is None else ""
+    learned = split in ("train", "all") and source is None and not run.n_folds
+    note = " Train prompts were learned from." if learned else ""
     return document, f"Wrote {len(frame):,} rows ({table.shape[0]:,} prompts, {split}) to {out}.{note}"
 
 
@@ -209,7 +220,7 @@ def frontier(bench: str, router: str, split: str | None, out: Path, **options: A
 
     run, benchmark, source = run_of(bench, router, **options)
     split = split or run.metrics["report_on"]
-    setting = setting_for(benchmark, source, run.pool, run.split_seed)
+    setting = setting_for(benchmark, source, run.pool, run.n_folds)
     part = setting.everything.part(split)
     curve = setting.curve(estimates_on(run, benchmark, split, source), part)
     n_incomplete = int((~part.outcomes.complete).sum())
@@ -248,7 +259,9 @@ def router() -> None:
 @click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all).")
 @json_option
 def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...], pool: tuple[str, ...]) -> Result:
-    """Write a router fitted on the train prompts of BENCH to FOLDER: the stored one, else one fitted now.
+    """Write a router fitted on BENCH to FOLDER: the stored one, else one fitted now.
+
+    It learns from all prompts, or from the train prompts where the source has a split of its own.
 
     The files are JSON and safetensors; nothing in them runs when they are read.
     """
@@ -265,7 +278,7 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
         "source": info.source,
         "licence": info.licence or "not stated",
         "data_hash": setting.train.data_hash,
-        "fitted_on": f"{len(setting.train.prompt_ids)} train prompts",
+        "fitted_on": f"{len(setting.train.prompt_ids)} {'' if setting.n_folds else 'train '}prompts",
         "cost_unit_usd": setting.cost_unit_usd,
         "best_single": setting.best_single,
         "seed": seed,

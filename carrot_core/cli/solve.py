@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Result, json_option, open_store
+from carrot_core.cli.common import Result, json_option
 from carrot_core.cli.fit import cell, router_options, run_of
 from carrot_core.number_formats import NOTHING_TO_SAVE, PER_1K, call_cost, lam_text, money, pays, percent
 from carrot_core.text import visible
@@ -15,7 +15,6 @@ from carrot_core.text import visible
 if TYPE_CHECKING:
     from carrot_core.evaluation.solve import SolvedGoal
     from carrot_core.evaluation.stability import Stability
-    from carrot_core.store import Run
 
 
 @click.command()
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--reference", metavar="MODEL", help="Savings are told against it (default: --match, else the best single)."
 )
-@click.option("--stability", "steady", is_flag=True, help="Also how sure the point is: samples, tasks, stored seeds.")
+@click.option("--stability", "steady", is_flag=True, help="Also how sure the point is: over samples, tasks, rounds.")
 @json_option
 def solve(
     bench: str,
@@ -52,11 +51,11 @@ def solve(
     carrot solve simulated --budget-per-1k 0.5
     carrot solve simulated --target 0.8 --router carrot-linear --json
     carrot solve simulated --match MODEL
-    carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and seeds
+    carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and rounds
     """
     from carrot_core.evaluation import setting_for
     from carrot_core.evaluation.runs import tables_of
-    from carrot_core.evaluation.solve import Goal, solve_seeds
+    from carrot_core.evaluation.solve import Goal, solve_rounds
     from carrot_core.evaluation.solve import solve as solve_goal
     from carrot_core.evaluation.stability import stability
     from carrot_core.frontier import rate_of_lam
@@ -71,7 +70,7 @@ def solve(
         None if budget is None else budget / PER_1K.calls, target, match, cap, lam
     )  # λ as a rate once u is known
     run, benchmark, source = run_of(bench, router, **options)
-    setting = setting_for(benchmark, source, run.pool, run.split_seed)
+    setting = setting_for(benchmark, source, run.pool, run.n_folds)
     if lam is not None:
         goal = Goal(rate_per_usd=rate_of_lam(lam, setting.cost_unit_usd))
     tables = tables_of(run, setting)
@@ -79,14 +78,9 @@ def solve(
     document, text = {"benchmark": bench, "router": router, **solution.document()}, _report(bench, router, solution)
     if not steady:
         return document, text
-    measured_stability, seeds = (
-        stability(setting, tables, goal),
-        solve_seeds(open_store(), benchmark, run, goal, reference),
-    )
-    stability_document = measured_stability.document() | {
-        "seeds": {str(seed): other.document() for seed, other in seeds.items()}
-    }
-    return document | {"stability": stability_document}, f"{text}\n\n{_steady(measured_stability, seeds, run)}"
+    measured_stability, rounds = stability(setting, tables, goal), solve_rounds(setting, tables, goal, reference)
+    stability_document = measured_stability.document() | {"rounds": [solved.document() for solved in rounds]}
+    return document | {"stability": stability_document}, f"{text}\n\n{_steady(measured_stability, rounds)}"
 
 
 def _report(bench: str, router: str, solved: SolvedGoal) -> str:
@@ -117,32 +111,26 @@ def _report(bench: str, router: str, solved: SolvedGoal) -> str:
     return "\n".join(lines)
 
 
-def _steady(stability: Stability, seeds: Mapping[int, SolvedGoal], run: Run) -> str:
-    from carrot_core.evaluation.solve import seeds_command
-    from carrot_core.figures.stability import detail, of_seeds, of_tasks, verdict
+def _steady(stability: Stability, rounds: Sequence[SolvedGoal]) -> str:
+    from carrot_core.figures.stability import detail, of_rounds, of_tasks, verdict
 
-    about_seeds = of_seeds(seeds, seeds_command(run))
-    if run.fit_on is not None:
-        about_seeds = "Seeds: a run that learned from another benchmark keeps nothing to solve on, so none is compared."
     parts = [
         verdict(stability),
         detail(stability),
         of_tasks(stability),
-        about_seeds,
-        *_seed_lines(seeds),
+        of_rounds(rounds),
+        *_round_lines(rounds),
         *_task_lines(stability),
     ]
     return "\n".join(filter(None, parts))
 
 
-def _seed_lines(seeds: Mapping[int, SolvedGoal]) -> list[str]:
-    if len(seeds) < 2:
-        return []
+def _round_lines(rounds: Sequence[SolvedGoal]) -> list[str]:
     return [
-        f"  seed {seed}: λ {lam_text(solved.lam)}, test accuracy {solved.reported.score.value:.4f}, "
+        f"  round {number}: λ {lam_text(solved.lam)}, accuracy {solved.reported.score.value:.4f}, "
         f"{call_cost(solved.reported.cost_usd.value)}"
         + (" (not reachable on validation)" if solved.solution.shortfall else "")
-        for seed, solved in seeds.items()
+        for number, solved in enumerate(rounds, start=1)
     ]
 
 

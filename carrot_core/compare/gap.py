@@ -104,17 +104,19 @@ def with_better(setting: Setting, curve: Frontier) -> dict[str, Frontier]:
     own = curve.estimates.pool(pick(curve.models, curve.has_estimates))
     outcomes = curve.outcomes.pool(own.models)
     paid = own.cost_usd if own.cost_is_paid else outcomes.cost_usd
+    # What a router does not estimate on a prompt stays out of its reach there.
+    score, paid = (np.where(np.isnan(own.score), np.nan, table) for table in (outcomes.score, paid))
     tables = {
         "router": (own.score, own.cost_usd),
-        "scores": (outcomes.score, own.cost_usd),
+        "scores": (score, own.cost_usd),
         "costs": (own.score, paid),
-        "both": (outcomes.score, paid),
+        "both": (score, paid),
     }
     tasks = task_labels(setting, curve)
     if len(set(tasks)) > 1:
         tables["task_label"] = _with_task_means(setting, own, tasks)
     return {
-        part: sweep(Estimates(own.prompt_ids, own.models, score, cost, own.cost_is_paid), curve.outcomes, curve.models)
+        part: sweep(own.with_values(score, cost), curve.outcomes, curve.models)
         for part, (score, cost) in tables.items()
     }
 

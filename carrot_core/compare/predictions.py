@@ -10,14 +10,14 @@ import plotly.graph_objects as go
 
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation import reliability as bins_of
-from carrot_core.evaluation.quality import POOLED, Values, aligned, usage_of
+from carrot_core.evaluation.quality import POOLED, Values, aligned, usage_by_round
 from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import PATTERNS, each, layout, model_names, names_of, router_names
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, translucent
 from carrot_core.number_formats import COUNT_HOVER, MONEY_HOVER, cost_basis
-from carrot_core.outcomes import Estimates
+from carrot_core.outcomes import Estimates, positions
 from carrot_core.text import short_names, visible
 
 _RELIABILITY_COLUMNS = ["router", "model", "bin", "n", "mean_estimate", "mean_score"]
@@ -66,7 +66,8 @@ def usage(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> p
 def _of_router(setting: Setting, estimates: Estimates) -> pd.DataFrame:
     table, bench = aligned(setting.test, estimates)
     kind = bench.usage
-    observed, predicted = bench.usage_table(kind), usage_of(bench, table.cost_usd, kind, table.output_tokens)
+    rounds = setting.round_of(setting.report_on)[positions(table.prompt_ids, setting.test.prompt_ids, "prompt")]
+    observed, predicted = bench.usage_table(kind), usage_by_round(bench, table, rounds)
     columns = {POOLED: slice(None), **{model: slice(j, j + 1) for j, model in enumerate(table.models)}}
     rows = [
         {"model": model, **row}

@@ -37,12 +37,12 @@ class Study:
     Attributes
     ----------
     name : as snapshots keep it, in ``analysis-<name>.parquet``.
-    seeds : how many seeds it is made over at most.
+    rounds : rounds of cross-fitting that it is made over at most, since each costs many fits.
     make : from the protocol by seed, a router and what is called with (fits done, fits in all) to the frame.
     """
 
     name: str
-    seeds: int
+    rounds: int
     make: Callable[[Settings, str, Progress | None], pd.DataFrame]
 
 
@@ -90,6 +90,12 @@ def _task_counts(settings: Settings) -> Counter[str]:
     return Counter(task for setting in settings.values() for task in setting.test.tasks if task)
 
 
+def make_study(name: str, setting: Setting, progress: Progress | None = None) -> pd.DataFrame:
+    """One of `STUDIES` of the quickest router, on the prompts of as many rounds of a setting as it takes."""
+    study = STUDIES[name]
+    return study.make({0: setting.first(study.rounds)}, ROUTER, progress)
+
+
 STUDIES: dict[str, Study] = {
     study.name: study for study in (Study("learning", 3, learning), Study("transfer", 1, transfer))
 }
@@ -114,8 +120,8 @@ def learning_exhibit(table: pd.DataFrame, metric: str = HEADLINE) -> Exhibit:
         name=f"learning-{metric.replace('_', '-')}",
         title=f"Learning curve of {visible(label(router))}",
         caption=f"{metric_name(metric)}, {HUNDRED}, on the same test prompts after learning from more and more "
-        f"training prompts, each set within the next, mean over {seeds} seed{'s' * (seeds > 1)}; the band is a 95 % "
-        f"interval over prompts.{enough}",
+        f"training prompts, each set within the next{f', mean over {seeds} seeds' if seeds > 1 else ''}; the band is a "
+        f"95 % interval over prompts.{enough}",
         alt=f"{metric_name(metric)} of {visible(label(router))} by number of training prompts: {values}.",
         table=means,
         draw=lambda theme: _learning(means, router, metric, theme),

@@ -23,7 +23,7 @@ from carrot_core.evaluation.measure import (
     report_set,
 )
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.evaluation.quality import quality
+from carrot_core.evaluation.quality import quality_of
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS, pareto_dist, pareto_front
 from carrot_core.number_formats import without_nan
@@ -39,7 +39,7 @@ _SINGLE_SCORES = ("routing_accuracy", "peak")  # what a router and one model can
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One router on one seed: its estimates of what is reported on, and the rates chosen on validation.
+    """One router on one seed: its estimates of what is reported on, and the rates chosen on validation by each round.
 
     Attributes
     ----------
@@ -47,14 +47,13 @@ class Candidate:
     """
 
     estimates: Estimates
-    rates: Mapping[str, float]
+    rates: Mapping[str, FloatArray]
     hull_rates: FloatArray
 
     @classmethod
     def of(cls, setting: Setting, estimates: Mapping[str, Estimates]) -> Candidate:
         """From estimates of validation and of what is reported on."""
-        curve = setting.frontier(estimates, "validation")
-        return cls(estimates[setting.report_on], chosen_rates(setting, curve), chosen_hull(curve))
+        return cls(estimates[setting.report_on], chosen_rates(setting, estimates), chosen_hull(setting, estimates))
 
     @classmethod
     def of_run(cls, setting: Setting, run: Run) -> Candidate:
@@ -63,13 +62,13 @@ class Candidate:
         if "validation" in tables:
             return cls.of(setting, tables)
         figures = run.metrics[setting.report_on]  # of another benchmark, whose validation prompts are not stored here
-        rates = {name: _infinite(rate) for name, rate in figures["chosen"].items()}
-        return cls(tables[setting.report_on], rates, np.array([_infinite(rate) for rate in figures["chosen_hull"]]))
+        rates = {name: _infinite(rates) for name, rates in figures["chosen"].items()}
+        return cls(tables[setting.report_on], rates, np.stack([_infinite(rates) for rates in figures["chosen_hull"]]))
 
 
-def _infinite(rate: float | None) -> float:
-    """A rate from JSON, where null is infinity."""
-    return float("inf") if rate is None else rate
+def _infinite(rates: Sequence[float | None]) -> FloatArray:
+    """Rates from JSON, where null is infinity."""
+    return np.array([np.inf if rate is None else rate for rate in rates], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +77,16 @@ class Comparison:
 
     Attributes
     ----------
-    benchmark, fit_on, report_on : what was evaluated ("test" prompts, or "all" of them with ``fit_on``).
+    benchmark, fit_on, report_on : what was evaluated: "all" prompts, or "test" where the source has a split.
     models : the pool.
     routers : those that ran on every seed.
-    seeds : of the split, where it is ours, and of the routers.
+    seeds : of the routers.
     replicates : behind every interval.
-    protocol : one row a seed: seed, split_seed (NA where the stored split is used), n_train, n_validation,
-        n_judged, n_incomplete, n_copies (prompts of ``fit_on`` left out because they are reported on), best_single,
-        best_single_score, best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd,
-        cost_unit_usd; where cells were run several times also oracle_luck (`ReportSet.oracle_luck`).
+    protocol : one row a seed: seed, n_folds (0 where the source's split is used), n_train, n_validation (of one round
+        of cross-fitting, the least), n_judged, n_incomplete, n_copies (prompts of ``fit_on`` left out because they are
+        reported on), best_single (all that some round chose, where rounds differ), best_single_score,
+        best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd; where cells were
+        run several times also oracle_luck (`ReportSet.oracle_luck`).
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
         value, low, high. NaN: not defined. An infinite QNC: never reached.
     differences : columns router, against, seed, metric, value, low, high, low_all, high_all: router minus
@@ -186,7 +186,7 @@ def compare(
         measured[str(seed)][BEST_SINGLE] = dict.fromkeys(_SINGLE_SCORES, Measurement.of(on.reference[0]))
         protocol.append({"seed": seed, **_facts(setting, on)})
         for name, candidate in candidates.items():
-            table = quality(setting.test, candidate.estimates, setting.train)
+            table = quality_of(setting, candidate.estimates)
             quality_tables.append(table.assign(router=name, seed=str(seed)))
         if progress is not None:
             progress(done, len(settings))
@@ -230,12 +230,13 @@ def _facts(setting: Setting, on: ReportSet) -> dict[str, Any]:
     score, cost = on.reference
     low, high = on.interval_usd
     return {
-        "n_train": len(setting.train.prompt_ids),
-        "n_validation": len(setting.validation.prompt_ids),
+        "n_folds": setting.n_folds,
+        "n_train": min(len(each.train.prompt_ids) for each in setting.rounds),
+        "n_validation": min(len(each.validation.prompt_ids) for each in setting.rounds),
         "n_judged": len(on.outcomes.prompt_ids),
         "n_incomplete": setting.n_incomplete("test"),
         "n_copies": setting.n_copies,
-        "best_single": setting.best_single,
+        "best_single": ", ".join(dict.fromkeys(on.best_single)),
         "best_single_score": float(score[0]),
         "best_single_cost_usd": float(cost[0]),
         "oracle_score": float(on.oracle[0]),

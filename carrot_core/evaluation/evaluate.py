@@ -1,4 +1,4 @@
-"""One router on one benchmark: fit on train, choose on validation, report on test; and how long a decision takes."""
+"""One router on one benchmark: fitted, chosen and reported by the protocol; and how long a decision takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pandas as pd
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.measure import measure_router
-from carrot_core.evaluation.protocol import Setting, make_setting, split_by_seed
+from carrot_core.evaluation.protocol import Setting, folds_of, make_setting
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
 from carrot_core.routers.saving import can_be_saved, router_as_bytes
@@ -112,12 +112,15 @@ def evaluate(
     params: Mapping[str, Any] | None = None,
     fit_on: Benchmark | None = None,
     pool: tuple[str, ...] = (),
-    split_seed: int | None = None,
+    n_folds: int | None = None,
     setting: Setting | None = None,
     replicates: int = 1000,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Fit one router, sweep it, and measure it beside the baselines; the run is ready to be stored.
+
+    Where the split is not the source's own, it is cross-fitted: one fit a round. The router that serves, fitted on
+    all prompts, is not among them: `carrot_core.evaluation.runs.fitted_router` fits it when it is asked for.
 
     Parameters
     ----------
@@ -126,19 +129,21 @@ def evaluate(
     params : of the router.
     fit_on : learn from all of this benchmark instead and report on all prompts of ``bench``.
     pool : models to choose from; empty = all of the benchmark.
-    split_seed : split the prompts anew with this seed; None = the split they have.
+    n_folds : cross-fit in as many folds; None = `carrot_core.evaluation.protocol.folds_of`.
     setting : `setting_for` of the same arguments; give it where several routers share one.
     replicates : bootstrap replicates behind every interval.
     progress : called with (steps done, steps in all).
     """
-    step = counter(progress, 3)
-    setting = setting or setting_for(bench, fit_on, pool, split_seed)
-    fitted, inner = setting.fits(router, seed, params)
-    document, numbers = router_bytes(fitted, inner)
-    estimates = setting.tables(fitted, inner)
-    report = setting.report_on
-    latency = estimate_latency(fitted, timed_prompts(setting.test))
-    step()
+    setting = setting or setting_for(bench, fit_on, pool, n_folds)
+    step = counter(progress, len(setting.rounds) + 2)
+    tables: list[dict[str, Estimates]] = []
+    for each in setting.rounds:
+        fitted, inner = each.fits(router, seed, params)
+        tables.append(each.tables(fitted, inner))
+        step()
+    latency = estimate_latency(fitted, timed_prompts(each.test))
+    document, numbers = (None, None) if setting.n_folds else router_bytes(fitted, inner)
+    estimates, report = setting.joined(tables), setting.report_on
 
     def figures_on(tables: Mapping[str, Estimates], split: str) -> dict[str, Any]:
         figures = measure_router(setting, tables, split, replicates=replicates)
@@ -159,7 +164,7 @@ def evaluate(
         best_single=setting.best_single,
         metrics={
             "report_on": report,
-            "split_seed": split_seed,
+            "n_folds": folds_of(bench, fit_on, n_folds),
             "models": list(setting.models),
             "n_without_text": setting.n_without_text,
             "n_copies": setting.n_copies,
@@ -185,13 +190,10 @@ def router_bytes(fitted: Router, inner: Router) -> tuple[str, bytes] | tuple[Non
 
 
 def setting_for(
-    bench: Benchmark, fit_on: Benchmark | None = None, pool: Sequence[str] = (), split_seed: int | None = None
+    bench: Benchmark, fit_on: Benchmark | None = None, pool: Sequence[str] = (), n_folds: int | None = None
 ) -> Setting:
-    """The setting of a benchmark on some of its models (empty: all), split anew where a seed is given."""
-    target = bench.pool(pool) if pool else bench
-    if split_seed is not None:
-        target, fit_on = split_by_seed(target, split_seed), fit_on and split_by_seed(fit_on, split_seed)
-    return make_setting(target, fit_on)
+    """The setting of a benchmark on some of its models (empty: all), see `make_setting`."""
+    return make_setting(bench.pool(pool) if pool else bench, fit_on, n_folds)
 
 
 # Several routers in a row share one setting. Its baselines go with it: it may hold gigabytes.

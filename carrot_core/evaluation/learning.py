@@ -83,7 +83,7 @@ def learning_curve(
         few = setting.train.rows(np.sort(order[:n]).astype(np.intp))
         return replace(setting, train=few, inner_train=_unseen(few, setting))
 
-    most = min(len(setting.train.prompt_ids) for setting in settings.values())
+    most = min(len(each.train.prompt_ids) for setting in settings.values() for each in setting.rounds)
     return _curve(settings, router, None, _check_sizes(sizes, most, FIRST), part, params, replicates, progress)
 
 
@@ -118,7 +118,8 @@ def new_model_curve(
     unknown = [name for setting in settings.values() for name in [model] if name not in setting.models]
     if unknown:
         positions(unknown, next(iter(settings.values())).models)  # raises, naming the models there are
-    scored = [int((~np.isnan(setting.train.pool([model]).outcomes.score)).sum()) for setting in settings.values()]
+    trains = [each.train.pool([model]) for setting in settings.values() for each in setting.rounds]
+    scored = [int((~np.isnan(train.outcomes.score)).sum()) for train in trains]
     chosen = _check_sizes(sizes, min(scored), NEW_MODEL_FIRST)
     chosen = chosen if sizes else (0, *chosen)
     return _curve(settings, router, model, chosen, part, params, replicates, progress)
@@ -134,14 +135,17 @@ def _curve(
     replicates: int,
     progress: Progress | None,
 ) -> LearningCurve:
-    step = counter(progress, len(sizes) * len(settings))
+    step = counter(progress, len(sizes) * sum(len(setting.rounds) for setting in settings.values()))
     candidates: dict[str, dict[int, Candidate]] = {str(n): {} for n in sizes}
     for seed, setting in settings.items():
-        order = _order(setting.train, model, seed)
+        tables: dict[int, list[Mapping[str, Estimates]]] = {n: [] for n in sizes}
+        for each in setting.rounds:
+            order = _order(each.train, model, seed)
+            for n in sizes:
+                tables[n].append(part(each, order, n).estimates(router, seed, params))
+                step()
         for n in sizes:
-            estimates = part(setting, order, n).estimates(router, seed, params)
-            candidates[str(n)][seed] = Candidate.of(setting, estimates)
-            step()
+            candidates[str(n)][seed] = Candidate.of(setting, setting.joined(tables[n]))
     result = compare(settings, candidates, replicates=replicates, against=[str(sizes[-1])])
     return LearningCurve(router, model, sizes, result)
 
@@ -230,12 +234,11 @@ def leave_one_task_out(
     if len(tasks) < 2:
         raise CarrotError("Leaving one task out needs prompts of at least two tasks; here all are of one.")
     settings = {seed: setting.narrowed(tasks=tasks) for seed, setting in settings.items()}
-    step = counter(progress, len(settings) * (len(tasks) + 2))
+    step = counter(progress, sum(len(setting.rounds) * len(tasks) + 2 for setting in settings.values()))
     candidates: dict[str, dict[int, Candidate]] = {LEFT_OUT: {}, router: {}, _FLOOR: {}}
     for seed, setting in settings.items():
-        candidates[LEFT_OUT][seed] = Candidate.of(
-            setting, _without_own_task(setting, router, seed, params, tasks, step)
-        )
+        tables = [_without_own_task(each, router, seed, params, tasks, step) for each in setting.rounds]
+        candidates[LEFT_OUT][seed] = Candidate.of(setting, setting.joined(tables))
         for name in dict.fromkeys([router, _FLOOR]):
             candidates[name][seed] = Candidate.of(
                 setting, setting.estimates(name, seed, params if name == router else None)
@@ -260,29 +263,22 @@ def _without_own_task(
         other_tasks = _of(setting.train, task, False)
         own_task = {"validation": _of(setting.validation, task, True), setting.report_on: _of(setting.test, task, True)}
         some = [part for part in own_task.values() if part.prompt_ids]  # a small task may lie on one side of the split
-        without = replace(setting, train=other_tasks, inner_train=other_tasks, validation=some[0], test=some[-1])
-        for split, table in without.estimates(router, seed, params).items():
-            if own_task[split].prompt_ids:
-                by_split[split].append(table)
+        if some:
+            without = replace(setting, train=other_tasks, inner_train=other_tasks, validation=some[0], test=some[-1])
+            for split, table in without.estimates(router, seed, params).items():
+                if own_task[split].prompt_ids:
+                    by_split[split].append(table)
         step()
-    parts = {"validation": setting.validation, setting.report_on: setting.test}
-    return {split: _join(tables, parts[split]) for split, tables in by_split.items()}
+    # Without another task a router may know the models in another order, or other ones.
+    return {
+        split: Estimates.join(tables, setting.part(split).prompt_ids, setting.models)
+        for split, tables in by_split.items()
+        if tables
+    }
 
 
 def _of(part: Benchmark, task: str, inside: bool) -> Benchmark:
     return part.rows((np.array(part.tasks, dtype=object) == task) == inside)
-
-
-def _join(tables: list[Estimates], part: Benchmark) -> Estimates:
-    """Several tables of different prompts as one, in the order of the prompts of a benchmark."""
-    ids = [prompt_id for table in tables for prompt_id in table.prompt_ids]
-    row = {prompt_id: position for position, prompt_id in enumerate(ids)}
-    order = np.array([row[prompt_id] for prompt_id in part.prompt_ids if prompt_id in row], dtype=np.intp)
-    # Without another task a router may know the models in another order, or other ones.
-    wide = [table.widened(part.models) for table in tables]
-    score, cost = (np.concatenate([getattr(table, name) for table in wide]) for name in ("score", "cost_usd"))
-    table = Estimates(tuple(ids), part.models, score, cost, tables[0].cost_is_paid)
-    return table.rows(order)
 
 
 def _of_task(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.bootstrap import (
@@ -42,7 +43,7 @@ from carrot_core.metrics import (
     share_saved,
 )
 from carrot_core.number_formats import without_nan
-from carrot_core.operating_point import Solution, match_model, operating_point, rate_inside, solve_target
+from carrot_core.operating_point import Point, Solution, match_model, operating_point, rate_inside, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick, positions
 
 _POINTS = 800  # of a curve, of which replicates are made
@@ -94,14 +95,16 @@ class ReportSet:
     ----------
     outcomes : of the whole pool, without gaps (`Benchmark.measured`).
     weights : (n, 1 + B) how often each prompt counts: once, then as often as it was drawn.
-    best_single : name of the best single model, chosen on validation.
+    round_of : (n,) round of the protocol that reports on each prompt (`Setting.round_of`).
+    best_single : name of the best single model of each round, chosen on its validation prompts.
     strength : mean validation score by model.
     part : all prompts of the split, with the samples of their cells.
     """
 
     outcomes: Outcomes
     weights: Weights
-    best_single: str
+    round_of: npt.NDArray[np.intp]
+    best_single: tuple[str, ...]
     strength: Mapping[str, float]
     part: Benchmark
 
@@ -133,7 +136,8 @@ class ReportSet:
             return None
         rows = positions(curves[0].outcomes.prompt_ids, self.part.prompt_ids, "prompt")
         part = self.part.rows(rows)
-        return replace(self, part=part, outcomes=part.outcomes, weights=self.weights[rows]), curves
+        weights, round_of = self.weights[rows], self.round_of[rows]
+        return replace(self, part=part, outcomes=part.outcomes, weights=weights, round_of=round_of), curves
 
     @cached_property
     def oracle_luck(self) -> FloatArray | None:
@@ -145,11 +149,16 @@ class ReportSet:
         scores = [curve.outcomes.score[rows, curve.choices(0.0)] for curve in curves]
         return on.oracle - on.means(np.mean(scores, axis=0)[:, None])[:, 0]
 
-    @property
+    @cached_property
     def reference(self) -> tuple[FloatArray, FloatArray]:
-        """(1 + B,) score and cost of the best single model."""
-        column = self.outcomes.models.index(self.best_single)
-        return self.single_score[:, column], self.single_cost_usd[:, column]
+        """(1 + B,) score and cost of the best single model, on each prompt that of its round."""
+        if len(set(self.best_single)) == 1:
+            column = self.outcomes.models.index(self.best_single[0])
+            return self.single_score[:, column], self.single_cost_usd[:, column]
+        rows, columns = np.arange(len(self.round_of)), positions(self.best_single, self.outcomes.models)[self.round_of]
+        both = np.column_stack([self.outcomes.score[rows, columns], self.outcomes.cost_usd[rows, columns]])
+        score, cost = self.means(both).T
+        return score, cost
 
     @property
     def interval_usd(self) -> tuple[FloatArray, FloatArray]:
@@ -201,15 +210,21 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
     else:  # choices made on another benchmark
         counts = bootstrap_counts(len(outcomes.prompt_ids), replicates, seed)
     weights = np.column_stack([np.ones(len(counts), counts.dtype), counts])
-    return ReportSet(outcomes, weights, setting.best_single, setting.strength, part)
+    singles = tuple(each.best_single for each in setting.rounds)
+    return ReportSet(outcomes, weights, setting.round_of(split), singles, setting.strength, part)
 
 
-def chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
-    """Exchange rates of the operating points that are chosen on a router's validation curve.
+def chosen_rates(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[str, FloatArray]:
+    """(R,) exchange rates of the operating points that each round chooses on its validation prompts.
 
     "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
-    cheapest point with at least the score of the best single model; absent where there is none.
+    cheapest point with at least the score of the best single model; absent where some round has none.
     """
+    each = [_chosen_rates(one, one.frontier(estimates, "validation")) for one in setting.rounds]
+    return {name: np.array([rates[name] for rates in each]) for name in each[0] if all(name in r for r in each)}
+
+
+def _chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
     arena = int(np.argmax(arena_score(curve.score, curve.cost_usd)))
     solutions = {
         "peak": solve_target(curve, float(curve.score.max())),
@@ -219,12 +234,50 @@ def chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
     return {name: solution.exchange_rate_per_usd for name, solution in solutions.items() if solution.reached}
 
 
-def chosen_hull(curve: Frontier) -> FloatArray:
-    """(G,) ascending exchange rates of the corners of a validation curve's hull."""
-    return np.sort([rate_inside(curve, corner) for corner in curve.corners.tolist()])
+def chosen_hull(setting: Setting, estimates: Mapping[str, Estimates]) -> FloatArray:
+    """(R, G) ascending exchange rates at which each round stands in G common steps along its validation curve's hull.
+
+    At a price of a dollar in score, a round stands on the corner of its hull that is best at this price; steps are at
+    the prices where some round moves on. Points on the mean of the rounds' hulls are chosen in this way.
+    """
+    corners, slopes = [], []
+    for curve in (one.frontier(estimates, "validation") for one in setting.rounds):
+        hull = curve.corners
+        corners.append(np.array([rate_inside(curve, corner) for corner in hull.tolist()]))
+        slopes.append(np.diff(curve.score[hull]) / np.diff(curve.cost_usd[hull]))
+    prices = np.unique(np.concatenate(slopes))
+    steps = [np.append(np.searchsorted(-slope, -prices, side="right"), 0) for slope in slopes]
+    return np.sort([rates[step] for rates, step in zip(corners, steps, strict=True)], axis=1)
 
 
-def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, float], hull_rates: FloatArray) -> Figures:
+def chosen_point(
+    setting: Setting,
+    estimates: Mapping[str, Estimates],
+    choose: Callable[[Frontier], Solution],
+    reference: str,
+    weights: Weights,
+    split: str = "",
+) -> tuple[Solution, Point]:
+    """A rate chosen on all validation prompts, and what choosing so brings on the prompts of a split.
+
+    In cross-fitting the rate is that of what serves, and each prompt's figures are at the rate that its round chose
+    by the same rule, on prompts of its own.
+
+    Parameters
+    ----------
+    choose : from a curve on validation prompts to a rate.
+    reference : model that differences and savings are against.
+    weights : as for `operating_point`.
+    split : "validation", or as by default what is reported on.
+    """
+    split, parts = split or setting.report_on, [setting, *(setting.rounds if setting.n_folds else ())]
+    solution, *own = [choose(part.frontier(estimates, "validation")) for part in parts]
+    rates = np.array([each.exchange_rate_per_usd for each in own or [solution]])[setting.round_of(split)]
+    rate, curve = solution.exchange_rate_per_usd, setting.frontier(estimates, split)
+    return solution, operating_point(curve, rate, reference, setting.cost_unit_usd, weights, rates)
+
+
+def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray], hull_rates: FloatArray) -> Figures:
     """Every figure of one router but those that need the other routers.
 
     Parameters
@@ -262,10 +315,10 @@ def _band(curve: Frontier, table: CurveReplicates) -> pd.DataFrame:
     return pd.DataFrame({**columns, "low": low, "high": high})
 
 
-def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, float]) -> dict[str, Measurement]:
-    """Figures of single points: at λ = 0, and at the rates chosen on validation."""
+def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray]) -> dict[str, Measurement]:
+    """Figures of single points: at λ = 0, and at the rates that each round chose on validation."""
     rows, names = np.arange(curve.n_prompts), ["zero", *rates]
-    chosen = [curve.choices(rate) for rate in (0.0, *rates.values())]
+    chosen = [curve.choices(0.0), *(curve.choices(own[on.round_of]) for own in rates.values())]
     score = dict(zip(names, on.means(np.column_stack([curve.outcomes.score[rows, j] for j in chosen])).T, strict=True))
     cost = dict(zip(names, on.means(np.column_stack([curve.paid_usd[rows, j] for j in chosen])).T, strict=True))
     best, best_cost = on.reference
@@ -303,8 +356,9 @@ def areas(curve: Frontier, on: ReportSet, table: CurveReplicates) -> dict[str, M
 
 
 def _of_chosen(curve: Frontier, on: ReportSet, rates: FloatArray) -> Measurement:
-    """AIQ of the points at these rates, which were chosen on other prompts."""
-    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
+    """AIQ of the points at these (R, G) rates of each round, which were chosen on other prompts."""
+    walk, steps = replace(curve, sweep=curve.sweep.in_steps(rates, on.round_of)), np.arange(float(rates.shape[1]))
+    score, cost = replicate_tables(walk, curve.outcomes.score, curve.paid_usd, steps, on.weights)
     return Measurement.of(aiq_of_points(cost, score, *on.interval_usd))
 
 
@@ -334,8 +388,8 @@ def measure_router(
     setting: Setting, estimates: Mapping[str, Estimates], split: str, *, replicates: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
     """All figures of one router on one split, each with its interval; plain numbers, ready for JSON."""
-    chosen_on, on = setting.frontier(estimates, "validation"), report_set(setting, split, replicates, seed)
-    rates, hull = chosen_rates(setting, chosen_on), chosen_hull(chosen_on)
+    on = report_set(setting, split, replicates, seed)
+    rates, hull = chosen_rates(setting, estimates), chosen_hull(setting, estimates)
     curve = setting.frontier(estimates, split)
     figures = {
         **measure(curve, on, rates, hull).by_metric,
@@ -346,16 +400,16 @@ def measure_router(
     if on.oracle_luck is not None:
         figures["oracle_luck"] = Measurement.of(on.oracle_luck)
     intervals = {name: figure.interval for name, figure in figures.items()}
-    point = None
-    if "matched" in rates:
-        unit = setting.cost_unit_usd
-        point = operating_point(curve, rates["matched"], setting.best_single, unit, on.weights[:, 1:])
+    solution, point = chosen_point(
+        setting, estimates, lambda validation: match_model(validation, setting.best_single, validation.strength),
+        setting.best_single, on.weights[:, 1:], split,
+    )  # fmt: skip
     return {
         **{name: without_nan(figure.value) for name, figure in intervals.items()},
         "n_prompts": curve.n_prompts,
         "n_incomplete": setting.n_incomplete(split),
         "intervals": {name: without_nan([figure.low, figure.high]) for name, figure in intervals.items()},
-        "chosen": without_nan(rates),
+        "chosen": without_nan({name: own.tolist() for name, own in rates.items()}),
         "chosen_hull": without_nan(hull.tolist()),
-        "match_best_single": None if point is None else without_nan(point),
+        "match_best_single": without_nan(point) if solution.reached else None,
     }

@@ -2,12 +2,16 @@
 
 Everything that is compared comes from one `Setting`: the same prompts, the same pool, the same choices
 for every router, with the baselines always alongside (``docs/method.md``, "Protocol").
+
+Where the split is ours, a setting is **cross-fitted**: the prompts are in K folds, and in round k a router learns from
+all but two of them, choices are made on fold k + 1 and the report is about fold k. So every prompt is judged once, by
+a router that never saw it, at a point chosen without it; figures rest on all prompts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import zip_longest
 from typing import Any
@@ -15,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.benchmarks.split import OTHER_SPLIT, split
+from carrot_core.benchmarks.split import FOLDS, OTHER_SPLIT, folds, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
@@ -24,6 +28,8 @@ from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick, positions, text_keys
 from carrot_core.routers import BASELINES, Router, make_router
 from carrot_core.routers.baselines import oracle_of_other_samples
+
+WITHOUT_TASK = "_without_task"  # after the name of a split: estimates made without the task label
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +43,12 @@ class Setting:
     validation : prompts on which λ, the cost unit and the best single model are chosen.
     test : prompts the report is about.
     everything : all prompts of the benchmark the report is about that a router can read.
-    report_on : name of ``test`` in results: "test", or "all" for every prompt of a benchmark not learned from.
+    report_on : name of ``test`` in results: "test", or "all" for every prompt of a benchmark.
     n_without_text : prompts left out because a router cannot read them.
     n_copies : prompts of another benchmark left out of training because they are reported on.
+    n_folds, fold : how many folds, and the fold of each prompt by its id, where this is cross-fitted; then ``train``,
+        ``validation`` and ``test`` are all of the prompts: what serves learns from all, and is chosen on all by
+        estimates of routers that had not seen them.
     """
 
     train: Benchmark
@@ -50,13 +59,46 @@ class Setting:
     report_on: str = "test"
     n_without_text: int = 0
     n_copies: int = 0
+    n_folds: int = 0
+    fold: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def rounds(self) -> tuple[Setting, ...]:
+        """The rounds of cross-fitting with any prompt to choose on or to report on; else this setting alone."""
+        return tuple(self._round(number) for number in self._numbers.tolist()) if self.n_folds else (self,)
+
+    @property
+    def _numbers(self) -> npt.NDArray[np.intp]:
+        """Ascending numbers of `rounds`."""
+        return np.union1d(self._numbers_of("validation"), self._numbers_of("test"))
+
+    def _numbers_of(self, split: str) -> npt.NDArray[np.intp]:
+        """(n,) number of the round in which each prompt of a split is chosen on, or reported on."""
+        chosen_on = split.removesuffix(WITHOUT_TASK) == "validation"
+        return (self._folds(self.part(split)) - int(chosen_on)) % self.n_folds
+
+    def _round(self, number: int) -> Setting:
+        after = (number + 1) % self.n_folds
+        learned, validation, test = (self._folds(part) for part in (self.train, self.validation, self.test))
+        train = self.train.rows(~np.isin(learned, (number, after)))
+        chosen_on, judged = self.validation.rows(validation == after), self.test.rows(test == number)
+        return replace(self, train=train, inner_train=train, validation=chosen_on, test=judged, n_folds=0, fold={})
+
+    def _folds(self, part: Benchmark) -> npt.NDArray[np.intp]:
+        return np.array([self.fold[prompt_id] for prompt_id in part.prompt_ids], dtype=np.intp)
+
+    def round_of(self, split: str) -> npt.NDArray[np.intp]:
+        """(n,) place among `rounds` of the one in which each prompt of a split is chosen on, or reported on."""
+        if not self.n_folds:
+            return np.zeros(len(self.part(split).prompt_ids), dtype=np.intp)
+        return np.searchsorted(self._numbers, self._numbers_of(split))
 
     @property
     def models(self) -> tuple[str, ...]:
         return self.test.models
 
     def part(self, split: str) -> Benchmark:
-        return self.validation if split == "validation" else self.test
+        return self.validation if split.removesuffix(WITHOUT_TASK) == "validation" else self.test
 
     @property
     def with_all_outcomes(self) -> Setting:
@@ -73,13 +115,22 @@ class Setting:
 
         Routers still learn from all prompts: a filter shows a slice of a router, not another router.
         """
-        parts = {name: getattr(self, name) for name in ("train", "inner_train", "validation", "test", "everything")}
+        names = ("train", "inner_train", "validation", "test", "everything")
+        parts = {name: getattr(self, name) for name in names}
         if pool is not None:
-            parts = {name: part.pool(pool) for name, part in parts.items()}
+            pools = {id(part): part.pool(pool) for part in parts.values()}  # several of them may be one
+            parts = {name: pools[id(part)] for name, part in parts.items()}
         if tasks is not None:
             for name in ("validation", "test", "everything"):
                 parts[name] = parts[name].rows(np.isin(parts[name].tasks, list(tasks)))
         return replace(self, **parts)
+
+    def first(self, n_rounds: int) -> Setting:
+        """The same protocol reporting on the prompts of the first rounds only, where each costs a fit."""
+        if not self.n_folds:
+            return self
+        chosen_on, judged = (self.part(name).rows(self.round_of(name) < n_rounds) for name in ("validation", "test"))
+        return replace(self, validation=chosen_on, test=judged)
 
     @cached_property
     def _single(self) -> tuple[FloatArray, FloatArray]:
@@ -139,17 +190,46 @@ class Setting:
     def fit(
         self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None
     ) -> tuple[Router, dict[str, Estimates]]:
-        """A router fitted on ``train``, and its estimates by split, see `tables`."""
+        """A router fitted on ``train``, and its estimates by split: those of `tables`, or joined from all rounds."""
         fitted, inner = self.fits(router, seed, params)
-        return fitted, self.tables(fitted, inner)
+        return fitted, self.estimates(router, seed, params) if self.n_folds else self.tables(fitted, inner)
 
     def tables(self, fitted: Router, inner: Router) -> dict[str, Estimates]:
-        """Estimates by split: those of validation from the fit on ``inner_train``, those of the report on ``train``."""
-        return {"validation": inner.estimate(self.validation), self.report_on: fitted.estimate(self.test)}
+        """Estimates by split: those of validation from the fit on ``inner_train``, those of the report on ``train``.
+
+        Of a router that reads task labels there are also those that it gives without one, under `WITHOUT_TASK`.
+        """
+        parts = {"validation": (inner, self.validation), self.report_on: (fitted, self.test)}
+        parts = {name: (by, part) for name, (by, part) in parts.items() if part.prompt_ids}
+        if getattr(fitted, "tasks_", None) is not None:
+            parts |= {
+                name + WITHOUT_TASK: (by, replace(part, tasks=("",) * len(part.tasks)))
+                for name, (by, part) in parts.items()
+            }
+        return {name: by.estimate(part) for name, (by, part) in parts.items()}
 
     def estimates(self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None) -> dict[str, Estimates]:
         """Estimates of a router by split, as `fit` gives them."""
-        return self.fit(router, seed, params)[1]
+        if not self.n_folds:
+            return self.fit(router, seed, params)[1]
+        return self.joined([each.estimates(router, seed, params) for each in self.rounds])
+
+    def joined(self, tables: Sequence[Mapping[str, Estimates]]) -> dict[str, Estimates]:
+        """Estimates by split of all rounds, from those of each: every prompt by a router that had not seen it."""
+        if not self.n_folds:
+            return dict(tables[0])
+        return {
+            split: Estimates.join([t[split] for t in tables if split in t], self.part(split).prompt_ids, self.models)
+            for split in dict.fromkeys(split for table in tables for split in table)
+        }
+
+    def own(self, estimates: Mapping[str, Estimates]) -> dict[str, Estimates]:
+        """Those of the estimates by split, of these prompts and others, that are of the prompts of this setting."""
+        tables = {}
+        for name, table in estimates.items():
+            ids = set(self.part(name).prompt_ids)
+            tables[name] = table.rows(np.array([prompt_id in ids for prompt_id in table.prompt_ids], dtype=bool))
+        return tables
 
     @cached_property
     def baselines(self) -> dict[str, dict[str, Estimates]]:
@@ -211,15 +291,35 @@ def curves_of_other_samples(part: Benchmark) -> list[Frontier]:
     return curves if curves and curves[0].n_prompts >= LEAST_PROMPTS else []
 
 
-def make_setting(bench: Benchmark, fit_on: Benchmark | None = None) -> Setting:
+def folds_of(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int | None = None) -> int:
+    """How many folds a benchmark is cross-fitted in; 0 where it is judged by its source's own split, or by another.
+
+    Raises
+    ------
+    CarrotError
+        Folds are asked for where routers learn from another benchmark.
+    """
+    if fit_on is not None and n_folds:
+        raise CarrotError("Cross-fitting is of one benchmark: leave out the folds, or the other one to learn from.")
+    return n_folds or (FOLDS if bench.split_is_ours and fit_on is None else 0)
+
+
+def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int | None = None) -> Setting:
     """The protocol on one benchmark, or fitted on one and measured on all prompts of another.
 
+    A benchmark whose source has a split is judged by it; any other, and with ``n_folds`` every one, by cross-fitting.
     With ``fit_on``, routers learn from all of it, choices are made on its validation split with a fit
     that has not seen it, and the report is about every prompt of ``bench``; models are matched by name. Prompts
     of ``fit_on`` whose text is reported on are left out of it.
     """
     target, n_unreadable = _readable(bench)
     target = without_gaps(target)
+    n_folds = folds_of(bench, fit_on, n_folds)
+    if n_folds:
+        texts = text_keys(target.texts, target.text_hashes)
+        fold = folds(target.prompt_ids, texts, target.tasks, n_folds).tolist()
+        place = dict(zip(target.prompt_ids, fold, strict=True))
+        return Setting(target, target, target, target, target, "all", n_unreadable, 0, max(fold) + 1, place)
     if fit_on is None:
         train = target.part("train")
         setting = Setting(train, train, target.part("validation"), target.part("test"), target, "test", n_unreadable)

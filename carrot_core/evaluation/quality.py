@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carrot_core.evaluation.protocol import Setting
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage, positions
 from carrot_core.prices import TOKENS_PER_PRICE, rates_of
 from carrot_core.routers import ZeroRouter
@@ -15,6 +17,12 @@ from carrot_core.routers import ZeroRouter
 POOLED = "pooled"
 BINS = 10
 Values = npt.NDArray[np.float64]
+
+
+def quality_of(setting: Setting, estimates: Estimates) -> pd.DataFrame:
+    """`quality` on what a setting reports on; the means to beat are those of the train prompts of each one's round."""
+    trains = [each.train for each in setting.rounds]
+    return _quality(setting.test, estimates, trains, setting.round_of(setting.report_on))
 
 
 def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.DataFrame:
@@ -34,12 +42,19 @@ def quality(bench: Benchmark, estimates: Estimates, train: Benchmark) -> pd.Data
     recorded; NaN where only input is charged), usage_bias (mean error ÷ mean), and the same with the prefix
     train_mean_ for the mean of each model on the train prompts.
     """
-    pool = train.pool(estimates.models)
+    return _quality(bench, estimates, [train], np.zeros(len(bench.prompt_ids), dtype=np.intp))
+
+
+def _quality(
+    bench: Benchmark, estimates: Estimates, trains: Sequence[Benchmark], round_of: npt.NDArray[np.intp]
+) -> pd.DataFrame:
+    pools = [train.pool(estimates.models) for train in trains]
     estimates, observed = aligned(bench, estimates)
+    round_of = round_of[positions(estimates.prompt_ids, bench.prompt_ids, "prompt")]
     usage = observed.usage
-    mean_score = np.broadcast_to(ZeroRouter().fit(pool).score_, estimates.shape)
-    mean_usage = np.broadcast_to(means_of(pool.usage_table(usage)), estimates.shape)
-    expected = usage_of(observed, estimates.cost_usd, output_tokens=estimates.output_tokens)
+    mean_score = np.stack([ZeroRouter().fit(pool).score_ for pool in pools])[round_of]
+    mean_usage = np.stack([means_of(pool.usage_table(usage)) for pool in pools])[round_of]
+    expected = usage_by_round(observed, estimates, round_of)
     predicted = {"": (estimates.score, expected), "train_mean_": (mean_score, mean_usage)}
     score = observed.outcomes.score
     used = np.full(score.shape, np.nan) if usage == "input_only" else observed.usage_table(usage)
@@ -75,6 +90,15 @@ def usage_of(
     return np.where(rates.output > 0, np.maximum(tokens, 0.0), free)
 
 
+def usage_by_round(bench: Benchmark, estimates: Estimates, round_of: npt.NDArray[np.intp]) -> FloatTable:
+    """`usage_of` estimates of these prompts where each round of cross-fitting, (n,) by prompt, has means of its own."""
+    expected = np.empty(estimates.shape)
+    for here in (round_of == number for number in np.unique(round_of)):
+        own, part = estimates.rows(here), bench if here.all() else bench.rows(here)
+        expected[here] = usage_of(part, own.cost_usd, output_tokens=own.output_tokens)
+    return expected
+
+
 def one_cost_a_model(cost_usd: FloatTable) -> bool:
     """Whether (n, M) estimated dollars are the same for every prompt: means that know nothing of a prompt."""
     return len(cost_usd) > 1 and bool((cost_usd == cost_usd[:1]).all())
@@ -91,7 +115,7 @@ def means_of(table: FloatTable) -> Values:
 def _of_scores(observed: Values, estimated: Values) -> dict[str, float]:
     from sklearn.metrics import r2_score, roc_auc_score  # takes seconds to load: not for pages that only draw
 
-    mask = ~np.isnan(observed)
+    mask = ~np.isnan(observed) & ~np.isnan(estimated)
     truth, guess = observed[mask], estimated[mask]
     right = truth >= 0.5
     return {
@@ -134,7 +158,7 @@ def reliability(bench: Benchmark, estimates: Estimates, bins: int = BINS) -> pd.
     frames = []
     for name, column in _columns(estimates).items():
         truth, guess = score[:, column].ravel(), estimates.score[:, column].ravel()
-        mask = ~np.isnan(truth)
+        mask = ~np.isnan(truth) & ~np.isnan(guess)
         table = _bins(truth[mask], guess[mask], bins)
         frames.append(table.assign(model=name))
     return pd.concat(frames, ignore_index=True)[["model", "bin", "n", "mean_estimate", "mean_score"]]

@@ -1,4 +1,4 @@
-"""Fits on a stored benchmark: one router or several over several seeds, each fit stored when it is done."""
+"""Routers on a stored benchmark: one or several, over one seed or several, each stored when it is measured."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks.built_in import BUILT_IN, folder_of, read_built_in, vectors_of_built_in
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.benchmarks.simulated import distinct_texts, simulate, simulated_vectors
+from carrot_core.benchmarks.split import FOLDS
 from carrot_core.embedding import BUNDLED, embed, load_embedded
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.evaluation import (
@@ -30,6 +32,7 @@ from carrot_core.evaluation import (
     versions,
 )
 from carrot_core.evaluation.evaluate import router_bytes
+from carrot_core.evaluation.protocol import folds_of
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
 from carrot_core.routers import BASELINES, BY_NAME_ONLY, ROUTERS, Router
 from carrot_core.routers.saving import router_from_bytes
@@ -50,27 +53,28 @@ def compare_routers(
     params: Mapping[str, Any] | None = None,
     fit_on: Benchmark | None = None,
     pool: Sequence[str] = (),
+    n_folds: int | None = None,
     again: bool = False,
     replicates: int = 1000,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Fit routers on several seeds and compare them; a fit that is stored already is used again.
+    """Fit routers and compare them; one that is stored already, as a run, is used again.
 
-    Seed s is the router's seed and, where the split is ours, that of the split: 0 is the split as stored, s
-    the one that many seeds further. A source's own split stays, and only the routers' seed varies.
+    Where the split is ours they are cross-fitted (`carrot_core.evaluation.protocol`): figures rest on all prompts.
 
     Parameters
     ----------
-    store : where every fit is kept, as a run, as soon as it is done.
+    store : where every router is kept, as a run, as soon as it is measured.
     bench : prompts with vectors, as stored.
     routers : names; "all" is every router that needs neither a network nor hours.
-    seeds : whole numbers from 0.
+    seeds : of the routers, whole numbers from 0; every figure is then also there as the mean over them.
     params : of every router; give them with one router.
     fit_on : learn from all of this benchmark instead and report on all prompts of ``bench``.
     pool : models to choose from; empty = all of the benchmark.
+    n_folds : cross-fit in as many folds; None = `carrot_core.evaluation.protocol.folds_of`.
     again : fit even where a run is stored.
     replicates : bootstrap replicates behind every interval.
-    progress : called with (steps done, steps in all): every fit is one, comparing all of them one for each seed.
+    progress : called with (steps done, steps in all): every router is one, comparing all of them one for each seed.
 
     Returns
     -------
@@ -84,18 +88,18 @@ def compare_routers(
         No seed or router is given, the benchmark has no prompts to report on, or none of the routers could run.
     """
     names = routers_of(routers)
-    settings = settings_of(store, bench, seeds, fit_on=fit_on, pool=pool)
-    splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
-    for setting in settings.values():
-        setting.cost_unit_usd  # noqa: B018  raises where nothing can be measured, before hours of fitting
+    if not seeds or min(seeds) < 0:
+        raise CarrotError("Give at least one seed; a seed is a whole number from 0.")
+    setting = setting_for(bench, fit_on, pool, n_folds)
+    setting.cost_unit_usd  # noqa: B018  raises where nothing can be measured, before hours of fitting
     reusable = {} if again else stored_runs(store, bench, fit_on)
-    step = counter(progress, (len(names) + 1) * len(settings))
+    step = counter(progress, (len(names) + 1) * len(seeds))
     runs: dict[str, dict[int, Run]] = {name: {} for name in names}
     skipped: dict[str, str] = {}
-    for seed, setting in settings.items():
+    for seed in seeds:
         for name in names:
             if name in runs:
-                trial = Trial(bench, name, seed, params or {}, fit_on, tuple(pool), splits[seed])
+                trial = Trial(bench, name, seed, params or {}, fit_on, tuple(pool), n_folds)
                 try:
                     run = reusable.get(trial.run_id) or _fit(store, trial, setting=setting)
                     runs[name][seed] = replace(run, estimates=None, router_json=None, router_safetensors=None)
@@ -106,14 +110,14 @@ def compare_routers(
     if not runs:
         raise CarrotError(f"None of the routers could run. {' '.join(f'{n}: {why}' for n, why in skipped.items())}")
     candidates = {
-        name: {seed: Candidate.of_run(settings[seed], store.load_run(run.run_id)) for seed, run in by_seed.items()}
+        name: {seed: Candidate.of_run(setting, store.load_run(run.run_id)) for seed, run in by_seed.items()}
         for name, by_seed in runs.items()
     }
-    result = compare(settings, candidates, replicates=replicates, progress=lambda done, total: step())
+    every = dict.fromkeys(seeds, setting)
+    result = compare(every, candidates, replicates=replicates, progress=lambda done, total: step())
     return replace(
         result,
-        protocol=result.protocol.assign(split_seed=pd.array(list(splits.values()), "Int64")),
-        latency=_latency(bench, settings, {name: by_seed[seeds[0]] for name, by_seed in runs.items()}),
+        latency=_latency(bench, setting, {name: by_seed[seeds[0]] for name, by_seed in runs.items()}),
         fit_on=None if fit_on is None else fit_on.name,
         skipped=skipped,
         versions=versions(),
@@ -131,18 +135,19 @@ class Trial:
     params: Mapping[str, Any] = field(default_factory=dict)
     fit_on: Benchmark | None = None
     pool: tuple[str, ...] = ()
-    split_seed: int | None = None
+    n_folds: int | None = None
 
     @property
     def run_id(self) -> str:
         """Id of its run."""
         fit_on = None if self.fit_on is None else self.fit_on.name
-        return run_id(self.bench.name, self.router, self.params, self.seed, fit_on, self.pool, self.split_seed)
+        n_folds = folds_of(self.bench, self.fit_on, self.n_folds)
+        return run_id(self.bench.name, self.router, self.params, self.seed, fit_on, self.pool, n_folds)
 
     @property
     def setting(self) -> Setting:
         """The protocol it is fitted and measured by."""
-        return setting_for(self.bench, self.fit_on, self.pool, self.split_seed)
+        return setting_for(self.bench, self.fit_on, self.pool, self.n_folds)
 
 
 def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None) -> dict[str, Run]:
@@ -162,13 +167,17 @@ def stored_runs(store: Store, bench: Benchmark, fit_on: Benchmark | None = None)
 
 
 def stored_run(store: Store, trial: Trial) -> Run | None:
-    """The stored run of a trial, with its tables and its fitted router; None where there is none.
-
-    A router that an older program did not store is fitted again, once, and stored with its run.
-    """
+    """The stored run of a trial, with its tables and, where that is stored, its fitted router; None where none is."""
     if trial.run_id not in stored_runs(store, trial.bench, trial.fit_on):
         return None
-    run = store.load_run(trial.run_id, router=True)
+    return store.load_run(trial.run_id, router=True)
+
+
+def _with_router(store: Store, trial: Trial, run: Run) -> Run:
+    """The run with its fitted router, which is fitted on first use, once, and stored with it.
+
+    Cross-fitting measures a router without fitting the one that serves; older programs stored none.
+    """
     if run.router_json is not None:
         return run
     document, numbers = router_bytes(*trial.setting.fits(trial.router, trial.seed, trial.params))
@@ -190,7 +199,7 @@ def _fit(store: Store, trial: Trial, **how: Any) -> Run:
         params=trial.params,
         fit_on=trial.fit_on,
         pool=trial.pool,
-        split_seed=trial.split_seed,
+        n_folds=trial.n_folds,
         **how,
     )
     store.save_run(run)
@@ -200,13 +209,12 @@ def _fit(store: Store, trial: Trial, **how: Any) -> Run:
 def runs_by_seed(store: Store, bench: Benchmark, routers: Sequence[str]) -> dict[str, dict[int, Run]]:
     """Stored runs on the whole pool that `compare_routers` would use again, by router and seed; without tables."""
     runs = stored_runs(store, bench)
-    return {name: _by_seed(store, runs, Trial(bench, name)) for name in routers}
+    return {name: _by_seed(runs, Trial(bench, name)) for name in routers}
 
 
-def _by_seed(store: Store, runs: Mapping[str, Run], trial: Trial) -> dict[int, Run]:
-    """The runs that are this trial on any seed; each has the split of its own seed."""
-    splits = _split_seeds(store, trial.bench, sorted({run.seed for run in runs.values()}))
-    ids = {seed: replace(trial, seed=seed, split_seed=split_seed).run_id for seed, split_seed in splits.items()}
+def _by_seed(runs: Mapping[str, Run], trial: Trial) -> dict[int, Run]:
+    """The runs that are this trial on any seed."""
+    ids = {seed: replace(trial, seed=seed).run_id for seed in sorted({run.seed for run in runs.values()})}
     return {seed: runs[identity] for seed, identity in ids.items() if identity in runs}
 
 
@@ -222,38 +230,11 @@ def routers_of(names: Sequence[str]) -> list[str]:
     return list(unique)
 
 
-def settings_of(
-    store: Store, bench: Benchmark, seeds: Sequence[int], *, fit_on: Benchmark | None = None, pool: Sequence[str] = ()
-) -> dict[int, Setting]:
-    """The protocol by seed, as in `compare_routers`; a `CarrotError` where there is no seed or one below 0."""
-    if not seeds or min(seeds) < 0:
-        raise CarrotError("Give at least one seed; a seed is a whole number from 0.")
-    splits = _split_seeds(store, bench if fit_on is None else fit_on, seeds)
-    return {seed: setting_for(bench, fit_on, pool, split_seed) for seed, split_seed in splits.items()}
-
-
-def _split_seeds(store: Store, source: Benchmark, seeds: Sequence[int]) -> dict[int, int | None]:
-    """Seed of the split by seed; None is the split as stored."""
-    info = store.info(source.name)
-    return {seed: None if info.has_own_split or seed == 0 else info.split_seed + seed for seed in seeds}
-
-
-def seeds_of(store: Store, bench: Benchmark, run: Run) -> dict[int, Run]:
-    """Stored runs like this one, its own seed and all others, as `compare_routers` keeps them; without tables.
-
-    A run that learned from another benchmark keeps no validation estimates to solve anything on, so there are none.
-    """
-    if run.fit_on is not None:
-        return {}
-    trial = Trial(bench, run.router, params=run.params, pool=run.pool)
-    return _by_seed(store, stored_runs(store, bench), trial)
-
-
-def _latency(bench: Benchmark, settings: Mapping[int, Setting], runs: Mapping[str, Run]) -> pd.DataFrame:
+def _latency(bench: Benchmark, setting: Setting, runs: Mapping[str, Run]) -> pd.DataFrame:
     latencies = {name: run.metrics["latency"] for name, run in runs.items()}
     embed_s: list[float] = []
     if bench.encoder is not None and any(steps["reads_vectors"] for steps in latencies.values()):
-        prompts = timed_prompts(next(iter(settings.values())).test)
+        prompts = timed_prompts(setting.test)
         embed_s = embed_latency(prompts, partial(embed, encoder=bench.encoder))
     return latency_table(latencies, embed_s)
 
@@ -267,6 +248,7 @@ def run_router(
     params: Mapping[str, Any] | None = None,
     fit_on: Benchmark | None = None,
     pool: Sequence[str] = (),
+    n_folds: int | None = None,
     again: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -274,17 +256,20 @@ def run_router(
 
     Parameters are those of `carrot_core.evaluation.evaluate`; ``again`` fits even where a run is stored.
     """
-    trial = Trial(bench, router, seed, params or {}, fit_on, tuple(pool))
+    trial = Trial(bench, router, seed, params or {}, fit_on, tuple(pool), n_folds)
     run = None if again else stored_run(store, trial)
     return run or _fit(store, trial, progress=progress)
 
 
 def fitted_router(store: Store, trial: Trial) -> tuple[Router, Mapping[str, Estimates], Setting]:
-    """A router with its estimates by split and its protocol: of the stored run, else fitted now and not stored."""
+    """A router with its estimates by split and its protocol: of the stored run, else fitted now and not stored.
+
+    The router is the one that serves: in cross-fitting fitted on all prompts, while its estimates are of the rounds.
+    """
     setting, run = trial.setting, stored_run(store, trial)
     if run is None:
         return *setting.fit(trial.router, trial.seed, trial.params), setting
-    return _fits(run, setting)[0], tables_of(run, setting), setting
+    return _fits(_with_router(store, trial, run), setting)[0], tables_of(run, setting), setting
 
 
 def _fits(run: Run, setting: Setting) -> tuple[Router, Router]:
@@ -298,11 +283,14 @@ def _fits(run: Run, setting: Setting) -> tuple[Router, Router]:
 def newest_runs(store: Store, name: str) -> dict[str, Run]:
     """Newest stored run of every router fitted on the whole pool of a benchmark, without its tables.
 
-    By the router's name with its parameters; baselines, and runs of other splits or benchmarks, are not among them.
+    By the router's name with its parameters; baselines, and runs judged in another way or fitted on another benchmark,
+    are not among them.
     """
     newest: dict[str, Run] = {}
+    n_folds = 0 if store.info(name).has_own_split else FOLDS
     for run in store.runs(name):
-        if run.fit_on is None and not run.pool and run.split_seed is None and run.router not in BASELINES:
+        own = run.fit_on is None and not run.pool and run.n_folds == n_folds
+        if own and run.metrics.get("split_seed") is None and run.router not in BASELINES:
             params = ", ".join(f"{key}={value}" for key, value in sorted(run.params.items()))
             newest.setdefault(run.router + (f" ({params})" if params else ""), run)
     return dict(sorted(newest.items()))
@@ -311,15 +299,19 @@ def newest_runs(store: Store, name: str) -> dict[str, Run]:
 def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | None = None) -> Estimates:
     """Estimates of a run on one split of ``bench``, or on "all" of it.
 
-    Validation and test prompts come from the run. Train prompts are not in it: their estimates come from
-    its router, which was fitted on them, and look better than the router is.
+    A cross-fitted run has those of every prompt, each by a router that had not seen it. Another has those of
+    validation and test prompts: train prompts get theirs from its router, which was fitted on them, and look better
+    than the router is.
     """
     if split not in (*SPLITS, "all"):
         raise CarrotError(f"No split {split!r}; there are {', '.join(SPLITS)} and all.")
     stored = run.estimates or {}
+    if run.n_folds:
+        wanted = set(bench.part(split).prompt_ids)
+        return stored["all"].rows(np.array([prompt_id in wanted for prompt_id in stored["all"].prompt_ids], dtype=bool))
     if split in stored:
         return stored[split]
-    setting = setting_for(bench, fit_on, run.pool, run.split_seed)
+    setting = setting_for(bench, fit_on, run.pool)
     return _fits(run, setting)[0].estimate(setting.everything.part(split))
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.evaluate import setting_for
+from carrot_core.evaluation.measure import chosen_point
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.evaluation.runs import seeds_of
 from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import (
@@ -27,8 +24,7 @@ from carrot_core.operating_point import (
     solve_cap,
     solve_target,
 )
-from carrot_core.outcomes import Benchmark, Estimates, positions
-from carrot_core.store import Run, Store
+from carrot_core.outcomes import Estimates, positions
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,8 @@ class SolvedGoal:
     ----------
     goal, solution : what was asked for, and the rate found on validation.
     lam, cost_unit_usd : λ and u.
-    points : what the point does on "validation" and on the prompts reported on, against ``reference``.
+    points : what the point does on "validation" and on the prompts reported on, against ``reference``. In
+        cross-fitting the point is solved on all prompts, and reported where each round solves on its own.
     shares : share of the queries reported on that each model answers.
     mix : two points that would use a budget better, on validation; None where one is as good.
     """
@@ -159,22 +156,19 @@ def solve(
     """
     reference = reference or goal.match or setting.best_single
     positions([reference], setting.models)
-    curves = {split: setting.frontier(estimates, split) for split in ("validation", setting.report_on)}
-    solution = solve_on(curves["validation"], goal)
+    validation, report = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
+    drawn, drawn_again = (bootstrap_counts(curve.n_prompts, replicates) for curve in (validation, report))
+    solution, reported = chosen_point(setting, estimates, lambda curve: solve_on(curve, goal), reference, drawn_again)
     rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
-    report_curve = curves[setting.report_on]
-    mix = None if goal.budget_usd is None else mix_within_budget(curves["validation"], goal.budget_usd)
+    mix = None if goal.budget_usd is None else mix_within_budget(validation, goal.budget_usd)
     return SolvedGoal(
         goal,
         solution,
         float(lam_of_rate(rate, unit)),
         unit,
         reference,
-        {
-            split: operating_point(curve, rate, reference, unit, bootstrap_counts(curve.n_prompts, replicates))
-            for split, curve in curves.items()
-        },
-        dict(zip(report_curve.models, report_curve.shares([rate])[0].tolist(), strict=True)),
+        {"validation": operating_point(validation, rate, reference, unit, drawn), setting.report_on: reported},
+        dict(zip(report.models, report.shares([rate])[0].tolist(), strict=True)),
         mix,
     )
 
@@ -192,29 +186,21 @@ def solve_on(validation: Frontier, goal: Goal) -> Solution:
     return solve_target(validation, 0.0 if goal.target_score is None else goal.target_score)
 
 
-def solve_seeds(
-    store: Store, bench: Benchmark, run: Run, goal: Goal, reference: str | None = None, replicates: int = 1000
-) -> dict[int, SolvedGoal]:
-    """A goal solved on each stored seed's validation prompts and reported on its test prompts, by seed.
+def solve_rounds(
+    setting: Setting,
+    estimates: Mapping[str, Estimates],
+    goal: Goal,
+    reference: str | None = None,
+    replicates: int = 1000,
+) -> list[SolvedGoal]:
+    """A goal solved in each round of cross-fitting alone, and reported on its prompts; none without rounds.
 
-    Parameters
-    ----------
-    store, bench : where runs are kept, and the benchmark as stored.
-    run : which router, parameters and pool; its other seeds are looked up (`seeds_of`).
-    goal, reference, replicates : as for `carrot_core.evaluation.solve.solve`.
+    Parameters are those of `solve`; λ is in the cost unit of the whole.
     """
-    by_seed = {}
-    for seed, other in seeds_of(store, bench, run).items():
-        setting = setting_for(bench, None, other.pool, other.split_seed)
-        by_seed[seed] = solve(setting, store.load_run(other.run_id).estimates or {}, goal, reference, replicates)
-    return by_seed
-
-
-def seeds_command(run: Run) -> str:
-    """The command that fits and keeps more seeds of a run, as a shell takes it."""
-    words = ["carrot", "evaluate", run.benchmark, "--router", run.router]
-    for key, value in run.params.items():
-        words += ["--param", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-    for model in run.pool:
-        words += ["--pool", model]
-    return shlex.join([*words, "--seeds", "0-4"])
+    reference = reference or goal.match or setting.best_single
+    rounds = setting.rounds if setting.n_folds else ()
+    unit, solved = setting.cost_unit_usd, [solve(each, estimates, goal, reference, replicates) for each in rounds]
+    return [
+        replace(one, lam=float(lam_of_rate(one.solution.exchange_rate_per_usd, unit)), cost_unit_usd=unit)
+        for one in solved
+    ]

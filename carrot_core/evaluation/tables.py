@@ -209,8 +209,10 @@ def _head(result: Comparison) -> str:
     seeds = (
         f"mean over seeds {', '.join(map(str, result.seeds))}" if len(result.seeds) > 1 else f"seed {result.seeds[0]}"
     )
+    folds = int(result.protocol["n_folds"].max())
+    how = f"cross-fitted in {folds} folds, {seeds}" if folds else seeds
     return (
-        f"{result.benchmark}, {result.report_on} prompts: {count} x {len(result.models)} models, {seeds}, "
+        f"{result.benchmark}, {result.report_on} prompts: {count} x {len(result.models)} models, {how}, "
         f"95 % intervals over prompts ({result.replicates:,} replicates).\n"
         f"Best single model, chosen on validation: {singles}; "
         f"score {result.protocol['best_single_score'].mean():.4f}, "

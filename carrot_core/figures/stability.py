@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from carrot_core.text import visible
 
 _SURE, _LIKELY = 0.9, 0.6  # of the samples
 _ROW = 24  # pixels a task
-Seeds = Mapping[int, SolvedGoal]
 
 
 def goal_text(goal: Goal) -> str:
@@ -90,19 +89,19 @@ def of_tasks(stability: Stability) -> str:
     return text + (f" {few} of them {have} fewer than {FEW} validation prompts: that says little." if few else "")
 
 
-def of_seeds(seeds: Seeds, more: str) -> str:
-    """What the stored seeds chose, in a sentence; ``more`` is the command that makes more of them."""
-    if len(seeds) < 2:
-        stored = "No seed is stored that could be compared" if not seeds else f"Only seed {next(iter(seeds))} is stored"
-        return f"{stored}: `{more}` fits and keeps more, and then they stand here."
-    lams = [solved.lam for solved in seeds.values()]
-    points = [solved.reported for solved in seeds.values()]
+def of_rounds(rounds: Sequence[SolvedGoal]) -> str:
+    """What the rounds of cross-fitting chose, in a sentence; "" without rounds."""
+    if not rounds:
+        return ""
+    lams = [solved.lam for solved in rounds]
+    points = [solved.reported for solved in rounds]
     scores, costs = [point.score.value for point in points], [point.cost_usd.value for point in points]
-    missed = sum(bool(solved.solution.shortfall) for solved in seeds.values())
+    missed = sum(bool(solved.solution.shortfall) for solved in rounds)
     return (
-        f"Over {len(seeds)} stored seeds λ is {_lams(min(lams), max(lams))}, on test {percent(min(scores))} to "
-        f"{percent(max(scores))} at {_costs(Interval(max(costs), min(costs), max(costs)))}."
-        + (f" On {missed} of them it cannot be reached." if missed else "")
+        f"Solved in each of {len(rounds)} rounds of cross-fitting, λ is {_lams(min(lams), max(lams))}, on the prompts "
+        f"that it was chosen without {percent(min(scores))} to {percent(max(scores))} at "
+        f"{_costs(Interval(max(costs), min(costs), max(costs)))}."
+        + (f" In {missed} of them it cannot be reached." if missed else "")
     )
 
 
@@ -126,7 +125,7 @@ def _costs(interval: Interval) -> str:
 
 
 def stability_exhibit(
-    stability: Stability, curve: ReadableCurve, seeds: Seeds | None = None, name: str = ""
+    stability: Stability, curve: ReadableCurve, rounds: Sequence[SolvedGoal] = (), name: str = ""
 ) -> Exhibit:
     """Where a point lies over bootstrap samples, on the curve of the prompts reported on.
 
@@ -134,27 +133,26 @@ def stability_exhibit(
     ----------
     stability : the point.
     curve : its curve on the prompts reported on.
-    seeds : the same goal solved on every stored seed, its own among them.
+    rounds : the same goal solved in every round of cross-fitting.
     name : of the exhibit's files.
     """
-    seeds = {} if seeds is None or len(seeds) < 2 else seeds
     words = " ".join(part for part in (verdict(stability), detail(stability)) if part)
     cloud = "The cloud is where the point lies in each sample, the luck of the test prompts included."
     stretch = (
         " The thick stretch of the curve is where 95 % of the points chosen again lie." if stability.is_solved else ""
     )
-    split = " Diamonds are every stored seed, on its own test prompts." if seeds else ""
+    split = " Diamonds are the rounds of cross-fitting, each on its own prompts." if rounds else ""
     return Exhibit(
         name=name or "stability",
         title="How sure the point is",
         caption=f"{cloud}{stretch}{split}",
         alt=f"Accuracy against cost of one operating point over {len(stability.samples):,} bootstrap samples. {words}",
         table=stability.samples,
-        draw=lambda theme: _cloud(stability, curve, seeds, theme),
+        draw=lambda theme: _cloud(stability, curve, rounds, theme),
     )
 
 
-def _cloud(stability: Stability, curve: ReadableCurve, seeds: Seeds, theme: ThemeName) -> go.Figure:
+def _cloud(stability: Stability, curve: ReadableCurve, rounds: Sequence[SolvedGoal], theme: ThemeName) -> go.Figure:
     look, samples, basis = THEMES[theme], stability.samples, cost_basis(stability.cost_usd.value)
     figure = go.Figure()
     figure.add_trace(
@@ -173,13 +171,13 @@ def _cloud(stability: Stability, curve: ReadableCurve, seeds: Seeds, theme: Them
         figure.add_trace(
             _stretch(curve, basis.calls, within, "Chosen again, 95 %", {"color": look.curves[0], "width": 6})
         )
-    if seeds:
-        points = [solved.reported for solved in seeds.values()]
+    if rounds:
+        points = [solved.reported for solved in rounds]
         figure.add_trace(
             go.Scatter(
                 x=[basis.calls * point.cost_usd.value for point in points],
                 y=[100 * point.score.value for point in points],
-                mode="markers+text", name="Every stored seed", text=[f"seed {seed}" for seed in seeds],
+                mode="markers+text", name="Every round", text=[f"round {number + 1}" for number in range(len(rounds))],
                 textposition="top center", textfont={"color": look.muted, "size": 11},
                 marker={"symbol": "diamond", "size": 9, "color": look.curves[2],
                         "line": {"color": look.ground, "width": 1}},

@@ -17,12 +17,12 @@ from carrot_core.benchmarks import built_in
 from carrot_core.benchmarks.built_in import Embed
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
-from carrot_core.compare.studies import ROUTER, STUDIES
+from carrot_core.compare.studies import STUDIES, make_study
 from carrot_core.curve import SavedCurve, evenly, save_curve
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, make_setting, measure_router, single_models, versions
-from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, runs_by_seed, settings_of
+from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, runs_by_seed
 from carrot_core.evaluation.tables import by_task, small, task_labels
 from carrot_core.figures.scene import band
 from carrot_core.frontier import Frontier
@@ -46,7 +46,6 @@ from carrot_core.serving.profile import profile_of
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.store.content import content_of
 
-_SPLITS = ("validation", "test")
 _TASK_POINTS = 25
 Progress = Callable[[int, int], None]
 
@@ -56,7 +55,7 @@ def make(
     files: Path,
     data: Path,
     recipes: Sequence[Recipe] = RECIPES,
-    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    seeds: Sequence[int] = (0,),
     routers: Sequence[str] = ("all",),
     *,
     progress: Callable[[str, str], AbstractContextManager[Progress]],
@@ -68,7 +67,7 @@ def make(
     store : where benchmarks and runs are kept on the way.
     files : folder of the benchmarks' files.
     data : folder that gets ``snapshots/`` and ``heads/``.
-    seeds : of splits and routers; the snapshot and the head are those of the first.
+    seeds : of the routers; the snapshot is that of the first.
     routers : by name, or "all" that run without a download.
     progress : called with a step's title and its unit; gives a function of (done, in all).
     """
@@ -89,7 +88,7 @@ def make(
         studies = {}
         for study in STUDIES.values():
             with progress(f"Fitting {recipe.name} anew for {study.name}", " fits") as advance:
-                studies[study.name] = study.make(settings_of(store, bench, seeds[: study.seeds]), ROUTER, advance)
+                studies[study.name] = make_study(study.name, make_setting(bench), advance)
         folder = data / FOLDER / recipe.name
         write(replace(snapshot, analyses={**snapshot.analyses, **studies}), folder)
         document = comparison.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
@@ -158,7 +157,7 @@ def _write_head(store: Store, bench: Benchmark, folder: Path) -> None:
     about: Mapping[str, Any] = {
         "benchmark": bench.name,
         "data_hash": bench.data_hash,
-        "fitted_on": f"{len(setting.train.prompt_ids)} train prompts",
+        "fitted_on": f"{len(setting.train.prompt_ids)} {'' if setting.n_folds else 'train '}prompts",
         "cost_unit_usd": setting.cost_unit_usd,
         "best_single": setting.best_single,
         "seed": 0,
@@ -174,16 +173,19 @@ def make_snapshot(
 
     Parameters
     ----------
-    bench : the benchmark with its stored split.
+    bench : the benchmark.
     info : its description.
-    routers : estimates on validation and test by router, as `carrot_core.evaluation.evaluate` keeps them.
+    routers : estimates by router and split, as `carrot_core.evaluation.evaluate` keeps them.
     """
     setting = make_setting(bench)
     estimates = {**routers, **setting.baselines}
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     about = {}
     for name, table in estimates.items():
-        curves = {split: setting.frontier(table, split) for split in _SPLITS}
+        curves = {
+            "validation": setting.frontier(table, "validation"),
+            "test": setting.frontier(table, setting.report_on),
+        }
         for split, curve in curves.items():
             points = save_curve(curve)
             parts["curves"].append(_points(points).assign(router=name, split=split))
@@ -194,9 +196,9 @@ def make_snapshot(
             "models": list(curves["test"].models),
             "n_prompts": {split: curve.n_prompts for split, curve in curves.items()},
             "n_points": {split: len(curve.exchange_rate_per_usd) for split, curve in curves.items()},
-            "figures": measure_router(setting, table, "test"),
+            "figures": measure_router(setting, table, setting.report_on),
         }
-    oracle = setting.frontier(setting.baselines["oracle"], "test")
+    oracle = setting.frontier(setting.baselines["oracle"], setting.report_on)
     document = {
         "format": FORMAT,
         "benchmark": asdict(info),

@@ -17,16 +17,19 @@ Written by `carrot results FOLDER`; do not edit by hand. The benchmarks themselv
 in this repository: what was computed from them is in `data/snapshots/` (curves, shares, slices, figures) and
 `data/heads/` (fitted weights).
 
-Every figure is the mean over seeds {seeds}: each seed draws its own split (70 % train, 15 % validation, 15 % test;
-identical texts on one side) and seeds the router. Routers see train only; λ, the best single model and the operating
-points are chosen on validation; what is shown is test. AIQ and QNC are of the test curve as a whole, so at each budget
-of the points that did best on test, as those who define them have it, and AIQ is too high for it. **Corrected AIQ**
-leaves that luck out ([method](method.md#hindsight)); routers are compared in it. In brackets: 95 % bootstrap intervals
-over prompts, differences are paired (the same prompts are drawn for both). A verdict (above, below) rests on intervals
-that are widened for the number of pairs of routers, wider than those in brackets. Accuracies and AIQ are in percent;
-the [glossary](glossary.md) has the definitions. AIQ counts 0 at budgets below a router's cheapest point, so a pair of
-models or a single one has little. A dash: on some seed the router never reaches the best single model on validation,
-so no such point can be chosen.
+Every figure rests on **all prompts** of its benchmark, by cross-fitting: the prompts are in {folds} folds, identical
+texts in one and every task in each; in each round a router learns from all but two folds, λ, the best single model
+and the operating points are chosen on one of these two, and the other is judged. So each prompt is judged once, by a
+router that never saw it, at points chosen without it. The heads that ship are fitted on all prompts.
+
+AIQ and QNC are of the curve of all prompts as a whole, so at each budget of the points that did best on these prompts,
+as those who define them have it, and AIQ is too high for it. **Corrected AIQ** leaves that luck out
+([method](method.md#hindsight)); routers are compared in it. **Chosen AIQ** is of points that each round fixed
+beforehand: what one gets. In brackets: 95 % bootstrap intervals over prompts, differences are paired (the same prompts
+are drawn for both). A verdict (above, below) rests on intervals that are widened for the number of pairs of routers,
+wider than those in brackets. Accuracies and AIQ are in percent; the [glossary](glossary.md) has the definitions. AIQ
+counts 0 at budgets below a router's cheapest point, so a pair of models or a single one has little. A dash: in some
+round the router never reaches the best single model on validation, so no such point can be chosen.
 """
 
 _PUBLISHED = """\
@@ -49,7 +52,7 @@ authors used OpenAI embeddings where these tables use MiniLM. They say what orde
 | LLMRouterBench | its own | oracle by data set, against the best single model | +4.9 % |
 
 - On the whole of RouterBench the published CARROT-KNN is .19 points above its best single model. On the subset here,
-  a few hundred test prompts, a difference of that size cannot be seen.
+  1,642 prompts, a difference of that size cannot be seen.
 - The published numbers on the Open LLM Leaderboard v2 rest on rows in a different order for every model
   ([data.md](data.md)); those here do not, and cannot be compared.
 - That one well-chosen model is hard to beat, and that a task label alone recovers much of what a router gains, is
@@ -62,8 +65,9 @@ _LIMITS = """\
 - Differences of a few tenths of a point are within what another draw of prompts would change. Where an interval
   includes 0, no difference has been seen; it is not shown that there is none.
 - The intervals are over prompts. They do not cover another pool of models, other prices or another mix of tasks.
-- The five splits overlap: a prompt may be in the test part of several. Intervals draw prompts, not splits, so a
-  prompt counts once however often it is tested.
+- Any two rounds share some of the prompts that they learn from. Intervals draw prompts and keep the routers as they
+  are: they say what other prompts would change, not what learning from other prompts would.
+- Which router of several to show first is told by their AIQ on validation prompts, which are all prompts, too.
 - The task lookup reads the task label of every test prompt. A deployed router has no such label, so a router that
   equals it has inferred the task from the text.
 - Cost only knows nothing of the quality of an answer but each model's mean, and predicts costs as CARROT-Linear does. A
@@ -83,14 +87,14 @@ def report(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]
     recipes : what each benchmark is; those without a document are left out.
     """
     entries = [recipe for recipe in recipes if recipe.name in documents]
-    seeds = sorted({seed for recipe in entries for seed in documents[recipe.name]["seeds"]})
-    parts = [_HEAD.format(seeds=", ".join(map(str, seeds))), "## At a glance\n", _glance(documents, entries)]
+    folds = {row.get("n_folds", 0) for recipe in entries for row in documents[recipe.name]["protocol"]}
+    parts = [_HEAD.format(folds=max(folds, default=0)), "## At a glance\n", _glance(documents, entries)]
     parts += [_section(documents[recipe.name], recipe) for recipe in entries]
     return "\n".join([*parts, _PUBLISHED, _LIMITS])
 
 
 def best_carrot(document: Mapping[str, Any]) -> str:
-    """The CARROT router with the highest AIQ on validation, mean over seeds: chosen without a look at test."""
+    """The CARROT router with the highest AIQ on validation: by the estimates on which λ is chosen."""
     routers = [name for name in document["routers"] if name.startswith("carrot-")]
     return str(max(routers, key=lambda name: document["validation_aiq"][name]))
 
@@ -123,8 +127,8 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
     name = recipe.name
     lines = [
         f"## {name}\n",
-        f"{recipe.about} {document['n_prompts']:,} prompts x {len(document['models'])} models; best single model on "
-        f"validation, by seed: {', '.join(dict.fromkeys(row['best_single'] for row in document['protocol']))}.\n",
+        f"{recipe.about} {document['n_prompts']:,} prompts x {len(document['models'])} models; best single model, as "
+        f"each round chose it: {', '.join(dict.fromkeys(row['best_single'] for row in document['protocol']))}.\n",
         "| router | corrected AIQ | … − task lookup | … − task lookup with input cost | … − cost only | "
         "… − CARROT-KNN | AIQ | chosen AIQ | QNC | accuracy at λ = 0 | … − best single | "
         "saving, %, at the point chosen to match the best single | its accuracy − best single |",

@@ -16,11 +16,12 @@ from carrot_core.compare import ANALYSES
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import NotFoundError
 from carrot_core.evaluation import MEAN, Candidate, Setting, compare, make_setting
-from carrot_core.evaluation.runs import newest_runs, runs_by_seed, settings_of
+from carrot_core.evaluation.measure import chosen_point
+from carrot_core.evaluation.runs import newest_runs, runs_by_seed
 from carrot_core.evaluation.tables import by_task, flips, task_labels
 from carrot_core.figures.scene import Scene, compose
 from carrot_core.frontier import Frontier, ReadableCurve
-from carrot_core.operating_point import Point, Solution, match_model, operating_point
+from carrot_core.operating_point import Point, Solution, match_model
 from carrot_core.outcomes import Estimates
 from carrot_core.results.snapshot import Names as Names
 from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
@@ -79,7 +80,7 @@ class Results(Protocol):
         ...
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
-        """One router's curve on "test", or on "validation", where λ is chosen."""
+        """One router's curve on "test", the prompts reported on, or on "validation", where λ is chosen."""
         ...
 
     def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> Frontier:
@@ -225,17 +226,15 @@ class StoredResults:
         return self.exact_curve(router, split, pool, tasks)
 
     def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> Frontier:
-        return self._curves(router, split, pool, tasks)
+        return self._curves(router, "validation" if split == "validation" else self.setting.report_on, pool, tasks)
 
     def matching_point(self, router: str) -> Point | None:
-        setting, validation = self.setting, self.exact_curve(router, "validation")
-        solution = match_model(validation, setting.best_single, validation.strength)
-        if not solution.reached:
-            return None
-        test = self.exact_curve(router, "test")
-        weights = bootstrap_weights(test.n_prompts)
-        rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
-        return operating_point(test, rate, setting.best_single, unit, weights)
+        setting, weights = self.setting, bootstrap_weights(self.exact_curve(router, "test").n_prompts)
+        best = setting.best_single
+        solution, point = chosen_point(
+            setting, self.estimates(router), lambda curve: match_model(curve, best, curve.strength), best, weights
+        )
+        return point if solution.reached else None
 
     def matchable(self, pool: Names = ()) -> Names:
         return pool or self.models
@@ -268,31 +267,27 @@ class StoredResults:
         return spectra_of(self.name, vectors)
 
     def seeds(self, routers: Names) -> tuple[int, ...]:
-        """Seeds that all of the routers have results of; the first split alone where there are no others."""
+        """Seeds that all of the routers have results of, 0 always among them."""
         by_router = self._by_seed(tuple(name for name in routers if name not in BASELINES)).values()
         common = set.intersection(*(set(by_seed) for by_seed in by_router)) if by_router else set()
         return tuple(sorted(common | {0}))
 
     def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
         """Nothing is fitted for it but baselines; of a router without a run of a seed its newest run is taken."""
-        others, by_router = [seed for seed in seeds if seed != 0], self._by_seed(routers)
-        settings = {0: self.setting}
-        if self.store is not None and others:
-            settings |= settings_of(self.store, self.store.load(self.name), others)
-        settings = {seed: settings[seed] for seed in seeds}
+        by_router = self._by_seed(routers)
 
         def tables(router: str, seed: int) -> Mapping[str, Estimates]:
             if router in BASELINES:
-                return settings[seed].baseline(router)
+                return self.setting.baseline(router)
             run = by_router.get(router, {}).get(seed)
             if run is None or self.store is None:  # of other versions or with parameters: as other pages show it
                 return self.tables[router]
             return self.store.load_run(run.run_id).estimates or {}
 
         candidates = {
-            router: {seed: Candidate.of(settings[seed], tables(router, seed)) for seed in seeds} for router in routers
+            router: {seed: Candidate.of(self.setting, tables(router, seed)) for seed in seeds} for router in routers
         }
-        comparison = compare(settings, candidates)
+        comparison = compare(dict.fromkeys(seeds, self.setting), candidates)
         return comparison.figures, comparison.pairs, MEAN
 
     @cached_property

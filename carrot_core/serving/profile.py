@@ -13,6 +13,7 @@ import numpy.typing as npt
 from carrot_core.curve import SavedCurve, save_curve
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
+from carrot_core.evaluation.protocol import WITHOUT_TASK
 from carrot_core.evaluation.quality import usage_of
 from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.operating_point import match_model
@@ -205,6 +206,9 @@ SERVABLE = (
 class RouterProfile:
     """Fitted on train, set on validation, its coverage measured on test.
 
+    In cross-fitting the router is fitted on all prompts; what it is set by and measured on are the estimates of the
+    rounds, each by a router that had not seen the prompt, and a coverage is that of intervals of other prompts.
+
     Attributes
     ----------
     benchmark, data_hash : what it was fitted on.
@@ -251,7 +255,7 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
 
     Parameters
     ----------
-    estimates : of the router on "validation" and "test", as `Setting.fit` gives them.
+    estimates : of the router by split, as `Setting.fit` gives them.
 
     Raises
     ------
@@ -263,25 +267,19 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
     models, train = router.models_, setting.train
     if models != setting.models:
         raise CarrotError(f"{router.name} chooses among {len(models)} of {len(setting.models)} models only.")
-    parts = {name: setting.part(name) for name in ("validation", "test")}
-    on_test = {"": estimates["test"]}
-    if getattr(router, "tasks_", None) is not None:
-        estimates = {n: router.estimate(replace(part, tasks=("",) * len(part.tasks))) for n, part in parts.items()}
-        on_test = {"": estimates["test"], "_with_task": on_test[""]}
-    usage = {name: _usage(part, estimates[name], train.usage) for name, part in parts.items()}
-    curves = {name: setting.frontier(estimates, name) for name in parts}
-    score_interval = ScoreInterval().fit(estimates["validation"].score, parts["validation"].outcomes.score)
-    usage_interval = None
-    if train.usage != "input_only":
-        usage_interval = UsageInterval().fit(*usage["validation"])
-    distance, unlike = _distance(train, **parts)
-    coverage, test = {"nominal": LEVEL, "unlike": unlike}, parts["test"]
-    for suffix, table in on_test.items():
-        coverage[f"score{suffix}"] = score_interval.coverage(table.score, test.outcomes.score)
-        held = None if usage_interval is None else usage_interval.coverage(*_usage(test, table, train.usage))
-        coverage[f"usage{suffix}"] = held
+    with_task, reads_tasks = estimates, f"validation{WITHOUT_TASK}" in estimates
+    if reads_tasks:
+        estimates = {name: estimates[name + WITHOUT_TASK] for name in ("validation", setting.report_on)}
+    curves = {"validation": setting.frontier(estimates, "validation")}
+    curves["test"] = setting.frontier(estimates, setting.report_on)
+    score_interval, usage_interval = _intervals(setting.validation, estimates["validation"])
+    rounds = [_distance(each.train, each.validation, each.test) for each in setting.rounds]
+    distance = _joined(train, [each for each, _ in rounds])
+    coverage = {"nominal": LEVEL, "unlike": _mean([unlike for _, unlike in rounds], setting)}
+    for suffix, tables in ({"": estimates, "_with_task": with_task} if reads_tasks else {"": estimates}).items():
+        coverage |= {name + suffix: share for name, share in _coverage(setting, estimates, tables).items()}
     input_tokens = _input_tokens(train)
-    typed = _as_typed(parts["validation"], estimates["validation"], input_tokens)
+    typed = _as_typed(setting.validation, estimates["validation"], input_tokens)
     return RouterProfile(
         benchmark=train.name,
         data_hash=train.data_hash,
@@ -298,8 +296,39 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
         distance=distance,
         coverage=coverage,
         n_train=len(train.prompt_ids),
-        calibration=Calibration().fit(typed, parts["validation"].outcomes, curves["validation"]),
+        calibration=Calibration().fit(typed, setting.validation.outcomes, curves["validation"]),
     )
+
+
+def _intervals(part: Benchmark, table: Estimates) -> tuple[ScoreInterval, UsageInterval | None]:
+    """Of validation prompts; no usage interval where only the input is charged."""
+    score = ScoreInterval().fit(table.score, part.outcomes.score)
+    return score, None if part.usage == "input_only" else UsageInterval().fit(*_usage(part, table, part.usage))
+
+
+def _coverage(
+    setting: Setting, estimates: Mapping[str, Estimates], reported: Mapping[str, Estimates]
+) -> dict[str, float | None]:
+    """Share of what is reported that is in the intervals of the validation prompts of its round.
+
+    Parameters
+    ----------
+    estimates, reported : by split, those that intervals are learned from and those that are told by them.
+    """
+    scores: list[float | None] = []
+    usages: list[float | None] = []
+    for each in setting.rounds:
+        score, usage = _intervals(each.validation, each.own(estimates)["validation"])
+        table, part = each.own(reported)[setting.report_on], each.test
+        scores.append(score.coverage(table.score, part.outcomes.score))
+        usages.append(None if usage is None else usage.coverage(*_usage(part, table, part.usage)))
+    return {"score": _mean(scores, setting), "usage": _mean(usages, setting)}
+
+
+def _mean(shares: Sequence[float | None], setting: Setting) -> float | None:
+    """Mean of what was measured in each round, over the prompts of all; None where it was not."""
+    known = [share for share in shares if share is not None]
+    return float(np.average(known, weights=[len(each.test.prompt_ids) for each in setting.rounds])) if known else None
 
 
 def _usage(part: Benchmark, estimates: Estimates, usage: Usage) -> tuple[FloatTable, FloatTable]:
@@ -322,6 +351,16 @@ def _distance(train: Benchmark, validation: Benchmark, test: Benchmark) -> tuple
         return None, None
     distance = Distance().fit(train.vectors, validation.vectors)
     return distance, float((distance.percentile(test.vectors) >= UNLIKE_FROM).mean())
+
+
+def _joined(train: Benchmark, rounds: Sequence[Distance | None]) -> Distance | None:
+    """The distance to all train prompts, in percentiles of the validation prompts of all rounds, each by its own."""
+    own = [each for each in rounds if each is not None]
+    if len(rounds) == 1 or train.vectors is None or not own:
+        return rounds[0]
+    distance = Distance().fit(train.vectors, train.vectors)
+    distance.validation_ = np.sort(np.concatenate([each.validation_ for each in own]))
+    return distance
 
 
 def _input_tokens(train: Benchmark) -> InputTokens | None:

@@ -233,7 +233,7 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
     shape = len(prompts), len(models)
     tables = _tables(connection, shape)
     more: dict[str, Any] = {name: tables[name] for name in _MORE_NUMBERS if name in tables}
-    ((name, data_hash),) = rows(connection, "select name, data_hash from benchmarks")
+    ((name, data_hash, split_rule),) = rows(connection, "select name, data_hash, split_rule from benchmarks")
     ids, texts, hashes, tasks, splits = zip(*prompts, strict=True)
     return Benchmark(
         name=name,
@@ -249,6 +249,7 @@ def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:
         vectors=None,
         encoder=None,
         data_hash=data_hash,
+        split_is_ours=not split_rule.startswith(OWN_SPLIT),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.outcomes import Estimates, positions
+from carrot_core.outcomes import Estimates, pick, positions
 from carrot_core.store.database import identity, reading, reading_each, rows, translate_errors, writing
 from carrot_core.store.folder import Files, key
 
@@ -43,11 +43,12 @@ def run_id(
     seed: int,
     fit_on: str | None,
     pool: Sequence[str],
+    n_folds: int = 0,
     split_seed: int | None = None,
 ) -> str:
     """Identity of a run: sha256 of the request, not of the result. The order of the pool does not matter."""
     request = [benchmark, router, dict(params), seed, fit_on, sorted(pool)]
-    request += [] if split_seed is None else [split_seed]
+    request += [{"n_folds": n_folds}] if n_folds else [] if split_seed is None else [split_seed]
     return hashlib.sha256(to_json("The identity", request).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -88,14 +89,16 @@ class Run:
     router_safetensors: bytes | None = None
 
     @property
-    def split_seed(self) -> int | None:
-        """Seed of the split into train, validation and test; None for the split that is stored."""
-        return self.metrics.get("split_seed")
+    def n_folds(self) -> int:
+        """Folds of cross-fitting; 0 where it was judged by the stored split, as all runs were until version 0.3."""
+        return int(self.metrics.get("n_folds", 0))
 
     @cached_property
     def run_id(self) -> str:
-        """sha256 of the identity (see `run_id`)."""
-        return run_id(self.benchmark, self.router, self.params, self.seed, self.fit_on, self.pool, self.split_seed)
+        """sha256 of the identity (see `run_id`); runs until version 0.3 may have a split of their own seed."""
+        split_seed = self.metrics.get("split_seed")
+        identity = self.benchmark, self.router, self.params, self.seed, self.fit_on, self.pool
+        return run_id(*identity, self.n_folds, split_seed)
 
 
 def file_name(run_id: str, fit_on: str | None) -> str:
@@ -198,6 +201,7 @@ def _save_estimates(
     )
     if table.output_tokens is not None:
         frame["est_output_tokens"] = table.output_tokens.ravel()
+    frame = frame[frame["est_score"].notna()]  # a round of cross-fitting may choose among other models than another
     connection.register("incoming", frame)
     connection.execute("insert into estimates by name select ? as split, * from incoming", [split])
     connection.unregister("incoming")
@@ -207,17 +211,20 @@ def _load_estimates(
     connection: duckdb.DuckDBPyConnection, split: str, ids: list[str], models: list[str], paid: bool
 ) -> Estimates:
     cells = connection.execute("from estimates where split = ? order by prompt, model", [split]).fetchnumpy()
-    prompt, model = np.unique(cells["prompt"]), np.unique(cells["model"])
-    shape = (len(prompt), len(model))
-    tokens = np.ma.filled(np.ma.asarray(cells.get("est_output_tokens", np.nan), dtype=np.float64), np.nan)
-    return Estimates(
-        tuple(ids[row] for row in prompt),
-        tuple(models[column] for column in model),
-        np.asarray(cells["est_score"]).reshape(shape),
-        np.asarray(cells["est_cost_usd"]).reshape(shape),
-        paid,
-        None if np.isnan(tokens).all() else tokens.reshape(shape),
-    )
+    prompt, row = np.unique(cells["prompt"], return_inverse=True)
+    model, column = np.unique(cells["model"], return_inverse=True)
+    tables = np.full((3, len(prompt), len(model)), np.nan)
+    for table, name in zip(tables, ("est_score", "est_cost_usd", "est_output_tokens"), strict=True):
+        table[row, column] = np.ma.filled(np.ma.asarray(cells.get(name, np.nan), dtype=np.float64), np.nan)
+    prompt_ids, names = [ids[place] for place in prompt], [models[place] for place in model]
+    pools, pool_of = np.unique(~np.isnan(tables[0]), axis=0, return_inverse=True)
+    parts = []
+    for number, pool in enumerate(pools):
+        here = pool_of.ravel() == number
+        score, cost, tokens = tables[:, here][:, :, pool]
+        free = None if np.isnan(tokens).all() else tokens
+        parts.append(Estimates(pick(prompt_ids, here), pick(names, pool), score, cost, paid, free))
+    return parts[0] if len(parts) == 1 else Estimates.join(parts, prompt_ids, names)
 
 
 def _run(name: str, row: Sequence[Any]) -> Run:

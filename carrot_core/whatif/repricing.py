@@ -14,7 +14,7 @@ from carrot_core.evaluation.missing import without_gaps
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import means_of, one_cost_a_model, usage_of
 from carrot_core.number_formats import percent
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage, positions
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage, pick, positions
 from carrot_core.prices import Price, token_cost_usd
 from carrot_core.whatif.scenario import Hypothetical, Scenario, provider
 
@@ -172,7 +172,19 @@ def reprice_estimates(
         The router pays for several calls a prompt (a cascade), it estimates none of the models, or output
         tokens get a price whose predictions were never priced and so cannot be read back from dollars.
     """
-    return {split: _reprice_table(setting, setting.part(split), table, models) for split, table in estimates.items()}
+    return setting.joined([_of_round(each, estimates, models) for each in setting.rounds])
+
+
+def _of_round(setting: Setting, estimates: Mapping[str, Estimates], models: list[Column]) -> dict[str, Estimates]:
+    """Of the prompts of one round of cross-fitting, whose router has training means of its own."""
+    tables = {}
+    for split, table in setting.own(estimates).items():
+        if table.prompt_ids:
+            own = table.pool(
+                pick(table.models, np.asarray(~np.isnan(table.score).all(axis=0)))
+            )  # that this round's router knows
+            tables[split] = _reprice_table(setting, setting.part(split), own, models)
+    return tables
 
 
 def _reprice_table(setting: Setting, part: Benchmark, table: Estimates, models: list[Column]) -> Estimates:

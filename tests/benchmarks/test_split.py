@@ -1,4 +1,4 @@
-"""Laws of the split: identical texts together, order irrelevant, fractions exact."""
+"""Laws of the split and of folds: identical texts together, order irrelevant, fractions exact, tasks in every fold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.benchmarks.split import duplicate_keys, split
+from carrot_core.benchmarks.split import duplicate_keys, folds, split
 from carrot_core.errors import CarrotError
 
 TEXTS = st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=40)
@@ -86,3 +86,47 @@ def test_fractions_that_are_none_are_refused(fractions: tuple[float, float, floa
 
 def test_everything_can_go_into_one_side() -> None:
     assert np.all(split(["a", "b"], ["x", "y"], fractions=(0.0, 0.0, 1.0)) == "test")
+
+
+PROMPTS = st.lists(st.tuples(st.one_of(st.none(), st.text("abcé", max_size=2)), st.sampled_from("xyz")), max_size=60)
+
+
+@given(PROMPTS, st.integers(3, 6), st.integers())
+def test_folds_keep_identical_texts_together_and_spread_every_task(
+    prompts: list[tuple[str | None, str]], n_folds: int, seed: int
+) -> None:
+    texts, tasks = [text for text, _ in prompts], [task for _, task in prompts]
+    keys = duplicate_keys(ids_of(texts), texts)
+    if len(set(keys)) < 3:
+        with pytest.raises(CarrotError, match="different prompts"):
+            folds(ids_of(texts), texts, tasks, n_folds, seed=seed)
+        return
+    fold = folds(ids_of(texts), texts, tasks, n_folds, seed=seed).tolist()
+    fold_of = dict(zip(keys, fold, strict=True))
+    assert [fold_of[key] for key in keys] == fold
+    n_folds = min(n_folds, len(fold_of))
+    sizes = [list(fold_of.values()).count(number) for number in range(n_folds)]
+    assert set(fold) == set(range(n_folds))
+    assert max(sizes) - min(sizes) <= 1
+    for task in set(tasks):
+        # texts that are of no other task, so that they go with this one
+        own = {key for key, other in zip(keys, tasks, strict=True) if other == task}
+        own -= {key for key, other in zip(keys, tasks, strict=True) if other != task}
+        if len(own) == len({key for key, other in zip(keys, tasks, strict=True) if other == task}) >= n_folds:
+            assert {fold_of[key] for key in own} == set(range(n_folds))
+
+
+@given(PROMPTS, st.randoms(use_true_random=False))
+def test_order_of_prompts_does_not_matter_to_folds(prompts: list[tuple[str | None, str]], random: object) -> None:
+    prompts = [*prompts, ("one", "x"), ("two", "y"), ("three", "x")]
+    ids, order = ids_of([text for text, _ in prompts]), list(range(len(prompts)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    texts, tasks = [text for text, _ in prompts], [task for _, task in prompts]
+    straight = folds(ids, texts, tasks)
+    shuffled = folds(*([values[row] for row in order] for values in (ids, texts, tasks)))
+    assert list(shuffled) == list(straight[order])
+
+
+def test_two_folds_leave_nothing_to_learn_from() -> None:
+    with pytest.raises(CarrotError, match="at least 3 folds"):
+        folds(["a", "b", "c"], ["x", "y", "z"], ["", "", ""], 2)

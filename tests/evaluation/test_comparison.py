@@ -83,8 +83,9 @@ def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
     one = settings[1]
     estimates = one.estimates("task-lookup")
     on, curve = report_set(one, "test", 8), one.frontier(estimates, "test")
-    rates = chosen_hull(one.frontier(estimates, "validation"))
-    found = measure(curve, on, {"peak": 0.0, "arena": 0.0}, rates).by_metric
+    hull_rates = chosen_hull(one, estimates)
+    (rates,), at_zero = hull_rates, np.zeros(1)
+    found = measure(curve, on, {"peak": at_zero, "arena": at_zero}, hull_rates).by_metric
     column = one.models.index(one.best_single)
     for b in range(8):
         drawn = np.repeat(np.arange(curve.n_prompts), on.weights[:, 1 + b].astype(int))

@@ -22,6 +22,7 @@ from carrot_core.evaluation.runs import (
     Trial,
     compare_routers,
     estimates_on,
+    fitted_router,
     routers_of,
     run_router,
     stored_run,
@@ -61,24 +62,21 @@ def test_nothing_to_compare_is_refused_in_words(store, given):
         compared(store, **given)
 
 
-def test_seeds_are_splits_and_the_first_is_the_stored_one(store):
+def test_every_seed_of_a_router_is_judged_on_all_prompts_in_the_same_folds(store):
     result = compared(store)
-    assert result.protocol["split_seed"].isna().tolist() == [True, False]
-    assert result.protocol["split_seed"].iloc[1] == 1
-    stored = load(store)
+    assert (result.report_on, result.protocol["n_folds"].tolist()) == ("all", [5, 5])
+    assert (result.protocol["n_judged"] == len(load(store).prompt_ids)).all()
     runs = {(run.router, run.seed): store.load_run(run.run_id) for run in store.runs("made")}
     assert set(runs) == {(name, seed) for name in FAST for seed in (0, 1)}
-    assert runs["zero", 0].estimates["test"].prompt_ids == stored.part("test").prompt_ids
-    assert runs["zero", 1].estimates["test"].prompt_ids != stored.part("test").prompt_ids
-    assert runs["zero", 1].split_seed == 1
+    assert all(run.estimates["all"].prompt_ids == load(store).prompt_ids for run in runs.values())
 
 
-def test_a_router_evaluated_alone_is_the_same_run_as_seed_0(store):
+def test_a_router_evaluated_alone_is_the_same_run_as_one_that_is_compared(store):
     alone = evaluate(load(store), "zero", replicates=20)
     compared(store, ("zero",), (0,))
     (run,) = store.runs("made")
     assert run.run_id == alone.run_id
-    assert run.run_id != evaluate(load(store), "zero", seed=0, split_seed=1, replicates=5).run_id
+    assert run.run_id != evaluate(load(store), "zero", n_folds=4, replicates=5).run_id
 
 
 def test_what_is_stored_is_not_fitted_again_unless_asked(store, monkeypatch):
@@ -169,10 +167,11 @@ def test_the_sources_own_split_stays_and_only_the_routers_seed_varies(store, tmp
     frame.to_parquet(tmp_path / "own.parquet")
     store.save_benchmark("own", read_any(tmp_path / "own.parquet"))
     result = compare_routers(store, store.load("own"), FAST, (0, 3), replicates=10)
-    assert result.protocol["split_seed"].isna().all()
-    assert result.protocol["n_judged"].nunique() == 1
+    assert (result.report_on, result.protocol["n_folds"].tolist()) == ("test", [0, 0])
     first = store.load_run(store.runs("own")[0].run_id)
     assert first.estimates["test"].prompt_ids == store.load("own").part("test").prompt_ids
+    beside = compare_routers(store, store.load("own"), FAST, n_folds=4, replicates=10)
+    assert beside.protocol["n_judged"].item() == len(bench.prompt_ids)
 
 
 def test_learning_elsewhere_and_judging_every_prompt(store):
@@ -185,11 +184,11 @@ def test_learning_elsewhere_and_judging_every_prompt(store):
     assert first.figures.equals(again.figures)
 
 
-def test_estimates_of_a_run_on_another_split_come_from_its_own_train_prompts(store):
-    compared(store, ("zero",), (2,))
-    run = store.load_run(store.runs("made")[0].run_id)
-    train = estimates_on(run, load(store), "train")
-    assert set(train.prompt_ids).isdisjoint(run.estimates["test"].prompt_ids)
+def test_train_prompts_of_a_split_get_their_estimates_from_the_router_that_learned_from_them():
+    bench = made()
+    run = evaluate(bench, "zero", replicates=5)
+    train = estimates_on(run, bench, "train")
+    assert train.prompt_ids == bench.part("train").prompt_ids
     np.testing.assert_allclose(train.score[0], run.estimates["test"].score[0])
 
 
@@ -202,12 +201,13 @@ def test_waiting_times_have_every_step(store):
 
 
 def test_a_run_keeps_the_router_its_estimates_are_of(store):
-    run_router(store, load(store), "carrot-linear")
+    bench = replace(load(store), split_is_ours=False)
+    run_router(store, bench, "carrot-linear")
     (listed,) = store.runs("made")
     run = store.load_run(listed.run_id, router=True)
     assert (listed.router_json, store.load_run(listed.run_id).router_safetensors) == (None, None)
     fitted, profile = router_from_bytes(run.router_json, run.router_safetensors)
-    again = fitted.estimate(load(store).part("test"))
+    again = fitted.estimate(bench.part("test"))
     assert profile is None
     assert np.array_equal(again.score, run.estimates["test"].score)
     assert np.array_equal(again.cost_usd, run.estimates["test"].cost_usd)
@@ -226,16 +226,17 @@ def test_a_run_on_another_benchmark_keeps_both_of_its_fits(store, monkeypatch):
 
 
 def test_a_router_that_was_not_stored_is_fitted_once_and_stored(store, monkeypatch):
-    bench = load(store)
+    bench = replace(load(store), split_is_ours=False)
     run = evaluate(bench, "zero", replicates=5)
     store.save_run(replace(run, router_json=None, router_safetensors=None))
     fits = []
     monkeypatch.setitem(ROUTERS, "zero", lambda: fits.append("zero") or ZeroRouter())
     monkeypatch.setattr(runs, "evaluate", lambda *a, **k: pytest.fail("judged again"))
-    first = run_router(store, bench, "zero")
-    assert (first.created_at, first.router_json, len(fits)) == (run.created_at, run.router_json, 1)
-    second = run_router(store, bench, "zero")
-    assert (second.router_safetensors, len(fits)) == (run.router_safetensors, 1)
+    fitted_router(store, Trial(bench, "zero"))
+    stored = store.load_run(run.run_id, router=True)
+    assert (stored.created_at, stored.router_json, len(fits)) == (run.created_at, run.router_json, 1)
+    fitted_router(store, Trial(bench, "zero"))
+    assert (stored.router_safetensors, len(fits)) == (run.router_safetensors, 1)
 
 
 def test_a_router_that_cannot_be_stored_is_there_all_the_same(store, monkeypatch, caplog):
@@ -246,13 +247,13 @@ def test_a_router_that_cannot_be_stored_is_there_all_the_same(store, monkeypatch
         raise StoreError("The store may only be read.")
 
     monkeypatch.setattr(store, "save_run", refuse)
-    assert run_router(store, bench, "zero").router_json is not None
+    assert fitted_router(store, Trial(bench, "zero"))[0].name == "zero"
     assert "may only be read" in caplog.text
 
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 1}, {"params": {"k": 1}}, {"pool": MODELS[:2]}, {"split_seed": 1}, {"router": "task-lookup"}],
+    [{"seed": 1}, {"params": {"k": 1}}, {"pool": MODELS[:2]}, {"n_folds": 4}, {"router": "task-lookup"}],
     ids=lambda other: next(iter(other)),
 )
 def test_a_stored_run_stands_for_exactly_itself(store, other):

@@ -171,7 +171,7 @@ def test_the_command_line_solves(carrot_home, tmp_path) -> None:
     document = json.loads(carrot("solve", "made", "--target", 0.7, "--json"))
     assert {"lam", "exchange_rate_per_usd", "cost_unit_usd", "reached"} <= set(document)
     assert document["validation"]["score"] >= 0.7
-    for split in ("validation", "test"):
+    for split in ("validation", "all"):
         for name in ("score", "cost_usd"):
             low, high = document[split]["intervals"][name]
             assert low <= document[split][name] <= high

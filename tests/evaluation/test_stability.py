@@ -1,9 +1,8 @@
-"""How sure a point is: against sweeping the drawn prompts anew, against each task by itself, and over stored seeds."""
+"""How sure a point is: against sweeping the drawn prompts anew, against each task by itself, and in every round."""
 
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +13,13 @@ from click.testing import CliRunner
 from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.cli import main
 from carrot_core.curve import save_curve
-from carrot_core.evaluation import Setting, evaluate, setting
-from carrot_core.evaluation.solve import Goal, seeds_command, solve, solve_on
+from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation.solve import Goal, solve, solve_on
 from carrot_core.evaluation.stability import Stability, by_task, solve_again, stability
 from carrot_core.figures.stability import (
     detail,
     goal_text,
-    of_seeds,
+    of_rounds,
     of_tasks,
     stability_exhibit,
     tasks_exhibit,
@@ -242,41 +241,27 @@ def carrot(*arguments: object, code: int = 0) -> str:
 
 
 @pytest.mark.slow
-def test_the_command_line_tells_samples_tasks_and_seeds(carrot_home: Path, tmp_path: Path) -> None:
+def test_the_command_line_tells_samples_tasks_and_rounds(carrot_home: Path, tmp_path: Path) -> None:
     for name, seed in (("made", 0), ("other", 5)):
         results, vectors = write_files(made(200, seed=seed), tmp_path, name)
         carrot("data", "import", results, "--name", name, "--embeddings", vectors)
     wish = ("solve", "made", "--target", 0.8, "--router", "carrot-linear", "--stability")
     said = carrot(*wish)
-    assert "Only seed 0 is stored" in said
-    assert "carrot evaluate made --router carrot-linear --seeds 0-4" in said
+    assert "in each of 5 rounds" in said
+    assert "  round 5: λ" in said
     assert "kind 0" in said
-    carrot("evaluate", "made", "--router", "carrot-linear", "--seeds", "0-2")
     document = json.loads(carrot(*wish, "--json"))
-    seeds = document["stability"]["seeds"]
-    assert list(seeds) == ["0", "1", "2"]
-    assert seeds["0"]["lam"] == document["lam"]
-    assert seeds["1"]["cost_unit_usd"] != seeds["0"]["cost_unit_usd"]
-    assert "Over 3 stored seeds" in carrot(*wish)
-    assert "  seed 2: λ" in carrot(*wish)
-    # Another seed of the router alone, on the stored split, is none of these.
-    carrot("evaluate", "made", "--router", "carrot-linear", "--seed", 7)
-    assert list(json.loads(carrot(*wish, "--json"))["stability"]["seeds"]) == ["0", "1", "2"]
+    rounds = document["stability"]["rounds"]
+    assert len(rounds) == 5
+    assert {each["cost_unit_usd"] for each in rounds} == {document["cost_unit_usd"]}
+    assert len({each["lam"] for each in rounds}) > 1
     set_ = json.loads(carrot("solve", "made", "--lam", 0.25, "--router", "carrot-linear", "--stability", "--json"))
     assert set_["lam"] == pytest.approx(0.25)
     assert set_["stability"]["kept_on_test"] is None
-    elsewhere = carrot("solve", "made", "--target", 0.8, "--fit-on", "other", "--stability")
-    assert "learned from another benchmark" in elsewhere
+    elsewhere = carrot("solve", "made", "--target", 0.8, "--fit-on", "other", "--stability", "--json")
+    assert json.loads(elsewhere)["stability"]["rounds"] == []
 
 
-def test_the_command_for_more_seeds_asks_for_the_very_router(protocol: Setting) -> None:
-    run = evaluate(made(300), "carrot-knn", params={"candidates": [4, 8]}, pool=MODELS[:2], replicates=5)
-    words = shlex.split(seeds_command(run))
-    assert words[:5] == ["carrot", "evaluate", "made", "--router", "carrot-knn"]
-    assert words[words.index("--param") + 1] == "candidates=[4, 8]"
-    assert [words[at + 1] for at, word in enumerate(words) if word == "--pool"] == list(MODELS[:2])
-
-
-def test_one_seed_is_told_with_the_way_to_more() -> None:
-    assert of_seeds({}, "do this").startswith("No seed is stored")
-    assert "`do this`" in of_seeds({}, "do this")
+def test_without_rounds_nothing_is_said_of_them(found: dict[str, Stability]) -> None:
+    assert of_rounds([]) == ""
+    assert "rounds" not in stability_exhibit(found["match"], None).caption

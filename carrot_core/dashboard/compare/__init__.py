@@ -62,11 +62,14 @@ def _label(router: str) -> str:
 
 
 def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
-    """Choose one seed or the mean over all (``?seed=``); with ``whole`` (a snapshot) the mean is the default."""
+    """Choose one seed or the mean over all (``?seed=``), where there are several; of a snapshot (``whole``) the mean
+    is the default."""
     every = tuple(all_seeds)
-    options = [every] if len(every) == 1 else [every, *((seed,) for seed in every)]
+    if len(every) == 1:
+        return every
+    options = [every, *((seed,) for seed in every)]
     words = [seeds_words(option) for option in options]
-    first = 0 if whole or len(options) == 1 else 1
+    first = 0 if whole else 1
     controls.reset_if_stale("seed", words[first])
     choice = st.selectbox(
         "Seeds", words, first, key="seed", bind="query-params",
@@ -79,6 +82,11 @@ def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
 def seeds_words(seeds: Sequence[int]) -> str:
     """Text that names the seeds."""
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"mean over seeds {', '.join(map(str, seeds))}"
+
+
+def about(name: str, seeds: Sequence[int], all_seeds: Sequence[int]) -> str:
+    """What a table is of: a benchmark, and the seeds where there are several."""
+    return visible(name) if len(all_seeds) == 1 else f"{visible(name)}, {seeds_words(seeds)}"
 
 
 def section() -> str:

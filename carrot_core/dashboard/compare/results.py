@@ -1,4 +1,4 @@
-"""The Compare page: sortable tables, standings on other benchmarks, studies, and fitting more routers and seeds."""
+"""The Compare page: sortable tables, standings on other benchmarks, studies, and fitting more routers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import streamlit as st
 
 from carrot_core.compare.losses import REASONS, distances
 from carrot_core.compare.ranking import standing
-from carrot_core.compare.studies import ROUTER, STUDIES
+from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import NO_TOOLS, priced
@@ -19,7 +19,8 @@ from carrot_core.dashboard.glossary import metric_tip, tip
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.dashboard.stores import store_of
 from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.evaluation.runs import ALL, compare_routers, settings_of
+from carrot_core.evaluation import make_setting
+from carrot_core.evaluation.runs import ALL, compare_routers
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import NO_TASK, metric_name, names_of
 from carrot_core.figures.scene import label
@@ -140,7 +141,6 @@ def _start(text: str | None, prompt_id: str) -> str:
     return beginning + " …" if text and len(text) > _PROMPT_LETTERS else beginning
 
 
-MOST_SEEDS = 5  # most seeds a page fits; more may be stored
 _SKIPPED = "compare:skipped"
 
 
@@ -162,24 +162,23 @@ def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, met
     return tables
 
 
-def fit_panel(info: BenchmarkInfo, fitted: Sequence[str], seeds: Sequence[int]) -> None:
-    """Offer to fit all routers on some seeds. Every fit is stored at once, so a second press continues the work."""
+def fit_panel(info: BenchmarkInfo, fitted: Sequence[str]) -> None:
+    """Offer to fit all routers. Each is stored at once, so a second press continues the work."""
     skipped: Mapping[str, str] = st.session_state.pop(_SKIPPED, {})
     for name, why in skipped.items():
         st.warning(plain(f"{label(name)} could not run. {why}"))
-    with st.expander("Fit more routers and seeds", expanded=len(fitted) < 2):
+    with st.expander("Fit more routers", expanded=len(fitted) < 2):
         st.write(
             f"Fitted: {plain(', '.join(map(label, fitted)) or 'none')}. Baselines are always there. All other routers "
-            "that need no download can be fitted here, which takes minutes to hours. Every fit is stored at once, and "
+            "that need no download can be fitted here, which takes minutes to hours. Every router is stored at once; "
             "pressing again continues where it stopped."
         )
-        n_seeds = st.number_input("Seeds to fit", 1, MOST_SEEDS, min(max(1, len(seeds)), MOST_SEEDS), key="fit_seeds")
         if st.button("Fit all routers", key="fit_all"):
-            st.session_state[_SKIPPED] = _fit(info, int(n_seeds))
+            st.session_state[_SKIPPED] = _fit(info)
             st.rerun()
 
 
-def _fit(info: BenchmarkInfo, seeds: int) -> Mapping[str, str]:
+def _fit(info: BenchmarkInfo) -> Mapping[str, str]:
     bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
 
     def embedding(done: int, total: int) -> None:
@@ -189,7 +188,7 @@ def _fit(info: BenchmarkInfo, seeds: int) -> Mapping[str, str]:
         bar.progress(done / total, f"Fitting and measuring: step {done} of {total}")
 
     bench = load_embedded(store, info.name, progress=embedding)
-    return compare_routers(store, bench, (ALL,), range(seeds), progress=measuring).skipped
+    return compare_routers(store, bench, (ALL,), progress=measuring).skipped
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -232,8 +231,7 @@ def _make_study(info: BenchmarkInfo, name: str) -> pd.DataFrame:
     def fitting(done: int, total: int) -> None:
         bar.progress(done / total, f"Fitting: {done} of {total}")
 
-    settings = settings_of(store, load_embedded(store, info.name), range(STUDIES[name].seeds))
-    table = STUDIES[name].make(settings, ROUTER, fitting)
+    table = make_study(name, make_setting(load_embedded(store, info.name)), fitting)
     bar.empty()
     return table
 

@@ -1,10 +1,9 @@
-"""How sure a point is: how far it moves over bootstrap samples, tasks and stored seeds."""
+"""How sure a point is: how far it moves over bootstrap samples, tasks and rounds of cross-fitting."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
@@ -13,11 +12,11 @@ from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem, priced, show
 from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
-from carrot_core.evaluation.solve import Goal, SolvedGoal, seeds_command, solve_seeds
+from carrot_core.evaluation.solve import Goal, SolvedGoal, solve_rounds
 from carrot_core.evaluation.stability import Stability, stability
 from carrot_core.figures.stability import (
     detail,
-    of_seeds,
+    of_rounds,
     of_tasks,
     stability_exhibit,
     tasks_exhibit,
@@ -26,12 +25,11 @@ from carrot_core.figures.stability import (
 from carrot_core.frontier import ReadableCurve, lam_of_rate
 from carrot_core.number_formats import PERCENT_COLUMN, cost_basis, lam_text
 from carrot_core.results.source import Names
-from carrot_core.store import Store
 
 COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"
 ON_SNAPSHOT = (
     "How sure the point is cannot be told from a snapshot: solving it again on samples of the prompts, on single tasks "
-    "or on other seeds needs the prompts. Its 95 % intervals over test prompts are in the band of the chart and on the "
+    "or in single rounds needs the prompts. Its 95 % intervals over prompts are in the band of the chart and on the "
     "Operating points page. `carrot data import` or the Data page brings the data."
 )
 
@@ -77,11 +75,10 @@ def stability_panel(
     st.markdown(f"**{plain(verdict(result))}**")
     if text := detail(result):
         st.write(plain(text))
-    seeds = _seeds(view, router, json.dumps(vars(goal))) if not (pool or tasks) else {}
+    rounds = _rounds(view, router, pool, tasks, json.dumps(vars(goal)))
     curve = view.exact_curve(router, "test", pool, tasks)
-    show(stability_exhibit(result, curve, seeds, f"{file_stem(view.name)}-stability"), key=f"{key}:cloud")
-    run = view.run(router)
-    _seed_table(seeds, "" if run is None else seeds_command(run), whole=not (pool or tasks))
+    show(stability_exhibit(result, curve, rounds, f"{file_stem(view.name)}-stability"), key=f"{key}:cloud")
+    _round_table(rounds)
     exhibit = tasks_exhibit(result, f"{file_stem(view.name)}-stability-tasks")
     if exhibit is None:
         st.caption("The prompts have no task labels, so there are no single tasks to solve it on.")
@@ -106,35 +103,27 @@ def _stability(view: views.View, router: str, pool: Names, tasks: Names, goal: s
     return stability(view.narrowed(pool, tasks), estimates, Goal(**json.loads(goal)))
 
 
-@st.cache_resource(max_entries=16, show_spinner="Looking for other seeds …")
-def _seeds(view: views.View, router: str, goal: str) -> Mapping[int, SolvedGoal]:
-    run, store = view.run(router), Store(Path(view.version.path))
-    if run is None:
-        return {}
-    return solve_seeds(store, store.load(view.name), run, Goal(**json.loads(goal)), replicates=200)
+@st.cache_resource(max_entries=16, show_spinner="Solving it in every round …")
+def _rounds(view: views.View, router: str, pool: Names, tasks: Names, goal: str) -> Sequence[SolvedGoal]:
+    estimates = view.estimates(router, pool, tasks)
+    return solve_rounds(view.narrowed(pool, tasks), estimates, Goal(**json.loads(goal)), replicates=200)
 
 
-def _seed_table(seeds: Mapping[int, SolvedGoal], command: str, *, whole: bool) -> None:
-    """The point on every stored seed; ``command`` makes more seeds, "" for a baseline."""
-    if not command:
-        st.caption("A baseline has no runs of other seeds to compare.")
+def _round_table(rounds: Sequence[SolvedGoal]) -> None:
+    """The point in every round of cross-fitting; nothing where there are none."""
+    if not rounds:
         return
-    if not whole:
-        st.caption("Other seeds were run on all models and all tasks: with some of them left out none is compared.")
-        return
-    st.write(plain(of_seeds(seeds, command)))
-    if len(seeds) < 2:
-        return
-    basis = cost_basis([solved.reported.cost_usd.value for solved in seeds.values()])
+    st.write(plain(of_rounds(rounds)))
+    basis = cost_basis([solved.reported.cost_usd.value for solved in rounds])
     rows = [
         {
-            "Seed": seed,
+            "Round": number,
             "λ": solved.lam,
             "Accuracy": 100 * solved.reported.score.value,
             f"$ {basis.words}": basis.calls * solved.reported.cost_usd.value,
             "Reached": not solved.solution.shortfall,
         }
-        for seed, solved in seeds.items()
+        for number, solved in enumerate(rounds, start=1)
     ]
     st.dataframe(
         priced(pd.DataFrame(rows), f"$ {basis.words}"), hide_index=True,
@@ -142,6 +131,6 @@ def _seed_table(seeds: Mapping[int, SolvedGoal], command: str, *, whole: bool) -
             "λ": st.column_config.NumberColumn(format="%.4f"),
             "Accuracy": st.column_config.NumberColumn(format=PERCENT_COLUMN),
         },
-        alt=f"The point solved on the validation prompts of each of {len(seeds)} seeds, and what it does on their test "
-        "prompts.",
+        alt=f"The point solved in each of {len(rounds)} rounds of cross-fitting, and what it does on the prompts that "
+        "it was chosen without.",
     )  # fmt: skip
