@@ -72,6 +72,13 @@ def test_seeds_that_are_kept_can_be_chosen(fitted: Path, monkeypatch: pytest.Mon
     assert table(app, "AIQ")["AIQ"].tolist() != alone
 
 
+def test_without_several_seeds_there_is_nothing_to_choose(store_of: Callable[..., Store]) -> None:
+    store_of("carrot-knn")
+    app = page(bench="made")
+    assert not app.exception
+    assert "seed" not in {box.key for box in app.selectbox}
+
+
 def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(fitted))
     store = Store(fitted / "carrot.duckdb")
@@ -193,14 +200,6 @@ def test_a_benchmark_with_none_of_the_routers_is_left_out_in_words(
     assert len(app.dataframe) == 1
     app.multiselect(key="compared").set_value(["carrot-knn", "zero"]).run()
     assert len(table(app, "toy"))
-
-
-def test_more_seeds_may_be_stored_than_a_page_fits(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CARROT_HOME", str(fitted))
-    monkeypatch.setattr("carrot_core.dashboard.compare.results.MOST_SEEDS", 1)
-    app = page(bench="made")
-    assert not app.exception
-    assert app.number_input(key="fit_seeds").value == 1
 
 
 def test_no_usage_is_no_word_about_what_is_charged(

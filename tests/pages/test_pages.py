@@ -41,9 +41,8 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
         "compare",
         "Compare",
         {
-            "selectbox": ["Benchmark", "Seeds", "Metric"],
+            "selectbox": ["Benchmark", "Metric"],
             "multiselect": ["Routers", "Columns of the table", "The same routers on other benchmarks"],
-            "number_input": ["Seeds to fit"],
         },
     ),
     (

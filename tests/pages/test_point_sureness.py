@@ -13,8 +13,6 @@ from streamlit.testing.v1 import AppTest
 from carrot_core.dashboard import views
 from carrot_core.dashboard.frontier import solve as solve_panel
 from carrot_core.dashboard.frontier import stability
-from carrot_core.embedding import BUNDLED
-from carrot_core.evaluation.runs import compare_routers
 from carrot_core.evaluation.solve import Goal, solve, solve_on
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import SPLITS
@@ -121,12 +119,12 @@ def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
     assert len(app.selectbox(key="solve:model").options) == 1
 
 
-def test_how_sure_the_point_is_with_the_way_to_more_seeds() -> None:
+def test_how_sure_the_point_is() -> None:
     app = page(SURE, lam="0.2")
     text = "\n".join(element.value for element in app.markdown).replace("\\", "")
     assert "holds on test in" in text
     assert "in 95 % of them" in text
-    assert "Only seed 0 is stored" in text
+    assert "in each of 5 rounds" in text
     assert "2 tasks alone" in text
     for purpose in (stability.ACCURACY, stability.MATCH, stability.AS_IS):
         app.segmented_control(key="frontier:sure:purpose").set_value(purpose).run()
@@ -134,23 +132,15 @@ def test_how_sure_the_point_is_with_the_way_to_more_seeds() -> None:
     assert any("λ is set" in element.value for element in app.markdown)
 
 
-def test_other_seeds_stand_beside_the_point(
-    store_of: Callable[..., Store], carrot_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CARROT_HOME", str(carrot_home))
-    store = store_of("carrot-knn")
-    monkeypatch.setattr("carrot_core.evaluation.runs.embed", lambda texts, encoder: np.zeros((len(texts), 384)))
-    compare_routers(store, store.load("made", encoder=BUNDLED), ["carrot-knn"], (0, 1, 2), replicates=10)
+def test_every_round_stands_beside_the_point() -> None:
     app = page(SURE, lam="0.2")
-    (table,) = [frame.value for frame in app.dataframe if "Seed" in frame.value]
-    assert table["Seed"].tolist() == [0, 1, 2]
+    (table,) = [frame.value for frame in app.dataframe if "Round" in frame.value]
+    assert table["Round"].tolist() == [1, 2, 3, 4, 5]
     app.multiselect(key="tasks").set_value(["kind 1"]).run()
     assert not app.exception
-    assert "with some of them left out none is compared" in captions(app)
 
 
-def test_a_baseline_and_a_snapshot_say_what_is_not_possible() -> None:
-    assert "A baseline has no runs" in captions(page(SURE, routers=["Oracle"]))
+def test_a_snapshot_says_what_is_not_possible() -> None:
     assert any("cannot be told from a snapshot" in info.value for info in page(SURE, bench=SNAPSHOT).info)
 
 

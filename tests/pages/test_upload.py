@@ -268,14 +268,14 @@ def test_a_router_can_be_fitted_on_an_upload_and_goes_along_when_it_is_kept(carr
     assert np.array_equal(before.vectors, after.vectors)
     kept = target.load_run(run.run_id)
     assert kept.metrics == run.metrics
-    assert np.array_equal(kept.estimates["test"].score, run.estimates["test"].score)
+    assert np.array_equal(kept.estimates["all"].score, run.estimates["all"].score)
     with pytest.raises(StoreError, match="already a benchmark"):
         copy_benchmark(source, "made", target)
     renamed = copy_benchmark(source, "made", target, "renamed")
     assert (renamed.name, renamed.data_hash) == ("renamed", copied.data_hash)
     (again,) = target.runs("renamed")  # a run's identity has the name of its benchmark in it
     assert again.run_id != run.run_id
-    assert np.array_equal(target.load_run(again.run_id).estimates["test"].score, run.estimates["test"].score)
+    assert np.array_equal(target.load_run(again.run_id).estimates["all"].score, run.estimates["all"].score)
     assert run_router(target, target.load("renamed", encoder=BUNDLED)).created_at == run.created_at
 
 

@@ -273,7 +273,7 @@ def test_a_point_says_what_to_expect_where_that_was_measured(folder: Path, store
     for lam in (0.0, 0.03, 0.2, 1.0):
         point = router.point_file(lam=lam)
         for split, figures in (("validation", point.validation), ("test", point.test)):
-            curve = protocol.frontier(estimates, split)
+            curve = protocol.frontier(estimates, "validation" if split == "validation" else protocol.report_on)
             at = curve.at(rate_of_lam(lam, protocol.cost_unit_usd))
             assert figures is not None
             assert figures.score == pytest.approx(curve.score[at], abs=1e-6)

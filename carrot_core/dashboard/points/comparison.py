@@ -23,6 +23,8 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import make_setting
+from carrot_core.evaluation.protocol import WITHOUT_TASK
+from carrot_core.evaluation.runs import Trial, stored_run
 from carrot_core.figures.scene import label
 from carrot_core.frontier import Frontier
 from carrot_core.number_formats import cost_basis, lam_text, pays, percent
@@ -191,7 +193,7 @@ def difference(one: PointFile, other: PointFile) -> Difference | None:
 
 
 def _test_curve(point: PointFile) -> Frontier | None:
-    """The exact test curve of a point's router; None if the data or that router are not on this machine."""
+    """The exact curve of a point's router on prompts it never saw; None if the data or the router are not here."""
     info = data_of(point)
     if info is None:
         return None
@@ -207,8 +209,16 @@ def _load_test_curve(version: Version, name: str, source: str, router: str, arte
     carrot_router = CarrotRouter.load(source, router=router, store=store)
     if carrot_router.artefact != artefact:
         return None
-    setting = make_setting(store.load(name, encoder=carrot_router.profile.encoder))
-    return setting.frontier({"test": carrot_router.estimates(setting.test)}, "test")
+    bench = store.load(name, encoder=carrot_router.profile.encoder)
+    setting = make_setting(bench)
+    if not setting.n_folds:
+        return setting.frontier({"test": carrot_router.estimates(setting.test)}, "test")
+    # It learned from all prompts, so only the rounds of the same router say what it does on prompts it never saw.
+    run = stored_run(store, Trial(bench, router)) if source == name else None
+    if run is None or run.estimates is None:
+        return None
+    blind = run.estimates.get(f"{setting.report_on}{WITHOUT_TASK}", run.estimates[setting.report_on])
+    return setting.frontier({setting.report_on: blind}, setting.report_on)
 
 
 def figures_frame(points: Mapping[str, PointFile]) -> pd.DataFrame:
