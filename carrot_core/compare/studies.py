@@ -70,9 +70,8 @@ def transfer(settings: Settings, router: str = ROUTER, progress: Progress | None
     """A router on each of the 12 largest tasks, fitted without that task's prompts, beside the usual fit.
 
     Columns router, task, n_tasks (that there are), n_prompts (over all seeds), metric ("aiq_corrected",
-    "aiq", "routing_accuracy"),
-    left_out, usual, difference, low, high (left out minus usual, with its paired 95 % interval), means over seeds.
-    Empty where there are fewer than two tasks.
+    "aiq", "routing_accuracy"), left_out, usual, difference, low, high (left out minus usual, with its paired 95 %
+    interval), means over seeds. Empty where there are fewer than two tasks.
     """
     columns = ["router", "task", "n_tasks", "n_prompts", "metric", "left_out", "usual", "difference", "low", "high"]
     counts = _task_counts(settings)

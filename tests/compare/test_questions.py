@@ -19,7 +19,7 @@ from carrot_core.evaluation.protocol import curves_of_other_samples
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.scene import compose
 from carrot_core.frontier import rate_of_lam
-from carrot_core.metrics import aiq
+from carrot_core.metrics import HEADLINE, aiq
 from carrot_core.outcomes import Benchmark, Estimates
 from tests.made import MODELS, made
 
@@ -369,7 +369,7 @@ def test_learning_ends_with_all_prompts_and_no_loss(two_seeds: dict[int, Setting
 def test_transfer_has_both_fits_of_every_task(two_seeds: dict[int, Setting]) -> None:
     table = transfer({0: two_seeds[0]}, "carrot-knn")
     assert set(table["task"]) == {"kind 0", "kind 1"}
-    assert set(table["metric"]) == {"aiq", "routing_accuracy"}
+    assert set(table["metric"]) == {HEADLINE, "aiq", "routing_accuracy"}
     np.testing.assert_allclose(table["left_out"] - table["usual"], table["difference"], atol=1e-6)
 
 

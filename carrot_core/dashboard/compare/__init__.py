@@ -102,7 +102,7 @@ def section() -> str:
 def metric(options: Collection[str] = METRICS) -> str:
     """Choose one metric (``?metric_of=``)."""
     names = [name for name in METRICS if name in options]
-    first = names.index(HEADLINE) if HEADLINE in names else 0
+    first = next((names.index(name) for name in (HEADLINE, "aiq") if name in names), 0)  # older snapshots lack one
     choice = str(st.selectbox("Metric", names, first, format_func=metric_name, key="metric_of", bind="query-params"))
     links.check_parameter("metric_of", links.among(list(map(metric_name, names))), metric_name(choice))
     return choice
