@@ -295,7 +295,7 @@ def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray], hul
     (low, high), (target, target_cost) = on.interval_usd, on.reference
     by_metric = {
         **_at_points(curve, on, rates),
-        **areas(curve, on, table),
+        **areas(curve, table, on.interval_usd),
         "aiq_chosen": _of_chosen(curve, on, hull_rates),
         "audc": Measurement.on_curve(audc(*exact, low[0], high[0]), audc(cost, score, low, high)),
         "qnc": Measurement.on_curve(qnc(*exact, target[0], target_cost[0]), qnc(cost, score, target, target_cost)),
@@ -336,14 +336,14 @@ def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray]) 
     return {name: Measurement.of(values) for name, values in figures.items()}
 
 
-def areas(curve: Frontier, on: ReportSet, table: CurveReplicates) -> dict[str, Measurement]:
+def areas(curve: Frontier, table: CurveReplicates, span: tuple[FloatArray, FloatArray]) -> dict[str, Measurement]:
     """AIQ, and AIQ less the luck of its corners, which were chosen on the prompts they are read on.
 
     Parameters
     ----------
-    table : of `replicate`, with the weights of ``on``.
+    table : of `replicate`, the first with every prompt as it is.
+    span : (1 + B,) cost of the cheapest and of the dearest single model in each.
     """
-    span = on.interval_usd
     exact = aiq(curve.cost_usd, curve.score, *(end[0] for end in span))
     hull = aiq(table.cost_usd, table.score, *span)
     corners = np.searchsorted(table.exchange_rate_per_usd, curve.exchange_rate_per_usd[curve.corners])

@@ -7,7 +7,7 @@ benchmarks beside the checkout.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
@@ -18,11 +18,12 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from carrot_core.bootstrap import LEVEL, LUCK, bootstrap_counts, replicate, replicate_tables
-from carrot_core.evaluation.measure import Measurement, ReportSet, areas, chosen_hull
+from carrot_core.bootstrap import LEVEL, LUCK, bootstrap_counts, replicate, replicate_tables, weighted_means
+from carrot_core.evaluation.measure import Measurement, areas
 from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.metrics import aiq, aiq_of_points
-from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.operating_point import rate_inside
+from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.results import RECIPES
 from carrot_core.results.build import load
 from carrot_core.routers import ROUTERS
@@ -72,8 +73,9 @@ def estimators(everyone: Frontier, rows: Rows, others: Rows, replicates: int) ->
     starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
     counts = np.column_stack([np.ones(n, np.uint8), bootstrap_counts(n, replicates)])
     weights = np.add.reduceat(counts[order], starts)
-    on = ReportSet(curve.outcomes, weights, "", {}, _NO_PART)
-    hull, corrected = areas(curve, on, replicate(curve, weights, POINTS)).values()
+    single = weighted_means(curve.outcomes.cost_usd, weights)
+    span = single.min(axis=1), single.max(axis=1)
+    hull, corrected = areas(curve, replicate(curve, weights, POINTS), span).values()
     excess = (hull.value - corrected.value) / LUCK
     ways = {
         "AIQ": hull,
@@ -84,16 +86,18 @@ def estimators(everyone: Frontier, rows: Rows, others: Rows, replicates: int) ->
         "AIQ less its replicates' excess": Measurement(hull.value - excess, corrected.replicates + excess * (LUCK - 1)),
     }
     if n < SIZES[-1]:
-        rates = chosen_hull(drawn(everyone, others))
+        rates = hull_rates(drawn(everyone, others))
         score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, weights)
-        ways["points chosen on as many others"] = Measurement.of(aiq_of_points(cost, score, *on.interval_usd))
+        ways["points chosen on as many others"] = Measurement.of(aiq_of_points(cost, score, *span))
         for folds in FOLDS:
             value = cross_fitted(curve, np.add.reduceat(np.eye(folds)[np.arange(n) % folds][order], starts))
             ways[f"cross-fitted, {folds} folds"] = Measurement(value, corrected.replicates + (value - corrected.value))
     return ways
 
 
-_NO_PART = Benchmark("", Outcomes((), (), np.empty((0, 0)), np.empty((0, 0))), (), (), np.empty(0, dtype=str))
+def hull_rates(curve: Frontier) -> FloatArray:
+    """Ascending rates at the corners of a curve's hull."""
+    return np.sort([rate_inside(curve, corner) for corner in curve.corners.tolist()])
 
 
 def cross_fitted(curve: Frontier, folds: FloatArray, budgets: int = 201) -> float:
@@ -105,7 +109,7 @@ def cross_fitted(curve: Frontier, folds: FloatArray, budgets: int = 201) -> floa
     for k in range(folds.shape[1]):
         rest = folds.sum(axis=1) - folds[:, k]
         chosen_on = replace(curve, weights=rest / rest.mean())
-        at, rates = chosen_on.cost_usd[chosen_on.corners], chosen_hull(chosen_on)
+        at, rates = chosen_on.cost_usd[chosen_on.corners], hull_rates(chosen_on)
         read = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, folds[:, [k]])
         budget = np.linspace(at[0], at[-1], budgets)
         tables += folds[:, k].sum() / folds.sum() * np.array([np.interp(budget, at, one[0, ::-1]) for one in read])
@@ -188,12 +192,12 @@ def test_a_draw_of_all_prompts_is_the_benchmark_itself(curves: dict[str, Frontie
     assert twice.score[0] == pytest.approx(curve.rows(np.arange(3_000) < 100).score[0])
 
 
-def main(draws: int) -> None:
-    """The table of docs/method.md."""
+def main(draws: int, names: Sequence[str] = NAMES) -> None:
+    """The tables of docs/method.md, of some of the benchmarks."""
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "carrot.duckdb")
         for recipe in RECIPES:
-            if recipe.name in NAMES:
+            if recipe.name in names:
                 curves = population(load(store, SHARED_DATA, recipe, lambda done, total: None))
                 for n in SIZES:
                     print(f"\n{recipe.name}, {n:,} prompts\n", summary(simulate(curves, n, draws)).round(3), flush=True)
@@ -201,4 +205,4 @@ def main(draws: int) -> None:
 
 if __name__ == "__main__":
     pd.set_option("display.width", 120, "display.max_rows", None)
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:] or NAMES)
