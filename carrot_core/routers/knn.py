@@ -216,7 +216,8 @@ class CarrotKNN(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if len(best) > 1:
             estimated = np.sum([of_tables[1][best[1]] for of_tables in sums], axis=0)
             observed = np.nansum(self._tables[1], axis=0)
-            np.divide(observed, estimated, out=self.usage_factor_, where=estimated > 0.0)
+            factor = np.ones(len(observed))
+            self.usage_factor_ = np.divide(observed, estimated, out=factor, where=estimated > 0.0)
         return [int(ks[place]) for place in best]
 
     def _usable_candidates(self) -> IntArray:

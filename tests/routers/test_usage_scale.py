@@ -39,8 +39,8 @@ def test_predictions_drawn_towards_the_middle_are_right_in_every_range_once_corr
         expected = scale.usage(logs[3000:])[few, 0]
         errors.append(expected.mean() / usage[3000:][few, 0].mean() - 1.0)
         scale.correct(logs[:3000], usage[:3000])
-    assert errors[0] > 0.3
-    assert abs(errors[1]) < 0.08
+    assert errors[0] > 0.5
+    assert abs(errors[1]) < 0.15
     order = np.argsort(logs[:, 1])
     assert (np.diff(scale.usage(logs)[order, 1]) >= 0.0).all()  # more predicted is never less expected
 
