@@ -11,7 +11,6 @@ import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import normalize
 
 from carrot_core.errors import CarrotError
 from carrot_core.routers.criteria import observed_mean
@@ -93,7 +92,7 @@ class TaskInput:
             raise CarrotError("use_task needs training prompts of at least two tasks, and these have fewer.")
         numbers = self.numbers(tasks)
         known = numbers >= 0
-        self.prior_ = TaskPrior().fit(normalize(np.asarray(X, np.float64)[known]), numbers[known], score[known])
+        self.prior_ = TaskPrior().fit(_of_length_1(np.asarray(X)[known]), numbers[known], score[known])
         return self
 
     def numbers(self, tasks: Sequence[str]) -> IntArray:
@@ -103,7 +102,7 @@ class TaskInput:
 
     def beside(self, X: npt.ArrayLike, tasks: Sequence[str]) -> FloatArray:
         """(n, d + K) vectors with labels beside them; a missing label is its inferred probabilities."""
-        vectors, numbers = normalize(np.asarray(X, np.float64)), self.numbers(tasks)
+        vectors, numbers = _of_length_1(X), self.numbers(tasks)
         labels = np.eye(len(self.labels_))[numbers]
         labels[numbers < 0] = self.prior_.probabilities(vectors[numbers < 0])
         return np.hstack([vectors, _WEIGHT * labels])
@@ -115,7 +114,7 @@ class TaskInput:
 
         ``predict`` takes vectors with labels beside them, as the estimator was fitted on.
         """
-        vectors, numbers = normalize(np.asarray(X, np.float64)), self.numbers(tasks)
+        vectors, numbers = _of_length_1(X), self.numbers(tasks)
         known, unknown = np.flatnonzero(numbers >= 0), np.flatnonzero(numbers < 0)
         blocks = [unknown[first : first + _AT_ONCE] for first in range(0, len(unknown), _AT_ONCE)]
         parts = [self._mixed(predict, vectors[rows]) for rows in blocks]
@@ -140,3 +139,11 @@ class TaskInput:
         return np.add.reduceat(weights * score, starts), None if usage is None else np.add.reduceat(
             weights * usage, starts
         )
+
+
+def _of_length_1(X: npt.ArrayLike) -> FloatArray:
+    """The vectors as scikit-learn's `normalize` has them, without its checks, which take longer than one prompt."""
+    vectors = np.asarray(X, np.float64)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: FloatArray = vectors / np.where(length > 0.0, length, 1.0)
+    return unit
