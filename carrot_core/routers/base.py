@@ -67,8 +67,11 @@ class VectorRouter:
 
             self.tasks_ = TaskInput().fit(vectors, train.tasks, train.outcomes.score)
             vectors = self.tasks_.beside(vectors, train.tasks)
+        from carrot_core.routers.new_model import with_new_models
+
         try:
-            self.estimator.fit(vectors, train.outcomes.score, usage=usage, **self._more_to_learn(train))
+            score, usage = with_new_models(train.outcomes.score, usage, vectors)
+            self.estimator.fit(vectors, score, usage=usage, **self._more_to_learn(train))
         except ValueError as error:  # how scikit-learn refuses data and parameters
             raise CarrotError(f"{self.name} cannot be fitted on {train.name!r}: {error}") from error
         return self
