@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from carrot_core.bootstrap import Interval
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
+from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 
 MOST_POINTS = 1500  # evenly by count, beside those that draw the line and those a budget or a target may choose
 _SHARE_POINTS = 300
@@ -40,6 +41,20 @@ class SavedCurve:
     errors: FloatArray | None = None
 
     @property
+    def score_error(self) -> FloatArray | None:
+        """(K,) standard error of the mean score, that of the kept rate before; None where none were kept."""
+        return None if self.errors is None else self.errors[0, self._kept_before(self.exchange_rate_per_usd)]
+
+    @property
+    def cost_error_usd(self) -> FloatArray | None:
+        """(K,) the same of the mean cost, in US dollars."""
+        return None if self.errors is None else self.errors[1, self._kept_before(self.exchange_rate_per_usd)]
+
+    def _kept_before(self, rates: npt.ArrayLike) -> npt.NDArray[np.intp]:
+        """Position of the kept rate at or before each rate."""
+        return np.searchsorted(self.share_rates, np.asarray(rates), side="right") - 1
+
+    @property
     def counted_switches(self) -> None:
         """Always None: single switches are not saved."""
         return None
@@ -58,7 +73,7 @@ class SavedCurve:
         if self.errors is None:
             score, cost = (Interval(value, float("nan"), float("nan")) for value in values)
             return score, cost
-        errors = self.errors[:, np.searchsorted(self.share_rates, exchange_rate_per_usd, side="right") - 1]
+        errors = self.errors[:, self._kept_before(exchange_rate_per_usd)]
         score, cost = (
             Interval(value, value - _Z * error, value + _Z * error)
             for value, error in zip(values, errors.tolist(), strict=True)
@@ -67,20 +82,22 @@ class SavedCurve:
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
         """(G, M) share of the prompts that each model answers, at the kept rate before each of G rates."""
-        places = np.searchsorted(self.share_rates, np.asarray(exchange_rates_per_usd), side="right") - 1
-        shares: FloatArray = self.share[places].astype(np.float64)
+        shares: FloatArray = self.share[self._kept_before(exchange_rates_per_usd)].astype(np.float64)
         return shares
 
 
 def save_curve(curve: Frontier) -> SavedCurve:
     """A curve at its points of an even grid, those that draw its line, and those no other point beats.
 
-    A budget or a target can only choose one of the last; each is saved with the point after it, so that the
-    saved curve gives the same choice as the whole one.
+    A budget or a target can only choose one of the last, by the means or by what is promised at `CONFIDENCE`; each is
+    saved with the point after it, so that the saved curve gives the same choice as the whole one. Promises are made
+    with the errors of the kept rates, so theirs may be a point beside it.
     """
     last = len(curve.exchange_rate_per_usd) - 1
     even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
-    first = unbeaten(curve.cost_usd, curve.score)
+    least, most = score_bounds(curve, CONFIDENCE).bound, cost_bounds(curve, CONFIDENCE).bound
+    taken = [unbeaten(curve.cost_usd, curve.score), unbeaten(curve.cost_usd, least), unbeaten(most, curve.score)]
+    first = np.concatenate(taken)
     rows = np.unique(np.concatenate([even, thin(curve), first, np.minimum(first + 1, last)]))
     rates = evenly(curve.exchange_rate_per_usd, _SHARE_POINTS)
     return SavedCurve(

@@ -28,6 +28,7 @@ class ReadableCurve(Protocol):
     n_prompts, n_points : prompts behind it, breakpoints of the exact curve.
     exchange_rate_per_usd : (K,) score units per US dollar, from 0, ascending; point k holds on [r_k, r_k+1).
     score, cost_usd : (K,) mean score and mean cost per query in US dollars at these rates.
+    score_error, cost_error_usd : (K,) standard errors of these means over prompts; None where they are not known.
     counted_switches : every switch, where each prompt counts the same; None where the curve does not know them, or
         where counting switches does not tell who answers.
     """
@@ -44,6 +45,10 @@ class ReadableCurve(Protocol):
     def score(self) -> FloatArray: ...
     @property
     def cost_usd(self) -> FloatArray: ...
+    @property
+    def score_error(self) -> FloatArray | None: ...
+    @property
+    def cost_error_usd(self) -> FloatArray | None: ...
     @property
     def counted_switches(self) -> Sweep | None: ...
 
@@ -116,6 +121,22 @@ class Frontier:
     def corners(self) -> npt.NDArray[np.int64]:
         """Points that are corners of the curve's hull, by ascending cost (`upper_hull`)."""
         return upper_hull(self.cost_usd, self.score)
+
+    @cached_property
+    def score_error(self) -> FloatArray:
+        """(K,) standard error of the mean score over prompts."""
+        return self._error_of(self.outcomes.score)
+
+    @cached_property
+    def cost_error_usd(self) -> FloatArray:
+        """(K,) standard error of the mean cost over prompts, in US dollars."""
+        return self._error_of(self.paid_usd)
+
+    def lead_over(self, model: str) -> tuple[FloatArray, FloatArray]:
+        """(K,) mean score minus that of a model alone, and its paired standard error."""
+        (column,) = positions([model], self.models)
+        apart = self.outcomes.score - self.outcomes.score[:, [column]]
+        return self.score - self.strength[model], self._error_of(apart)
 
     @property
     def has_estimates(self) -> npt.NDArray[np.bool_]:
@@ -192,6 +213,20 @@ class Frontier:
         if self.weights is not None and not self._is_even:
             table = table * self.weights[:, None]
         return self.sweep.mean_of(table)
+
+    def _error_of(self, table: FloatTable) -> FloatArray:
+        """(K,) standard error of `_mean_of` a table over prompts; infinite where there is only one.
+
+        A weight counts as importance: the more uneven the weights, the larger the error.
+        """
+        mean = self._mean_of(table)
+        if self.n_prompts < 2:
+            return np.full(len(mean), np.inf)
+        squares = np.ones(self.n_prompts) if self.weights is None else self.weights**2
+        scaled = table * squares[:, None]
+        spread = self.sweep.mean_of(scaled * table) - 2 * mean * self.sweep.mean_of(scaled) + mean**2 * squares.mean()
+        error: FloatArray = np.sqrt(np.maximum(spread, 0.0) / (self.n_prompts - 1))
+        return error
 
     def _mean_of_models(self, table: FloatTable) -> FloatArray:
         """(M,) weighted mean of an (n, M) table's columns."""

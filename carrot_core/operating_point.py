@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import apart, cost_basis, money, percent
-from carrot_core.outcomes import positions
+from carrot_core.promise import EVEN, Promise, confidence_text, cost_bounds, lead_bounds, score_bounds
 
 
 def rate_inside(frontier: ReadableCurve, point: int) -> float:
@@ -27,16 +26,22 @@ def rate_inside(frontier: ReadableCurve, point: int) -> float:
     return float("inf") if point == len(rates) - 1 else float((rates[point] + rates[point + 1]) / 2)
 
 
-def cheapest_reaching(frontier: ReadableCurve, target_score: float) -> float | None:
-    """Exchange rate of the cheapest point of the curve with at least this score; None if there is none."""
-    reached = np.flatnonzero(frontier.score >= target_score - 1e-12)
-    return _rate_of_first(frontier, reached, -frontier.score, frontier.cost_usd)
+def cheapest_reaching(frontier: ReadableCurve, target_score: float, least: FloatArray | None = None) -> float | None:
+    """Exchange rate of the cheapest point of the curve with at least this score; None if there is none.
+
+    ``least`` (K,) is what each point promises of its score, where that counts in place of its mean.
+    """
+    least = frontier.score if least is None else least
+    return _rate_of_first(frontier, np.flatnonzero(least >= target_score - 1e-12), -least, frontier.cost_usd)
 
 
-def best_within_budget(frontier: ReadableCurve, budget_usd: float) -> float | None:
-    """Exchange rate of the most accurate point that costs at most this much a query; None if there is none."""
-    within = np.flatnonzero(frontier.cost_usd <= budget_usd + 1e-15)
-    return _rate_of_first(frontier, within, frontier.cost_usd, -frontier.score)
+def best_within_budget(frontier: ReadableCurve, budget_usd: float, most: FloatArray | None = None) -> float | None:
+    """Exchange rate of the most accurate point that costs at most this much a query; None if there is none.
+
+    ``most`` (K,) is what each point promises to cost at most, where that counts in place of its mean.
+    """
+    most = frontier.cost_usd if most is None else most
+    return _rate_of_first(frontier, np.flatnonzero(most <= budget_usd + 1e-15), most, -frontier.score)
 
 
 def _rate_of_first(
@@ -56,41 +61,73 @@ class Solution:
     Attributes
     ----------
     exchange_rate_per_usd : of the point, or of the one nearest to the goal.
-    shortfall : why the goal is not reached, in words; empty if it is.
+    shortfall : why the goal is not reached, or cannot be promised, in words; empty if it is.
+    promise : what the point promises; None where the goal is no mean: a cap, or the rate itself.
     """
 
     exchange_rate_per_usd: float
     shortfall: str = ""
+    promise: Promise | None = None
 
     @property
     def reached(self) -> bool:
-        """Whether the goal is reached."""
+        """Whether the goal is reached, with the confidence asked for."""
         return not self.shortfall
 
 
-def solve_budget(frontier: ReadableCurve, budget_usd: float) -> Solution:
-    """The most accurate point within a mean cost per query; where there is none, the cheapest point."""
-    rate = best_within_budget(frontier, budget_usd)
+def solve_budget(
+    frontier: ReadableCurve, budget_usd: float, confidence: float = EVEN, error: FloatArray | None = None
+) -> Solution:
+    """The most accurate point within a mean cost per query; where there is none, the one that promises the least cost.
+
+    Parameters
+    ----------
+    confidence : probability with which new prompts cost no more.
+    error : (K,) standard errors of the mean cost, in place of the curve's own.
+    """
+    bounds = cost_bounds(frontier, confidence, error)
+    rate = best_within_budget(frontier, budget_usd, bounds.bound)
     if rate is not None:
-        return Solution(rate)
-    least = float(frontier.cost_usd.min())
-    cheapest = best_within_budget(frontier, least)
+        return Solution(rate, promise=bounds.at(frontier.at(rate)))
+    least = float(bounds.bound.min())
+    cheapest = best_within_budget(frontier, least, bounds.bound)
     assert cheapest is not None
     basis = cost_basis(least)
     budget, least_cost = apart(lambda usd, digits: money(basis.calls * usd, digits=digits), budget_usd, least)
-    return Solution(cheapest, f"no point fits a budget of {budget} {basis.words}; the least is {least_cost}")
+    shortfall = f"no point fits a budget of {budget} {basis.words}; the least is {least_cost}"
+    if confidence > EVEN:
+        shortfall = (
+            f"no point can promise a budget of {budget} {basis.words} with {confidence_text(confidence)}; the least "
+            f"that can be promised is {least_cost}"
+        )
+    return Solution(cheapest, shortfall, bounds.at(frontier.at(cheapest)))
 
 
-def solve_target(frontier: ReadableCurve, target_score: float) -> Solution:
-    """The cheapest point with at least this score; where there is none, the most accurate point."""
-    rate = cheapest_reaching(frontier, target_score)
+def solve_target(
+    frontier: ReadableCurve, target_score: float, confidence: float = EVEN, error: FloatArray | None = None
+) -> Solution:
+    """The cheapest point with at least this score; where there is none, the one that promises the most.
+
+    Parameters
+    ----------
+    confidence : probability with which new prompts score no less.
+    error : (K,) standard errors of the mean score, in place of the curve's own.
+    """
+    bounds = score_bounds(frontier, confidence, error)
+    rate = cheapest_reaching(frontier, target_score, bounds.bound)
     if rate is not None:
-        return Solution(rate)
-    most = float(frontier.score.max())
-    best = cheapest_reaching(frontier, most)
+        return Solution(rate, promise=bounds.at(frontier.at(rate)))
+    most = float(bounds.bound.max())
+    best = cheapest_reaching(frontier, most, bounds.bound)
     target, reached = apart(lambda score, digits: percent(score, digits=digits - 1), target_score, most)
     assert best is not None
-    return Solution(best, f"no point reaches {target}; the most is {reached}")
+    shortfall = f"no point reaches {target}; the most is {reached}"
+    if confidence > EVEN:
+        shortfall = (
+            f"no point can promise {target} with {confidence_text(confidence)}; the most that can be promised is "
+            f"{reached}"
+        )
+    return Solution(best, shortfall, bounds.at(frontier.at(best)))
 
 
 def check_target(target_score: float) -> float:
@@ -106,22 +143,35 @@ def check_target(target_score: float) -> float:
     return target_score
 
 
-def match_model(curve: ReadableCurve, model: str, strength: Mapping[str, float]) -> Solution:
-    """The cheapest point as good as a model alone; where there is none, the most accurate point.
+def match_model(frontier: Frontier, model: str, confidence: float = EVEN, error: FloatArray | None = None) -> Solution:
+    """The cheapest point as good as a model alone; where there is none, the one that promises to fall least short.
 
     Parameters
     ----------
-    curve : on the prompts where points are chosen, those of validation.
+    frontier : on the prompts where points are chosen, those of validation.
     model : of the pool.
-    strength : mean score of each model alone on these prompts.
+    confidence : probability with which the point scores no less than the model on the same new prompts.
+    error : (K,) standard errors of the mean difference, in place of the curve's own.
 
     Raises
     ------
     NotFoundError
         The model is not in the pool.
     """
-    positions([model], list(strength))
-    return solve_target(curve, strength[model])
+    bounds = lead_bounds(frontier, model, confidence, error)
+    least = min(float(bounds.bound.max()), 0.0)
+    rate = cheapest_reaching(frontier, least, bounds.bound)
+    assert rate is not None
+    promise = bounds.at(frontier.at(rate))
+    if least >= -1e-12:
+        return Solution(rate, promise=promise)
+    if confidence == EVEN:
+        return solve_target(frontier, frontier.strength[model])
+    shortfall = (
+        f"no point can promise to be as good with {confidence_text(confidence)}; the surest may fall "
+        f"{percent(-least, unit='points')} short"
+    )
+    return Solution(rate, shortfall, promise)
 
 
 def crossings_of_cap(frontier: Frontier, cap_usd: float) -> FloatArray:
@@ -189,7 +239,8 @@ def mix_within_budget(frontier: ReadableCurve, budget_usd: float) -> Mix | None:
 class Point:
     """One operating point: a rate chosen on validation, and what it does on the prompts reported on.
 
-    ``saving`` is NaN throughout where the reference is free.
+    ``saving`` is NaN throughout where the reference is free. ``promise`` is the one it was chosen by; None
+    where it is not known.
     """
 
     exchange_rate_per_usd: float
@@ -198,6 +249,7 @@ class Point:
     cost_usd: Interval
     score_difference: Interval
     saving: Interval
+    promise: Promise | None = None
 
 
 def operating_point(
@@ -207,6 +259,7 @@ def operating_point(
     cost_unit_usd: float,
     weights: Weights,
     own_rates: FloatArray | None = None,
+    promise: Promise | None = None,
 ) -> Point:
     """Score and cost at a rate, and the paired difference and saving against one single model.
 
@@ -231,4 +284,5 @@ def operating_point(
         Interval.of(float(cost), b_cost),
         Interval.of(float(score - ref_score), b_score - b_ref_score),
         Interval.of(float(share_saved(cost, ref_cost)), share_saved(b_cost, b_ref_cost)),
+        promise,
     )

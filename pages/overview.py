@@ -27,7 +27,10 @@ point = view.matching_point(active)
 best = scene.short_names[scene.best_single]
 if view.fitted and point is None:
     st.info(
-        shell.plain(f"On validation, {label(active)} never reaches {best}, the best single model: no saving to show.")
+        shell.plain(
+            f"No point of {label(active)} can promise to be as good as {best}, the best single model, so there is no "
+            "saving to show."
+        )
     )
 elif view.fitted and point is not None:  # a baseline has no saving to report
     st.subheader(shell.plain(f"{label(active)}, set to match {best} (the best single model) as cheaply as possible"))
@@ -45,6 +48,7 @@ elif view.fitted and point is not None:  # a baseline has no saving to report
     )
     overview.saving(saving, point, best, glossary.tip("saving-at-equal-score", "95-interval"))
     st.write(overview.verdict(point, best, scene.n_prompts))
+    st.caption(overview.how_sure(point, best))
 
 unit = scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)

@@ -209,6 +209,8 @@ def _short(value: Any) -> str:
 
 
 def _report(point: PointFile) -> str:
+    from carrot_core.serving.point import promise_of
+
     lines = [
         f"{visible(point.router)} of {visible(point.source)}, exported {visible(point.created_at)} by carrot-core "
         f"{visible(point.carrot_version)}",
@@ -222,6 +224,8 @@ def _report(point: PointFile) -> str:
         lines.append(
             f"{name}: " + ("not measured on this pool or these prices" if figures is None else _figures_text(figures))
         )
+    if point.promise:
+        lines.append(promise_of(point.promise))
     used = sorted((point.shares or {}).items(), key=lambda item: -item[1])
     if used:
         lines.append(

@@ -35,8 +35,8 @@ def decide_options(command: Command) -> Command:
         click.option("--price", "prices", multiple=True, metavar="MODEL=IN,OUT", help="US dollars per million tokens."),
         click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all)."),
         click.option("--mu", type=float, help="λ with the cost unit of the authors' wrapper, $0.01."),
-        click.option("--target", type=float, help="Accuracy, 0 to 1, solved on validation."),
-        click.option("--budget", type=float, help="US dollars per 1,000 queries, solved on validation."),
+        click.option("--target", type=float, help="Accuracy, 0 to 1, that new prompts reach 9 times in 10."),
+        click.option("--budget", type=float, help="US dollars per 1,000 queries, kept 9 times in 10."),
         click.option(
             "--lam", type=float, help="λ, 0 to 1 (default: as good as the best single model, as cheap as possible)."
         ),

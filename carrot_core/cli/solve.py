@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 @click.option("--cap-per-query", "cap", type=float, help="Most US dollars any query is expected to cost.")
 @click.option("--lam", type=click.FloatRange(0, 1), help="λ itself: nothing is solved, the point is only reported.")
 @click.option(
+    "--confidence",
+    type=float,
+    help="Chance that new prompts keep a budget, target or match (default: 0.9); at 0.5 the means of validation count.",
+)
+@click.option(
     "--reference", metavar="MODEL", help="Savings are told against it (default: --match, else the best single)."
 )
 @click.option("--stability", "steady", is_flag=True, help="Also how sure the point is: over samples, tasks, rounds.")
@@ -41,6 +46,7 @@ def solve(
     match: str | None,
     cap: float | None,
     lam: float | None,
+    confidence: float | None,
     reference: str | None,
     steady: bool,
     **options: Any,
@@ -50,7 +56,7 @@ def solve(
     \b
     carrot solve simulated --budget-per-1k 0.5
     carrot solve simulated --target 0.8 --router carrot-linear --json
-    carrot solve simulated --match MODEL
+    carrot solve simulated --match MODEL --confidence 0.95
     carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and rounds
     """
     from carrot_core.evaluation import setting_for
@@ -59,6 +65,7 @@ def solve(
     from carrot_core.evaluation.solve import solve as solve_goal
     from carrot_core.evaluation.stability import stability
     from carrot_core.frontier import rate_of_lam
+    from carrot_core.promise import CONFIDENCE
 
     if (monthly is None) != (queries_per_month is None):
         raise click.UsageError("--budget-per-month and --queries-per-month go together.")
@@ -66,9 +73,9 @@ def solve(
         raise click.UsageError("Give a budget per 1,000 queries or a month, not both.")
     if monthly is not None and queries_per_month is not None:
         budget = PER_1K.calls * monthly / queries_per_month
-    goal = Goal(
-        None if budget is None else budget / PER_1K.calls, target, match, cap, lam
-    )  # λ as a rate once u is known
+    per_query = None if budget is None else budget / PER_1K.calls
+    confidence = CONFIDENCE if confidence is None else confidence
+    goal = Goal(per_query, target, match, cap, lam, confidence)  # λ as a rate once u is known
     run, benchmark, source = run_of(bench, router, **options)
     setting = setting_for(benchmark, source, run.pool, run.n_folds)
     if lam is not None:
@@ -84,14 +91,23 @@ def solve(
 
 
 def _report(bench: str, router: str, solved: SolvedGoal) -> str:
+    from carrot_core.promise import EVEN, promise_text
+
     document = solved.document()
     rate = document["exchange_rate_per_usd"]
     lines = [
         f"{bench}, {router}: λ {lam_text(solved.lam, 6)} (cost unit {money(solved.cost_unit_usd)}; it pays "
         f"{pays(rate)})"
     ]
-    if not document["reached"]:
+    promise = solved.solution.promise
+    if not document["reached"] and (promise is None or promise.confidence == EVEN):
         lines.append(f"Not reachable on validation: {document['why']}. The nearest point is shown.")
+    elif not document["reached"]:
+        lines.append(f"Not promised: {document['why']}. The surest point is shown.")
+    elif promise is not None and promise.confidence == EVEN:
+        lines.append("Chosen at the means of validation: new prompts keep them about every second time.")
+    elif promise is not None:
+        lines.append(f"Promised: {promise_text(promise)}.")
     for split in solved.points:
         values, ends = document[split], document[split]["intervals"]
         saved = NOTHING_TO_SAVE if values["saving"] is None else f"saving {percent(values['saving'], *ends['saving'])}"
@@ -106,7 +122,7 @@ def _report(bench: str, router: str, solved: SolvedGoal) -> str:
         first, second = (lam_text(lam, 6) for lam in document["mix"]["lams"])
         lines.append(
             f"Mixed at random, {percent(solved.mix.dearer_share)} of the queries at λ {second} and the others at "
-            f"λ {first} use the whole budget: accuracy {solved.mix.score:.4f} on validation."
+            f"λ {first} use the budget less its margin: accuracy {solved.mix.score:.4f} on validation."
         )
     return "\n".join(lines)
 
@@ -128,8 +144,7 @@ def _steady(stability: Stability, rounds: Sequence[SolvedGoal]) -> str:
 def _round_lines(rounds: Sequence[SolvedGoal]) -> list[str]:
     return [
         f"  round {number}: λ {lam_text(solved.lam)}, accuracy {solved.reported.score.value:.4f}, "
-        f"{call_cost(solved.reported.cost_usd.value)}"
-        + (" (not reachable on validation)" if solved.solution.shortfall else "")
+        f"{call_cost(solved.reported.cost_usd.value)}" + (" (not reached)" if solved.solution.shortfall else "")
         for number, solved in enumerate(rounds, start=1)
     ]
 

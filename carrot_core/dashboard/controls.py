@@ -17,6 +17,7 @@ from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
 from carrot_core.number_formats import cost_basis, lam_text
 from carrot_core.operating_point import Solution, solve_budget, solve_target
+from carrot_core.promise import EVEN, cost_bounds, default_confidence, score_bounds
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
@@ -248,22 +249,25 @@ def set_lam(lam: float, cost_unit_usd: float) -> None:
 def handles(chosen_on: ReadableCurve, cost_unit_usd: float) -> None:
     """λ, budget and target accuracy: three handles on one point of the validation curve.
 
-    When one moves, the other two follow.
+    When one moves, the other two follow. Budget and target are what the point promises; of a curve saved without
+    errors they are its means.
     """
-    at = chosen_on.at(st.session_state[RATE])
+    at, confidence = chosen_on.at(st.session_state[RATE]), default_confidence(chosen_on)
     basis = cost_basis(chosen_on.cost_usd)
-    st.session_state["budget"] = float(f"{basis.calls * chosen_on.cost_usd[at]:.4g}")
-    st.session_state["target"] = float(f"{100 * chosen_on.score[at]:.2f}")
+    most, least = cost_bounds(chosen_on, confidence).bound[at], score_bounds(chosen_on, confidence).bound[at]
+    st.session_state["budget"] = float(f"{basis.calls * max(most, 0.0):.4g}")
+    st.session_state["target"] = float(f"{100 * min(max(least, 0.0), 1.0):.2f}")
+    where = "validation" if confidence == EVEN else "promised"
     for_lam, for_budget, for_target = st.columns([2, 1, 1])
     with for_lam:
         lam_slider(cost_unit_usd)
     for_budget.number_input(
-        f"Budget, $ {basis.words} (validation)", 0.0, key="budget", format="%.4g", on_change=_spend,
-        args=(chosen_on,), help=tip("budget"),
+        f"Budget, $ {basis.words} ({where})", 0.0, key="budget", format="%.4g", on_change=_spend,
+        args=(chosen_on,), help=tip("budget", "promise"),
     )  # fmt: skip
     for_target.number_input(
-        "Target accuracy, % (validation)", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
-        args=(chosen_on,), help=tip("target"),
+        f"Target accuracy, % ({where})", 0.0, 100.0, key="target", format="%.2f", step=0.5, on_change=_reach,
+        args=(chosen_on,), help=tip("target", "promise"),
     )  # fmt: skip
 
 
@@ -281,11 +285,12 @@ def _slide(cost_unit_usd: float) -> None:
 
 
 def _spend(frontier: ReadableCurve) -> None:
-    _take(solve_budget(frontier, st.session_state["budget"] / cost_basis(frontier.cost_usd).calls))
+    budget_usd = st.session_state["budget"] / cost_basis(frontier.cost_usd).calls
+    _take(solve_budget(frontier, budget_usd, default_confidence(frontier)))
 
 
 def _reach(frontier: ReadableCurve) -> None:
-    _take(solve_target(frontier, st.session_state["target"] / 100))
+    _take(solve_target(frontier, st.session_state["target"] / 100, default_confidence(frontier)))
 
 
 def _take(solution: Solution) -> None:

@@ -87,10 +87,8 @@ class View:
     def matchable(self, pool: Names = ()) -> Names:
         return self.results.matchable(pool)
 
-    def match(
-        self, router: str, model: str, curve: ReadableCurve, pool: Names = (), tasks: Names = ()
-    ) -> Solution | None:
-        return self.results.match(router, model, curve, pool, tasks)
+    def match(self, router: str, model: str, pool: Names = (), tasks: Names = ()) -> Solution | None:
+        return self.results.match(router, model, pool, tasks)
 
     def by_task(
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
@@ -132,7 +130,7 @@ def view(info: BenchmarkInfo) -> View:
 
 def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:
     """Exchange rate a page opens with, in score per dollar: that of the matched point, or that of λ 0.5 in a cost unit
-    if the router never reaches the best single model."""
+    if the router has no point that promises to be as good as the best single model."""
     point = view.matching_point(router)
     return rate_of_lam(0.5, cost_unit_usd) if point is None else point.exchange_rate_per_usd
 

@@ -45,6 +45,7 @@ from carrot_core.metrics import (
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import Point, Solution, match_model, operating_point, rate_inside, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick, positions
+from carrot_core.promise import CONFIDENCE
 
 _POINTS = 800  # of a curve, of which replicates are made
 
@@ -218,7 +219,8 @@ def chosen_rates(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[s
     """(R,) exchange rates of the operating points that each round chooses on its validation prompts.
 
     "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
-    cheapest point with at least the score of the best single model; absent where some round has none.
+    cheapest point that promises to be as good as the best single model (`CONFIDENCE`); absent where some round has
+    none.
     """
     each = [_chosen_rates(one, one.frontier(estimates, "validation")) for one in setting.rounds]
     return {name: np.array([rates[name] for rates in each]) for name in each[0] if all(name in r for r in each)}
@@ -229,7 +231,7 @@ def _chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
     solutions = {
         "peak": solve_target(curve, float(curve.score.max())),
         "arena": Solution(rate_inside(curve, arena)),
-        "matched": match_model(curve, setting.best_single, curve.strength),
+        "matched": match_model(curve, setting.best_single, CONFIDENCE),
     }
     return {name: solution.exchange_rate_per_usd for name, solution in solutions.items() if solution.reached}
 
@@ -274,7 +276,7 @@ def chosen_point(
     solution, *own = [choose(part.frontier(estimates, "validation")) for part in parts]
     rates = np.array([each.exchange_rate_per_usd for each in own or [solution]])[setting.round_of(split)]
     rate, curve = solution.exchange_rate_per_usd, setting.frontier(estimates, split)
-    return solution, operating_point(curve, rate, reference, setting.cost_unit_usd, weights, rates)
+    return solution, operating_point(curve, rate, reference, setting.cost_unit_usd, weights, rates, solution.promise)
 
 
 def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray], hull_rates: FloatArray) -> Figures:
@@ -401,7 +403,7 @@ def measure_router(
         figures["oracle_luck"] = Measurement.of(on.oracle_luck)
     intervals = {name: figure.interval for name, figure in figures.items()}
     solution, point = chosen_point(
-        setting, estimates, lambda validation: match_model(validation, setting.best_single, validation.strength),
+        setting, estimates, lambda validation: match_model(validation, setting.best_single, CONFIDENCE),
         setting.best_single, on.weights[:, 1:], split,
     )  # fmt: skip
     return {

@@ -10,7 +10,7 @@ from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.measure import chosen_point
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.frontier import Frontier, lam_of_rate
+from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import (
     Mix,
@@ -25,6 +25,7 @@ from carrot_core.operating_point import (
     solve_target,
 )
 from carrot_core.outcomes import Estimates, positions
+from carrot_core.promise import CONFIDENCE, check_confidence
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Goal:
     match : a model: as good as it alone, as cheap as possible.
     cap_usd : most expected cost of any single query, US dollars.
     rate_per_usd : the exchange rate itself, score per US dollar: nothing is solved, the point is only reported.
+    confidence : probability with which new prompts keep what was asked for, 0.5 to under 1; at 0.5 the means of
+        validation count as they are. A cap and a rate promise nothing.
     """
 
     budget_usd: float | None = None
@@ -45,9 +48,11 @@ class Goal:
     match: str | None = None
     cap_usd: float | None = None
     rate_per_usd: float | None = None
+    confidence: float = CONFIDENCE
 
     def __post_init__(self) -> None:
-        fields = {name: value for name, value in vars(self).items() if value is not None}
+        check_confidence(self.confidence)
+        fields = self._wish
         if len(fields) != 1:
             raise CarrotError(
                 "Ask for one of: a budget, a target accuracy, a model to match, a cap per query, an exchange rate."
@@ -59,11 +64,19 @@ class Goal:
                 raise CarrotError(f"{name} must be a number of at least 0, not {fields[name]}.")
         check_target(fields.get("target_score", 0.0))
 
+    @property
+    def _wish(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None and name != "confidence"}
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether the goal is about a mean over prompts, which can be promised with a confidence."""
+        return self.cap_usd is None and self.rate_per_usd is None
+
     def document(self) -> dict[str, Any]:
         """The goal as plain JSON; an infinite rate (λ = 1) becomes null."""
-        fields = {name: value for name, value in vars(self).items() if value is not None}
-        document: dict[str, Any] = without_nan(fields)
-        return document
+        document: dict[str, Any] = without_nan(self._wish)
+        return document | ({"confidence": self.confidence} if self.is_mean else {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +90,8 @@ class SolvedGoal:
     points : what the point does on "validation" and on the prompts reported on, against ``reference``. In
         cross-fitting the point is solved on all prompts, and reported where each round solves on its own.
     shares : share of the queries reported on that each model answers.
-    mix : two points that would use a budget better, on validation; None where one is as good.
+    mix : two points that would use a budget, less the margin of the point, better on validation; None where one is as
+        good.
     """
 
     goal: Goal
@@ -101,6 +115,7 @@ class SolvedGoal:
             "asked": self.goal.document(),
             "reached": self.solution.reached,
             "why": self.solution.shortfall or None,
+            "promise": None if self.solution.promise is None else without_nan(self.solution.promise),
             "lam": self.lam,
             "exchange_rate_per_usd": None if self.lam == 1.0 else rate,
             "cost_unit_usd": self.cost_unit_usd,
@@ -160,7 +175,10 @@ def solve(
     drawn, drawn_again = (bootstrap_counts(curve.n_prompts, replicates) for curve in (validation, report))
     solution, reported = chosen_point(setting, estimates, lambda curve: solve_on(curve, goal), reference, drawn_again)
     rate, unit = solution.exchange_rate_per_usd, setting.cost_unit_usd
-    mix = None if goal.budget_usd is None else mix_within_budget(validation, goal.budget_usd)
+    mix = None
+    if goal.budget_usd is not None and solution.promise is not None:
+        margin = solution.promise.bound - solution.promise.value
+        mix = mix_within_budget(validation, goal.budget_usd - margin)
     return SolvedGoal(
         goal,
         solution,
@@ -173,17 +191,29 @@ def solve(
     )
 
 
-def solve_on(validation: Frontier, goal: Goal) -> Solution:
-    """The rate of a goal on a validation curve, or of the point nearest to it."""
+def solve_on(validation: Frontier, goal: Goal, error: FloatArray | None = None) -> Solution:
+    """The rate of a goal on a validation curve, or of the point nearest to it.
+
+    ``error`` (K,) are standard errors of the mean that the goal is about, in place of the curve's own (`error_of`).
+    """
     if goal.rate_per_usd is not None:
         return Solution(goal.rate_per_usd)
     if goal.budget_usd is not None:
-        return solve_budget(validation, goal.budget_usd)
+        return solve_budget(validation, goal.budget_usd, goal.confidence, error)
     if goal.cap_usd is not None:
         return solve_cap(validation, goal.cap_usd)
     if goal.match is not None:
-        return match_model(validation, goal.match, validation.strength)
-    return solve_target(validation, 0.0 if goal.target_score is None else goal.target_score)
+        return match_model(validation, goal.match, goal.confidence, error)
+    return solve_target(validation, 0.0 if goal.target_score is None else goal.target_score, goal.confidence, error)
+
+
+def error_of(validation: Frontier, goal: Goal) -> FloatArray | None:
+    """(K,) standard errors of the mean that a goal is about, at every point; None for a goal about none."""
+    if not goal.is_mean:
+        return None
+    if goal.match is not None:
+        return validation.lead_over(goal.match)[1]
+    return validation.score_error if goal.budget_usd is None else validation.cost_error_usd
 
 
 def solve_rounds(

@@ -17,11 +17,12 @@ import pandas as pd
 from carrot_core.bootstrap import LEAST_PROMPTS, Interval, Weights, bootstrap_counts, replicate_tables, weighted_means
 from carrot_core.evaluation.comparison import records
 from carrot_core.evaluation.protocol import Setting, tasks_of
-from carrot_core.evaluation.solve import Goal, solve_on
+from carrot_core.evaluation.solve import Goal, error_of, solve_on
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import crossings_of_cap, rate_inside
 from carrot_core.outcomes import Estimates, positions
+from carrot_core.promise import EVEN
 
 _CELLS = 4_000_000  # of the table of one block of samples: breakpoints times samples
 FEW = 30  # prompts: a task of fewer says next to nothing about its λ
@@ -46,12 +47,14 @@ class SampleSolutions:
 def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolutions:
     """Solve a goal exactly under each column of (n, B) weights of a curve's prompts, with no new sweep.
 
-    Of points that differ only on prompts without weight the first is taken: on the others they do the same.
+    Of points that differ only on prompts without weight the first is taken: on the others they do the same. The margin
+    that a confidence asks for is that of the whole curve.
     """
     if goal.cap_usd is not None:
         return _cap_again(curve, goal.cap_usd, weights)
     rates, n_samples = curve.exchange_rate_per_usd, weights.shape[1]
     rate_per_usd, reached = np.full(n_samples, np.nan), np.zeros(n_samples, dtype=bool)
+    error = error_of(curve, goal)
     step = max(_CELLS // len(rates), 1)
     for first in range(0, n_samples, step):
         block: Weights = weights[:, first : first + step].copy()
@@ -60,7 +63,7 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolution
             if np.isnan(means[0][0]):
                 continue
             sample = replace(curve, weights=block[:, place] / block[:, place].mean(), means=means)
-            solution = solve_on(sample, goal)
+            solution = solve_on(sample, goal, error)
             rate_per_usd[first + place], reached[first + place] = solution.exchange_rate_per_usd, solution.reached
     return SampleSolutions(rate_per_usd, reached)
 
@@ -219,9 +222,10 @@ def by_task(
     Returns
     -------
     One row a task of the prompts reported on: task, n_validation, n_reported, lam_alone and reached_alone (solved on
-    the task's validation prompts; NaN and None without any), score, score_low, score_high, cost_usd, cost_usd_low,
-    cost_usd_high (of the common point on the task, 95 % intervals; NaN with fewer than `LEAST_PROMPTS`),
-    score_alone, cost_usd_alone (of the task's own point). λ by the u of all tasks. Empty where prompts have no tasks.
+    the means of the task's validation prompts, too few to promise much; NaN and None without any), score, score_low,
+    score_high, cost_usd, cost_usd_low, cost_usd_high (of the common point on the task, 95 % intervals; NaN with fewer
+    than `LEAST_PROMPTS`), score_alone, cost_usd_alone (of the task's own point). λ by the u of all tasks. Empty where
+    prompts have no tasks.
     """
     validation, report = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
     validation_tasks, report_tasks = tasks_of(setting.validation, validation), tasks_of(setting.test, report)
@@ -229,7 +233,7 @@ def by_task(
     weights = (
         np.stack([validation_tasks == task for task in tasks], axis=1) if tasks else np.empty((validation.n_prompts, 0))
     )
-    again = solve_again(validation, goal, weights.astype(np.uint8))
+    again = solve_again(validation, replace(goal, confidence=EVEN), weights.astype(np.uint8))
     rows = []
     for place, task in enumerate(tasks):
         here, own = np.flatnonzero(report_tasks == task), float(again.rate_per_usd[place])

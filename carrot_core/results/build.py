@@ -34,6 +34,7 @@ from carrot_core.results.snapshot import (
     COMPARED,
     COMPARISON,
     DOCUMENT,
+    ERRORS,
     FOLDER,
     FORMAT,
     TABLES,
@@ -232,7 +233,8 @@ def _points(curve: SavedCurve) -> pd.DataFrame:
 
 def _shares(curve: SavedCurve) -> pd.DataFrame:
     table = pd.DataFrame(curve.share, columns=list(curve.models))
-    return table.assign(exchange_rate_per_usd=curve.share_rates)
+    errors = dict(zip(ERRORS, np.asarray(curve.errors, dtype=np.float32), strict=True))
+    return table.assign(exchange_rate_per_usd=curve.share_rates, **errors)
 
 
 def _band_table(curve: Frontier) -> pd.DataFrame:

@@ -25,10 +25,11 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import MEAN, Comparison
 from carrot_core.evaluation.comparison import records
 from carrot_core.figures.scene import Band, Curve, Scene, label
-from carrot_core.frontier import ReadableCurve, lam_of_rate
+from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import Point, Solution
 from carrot_core.outcomes import positions
 from carrot_core.paths import shipped
+from carrot_core.promise import Promise
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo
 from carrot_core.theory import shipped_spectra
@@ -37,6 +38,7 @@ Names = tuple[str, ...]
 FORMAT = 1
 FOLDER = "snapshots"
 DOCUMENT = "snapshot.json"
+ERRORS = ("score_error", "cost_error_usd")  # standard errors beside the shares; older snapshots have none
 TABLES = ("curves", "shares", "bands", "tasks")
 ANALYSIS = "analysis-"
 COMPARISON = "comparison.json"
@@ -71,7 +73,7 @@ class SnapshotResults:
     ----------
     document : ``snapshot.json``: provenance, models, figures of every router with their intervals.
     tables : Parquet tables by name; ``curves`` (router, split, exchange_rate_per_usd, score, cost_usd),
-        ``shares`` (router, split, exchange_rate_per_usd, one column a model), ``bands`` (router, cost_usd,
+        ``shares`` (router, split, exchange_rate_per_usd, one column a model, `ERRORS`), ``bands`` (router, cost_usd,
         score_low, score_high), ``tasks`` (router, exchange_rate_per_usd and the columns of
         `carrot_core.evaluation.tables.by_task` against the best single model).
     analyses : the tables of `carrot_core.compare` by name, for all routers.
@@ -149,6 +151,7 @@ class SnapshotResults:
             points["cost_usd"].to_numpy(np.float64),
             shares["exchange_rate_per_usd"].to_numpy(),
             shares[list(models)].to_numpy(np.float64),
+            shares[list(ERRORS)].to_numpy(np.float64).T if set(ERRORS) <= set(shares.columns) else None,
         )
 
     def scene(
@@ -185,21 +188,22 @@ class SnapshotResults:
         if entry is None:
             return None
         values: dict[str, Any] = {
-            name: Interval.of_document(value) if isinstance(value, dict) else value for name, value in entry.items()
+            name: Interval.of_document(value) if isinstance(value, dict) else value
+            for name, value in entry.items()
+            if name != "promise"
         }
+        promise = entry.get("promise")  # older snapshots have none
         if values["exchange_rate_per_usd"] is None:  # JSON has no infinity: λ = 1
             values["exchange_rate_per_usd"] = float("inf")
-        return Point(**values)
+        return Point(**values, promise=None if promise is None else Promise(**promise))
 
     def matchable(self, pool: Names = ()) -> Names:
         return (self.best_single(),)
 
-    def match(
-        self, router: str, model: str, curve: ReadableCurve, pool: Names = (), tasks: Names = ()
-    ) -> Solution | None:
+    def match(self, router: str, model: str, pool: Names = (), tasks: Names = ()) -> Solution | None:
         positions([model], self.matchable(pool))
         point = self.matching_point(router)
-        return None if point is None else Solution(point.exchange_rate_per_usd)
+        return None if point is None else Solution(point.exchange_rate_per_usd, promise=point.promise)
 
     def by_task(
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()

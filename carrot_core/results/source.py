@@ -23,6 +23,7 @@ from carrot_core.figures.scene import Scene, compose
 from carrot_core.frontier import Frontier, ReadableCurve
 from carrot_core.operating_point import Point, Solution, match_model
 from carrot_core.outcomes import Estimates
+from carrot_core.promise import CONFIDENCE
 from carrot_core.results.snapshot import Names as Names
 from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
 from carrot_core.routers import BASELINES
@@ -88,18 +89,16 @@ class Results(Protocol):
         ...
 
     def matching_point(self, router: str) -> Point | None:
-        """The cheapest point as good as the best single model on validation, as it does on test; None without one."""
+        """The cheapest point that promises to be as good as the best single model, as it does on test; None without."""
         ...
 
     def matchable(self, pool: Names = ()) -> Names:
         """Models that `match` can take."""
         ...
 
-    def match(
-        self, router: str, model: str, curve: ReadableCurve, pool: Names = (), tasks: Names = ()
-    ) -> Solution | None:
-        """The cheapest point of a router's validation curve as good as a model alone; None where not even a nearest
-        one is known."""
+    def match(self, router: str, model: str, pool: Names = (), tasks: Names = ()) -> Solution | None:
+        """The cheapest point of a router's validation curve that promises to be as good as a model alone; None where
+        not even a nearest one is known."""
         ...
 
     def by_task(
@@ -232,17 +231,15 @@ class StoredResults:
         setting, weights = self.setting, bootstrap_weights(self.exact_curve(router, "test").n_prompts)
         best = setting.best_single
         solution, point = chosen_point(
-            setting, self.estimates(router), lambda curve: match_model(curve, best, curve.strength), best, weights
+            setting, self.estimates(router), lambda curve: match_model(curve, best, CONFIDENCE), best, weights
         )
         return point if solution.reached else None
 
     def matchable(self, pool: Names = ()) -> Names:
         return pool or self.models
 
-    def match(
-        self, router: str, model: str, curve: ReadableCurve, pool: Names = (), tasks: Names = ()
-    ) -> Solution | None:
-        return match_model(curve, model, self.narrowed(pool, tasks).strength)
+    def match(self, router: str, model: str, pool: Names = (), tasks: Names = ()) -> Solution:
+        return match_model(self.exact_curve(router, "validation", pool, tasks), model, CONFIDENCE)
 
     def by_task(
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()

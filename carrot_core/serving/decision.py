@@ -18,6 +18,7 @@ from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import PER_1K, call_cost, percent, without_nan
 from carrot_core.operating_point import check_target, solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
+from carrot_core.promise import default_confidence
 from carrot_core.serving.expectation import Labels, Prices
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
@@ -108,8 +109,11 @@ def rate_at(profile: RouterProfile, default_lam: float, **ways: float | None) ->
             raise CarrotError(f"{name} must be from 0 to 1, not {value:g}.")
         return rate_of_lam(value, profile.cost_unit_usd if name == "lam" else MU_UNIT_USD)
     curve = profile.curves["validation"]
-    budget = name == "budget"
-    solution = solve_budget(curve, value / PER_1K.calls) if budget else solve_target(curve, check_target(value))
+    confidence = default_confidence(curve)
+    if name == "budget":
+        solution = solve_budget(curve, value / PER_1K.calls, confidence)
+    else:
+        solution = solve_target(curve, check_target(value), confidence)
     if solution.shortfall:
         raise CarrotError(f"On validation {solution.shortfall}.")
     return solution.exchange_rate_per_usd

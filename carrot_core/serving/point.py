@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from carrot_core import limits
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.number_formats import without_nan
+from carrot_core.number_formats import call_cost, percent, without_nan
 from carrot_core.prices import MORE_PRICES, Price, Tier
+from carrot_core.promise import EVEN, confidence_text, cost_bounds, default_confidence, score_bounds
 from carrot_core.text import SENTENCE, visible
 
 _YAML = (".yaml", ".yml")
@@ -73,6 +74,16 @@ class PointFigures(_Strict):
     cost_usd_high: float | None
 
 
+class PointPromise(_Strict):
+    """What the point promises of new prompts (`carrot_core.promise`): each bound of a mean over ``n_prompts`` of them
+    holds with the confidence."""
+
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    n_prompts: int = Field(ge=1)
+    score_least: float
+    cost_usd_most: Dollars
+
+
 class PointFile(_Strict):
     """The document of an exported operating point.
 
@@ -91,6 +102,7 @@ class PointFile(_Strict):
     reference : the best single model on validation.
     validation, test : what to expect; null for a pool or prices on which nothing was measured.
     shares : share of the test prompts that each model answers; null likewise.
+    promise : what new prompts keep, by validation; not in the file where it is not known.
     """
 
     format: Literal[1] = 1
@@ -114,6 +126,12 @@ class PointFile(_Strict):
     validation: PointFigures | None
     test: PointFigures | None
     shares: dict[str, Share] | None
+    promise: PointPromise | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_a_promise_it_does_not_make(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = plain(self)  # so that documents without one keep their sha256
+        return {name: value for name, value in fields.items() if name != "promise" or value is not None}
 
     @property
     def token_prices(self) -> dict[str, Price]:
@@ -143,6 +161,25 @@ def figures_at(curve: SavedCurve, rate: float) -> PointFigures:
         ends = without_nan(interval)
         figures |= {name: ends["value"], f"{name}_low": ends["low"], f"{name}_high": ends["high"]}
     return PointFigures.model_validate({"n_prompts": curve.n_prompts, **figures})
+
+
+def promise_at(curve: SavedCurve, rate: float) -> PointPromise | None:
+    """What a point of a validation curve promises; None where the curve was saved without errors."""
+    if (confidence := default_confidence(curve)) == EVEN:
+        return None
+    score, cost = (bounds(curve, confidence).at(curve.at(rate)) for bounds in (score_bounds, cost_bounds))
+    return PointPromise(
+        confidence=confidence, n_prompts=curve.n_prompts, score_least=score.bound, cost_usd_most=cost.bound
+    )
+
+
+def promise_of(promise: PointPromise) -> str:
+    """A promise in a sentence."""
+    return (
+        f"Promised with {confidence_text(promise.confidence)} each, of the mean over {promise.n_prompts:,} new prompts "
+        f"like those of validation: accuracy of at least {percent(promise.score_least, digits=2)}, cost of at most "
+        f"{call_cost(promise.cost_usd_most)}."
+    )
 
 
 def now() -> str:

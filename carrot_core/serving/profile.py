@@ -19,6 +19,7 @@ from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.operating_point import match_model
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
 from carrot_core.prices import Price
+from carrot_core.promise import CONFIDENCE
 from carrot_core.routers import Router
 from carrot_core.routers.base import texts_of
 from carrot_core.serving.intervals import LEVEL, Calibration, ScoreInterval, UsageInterval
@@ -217,7 +218,8 @@ class RouterProfile:
     prices : price by model; empty where the benchmark records only dollars.
     cost_unit_usd : u, US dollars.
     best_single : best single model on validation.
-    default_lam : λ that is as good as it on validation, as cheap as possible; 0.5 where out of reach.
+    default_lam : λ that promises to be as good as it, as cheap as possible (`CONFIDENCE`); where none can, λ of the
+        point that is surest to.
     curves : the router's curve on "validation", where λ is chosen, and on "test".
     input_tokens : tokens a text is charged for by each model; None where cost is predicted in dollars.
     score_interval, usage_interval : around estimates; no usage interval where only the input is charged.
@@ -370,5 +372,5 @@ def _input_tokens(train: Benchmark) -> InputTokens | None:
 
 
 def _default_lam(setting: Setting, validation: Frontier) -> float:
-    solution = match_model(validation, setting.best_single, validation.strength)
-    return float(lam_of_rate(solution.exchange_rate_per_usd, setting.cost_unit_usd)) if solution.reached else 0.5
+    solution = match_model(validation, setting.best_single, CONFIDENCE)
+    return float(lam_of_rate(solution.exchange_rate_per_usd, setting.cost_unit_usd))

@@ -29,7 +29,7 @@ from carrot_core.serving.expectation import (
     prompt_texts,
     replace_prices,
 )
-from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, write_point
+from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, promise_at, write_point
 from carrot_core.serving.profile import RouterProfile
 from carrot_core.switches import sweep_tables
 from carrot_core.text import Prompt
@@ -143,14 +143,15 @@ class CarrotRouter:
         Parameters
         ----------
         lam : λ, 0 to 1.
-        budget : US dollars per 1,000 queries: the most accurate point of the validation curve within it.
-        target : accuracy, 0 to 1: the cheapest point of the validation curve that reaches it.
+        budget : US dollars per 1,000 queries: the most accurate point that promises to stay within it
+            (`carrot_core.promise`, 90 % confidence).
+        target : accuracy, 0 to 1: the cheapest point that promises to reach it, likewise.
         mu : λ of the authors' wrapper, whose cost unit is $0.01.
 
         Raises
         ------
         CarrotError
-            More than one is given, a value out of bounds, a budget or target that no point reaches.
+            More than one is given, a value out of bounds, a budget or target that no point promises.
         """
         return rate_at(self.profile, self.default_lam, lam=lam, budget=budget, target=target, mu=mu)
 
@@ -277,6 +278,7 @@ class CarrotRouter:
             validation=figures["validation"] if measured else None,
             test=figures["test"] if measured else None,
             shares=shares if measured else None,
+            promise=promise_at(self.profile.curves["validation"], terms.rate) if measured else None,
         ).sealed()
 
     def save_point(self, path: Path, *, note: str = "", **options: Unpack[Options]) -> PointFile:

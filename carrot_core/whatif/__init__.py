@@ -14,6 +14,7 @@ from carrot_core.figures.scene import Curve, Scene
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.operating_point import Solution, match_model, solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate, positions
+from carrot_core.promise import CONFIDENCE
 from carrot_core.whatif.repricing import columns, reprice_estimates, reprice_setting
 from carrot_core.whatif.scenario import Scenario
 
@@ -206,7 +207,7 @@ def move_point(changed: WhatIf, exchange_rate_per_usd: float, replicates: int = 
         SAME_LAM: Solution(exchange_rate_per_usd),
         SAME_BUDGET: solve_budget(now, float(was.cost_usd[at])),
         SAME_ACCURACY: solve_target(now, float(was.score[at])),
-        MATCH: match_model(now, changed.after.best_single, now.strength),
+        MATCH: match_model(now, changed.after.best_single, CONFIDENCE),
     }
     ids = list(dict.fromkeys([*_ids(changed.before.report_curve), *_ids(changed.after.report_curve)]))
     base = _replicate_means(changed.before.report_curve, exchange_rate_per_usd, ids, replicates)

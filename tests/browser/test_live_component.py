@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from carrot_core.figures.scene import alt_text, read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.operating_point import solve_budget, solve_target
+from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 from tests.browser.conftest import HERE, at_rest, choose, click
 from tests.scenes import MODELS, scene
 
@@ -149,7 +150,7 @@ def test_all_three_handles_move_together_while_one_is_dragged_and_python_runs_on
     assert float(during[1]) == pytest.approx(100 * made.chosen_on.score[at], abs=0.006)
     page.mouse.up()
     expect_runs(page, 2)
-    slider = page.get_by_role("slider", name="Budget on validation")
+    slider = page.get_by_role("slider", name="Budget")
     box = slider.bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
     page.mouse.down()
@@ -171,13 +172,17 @@ def test_a_budget_and_a_target_take_exactly_the_point_that_python_solves(address
     curve, unit = made.chosen_on, made.cost_unit_usd
     page = open_page(f"{address}/?n=2000&lam=0.4&validation_label=validation")
     rng = np.random.default_rng(3)
-    asked = [("Budget", float(b)) for b in rng.uniform(*np.quantile(1000 * curve.cost_usd, [0, 1]), 5).round(4)]
-    asked += [("Target", float(t)) for t in rng.uniform(*np.quantile(100 * curve.score, [0, 1]), 5).round(2)]
+    most, least = cost_bounds(curve, CONFIDENCE).bound, score_bounds(curve, CONFIDENCE).bound
+    asked = [("Budget", float(b)) for b in rng.uniform(*np.quantile(1000 * most, [0, 1]), 5).round(4)]
+    asked += [("Target", float(t)) for t in rng.uniform(*np.quantile(100 * least, [0, 1]), 5).round(2)]
     for name, value in [*asked, ("Budget", 0.0), ("Target", 100.0)]:
         box = goal(page, name)
         box.fill(f"{value}")
         box.press("Enter")
-        solved = solve_budget(curve, value / 1000) if name == "Budget" else solve_target(curve, value / 100)
+        if name == "Budget":
+            solved = solve_budget(curve, value / 1000, CONFIDENCE)
+        else:
+            solved = solve_target(curve, value / 100, CONFIDENCE)
         lam = float(lam_of_rate(solved.exchange_rate_per_usd, unit))
         expect(page.get_by_test_id("stText")).to_contain_text(f"λ {lam!r}")
         said = page.locator(".missed").inner_text()

@@ -17,6 +17,7 @@ from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import solve_budget, solve_target
+from carrot_core.promise import CONFIDENCE
 from tests.scenes import scene
 
 APP = Path(__file__).parents[1] / "browser" / "live_app.py"
@@ -48,14 +49,16 @@ def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.Mo
 @given(seed=st.integers(0, 20), share=st.floats(0, 1))
 def test_the_steps_sent_are_what_a_budget_or_a_target_takes(seed: int, share: float) -> None:
     made = scene(60, seed=seed)
-    steps, curve, unit = build_payload(made, "validation")["steps"], made.chosen_on, made.cost_unit_usd
-    assert (np.diff(steps["cost"]) > 0).all()
-    assert (np.diff(steps["score"]) > 0).all()
-    budget, target = (float(np.quantile(values, share)) for values in (curve.cost_usd, curve.score))
-    within = steps[steps["cost"] <= budget + 1e-15].iloc[-1]
-    assert within["lam"] == lam_of_rate(solve_budget(curve, budget).exchange_rate_per_usd, unit)
-    reaching = steps[steps["score"] >= target - 1e-12].iloc[0]
-    assert reaching["lam"] == lam_of_rate(solve_target(curve, target).exchange_rate_per_usd, unit)
+    sent, curve, unit = build_payload(made, "validation"), made.chosen_on, made.cost_unit_usd
+    budgets, targets = sent["budgets"], sent["targets"]
+    assert sent["promised"]
+    for steps in (budgets, targets):
+        assert (np.diff(steps["value"]) > 0).all()
+    budget, target = (float(np.quantile(steps["value"], share)) for steps in (budgets, targets))
+    within = budgets[budgets["value"] <= budget + 1e-15].iloc[-1]
+    assert within["lam"] == lam_of_rate(solve_budget(curve, budget, CONFIDENCE).exchange_rate_per_usd, unit)
+    reaching = targets[targets["value"] >= target - 1e-12].iloc[0]
+    assert reaching["lam"] == lam_of_rate(solve_target(curve, target, CONFIDENCE).exchange_rate_per_usd, unit)
 
 
 def test_without_a_validation_label_no_validation_curve_is_sent() -> None:

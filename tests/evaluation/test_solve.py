@@ -177,7 +177,19 @@ def test_the_command_line_solves(carrot_home, tmp_path) -> None:
             assert low <= document[split][name] <= high
     monthly = json.loads(carrot("solve", "made", "--budget-per-month", 50, "--queries-per-month", 100_000, "--json"))
     assert monthly == json.loads(carrot("solve", "made", "--budget-per-1k", 0.5, "--json"))
-    assert "Not reachable on validation" in carrot("solve", "made", "--target", 1.0, "--router", "zero")
+    even = ("solve", "made", "--confidence", 0.5, "--target")
+    assert "Not reachable on validation" in carrot(*even, 1.0, "--router", "zero")
+    assert "every second time" in carrot(*even, 0.7)
+    assert "Not promised" in carrot("solve", "made", "--target", 1.0, "--router", "zero")
+    assert "Promised" in carrot("solve", "made", "--target", 0.6)
+    costs = []
+    for confidence in (0.5, 0.9, 0.99):
+        solved = json.loads(carrot("solve", "made", "--target", 0.6, "--confidence", confidence, "--json"))
+        assert solved["asked"] == {"target_score": 0.6, "confidence": confidence}
+        assert solved["promise"]["confidence"] == confidence
+        assert solved["promise"]["bound"] >= 0.6
+        costs.append(solved["validation"]["cost_usd"])
+    assert costs == sorted(costs)
     assert (
         "--queries-per-month go together"
         in CliRunner().invoke(main, ["solve", "made", "--budget-per-month", "1"]).output

@@ -14,12 +14,13 @@ from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.components.frontier_chart import build_payload
-from carrot_core.dashboard.shell import plain
 from carrot_core.figures.frontier import share_figure
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text
+from carrot_core.operating_point import Point
 from carrot_core.outcomes import Outcomes
 from carrot_core.paper import PRESETS
+from carrot_core.promise import Promise
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.results.source import open_results
 from carrot_core.store import Store
@@ -55,9 +56,10 @@ def page(name: str, **query: str | list[str]) -> AppTest:
 
 def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
     app = page("frontier")
-    point = views.view(Store().info("made")).matching_point("carrot-knn")
-    assert app.session_state["rate"] == point.exchange_rate_per_usd
-    assert lam_in_address(app) == pytest.approx(point.lam)
+    seen = views.view(Store().info("made"))
+    rate, unit = views.opening_rate(seen, "carrot-knn", seen.results.cost_unit_usd), seen.results.cost_unit_usd
+    assert app.session_state["rate"] == rate
+    assert lam_in_address(app) == pytest.approx(float(lam_of_rate(rate, unit)))
     choices = app.multiselect(key="routers")
     assert choices.options == ["CARROT-KNN", "Task lookup", "Task lookup with input cost", "Oracle"]
     assert choices.value == ["carrot-knn", "task-lookup-input", "oracle"]
@@ -195,7 +197,7 @@ def test_another_benchmark_keeps_a_point_that_was_set_and_else_opens_at_its_own(
     app.selectbox(key="bench").set_value("mmlu-pro-cot (snapshot)").run()
     assert not app.exception
     own = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
-    opened = own.matching_point(app.selectbox(key="along").value).exchange_rate_per_usd
+    opened = views.opening_rate(own, app.selectbox(key="along").value, own.results.cost_unit_usd)
     assert app.session_state["rate"] == (rate if chosen else opened)
     assert opened != rate
 
@@ -213,19 +215,44 @@ def test_a_baseline_s_point_is_not_kept_and_the_button_says_why():
 
 
 def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come_from():
-    app = page("overview")
-    assert [metric.label for metric in app.metric][1:] == ["Cost per 1k calls", plain("Saving against large")]
-    assert app.subheader[0].value == plain(
-        "CARROT-KNN, set to match large (the best single model) as cheaply as possible"
-    )
+    app = page("overview", bench="mmlu-pro-cot (snapshot)")
+    assert len(app.metric) == 3
+    assert app.metric[1].label.startswith("Cost")
+    assert "Saving against" in app.metric[2].label
+    assert "the best single model" in app.subheader[0].value
     assert sum("interval" in caption.value for caption in app.caption) >= 3
-    text = " ".join(markdown.value for markdown in app.markdown)
-    assert plain("300 prompts, 3 models") in text
+    text = page_text(app, "markdown", "caption")
+    assert "14 models" in text
     assert "chosen on validation" in text
+    assert ("every second time" in text) != ("90 % confidence" in text)
+
+
+def test_the_overview_shows_no_saving_where_no_point_can_promise_to_be_as_good():
+    app = page("overview")
+    assert views.view(Store().info("made")).matching_point("carrot-knn") is None
+    assert not app.metric
+    assert "can promise to be as good as large" in page_text(app, "info")
+    assert "300 prompts, 3 models" in page_text(app, "markdown")
+
+
+def test_the_overview_says_with_what_confidence_the_point_was_chosen(monkeypatch):
+    point = shipped_point()
+    promise = Promise("score_difference", 0.9, 0.02, 0.001, 1453)
+    for known in (promise, None):
+        monkeypatch.setattr(views.View, "matching_point", lambda seen, router, p=known: replace(point, promise=p))
+        text = page_text(page("overview"), "caption")
+        assert ("90 % confidence" in text) == (known is not None)
+        assert ("every second time" in text) == (known is None)
+
+
+def shipped_point() -> Point:
+    seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
+    points = [seen.matching_point(router) for router in seen.fitted]
+    return next(point for point in points if point is not None)
 
 
 def test_nothing_is_saved_against_a_free_model(monkeypatch):
-    point = views.view(Store().info("made")).matching_point("carrot-knn")
+    point = shipped_point()
     nothing = Interval(-math.inf, math.nan, math.nan)
     monkeypatch.setattr(views.View, "matching_point", lambda seen, router: replace(point, saving=nothing))
     app = page("overview")

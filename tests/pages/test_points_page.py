@@ -12,14 +12,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
-from carrot_core.evaluation import setting
+from carrot_core.dashboard import views
 from carrot_core.paths import shipped
 from carrot_core.points.formats import FORMATS
 from carrot_core.points.shelf import ShelfPoint, shared_points, title_and_note
 from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
-from tests.made import MODELS, made
+from tests.made import MODELS
 from tests.pages.reading import lam_in_address, table
 from tests.points.test_difference import point
 
@@ -100,14 +100,17 @@ def test_a_budget_a_target_and_a_model_to_match_are_solved_on_validation(loaded:
     app.selectbox(key="match").set_value(MODELS[1]).run()
     click(app, "Keep this point")
     assert len(records()) == 2
-    strength = setting(made()).strength[MODELS[1]]
+    solution = views.view(Store().info("made")).match("carrot-knn", MODELS[1])
+    assert solution.reached
+    at = curve.at(solution.exchange_rate_per_usd)
     matched = min(records(), key=lambda each: each.point.validation.cost_usd).point
-    assert matched.validation.score >= strength
-    assert not ((curve.score >= strength) & (curve.cost_usd < matched.validation.cost_usd)).any()
+    assert matched.validation.cost_usd == pytest.approx(curve.cost_usd[at])
+    assert matched.promise is not None
+    assert matched.promise.score_least < matched.validation.score
     assert app.selectbox(key="match").value is None
-    assert f"as accurate as {MODELS[1].partition('/')[2]} alone on validation" in page_text(app)
+    assert f"as accurate as {MODELS[1].partition('/')[2]} alone" in page_text(app)
     app.slider(key="lam_slider").set_value(0.5).run()
-    assert "alone on validation" not in page_text(app)
+    assert f"as accurate as {MODELS[1].partition('/')[2]} alone" not in page_text(app)
 
 
 def test_two_points_on_loaded_data_are_compared_prompt_by_prompt(loaded: Store) -> None:

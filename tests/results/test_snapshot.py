@@ -18,8 +18,9 @@ from carrot_core.evaluation.tables import by_task, task_labels
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.operating_point import best_within_budget, cheapest_reaching, rate_inside
+from carrot_core.operating_point import best_within_budget, cheapest_reaching, match_model, rate_inside, solve_target
 from carrot_core.outcomes import Benchmark
+from carrot_core.promise import CONFIDENCE, default_confidence
 from carrot_core.results.build import make_snapshot, write
 from carrot_core.results.snapshot import NoPromptsError, SnapshotResults, read, shipped_snapshots
 from carrot_core.results.source import Results, StoredResults
@@ -29,7 +30,7 @@ from tests.made import made, write_files
 
 @pytest.fixture(scope="module")
 def bench() -> Benchmark:
-    return made(900)
+    return made(2700)
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +105,11 @@ def test_the_scene_reads_as_that_of_the_data(folder: Path, protocol: Setting, es
 def test_the_matching_point_is_the_one_chosen_on_validation(folder: Path, protocol: Setting, estimates: dict) -> None:
     point = read(folder).matching_point("carrot-knn")
     chosen = protocol.frontier(estimates, "validation")
-    column = protocol.models.index(protocol.best_single)
-    rate = cheapest_reaching(chosen, float(chosen.outcomes.score[:, column].mean()))
+    solution = match_model(chosen, protocol.best_single, CONFIDENCE)
+    rate = solution.exchange_rate_per_usd
+    assert solution.reached
     assert point is not None
+    assert point.promise == solution.promise
     assert point.exchange_rate_per_usd == pytest.approx(rate)
     shown = protocol.frontier(estimates, "test")
     assert point.score.value == pytest.approx(shown.score[shown.at(rate)])
@@ -139,11 +142,16 @@ def test_stored_and_shipped_results_answer_alike(folder: Path, protocol: Setting
         assert (one.name, one.fitted, one.models) == ("made", ("carrot-knn",), protocol.models)
         assert one.best_single() == protocol.best_single
         assert one.best_single() in one.matchable()
-        curve, point = one.curve("carrot-knn", "validation"), one.matching_point("carrot-knn")
-        solution = one.match("carrot-knn", protocol.best_single, curve)
+        point = one.matching_point("carrot-knn")
+        solution = one.match("carrot-knn", protocol.best_single)
         assert point is not None
         assert solution is not None
         assert solution.exchange_rate_per_usd == point.exchange_rate_per_usd
+        assert solution.promise == point.promise
+        assert point.promise is not None
+        validation = one.curve("carrot-knn", "validation")
+        assert default_confidence(validation) == CONFIDENCE
+        assert solve_target(validation, 0.6, CONFIDENCE).reached
     assert stored.tasks == snapshot.tasks
     here, there = (one.matching_point("carrot-knn") for one in (stored, snapshot))
     assert (here.lam, here.score.value, here.saving.value) == (there.lam, there.score.value, there.saving.value)

@@ -19,9 +19,10 @@ from carrot_core import CarrotRouter
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import setting
 from carrot_core.frontier import rate_of_lam
-from carrot_core.operating_point import best_within_budget, cheapest_reaching
+from carrot_core.operating_point import match_model, solve_budget, solve_target
 from carrot_core.outcomes import Benchmark
 from carrot_core.prices import Price, Tier, token_cost_usd
+from carrot_core.promise import CONFIDENCE
 from carrot_core.routers.saving import router_as_bytes, router_from_bytes
 from carrot_core.serving.decision import ribbon
 from carrot_core.serving.point import read_point
@@ -240,11 +241,18 @@ def test_budget_and_target_are_solved_on_the_exact_validation_curve(router: Carr
     for share in (0.1, 0.4, 0.9):
         budget = curve.cost_usd.min() + share * np.ptp(curve.cost_usd)
         target = curve.score.min() + share * np.ptp(curve.score)
-        assert router.rate(budget=1000 * budget) == best_within_budget(curve, budget)
-        assert router.rate(target=target) == cheapest_reaching(curve, target)
-    with pytest.raises(CarrotError, match="the least is"):
+        for solution, name, value in (
+            (solve_budget(curve, budget, CONFIDENCE), "budget", 1000 * budget),
+            (solve_target(curve, target, CONFIDENCE), "target", target),
+        ):
+            if solution.reached:
+                assert router.rate(**{name: value}) == solution.exchange_rate_per_usd
+            else:
+                with pytest.raises(CarrotError, match="can promise"):
+                    router.rate(**{name: value})
+    with pytest.raises(CarrotError, match="the least that can be promised is"):
         router.rate(budget=1e-9)
-    with pytest.raises(CarrotError, match="the most is"):
+    with pytest.raises(CarrotError, match="the most that can be promised is"):
         router.rate(target=1.0)
     with pytest.raises(CarrotError, match="from 0 to 1"):
         router.rate(target=85)
@@ -258,10 +266,8 @@ def test_budget_and_target_are_solved_on_the_exact_validation_curve(router: Carr
 def test_without_a_point_the_router_matches_the_best_single_model(router: CarrotRouter) -> None:
     protocol = setting(made(900))
     curve = protocol.frontier(protocol.estimates("carrot-linear"), "validation")
-    column = curve.models.index(protocol.best_single)
-    rate = cheapest_reaching(curve, float(curve.outcomes.score[:, column].mean()))
-    assert rate is not None
-    assert rate_of_lam(router.default_lam, router.cost_unit_usd) == pytest.approx(rate)
+    solution = match_model(curve, protocol.best_single, CONFIDENCE)
+    assert rate_of_lam(router.default_lam, router.cost_unit_usd) == pytest.approx(solution.exchange_rate_per_usd)
     assert router.decide(["x"]).lam == router.default_lam
 
 

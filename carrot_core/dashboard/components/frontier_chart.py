@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import plotly.io as pio
 import streamlit as st
@@ -23,9 +24,10 @@ from carrot_core.figures.frontier import NAME_LETTERS, frontier_figure
 from carrot_core.figures.names import model_names
 from carrot_core.figures.scene import Scene, alt_text
 from carrot_core.figures.theme import THEMES, counterparts, line_styles
-from carrot_core.frontier import ReadableCurve, lam_of_rate
+from carrot_core.frontier import FloatArray, ReadableCurve, lam_of_rate
 from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import positions
+from carrot_core.promise import EVEN, cost_bounds, default_confidence, score_bounds
 from carrot_core.text import visible
 
 MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
@@ -50,8 +52,8 @@ def live_frontier(
     scene : what to draw. Pass the same object at every rerun: its payload is built once for each object.
     lam : λ in [0, 1] to show. A new λ never redraws the chart.
     key : key of the component in the session.
-    validation_label : what the scene's ``chosen_on`` curve is called, in a word or two. With it, budget and target
-        accuracy on that curve are handles too; with "" only λ is.
+    validation_label : what the scene's ``chosen_on`` curve is called, in a word or two. With it, the budget and the
+        target accuracy that a point promises by that curve are handles too; with "" only λ is.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
@@ -115,8 +117,9 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
     number of switches up to it). ``switches`` has one row for each switch (model before, model after).
     ``checkpoints`` has the number of prompts each model answers at every ``stride``-th breakpoint. A curve of more
     than `MAX_POINTS` breakpoints is thinned evenly and has no switches. With
-    ``validation_label``, ``validation`` has the same columns, without switches, of the validation curve, and ``steps``
-    has the points of that curve that a budget or a target can take, by ascending cost and score, each with its λ.
+    ``validation_label``, ``validation`` has the same columns, without switches, of what each point of the validation
+    curve promises (of its means where it knows no errors, and ``promised`` is False), and ``budgets`` and ``targets``
+    have the points that a budget and a target can take, ascending, each with its λ.
     """
     frontier = scene.active_curve.frontier
     styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
@@ -198,17 +201,24 @@ def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
     return payload | {"points": pd.DataFrame(payload["points"])}
 
 
-def _validation(scene: Scene | None) -> dict[str, pd.DataFrame | None]:
+def _validation(scene: Scene | None) -> dict[str, pd.DataFrame | bool | None]:
     if scene is None or scene.chosen_on is None:
-        return {"validation": None, "steps": None}
+        return {"validation": None, "budgets": None, "targets": None, "promised": False}
     curve, rates = scene.chosen_on, scene.chosen_on.exchange_rate_per_usd
+    confidence = default_confidence(curve)
+    least, most = score_bounds(curve, confidence).bound, cost_bounds(curve, confidence).bound
     indices = np.unique(np.linspace(0, len(rates) - 1, min(len(rates), MAX_POINTS)).astype(np.intp))
-    steps = unbeaten(curve.cost_usd, curve.score)
-    lams = [float(lam_of_rate(rate_inside(curve, int(point)), scene.cost_unit_usd)) for point in steps]
-    small = {"score": curve.score[indices].astype(np.float32), "cost": curve.cost_usd[indices].astype(np.float32)}
+    small = {"score": least[indices].astype(np.float32), "cost": most[indices].astype(np.float32)}
+
+    def steps(points: npt.NDArray[np.intp], values: FloatArray) -> pd.DataFrame:
+        lams = [float(lam_of_rate(rate_inside(curve, int(point)), scene.cost_unit_usd)) for point in points]
+        return pd.DataFrame({"lam": lams, "value": values[points]})
+
     return {
         "validation": pd.DataFrame({"rate": rates[indices], **small}),
-        "steps": pd.DataFrame({"lam": lams, "score": curve.score[steps], "cost": curve.cost_usd[steps]}),
+        "budgets": steps(unbeaten(most, curve.score), most),
+        "targets": steps(unbeaten(curve.cost_usd, least), least),
+        "promised": confidence > EVEN,
     }
 
 

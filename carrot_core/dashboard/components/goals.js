@@ -1,4 +1,5 @@
-// Budget and target accuracy: two more handles on the same point. Both are read on validation, where λ is chosen.
+// Budget and target accuracy: two more handles on the same point. Both are what the point promises of new prompts, or,
+// where a curve does not know that, what it does on validation.
 import { column, lastAtMost, rateOf } from "./curve.js";
 import { costText, percent } from "./words.js";
 
@@ -71,7 +72,7 @@ export class Goals {
       scale: (value) => (this.log ? Math.log10(value) : value),
       unscale: (value) => (this.log ? 10 ** value : value),
       toInput: (value) => Number(value.toPrecision(4)),
-      toText: (value) => `${costText(value / this.basis.calls, this.basis)} on validation`,
+      toText: (value) => `${costText(value / this.basis.calls, this.basis)} ${this.readOn}`,
       solve: (value) => this.#within(value / this.basis.calls),
     });
     this.target = new GoalHandle(part("target"), {
@@ -79,42 +80,48 @@ export class Goals {
       scale: (value) => value,
       unscale: (value) => value,
       toInput: (value) => value.toFixed(2),
-      toText: (value) => `${percent(value / 100, 2)} on validation`,
+      toText: (value) => `${percent(value / 100, 2)} ${this.readOn}`,
       solve: (value) => this.#reaching(value / 100),
     });
   }
 
-  update({ validation, steps, unit, basis, readOn }) {
+  update({ validation, budgets, targets, promised, unit, basis, readOn }) {
     this.box.hidden = !validation;
     if (!validation) return;
-    for (const where of this.box.querySelectorAll(".read-on")) where.textContent = `on ${readOn}`;
+    this.readOn = promised ? "promised" : `on ${readOn}`;
+    for (const where of this.box.querySelectorAll(".read-on")) where.textContent = this.readOn;
+    this.box.querySelector(".promise").hidden = !promised;
     this.unit = unit;
     this.basis = basis;
     this.box.querySelector(".per").textContent = basis.words;
     [this.rate, this.score, this.cost] = ["rate", "score", "cost"].map((name) => column(validation, name));
-    [this.lams, this.scores, this.costs] = ["lam", "score", "cost"].map((name) => column(steps, name));
+    [this.budgets, this.targets] = [budgets, targets].map((steps) => ({
+      lams: column(steps, "lam"), values: column(steps, "value"),
+    }));
     const ends = (values) => [values[0], values[values.length - 1]];
-    this.log = this.costs[0] > 0;
-    this.budget.limits(...ends(this.costs).map((cost) => this.basis.calls * cost));
-    this.target.limits(...ends(this.scores).map((score) => 100 * score));
+    this.log = this.budgets.values[0] > 0;
+    this.budget.limits(...ends(this.budgets.values).map((cost) => this.basis.calls * cost));
+    this.target.limits(...ends(this.targets.values).map((score) => 100 * score));
     this.note.textContent = "";
   }
 
   // The most accurate point that costs no more; if there is none, the cheapest point.
   #within(cost) {
-    const miss = this.costs[0] > cost + 1e-15;
-    const lam = this.lams[lastAtMost(this.costs, cost + 1e-15)];
-    return { lam, miss: miss ? `No point is that cheap: the least is ${costText(this.costs[0], this.basis)}.` : "" };
+    const { lams, values } = this.budgets;
+    const miss = values[0] > cost + 1e-15;
+    const lam = lams[lastAtMost(values, cost + 1e-15)];
+    return { lam, miss: miss ? `No point is that cheap: the least is ${costText(values[0], this.basis)}.` : "" };
   }
 
   // The cheapest point with at least this score; if there is none, the most accurate point.
   #reaching(score) {
-    const last = this.scores.length - 1;
-    const place = this.scores.findIndex((reached) => reached >= score - 1e-12);
-    const most = percent(this.scores[last], 2);
+    const { lams, values } = this.targets;
+    const last = values.length - 1;
+    const place = values.findIndex((reached) => reached >= score - 1e-12);
+    const most = percent(values[last], 2);
     return place >= 0
-      ? { lam: this.lams[place], miss: "" }
-      : { lam: this.lams[last], miss: `No point is that accurate: the most is ${most}.` };
+      ? { lam: lams[place], miss: "" }
+      : { lam: lams[last], miss: `No point is that accurate: the most is ${most}.` };
   }
 
   // Show the budget and target of a λ.

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from carrot_core.dashboard import controls, views
+from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, money, percent
 from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap
+from carrot_core.promise import CONFIDENCE, EVEN, default_confidence
 from carrot_core.results.source import Names
 from carrot_core.text import short_names, visible
 
@@ -57,7 +59,7 @@ def matchable(view: views.View, models: Sequence[str]) -> Sequence[str]:
 
 def match(view: views.View, router: str, curve: ReadableCurve, model: str, cost_unit_usd: float) -> None:
     """Set λ to the cheapest point of a router's validation curve (whole pool, all tasks) that matches a model."""
-    _take(*_match(view.match(router, model, curve), curve, model), (view, router, (), ()), cost_unit_usd)
+    _take(*_match(view.match(router, model), curve, model), (view, router, (), ()), cost_unit_usd)
 
 
 def _model_box(view: views.View, pool: Names, tasks: Names) -> None:
@@ -69,7 +71,7 @@ def _model_box(view: views.View, pool: Names, tasks: Names) -> None:
     st.selectbox(
         "Model to match", models, list(models).index(best), format_func=visible,
         key="solve:model",
-        help="The cheapest point that is as accurate as this model alone on validation.",
+        help=tip("matched-point", "confidence"),
     )  # fmt: skip
 
 
@@ -100,7 +102,7 @@ def _solve(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_u
     try:
         if wish == MATCH:
             model = str(st.session_state["solve:model"])
-            solution, lines = _match(view.match(router, model, curve, pool, tasks), curve, model)
+            solution, lines = _match(view.match(router, model, pool, tasks), curve, model)
         elif wish == MONTH:
             solution, lines = _month(curve, cost_unit_usd)
         else:
@@ -119,20 +121,22 @@ def _take(solution: Solution | None, lines: list[str], of: tuple[object, ...], c
     rate = solution.exchange_rate_per_usd
     lam = lam_text(shortest_lam(rate, cost_unit_usd))
     if solution.shortfall:
-        lines = [f"On validation {solution.shortfall}: λ {lam} is the nearest."]
+        lines = [f"On validation {solution.shortfall}: λ {lam} is the nearest, and not promised."]
     controls.set_rate(rate)
     st.session_state[_NOTICE] = ((*of, rate, cost_unit_usd), [line.replace("{lam}", lam) for line in lines])
 
 
 def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[str]]:
     dollars, queries = float(st.session_state["solve:dollars"]), int(st.session_state["solve:queries"])
-    solution = solve_budget(curve, dollars / queries)
-    at = curve.at(solution.exchange_rate_per_usd)
+    confidence = default_confidence(curve)
+    solution = solve_budget(curve, dollars / queries, confidence)
+    at, promise = curve.at(solution.exchange_rate_per_usd), solution.promise
+    assert promise is not None
     lines = [
-        f"λ {{lam}} is the most accurate point within {money(dollars)} a month: on validation "
+        f"λ {{lam}} is the most accurate point within {money(dollars)} a month{_sure(confidence)}: on validation "
         f"{percent(curve.score[at])}, and {queries:,} queries cost {money(float(queries * curve.cost_usd[at]))}."
     ]
-    mix = mix_within_budget(curve, dollars / queries)
+    mix = mix_within_budget(curve, dollars / queries - (promise.bound - promise.value))
     if mix is not None and mix.score - curve.score[at] >= _VISIBLE_GAIN:
         lines.append(_mix_text(mix, float(curve.score[at]), cost_unit_usd))
     return solution, lines
@@ -150,12 +154,17 @@ def _mix_text(mix: Mix, score: float, cost_unit_usd: float) -> str:
 def _match(solution: Solution | None, curve: ReadableCurve, model: str) -> tuple[Solution | None, list[str]]:
     name = short_names((*curve.models, model))[model]
     if solution is None:
-        return None, [f"On validation this router never reaches {name}: λ stays where it is."]
-    at = curve.at(solution.exchange_rate_per_usd)
+        return None, [f"No point of this router can promise to be as good as {name}: λ stays where it is."]
+    at, known = curve.at(solution.exchange_rate_per_usd), solution.promise is not None
     return solution, [
-        f"λ {{lam}} is the cheapest point as accurate as {name} alone on validation: "
-        f"{percent(curve.score[at])} at {call_cost(curve.cost_usd[at])}."
+        f"λ {{lam}} is the cheapest point as accurate as {name} alone{_sure(CONFIDENCE if known else EVEN)}: on "
+        f"validation {percent(curve.score[at])} at {call_cost(curve.cost_usd[at])}."
     ]
+
+
+def _sure(confidence: float) -> str:
+    """How often new prompts keep what a point is for, before a colon; nothing where that is not known."""
+    return "" if confidence == EVEN else f", chosen so that new prompts keep that {round(10 * confidence)} times in 10"
 
 
 def _cap(curve: Frontier) -> tuple[Solution, list[str]]:

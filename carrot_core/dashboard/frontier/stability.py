@@ -24,6 +24,7 @@ from carrot_core.figures.stability import (
 )
 from carrot_core.frontier import ReadableCurve, lam_of_rate
 from carrot_core.number_formats import PERCENT_COLUMN, cost_basis, lam_text
+from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 from carrot_core.results.source import Names
 
 COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"
@@ -59,7 +60,7 @@ def stability_panel(
         return
     purpose = st.segmented_control(
         "What the point has to keep", [COST, ACCURACY, MATCH, AS_IS], default=COST, key=f"{key}:purpose", required=True,
-        help=tip("stability", also="SolvedGoal for again is the cost or the accuracy that it has on validation."),
+        help=tip("stability", also="Solved for again is the cost or the accuracy that the point promises."),
     )  # fmt: skip
     validation = view.curve(router, "validation", pool, tasks)
     goal = _goal(str(purpose), validation, rate_per_usd, reference)
@@ -68,7 +69,7 @@ def stability_panel(
     if purpose in (COST, ACCURACY) and lam_text(result.lam) != set_to:
         st.caption(
             plain(
-                f"SolvedGoal for {str(purpose).lower()} on validation, λ {lam_text(result.lam)} is at least as good as "
+                f"Solved for {str(purpose).lower()}, λ {lam_text(result.lam)} is at least as good as "
                 f"λ {set_to}, which is set. The figures below are for λ {lam_text(result.lam)}."
             )
         )
@@ -91,9 +92,9 @@ def stability_panel(
 def _goal(purpose: str, validation: ReadableCurve, rate_per_usd: float, reference: str) -> Goal:
     at = validation.at(rate_per_usd)
     if purpose == COST:
-        return Goal(budget_usd=float(validation.cost_usd[at]))
+        return Goal(budget_usd=float(cost_bounds(validation, CONFIDENCE).bound[at]))
     if purpose == ACCURACY:
-        return Goal(target_score=float(validation.score[at]))
+        return Goal(target_score=max(float(score_bounds(validation, CONFIDENCE).bound[at]), 0.0))
     return Goal(match=reference) if purpose == MATCH else Goal(rate_per_usd=rate_per_usd)
 
 

@@ -9,6 +9,7 @@ from math import isfinite
 from streamlit.delta_generator import DeltaGenerator
 
 from carrot_core.bootstrap import Interval
+from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.shell import plain
 from carrot_core.number_formats import NOTHING_TO_SAVE, percent, points
 from carrot_core.operating_point import Point
@@ -32,6 +33,19 @@ def saving(place: DeltaGenerator, point: Point, best: str, help: str) -> None:
     else:
         place.metric(plain(name), "–", help=help)
         place.caption(plain(f"{NOTHING_TO_SAVE.capitalize()}."))
+
+
+def how_sure(point: Point, best: str) -> str:
+    """What the point promises of other prompts, in a plain sentence; Markdown."""
+    if point.promise is None:
+        return plain(
+            f"λ is that at which the router was as good as {best} on validation, which new prompts keep about every "
+            "second time. What this snapshot can promise is not known: it was made before that was measured."
+        )
+    times = percent(point.promise.confidence, digits=0)
+    return plain(f"λ was chosen so that the router is as good as {best} on new prompts with {times} confidence.") + (
+        f" {see('promise', 'confidence')}"
+    )
 
 
 def verdict(point: Point, best: str, n_prompts: int) -> str:

@@ -14,7 +14,7 @@ from carrot_core.metrics import share_saved
 from carrot_core.number_formats import NOTHING_TO_SAVE, call_cost, lam_text, money, pays, percent, points
 from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
 from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
-from carrot_core.serving.point import PointFigures, PointFile
+from carrot_core.serving.point import PointFigures, PointFile, promise_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import SENTENCE, visible
 
@@ -118,7 +118,8 @@ def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> 
             [f"{visible(single.model)} alone, test", percent(single.score, digits=2), call_cost(single.cost_usd), ""]
         )
     head = ("", "accuracy (95 %)", "cost of 1,000 queries (95 %)", "prompts")
-    return [picture(router.profile.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3)]
+    promise = [f"<p>{_escape(promise_of(point.promise))}</p>"] if point.promise else []
+    return [picture(router.profile.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3), *promise]
 
 
 def _figures(figures: PointFigures) -> list[str]:
@@ -164,7 +165,7 @@ def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | 
         return text
     gain, gap = match.saving, match.score_difference
     return text + (
-        f"At equal accuracy (λ {lam_text(match.lam)}, the cheapest that is as good on validation) it saves "
+        f"At equal accuracy (λ {lam_text(match.lam)}, the cheapest chosen to be as good) it saves "
         f"{percent(gain.value, gain.low, gain.high)} on test, with accuracy "
         f"{points(gap.value, gap.low, gap.high, digits=2)}."
     )
@@ -205,7 +206,7 @@ def _caveats(router: CarrotRouter, point: PointFile) -> list[str]:
             "Figures are means over the prompts of the benchmark. Prompts of another kind may fare differently.",
             "Intervals are 95 %, over prompts: what another draw of the same kind of prompts would change. They do "
             "not cover changes of models, prices or prompts.",
-            "Budgets, targets and the default λ are solved on validation; test is only reported on.",
+            "Budgets, targets and the default λ are chosen on validation by what is promised; test is only reported.",
         ]
     if point.prices:
         sentences.append(

@@ -1,0 +1,151 @@
+"""What the points of a curve promise of new prompts, with what probability.
+
+Other prompts keep a mean over the prompts a point was chosen on about every second time. A promise leaves a margin for
+the luck of both (``docs/method.md``, "What a point promises").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from carrot_core.errors import CarrotError
+from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
+from carrot_core.number_formats import call_cost, percent, points
+
+CONFIDENCE = 0.9  # of what a point promises, unless another is asked for
+EVEN = 0.5  # the confidence of the mean as it is: new prompts keep it about every second time
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a point promises of the mean over new prompts, drawn like those it was chosen on and as many.
+
+    Attributes
+    ----------
+    of : "score", "cost_usd", or "score_difference" to the model to match.
+    confidence : probability with which it holds.
+    value : the mean on the prompts it was chosen on.
+    bound : the least score or difference, or the most cost, that is promised.
+    n_prompts : how many prompts the mean is over.
+    """
+
+    of: str
+    confidence: float
+    value: float
+    bound: float
+    n_prompts: int
+
+
+def check_confidence(confidence: float) -> float:
+    """A probability with which something is promised.
+
+    Raises
+    ------
+    CarrotError
+        It is under 0.5, or no less than 1: nothing is sure.
+    """
+    if not EVEN <= confidence < 1:
+        raise CarrotError(f"A confidence is a probability from 0.5 to under 1, not {confidence:g}; 90 % is 0.9.")
+    return confidence
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """What every point of a curve promises of one mean; see `Promise`.
+
+    ``mean`` and ``bound`` are (K,).
+    """
+
+    of: str
+    confidence: float
+    mean: FloatArray
+    bound: FloatArray
+    n_prompts: int
+
+    def at(self, point: int) -> Promise:
+        """The promise of one point."""
+        mean, limit = float(self.mean[point]), float(self.bound[point])
+        return Promise(self.of, self.confidence, mean, limit, self.n_prompts)
+
+
+def least_of(mean: FloatArray, error: FloatArray | None, n_prompts: int, confidence: float) -> FloatArray:
+    """(K,) what each point of a curve promises at least, so that the promise of a point chosen by it holds.
+
+    The mean over as many new prompts varies as much as that over those at hand, so the margin is √2 standard errors
+    times Student's quantile. Many points are looked at, and the cheapest that passes may pass by luck: so each promises
+    no more than any point on the way to it from the surest one, and the choice is that of tests in a fixed order that
+    end at the first failure. At a confidence of 0.5 it is the mean as it is.
+
+    Parameters
+    ----------
+    mean, error : (K,) means over the prompts at hand, the larger the better, and their standard errors.
+    n_prompts : how many prompts these are.
+
+    Raises
+    ------
+    CarrotError
+        The errors are not known, and the confidence is above 0.5.
+    """
+    if check_confidence(confidence) == EVEN:
+        return mean
+    if error is None:
+        raise CarrotError("This curve was saved without the errors of its means, so no point of it can promise more.")
+    from scipy.special import stdtrit  # only where something is promised
+
+    at_default, least = (
+        mean - np.sqrt(2.0) * stdtrit(max(n_prompts - 1, 1), level) * error for level in (CONFIDENCE, confidence)
+    )
+    surest = int(at_default.argmax())  # the same for every confidence, so that a higher one promises less everywhere
+    before, after = np.minimum.accumulate(least[surest::-1])[::-1], np.minimum.accumulate(least[surest:])
+    return np.concatenate([before, after[1:]])
+
+
+def score_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | None = None) -> Bounds:
+    """The least mean score that each point promises; ``error`` (K,) stands in for the curve's own."""
+    n = curve.n_prompts
+    if error is None and confidence > EVEN:
+        error = curve.score_error
+    return Bounds("score", confidence, curve.score, least_of(curve.score, error, n, confidence), n)
+
+
+def cost_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | None = None) -> Bounds:
+    """The most mean cost in US dollars that each point promises; ``error`` (K,) stands in for the curve's own."""
+    n = curve.n_prompts
+    if error is None and confidence > EVEN:
+        error = curve.cost_error_usd
+    return Bounds("cost_usd", confidence, curve.cost_usd, -least_of(-curve.cost_usd, error, n, confidence), n)
+
+
+def lead_bounds(curve: Frontier, model: str, confidence: float, error: FloatArray | None = None) -> Bounds:
+    """The least mean score minus that of a model alone that each point promises; ``error`` as for the others.
+
+    Raises
+    ------
+    NotFoundError
+        The model is not in the pool.
+    """
+    lead, own_error = curve.lead_over(model)
+    least = least_of(lead, own_error if error is None else error, curve.n_prompts, confidence)
+    return Bounds("score_difference", confidence, lead, least, curve.n_prompts)
+
+
+def default_confidence(curve: ReadableCurve) -> float:
+    """`CONFIDENCE`; `EVEN` where a curve was saved without the errors that more needs."""
+    return EVEN if curve.score_error is None or curve.cost_error_usd is None else CONFIDENCE
+
+
+def confidence_text(confidence: float) -> str:
+    """A confidence in words: 90 % confidence."""
+    return f"{100 * confidence:.6g} % confidence"
+
+
+def promise_text(promise: Promise) -> str:
+    """What is promised, in a sentence without its stop."""
+    what = {
+        "score": f"a mean score of at least {percent(promise.bound, digits=2)}",
+        "cost_usd": f"a mean cost of at most {call_cost(promise.bound)}",
+        "score_difference": f"a mean score of at least that of the model alone {points(promise.bound)}",
+    }[promise.of]
+    return f"{confidence_text(promise.confidence)} that {promise.n_prompts:,} new prompts like these have {what}"

@@ -1,0 +1,277 @@
+"""What points promise: the law of the margin, refusals, and how often new prompts keep a promise.
+
+`python -m tests.test_promise FOLDER 300 [BENCHMARK ...]` prints, for the real benchmarks in a folder, in how many of
+300 random splits a promise was made and kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+
+from carrot_core.curve import save_curve
+from carrot_core.errors import CarrotError
+from carrot_core.evaluation.missing import without_gaps
+from carrot_core.evaluation.solve import Goal, solve_on
+from carrot_core.frontier import Frontier, sweep
+from carrot_core.operating_point import match_model, solve_budget, solve_target
+from carrot_core.outcomes import Benchmark, Estimates, Outcomes
+from carrot_core.promise import CONFIDENCE, EVEN, cost_bounds, lead_bounds, least_of, score_bounds
+from carrot_core.results import RECIPES, Recipe
+from carrot_core.results.build import _load
+from carrot_core.routers import make_router
+from carrot_core.store import Store
+
+LEVELS = (0.5, 0.6, 0.8, 0.9, 0.95, 0.99)
+ROUTERS = ("task-lookup", "carrot-knn", "carrot-linear")
+BIAS = np.array([0.0, 0.5, 1.2])
+SHARES = (0.15, 0.5)  # of the prompts, for validation and as many for test
+MORE = (
+    Recipe("swebench-mini", "swebench-mini-agent/swebench_mini_agent.parquet", "Agents, with dollars."),
+    Recipe("bfcl", "bfcl-2024-08/bfcl_2024_08.parquet", "Tool calls.", where="model not like '%-FC'"),
+    Recipe("openhands-swe", "openhands-index/openhands_swe_swt.parquet", "Agents.", where="benchmark = 'swe-bench'"),
+)
+
+
+def world(n: int, seed: int, skill: float = 1.0) -> tuple[Estimates, Outcomes]:
+    """Prompts of which each suits one of three models, and a router that knows it up to noise; with
+    skill 0 it knows nothing, and below 0 it takes the wrong one."""
+    rng = np.random.default_rng(seed)
+    suits = rng.normal(size=(n, 3))
+    chance = 1 / (1 + np.exp(-(suits + BIAS)))
+    cost = np.array([1.0, 3.0, 10.0]) * 1e-3 * rng.lognormal(0, 0.5, (n, 3))
+    ids, models = tuple(map(str, range(n))), ("cheap", "middle", "dear")
+    believed = 1 / (1 + np.exp(-(skill * suits + BIAS)))
+    believed += 0.01 * rng.normal(size=(n, 3))
+    estimates = Estimates(ids, models, believed, np.tile(cost.mean(axis=0), (n, 1)))
+    return estimates, Outcomes(ids, models, (rng.random((n, 3)) < chance).astype(float), cost)
+
+
+@pytest.fixture(scope="module")
+def curve() -> Frontier:
+    return sweep(*world(600, seed=0))
+
+
+def test_errors_are_those_of_the_choices_outcomes(curve: Frontier) -> None:
+    rows, n = np.arange(curve.n_prompts), curve.n_prompts
+    lead, lead_error = curve.lead_over("dear")
+    for point in (0, 40, len(curve.score) - 1):
+        chosen = curve.choices(curve.exchange_rate_per_usd[point])
+        score, cost = curve.outcomes.score[rows, chosen], curve.outcomes.cost_usd[rows, chosen]
+        ahead = score - curve.outcomes.score[:, 2]
+        assert curve.score_error[point] == pytest.approx(score.std(ddof=1) / np.sqrt(n))
+        assert curve.cost_error_usd[point] == pytest.approx(cost.std(ddof=1) / np.sqrt(n))
+        assert lead[point] == pytest.approx(ahead.mean())
+        assert lead_error[point] == pytest.approx(ahead.std(ddof=1) / np.sqrt(n))
+
+
+def test_an_even_confidence_takes_the_means_as_they_are(curve: Frontier) -> None:
+    for bounds in (score_bounds(curve, EVEN), cost_bounds(curve, EVEN), lead_bounds(curve, "dear", EVEN)):
+        assert (bounds.bound == bounds.mean).all()
+    target, budget = float(np.median(curve.score)), float(np.median(curve.cost_usd))
+    reaching, within = curve.score >= target - 1e-12, curve.cost_usd <= budget
+    assert curve.cost_usd[_at(curve, Goal(target_score=target, confidence=EVEN))] == curve.cost_usd[reaching].min()
+    assert curve.score[_at(curve, Goal(budget_usd=budget, confidence=EVEN))] == curve.score[within].max()
+
+
+def _at(curve: Frontier, goal: Goal) -> int:
+    return curve.at(solve_on(curve, goal).exchange_rate_per_usd)
+
+
+def test_a_higher_confidence_promises_less_and_never_gives_a_cheaper_or_a_better_point(curve: Frontier) -> None:
+    for bounds, sign in ((score_bounds, 1), (cost_bounds, -1)):
+        each = [sign * bounds(curve, level).bound for level in LEVELS]
+        assert all((low <= high + 1e-15).all() for high, low in pairwise(each))
+    for share in (0.2, 0.5, 0.8):
+        target = float(np.quantile(curve.score, share))
+        cost = [curve.cost_usd[_at(curve, Goal(target_score=target, confidence=level))] for level in LEVELS]
+        budget = float(np.quantile(curve.cost_usd, share))
+        score = [curve.score[_at(curve, Goal(budget_usd=budget, confidence=level))] for level in LEVELS]
+        matched = [curve.cost_usd[_at(curve, Goal(match="middle", confidence=level))] for level in LEVELS]
+        assert cost == sorted(cost)
+        assert score == sorted(score, reverse=True)
+        assert matched == sorted(matched)
+
+
+def test_a_promise_stays_on_the_right_side_of_the_goal_by_its_margin(curve: Frontier) -> None:
+    target = solve_target(curve, 0.6, CONFIDENCE).promise
+    assert target is not None
+    assert 0.6 <= target.bound < target.value
+    assert (target.of, target.confidence, target.n_prompts) == ("score", CONFIDENCE, 600)
+    budget = solve_budget(curve, 0.006, CONFIDENCE).promise
+    assert budget is not None
+    assert budget.value < budget.bound <= 0.006
+
+
+def test_each_point_promises_no_more_than_those_on_the_way_from_the_surest() -> None:
+    mean, error = np.array([0.3, 0.5, 0.1, 0.4, 0.2]), np.full(5, 0.01)
+    margin = mean[1] - least_of(mean, error, 1000, CONFIDENCE)[1]
+    assert least_of(mean, error, 1000, CONFIDENCE) == pytest.approx(np.array([0.3, 0.5, 0.1, 0.1, 0.1]) - margin)
+    assert margin == pytest.approx(np.sqrt(2) * 1.282 * 0.01, rel=0.01)
+
+
+def test_where_no_point_can_promise_it_says_so_and_gives_the_surest(curve: Frontier) -> None:
+    for solution, even in (
+        (solve_target(curve, 0.999, CONFIDENCE), solve_target(curve, 0.999)),
+        (solve_budget(curve, 1e-9, CONFIDENCE), solve_budget(curve, 1e-9)),
+    ):
+        assert not solution.reached
+        assert not even.reached
+        assert "with 90 % confidence" in solution.shortfall
+        assert "promise" not in even.shortfall
+    useless = sweep(*world(600, seed=1, skill=-1.0))
+    solution = match_model(useless, "dear", CONFIDENCE)
+    assert not solution.reached
+    assert solution.promise is not None
+    assert solution.promise.bound == lead_bounds(useless, "dear", CONFIDENCE).bound.max() < 0
+
+
+def test_a_router_that_always_takes_the_model_promises_to_be_as_good() -> None:
+    _, outcomes = world(200, seed=2)
+    flat = Estimates(outcomes.prompt_ids, ("dear",), np.ones((200, 1)), np.ones((200, 1)))
+    solution = match_model(sweep(flat, outcomes, outcomes.models), "dear", 0.99)
+    assert solution.reached
+    assert solution.promise is not None
+    assert solution.promise.bound == 0.0
+
+
+def test_a_single_prompt_promises_nothing() -> None:
+    one = sweep(*world(1, seed=3))
+    for solution in (solve_target(one, 0.0, CONFIDENCE), solve_budget(one, 1.0, CONFIDENCE)):
+        assert not solution.reached
+
+
+@pytest.mark.parametrize("confidence", [0.49, 1.0, 90.0, float("nan")])
+def test_a_confidence_is_a_probability_of_at_least_a_half(curve: Frontier, confidence: float) -> None:
+    with pytest.raises(CarrotError, match="A confidence is a probability"):
+        Goal(target_score=0.5, confidence=confidence)
+    with pytest.raises(CarrotError, match="A confidence is a probability"):
+        score_bounds(curve, confidence)
+
+
+def test_a_saved_curve_promises_what_the_whole_one_does_or_says_that_it_knows_no_errors(curve: Frontier) -> None:
+    saved = save_curve(curve)
+    for target in np.quantile(curve.score, (0.2, 0.5)):
+        rates = [solve_target(each, float(target), CONFIDENCE).exchange_rate_per_usd for each in (saved, curve)]
+        costs = [curve.cost_usd[curve.at(rate)] for rate in rates]
+        assert costs[0] == pytest.approx(costs[1], rel=0.05)
+    with pytest.raises(CarrotError, match="without the errors"):
+        solve_budget(replace(saved, errors=None), 0.005, CONFIDENCE)
+
+
+def test_new_prompts_keep_promises_as_often_as_is_said_and_means_half_as_often() -> None:
+    tables = world(3000, seed=4)
+    for goal in ("match", "target"):
+        promise, even = (splits(*tables, goal, level, count=150, share=0.5) for level in (CONFIDENCE, EVEN))
+        assert promise.none < 0.1
+        assert promise.broken <= 0.14
+        assert 0.3 < even.broken < 0.7
+        assert promise.saving < even.saving
+    useless = splits(*world(3000, seed=5, skill=0.0), "match", CONFIDENCE, count=60, share=0.5)
+    assert useless.broken <= 0.14
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Shares of random splits in which a promise was kept, was broken, and in which none was made; and the mean saving
+    against the best single model on test where one was made."""
+
+    kept: float
+    broken: float
+    none: float
+    saving: float
+
+
+def splits(estimates: Estimates, outcomes: Outcomes, wish: str, confidence: float, *, count: int, share: float) -> Kept:
+    """Choose on one part of the prompts and judge on another of the same size, again and again.
+
+    Parameters
+    ----------
+    estimates, outcomes : (n, M) out-of-fold, and observed without gaps.
+    wish : "match" the best single model of the first part; a "target" half-way between the least and the highest score
+        of the curve of all prompts; a "budget" half-way between its least and its highest cost.
+    share : of the prompts in each part.
+    """
+    whole, rng, n = sweep(estimates, outcomes), np.random.default_rng(0), len(estimates.prompt_ids)
+    target, budget = (float((curve.min() + curve.max()) / 2) for curve in (whole.score, whole.cost_usd))
+    size, rows = round(share * n), []
+    for _ in range(count):
+        order = rng.permutation(n)
+        parts = order[:size], order[size : 2 * size]
+        first, second = (sweep(estimates.rows(part), outcomes.rows(part)) for part in parts)
+        best = max(first.strength, key=first.strength.__getitem__)
+        goal = {
+            "match": Goal(match=best, confidence=confidence),
+            "target": Goal(target_score=target, confidence=confidence),
+            "budget": Goal(budget_usd=budget, confidence=confidence),
+        }[wish]
+        solution = solve_on(first, goal)
+        at = second.at(solution.exchange_rate_per_usd)
+        holds = {
+            "match": second.score[at] >= second.strength[best] - 1e-12,
+            "target": second.score[at] >= target - 1e-12,
+            "budget": second.cost_usd[at] <= budget + 1e-15,
+        }[wish]
+        paid = second.model_cost_usd[second.models.index(best)]
+        rows.append((solution.reached, holds, 1 - second.cost_usd[at] / paid))
+    made, holds, saving = np.array(rows, dtype=float).T
+    promised = made == 1
+    return Kept(
+        float((promised & (holds == 1)).mean()),
+        float((promised & (holds == 0)).mean()),
+        float(1 - made.mean()),
+        float(saving[promised].mean()) if promised.any() else float("nan"),
+    )
+
+
+def out_of_fold(bench: Benchmark, router: str, folds: int = 5) -> Estimates:
+    """Estimates of every prompt by a router that learned from the other folds."""
+    fold = np.random.default_rng(0).integers(0, folds, len(bench.prompt_ids))
+    score, cost = np.full(bench.outcomes.shape, np.nan), np.full(bench.outcomes.shape, np.nan)
+    for k in range(folds):
+        fitted = make_router(router).fit(bench.rows(np.flatnonzero(fold != k)))
+        table = fitted.estimate(bench.rows(np.flatnonzero(fold == k)))
+        columns = [table.models.index(model) for model in bench.models]
+        score[fold == k], cost[fold == k] = table.score[:, columns], table.cost_usd[:, columns]
+    return Estimates(bench.prompt_ids, bench.models, score, cost)
+
+
+@contextmanager
+def _silent(*_: str) -> Iterator[None]:
+    yield None
+
+
+def table(name: str, tables: dict[str, Estimates], outcomes: Outcomes, count: int) -> Iterator[str]:
+    """Rows of the table of ``docs/method.md`` for one benchmark."""
+    for share in SHARES:
+        for router, estimates in tables.items():
+            for wish in ("match", "target", "budget"):
+                even, promise = (
+                    splits(estimates, outcomes, wish, level, count=count, share=share) for level in (EVEN, CONFIDENCE)
+                )
+                figures = (promise.kept, promise.none, promise.broken)
+                yield (
+                    f"| {name} | {round(share * len(outcomes.prompt_ids)):,} | {router} | {wish} | {even.kept:.0%} | "
+                    + " | ".join(f"{figure:.0%}" for figure in figures)
+                    + f" | {even.saving:.0%} | {promise.saving:.0%} |"
+                )
+
+
+if __name__ == "__main__":
+    folder, count, names = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    with TemporaryDirectory() as home:
+        store = Store(Path(home))
+        for recipe in (*RECIPES, *MORE):
+            if not names or recipe.name in names:
+                loaded = without_gaps(_load(store, folder, recipe, lambda done, total: None))
+                fits = {router: out_of_fold(loaded, router) for router in ROUTERS}
+                for row in table(recipe.name, fits, loaded.measured, count):
+                    print(row, flush=True)
