@@ -26,7 +26,7 @@ from carrot_core.operating_point import match_model, solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.promise import CONFIDENCE, EVEN, cost_bounds, lead_bounds, least_of, score_bounds
 from carrot_core.results import RECIPES, Recipe
-from carrot_core.results.build import _load
+from carrot_core.results.build import load
 from carrot_core.routers import make_router
 from carrot_core.store import Store
 
@@ -271,7 +271,7 @@ if __name__ == "__main__":
         store = Store(Path(home))
         for recipe in (*RECIPES, *MORE):
             if not names or recipe.name in names:
-                loaded = without_gaps(_load(store, folder, recipe, lambda done, total: None))
+                loaded = without_gaps(load(store, folder, recipe, lambda done, total: None))
                 fits = {router: out_of_fold(loaded, router) for router in ROUTERS}
                 for row in table(recipe.name, fits, loaded.measured, count):
                     print(row, flush=True)
