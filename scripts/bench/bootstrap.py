@@ -84,8 +84,8 @@ def _make_routers(n_prompts: int, n_models: int, n_routers: int, seed: int) -> t
         noisy = est_score[20:] + rng.normal(0, 0.05 * number, (n_prompts, n_models))
         candidates[f"router {number}"] = Candidate(
             Estimates(setting.test.prompt_ids, models, noisy, est_cost[20:]),
-            {"peak": 0.0, "arena": 0.1, "matched": 0.1},
-            np.array([0.0, 0.1, np.inf]),
+            {"peak": np.array([0.0]), "arena": np.array([0.1]), "matched": np.array([0.1])},
+            np.array([[0.0, 0.1, np.inf]]),
         )
     return setting, candidates
 
