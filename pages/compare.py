@@ -10,6 +10,7 @@ from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit,
 from carrot_core.compare.ranking import (
     NOT_CORRECTED,
     across_exhibit,
+    answer,
     is_corrected,
     matrix_exhibit,
     metric_exhibit,
@@ -59,6 +60,8 @@ if section == "Metrics":
     with for_columns:
         metrics = compare.metrics(set(figures["metric"]))
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
+    if words := answer(pairs, names, metric):
+        st.markdown(shell.plain(words))
     show(metric_exhibit(table, metric, over), key="c-metric")
     exhibit = table_exhibit(table, metrics, over)
     show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics))

@@ -16,19 +16,23 @@ from carrot_core.figures.names import HUNDRED, diverging, each, layout, metric_n
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, ThemeName, line_styles
 from carrot_core.metrics import METRICS
+from carrot_core.routers import BASELINES
 from carrot_core.text import visible
 
 RANK_RULE = (
-    "The rank is 1 plus the number of routers here that are measurably better: the interval of their paired "
-    "difference, at which the intervals of all pairs hold together in 95 %, lies on one side of 0. So routers that "
+    "Rank 1: no router here is measurably better, which is to say that the interval of their paired difference, at "
+    "which the intervals of all pairs hold together in 95 %, lies on one side of 0. Any other router comes one rank "
+    "after the last of those that are measurably better, so none ranks above one that beats it, and routers that "
     "cannot be told apart may share a rank. Oracle and cascade see outcomes and have none."
 )
 NOT_CORRECTED = "These results are older than corrected pairs: each pair is judged as if it were the only one."
 _ENDLESS = "A bar that runs to the edge has no end: in some samples the score is never reached."
 
 
-def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str, int]:
-    """1 + how many of the routers are measurably better, by router; those that see outcomes are left out.
+def leads(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataFrame:
+    """Which routers are measurably better than which: rows ahead of columns, both in the order of ``routers``.
+
+    Those that see outcomes, and those without pairs in this metric, are left out.
 
     Parameters
     ----------
@@ -38,9 +42,72 @@ def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str,
     rows = pairs[(pairs["metric"] == metric) & pairs["router"].isin(fair) & pairs["other"].isin(fair)]
     sign = 1 if METRICS[metric].higher_is_better else -1
     low, high = (sign * rows[end] for end in _verdict_ends(rows)[::sign])
-    beaten = [*rows.loc[low > 0, "other"], *rows.loc[high < 0, "router"]]
-    names = {*rows["router"], *rows["other"]}
-    return {name: 1 + beaten.count(name) for name in fair if name in names}
+    present = [name for name in fair if name in {*rows["router"], *rows["other"]}]
+    ahead = pd.DataFrame(False, index=present, columns=present)
+    for better, worse in [
+        *rows.loc[low > 0, ["router", "other"]].itertuples(index=False),
+        *rows.loc[high < 0, ["other", "router"]].itertuples(index=False),
+    ]:
+        ahead.loc[better, worse] = True
+    return ahead
+
+
+def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str, int]:
+    """1 for routers that none of `leads` is ahead of, else one more than the last of those ahead; by router."""
+    ahead = leads(pairs, routers, metric)
+    reached = ahead.to_numpy()
+    for _ in ahead:
+        reached = reached | (reached @ reached)
+    reached = reached & ~reached.T  # routers in a circle, which luck may draw, are not ahead of each other
+    rank = np.ones(len(ahead), dtype=int)
+    for _ in ahead:
+        rank = 1 + np.where(reached, rank[:, None], 0).max(axis=0, initial=0)
+    return dict(zip(ahead.index, rank.tolist(), strict=True))
+
+
+def answer(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> str:
+    """Which router is best, in a few sentences that claim no more than the pairs bear out; empty without pairs."""
+    ahead = leads(pairs, routers, metric)
+    if len(ahead) < 2:
+        return ""
+    title, rank = METRICS[metric].label, ranks(pairs, routers, metric)
+    first = [name for name in ahead.index if rank[name] == 1]
+    leader = f"In {title}, {_and(first)} " + (
+        "is measurably better than every other router shown."
+        if len(first) == 1 and ahead.loc[first[0]].sum() == len(ahead) - 1
+        else "leads: no router shown is measurably better."
+        if len(first) == 1
+        else "cannot be told apart from the best; no router shown is measurably better."
+    )
+    learned = [name for name in ahead.index if name.split(" ")[0] not in BASELINES]
+    return " ".join([leader, *(_beating(ahead, learned, rival, words) for rival, words in _RIVALS if rival in ahead)])
+
+
+# What a router has to beat to be worth its while, in words.
+_RIVALS = (
+    ("zero", "mixing models without reading the prompt"),
+    ("task-lookup", "a lookup by task"),
+    ("task-lookup-input", "a lookup by task that knows the cost of the input"),
+    ("cost-only", "predicted cost alone"),
+)
+
+
+def _beating(ahead: pd.DataFrame, learned: Sequence[str], rival: str, words: str) -> str:
+    """How many of the learned routers are measurably better than a baseline."""
+    better, worse = ([name for name in learned if table.loc[name, rival]] for table in (ahead, ahead.T))
+    behind = f" {_and(worse)} {'is' if len(worse) == 1 else 'are'} measurably worse." if worse else ""
+    if not learned:
+        return ""
+    if not better:
+        return f"None beats {words}.{behind}"
+    who = "All learned routers beat" if better == learned and len(learned) > 1 else _and(better) + " beat"
+    return f"{who}{'s' if len(better) == 1 else ''} {words}.{behind}"
+
+
+def _and(names: Sequence[str]) -> str:
+    """Routers in words: "A", "A and B", "A, B and C"."""
+    *others, last = (visible(label(name)) for name in names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def is_corrected(pairs: pd.DataFrame) -> bool:

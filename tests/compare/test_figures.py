@@ -20,6 +20,7 @@ from carrot_core.compare.losses import losses_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
 from carrot_core.compare.ranking import (
     across_exhibit,
+    answer,
     is_corrected,
     matrix_exhibit,
     metric_exhibit,
@@ -55,16 +56,39 @@ def pairs_of(intervals: list[list[float]], metric: str) -> pd.DataFrame:
 
 
 @given(st.lists(ends, min_size=6, max_size=6), st.sampled_from(["aiq", "qnc"]))
-def test_a_rank_counts_those_measurably_better(intervals: list[list[float]], metric: str) -> None:
-    pairs = pairs_of(intervals, metric)
-    found = ranks(pairs, FAIR, metric)
+def test_no_router_ranks_above_one_that_beats_it(intervals: list[list[float]], metric: str) -> None:
+    pairs, sign = pairs_of(intervals, metric), 1 if METRICS[metric].higher_is_better else -1
+    beaten: dict[str, set[str]] = {name: set() for name in FAIR}
+    for row in pairs.itertuples():
+        if row.low > 0 or row.high < 0:
+            better, worse = (row.router, row.other)[:: sign if row.low > 0 else -sign]
+            beaten[worse].add(better)
+    rank = ranks(pairs, FAIR, metric)
     for name in FAIR:
-        better = 0
-        for row in pairs.itertuples():
-            ahead = row.low > 0 if METRICS[metric].higher_is_better else row.high < 0
-            behind = row.high < 0 if METRICS[metric].higher_is_better else row.low > 0
-            better += (row.other == name and ahead) or (row.router == name and behind)
-        assert found[name] == 1 + better
+        assert rank[name] > 1 or all(rank[other] == 1 for other in beaten[name])
+        above = {other for other in beaten[name] if rank[other] < rank[name]}
+        circle = {other for other in beaten[name] if rank[other] == rank[name]}
+        assert above | circle == beaten[name]
+        assert all(beaten[other] for other in circle)  # only a circle of routers, each ahead of the next, shares a rank
+    assert set(rank.values()) == set(range(1, max(rank.values()) + 1))
+
+
+def test_the_answer_claims_no_more_than_the_pairs_bear_out() -> None:
+    names = ("carrot-knn", "carrot-mlp", "zero", "task-lookup")
+    rows = [(one, other, "aiq", 0.0, *interval, *interval) for (one, other), interval in {
+        ("carrot-knn", "carrot-mlp"): (-0.1, 0.1), ("carrot-knn", "zero"): (0.1, 0.2),
+        ("carrot-knn", "task-lookup"): (-0.1, 0.1), ("carrot-mlp", "zero"): (0.1, 0.3),
+        ("carrot-mlp", "task-lookup"): (-0.3, -0.1), ("zero", "task-lookup"): (-0.2, -0.1),
+    }.items()]  # fmt: skip
+    pairs = pd.DataFrame(rows, columns=["router", "other", "metric", "value", "low", "high", "low_all", "high_all"])
+    assert ranks(pairs, names, "aiq") == {"carrot-knn": 1, "carrot-mlp": 2, "zero": 3, "task-lookup": 1}
+    says = answer(pairs, names, "aiq")
+    assert "CARROT-KNN and Task lookup cannot be told apart" in says
+    assert "All learned routers beat mixing models without reading the prompt" in says
+    assert "None beats a lookup by task. CARROT-MLP is measurably worse" in says
+    alone = pairs[pairs["other"] == "zero"].assign(router="carrot-knn").head(1)
+    assert "is measurably better than every other" in answer(alone, names, "aiq")
+    assert answer(alone, ("carrot-knn",), "aiq") == ""
 
 
 @given(ends)
