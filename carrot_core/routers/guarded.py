@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy.stats import norm
 
-from carrot_core.benchmarks.split import duplicate_keys
+from carrot_core.benchmarks.split import FOLDS, LEAST_FOLDS, folds
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.routers import make_router
@@ -47,7 +47,7 @@ class CarrotGuarded:
     confidence : float
         Of the lower bound, from 0.5 up to 1, one-sided.
     n_folds : int
-        Folds of the training prompts, at least 2; for each the router within is fitted once more.
+        Folds of the training prompts, at least 3; for each the router within is fitted once more.
     **params
         Parameters of the router within.
 
@@ -69,14 +69,14 @@ class CarrotGuarded:
     name: ClassVar[str] = "carrot-guarded"
 
     def __init__(
-        self, seed: int = 0, base: str = "carrot-linear", confidence: float = 0.95, n_folds: int = 5, **params: Any
+        self, seed: int = 0, base: str = "carrot-linear", confidence: float = 0.95, n_folds: int = FOLDS, **params: Any
     ) -> None:
         if base == self.name or not base.startswith("carrot-"):
             raise CarrotError(f"{self.name} guards another CARROT router, such as carrot-blend; not {base!r}.")
         if not 0.5 <= confidence < 1:
             raise CarrotError(f"confidence must be from 0.5 up to 1, not {confidence}.")
-        if n_folds < 2:
-            raise CarrotError(f"n_folds must be at least 2, not {n_folds}.")
+        if n_folds < LEAST_FOLDS:
+            raise CarrotError(f"n_folds must be at least {LEAST_FOLDS}, not {n_folds}.")
         self.seed, self.base, self.confidence, self.n_folds, self.params = seed, base, confidence, n_folds, params
         self._within()  # refuses what the router within does not know
 
@@ -123,11 +123,7 @@ class CarrotGuarded:
         """Scores and costs, in mean costs of the dearest model, of the training prompts with every outcome: estimates
         and train means by fits that have not seen the prompt, and outcomes.
         """
-        keys = duplicate_keys(train.prompt_ids, train.texts)
-        distinct = sorted(set(keys))
-        places = np.random.default_rng(self.seed).permutation(len(distinct)) % self.n_folds
-        place = dict(zip(distinct, places, strict=True))
-        fold = np.array([place[key] for key in keys])
+        fold = folds(train.prompt_ids, train.texts, train.tasks, self.n_folds, seed=self.seed)
         tables = np.full((2, 2, *train.outcomes.shape), np.nan)
         for here in (fold == number for number in set(fold.tolist())):
             learned, rest = train.rows(~here), train.rows(here)
