@@ -214,12 +214,19 @@ class Setting:
             return self.fit(router, seed, params)[1]
         return self.joined([each.estimates(router, seed, params) for each in self.rounds])
 
-    def joined(self, tables: Sequence[Mapping[str, Estimates]]) -> dict[str, Estimates]:
-        """Estimates by split of all rounds, from those of each: every prompt by a router that had not seen it."""
+    def joined(
+        self, tables: Sequence[Mapping[str, Estimates]], models: Sequence[str] | None = None
+    ) -> dict[str, Estimates]:
+        """Estimates by split of all rounds, from those of each: every prompt by a router that had not seen it.
+
+        ``models`` names those that may be estimated, in order, where they are others than the pool.
+        """
         if not self.n_folds:
             return dict(tables[0])
         return {
-            split: Estimates.join([t[split] for t in tables if split in t], self.part(split).prompt_ids, self.models)
+            split: Estimates.join(
+                [t[split] for t in tables if split in t], self.part(split).prompt_ids, models or self.models
+            )
             for split in dict.fromkeys(split for table in tables for split in table)
         }
 

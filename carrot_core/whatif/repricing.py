@@ -172,7 +172,8 @@ def reprice_estimates(
         The router pays for several calls a prompt (a cascade), it estimates none of the models, or output
         tokens get a price whose predictions were never priced and so cannot be read back from dollars.
     """
-    return setting.joined([_of_round(each, estimates, models) for each in setting.rounds])
+    rounds = [_of_round(each, estimates, models) for each in setting.rounds]
+    return setting.joined(rounds, [model.name for model in models])
 
 
 def _of_round(setting: Setting, estimates: Mapping[str, Estimates], models: list[Column]) -> dict[str, Estimates]:
@@ -216,7 +217,7 @@ def _of_means(setting: Setting, table: Estimates, models: list[Column], at: npt.
     """
     if not one_cost_a_model(table.cost_usd):
         return []
-    before = means_of(setting.train.pool([model.base for model in models]).outcomes.cost_usd)
+    before = means_of(setting.train.outcomes.cost_usd)[positions([m.base for m in models], setting.train.models)]
     after = means_of(_reprice_part(setting.train, models).outcomes.cost_usd)
     return [
         table.cost_usd[:, j] * (new / old) if old > 0 else np.full(len(table.cost_usd), new)

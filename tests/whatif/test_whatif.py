@@ -398,3 +398,21 @@ def test_a_free_model_can_get_a_price_since_its_tokens_are_stated(protocol: Sett
     expected = protocol.estimates("carrot-linear")["test"].cost_usd
     np.testing.assert_allclose(changed.after.report_curve.estimates.cost_usd, expected, rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(changed.after.setting.test.outcomes.cost_usd, protocol.test.outcomes.cost_usd)
+
+
+def test_rounds_of_cross_fitting_are_repriced_each_by_its_own_means() -> None:
+    whole = setting(replace(made(150), split_is_ours=True))
+    new = Hypothetical(name="new", base=MID, price=ScenarioPrice(input_usd_per_mtok=9, output_usd_per_mtok=9))
+    twice = ScenarioPrice(input_usd_per_mtok=6, output_usd_per_mtok=30)
+    scenario = Scenario(prices={LARGE: twice}, hypothetical=(new,))
+    for router in ("zero", "task-lookup"):
+        changed = apply(whole, whole.estimates(router), scenario)
+        table = changed.after.report_curve.estimates
+        assert table.models == (*MODELS, "new")
+        for each in whole.rounds:
+            alone = apply(each, each.estimates(router), scenario).after.report_curve
+            here = np.isin(table.prompt_ids, each.test.prompt_ids)
+            np.testing.assert_allclose(table.cost_usd[here][:, :3], alone.estimates.cost_usd[:, :3])
+    zero = whole.estimates("zero")
+    after = apply(whole, zero, scenario).after.report_curve.estimates
+    np.testing.assert_allclose(after.cost_usd[:, 0], 2 * zero[whole.report_on].cost_usd[:, 0])
