@@ -9,23 +9,23 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from carrot_core.bootstrap import Interval, rates_to_keep, replicate_tables
+from carrot_core.bootstrap import Interval, replicate
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.measure import Measurement, ReportSet, report_set
+from carrot_core.evaluation.measure import ReportSet, areas, report_set
 from carrot_core.evaluation.tables import LAMS, small, task_labels
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import HUNDRED, PATTERNS, each, layout, names_of, router_names
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, ThemeName
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam, sweep
-from carrot_core.metrics import aiq
+from carrot_core.metrics import HEADLINE, METRICS
 from carrot_core.number_formats import lam_text
 from carrot_core.outcomes import Estimates, FloatTable, pick, positions
 from carrot_core.text import visible
 
 GAP = ("scores", "costs", "rest", "reach")  # they add up to the gap
-AIQ, UTILITY = "aiq", "utility"
+UTILITY = "utility"
 _COLUMNS = ["router", "measure", "lam", "part", "value", "low", "high"]
 _REPLICATES, _POINTS = 200, 300
 
@@ -35,14 +35,14 @@ def decomposition(
 ) -> pd.DataFrame:
     """The gap of every router to the oracle, taken apart by what would close it, with paired 95 % intervals.
 
-    Columns router, measure ("aiq", or "utility": mean of (1 - λ)·score - λ·cost/u at the choices of one λ), lam
-    (NaN for AIQ), part, value, low, high. Parts: "router" and "oracle" are the figures themselves; "gap" is their
-    difference and the sum of "scores" (observed scores in place of the estimated ones), "costs" (observed costs in
-    place of the estimated ones), "rest" (what only both together bring; negative where one makes the other
-    needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what
-    the router gains where its estimates get each task's training means, NaN with fewer than two tasks. Where cells
-    were run several times there is "luck": what the oracle's figure loses when it is read on samples that the oracle
-    did not choose by, so the most of the gap that no router can close.
+    Columns router, measure ("aiq_corrected", or "utility": mean of (1 - λ)·score - λ·cost/u at the choices of one λ),
+    lam (NaN for corrected AIQ), part, value, low, high. Parts: "router" and "oracle" are the figures themselves; "gap"
+    is their difference and the sum of "scores" (observed scores in place of the estimated ones), "costs" (observed
+    costs in place of the estimated ones), "rest" (what only both together bring; negative where one makes the other
+    needless) and "reach" (models it does not choose among, and calls it pays for on the way). "task_label" is what the
+    router gains where its estimates get each task's training means, NaN with fewer than two tasks. Where cells were run
+    several times there is "luck": what the oracle's figure loses when it is read on samples that the oracle did not
+    choose by, so the most of the gap that no router can close.
     """
     setting = setting.with_all_outcomes
     on = report_set(setting, setting.report_on, replicates)
@@ -86,7 +86,7 @@ def _of_router(
         "task_label": label,
         **luck,
     }
-    measures = [(AIQ, np.nan), *((UTILITY, lam) for lam in LAMS)]
+    measures = [(HEADLINE, np.nan), *((UTILITY, lam) for lam in LAMS)]
     rows = [
         (name, measure, lam, part, *interval(values[:, column]))
         for part, values in parts.items()
@@ -136,7 +136,7 @@ def _with_task_means(setting: Setting, own: Estimates, tasks: npt.NDArray[np.obj
 
 
 def figures_of(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
-    """(1 + B, 1 + L) AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate.
+    """(1 + B, 1 + L) corrected AIQ, and the mean utility at each λ: on the prompts themselves, then in every replicate.
 
     Raises
     ------
@@ -145,11 +145,7 @@ def figures_of(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
     """
     if curve.outcomes.prompt_ids != on.outcomes.prompt_ids:
         raise CarrotError("A router did not estimate the same prompts as the others, so it cannot be compared.")
-    rates = rates_to_keep(curve, _POINTS)
-    score, cost = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, on.weights)
-    low, high = on.interval_usd
-    exact = aiq(curve.cost_usd, curve.score, low[0], high[0])
-    area = Measurement.on_curve(exact, aiq(cost, score, low, high))
+    area = areas(curve, replicate(curve, on.weights, _POINTS), on.interval_usd)[HEADLINE]
     rows = np.arange(curve.n_prompts)
     utilities = []
     for lam in LAMS:
@@ -165,6 +161,13 @@ def interval(values: FloatArray) -> tuple[float, float, float]:
     return figure.value, figure.low, figure.high
 
 
+def measured(table: pd.DataFrame, lam: float | None) -> tuple[pd.Series[bool], str]:
+    """Which rows are of the whole curve (None) or of one λ, and their measure in words: once, that was AIQ itself."""
+    if lam is not None:
+        return pd.Series(np.isclose(table["lam"], lam), table.index), f"utility at λ {lam_text(lam)}"
+    return table["lam"].isna(), METRICS["aiq" if (table["measure"] == "aiq").any() else HEADLINE].label
+
+
 WORDS = {
     "scores": "Observed scores",
     "costs": "Observed costs",
@@ -176,16 +179,15 @@ WORDS = {
 
 
 def gap_exhibit(table: pd.DataFrame, lam: float | None = None) -> Exhibit:
-    """What would close the gap to the oracle, in AIQ or, at one λ, in utility.
+    """What would close the gap to the oracle, in corrected AIQ or, at one λ, in utility.
 
     Parameters
     ----------
     table : `carrot_core.compare.gap.decomposition` of the routers to show.
-    lam : one of its λ; None for AIQ.
+    lam : one of its λ; None for the whole curve.
     """
-    at = (table["measure"] == AIQ) if lam is None else np.isclose(table["lam"], lam)
+    at, what = measured(table, lam)
     rows = table[at & table["part"].isin([*WORDS, "gap"])].reset_index(drop=True)
-    what = "AIQ" if lam is None else f"utility at λ {lam_text(lam)}"
     gaps = rows[rows["part"] == "gap"]
     luck = rows.loc[rows["part"] == "luck", "value"]
     chance = (

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.bootstrap import Interval
-from carrot_core.compare.gap import AIQ, UTILITY, bars, figures_of, interval
+from carrot_core.compare.gap import UTILITY, bars, figures_of, interval, measured
 from carrot_core.evaluation import MEAN, Setting
 from carrot_core.evaluation.measure import report_set
 from carrot_core.evaluation.tables import LAMS, small, task_labels
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import HUNDRED, each, names_of
 from carrot_core.figures.scene import label
-from carrot_core.number_formats import lam_text
+from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Estimates
 from carrot_core.routers import BASELINES
 from carrot_core.text import visible
@@ -34,11 +34,11 @@ def learnable(
 ) -> pd.DataFrame:
     """What every router gains over the zero router, by way of the task lookup, with paired 95 % intervals.
 
-    Columns router, measure ("aiq", or "utility" at one λ, as `carrot_core.compare.gap.decomposition` has them), lam
-    (NaN for AIQ), part, value, low, high. Parts: "task" (task lookup minus zero router) and "text" (router minus task
-    lookup) add up to "both" (router minus zero router); "oracle" is what there is to gain (oracle minus zero router),
-    "share" is "both" ÷ "oracle". "task" and "text" are NaN with fewer than two tasks. Baselines, and routers that pay
-    for several calls, are left out: they learn nothing of a text.
+    Columns router, measure ("aiq_corrected", or "utility" at one λ, as `carrot_core.compare.gap.decomposition` has
+    them), lam (NaN for corrected AIQ), part, value, low, high. Parts: "task" (task lookup minus zero router) and "text"
+    (router minus task lookup) add up to "both" (router minus zero router); "oracle" is what there is to gain (oracle
+    minus zero router), "share" is "both" ÷ "oracle". "task" and "text" are NaN with fewer than two tasks. Baselines,
+    and routers that pay for several calls, are left out: they learn nothing of a text.
     """
     setting = setting.with_all_outcomes
     on = report_set(setting, setting.report_on, replicates)
@@ -56,7 +56,7 @@ def learnable(
     nothing, oracle = figures["zero"], figures["oracle"]
     has_tasks = len(set(task_labels(setting, curves["zero"]))) > 1
     by_task = figures["task-lookup"] if has_tasks else np.full_like(nothing, np.nan)
-    measures = [(AIQ, np.nan), *((UTILITY, lam) for lam in LAMS)]
+    measures = [(HEADLINE, np.nan), *((UTILITY, lam) for lam in LAMS)]
     rows = []
     for name in learned:
         gain, reach = figures[name] - nothing, oracle - nothing
@@ -71,7 +71,7 @@ def learnable(
 
 
 def slope(learning: pd.DataFrame) -> Interval | None:
-    """AIQ gained by twice the training prompts, with its paired 95 % interval, at the end of a learning curve.
+    """Corrected AIQ gained by twice the training prompts, with its paired interval, at the end of a learning curve.
 
     Between all training prompts and the largest size of at most half of them; None where the curve has no such size.
 
@@ -79,7 +79,7 @@ def slope(learning: pd.DataFrame) -> Interval | None:
     ----------
     learning : `carrot_core.compare.studies.learning` of one router.
     """
-    means = learning[(learning["metric"] == AIQ) & (learning["seed"] == MEAN)].dropna(subset=["lost"])
+    means = learning[(learning["metric"] == HEADLINE) & (learning["seed"] == MEAN)].dropna(subset=["lost"])
     whole = means["size"].max()
     half = means[means["size"] <= whole / 2]
     if half.empty:
@@ -96,7 +96,7 @@ def verdict(table: pd.DataFrame, router: str) -> str:
     ----------
     table : of `learnable`.
     """
-    rows = table[(table["router"] == router) & (table["measure"] == AIQ)]
+    rows = table[(table["router"] == router) & table["lam"].isna()]
     parts = {row.part: Interval(row.value, row.low, row.high) for row in each(rows)}
     name, both, text, share = visible(label(router)), parts["both"], parts["text"], parts["share"]
     gain = f"{_points(both)} AIQ points over the zero router"
@@ -120,17 +120,16 @@ def _points(gain: Interval) -> str:
 
 
 def learnable_exhibit(table: pd.DataFrame, lam: float | None = None, learning: pd.DataFrame | None = None) -> Exhibit:
-    """What task label and text gain over knowing nothing, in AIQ or, at one λ, in utility.
+    """What task label and text gain over knowing nothing, in corrected AIQ or, at one λ, in utility.
 
     Parameters
     ----------
     table : `learnable` of the routers to show.
-    lam : one of its λ; None for AIQ.
+    lam : one of its λ; None for the whole curve.
     learning : `carrot_core.compare.studies.learning` of one router, where there is one.
     """
-    at = (table["measure"] == AIQ) if lam is None else np.isclose(table["lam"], lam)
+    at, what = measured(table, lam)
     rows = table[at].reset_index(drop=True)
-    what = "AIQ" if lam is None else f"utility at λ {lam_text(lam)}"
     sentences = " ".join(verdict(table, router) for router in names_of(table["router"]))
     doubled = None if learning is None else slope(learning)
     more = ""

@@ -8,18 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core.compare.gap import AIQ, GAP, decomposition, gap_exhibit, with_better
+from carrot_core.bootstrap import replicate
+from carrot_core.compare.gap import GAP, decomposition, gap_exhibit, with_better
 from carrot_core.compare.learnable import learnable, learnable_exhibit, slope, verdict
 from carrot_core.compare.losses import NOT_IN_POOL, REASONS, distances, losses
 from carrot_core.compare.predictions import ALL, reliability, usage
 from carrot_core.compare.studies import learning, transfer
 from carrot_core.compare.task_curves import task_curves
 from carrot_core.evaluation import MEAN, Setting, setting, split_by_seed
+from carrot_core.evaluation.measure import areas, report_set
 from carrot_core.evaluation.protocol import curves_of_other_samples
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.scene import compose
 from carrot_core.frontier import rate_of_lam
-from carrot_core.metrics import HEADLINE, aiq
+from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
 from tests.made import MODELS, made
 
@@ -121,10 +123,10 @@ def test_utilities_are_those_of_choosing_prompt_by_prompt(
 
 
 def test_aiq_is_that_of_the_curves(bench: Setting, routers: Tables, taken_apart: pd.DataFrame) -> None:
-    costs = bench.test.outcomes.cost_usd.mean(axis=0)
+    on = report_set(bench, "test", 20)
     curve = bench.frontier(routers["carrot-knn"], "test")
     for part, other in with_better(bench, curve).items():
-        area = float(aiq(other.cost_usd, other.score, costs.min(), costs.max()))
+        area = areas(other, replicate(other, on.weights, 300), on.interval_usd)[HEADLINE].value
         base = 0.0 if part == "router" else value(taken_apart, "carrot-knn", "router")
         if part != "both":
             assert value(taken_apart, "carrot-knn", part) == pytest.approx(area - base, abs=1e-6)
@@ -183,7 +185,7 @@ def test_without_tasks_all_that_is_gained_is_of_the_text(routers: Tables) -> Non
 def with_gain(both: float, text: float) -> pd.DataFrame:
     """Gains of one router, each known to within a point."""
     parts = {"both": both, "text": text, "share": both}
-    rows = [("carrot-knn", AIQ, np.nan, part, mid, mid - 0.01, mid + 0.01) for part, mid in parts.items()]
+    rows = [("carrot-knn", HEADLINE, np.nan, part, mid, mid - 0.01, mid + 0.01) for part, mid in parts.items()]
     return pd.DataFrame(rows, columns=["router", "measure", "lam", "part", "value", "low", "high"])
 
 
@@ -200,7 +202,7 @@ def test_the_slope_is_what_a_doubling_of_the_prompts_brings() -> None:
     sizes, rows = (100, 200, 400, 800, 1000), []
     for size in sizes:
         lost = 0.01 * np.log2(size / sizes[-1])
-        rows.append(("carrot-knn", size, MEAN, AIQ, 0.7 + lost, lost, lost - 0.002, lost + 0.002))
+        rows.append(("carrot-knn", size, MEAN, HEADLINE, 0.7 + lost, lost, lost - 0.002, lost + 0.002))
     table = pd.DataFrame(rows, columns=["router", "size", "seed", "metric", "value", "lost", "lost_low", "lost_high"])
     found = slope(table)
     assert found is not None
@@ -235,7 +237,7 @@ def test_without_tasks_no_label_buys_anything(routers: Tables) -> None:
 
 
 def test_intervals_hold_the_value(taken_apart: pd.DataFrame) -> None:
-    known = taken_apart[taken_apart["measure"] == AIQ].dropna(subset=["value"])
+    known = taken_apart[taken_apart["measure"] == HEADLINE].dropna(subset=["value"])
     assert (known["low"] <= known["high"]).all()
     assert ((known["value"] >= known["low"] - 0.05) & (known["value"] <= known["high"] + 0.05)).all()
 
