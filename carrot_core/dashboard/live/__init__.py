@@ -143,7 +143,7 @@ def task_of(router: CarrotRouter) -> str | None:
         links.check_parameter("task_label", links.among(()), "no task label")
         return None
     controls.reset_if_stale("task_label", None)
-    task = st.selectbox(
+    task = st.columns(2)[0].selectbox(
         "Task of the prompt", names, None, format_func=visible, key="task_label", bind="query-params",
         placeholder="Not known: inferred from the prompt",
         help=tip("task-label"),
