@@ -29,10 +29,10 @@ from carrot_core.benchmarks.costs import price_table
 from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
 from carrot_core.errors import CarrotError
 from carrot_core.paths import shipped
-from carrot_core.prices import read_prices
+from carrot_core.prices import PriceList, read_prices
 from carrot_core.text import text_hash
 
-BUILT_IN = ("openhands-index",)  # the first is what the app opens on
+BUILT_IN = ("openhands-index", "misguided-attention")  # the first is what the app opens on
 FOLDER = "benchmarks"
 ENCODER = "all-MiniLM-L6-v2"
 CARD = "card.json"
@@ -82,9 +82,14 @@ def card_of(folder: Path) -> Card:
     return Card(**{**document, "caveats": tuple(document["caveats"])})
 
 
+def prices_of(folder: Path) -> PriceList:
+    """The prices in a benchmark's folder."""
+    return read_prices(folder / _PRICES)
+
+
 def read_built_in(folder: Path) -> Frames:
     """The benchmark in a folder, as a reader would give it."""
-    card, prices = card_of(folder), read_prices(folder / _PRICES)
+    card, prices = card_of(folder), prices_of(folder)
     prompts, outcomes = (pd.read_parquet(folder / name) for name in (_PROMPTS, _OUTCOMES))
     for frame in (prompts, outcomes):
         for column in frame.columns[[not is_numeric_dtype(kind) for kind in frame.dtypes]]:

@@ -215,7 +215,7 @@ def frontier(bench: str, router: str, split: str | None, out: Path, **options: A
     Columns: exchange_rate_per_usd, lam, cost_usd, score. A row holds from its rate up to the next row's.
     """
     from carrot_core.evaluation import frontier_frame, setting_for
-    from carrot_core.evaluation.missing import gaps_note
+    from carrot_core.evaluation.missing import costless_note, gaps_note
     from carrot_core.evaluation.runs import estimates_on
 
     run, benchmark, source = run_of(bench, router, **options)
@@ -236,6 +236,7 @@ def frontier(bench: str, router: str, split: str | None, out: Path, **options: A
         "cost_unit_usd": run.cost_unit_usd,
     }
     note = f" {gaps_note(n_incomplete)}" if n_incomplete else ""
+    note += f" {costless_note(setting.costless)}" if setting.costless else ""
     return document, f"Wrote {len(frame):,} breakpoints over {curve.n_prompts:,} {split} prompts to {out}.{note}"
 
 

@@ -17,6 +17,7 @@ weighted to stand for all of that task (`standing_for_all`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,7 @@ import pandas as pd
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray
 from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, positions
+from carrot_core.text import names_listed
 
 LEAST_CHANCE = 0.02  # of being observed; a smaller one would let a single cell stand for more than fifty
 _FOLDS = 5
@@ -61,6 +63,11 @@ def gaps_note(n_incomplete: int) -> str:
         f"On {n_incomplete:,} prompts some model was not observed: estimates, corrected by what was observed, stand in "
         "(docs/method.md, “Missing outcomes”)."
     )
+
+
+def costless_note(models: Sequence[str]) -> str:
+    """Which models are in no curve for want of a cost, in a sentence."""
+    return f"No cost is recorded of {names_listed(models, 3)}: in no curve."
 
 
 def gaps_by_model(bench: Benchmark) -> pd.DataFrame:

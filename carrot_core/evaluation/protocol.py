@@ -49,6 +49,7 @@ class Setting:
     n_folds, fold : how many folds, and the fold of each prompt by its id, where this is cross-fitted; then ``train``,
         ``validation`` and ``test`` are all of the prompts: what serves learns from all, and is chosen on all by
         estimates of routers that had not seen them.
+    costless : models left out of the pool because none of their costs is recorded.
     """
 
     train: Benchmark
@@ -61,6 +62,7 @@ class Setting:
     n_copies: int = 0
     n_folds: int = 0
     fold: Mapping[str, int] = field(default_factory=dict)
+    costless: tuple[str, ...] = ()
 
     @cached_property
     def rounds(self) -> tuple[Setting, ...]:
@@ -317,24 +319,27 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int
     A benchmark whose source has a split is judged by it; any other, and with ``n_folds`` every one, by cross-fitting.
     With ``fit_on``, routers learn from all of it, choices are made on its validation split with a fit
     that has not seen it, and the report is about every prompt of ``bench``; models are matched by name. Prompts
-    of ``fit_on`` whose text is reported on are left out of it.
+    of ``fit_on`` whose text is reported on are left out of it. Models without any cost are left out of the pool where
+    others have some.
     """
     target, n_unreadable = _readable(bench)
+    target, costless = _with_costs(target)
     target = without_gaps(target)
     n_folds = folds_of(bench, fit_on, n_folds)
     if n_folds:
         texts = text_keys(target.texts, target.text_hashes)
         fold = folds(target.prompt_ids, texts, target.tasks, n_folds).tolist()
         place = dict(zip(target.prompt_ids, fold, strict=True))
-        return Setting(target, target, target, target, target, "all", n_unreadable, 0, max(fold) + 1, place)
+        return Setting(target, target, target, target, target, "all", n_unreadable, 0, max(fold) + 1, place, costless)
     if fit_on is None:
         train = target.part("train")
         setting = Setting(train, train, target.part("validation"), target.part("test"), target, "test", n_unreadable)
     else:
-        source, copies = _without_copies(without_gaps(_readable(fit_on.pool(bench.models))[0]), target)
+        source, copies = _without_copies(without_gaps(_readable(fit_on.pool(target.models))[0]), target)
         setting = Setting(
             source, source.part("train"), source.part("validation"), target, target, "all", n_unreadable, copies
         )
+    setting = replace(setting, costless=costless)
     for name, part in (("train", setting.train), ("validation", setting.validation), ("test", setting.test)):
         if not part.prompt_ids:
             raise CarrotError(
@@ -342,6 +347,15 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int
                 f"{OTHER_SPLIT}"
             )
     return setting
+
+
+def _with_costs(bench: Benchmark) -> tuple[Benchmark, tuple[str, ...]]:
+    """The benchmark without the models that have scores and no cost, and their names; all where none has a cost."""
+    unknown = np.isnan(bench.outcomes.cost_usd).all(axis=0)
+    costless = np.asarray(unknown & ~np.isnan(bench.outcomes.score).all(axis=0))
+    if unknown.all() or not costless.any():
+        return bench, ()
+    return bench.pool(pick(bench.models, ~costless)), pick(bench.models, costless)
 
 
 def split_by_seed(bench: Benchmark, seed: int) -> Benchmark:

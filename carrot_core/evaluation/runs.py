@@ -329,16 +329,20 @@ def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
 def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> list[Run]:
     """The benchmarks that ship whole and the simulated one, each with a fitted CARROT-KNN, built where missing.
 
-    A benchmark of other data that the user has under one of these names stays as it is, and has no run here. The
-    first run is that of the benchmark the app opens on.
+    The first run is that of the benchmark the app opens on.
     """
-    names = [name for name in (*BUILT_IN, SIMULATED) if not store.shadows(name)]
+    names = names_to_set_up(store)
     there = set() if again else {info.name for info in store.benchmarks()}
     for name in names:
         if name not in there:
             _build(store, name)
     benches = [load_embedded(store, name, progress=progress) for name in names]
     return [run_router(store, bench, again=again, progress=progress) for bench in benches]
+
+
+def names_to_set_up(store: Store) -> list[str]:
+    """The benchmarks of `set_up`, but for a name under which the user has other data, which stay as they are."""
+    return [name for name in (*BUILT_IN, SIMULATED) if not store.shadows(name)]
 
 
 def _build(store: Store, name: str) -> None:

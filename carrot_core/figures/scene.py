@@ -10,7 +10,7 @@ import numpy as np
 from carrot_core.bootstrap import bootstrap_weights, replicate
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
-from carrot_core.evaluation.missing import gaps_note
+from carrot_core.evaluation.missing import costless_note, gaps_note
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_lam
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import CostBasis, cost_basis, lam_text, percent
@@ -53,6 +53,7 @@ class Scene:
     chosen_on : the active router's curve on validation, where budgets and targets are solved; None where unknown.
     n_dropped, n_incomplete : prompts left out because a model was not observed there, and prompts on which estimates
         stand in for such models.
+    costless : models that are not drawn, since none of their costs is recorded.
     pool : models that short names tell apart, where they are more than those drawn.
 
     Raises
@@ -76,6 +77,7 @@ class Scene:
     active: str
     chosen_on: ReadableCurve | None = None
     n_incomplete: int = 0
+    costless: tuple[str, ...] = ()
     pool: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -149,6 +151,7 @@ def caption(scene: Scene, *, hull: bool = True) -> str:
         else ""
     )
     left_out += f" {gaps_note(scene.n_incomplete)}" if scene.n_incomplete else ""
+    left_out += f" {costless_note(scene.costless)}" if scene.costless else ""
     band = " The band is a 95 % interval over prompts." if scene.active_curve.band is not None else ""
     mixes = "; the thin dotted line without marks mixes them without looking at the prompt."
     return (
@@ -260,6 +263,7 @@ def compose(
         n_prompts=active_curve.n_prompts,
         n_dropped=0,
         n_incomplete=setting.n_incomplete(setting.report_on),
+        costless=setting.costless,
         active=active,
         chosen_on=setting.frontier(tables[active], "validation"),
     )

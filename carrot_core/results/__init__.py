@@ -84,10 +84,13 @@ class BuiltInRecipe:
     ----------
     card : what its folder says of it.
     texts : whether the texts of its prompts may be passed on; else their hashes and vectors are.
+    priced : whether its costs are tokens at the prices of its folder. One input token is taken for 4 characters of the
+        prompt, and a model without tokens or price has no cost. Else the file has costs, as any that is imported.
     """
 
     card: Card
     texts: bool
+    priced: bool = False
 
 
 BUILT_IN_RECIPES = (
@@ -112,5 +115,26 @@ BUILT_IN_RECIPES = (
             ),
         ),
         texts=False,
+    ),
+    BuiltInRecipe(
+        Card(
+            name="misguided-attention",
+            about="52 riddles and puzzles changed so that the known answer is wrong, given to 58 models and efforts up "
+            "to 2025-07, up to five times each; the score is the share of a rubric's points",
+            source="github.com/cpldcpu/MisguidedAttention @ bbae011",
+            licence="CC0-1.0 (LICENSE)",
+            date="2025-07-31",
+            file="misguided-attention/misguided_attention_samples.parquet",
+            caveats=(
+                "52 prompts are few: small differences between routers cannot be seen here. What can be seen is how "
+                "runs of one cell differ, and what thinking on or off costs and gains.",
+                "Answers were scored by a language model against a rubric.",
+                "Output tokens, reasoning included, were recorded for 12 models; 10 of them have a list price (July "
+                "2025). These 10 are the pool of every curve; the other 48 have scores and no costs.",
+                "Input tokens are estimated, one for 4 characters of the prompt.",
+            ),
+        ),
+        texts=True,
+        priced=True,
     ),
 )

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from carrot_core.benchmarks import built_in
+from carrot_core.benchmarks import OUTCOME, Frames, Provenance, built_in
 from carrot_core.benchmarks.built_in import Embed
+from carrot_core.benchmarks.costs import pricing_of, with_costs
+from carrot_core.benchmarks.formats.rows import CHARACTERS
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
 from carrot_core.compare.studies import STUDIES, make_study
@@ -27,6 +29,7 @@ from carrot_core.evaluation.tables import by_task, small, task_labels
 from carrot_core.figures.scene import band
 from carrot_core.frontier import Frontier
 from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.prices import Price
 from carrot_core.results import RECIPES, BuiltInRecipe, Recipe
 from carrot_core.results.page import report
 from carrot_core.results.snapshot import (
@@ -114,9 +117,23 @@ def make_built_in(files: Path, data: Path, recipe: BuiltInRecipe, embed: Embed) 
     """
     path, folder = files / recipe.card.file, data / built_in.FOLDER / recipe.card.name
     card = replace(recipe.card, sha256=_sha256(path))
-    built_in.write_built_in(read_any(path), card, embed, folder, texts=recipe.texts)
+    frames = _priced(path, built_in.prices_of(folder)) if recipe.priced else read_any(path)
+    built_in.write_built_in(frames, card, embed, folder, texts=recipe.texts)
     content = content_of(built_in.read_built_in(folder), split_seed=0)
     built_in.write_card(replace(card, data_hash=content.data_hash), folder)
+
+
+def _priced(path: Path, prices: Mapping[str, Price]) -> Frames:
+    """Frames of a table of runs with texts and output tokens, in which not every model has tokens or a price."""
+    runs = pd.read_parquet(path)
+    runs["output_tokens"] = runs["output_tokens"].astype(np.float64)
+    estimated = -(-runs["prompt"].str.len() // CHARACTERS)
+    runs = runs.assign(input_tokens=estimated.where(runs["output_tokens"].notna()), cost_usd=np.nan)
+    outcomes = runs[[*OUTCOME]].assign(sample=runs["sample"].astype(str))
+    outcomes, table, _ = with_costs(outcomes, pricing_of(sorted(set(runs["model"])), prices))
+    prompts = runs.drop_duplicates("prompt_id").rename(columns={"prompt": "text", "benchmark": "family"})
+    prompts = prompts[["prompt_id", "text", "task", "family"]].assign(split=None)
+    return Frames(prompts, table, outcomes, Provenance(path.name))
 
 
 def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) -> None:

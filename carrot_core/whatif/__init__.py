@@ -102,6 +102,7 @@ def whatif_scene(changed: WhatIf, title: str) -> Scene:
         n_prompts=curve.n_prompts,
         n_dropped=0,
         n_incomplete=after.setting.n_incomplete(after.setting.report_on),
+        costless=after.setting.costless,
         active="after",
         chosen_on=changed.before.curves["validation"],
     )

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks.built_in import ENCODER
 from carrot_core.benchmarks.simulated import (
-    ENCODER,
     GRADED,
     NAME,
     count_tokens,

@@ -15,7 +15,7 @@ import pytest
 from carrot_core.bootstrap import bootstrap_counts, weighted_means
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import evaluate, make_setting
-from carrot_core.evaluation.missing import best_scores, gaps_by_model, standing_for_all, without_gaps
+from carrot_core.evaluation.missing import best_scores, costless_note, gaps_by_model, standing_for_all, without_gaps
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from tests.made import made
 
@@ -160,6 +160,22 @@ def test_a_model_without_any_outcome_is_named() -> None:
     observed[:, 1] = False
     with pytest.raises(CarrotError, match=bench.models[1]):
         make_setting(with_gaps(bench, observed)).best_single  # noqa: B018
+
+
+def test_a_model_without_any_cost_is_left_out_of_the_pool_and_named() -> None:
+    bench = made(200)
+    cost = bench.outcomes.cost_usd.copy()
+    cost[:, 1] = np.nan
+    dollarless = replace(bench, outcomes=bench.outcomes.with_values(bench.outcomes.score, cost))
+    here, without = make_setting(dollarless), make_setting(bench.pool([bench.models[0], bench.models[2]]))
+    assert here.costless == (bench.models[1],)
+    assert (here.models, here.best_single, here.cost_unit_usd) == (
+        without.models, without.best_single, without.cost_unit_usd
+    )  # fmt: skip
+    assert bench.models[1] in costless_note(here.costless)
+    alone = replace(bench, outcomes=bench.outcomes.with_values(bench.outcomes.score, np.full_like(cost, np.nan)))
+    with pytest.raises(CarrotError, match="no costs"):
+        make_setting(alone).best_single  # noqa: B018
 
 
 def test_without_a_prompt_that_has_every_outcome_all_but_the_oracle_is_measured() -> None:

@@ -33,7 +33,7 @@ from carrot_core.dashboard import live
 from carrot_core.embedding import BUNDLED, embed
 from carrot_core.evaluation import setting
 from carrot_core.evaluation.protocol import split_by_seed
-from carrot_core.evaluation.runs import set_up
+from carrot_core.evaluation.runs import names_to_set_up, set_up
 from carrot_core.results import BUILT_IN_RECIPES
 from carrot_core.results.build import make_built_in
 from carrot_core.store import Run, Store
@@ -41,7 +41,7 @@ from carrot_core.text import text_hash
 from tests.tables import frames
 
 ROOT = Path(__file__).resolve().parents[2]
-OPENHANDS = "openhands-index"
+OPENHANDS, MISGUIDED = "openhands-index", "misguided-attention"
 QUESTION = "Model validation fails when a nested field has a default factory."
 pytestmark = pytest.mark.slow
 built_in = pytest.mark.parametrize("name", BUILT_IN)
@@ -81,6 +81,36 @@ def test_figures_of_openhands_are_those_its_source_reports() -> None:
     assert swe_score["DeepSeek-V4-Pro"].mean() == pytest.approx(0.732, abs=5e-4)
     assert swe_cost["DeepSeek-V4-Pro"].mean() == pytest.approx(0.040, abs=1e-3)
     assert swe_score.max(axis=1).mean() == pytest.approx(0.980, abs=5e-4)
+
+
+def test_figures_of_misguided_attention_are_those_its_source_reports() -> None:
+    score, tokens, cost = (cells(MISGUIDED, column) for column in ("score", "output_tokens", "cost_usd"))
+    assert score.shape == (52, 58)
+    runs = pd.read_parquet(folder_of(MISGUIDED) / "outcomes.parquet")
+    assert len(runs) == 8_958
+    means = runs.groupby("model")[["score", "output_tokens", "cost_usd"]].mean()
+    for model, expected, n_tokens in (
+        ("claude-sonnet-4", 0.465, 333), ("claude-4-sonnet-0522-thinking", 0.692, 2559),
+        ("gemini-2.5-flash-preview-05-20", 0.413, 942), ("gemini-2.5-flash-preview-05-20:thinking", 0.635, 2423),
+    ):  # fmt: skip
+        assert means.loc[model, "score"] == pytest.approx(expected, abs=5e-4)
+        assert means.loc[model, "output_tokens"] == pytest.approx(n_tokens, abs=0.6)
+    assert int(tokens.notna().any().sum()) == 12
+    prices = pd.read_csv(folder_of(MISGUIDED) / "prices.csv").set_index("model")
+    assert set(cost.columns[cost.notna().any()]) == set(prices.index)
+    runs = runs[runs["model"].isin(prices.index)].join(prices, on="model")
+    paid = runs["input_tokens"] * runs["input_usd_per_mtok"] + runs["output_tokens"] * runs["output_usd_per_mtok"]
+    np.testing.assert_allclose(runs["cost_usd"], paid / 1e6, rtol=1e-12)
+
+
+def test_thinking_on_and_off_are_one_model_at_two_efforts() -> None:
+    models = read_built_in(folder_of(MISGUIDED)).models.set_index("model")
+    for on, off in (
+        ("claude-4-sonnet-0522-thinking", "claude-sonnet-4"),
+        ("gemini-2.5-flash-preview-05-20:thinking", "gemini-2.5-flash-preview-05-20"),
+    ):
+        assert models.loc[on, "base_model"] == off
+        assert (models.loc[on, "effort"], models.loc[off, "effort"]) == ("thinking", "off")
 
 
 def test_no_text_of_openhands_ships() -> None:
@@ -165,9 +195,7 @@ def test_a_second_setting_up_fits_nothing(store: Store, monkeypatch: pytest.Monk
 def test_a_benchmark_of_the_users_own_under_the_name_is_left_alone(tmp_path: Path) -> None:
     store = Store(tmp_path / "carrot.duckdb")
     store.save_benchmark(OPENHANDS, frames(), shadow=True)
-    version = store.version(OPENHANDS)
-    assert OPENHANDS not in {run.benchmark for run in set_up(store, again=True)}
-    assert store.version(OPENHANDS) == version
+    assert OPENHANDS not in names_to_set_up(store)
     assert not store.info(OPENHANDS).ships
 
 
@@ -182,16 +210,27 @@ def test_copies_of_a_text_that_is_not_here_stay_on_one_side(store: Store, seed: 
 
 
 def test_best_single_and_oracle_are_those_of_pandas(store: Store) -> None:
-    """On the test prompts with every outcome, where nothing has to be estimated."""
+    """On the prompts with every outcome, where nothing has to be estimated."""
     here = setting(store.load(OPENHANDS, encoder=BUNDLED))
     whole = here.with_all_outcomes
     score = cells(OPENHANDS, "score").loc[list(whole.test.prompt_ids)]
-    oracle = whole.frontier(whole.baselines["oracle"], "test")
+    oracle = whole.frontier(whole.baselines["oracle"], whole.report_on)
     assert float(oracle.score[0]) == pytest.approx(float(score.max(axis=1).mean()), abs=1e-12)
     single = whole.test.outcomes.score.mean(axis=0)
     np.testing.assert_allclose(single, score[list(whole.models)].mean().to_numpy(), rtol=1e-12)
     on_validation = cells(OPENHANDS, "score").loc[list(here.validation.prompt_ids)].mean()
     assert here.best_single == on_validation.idxmax()
+
+
+def test_models_without_a_cost_are_in_no_curve_and_their_samples_are_kept(store: Store) -> None:
+    bench = store.load(MISGUIDED, encoder=BUNDLED)
+    here, costs = setting(bench), cells(MISGUIDED, "cost_usd")
+    assert set(here.models) == set(costs.columns[costs.notna().any()])
+    assert {*here.models, *here.costless} == set(bench.models)
+    best = cells(MISGUIDED, "score")[list(here.models)].mean().idxmax()
+    assert here.best_single == best
+    assert bench.sample_score is not None
+    assert bench.sample_score.shape == (52, 58, 5)
 
 
 # From the command line and on the pages
@@ -252,6 +291,12 @@ def test_the_live_page_answers_with_models_of_the_pool(
     (answer,) = [json.loads(part.json) for part in parts if part.component_name == "carrot-core.decision"]
     names = [entry["name"] for entry in answer["models"]]
     assert names[answer["stretches"][0]["winner"]] in set(cells(BUILT_IN[0], "score").columns)
+
+
+def test_the_chart_says_which_models_are_left_out_for_want_of_a_cost(open_page: Callable[..., AppTest]) -> None:
+    shown = "\n".join(element.value for element in open_page("frontier", bench=MISGUIDED).caption)
+    assert "No cost is recorded of DeepHermes" in shown.replace("\\", "")
+    assert "and 45 more" in shown
 
 
 def test_the_data_page_shows_the_card(open_page: Callable[..., AppTest]) -> None:
