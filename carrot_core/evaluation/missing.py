@@ -26,7 +26,7 @@ import pandas as pd
 
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray
-from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, positions
+from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, pick, positions
 from carrot_core.text import names_listed
 
 LEAST_CHANCE = 0.02  # of being observed; a smaller one would let a single cell stand for more than fifty
@@ -63,6 +63,15 @@ def gaps_note(n_incomplete: int) -> str:
         f"On {n_incomplete:,} prompts some model was not observed: estimates, corrected by what was observed, stand in "
         "(docs/method.md, “Missing outcomes”)."
     )
+
+
+def without_costless(bench: Benchmark) -> tuple[Benchmark, tuple[str, ...]]:
+    """The benchmark without the models that have scores and no cost, and their names; all where none has a cost."""
+    unknown = np.isnan(bench.outcomes.cost_usd).all(axis=0)
+    costless = np.asarray(unknown & ~np.isnan(bench.outcomes.score).all(axis=0))
+    if unknown.all() or not costless.any():
+        return bench, ()
+    return bench.pool(pick(bench.models, ~costless)), pick(bench.models, costless)
 
 
 def costless_note(models: Sequence[str]) -> str:

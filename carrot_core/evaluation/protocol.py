@@ -23,7 +23,7 @@ from carrot_core.benchmarks.split import FOLDS, OTHER_SPLIT, folds, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
-from carrot_core.evaluation.missing import standing_for_all, without_gaps
+from carrot_core.evaluation.missing import standing_for_all, without_costless, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick, positions, text_keys
 from carrot_core.routers import BASELINES, Router, make_router
@@ -323,7 +323,7 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int
     others have some.
     """
     target, n_unreadable = _readable(bench)
-    target, costless = _with_costs(target)
+    target, costless = without_costless(target)
     target = without_gaps(target)
     n_folds = folds_of(bench, fit_on, n_folds)
     if n_folds:
@@ -347,15 +347,6 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int
                 f"{OTHER_SPLIT}"
             )
     return setting
-
-
-def _with_costs(bench: Benchmark) -> tuple[Benchmark, tuple[str, ...]]:
-    """The benchmark without the models that have scores and no cost, and their names; all where none has a cost."""
-    unknown = np.isnan(bench.outcomes.cost_usd).all(axis=0)
-    costless = np.asarray(unknown & ~np.isnan(bench.outcomes.score).all(axis=0))
-    if unknown.all() or not costless.any():
-        return bench, ()
-    return bench.pool(pick(bench.models, ~costless)), pick(bench.models, costless)
 
 
 def split_by_seed(bench: Benchmark, seed: int) -> Benchmark:

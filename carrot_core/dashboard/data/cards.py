@@ -12,7 +12,7 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, store_of, version_of
-from carrot_core.evaluation.missing import gaps_by_model
+from carrot_core.evaluation.missing import costless_note, gaps_by_model, without_costless
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import split_sizes
@@ -53,12 +53,13 @@ def _fitted(version: Version, name: str) -> int:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _gaps(version: Version, name: str) -> str:
-    """Which models were not observed on how many prompts, most first; "" where nothing is missing."""
-    bench = Store(Path(version.path)).load(name)
+    """Which models of those with costs were not observed on how many prompts, most first."""
+    bench, costless = without_costless(Store(Path(version.path)).load(name))
     rows = gaps_by_model(bench).head(_GAPS_NAMED).itertuples()
     complete = int(bench.outcomes.complete.sum())
     named = (f"without {row.model}, not run on {row.n_missing:,}, {row.n_complete_without:,} would" for row in rows)
-    return f"{complete:,} prompts have every outcome; {'; '.join(named)}"
+    note = f" {costless_note(costless)}" if costless else ""
+    return f"{'; '.join([f'{complete:,} prompts have every outcome', *named])}.{note}"
 
 
 def _card(info: BenchmarkInfo) -> None:
