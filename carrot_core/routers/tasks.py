@@ -58,8 +58,8 @@ class TaskPrior:
         return probabilities
 
 
-# Beside a vector of length 1, as in the blend's kernel ridge. Of left-out training prompts, contrasts err up to 1 % more
-# at half of it and up to 0.6 % less at twice of it (docs/method.md, "The task label as an input").
+# Beside a vector of length 1, as in the blend's kernel ridge. Of left-out training prompts, contrasts err up to 1 %
+# more at half of it and up to 0.6 % less at twice of it (docs/method.md, "The task label as an input").
 _WEIGHT = 0.5
 # A task this much less likely than the likeliest leaves the mixture.
 _NEGLIGIBLE = 0.02
