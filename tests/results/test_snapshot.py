@@ -30,7 +30,7 @@ from tests.made import made, write_files
 
 @pytest.fixture(scope="module")
 def bench() -> Benchmark:
-    return made(900)
+    return made(2400)
 
 
 @pytest.fixture(scope="module")
