@@ -152,7 +152,7 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
     text, models = st.columns(2)
     with text:
         if prompt.text is None:
-            st.info("The text of this prompt is not here.")
+            st.info("There is no text for this prompt here.")
         else:
             # Never as markup: the text comes from elsewhere.
             st.code(prompt.text, language=None, wrap_lines=True, height=440 if prompt.messages is None else 200)

@@ -152,7 +152,7 @@ def _prices(setting: Setting) -> dict[str, Any]:
         dates = sorted({price.as_of for price in recorded.values()} - {""})
         st.caption("Prices " + plain(f"as of {', '.join(dates)}." if dates else "as recorded; no date is known."))
     else:
-        st.caption("Costs here are dollars as recorded: a factor multiplies a model's costs.")
+        st.caption("This benchmark records dollars and no prices: a factor multiplies a model's costs.")
     providers = _providers(setting)
     fields["provider_factors"] = {}
     if providers:
