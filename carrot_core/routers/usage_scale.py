@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.isotonic import isotonic_regression
 
 from carrot_core.routers.criteria import observed_mean
 from carrot_core.routers.neighbours import FloatArray
@@ -77,6 +76,8 @@ class UsageScale:
 
 def _bend(logs: FloatArray, use: FloatArray) -> FloatArray:
     """(2, K) predicted logs and what to add to them, from k held-out cells; nothing to add where k is 0."""
+    from sklearn.isotonic import isotonic_regression  # slow to import, and not needed to predict
+
     order = np.argsort(logs, kind="stable")
     ranges = np.array_split(order, int(np.clip(len(order) // _LEAST_CELLS, 1, _RANGES)))
     predicted, observed = (
