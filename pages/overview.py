@@ -56,6 +56,7 @@ live_frontier(
     scene,
     lam=shortest_lam(rate, unit),
     key="overview",
+    validation_label="validation",
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
 terms = glossary.see("frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")

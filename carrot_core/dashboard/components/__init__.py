@@ -1,4 +1,4 @@
-"""The chart library of the live component, copied from the installed Plotly; nothing is downloaded."""
+"""What the components share: the slider's look, and the chart library, copied from the installed Plotly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from carrot_core.errors import CarrotError
 from carrot_core.paths import replacing
 
 COMPONENT = Path(__file__).resolve().parent
+
+
+def slider_css() -> str:
+    """Style of the slider, which stands before a component's own."""
+    return (COMPONENT / "slider.css").read_text(encoding="utf-8")
 
 
 def install_plotly_js(folder: Path = COMPONENT) -> Path:

@@ -70,6 +70,7 @@ export class Chart {
       this.message.textContent =
         "The chart cannot be drawn: its library (plotly.min.js) did not load. λ and the numbers still work; reload the page to try again.";
       this.message.hidden = false;
+      this.onView();
       return;
     }
     if (this.data === data && this.look === look) await this.#draw();
@@ -104,7 +105,7 @@ export class Chart {
     const narrow = this.width < NARROW;
     const { layout } = copy;
     layout.xaxis.type = this.logCost ? "log" : "linear";
-    layout.xaxis.title.text = narrow ? `Cost ${this.data.basis.words} (US $)` : layout.xaxis.title.text;
+    layout.xaxis.title.text = narrow ? `Cost ${this.data.basis.words} ($)` : layout.xaxis.title.text;
     Object.assign(layout.xaxis, JSON.parse(this.ticks ?? "{}"));
     layout.margin = narrow ? { l: 46, r: 12, t: 12, b: 46 } : layout.margin;
     Object.assign(layout, {

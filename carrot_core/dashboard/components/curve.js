@@ -16,6 +16,15 @@ export function lastAtMost(values, most) {
 
 export const rateOf = (lam, unit) => (lam >= 1 ? Infinity : lam / ((1 - lam) * unit));
 
+// The number with the fewest decimals, about the middle of a range, that stands for it; its start where none does.
+export function shortest(low, high, stands) {
+  for (let digits = 2; digits < 17; digits += 1) {
+    const number = Number(((low + high) / 2).toFixed(digits));
+    if (stands(number)) return number;
+  }
+  return low;
+}
+
 export class Curve {
   constructor({ points, switches, checkpoints, unit, prompts, models }) {
     this.rate = column(points, "rate"); // score units per dollar, ascending from 0
@@ -38,6 +47,14 @@ export class Curve {
   // Last breakpoint whose rate is not above λ's.
   index(lam) {
     return lastAtMost(this.rate, this.rateOf(lam));
+  }
+
+  // Pixels of its points where no chart is drawn: from end to end of the width.
+  scale(width, height, log) {
+    const on = (usd) => (log ? Math.log(usd) : usd);
+    const [low, high] = [Math.min, Math.max].map((end) => on(this.cost.reduce((one, other) => end(one, other))));
+    const x = (usd) => (high > low ? ((on(usd) - low) / (high - low)) * width : width / 2);
+    return { x, y: (score) => (1 - score) * height, left: 0, right: width, top: 0, bottom: height };
   }
 
   // Share of the prompts each model answers: from the nearest checkpoint, then switch by switch.
@@ -70,10 +87,6 @@ export class Curve {
       const scaled = this.rate[k] * this.unit;
       return scaled === Infinity ? 1 : scaled / (1 + scaled);
     });
-    for (let digits = 2; digits < 17; digits += 1) {
-      const lam = Number(((low + high) / 2).toFixed(digits));
-      if (this.index(lam) === index) return lam;
-    }
-    return low;
+    return shortest(low, high, (lam) => this.index(lam) === index);
   }
 }

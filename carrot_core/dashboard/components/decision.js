@@ -1,5 +1,6 @@
 // The decision on one prompt at every λ. λ moves here; Python gets it only when it is released.
 import { Rows, element } from "./rows.js";
+import { lastAtMost, shortest } from "./curve.js";
 import { Slider } from "./slider.js";
 import { lamText, money, pays } from "./words.js";
 
@@ -20,7 +21,13 @@ class Decision {
     this.root = root.querySelector(".decision");
     this.rows = new Rows(this.root.querySelector("tbody"));
     this.releaseName = null; // name of the last release sent to Python
-    this.slider = new Slider(this.root, { onMove: (lam) => this.move(lam), onRelease: () => this.release() });
+    this.slider = new Slider(this.root, {
+      onMove: (stop) => this.move(this.#lamOf(stop)),
+      onRelease: () => this.release(),
+      onCancel: () => this.cancel(),
+    });
+    this.band = this.root.querySelector(".band");
+    new ResizeObserver(() => this.#place()).observe(this.band);
   }
 
   get attached() {
@@ -30,7 +37,7 @@ class Decision {
   update(data, tell) {
     this.tell = tell;
     const dark = isDark(this.root);
-    const content = JSON.stringify([data.models, data.stretches, data.nearest, dark]);
+    const content = JSON.stringify([data.models, data.stretches, data.nearest, data.axis, dark]);
     if (this.content !== content) {
       this.content = content;
       this.data = data;
@@ -48,11 +55,34 @@ class Decision {
     if (!this.moving) this.#speak();
   }
 
+  // Part of the axis from its cheap end at which λ stands.
+  #placeOf(lam) {
+    const { lam: lams, place } = this.data.axis;
+    const at = Math.min(lastAtMost(lams, lam), lams.length - 2);
+    return place[at] + ((place[at + 1] - place[at]) * (lam - lams[at])) / (lams[at + 1] - lams[at]);
+  }
+
+  // λ of a stop: of the router's breakpoints, and of the λ at which this prompt gets another model or second.
+  #lamOf(stop) {
+    const [low, high] = [this.stops[stop], this.stops[stop + 1] ?? 1];
+    return stop === 0 || low === high ? low : shortest(low, high, (lam) => lastAtMost(this.stops, lam) === stop);
+  }
+
+  #place() {
+    if (!this.data) return;
+    const { offsetLeft: left, clientWidth: width } = this.band;
+    const xs = Float32Array.from(this.stops, (lam) => left + this.#placeOf(lam) * width);
+    this.slider.project(xs, { left, right: left + width }, (lam) => lastAtMost(this.stops, lam));
+    if (this.lam !== undefined) this.show(this.lam);
+  }
+
   #ribbon() {
-    const { models, segments, alt } = this.data;
-    const band = this.root.querySelector(".band");
-    band.setAttribute("aria-label", alt);
-    band.replaceChildren(...segments.map((part) => this.#segment(part)));
+    const { models, segments, stretches, axis, alt } = this.data;
+    this.stops = [...new Set([...axis.lam, ...[...segments, ...stretches].map(({ from }) => from)])].sort((a, b) => a - b);
+    this.#write(".axis", axis.words);
+    this.band.setAttribute("aria-label", alt);
+    this.band.replaceChildren(...segments.map((part) => this.#segment(part)).reverse());
+    this.#place();
     this.switches = segments.map(({ model, from, to }) => {
       const item = element("li", "");
       const swatch = element("i", "swatch");
@@ -82,7 +112,8 @@ class Decision {
   #segment({ model, from, to }) {
     const part = element("span", "segment");
     const color = this.colors[model];
-    Object.assign(part.style, { left: `${100 * from}%`, width: `${100 * (to - from)}%`, background: color, color: inkOn(color) });
+    const [left, right] = [to, from].map((lam) => this.#placeOf(lam));
+    Object.assign(part.style, { left: `${100 * left}%`, width: `${100 * (right - left)}%`, background: color, color: inkOn(color) });
     part.append(element("span", "", this.data.models[model].short));
     part.title = this.data.models[model].name;
     return part;
@@ -91,6 +122,11 @@ class Decision {
   move(lam) {
     this.moving = true;
     this.show(lam);
+  }
+
+  cancel() {
+    this.moving = false;
+    this.show(this.restingLam);
   }
 
   release() {
@@ -126,8 +162,7 @@ class Decision {
     this.#write("[data-read=unit]", money(unit));
     const margin = stretch.second === null ? NaN : utility[stretch.winner] - utility[stretch.second];
     this.#write("[data-read=margin]", stretch.second === null ? "no other model" : margin.toFixed(4));
-    this.root.style.setProperty("--at", lam);
-    this.slider.show(lam, `λ ${lamText(lam)}: ${winner.name}`);
+    this.slider.show(lastAtMost(this.stops, lam), this.stops.length, `λ ${lamText(lam)}: ${winner.name}`);
     this.switches.forEach((item, place) => item.classList.toggle("here", place === current));
     this.rows.show(utility, stretch);
   }

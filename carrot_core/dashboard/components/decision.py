@@ -16,10 +16,12 @@ import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
 from carrot_core import limits
-from carrot_core.dashboard.components import COMPONENT
+from carrot_core.curve import SavedCurve, thin
+from carrot_core.dashboard.components import COMPONENT, slider_css
 from carrot_core.dashboard.components.frontier_chart import check_lam
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName, model_colors
+from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import cost_basis, lam_text
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
 from carrot_core.text import SENTENCE, short_names, visible
@@ -84,6 +86,7 @@ def live_decision(
     lam: float,
     key: str,
     about: Sequence[str] = (),
+    curve: SavedCurve | None = None,
     on_release: Callable[[float], None] | None = None,
 ) -> None:
     """Draw the decision at λ: sentence, ribbon with the handle on it, and the table of the models.
@@ -93,6 +96,7 @@ def live_decision(
     explanation : of one prompt.
     lam : λ in [0, 1] to show.
     key : key of the component in the session.
+    curve : the router's on test, whose cost at each λ is the axis; None where none fits: then λ is.
     about : lines below the table that explain the decision; plain text.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
@@ -103,6 +107,7 @@ def live_decision(
 
     release = (st.session_state.get(key, {}).get("released") or {}).get("name")
     data = build_payload(explanation) | {
+        "axis": axis_of(curve, explanation.decision.cost_unit_usd),
         "lam": lam,
         "heard": release,
         "about": [visible(line, SENTENCE) for line in about],
@@ -115,7 +120,7 @@ def _renderer() -> ComponentRenderer:
     return st.components.v2.component(
         "carrot-core.decision",
         html=(COMPONENT / "decision.html").read_text(encoding="utf-8"),
-        css=(COMPONENT / "decision.css").read_text(encoding="utf-8"),
+        css=slider_css() + (COMPONENT / "decision.css").read_text(encoding="utf-8"),
         js="decision.js",
     )
 
@@ -147,6 +152,24 @@ def build_payload(explanation: Explanation) -> dict[str, Any]:
         "fellBack": bool(decision.fell_back[0]),
         "alt": ribbon_text(explanation),
     }  # fmt: skip
+
+
+def axis_of(curve: SavedCurve | None, cost_unit_usd: float) -> dict[str, Any]:
+    """Where each λ stands: ascending ``lam`` from 0 to 1 and ``place``, from 1 (most accurate) down to 0 (cheapest).
+
+    A place is the logarithm of the curve's cost at that λ, or the cost itself where some of it is free. Where the cost
+    rises with λ, as routers err, the place stays: on a ribbon a λ must not stand on two.
+    """
+    if curve is None:
+        lams = np.linspace(0, 1, 101)
+        return {"lam": lams.tolist(), "place": (1 - lams).tolist(), "words": "placed by λ"}
+    at = thin(curve, 1e-3)
+    lams = np.append(lam_of_rate(curve.exchange_rate_per_usd[at], cost_unit_usd), 1.0)
+    cost = np.minimum.accumulate(curve.cost_usd[at])
+    size = np.log(cost) if cost[-1] > 0 else cost
+    place = np.append((size - size[-1]) / (float(np.ptp(size)) or 1.0), 0.0)
+    lams, first = np.unique(lams, return_index=True)
+    return {"lam": lams.tolist(), "place": place[first].tolist(), "words": "placed by the router's cost on test"}
 
 
 @cache

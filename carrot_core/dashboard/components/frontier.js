@@ -21,13 +21,10 @@ class Live {
     this.releaseName = null; // name of the last release sent to Python
     this.frame = 0;
     const moves = { onMove: (lam) => this.move(lam), onRelease: () => this.release() };
-    this.slider = new Slider(this.root, moves);
     this.goals = new Goals(this.root, moves);
-    this.handle = new Handle(this.root, {
-      ...moves,
-      onMove: (index) => this.move(this.curve.lamOf(index)),
-      onCancel: () => this.show(this.restingLam),
-    });
+    const steps = { ...moves, onMove: (index) => this.move(this.curve.lamOf(index)), onCancel: () => this.cancel() };
+    this.slider = new Slider(this.root, steps);
+    this.handle = new Handle(this.root, steps);
     this.panel = new Panel(this.root);
     this.chart = new Chart(root, { onView: () => this.viewed() });
     this.hear = ({ detail }) => detail === this.data?.chart && this.receive();
@@ -93,12 +90,17 @@ class Live {
   }
 
   get busy() {
-    return this.handle.dragging || this.moving;
+    return this.handle.dragging || this.slider.dragging || this.moving;
   }
 
   move(lam) {
     this.moving = true;
     this.show(lam);
+  }
+
+  cancel() {
+    this.moving = false;
+    this.show(this.restingLam);
   }
 
   release() {
@@ -121,20 +123,23 @@ class Live {
   }
 
   viewed() {
-    this.handle.project(this.curve, this.chart.scale());
-    if (this.lam !== null) this.handle.show(this.curve.index(this.lam));
+    const { clientWidth: width, clientHeight: height } = this.root.querySelector(".figure");
+    const scale = this.chart.scale() ?? this.curve.scale(width, height, this.data.canLog);
+    this.handle.project(this.curve, scale);
+    this.slider.project(this.handle.pixels.x, scale, (lam) => this.curve.index(lam));
+    if (this.lam !== null) this.show(this.lam);
   }
 
   show(lam) {
     this.lam = lam;
     const index = this.curve.index(lam);
     const point = { score: this.curve.score[index], cost: this.curve.cost[index] };
-    this.text = reading(lam, point, this.data.basis);
-    this.slider.show(lam, this.text);
+    this.text = reading(lam, point, this.data.basis, this.data.models[this.data.reference]);
+    this.slider.show(index, this.curve.cost.length, this.text);
     this.goals.show(lam);
     this.next = () => {
       this.handle.show(index);
-      this.panel.render(lam, this.curve.rateOf(lam), point, this.curve.shares(index));
+      this.panel.render(point, this.curve.shares(index));
     };
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;

@@ -18,7 +18,7 @@ import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
 from carrot_core.curve import unbeaten
-from carrot_core.dashboard.components import COMPONENT, install_plotly_js
+from carrot_core.dashboard.components import COMPONENT, install_plotly_js, slider_css
 from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import NAME_LETTERS, frontier_figure
 from carrot_core.figures.names import model_names
@@ -33,6 +33,7 @@ from carrot_core.text import visible
 MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
 _STRIDE = 256  # breakpoints between two counts of who answers
 _THINNED_STRIDE = 16
+_ROOM = 700  # pixels that chart and slider take at least, kept free until they are drawn, so that nothing below moves
 
 _payloads: WeakKeyDictionary[Scene, dict[str, dict[str, Any]]] = WeakKeyDictionary()
 
@@ -63,11 +64,13 @@ def live_frontier(
 
     chart, courier = _renderers()
     with st.container(gap=None):
-        state = chart(
-            key=key,
-            data=_payload(scene, validation_label) | {"chart": key},
-            on_released_change=handle_release,
-        )
+        with st.container(horizontal=True, gap=None):
+            st.container(width=1, height=_ROOM, border=False)
+            state = chart(
+                key=key,
+                data=_payload(scene, validation_label) | {"chart": key},
+                on_released_change=handle_release,
+            )
         release = (state.get("released") or {}).get("name")
         courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": release})
 
@@ -96,7 +99,7 @@ def _renderers() -> tuple[ComponentRenderer, ComponentRenderer]:
     chart = st.components.v2.component(
         "carrot-core.frontier",
         html=(COMPONENT / "frontier.html").read_text(encoding="utf-8"),
-        css=(COMPONENT / "frontier.css").read_text(encoding="utf-8"),
+        css=slider_css() + (COMPONENT / "frontier.css").read_text(encoding="utf-8"),
         js="frontier.js",
     )
     courier = st.components.v2.component("carrot-core.lam", js=(COMPONENT / "lam.js").read_text(encoding="utf-8"))
@@ -132,6 +135,7 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
         "ground": light.ground,
         "muted": light.muted,
         "name": scene.active,
+        "label": scene.active_curve.label,
         "active": light.curves[styles[scene.active].color],
         "models": [
             {

@@ -1,61 +1,37 @@
-// Budget and target accuracy: two more handles on the same point. Both are what the point promises of new prompts, or,
-// where a curve does not know that, what it does on validation.
+// Four ways to write the same point: λ, what it pays for accuracy, budget and target accuracy. The last two are what the
+// point promises of new prompts, or, where a curve does not know that, what it does on validation.
 import { column, lastAtMost, rateOf } from "./curve.js";
 import { costText, percent } from "./words.js";
 
-// One handle: how its value on the validation curve is written, and which point it solves for.
-class GoalHandle {
-  constructor(box, { scale, unscale, toInput, toText, solve, onMove, onRelease, onMiss }) {
-    [this.number, this.range] = [box.querySelector("[type=number]"), box.querySelector("[type=range]")];
-    Object.assign(this, { scale, unscale, toInput, toText, solve, onMove, onMiss });
-    this.active = null; // the input in use; it is not overwritten until it is released
-    this.number.addEventListener("input", () => (this.active = this.number));
-    this.number.addEventListener("blur", () => this.#submit(onRelease));
-    this.number.addEventListener("change", () => this.#submit(onRelease));
-    this.range.addEventListener("input", () => {
-      this.active = this.range;
-      this.#move(unscale(Number(this.range.value)));
-    });
-    for (const end of ["change", "pointerup", "pointercancel"]) {
-      this.range.addEventListener(end, () => this.#end(this.range, onRelease));
-    }
-  }
-
-  limits(low, high) {
-    [this.range.min, this.range.max] = [this.scale(low), this.scale(high)];
-    this.range.disabled = low === high;
-  }
-
-  #move(value) {
-    const { lam, miss } = this.solve(value);
-    this.onMove(lam);
-    this.onMiss(miss, lam);
+// One number that can be edited: how a value is written in it, and which point a value typed solves for.
+class GoalBox {
+  constructor(box, { toInput, solve, onMove, onRelease, onMiss }) {
+    this.number = box.querySelector("input");
+    Object.assign(this, { toInput, solve, onMove, onMiss });
+    this.active = false; // while somebody types; it is not overwritten until it is released
+    this.number.addEventListener("input", () => (this.active = true));
+    for (const end of ["blur", "change"]) this.number.addEventListener(end, () => this.#submit(onRelease));
   }
 
   #submit(onRelease) {
-    if (this.active !== this.number) return;
-    if (this.number.value !== "") this.#move(Number(this.number.value));
-    this.#end(this.number, onRelease);
-  }
-
-  #end(input, onRelease) {
-    if (this.active !== input) return;
-    this.active = null;
+    if (!this.active) return;
+    this.active = false;
+    if (this.number.value !== "") {
+      const { lam, miss } = this.solve(Number(this.number.value));
+      this.onMove(lam);
+      this.onMiss(miss, lam);
+    }
     onRelease();
     this.show(this.value);
   }
 
   show(value) {
     this.value = value;
-    const text = this.toText(value);
-    this.range.setAttribute("aria-valuetext", text);
-    if (this.active !== this.range) this.range.value = this.scale(value);
-    const [low, high] = [Number(this.range.min), Number(this.range.max)];
-    const filled = high > low ? (Number(this.range.value) - low) / (high - low) : 1;
-    this.range.style.setProperty("--filled", `${100 * Math.min(1, Math.max(0, filled))}%`);
-    if (this.active !== this.number) this.number.value = this.toInput(value);
+    if (!this.active) this.number.value = this.toInput(value);
   }
 }
+
+const significant = (digits) => (value) => (Number.isFinite(value) ? Number(value.toPrecision(digits)) : "");
 
 export class Goals {
   constructor(root, { onMove, onRelease }) {
@@ -66,43 +42,41 @@ export class Goals {
       this.missedAt = lam; // the note stays until λ changes
     };
     const moves = { onMove, onRelease, onMiss };
-    const part = (name) => this.box.querySelector(`[data-goal=${name}]`);
-    this.budget = new GoalHandle(part("budget"), {
-      ...moves,
-      scale: (value) => (this.log ? Math.log10(value) : value),
-      unscale: (value) => (this.log ? 10 ** value : value),
-      toInput: (value) => Number(value.toPrecision(4)),
-      toText: (value) => `${costText(value / this.basis.calls, this.basis)} ${this.readOn}`,
+    this.parts = Object.fromEntries([...this.box.querySelectorAll("[data-goal]")].map((part) => [part.dataset.goal, part]));
+    const part = (name, how) => new GoalBox(this.parts[name], { ...moves, ...how });
+    this.lam = part("lam", {
+      toInput: (lam) => Number(lam.toPrecision(3)),
+      solve: (value) => this.#ending(value, value),
+    });
+    this.price = part("price", {
+      toInput: significant(3),
+      solve: (value) => this.#ending(value, 0.01 / (0.01 + value / this.unit)),
+    });
+    this.budget = part("budget", {
+      toInput: significant(4),
       solve: (value) => this.#within(value / this.basis.calls),
     });
-    this.target = new GoalHandle(part("target"), {
-      ...moves,
-      scale: (value) => value,
-      unscale: (value) => value,
-      toInput: (value) => value.toFixed(2),
-      toText: (value) => `${percent(value / 100, 2)} ${this.readOn}`,
-      solve: (value) => this.#reaching(value / 100),
-    });
+    this.target = part("target", { toInput: (value) => value.toFixed(2), solve: (value) => this.#reaching(value / 100) });
   }
 
   update({ validation, budgets, targets, promised, unit, basis, readOn }) {
-    this.box.hidden = !validation;
-    if (!validation) return;
-    this.readOn = promised ? "promised" : `on ${readOn}`;
-    for (const where of this.box.querySelectorAll(".read-on")) where.textContent = this.readOn;
+    [this.unit, this.basis, this.validation] = [unit, basis, validation];
+    this.parts.budget.hidden = this.parts.target.hidden = !validation;
     this.box.querySelector(".promise").hidden = !promised;
-    this.unit = unit;
-    this.basis = basis;
+    this.note.textContent = "";
+    if (!validation) return;
+    for (const where of this.box.querySelectorAll(".read-on")) where.textContent = promised ? "promised" : `on ${readOn}`;
     this.box.querySelector(".per").textContent = basis.words;
     [this.rate, this.score, this.cost] = ["rate", "score", "cost"].map((name) => column(validation, name));
     [this.budgets, this.targets] = [budgets, targets].map((steps) => ({
       lams: column(steps, "lam"), values: column(steps, "value"),
     }));
-    const ends = (values) => [values[0], values[values.length - 1]];
-    this.log = this.budgets.values[0] > 0;
-    this.budget.limits(...ends(this.budgets.values).map((cost) => this.basis.calls * cost));
-    this.target.limits(...ends(this.targets.values).map((score) => 100 * score));
-    this.note.textContent = "";
+  }
+
+  // λ itself, or the end of its range that is nearest.
+  #ending(value, lam) {
+    const inside = Math.min(1, Math.max(0, lam));
+    return { lam: inside, miss: value >= 0 && lam <= 1 ? "" : "No point is there: λ goes from 0 to 1." };
   }
 
   // The most accurate point that costs no more; if there is none, the cheapest point.
@@ -124,11 +98,15 @@ export class Goals {
       : { lam: lams[last], miss: `No point is that accurate: the most is ${most}.` };
   }
 
-  // Show the budget and target of a λ.
+  // Show the four numbers of a λ.
   show(lam) {
-    if (this.box.hidden) return;
-    const at = lastAtMost(this.rate, rateOf(lam, this.unit));
     if (lam !== this.missedAt) this.note.textContent = "";
+    const rate = rateOf(lam, this.unit);
+    this.lam.show(lam);
+    this.lam.number.title = `λ = ${lam}`; // all its digits
+    this.price.show(0.01 / rate);
+    if (!this.validation) return;
+    const at = lastAtMost(this.rate, rate);
     this.budget.show(this.basis.calls * this.cost[at]);
     this.target.show(100 * this.score[at]);
   }

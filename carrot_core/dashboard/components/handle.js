@@ -35,7 +35,6 @@ export class Handle {
   // Pixels of every breakpoint, after each zoom, resize or new scene.
   project(curve, scale) {
     this.scale = scale;
-    if (!scale) return;
     this.pixels = { x: Float32Array.from(curve.cost, scale.x), y: Float32Array.from(curve.score, scale.y) };
   }
 
@@ -58,7 +57,7 @@ export class Handle {
     const visible = x >= left - 1 && x <= right + 1 && y >= top - 1 && y <= bottom + 1;
     this.overlay.classList.toggle("away", !visible);
     this.group.setAttribute("transform", `translate(${x} ${y})`);
-    this.#line(this.drops.x, x, y, x, bottom);
+    this.#line(this.drops.x, x, y, x, this.overlay.clientHeight); // on to the slider's knob
     this.#line(this.drops.y, left, y, x, y);
   }
 

@@ -1,5 +1,5 @@
 // The numbers beside the chart, and who answers.
-import { against, lamText, money, percent, price } from "./words.js";
+import { against, money, percent } from "./words.js";
 
 const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
 
@@ -11,7 +11,6 @@ export class Panel {
     this.reads = Object.fromEntries(
       [...root.querySelectorAll("[data-read]")].map((node) => [node.dataset.read, node]),
     );
-    this.limits = [...root.querySelectorAll(".limit")]; // the words around a price that is one
     this.bar = root.querySelector(".bar");
     this.list = root.querySelector(".shares ul");
   }
@@ -25,6 +24,7 @@ export class Panel {
       box.title = model.name;
       box.hidden = name === "best" && data.best === data.reference;
     }
+    this.root.querySelector(".router dd").textContent = data.label;
     this.root.querySelector(".basis").textContent = data.basis.words;
     this.#rows(curve.largestShares(), color);
   }
@@ -63,13 +63,9 @@ export class Panel {
     for (const row of this.rows) row.segment.classList.toggle("lit", row.segment === segment);
   }
 
-  render(lam, rate, point, shares) {
+  render(point, shares) {
     this.#write("score", point.score, percent(point.score));
     this.#write("cost", point.cost, money(this.data.basis.calls * point.cost));
-    this.#write("lam", lam, lamText(lam));
-    const { amount, limit } = price(rate);
-    this.#write("price", 0.01 / rate, amount);
-    for (const part of this.limits) part.hidden = !limit;
     for (const [name, model] of Object.entries(this.against)) {
       const { headline, detail, none } = against(point, model);
       this.#write(name, 1 - point.cost / model.cost, headline);

@@ -36,3 +36,17 @@ export function costTicks({ type, range, _length: width }) {
   }
   return { tickmode: "auto" };
 }
+
+// λ in order of importance.
+const LAMS = [0, 1, 0.1, 0.5, 0.01, 0.05, 0.2, 0.02, 0.001, 0.9, 0.3, 0.03, 0.005, 0.7, 0.002, 0.99, 0.07, 0.4, 0.015];
+
+// The λ that have room for their labels, centred at their places; `inside` says which pixels can be seen.
+export function lamTicks(place, inside) {
+  const ticks = [];
+  for (const lam of LAMS) {
+    const [x, text] = [place(lam), String(lam)];
+    const touches = (other) => Math.abs(other.x - x) < (labelWidth(text) + labelWidth(other.text)) / 2;
+    if (inside(x) && !ticks.some(touches)) ticks.push({ lam, x, text });
+  }
+  return ticks;
+}

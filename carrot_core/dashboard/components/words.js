@@ -44,7 +44,7 @@ export function lamText(lam) {
 }
 
 // What one more accuracy point may cost a query at this rate, score per US dollar; null is infinite: λ = 1.
-export function price(rate) {
+function price(rate) {
   if (rate === null || rate === Infinity) return { amount: "nothing", limit: false };
   return rate === 0 ? { amount: "any price", limit: false } : { amount: money(0.01 / rate), limit: true };
 }
@@ -70,5 +70,8 @@ export function against(point, model) {
 // Mean cost of a call on a basis that Python chose: so many calls, in words.
 export const costText = (usd, { calls, words }) => `${money(calls * usd)} ${words}`;
 
-export const reading = (lam, point, basis) =>
-  `λ ${lamText(lam)}: accuracy ${percent(point.score)}, ${costText(point.cost, basis)}`;
+// A point in words, as it is spoken: with what it saves, and against which model.
+export function reading(lam, point, basis, model) {
+  const { headline, detail } = against(point, model);
+  return `λ ${lamText(lam)}: ${costText(point.cost, basis)}, accuracy ${percent(point.score)}; against ${model.short} ${headline}, ${detail}`;
+}

@@ -248,7 +248,8 @@ def answer(router: CarrotRouter, text: str, options: DecisionOptions, task: str 
     # Texts that change with the prompt are part of the component, which is faster than Streamlit at redrawing them.
     lines = (_reading(explanation), _label(explanation), _distance(explanation, options))
     about = [line for line in lines if line]
-    live_decision(explanation, lam=options.lam, key="live:decision", about=about, on_release=set_lam)
+    curve = None if options.pool else router.profile.curves["test"]  # it is the whole pool's
+    live_decision(explanation, lam=options.lam, key="live:decision", about=about, curve=curve, on_release=set_lam)
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
     nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
     st.caption(f"{plain(_intervals(router.profile))}  \n{words}{nearest}")
