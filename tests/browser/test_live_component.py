@@ -233,10 +233,12 @@ FRAMES = """async () => {
   const [starts, work] = [[], []];
   point("pointerdown", 0.3);
   for (let step = 0; step < 120; step += 1) {
+    let begin = 0;
+    requestAnimationFrame(() => (begin = performance.now()));
     point("pointermove", 0.3 + (0.5 * step) / 120);
     starts.push(await frame()); // after the component's own callback of the frame
     box.getRootNode().querySelector(".segment").getBoundingClientRect(); // lays the page out
-    work.push(performance.now() - starts.at(-1));
+    work.push(performance.now() - begin);
   }
   point("pointercancel", 0.3);
   return { gaps: starts.slice(1).map((start, at) => start - starts[at]), work };
@@ -254,6 +256,10 @@ def test_a_frame_of_a_drag_is_made_in_less_than_a_fiftieth_of_a_second(
         )
     assert np.median(times["work"]) <= 20
     assert runs(page) == 1
+
+
+def goal(page: Page, name: str) -> Locator:
+    return page.locator(".live").get_by_role("spinbutton", name=name)
 
 
 def test_all_numbers_move_together_while_the_ring_is_dragged_and_python_runs_once(

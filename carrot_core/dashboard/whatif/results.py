@@ -64,7 +64,7 @@ def apply_scenario(view: views.View, router: str, scenario: Scenario) -> tuple[W
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _apply(view: views.View, router: str, scenario: str) -> tuple[WhatIf, Scene]:
     result = apply(view.narrowed(), view.estimates(router), parse_scenario(scenario))
-    return result, whatif_scene(result, f"{view.name} · what if")
+    return result, whatif_scene(result, f"{view.name} · what if", router)
 
 
 def show_notes(what_if: WhatIf) -> None:
