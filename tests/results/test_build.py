@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carrot_core import CarrotRouter
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.results import RECIPES, Recipe, build, snapshot
 from carrot_core.results.build import make, write_report
 from carrot_core.results.page import best_carrot, report
 from carrot_core.routers.saving import load_router
-from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER
+from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER, shipped_params
 from carrot_core.store import Store
 from tests.made import made, write_files
 
@@ -55,6 +57,13 @@ def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
     bench = made(240)
     head = load_router(data / HEADS / RECIPE.name, models=bench.models)
     assert head.estimate(bench.part("test")).models == kept.models
+    assert CarrotRouter.load(data / HEADS / RECIPE.name).task_labels == ("kind 0", "kind 1")
+
+
+def test_a_head_reads_task_labels_where_there_are_several_to_tell() -> None:
+    bench = made(20)
+    assert shipped_params(bench) == {"use_task": True}
+    assert shipped_params(replace(bench, tasks=("",) * 19 + ("one",))) == {}
 
 
 def test_nothing_is_fitted_again(data: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
