@@ -53,8 +53,8 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
             "multiselect": ["Pool (3 models)"],
             "slider": ["λ"],
             "number_input": [
-                "Budget, $ per 1k calls (validation)",
-                "Target accuracy, % (validation)",
+                "Budget, $ per 1k calls (promised)",
+                "Target accuracy, % (promised)",
                 "Unlike from this percentile on",
             ],
         },
