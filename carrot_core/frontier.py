@@ -133,10 +133,16 @@ class Frontier:
         return self._error_of(self.paid_usd)
 
     def lead_over(self, model: str) -> tuple[FloatArray, FloatArray]:
-        """(K,) mean score minus that of a model alone, and its paired standard error."""
+        """(K,) mean score minus that of a model alone, and its paired standard error.
+
+        Where the router takes another model at all, the error counts two prompts more, one won and one lost: of few
+        prompts, all may by luck have scored the same.
+        """
         (column,) = positions([model], self.models)
         apart = self.outcomes.score - self.outcomes.score[:, [column]]
-        return self.score - self.strength[model], self._error_of(apart)
+        alone = self.sweep.mean_of(np.broadcast_to(np.arange(len(self.models)) == column, apart.shape).astype(float))
+        luck = np.where(alone < 1.0, np.sqrt(2.0) / self.n_prompts, 0.0)
+        return self.score - self.strength[model], np.hypot(self._error_of(apart), luck)
 
     @property
     def has_estimates(self) -> npt.NDArray[np.bool_]:

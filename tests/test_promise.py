@@ -70,7 +70,7 @@ def test_errors_are_those_of_the_choices_outcomes(curve: Frontier) -> None:
         assert curve.score_error[point] == pytest.approx(score.std(ddof=1) / np.sqrt(n))
         assert curve.cost_error_usd[point] == pytest.approx(cost.std(ddof=1) / np.sqrt(n))
         assert lead[point] == pytest.approx(ahead.mean())
-        assert lead_error[point] == pytest.approx(ahead.std(ddof=1) / np.sqrt(n))
+        assert lead_error[point] == pytest.approx(np.hypot(ahead.std(ddof=1) / np.sqrt(n), np.sqrt(2) / n))
 
 
 def test_an_even_confidence_takes_the_means_as_they_are(curve: Frontier) -> None:
@@ -141,6 +141,16 @@ def test_a_router_that_always_takes_the_model_promises_to_be_as_good() -> None:
     assert solution.reached
     assert solution.promise is not None
     assert solution.promise.bound == 0.0
+
+
+def test_equal_scores_by_luck_are_no_promise() -> None:
+    """Another model on some prompts, and the same score on all of the few at hand."""
+    _, outcomes = world(30, seed=2)
+    even = replace(outcomes, score=np.ones((30, 3)))
+    believed = np.array([[0.6, 0.5], *[[0.5, 0.6]] * 29])
+    takes = Estimates(even.prompt_ids, ("middle", "dear"), believed, np.ones((30, 2)))
+    solution = match_model(sweep(takes, even, even.models), "dear", CONFIDENCE)
+    assert not solution.reached
 
 
 def test_a_single_prompt_promises_nothing() -> None:
