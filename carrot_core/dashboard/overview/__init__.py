@@ -53,11 +53,11 @@ def verdict(point: Point, best: str, n_prompts: int) -> str:
     difference = point.score_difference
     apart = points(difference.value, difference.low, difference.high)
     if difference.high < 0:
-        equal = f"On test it falls short of {best}: {apart}. The saving is not at equal score."
+        equal = f"It falls short of {best}: {apart}. The saving is not at equal score."
     elif difference.low > 0:
-        equal = f"On test it scores higher than {best}: {apart}."
+        equal = f"It scores higher than {best}: {apart}."
     else:
-        equal = f"On test its accuracy is not measurably different from {best}: {apart}."
+        equal = f"Its accuracy is not measurably different from {best}: {apart}."
     if isfinite(point.saving.value) and point.saving.low <= 0:
         equal += " The interval of the saving includes 0: there may be none."
-    return plain(f"λ was chosen on validation; these are {n_prompts:,} other prompts. {equal}")
+    return plain(f"{equal} Judged on {n_prompts:,} prompts, each at a λ chosen on others.")
