@@ -6,7 +6,7 @@ from carrot_core.dashboard import controls, glossary, overview, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.figures.scene import caption, drawn_baselines, label
 from carrot_core.frontier import shortest_lam
-from carrot_core.number_formats import cost_basis, lam_text, money, percent
+from carrot_core.number_formats import lam_text, money, percent
 
 shell.guard(__file__)
 st.title("CARROT")
@@ -38,13 +38,9 @@ elif view.fitted and point is not None:  # a baseline has no saving to report
     overview.figure(
         accuracy, f"Accuracy at λ {lam_text(point.lam)}", point.score, percent, glossary.tip("accuracy", "lambda")
     )
-    basis = cost_basis(point.cost_usd.value)
+    calls, words = scene.basis.calls, scene.basis.words
     overview.figure(
-        cost,
-        f"Cost {basis.words}",
-        point.cost_usd,
-        lambda usd: money(basis.calls * max(usd, 0.0)),
-        glossary.tip("cost"),
+        cost, f"Cost {words}", point.cost_usd, lambda usd: money(calls * max(usd, 0.0)), glossary.tip("cost")
     )
     overview.saving(saving, point, best, glossary.tip("saving-at-equal-score", "95-interval"))
     st.write(overview.verdict(point, best, scene.n_prompts))

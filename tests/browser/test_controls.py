@@ -98,7 +98,7 @@ def legend(page: Page) -> list[str]:
 
 def pool(page: Page) -> Texts:
     """Models that may answer; none where those are all of the benchmark's."""
-    models = set(titles(page, ".live .shares li"))
+    models = set(titles(page, ".live .shares li[title]"))
     (bench,) = widget_texts(page, "Benchmark")
     return set() if models == set(BENCHMARKS[bench].models) else models
 

@@ -2,6 +2,8 @@
 import { against, money, percent } from "./words.js";
 
 const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
+const SMALL = 0.01; // rows below this share are counted in a line, not listed, where there are several
+const LISTED = 9; // rows at most, beside that line
 
 const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
 
@@ -38,7 +40,8 @@ export class Panel {
     this.rows = own.map((model) => this.#row([model], this.data.models[model].short, color(this.data.models[model].color)));
     if (others.length) this.rows.push(this.#row(others, `${others.length} others`, null));
     this.bar.replaceChildren(...this.rows.map((row) => row.segment));
-    this.list.replaceChildren(...this.rows.map((row) => row.item));
+    this.folded = element("li", "idle");
+    this.folded.append(element("i", ""), element("span", "name"), element("data", "share"));
   }
 
   #row(models, label, fill) {
@@ -78,8 +81,30 @@ export class Panel {
       row.segment.hidden = share === 0;
       row.share.value = share;
       row.share.textContent = percent(share);
-      row.item.classList.toggle("idle", share === 0);
     }
+    this.#list();
+  }
+
+  // The rows by share, and those below `SMALL` in one line; the list is always as high, so that nothing moves below it.
+  #list() {
+    const share = (row) => Number(row.share.value);
+    const ranked = [...this.rows].sort((a, b) => share(b) - share(a));
+    const large = ranked.filter((row) => share(row) >= SMALL).length;
+    const listed = ranked.length <= large + 1 && ranked.length <= LISTED ? ranked.length : Math.min(large, LISTED);
+    const rest = ranked.slice(listed);
+    const blank = Math.min(ranked.length, LISTED + 1) - listed - 1; // lines kept free
+    ranked.forEach(({ item }, place) => {
+      item.hidden = place >= listed + Math.max(0, blank);
+      item.classList.toggle("blank", place >= listed);
+    });
+    this.folded.hidden = !rest.length;
+    const [, name, sum] = this.folded.children;
+    const count = rest.reduce((models, row) => models + row.models.length, 0);
+    name.textContent = large > LISTED ? `${count} others` : `${count} under ${percent(SMALL, 0)}`;
+    sum.textContent = percent(rest.reduce((total, row) => total + share(row), 0));
+    const items = ranked.map((row) => row.item);
+    const order = [...items.slice(0, listed), this.folded, ...items.slice(listed)];
+    if (order.some((item, place) => this.list.children[place] !== item)) this.list.replaceChildren(...order);
   }
 
   // The bar in words, for the moment λ comes to rest.
