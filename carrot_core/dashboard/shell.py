@@ -136,13 +136,20 @@ def _query() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-def page_links() -> None:
-    """Links to all pages but the first, each with its purpose; nothing if the page runs without the app."""
-    if not st.session_state.get(_IN_APP):
-        return
-    for entry in PAGES[1:]:
-        st.page_link(f"pages/{entry.name}.py", label=entry.title, icon=entry.icon)
-        st.caption(entry.help)
+# What a reader of the Overview does next: page, words, icon.
+_DOORS = (
+    ("live", "Try a prompt", ":material/edit_note:"),
+    ("points", "Use this point", ":material/bookmark_add:"),
+    ("data", "Your own results", ":material/upload:"),
+)
+
+
+def doors() -> None:
+    """Links to the three things to do next; nothing if the page runs without the app."""
+    if st.session_state.get(_IN_APP):
+        with st.container(horizontal=True):
+            for name, words, icon in _DOORS:
+                st.page_link(f"pages/{name}.py", label=f"**{words}**", icon=icon, width="content")
 
 
 @contextmanager

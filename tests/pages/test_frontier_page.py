@@ -219,11 +219,11 @@ def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come
     assert len(app.metric) == 3
     assert app.metric[1].label.startswith("Cost")
     assert "Saving against" in app.metric[2].label
-    assert "the best single model" in app.subheader[0].value
+    assert "the best single model" in page_text(app, "markdown")
     assert sum("interval" in caption.value for caption in app.caption) >= 3
     text = page_text(app, "markdown", "caption")
     assert "14 models" in text
-    assert "chosen on validation" in text
+    assert "at a λ chosen on others" in text
     assert ("every second time" in text) != ("90 % confidence" in text)
 
 
@@ -231,8 +231,8 @@ def test_the_overview_shows_no_saving_where_no_point_can_promise_to_be_as_good(m
     monkeypatch.setattr(views.View, "matching_point", lambda seen, router: None)
     app = page("overview")
     assert not app.metric
-    assert "can promise to be as good as large" in page_text(app, "info")
-    assert "300 prompts, 3 models" in page_text(app, "markdown")
+    assert "can promise to be as good as large" in page_text(app, "markdown")
+    assert "300 prompts, 3 models" in page_text(app, "caption")
 
 
 def test_the_overview_says_with_what_confidence_the_point_was_chosen(monkeypatch):
@@ -309,7 +309,7 @@ def test_two_providers_of_one_model_are_told_apart_on_every_page():
     scene = views.view(Store().info("twins")).scene(("carrot-knn",), "carrot-knn")
     best = scene.short_names[scene.best_single]
     assert best in ("azure/flash", "mid")
-    assert f"set to match {best} (" in page_text(overview, "subheader")
+    assert f"set to match {best} (" in page_text(overview, "markdown")
     frontier = page("frontier", bench="twins", reference="openrouter/flash")
     assert set(table(frontier, "Answered most by")["Answered most by"]) <= {"azure/flash", "openrouter/flash", "mid"}
     names = ["azure/flash", "openrouter/flash", "mid"]
