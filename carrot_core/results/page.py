@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
 
+from carrot_core.errors import DataError
 from carrot_core.figures.scene import label
 from carrot_core.metrics import HEADLINE
 from carrot_core.results import Recipe
@@ -85,9 +86,20 @@ def report(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]
     ----------
     documents : ``comparison.json`` of every benchmark by name, as `carrot_core.results.build.make` writes it.
     recipes : what each benchmark is; those without a document are left out.
+
+    Raises
+    ------
+    DataError
+        A document is of an earlier version, which judged otherwise: it cannot stand beside the others.
     """
     entries = [recipe for recipe in recipes if recipe.name in documents]
-    folds = {row.get("n_folds", 0) for recipe in entries for row in documents[recipe.name]["protocol"]}
+    earlier = [entry.name for entry in entries if "n_folds" not in documents[entry.name]["protocol"][0]]
+    if earlier:
+        raise DataError(
+            ", ".join(earlier),
+            "has results of an earlier version, judged on five splits; make them anew with `carrot results FOLDER`",
+        )
+    folds = {row["n_folds"] for recipe in entries for row in documents[recipe.name]["protocol"]}
     parts = [_HEAD.format(folds=max(folds, default=0)), "## At a glance\n", _glance(documents, entries)]
     parts += [_section(documents[recipe.name], recipe) for recipe in entries]
     return "\n".join([*parts, _PUBLISHED, _LIMITS])

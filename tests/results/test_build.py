@@ -135,6 +135,12 @@ def test_a_qnc_that_is_never_reached_is_no_number(document: dict[str, Any]) -> N
     assert "reached on 1 of 2 seeds" in report({RECIPE.name: document}, [RECIPE])
 
 
+def test_results_of_an_earlier_protocol_do_not_stand_beside_others(document: dict[str, Any]) -> None:
+    earlier = {name: value for name, value in document["protocol"][0].items() if name != "n_folds"}
+    with pytest.raises(DataError, match="make them anew"):
+        report({RECIPE.name: document | {"protocol": [earlier]}}, [RECIPE])
+
+
 def test_every_recipe_has_a_snapshot_a_head_and_a_place_on_the_page() -> None:
     root = Path(build.__file__).resolve().parents[2]
     page = (root / "docs" / "results.md").read_text()
