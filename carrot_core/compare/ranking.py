@@ -55,7 +55,7 @@ def leads(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> pd.DataFr
 def ranks(pairs: pd.DataFrame, routers: Sequence[str], metric: str) -> dict[str, int]:
     """1 for routers that none of `leads` is ahead of, else one more than the last of those ahead; by router."""
     ahead = leads(pairs, routers, metric)
-    reached = ahead.to_numpy()
+    reached = ahead.to_numpy(bool)
     for _ in ahead:
         reached = reached | (reached @ reached)
     reached = reached & ~reached.T  # routers in a circle, which luck may draw, are not ahead of each other

@@ -133,13 +133,13 @@ def test_a_stored_cascade_still_counts_all_calls(tmp_path: Path):
     bench = store.load("made")
     run_router(store, bench, "cascade", params={"error_rate": 0.05})
     again = run_router(store, bench, "cascade", params={"error_rate": 0.05})
-    direct = setting(bench).estimates("cascade", params={"error_rate": 0.05})["test"]
-    assert again.estimates["test"].cost_is_paid
+    direct = setting(bench).estimates("cascade", params={"error_rate": 0.05})["all"]
+    assert again.estimates["all"].cost_is_paid
     protocol = setting(bench)
     for name in ("score", "cost_usd"):
         np.testing.assert_allclose(
-            getattr(protocol.frontier(again.estimates, "test"), name),
-            getattr(protocol.frontier({"test": direct}, "test"), name),
+            getattr(protocol.frontier(again.estimates, "all"), name),
+            getattr(protocol.frontier({"all": direct}, "all"), name),
         )
 
 

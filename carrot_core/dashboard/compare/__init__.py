@@ -66,6 +66,7 @@ def seeds(all_seeds: Sequence[int], *, whole: bool) -> tuple[int, ...]:
     is the default."""
     every = tuple(all_seeds)
     if len(every) == 1:
+        links.check_parameter("seed", links.among([seeds_words(every)]), seeds_words(every))
         return every
     options = [every, *((seed,) for seed in every)]
     words = [seeds_words(option) for option in options]
