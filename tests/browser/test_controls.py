@@ -89,7 +89,7 @@ def page_texts(page: Page, pattern: str) -> Texts:
     return {match for text in page.get_by_test_id("stMain").all_inner_texts() for match in re.findall(pattern, text)}
 
 
-ROUTERS = {"CARROT-KNN", "CARROT-Linear", "Task lookup", "Oracle"}
+ROUTERS = {"CARROT-KNN", "CARROT-Linear", "Task lookup", "Task lookup with input cost", "Cost only", "Oracle"}
 
 
 def legend(page: Page) -> list[str]:

@@ -100,7 +100,7 @@ export class Goals {
 
   // Show the four numbers of a λ.
   show(lam) {
-    if (lam !== this.missedAt) this.note.textContent = "";
+    if (!(Math.abs(lam - this.missedAt) < 1e-9)) this.note.textContent = ""; // it comes back with its last digit rounded
     const rate = rateOf(lam, this.unit);
     this.lam.show(lam);
     this.lam.number.title = `λ = ${lam}`; // all its digits
