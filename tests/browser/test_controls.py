@@ -104,10 +104,10 @@ def pool(page: Page) -> Texts:
 
 
 def against(page: Page) -> Texts:
-    """The reference; in place of its name that it is the best single model, where the page does not name another."""
+    """The reference, by the name of the entry that is chosen: its own, or that it is the best single model."""
     reference, best = (texts(page, f".live [data-against={one}] .who") for one in ("reference", "best"))
-    named = "reference" in page.evaluate("[...new URLSearchParams(location.search).keys()]")
-    return reference if named or reference != best else {"Best single model"}
+    entry = widget_texts(page, "Reference model")
+    return entry if entry == {"Best single model"} and reference == best else reference
 
 
 def labels_of(page: Page, pattern: str) -> Texts:
