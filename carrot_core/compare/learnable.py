@@ -40,7 +40,6 @@ def learnable(
     minus zero router), "share" is "both" ÷ "oracle". "task" and "text" are NaN with fewer than two tasks. Baselines,
     and routers that pay for several calls, are left out: they learn nothing of a text.
     """
-    setting = setting.with_all_outcomes
     on = report_set(setting, setting.report_on, replicates)
     learned = {
         name: table
@@ -53,7 +52,8 @@ def learnable(
         if name in (*learned, "zero", "task-lookup", "oracle")
     }
     figures = {name: figures_of(curve, setting, on) for name, curve in curves.items()}
-    nothing, oracle = figures["zero"], figures["oracle"]
+    nothing = figures["zero"]
+    oracle = figures.get("oracle", np.full_like(nothing, np.nan))  # none where no prompt has every outcome
     has_tasks = len(set(task_labels(setting, curves["zero"]))) > 1
     by_task = figures["task-lookup"] if has_tasks else np.full_like(nothing, np.nan)
     measures = [(HEADLINE, np.nan), *((UTILITY, lam) for lam in LAMS)]

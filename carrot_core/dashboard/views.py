@@ -129,10 +129,10 @@ def view(info: BenchmarkInfo) -> View:
 
 
 def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:
-    """Exchange rate a page opens with, in score per dollar: that of the matched point, or that of λ 0.5 in a cost unit
-    if the router has no point that promises to be as good as the best single model."""
-    point = view.matching_point(router)
-    return rate_of_lam(0.5, cost_unit_usd) if point is None else point.exchange_rate_per_usd
+    """Exchange rate a page opens with, in score per dollar: of the point that promises to match the best single model,
+    else of the surest to, as in what serves; of λ 0.5 in a cost unit where a snapshot knows neither."""
+    solution = view.match(router, view.best_single())
+    return rate_of_lam(0.5, cost_unit_usd) if solution is None else solution.exchange_rate_per_usd
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the benchmark and its fitted routers …")

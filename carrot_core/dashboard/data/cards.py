@@ -9,6 +9,7 @@ import streamlit as st
 
 from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import controls
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, store_of, version_of
@@ -102,7 +103,7 @@ def _facts(info: BenchmarkInfo, sizes: dict[str, int], gaps_named: str) -> str:
         "Source": info.source + (f" ({info.note})" if info.note else ""),
         "Licence": _licence(info),
         "Loaded": f"{info.loaded_at[:10]} {info.loaded_at[11:16]} UTC",
-        "Split": f"{sides}; {info.split_rule}",
+        "Split": f"{sides}; {info.split_rule}" if info.has_own_split else f"none of its own: judged in {FOLDS} folds",
         "Missing cells": gaps,
         "Repeated prompts": f"{info.n_duplicate_prompts:,}" if info.n_duplicate_prompts else "none",
     }
