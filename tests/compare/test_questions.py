@@ -23,6 +23,7 @@ from carrot_core.figures.scene import compose
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
+from tests.evaluation.test_missing import with_gaps
 from tests.made import MODELS, made
 
 NAMES = ("carrot-knn", "zero", "task-lookup", "oracle", "best-single")
@@ -180,6 +181,19 @@ def test_without_tasks_all_that_is_gained_is_of_the_text(routers: Tables) -> Non
     assert table.loc[table["part"] == "both", "value"].notna().all()
     assert "learnable" in verdict(table, "carrot-knn")
     assert learnable(unlabelled, {"zero": unlabelled.baselines["zero"]}, replicates=5).empty
+
+
+def test_gains_rest_on_prompts_with_gaps_too() -> None:
+    bench = made(300)
+    observed = np.ones(bench.outcomes.shape, dtype=bool)
+    observed[np.random.default_rng(0).random(300) < 0.4, 0] = False
+    gappy = setting(with_gaps(bench, observed))
+    tables = gappy.estimates("carrot-knn")
+    table = learnable(gappy, {"carrot-knn": tables}, replicates=5)
+    own, zero = (gappy.frontier(each, gappy.report_on) for each in (tables, gappy.baselines["zero"]))
+    assert own.n_prompts > gappy.test.outcomes.complete.sum()
+    gain = float(own.score[0] - zero.score[0])  # utility at λ = 0
+    assert value(table, "carrot-knn", "both", 0.0) == pytest.approx(gain, abs=1e-5)
 
 
 def with_gain(both: float, text: float) -> pd.DataFrame:
