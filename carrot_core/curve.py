@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from carrot_core.bootstrap import Interval
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
-from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 
-MOST_POINTS = 1500  # evenly by count, beside those that draw the line and those a budget or a target may choose
+MOST_POINTS = 500  # evenly by count, beside those that draw the line and those a budget or a target may choose
+_TOLERANCE = 3e-4  # of the line that is drawn, see `thin`
 _SHARE_POINTS = 300
 _Z = 1.959964  # half of a 95 % interval, in standard errors
 
@@ -89,16 +89,14 @@ class SavedCurve:
 def save_curve(curve: Frontier) -> SavedCurve:
     """A curve at its points of an even grid, those that draw its line, and those no other point beats.
 
-    A budget or a target can only choose one of the last, by the means or by what is promised at `CONFIDENCE`; each is
-    saved with the point after it, so that the saved curve gives the same choice as the whole one. Promises are made
-    with the errors of the kept rates, so theirs may be a point beside it.
+    A budget or a target can only choose one of the last; each is saved with the point after it, so that the saved curve
+    gives the same choice as the whole one. What is promised of a point rests on the errors of the kept rates, so a
+    choice by promises may be a point beside that of the whole curve.
     """
     last = len(curve.exchange_rate_per_usd) - 1
     even = np.linspace(0, last, min(MOST_POINTS, last + 1)).round().astype(np.intp)
-    least, most = score_bounds(curve, CONFIDENCE).bound, cost_bounds(curve, CONFIDENCE).bound
-    taken = [unbeaten(curve.cost_usd, curve.score), unbeaten(curve.cost_usd, least), unbeaten(most, curve.score)]
-    first = np.concatenate(taken)
-    rows = np.unique(np.concatenate([even, thin(curve), first, np.minimum(first + 1, last)]))
+    first = unbeaten(curve.cost_usd, curve.score)
+    rows = np.unique(np.concatenate([even, thin(curve, _TOLERANCE), first, np.minimum(first + 1, last)]))
     rates = evenly(curve.exchange_rate_per_usd, _SHARE_POINTS)
     return SavedCurve(
         curve.models,
