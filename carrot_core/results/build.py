@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_float_dtype
 
 from carrot_core.benchmarks import OUTCOME, Frames, Provenance, built_in
 from carrot_core.benchmarks.built_in import Embed
@@ -24,14 +25,16 @@ from carrot_core.curve import SavedCurve, evenly, save_curve
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, make_setting, measure_router, single_models, versions
-from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, runs_by_seed
+from carrot_core.evaluation.comparison import AGAINST, MEAN, Candidate, compare, records
+from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, run_router, runs_by_seed
 from carrot_core.evaluation.tables import by_task, small, task_labels
 from carrot_core.figures.scene import band
 from carrot_core.frontier import Frontier
+from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.prices import Price
 from carrot_core.results import RECIPES, BuiltInRecipe, Recipe
-from carrot_core.results.page import report
+from carrot_core.results.page import READS_TASK, WITH_TASK, best_carrot, report
 from carrot_core.results.snapshot import (
     ANALYSIS,
     COMPARED,
@@ -96,6 +99,8 @@ def make(
         folder = data / FOLDER / recipe.name
         write(replace(snapshot, analyses={**snapshot.analyses, **studies}), folder)
         document = comparison.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
+        with progress(f"Fitting {recipe.name} anew with task labels", " fits") as advance:
+            document["with_task"] = _with_task(store, bench, best_carrot(document, READS_TASK), seeds[0], advance)
         for name in COMPARED:
             del document[name]
             table = getattr(comparison, name)  # not the document's, which has no infinity: a score never reached
@@ -104,6 +109,27 @@ def make(
         text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
         _write_head(store, bench, data / HEADS / recipe.name)
+
+
+def _with_task(store: Store, bench: Benchmark, best: str, seed: int, progress: Progress) -> list[dict[str, Any]]:
+    """Differences in the headline metric of routers given the task label of every prompt, to the same router without
+    it and to the others that all are compared with; none where the benchmark has no tasks to tell apart."""
+    params = shipped_params(bench)
+    if not params:
+        return []
+    routers = dict.fromkeys([best, SHIPPED_ROUTER])
+    plain = {name: run_router(store, bench, name, seed=seed) for name in dict.fromkeys([*AGAINST, *routers])}
+    given = {
+        name + WITH_TASK: run_router(store, bench, name, seed=seed, params=params, progress=progress)
+        for name in routers
+    }
+    setting = make_setting(bench)
+    runs = {
+        name: {seed: Candidate.of_run(setting, store.load_run(run.run_id))} for name, run in (plain | given).items()
+    }
+    differences = compare({seed: setting}, runs, against=list(plain)).differences
+    rows = differences["router"].isin(given) & (differences["metric"] == HEADLINE) & (differences["seed"] == MEAN)
+    return records(differences[rows])
 
 
 def make_built_in(files: Path, data: Path, recipe: BuiltInRecipe, embed: Embed) -> None:
@@ -283,7 +309,7 @@ def write(snapshot: SnapshotResults, folder: Path) -> None:
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet that takes little room: bytes of floats by place (half the size of whole curves)."""
-    floats = table.select_dtypes("floating").columns
+    floats = [name for name in table if is_float_dtype(table[name])]
     table.to_parquet(
         path,
         index=False,

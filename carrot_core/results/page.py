@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import isnan
 from typing import Any
 
@@ -28,9 +28,10 @@ as those who define them have it, and AIQ is too high for it. **Corrected AIQ** 
 ([method](method.md#hindsight)); routers are compared in it. **Chosen AIQ** is of points that each round fixed
 beforehand: what one gets. In brackets: 95 % bootstrap intervals over prompts, differences are paired (the same prompts
 are drawn for both). A verdict (above, below) rests on intervals that are widened for the number of pairs of routers,
-wider than those in brackets. Accuracies and AIQ are in percent; the [glossary](glossary.md) has the definitions. AIQ
-counts 0 at budgets below a router's cheapest point, so a pair of models or a single one has little. A dash: in some
-round the router never reaches the best single model on validation, so no such point can be chosen.
+wider than those in brackets; those of routers given the task label are the wider ones. Accuracies and AIQ are in
+percent; the [glossary](glossary.md) has the definitions. AIQ counts 0 at budgets below a router's cheapest point, so a
+pair of models or a single one has little. A dash: in some round the router never reaches the best single model on
+validation, so no such point can be chosen.
 """
 
 _PUBLISHED = """\
@@ -105,9 +106,12 @@ def report(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]
     return "\n".join([*parts, _PUBLISHED, _LIMITS])
 
 
-def best_carrot(document: Mapping[str, Any]) -> str:
-    """The CARROT router with the highest AIQ on validation: by the estimates on which λ is chosen."""
-    routers = [name for name in document["routers"] if name.startswith("carrot-")]
+def best_carrot(document: Mapping[str, Any], among: Collection[str] = ()) -> str:
+    """The CARROT router with the highest AIQ on validation: by the estimates on which λ is chosen.
+
+    ``among`` are the routers to choose from; empty = all of CARROT's.
+    """
+    routers = [name for name in document["routers"] if name.startswith("carrot-") and (not among or name in among)]
     return str(max(routers, key=lambda name: document["validation_aiq"][name]))
 
 
@@ -161,7 +165,7 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("\nIn the order of AIQ on validation; bold: the best CARROT router there.\n")
-    lines.append(_verdict(document))
+    lines += [_verdict(document), *_with_task(document)]
     if document["skipped"]:
         lines.append(
             "\nNot run: " + "; ".join(f"{label(who)} ({why})" for who, why in document["skipped"].items()) + "."
@@ -194,6 +198,25 @@ def _verdict(document: Mapping[str, Any]) -> str:
     accuracy = _difference(document, router, "best-single-model", "routing_accuracy", _ALL)
     best = f"at λ = 0 {_standing(accuracy)} the best single model in accuracy"
     return f"{label(router)} is {', '.join(clauses)}, and {best}."
+
+
+READS_TASK = ("carrot-blend", "carrot-linear", "carrot-mlp")  # with the parameter use_task
+WITH_TASK = "+task"  # after the name of one that is given the task label of every prompt
+
+
+def _with_task(document: Mapping[str, Any]) -> list[str]:
+    """What a router gains that is given the task label of every prompt, as the task lookups are."""
+    clauses: dict[str, list[str]] = {}
+    for row in document["with_task"]:
+        router = row["router"].removesuffix(WITH_TASK)
+        what = "itself without it" if row["against"] == router else _RIVALS.get(row["against"])
+        if what is not None:
+            difference = (row["value"], *(row[end] for end in _ALL))
+            clauses.setdefault(router, []).append(f"{_standing(difference)} {what} ({_points(difference)})")
+    return [
+        f"\nGiven the task label of every prompt (`use_task`), {label(router)} is, in corrected AIQ, {', '.join(each)}."
+        for router, each in clauses.items()
+    ]
 
 
 def _standing(difference: tuple[float, float, float]) -> str:

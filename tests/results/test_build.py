@@ -104,6 +104,20 @@ def test_the_page_has_every_router_and_its_figures(data: Path, document: dict[st
     assert "nan" not in page
 
 
+def test_a_router_given_the_task_label_is_told_apart_from_itself_without(document: dict[str, Any]) -> None:
+    rows = {(row["router"], row["against"]) for row in document["with_task"]}
+    assert {("carrot-linear+task", "carrot-linear"), ("carrot-mlp+task", "carrot-mlp")} < rows
+    assert {("carrot-linear+task", "task-lookup"), ("carrot-mlp+task", "task-lookup-input")} < rows
+    assert not any("+task" in against for _, against in rows)
+    document["with_task"] = [
+        row | {"value": value, "low_all": value - 0.002, "high_all": value + 0.002}
+        for row, value in zip(document["with_task"], [0.01, -0.01, 0.001] * len(rows), strict=False)
+    ]
+    page = report({RECIPE.name: document}, [RECIPE])
+    assert "(+1.00 [+0.80, +1.20])" in page
+    assert "not measurably different from" in page
+
+
 def test_the_best_carrot_router_is_chosen_on_validation(document: dict[str, Any]) -> None:
     aiq = document["validation_aiq"]
     assert best_carrot(document) == max(("carrot-knn", "carrot-linear"), key=lambda name: aiq[name])
