@@ -1,4 +1,6 @@
-# docker build -t carrot . && docker run --rm -p 8501:8501 -v carrot:/data carrot
+# docker build -t carrot .
+# docker run --rm -p 8501:8501 -e CARROT_MODE=public -v carrot:/data carrot              for anyone, read-only
+# docker run --rm -p 127.0.0.1:8501:8501 -e CARROT_MODE=personal -v carrot:/data carrot  for you, on this machine
 FROM python:3.12-slim
 
 # PyTorch's default wheels for Linux carry CUDA; to stay small, build with

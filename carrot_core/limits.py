@@ -7,6 +7,7 @@ cannot import it: a test compares its upload size with `UPLOAD_MB`.
 from __future__ import annotations
 
 # Tables of results and prompts.
+PUBLIC_UPLOAD_MB = 1  # on a public dashboard, which takes scenarios and no tables
 UPLOAD_MB = 500  # a browser's upload stays in the server's memory until it is read; the command line reads from disk
 UNPACKED_BYTES = 2 << 30  # four times the largest upload; tables unpack to 3 to 10 times their size, bombs to 1,000
 COLUMNS = 2_000  # 500 models of a wide table with four columns each; more is a table that was turned on its side

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from carrot_core import modes
 from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.data import details
 from carrot_core.dashboard.data.cards import cards, damaged_note, pull_panel
@@ -11,12 +12,15 @@ from carrot_core.store import Store
 
 shell.guard(__file__)
 st.title("Data")
-with st.expander("Add a benchmark", icon=":material/add:"):
-    upload, pull = st.tabs(["Your own results", "From the Hugging Face hub"])
-    with upload:
-        upload_panel()
-    with pull:
-        pull_panel()
+if modes.is_public():
+    shell.not_here("Your own results, data from the hub, fitted routers and SQL are")
+else:
+    with st.expander("Add a benchmark", icon=":material/add:"):
+        upload, pull = st.tabs(["Your own results", "From the Hugging Face hub"])
+        with upload:
+            upload_panel()
+        with pull:
+            pull_panel()
 
 benchmarks = shell.loaded_benchmarks()
 damaged_note(Store().damaged())
@@ -25,5 +29,6 @@ cards(benchmarks)
 st.subheader("Look inside")
 details(controls.benchmark(benchmarks))
 
-st.subheader("SQL")
-sql_console()
+if not modes.is_public():
+    st.subheader("SQL")
+    sql_console()

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from carrot_core import modes
 from carrot_core.dashboard import shell
 from carrot_core.dashboard.points.check import check_panel
 from carrot_core.dashboard.points.comparison import compare
@@ -15,8 +16,11 @@ with st.container():  # keeps the elements below in place when the notice comes 
 # Without a router that panel stops the page, so it runs last, after the rest is drawn.
 making, rest = st.container(), st.container()
 with rest:
-    with st.expander("Bring a point from a file", icon=":material/upload:"):
-        bring_panel()
+    if modes.is_public():
+        shell.not_here("A point you keep goes with your visit, so export it. Points are brought from files")
+    else:
+        with st.expander("Bring a point from a file", icon=":material/upload:"):
+            bring_panel()
     with shell.errors_as_text():
         entries = list_points()
         st.subheader(f"Kept points ({len(entries)})" if entries else "Kept points")

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from carrot_core import __version__, limits
 from carrot_core.api import answers
 from carrot_core.api.answers import Served, Source, Split, sources_of
-from carrot_core.api.middleware import ANY_HOST, CONTENT_TYPE_LATEST, LOOPBACK, AccessMiddleware, Metrics, log
+from carrot_core.api.middleware import ANY_HOST, CONTENT_TYPE_LATEST, AccessMiddleware, Metrics, log
 from carrot_core.api.problems import Refusal, StrictRoute, error_responses, handle_problems
 from carrot_core.api.schemas import (
     EstimateAnswer,
@@ -33,6 +33,7 @@ from carrot_core.api.schemas import (
     RouteQuestion,
 )
 from carrot_core.errors import CarrotError
+from carrot_core.modes import LOOPBACK, is_loopback
 from carrot_core.paths import shipped
 from carrot_core.serving.loading import HEADS, shipped_heads
 from carrot_core.serving.router import CarrotRouter
@@ -122,7 +123,7 @@ def hosts_for(address: str, named: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 def warning_of(settings: Settings, address: str) -> str:
     """The warning for a server that other machines can use without a token; else ""."""
-    if settings.token is not None or address in LOOPBACK:
+    if settings.token is not None or is_loopback(address):
         return ""
     return f"Whoever reaches this port may ask: set {TOKEN_VARIABLE} to ask for a token."
 

@@ -54,7 +54,6 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_HOST = "*"
 
 log = logging.getLogger("carrot.api")

@@ -21,6 +21,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 from carrot_core import limits, paths
 from carrot_core.benchmarks import Provenance
 from carrot_core.errors import CarrotError, DataError, NotFoundError
+from carrot_core.modes import check_write
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def fetch(
         The hub cannot be reached or refuses, the disk is full, or another pull of the same data is under way.
     """
     folder = paths.home() / "hub" / repo.replace("/", "--")
+    check_write(folder)
     with _translate_errors(repo, revision, folder):
         try:
             commit, remote, licence = _list_files(repo, revision, patterns)

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 
-from carrot_core import __version__
+from carrot_core import __version__, limits
 from carrot_core.cli.common import PORT, Group, Result, json_option, open_store, progress
 from carrot_core.cli.data import data
 from carrot_core.cli.evaluate import evaluate, learning_curve
@@ -18,6 +18,7 @@ from carrot_core.cli.results import figures, results, theory
 from carrot_core.cli.route import route
 from carrot_core.cli.solve import solve
 from carrot_core.errors import CarrotError
+from carrot_core.modes import LOOPBACK, by_operator, check_address, is_public
 from carrot_core.paths import PACKAGE, app_script
 
 __all__ = ["main"]
@@ -43,6 +44,9 @@ def main() -> None:
     \b
     Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 bad data, 5 database trouble.
     """
+    context = click.get_current_context()
+    if context.invoked_subcommand not in (app.name, serve.name):  # those act for whoever asks
+        context.with_resource(by_operator())
 
 
 @click.command()
@@ -64,16 +68,18 @@ def setup(force: bool) -> Result:
 def app(port: int, address: str) -> None:
     """Open the dashboard and the HTTP API of `carrot serve` under /api/v1; Ctrl-C stops it.
 
-    On another interface it answers to any name, unless STREAMLIT_SERVER_ALLOWED_HOSTS lists those it may be called by.
+    On another interface CARROT_MODE must say for whom it is (public, personal), and it answers to any name, unless
+    STREAMLIT_SERVER_ALLOWED_HOSTS lists those it may be called by.
     """
-    from carrot_core.api.middleware import LOOPBACK
-
+    check_address(address)
     script = app_script()
     click.echo(f"CARROT on http://{address}:{port}  (Ctrl-C stops it)", err=True)
     launcher = PACKAGE / "dashboard" / "launcher" / "with_api.py"
     server = ["streamlit", "run", str(launcher), f"--server.port={port}", f"--server.address={address}"]
     if address not in LOOPBACK and not os.environ.get("STREAMLIT_SERVER_ALLOWED_HOSTS"):
         server.append("--server.allowedHosts=*")
+    if is_public():
+        server.append(f"--server.maxUploadSize={limits.PUBLIC_UPLOAD_MB}")
     os.chdir(script.parent)  # where Streamlit finds its configuration
     os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive
 
@@ -114,6 +120,7 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
     from carrot_core.api import create_app
     from carrot_core.api.app import hosts_for, log_to_stderr, settings_of, warning_of
 
+    check_address(address)
     settings = settings_of(sources, token_env, hosts_for(address, hosts))
     click.echo(f"CARROT's API on http://{address}:{port}/api/v1  (Ctrl-C stops it)", err=True)
     click.echo(f"Routers: {', '.join(settings.served.names)}", err=True)

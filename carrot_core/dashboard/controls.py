@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
+from carrot_core import modes
 from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
@@ -306,6 +307,9 @@ def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
     """
     if not info.n_readable:
         st.info(f"{without_texts(info)} Choose another benchmark, or import one that has texts. {besides}".strip())
+        return
+    if modes.is_public():
+        st.info(f"No router is fitted on {plain(info.name)}. {besides}".strip())
         return
     st.info(
         f"No router is fitted on {plain(info.name)} yet. CARROT-KNN is fitted in seconds once texts have vectors. "

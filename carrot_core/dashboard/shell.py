@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.errors import StreamlitAPIException
 from streamlit.navigation.page import Page
 
-from carrot_core import paths
+from carrot_core import modes, paths
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import link
@@ -75,7 +75,14 @@ _GOTO = "goto"
 
 
 def run() -> None:
-    """Run the app: draw the frame, then the page of the address."""
+    """Run the app; a server whose mode or address is refused shows why, on every page."""
+    with errors_as_text():
+        modes.check_address(st.get_option("server.address") or "")
+        _run()
+
+
+def _run() -> None:
+    """Draw the frame, then the page of the address."""
     assets = paths.app_script().parent / "assets"
     # Before the navigation: a page's own icon would become the tab's, fetched from Google's font server.
     st.set_page_config(page_icon=str(assets / "favicon.svg"), layout="wide")
@@ -98,8 +105,7 @@ def run() -> None:
     st.logo(str(assets / "logo.svg"), size="large")
     links.begin()
     try:
-        with errors_as_text():
-            page.run()
+        page.run()
     finally:
         links.end()
 
@@ -179,6 +185,11 @@ def all_benchmarks() -> list[BenchmarkInfo]:
     store = Store()
     snapshots = [info for info in shipped_snapshots() if not store.shadows(info.name)]
     return in_order([*store.benchmarks(), *private_benchmarks(), *snapshots])
+
+
+def not_here(what: str) -> None:
+    """Say, in a quiet line, what a public dashboard does not do, and where it is done."""
+    st.caption(f":material/lock: This site is public and read-only. {what} on your own machine: `carrot app`.")
 
 
 def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[BenchmarkInfo]:

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from carrot_core import modes
 from carrot_core.benchmarks.built_in import BUILT_IN
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.results.snapshot import SnapshotInfo
@@ -54,6 +55,7 @@ class _SessionFolder:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         lock = FileLock(self.path / _LOCK)
         lock.acquire()
+        modes.add_session_folder(self.path)
         # Called when the session's state is collected, when the process ends, or earlier by `_Presence`.
         self.close = weakref.finalize(self, _remove, self.path, lock)
 
@@ -82,6 +84,7 @@ def _presence(path: str, _folder: _SessionFolder) -> _Presence:
 
 
 def _remove(folder: Path, lock: FileLock) -> None:
+    modes.drop_session_folder(folder)
     shutil.rmtree(folder, ignore_errors=True)
     lock.release(force=True)
 

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from carrot_core import limits, paths
 from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.modes import check_write
 from carrot_core.serving.point import PointFile, read_point, write_point
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -163,6 +164,7 @@ class PointShelf:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One writer at a time; errors of the disk become a `CarrotError`."""
+        check_write(self.folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / _LOCK):

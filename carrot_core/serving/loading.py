@@ -13,6 +13,7 @@ from carrot_core import embedding, paths
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import Trial, fitted_router
+from carrot_core.modes import check_write
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
 from carrot_core.serving.point import PointFile, is_point_name, read_point
@@ -194,5 +195,6 @@ def _from_hub(repo: str, store: Store) -> CarrotRouter:
     from carrot_core.routers.publishing import pull
 
     folder = paths.home() / "routers" / repo
+    check_write(folder)
     pull(repo, folder)
     return from_folder(folder, repo, store)

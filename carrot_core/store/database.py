@@ -21,6 +21,7 @@ from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks.private_connection import lock_down, private_connection
 from carrot_core.errors import StoreError
+from carrot_core.modes import check_write
 
 SCHEMA_VERSION = 3
 READABLE = (2, SCHEMA_VERSION)  # versions of schemas that are read as they are: the older one lacks some columns
@@ -101,6 +102,7 @@ def writing(
     StoreError
         The disk is full or refuses, or the content breaks a constraint. What is at ``path`` stays.
     """
+    check_write(path)
     unfinished = path.with_name(f"{path.name}.writing")
     with translate_errors(path):
         try:
@@ -169,8 +171,10 @@ def locked(lock: Path, timeout_s: float) -> Iterator[None]:
     Raises
     ------
     StoreError
-        Another writer holds the lock for too long, or the lock file cannot be created.
+        Another writer holds the lock for too long, the lock file cannot be created, or this is for the operator of a
+        public server alone.
     """
+    check_write(lock)
     turn = FileLock(lock, timeout=timeout_s)
     with translate_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote
 
 from carrot_core import paths
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
+from carrot_core.modes import check_write
 from carrot_core.store.database import identity, locked, sync, translate_errors
 
 MAIN = "benchmark.duckdb"
@@ -232,6 +233,7 @@ def _before(name: str, current: Path | None) -> bool:
 
 def delete(path: Path) -> None:
     """Remove a file or a folder; one that is open elsewhere and therefore stays is removed by a later writer."""
+    check_write(path)
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -22,9 +22,9 @@ from streamlit.web.server.app_discovery import discover_asgi_app
 
 from carrot_core.api.answers import Served
 from carrot_core.api.app import TOKEN_VARIABLE, hosts_for, settings_of, warning_of
-from carrot_core.api.middleware import LOOPBACK
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError
+from carrot_core.modes import LOOPBACK, VARIABLE
 from carrot_core.paths import PACKAGE, app_script
 from carrot_core.serving.loading import shipped_heads
 from scripts.bench.http_load import report, run
@@ -69,6 +69,7 @@ def test_serve_offers_what_ships_on_this_machine_only(monkeypatch: pytest.Monkey
 
 def test_serve_takes_its_token_from_the_environment(monkeypatch: pytest.MonkeyPatch, carrot_home: Path) -> None:
     monkeypatch.setenv("MY_TOKEN", "s3cret")
+    monkeypatch.setenv(VARIABLE, "personal")
     result, app, handed = _serve(
         monkeypatch, "--token-env", "MY_TOKEN", "--bench", f"mine={HEAD}", "--address", "0.0.0.0"
     )
@@ -183,6 +184,7 @@ def test_a_server_that_others_reach_says_that_no_token_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, carrot_home: Path, address: str, token: str, warns: bool
 ) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, token)
+    monkeypatch.setenv(VARIABLE, "personal")
     result, _, _ = _serve(monkeypatch, "--address", address)
     assert ("Whoever reaches this port may ask" in result.output) is warns
     assert bool(warning_of(settings_of((), None, ("localhost",)), address)) is warns

@@ -53,11 +53,13 @@ def test_the_dashboard_answers_to_any_name_only_where_it_was_put_for_others(monk
     monkeypatch.setattr("os.execv", lambda _, arguments: started.extend(arguments))
     monkeypatch.setattr("os.chdir", lambda _: None)
     monkeypatch.delenv("STREAMLIT_SERVER_ALLOWED_HOSTS", raising=False)
+    monkeypatch.setenv("CARROT_MODE", "public" if any_name else "personal")
     if listed:
         monkeypatch.setenv("STREAMLIT_SERVER_ALLOWED_HOSTS", listed)
     assert CliRunner().invoke(main, ["app", "--address", address]).exit_code == 0
     assert f"--server.address={address}" in started
     assert ("--server.allowedHosts=*" in started) == any_name
+    assert any("maxUploadSize" in option for option in started) == any_name  # those of a public one are small
 
 
 @pytest.mark.parametrize("command", ["app", "serve"])

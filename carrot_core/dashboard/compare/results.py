@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from carrot_core import modes
 from carrot_core.compare.losses import REASONS, distances
 from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
@@ -16,7 +17,7 @@ from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import NO_TOOLS, priced
 from carrot_core.dashboard.glossary import metric_tip, tip
-from carrot_core.dashboard.shell import plain, theme
+from carrot_core.dashboard.shell import not_here, plain, theme
 from carrot_core.dashboard.stores import store_of
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation import make_setting
@@ -164,6 +165,8 @@ def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, met
 
 def fit_panel(info: BenchmarkInfo, fitted: Sequence[str]) -> None:
     """Offer to fit all routers. Each is stored at once, so a second press continues the work."""
+    if modes.is_public():
+        return
     skipped: Mapping[str, str] = st.session_state.pop(_SKIPPED, {})
     for name, why in skipped.items():
         st.warning(plain(f"{label(name)} could not run. {why}"))
@@ -205,6 +208,9 @@ def study(info: BenchmarkInfo, view: views.View, name: str, what: str) -> pd.Dat
             st.info(f"This snapshot has no {what}.")
         return table
     tables = _studies(str(store_of(info).path), info.name, info.data_hash)
+    if name not in tables and modes.is_public():
+        not_here(f"The {what} is made")
+        return None
     if name not in tables:
         st.info(f"The {what} of {label(ROUTER)} is made by fitting it again several times: seconds to a few minutes.")
         if not st.button(f"Make the {what}", key=f"study:{name}", type="primary"):

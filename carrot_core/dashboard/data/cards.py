@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from carrot_core import modes
 from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.benchmarks.split import FOLDS
@@ -80,7 +81,8 @@ def _card(info: BenchmarkInfo) -> None:
         st.code(value, language=None, wrap_lines=True)
         for warning in info.warnings:
             st.markdown(f"- {plain(warning)}")
-    _actions(info, fitted)
+    if not modes.is_public():
+        _actions(info, fitted)
 
 
 def _badges(info: BenchmarkInfo, fitted: int) -> None:

@@ -12,6 +12,7 @@ from streamlit import config
 from carrot_core.api import create_app
 from carrot_core.api.app import log_to_stderr, settings_of, warning_of
 from carrot_core.api.middleware import ANY_HOST, log
+from carrot_core.modes import check_address
 from carrot_core.paths import app_script
 
 
@@ -20,10 +21,11 @@ def api_routes() -> list[BaseRoute]:
 
     It answers to the names that Streamlit answers to (``server.allowedHosts``, where an empty list is any).
     """
-    hosts = config.get_option("server.allowedHosts") or [ANY_HOST]
+    hosts, address = config.get_option("server.allowedHosts") or [ANY_HOST], config.get_option("server.address") or ""
+    check_address(address)
     settings = settings_of((), None, tuple(hosts))
     log_to_stderr()
-    if warning := warning_of(settings, config.get_option("server.address") or "localhost"):
+    if warning := warning_of(settings, address):
         log.warning(warning)
     settings.served.warm_in_background()
     return [Route("/api/{rest:path}", create_app(settings))]

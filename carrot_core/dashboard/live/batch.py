@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import streamlit as st
 
-from carrot_core import limits
+from carrot_core import limits, modes
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem, priced
 from carrot_core.dashboard.glossary import see, tip
@@ -89,6 +89,8 @@ Source = Callable[[ExitStack], Prompts]
 
 
 def _source_kind() -> str:
+    if modes.is_public():
+        return PASTE
     ways = [PASTE, UPLOAD]
     return str(st.segmented_control("Prompts", ways, default=PASTE, key="batch:way", required=True))
 

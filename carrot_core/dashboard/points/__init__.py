@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import streamlit as st
 
+from carrot_core import modes
 from carrot_core.dashboard import live
 from carrot_core.dashboard.shell import all_benchmarks
 from carrot_core.dashboard.stores import PrivateInfo, session_folder, store_of
@@ -20,8 +21,10 @@ _OWN = "points:own"  # set once the session has points of its own, so that listi
 
 
 def place_for(info: BenchmarkInfo) -> PointShelf:
-    """Where points of a benchmark are kept: in the session for a private benchmark, else in the shared folder."""
-    if not isinstance(info, PrivateInfo):
+    """Where points of a benchmark are kept: in the session for a private benchmark and on a public dashboard, else in
+    the shared folder.
+    """
+    if not (isinstance(info, PrivateInfo) or modes.is_public()):
         return shared_points()
     st.session_state[_OWN] = True
     return own_points()

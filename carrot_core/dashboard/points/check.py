@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from carrot_core import modes
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.formats import format_of
 from carrot_core.benchmarks.log_table import LOGGED, kept_logs, read_logs
@@ -18,7 +19,7 @@ from carrot_core.dashboard.frontier.stability import stability_panel
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.points import benchmark_of, differs_here, router_at
 from carrot_core.dashboard.points.comparison import distinct_names
-from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.shell import errors_as_text, not_here, plain
 from carrot_core.errors import DataError
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import cost_basis
@@ -56,6 +57,9 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
             "Nothing was measured on this point's pool or prices, so there is nothing to compare logs with. Keep a "
             "point of the whole pool at the benchmark's prices."
         )
+        return
+    if modes.is_public():
+        not_here("Logs are compared")
         return
     st.write(
         "A file with a row for each call that was made: the model that answered, and of its score, dollars and tokens "

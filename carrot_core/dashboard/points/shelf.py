@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from carrot_core import limits
+from carrot_core import limits, modes
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem
@@ -130,6 +130,8 @@ def _actions(place: PointShelf, record: ShelfPoint) -> None:
         )  # fmt: skip
         if st.button("Export", icon=":material/download:", key=f"export:{record.id}"):
             _export(place, record)
+        if modes.is_public() and place == shared_points():
+            return
         with st.popover("Rename", icon=":material/edit:", key=f"rename:{record.id}"):
             _rename(place, record)
         if st.button("Delete", key=f"delete:{record.id}", icon=":material/delete:"):

@@ -1,0 +1,157 @@
+"""The destructive walk in both modes: what a visitor of a public dashboard cannot do, its owner can."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core import modes
+from carrot_core.dashboard import controls
+from carrot_core.points.shelf import PointShelf, shared_points
+from carrot_core.store import Store
+from tests.made import long_frame, made
+from tests.pages.reading import button, page_text
+from tests.points.test_difference import point
+from tests.tables import frames
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = "mmlu-pro-cot (snapshot)"
+DESTRUCTIVE = {
+    "data": {"Remove for good", controls.FIT, "Pull sprout", "Run", "Check and load", "Keep it in the store"},
+    "points": {"Delete", "Save", "Keep it here"},
+    "compare": {"Fit all routers", "Make the learning curve", "Make the leave-one-task-out result"},
+    "frontier": {controls.FIT},
+    "live": {controls.FIT},
+    "whatif": {controls.FIT},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A benchmark nothing is fitted on, and a point that somebody keeps; to be copied."""
+    folder = tmp_path_factory.mktemp("home")
+    Store(folder / "carrot.duckdb").save_benchmark("somebody's", frames(n_prompts=30))
+    PointShelf(folder / "points").keep(point(note="somebody's point"))
+    return folder
+
+
+@pytest.fixture(params=[modes.Mode.PERSONAL, modes.Mode.PUBLIC])
+def mode(request: pytest.FixtureRequest, home: Path, carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The mode of a server whose home is a copy of ``home``."""
+    shutil.copytree(home, carrot_home, dirs_exist_ok=True)
+    monkeypatch.setenv(modes.VARIABLE, request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def public(home: Path, carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Home of a public server; nothing in it has changed at the end."""
+    shutil.copytree(home, carrot_home, dirs_exist_ok=True)
+    monkeypatch.setenv(modes.VARIABLE, "public")
+    before = _files(carrot_home)
+    yield carrot_home
+    assert _files(carrot_home) == before
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def page(name: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.query_params.update(query)
+    app.switch_page(f"pages/{name}.py").run()
+    assert not app.exception
+    return app
+
+
+def _pressed(app: AppTest, label: str) -> AppTest:
+    button(app, label).click()
+    app.run()
+    assert not app.exception
+    return app
+
+
+def _labels(app: AppTest) -> set[str]:
+    return {button.label for button in app.button}
+
+
+@pytest.mark.parametrize("name", DESTRUCTIVE)
+def test_a_public_page_offers_nothing_that_changes_what_others_see(public: Path, name: str) -> None:
+    for show in ("Learning", "New tasks") if name == "compare" else ("",):
+        app = page(name, bench="somebody's", show=show)
+        assert not _labels(app) & DESTRUCTIVE[name]
+        assert not app.get("file_uploader") or name == "whatif"  # a scenario is the session's
+
+
+def test_the_owner_removes_a_benchmark_and_a_visitor_does_not(mode: str) -> None:
+    app = page("data")
+    if mode == "personal":
+        _pressed(app, "Remove for good")
+        assert not Store().benchmarks()
+    else:
+        assert "Remove for good" not in _labels(app)
+        assert "read-only" in page_text(app)
+        assert Store().benchmarks()
+
+
+def test_the_owner_deletes_a_point_and_a_visitor_does_not(mode: str) -> None:
+    app = page("points", bench=HEAD)
+    assert "somebody's point" in page_text(app, "markdown")
+    if mode == "personal":
+        _pressed(app, "Delete")
+        assert not shared_points().listing().points
+        _pressed(app, "Undo")
+    else:
+        assert not _labels(app) & {"Delete", "Save"}
+    (record,) = shared_points().listing().points
+    assert record.point.note == "somebody's point"
+
+
+def test_a_point_a_visitor_keeps_is_theirs_alone(public: Path) -> None:
+    app = page("points", bench=HEAD, lam="0.1")
+    _pressed(app, "Keep this point")
+    assert "Kept points (2)" in [subheader.value for subheader in app.subheader]
+    other = page("points", bench=HEAD)
+    assert "Kept points (1)" in [subheader.value for subheader in other.subheader]
+    _pressed(app, "Delete")  # their own
+    assert "Kept points (1)" in [subheader.value for subheader in app.subheader]
+
+
+def test_an_upload_of_a_visitor_reaches_no_store(public: Path) -> None:
+    """Were the panel of uploads drawn on a public dashboard, what it brings would stay in the session."""
+    app = AppTest.from_file(str(ROOT / "tests" / "browser" / "upload_app.py"), default_timeout=60).run()
+    rows = long_frame(made(20)).to_csv(index=False).encode()
+    app.file_uploader[0].set_value(("<img src=x>.csv", rows, "text/csv"))
+    _pressed(app.run(), "Check and load")
+    _pressed(app, "Keep it in the store")
+    assert "public" in page_text(app, "error")
+
+
+@pytest.mark.parametrize("setting", ["team", "open"])
+def test_a_mode_that_is_not_there_is_refused_on_every_page(
+    monkeypatch: pytest.MonkeyPatch, carrot_home: Path, setting: str
+) -> None:
+    monkeypatch.setenv(modes.VARIABLE, setting)
+    for name in ("overview", "data"):
+        app = page(name)
+        assert modes.VARIABLE in page_text(app, "error")
+        assert not app.title
+
+
+def test_a_server_that_others_reach_shows_nothing_until_the_mode_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, carrot_home: Path
+) -> None:
+    monkeypatch.delenv(modes.VARIABLE, raising=False)
+    option = st.get_option
+    monkeypatch.setattr(st, "get_option", lambda name: "0.0.0.0" if name == "server.address" else option(name))
+    app = page("overview")
+    assert f"{modes.VARIABLE}=public" in page_text(app, "error")
+    assert not app.title
