@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -55,6 +56,15 @@ def app_script() -> Path:
 def document(name: str) -> Path:
     """Path of a file of the project's ``docs/`` folder that the dashboard shows."""
     return (_CHECKOUT / "docs" if IN_CHECKOUT else PACKAGE / "_docs") / name
+
+
+def without_places(text: str) -> str:
+    """A text without where this program and its files lie: for those who are not to know."""
+    places = {home(): "CARROT_HOME", PACKAGE.parent: "…", Path(tempfile.gettempdir()): "…"}
+    for place, name in places.items():
+        for spelling in {str(place.resolve()), str(place)}:
+            text = text.replace(spelling, name)
+    return text
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """CSV without cells that a spreadsheet runs as formulas, and the problems of a file as a table.
 
-A spreadsheet takes a cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a
-formula and may run it. Every CSV the project writes goes through `safe_csv`.
+A spreadsheet takes a cell that starts with ``=``, ``+``, ``-``, ``@`` (also of full width), a tab or a carriage return
+for a formula and may run it. One that splits at semicolons or tabs sees a cell begin in the middle of a text, and is
+not held by quotes there. Every CSV the project writes goes through `safe_csv`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from carrot_core.errors import DataError
 
-# Leading apostrophes are matched too, so that `restored` undoes exactly what `safe_csv` did.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_PROTECTED = re.compile(r"'+[=+\-@\t\r]")
+# Where a cell may begin for some reader, which may drop quotes. Leading apostrophes are matched too, so that `restored`
+# undoes exactly what `safe_csv` did.
+_FORMULA = re.compile(r"(?:^|(?<=[;\t\r\n]))(?=['\"]*[=+\-@＝＋－＠\t\r])")
+_PROTECTED = re.compile(r"(?:^|(?<=[;\t\r\n]))'(?=['\"]*[=+\-@＝＋－＠\t\r])")
 
 
 def safe_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
@@ -42,11 +44,11 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 def restored(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame given to `safe_csv`, from the CSV read back; read ids as text, ``dtype={"prompt_id": str}``."""
-    return _each_text(frame, lambda text: text[1:] if _PROTECTED.match(text) else text)
+    return _each_text(frame, lambda text: _PROTECTED.sub("", text))
 
 
 def _protected(text: str) -> str:
-    return f"'{text}" if _FORMULA.match(text) else text
+    return _FORMULA.sub("'", text)
 
 
 def _each_text(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:

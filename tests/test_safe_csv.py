@@ -17,8 +17,10 @@ from carrot_core.safe_csv import problems_frame, restored, safe_csv, write_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = st.one_of(
-    st.text("=+-@\t\r\n'\",;a1 ", max_size=6), st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+    st.text("=+-@＝＋－＠\t\r\n'\",;a1 ", max_size=6), st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 )
+
+FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6), name=TEXTS)
@@ -26,9 +28,28 @@ def test_no_cell_of_text_starts_like_a_formula_and_all_come_back(texts: list[str
     frame = pd.DataFrame({name: pd.Series(texts, dtype=object)})
     read = list(csv.reader(io.StringIO(safe_csv(frame), newline="")))
     cells = [row[0] if row else "" for row in read]
-    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert not [cell for cell in cells if cell.startswith(FORMULAS)]
+    for other in ";\t":  # readers that split elsewhere, where our quotes are none
+        lines = safe_csv(pd.DataFrame({"id": "p1", "text": texts})).replace("\r", "\n").split("\n")
+        for rows in (line.split(other) for line in lines), csv.reader(lines, delimiter=other):
+            assert not [cell for row in rows for cell in row if cell.startswith(FORMULAS)]
     back = restored(pd.DataFrame({cells[0]: pd.Series(cells[1:], dtype=object)}))
     assert [str(back.columns[0]), *back.iloc[:, 0]] == [name, *texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("abc;=cmd|' /C calc'!A0;x", "abc;'=cmd|' /C calc'!A0;x"),
+        ('abc;"=1+1"', 'abc;\'"=1+1"'),
+        ("＝1+1", "'＝1+1"),
+        ("a\n＠SUM(1)", "a\n'＠SUM(1)"),
+        ("a; -b, c - d = e", "a; -b, c - d = e"),
+    ],
+)
+def test_a_formula_is_defused_wherever_a_reader_may_see_a_cell_begin(text: str, cell: str) -> None:
+    (row,) = csv.reader(io.StringIO(safe_csv(pd.DataFrame([["p1", text]]), header=False), newline=""))
+    assert row == ["p1", cell]
 
 
 def test_numbers_stay_as_they_are(tmp_path: Path) -> None:

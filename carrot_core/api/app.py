@@ -21,7 +21,15 @@ from pydantic import BaseModel
 from carrot_core import __version__, limits
 from carrot_core.api import answers
 from carrot_core.api.answers import Served, Source, Split, sources_of
-from carrot_core.api.middleware import ANY_HOST, CONTENT_TYPE_LATEST, AccessMiddleware, Metrics, log
+from carrot_core.api.middleware import (
+    ANY_HOST,
+    CONTENT_TYPE_LATEST,
+    NO_CONTENT_POLICY,
+    AccessMiddleware,
+    HardenedResponses,
+    Metrics,
+    log,
+)
 from carrot_core.api.problems import Refusal, StrictRoute, error_responses, handle_problems
 from carrot_core.api.schemas import (
     EstimateAnswer,
@@ -176,6 +184,7 @@ def create_app(settings: Settings) -> FastAPI:
         allowed_hosts=settings.allowed_hosts,
         metrics=services.metrics,
     )
+    app.add_middleware(HardenedResponses, content_policy=NO_CONTENT_POLICY)
     return app
 
 

@@ -17,6 +17,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from carrot_core import modes, paths
 from carrot_core.text import SENTENCE, visible
 
 MOST_LETTERS = 60  # of a value in the notice
@@ -117,11 +118,16 @@ def _tell(line: str) -> None:
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-=.!|~$:&])")
 
+# What Streamlit turns into a link even where it is escaped, and the character without width that keeps it from that.
+_LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=\w@)(?=[\w-]+\.)", re.IGNORECASE)
+_JOINER = "\u2060"
+
 
 def plain(text: str) -> str:
-    """Markdown that shows exactly this text.
+    """Markdown that shows exactly this text, with no link in it.
 
     Names and messages come from files. Unescaped, an image in one would make the browser ask another host for it.
-    Invisible characters are shown by their codes.
+    Invisible characters are shown by their codes. On a public dashboard places of the server go by other names.
     """
-    return _MARKUP.sub(r"\\\1", visible(text, SENTENCE)).replace("\n", "  \n")
+    shown = visible(paths.without_places(text) if modes.is_public() else text, SENTENCE)
+    return _MARKUP.sub(r"\\\1", _LINK.sub(_JOINER, shown)).replace("\n", "  \n")

@@ -135,6 +135,14 @@ def test_an_upload_of_a_visitor_reaches_no_store(public: Path) -> None:
     assert "public" in page_text(app, "error")
 
 
+def test_a_fault_tells_no_visitor_where_files_lie(mode: str, carrot_home: Path) -> None:
+    (main,) = carrot_home.glob("carrot.store/*/*/benchmark.duckdb")
+    main.write_bytes(b"noise")
+    shown = page_text(page("data"), "error")
+    assert "damaged" in shown
+    assert (str(carrot_home) in shown) == (mode == "personal")
+
+
 @pytest.mark.parametrize("setting", ["team", "open"])
 def test_a_mode_that_is_not_there_is_refused_on_every_page(
     monkeypatch: pytest.MonkeyPatch, carrot_home: Path, setting: str

@@ -5,13 +5,19 @@ In a folder of its own, since Streamlit puts a script's folder on the import pat
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+from pathlib import Path
+
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 from streamlit import config
 
 from carrot_core.api import create_app
 from carrot_core.api.app import log_to_stderr, settings_of, warning_of
-from carrot_core.api.middleware import ANY_HOST, log
+from carrot_core.api.middleware import ANY_HOST, HardenedResponses, log
 from carrot_core.modes import check_address
 from carrot_core.paths import app_script
 
@@ -31,4 +37,30 @@ def api_routes() -> list[BaseRoute]:
     return [Route("/api/{rest:path}", create_app(settings))]
 
 
-app = st.App(app_script(), routes=api_routes())
+def content_policy() -> str:
+    """The Content-Security-Policy of the dashboard: what Streamlit itself needs, and nothing from another host.
+
+    Scripts are files of this server, the one that stands in Streamlit's page (by its hash), and modules that Streamlit
+    makes of our components (``blob:``). Its styles stand in the page; pictures and fonts may, too.
+    """
+    page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    inline = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline]
+    sources = {
+        "default-src": "'self'",
+        "script-src": " ".join(["'self'", "blob:", *hashes]),
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": "'self' data: blob:",
+        "font-src": "'self' data:",
+        "worker-src": "'self' blob:",
+        "object-src": "'none'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in sources.items())
+
+
+app = st.App(
+    app_script(), routes=api_routes(), middleware=[Middleware(HardenedResponses, content_policy=content_policy())]
+)

@@ -1,0 +1,92 @@
+"""The dashboard as `carrot app` serves it: what every response tells the browser, and pages that work under it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from carrot_core.benchmarks import Frames, Provenance
+from carrot_core.dashboard.shell import PAGES
+from carrot_core.paths import PACKAGE
+from carrot_core.store import Store
+from tests.browser.conftest import at_rest, click
+from tests.tables import frames
+
+LAUNCHER = PACKAGE / "dashboard" / "launcher" / "with_api.py"
+LINK = "http://evil.example/x www.evil.example/x a@evil.example"
+HARDENED = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+}
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., str], home_of: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A public server of a fitted benchmark, and of one whose every text is an address."""
+    home = tmp_path_factory.mktemp("public")
+    shutil.copytree(home_of("carrot-knn"), home, dirs_exist_ok=True)
+    given = frames(n_prompts=12, n_models=2)
+    linked = Frames(
+        given.prompts.assign(text=LINK, task=LINK),
+        given.models.replace("model-a", LINK),
+        given.outcomes.replace("model-a", LINK),
+        Provenance(LINK, note=LINK),
+        (LINK,),
+    )
+    Store(home / "carrot.duckdb").save_benchmark(LINK, linked)
+    return serve(LAUNCHER, CARROT_HOME=str(home), CARROT_MODE="public")
+
+
+@pytest.mark.parametrize("path", ["/", "/data", "/_stcore/health", "/static/none.js", "/api/v1/health", "/api/v1/none"])
+def test_every_response_tells_the_browser_what_it_must_not_do(
+    server: str, open_page: Callable[..., Page], path: str
+) -> None:
+    request = open_page(f"{server}/method", ready="h1").context.request
+    headers = request.get(server + path).headers
+    assert HARDENED.items() <= headers.items()
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "'unsafe-eval'" not in headers["content-security-policy"]
+    assert "camera=()" in headers["permissions-policy"]
+    assert "strict-transport-security" not in headers
+    over_tls = request.get(server + path, headers={"X-Forwarded-Proto": "https"}).headers
+    assert "max-age=" in over_tls["strict-transport-security"]
+
+
+@pytest.mark.parametrize("entry", PAGES, ids=lambda entry: entry.name)
+def test_every_page_works_under_its_content_policy(server: str, open_page: Callable[..., Page], entry: object) -> None:
+    """A violation is an error in the console, which fails the test."""
+    page = open_page(f"{server}/{entry.name}?bench=made", ready="h1")  # type: ignore[attr-defined]
+    at_rest(page)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    page.wait_for_timeout(500)
+
+
+def test_a_script_that_slips_into_a_page_does_not_run(server: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{server}/method", ready="h1")
+    page.evaluate("""() => {
+      const script = document.createElement("script");
+      script.textContent = "window.__xss = 1";
+      document.body.append(script);
+    }""")
+    assert page.evaluate("window.__xss") is None
+    open_page.forgive(page)  # type: ignore[attr-defined]
+
+
+def test_no_text_of_a_file_is_a_link(server: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{server}/data", ready="h1")
+    expect(page.get_by_text("evil.example").first).to_be_visible()
+    assert page.locator("a[href*='evil.example']").count() == 0
+
+
+def test_a_visitor_keeps_a_point_that_another_does_not_see(server: str, open_page: Callable[..., Page]) -> None:
+    mine = open_page(f"{server}/points?bench=made", ready="text=Keep this point")
+    click(mine.get_by_role("button", name="Keep this point"))
+    expect(mine.get_by_role("heading", name="Kept points (1)")).to_be_visible()
+    other = open_page(f"{server}/points?bench=made", ready="text=Keep this point")
+    expect(other.get_by_text("No point is kept yet.")).to_be_visible()
+    expect(other.get_by_role("button", name="Delete")).to_have_count(0)
