@@ -84,7 +84,7 @@ class HardenedResponses:
             await self._app(scope, receive, send)
             return
         # A browser takes no notice of it over plain HTTP, so it does not matter who says that TLS ends before us.
-        tls = "https" in (scope["scheme"], Headers(scope=scope).get("x-forwarded-proto"))
+        tls = "https" in (scope.get("scheme"), Headers(scope=scope).get("x-forwarded-proto"))
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
