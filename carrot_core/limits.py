@@ -72,6 +72,7 @@ REQUEST_PROMPT_CHARACTERS = 100_000
 REQUEST_EXPLAINED = 16  # each is embedded by itself
 REQUEST_MODELS = 1_000
 REQUEST_USD = 1e6  # of a price or a budget: more is a slip of units
+REQUESTS_A_MINUTE = 300  # of a client of a public server; all at once, then five a second
 WAITING = 512  # requests in the queue; who comes after them would wait for minutes
 
 # Queries of the SQL console, each in a process of its own.

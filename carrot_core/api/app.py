@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response, Security
@@ -21,6 +22,7 @@ from pydantic import BaseModel
 from carrot_core import __version__, limits
 from carrot_core.api import answers
 from carrot_core.api.answers import Served, Source, Split, sources_of
+from carrot_core.api.clients import Pace, Token, read_tokens
 from carrot_core.api.middleware import (
     ANY_HOST,
     CONTENT_TYPE_LATEST,
@@ -41,7 +43,7 @@ from carrot_core.api.schemas import (
     RouteQuestion,
 )
 from carrot_core.errors import CarrotError
-from carrot_core.modes import LOOPBACK, is_loopback
+from carrot_core.modes import LOOPBACK, is_loopback, is_public
 from carrot_core.paths import shipped
 from carrot_core.serving.loading import HEADS, shipped_heads
 from carrot_core.serving.router import CarrotRouter
@@ -49,6 +51,8 @@ from carrot_core.store import Store
 
 THREADS = 4
 TOKEN_VARIABLE = "CARROT_API_TOKEN"  # noqa: S105  the variable's name, not a token
+TOKENS_VARIABLE = "CARROT_API_TOKENS"
+_READERS = 2  # threads for what takes no estimates, so that it never waits behind them
 _DEFAULT = "mmlu-pro-cot"
 T = TypeVar("T")
 
@@ -74,7 +78,8 @@ class Workers:
 
 PREFIX = "/api/v1"
 DOCUMENT = f"{PREFIX}/openapi.json"
-HEALTH = f"{PREFIX}/health"
+HEALTH, METRICS = f"{PREFIX}/health", f"{PREFIX}/metrics"
+ROUTE, ESTIMATE = f"{PREFIX}/route", f"{PREFIX}/estimate"
 _ABOUT = (
     "Asks a fitted CARROT router which model should answer a prompt. λ trades expected accuracy against expected "
     "cost; every answer carries the estimates it rests on. Prompts are neither kept nor logged."
@@ -89,7 +94,9 @@ class Settings:
     Attributes
     ----------
     served : the routers.
-    token : bearer token every route but the health check asks for; None asks for none.
+    token : bearer token, which may do everything, as one more of ``tokens``; None adds none.
+    tokens : of which every route but the health check asks for one; None, without a token, asks for none.
+    requests_a_minute : of one client; None sets no limit.
     allowed_hosts : names the server may be called by; ``"*"`` for any.
     threads : requests worked on at once.
     """
@@ -98,16 +105,24 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     allowed_hosts: Sequence[str] = LOOPBACK
     threads: int = THREADS
+    tokens: tuple[Token, ...] | None = None
+    requests_a_minute: int | None = None
+
+    @property
+    def accepted(self) -> tuple[Token, ...] | None:
+        """All tokens there are; None where none is asked for."""
+        return self.tokens if self.token is None else (Token.of(self.token), *(self.tokens or ()))
 
 
 def settings_of(names: tuple[str, ...], token_variable: str | None, allowed_hosts: tuple[str, ...]) -> Settings:
-    """Settings of a server.
+    """Settings of a server. One that is public asks for tokens, also where there are none, and counts requests.
 
     Parameters
     ----------
     names : what to serve, as `sources_of` reads it, loaded now; none means every head that ships, loaded when
         they are asked for.
-    token_variable : environment variable that holds the token; by default `TOKEN_VARIABLE`, if it is set.
+    token_variable : environment variable that holds the token; by default `TOKEN_VARIABLE`, if it is set. The file
+        that `TOKENS_VARIABLE` names has more.
     allowed_hosts : names the server may be called by.
 
     Raises
@@ -121,7 +136,15 @@ def settings_of(names: tuple[str, ...], token_variable: str | None, allowed_host
     served = Served(sources_of(names) if names else _shipped())
     for name in served.names if names else ():
         served.get(name)
-    return Settings(served, _token(token_variable), allowed_hosts)
+    file, public = os.environ.get(TOKENS_VARIABLE), is_public()
+    tokens = read_tokens(Path(file)) if file else () if public else None
+    return Settings(
+        served, _token(token_variable), allowed_hosts, tokens=tokens,
+        requests_a_minute=limits.REQUESTS_A_MINUTE if public else None,
+    )  # fmt: skip
+
+
+_HOW_TOKENS = f"Set {TOKENS_VARIABLE} to a file of tokens, or {TOKEN_VARIABLE} to one."
 
 
 def hosts_for(address: str, named: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -130,8 +153,10 @@ def hosts_for(address: str, named: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def warning_of(settings: Settings, address: str) -> str:
-    """The warning for a server that other machines can use without a token; else ""."""
-    if settings.token is not None or is_loopback(address):
+    """The warning for a server that other machines can use without a token, or that nobody can use; else ""."""
+    if settings.accepted == ():
+        return f"A public API asks for a token, and there is none: it answers the health check alone. {_HOW_TOKENS}"
+    if settings.accepted is not None or is_loopback(address):
         return ""
     return f"Whoever reaches this port may ask: set {TOKEN_VARIABLE} to ask for a token."
 
@@ -170,8 +195,8 @@ def create_app(settings: Settings) -> FastAPI:
         # FastAPI hands errors with their texts, which may quote a prompt, to any OpenTelemetry that is set up.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    services = _Services(settings.served, Metrics(), Workers(settings.threads))
-    secured = [] if settings.token is None else [Security(HTTPBearer(auto_error=False))]
+    services = _Services(settings.served, Metrics(), Workers(settings.threads), Workers(_READERS))
+    secured = [] if settings.accepted is None else [Security(HTTPBearer(auto_error=False))]
     open_routes, routes = _open_routes(services), _routes(services)
     app.include_router(open_routes)
     app.include_router(routes, dependencies=secured)
@@ -180,7 +205,9 @@ def create_app(settings: Settings) -> FastAPI:
         AccessMiddleware,
         routes={DOCUMENT, *(route.path for route in (*open_routes.routes, *routes.routes))},  # type: ignore[attr-defined]
         open_routes={HEALTH},
-        token=settings.token,
+        scopes={ROUTE: "route", ESTIMATE: "route", METRICS: "metrics"},
+        tokens=settings.accepted,
+        pace=None if settings.requests_a_minute is None else Pace(settings.requests_a_minute),
         allowed_hosts=settings.allowed_hosts,
         metrics=services.metrics,
     )
@@ -195,6 +222,7 @@ class _Services:
     served: Served
     metrics: Metrics
     workers: Workers
+    readers: Workers
 
     async def answer(
         self, request: Request, name: str | None, prompts: int, work: Callable[[CarrotRouter, str], BaseModel]
@@ -202,7 +230,8 @@ class _Services:
         """Do the work in a thread and send its result with the time it took."""
         name = self.served.resolve(name)
         request.state.log_note = f" prompts={prompts} router={name}" if prompts else f" router={name}"
-        document, seconds = await self.workers.run(lambda: self._work(name, work))
+        lane = self.workers if prompts else self.readers
+        document, seconds = await lane.run(lambda: self._work(name, work))
         if prompts:
             self.metrics.prompts(name, prompts)
         return Response(
@@ -243,8 +272,8 @@ def _open_routes(services: _Services) -> APIRouter:
 
 def _routes(services: _Services) -> APIRouter:
     api = APIRouter(prefix=PREFIX, route_class=StrictRoute)
-    errors = error_responses(401, 403, 404, 405, 422, 500, 503)
-    posted = error_responses(400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 503)
+    errors = error_responses(401, 403, 404, 405, 422, 429, 500, 503)
+    posted = error_responses(400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 503)
 
     @api.post("/route", response_model=RouteAnswer, responses=posted)
     async def route(question: RouteQuestion, request: Request) -> Response:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
+import math
 import re
 import time
 import traceback
 import uuid
 from collections import Counter as Tally
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from carrot_core.api.clients import Pace, Token, token_of
 from carrot_core.api.problems import INTERNAL, Refusal, answer
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
@@ -110,8 +111,10 @@ class AccessMiddleware:
     app : the app it wraps.
     routes : known addresses; any other is counted and logged as "other", so that no text from outside becomes
         a label or a log line.
-    open_routes : those that need no token.
-    token : what ``Authorization: Bearer`` must carry; None asks for nothing.
+    open_routes : those that need no token, and may be asked for however often.
+    scopes : scope of `carrot_core.api.clients.SCOPES` that an address needs; any other address needs "read".
+    tokens : of which ``Authorization: Bearer`` must carry one; None asks for nothing.
+    pace : how often a client may ask, by its token's name or else its address; None is as often as it likes.
     allowed_hosts : names this server may be called by, as Streamlit's ``server.allowedHosts`` lists them.
     metrics : counters of the requests.
     """
@@ -122,14 +125,16 @@ class AccessMiddleware:
         *,
         routes: Collection[str],
         open_routes: Collection[str],
-        token: str | None,
+        scopes: Mapping[str, str],
+        tokens: Sequence[Token] | None,
+        pace: Pace | None,
         allowed_hosts: Sequence[str],
         metrics: Metrics,
     ) -> None:
         self._app = app
         self._routes = frozenset(routes)
         self._open = frozenset(open_routes)
-        self._token = None if token is None else token.encode()
+        self._scopes, self._tokens, self._pace = scopes, tokens, pace
         self._hosts = TrustedHostMiddleware(_host_is_ours, _patterns(allowed_hosts), www_redirect=False)
         self._metrics = metrics
 
@@ -170,14 +175,22 @@ class AccessMiddleware:
         # Browsers send the page's origin with its requests; no page may use this API, whatever its origin.
         if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return Refusal(403, "This API answers programs, not web pages.")
-        if self._token is not None and scope["path"] not in self._open and not self._has_token(headers):
-            return Refusal(401, "A bearer token is needed.", {"WWW-Authenticate": "Bearer"})
-        return None
+        return None if scope["path"] in self._open else self._refusal_of_client(scope, headers)
 
-    def _has_token(self, headers: Headers) -> bool:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        matches = hmac.compare_digest(token.strip().encode("latin-1"), self._token or b"")
-        return matches and scheme.lower() == "bearer"
+    def _refusal_of_client(self, scope: Scope, headers: Headers) -> Refusal | None:
+        token = token_of(headers.get("authorization", ""), self._tokens or ())
+        address = (scope.get("client") or ("",))[0]
+        wait_s = self._pace.wait_s(f"token {token.name}" if token else f"address {address}") if self._pace else 0.0
+        if wait_s:
+            return Refusal(429, "Too many requests in a minute.", {"Retry-After": str(math.ceil(wait_s))})
+        if self._tokens is None:
+            return None
+        if token is None:
+            return Refusal(401, "A bearer token is needed.", {"WWW-Authenticate": "Bearer"})
+        needed = self._scopes.get(scope["path"], "read")
+        if needed not in token.scopes:
+            return Refusal(403, f"This token may not do that: it lacks the scope {needed!r}.")
+        return None
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope["path"] if scope["path"] in self._routes else "other"

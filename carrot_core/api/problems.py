@@ -29,6 +29,7 @@ KINDS = {
     413: "too_large",
     415: "unsupported_media_type",
     422: "refused",
+    429: "too_many_requests",
     500: "internal",
     503: "unavailable",
 }

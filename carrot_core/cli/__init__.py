@@ -122,6 +122,8 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
 
     check_address(address)
     settings = settings_of(sources, token_env, hosts_for(address, hosts))
+    if settings.accepted == ():
+        raise CarrotError(warning_of(settings, address))
     click.echo(f"CARROT's API on http://{address}:{port}/api/v1  (Ctrl-C stops it)", err=True)
     click.echo(f"Routers: {', '.join(settings.served.names)}", err=True)
     if warning := warning_of(settings, address):

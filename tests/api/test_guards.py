@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from carrot_core import limits
-from carrot_core.api import problems
+from carrot_core.api import answers, problems
 from carrot_core.api.app import Workers
-from carrot_core.errors import DataError
+from carrot_core.api.clients import SCOPES, Pace, Token, read_tokens, token_of
+from carrot_core.errors import CarrotError, DataError
 from carrot_core.serving.router import CarrotRouter
 from tests.api.conftest import SECRET, Client, made_router
 
@@ -211,6 +216,104 @@ def test_a_token_is_asked_for_everywhere_but_for_health(client_of: Client) -> No
     assert document["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
     assert "security" in document["paths"][ROUTE]["post"]
     assert "security" not in document["paths"]["/api/v1/health"]["get"]
+
+
+def _token(name: str, *scopes: str) -> Token:
+    return Token(name, hashlib.sha256(name.encode()).hexdigest(), frozenset(scopes))
+
+
+def test_a_token_may_do_what_its_scopes_say_and_nothing_else(client_of: Client) -> None:
+    addresses = {
+        "route": [ROUTE, "/api/v1/estimate"],
+        "read": ["/api/v1/models", "/api/v1/frontier", "/api/v1/openapi.json"],
+        "metrics": ["/api/v1/metrics"],
+    }
+    assert tuple(addresses) == SCOPES
+    client = client_of(tokens=(*(_token(scope, scope) for scope in SCOPES), _token("all", *SCOPES)))
+    for scope, places in addresses.items():
+        for name in (*SCOPES, "all"):
+            for place in places:
+                post = {"json": ONE} if scope == "route" else {}
+                method, bearer = "POST" if post else "GET", {"Authorization": f"Bearer {name}"}
+                answer = client.request(method, place, headers=bearer, **post)
+                if name in (scope, "all"):
+                    assert answer.status_code == 200, answer.text
+                else:
+                    assert scope in _reason(answer, 403, "forbidden")
+
+
+def test_where_there_are_no_tokens_a_public_server_is_closed_but_for_health(client_of: Client) -> None:
+    client = client_of(tokens=())
+    for header in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer x"}):
+        _reason(client.get("/api/v1/models", headers=header), 401, "unauthorised")
+    assert client.get("/api/v1/health").status_code == 200
+
+
+def test_tokens_are_read_from_a_file_that_holds_none_of_them(tmp_path: Path) -> None:
+    file, (one, two) = tmp_path / "tokens", (_token("ci", "route"), _token("boss", "read", "metrics"))
+    file.write_text(f"# who may ask\nci route {one.sha256}\n\nboss  read,metrics  {two.sha256}  # all but prompts\n")
+    tokens = read_tokens(file)
+    assert tokens == (one, two)
+    assert token_of("Bearer boss", tokens) == two
+    assert token_of("bearer ci", tokens) == one
+    for other in ("Bearer x", f"Bearer {one.sha256}", "Basic ci", "ci", ""):
+        assert token_of(other, tokens) is None
+    assert one.sha256 not in repr(tokens)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# none", "ci route secret-in-clear", "ci everything " + "0" * 64, 2 * f"ci read {64 * '0'}\n", "\udcff"],
+)
+def test_a_file_of_tokens_with_a_slip_is_refused_unquoted(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(CarrotError) as error:
+        read_tokens(file)
+    assert "secret-in-clear" not in str(error.value)
+
+
+def test_a_client_that_asks_too_often_is_told_when_to_come_back(client_of: Client) -> None:
+    client = client_of(tokens=(_token("a", "read"), _token("b", "read")), requests_a_minute=2)
+    mine, other = {"Authorization": "Bearer a"}, {"Authorization": "Bearer b"}
+    assert [client.get("/api/v1/models", headers=mine).status_code for _ in range(2)] == [200, 200]
+    answer = client.get("/api/v1/models", headers=mine)
+    _reason(answer, 429, "too_many_requests")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 30
+    assert client.get("/api/v1/models", headers=other).status_code == 200
+    assert client.get("/api/v1/health", headers=mine).status_code == 200
+    assert [client.get("/api/v1/models").status_code for _ in range(3)] == [401, 401, 429]  # by the address
+
+
+def test_a_pace_lets_as_many_through_as_it_says() -> None:
+    now = 0.0
+    pace = Pace(60, lambda: now)
+    assert [pace.wait_s("a") for _ in range(60)] == [0.0] * 60
+    assert pace.wait_s("a") == pytest.approx(1.0)
+    assert pace.wait_s("b") == 0.0
+    now += 10.0
+    assert [pace.wait_s("a") for _ in range(10)] == [0.0] * 10
+    assert pace.wait_s("a") == pytest.approx(1.0)
+    now += 3600.0
+    assert sum(pace.wait_s("a") == 0.0 for _ in range(100)) == 60
+
+
+def test_what_needs_no_estimates_does_not_wait_behind_them(client_of: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        begun.set()
+        done.wait(30)
+        raise CarrotError("enough")
+
+    monkeypatch.setattr(answers, "route", slow)
+    with client_of(threads=1) as client, ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(client.post, ROUTE, json=ONE)
+        assert begun.wait(30)
+        assert client.get("/api/v1/models").status_code == 200
+        assert not busy.done()
+        done.set()
+        assert busy.result(30).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -20,8 +21,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from streamlit.web.server.app_discovery import discover_asgi_app
 
+from carrot_core import limits
 from carrot_core.api.answers import Served
-from carrot_core.api.app import TOKEN_VARIABLE, hosts_for, settings_of, warning_of
+from carrot_core.api.app import TOKEN_VARIABLE, TOKENS_VARIABLE, hosts_for, settings_of, warning_of
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError
 from carrot_core.modes import LOOPBACK, VARIABLE
@@ -79,6 +81,25 @@ def test_serve_takes_its_token_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert client.get("/api/v1/models").status_code == 401
     said = client.get("/api/v1/models", headers={"Authorization": "Bearer s3cret"}).json()
     assert (said["router"], said["served"]) == ("mine", ["mine"])
+
+
+def test_a_public_api_starts_with_tokens_only(
+    monkeypatch: pytest.MonkeyPatch, carrot_home: Path, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    monkeypatch.setenv(VARIABLE, "public")
+    result, app, _ = _serve(monkeypatch)
+    assert (result.exit_code, app) == (1, None)
+    assert TOKENS_VARIABLE in result.output
+    digest = hashlib.sha256(b"s3cret").hexdigest()
+    (tmp_path / "tokens").write_text(f"ci read {digest}\n")
+    monkeypatch.setenv(TOKENS_VARIABLE, str(tmp_path / "tokens"))
+    result, app, _ = _serve(monkeypatch)
+    assert result.exit_code == 0, result.output
+    client, bearer = TestClient(app, base_url="http://localhost"), {"Authorization": "Bearer s3cret"}
+    assert client.get("/api/v1/models").status_code == 401
+    statuses = [client.get("/api/v1/models", headers=bearer).status_code for _ in range(limits.REQUESTS_A_MINUTE + 20)]
+    assert set(statuses) == {200, 429}
 
 
 @pytest.mark.parametrize(
