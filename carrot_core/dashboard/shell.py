@@ -193,6 +193,9 @@ def not_here(what: str) -> None:
 
 
 def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[BenchmarkInfo]:
+    if not benchmarks and modes.is_public():
+        st.info("Nothing is here to be seen yet.")
+        st.stop()
     if not benchmarks:
         st.info(
             "Nothing is loaded yet. `carrot setup` takes in the benchmarks that ship; "
