@@ -41,8 +41,8 @@ def mode() -> Mode:
 
 
 def is_public() -> bool:
-    """Whether strangers read what this process shows."""
-    return mode() is Mode.PUBLIC
+    """Whether strangers read what this process shows; with a mode that is none, it is taken for so."""
+    return os.environ.get(VARIABLE, "") not in ("", Mode.PERSONAL)
 
 
 def is_loopback(address: str) -> bool:

@@ -134,6 +134,12 @@ def test_no_writer_changes_what_visitors_of_a_public_server_share(public: Store,
     assert _files(public.path.parent) == before
 
 
+def test_a_mode_that_is_none_opens_nothing(public: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "Personal")
+    with pytest.raises(StoreError, match="public"):
+        public.remove_benchmark("second")
+
+
 def test_a_folder_of_a_session_is_its_own_until_the_session_is_over(public: Store, tmp_path: Path) -> None:
     own, shelf = Store(tmp_path / "carrot.duckdb"), PointShelf(tmp_path / "points")
     modes.add_session_folder(tmp_path)
