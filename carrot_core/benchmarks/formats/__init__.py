@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from carrot_core.benchmarks.formats import evals, inspect_helm, published, traces, traffic
+from carrot_core.benchmarks.formats import evals, inspect_helm, published, swe_bench, traces, traffic
 from carrot_core.benchmarks.formats.head import Head, head_of
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.errors import DataError, Problem
@@ -114,11 +114,11 @@ FORMATS = {
         ),
         Format(
             "swe-bench",
-            "SWE-bench results by instance",
+            "SWE-bench results by instance, with trajectories",
             "evaluation",
-            "carrot data import leaderboards.json --name mine",
-            published.is_swe_bench,
-            published.swe_bench_rows,
+            "carrot data import runs/ --name mine",
+            swe_bench.is_swe_bench,
+            swe_bench.swe_bench_rows,
         ),
         Format(
             "litellm",

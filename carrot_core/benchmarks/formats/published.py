@@ -1,4 +1,4 @@
-"""Results that others publish: Every Eval Ever, LLMRouterBench, RouterArena, and SWE-bench by instance."""
+"""Results that others publish: Every Eval Ever, LLMRouterBench and RouterArena."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, 
 
 _EEE = ("schema_version", "evaluation_id", "model_id", "evaluation_name", "sample_id")
 _CHOICES = ("[].global_index", "[].prediction", "[].generated_result")
-_COSTS = ("cost", "instance_cost", "cost_usd", "total_cost")
-_BOARD = "leaderboards[].results[].{}"
 
 
 def is_every_eval_ever(head: Head) -> bool:
@@ -162,88 +160,6 @@ def router_arena_rows(paths: Sequence[Path], options: Options) -> Rows:
                 cost_usd=None if failed else inside(line, "evaluation_result.inference_cost"),
             )
     return rows.rows()
-
-
-def is_swe_bench(head: Head) -> bool:
-    """The leaderboard's document, lines with an instance and whether it is resolved, or an object by instance."""
-    board = head.has(_BOARD.format("name"), _BOARD.format("resolved"))
-    lines = head.has("instance_id", "resolved") or head.has("[].instance_id", "[].resolved")
-    of_instance = {key.removesuffix(".resolved") for key in head.keys if key.endswith(".resolved") and "__" in key}
-    # The report of one instance has no cost, and stands beside the details of the run.
-    by_instance = any(not head.has(f"{each}.patch_exists") and "[" not in each for each in of_instance)
-    return board or lines or by_instance
-
-
-def swe_bench_rows(paths: Sequence[Path], options: Options) -> Rows:
-    """One row an instance: resolved is 1. The model is the one stated, on the leaderboard the name of the entry."""
-    rows = RowList(options)
-    for rows.run, path in enumerate(paths, 1):
-        for place, model, instance_id, details in _instances(path, rows):
-            rows.add(
-                place,
-                prompt_id=instance_id,
-                model=options.model_of(path, model),
-                score=details.get("resolved"),
-                input_tokens=first_of(details, "input_tokens", "prompt_tokens"),
-                output_tokens=first_of(details, "output_tokens", "completion_tokens"),
-                cost_usd=first_of(details, *_COSTS),
-            )
-    return rows.rows()
-
-
-def _instances(path: Path, rows: RowList) -> Iterator[tuple[Place, str | None, str, Mapping[str, Any]]]:
-    """Place, model, instance and what is known of it."""
-    for place, value in json_values(path):
-        boards = objects(inside(value, "leaderboards"))
-        if boards:
-            yield from _board_instances(place, boards, rows)
-        elif isinstance(value, Mapping) and "instance_id" not in value:
-            models = _predicting(path)
-            for instance_id, details in value.items():
-                if isinstance(details, Mapping) and "resolved" in details:
-                    yield Place(path.name, instance_id), models.get(instance_id), instance_id, details
-        else:
-            for each in [value] if isinstance(value, Mapping) else objects(value):
-                instance_id = each.get("instance_id")
-                if not isinstance(instance_id, str):
-                    raise place.error("has no instance_id", "Export the results again.", instance_id)
-                stated = first_of(each, "model_name_or_path", "model")
-                yield place, stated if isinstance(stated, str) else None, instance_id, each
-
-
-def _predicting(path: Path) -> dict[str, str | None]:
-    """Model of each instance, by the predictions beside the details of a run."""
-    beside = path.parent / "preds.json"
-    if not beside.is_file() or beside.is_symlink():
-        return {}
-    _, value = next(json_values(beside), (None, None))
-    entries = list(value.values()) if isinstance(value, Mapping) else value
-    return {
-        str(each.get("instance_id")): str(each["model_name_or_path"])
-        for each in objects(entries)
-        if each.get("model_name_or_path")
-    }
-
-
-def _board_instances(
-    place: Place, boards: Sequence[Mapping[str, Any]], rows: RowList
-) -> Iterator[tuple[Place, str | None, str, Mapping[str, Any]]]:
-    entries = {
-        str(board.get("name")): [each for each in objects(board.get("results")) if each.get("per_instance_details")]
-        for board in boards
-    }
-    names = {name: len(results) for name, results in entries.items() if results}
-    board = rows.choose(names, place, "leaderboard with results of single instances", place.file)
-    for entry in entries[board]:
-        details = entry["per_instance_details"]
-        for instance_id, each in details.items() if isinstance(details, Mapping) else ():
-            if isinstance(each, Mapping):
-                yield (
-                    Place(place.file, f"{entry.get('name')}, {instance_id}"),
-                    str(entry.get("name")),
-                    instance_id,
-                    each,
-                )
 
 
 def _objects(path: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:

@@ -30,6 +30,7 @@ NASTY: list[Any] = [
     None, True, -1, 0, 0.5, 2, 1e308, 10**400, float("nan"), float("inf"), "", " ", "0.5", "x", "C", "\ud83d", "\0",
     "../x", "9" * 5000, [], {}, [1], [[]], {"a": 1}, [{"role": "user"}], {"value": []}, "[1", "{" * 2000,
 ]  # fmt: skip
+_INSTANCES = ("quiz__quiz-1", "quiz__quiz-2")
 _TOUCHED = 2  # rows that one record of a file may make
 
 
@@ -59,6 +60,10 @@ def imports(folder: Path) -> dict[str, list[Path]]:
         "swe-bench": [
             FILES / "swe_bench/other_mid/per_instance_details.json",
             FILES / "swe_bench/other_mid/preds.json",
+        ],
+        "swe-bench reports": [
+            FILES / f"swe_bench/acme_small/{name}"
+            for name in ("acme__small.quiz.json", *(f"trajs/{i}/{i}.traj.json" for i in _INSTANCES))
         ],
     }
     return sets | {name: [made / name] for name in ("routerbench.json", *LOGS)}

@@ -26,7 +26,7 @@ FOLDERS = {
     "inspect": "inspect", "lm_eval": "lm-eval", "promptfoo": "promptfoo", "openai_evals": "openai-evals",
     "every_eval_ever": "every-eval-ever", "helm": "helm", "litellm": "litellm", "opentelemetry": "otlp",
     "langfuse": "langfuse", "openrouter": "openrouter", "provider_usage": "api-usage",
-    "llmrouterbench": "llmrouterbench", "routerarena": "routerarena",
+    "llmrouterbench": "llmrouterbench", "routerarena": "routerarena", "swe_bench": "swe-bench",
 }  # fmt: skip
 SAMPLES = [(path, FOLDERS[folder]) for folder in FOLDERS for path in all_files([FILES / folder])]
 PRICES = {model: Price(1.0, 2.0) for model in EXPECTED["prices"]}
@@ -243,13 +243,44 @@ def test_llm_router_bench_reads_scores_tokens_and_dollars() -> None:
     assert named["score"].null_count == 1
 
 
-def test_swe_bench_takes_the_model_from_the_predictions_beside_it() -> None:
-    files = all_files([FILES / "swe_bench"])
-    frame = read_format(FORMATS["swe-bench"], files).table.to_pandas()
-    assert len(frame) == 4
+@pytest.mark.parametrize("left_out", [(), ("details",), ("details", "report.json"), ("details", "quiz.json")])
+def test_swe_bench_joins_reports_with_predictions_and_trajectories(left_out: tuple[str, ...], tmp_path: Path) -> None:
+    for path in all_files([FILES / "swe_bench"]):
+        if not any(word in path.name for word in left_out):
+            place = tmp_path / path.relative_to(FILES)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place)
+    rows = read_format(FORMATS["swe-bench"], all_files([tmp_path]))
+    frame = rows.table.to_pandas()
+    models = {"acme/small"} if "quiz.json" in left_out else {"acme/small", "other/mid"}
+    assert sorted(zip(frame["model"], frame["prompt_id"], strict=True)) == [
+        (model, f"quiz__quiz-{number}") for model in sorted(models) for number in (1, 2)
+    ]
     for row in frame.to_dict("records"):
         cell = EXPECTED["cells"][f"q0{row['prompt_id'][-1]}"][row["model"]]
-        assert (row["score"], row["cost_usd"]) == (cell["score"], cell["cost_usd"])
+        assert row["score"] == cell["score"]
+        assert EXPECTED["prompts"][f"q0{row['prompt_id'][-1]}"]["text"] in row["prompt"]
+        recorded = not left_out or row["model"] == "acme/small"  # the other has no trajectories
+        assert row["cost_usd"] == cell["cost_usd"] if recorded else np.isnan(row["cost_usd"])
+        if row["model"] == "acme/small":  # two calls, of which the file's expectations count one
+            assert (row["input_tokens"], row["output_tokens"]) == (20.0, 6.0)
+
+
+def test_swe_bench_evaluations_that_failed_are_not_observed_and_empty_patches_are_wrong(tmp_path: Path) -> None:
+    report = json.loads((FILES / "swe_bench/other_mid/other__mid.quiz.json").read_text(encoding="utf-8"))
+    report |= {
+        "resolved_ids": [],
+        "unresolved_ids": [],
+        "error_ids": ["quiz__quiz-1"],
+        "empty_patch_ids": ["quiz__quiz-2"],
+    }
+    path = tmp_path / "other__mid.quiz.json"
+    path.write_text(json.dumps(report), encoding="utf-8")
+    rows = read_format(FORMATS["swe-bench"], [path])
+    assert rows.table.to_pydict()["score"] == [None, 0.0]
+    assert set(rows.table.to_pydict()["model"]) == {"other/mid"}
+    with pytest.raises(DataError, match="resolved"):
+        read_format(FORMATS["swe-bench"], all_files([FILES / "swe_bench/acme_small/trajs"]))
 
 
 def test_a_folder_of_runs_is_one_benchmark() -> None:
