@@ -6,10 +6,11 @@ import csv
 import datetime
 import json
 import re
+import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from carrot_core.benchmarks.file_checks import check_columns, chunks
 from carrot_core.benchmarks.reading import ENDINGS, PACKED
 from carrot_core.errors import DataError, Problem
 
+# What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
+UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 _CHUNK = 1 << 20
 _LEVELS = 4  # of objects around the records of a JSON document
 _NO_WORKBOOK = Problem("cannot be read as a workbook", "Save it as XLSX again, or as CSV.")
@@ -223,33 +226,41 @@ def _batches(path: Path, source: pa.NativeFile) -> tuple[pa.Schema, Iterator[pa.
     return stream.schema, iter(stream)
 
 
-def unzipped(path: Path, folder: Path) -> list[Path]:
-    """Unpack the tables of a zip into a folder, under their own names; returns their paths.
+def unzipped(
+    path: Path, folder: Path, is_wanted: Callable[[zipfile.ZipInfo], bool] | None = None, most: int = limits.ZIP_FILES
+) -> list[Path]:
+    """Unpack files of a zip into a folder, under their own names and in their own folders; returns their paths.
+
+    Parameters
+    ----------
+    is_wanted : which of them; by default the tables.
+    most : files there may be.
 
     Raises
     ------
     DataError
-        It is damaged, beyond the limits, needs a password, or has no table.
+        It is damaged, beyond the limits, needs a password, or has no such file.
     """
     files, size = [], 0
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if _is_table(member)]
-            if len(members) > limits.ZIP_FILES:
-                raise DataError(path.name, f"has {len(members):,} files, the most is {limits.ZIP_FILES:,}")
+            members = list(filter(is_wanted or _is_table, archive.infolist()))
+            if len(members) > most:
+                raise DataError(path.name, f"has {len(members):,} files, the most is {most:,}")
             for number, member in enumerate(members):
-                # The names come from a stranger: folders stay apart by their number, names lose what is unsafe.
-                *_, parent, name = ["", *Path(member.filename).parts][-2:]
-                out = folder / str(number) / (_UNSAFE.sub("_", parent).strip(".") or "_") / _UNSAFE.sub("_", name)
-                out.parent.mkdir(parents=True)
-                with archive.open(member) as source, out.open("wb") as file:
+                # The names come from a stranger: they lose what is unsafe, and those that become one stay apart.
+                parts = [_UNSAFE.sub("_", part).strip(".") or "_" for part in Path(member.filename).parts]
+                out = folder.joinpath(*parts)
+                out = folder.joinpath(str(number), *parts) if out.exists() else out
+                out.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as source, out.open("xb") as file:
                     while chunk := source.read(_CHUNK):
                         size += file.write(chunk)
                         if size > limits.UNPACKED_BYTES:
-                            most = f"{limits.UNPACKED_BYTES >> 30} GiB"
-                            raise DataError(path.name, [Problem(f"unpacks to more than {most}", "Unpack it yourself.")])
+                            unpacked = f"unpacks to more than {limits.UNPACKED_BYTES >> 30} GiB"
+                            raise DataError(path.name, [Problem(unpacked, "Unpack it yourself.")])
                 files.append(out)
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as error:
+    except UNZIP_ERRORS as error:
         remedy = "Pack it again, without a password."
         raise DataError(path.name, [Problem("cannot be unpacked: it is damaged or locked", remedy)]) from error
     if not files:
@@ -264,6 +275,11 @@ def is_table_name(name: str) -> bool:
     return bool(suffixes) and suffixes[-1] in ENDINGS and not path.name.startswith((".", "_"))
 
 
-def _is_table(member: zipfile.ZipInfo) -> bool:
+def is_visible(member: zipfile.ZipInfo) -> bool:
+    """Whether an entry of a zip is a file, and none that a system hides."""
     parts = Path(member.filename).parts
-    return not member.is_dir() and "__MACOSX" not in parts and is_table_name(member.filename)
+    return bool(parts) and not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
+
+
+def _is_table(member: zipfile.ZipInfo) -> bool:
+    return is_visible(member) and is_table_name(member.filename)

@@ -219,7 +219,7 @@ def _opened(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[TableFile,
         with open_table(path, RECOGNISED, others=False, columns=columns) as table:
             yield table, ()
     else:
-        rows = of_tool.rows([path])
+        rows = read_format(of_tool, [path])
         with open_rows(path.name, rows.table) as table:
             yield table, rows.notes
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+from carrot_core import limits
+from carrot_core.benchmarks.containers import is_visible, unzipped
 from carrot_core.benchmarks.formats import evals, inspect_helm, published, swe_bench, traces, traffic
-from carrot_core.benchmarks.formats.head import Head, head_of
+from carrot_core.benchmarks.formats.head import Head, head_of, heads_in
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.errors import DataError, Problem
 
@@ -165,9 +169,19 @@ FORMATS = {
 
 
 def format_of(path: Path) -> Format | None:
-    """The format that a file has by its content; None where it is another kind of file."""
+    """The format that a file has by its content, or the first file in a zip that has any; None where there is none."""
     head = head_of(path)
-    return next((each for each in FORMATS.values() if each.matches(head)), None)
+    heads = chain([head], heads_in(path) if _is_folder(head) else ())
+    return next((each for head in heads for each in FORMATS.values() if each.matches(head)), None)
+
+
+def _is_folder(head: Head) -> bool:
+    """Whether a file is a zip that stands for the files in it, not a log or a workbook."""
+    return (
+        head.kind == "zip"
+        and "xl/workbook.xml" not in head.members
+        and not any(each.matches(head) for each in FORMATS.values())
+    )
 
 
 def format_of_all(paths: Sequence[Path]) -> Format | None:
@@ -187,9 +201,24 @@ def format_of_all(paths: Sequence[Path]) -> Format | None:
 
 
 def read_format(each: Format, paths: Sequence[Path], options: Options | None = None) -> Rows:
-    """Rows of the files that have a format; a note says how many others there were."""
-    files = [path for path in paths if len(paths) == 1 or format_of(path) is each]
-    rows = each.rows(files, options)
-    if others := len(paths) - len(files):
+    """Rows of the files that have a format, also of those in a zip; a note says how many others there were.
+
+    Raises
+    ------
+    DataError
+        As `Format.rows`; or a zip cannot be unpacked, or holds no such file.
+    """
+    with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
+        there = [file for at, path in enumerate(paths) for file in _unpacked(path, Path(folder, str(at)))]
+        files = [path for path in there if list(paths) == [path] or each.matches(head_of(path))]
+        if not files:
+            raise DataError(paths[0].name, [Problem(f"holds no file of {each.title}", "Was another format meant?")])
+        rows = each.rows(files, options)
+    if others := len(there) - len(files):
         return replace(rows, notes=(*rows.notes, f"{others:,} files that are no {each.title} are not read."))
     return rows
+
+
+def _unpacked(path: Path, folder: Path) -> list[Path]:
+    """A file, or what is in it if it is a zip of files."""
+    return unzipped(path, folder, is_visible, limits.FOLDER_FILES) if _is_folder(head_of(path)) else [path]

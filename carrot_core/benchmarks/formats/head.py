@@ -15,6 +15,7 @@ from typing import BinaryIO, Literal, cast
 import pyarrow as pa
 
 from carrot_core import limits
+from carrot_core.benchmarks.containers import UNZIP_ERRORS, is_visible
 from carrot_core.benchmarks.reading import packing_of
 from carrot_core.errors import DataError, NotFoundError, Problem
 
@@ -67,6 +68,33 @@ def head_of(path: Path) -> Head:
     if start.startswith(_ZIP):
         with open_zip(path) as archive:
             return Head("zip", members=frozenset(archive.namelist()))
+    return _head(start)
+
+
+def heads_in(path: Path) -> Iterator[Head]:
+    """What the files in a zip begin with, but hidden ones; of one that cannot be unpacked, nothing.
+
+    Raises
+    ------
+    DataError
+        As `open_zip`.
+    """
+    with open_zip(path) as archive:
+        for entry in filter(is_visible, archive.infolist()):
+            try:
+                with archive.open(entry) as file:
+                    start = file.read(limits.HEAD_BYTES).removeprefix(_BOM).lstrip()
+                    if start.startswith(_ZIP) and entry.file_size <= limits.UNPACKED_BYTES:
+                        file.seek(0)
+                        with zipfile.ZipFile(file) as inner:
+                            yield Head("zip", members=frozenset(inner.namelist()[: limits.ZIP_ENTRIES]))
+                        continue
+            except UNZIP_ERRORS:
+                continue  # who reads all of it says what is wrong
+            yield _head(start)
+
+
+def _head(start: bytes) -> Head:
     if start.startswith((b"{", b"[")):
         return Head("json", keys=_key_paths(start))
     if start.startswith(_PICKLE):

@@ -18,13 +18,13 @@ from typing import Any
 import pyarrow as pa
 
 from carrot_core import limits
+from carrot_core.benchmarks.containers import UNZIP_ERRORS
 from carrot_core.benchmarks.formats.head import open_zip, unpacked
 from carrot_core.errors import DataError, Problem
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _ZSTD, _ENCRYPTED = 93, 1  # method and flag of an entry of a zip
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-_UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _member(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place:
         else:
             with archive.open(entry) as file:
                 raw = file.read(most + 1)
-    except (*_UNZIP_ERRORS, pa.ArrowException) as error:
+    except (*UNZIP_ERRORS, pa.ArrowException) as error:
         raise place.error("cannot be unpacked", "Copy the file again; it may be damaged or locked.") from error
     if len(raw) > most:
         raise place.error("unpacks to far more than results do", "Do not open it unless you know where it is from.")

@@ -316,6 +316,29 @@ def test_epochs_come_through_as_samples_of_one_outcome() -> None:
     assert frames.outcomes["time"].str.endswith("Z").all()
 
 
+@pytest.mark.parametrize("tool", ["helm", "lm_eval", "swe_bench", "inspect", "llmrouterbench"])
+def test_a_zip_with_several_runs_reads_as_their_folder(tool: str, tmp_path: Path) -> None:
+    files = all_files([FILES / tool])
+    path = tmp_path / "runs.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__MACOSX/._x", "x")
+        for file in files:
+            archive.write(file, file.relative_to(FILES))
+    assert (each := format_of(path)) is not None
+    assert each.name == FOLDERS[tool]
+    rows, right = read_format(each, [path]), read_format(each, files)
+    assert rows.table.equals(right.table)
+    assert rows.notes == right.notes
+
+
+def test_a_zip_of_tables_is_no_runs(tmp_path: Path) -> None:
+    path = tmp_path / "tables.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/results.csv", "prompt_id,model,score\n1,m,1\n")
+        archive.writestr("workbook.xlsx", b"PK\x03\x04 damaged")
+    assert format_of(path) is None
+
+
 def test_two_tools_in_one_import_are_refused() -> None:
     with pytest.raises(DataError, match="one after the other"):
         format_of_all(
