@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head, head_of
-from carrot_core.benchmarks.formats.reading import Place, document, first_of, inside, json_values, objects
+from carrot_core.benchmarks.formats.reading import (
+    Place,
+    document,
+    first_of,
+    inside,
+    json_values,
+    objects,
+    parse,
+    table_cells,
+)
 from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, ranked
 
 _OF_SAMPLE = {
@@ -17,6 +28,8 @@ _OF_SAMPLE = {
     "target_hash", "task_name", "openrouter_stats",
 }  # fmt: skip
 _PROMPTFOO_TABLE = ("Status", "Score", "Named Scores", "Grader Reason")
+_PROVIDER = re.compile(r"\[(?P<name>[^\]]+)\] (?P<prompt>.*)", re.DOTALL)  # above the answers in it
+_VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _PROMPTFOO_FAILED = 2  # failureReason: the call itself, not an assertion
 _USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 
@@ -165,6 +178,8 @@ def promptfoo_rows(paths: Sequence[Path], options: Options) -> Rows:
     tests = _Repeats()
     for path in paths:
         results = _promptfoo_results(path)
+        if head_of(path).kind == "table":
+            rows.note("promptfoo's CSV has no tokens, no dollars and scores of two decimals; its JSON has all.")
         names = Counter(name for _, each in results for name in ("score", "success", *_named(each)))
         score = rows.choose(names, Place(path.name), "score", "promptfoo")
         for at, (place, result) in enumerate(results):
@@ -174,8 +189,7 @@ def promptfoo_rows(paths: Sequence[Path], options: Options) -> Rows:
 
 def _promptfoo_results(path: Path) -> list[tuple[Place, Mapping[str, Any]]]:
     if head_of(path).kind == "table":
-        remedy = "Export JSON, which has them: promptfoo export eval ID -o results.json"
-        raise Place(path.name).error("is promptfoo's table, which has no tokens and no costs", remedy)
+        return list(_promptfoo_table(path))
     results: list[tuple[Place, Mapping[str, Any]]] = []
     for place, value in json_values(path):
         listed = objects(inside(value, "results.results"))
@@ -185,6 +199,41 @@ def _promptfoo_results(path: Path) -> list[tuple[Place, Mapping[str, Any]]]:
     if not results:
         raise Place(path.name).error("has no results", "Export it again: promptfoo export eval ID -o results.json")
     return results
+
+
+def _promptfoo_table(path: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Results as the JSON has them, of promptfoo's CSV: a row a test, and for each provider an answer and its score."""
+    rows = table_cells(path)
+    _, names = next(rows)
+    ends = [*(at for at, name in enumerate(names) if name == "Status"), len(names) + 1]
+    for at, (place, cells) in enumerate(rows):
+        variables = {
+            name: cell for name, cell in zip(names[: ends[0] - 1], cells, strict=False) if name != "Description"
+        }
+        for start, end in pairwise(ends):
+            of_provider = dict(zip(names[start : end - 1], cells[start : end - 1], strict=True))
+            provider = _PROVIDER.fullmatch(names[start - 1])
+            if provider is None:
+                raise place.error("names no provider above an answer", "Export it again.", names[start - 1])
+            status, template = of_provider["Status"], provider["prompt"]
+            prompt = "".join(
+                variables.get(part, f"{{{{{part}}}}}") if turn % 2 else part
+                for turn, part in enumerate(_VARIABLE.split(template))
+            )
+            yield (
+                place,
+                {
+                    "provider": provider["name"],
+                    "prompt": {"raw": prompt},
+                    "vars": variables,
+                    "testIdx": at,
+                    "score": of_provider.get("Score"),
+                    "success": {"PASS": True, "FAIL": False}.get(status),
+                    "namedScores": parse((of_provider.get("Named Scores") or "{}").encode(), place),
+                    "failureReason": _PROMPTFOO_FAILED if status not in ("PASS", "FAIL") else 0,
+                    "response": {"output": cells[start - 1]},
+                },
+            )
 
 
 class _Repeats:
@@ -247,6 +296,7 @@ def _promptfoo_row(
         prompt_id=prompt_id,
         model=model,
         score=None if failed else first_of(named, score) if score in _named(result) else result.get(score),
+        answer=None if failed else inside(response, "output"),
         prompt=raw,
         sample=tests.sample(prompt_id, model),
         **({} if cached or failed else call),

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,15 @@ def document(path: Path) -> Mapping[str, Any]:
 
 
 def table_rows(path: Path) -> Iterator[tuple[Place, dict[str, str]]]:
-    """Rows of a CSV by column name, whatever its separator; an empty cell is left out.
+    """Rows of a CSV by column name, as `table_cells`; an empty cell is left out."""
+    cells = table_cells(path)
+    _, names = next(cells, (None, []))
+    for place, row in cells:
+        yield place, {name: cell for name, cell in zip(names, row, strict=True) if cell}
+
+
+def table_cells(path: Path) -> Iterator[tuple[Place, list[str]]]:
+    """The header of a CSV, then the cells of each row, whatever its separator.
 
     Raises
     ------
@@ -138,16 +147,18 @@ def table_rows(path: Path) -> Iterator[tuple[Place, dict[str, str]]]:
     with unpacked(path) as stream:
         try:
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-            header = text.readline()
-            delimiter = max(",;\t|", key=header.count)
-            names = next(csv.reader([header], delimiter=delimiter), [])
-            for count, cells in enumerate(csv.reader(text, delimiter=delimiter, strict=True), 1):
+            first = text.readline()
+            delimiter = max(",;\t|", key=first.count)
+            rows = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
+            names = next(rows, [])
+            yield Place(path.name, "header"), names
+            for count, cells in enumerate(rows, 1):
                 place = Place(path.name, f"row {count:,}")
                 if not cells:
                     continue
                 if len(cells) != len(names):
                     raise place.error(f"has {len(cells):,} cells, the header {len(names):,}", "Export the file again.")
-                yield place, {name: cell for name, cell in zip(names, cells, strict=True) if cell}
+                yield place, cells
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(path.name, [Problem("is no UTF-8 table", "Export the file again as UTF-8.")]) from error
 

@@ -46,6 +46,7 @@ def imports(folder: Path) -> dict[str, list[Path]]:
         "inspect": [FILES / "inspect/quiz_numbers_other_mid.json"],
         "lm-eval": all_files([FILES / "lm_eval" / "other__mid"]),
         "promptfoo": [FILES / "promptfoo/quiz.results.json"],
+        "promptfoo csv": [FILES / "promptfoo/quiz.results.csv"],
         "openai-evals": [FILES / "openai_evals/quiz_acme_small.jsonl"],
         "every-eval-ever": [FILES / "every_eval_ever/quiz_samples.jsonl"],
         "helm": all_files([FILES / "helm" / "quiz_model=acme_small"]),

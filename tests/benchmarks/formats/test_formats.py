@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pytest
 
@@ -125,9 +126,20 @@ def test_promptfoo_keeps_prompts_apart_and_failures_out() -> None:
     assert frame.loc["other/mid", ["score", "cost_usd"]].isna().all(axis=None)
 
 
-def test_promptfoo_table_names_the_export_that_has_costs() -> None:
-    with pytest.raises(DataError, match=r"results\.json"):
-        read("promptfoo", "promptfoo/quiz.results.csv")
+def test_promptfoo_table_has_scores_and_texts_but_no_costs(tmp_path: Path) -> None:
+    rows, right = read("promptfoo", "promptfoo/quiz.results.csv"), read("promptfoo", "promptfoo/quiz.results.json")
+    assert differences(rows, plain_score) == []
+    columns = ["prompt_id", "model", "score", "prompt"]
+    texts = [each.table.to_pandas()[columns].sort_values(columns, ignore_index=True) for each in (rows, right)]
+    pd.testing.assert_frame_equal(texts[0], texts[1])
+    path = FILES / "promptfoo" / "quiz.results.csv"
+    with pytest.raises(DataError, match="estimate-tokens"):
+        read_any(path, prices=PRICES)
+    frames = read_any(path, prices=PRICES, estimate_tokens=True)
+    assert frames.outcomes["cost_usd"].gt(0).all()
+    failed = tmp_path / "failed.csv"
+    failed.write_text(path.read_text(encoding="utf-8").replace("PASS,1.00", "ERROR,0.00", 1), encoding="utf-8")
+    assert FORMATS["promptfoo"].rows([failed]).table["score"].null_count == 1
 
 
 def test_openai_evals_reads_matches_and_tokens() -> None:
@@ -324,8 +336,8 @@ def test_a_zip_with_several_runs_reads_as_their_folder(tool: str, tmp_path: Path
         archive.writestr("__MACOSX/._x", "x")
         for file in files:
             archive.write(file, file.relative_to(FILES))
-    assert (each := format_of(path)) is not None
-    assert each.name == FOLDERS[tool]
+    each = FORMATS[FOLDERS[tool]]
+    assert format_of(path) is each
     rows, right = read_format(each, [path]), read_format(each, files)
     assert rows.table.equals(right.table)
     assert rows.notes == right.notes
