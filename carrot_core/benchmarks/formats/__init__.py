@@ -11,7 +11,7 @@ from typing import Literal
 
 from carrot_core import limits
 from carrot_core.benchmarks.containers import is_visible, unzipped
-from carrot_core.benchmarks.formats import evals, inspect_helm, published, swe_bench, traces, traffic
+from carrot_core.benchmarks.formats import evals, inspect_helm, records, swe_bench, traces, traffic
 from carrot_core.benchmarks.formats.head import Head, head_of, heads_in
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.errors import DataError, Problem
@@ -89,32 +89,32 @@ FORMATS = {
             "OpenAI evals logs",
             "evaluation",
             "carrot data import *.jsonl --name mine --prices prices.csv",
-            evals.is_openai_evals,
-            evals.openai_evals_rows,
+            records.is_openai_evals,
+            records.openai_evals_rows,
         ),
         Format(
             "every-eval-ever",
             "Every Eval Ever records",
             "evaluation",
             "carrot data import *.jsonl --name mine --prices prices.csv",
-            published.is_every_eval_ever,
-            published.every_eval_ever_rows,
+            records.is_every_eval_ever,
+            records.every_eval_ever_rows,
         ),
         Format(
             "llmrouterbench",
             "LLMRouterBench results",
             "evaluation",
             "carrot data import results/bench/ --name mine",
-            published.is_llm_router_bench,
-            published.llm_router_bench_rows,
+            records.is_llm_router_bench,
+            records.llm_router_bench_rows,
         ),
         Format(
             "routerarena",
             "RouterArena cached results",
             "evaluation",
             "carrot data import cached_results/ --name mine",
-            published.is_router_arena,
-            published.router_arena_rows,
+            records.is_router_arena,
+            records.router_arena_rows,
         ),
         Format(
             "swe-bench",

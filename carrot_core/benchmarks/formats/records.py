@@ -1,4 +1,4 @@
-"""Results that others publish: Every Eval Ever, LLMRouterBench and RouterArena."""
+"""Results a record at a time: OpenAI evals' logs, Every Eval Ever, LLMRouterBench and RouterArena."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from carrot_core.benchmarks.formats.reading import Place, document, first_of, in
 from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, tokens
 
 _EEE = ("schema_version", "evaluation_id", "model_id", "evaluation_name", "sample_id")
+_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 _CHOICES = ("[].global_index", "[].prediction", "[].generated_result")
 
 
@@ -167,3 +168,62 @@ def _objects(path: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:
         if not isinstance(value, Mapping):
             raise place.error("is no object", "Export the file again.", value)
         yield place, value
+
+
+def is_openai_evals(head: Head) -> bool:
+    """The line of the run's specification that a log starts with."""
+    return head.has("spec", "spec.completion_fns", "spec.eval_name")
+
+
+def openai_evals_rows(paths: Sequence[Path], options: Options) -> Rows:
+    """One row a sample of each log: a match is right or wrong, other evals have a number in their metrics."""
+    rows = RowList(options)
+    for rows.run, path in enumerate(paths, 1):
+        spec: object = None
+        events: dict[str, dict[str, list[tuple[Place, Mapping[str, Any]]]]] = {}
+        for place, line in json_values(path):
+            spec = first_of(line, "spec") or spec
+            sample_id, kind, data = inside(line, "sample_id"), inside(line, "type"), inside(line, "data")
+            if isinstance(sample_id, str) and isinstance(kind, str) and isinstance(data, Mapping):
+                data = {**data, "created_at": inside(line, "created_at")}
+                events.setdefault(sample_id, {}).setdefault(kind, []).append((place, data))
+        functions = inside(spec, "completion_fns")
+        model = options.model_of(path, functions[0] if isinstance(functions, list) and functions else None)
+        task = str(inside(spec, "eval_name"))
+        kind, _, key = rows.choose(_event_scores(events), Place(path.name), "score", task).partition(".")
+        for sample_id, of_sample in events.items():
+            calls = of_sample.get("sampling", [(Place(path.name, sample_id), {})])
+            place, first = calls[0]
+            scores = [number(scored.get(key), at, key) for at, scored in of_sample.get(kind, [])]
+            observed = [score for score in scores if score is not None]
+            rows.add(
+                place,
+                answer=first.get("sampled"),
+                prompt_id=f"{task}:{sample_id}",
+                model=model,
+                score=sum(observed) / len(observed) if observed else None,
+                prompt=first.get("prompt"),
+                task=task,
+                time=first.get("created_at"),
+                **{name: _summed(calls, f"usage.{count}", rows) for name, count in _USAGE.items()},
+            )
+    return rows.rows()
+
+
+def _event_scores(events: Mapping[str, Mapping[str, list[tuple[Place, Mapping[str, Any]]]]]) -> Counter[str]:
+    """Kind of event and key in it of every number that may be the score, as "match.correct"."""
+    names = Counter[str]()
+    for of_sample in events.values():
+        for kind in ("match", "metrics"):
+            for _, data in of_sample.get(kind, []):
+                keys = ("correct",) if kind == "match" else data
+                names.update(f"{kind}.{key}" for key in keys if isinstance(data.get(key), bool | int | float))
+    return names
+
+
+def _summed(calls: Sequence[tuple[Place, Mapping[str, Any]]], path: str, rows: RowList) -> float | None:
+    """Tokens of all calls of one sample; None where one has none."""
+    counts = [number(inside(call, path), place, path) for place, call in calls]
+    if len(counts) > 1:
+        rows.note("Where a sample took several calls, its tokens are those of all of them.")
+    return None if None in counts else sum(count for count in counts if count is not None)
