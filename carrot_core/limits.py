@@ -14,7 +14,6 @@ COLUMNS = 2_000  # 500 models of a wide table with four columns each; more is a 
 ROWS = 100_000_000  # a Parquet file of a few kilobytes may hold billions of equal rows
 CELLS = 100_000_000  # prompts x models: some arrays of 0.8 GB each
 ROW_BYTES = 32 << 20  # of a row of text; the longest prompts have some megabytes
-JSON_BYTES = 256 << 20  # a document of JSON is held whole, at up to ten times its size; JSON lines are not
 SHEET_BYTES = 512 << 20  # of a workbook, unpacked
 SHEET_CELLS = 10_000_000  # of a sheet; a spreadsheet has at most 17 billion, most of them empty
 ZIP_FILES = 2_000  # in one zip, or in one import
@@ -26,7 +25,7 @@ PROMPTS_MEMORY = "512MiB"  # as `TABLE_MEMORY`, for a file of prompts, beside a 
 
 # Files of evaluation tools and gateways: JSON, and zips of it.
 HEAD_BYTES = 64 << 10  # by which the format is told
-JSON_BYTES = 256 << 20  # of one value; in memory it takes some ten times as much
+JSON_BYTES = 256 << 20  # of one value that is held; in memory it takes some ten times as much. More is read in a stream
 JSON_MARKS = 32_000_000  # brackets and commas of one value: each may take a hundred bytes
 TABLE_CELL_CHARACTERS = 16 << 20  # of one cell in the table of a gateway: a whole conversation
 ZIP_ENTRIES = 200_000  # a log has one for each sample

@@ -11,6 +11,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,16 @@ import pyarrow.parquet as pq
 
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
-from carrot_core.benchmarks.file_checks import check_columns, chunks
+from carrot_core.benchmarks.file_checks import check_columns, chunks, text_stream
+from carrot_core.benchmarks.json_stream import LEVELS, stream_values
 from carrot_core.benchmarks.reading import ENDINGS, PACKED
 from carrot_core.errors import DataError, Problem
 
 # What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
 UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 _CHUNK = 1 << 20
-_LEVELS = 4  # of objects around the records of a JSON document
+_LISTS = 100  # of one document, that may be the table
+_NAMED = 100  # records whose names tell what a list is
 _NO_WORKBOOK = Problem("cannot be read as a workbook", "Save it as XLSX again, or as CSV.")
 _UNSAFE = re.compile(r"[^\w.\- =]")
 Record = dict[str, Any]
@@ -48,8 +51,7 @@ def json_lines(path: Path, out: Path) -> list[str]:
     for chunk in chunks(path):
         size += len(chunk)
         if size > limits.JSON_BYTES:
-            most = f"{limits.JSON_BYTES >> 20} MiB"
-            raise DataError(path.name, [Problem(f"is one JSON document of more than {most}", "Write JSON lines.")])
+            return _streamed(path, out)
         parts.append(chunk)
     text = b"".join(parts).decode("utf-8-sig")
     try:
@@ -68,19 +70,74 @@ def json_lines(path: Path, out: Path) -> list[str]:
         raise DataError(path.name, [Problem("holds no list of records", remedy)])
     with out.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(record) + "\n" for record in records)
+    return _place_note(place)
+
+
+def _place_note(place: str) -> list[str]:
     return [f"The records are the list under {place!r}."] if place else []
+
+
+def _streamed(path: Path, out: Path) -> list[str]:
+    """`json_lines` of a document that is too large to be held: every list of records is written, and one kept."""
+    lists: dict[str, _RecordFile] = {}
+    with text_stream(path) as text, ExitStack() as files:
+        for keys, index, value in stream_values(path.name, text):
+            place = ".".join(keys)
+            if index == 0 and place in lists:
+                raise DataError(path.name, [Problem(f"has the list {place!r} twice", "Write each key once.")])
+            if index == 0 and len(lists) < _LISTS:
+                lists[place] = _RecordFile(out.with_name(f"list-{len(lists)}.jsonl"), lists.get(_columns_beside(keys)))
+                files.enter_context(lists[place].file)
+            if index is not None and place in lists:
+                lists[place].add(value)
+    records = {place: each for place, each in lists.items() if each.count and each.is_table}
+    if not records:
+        what = f"is a JSON document of more than {limits.JSON_BYTES >> 20} MiB without a list of records"
+        raise DataError(path.name, [Problem(what, "Write one array of objects, or one object a line.")])
+    place = max(records, key=lambda place: (len(guess_columns(list(records[place].names))), records[place].count))
+    records[place].path.rename(out)
+    return _place_note(place.removesuffix("data").removesuffix(".") if records[place].columns else place)
+
+
+def _columns_beside(keys: tuple[str, ...]) -> str:
+    """Where the names of the columns are, of rows that are lists under "data"."""
+    return ".".join((*keys[:-1], "columns")) if keys and keys[-1] == "data" else ""
+
+
+class _RecordFile:
+    """A list of a document as JSON lines, and what of it tells whether it is the table."""
+
+    def __init__(self, path: Path, columns: _RecordFile | None) -> None:
+        self.path, self.file = path, path.open("w", encoding="utf-8")
+        self.columns = [str(name) for name in columns.first] if columns is not None else []
+        self.count, self.is_table = 0, True
+        self.names: dict[str, None] = {}
+        self.first: list[Any] = []
+
+    def add(self, value: Any) -> None:
+        if len(self.first) < limits.COLUMNS:
+            self.first.append(value)
+        if isinstance(value, list) and len(value) == len(self.columns) > 0:
+            value = dict(zip(self.columns, value, strict=True))
+        self.is_table = self.is_table and isinstance(value, dict)
+        if not self.is_table:
+            return
+        self.count += 1
+        if self.count <= _NAMED:
+            self.names |= dict.fromkeys(value)
+        self.file.write(json.dumps(value) + "\n")
 
 
 def _records(document: Any) -> tuple[str, Sequence[Record]]:
     """Path and content of the list of records that is meant; a document without one is a record itself."""
-    lists = list(_lists("", document, _LEVELS))
+    lists = list(_lists("", document, LEVELS))
     if not lists:
         return "", [document] if isinstance(document, dict) and document else []
     return max(lists, key=lambda entry: (len(guess_columns(_names(entry[1]))), len(entry[1])))
 
 
 def _names(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(name for record in records[:100] for name in record))
+    return list(dict.fromkeys(name for record in records[:_NAMED] for name in record))
 
 
 def _lists(place: str, value: Any, levels: int) -> Iterator[tuple[str, Sequence[Record]]]:

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from carrot_core import limits
-from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks import Frames, json_stream
+from carrot_core.benchmarks.containers import json_lines
 from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.registry import read_any
@@ -85,10 +86,42 @@ def test_a_document_that_cannot_be_read_says_where(tmp_path: Path, text: str, sa
     assert says in refused(tmp_path / "t.json").message
 
 
-def test_a_document_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "JSON_BYTES", 2_000)
-    (tmp_path / "t.json").write_text(json.dumps(RECORDS))
-    assert "JSON lines" in refused(tmp_path / "t.json").remedy
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+@pytest.mark.parametrize(
+    "document",
+    [
+        RECORDS,
+        {"n": 1.5, "other": [{"a": 1}], "run": {"by": None, "rows": RECORDS, "list": [1, [2]]}, "end": {}},
+        {"columns": list(RECORDS[0]), "index": [0], "data": [list(record.values()) for record in RECORDS]},
+    ],
+    ids=["array", "under a key", "split"],
+)
+def test_a_document_too_large_to_be_held_is_read_in_a_stream(
+    document: object, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, held, streamed = tmp_path / "t.json", tmp_path / "held.jsonl", tmp_path / "streamed.jsonl"
+    path.write_text(json.dumps(document, indent=1))
+    notes = json_lines(path, held)
+    monkeypatch.setattr(limits, "JSON_BYTES", 10)
+    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+    assert json_lines(path, streamed) == notes
+    assert streamed.read_text() == held.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[{"a": 1}, {"a"', "end"), ('[{"a": 1}', "end"), ('[{"a": 1}] x', "behind its end"), ('[{"a": 1},]', "comma"),
+        ("[1, 2, 3, 4, 5]", "without a list"), ('{"a": {"x": 1}, "b": {"x": 2}}', "without a list"),
+        ('{"a": [{"b": 1}], "a": [{"b": 1}]}', "twice"), ('[{"a": 1} {"a": 2}]', "missing"),
+    ],
+)  # fmt: skip
+def test_a_stream_that_cannot_be_read_says_why(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "JSON_BYTES", 4)
+    (tmp_path / "t.json").write_text(text)
+    assert says in refused(tmp_path / "t.json").message
 
 
 # Arrow and Parquet

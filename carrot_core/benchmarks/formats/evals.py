@@ -192,7 +192,7 @@ def _promptfoo_results(path: Path) -> list[tuple[Place, Mapping[str, Any]]]:
     results: list[tuple[Place, Mapping[str, Any]]] = []
     for place, value in json_values(path):
         listed = objects(inside(value, "results.results"))
-        results += [(Place(path.name, f"result {at:,}"), each) for at, each in enumerate(listed, 1)]
+        results += [(Place(path.name, f"result {at:,}"), each) for at, each in enumerate(listed, len(results) + 1)]
         if isinstance(value, Mapping) and "testIdx" in value:
             results.append((place, value))
     if not results:

@@ -232,7 +232,7 @@ def _helm_document(folder: Path, name: str) -> Mapping[str, Any]:
 
 def _helm_list(folder: Path, name: str) -> list[Mapping[str, Any]]:
     path = folder / name
-    return objects(next(json_values(path), (None, None))[1]) if path.is_file() else []
+    return objects(next(json_values(path, whole=True), (None, None))[1]) if path.is_file() else []
 
 
 def _helm_answers(states: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:

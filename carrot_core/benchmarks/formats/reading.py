@@ -21,6 +21,7 @@ import pyarrow as pa
 from carrot_core import limits
 from carrot_core.benchmarks.containers import UNZIP_ERRORS
 from carrot_core.benchmarks.formats.head import open_zip, unpacked
+from carrot_core.benchmarks.json_stream import stream_values
 from carrot_core.errors import DataError, Problem
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
@@ -76,52 +77,70 @@ def parse(raw: bytes, place: Place) -> Any:
         raise place.error(reason, "Export the file again.") from error
 
 
-def json_values(path: Path) -> Iterator[tuple[Place, Any]]:
+def json_values(path: Path, whole: bool = False) -> Iterator[tuple[Place, Any]]:
     """Every JSON value of a file with its place: of JSON lines one a line, else the one that fills the file.
+
+    A document that is too large to be held comes in pieces, unless ``whole``: for each item of its lists the objects
+    around it, and the list with this item alone.
 
     Raises
     ------
     DataError
-        As `parse`; or a value is longer than `limits.JSON_BYTES`.
+        As `parse`; or a value that must be held is longer than `limits.JSON_BYTES`.
     """
     with unpacked(path) as stream:
-        first = _line(stream, path).removeprefix(b"\xef\xbb\xbf")
+        first = stream.readline(limits.JSON_BYTES + 1).removeprefix(b"\xef\xbb\xbf")
         line = 1
         while first and not first.strip():
-            first, line = _line(stream, path), line + 1
-        try:
-            json.loads(first)
-        except (ValueError, RecursionError):
-            yield Place(path.name), parse(first + _rest(stream, path, len(first)), Place(path.name))
+            first, line = stream.readline(limits.JSON_BYTES + 1), line + 1
+        if not _is_value(first):
+            text = first + stream.read(max(0, limits.JSON_BYTES + 1 - len(first)))
+            if len(text) <= limits.JSON_BYTES:
+                yield Place(path.name), parse(text, Place(path.name))
+                return
+            if whole:
+                raise _too_long(path)
+            yield from _pieces(path)
             return
         while first:
+            if len(first) > limits.JSON_BYTES:
+                raise _too_long(path)
             if first.strip():
                 place = Place(path.name, f"line {line:,}")
                 yield place, parse(first, place)
-            first, line = _line(stream, path), line + 1
+            first, line = stream.readline(limits.JSON_BYTES + 1), line + 1
 
 
-def _line(stream: Any, path: Path) -> bytes:
-    line: bytes = stream.readline(limits.JSON_BYTES + 1)
-    _check_length(line, path)
-    return line
+def _is_value(raw: bytes) -> bool:
+    try:
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
-def _rest(stream: Any, path: Path, length: int) -> bytes:
-    rest: bytes = stream.read(limits.JSON_BYTES + 1 - length)
-    _check_length(b"" if length + len(rest) <= limits.JSON_BYTES else rest, path, length)
-    return rest
+def _pieces(path: Path) -> Iterator[tuple[Place, Any]]:
+    """Each item of the lists in a document, in the objects that are around it."""
+    with unpacked(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        try:
+            for keys, index, value in stream_values(path.name, text):
+                if index is not None:
+                    piece: Any = [value]
+                    for key in reversed(keys):
+                        piece = {key: piece}
+                    yield Place(path.name, f"item {index + 1:,}"), piece
+        except UnicodeDecodeError as error:
+            raise Place(path.name).error("is not JSON: it is not UTF-8", "Export the file again.") from error
 
 
-def _check_length(raw: bytes, path: Path, before: int = 0) -> None:
-    if before + len(raw) > limits.JSON_BYTES:
-        most = f"has a JSON value of more than {limits.JSON_BYTES >> 20} MiB"
-        raise DataError(path.name, [Problem(most, "Split the run, or export it as JSON lines.")])
+def _too_long(path: Path) -> DataError:
+    most = f"has a JSON value of more than {limits.JSON_BYTES >> 20} MiB"
+    return DataError(path.name, [Problem(most, "Split the run, or export it as JSON lines.")])
 
 
 def document(path: Path) -> Mapping[str, Any]:
     """The one JSON object that a file is."""
-    place, value = next(json_values(path), (Place(path.name), None))
+    place, value = next(json_values(path, whole=True), (Place(path.name), None))
     if not isinstance(value, Mapping):
         raise place.error("holds no JSON object", "Export the file again.")
     return value

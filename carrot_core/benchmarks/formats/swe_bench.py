@@ -214,7 +214,7 @@ class _Predictions:
 def _predicting(path: Path) -> dict[str, str]:
     if not path.is_file() or path.is_symlink():
         return {}
-    _, value = next(json_values(path), (None, None))
+    _, value = next(json_values(path, whole=True), (None, None))
     entries = list(value.values()) if isinstance(value, Mapping) else value
     return {
         str(each.get("instance_id")): str(each["model_name_or_path"])

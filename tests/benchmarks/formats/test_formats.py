@@ -119,6 +119,22 @@ def test_promptfoo_reads_scores_tokens_dollars_and_seconds(ending: str) -> None:
     assert rows.table.to_pandas().groupby("prompt_id")["model"].nunique().eq(3).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("promptfoo", "promptfoo/quiz.results.json"),
+        ("otlp", "opentelemetry/current.json"),
+        ("langfuse", "langfuse/observations.json"),
+    ],
+)
+def test_a_document_too_large_to_be_held_reads_the_same(name: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = read(name, place)
+    monkeypatch.setattr(limits, "JSON_BYTES", 100)
+    assert read(name, place).table.equals(right.table)
+    with pytest.raises(DataError, match="JSON value"):
+        read("inspect", "inspect/quiz_numbers_other_mid.json")
+
+
 def test_promptfoo_keeps_prompts_apart_and_failures_out() -> None:
     frame = read("promptfoo", "promptfoo/chat.results.json").table.to_pandas().set_index("model")
     assert frame["prompt_id"].nunique() == 2
