@@ -262,6 +262,7 @@ def arrow_as_parquet(path: Path, out: Path) -> None:
             check_columns(path, len(schema))
             with pq.ParquetWriter(out, schema) as writer:
                 for batch in batches:
+                    batch.validate(full=True)  # offsets of a damaged file point outside of it
                     size, rows = size + batch.nbytes, rows + batch.num_rows
                     if size > limits.UNPACKED_BYTES or rows > limits.ROWS:
                         raise DataError(path.name, [Problem("unpacks to more than the limit", "Keep a part of it.")])
