@@ -198,7 +198,9 @@ def _helm_run(folder: Path, options: Options, rows: RowList) -> None:
         folder / "run_spec.json", inside(state, "adapter_spec.model") or inside(spec, "adapter_spec.model")
     )
     task = str(first_of(spec, "name") or folder.name).partition(",model=")[0].partition(":model=")[0]
-    displays = [inside(each, "stats") for each in _helm_list(folder, "display_predictions.json")]
+    predictions = _helm_list(folder, "display_predictions.json")
+    displays = [inside(each, "stats") for each in predictions]
+    texts = {_helm_key(each, "instance_id"): each.get("predicted_text") for each in predictions}
     scores = _helm_stats(folder)
     counts = Counter(name for stats in scores.values() for name in stats)
     main = Counter(name for stats in displays if isinstance(stats, Mapping) for name in stats if name in counts)
@@ -210,8 +212,10 @@ def _helm_run(folder: Path, options: Options, rows: RowList) -> None:
     for at, ((instance_id, trial), request) in enumerate(answers.items(), 1):
         stats = scores.get((instance_id, trial), {})
         failed = inside(request, "result.success") is False
+        answered = objects(inside(request, "result.completions"))
         rows.add(
             Place(folder.name, f"request {at:,}"),
+            answer=answered[0].get("text") if answered else texts.get((instance_id, trial)),
             prompt_id=f"{task}:{instance_id}",
             model=model,
             score=None if failed else stats.get(score),
@@ -240,9 +244,13 @@ def _helm_answers(states: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], 
     answers: dict[tuple[str, str], Mapping[str, Any]] = {}
     for state in states:
         if inside(state, "instance.perturbation") is None:
-            key = (str(inside(state, "instance.id")), str(state.get("train_trial_index", 0)))
-            answers.setdefault(key, state)
+            answers.setdefault(_helm_key(state, "instance.id"), state)
     return answers
+
+
+def _helm_key(entry: Mapping[str, Any], instance: str) -> tuple[str, str]:
+    """Instance and trial."""
+    return str(inside(entry, instance)), str(entry.get("train_trial_index", 0))
 
 
 def _helm_stats(folder: Path) -> dict[tuple[str, str], dict[str, object]]:
@@ -252,7 +260,7 @@ def _helm_stats(folder: Path) -> dict[tuple[str, str], dict[str, object]]:
     for at, each in enumerate(_helm_list(folder, name), 1):
         if each.get("perturbation") is not None:
             continue
-        key = (str(each.get("instance_id")), str(each.get("train_trial_index", 0)))
+        key = _helm_key(each, "instance_id")
         listed = each.get("stats")
         if isinstance(listed, Mapping):
             stats[key].update(listed)

@@ -328,6 +328,8 @@ def test_tokens_are_estimated_where_that_is_asked_for_and_none_are_recorded() ->
     assert [outcome["input_tokens"], outcome["output_tokens"]] == [-(-len(text) // 4) for text in texts]
     assert outcome["cost_usd"] == pytest.approx((1.0 * outcome["input_tokens"] + 2.0 * outcome["output_tokens"]) / 1e6)
     assert any("estimated" in warning for warning in frames.warnings)
+    published = read_any(FILES / "helm", prices=PRICES, estimate_tokens=True).outcomes
+    assert published[published["model"] == "other/mid"][["output_tokens", "cost_usd"]].gt(0).all(axis=None)
     recorded = FORMATS["openai-evals"].rows(all_files([FILES / "openai_evals"]), Options(estimate_tokens=True))
     assert recorded.table.equals(read("openai-evals", "openai_evals").table)
 
