@@ -75,7 +75,7 @@ def _prices(stated: dict[str, dict[str, float]]) -> dict[str, list[float]]:
 def row(title: str, tool: str, pattern: str, options: dict[str, object]) -> str:
     """A row of the table, measured in a process of its own."""
     command = [sys.executable, "-m", "scripts.formats.measure", "--one", pattern, json.dumps(options)]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)  # noqa: S603  this module
     cells = (
         title, tool, f"{found['rows']:,}", found["out"], found["frontier"], f"{found['seconds']:.2g}",
         f"{found['mib']:,.0f}",
@@ -105,7 +105,7 @@ def main() -> None:
         print(row(title, tool, str(FILES / place), options), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         quiz = Path(folder, "quiz")
-        subprocess.run([sys.executable, Path(__file__).with_name("tables.py"), quiz], check=True)
+        subprocess.run([sys.executable, Path(__file__).with_name("tables.py"), quiz], check=True)  # noqa: S603  a script of this folder
         for ending in TABLES:
             print(row(f"table, `.{ending}`", "pandas, pyarrow, openpyxl", str(quiz / f"quiz.{ending}"), {}), flush=True)
         if len(sys.argv) > 1:
