@@ -169,7 +169,8 @@ class RefusedError(Exception):
 
 def unreadable(refusal: RefusedError) -> Problem:
     if refusal.out_of_memory:
-        return Problem(f"cannot be read in {limits.TABLE_MEMORY} of memory", "Bring it as Parquet, or in parts.")
+        remedy = "Bring it in parts." if refusal.part.kind == ".parquet" else "Bring it as Parquet, or in parts."
+        return Problem(f"cannot be read in {limits.TABLE_MEMORY} of memory", remedy)
     kind = {".parquet": "Parquet", ".csv": "a table of text"}.get(refusal.part.kind, "JSON lines")
     return Problem(f"cannot be read as {kind}", "Its end may be missing, or it is damaged: copy or write it again.")
 

@@ -89,7 +89,7 @@ def write_csv(path: Path, gigabytes: float) -> None:
         file.write("prompt_id,model,score,prompt,task,input_tokens,output_tokens,cost_usd\n")
         prompt = 0
         while file.tell() < gigabytes * 1e9:
-            text = f"Question {prompt}: {'what follows from this, and why? ' * 6}"
+            text = f"Question {prompt}: {'what follows from this and why? ' * 6}"
             file.writelines(
                 f"p{prompt},model-{model},{(prompt * 7 + model * 3) % 10 / 9:.6f},{text},task-{prompt % 20},"
                 f"{50 + prompt % 900},{100 + model * prompt % 700},{(1 + model) / 1e4:.6f}\n"
