@@ -75,10 +75,10 @@ def _prices(stated: dict[str, dict[str, float]]) -> dict[str, list[float]]:
 def row(title: str, tool: str, pattern: str, options: dict[str, object]) -> str:
     """A row of the table, measured in a process of its own."""
     command = [sys.executable, "-m", "scripts.formats.measure", "--one", pattern, json.dumps(options)]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)  # noqa: S603  this module
+    figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)  # noqa: S603  this module
     cells = (
-        title, tool, f"{found['rows']:,}", found["out"], found["frontier"], f"{found['seconds']:.2g}",
-        f"{found['mib']:,.0f}",
+        title, tool, f"{figures['rows']:,}", figures["out"], figures["frontier"], f"{figures['seconds']:.2g}",
+        f"{figures['mib']:,.0f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
