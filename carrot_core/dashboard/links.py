@@ -129,5 +129,5 @@ def plain(text: str) -> str:
     Names and messages come from files. Unescaped, an image in one would make the browser ask another host for it.
     Invisible characters are shown by their codes. On a public dashboard places of the server go by other names.
     """
-    shown = visible(paths.without_places(text) if modes.is_public() else text, SENTENCE)
-    return _MARKUP.sub(r"\\\1", _LINK.sub(_JOINER, shown)).replace("\n", "  \n")
+    words = visible(paths.without_places(text) if modes.is_public() else text, SENTENCE)
+    return _MARKUP.sub(r"\\\1", _LINK.sub(_JOINER, words)).replace("\n", "  \n")

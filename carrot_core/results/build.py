@@ -119,16 +119,17 @@ def _with_task(store: Store, bench: Benchmark, best: str, seed: int, progress: P
         return []
     routers = dict.fromkeys([best, SHIPPED_ROUTER])
     plain = {name: run_router(store, bench, name, seed=seed) for name in dict.fromkeys([*AGAINST, *routers])}
-    given = {
+    with_label = {
         name + WITH_TASK: run_router(store, bench, name, seed=seed, params=params, progress=progress)
         for name in routers
     }
     setting = make_setting(bench)
     runs = {
-        name: {seed: Candidate.of_run(setting, store.load_run(run.run_id))} for name, run in (plain | given).items()
+        name: {seed: Candidate.of_run(setting, store.load_run(run.run_id))}
+        for name, run in (plain | with_label).items()
     }
     differences = compare({seed: setting}, runs, against=list(plain)).differences
-    rows = differences["router"].isin(given) & (differences["metric"] == HEADLINE) & (differences["seed"] == MEAN)
+    rows = differences["router"].isin(with_label) & (differences["metric"] == HEADLINE) & (differences["seed"] == MEAN)
     return records(differences[rows])
 
 

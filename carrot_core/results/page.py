@@ -127,8 +127,8 @@ Before, each of five seeds drew its own split and judged 15 % of the prompts. Wh
 
 - **All prompts are judged**, so the intervals are of 6.7 times as many prompts; a router also learns from 60 % of them
   in place of 70 %, which costs it a little.
-- **The luck of the corners is left out.** AIQ took at each budget what did best on the prompts it was judged on. That
-  was worth more on small benchmarks, and more to routers with many points than to a lookup with few.
+- **The luck of the corners is left out.** AIQ took at each budget what did best on the prompts it was judged on, worth
+  most where these are few. AIQ and corrected AIQ stand side by side in the tables.
 - **Intervals of verdicts are widened** for the number of pairs, so fewer differences count as seen.
 - **The routers changed**: what they expect a call to cost is calibrated on prompts they did not learn from.
 - **Two more baselines** stand beside the old ones. What a router gains over *cost only* is what it knows of quality;

@@ -127,13 +127,13 @@ def _attempt(path: Path, folders: Container[Path]) -> _Attempt:
         if stated[name] is None and counts and None not in counts:
             stated[name] = sum(count for count in counts if count is not None)
     instance_id, model = trajectory.get("instance_id"), inside(trajectory, "info.config.model.model_name")
-    asked = next((each for each in messages if each.get("role") == "user"), None)
+    request = next((each for each in messages if each.get("role") == "user"), None)
     return _Attempt(
         path,
         next(folder for folder in path.resolve().parents if folder in folders),
         instance_id if isinstance(instance_id, str) else path.name.partition(".traj")[0],
         model if isinstance(model, str) else None,
-        last_user_text([asked]) or None,
+        last_user_text([request]) or None,
         stated,
     )
 
