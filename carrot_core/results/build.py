@@ -26,10 +26,11 @@ from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, make_setting, measure_router, single_models, versions
 from carrot_core.evaluation.comparison import AGAINST, MEAN, Candidate, compare, records
+from carrot_core.evaluation.protocol import WITHOUT_TASK
 from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, run_router, runs_by_seed
 from carrot_core.evaluation.tables import by_task, small, task_labels
 from carrot_core.figures.scene import band
-from carrot_core.frontier import Frontier
+from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.prices import Price
@@ -43,12 +44,14 @@ from carrot_core.results.snapshot import (
     ERRORS,
     FOLDER,
     FORMAT,
+    PAIRED_ERRORS,
     TABLES,
     SnapshotResults,
     read_comparison,
 )
+from carrot_core.routers import Router
 from carrot_core.routers.saving import save_router
-from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER, shipped_params
+from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, shipped_params
 from carrot_core.serving.profile import profile_of
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.store.content import content_of
@@ -87,10 +90,14 @@ def make(
         validation_aiq = {name: _validation_aiq([runs[name][seed] for seed in seeds]) for name in comparison.routers}
         # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
         best_first = sorted(comparison.routers, key=lambda name: (not name.startswith("carrot"), -validation_aiq[name]))
+        with progress(f"Fitting the head of {recipe.name}", " steps") as advance:
+            run_router(store, bench, SHIPPED_ROUTER, params=shipped_params(bench), progress=advance)
+        head = fitted_router(store, Trial(bench, SHIPPED_ROUTER, params=shipped_params(bench)))
         snapshot = make_snapshot(
             bench,
             store.info(recipe.name),
             {name: store.load_run(runs[name][seeds[0]].run_id).estimates or {} for name in best_first},
+            _as_served(head[1]),
         )
         studies = {}
         for study in STUDIES.values():
@@ -108,7 +115,7 @@ def make(
             _write_table(table, folder / f"{name}.parquet")
         text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
-        _write_head(store, bench, data / HEADS / recipe.name)
+        _write_head(bench, head, data / HEADS / recipe.name)
 
 
 def _with_task(store: Store, bench: Benchmark, best: str, seed: int, progress: Progress) -> list[dict[str, Any]]:
@@ -196,9 +203,20 @@ def _validation_aiq(runs: Sequence[Run]) -> float:
     return float(np.mean([run.metrics["validation"]["aiq"] for run in runs]))
 
 
-def _write_head(store: Store, bench: Benchmark, folder: Path) -> None:
+def _as_served(estimates: Mapping[str, Estimates]) -> dict[str, dict[str, Estimates]]:
+    """The head's estimates of prompts without a task label, as most typed ones are, under the head's own name.
+
+    Nothing where it reads no labels: then it is the router of that name among the others.
+    """
+    unlabelled = {
+        name.removesuffix(WITHOUT_TASK): table for name, table in estimates.items() if name.endswith(WITHOUT_TASK)
+    }
+    return {LABELLED_HEAD: unlabelled} if unlabelled else {}
+
+
+def _write_head(bench: Benchmark, head: tuple[Router, Mapping[str, Estimates], Setting], folder: Path) -> None:
     """The small router that a typed prompt is estimated with where the benchmark is not at hand."""
-    fitted, estimates, setting = fitted_router(store, Trial(bench, SHIPPED_ROUTER, params=shipped_params(bench)))
+    fitted, estimates, setting = head
     about: Mapping[str, Any] = {
         "benchmark": bench.name,
         "data_hash": bench.data_hash,
@@ -212,7 +230,10 @@ def _write_head(store: Store, bench: Benchmark, folder: Path) -> None:
 
 
 def make_snapshot(
-    bench: Benchmark, info: BenchmarkInfo, routers: Mapping[str, Mapping[str, Estimates]]
+    bench: Benchmark,
+    info: BenchmarkInfo,
+    routers: Mapping[str, Mapping[str, Estimates]],
+    heads: Mapping[str, Mapping[str, Estimates]] | None = None,
 ) -> SnapshotResults:
     """A snapshot of some fitted routers and all baselines on one benchmark.
 
@@ -221,9 +242,12 @@ def make_snapshot(
     bench : the benchmark.
     info : its description.
     routers : estimates by router and split, as `carrot_core.evaluation.evaluate` keeps them.
+    heads : the same of routers that ship fitted and are none of the above: their curves and figures are kept, and they
+        are compared with no other.
     """
     setting = make_setting(bench)
-    estimates = {**routers, **setting.baselines}
+    compared = {**routers, **setting.baselines}
+    estimates = {**routers, **(heads or {}), **setting.baselines}
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     about = {}
     for name, table in estimates.items():
@@ -234,7 +258,8 @@ def make_snapshot(
         for split, curve in curves.items():
             points = save_curve(curve)
             parts["curves"].append(_points(points).assign(router=name, split=split))
-            parts["shares"].append(_shares(points).assign(router=name, split=split))
+            shares = _shares(points, _paired_errors(curve, points.share_rates, setting.best_single))
+            parts["shares"].append(shares.assign(router=name, split=split))
         parts["bands"].append(_band_table(curves["test"]).assign(router=name))
         parts["tasks"].append(_tasks(setting, curves["test"]).assign(router=name))
         about[name] = {
@@ -260,9 +285,7 @@ def make_snapshot(
         "routers": about,
     }
     tables = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
-    return SnapshotResults(
-        document, tables, {name: ANALYSES[name].make(setting, estimates) for name in SNAPSHOT_TABLES}
-    )
+    return SnapshotResults(document, tables, {name: ANALYSES[name].make(setting, compared) for name in SNAPSHOT_TABLES})
 
 
 def _points(curve: SavedCurve) -> pd.DataFrame:
@@ -275,10 +298,31 @@ def _points(curve: SavedCurve) -> pd.DataFrame:
     )
 
 
-def _shares(curve: SavedCurve) -> pd.DataFrame:
+def _shares(curve: SavedCurve, paired: FloatArray) -> pd.DataFrame:
     table = pd.DataFrame(curve.share, columns=list(curve.models))
-    errors = dict(zip(ERRORS, np.asarray(curve.errors, dtype=np.float32), strict=True))
-    return table.assign(exchange_rate_per_usd=curve.share_rates, **errors)
+    both = np.vstack([np.asarray(curve.errors), paired]).astype(np.float32)
+    return table.assign(
+        exchange_rate_per_usd=curve.share_rates, **dict(zip((*ERRORS, *PAIRED_ERRORS), both, strict=True))
+    )
+
+
+def _paired_errors(curve: Frontier, rates: FloatArray, reference: str) -> FloatArray:
+    """(2, G) standard errors of the score difference to a model alone, and of the saving against it, at these rates.
+
+    Both are paired: over the differences of each prompt. That of the saving is by the delta method; NaN where the model
+    is free.
+    """
+    column, rows = curve.models.index(reference), np.arange(curve.n_prompts)
+    score, cost = curve.outcomes.score[:, column], curve.outcomes.cost_usd[:, column]
+    spread: FloatArray = np.full((2, len(rates)), np.nan)
+    for at, rate in enumerate(rates):
+        chosen = curve.choices(rate)
+        paid = curve.paid_usd[rows, chosen]
+        spread[0, at] = np.std(curve.outcomes.score[rows, chosen] - score)
+        if cost.mean() > 0:
+            spread[1, at] = np.std(paid - cost * paid.mean() / cost.mean()) / cost.mean()
+    spread /= np.sqrt(curve.n_prompts)
+    return spread
 
 
 def _band_table(curve: Frontier) -> pd.DataFrame:

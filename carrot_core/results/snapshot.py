@@ -31,6 +31,7 @@ from carrot_core.outcomes import positions
 from carrot_core.paths import shipped
 from carrot_core.promise import Promise
 from carrot_core.routers import BASELINES
+from carrot_core.serving.loading import LABELLED_HEAD
 from carrot_core.store import BenchmarkInfo
 from carrot_core.theory import shipped_spectra
 
@@ -39,6 +40,8 @@ FORMAT = 1
 FOLDER = "snapshots"
 DOCUMENT = "snapshot.json"
 ERRORS = ("score_error", "cost_error_usd")  # standard errors beside the shares; older snapshots have none
+# Of the difference and the saving against the best single model, paired; older snapshots have none.
+PAIRED_ERRORS = ("score_difference_error", "saving_error")
 TABLES = ("curves", "shares", "bands", "tasks")
 ANALYSIS = "analysis-"
 COMPARISON = "comparison.json"
@@ -73,8 +76,8 @@ class SnapshotResults:
     ----------
     document : ``snapshot.json``: provenance, models, figures of every router with their intervals.
     tables : Parquet tables by name; ``curves`` (router, split, exchange_rate_per_usd, score, cost_usd),
-        ``shares`` (router, split, exchange_rate_per_usd, one column a model, `ERRORS`), ``bands`` (router, cost_usd,
-        score_low, score_high), ``tasks`` (router, exchange_rate_per_usd and the columns of
+        ``shares`` (router, split, exchange_rate_per_usd, one column a model, `ERRORS`, `PAIRED_ERRORS`), ``bands``
+        (router, cost_usd, score_low, score_high), ``tasks`` (router, exchange_rate_per_usd and the columns of
         `carrot_core.evaluation.tables.by_task` against the best single model).
     analyses : the tables of `carrot_core.compare` by name, for all routers.
     folder : where it was read; None for one that is not written yet.
@@ -120,8 +123,11 @@ class SnapshotResults:
 
     @property
     def fitted(self) -> tuple[str, ...]:
-        """Names of the routers that are no baselines: the best one, CARROT-KNN, then the others."""
-        names = [name for name in self.routers if name not in BASELINES]
+        """Names of the routers that are no baselines: the best one, CARROT-KNN, then the others.
+
+        A head that was compared with no other is not among them.
+        """
+        names = [name for name in self.routers if name not in (*BASELINES, LABELLED_HEAD)]
         return tuple(sorted(names, key=lambda name: (name != names[0], name != "carrot-knn")))
 
     @property

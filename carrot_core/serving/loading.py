@@ -23,6 +23,7 @@ from carrot_core.store import Store
 
 HEADS = "heads"
 SHIPPED_ROUTER = "carrot-mlp"  # small enough to ship, as quick as a few matrix products, needs no torch to answer
+LABELLED_HEAD = f"{SHIPPED_ROUTER} (shipped)"  # one that reads task labels, among results: on prompts without a label
 _FITTED_HERE = "carrot-knn"
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from carrot_core import CarrotRouter
@@ -15,7 +16,7 @@ from carrot_core.results import RECIPES, Recipe, build, snapshot
 from carrot_core.results.build import make, write_report
 from carrot_core.results.page import best_carrot, report
 from carrot_core.routers.saving import load_router
-from carrot_core.serving.loading import HEADS, SHIPPED_ROUTER, shipped_params
+from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, shipped_params
 from carrot_core.store import Store
 from tests.made import made, write_files
 
@@ -57,7 +58,12 @@ def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
     bench = made(240)
     head = load_router(data / HEADS / RECIPE.name, models=bench.models)
     assert head.estimate(bench.part("test")).models == kept.models
-    assert CarrotRouter.load(data / HEADS / RECIPE.name).task_labels == ("kind 0", "kind 1")
+    router = CarrotRouter.load(data / HEADS / RECIPE.name)
+    assert router.task_labels == ("kind 0", "kind 1")
+    served, own = kept.curve(LABELLED_HEAD), router.profile.curves["test"]
+    assert LABELLED_HEAD not in kept.fitted
+    np.testing.assert_array_equal(served.exchange_rate_per_usd, own.exchange_rate_per_usd)
+    np.testing.assert_allclose(served.score, own.score, rtol=1e-6)
 
 
 def test_a_head_reads_task_labels_where_there_are_several_to_tell() -> None:

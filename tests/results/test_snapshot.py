@@ -12,13 +12,21 @@ import pytest
 
 from carrot_core import curve
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.tables import by_task, task_labels
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.operating_point import best_within_budget, cheapest_reaching, match_model, rate_inside, solve_target
+from carrot_core.operating_point import (
+    best_within_budget,
+    cheapest_reaching,
+    match_model,
+    operating_point,
+    rate_inside,
+    solve_target,
+)
 from carrot_core.outcomes import Benchmark
 from carrot_core.promise import CONFIDENCE, default_confidence
 from carrot_core.results.build import make_snapshot, write
@@ -114,6 +122,20 @@ def test_the_matching_point_is_the_one_chosen_on_validation(folder: Path, protoc
     shown = protocol.frontier(estimates, "test")
     assert point.score.value == pytest.approx(shown.score[shown.at(rate)])
     assert point.score.low <= point.score.value <= point.score.high
+
+
+def test_paired_errors_are_those_of_replicates(folder: Path, protocol: Setting, estimates: dict) -> None:
+    curve, shares = protocol.frontier(estimates, "test"), read(folder).tables["shares"]
+    own = shares[(shares["router"] == "carrot-knn") & (shares["split"] == "test")].iloc[::40]
+    assert len(own) > 2
+    for row in own.itertuples():
+        rate, drawn = row.exchange_rate_per_usd, bootstrap_counts(curve.n_prompts)
+        point = operating_point(curve, rate, protocol.best_single, protocol.cost_unit_usd, drawn)
+        for error, interval in (
+            (row.score_difference_error, point.score_difference),
+            (row.saving_error, point.saving),
+        ):
+            assert error == pytest.approx((interval.high - interval.low) / (2 * 1.96), rel=0.1)
 
 
 def test_slices_by_task_are_those_of_a_point_of_the_curve(folder: Path, protocol: Setting, estimates: dict) -> None:
