@@ -49,7 +49,13 @@ class Interval:
         low, high = _quantiles(defined, _ENDS)
         return cls(value, float(low), float(high))
 
+    @classmethod
+    def of_normal(cls, value: float, error: float) -> Interval:
+        """By the normal law, from a standard error; without ends where that is NaN."""
+        return cls(value, value - _Z * error, value + _Z * error)
 
+
+_Z = 1.959964  # half of a 95 % interval, in standard errors
 _ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 

@@ -13,7 +13,6 @@ from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
 MOST_POINTS = 500  # evenly by count, beside those that draw the line and those a budget or a target may choose
 _TOLERANCE = 3e-4  # of the line that is drawn, see `thin`
 _SHARE_POINTS = 300
-_Z = 1.959964  # half of a 95 % interval, in standard errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +69,14 @@ class SavedCurve:
         """
         at = self.at(exchange_rate_per_usd)
         values = float(self.score[at]), float(self.cost_usd[at])
-        if self.errors is None:
-            score, cost = (Interval(value, float("nan"), float("nan")) for value in values)
-            return score, cost
-        errors = self.errors[:, self._kept_before(exchange_rate_per_usd)]
-        score, cost = (
-            Interval(value, value - _Z * error, value + _Z * error)
-            for value, error in zip(values, errors.tolist(), strict=True)
-        )
+        errors = [float("nan")] * 2 if self.errors is None else self.errors_at(self.errors, exchange_rate_per_usd)
+        score, cost = (Interval.of_normal(value, error) for value, error in zip(values, errors, strict=True))
         return score, cost
+
+    def errors_at(self, errors: FloatArray, exchange_rate_per_usd: float) -> list[float]:
+        """Of (2, G) standard errors at the kept rates, those of the kept rate before a rate."""
+        own: list[float] = errors[:, self._kept_before(exchange_rate_per_usd)].tolist()
+        return own
 
     def shares(self, exchange_rates_per_usd: npt.ArrayLike) -> FloatArray:
         """(G, M) share of the prompts that each model answers, at the kept rate before each of G rates."""
@@ -116,6 +114,25 @@ def _standard_errors(curve: Frontier, rate: float) -> tuple[float, float]:
     spread = (np.std(table[rows, chosen]) for table in (curve.outcomes.score, curve.paid_usd))
     score, cost = (float(each / np.sqrt(curve.n_prompts)) for each in spread)
     return score, cost
+
+
+def paired_errors(curve: Frontier, rates: FloatArray, reference: str) -> FloatArray:
+    """(2, G) standard errors of the score difference to a model alone, and of the saving against it, at G rates.
+
+    Both are paired: over the differences of each prompt. That of the saving is by the delta method; NaN where the model
+    is free.
+    """
+    column, rows = curve.models.index(reference), np.arange(curve.n_prompts)
+    score, cost = curve.outcomes.score[:, column], curve.outcomes.cost_usd[:, column]
+    spread: FloatArray = np.full((2, len(rates)), np.nan)
+    for at, rate in enumerate(rates):
+        chosen = curve.choices(rate)
+        paid = curve.paid_usd[rows, chosen]
+        spread[0, at] = np.std(curve.outcomes.score[rows, chosen] - score)
+        if cost.mean() > 0:
+            spread[1, at] = np.std(paid - cost * paid.mean() / cost.mean()) / cost.mean()
+    spread /= np.sqrt(curve.n_prompts)
+    return spread
 
 
 def evenly(rates: FloatArray, points: int) -> FloatArray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isclose
 
 import numpy as np
 import numpy.typing as npt
 
 from carrot_core.bootstrap import Interval, Weights, weighted_means
+from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
 from carrot_core.metrics import share_saved
@@ -24,6 +26,11 @@ def rate_inside(frontier: ReadableCurve, point: int) -> float:
     if point == 0:
         return 0.0
     return float("inf") if point == len(rates) - 1 else float((rates[point] + rates[point + 1]) / 2)
+
+
+def same_rate(one: float, other: float) -> bool:
+    """Whether two exchange rates are one, but for digits in which two fits of a router differ, or the way over λ."""
+    return one == other or isclose(one, other, rel_tol=1e-4)
 
 
 def cheapest_reaching(frontier: ReadableCurve, target_score: float, least: FloatArray | None = None) -> float | None:
@@ -286,3 +293,23 @@ def operating_point(
         Interval.of(float(share_saved(cost, ref_cost)), share_saved(b_cost, b_ref_cost)),
         promise,
     )
+
+
+def saved_point(
+    curve: SavedCurve,
+    rate: float,
+    reference_score: float,
+    reference_usd: float,
+    cost_unit_usd: float,
+    errors: FloatArray | None = None,
+) -> Point:
+    """The same as `operating_point` from a saved curve, by the normal law, against a model of this score and cost.
+
+    ``errors`` are (2, G) paired standard errors of the difference and the saving at the curve's kept rates, NaN where
+    they are not known; without any, neither has an interval.
+    """
+    score, cost = curve.interval(rate)
+    own = [float("nan")] * 2 if errors is None else curve.errors_at(errors, rate)
+    means = score.value - reference_score, float(share_saved(cost.value, reference_usd))
+    difference, saving = (Interval.of_normal(mean, error) for mean, error in zip(means, own, strict=True))
+    return Point(rate, float(lam_of_rate(rate, cost_unit_usd)), score, cost, difference, saving)

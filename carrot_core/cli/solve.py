@@ -9,7 +9,7 @@ import click
 
 from carrot_core.cli.common import Result, json_option
 from carrot_core.cli.fit import cell, router_options, run_of
-from carrot_core.number_formats import NOTHING_TO_SAVE, PER_1K, call_cost, lam_text, money, pays, percent
+from carrot_core.number_formats import PER_1K, call_cost, lam_text, money, pays, percent
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def solve(
     from carrot_core.evaluation.stability import stability
     from carrot_core.frontier import rate_of_lam
     from carrot_core.promise import CONFIDENCE
+    from carrot_core.results.source import StoredResults
+    from carrot_core.verdict import sentence, verdict_on
 
     if (monthly is None) != (queries_per_month is None):
         raise click.UsageError("--budget-per-month and --queries-per-month go together.")
@@ -82,7 +84,10 @@ def solve(
         goal = Goal(rate_per_usd=rate_of_lam(lam, setting.cost_unit_usd))
     tables = tables_of(run, setting)
     solution = solve_goal(setting, tables, goal, reference)
-    document, text = {"benchmark": bench, "router": router, **solution.document()}, _report(bench, router, solution)
+    results = StoredResults(bench, setting, {run.router: tables})
+    verdict = verdict_on(results, run.router, solution.reported, solution.reference)
+    document = {"benchmark": bench, "router": router, **solution.document(), "verdict": verdict.document()}
+    text = _report(bench, router, solution, sentence(verdict))
     if not steady:
         return document, text
     measured_stability, rounds = stability(setting, tables, goal), solve_rounds(setting, tables, goal, reference)
@@ -90,7 +95,7 @@ def solve(
     return document | {"stability": stability_document}, f"{text}\n\n{_steady(measured_stability, rounds)}"
 
 
-def _report(bench: str, router: str, solved: SolvedGoal) -> str:
+def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
     from carrot_core.promise import EVEN, promise_text
 
     document = solved.document()
@@ -110,12 +115,11 @@ def _report(bench: str, router: str, solved: SolvedGoal) -> str:
         lines.append(f"Promised: {promise_text(promise)}.")
     for split in solved.points:
         values, ends = document[split], document[split]["intervals"]
-        saved = NOTHING_TO_SAVE if values["saving"] is None else f"saving {percent(values['saving'], *ends['saving'])}"
         lines.append(
             f"{split:10} accuracy {cell(values['score'], ends['score'])}, cost "
-            f"{call_cost(values['cost_usd'], *ends['cost_usd'])}; against {solved.reference}: {saved}, accuracy "
-            f"{cell(values['score_minus_reference'], ends['score_minus_reference'], signed=True)}"
+            f"{call_cost(values['cost_usd'], *ends['cost_usd'])}"
         )
+    lines.append(verdict)
     shares = sorted(solved.shares.items(), key=lambda item: -item[1])
     lines.append("Answered by: " + ", ".join(f"{model} {percent(share)}" for model, share in shares if share > 0))
     if solved.mix is not None:

@@ -21,7 +21,7 @@ from carrot_core.benchmarks.formats.rows import CHARACTERS
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
 from carrot_core.compare.studies import STUDIES, make_study
-from carrot_core.curve import SavedCurve, evenly, save_curve
+from carrot_core.curve import SavedCurve, evenly, paired_errors, save_curve
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, make_setting, measure_router, single_models, versions
@@ -47,6 +47,7 @@ from carrot_core.results.snapshot import (
     PAIRED_ERRORS,
     TABLES,
     SnapshotResults,
+    read,
     read_comparison,
 )
 from carrot_core.routers import Router
@@ -174,7 +175,8 @@ def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) ->
     """Write ``docs/results.md`` from the comparisons beside the snapshots."""
     folders = {recipe.name: data / FOLDER / recipe.name for recipe in recipes}
     documents = {name: read_comparison(folder) for name, folder in folders.items() if (folder / COMPARISON).exists()}
-    page.write_text(report(documents, recipes), encoding="utf-8")
+    snapshots = {name: read(folders[name]) for name in documents}
+    page.write_text(report(documents, recipes, snapshots), encoding="utf-8")
 
 
 def load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
@@ -258,7 +260,7 @@ def make_snapshot(
         for split, curve in curves.items():
             points = save_curve(curve)
             parts["curves"].append(_points(points).assign(router=name, split=split))
-            shares = _shares(points, _paired_errors(curve, points.share_rates, setting.best_single))
+            shares = _shares(points, paired_errors(curve, points.share_rates, setting.best_single))
             parts["shares"].append(shares.assign(router=name, split=split))
         parts["bands"].append(_band_table(curves["test"]).assign(router=name))
         parts["tasks"].append(_tasks(setting, curves["test"]).assign(router=name))
@@ -304,25 +306,6 @@ def _shares(curve: SavedCurve, paired: FloatArray) -> pd.DataFrame:
     return table.assign(
         exchange_rate_per_usd=curve.share_rates, **dict(zip((*ERRORS, *PAIRED_ERRORS), both, strict=True))
     )
-
-
-def _paired_errors(curve: Frontier, rates: FloatArray, reference: str) -> FloatArray:
-    """(2, G) standard errors of the score difference to a model alone, and of the saving against it, at these rates.
-
-    Both are paired: over the differences of each prompt. That of the saving is by the delta method; NaN where the model
-    is free.
-    """
-    column, rows = curve.models.index(reference), np.arange(curve.n_prompts)
-    score, cost = curve.outcomes.score[:, column], curve.outcomes.cost_usd[:, column]
-    spread: FloatArray = np.full((2, len(rates)), np.nan)
-    for at, rate in enumerate(rates):
-        chosen = curve.choices(rate)
-        paid = curve.paid_usd[rows, chosen]
-        spread[0, at] = np.std(curve.outcomes.score[rows, chosen] - score)
-        if cost.mean() > 0:
-            spread[1, at] = np.std(paid - cost * paid.mean() / cost.mean()) / cost.mean()
-    spread /= np.sqrt(curve.n_prompts)
-    return spread
 
 
 def _band_table(curve: Frontier) -> pd.DataFrame:

@@ -10,6 +10,8 @@ from carrot_core.errors import DataError
 from carrot_core.figures.scene import label
 from carrot_core.metrics import HEADLINE
 from carrot_core.results import Recipe
+from carrot_core.results.snapshot import SnapshotResults
+from carrot_core.verdict import sentence, verdict_on
 
 _HEAD = """\
 # Results
@@ -80,13 +82,16 @@ _LIMITS = """\
 """
 
 
-def report(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]) -> str:
+def report(
+    documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe], snapshots: Mapping[str, SnapshotResults]
+) -> str:
     """The page as Markdown.
 
     Parameters
     ----------
     documents : ``comparison.json`` of every benchmark by name, as `carrot_core.results.build.make` writes it.
     recipes : what each benchmark is; those without a document are left out.
+    snapshots : the results of the same benchmarks.
 
     Raises
     ------
@@ -107,7 +112,7 @@ def report(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]
         _glance(documents, entries),
         _changes(documents, entries),
     ]
-    parts += [_section(documents[recipe.name], recipe) for recipe in entries]
+    parts += [_section(documents[recipe.name], recipe, snapshots[recipe.name]) for recipe in entries]
     return "\n".join([*parts, _PUBLISHED, _LIMITS])
 
 
@@ -193,7 +198,7 @@ def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe
     return "\n".join([*lines, ""])
 
 
-def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
+def _section(document: Mapping[str, Any], recipe: Recipe, snapshot: SnapshotResults) -> str:
     name = recipe.name
     lines = [
         f"## {name}\n",
@@ -219,7 +224,7 @@ def _section(document: Mapping[str, Any], recipe: Recipe) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("\nIn the order of AIQ on validation; bold: the best CARROT router there.\n")
-    lines += [_verdict(document), *_with_task(document)]
+    lines += [_headline(snapshot), _against_baselines(document), *_with_task(document)]
     if document["skipped"]:
         lines.append(
             "\nNot run: " + "; ".join(f"{label(who)} ({why})" for who, why in document["skipped"].items()) + "."
@@ -241,17 +246,24 @@ def _against_rivals(document: Mapping[str, Any], router: str) -> list[str]:
     return ["–" if router == rival else _points(_difference(document, router, rival, HEADLINE)) for rival in _RIVALS]
 
 
-def _verdict(document: Mapping[str, Any]) -> str:
-    """What the best CARROT router is worth here, no better than the intervals allow."""
+def _headline(snapshot: SnapshotResults) -> str:
+    """The verdict on the router that ships, as every page gives it, at the point chosen to match the best single."""
+    router, best = (*snapshot.runnable, *snapshot.fitted)[0], snapshot.best_single()
+    point = snapshot.matching_point(router)
+    if point is None:
+        return f"No point of {label(router)} can promise to be as good as {best}.\n"
+    return f"{sentence(verdict_on(snapshot, router, point, best))}\n"
+
+
+def _against_baselines(document: Mapping[str, Any]) -> str:
+    """How the best CARROT router compares with the baselines, no better than the intervals allow."""
     router = best_carrot(document)
     clauses = []
     for against, what in _RIVALS.items():
         if router != against and against in document["routers"]:
             difference = _difference(document, router, against, HEADLINE, _ALL)
             clauses.append(f"{_standing(difference)} {what} in corrected AIQ")
-    accuracy = _difference(document, router, "best-single-model", "routing_accuracy", _ALL)
-    best = f"at λ = 0 {_standing(accuracy)} the best single model in accuracy"
-    return f"{label(router)} is {', '.join(clauses)}, and {best}."
+    return f"Against what needs no router of its own, {label(router)} is {', '.join(clauses)}."
 
 
 READS_TASK = ("carrot-blend", "carrot-linear", "carrot-mlp")  # with the parameter use_task

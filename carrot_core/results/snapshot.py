@@ -26,12 +26,12 @@ from carrot_core.evaluation import MEAN, Comparison
 from carrot_core.evaluation.comparison import records
 from carrot_core.figures.scene import Band, Curve, Scene, label
 from carrot_core.frontier import lam_of_rate
-from carrot_core.operating_point import Point, Solution
+from carrot_core.operating_point import Point, Solution, same_rate, saved_point
 from carrot_core.outcomes import positions
-from carrot_core.paths import shipped
+from carrot_core.paths import shipped, shipped_data
 from carrot_core.promise import Promise
 from carrot_core.routers import BASELINES
-from carrot_core.serving.loading import LABELLED_HEAD
+from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, shipped_heads
 from carrot_core.store import BenchmarkInfo
 from carrot_core.theory import shipped_spectra
 
@@ -131,6 +131,12 @@ class SnapshotResults:
         return tuple(sorted(names, key=lambda name: (name != names[0], name != "carrot-knn")))
 
     @property
+    def runnable(self) -> tuple[str, ...]:
+        if self.name not in shipped_heads() or shipped_data().get(self.name) != self.info.data_hash:
+            return ()
+        return (LABELLED_HEAD if LABELLED_HEAD in self.routers else SHIPPED_ROUTER,)
+
+    @property
     def baselines(self) -> tuple[str, ...]:
         return tuple(name for name in BASELINES if name in self.routers)  # an older snapshot has fewer
 
@@ -202,6 +208,22 @@ class SnapshotResults:
         if values["exchange_rate_per_usd"] is None:  # JSON has no infinity: λ = 1
             values["exchange_rate_per_usd"] = float("inf")
         return Point(**values, promise=None if promise is None else Promise(**promise))
+
+    def figures(self, router: str) -> Mapping[str, Any]:
+        figures: Mapping[str, Any] = self.document["routers"][router]["figures"]
+        return figures
+
+    def point_at(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> Point:
+        self._check_whole(pool, tasks)
+        best, match = self.best_single(), self.matching_point(router)
+        if match is not None and reference in (None, best) and same_rate(rate, match.exchange_rate_per_usd):
+            return match
+        single, shares = self.document["single_models"][reference or best], self._of("shares", router, "test")
+        paired = shares.reindex(columns=list(PAIRED_ERRORS)) if reference in (None, best) else None
+        errors = None if paired is None else paired.to_numpy(np.float64).T
+        return saved_point(self.curve(router), rate, single["score"], single["cost_usd"], self.cost_unit_usd, errors)
 
     def matchable(self, pool: Names = ()) -> Names:
         return (self.best_single(),)
@@ -277,20 +299,10 @@ class SnapshotResults:
             pairs=frames["pairs"],
         )
 
-    def narrowed(self, pool: Names = (), tasks: Names = ()) -> NoReturn:
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise NoPromptsError(self.name)
 
-    def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> NoReturn:
-        raise NoPromptsError(self.name)
-
-    def run(self, router: str) -> NoReturn:
-        raise NoPromptsError(self.name)
-
-    def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> NoReturn:
-        raise NoPromptsError(self.name)
-
-    def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> NoReturn:
-        raise NoPromptsError(self.name)
+    narrowed = estimates = run = exact_curve = flips = _refuse
 
     def _check_whole(self, pool: Names, tasks: Names) -> None:
         if pool or tasks:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.bootstrap import bootstrap_weights
+from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.compare import ANALYSES
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import NotFoundError
@@ -21,12 +21,13 @@ from carrot_core.evaluation.runs import newest_runs, runs_by_seed
 from carrot_core.evaluation.tables import by_task, flips, task_labels
 from carrot_core.figures.scene import Scene, compose
 from carrot_core.frontier import Frontier, ReadableCurve
-from carrot_core.operating_point import Point, Solution, match_model
+from carrot_core.operating_point import Point, Solution, match_model, operating_point, same_rate
 from carrot_core.outcomes import Estimates
 from carrot_core.promise import CONFIDENCE
 from carrot_core.results.snapshot import Names as Names
 from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
 from carrot_core.routers import BASELINES
+from carrot_core.serving.profile import SERVABLE, SLOW_TO_FIT
 from carrot_core.store import Run, Store
 from carrot_core.theory.dimension import SUBSAMPLE, distinct, spectra, subsample
 
@@ -48,6 +49,7 @@ class Results(Protocol):
         `narrowed`, `estimates`, `run`, `exact_curve` and `flips`, and some tables of `analysis` may be missing.
     can_filter : whether some of the models and tasks can be looked at.
     fitted : names of the fitted routers, learned ones first.
+    runnable : names of those that can answer typed prompts here, the best on validation first.
     baselines : names of the baselines.
     models, tasks : the whole pool, and all task labels.
     cost_unit_usd : u of the whole pool on all tasks.
@@ -61,6 +63,8 @@ class Results(Protocol):
     def can_filter(self) -> bool: ...
     @property
     def fitted(self) -> Names: ...
+    @property
+    def runnable(self) -> Names: ...
     @property
     def baselines(self) -> Names: ...
     @property
@@ -90,6 +94,20 @@ class Results(Protocol):
 
     def matching_point(self, router: str) -> Point | None:
         """The cheapest point that promises to be as good as the best single model, as it does on test; None without."""
+        ...
+
+    def figures(self, router: str) -> Mapping[str, Any] | None:
+        """Figures of a fitted router (`carrot_core.evaluation.measure_router`); None where none were stored."""
+        ...
+
+    def point_at(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> Point:
+        """What a point does on test, against the reference (by default the best single model).
+
+        At the rate of `match`, each prompt's figures are at a rate that was chosen without it. The difference and the
+        saving may have no interval.
+        """
         ...
 
     def matchable(self, pool: Names = ()) -> Names:
@@ -182,6 +200,11 @@ class StoredResults:
         return tuple(self.tables)
 
     @property
+    def runnable(self) -> Names:
+        able = [name for name in self.runs if name in SERVABLE and name not in (*SLOW_TO_FIT, *BASELINES)]
+        return tuple(sorted(able, key=lambda name: -self.runs[name].metrics["validation"]["aiq"]))
+
+    @property
     def baselines(self) -> Names:
         return tuple(BASELINES)
 
@@ -228,12 +251,22 @@ class StoredResults:
         return self._curves(router, "validation" if split == "validation" else self.setting.report_on, pool, tasks)
 
     def matching_point(self, router: str) -> Point | None:
-        setting, weights = self.setting, bootstrap_weights(self.exact_curve(router, "test").n_prompts)
-        best = setting.best_single
-        solution, point = chosen_point(
-            setting, self.estimates(router), lambda curve: match_model(curve, best, CONFIDENCE), best, weights
-        )
-        return point if solution.reached else None
+        solution = self.match(router, self.best_single())
+        return self.point_at(router, solution.exchange_rate_per_usd) if solution.reached else None
+
+    def figures(self, router: str) -> Mapping[str, Any] | None:
+        return self.runs[router].metrics[self.setting.report_on] if router in self.runs else None
+
+    def point_at(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> Point:
+        setting, curve = self.narrowed(pool, tasks), self.exact_curve(router, "test", pool, tasks)
+        against, drawn = reference or setting.best_single, bootstrap_counts(curve.n_prompts)
+        solution = self.match(router, against, pool, tasks)
+        if not same_rate(rate, solution.exchange_rate_per_usd):
+            return operating_point(curve, rate, against, setting.cost_unit_usd, drawn)
+        estimates = self.estimates(router, pool, tasks)
+        return chosen_point(setting, estimates, lambda each: match_model(each, against, CONFIDENCE), against, drawn)[1]
 
     def matchable(self, pool: Names = ()) -> Names:
         return pool or self.models

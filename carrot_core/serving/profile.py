@@ -201,6 +201,7 @@ SERVABLE = (
     "routerbench-mlp",
     "zero",
 )
+SLOW_TO_FIT = ("carrot-encoder", "carrot-released")  # a graphics card or hours: no page fits them
 
 
 @dataclass(frozen=True, eq=False)

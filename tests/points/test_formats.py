@@ -24,13 +24,14 @@ from click.testing import CliRunner
 from carrot_core.cli import main
 from carrot_core.curve import save_curve
 from carrot_core.errors import CarrotError, DataError
-from carrot_core.number_formats import NOTHING_TO_SAVE, money
+from carrot_core.number_formats import money
 from carrot_core.paths import PACKAGE, shipped
 from carrot_core.points.formats import FORMATS, format_for, report
 from carrot_core.points.formats.picture import Single, picture
 from carrot_core.serving.point import PointFile, point_of, read_point, write_point
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
+from carrot_core.verdict import sentence, verdict_on
 from tests.scenes import scene
 
 HEAD = "mmlu-pro-cot"
@@ -223,20 +224,15 @@ def test_the_page_tells_the_points_figures(router: CarrotRouter, point: PointFil
     for model, price in point.prices.items():
         share = f"{100 * point.shares[model]:.1f} %"
         assert f"{money(price.input_usd_per_mtok)}{money(price.output_usd_per_mtok)}{share}" in page.text
-    assert "no saving at equal accuracy" in page.text
-    cheap = Page(made("html", router, router.point_file(lam=router.default_lam)))
-    assert "no saving" not in cheap.text
-    assert "At equal accuracy" in cheap.text
 
 
-def test_the_saving_is_against_the_reference_on_the_same_prompts(
-    router: CarrotRouter, point: PointFile, alone: dict[str, float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = Page(made("html", router, point)).text
-    saving = 100 * (1 - point.test.cost_usd / alone["cost_usd"])
-    assert f"costs {saving:.1f} % less" in text
-    monkeypatch.setattr(report, "_single", lambda *_: Single(point.reference, alone["score"], 0.0))
-    assert NOTHING_TO_SAVE in Page(made("html", router, point)).text
+def test_the_report_says_the_verdict_of_the_pages(router: CarrotRouter, point: PointFile) -> None:
+    results = report._snapshot(point)
+    assert results is not None
+    (name,) = results.runnable
+    for each in (point, router.point_file(lam=router.default_lam)):
+        measured = results.point_at(name, each.exchange_rate_per_usd, each.reference)
+        assert sentence(verdict_on(results, name, measured, each.reference)) in Page(made("html", router, each)).text
     elsewhere = point.model_copy(update={"data_hash": "0"}).sealed()
     assert "is not known here" in Page(made("html", router, elsewhere)).text
 

@@ -6,17 +6,15 @@ import html
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
-import numpy as np
-
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import image_of_svg
-from carrot_core.metrics import share_saved
-from carrot_core.number_formats import NOTHING_TO_SAVE, call_cost, lam_text, money, pays, percent, points
+from carrot_core.number_formats import call_cost, lam_text, money, pays, percent
 from carrot_core.points.formats.picture import SIZE, Single, picture, standalone
 from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
 from carrot_core.serving.point import PointFigures, PointFile, promise_of
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.text import SENTENCE, visible
+from carrot_core.verdict import name_among, sentence, verdict_on
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -52,7 +50,7 @@ def as_html(router: CarrotRouter, point: PointFile) -> bytes:
         f"{pays(point.exchange_rate_per_usd)}.</p>",
         f"<p>{_escape(point.note)}</p>" if point.note else "",
         *_expected(router, point, single),
-        f"<p>{_escape(_saving(router, point, snapshot, single))}</p>",
+        f"<p>{_escape(_verdict(point, snapshot))}</p>",
         "<h2>Who answers, at which prices</h2>",
         _models(point),
         "<h2>Where it comes from</h2>",
@@ -143,32 +141,15 @@ def _single(snapshot: SnapshotResults, point: PointFile) -> Single | None:
     return None if entry is None else Single(point.reference, entry["score"], entry["cost_usd"])
 
 
-def _saving(router: CarrotRouter, point: PointFile, snapshot: SnapshotResults | None, single: Single | None) -> str:
-    """What the point saves against the reference, and what would be saved at equal score."""
-    reference = visible(point.reference)
-    if point.test is None or snapshot is None or single is None:
-        return f"Reference: {reference}, the best single model on validation. What it does on test is not known here."
-    saving, more = float(share_saved(point.test.cost_usd, single.cost_usd)), point.test.score - single.score
-    accuracy = f"{100 * abs(more):.2f} points {'more' if more >= 0 else 'less'} accurate"
-    if np.isnan(saving):
-        return (
-            f"Reference: {reference}, the best single model on validation; {NOTHING_TO_SAVE}. On the same test prompts "
-            f"the point is {accuracy}."
-        )
-    text = (
-        f"Reference: {reference}, the best single model on validation. On the same test prompts the point costs "
-        f"{percent(abs(saving))} {'less' if saving >= 0 else 'more'} and is {accuracy}"
-    )
-    text += ". " if more >= 0 else ", so this is no saving at equal accuracy. "
-    match = snapshot.matching_point(point.router) if point.router in snapshot.routers else None
-    if match is None or not np.isclose(match.lam, router.profile.default_lam):
-        return text
-    gain, gap = match.saving, match.score_difference
-    return text + (
-        f"At equal accuracy (λ {lam_text(match.lam)}, the cheapest chosen to be as good) it saves "
-        f"{percent(gain.value, gain.low, gain.high)} on test, with accuracy "
-        f"{points(gap.value, gap.low, gap.high, digits=2)}."
-    )
+def _verdict(point: PointFile, snapshot: SnapshotResults | None) -> str:
+    """The verdict on the point against its reference, as every page gives it; else that it is not known here."""
+    if snapshot is not None and point.test is not None:
+        rate = float("inf") if point.exchange_rate_per_usd is None else point.exchange_rate_per_usd
+        name = name_among(snapshot, point.router, rate, point.test.score, point.test.cost_usd)
+        if name is not None:
+            measured = snapshot.point_at(name, rate, point.reference)
+            return sentence(verdict_on(snapshot, name, measured, point.reference))
+    return f"How the point compares with its reference, {visible(point.reference)}, on test is not known here."
 
 
 def _models(point: PointFile) -> str:

@@ -1,0 +1,220 @@
+"""One verdict on an operating point: how it compares with one model, and with what needs no router at all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import isinf, isnan
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from carrot_core.bootstrap import Interval
+from carrot_core.figures.scene import drawn_baselines, label
+from carrot_core.frontier import ReadableCurve, upper_hull
+from carrot_core.metrics import share_saved
+from carrot_core.number_formats import percent, points, without_nan
+from carrot_core.operating_point import Point
+from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER
+from carrot_core.text import short_names
+
+Names = tuple[str, ...]
+Standing = Literal["better", "same", "worse", "too few", "not known"]
+SAME_WITHIN = 0.03  # of the score: "as well as" claims that no more is lost
+_NOTHING = 0.005  # of a cost: a smaller part rounds to 0 per cent
+ZERO = "zero"
+
+
+class Curves(Protocol):
+    """What a verdict reads of `carrot_core.results.source.Results`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def baselines(self) -> Names: ...
+    @property
+    def models(self) -> Names: ...
+    @property
+    def tasks(self) -> Names: ...
+    @property
+    def runnable(self) -> Names: ...
+
+    def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
+        """One router's curve."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a router at one of its points compares with a model alone, on the prompts reported on.
+
+    Attributes
+    ----------
+    benchmark, router, reference : by name.
+    reference_name : what the reference is called beside the others of the pool.
+    lam : of the point.
+    score, cost_usd : means per prompt, with 95 % intervals.
+    difference : of the score to the reference's, paired; ends are NaN where they are not known.
+    saving : share of the reference's cost; NaN where that is free.
+    rivals : share of the same cost that mixing models blindly (the zero router) and a lookup by task would save at the
+        same accuracy, by the baseline's name; minus infinity where one never gets there, NaN as for the saving.
+    n_prompts : how many prompts it rests on.
+    """
+
+    benchmark: str
+    router: str
+    reference: str
+    reference_name: str
+    lam: float
+    score: Interval
+    cost_usd: Interval
+    difference: Interval
+    saving: Interval
+    rivals: dict[str, float]
+    n_prompts: int
+
+    @property
+    def standing(self) -> Standing:
+        """Better, worse, or the same as far as the interval of the difference allows.
+
+        Too few prompts to tell where it includes 0 and reaches farther down than `SAME_WITHIN`.
+        """
+        low, high = self.difference.low, self.difference.high
+        if isnan(low) or isnan(high):
+            return "not known"
+        if low > 0 or high < 0:
+            return "better" if low > 0 else "worse"
+        return "same" if low >= -SAME_WITHIN else "too few"
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether every prompt goes to the reference itself: nothing differs, so nothing is compared."""
+        apart = (self.difference.value, self.difference.low, self.difference.high, self.saving.value)
+        return all(abs(each) < 1e-9 for each in apart)
+
+    def document(self) -> dict[str, Any]:
+        """The verdict as plain JSON, with its sentence."""
+        document: dict[str, Any] = without_nan(asdict(self))
+        return {"standing": self.standing, **document, "sentence": sentence(self)}
+
+
+def verdict_on(
+    results: Curves, router: str, point: Point, reference: str, pool: Names = (), tasks: Names = ()
+) -> Verdict:
+    """The verdict on a router at a point, against a model, on a benchmark or on some of its models and tasks.
+
+    Rivals are read on the prompts reported on themselves, where their cheapest mixture is known only afterwards: it
+    errs in their favour.
+
+    Parameters
+    ----------
+    results : the benchmark; see `carrot_core.results.source.Results`.
+    point : of the router, measured against the same reference (`Results.point_at`).
+    """
+    kept = 1 - point.saving.value  # of the reference's cost
+    reference_usd = point.cost_usd.value / kept if kept > 0 else float("nan")
+    names = [ZERO, *drawn_baselines(results.baselines)[:1]] if len(results.tasks) > 1 else [ZERO]
+    costs = {
+        name: cheapest_mixture(results.curve(name, "test", pool, tasks), point.score.value)
+        for name in names
+        if name in results.baselines and name != router
+    }
+    return Verdict(
+        results.name,
+        router,
+        reference,
+        short_names(results.models)[reference],
+        point.lam,
+        point.score,
+        point.cost_usd,
+        point.score_difference,
+        point.saving,
+        {name: float(share_saved(cost, reference_usd)) for name, cost in costs.items()},
+        results.curve(router, "test", pool, tasks).n_prompts,
+    )
+
+
+def cheapest_mixture(curve: ReadableCurve, score: float) -> float:
+    """Least mean cost in US dollars at which points of a curve, mixed at random, reach a score; infinite if never."""
+    hull = upper_hull(curve.cost_usd, curve.score)
+    heights = curve.score[hull]
+    if score > heights[-1] + 1e-12:
+        return float("inf")
+    return float(np.interp(score, heights, curve.cost_usd[hull]))
+
+
+def name_among(results: Curves, router: str, rate: float, score: float, cost_usd: float) -> str | None:
+    """What a router that answers prompts is called among results, if it is measured there; else None.
+
+    ``score`` and ``cost_usd`` are its own at the rate: the results must have the same there, up to single precision
+    and the last digits in which two fits of one router differ.
+    """
+    for name in results.runnable:
+        if name == router or (name, router) == (LABELLED_HEAD, SHIPPED_ROUTER):
+            curve = results.curve(name)
+            at = curve.at(rate)
+            if np.allclose([curve.score[at], curve.cost_usd[at]], [score, cost_usd], rtol=2e-3, atol=0):
+                return name
+    return None
+
+
+def sentence(verdict: Verdict) -> str:
+    """The verdict in one sentence, the same wherever it is read; plain text."""
+    router, reference, prompts = label(verdict.router), verdict.reference_name, f"{verdict.n_prompts:,} prompts"
+    if verdict.is_reference:
+        return f"{router} sends every prompt to {reference} here: the same accuracy at the same cost."
+    gap = verdict.difference
+    difference = points(gap.value, gap.low, gap.high)
+    compared = {
+        "better": f"{router} answers better than {reference} ({difference})",
+        "same": f"{router} answers as well as {reference} within noise ({difference})",
+        "worse": f"{router} answers worse than {reference} ({difference})",
+        "too few": f"{prompts} are too few to tell whether {router} answers as well as {reference} ({difference})",
+        "not known": f"{router} scores {percent(abs(gap.value), unit='points')} "
+        f"{'above' if gap.value >= 0 else 'below'} {reference} (no interval is kept here)",
+    }[verdict.standing]
+    on = "" if verdict.standing == "too few" else f", on {prompts}"
+    return f"{compared} {_cost(verdict)}{on}{_rivals(verdict)}."
+
+
+def _cost(verdict: Verdict) -> str:
+    saving = verdict.saving
+    if isnan(saving.value):
+        return f"where {verdict.reference_name} is free, so that nothing can be saved"
+    if saving.low <= 0 <= saving.high and abs(saving.value) >= _NOTHING:
+        return f"at a cost that is not measurably different ({_less(saving)})"
+    return f"for {_less(saving)}"
+
+
+def _less(saving: Interval) -> str:
+    """A saving as a part of the cost, with its interval."""
+    if abs(saving.value) < _NOTHING:
+        return "the same cost"
+    if saving.value > 0:
+        return f"{whole_percent(saving)} less"
+    return f"{whole_percent(Interval(-saving.value, -saving.high, -saving.low))} more"
+
+
+def whole_percent(share: Interval) -> str:
+    """A share in whole per cent with its interval, without one that rounds to the share itself."""
+    texts = {percent(end, digits=0) for end in (share.value, share.low, share.high)}
+    return texts.pop() if len(texts) == 1 else percent(share.value, share.low, share.high, digits=0)
+
+
+_RIVALS = {ZERO: "mixing models blindly"}
+
+
+def _rivals(verdict: Verdict) -> str:
+    clauses = [
+        f"{_RIVALS.get(name, 'a lookup by task')} {_would(saving)}"
+        for name, saving in verdict.rivals.items()
+        if not isnan(saving)
+    ]
+    return f"; at that accuracy {' and '.join(clauses)}" if clauses else ""
+
+
+def _would(saving: float) -> str:
+    if isinf(saving):
+        return "never gets there"
+    if abs(saving) < _NOTHING:
+        return "would save nothing"
+    return f"would {'save' if saving > 0 else 'cost'} {percent(abs(saving), digits=0)}{'' if saving > 0 else ' more'}"

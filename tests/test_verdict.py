@@ -1,0 +1,122 @@
+"""Verdicts: what intervals allow, in one sentence, and the same for a snapshot as for the data behind it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, nan
+
+import numpy as np
+import pytest
+
+from carrot_core.bootstrap import Interval
+from carrot_core.points.formats.report import _verdict as verdict_of_report
+from carrot_core.results.page import _headline as verdict_of_page
+from carrot_core.results.snapshot import SnapshotInfo, read, shipped_snapshots
+from carrot_core.serving.router import CarrotRouter
+from carrot_core.verdict import SAME_WITHIN, Verdict, cheapest_mixture, name_among, sentence, verdict_on
+
+SHIPPED = {info.name: info for info in shipped_snapshots()}
+EXAMPLE = Verdict(
+    "made", "carrot-knn", "acme/large", "large", 0.1, Interval(0.7, 0.68, 0.72), Interval(0.01, 0.009, 0.011),
+    Interval(0.0, -0.01, 0.01), Interval(0.2, 0.15, 0.25), {"zero": 0.06, "task-lookup": -inf}, 1455,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "standing"),
+    [
+        (0.001, 0.02, "better"),
+        (-0.02, -0.001, "worse"),
+        (-SAME_WITHIN, 0.01, "same"),
+        (-SAME_WITHIN - 0.001, 0.05, "too few"),
+        (0.0, 0.0, "same"),
+        (nan, nan, "not known"),
+    ],
+)
+def test_the_standing_is_what_the_interval_allows(low: float, high: float, standing: str) -> None:
+    assert replace(EXAMPLE, difference=Interval(0.0, low, high)).standing == standing
+
+
+def test_the_sentence_names_both_sides_the_saving_the_rivals_and_the_prompts() -> None:
+    text = sentence(EXAMPLE)
+    for part in ("CARROT-KNN", "as well as large", "20 % [15, 25] less", "blindly would save 6 %", "1,455 prompts"):
+        assert part in text
+    assert "lookup by task never gets there" in text
+    assert text.count(". ") == 0
+
+
+@pytest.mark.parametrize(
+    ("saving", "part"),
+    [
+        (Interval(0.0, 0.0, 0.0), "the same cost"),
+        (Interval(-0.12, -0.2, -0.05), "12 % [5, 20] more"),
+        (Interval(0.03, -0.02, 0.08), "not measurably different"),
+        (Interval(nan, nan, nan), "free"),
+    ],
+)
+def test_what_is_no_saving_is_not_called_one(saving: Interval, part: str) -> None:
+    text = sentence(replace(EXAMPLE, saving=saving))
+    assert part in text
+    assert "0.0 %" not in text
+    assert "nan" not in text
+
+
+def test_the_reference_itself_is_compared_with_nothing() -> None:
+    nothing = Interval(0.0, 0.0, 0.0)
+    text = sentence(replace(EXAMPLE, difference=nothing, saving=nothing))
+    assert "sends every prompt to large" in text
+    assert "%" not in text
+
+
+@pytest.mark.parametrize("info", SHIPPED.values(), ids=SHIPPED)
+def test_no_two_places_disagree_on_a_snapshot(info: SnapshotInfo) -> None:
+    results, router = read(info.folder), CarrotRouter.load(info.name)
+    best = results.best_single()
+    for name in results.routers:
+        match, single = results.matching_point(name), results.document["single_models"][best]
+        rates = [0.0, 10.0, inf, *([] if match is None else [match.exchange_rate_per_usd])]
+        for rate in rates:
+            point = results.point_at(name, rate)
+            verdict = verdict_on(results, name, point, best)
+            again = verdict_on(results, name, results.point_at(name, rate, best), best)
+            assert verdict.document() == again.document()
+            assert verdict.difference.value == pytest.approx(point.score.value - single["score"], abs=1e-6)
+            assert verdict.saving.value == pytest.approx(1 - point.cost_usd.value / single["cost_usd"], abs=1e-6)
+            at = results.curve(name)
+            for rival, saving in verdict.rivals.items():
+                needed = cheapest_mixture(results.curve(rival), point.score.value)
+                assert saving == pytest.approx(1 - needed / single["cost_usd"], rel=1e-4, abs=1e-4)
+            assert verdict.n_prompts == at.n_prompts
+            assert sentence(verdict) == verdict.document()["sentence"]
+        if match is not None:
+            assert vars(results.point_at(name, match.exchange_rate_per_usd)) == vars(match)
+    (served,) = results.runnable
+    point = router.point_file(lam=router.default_lam)
+    assert point.test is not None
+    assert point.exchange_rate_per_usd is not None
+    rate = point.exchange_rate_per_usd
+    assert name_among(results, router.router, rate, point.test.score, point.test.cost_usd) == served
+    own = sentence(verdict_on(results, served, results.point_at(served, rate), best))
+    assert verdict_of_report(point, results) == own
+    if results.matching_point(served) is not None:
+        assert verdict_of_page(results) == f"{own}\n"
+
+
+def test_a_router_of_other_figures_is_not_taken_for_the_one_among_results() -> None:
+    results = read(next(iter(SHIPPED.values())).folder)
+    (served,) = results.runnable
+    curve = results.curve(served)
+    score, cost = float(curve.score[0]), float(curve.cost_usd[0])
+    assert name_among(results, served, 0.0, score, cost) == served
+    assert name_among(results, served, 0.0, score + 0.01, cost) is None
+    assert name_among(results, "carrot-blend", 0.0, score, cost) is None
+
+
+def test_a_mixture_reaches_what_lies_between_two_points_and_nothing_above() -> None:
+    curve = read(next(iter(SHIPPED.values())).folder).curve("zero")
+    two = replace(
+        curve, exchange_rate_per_usd=np.array([0.0, 1.0]), score=np.array([0.9, 0.5]), cost_usd=np.array([3.0, 1.0])
+    )
+    assert cheapest_mixture(two, 0.7) == pytest.approx(2.0)
+    assert cheapest_mixture(two, 0.4) == pytest.approx(1.0)
+    assert cheapest_mixture(two, 0.91) == inf
