@@ -14,6 +14,7 @@ from carrot_core.figures.frontier import shares_exhibit
 from carrot_core.figures.scene import caption
 from carrot_core.frontier import lam_of_rate, rate_of_lam, shortest_lam
 from carrot_core.paper.curves import chart_exhibit
+from carrot_core.verdict import sentence
 
 SMALL_STEP = 0.01
 
@@ -27,7 +28,7 @@ view = views.view(info)
 if not view.fitted:
     controls.fit_button(info, "Below are the baselines.")
 with for_routers:
-    names = controls.routers(view.fitted, view.baselines)
+    names = controls.routers(views.drawable(view), view.baselines)
 if not names:
     st.info("Choose at least one router to draw.")
     st.stop()
@@ -42,6 +43,7 @@ curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
 lam = shortest_lam(rate, unit)
 shell.kind_note(info)
+st.markdown(plain(sentence(view.verdict(active, rate, reference, pool, tasks))))
 live_frontier(
     scene,
     lam=lam,

@@ -4,9 +4,9 @@ import streamlit as st
 
 from carrot_core.dashboard import controls, glossary, overview, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from carrot_core.figures.scene import caption, drawn_baselines, label
+from carrot_core.figures.scene import caption, drawn_baselines
 from carrot_core.frontier import shortest_lam
-from carrot_core.number_formats import lam_text, money, percent
+from carrot_core.verdict import sentence
 
 shell.guard(__file__)
 for_title, for_bench = st.columns([3, 1], vertical_alignment="bottom")
@@ -22,37 +22,17 @@ with for_bench:
 view = views.view(info)
 if not view.fitted:
     controls.fit_button(info, "Below are the baselines.")
-names = list(dict.fromkeys([*view.fitted[:1], *drawn_baselines([*view.fitted, *view.baselines])]))
-active = names[0]
+baselines = drawn_baselines([*view.fitted, *view.baselines])
+active = controls.router_in_use(views.drawable(view) or tuple(baselines))
+names = list(dict.fromkeys([active, *baselines]))
 scene = view.scene(tuple(names), active)
-point = view.matching_point(active)
-
-best = scene.short_names[scene.best_single]
-if view.fitted and point is None:
-    st.markdown(
-        shell.plain(
-            f"No point of {label(active)} can promise to be as good as {best}, the best single model, so there is no "
-            "saving to show."
-        )
-    )
-elif view.fitted and point is not None:  # a baseline has no saving to report
-    st.markdown(
-        f"**{shell.plain(f'{label(active)}, set to match {best} (the best single model) as cheaply as possible')}.** "
-        f"{overview.verdict(point, best, scene.n_prompts)}"
-    )
-    accuracy, cost, saving = st.columns(3)
-    overview.figure(
-        accuracy, f"Accuracy at λ {lam_text(point.lam)}", point.score, percent, glossary.tip("accuracy", "lambda")
-    )
-    calls, words = scene.basis.calls, scene.basis.words
-    overview.figure(
-        cost, f"Cost {words}", point.cost_usd, lambda usd: money(calls * max(usd, 0.0)), glossary.tip("cost")
-    )
-    overview.saving(saving, point, best, glossary.tip("saving-at-equal-score", "95-interval"))
-    st.caption(overview.how_sure(point, best))
-
 unit = scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
+if view.fitted:  # a baseline has no verdict to headline
+    verdict = view.verdict(active, rate)
+    st.markdown(f"**{shell.plain(sentence(verdict))}**")
+    accuracy, cost, saving = st.columns(3)
+    overview.figures((accuracy, cost, saving), verdict, scene.basis)
 live_frontier(
     scene,
     lam=shortest_lam(rate, unit),
@@ -61,6 +41,8 @@ live_frontier(
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
 shell.doors()
-terms = glossary.see("frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")
+st.subheader("Every router on every benchmark", anchor=False)
+overview.leaderboard(shell.readable_benchmarks())
+terms = glossary.see("verdict", "frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")
 st.caption(f"{shell.plain(caption(scene))} {terms}")
 st.caption(shell.plain(f"Where the data come from: {shell.origin(info)}"))

@@ -19,11 +19,13 @@ from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
 from carrot_core.number_formats import cost_basis, lam_text
 from carrot_core.operating_point import Solution, solve_budget, solve_target
 from carrot_core.promise import EVEN, cost_bounds, default_confidence, score_bounds
+from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
 FIT = "Fit CARROT-KNN"
 RATE = "rate"  # of the session's point, in score per dollar
+ROUTER = "router:in use"  # the session's router, by name; it goes from page to page as the rate does
 _IS_SET = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
 _DEFAULT_ROUTERS = 2  # fitted routers that are drawn by default
 _DRAWN_ANYWAY = ("zero", "best-single")  # as the hull of the single models, and as one of them
@@ -50,6 +52,7 @@ def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
 def _change_benchmark() -> None:
     """Reset the widgets whose options depend on the benchmark, and the point unless the reader or a link set it."""
     st.session_state[_STALE] = set(_OF_BENCHMARK)
+    st.session_state.pop(ROUTER, None)
     if not st.session_state.get(_IS_SET):
         st.session_state.pop(RATE, None)
         st.query_params.pop("lam", None)
@@ -77,7 +80,8 @@ def open_benchmark(label: str, choices: Mapping[str, object]) -> None:
 def routers(fitted: Sequence[str], baselines: Sequence[str]) -> tuple[str, ...]:
     """Choose the curves to draw (``?routers=``); by default the first fitted routers and some baselines."""
     options = [*fitted, *(name for name in baselines if name not in _DRAWN_ANYWAY)]
-    default = list(dict.fromkeys([*fitted[:_DEFAULT_ROUTERS], *drawn_baselines(options)]))
+    own = in_use(options)
+    default = list(dict.fromkeys([*([own] if own else []), *fitted[:_DEFAULT_ROUTERS], *drawn_baselines(options)]))
     reset_if_stale("routers", default)
     choice = st.multiselect(
         "Routers", options, default, format_func=label, key="routers", bind="query-params",
@@ -88,15 +92,48 @@ def routers(fitted: Sequence[str], baselines: Sequence[str]) -> tuple[str, ...]:
 
 
 def along(names: Sequence[str]) -> str:
-    """Choose the router whose curve λ moves along (``?along=``)."""
+    """Choose the router whose curve λ moves along (``?along=``); at first the session's."""
     reset_if_stale("along", names[0])
+    open_at_router("along", names)
     choice = str(
         st.selectbox(
-            "λ moves along", names, format_func=label, key="along", bind="query-params", help=tip("lambda")
+            "λ moves along", names, format_func=label, key="along", bind="query-params", help=tip("lambda"),
+            on_change=use_router, args=("along",),
         )
     )  # fmt: skip
     links.check_parameter("along", links.among([label(name) for name in names]), label(choice))
     return choice
+
+
+def in_use(names: Sequence[str]) -> str | None:
+    """The session's router among some names; None where it is not, or none was chosen."""
+    own = st.session_state.get(ROUTER, "")
+    twins = {LABELLED_HEAD: SHIPPED_ROUTER, SHIPPED_ROUTER: LABELLED_HEAD}
+    return next((name for name in (own, twins.get(own)) if name in names), None)
+
+
+def use_router(key: str) -> None:
+    """Make the router that a widget shows the session's."""
+    st.session_state[ROUTER] = st.session_state[key]
+
+
+def open_at_router(key: str, names: Sequence[str]) -> None:
+    """Open a widget at the session's router, unless it is open already or the address sets it; call it just before
+    drawing."""
+    if key not in st.session_state and key not in st.query_params and (own := in_use(names)) is not None:
+        st.session_state[key] = own
+
+
+def router_in_use(names: Sequence[str]) -> str:
+    """The session's router on a page without a widget for it: of the address (``?router=``), else the first name."""
+    by_label = {label(name): name for name in names}
+    linked = by_label.get(st.query_params.get("router", ""))
+    if linked is not None and (ROUTER not in st.session_state or links.went_back()):
+        st.session_state[ROUTER] = linked
+    router = in_use(names) or names[0]
+    links.check_parameter("router", links.among(by_label), label(router))
+    st.query_params["router"] = label(router)
+    return router
 
 
 # Models are listed by full name: models of two makers may share a short name, and links use the full one.

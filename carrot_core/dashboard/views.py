@@ -6,12 +6,14 @@ The cache key is the store or folder and its version, so a page never shows old 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from carrot_core.bootstrap import Interval
 from carrot_core.dashboard.stores import Version, results_version
 from carrot_core.evaluation import Setting
 from carrot_core.figures.scene import Scene
@@ -21,6 +23,7 @@ from carrot_core.outcomes import Estimates
 from carrot_core.results.snapshot import Names, read
 from carrot_core.results.source import Results, stored_results
 from carrot_core.store import BenchmarkInfo, Run, Store
+from carrot_core.verdict import Verdict, verdict_on
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class View:
     @property
     def fitted(self) -> Names:
         return self.results.fitted
+
+    @property
+    def runnable(self) -> Names:
+        return self.results.runnable
 
     @property
     def baselines(self) -> Names:
@@ -83,6 +90,18 @@ class View:
 
     def matching_point(self, router: str) -> Point | None:
         return _matching_point(self, router)
+
+    def figures(self, router: str) -> Mapping[str, Any] | None:
+        return self.results.figures(router)
+
+    def point_at(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> Point:
+        return self.results.point_at(router, rate, reference, pool, tasks)
+
+    def verdict(self, router: str, rate: float, reference: str = "", pool: Names = (), tasks: Names = ()) -> Verdict:
+        """The verdict on a router's point, against the best single model by default."""
+        return _verdict(self, router, rate, reference or self.best_single(pool, tasks), pool, tasks)
 
     def matchable(self, pool: Names = ()) -> Names:
         return self.results.matchable(pool)
@@ -123,6 +142,24 @@ class View:
         return self.results.run(router)
 
 
+def drawable(view: View) -> Names:
+    """The routers that have a curve, those that can answer typed prompts here first: the first is the headline."""
+    return tuple(dict.fromkeys([*view.runnable, *view.fitted]))
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading every benchmark's results …")
+def standings(_view: View, version: Version) -> dict[str, tuple[Interval | None, Interval | None, bool]]:
+    """By router: the gain over the best single model, the saving at the point chosen to match it, and whether that
+    point is measurably less accurate; None where there is no such figure. ``version`` is that of the results."""
+    rows = {}
+    for router in drawable(_view):
+        figures, match = _view.figures(router) or {}, _view.matching_point(router)
+        gain, ends = figures.get("gain_best_single"), figures.get("intervals", {}).get("gain_best_single")
+        worse = match is not None and match.score_difference.high < 0
+        rows[router] = (None if gain is None else Interval(gain, *ends), None if match is None else match.saving, worse)
+    return rows
+
+
 def view(info: BenchmarkInfo) -> View:
     """The results of a benchmark in their current version."""
     return View(results_version(info), info.name, info.has_prompts)
@@ -143,12 +180,23 @@ def _results(version: Version, name: str, has_prompts: bool) -> Results:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _scene(view: View, routers: Names, active: str, pool: Names, tasks: Names, reference: str | None) -> Scene:
-    return view.results.scene(routers, active, pool, tasks, reference)
+    scene, able = view.results.scene(routers, active, pool, tasks, reference), {*view.runnable, *view.baselines}
+    curves = [
+        curve if curve.name in able else replace(curve, label=f"{curve.label} (research only)")
+        for curve in scene.curves
+    ]
+    return replace(scene, curves=tuple(curves))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _matching_point(view: View, router: str) -> Point | None:
     return view.results.matching_point(router)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _verdict(view: View, router: str, rate: float, reference: str, pool: Names, tasks: Names) -> Verdict:
+    results = view.results
+    return verdict_on(results, router, results.point_at(router, rate, reference, pool, tasks), reference, pool, tasks)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing routers …")

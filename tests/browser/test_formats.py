@@ -71,6 +71,11 @@ def test_the_reference_itself_costs_the_same(bare: Page) -> None:
     assert (same["headline"], same["detail"]) == ("costs the same", "at equal accuracy")
 
 
+def test_a_point_beside_a_model_is_figures_without_a_verdict(bare: Page) -> None:
+    below = bare.evaluate("against({ score: 0.89, cost: 0.5 }, { score: 0.9, cost: 1 })")
+    assert (below["headline"], below["detail"]) == ("costs 50 % less", "1.0 points below it")
+
+
 def test_a_free_model_leaves_nothing_to_save(bare: Page) -> None:
     free = bare.evaluate("against({ score: 0.9, cost: 0.001 }, { score: 0.5, cost: 0 })")
     assert free["none"]

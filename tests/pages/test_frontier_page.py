@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
-from carrot_core.bootstrap import Interval
-from carrot_core.dashboard import views
+from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.components.frontier_chart import build_payload
+from carrot_core.dashboard.shell import plain
 from carrot_core.figures.frontier import share_figure
 from carrot_core.frontier import lam_of_rate, rate_of_lam
-from carrot_core.number_formats import NOTHING_TO_SAVE, lam_text
-from carrot_core.operating_point import Point
+from carrot_core.number_formats import lam_text, percent
 from carrot_core.outcomes import Outcomes
 from carrot_core.paper import PRESETS
-from carrot_core.promise import Promise
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.results.source import open_results
 from carrot_core.store import Store
+from carrot_core.verdict import sentence
 from tests.made import fill, made, write_files
-from tests.pages.reading import button, figure, lam_in_address, page_text, table
+from tests.pages.reading import button, lam_in_address, page_text, table
 from tests.pages.test_pages import load_a_benchmark
 
 pytestmark = pytest.mark.slow
@@ -214,51 +213,64 @@ def test_a_baseline_s_point_is_not_kept_and_the_button_says_why():
     assert "all models on all tasks" in keep.help
 
 
-def test_the_overview_shows_three_figures_with_intervals_and_where_the_data_come_from():
-    app = page("overview", bench="mmlu-pro-cot (snapshot)")
-    assert len(app.metric) == 3
-    assert app.metric[1].label.startswith("Cost")
-    assert "Saving against" in app.metric[2].label
-    assert "the best single model" in page_text(app, "markdown")
-    assert sum("interval" in caption.value for caption in app.caption) >= 3
-    text = page_text(app, "markdown", "caption")
-    assert "14 models" in text
-    assert "at a λ chosen on others" in text
-    assert ("every second time" in text) != ("90 % confidence" in text)
+def go(app: AppTest, name: str, bench: str) -> AppTest:
+    """Another page of the same session, on the same benchmark and at the same router and rate."""
+    there = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for key in (controls.ROUTER, controls.RATE):
+        if key in app.session_state:
+            there.session_state[key] = app.session_state[key]
+    there.query_params["bench"] = bench
+    there = there.switch_page(f"pages/{name}.py").run()
+    assert not there.exception
+    return there
 
 
-def test_the_overview_shows_no_saving_where_no_point_can_promise_to_be_as_good(monkeypatch):
-    monkeypatch.setattr(views.View, "matching_point", lambda seen, router: None)
-    app = page("overview")
-    assert not app.metric
-    assert "can promise to be as good as large" in page_text(app, "markdown")
-    assert "300 prompts, 3 models" in page_text(app, "caption")
+@pytest.mark.parametrize("bench", ["made", "mmlu-pro-cot (snapshot)"])
+def test_overview_and_frontier_give_one_verdict_on_a_router_that_can_answer(bench: str) -> None:
+    app = page("overview", bench=bench)
+    infos = [*Store().benchmarks(), *shipped_snapshots()]
+    seen = views.view(next(info for info in infos if bench in (info.name, f"{info.name} (snapshot)")))
+    headline = views.drawable(seen)[0]
+    assert headline in seen.runnable
+    verdict = seen.verdict(headline, app.session_state["rate"])
+    texts = [f"**{plain(sentence(verdict))}**", plain(sentence(verdict))]
+    assert texts[0] in [each.value for each in app.markdown]
+    assert [each.value for each in app.metric][2] == percent(verdict.saving.value, digits=0)
+    app = go(app, "frontier", bench)
+    assert app.selectbox(key="along").value == headline
+    assert texts[1] in [each.value for each in app.markdown]
 
 
-def test_the_overview_says_with_what_confidence_the_point_was_chosen(monkeypatch):
-    point = shipped_point()
-    promise = Promise("score_difference", 0.9, 0.02, 0.001, 1453)
-    for known in (promise, None):
-        monkeypatch.setattr(views.View, "matching_point", lambda seen, router, p=known: replace(point, promise=p))
-        text = page_text(page("overview"), "caption")
-        assert ("90 % confidence" in text) == (known is not None)
-        assert ("every second time" in text) == (known is None)
+def test_the_router_goes_from_page_to_page_and_one_that_cannot_answer_is_named() -> None:
+    bench = "mmlu-pro-cot (snapshot)"
+    app = page("frontier", bench=bench)
+    app.selectbox(key="along").set_value("carrot-blend").run()
+    app = go(app, "overview", bench)
+    assert "**CARROT-Blend " in page_text(app, "markdown").replace("\\", "")
+    app = go(app, "live", bench)
+    assert app.selectbox(key="router").value == "carrot-mlp"
+    assert "CARROT-Blend cannot answer typed prompts here" in page_text(app, "caption").replace("\\", "")
 
 
-def shipped_point() -> Point:
+def test_the_leaderboard_has_a_link_for_every_figure_and_it_opens_what_it_names() -> None:
+    bench, router = "mmlu-pro-cot (snapshot)", "carrot-linear"
+    app = page("overview", bench="made")
+    boards = [each.value for each in app.markdown if each.value.startswith("| Router")]
+    address = urlencode({"bench": bench, "router": "CARROT-Linear"})
+    assert [f"(?{address})" in board for board in boards] == [True, True]
     seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
-    points = [seen.matching_point(router) for router in seen.fitted]
-    return next(point for point in points if point is not None)
+    point = seen.matching_point(router)
+    assert point is not None
+    assert plain(percent(point.saving.value, digits=0)).split()[0] in boards[0]
+    there = page("overview", bench=bench, router="CARROT-Linear")
+    assert "**CARROT-Linear " in page_text(there, "markdown").replace("\\", "")
+    assert there.session_state[controls.RATE] == point.exchange_rate_per_usd
 
 
-def test_nothing_is_saved_against_a_free_model(monkeypatch):
-    point = shipped_point()
-    nothing = Interval(-math.inf, math.nan, math.nan)
-    monkeypatch.setattr(views.View, "matching_point", lambda seen, router: replace(point, saving=nothing))
-    app = page("overview")
-    assert figure(app, "Saving against") == "–"
-    assert NOTHING_TO_SAVE.capitalize() in page_text(app)
-    assert not any(text in element.value for element in [*app.caption, *app.markdown] for text in ("nan", "inf "))
+def test_a_snapshot_marks_curves_that_cannot_be_run_here() -> None:
+    seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
+    scene = seen.scene((seen.runnable[0], "carrot-blend", "oracle"), seen.runnable[0])
+    assert ["research only" in curve.label for curve in scene.curves] == [False, True, False]
 
 
 def test_the_overview_promises_nothing_of_a_baseline(store, tmp_path):
@@ -309,7 +321,7 @@ def test_two_providers_of_one_model_are_told_apart_on_every_page():
     scene = views.view(Store().info("twins")).scene(("carrot-knn",), "carrot-knn")
     best = scene.short_names[scene.best_single]
     assert best in ("azure/flash", "mid")
-    assert f"set to match {best} (" in page_text(overview, "markdown")
+    assert f" {best} " in page_text(overview, "markdown")
     frontier = page("frontier", bench="twins", reference="openrouter/flash")
     assert set(table(frontier, "Answered most by")["Answered most by"]) <= {"azure/flash", "openrouter/flash", "mid"}
     names = ["azure/flash", "openrouter/flash", "mid"]

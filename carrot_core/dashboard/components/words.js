@@ -54,17 +54,15 @@ export function pays(rate) {
   return `${limit ? `up to ${amount} a query` : amount} for one more accuracy point`;
 }
 
-// A saving counts only at equal score; a cheaper point that scores less is said to be just that.
+// A point beside a model: cost and accuracy, without a verdict, which needs intervals and is Python's.
 export function against(point, model) {
   const gain = point.score - model.score;
-  const ratio = model.cost > 0 ? 1 - point.cost / model.cost : -Infinity;
-  const saved = Math.abs(ratio) < 5e-4 ? 0 : ratio; // what is written 0.0 % is no difference
-  const less = saved > 0 ? `, for ${percent(saved)} less` : "";
-  if (gain < -1e-6) return { headline: "no saving at equal score", detail: `${points(gain)} below it${less}`, none: true };
-  if (!(model.cost > 0)) return { headline: "nothing to save", detail: "it is free", none: true };
-  const dearer = saved > -1 ? `costs ${percent(-saved)} more` : `costs ${Number((1 - saved).toPrecision(3))}× as much`;
-  const headline = saved === 0 ? "costs the same" : saved > 0 ? `saves ${percent(saved)}` : dearer;
-  return { headline, detail: gain < 5e-5 ? "at equal accuracy" : `${points(gain)} above`, none: false };
+  const detail = Math.abs(gain) < 5e-5 ? "at equal accuracy" : `${points(gain)} ${gain > 0 ? "above" : "below it"}`;
+  if (!(model.cost > 0)) return { headline: "nothing to save", detail: `it is free; ${detail}`, none: true };
+  const ratio = 1 - point.cost / model.cost;
+  const saved = Math.abs(ratio) < 5e-3 ? 0 : ratio; // what is written 0 % is no difference
+  const dearer = saved > -1 ? `costs ${percent(-saved, 0)} more` : `costs ${Number((1 - saved).toPrecision(3))}× as much`;
+  return { headline: saved === 0 ? "costs the same" : saved > 0 ? `costs ${percent(saved, 0)} less` : dearer, detail, none: false };
 }
 
 // Mean cost of a call on a basis that Python chose: so many calls, in words.

@@ -13,7 +13,7 @@ import streamlit as st
 from carrot_core import limits
 from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.dashboard import controls, links, shell
+from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
 from carrot_core.dashboard.exhibits import csv_button
 from carrot_core.dashboard.glossary import see, tip
@@ -24,17 +24,14 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import lam_text, money, pays, percent
 from carrot_core.paths import shipped_data
-from carrot_core.routers import BASELINES
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
-from carrot_core.serving.loading import SHIPPED_ROUTER, shipped_heads
-from carrot_core.serving.profile import SERVABLE, UNLIKE_FROM, RouterProfile
+from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, shipped_heads
+from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import visible
-
-# Routers that take a graphics card or hours to fit, so the page never fits them.
-_SLOW_TO_FIT = ("carrot-encoder", "carrot-released")
+from carrot_core.verdict import name_among, sentence
 
 
 @dataclass(frozen=True)
@@ -55,38 +52,32 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
         _nothing_to_serve(info)
         st.stop()
     controls.reset_if_stale("router", names[0])
+    controls.open_at_router("router", names)
     name = st.selectbox(
-        "Router", names, format_func=lambda name: _router_label(name, info), key="router", bind="query-params",
+        "Router", names, format_func=label, key="router", bind="query-params",
+        on_change=controls.use_router, args=("router",),
         help=tip("fitted-head", "router", also="A router that does not ship is fitted on the data when it is chosen."),
     )  # fmt: skip
-    links.check_parameter(
-        "router", links.among([_router_label(name, info) for name in names]), _router_label(str(name), info)
-    )
+    links.check_parameter("router", links.among([label(name) for name in names]), label(str(name)))
+    other = st.session_state.get(controls.ROUTER)
+    if other is not None and controls.in_use(names) is None:
+        st.caption(
+            plain(f"{label(other)} cannot answer typed prompts here: this is {label(str(name))} at its exchange rate.")
+        )
     return load_router(version_of(info), info.name, str(name))
 
 
 def servable(info: BenchmarkInfo) -> list[str]:
-    """Routers that can answer typed prompts; the head that ships comes first."""
-    ships = [SHIPPED_ROUTER] if _head_fits(info) else []
-    if not (info.has_prompts and info.n_readable):
-        return ships
-    fitted = _fitted_routers(version_of(info), info.name)
-    return ships + [name for name in SERVABLE if name in fitted and name not in (*ships, *_SLOW_TO_FIT, *BASELINES)]
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _fitted_routers(version: Version, name: str) -> set[str]:
-    runs = Store(Path(version.path)).runs(name)
-    return {run.router for run in runs if run.fit_on is None and not (run.params or run.pool)}
+    """Routers that can answer typed prompts, the best on validation first; a head that ships is always among them."""
+    names = [SHIPPED_ROUTER if name == LABELLED_HEAD else name for name in views.view(info).runnable]
+    if info.has_prompts and not info.n_readable:
+        names = []
+    return list(dict.fromkeys([*names, *([SHIPPED_ROUTER] if _head_fits(info) else [])]))
 
 
 def _head_fits(info: BenchmarkInfo) -> bool:
     """Whether a head ships that was fitted on exactly these data."""
     return info.name in shipped_heads() and shipped_data().get(info.name) == info.data_hash
-
-
-def _router_label(router: str, info: BenchmarkInfo) -> str:
-    return label(router) + (" (ships fitted)" if router == SHIPPED_ROUTER and _head_fits(info) else "")
 
 
 def _nothing_to_serve(info: BenchmarkInfo) -> None:
@@ -178,7 +169,7 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
 
 
 def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) -> None:
-    """A caption: the router, its models, λ as an exchange rate, and whether the data are simulated."""
+    """Captions: the router, its models, λ as an exchange rate, whether the data are simulated, and the verdict."""
     if info.name == SIMULATED:
         kind_note(info)
     rate, unit = rate_of_lam(options.lam, router.cost_unit_usd), money(router.cost_unit_usd)
@@ -192,6 +183,18 @@ def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) ->
         + " "
         + see("lambda", "exchange-rate", "cost-unit")
     )
+    if options.pool is None:
+        st.caption(plain(_verdict(info, router, rate)))
+
+
+def _verdict(info: BenchmarkInfo, router: CarrotRouter, rate: float) -> str:
+    """The verdict on the router's point by the results of its benchmark, where it is the router measured there."""
+    view, curve = views.view(info), router.profile.curves["test"]
+    at = curve.at(rate)
+    name = name_among(view.results, router.router, rate, float(curve.score[at]), float(curve.cost_usd[at]))
+    if name is None:
+        return f"How {label(router.router)} as it answers here compares with a single model is not measured here."
+    return sentence(view.verdict(name, rate))
 
 
 def no_neighbours(info: BenchmarkInfo) -> str:

@@ -1,63 +1,86 @@
-"""The Overview page: figures with their intervals, and a sentence that sums them up."""
+"""The Overview page: the three figures of a verdict, each with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from math import isfinite
+from math import isfinite, isnan
+from urllib.parse import urlencode
 
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from carrot_core.bootstrap import Interval
-from carrot_core.dashboard.glossary import see
+from carrot_core.dashboard import views
+from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
-from carrot_core.number_formats import NOTHING_TO_SAVE, percent, points
-from carrot_core.operating_point import Point
+from carrot_core.dashboard.stores import labels
+from carrot_core.figures.scene import label
+from carrot_core.number_formats import NOTHING_TO_SAVE, CostBasis, lam_text, money, percent
+from carrot_core.store import BenchmarkInfo
+from carrot_core.verdict import Verdict, whole_percent
+
+Standing = tuple[Interval | None, Interval | None, bool]  # of `views.standings`
 
 
 def figure(
     place: DeltaGenerator, label: str, interval: Interval, text: Callable[[float], str], help: str | None = None
 ) -> None:
-    """One number, formatted by ``text``, with its 95 % interval below it; ``help`` is a text of
+    """One number, formatted by ``text``, with its 95 % interval below it where it has one; ``help`` is a text of
     `carrot_core.dashboard.glossary.tip`."""
     value, low, high = (text(number) for number in (interval.value, interval.low, interval.high))
     place.metric(plain(label), value, help=help)
-    place.caption(plain(f"95 % interval {low} to {high}"))
+    place.caption("No interval is kept here." if isnan(interval.low) else plain(f"95 % interval {low} to {high}"))
 
 
-def saving(place: DeltaGenerator, point: Point, best: str, help: str) -> None:
-    """The saving against the best single model; a dash if that model costs nothing."""
-    name = f"Saving against {best}"
-    if isfinite(point.saving.value):
-        figure(place, name, point.saving, partial(percent, digits=0), help)
+def figures(places: tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator], verdict: Verdict, basis: CostBasis) -> None:
+    """Accuracy, cost and saving of the point that a verdict is on; a dash where the reference costs nothing."""
+    accuracy, cost, saving = places
+    figure(accuracy, f"Accuracy at λ {lam_text(verdict.lam)}", verdict.score, percent, tip("accuracy", "lambda"))
+    figure(cost, f"Cost {basis.words}", verdict.cost_usd, lambda usd: money(basis.calls * max(usd, 0.0)), tip("cost"))
+    name, help = f"Saving against {verdict.reference_name}", tip("saving", "95-interval")
+    if isfinite(verdict.saving.value):
+        figure(saving, name, verdict.saving, partial(percent, digits=0), help)
     else:
-        place.metric(plain(name), "–", help=help)
-        place.caption(plain(f"{NOTHING_TO_SAVE.capitalize()}."))
+        saving.metric(plain(name), "–", help=help)
+        saving.caption(plain(f"{NOTHING_TO_SAVE.capitalize()}."))
 
 
-def how_sure(point: Point, best: str) -> str:
-    """What the point promises of other prompts, in a plain sentence; Markdown."""
-    if point.promise is None:
-        return plain(
-            f"λ is that at which the router was as good as {best} on validation, which new prompts keep about every "
-            "second time. What this snapshot can promise is not known: it was made before that was measured."
-        )
-    times = percent(point.promise.confidence, digits=0)
-    return plain(f"λ was chosen so that the router is as good as {best} on new prompts with {times} confidence.") + (
-        f" {see('promise', 'confidence')}"
+def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
+    """Every router on every benchmark: two tables, in which each figure is a link to this page on both."""
+    columns = {}
+    for name, info in zip(labels(benchmarks), benchmarks, strict=True):
+        view = views.view(info)
+        columns[name] = views.standings(view, view.version)
+    routers = dict.fromkeys(router for column in columns.values() for router in column)
+    by_saving, by_gain = st.tabs(["Saving at equal accuracy", "Gain over the best single model"])
+    for tab, saving in ((by_saving, True), (by_gain, False)):
+        lines = [_row("Router", map(plain, columns)), "|---" * (len(columns) + 1) + "|"]
+        for router in routers:
+            cells = (
+                _cell(router, column[router], name, saving=saving) if router in column else "–"
+                for name, column in columns.items()
+            )
+            lines.append(_row(plain(label(router)), cells))
+        tab.markdown("\n".join(lines))
+    by_saving.caption(
+        "Of the dollars of the best single model, at the point chosen to be as good as it; a dash: no point can "
+        f"promise to be. {see('saving-at-equal-score')}"
     )
+    by_gain.caption(f"At λ = 0, as a part of the best single model's accuracy. {see('gain-b')}")
 
 
-def verdict(point: Point, best: str, n_prompts: int) -> str:
-    """How the point compares with the best single model, as far as the interval allows; Markdown."""
-    difference = point.score_difference
-    apart = points(difference.value, difference.low, difference.high)
-    if difference.high < 0:
-        equal = f"It falls short of {best}: {apart}. The saving is not at equal score."
-    elif difference.low > 0:
-        equal = f"It scores higher than {best}: {apart}."
-    else:
-        equal = f"Its accuracy is not measurably different from {best}: {apart}."
-    if isfinite(point.saving.value) and point.saving.low <= 0:
-        equal += " The interval of the saving includes 0: there may be none."
-    return plain(f"{equal} Judged on {n_prompts:,} prompts, each at a λ chosen on others.")
+def _row(first: str, cells: Iterable[str]) -> str:
+    return f"| {' | '.join([first, *cells])} |"
+
+
+def _cell(router: str, standing: Standing, benchmark: str, *, saving: bool) -> str:
+    """A figure with its interval, as a link; Markdown."""
+    gain, saved, worse = standing
+    interval = saved if saving else gain
+    if interval is None or not isfinite(interval.value):
+        return "–"
+    gained = percent(interval.value, interval.low, interval.high, signed=True)
+    text = (whole_percent(interval) if saving else gained).replace(", ", ",\u00a0").replace(" %", "\u00a0%")
+    address = urlencode({"bench": benchmark, "router": label(router)})
+    return f"[{plain(text)}](?{address})" + (" less accurate" if saving and worse else "")

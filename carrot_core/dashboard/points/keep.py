@@ -18,6 +18,7 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, percent
 from carrot_core.points.shelf import join_note
+from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo
@@ -148,7 +149,8 @@ def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole:
 
     ``whole`` is True if the page shows the whole pool on all tasks; only then are its figures those of the point.
     """
-    able = router in live.servable(info)
+    served = SHIPPED_ROUTER if router == LABELLED_HEAD else router
+    able = served in live.servable(info)
     does = "The Operating points page lists it, compares it with others, and downloads it."
     if not whole:
         does = "Kept from here is a point of all models on all tasks. The Operating points page keeps one of a pool."
@@ -156,6 +158,6 @@ def keep_button(info: BenchmarkInfo, router: str, rate_per_usd: float, *, whole:
         does = f"{plain(label(router))} cannot answer typed prompts here, so no point of it can be kept."
     if st.button("Keep this point", icon=":material/bookmark_add:", help=does, disabled=not (whole and able)):
         with errors_as_text():
-            carrot_router = live.load_router(version_of(info), info.name, router)
+            carrot_router = live.load_router(version_of(info), info.name, served)
             keep(info, carrot_router.point_file(lam=shortest_lam(rate_per_usd, carrot_router.cost_unit_usd)))
             st.toast(plain(str(st.session_state[NOTICE])), icon=":material/bookmark_added:")
