@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -233,7 +234,8 @@ def origin(info: BenchmarkInfo) -> str:
     """Where a benchmark comes from and how complete it is, in a sentence or two."""
     size = f"{info.n_prompts:,} prompts, {info.n_models} models, {info.n_outcomes:,} outcomes"
     text = f"{info.name}: {size} from {info.source}"
-    text += f" ({info.note})" if info.note else ""
+    note = re.sub(r"^rows where [^;]*", "some of its rows", info.note)  # that condition is SQL
+    text += f" ({note})" if note else ""
     gaps = f" {info.n_missing:,} cells were not observed." if info.n_missing else " No cell is missing."
     caveat = f" {info.warnings[0]}" if info.ships else ""
     return f"{text}. Licence: {info.licence or 'not stated'}.{gaps} Split: {info.split_rule}.{caveat}"

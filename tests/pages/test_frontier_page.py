@@ -265,6 +265,9 @@ def test_the_leaderboard_has_a_link_for_every_figure_and_it_opens_what_it_names(
     there = page("overview", bench=bench, router="CARROT-Linear")
     assert "**CARROT-Linear " in page_text(there, "markdown").replace("\\", "")
     assert there.session_state[controls.RATE] == point.exchange_rate_per_usd
+    where_from = page_text(there, "caption")
+    assert "some of its rows" in where_from
+    assert "kind" not in where_from  # no SQL
 
 
 def test_a_snapshot_marks_curves_that_cannot_be_run_here() -> None:
