@@ -132,6 +132,27 @@ class Frontier:
         """(K,) standard error of the mean cost over prompts, in US dollars."""
         return self._error_of(self.paid_usd)
 
+    @cached_property
+    def cost_per_solved_error_usd(self) -> FloatArray:
+        """(K,) standard error over prompts of mean cost ÷ mean score, to first order; infinite where nothing is solved.
+
+        It is that of the mean of cost - ratio·score, which is 0 here, over the mean score: what a prompt costs and
+        whether it is solved go together.
+        """
+        if self.n_prompts < 2:
+            return np.full(self.n_points, np.inf)
+        squares = np.ones(self.n_prompts) if self.weights is None else self.weights**2
+        score, cost = self.outcomes.score, self.paid_usd + self.call_usd
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = self.cost_usd / self.score
+            by_cost, by_both, by_score = (
+                self.sweep.mean_of(squares[:, None] * one * other)
+                for one, other in ((cost, cost), (cost, score), (score, score))
+            )
+            spread = by_cost - 2 * ratio * by_both + ratio**2 * by_score
+            error = np.sqrt(np.maximum(spread, 0.0) / (self.n_prompts - 1)) / self.score
+        return np.where(self.score > 0, error, np.inf)
+
     def lead_over(self, model: str) -> tuple[FloatArray, FloatArray]:
         """(K,) mean score minus that of a model alone, and its paired standard error.
 

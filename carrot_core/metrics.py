@@ -29,10 +29,17 @@ class Metric:
     ----------
     label : what a reader sees.
     higher_is_better : direction.
+    in_usd : whether it is an amount of US dollars; any other is a part of 1 and shown times 100.
     """
 
     label: str
     higher_is_better: bool = True
+    in_usd: bool = False
+
+    @property
+    def times(self) -> float:
+        """What a value is multiplied by where it is shown."""
+        return 1.0 if self.in_usd else 100.0
 
 
 METRICS = {
@@ -49,6 +56,7 @@ METRICS = {
     "gain_random": Metric("Gain@R"),
     "pareto_dist": Metric("ParetoDist", higher_is_better=False),
     "arena": Metric("Arena score"),
+    "cost_per_solved": Metric("least cost per solved task", higher_is_better=False, in_usd=True),
     "matched_score_difference": Metric("score difference at the matched point"),
     "matched_saving": Metric("saving at the matched point"),
     "apgr": Metric("APGR"),
@@ -63,6 +71,16 @@ def share_saved(cost_usd: npt.ArrayLike, reference_usd: npt.ArrayLike) -> FloatA
     cost, reference = np.asarray(cost_usd, np.float64), np.asarray(reference_usd, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(reference > 0, 1 - cost / reference, np.nan)
+
+
+def cost_per_solved(cost_usd: npt.ArrayLike, score: npt.ArrayLike) -> FloatArray:
+    """US dollars per solved task: mean cost ÷ mean score, of each pair; infinite where nothing is solved.
+
+    A score between 0 and 1 solves that part of a task.
+    """
+    cost, solved = np.asarray(cost_usd, np.float64), np.asarray(score, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(solved <= 0, np.inf, cost / solved)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -21,6 +21,7 @@ CENT = 0.01  # costs from it on are written per call
 NOT_KNOWN = "not known"
 NO_END = "no end"  # of an interval that is open on one side
 NOTHING_TO_SAVE = "nothing to save: it is free"
+NOTHING_SOLVED = "nothing solved"
 LEAST_USD = 1e-12  # smaller amounts are what rounding leaves
 
 # Forms that Plotly and Streamlit fill in themselves. d3's "r" has no SI prefixes and no exponents.
@@ -81,6 +82,13 @@ class CostBasis:
         """Form of a hover text for a point of accuracy in per cent over cost."""
         return f"%{{y:.1f}} % at %{{x:{MONEY_HOVER}}} {self.words}"
 
+    @property
+    def solved(self) -> CostBasis:
+        """The same for solved tasks in place of calls."""
+        return CostBasis(
+            self.calls, "per solved task" if self.calls == 1 else f"per {self.words.split()[1]} solved tasks"
+        )
+
     def text(self, usd: float | None, low: float | None = None, high: float | None = None, **form: Any) -> str:
         """Mean cost of a call in words: $0.454 per call [$0.431, $0.477]; ``form`` is that of `money`.
 
@@ -109,6 +117,13 @@ def cost_basis(usd: npt.ArrayLike) -> CostBasis:
 def call_cost(usd: float | None, low: float | None = None, high: float | None = None, **form: Any) -> str:
     """Mean cost of a call on the basis that its size asks for (`CostBasis.text`)."""
     return cost_basis(math.nan if usd is None else usd).text(usd, low, high, **form)
+
+
+def solved_cost(usd: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Cost per solved task on the basis that its size asks for: $0.0434 per solved task [$0.0401, $0.0470]."""
+    if usd is not None and math.isinf(usd):
+        return NOTHING_SOLVED
+    return cost_basis(math.nan if usd is None else usd).solved.text(usd, low, high)
 
 
 def money_interval(usd: float, low: float | None, high: float | None) -> str:

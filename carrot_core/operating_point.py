@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 
 import numpy as np
@@ -12,9 +12,18 @@ from carrot_core.bootstrap import Interval, Weights, weighted_means
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
-from carrot_core.metrics import share_saved
+from carrot_core.metrics import cost_per_solved, share_saved
 from carrot_core.number_formats import apart, cost_basis, money, percent
-from carrot_core.promise import EVEN, Promise, confidence_text, cost_bounds, lead_bounds, score_bounds
+from carrot_core.promise import (
+    EVEN,
+    Bounds,
+    Promise,
+    confidence_text,
+    cost_bounds,
+    lead_bounds,
+    score_bounds,
+    solved_bounds,
+)
 
 
 def rate_inside(frontier: ReadableCurve, point: int) -> float:
@@ -92,7 +101,32 @@ def solve_budget(
     confidence : probability with which new prompts cost no more.
     error : (K,) standard errors of the mean cost, in place of the curve's own.
     """
-    bounds = cost_bounds(frontier, confidence, error)
+    return _within(frontier, budget_usd, cost_bounds(frontier, confidence, error))
+
+
+def solve_per_solved(
+    frontier: ReadableCurve,
+    budget_usd: float | None = None,
+    confidence: float = EVEN,
+    error: FloatArray | None = None,
+) -> Solution:
+    """The most accurate point within a cost per solved task; without a budget, or where no point is within it, the one
+    that promises the least.
+
+    Parameters
+    ----------
+    budget_usd : most mean cost ÷ mean score, US dollars.
+    confidence : probability with which new prompts cost no more per solved task.
+    error : (K,) standard errors of the ratio, in place of the curve's own.
+    """
+    bounds = solved_bounds(frontier, confidence, error)
+    least = float(bounds.bound.min())
+    solution = _within(frontier, least if budget_usd is None else budget_usd, bounds)
+    return replace(solution, shortfall="no point solves any task") if np.isinf(least) else solution
+
+
+def _within(frontier: ReadableCurve, budget_usd: float, bounds: Bounds) -> Solution:
+    """The most accurate point whose bound is within a budget; where there is none, the one with the least."""
     rate = best_within_budget(frontier, budget_usd, bounds.bound)
     if rate is not None:
         return Solution(rate, promise=bounds.at(frontier.at(rate)))
@@ -101,11 +135,12 @@ def solve_budget(
     assert cheapest is not None
     basis = cost_basis(least)
     budget, least_cost = apart(lambda usd, digits: money(basis.calls * usd, digits=digits), budget_usd, least)
-    shortfall = f"no point fits a budget of {budget} {basis.words}; the least is {least_cost}"
-    if confidence > EVEN:
+    asked = f"{budget} {(basis if bounds.of == 'cost_usd' else basis.solved).words}"
+    shortfall = f"no point fits a budget of {asked}; the least is {least_cost}"
+    if bounds.confidence > EVEN:
         shortfall = (
-            f"no point can promise a budget of {budget} {basis.words} with {confidence_text(confidence)}; the least "
-            f"that can be promised is {least_cost}"
+            f"no point can promise a budget of {asked} with {confidence_text(bounds.confidence)}; the least that can "
+            f"be promised is {least_cost}"
         )
     return Solution(cheapest, shortfall, bounds.at(frontier.at(cheapest)))
 
@@ -247,7 +282,8 @@ class Point:
     """One operating point: a rate chosen on validation, and what it does on the prompts reported on.
 
     ``saving`` is NaN throughout where the reference is free. ``promise`` is the one it was chosen by; None
-    where it is not known.
+    where it is not known. ``cost_per_solved_usd`` is mean cost ÷ mean score, infinite where nothing is solved; None
+    where it was not kept.
     """
 
     exchange_rate_per_usd: float
@@ -257,6 +293,7 @@ class Point:
     score_difference: Interval
     saving: Interval
     promise: Promise | None = None
+    cost_per_solved_usd: Interval | None = None
 
 
 def operating_point(
@@ -292,6 +329,7 @@ def operating_point(
         Interval.of(float(score - ref_score), b_score - b_ref_score),
         Interval.of(float(share_saved(cost, ref_cost)), share_saved(b_cost, b_ref_cost)),
         promise,
+        Interval.of(float(cost_per_solved(cost, score)), cost_per_solved(b_cost, b_score)),
     )
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve
-from carrot_core.number_formats import call_cost, percent, points
+from carrot_core.metrics import cost_per_solved
+from carrot_core.number_formats import call_cost, percent, points, solved_cost
 
 CONFIDENCE = 0.9  # of what a point promises, unless another is asked for
 EVEN = 0.5  # the confidence of the mean as it is: new prompts keep it about every second time
@@ -24,7 +25,7 @@ class Promise:
 
     Attributes
     ----------
-    of : "score", "cost_usd", or "score_difference" to the model to match.
+    of : "score", "cost_usd", "cost_per_solved" in US dollars, or "score_difference" to the model to match.
     confidence : probability with which it holds.
     value : the mean on the prompts it was chosen on.
     bound : the least score or difference, or the most cost, that is promised.
@@ -118,6 +119,20 @@ def cost_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | Non
     return Bounds("cost_usd", confidence, curve.cost_usd, -least_of(-curve.cost_usd, error, n, confidence), n)
 
 
+def solved_bounds(curve: ReadableCurve, confidence: float, error: FloatArray | None = None) -> Bounds:
+    """The most US dollars per solved task that each point promises; ``error`` (K,) stands in for the curve's own.
+
+    Raises
+    ------
+    CarrotError
+        The curve was saved without its prompts, and the confidence is above 0.5.
+    """
+    n, ratio = curve.n_prompts, cost_per_solved(curve.cost_usd, curve.score)
+    if error is None and isinstance(curve, Frontier) and confidence > EVEN:
+        error = curve.cost_per_solved_error_usd
+    return Bounds("cost_per_solved", confidence, ratio, -least_of(-ratio, error, n, confidence), n)
+
+
 def lead_bounds(curve: Frontier, model: str, confidence: float, error: FloatArray | None = None) -> Bounds:
     """The least mean score minus that of a model alone that each point promises; ``error`` as for the others.
 
@@ -146,6 +161,7 @@ def promise_text(promise: Promise) -> str:
     what = {
         "score": f"a mean score of at least {percent(promise.bound, digits=2)}",
         "cost_usd": f"a mean cost of at most {call_cost(promise.bound)}",
+        "cost_per_solved": f"a mean cost of at most {solved_cost(promise.bound)}",
         "score_difference": f"a mean score of at least that of the model alone {points(promise.bound)}",
     }[promise.of]
     return f"{confidence_text(promise.confidence)} that {promise.n_prompts:,} new prompts like these have {what}"

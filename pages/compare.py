@@ -79,7 +79,7 @@ if section == "Metrics":
         (here,) = (name for name, it in by_label.items() if it == info)
         standings = {here: standing(figures, pairs, names, [metric], seed), **others}
         across = across_exhibit(standings, metric)
-        show(across, key="c-across", table=lambda: results.across_table(across, list(standings)))
+        show(across, key="c-across", table=lambda: results.across_table(across, list(standings), metric))
 
 elif section == "Differences":
     figures, pairs, _ = view.comparison(names, seeds if stored else all_seeds)

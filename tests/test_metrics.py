@@ -13,6 +13,7 @@ from carrot_core.metrics import (
     apgr,
     arena_score,
     audc,
+    cost_per_solved,
     cpt,
     gain_over,
     gap_to,
@@ -40,6 +41,12 @@ def test_audc_of_three_points_by_hand():
 
 def test_a_free_reference_leaves_nothing_to_save():
     np.testing.assert_equal(share_saved([1.0, 3.0, 0.0, 1.0], [4.0, 2.0, 0.0, 0.0]), [0.75, -0.5, np.nan, np.nan])
+
+
+def test_what_a_solved_task_costs_has_no_end_where_nothing_is_solved():
+    np.testing.assert_equal(
+        cost_per_solved([3.0, 3.0, 0.0, 1.0, 0.0], [0.75, 1.0, 0.5, 0.0, 0.0]), [4, 3, 0, np.inf, np.inf]
+    )
 
 
 def test_a_point_below_the_hull_changes_aiq_by_nothing():

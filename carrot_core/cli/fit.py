@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +12,7 @@ import click
 from carrot_core.benchmarks.split import FOLDS, LEAST_FOLDS
 from carrot_core.cli.common import TABLE, Group, Result, json_option, open_store, progress, write
 from carrot_core.errors import DataError
-from carrot_core.number_formats import fixed, with_interval
+from carrot_core.number_formats import NOTHING_SOLVED, fixed, money_interval, with_interval
 from carrot_core.outcomes import SPLITS
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ METRICS = {
     "aiq_corrected": "corrected AIQ",
     "aiq": "AIQ",
     "qnc": "QNC (lower is better)",
+    "cost_per_solved": "least $ per solved task",
     "best_single": "best single",
     "oracle": "oracle",
 }
@@ -155,17 +156,25 @@ def results_table(run: Run) -> str:
     figures = run.metrics[run.metrics["report_on"]]
     by_router = {run.router: figures, **run.metrics["baselines"]}
     width = max(len(name) for name in by_router) + 2
+    columns = {metric: label for metric, label in METRICS.items() if metric in figures}  # older runs lack one
     lines = [
         f"{run.benchmark}, {run.metrics['report_on']} prompts: {figures['n_prompts']:,} x {len(run.metrics['models'])} "
         f"models, 95 % intervals over prompts. Best single model, chosen on validation: {run.best_single}.",
-        " " * width + "".join(f"{label:>26}" for label in METRICS.values()),
+        " " * width + "".join(f"{label:>26}" for label in columns.values()),
     ]
     for name, values in by_router.items():
-        cells = (cell(values[metric], values["intervals"][metric]) for metric in METRICS)
+        cells = (_cell_of(metric, values) for metric in columns)
         lines.append(f"{name:{width}}" + "".join(f"{text:>26}" for text in cells))
     if copies := run.metrics.get("n_copies"):
         lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are evaluated, too.")
     return "\n".join(lines)
+
+
+def _cell_of(metric: str, values: Mapping[str, Any]) -> str:
+    if metric != "cost_per_solved":
+        return cell(values[metric], values["intervals"][metric])
+    value = values.get(metric)  # absent where some round solves no task
+    return NOTHING_SOLVED if value is None else money_interval(value, *values["intervals"][metric])
 
 
 def cell(value: float | None, interval: Sequence[float | None], *, signed: bool = False) -> str:

@@ -9,7 +9,16 @@ import click
 
 from carrot_core.cli.common import Result, json_option
 from carrot_core.cli.fit import cell, router_options, run_of
-from carrot_core.number_formats import PER_1K, call_cost, lam_text, money, pays, percent
+from carrot_core.number_formats import (
+    NOTHING_SOLVED,
+    PER_1K,
+    call_cost,
+    lam_text,
+    money,
+    pays,
+    percent,
+    solved_cost,
+)
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -25,11 +34,13 @@ if TYPE_CHECKING:
 @click.option("--target", type=float, help="Least accuracy, 0 to 1.")
 @click.option("--match", metavar="MODEL", help="As good as this model alone, as cheap as possible.")
 @click.option("--cap-per-query", "cap", type=float, help="Most US dollars any query is expected to cost.")
+@click.option("--per-solved", "least", is_flag=True, help="Least US dollars per solved task (mean cost / mean score).")
+@click.option("--budget-per-solved", "per_solved", type=float, help="Most US dollars per solved task.")
 @click.option("--lam", type=click.FloatRange(0, 1), help="λ itself: nothing is solved, the point is only reported.")
 @click.option(
     "--confidence",
     type=float,
-    help="Chance that new prompts keep a budget, target or match (default: 0.9); at 0.5 the means of validation count.",
+    help="Chance that new prompts keep what a mean has to (default: 0.9); at 0.5 the means of validation count.",
 )
 @click.option(
     "--reference", metavar="MODEL", help="Savings are told against it (default: --match, else the best single)."
@@ -45,6 +56,8 @@ def solve(
     target: float | None,
     match: str | None,
     cap: float | None,
+    least: bool,
+    per_solved: float | None,
     lam: float | None,
     confidence: float | None,
     reference: str | None,
@@ -57,6 +70,7 @@ def solve(
     carrot solve simulated --budget-per-1k 0.5
     carrot solve simulated --target 0.8 --router carrot-linear --json
     carrot solve simulated --match MODEL --confidence 0.95
+    carrot solve simulated --per-solved                least dollars per solved task
     carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and rounds
     """
     from carrot_core.evaluation import setting_for
@@ -77,7 +91,7 @@ def solve(
         budget = PER_1K.calls * monthly / queries_per_month
     per_query = None if budget is None else budget / PER_1K.calls
     confidence = CONFIDENCE if confidence is None else confidence
-    goal = Goal(per_query, target, match, cap, lam, confidence)  # λ as a rate once u is known
+    goal = Goal(per_query, target, match, cap, lam, confidence, per_solved, least)  # λ as a rate once u is known
     run, benchmark, source = run_of(bench, router, **options)
     setting = setting_for(benchmark, source, run.pool, run.n_folds)
     if lam is not None:
@@ -115,9 +129,11 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
         lines.append(f"Promised: {promise_text(promise)}.")
     for split in solved.points:
         values, ends = document[split], document[split]["intervals"]
+        per_solved = values["cost_per_solved_usd"]
+        paid = NOTHING_SOLVED if per_solved is None else solved_cost(per_solved, *ends["cost_per_solved_usd"])
         lines.append(
             f"{split:10} accuracy {cell(values['score'], ends['score'])}, cost "
-            f"{call_cost(values['cost_usd'], *ends['cost_usd'])}"
+            f"{call_cost(values['cost_usd'], *ends['cost_usd'])}, {paid}"
         )
     lines.append(verdict)
     shares = sorted(solved.shares.items(), key=lambda item: -item[1])

@@ -12,10 +12,21 @@ import plotly.graph_objects as go
 from carrot_core.evaluation import MEAN
 from carrot_core.evaluation.comparison import UNFAIR
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import HUNDRED, diverging, each, layout, metric_name, router_names, words_in_cells
+from carrot_core.figures.names import (
+    HUNDRED,
+    diverging,
+    each,
+    layout,
+    metric_name,
+    metric_text,
+    metric_unit,
+    router_names,
+    words_in_cells,
+)
 from carrot_core.figures.scene import label
 from carrot_core.figures.theme import THEMES, ThemeName, line_styles
 from carrot_core.metrics import METRICS
+from carrot_core.number_formats import DOLLAR_AXIS
 from carrot_core.routers import BASELINES
 from carrot_core.text import visible
 
@@ -147,7 +158,7 @@ def table_exhibit(table: pd.DataFrame, metrics: Sequence[str], over: str) -> Exh
     return Exhibit(
         name="metrics",
         title=f"Metrics of {len(table)} routers, {over}",
-        caption=f"{over}; everything {HUNDRED}, with 95 % intervals over prompts. {RANK_RULE}",
+        caption=f"{over}; all but US dollars {HUNDRED}, with 95 % intervals over prompts. {RANK_RULE}",
         alt=f"Metrics of {len(table)} routers, {over}. First in rank: {'; '.join(best) or 'not known'}.",
         table=table.assign(router=table["router"].map(lambda name: visible(label(name)))),
     )
@@ -162,18 +173,18 @@ def metric_exhibit(table: pd.DataFrame, metric: str, over: str) -> Exhibit:
     n_missing = len(table) - len(finite)
     absent = f" {n_missing} of the routers have no such figure." if n_missing else ""
     named = "; ".join(
-        f"{visible(label(row.router))} {100 * row.value:.1f}"
-        + (f" ({_end(row.low, '.1f')} to {_end(row.high, '.1f')})" if _has_bar(row) else "")
+        f"{visible(label(row.router))} {metric_text(metric, row.value)}"
+        + (f" ({metric_text(metric, row.low)} to {metric_text(metric, row.high)})" if _has_bar(row) else "")
         for row in each(finite)
     )
     endless = f" {_ENDLESS}" if _is_endless(finite) else ""
     return Exhibit(
         name=f"metric-{metric.replace('_', '-')}",
         title=f"{metric_name(metric)}, {over}",
-        caption=f"{metric_name(metric)}, {HUNDRED}, {over}, best on top; bars are 95 % intervals over prompts. The "
-        f"number beside a dot is its rank: routers whose bars overlap may still differ, since the same prompts are "
-        f"drawn for both.{endless}{absent}",
-        alt=f"{metric_name(metric)} times 100: {named}.",
+        caption=f"{metric_name(metric)}, {metric_unit(metric)}, {over}, best on top; bars are 95 % intervals over "
+        f"prompts. The number beside a dot is its rank: routers whose bars overlap may still differ, since the same "
+        f"prompts are drawn for both.{endless}{absent}",
+        alt=f"{metric_name(metric)}{'' if METRICS[metric].in_usd else ' times 100'}: {named}.",
         table=finite,
         draw=lambda theme: _dots(finite, metric, theme),
     )
@@ -189,43 +200,41 @@ def _is_endless(rows: pd.DataFrame) -> bool:
     return bool((~np.isfinite(ends) & ~ends.isna().all(axis=1).to_numpy()[:, None]).any(axis=None))
 
 
-def _end(value: float, digits: str) -> str:
-    return f"{100 * value:{digits}}" if np.isfinite(value) else "no end"
+def _with_interval(metric: str, row: Any, *, signed: bool = False) -> str:
+    value, low, high = (metric_text(metric, end, 2, signed=signed) for end in (row.value, row.low, row.high))
+    return f"{value} [{low}, {high}]" if _has_bar(row) else value
 
 
-def _interval(row: Any, digits: str) -> str:
-    return f" [{_end(row.low, digits)}, {_end(row.high, digits)}]" if _has_bar(row) else ""
-
-
-def _edges(rows: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the chart, a little beyond all that is finite."""
+def _edges(rows: pd.DataFrame, times: float) -> tuple[float, float]:
+    """Ends of the chart, a little beyond all that is finite; values are drawn so many times as large."""
     values = rows[["value", "low", "high"]].to_numpy(np.float64)
-    values = 100 * values[np.isfinite(values)]
-    room = 0.06 * float(np.ptp(values)) or 1.0
+    values = times * values[np.isfinite(values)]
+    room = 0.06 * float(np.ptp(values)) or times / 100
     return float(values.min()) - room, float(values.max()) + room
 
 
 def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     look, styles = THEMES[theme], line_styles(list(rows["router"]))
     names, place = router_names(list(rows["router"])), list(range(len(rows)))
-    edges = _edges(rows) if len(rows) else (0.0, 100.0)
+    times = METRICS[metric].times
+    edges = _edges(rows, times) if len(rows) else (0.0, times)
     colors = [look.curves[styles[name].color] for name in rows["router"]]
     figure = go.Figure()
     for row, color in zip(each(rows), colors, strict=True):
         if not _has_bar(row):
             continue
-        ends = [100 * end if np.isfinite(end) else edge for end, edge in zip((row.low, row.high), edges, strict=True)]
+        ends = [times * end if np.isfinite(end) else edge for end, edge in zip((row.low, row.high), edges, strict=True)]
         figure.add_trace(
             go.Scatter(x=ends, y=[row.Index] * 2, mode="lines", line={"color": color, "width": 3}, hoverinfo="skip")
         )
     figure.add_trace(
         go.Scatter(
-            x=100 * rows["value"], y=place, mode="markers+text",
+            x=times * rows["value"], y=place, mode="markers+text",
             text=["" if pd.isna(rank) else f"{rank}" for rank in rows["rank"]], textposition="top center",
             textfont={"color": look.muted, "size": 11},
             marker={"color": colors, "size": 10, "symbol": [styles[name].symbol for name in rows["router"]]},
             customdata=[
-                f"{name}: {100 * row.value:.2f}{_interval(row, '.2f')}"
+                f"{name}: {_with_interval(metric, row)}"
                 + ("" if pd.isna(row.rank) else f", rank {row.rank}")
                 for name, row in zip(names, each(rows), strict=True)
             ],
@@ -235,7 +244,9 @@ def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
     return figure.update_layout(
         layout(
             look, 90 + 34 * len(rows), showlegend=False, hovermode="closest",
-            xaxis={"title": f"{metric_name(metric)}, × 100", "range": edges},
+            xaxis={"title": metric_name(metric), **DOLLAR_AXIS, "range": edges}
+            if METRICS[metric].in_usd
+            else {"title": f"{metric_name(metric)}, × 100", "range": edges},
             yaxis={"tickvals": place, "ticktext": names, "range": [len(rows) - 0.4, -0.8], "showgrid": False},
         )
     )  # fmt: skip
@@ -265,9 +276,9 @@ def matrix_exhibit(pairs: pd.DataFrame, routers: Sequence[str], metric: str, ove
     return Exhibit(
         name=f"differences-{metric.replace('_', '-')}",
         title=f"Paired differences in {METRICS[metric].label}, {over}",
-        caption=f"Each cell is the row's {METRICS[metric].label} minus the column's, {HUNDRED}, {over}. Coloured: the "
-        f"95 % interval of the paired difference{together} leaves out 0. In brackets, on the ground's colour: it "
-        f"does not, so the two cannot be told apart.{direction}",
+        caption=f"Each cell is the row's {METRICS[metric].label} minus the column's, {metric_unit(metric)}, {over}. "
+        f"Coloured: the 95 % interval of the paired difference{together} leaves out 0. In brackets, on the ground's "
+        f"colour: it does not, so the two cannot be told apart.{direction}",
         alt=f"Paired differences in {METRICS[metric].label} between {len(routers)} routers; {int(sure.sum()) // 2} of "
         f"{len(table) // 2} pairs differ measurably.",
         table=table,
@@ -289,11 +300,10 @@ def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
         if np.isnan(row.value):
             continue
         sure = row.low > 0 or row.high < 0
-        text = f"{100 * row.value:+.1f}"
+        text = metric_text(metric, row.value, signed=True)
         z[at[0]][at[1]] = np.sign(row.value) * np.sqrt(abs(row.value)) if sure else 0.0  # so that small ones show
         words[at[0]][at[1]] = text if sure else f"({text})"
-        interval = f"{100 * row.value:+.2f}{_interval(row, '+.2f')}"
-        hover[at[0]][at[1]] = f"{names[at[0]]} - {names[at[1]]}: {interval}"
+        hover[at[0]][at[1]] = f"{names[at[0]]} - {names[at[1]]}: {_with_interval(metric, row, signed=True)}"
     most = max((abs(value) for line in z for value in line if value is not None), default=1.0) or 1.0
     figure = go.Figure(
         go.Heatmap(
@@ -330,9 +340,9 @@ def across_exhibit(tables: Mapping[str, pd.DataFrame], metric: str) -> Exhibit:
     return Exhibit(
         name=f"benchmarks-{metric.replace('_', '-')}",
         title=f"{metric_name(metric)} on {len(tables)} benchmarks",
-        caption=f"{metric_name(metric)} on each benchmark, {HUNDRED}, with 95 % intervals over prompts and ranks among "
-        "the routers shown. Figures of different benchmarks are not comparable with each other: their prompts, pools "
-        "and costs differ.",
+        caption=f"{metric_name(metric)} on each benchmark, {metric_unit(metric)}, with 95 % intervals over prompts and "
+        "ranks among the routers shown. Figures of different benchmarks are not comparable with each other: their "
+        "prompts, pools and costs differ.",
         alt=f"{metric_name(metric)} of {len(routers)} routers on {', '.join(map(visible, tables))}.",
         table=names_table,
     )

@@ -30,6 +30,7 @@ OF_METRIC = {
     "gain_random": "gain-r",
     "pareto_dist": "paretodist",
     "arena": "arena-score",
+    "cost_per_solved": "cost-per-solved-task",
     "matched_score_difference": "matched-point",
     "matched_saving": "saving-at-equal-score",
     "apgr": "apgr",

@@ -88,7 +88,7 @@ class Comparison:
         best_single_cost_usd, oracle_score, random_score, cheapest_usd, dearest_usd, cost_unit_usd; where cells were
         run several times also oracle_luck (`ReportSet.oracle_luck`).
     figures : columns router, seed (a number as text, or "mean"), metric (of `carrot_core.metrics.METRICS`),
-        value, low, high. NaN: not defined. An infinite QNC: never reached.
+        value, low, high. NaN: not defined. Infinite: a QNC never reached, or nothing solved.
     differences : columns router, against, seed, metric, value, low, high, low_all, high_all: router minus
         ``against``, which is another router or, for scores, "best-single-model". low_all and high_all are the interval
         widened for the number of pairs (`carrot_core.bootstrap.Family`): those of all pairs of routers, and of every

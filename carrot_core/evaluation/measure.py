@@ -35,6 +35,7 @@ from carrot_core.metrics import (
     apgr,
     arena_score,
     audc,
+    cost_per_solved,
     cpt,
     gain_over,
     gap_to,
@@ -43,7 +44,15 @@ from carrot_core.metrics import (
     share_saved,
 )
 from carrot_core.number_formats import without_nan
-from carrot_core.operating_point import Point, Solution, match_model, operating_point, rate_inside, solve_target
+from carrot_core.operating_point import (
+    Point,
+    Solution,
+    match_model,
+    operating_point,
+    rate_inside,
+    solve_per_solved,
+    solve_target,
+)
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick, positions
 from carrot_core.promise import CONFIDENCE
 
@@ -220,7 +229,7 @@ def chosen_rates(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[s
 
     "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
     cheapest point that promises to be as good as the best single model (`CONFIDENCE`); absent where some round has
-    none.
+    none. "per_solved": the point of least cost per solved task; absent where some round solves none.
     """
     each = [_chosen_rates(one, one.frontier(estimates, "validation")) for one in setting.rounds]
     return {name: np.array([rates[name] for rates in each]) for name in each[0] if all(name in r for r in each)}
@@ -232,6 +241,7 @@ def _chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
         "peak": solve_target(curve, float(curve.score.max())),
         "arena": Solution(rate_inside(curve, arena)),
         "matched": match_model(curve, setting.best_single, CONFIDENCE),
+        "per_solved": solve_per_solved(curve),
     }
     return {name: solution.exchange_rate_per_usd for name, solution in solutions.items() if solution.reached}
 
@@ -335,6 +345,8 @@ def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray]) 
     if "matched" in rates:
         figures["matched_saving"] = share_saved(cost["matched"], best_cost)
         figures["matched_score_difference"] = score["matched"] - best
+    if "per_solved" in rates:
+        figures["cost_per_solved"] = cost_per_solved(cost["per_solved"], score["per_solved"])
     return {name: Measurement.of(values) for name, values in figures.items()}
 
 

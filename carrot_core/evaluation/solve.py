@@ -22,6 +22,7 @@ from carrot_core.operating_point import (
     operating_point,
     solve_budget,
     solve_cap,
+    solve_per_solved,
     solve_target,
 )
 from carrot_core.outcomes import Estimates, positions
@@ -39,6 +40,8 @@ class Goal:
     match : a model: as good as it alone, as cheap as possible.
     cap_usd : most expected cost of any single query, US dollars.
     rate_per_usd : the exchange rate itself, score per US dollar: nothing is solved, the point is only reported.
+    per_solved_usd : most mean cost per solved task, US dollars.
+    least_per_solved : True for the point with the least cost per solved task.
     confidence : probability with which new prompts keep what was asked for, 0.5 to under 1; at 0.5 the means of
         validation count as they are. A cap and a rate promise nothing.
     """
@@ -49,24 +52,28 @@ class Goal:
     cap_usd: float | None = None
     rate_per_usd: float | None = None
     confidence: float = CONFIDENCE
+    per_solved_usd: float | None = None
+    least_per_solved: bool = False
 
     def __post_init__(self) -> None:
         check_confidence(self.confidence)
         fields = self._wish
         if len(fields) != 1:
             raise CarrotError(
-                "Ask for one of: a budget, a target accuracy, a model to match, a cap per query, an exchange rate."
+                "Ask for one of: a budget, a target accuracy, a model to match, a cap per query, a cost per solved "
+                "task, an exchange rate."
             )
         if not fields.get("rate_per_usd", 0) >= 0:
             raise CarrotError(f"rate_per_usd must be a number of at least 0, not {fields['rate_per_usd']}.")
-        for name in ("budget_usd", "cap_usd"):
+        for name in ("budget_usd", "cap_usd", "per_solved_usd"):
             if not 0 <= fields.get(name, 0) < float("inf"):
                 raise CarrotError(f"{name} must be a number of at least 0, not {fields[name]}.")
         check_target(fields.get("target_score", 0.0))
 
     @property
     def _wish(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if value is not None and name != "confidence"}
+        fields = {name: value for name, value in vars(self).items() if name != "confidence"}
+        return {name: value for name, value in fields.items() if value is not None and value is not False}
 
     @property
     def is_mean(self) -> bool:
@@ -141,6 +148,8 @@ def _figures(point: Point) -> dict[str, Any]:
         "score_minus_reference": point.score_difference,
         "saving": point.saving,
     }
+    if point.cost_per_solved_usd is not None:
+        intervals["cost_per_solved_usd"] = point.cost_per_solved_usd
     figures = {name: interval.value for name, interval in intervals.items()}
     document: dict[str, Any] = without_nan(
         figures | {"intervals": {name: [interval.low, interval.high] for name, interval in intervals.items()}}
@@ -204,6 +213,8 @@ def solve_on(validation: Frontier, goal: Goal, error: FloatArray | None = None) 
         return solve_cap(validation, goal.cap_usd)
     if goal.match is not None:
         return match_model(validation, goal.match, goal.confidence, error)
+    if goal.per_solved_usd is not None or goal.least_per_solved:
+        return solve_per_solved(validation, goal.per_solved_usd, goal.confidence, error)
     return solve_target(validation, 0.0 if goal.target_score is None else goal.target_score, goal.confidence, error)
 
 
@@ -213,6 +224,8 @@ def error_of(validation: Frontier, goal: Goal) -> FloatArray | None:
         return None
     if goal.match is not None:
         return validation.lead_over(goal.match)[1]
+    if goal.per_solved_usd is not None or goal.least_per_solved:
+        return validation.cost_per_solved_error_usd
     return validation.score_error if goal.budget_usd is None else validation.cost_error_usd
 
 

@@ -19,6 +19,7 @@ from carrot_core.evaluation.comparison import records
 from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.evaluation.solve import Goal, error_of, solve_on
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
+from carrot_core.metrics import cost_per_solved
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import crossings_of_cap, rate_inside
 from carrot_core.outcomes import Estimates, positions
@@ -151,9 +152,12 @@ def stability(setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, 
     replicates : samples.
     """
     validation, report = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
-    rate, unit = solve_on(validation, goal).exchange_rate_per_usd, setting.cost_unit_usd
+    solution, unit = solve_on(validation, goal), setting.cost_unit_usd
+    rate, kept = solution.exchange_rate_per_usd, goal
+    if goal.least_per_solved and solution.promise is not None:
+        kept = Goal(per_solved_usd=solution.promise.bound)
     again = solve_again(validation, goal, bootstrap_counts(validation.n_prompts, replicates))
-    samples = _samples(report, goal, again, unit, replicates)
+    samples = _samples(report, kept, again, unit, replicates)
     at = report.at(rate)
     score, cost, lam = float(report.score[at]), float(report.cost_usd[at]), float(lam_of_rate(rate, unit))
     return Stability(
@@ -203,6 +207,8 @@ def _meets_goal(
     """(B,) whether each point meets the goal on its drawn prompts, whose mean score and cost are given."""
     if goal.budget_usd is not None:
         return cost_usd <= goal.budget_usd + 1e-15
+    if goal.per_solved_usd is not None:
+        return np.asarray(cost_per_solved(cost_usd, score) <= goal.per_solved_usd + 1e-15)
     if goal.cap_usd is not None:
         crossing = crossings_of_cap(report, goal.cap_usd)[:, None]
         last = np.max(np.where(counts > 0, crossing, 0.0), axis=0)

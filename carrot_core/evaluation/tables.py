@@ -19,6 +19,7 @@ from carrot_core.evaluation.quality import POOLED
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
 from carrot_core.latex import escape, tabular
 from carrot_core.metrics import HEADLINE, METRICS, share_saved
+from carrot_core.number_formats import money
 from carrot_core.outcomes import Estimates, Outcomes, positions
 
 
@@ -120,7 +121,7 @@ def flip_pairs(flips_table: pd.DataFrame) -> pd.DataFrame:
 
 _BLOCKS = (
     ("routing_accuracy", HEADLINE, "aiq", "aiq_chosen", "audc", "qnc"),
-    ("peak", "arena", "pareto_dist", "matched_saving"),
+    ("peak", "arena", "pareto_dist", "matched_saving", "cost_per_solved"),
     ("gap_oracle", "gain_best_single", "gain_random", "matched_score_difference"),
     ("apgr", "cpt_50", "cpt_80"),
 )
@@ -173,11 +174,11 @@ def transfer_text(transfer: TaskTransfer, metrics: Sequence[str] = (HEADLINE, "r
     return block(heads, cells, "task left out (prompts)")
 
 
-def cell(figure: Interval | None, signed: bool = False) -> str:
+def cell(figure: Interval | None, signed: bool = False, *, in_usd: bool = False) -> str:
     """One figure with its interval; "never" where a score is not reached, "-" where there is no figure."""
     if figure is None or np.isnan(figure.value):
         return "-"
-    value, low, high = (_number(bound, signed) for bound in (figure.value, figure.low, figure.high))
+    value, low, high = (_number(bound, signed, in_usd) for bound in (figure.value, figure.low, figure.high))
     return value if np.isnan(figure.low) else f"{value} [{low}, {high}]"
 
 
@@ -185,15 +186,17 @@ def _over_seeds(result: Comparison, router: str, metric: str) -> str:
     """A mean over seeds; where it is infinite, on how many of them the score was not reached."""
     mean = result.figure(router, metric)
     if mean is None or not np.isinf(mean.value):
-        return cell(mean)
+        return cell(mean, in_usd=METRICS[metric].in_usd)
     each = [result.figure(router, metric, seed) for seed in result.seeds]
     never = sum(figure is not None and bool(np.isinf(figure.value)) for figure in each)
     return cell(mean) if never == len(each) else f"never on {never} of {len(each)} seeds"
 
 
-def _number(value: float, signed: bool = False) -> str:
+def _number(value: float, signed: bool = False, in_usd: bool = False) -> str:
     if np.isinf(value):
         return "never"
+    if in_usd:
+        return money(value, signed=signed)
     return f"{value:{'+' if signed else ''}.4f}"
 
 

@@ -13,6 +13,7 @@ from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, plotly_tex
 from carrot_core.figures.theme import layout as base_layout
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS
+from carrot_core.number_formats import NO_END, money
 from carrot_core.text import short_names, visible
 
 PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
@@ -63,6 +64,20 @@ def metric_name(metric: str) -> str:
     """A metric with the direction where lower is better."""
     entry = METRICS[metric]
     return entry.label if entry.higher_is_better else f"{entry.label} (lower is better)"
+
+
+def metric_text(metric: str, value: float, decimals: int = 1, *, signed: bool = False) -> str:
+    """A value of a metric as it is shown: times 100, or in US dollars; "no end" for an infinite one."""
+    if not np.isfinite(value):
+        return NO_END
+    if METRICS[metric].in_usd:
+        return money(value, signed=signed)
+    return f"{METRICS[metric].times * value:{'+' if signed else ''}.{decimals}f}"
+
+
+def metric_unit(metric: str) -> str:
+    """How the numbers of a metric are shown, in words."""
+    return "in US dollars" if METRICS[metric].in_usd else HUNDRED
 
 
 def diverging(theme: ThemeName) -> list[list[Any]]:

@@ -16,7 +16,16 @@ from carrot_core.evaluation.stability import FEW, Stability
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, plotly_text, translucent
 from carrot_core.frontier import ReadableCurve
-from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, call_cost, cost_basis, lam_text, money, percent
+from carrot_core.number_formats import (
+    DOLLAR_AXIS,
+    LAM_HOVER,
+    call_cost,
+    cost_basis,
+    lam_text,
+    money,
+    percent,
+    solved_cost,
+)
 from carrot_core.text import visible
 
 _SURE, _LIKELY = 0.9, 0.6  # of the samples
@@ -31,6 +40,10 @@ def goal_text(goal: Goal) -> str:
         return f"at least {percent(goal.target_score, digits=2)} accuracy"
     if goal.match is not None:
         return f"as accurate as {visible(goal.match)} alone"
+    if goal.per_solved_usd is not None:
+        return f"at most {solved_cost(goal.per_solved_usd)}"
+    if goal.least_per_solved:
+        return "at most the cost per solved task that is promised"
     if goal.cap_usd is not None:
         return f"no query expected to cost more than {money(goal.cap_usd)}"
     return "this λ"

@@ -63,7 +63,7 @@ def test_figures_of_a_seed_are_those_of_judging_it_alone(settings, result):
     for seed, one in settings.items():
         for name in ROUTERS:
             alone = judge(one, one.estimates(name, seed), "test", replicates=60)
-            for metric in ("routing_accuracy", "aiq", "audc", "peak", "arena", "gain_random"):
+            for metric in ("routing_accuracy", "aiq", "audc", "peak", "arena", "cost_per_solved", "gain_random"):
                 figure = result.figure(name, metric, seed)
                 assert figure.value == alone[metric]
                 assert [figure.low, figure.high] == alone["intervals"][metric]
@@ -85,7 +85,7 @@ def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
     on, curve = report_set(one, "test", 8), one.frontier(estimates, "test")
     hull_rates = chosen_hull(one, estimates)
     (rates,), at_zero = hull_rates, np.zeros(1)
-    found = measure(curve, on, {"peak": at_zero, "arena": at_zero}, hull_rates).by_metric
+    found = measure(curve, on, {"peak": at_zero, "arena": at_zero, "per_solved": at_zero}, hull_rates).by_metric
     column = one.models.index(one.best_single)
     for b in range(8):
         drawn = np.repeat(np.arange(curve.n_prompts), on.weights[:, 1 + b].astype(int))
@@ -98,6 +98,7 @@ def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
         span, both = (single.min(), single.max()), (anew.cost_usd, anew.score)
         for metric, value in (
             ("routing_accuracy", anew.score[0]),
+            ("cost_per_solved", anew.cost_usd[0] / anew.score[0]),
             ("aiq", aiq(anew.cost_usd, anew.score, *span)),
             ("aiq_chosen", aiq_of_points(*(each[[anew.at(rate) for rate in rates]] for each in both), *span)),
             ("audc", audc(anew.cost_usd, anew.score, *span)),

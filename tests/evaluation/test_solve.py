@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -16,8 +17,8 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.solve import Goal, solve
 from carrot_core.frontier import Frontier, rate_of_lam
-from carrot_core.number_formats import NOTHING_TO_SAVE
-from carrot_core.operating_point import mix_within_budget, solve_budget, solve_cap, solve_target
+from carrot_core.number_formats import NOTHING_SOLVED, NOTHING_TO_SAVE
+from carrot_core.operating_point import mix_within_budget, solve_budget, solve_cap, solve_per_solved, solve_target
 from carrot_core.outcomes import Estimates
 from tests.made import made, write_files
 
@@ -69,6 +70,48 @@ def test_a_cap_gets_the_least_rate_at_which_no_choice_is_expected_to_cost_more(v
         assert validation.at(solution.exchange_rate_per_usd) == int(np.flatnonzero(dearest <= cap)[0])
 
 
+def test_a_cost_per_solved_task_gets_the_most_accurate_point_within_it_or_the_least(validation: Frontier) -> None:
+    table = pd.DataFrame({"score": validation.score, "cost": validation.cost_usd})
+    ratio = table["cost"] / table["score"]
+    for budget in spread(ratio.to_numpy()):
+        solution = solve_per_solved(validation, budget)
+        at = validation.at(solution.exchange_rate_per_usd)
+        assert not solution.shortfall
+        assert ratio[at] <= budget + 1e-15
+        assert table["score"][at] == table["score"][ratio <= budget + 1e-15].max()
+    least = solve_per_solved(validation)
+    assert least.reached
+    assert ratio[validation.at(least.exchange_rate_per_usd)] == ratio.min()
+    below = solve_per_solved(validation, ratio.min() / 2)
+    assert "the least is $" in below.shortfall
+    assert below.exchange_rate_per_usd == least.exchange_rate_per_usd
+
+
+def test_a_promised_cost_per_solved_task_has_the_margin_of_a_ratio(validation: Frontier) -> None:
+    drawn = bootstrap_counts(validation.n_prompts, 2000)
+    for rate in (0.0, 200.0, float("inf")):
+        at, rows = validation.at(rate), np.arange(validation.n_prompts)
+        choices = validation.choices(rate)
+        cost, score = validation.paid_usd[rows, choices], validation.outcomes.score[rows, choices]
+        ratios = (cost @ drawn) / (score @ drawn)
+        assert validation.cost_per_solved_error_usd[at] == pytest.approx(ratios.std(), rel=0.1)
+    sure = solve_per_solved(validation, confidence=0.9).promise
+    surer = solve_per_solved(validation, confidence=0.99).promise
+    assert sure is not None
+    assert surer is not None
+    assert sure.value < sure.bound < surer.bound
+
+
+def test_where_nothing_is_solved_no_cost_per_solved_task_is_had() -> None:
+    bench = made(200)
+    hopeless = setting(replace(bench, outcomes=replace(bench.outcomes, score=np.zeros(bench.outcomes.shape))))
+    solved = solve(hopeless, hopeless.baselines["zero"], Goal(least_per_solved=True), replicates=20)
+    assert "no point solves any task" in solved.solution.shortfall
+    document = json.loads(json.dumps(solved.document(), allow_nan=False))
+    assert document["test"]["cost_per_solved_usd"] is None
+    assert NOTHING_SOLVED in _report("made", "zero", solved)
+
+
 def test_what_cannot_be_had_gets_the_nearest_and_says_why(validation: Frontier) -> None:
     cheapest = solve_budget(validation, validation.cost_usd.min() / 2)
     assert validation.cost_usd[validation.at(cheapest.exchange_rate_per_usd)] == validation.cost_usd.min()
@@ -110,6 +153,9 @@ def test_a_point_is_chosen_on_validation_and_reported_on_test(
         assert point.score.value == pytest.approx(curve.score[curve.at(rate)])
         assert point.cost_usd.value == pytest.approx(curve.cost_usd[curve.at(rate)])
         assert point.score.low < point.score.value < point.score.high
+        assert point.cost_per_solved_usd is not None
+        assert point.cost_per_solved_usd.value == pytest.approx(point.cost_usd.value / point.score.value)
+        assert point.cost_per_solved_usd.low < point.cost_per_solved_usd.value < point.cost_per_solved_usd.high
     assert sum(solved.shares.values()) == pytest.approx(1)
     assert validation.at(rate_of_lam(solved.lam, solved.cost_unit_usd)) == validation.at(rate)
 
@@ -190,6 +236,13 @@ def test_the_command_line_solves(carrot_home, tmp_path) -> None:
         assert solved["promise"]["bound"] >= 0.6
         costs.append(solved["validation"]["cost_usd"])
     assert costs == sorted(costs)
+    least, within = (
+        json.loads(carrot("solve", "made", *wish, "--json")) for wish in (["--per-solved"], ["--budget-per-solved", 1])
+    )
+    assert least["asked"] == {"least_per_solved": True, "confidence": 0.9}
+    assert least["promise"]["bound"] >= least["validation"]["cost_per_solved_usd"]
+    assert within["validation"]["score"] >= least["validation"]["score"]
+    assert "per 1k solved tasks" in carrot("solve", "made", "--per-solved")
     assert (
         "--queries-per-month go together"
         in CliRunner().invoke(main, ["solve", "made", "--budget-per-month", "1"]).output

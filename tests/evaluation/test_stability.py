@@ -37,6 +37,8 @@ GOALS = {
     "target out of reach": Goal(target_score=0.999),
     "match": Goal(match=MODELS[0]),
     "cap": Goal(cap_usd=0.002),
+    "per solved": Goal(per_solved_usd=0.0008),
+    "least per solved": Goal(least_per_solved=True),
     "cap out of reach": Goal(cap_usd=1e-6),
 }
 
@@ -153,6 +155,8 @@ def test_whether_a_goal_is_kept_is_counted_on_the_drawn_test_prompts(
 ) -> None:
     shown = protocol.frontier(estimates, "test")
     again = bootstrap_counts(shown.n_prompts, 300, seed=1)
+    promise = solve_on(protocol.frontier(estimates, "validation"), GOALS["least per solved"]).promise
+    assert promise is not None
     for name, goal in GOALS.items():
         for place in (0, 17, 123):
             anew, row = drawn(shown, again[:, place]), found[name].samples.iloc[place]
@@ -164,8 +168,10 @@ def test_whether_a_goal_is_kept_is_counted_on_the_drawn_test_prompts(
                 "target_score": anew.score[at] >= (goal.target_score or 0) - 1e-12,
                 "match": anew.score[at] >= anew.outcomes.score[:, 0].mean() - 1e-12,
                 "cap_usd": dearest <= (goal.cap_usd or 0),
+                "per_solved_usd": anew.cost_usd[at] / anew.score[at] <= (goal.per_solved_usd or 0) + 1e-15,
+                "least_per_solved": anew.cost_usd[at] / anew.score[at] <= promise.bound + 1e-15,
             }
-            (kind,) = (key for key in expected if vars(goal)[key] is not None)
+            (kind,) = (key for key in expected if vars(goal)[key] not in (None, False))
             assert row["kept"] == expected[kind], name
             assert row["score_drawn"] == pytest.approx(anew.score[at])
 

@@ -23,8 +23,9 @@ from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import ALL, compare_routers
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import NO_TASK, metric_name, names_of
+from carrot_core.figures.names import NO_TASK, metric_name, metric_text, metric_unit, names_of
 from carrot_core.figures.scene import label
+from carrot_core.metrics import METRICS
 from carrot_core.number_formats import POINTS_COLUMN, cost_basis
 from carrot_core.results.snapshot import Names
 from carrot_core.store import BenchmarkInfo, Store
@@ -39,42 +40,47 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
     display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
     for metric in metrics:
         name, table = metric_name(metric), exhibit.table
-        display[name] = (100 * table[metric]).replace([np.inf, -np.inf], np.nan)
+        display[name] = (METRICS[metric].times * table[metric]).replace([np.inf, -np.inf], np.nan)
         display[f"95 % · {name}"] = [
-            "never" if np.isinf(value) else "–" if np.isnan(low) else f"{100 * low:.1f} to {_end(high)}"
+            "never" if np.isinf(value) else _ends(metric, low, high)
             for value, low, high in zip(
                 table[metric].astype(float), table[f"{metric}_low"], table[f"{metric}_high"], strict=True
             )
         ]
         display[f"Rank · {name}"] = table[f"{metric}_rank"]
-        config[name] = st.column_config.NumberColumn(format="%.2f", help=metric_tip(metric))
+        form = None if METRICS[metric].in_usd else "%.2f"  # dollars are written by `priced`
+        config[name] = st.column_config.NumberColumn(format=form, help=metric_tip(metric))
         config[f"95 % · {name}"] = st.column_config.TextColumn(
-            "95 %", help=tip("95-interval", also=f"Of {name}, × 100.")
+            "95 %", help=tip("95-interval", also=f"Of {name}, {metric_unit(metric)}.")
         )
         config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=tip("rank", also=f"In {name}."))
     config["Router"] = st.column_config.TextColumn(pinned=True)
-    st.dataframe(display, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
+    dollars = [metric_name(metric) for metric in metrics if METRICS[metric].in_usd]
+    written = priced(display, *dollars) if dollars else display
+    st.dataframe(written, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
 
 
-def _end(high: float) -> str:
-    return "never" if not np.isfinite(high) else f"{100 * high:.1f}"
+def _ends(metric: str, low: float, high: float) -> str:
+    if np.isnan(low):
+        return "–"
+    return f"{metric_text(metric, low)} to {metric_text(metric, high) if np.isfinite(high) else 'never'}"
 
 
-def across_table(exhibit: Exhibit, benchmarks: Sequence[str]) -> None:
+def across_table(exhibit: Exhibit, benchmarks: Sequence[str], metric: str) -> None:
     """One metric on several benchmarks, a column for each."""
     display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
     for column in benchmarks:
         low, high = exhibit.table[f"{column} low"], exhibit.table[f"{column} high"]
-        display[column] = 100 * exhibit.table[column]
-        display[f"{column} 95 %"] = [
-            "–" if np.isnan(a) else f"{100 * a:.1f} to {_end(b)}" for a, b in zip(low, high, strict=True)
-        ]
+        display[column] = METRICS[metric].times * exhibit.table[column]
+        display[f"{column} 95 %"] = [_ends(metric, a, b) for a, b in zip(low, high, strict=True)]
         display[f"{column} rank"] = exhibit.table[f"{column} rank"]
-        config[column] = st.column_config.NumberColumn(visible(column), format="%.2f")
+        form = None if METRICS[metric].in_usd else "%.2f"
+        config[column] = st.column_config.NumberColumn(visible(column), format=form)
         config[f"{column} 95 %"] = st.column_config.TextColumn("95 %")
         config[f"{column} rank"] = st.column_config.NumberColumn("Rank")
     config["Router"] = st.column_config.TextColumn(pinned=True)
-    st.dataframe(display, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="across-table")
+    written = priced(display, *benchmarks) if METRICS[metric].in_usd else display
+    st.dataframe(written, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="across-table")
 
 
 def task_panels(exhibit: Exhibit) -> None:
