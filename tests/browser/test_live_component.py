@@ -371,6 +371,32 @@ def test_cost_axis_changes_without_a_run(address: str, open_page: Open) -> None:
     assert runs(page) == 1
 
 
+def test_the_axis_has_the_cost_of_a_solved_task_without_a_run(address: str, open_page: Open) -> None:
+    page, made = open_page(f"{address}/?n=2000&lam=0.4"), scene(2000)
+    point = read_out(made, 0.4)
+    assert number(page, "solved") == pytest.approx(point.cost_usd / point.score, rel=TOLERANCE)
+    before = ring(page)
+    toggle = page.get_by_role("button", name="Per solved task")
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-pressed", "true")
+    at_rest(page)
+    plot = page.locator(".live .plot")
+    assert "solved" in plot.evaluate("(plot) => plot._fullLayout.xaxis.title.text")
+    drawn = plot.evaluate("(plot) => Array.from(plot._fullData.find((trace) => trace.meta.role === 'models').x)")
+    calls = made.basis.calls
+    assert drawn == pytest.approx(list(calls * made.model_cost_usd / made.model_score))
+    inside = plot.evaluate(
+        "(plot, x) => plot._fullLayout.xaxis._offset + plot._fullLayout.xaxis.d2p(x)",
+        calls * point.cost_usd / point.score,
+    )
+    assert ring(page)[0] == pytest.approx(plot.bounding_box()["x"] + inside, abs=1)
+    assert ring(page)[1] == pytest.approx(before[1], abs=1)
+    assert runs(page) == 1
+    toggle.click()
+    at_rest(page)
+    assert ring(page) == pytest.approx(before, abs=1)
+
+
 def test_a_new_lam_does_not_send_the_curve_again(address: str, open_page: Open) -> None:
     received: list[int] = []
 

@@ -35,6 +35,15 @@ def test_checkpoints_and_switches_give_the_shares_at_every_breakpoint() -> None:
         assert (counts[k // stride] + moved == truth[k]).all()
 
 
+def test_an_axis_of_solved_tasks_has_a_place_for_every_point_or_is_not_offered() -> None:
+    made = scene(300)
+    sent = build_payload(made)
+    models = next(k for k, trace in enumerate(sent["figure"]["data"]) if trace["meta"]["role"] == "models")
+    assert sent["perSolved"][models] == pytest.approx(made.basis.calls * made.model_cost_usd / made.model_score)
+    hopeless = made.model_score * (np.arange(len(made.models)) > 0)
+    assert build_payload(replace(made, model_score=hopeless))["perSolved"] is None
+
+
 def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frontier_chart, "MAX_POINTS", 500)
     made = scene(400)

@@ -65,6 +65,7 @@ def stored_view() -> views.View:
     [
         (solve_panel.MATCH, {"model": MODELS[1]}, Goal(match=MODELS[1]), "as accurate as small alone"),
         (solve_panel.MONTH, {"dollars": 50.0, "queries": 100_000}, Goal(budget_usd=0.0005), "100,000 queries cost"),
+        (solve_panel.SOLVED, {}, Goal(least_per_solved=True), "least cost per solved task, and promises at most"),
         (solve_panel.CAP, {"cap": 0.002}, Goal(cap_usd=0.002), "no validation prompt is expected to cost more than"),
     ],
 )
@@ -110,6 +111,8 @@ def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
     app = page(bench=SNAPSHOT, lam="0.9")
     app = set_goal(app, solve_panel.MONTH, dollars=10.0, queries=100_000)
     assert "100,000 queries cost" in captions(app)
+    app = set_goal(app, solve_panel.SOLVED)
+    assert "least cost per solved task: on validation" in captions(app)
     app.segmented_control(key="solve:wish").set_value(solve_panel.CAP).run()
     assert app.button(key="solve:set").disabled
     assert any("prompt by prompt" in info.value for info in app.info)

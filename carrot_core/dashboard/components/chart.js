@@ -1,6 +1,7 @@
 // The Plotly chart: drawn when the scene or the theme changes, left alone while λ moves.
 import { placeLabels } from "./labels.js";
 import { costTicks } from "./ticks.js";
+import { perSolved } from "./words.js";
 
 let loading = null;
 
@@ -41,12 +42,15 @@ export class Chart {
     this.message = root.querySelector(".message");
     this.reset = root.querySelector(".reset");
     this.axes = [...root.querySelectorAll("[data-axis]")];
+    this.per = root.querySelector(".per-solved");
+    this.perSolved = false; // whether the axis has the cost of a solved task in place of that of a call
     this.onView = onView;
     this.hidden = new Set();
     this.logCost = null;
     for (const button of this.axes) {
       button.addEventListener("click", () => this.#setAxis(button.dataset.axis === "log"));
     }
+    this.per.addEventListener("click", () => this.#setPer(!this.perSolved));
     this.reset.addEventListener("click", () =>
       this.plotly.relayout(this.plot, { "xaxis.autorange": true, "yaxis.autorange": true }),
     );
@@ -63,6 +67,7 @@ export class Chart {
     this.data = data;
     this.look = look;
     this.logCost = data.canLog && (this.logCost ?? true);
+    this.perSolved = data.perSolved !== null && this.perSolved;
     this.#showAxis();
     try {
       this.plotly = await loadPlotly();
@@ -99,20 +104,27 @@ export class Chart {
   #figure() {
     const { figure, dark } = this.data;
     const copy = recolored(figure, { ...(this.look.dark ? dark : {}), [this.data.ground]: this.look.ground });
-    for (const trace of copy.data) if (this.hidden.has(entryOf(trace))) trace.visible = false;
+    copy.data.forEach((trace, place) => {
+      if (this.hidden.has(entryOf(trace))) trace.visible = false;
+      if (!this.perSolved) return;
+      trace.x = this.data.perSolved[place];
+      trace.hovertemplate = trace.hovertemplate?.replace(this.data.basis.words, this.data.basis.solved);
+    });
     this.width = this.plot.clientWidth;
     this.height = this.plot.clientHeight;
     const narrow = this.width < NARROW;
     const { layout } = copy;
     layout.xaxis.type = this.logCost ? "log" : "linear";
-    layout.xaxis.title.text = narrow ? `Cost ${this.data.basis.words} ($)` : layout.xaxis.title.text;
+    const words = this.perSolved ? this.data.basis.solved : this.data.basis.words;
+    const brief = this.perSolved ? `$ ${words}` : `Cost ${words} ($)`;
+    layout.xaxis.title.text = narrow ? brief : `Cost ${words} (US dollars)`;
     Object.assign(layout.xaxis, JSON.parse(this.ticks ?? "{}"));
     layout.margin = narrow ? { l: 46, r: 12, t: 12, b: 46 } : layout.margin;
     Object.assign(layout, {
       width: this.width,
       height: this.height,
       showlegend: false,
-      uirevision: this.data.title,
+      uirevision: `${this.data.title} ${this.perSolved}`,
       dragmode: COARSE.matches ? false : "zoom", // a finger scrolls the page
       modebar: { bgcolor: "rgba(0,0,0,0)", color: layout.font.color, activecolor: layout.hoverlabel.font.color },
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -137,7 +149,7 @@ export class Chart {
       this.plotly.relayout(this.plot, Object.fromEntries(Object.entries(ticks).map(([key, value]) => [`xaxis.${key}`, value])));
       return; // drawn again, viewed again
     }
-    placeLabels(this.plotly, this.plot, this.data, this.look.font);
+    placeLabels(this.plotly, this.plot, this.data, this.look.font, ({ cost, score }) => this.#x(cost, score));
     this.onView();
   }
 
@@ -147,7 +159,21 @@ export class Chart {
     if (this.isDrawn) this.plotly.relayout(this.plot, { "xaxis.type": log ? "log" : "linear", "xaxis.autorange": true });
   }
 
+  #setPer(solved) {
+    this.perSolved = solved;
+    this.#showAxis();
+    if (this.isDrawn) this.#draw();
+  }
+
+  // Where a cost stands on the axis, in its dollars.
+  #x(cost, score) {
+    return this.data.basis.calls * (this.perSolved ? perSolved(cost, score) : cost);
+  }
+
   #showAxis() {
+    this.per.setAttribute("aria-pressed", String(this.perSolved));
+    this.per.disabled = this.data.perSolved === null;
+    this.per.title = this.per.disabled ? "Some point solves nothing, so a solved task has no cost there" : "";
     for (const button of this.axes) {
       const log = button.dataset.axis === "log";
       button.setAttribute("aria-pressed", String(log === this.logCost));
@@ -168,7 +194,7 @@ export class Chart {
     const { xaxis, yaxis } = this.plot._fullLayout ?? {};
     if (!this.isDrawn || !xaxis?.d2p) return null;
     return {
-      x: (cost) => xaxis._offset + xaxis.d2p(this.data.basis.calls * cost),
+      x: (cost, score) => xaxis._offset + xaxis.d2p(this.#x(cost, score)),
       y: (score) => yaxis._offset + yaxis.d2p(100 * score),
       left: xaxis._offset,
       right: xaxis._offset + xaxis._length,

@@ -25,6 +25,7 @@ from carrot_core.figures.names import model_names
 from carrot_core.figures.scene import Scene, alt_text
 from carrot_core.figures.theme import THEMES, counterparts, line_styles
 from carrot_core.frontier import FloatArray, ReadableCurve, lam_of_rate
+from carrot_core.metrics import cost_per_solved
 from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import positions
 from carrot_core.promise import EVEN, cost_bounds, default_confidence, score_bounds
@@ -122,7 +123,8 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
     than `MAX_POINTS` breakpoints is thinned evenly and has no switches. With
     ``validation_label``, ``validation`` has the same columns, without switches, of what each point of the validation
     curve promises (of its means where it knows no errors, and ``promised`` is False), and ``budgets`` and ``targets``
-    have the points that a budget and a target can take, ascending, each with its λ.
+    have the points that a budget and a target can take, ascending, each with its λ. ``perSolved`` has the traces'
+    points on an axis of cost per solved task.
     """
     frontier = scene.active_curve.frontier
     styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
@@ -154,7 +156,8 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
         "reference": scene.models.index(scene.reference),
         "best": scene.models.index(scene.best_single),
         "unit": scene.cost_unit_usd,
-        "basis": asdict(scene.basis),
+        "basis": asdict(scene.basis) | {"solved": scene.basis.solved.words},
+        "perSolved": _per_solved(figure.data),
         "prompts": frontier.n_prompts,
         "canLog": scene.can_log,
         "alt": alt_text(scene),
@@ -163,6 +166,12 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
         **_validation(scene if validation_label else None),
     }
     return payload | {"hash": _digest(payload)}
+
+
+def _per_solved(traces: tuple[Any, ...]) -> list[list[float]] | None:
+    """Places of the traces' points on an axis of cost per solved task; None where some point solves nothing."""
+    places = [cost_per_solved(trace.x, np.asarray(trace.y) / 100) for trace in traces]
+    return [each.tolist() for each in places] if np.isfinite(np.concatenate(places)).all() else None
 
 
 def _trace(traces: tuple[Any, ...], role: str) -> int:

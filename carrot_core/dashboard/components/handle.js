@@ -35,7 +35,8 @@ export class Handle {
   // Pixels of every breakpoint, after each zoom, resize or new scene.
   project(curve, scale) {
     this.scale = scale;
-    this.pixels = { x: Float32Array.from(curve.cost, scale.x), y: Float32Array.from(curve.score, scale.y) };
+    const x = (cost, point) => scale.x(cost, curve.score[point]);
+    this.pixels = { x: Float32Array.from(curve.cost, x), y: Float32Array.from(curve.score, scale.y) };
   }
 
   #nearest(x, y) {

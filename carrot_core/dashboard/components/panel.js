@@ -1,5 +1,5 @@
 // The numbers beside the chart, and who answers.
-import { against, money, percent } from "./words.js";
+import { against, money, percent, perSolved } from "./words.js";
 
 const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
 const SMALL = 0.01; // rows below this share are counted in a line, not listed, where there are several
@@ -28,6 +28,7 @@ export class Panel {
     }
     this.root.querySelector(".router dd").textContent = data.label;
     this.root.querySelector(".basis").textContent = data.basis.words;
+    this.unit = this.root.querySelector(".solved .unit");
     this.#rows(curve.largestShares(), color);
   }
 
@@ -69,6 +70,9 @@ export class Panel {
   render(point, shares) {
     this.#write("score", point.score, percent(point.score));
     this.#write("cost", point.cost, money(this.data.basis.calls * point.cost));
+    const solved = perSolved(point.cost, point.score);
+    this.#write("solved", solved, Number.isFinite(solved) ? money(this.data.basis.calls * solved) : "nothing");
+    this.unit.textContent = Number.isFinite(solved) ? this.data.basis.solved : "solved";
     for (const [name, model] of Object.entries(this.against)) {
       const { headline, detail, none } = against(point, model);
       this.#write(name, 1 - point.cost / model.cost, headline);

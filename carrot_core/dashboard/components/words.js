@@ -65,6 +65,9 @@ export function against(point, model) {
   return { headline: saved === 0 ? "costs the same" : saved > 0 ? `costs ${percent(saved, 0)} less` : dearer, detail, none: false };
 }
 
+// What a solved task costs: infinite where nothing is solved.
+export const perSolved = (cost, score) => (score > 0 ? cost / score : Infinity);
+
 // Mean cost of a call on a basis that Python chose: so many calls, in words.
 export const costText = (usd, { calls, words }) => `${money(calls * usd)} ${words}`;
 

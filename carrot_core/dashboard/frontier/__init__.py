@@ -12,6 +12,7 @@ from carrot_core.dashboard.exhibits import priced
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation.tables import flip_pairs
+from carrot_core.metrics import cost_per_solved
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, call_cost, cost_basis, lam_text, points
 from carrot_core.text import short_names, visible
 
@@ -21,13 +22,15 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> N
     percents = {"Accuracy": "accuracy", "Reference": "reference", "Saving": "saving"}
     differences = {"Difference": "paired-difference", "95 % low": "95-interval", "95 % high": "95-interval"}
     basis = cost_basis(slices["cost_usd"])
-    dollars = f"$ {basis.words}"
+    dollars, per_solved = f"$ {basis.words}", f"$ {basis.solved.words}"
+    paid = pd.Series(cost_per_solved(slices["cost_usd"], slices["score"])).replace(np.inf, np.nan)
     display = pd.DataFrame(
         {
             "Task": slices["task"].replace("", "(no task)").map(visible),
             "Prompts": slices["n_prompts"],
             "Accuracy": 100 * slices["score"],
             dollars: basis.calls * slices["cost_usd"],
+            per_solved: basis.calls * paid,
             "Reference": 100 * slices["reference_score"],
             "Difference": 100 * slices["difference"],
             "95 % low": 100 * slices["difference_low"],
@@ -37,10 +40,11 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> N
         }
     )
     st.dataframe(
-        priced(display, dollars),
+        priced(display, dollars, per_solved),
         hide_index=True,
         column_config={
             dollars: st.column_config.NumberColumn(help=tip("cost")),
+            per_solved: st.column_config.NumberColumn(help=tip("cost-per-solved-task")),
             **{
                 name: st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip(of))
                 for name, of in percents.items()

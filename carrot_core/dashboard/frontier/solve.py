@@ -1,4 +1,4 @@
-"""Solve λ for a goal beyond budget and target: a model to match, a monthly budget, or a cap per query."""
+"""Solve λ for a goal beyond budget and target: a model to match, a budget a month, solved tasks, a cap per query."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_lam
-from carrot_core.number_formats import call_cost, lam_text, money, percent
-from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap
+from carrot_core.number_formats import call_cost, lam_text, money, percent, solved_cost
+from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap, solve_per_solved
 from carrot_core.promise import CONFIDENCE, EVEN, default_confidence
 from carrot_core.results.source import Names
 from carrot_core.text import short_names, visible
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"
+SOLVED = "Least per solved task"
 _VISIBLE_GAIN = 0.0005  # of the score; a smaller gain does not show in the rounded figures
 _NOTICE = "solve:done"
 
@@ -26,13 +27,15 @@ def solve_popover(view: views.View, router: str, pool: Names, tasks: Names, cost
     """A button that opens the goals; `show_notice` shows the result of the last one."""
     with st.popover("Solve for …", icon=":material/function:"):
         wish = st.segmented_control(
-            "What the point is for", [MATCH, MONTH, CAP], default=MATCH, key="solve:wish", required=True
+            "What the point is for", [MATCH, MONTH, SOLVED, CAP], default=MATCH, key="solve:wish", required=True
         )
         ready = True
         if wish == MATCH:
             _model_box(view, pool, tasks)
         elif wish == MONTH:
             _month_boxes()
+        elif wish == SOLVED:
+            st.caption(tip("cost-per-solved-task"))
         else:
             ready = _cap_box(view)
         st.button(
@@ -105,6 +108,8 @@ def _solve(view: views.View, router: str, pool: Names, tasks: Names, cost_unit_u
             solution, lines = _match(view.match(router, model, pool, tasks), curve, model)
         elif wish == MONTH:
             solution, lines = _month(curve, cost_unit_usd)
+        elif wish == SOLVED:
+            solution, lines = _least_per_solved(curve, view.has_prompts)
         else:
             solution, lines = _cap(view.exact_curve(router, "validation", pool, tasks))
     except CarrotError as error:
@@ -140,6 +145,19 @@ def _month(curve: ReadableCurve, cost_unit_usd: float) -> tuple[Solution, list[s
     if mix is not None and mix.score - curve.score[at] >= _VISIBLE_GAIN:
         lines.append(_mix_text(mix, float(curve.score[at]), cost_unit_usd))
     return solution, lines
+
+
+def _least_per_solved(curve: ReadableCurve, has_prompts: bool) -> tuple[Solution, list[str]]:
+    confidence = CONFIDENCE if has_prompts else EVEN  # a snapshot keeps no errors of this ratio
+    solution = solve_per_solved(curve, confidence=confidence)
+    promise = solution.promise
+    assert promise is not None
+    sure = "" if confidence == EVEN else f", and promises at most {solved_cost(promise.bound)} on new prompts"
+    at = curve.at(solution.exchange_rate_per_usd)
+    return solution, [
+        f"λ {{lam}} has the least cost per solved task{sure}: on validation {solved_cost(promise.value)}, at "
+        f"{percent(curve.score[at])} accuracy."
+    ]
 
 
 def _mix_text(mix: Mix, score: float, cost_unit_usd: float) -> str:
