@@ -229,6 +229,20 @@ def test_names_that_look_alike_when_cut_stay_apart() -> None:
     assert len(set(heat.x)) == len(set(heat.y)) == 2
 
 
+def test_a_metric_in_dollars_is_written_in_dollars_and_not_times_100() -> None:
+    metric = "cost_per_solved"
+    table = pd.DataFrame(
+        [("a", 0.05, 0.04, 0.0625, 1), ("b", 1.5, 1.25, np.inf, 2)],
+        columns=["router", *(f"{metric}{end}" for end in ("", "_low", "_high", "_rank"))],
+    )
+    exhibit = metric_exhibit(table, metric, "made")
+    assert exhibit.alt.endswith("a $0.0500 ($0.0400 to $0.0625); b $1.50 ($1.25 to no end).")
+    assert "× 100" not in exhibit.caption
+    assert exhibit.draw is not None
+    *_, dots = exhibit.draw("light").data
+    assert tuple(dots.x) == (0.05, 1.5)
+
+
 def test_an_interval_without_an_end_runs_to_the_edge() -> None:
     table = pd.DataFrame(
         [("a", 0.2, 0.1, 0.4, 1), ("b", 0.6, 0.3, np.inf, 2), ("c", 0.7, np.nan, np.nan, 3)],
