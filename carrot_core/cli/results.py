@@ -32,7 +32,7 @@ def results(folder: Path, only: tuple[str, ...]) -> Result:
     """
     from carrot_core.embedding import embed
     from carrot_core.results import BUILT_IN_RECIPES, RECIPES
-    from carrot_core.results.build import make, make_built_in, write_report
+    from carrot_core.results.build import compare_built_in, make, make_built_in, write_report
 
     if not IN_CHECKOUT:
         raise CarrotError("Results are made in a checkout of the project, whose files they are.")
@@ -42,12 +42,13 @@ def results(folder: Path, only: tuple[str, ...]) -> Result:
     unknown = set(only) - {*names}
     if unknown:
         raise click.BadParameter(f"no benchmark {min(unknown)!r}", param_hint="--only")
-    data, page = shipped("."), PACKAGE.parent / "docs" / "results.md"
+    store, data, page = open_store(), shipped("."), PACKAGE.parent / "docs" / "results.md"
     for name in names:
         if name in whole:
             with progress(f"Embedding {name}", " texts") as advance:
                 make_built_in(folder, data, whole[name], partial(embed, progress=advance))
-    make(open_store(), folder, data, [by_name[name] for name in names if name in by_name], progress=progress)
+            compare_built_in(store, data, whole[name], progress=progress)
+    make(store, folder, data, [by_name[name] for name in names if name in by_name], progress=progress)
     write_report(data, page)
     return {"benchmarks": names, "report": str(page)}, f"Wrote {data} and {page}."
 

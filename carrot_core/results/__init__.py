@@ -1,6 +1,8 @@
 """What ships: benchmarks, snapshots, fitted heads and ``docs/results.md``, all made by ``carrot results``.
 
-`BUILT_IN_RECIPES` and `RECIPES` say which files they come from, and how each is read.
+`BUILT_IN_RECIPES` and `RECIPES` say which files they come from, and how each is read. A licence that forbids what ours
+allows (mini-SWE-agent on SWE-bench Verified is CC BY-NC 4.0) has no recipe: figures and fitted weights made from such
+a file stay with whoever imports it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ class Recipe:
     where : rows that are kept, SQL over the file's columns.
     embeddings : vectors of the bundled MiniLM computed before, below the same folder; else they are computed.
     columns : the file's own column, by the name it has in the long format.
+    costs : what its costs are: recorded dollars, or the prices they were computed at, with their date.
+    era : years in which its models came out.
     """
 
     name: str
@@ -30,6 +34,8 @@ class Recipe:
     where: str | None = None
     embeddings: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    costs: str = ""
+    era: str = "2023-24"
 
 
 RECIPES = (
@@ -39,6 +45,7 @@ RECIPES = (
         "MMLU-Pro answered with chain of thought by 14 chat models, with input and output tokens.",
         where="kind = 'chat' and model <> 'deepseek-ai/DeepSeek-Coder-V2-Instruct'",
         embeddings="embeddings/mmlu_pro_cot.parquet",
+        costs="list prices of 2024",
     ),
     Recipe(
         "routerbench-subset",
@@ -46,6 +53,7 @@ RECIPES = (
         "The prompts of RouterBench's 0-shot set that are public with text and all 11 models; dollars as recorded.",
         where="models_on_prompt = 11 and prompt is not null",
         embeddings="embeddings/routerbench_0shot.parquet",
+        costs="recorded dollars of 2023-24",
     ),
     Recipe(
         "open-llm-leaderboard-v2",
@@ -54,6 +62,7 @@ RECIPES = (
         "input cost only.",
         where="model <> 'upstage/SOLAR-10.7B-Instruct-v1.0'",
         embeddings="embeddings/open_llm_lb_v2.parquet",
+        costs="list prices of 2025-02; input only",
     ),
     Recipe(
         "routellm",
@@ -61,17 +70,30 @@ RECIPES = (
         "MMLU and GSM8K answered by GPT-4 and Mixtral-8x7B, as RouteLLM published them, without the prompts it "
         "calls contaminated.",
         where="not contaminated",
+        costs="list prices of 2024-06",
     ),
     Recipe(
         "llmrouter-9-models",
         "llmrouter-9-models/llmrouter_9_models.parquet",
         "LLMRouter's 14 tasks answered by 9 open models; input cost only.",
         columns={"cost_usd": "input_cost_usd"},
+        costs="prices of its source, undated; input only",
     ),
     Recipe(
         "frugalgpt-overruling",
         "frugalgpt-overruling/overruling.parquet",
         "FrugalGPT's legal yes/no questions answered by 12 APIs of 2022 and 2023; dollars as recorded.",
+        costs="recorded dollars of 2022-23",
+    ),
+    Recipe(
+        "bfcl",
+        "bfcl-2024-08/bfcl_2024_08.parquet",
+        "Tool calls of the Berkeley Function Calling Leaderboard (2024-08-11) that are public with text, by 48 models "
+        "and ways to call them (prompted, or -FC: the provider's own function calling), with tokens and latency.",
+        # Four models have a price that no dated list confirms.
+        where="prompt is not null and model not in ('gemini-1.5-flash-preview-0514', 'gemini-1.5-pro-preview-0409', "
+        "'gemini-1.5-pro-preview-0514', 'nvidia_nemotron-4-340b-instruct')",
+        costs="list prices of 2024",
     ),
 )
 
@@ -91,6 +113,16 @@ class BuiltInRecipe:
     card: Card
     texts: bool
     priced: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name in the store and in the report."""
+        return self.card.name
+
+    @property
+    def about(self) -> str:
+        """What it is, in a sentence."""
+        return f"{self.card.about[0].upper()}{self.card.about[1:]}."
 
 
 BUILT_IN_RECIPES = (

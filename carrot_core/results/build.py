@@ -24,7 +24,7 @@ from carrot_core.compare.studies import STUDIES, make_study
 from carrot_core.curve import SavedCurve, evenly, paired_errors, save_curve
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.evaluation import Setting, make_setting, measure_router, single_models, versions
+from carrot_core.evaluation import Comparison, Setting, make_setting, measure_router, single_models, versions
 from carrot_core.evaluation.comparison import AGAINST, MEAN, Candidate, compare, records
 from carrot_core.evaluation.protocol import WITHOUT_TASK
 from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, run_router, runs_by_seed
@@ -34,7 +34,7 @@ from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.prices import Price
-from carrot_core.results import RECIPES, BuiltInRecipe, Recipe
+from carrot_core.results import BUILT_IN_RECIPES, RECIPES, BuiltInRecipe, Recipe
 from carrot_core.results.page import READS_TASK, WITH_TASK, best_carrot, report
 from carrot_core.results.snapshot import (
     ANALYSIS,
@@ -58,6 +58,7 @@ from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.store.content import content_of
 
 _TASK_POINTS = 25
+_EVERY = (*BUILT_IN_RECIPES, *RECIPES)
 Progress = Callable[[int, int], None]
 
 
@@ -88,7 +89,7 @@ def make(
         with progress(f"Comparing routers on {recipe.name}", " steps") as advance:
             comparison = compare_routers(store, bench, routers, seeds, progress=advance)
         runs = runs_by_seed(store, bench, comparison.routers)
-        validation_aiq = {name: _validation_aiq([runs[name][seed] for seed in seeds]) for name in comparison.routers}
+        validation_aiq = _validation_aiq(runs, seeds)
         # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
         best_first = sorted(comparison.routers, key=lambda name: (not name.startswith("carrot"), -validation_aiq[name]))
         with progress(f"Fitting the head of {recipe.name}", " steps") as advance:
@@ -106,27 +107,67 @@ def make(
                 studies[study.name] = make_study(study.name, make_setting(bench), advance)
         folder = data / FOLDER / recipe.name
         write(replace(snapshot, analyses={**snapshot.analyses, **studies}), folder)
-        document = comparison.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
-        with progress(f"Fitting {recipe.name} anew with task labels", " fits") as advance:
-            document["with_task"] = _with_task(store, bench, best_carrot(document, READS_TASK), seeds[0], advance)
-        for name in COMPARED:
-            del document[name]
-            table = getattr(comparison, name)  # not the document's, which has no infinity: a score never reached
-            table = small([table], table.columns.tolist()) if name == "pairs" else table
-            _write_table(table, folder / f"{name}.parquet")
-        text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
-        (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
+        _write_comparison(store, bench, comparison, validation_aiq, folder, progress)
         _write_head(bench, head, data / HEADS / recipe.name)
 
 
-def _with_task(store: Store, bench: Benchmark, best: str, seed: int, progress: Progress) -> list[dict[str, Any]]:
+def compare_built_in(
+    store: Store,
+    data: Path,
+    recipe: BuiltInRecipe,
+    seeds: Sequence[int] = (0,),
+    routers: Sequence[str] = ("all",),
+    *,
+    progress: Callable[[str, str], AbstractContextManager[Progress]],
+) -> None:
+    """Fit and measure every router on a benchmark that ships whole, and write their comparison beside it.
+
+    Parameters are those of `make`; ``data`` has the files of `make_built_in`.
+    """
+    folder = data / built_in.FOLDER / recipe.name
+    if recipe.name not in {info.name for info in store.benchmarks()}:
+        store.save_benchmark(recipe.name, built_in.read_built_in(folder), shadow=True)
+        store.add_vectors_of_hashes(recipe.name, BUNDLED, *built_in.vectors_of_built_in(folder))
+    if store.info(recipe.name).data_hash != built_in.card_of(folder).data_hash:
+        raise DataError(recipe.name, f"in the store is not what {folder} has; remove it first")
+    bench = store.load(recipe.name, encoder=BUNDLED)
+    with progress(f"Comparing routers on {recipe.name}", " steps") as advance:
+        comparison = compare_routers(store, bench, routers, seeds, progress=advance)
+    runs = runs_by_seed(store, bench, comparison.routers)
+    _write_comparison(store, bench, comparison, _validation_aiq(runs, seeds), folder, progress)
+
+
+def _write_comparison(
+    store: Store,
+    bench: Benchmark,
+    comparison: Comparison,
+    validation_aiq: Mapping[str, float],
+    folder: Path,
+    progress: Callable[[str, str], AbstractContextManager[Progress]],
+) -> None:
+    document = comparison.document() | {"n_prompts": len(bench.prompt_ids), "validation_aiq": validation_aiq}
+    routers = dict.fromkeys([best_carrot(document, READS_TASK), SHIPPED_ROUTER])
+    others = [name for name in AGAINST if name in comparison.routers]
+    with progress(f"Fitting {bench.name} anew with task labels", " fits") as advance:
+        document["with_task"] = _with_task(store, bench, [*routers], others, comparison.seeds[0], advance)
+    for name in COMPARED:
+        del document[name]
+        table = getattr(comparison, name)  # not the document's, which has no infinity: a score never reached
+        table = small([table], table.columns.tolist()) if name == "pairs" else table
+        _write_table(table, folder / f"{name}.parquet")
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
+
+
+def _with_task(
+    store: Store, bench: Benchmark, routers: Sequence[str], others: Sequence[str], seed: int, progress: Progress
+) -> list[dict[str, Any]]:
     """Differences in the headline metric of routers given the task label of every prompt, to the same router without
-    it and to the others that all are compared with; none where the benchmark has no tasks to tell apart."""
+    it and to ``others``; none where the benchmark has no tasks to tell apart."""
     params = shipped_params(bench)
     if not params:
         return []
-    routers = dict.fromkeys([best, SHIPPED_ROUTER])
-    plain = {name: run_router(store, bench, name, seed=seed) for name in dict.fromkeys([*AGAINST, *routers])}
+    plain = {name: run_router(store, bench, name, seed=seed) for name in dict.fromkeys([*others, *routers])}
     with_label = {
         name + WITH_TASK: run_router(store, bench, name, seed=seed, params=params, progress=progress)
         for name in routers
@@ -171,11 +212,14 @@ def _priced(path: Path, prices: Mapping[str, Price]) -> Frames:
     return Frames(prompts, table, outcomes, Provenance(path.name))
 
 
-def write_report(data: Path, page: Path, recipes: Sequence[Recipe] = RECIPES) -> None:
-    """Write ``docs/results.md`` from the comparisons beside the snapshots."""
-    folders = {recipe.name: data / FOLDER / recipe.name for recipe in recipes}
+def write_report(data: Path, page: Path, recipes: Sequence[Recipe | BuiltInRecipe] = _EVERY) -> None:
+    """Write ``docs/results.md`` from the comparisons beside the benchmarks and the snapshots that ship."""
+    folders = {
+        recipe.name: data / (built_in.FOLDER if isinstance(recipe, BuiltInRecipe) else FOLDER) / recipe.name
+        for recipe in recipes
+    }
     documents = {name: read_comparison(folder) for name, folder in folders.items() if (folder / COMPARISON).exists()}
-    snapshots = {name: read(folders[name]) for name in documents}
+    snapshots = {name: read(folders[name]) for name in documents if (folders[name] / DOCUMENT).exists()}
     page.write_text(report(documents, recipes, snapshots), encoding="utf-8")
 
 
@@ -200,9 +244,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _validation_aiq(runs: Sequence[Run]) -> float:
-    """Mean AIQ on validation over the seeds of a router: what a choice between routers may look at."""
-    return float(np.mean([run.metrics["validation"]["aiq"] for run in runs]))
+def _validation_aiq(runs: Mapping[str, Mapping[int, Run]], seeds: Sequence[int]) -> dict[str, float]:
+    """Mean AIQ on validation over the seeds by router: what a choice between routers may look at."""
+    return {
+        name: float(np.mean([by_seed[seed].metrics["validation"]["aiq"] for seed in seeds]))
+        for name, by_seed in runs.items()
+    }
 
 
 def _as_served(estimates: Mapping[str, Estimates]) -> dict[str, dict[str, Estimates]]:

@@ -9,16 +9,16 @@ from typing import Any
 from carrot_core.errors import DataError
 from carrot_core.figures.scene import label
 from carrot_core.metrics import HEADLINE
-from carrot_core.results import Recipe
+from carrot_core.results import BuiltInRecipe, Recipe
 from carrot_core.results.snapshot import SnapshotResults
 from carrot_core.verdict import sentence, verdict_on
 
 _HEAD = """\
 # Results
 
-Written by `carrot results FOLDER`; do not edit by hand. The benchmarks themselves may not be passed on and are not
-in this repository: what was computed from them is in `data/snapshots/` (curves, shares, slices, figures) and
-`data/heads/` (fitted weights).
+Written by `carrot results FOLDER`; do not edit by hand. Of these benchmarks OpenHands Index and MisguidedAttention ship
+whole, in `data/benchmarks/`. The others may not be passed on and are not in this repository: what was computed from
+them is in `data/snapshots/` (curves, shares, slices, figures) and `data/heads/` (fitted weights).
 
 Every figure rests on **all prompts** of its benchmark, by cross-fitting: the prompts are in {folds} folds, identical
 texts in one and every task in each; in each round a router learns from all but two folds, λ, the best single model
@@ -83,7 +83,9 @@ _LIMITS = """\
 
 
 def report(
-    documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe], snapshots: Mapping[str, SnapshotResults]
+    documents: Mapping[str, Mapping[str, Any]],
+    recipes: Sequence[Recipe | BuiltInRecipe],
+    snapshots: Mapping[str, SnapshotResults],
 ) -> str:
     """The page as Markdown.
 
@@ -91,7 +93,7 @@ def report(
     ----------
     documents : ``comparison.json`` of every benchmark by name, as `carrot_core.results.build.make` writes it.
     recipes : what each benchmark is; those without a document are left out.
-    snapshots : the results of the same benchmarks.
+    snapshots : the results of the same benchmarks; without one, no verdict on the router that pages open at is told.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def report(
         _glance(documents, entries),
         _changes(documents, entries),
     ]
-    parts += [_section(documents[recipe.name], recipe, snapshots[recipe.name]) for recipe in entries]
+    parts += [_section(documents[recipe.name], recipe, snapshots.get(recipe.name)) for recipe in entries]
     return "\n".join([*parts, _PUBLISHED, _LIMITS])
 
 
@@ -174,7 +176,7 @@ def best_carrot(document: Mapping[str, Any], among: Collection[str] = ()) -> str
     return str(max(routers, key=lambda name: document["validation_aiq"][name]))
 
 
-def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]) -> str:
+def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe | BuiltInRecipe]) -> str:
     lines = [
         "The CARROT router with the best AIQ on validation, per benchmark:\n",
         "| benchmark | prompts x models | router | corrected AIQ | … − task lookup | … − task lookup with input cost | "
@@ -198,7 +200,7 @@ def _glance(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe
     return "\n".join([*lines, ""])
 
 
-def _section(document: Mapping[str, Any], recipe: Recipe, snapshot: SnapshotResults) -> str:
+def _section(document: Mapping[str, Any], recipe: Recipe | BuiltInRecipe, snapshot: SnapshotResults | None) -> str:
     name = recipe.name
     lines = [
         f"## {name}\n",
@@ -224,7 +226,8 @@ def _section(document: Mapping[str, Any], recipe: Recipe, snapshot: SnapshotResu
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("\nIn the order of AIQ on validation; bold: the best CARROT router there.\n")
-    lines += [_headline(snapshot), _against_baselines(document), *_with_task(document)]
+    lines += [] if snapshot is None else [_headline(snapshot)]
+    lines += [_against_baselines(document), *_with_task(document)]
     if document["skipped"]:
         lines.append(
             "\nNot run: " + "; ".join(f"{label(who)} ({why})" for who, why in document["skipped"].items()) + "."

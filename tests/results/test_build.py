@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +13,10 @@ import numpy as np
 import pytest
 
 from carrot_core import CarrotRouter
+from carrot_core.benchmarks import built_in
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.results import RECIPES, Recipe, build, snapshot
-from carrot_core.results.build import make, write_report
+from carrot_core.results import BUILT_IN_RECIPES, RECIPES, Recipe, build, snapshot
+from carrot_core.results.build import compare_built_in, make, write_report
 from carrot_core.results.page import best_carrot, report
 from carrot_core.routers.saving import load_router
 from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, shipped_params
@@ -174,16 +177,41 @@ def test_results_of_an_earlier_protocol_do_not_stand_beside_others(document: dic
         report({RECIPE.name: document | {"protocol": [earlier]}}, [RECIPE], {})
 
 
-def test_every_recipe_has_a_snapshot_a_head_and_a_place_on_the_page() -> None:
+def test_every_snapshot_that_ships_has_a_recipe_a_head_and_a_place_on_the_page() -> None:
     root = Path(build.__file__).resolve().parents[2]
     page = (root / "docs" / "results.md").read_text()
-    for recipe in RECIPES:
-        document = build.read_comparison(root / "data" / snapshot.FOLDER / recipe.name)
-        kept = snapshot.read(root / "data" / snapshot.FOLDER / recipe.name)
+    infos = snapshot.shipped_snapshots()
+    assert {info.name for info in infos} <= {recipe.name for recipe in RECIPES}
+    for info in infos:
+        document = build.read_comparison(info.folder)
+        kept = snapshot.read(info.folder)
         assert (kept.info.data_hash, list(kept.models)) == (document["data_hash"], document["models"])
-        head = load_router(root / "data" / HEADS / recipe.name, models=kept.models)
+        head = load_router(root / "data" / HEADS / info.name, models=kept.models)
         assert head.name == SHIPPED_ROUTER
-        assert f"## {recipe.name}\n" in page
+        assert f"## {info.name}\n" in page
+
+
+def test_a_recipe_says_what_its_costs_are_and_of_when_its_models() -> None:
+    for recipe in RECIPES:
+        assert re.match(r"(recorded dollars|(list )?prices) of ", recipe.costs), recipe.name
+        assert re.fullmatch(r"20\d\d(-\d\d)?", recipe.era)
+
+
+def test_a_benchmark_that_ships_whole_is_compared_beside_its_files(tmp_path: Path) -> None:
+    recipe = next(each for each in BUILT_IN_RECIPES if each.name == "misguided-attention")
+    folder = tmp_path / built_in.FOLDER / recipe.name
+    shutil.copytree(built_in.folder_of(recipe.name), folder)
+    store = Store(tmp_path / "carrot.duckdb")
+    compare_built_in(store, tmp_path, recipe, routers=("carrot-linear", "zero"), progress=quiet)
+    document = build.read_comparison(folder)
+    assert document["data_hash"] == built_in.card_of(folder).data_hash
+    assert document["n_prompts"] == 52
+    assert len(document["models"]) == 10  # those with a cost
+    write_report(tmp_path, tmp_path / "results.md")
+    assert "## misguided-attention\n" in (tmp_path / "results.md").read_text()
+    built_in.write_card(replace(recipe.card, data_hash="another"), folder)
+    with pytest.raises(DataError, match="remove it first"):
+        compare_built_in(store, tmp_path, recipe, routers=("zero",), progress=quiet)
 
 
 def test_what_ships_is_small() -> None:
