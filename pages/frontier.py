@@ -51,9 +51,8 @@ live_frontier(
     validation_label="validation",
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
-st.caption(
-    f"{plain(caption(scene))} {glossary.see('frontier', 'exchange-rate', 'zero-router', 'task-lookup', 'oracle')}"
-)
+terms = glossary.see("frontier", "exchange-rate", "zero-router", "task-lookup", "oracle")
+st.caption(f"{plain(f'{shell.costs_note(info)} {caption(scene)}')} {terms}")
 with st.container(horizontal=True):
     solve.solve_popover(view, active, pool, tasks, unit)
     keep_button(info, active, rate, whole=not (pool or tasks))

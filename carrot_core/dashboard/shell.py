@@ -20,7 +20,7 @@ from carrot_core.dashboard.links import plain as plain  # pages take it from her
 from carrot_core.dashboard.stores import in_order, private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
-from carrot_core.results.snapshot import shipped_snapshots
+from carrot_core.results.snapshot import SnapshotInfo, shipped_snapshots
 from carrot_core.store import BenchmarkInfo, Store
 
 
@@ -209,8 +209,9 @@ def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[Benchma
 
 def kind_note(info: BenchmarkInfo) -> None:
     """Say that a benchmark is a snapshot without prompts, or simulated: a word that opens to a few sentences."""
-    if not info.has_prompts:
-        with st.popover(f"Snapshot of {info.n_prompts:,} prompts", type="tertiary", icon=":material/photo_camera:"):
+    if isinstance(info, SnapshotInfo):
+        kind = f"{info.era} models: snapshot of {info.n_prompts:,} prompts"
+        with st.popover(kind, type="tertiary", icon=":material/photo_camera:"):
             st.markdown(
                 "The results are real; the prompts may not be passed on and are not here. λ, routers, budget and "
                 "target work on the real curves. Leaving out models or tasks, looking at single prompts and fitting "
@@ -223,6 +224,11 @@ def kind_note(info: BenchmarkInfo) -> None:
                 "These models do not exist. The data are here so that everything can be tried offline; "
                 "`carrot data import` brings real results. " + link("simulated", "What simulated means")
             )
+
+
+def costs_note(info: BenchmarkInfo) -> str:
+    """What a benchmark's costs are, a short sentence; "" where that is not known."""
+    return f"Costs: {info.costs}." if info.costs else ""
 
 
 def theme() -> ThemeName:

@@ -143,7 +143,7 @@ Before, each of five seeds drew its own split and judged 15 % of the prompts. Wh
 """
 
 
-def _changes(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe]) -> str:
+def _changes(documents: Mapping[str, Mapping[str, Any]], recipes: Sequence[Recipe | BuiltInRecipe]) -> str:
     """CARROT-Blend before and after the protocol changed."""
     sides = (("task-lookup", HEADLINE), ("carrot-knn", HEADLINE), ("best-single-model", "routing_accuracy"))
     lines = [

@@ -30,6 +30,7 @@ from carrot_core.operating_point import Point, Solution, same_rate, saved_point
 from carrot_core.outcomes import positions
 from carrot_core.paths import shipped, shipped_data
 from carrot_core.promise import Promise
+from carrot_core.results import RECIPES
 from carrot_core.routers import BASELINES
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, shipped_heads
 from carrot_core.store import BenchmarkInfo
@@ -50,9 +51,10 @@ COMPARED = ("figures", "differences", "pairs", "quality")  # tables of a compari
 
 @dataclass(frozen=True)
 class SnapshotInfo(BenchmarkInfo):
-    """A benchmark of which only results are here, in ``folder``."""
+    """A benchmark of which only results are here, in ``folder``; its models came out in the years ``era``."""
 
     folder: Path = Path()
+    era: str = ""
 
     @property
     def has_prompts(self) -> bool:
@@ -354,8 +356,10 @@ def read_comparison(folder: Path) -> dict[str, Any]:
 
 def shipped_snapshots() -> list[SnapshotInfo]:
     """Descriptions of the snapshots that ship with the project, by name."""
-    infos = []
+    infos, by_name = [], {recipe.name: recipe for recipe in RECIPES}
     for document in sorted(shipped(FOLDER).glob(f"*/{DOCUMENT}")):
         entry = json.loads(document.read_text(encoding="utf-8"))["benchmark"]
-        infos.append(SnapshotInfo(**{**entry, "folder": document.parent}))
+        recipe = by_name[entry["name"]]
+        more = {"folder": document.parent, "costs": recipe.costs, "era": recipe.era}
+        infos.append(SnapshotInfo(**{**entry, **more}))
     return [replace(info, models=tuple(info.models), warnings=tuple(info.warnings)) for info in infos]

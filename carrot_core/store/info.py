@@ -16,6 +16,7 @@ from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, facts_of_row
 from carrot_core.store.database import columns_of, identity, reading
 
 OWN_SPLIT = "the source's own split"
+RECORDED = "recorded dollars"
 _INFO = """
 select b.* replace (strftime(loaded_at, '%Y-%m-%dT%H:%M:%S+00:00') as loaded_at), p.*, m.*, o.*,
        n_prompts * n_models - n_outcomes as n_missing
@@ -24,7 +25,7 @@ cross join (select count(*) as n_prompts, count(text) as n_with_text,
                    count(text_sha256) as n_readable,
                    count(*) - count(distinct duplicate_group) as n_duplicate_prompts from prompts) p
 cross join (select count(*) as n_models, list(name order by model) as models from models) m
-cross join (select count(*) as n_outcomes{samples} from outcomes) o
+cross join (select count(*) as n_outcomes, count(input_tokens) as n_with_tokens{samples} from outcomes) o
 """
 _SAMPLES = """, sum(n_samples - 1)::bigint as n_extra_runs, max(n_samples) as n_samples,
 count(*) filter (n_samples > 1) as n_repeated, count(*) filter (score_variance > 0) as n_differing,
@@ -55,6 +56,7 @@ class BenchmarkInfo:
     score_spread : standard deviation of a score between runs of one cell: root of the mean variance of those cells.
     facts : what is known of each model besides its price, in the order of ``models``; empty if nothing is.
     n_readable : prompts that a router can read: the text is known, or its hash, by which its vector is kept.
+    costs : what its costs are: "recorded dollars", or prices with their date as far as it is known.
     """
 
     name: str
@@ -81,6 +83,7 @@ class BenchmarkInfo:
     score_spread: float = 0.0
     facts: tuple[ModelFacts, ...] = ()
     n_readable: int = 0
+    costs: str = ""
 
     @property
     def ships(self) -> bool:
@@ -126,10 +129,24 @@ def _describe(path: Path, _identity: str) -> BenchmarkInfo:
         cursor = connection.execute(_INFO.format(samples=samples))
         columns = [column[0] for column in cursor.description or ()]
         (row,) = cursor.fetchall()
-        facts = tuple(facts_of_row(model) for model in models_frame(connection).to_dict("records"))
+        models = models_frame(connection)
+    facts = tuple(facts_of_row(model) for model in models.to_dict("records"))
     values = dict(zip(columns, row, strict=True))
+    costs = _costs(models) if values.pop("n_with_tokens") else RECORDED
     model_facts = facts if any(each != NOTHING for each in facts) else ()
-    return BenchmarkInfo(**values | {name: tuple(values[name]) for name in ("models", "warnings")}, facts=model_facts)
+    return BenchmarkInfo(
+        **values | {name: tuple(values[name]) for name in ("models", "warnings")}, facts=model_facts, costs=costs
+    )
+
+
+def _costs(models: pd.DataFrame) -> str:
+    """What the costs of a benchmark with tokens are, from the prices of its models."""
+    priced = models[models["input_usd_per_mtok"].notna()]
+    if priced.empty:
+        return RECORDED
+    dates = sorted(set(priced["as_of"].dropna()) - {""})
+    span = f"{dates[0]} to {dates[-1]}" if len(dates) > 1 else "".join(dates)
+    return f"prices of {span}" if dates else "undated prices"
 
 
 def models_frame(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:

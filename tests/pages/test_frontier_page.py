@@ -229,7 +229,9 @@ def go(app: AppTest, name: str, bench: str) -> AppTest:
 def test_overview_and_frontier_give_one_verdict_on_a_router_that_can_answer(bench: str) -> None:
     app = page("overview", bench=bench)
     infos = [*Store().benchmarks(), *shipped_snapshots()]
-    seen = views.view(next(info for info in infos if bench in (info.name, f"{info.name} (snapshot)")))
+    info = next(info for info in infos if bench in (info.name, f"{info.name} (snapshot)"))
+    assert info.costs in page_text(app, "caption")
+    seen = views.view(info)
     headline = views.drawable(seen)[0]
     assert headline in seen.runnable
     verdict = seen.verdict(headline, app.session_state["rate"])

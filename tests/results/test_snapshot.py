@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from carrot_core import curve
+from carrot_core.benchmarks.built_in import BUILT_IN, folder_of, read_built_in
 from carrot_core.benchmarks.long_table import read_long_table
 from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import DataError, NotFoundError
@@ -243,3 +245,27 @@ def test_what_ships_can_be_opened() -> None:
         scene = kept.scene(kept.routers[:2], kept.routers[0])
         assert scene.n_prompts > 50
         assert np.all(np.diff(kept.curve(kept.routers[0]).exchange_rate_per_usd) > 0)
+
+
+def test_what_costs_are_is_told_of_every_benchmark(tmp_path: Path) -> None:
+    shipped = {info.name: info for info in shipped_snapshots()}
+    assert shipped["routerbench-subset"].costs.startswith("recorded dollars")
+    assert shipped["mmlu-pro-cot"].costs == "list prices of 2024"
+    assert {info.era for info in shipped.values()} == {"2023-24"}
+    store = Store(tmp_path / "carrot.store")
+    for name in BUILT_IN:
+        store.save_benchmark(name, read_built_in(folder_of(name)), shadow=True)
+    assert store.info("openhands-index").costs == "recorded dollars"  # it has list prices and no tokens
+    assert store.info("misguided-attention").costs == "prices of 2025-07"
+    frames = read_built_in(folder_of("misguided-attention"))
+    undated = replace(frames, models=frames.models.assign(as_of=""))
+    store.save_benchmark("undated", undated)
+    assert store.info("undated").costs == "undated prices"
+    store.save_benchmark(
+        "two dates", replace(frames, models=frames.models.assign(as_of=_two_dates(len(frames.models))))
+    )
+    assert store.info("two dates").costs == "prices of 2024-01 to 2025-02"
+
+
+def _two_dates(number: int) -> list[str]:
+    return ["2025-02" if k % 2 else "2024-01" for k in range(number)]

@@ -17,7 +17,7 @@ from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
 from carrot_core.dashboard.exhibits import csv_button
 from carrot_core.dashboard.glossary import see, tip
-from carrot_core.dashboard.shell import kind_note, plain
+from carrot_core.dashboard.shell import costs_note, kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
@@ -178,7 +178,8 @@ def note(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) ->
         plain(
             f"{label(router.router)} learned from {router.profile.n_train:,} prompts of {router.profile.benchmark} "
             f"and chooses among {models} {len(router.models)} models, as they answered there. "
-            f"At λ {lam_text(options.lam)} it pays {pays(rate)} (cost unit u = {unit})."
+            f"At λ {lam_text(options.lam)} it pays {pays(rate)} (cost unit u = {unit}). "
+            f"{costs_note(info)}"
         )
         + " "
         + see("lambda", "exchange-rate", "cost-unit")
