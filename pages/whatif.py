@@ -35,8 +35,8 @@ with for_result, shell.errors_as_text():
     )
     st.caption(shell.plain(caption(scene)))
     results.show_notes(what_if)
-    by_point, by_share, by_price = st.tabs(
-        ["Where the point goes", "Who answers", "What would make a model worth using"]
+    by_point, by_share, by_price, by_verdict = st.tabs(
+        ["Where the point goes", "Who answers", "What would make a model worth using", "Cascades with a verifier"]
     )
     with by_point:
         results.drift_table(what_if, rate)
@@ -44,3 +44,5 @@ with for_result, shell.errors_as_text():
         results.share_table(what_if, rate)
     with by_price:
         results.worth(what_if, rate)
+    with by_verdict:
+        results.cascades(what_if)

@@ -1,4 +1,8 @@
-"""A cascade: ask the cheapest model, judge its answer, and ask the next model if it is not good enough."""
+"""Cascades: ask a cheap model, judge its answer, and ask the next model if it is not good enough.
+
+`Cascade` is RouterBench's and FrugalGPT's, a row of models with a judge that errs at random. `verified_cascades` are
+those that people run: two models and a verifier between them.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import money
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, most_accurate
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, most_accurate
 from carrot_core.routers.baselines import ZeroRouter, uniform
 
 Flags = npt.NDArray[np.bool_]
@@ -143,3 +148,57 @@ def _worth(cost: FloatTable, paid: FloatTable, accepts: Flags) -> FloatTable:
     steps = np.maximum(np.divide(cost, paid, out=np.zeros_like(cost), where=paid > 0), np.finfo(np.float64).eps)
     called: Flags = np.cumsum(accepts, axis=1) - accepts == 0
     return np.cumsum(np.where(called, steps, 0.0), axis=1)
+
+
+def verified_cascades(
+    outcomes: Outcomes, sensitivity: float, specificity: float, verifier_usd: float = 0.0
+) -> pd.DataFrame:
+    """Every single model, and every cascade of a cheap model, a verifier, and a dear one that is asked after its no.
+
+    Exact in expectation over the verifier's errors, which are drawn for each answer apart; nothing is sampled. A score
+    between 0 and 1 counts as the chance that an answer is right. Only prompts that every model was observed on count.
+
+    Parameters
+    ----------
+    outcomes : n prompts x M models.
+    sensitivity : how often the verifier accepts a right answer, 0 to 1.
+    specificity : how often it rejects a wrong one, 0 to 1.
+    verifier_usd : what each of its verdicts costs, US dollars.
+
+    Returns
+    -------
+    A row each, by cost: ``first``, ``then`` ("" of a single model), ``score``, ``cost_usd`` (both calls and the
+    verdict) and ``passed_on``, the share of the prompts on which the second model is asked.
+
+    Raises
+    ------
+    CarrotError
+        A rate beyond 0 and 1, a verdict of negative cost, or no prompt with an outcome of every model.
+    """
+    for name, value in (("sensitivity", sensitivity), ("specificity", specificity)):
+        if not 0 <= value <= 1:
+            raise CarrotError(f"The {name} of a verifier must be from 0 to 1, not {value}.")
+    if not verifier_usd >= 0:
+        raise CarrotError(f"A verdict must cost 0 dollars or more, not {verifier_usd}.")
+    complete = outcomes.rows(outcomes.complete)
+    n_prompts = len(complete.prompt_ids)
+    if not n_prompts:
+        raise CarrotError("No prompt has an outcome of every model, so no cascade can be measured.")
+    score, cost, models = complete.score, complete.cost_usd, complete.models
+    rejects = (1 - sensitivity) * score + specificity * (1 - score)
+    pair_score = sensitivity * score.mean(axis=0)[:, None] + rejects.T @ score / n_prompts
+    pair_cost = cost.mean(axis=0)[:, None] + verifier_usd + rejects.T @ cost / n_prompts
+    alone, passed_on = cost.mean(axis=0), rejects.mean(axis=0)
+    rows = [(model, "", float(score[:, k].mean()), float(alone[k]), 0.0) for k, model in enumerate(models)]
+    rows += [
+        (models[j], models[k], float(pair_score[j, k]), float(pair_cost[j, k]), float(passed_on[j]))
+        for j, k in np.argwhere(alone[:, None] < alone[None, :])
+    ]
+    table = pd.DataFrame(rows, columns=["first", "then", "score", "cost_usd", "passed_on"])
+    return table.sort_values(["cost_usd", "score"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def undominated(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `verified_cascades` that no row at most as dear equals in score: the corners of their frontier."""
+    best_before = table["score"].cummax().shift(fill_value=-np.inf)
+    return table[table["score"] > best_before].reset_index(drop=True)

@@ -224,3 +224,14 @@ def test_the_picture_of_a_threshold_steps_where_the_share_does() -> None:
 def test_a_scenario_in_words() -> None:
     assert in_words(Scenario()) == "Nothing is changed yet: both curves are the same."
     assert in_words(Scenario(price_factor=0.5, pool=("a", "b"))) == "Changed: all prices × 0.5, models in the pool: 2."
+
+
+def test_cascades_with_a_verifier_follow_its_two_sliders() -> None:
+    perfect, blind = (page(sensitivity="100", specificity=text) for text in ("100", "0"))
+    tables = [next(f.value for f in app.dataframe if "After a no" in f.value) for app in (perfect, blind)]
+    assert tables[0]["Accuracy"].max() > tables[1]["Accuracy"].max()
+    assert (tables[0]["After a no"] != "–").any()
+    assert set(tables[1]["After a no"]) == {"–"}  # it takes every answer, so nothing is gained over one model
+    assert perfect.slider(key="sensitivity").value == 100
+    (notice,) = [warning.value for warning in page(sensitivity="much").warning]
+    assert "sensitivity" in notice

@@ -21,7 +21,7 @@ from carrot_core.frontier import sweep
 from carrot_core.metrics import aiq
 from carrot_core.operating_point import operating_point
 from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.routers.cascade import Cascade
+from carrot_core.routers.cascade import Cascade, undominated, verified_cascades
 from carrot_core.store import Store
 from tests.made import made, write_files
 
@@ -203,3 +203,78 @@ def test_a_list_nobody_can_afford_is_refused():
         Cascade(n_models=2, budget_usd=0.05).fit(bench)
     with pytest.raises(CarrotError, match="at least 1"):
         Cascade(n_models=0)
+
+
+# Two models and a verifier
+
+
+def by_every_verdict(bench: Benchmark, sensitivity: float, specificity: float) -> tuple[float, float]:
+    """Mean score and cost of m0, then m1, over both verdicts on every answer, in turn; scores are 0 or 1."""
+    score = cost = 0.0
+    outcomes = bench.outcomes
+    for (s0, s1), (c0, c1) in zip(outcomes.score, outcomes.cost_usd, strict=True):
+        yes = sensitivity if s0 == 1 else 1 - specificity
+        score += yes * s0 + (1 - yes) * s1
+        cost += c0 + (1 - yes) * c1
+    return score / len(outcomes.score), cost / len(outcomes.score)
+
+
+def pair(table, first: str, then: str):
+    (row,) = table[(table["first"] == first) & (table["then"] == then)].to_dict("records")
+    return row
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_a_pair_with_a_verifier_is_the_mean_over_its_verdicts(seed: int, sensitivity: float, specificity: float):
+    rng = np.random.default_rng(seed)
+    bench = of(rng.integers(0, 2, (12, 2)), rng.uniform([0, 1], [1, 2], (12, 2)))
+    row = pair(verified_cascades(bench.outcomes, sensitivity, specificity), "m0", "m1")
+    assert (row["score"], row["cost_usd"]) == pytest.approx(by_every_verdict(bench, sensitivity, specificity))
+
+
+def test_verifiers_at_the_ends():
+    score, cost = np.array([[1, 1], [1, 0], [0, 1], [0, 0]]), np.tile([1.0, 5.0], (4, 1))
+    outcomes = of(score, cost).outcomes
+    perfect = pair(verified_cascades(outcomes, 1, 1, verifier_usd=0.25), "m0", "m1")
+    assert perfect == {"first": "m0", "then": "m1", "score": 0.75, "cost_usd": 1.25 + 2.5, "passed_on": 0.5}
+    accepts_all, rejects_all = (pair(verified_cascades(outcomes, *rates), "m0", "m1") for rates in ((1, 0), (0, 1)))
+    assert (accepts_all["score"], accepts_all["cost_usd"], accepts_all["passed_on"]) == (0.5, 1.0, 0.0)
+    assert (rejects_all["score"], rejects_all["cost_usd"], rejects_all["passed_on"]) == (0.5, 6.0, 1.0)
+
+
+def test_a_cell_of_several_runs_is_the_mean_over_pairs_of_runs():
+    runs = [([1, 0, 0], [1, 1, 0]), ([0, 0, 1], [0, 1, 0])]
+    means = of([[np.mean(cheap), np.mean(dear)] for cheap, dear in runs], np.tile([1.0, 2.0], (2, 1)))
+    each = [pick for cheap, dear in runs for pick in itertools.product(cheap, dear)]
+    expected = by_every_verdict(of(each, np.tile([1.0, 2.0], (len(each), 1))), 0.8, 0.7)
+    row = pair(verified_cascades(means.outcomes, 0.8, 0.7), "m0", "m1")
+    assert (row["score"], row["cost_usd"]) == pytest.approx(expected)
+
+
+def test_single_models_stand_beside_cascades_and_no_row_of_the_front_is_beaten():
+    rng = np.random.default_rng(0)
+    bench = of(rng.integers(0, 2, (40, 5)), rng.uniform(0.1, 1, (40, 5)) * [1, 2, 4, 8, 16])
+    table = verified_cascades(bench.outcomes, 0.9, 0.9)
+    assert sorted(table.loc[table["then"] == "", "first"]) == list(bench.models)
+    assert len(table) == 5 + 10  # the cheaper of two comes first
+    front = undominated(table)
+    assert (np.diff(front["score"]) > 0).all()
+    assert (np.diff(front["cost_usd"]) > 0).all()
+    for row in table.itertuples():
+        assert ((front["cost_usd"] <= row.cost_usd) & (front["score"] >= row.score)).any()
+
+
+@pytest.mark.parametrize(
+    ("rates", "what"), [((1.2, 1, 0), "sensitivity"), ((1, -1, 0), "specificity"), ((1, 1, -1), "cost")]
+)
+def test_a_verifier_that_cannot_be_is_refused(rates, what):
+    with pytest.raises(CarrotError, match=what):
+        verified_cascades(of([[1, 0]], [[1, 2]]).outcomes, *rates)
+
+
+def test_prompts_with_gaps_do_not_count():
+    outcomes = of([[1, np.nan], [0, 1]], [[1, np.nan], [1, 2]]).outcomes
+    assert pair(verified_cascades(outcomes, 1, 1), "m0", "m1")["score"] == 1
+    with pytest.raises(CarrotError, match="every model"):
+        verified_cascades(outcomes.rows(np.array([True, False])), 1, 1)

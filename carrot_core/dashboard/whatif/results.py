@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sized
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import controls, links, shell, views
@@ -25,8 +26,9 @@ from carrot_core.number_formats import (
     percent,
 )
 from carrot_core.outcomes import pick
+from carrot_core.routers.cascade import undominated, verified_cascades
 from carrot_core.store import BenchmarkInfo
-from carrot_core.text import visible
+from carrot_core.text import short_names, visible
 from carrot_core.whatif import BEFORE, MovedPoint, WhatIf, apply, move_point, whatif_scene
 from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
 from carrot_core.whatif.threshold import Threshold, threshold_exhibit, worth_using
@@ -224,6 +226,66 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
         alt="Factor on its price below which each model answers its first query, and a tenth of them; "
         "never where it would not even for nothing.",
     )  # fmt: skip
+
+
+def cascades(what_if: WhatIf) -> None:
+    """Cascades of a cheap model, a verifier and a dear one that no other beats, beside the router at their costs; how
+    good the verifier is, two sliders say (``?sensitivity=``, ``?specificity=``)."""
+    rates = [
+        _verifier_rate(place, *of)
+        for place, of in zip(
+            st.columns(2),
+            (
+                ("Right answers it accepts", "sensitivity", "Its sensitivity. The others go on to the dear model."),
+                ("Wrong answers it rejects", "specificity", "Its specificity. The others are taken for right."),
+            ),
+            strict=True,
+        )
+    ]
+    after = what_if.after
+    outcomes, curve = after.setting.test.outcomes, after.report_curve
+    table = undominated(verified_cascades(outcomes, *rates))
+    basis, names = cost_basis(table["cost_usd"]), short_names(outcomes.models)
+    dollars, router = f"$ {basis.words}", "Router at this cost"
+    within = [curve.score[curve.cost_usd <= cost] for cost in table["cost_usd"]]
+    n_complete = int(outcomes.complete.sum())
+    display = pd.DataFrame(
+        {
+            "First": table["first"].map(names),
+            "After a no": [names.get(model, "–") for model in table["then"]],
+            "Accuracy": 100 * table["score"],
+            router: [100 * score.max() if score.size else np.nan for score in within],
+            dollars: basis.calls * table["cost_usd"],
+            "Asked twice": 100 * table["passed_on"],
+        }
+    )
+    if n_complete < len(outcomes.prompt_ids):
+        display = display.drop(columns=router)  # its curve is on other prompts
+    share = st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("accuracy"))
+    st.dataframe(
+        priced(display, dollars),
+        hide_index=True,
+        column_config={
+            "Accuracy": share,
+            router: share,
+            dollars: st.column_config.NumberColumn(help="Both calls, where both are made."),
+            "Asked twice": st.column_config.NumberColumn(format=PERCENT_COLUMN, help="Prompts that go on."),
+        },
+        alt="Single models and cascades of two models that nothing cheaper equals, with accuracy and cost.",
+    )
+    st.caption(
+        f"On the {n_complete:,} prompts with every outcome, after the scenario; the verifier itself is free. Pairs are "
+        "chosen on the prompts they are shown on, and the router's points, too, so both are a little too good. A real "
+        "verifier errs most where answers are hard to check."
+    )
+
+
+def _verifier_rate(place: DeltaGenerator, title: str, key: str, help: str) -> float:
+    percents = place.slider(
+        title, 0.0, 100.0, 90.0, 1.0, format="%.0f %%", key=key, bind="query-params", help=help
+    )  # fmt: skip
+    links.check_parameter(key, links.between(0, 100), f"{percents:g}")
+    return float(percents) / 100
 
 
 def describe_threshold(threshold: Threshold) -> str:
