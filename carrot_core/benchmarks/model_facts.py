@@ -152,3 +152,13 @@ def facts_of_row(row: Mapping[Any, Any]) -> ModelFacts:
     if "open_weights" in cells:
         cells["open_weights"] = bool(cells["open_weights"])  # not NumPy's
     return ModelFacts(**cells)
+
+
+def arms_of_models(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> dict[str, tuple[str, ...]]:
+    """Those of some models that are one model of one provider at several efforts or in several scaffolds, by that
+    model; a model that has one arm alone is left out."""
+    arms: dict[tuple[str, str], list[str]] = {}
+    for model in models:
+        known = facts.get(model, NOTHING)
+        arms.setdefault((known.provider, known.base_model or model), []).append(model)
+    return {base: tuple(names) for (_, base), names in arms.items() if len(names) > 1}

@@ -180,8 +180,9 @@ def pool_and_tasks(
 def pool(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> tuple[str, ...]:
     """Choose models (``?pool=``), and among them by what is known of them; an empty choice means all."""
     reset_if_stale("pool", [])
+    options = sorted(models, key=lambda model: _beside(model, facts.get(model, NOTHING))) if facts else models
     choice = st.multiselect(
-        f"Pool ({len(models)} models)", models, format_func=visible, key="pool", bind="query-params",
+        f"Pool ({len(models)} models)", options, format_func=visible, key="pool", bind="query-params",
         placeholder="All models",
         help=tip("pool"),
     )  # fmt: skip
@@ -198,6 +199,11 @@ def pool(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> tuple[str, .
     else:
         st.warning("No model passes these filters, so they are left out of account.", icon=":material/filter_alt_off:")
     return rest or tuple(choice)
+
+
+def _beside(model: str, known: ModelFacts) -> tuple[str, str, str]:
+    """What models are sorted by so that those of a provider, and in them the arms of a model, stand together."""
+    return known.provider, known.base_model or model, model
 
 
 def _open_weights(all_facts: Sequence[ModelFacts]) -> list[bool]:

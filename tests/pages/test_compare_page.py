@@ -14,6 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
 from carrot_core.dashboard import views
 from carrot_core.dashboard.compare import SECTIONS, results
 from carrot_core.embedding import BUNDLED
@@ -23,7 +24,7 @@ from carrot_core.frontier import rate_of_lam
 from carrot_core.paths import shipped
 from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.store import Store
-from tests.made import fill, made, write_files
+from tests.made import MODELS, fill, made, write_files
 from tests.pages.reading import lam_in_address, page_text, table
 from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
 
@@ -254,3 +255,26 @@ def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytes
     assert "The point that is set is at λ 0.37." in page_text(app).replace("\\", "")
     app.select_slider(key="at").set_value("0.5").run()
     assert app.session_state["rate"] == rate_of_lam(0.5, unit)
+
+
+def test_efforts_of_one_model_stand_together_with_what_each_answers(carrot_home: Path) -> None:
+    path, vectors = write_files(made(), carrot_home)
+    low, high, other = MODELS
+    facts = {
+        low: ModelFacts("acme", effort="low", base_model="m"),
+        high: ModelFacts("acme", effort="high", base_model="m"),
+        other: ModelFacts("zeta", base_model="m"),  # of another provider, so another model
+    }
+    store = Store()
+    store.save_benchmark("efforts", with_facts(read_long_table(path), facts))
+    store.import_vectors("efforts", vectors, BUNDLED)
+    run_router(store, store.load("efforts", encoder=BUNDLED))
+    app = page(bench="efforts", show="Who answers", areas="CARROT-KNN")
+    assert not app.exception
+    rows = next(frame.value for frame in app.dataframe if "Effort" in frame.value)
+    assert rows[["Model", "Effort", "Arm"]].to_numpy().tolist() == [["m", "low", low], ["m", "high", high]]
+    seen = views.view(store.info("efforts"))
+    rate = rate_of_lam(float(app.select_slider(key="at").value), seen.cost_unit_usd)
+    curve = seen.curve("carrot-knn")
+    shares = dict(zip(curve.models, curve.shares([rate])[0], strict=True))
+    assert rows["Answers"].tolist() == pytest.approx([100 * shares[low], 100 * shares[high]])

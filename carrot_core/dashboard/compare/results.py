@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import modes
+from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, arms_of_models
 from carrot_core.compare.losses import REASONS, distances
 from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
@@ -25,8 +26,9 @@ from carrot_core.evaluation.runs import ALL, compare_routers
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.names import NO_TASK, metric_name, metric_text, metric_unit, names_of
 from carrot_core.figures.scene import label
+from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import METRICS
-from carrot_core.number_formats import POINTS_COLUMN, cost_basis
+from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, cost_basis, lam_text
 from carrot_core.results.snapshot import Names
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
@@ -252,3 +254,28 @@ def _make_study(info: BenchmarkInfo, name: str) -> pd.DataFrame:
 def nearby(view: views.View, prompt_ids: Names) -> pd.DataFrame:
     """`carrot_core.compare.losses.distances` of some prompts; NaN if the benchmark has no vectors."""
     return distances(Store(Path(view.version.path)).load(view.name, encoder=BUNDLED), prompt_ids)
+
+
+def effort_table(view: views.View, router: str, facts: Mapping[str, ModelFacts], lam: float) -> None:
+    """Which effort of a model answers which share of the prompts, where a model of the pool has several."""
+    curve = view.curve(router)
+    arms = arms_of_models(curve.models, facts)
+    if not arms:
+        return
+    (row,) = curve.shares([rate_of_lam(lam, view.cost_unit_usd)])
+    shares = dict(zip(curve.models, row, strict=True))
+    table = pd.DataFrame(
+        [
+            (visible(base), visible(facts.get(arm, NOTHING).effort), 100 * shares[arm], visible(arm))
+            for base, names in arms.items()
+            for arm in names
+        ],
+        columns=["Model", "Effort", "Answers", "Arm"],
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={"Answers": st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("share"))},
+        alt=f"Share of the prompts that each effort of {len(arms)} models answers at λ {lam_text(lam)}.",
+    )
+    st.caption(f"Models that are here at several efforts, and what each effort answers at λ {lam_text(lam)}.")

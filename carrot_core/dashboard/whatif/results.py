@@ -246,7 +246,7 @@ def cascades(what_if: WhatIf) -> None:
     outcomes, curve = after.setting.test.outcomes, after.report_curve
     table = undominated(verified_cascades(outcomes, *rates))
     basis, names = cost_basis(table["cost_usd"]), short_names(outcomes.models)
-    dollars, router = f"$ {basis.words}", "Router at this cost"
+    dollars, router = f"$ {basis.words}", "Router"
     within = [curve.score[curve.cost_usd <= cost] for cost in table["cost_usd"]]
     n_complete = int(outcomes.complete.sum())
     display = pd.DataFrame(
@@ -261,13 +261,12 @@ def cascades(what_if: WhatIf) -> None:
     )
     if n_complete < len(outcomes.prompt_ids):
         display = display.drop(columns=router)  # its curve is on other prompts
-    share = st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("accuracy"))
     st.dataframe(
         priced(display, dollars),
         hide_index=True,
         column_config={
-            "Accuracy": share,
-            router: share,
+            "Accuracy": st.column_config.NumberColumn(format=PERCENT_COLUMN, help=tip("accuracy")),
+            router: st.column_config.NumberColumn(format=PERCENT_COLUMN, help="The router's accuracy at this cost."),
             dollars: st.column_config.NumberColumn(help="Both calls, where both are made."),
             "Asked twice": st.column_config.NumberColumn(format=PERCENT_COLUMN, help="Prompts that go on."),
         },
