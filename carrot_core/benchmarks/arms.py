@@ -67,7 +67,8 @@ _SCORES: dict[str, Callable[[FloatArray, int], FloatArray]] = {"best": best_of, 
 def add_arms(frames: Frames, arms: Sequence[str]) -> Frames:
     """The benchmark with arms of every model that has samples enough, as models "<model> best-of-2" and so on.
 
-    An arm costs n times the mean call of its cell. Cells with fewer than n samples are not observed for it.
+    An arm costs n times the mean call of its cell, and its ``base_model`` is the model, or that of the model. Cells
+    with fewer than n samples are not observed for it.
 
     Parameters
     ----------
@@ -96,7 +97,8 @@ def add_arms(frames: Frames, arms: Sequence[str]) -> Frames:
         called = {model: f"{model} {arm}" for model in table["model"].unique()}
         outcomes.append(table.assign(model=table["model"].map(called)))
         priced = frames.models[frames.models["model"].isin(called)]
-        models.append(priced.assign(model=priced["model"].map(called)))
+        base = priced["base_model"].fillna(priced["model"]) if "base_model" in priced else priced["model"]
+        models.append(priced.assign(model=priced["model"].map(called), base_model=base))
         warnings.append(_note(arm, kind, n, len(cells) - len(table)))
     return replace(
         frames,

@@ -11,6 +11,7 @@ import pytest
 
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.arms import add_arms, best_of, majority_of
+from carrot_core.benchmarks.model_facts import arms_of_models, facts_of_row
 from carrot_core.errors import DataError
 from tests.tables import frames
 
@@ -67,6 +68,11 @@ def test_arms_are_models_that_cost_their_calls() -> None:
         assert (best >= alone["score"] - 1e-12).all()
     assert "id 00000" not in cells.loc["model-a best-of-2"].index
     prices = table.models.set_index("model")["input_usd_per_mtok"]
+    known = {row["model"]: facts_of_row(row) for row in table.models.to_dict("records")}
+    arms = arms_of_models(list(known), known)
+    assert {model: set(names) for model, names in arms.items()} == {
+        model: {model, f"{model} best-of-2", f"{model} majority-of-3"} for model in given.models["model"]
+    }
     assert prices["model-b best-of-2"] == prices["model-b"]
     assert any("verifier" in warning for warning in table.warnings)
 
