@@ -30,7 +30,7 @@ from carrot_core.number_formats import lam_text
 from carrot_core.text import visible
 
 shell.guard(__file__)
-st.title("Compare")
+st.title("Compare", anchor=False)
 
 for_bench, for_routers, for_seeds = st.columns([1, 2, 1])
 benchmarks = shell.readable_benchmarks()

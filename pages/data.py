@@ -11,7 +11,7 @@ from carrot_core.dashboard.data.upload import upload_panel
 from carrot_core.store import Store
 
 shell.guard(__file__)
-st.title("Data")
+st.title("Data", anchor=False)
 if modes.is_public():
     shell.not_here("Your own results, data from the hub, fitted routers and SQL are")
 else:
@@ -26,9 +26,9 @@ benchmarks = shell.loaded_benchmarks()
 damaged_note(Store().damaged())
 cards(benchmarks)
 
-st.subheader("Look inside")
+st.header("Look inside")
 details(controls.benchmark(benchmarks))
 
 if not modes.is_public():
-    st.subheader("SQL")
+    st.header("SQL")
     sql_console()

@@ -19,7 +19,7 @@ from carrot_core.verdict import sentence
 SMALL_STEP = 0.01
 
 shell.guard(__file__)
-st.title("Frontier")
+st.title("Frontier", anchor=False)
 
 for_bench, for_routers, for_reference = st.columns([1, 2, 1])
 with for_bench:

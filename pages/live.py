@@ -6,7 +6,7 @@ from carrot_core.dashboard import controls, live, shell
 from carrot_core.dashboard.live.batch import batch_panel
 
 shell.guard(__file__)
-st.title("Live prompt")
+st.title("Live prompt", anchor=False)
 
 for_bench, for_router = st.columns(2)
 with for_bench:

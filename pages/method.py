@@ -5,7 +5,7 @@ import streamlit as st
 from carrot_core.dashboard import method, shell
 
 shell.guard(__file__)
-st.title("Method")
+st.title("Method", anchor=False)
 st.write("What the words and figures of these pages mean, and how they are made.")
 
 method.show_linked_term()

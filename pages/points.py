@@ -10,7 +10,7 @@ from carrot_core.dashboard.points.keep import keep_panel
 from carrot_core.dashboard.points.shelf import bring_panel, list_points, shelf, show_notice
 
 shell.guard(__file__)
-st.title("Operating points")
+st.title("Operating points", anchor=False)
 with st.container():  # keeps the elements below in place when the notice comes and goes
     show_notice()
 # Without a router that panel stops the page, so it runs last, after the rest is drawn.
@@ -23,16 +23,16 @@ with rest:
             bring_panel()
     with shell.errors_as_text():
         entries = list_points()
-        st.subheader(f"Kept points ({len(entries)})" if entries else "Kept points")
+        st.header(f"Kept points ({len(entries)})" if entries else "Kept points")
         if entries:
             shelf(entries)
         else:
             st.info("No point is kept yet. Choose λ, a budget or a target above, and keep the point.")
         if len(entries) > 1:
-            st.subheader("Side by side")
+            st.header("Side by side")
             compare([record for _, record in entries])
         if entries:
-            st.subheader("Check a point")
+            st.header("Check a point")
             check_panel(entries)
 with making:
     keep_panel()

@@ -14,7 +14,7 @@ from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exh
 from carrot_core.theory.rate_figures import rate_exhibit, slope_words, slopes_exhibit
 
 shell.guard(__file__)
-st.title("Theory")
+st.title("Theory", anchor=False)
 st.write(
     "The more prompts CARROT learns from, the less it loses against the **oracle rule**, which knows every model's "
     "expected score and cost. How fast? That is the question of the paper "
@@ -35,7 +35,7 @@ if part == "Rate":
         "sum of such terms; both metrics have the same γ here, so λ moves the height of the line and not its slope. "
         + see("excess-risk", "learning-rate", "holder-smoothness", "margin-exponent")
     )
-    st.subheader("Does it hold elsewhere?")
+    st.header("Does it hold elsewhere?")
     show(slopes_exhibit(slopes()), key="t-slopes")
 
 elif part == "Decision boundary":
@@ -62,11 +62,11 @@ elif part == "Broken assumption":
     )
 
 elif part == "Real prompts":
-    st.subheader("How many dimensions do prompts fill?")
+    st.header("How many dimensions do prompts fill?")
     show(dimension_exhibit(shipped_dimensions()), key="t-dimension")
     show(spectra_exhibit(shipped_spectra()), key="t-spectra")
     st.caption(see("intrinsic-dimension"))
-    st.subheader("Learning curves of real benchmarks")
+    st.header("Learning curves of real benchmarks")
     curves = dict(theory.snapshot_learning())
     with st.expander("Add a benchmark of your own"):
         benchmarks = shell.readable_benchmarks()
@@ -84,7 +84,7 @@ else:
     dimensions = shipped_dimensions()
     most = dimensions[(dimensions["estimator"] == "mle")].groupby("benchmark")["dimension"].last()
     low, high = round(most.min()), round(most.max())
-    st.subheader("What is proved, and what is simulated")
+    st.header("What is proved, and what is simulated")
     st.markdown(
         "- **Proved in the paper:** how fast the excess risk of plug-in routing falls for several metrics, and in what "
         "sense that is optimal. Its theorems and conditions are not repeated here: read them there.\n"
@@ -93,7 +93,7 @@ else:
         "and α are what the controls say. A simulation at n up to 100,000 proves nothing about all n, and constants "
         "are outside the law."
     )
-    st.subheader("The assumptions, and what they mean in practice")
+    st.header("The assumptions, and what they mean in practice")
     st.markdown(
         "- **Smooth scores and costs (γ).** A model answers prompts with near vectors about equally well. A vector "
         "that misses what makes a prompt hard makes γ small.\n"

@@ -9,7 +9,7 @@ from carrot_core.figures.scene import caption
 from carrot_core.frontier import shortest_lam
 
 shell.guard(__file__)
-st.title("What-if")
+st.title("What-if", anchor=False)
 
 for_bench, for_router = st.columns(2)
 with for_bench:

@@ -104,6 +104,7 @@ def _run() -> None:
         st.switch_page(pages[home], query_params=_query())
     st.set_page_config(f"{page.title} · CARROT")
     st.logo(str(assets / "logo.svg"), size="large")
+    st.html(assets / "page.css")
     links.begin()
     try:
         page.run()

@@ -30,6 +30,11 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from carrot_core import CarrotRouter
+from carrot_core.points.shelf import PointShelf
+from carrot_core.store import Store
+from tests.made import fill, made
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 FLAGS = [
@@ -162,6 +167,19 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., st
     servers = _Servers(tmp_path_factory.mktemp("servers"))
     yield servers
     servers.stop()
+
+
+@pytest.fixture(scope="session")
+def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with made-up results and two kept points, beside what ships."""
+    home = tmp_path_factory.mktemp("home")
+    fill(Store(home / "carrot.duckdb"), made(400), "carrot-knn")
+    router, place = CarrotRouter.load("mmlu-pro-cot"), PointShelf(home / "points")
+    with pytest.MonkeyPatch.context() as patch:  # they are listed by the time they were made
+        for day, lam, name in ((2, 0.1, "Accurate"), (1, 0.6, "Cheap")):
+            patch.setattr("carrot_core.serving.router.now", lambda day=day: f"2026-01-0{day}T00:00:00+00:00")
+            place.keep(router.point_file(lam=lam, note=name))
+    return home
 
 
 def _watch(page: Page, host: str, wrong: list[str]) -> None:

@@ -48,4 +48,4 @@ def test_a_tip_leads_to_its_term(serve: Callable[..., str], open_page: Callable[
     with page.context.expect_page() as opened:
         tip.get_by_role("link", name="More", exact=True).first.click()
     expect(opened.value.get_by_role("heading", level=1)).to_have_text("Method")
-    expect(opened.value.get_by_role("heading", level=4, name="Benchmark")).to_be_visible()
+    expect(opened.value.get_by_role("heading", level=2, name="Benchmark")).to_be_visible()

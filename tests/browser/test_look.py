@@ -15,13 +15,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from carrot_core import CarrotRouter
 from carrot_core.dashboard.shell import PAGES
-from carrot_core.points.shelf import PointShelf
-from carrot_core.store import Store
 from tests import looks
 from tests.browser.conftest import ROOT, Scheme, Windows, at_rest, click
-from tests.made import fill, made
 
 APPROVED = Path(__file__).resolve().parent / "approved"
 RESULTS = ROOT / "test-results" / "look"
@@ -55,16 +51,9 @@ STEADY = r"""() => {
 
 
 @pytest.fixture(scope="module")
-def address(serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A server on made-up results, two kept points and what ships; Streamlit's own font, the same on every machine."""
-    home = tmp_path_factory.mktemp("look")
-    fill(Store(home / "carrot.duckdb"), made(400), "carrot-knn")
-    router, place = CarrotRouter.load("mmlu-pro-cot"), PointShelf(home / "points")
-    with pytest.MonkeyPatch.context() as patch:  # they are listed by the time they were made
-        for day, lam, name in ((2, 0.1, "Accurate"), (1, 0.6, "Cheap")):
-            patch.setattr("carrot_core.serving.router.now", lambda day=day: f"2026-01-0{day}T00:00:00+00:00")
-            place.keep(router.point_file(lam=lam, note=name))
-    return serve(ROOT / "app.py", CARROT_HOME=str(home), STREAMLIT_THEME_FONT="sans-serif")
+def address(serve: Callable[..., str], filled_home: Path) -> str:
+    """A server on that home; Streamlit's own font, the same on every machine."""
+    return serve(ROOT / "app.py", CARROT_HOME=str(filled_home), STREAMLIT_THEME_FONT="sans-serif")
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,9 @@ export class Chart {
       toImageButtonOptions: { filename: "carrot-frontier", scale: 2 },
     });
     this.message.hidden = true;
+    // The figure's label says in words what the drawing shows, and what only a pointer can do is no stop for a keyboard.
+    for (const drawing of this.plot.querySelectorAll(".main-svg")) drawing.setAttribute("aria-hidden", "true");
+    for (const button of this.plot.querySelectorAll(".modebar-btn[data-attr]")) button.tabIndex = -1;
     if (fresh) {
       adoptStyles(this.root);
       this.plot.on("plotly_afterplot", () => this.#viewed());

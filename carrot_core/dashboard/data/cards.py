@@ -68,7 +68,7 @@ def _card(info: BenchmarkInfo) -> None:
     version = version_of(info)
     fitted = _fitted(version, info.name)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(info.name)}", width="content")
+        st.markdown(f"## {plain(info.name)}", width="content")
         _badges(info, fitted)
     st.markdown(f"**{info.n_prompts:,}** prompts · **{info.n_models:,}** models · **{info.n_outcomes:,}** outcomes")
     st.markdown(_facts(info, _sizes(version, info.name), _gaps(version, info.name) if info.n_missing else ""))

@@ -147,7 +147,7 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
         links.refuse("prompt", "No prompt has this id here.", "no prompt")
         del st.query_params["prompt"]
         return
-    st.markdown(f"#### {plain(prompt.prompt_id)}")
+    st.markdown(f"### {plain(prompt.prompt_id)}")
     st.caption(plain(f"{prompt.task or 'no task'} · {prompt.split}" + (f" · {prompt.family}" if prompt.family else "")))
     text, models = st.columns(2)
     with text:

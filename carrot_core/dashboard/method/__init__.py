@@ -18,7 +18,7 @@ def show_linked_term() -> None:
     term = terms().get(slug or "")
     if term is not None:
         with st.container(border=True):
-            st.markdown(f"#### {in_app(term.name)}\n\n{in_app(term.text)}")
+            st.markdown(f"## {in_app(term.name)}\n\n{in_app(term.text)}")
             st.caption(in_app(term.group))
 
 
@@ -36,8 +36,8 @@ def glossary_list() -> None:
     st.caption(f"{len(matches)} of {len(terms())} terms." if search else f"{len(matches)} terms.")
     for group in dict.fromkeys(term.group for term in matches):
         lead = "" if search else about(group)
-        parts = [f"### {in_app(group)}", *([in_app(lead)] if lead else [])]
-        parts += [f"##### {in_app(term.name)}\n\n{in_app(term.text)}" for term in matches if term.group == group]
+        parts = [f"## {in_app(group)}", *([in_app(lead)] if lead else [])]
+        parts += [f"### {in_app(term.name)}\n\n{in_app(term.text)}" for term in matches if term.group == group]
         st.markdown("\n\n".join(parts))
 
 

@@ -101,7 +101,7 @@ def shelf(entries: Sequence[tuple[PointShelf, ShelfPoint]]) -> None:
 def _card(place: PointShelf, record: ShelfPoint) -> None:
     point = record.point
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"#### {plain(visible(record.name))}", width="content")
+        st.markdown(f"### {plain(visible(record.name))}", width="content")
         if place != shared_points():
             st.badge("only you", icon=":material/lock:", color="blue")
     st.markdown(plain(visible(describe_point(point))))
