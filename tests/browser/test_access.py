@@ -29,6 +29,7 @@ def open_app(serve: Callable[..., str], open_page: Callable[..., Page], filled_h
 
 def findings(page: Page, scheme: Scheme) -> list[str]:
     """What axe-core calls serious or critical, and headings out of order; each with its element."""
+    page.locator("[data-testid=stHtml] style").wait_for(state="attached")  # assets/page.css may come last
     at_rest(page)
     page.evaluate(AXE)
     return list(page.evaluate(FINDINGS, RULES[scheme]))

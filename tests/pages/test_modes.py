@@ -118,11 +118,11 @@ def test_the_owner_deletes_a_point_and_a_visitor_does_not(mode: str) -> None:
 def test_a_point_a_visitor_keeps_is_theirs_alone(public: Path) -> None:
     app = page("points", bench=HEAD, lam="0.1")
     _pressed(app, "Keep this point")
-    assert "Kept points (2)" in [subheader.value for subheader in app.subheader]
+    assert "Kept points (2)" in [header.value for header in app.header]
     other = page("points", bench=HEAD)
-    assert "Kept points (1)" in [subheader.value for subheader in other.subheader]
+    assert "Kept points (1)" in [header.value for header in other.header]
     _pressed(app, "Delete")  # their own
-    assert "Kept points (1)" in [subheader.value for subheader in app.subheader]
+    assert "Kept points (1)" in [header.value for header in app.header]
 
 
 def test_an_upload_of_a_visitor_reaches_no_store(public: Path) -> None:
