@@ -17,6 +17,7 @@ from carrot_core.switches import sweep_tables
 
 LEVEL = 0.9
 GROUP = 50  # prompts
+_ROUNDING = 1e-5  # of a logarithm: how far off an estimate of what every call uses alike may be
 _LEAST_VARIANCE = 0.02  # of one score: near 0 and 1 the estimate errs more than p(1 - p) admits
 
 
@@ -64,7 +65,7 @@ class UsageInterval:
 
     Ratios of observed to predicted usage (differences of ``log1p`` of hundredths of the model's mean, so
     that calls of nearly no use do not count for infinitely much) are sorted for each model; the interval
-    leaves out 5 % of them on each side.
+    leaves out 5 % of them on each side. Where every call uses the same, it is as wide as rounding.
 
     Attributes
     ----------
@@ -78,8 +79,8 @@ class UsageInterval:
         """Learn from (n, M) predicted and observed usage of validation prompts, at least 0; NaN = not observed."""
         self.scale_ = UsageScale().fit(observed)
         errors = self.scale_.logs(observed) - self.scale_.logs(predicted)
-        self.high_ = np.array([_upper(column) for column in errors.T])
-        self.low_ = -np.array([_upper(-column) for column in errors.T])
+        self.high_ = np.array([_upper(column) for column in errors.T]) + _ROUNDING
+        self.low_ = -np.array([_upper(-column) for column in errors.T]) - _ROUNDING
         return self
 
     def interval(self, predicted: FloatTable) -> tuple[FloatTable, FloatTable]:

@@ -172,6 +172,14 @@ class TestUsageInterval:
         assert np.isnan(high[:, 1]).all()
         assert 0.85 < fitted.coverage(predicted, observed) <= 1.0
 
+    def test_a_price_a_call_is_in_its_interval_though_rounded(self) -> None:
+        observed = np.full((300, 2), 0.0035)
+        predicted = observed * np.random.default_rng(0).choice([1.0, 1.0 - 1e-14, 1.0 + 1e-14], observed.shape)
+        fitted = UsageInterval().fit(predicted[:200], observed[:200])
+        assert fitted.coverage(predicted[200:], observed[200:]) == 1.0
+        low, high = fitted.interval(predicted)
+        np.testing.assert_allclose([low, high], 0.0035, rtol=1e-4)
+
     def test_calls_of_no_use_keep_ends_at_zero_or_more(self) -> None:
         predicted, observed = _usage(100, 0)
         observed[:10] = predicted[5:15] = 0.0
