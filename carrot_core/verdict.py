@@ -14,7 +14,7 @@ from carrot_core.frontier import ReadableCurve, upper_hull
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import percent, points, without_nan
 from carrot_core.operating_point import Point
-from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER
+from carrot_core.serving.loading import measured_name
 from carrot_core.text import short_names
 
 Names = tuple[str, ...]
@@ -148,12 +148,12 @@ def name_among(results: Curves, router: str, rate: float, score: float, cost_usd
     ``score`` and ``cost_usd`` are its own at the rate: the results must have the same there, up to single precision
     and the last digits in which two fits of one router differ.
     """
-    for name in results.runnable:
-        if name == router or (name, router) == (LABELLED_HEAD, SHIPPED_ROUTER):
-            curve = results.curve(name)
-            at = curve.at(rate)
-            if np.allclose([curve.score[at], curve.cost_usd[at]], [score, cost_usd], rtol=2e-3, atol=0):
-                return name
+    name = measured_name(router, results.runnable)
+    if name in results.runnable:
+        curve = results.curve(name)
+        at = curve.at(rate)
+        if np.allclose([curve.score[at], curve.cost_usd[at]], [score, cost_usd], rtol=2e-3, atol=0):
+            return name
     return None
 
 

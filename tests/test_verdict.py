@@ -82,11 +82,13 @@ def test_no_two_places_disagree_on_a_snapshot(info: SnapshotInfo) -> None:
             again = verdict_on(results, name, results.point_at(name, rate, best), best)
             assert verdict.document() == again.document()
             assert verdict.difference.value == pytest.approx(point.score.value - single["score"], abs=1e-6 + unpaired)
-            assert verdict.saving.value == pytest.approx(1 - point.cost_usd.value / single["cost_usd"], abs=1e-6 + unpaired)
+            assert verdict.saving.value == pytest.approx(
+                1 - point.cost_usd.value / single["cost_usd"], abs=1e-6 + unpaired
+            )
             at = results.curve(name)
-            for rival, saving in verdict.rivals.items():
+            for rival, other in verdict.rivals.items():
                 needed = cheapest_mixture(results.curve(rival), point.score.value)
-                assert saving == pytest.approx(1 - needed / single["cost_usd"], rel=1e-4, abs=1e-4)
+                assert other == pytest.approx(1 - needed / single["cost_usd"], rel=1e-4, abs=1e-4)
             assert verdict.n_prompts == at.n_prompts
             assert sentence(verdict) == verdict.document()["sentence"]
         if match is not None:

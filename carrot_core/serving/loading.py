@@ -27,6 +27,11 @@ LABELLED_HEAD = f"{SHIPPED_ROUTER} (shipped)"  # one that reads task labels, amo
 _FITTED_HERE = "carrot-knn"
 
 
+def measured_name(router: str, names: Collection[str]) -> str:
+    """What a router that answers prompts is called among the names of results."""
+    return LABELLED_HEAD if router == SHIPPED_ROUTER and LABELLED_HEAD in names else router
+
+
 def shipped_params(bench: Benchmark) -> dict[str, bool]:
     """Parameters of the head that ships for a benchmark: it reads the task label where there are labels to tell."""
     return {"use_task": True} if len(set(bench.tasks) - {""}) > 1 else {}

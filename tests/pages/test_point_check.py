@@ -90,7 +90,7 @@ def test_logs_as_promised_agree(head: PointFile) -> None:
     app.number_input(key="drift:points").set_value(1.0).run()
     assert "The logs agree" not in page_text(app)
     app.button(key="drift:run").click().run()
-    assert "no number of prompts can tell 1 points" in page_text(app)
+    assert "too few to tell: accuracy" in page_text(app)
 
 
 def test_a_gateways_log_is_compared_as_it_is_and_a_kept_one_by_its_name(head: PointFile) -> None:

@@ -74,7 +74,7 @@ def decided(point: Path) -> Decisions:
     """What Python decides, all prompts at once."""
     found = CarrotRouter.load(point).decide(prompts())
     # Several models, and the fallback for some but not for all: else all ways could agree by chance.
-    assert len(set(found.models)) > 3
+    assert len(set(found.models)) > 2
     assert 0 < found.fell_back.sum() < COUNT / 2
     return found
 

@@ -18,7 +18,7 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, percent
 from carrot_core.points.shelf import join_note
-from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER
+from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, measured_name
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo
@@ -105,20 +105,19 @@ def _match(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions) 
     """Choose a model to match, which sets λ, and show the notice about the result."""
     st.session_state["match"] = None  # choosing a model sets λ once; the box then empties
     view = views.view(info)
+    name = measured_name(router.router, view.runnable)
     st.selectbox(
         "As good as a model, as cheap as possible", solve.matchable(view, router.models), format_func=visible,
         key="match", disabled=options.pool is not None, placeholder="Choose the model to match", on_change=_match_model,
-        args=(view, router), help=tip("matched-point", also="Sets λ."),
+        args=(view, name, router), help=tip("matched-point", also="Sets λ."),
     )  # fmt: skip
-    solve.show_notice(
-        view, router.router, options.pool or (), (), st.session_state[controls.RATE], router.cost_unit_usd
-    )
+    solve.show_notice(view, name, options.pool or (), (), st.session_state[controls.RATE], router.cost_unit_usd)
 
 
-def _match_model(view: views.View, router: CarrotRouter) -> None:
+def _match_model(view: views.View, name: str, router: CarrotRouter) -> None:
     model = st.session_state["match"]
     if model is not None:
-        solve.match(view, router.router, router.profile.curves["validation"], model, router.cost_unit_usd)
+        solve.match(view, name, router.profile.curves["validation"], model, router.cost_unit_usd)
 
 
 def _expectation(point: PointFile) -> None:
