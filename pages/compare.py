@@ -20,8 +20,7 @@ from carrot_core.compare.ranking import (
 from carrot_core.compare.studies import learning_exhibit, transfer_exhibit
 from carrot_core.compare.task_curves import TASKS, tasks_exhibit
 from carrot_core.dashboard import compare, controls, shell, views
-from carrot_core.dashboard.compare import results
-from carrot_core.dashboard.compare.paper import paper_figures
+from carrot_core.dashboard.compare import paper_figures, results
 from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.tables import LAMS

@@ -4,9 +4,8 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.dashboard import controls, shell
-from carrot_core.dashboard.data import details
+from carrot_core.dashboard.data import details, sql_console
 from carrot_core.dashboard.data.cards import cards, damaged_note, pull_panel
-from carrot_core.dashboard.data.sql import sql_console
 from carrot_core.dashboard.data.upload import upload_panel
 from carrot_core.store import Store
 

@@ -5,9 +5,8 @@ import streamlit as st
 from carrot_core.dashboard import controls, frontier, glossary, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.dashboard.exhibits import csv_button, show, take_away
-from carrot_core.dashboard.frontier import solve
-from carrot_core.dashboard.frontier.stability import stability_panel
-from carrot_core.dashboard.points.keep import keep_button
+from carrot_core.dashboard.frontier import solve, stability_panel
+from carrot_core.dashboard.points import keep_button
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation import frontier_frame
 from carrot_core.figures.frontier import shares_exhibit

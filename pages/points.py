@@ -4,9 +4,9 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.dashboard import shell
+from carrot_core.dashboard.points import keep_panel
 from carrot_core.dashboard.points.check import check_panel
 from carrot_core.dashboard.points.comparison import compare
-from carrot_core.dashboard.points.keep import keep_panel
 from carrot_core.dashboard.points.shelf import bring_panel, list_points, shelf, show_notice
 
 shell.guard(__file__)

@@ -10,7 +10,7 @@ from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.glossary import see
 from carrot_core.dashboard.stores import labels
 from carrot_core.theory import shipped_dimensions, shipped_spectra, slopes
-from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exhibit, spectra_exhibit
+from carrot_core.theory.dimension import dimension_exhibit, learning_exhibit, spectra_exhibit
 from carrot_core.theory.rate_figures import rate_exhibit, slope_words, slopes_exhibit
 
 shell.guard(__file__)

@@ -22,12 +22,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carrot_core.benchmarks.columns import guess_columns
+from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
 from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.registry import read_any
-from carrot_core.benchmarks.wide_table import OF_PROMPT, is_wide
+from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.prices import Price
-from carrot_core.safe_csv import problems_frame, safe_csv
 from carrot_core.store.content import content_of
 from carrot_core.text import visible
 

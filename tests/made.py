@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation.runs import run_router
 from carrot_core.outcomes import Benchmark, Outcomes

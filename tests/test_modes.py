@@ -19,8 +19,7 @@ from carrot_core.errors import CarrotError, StoreError
 from carrot_core.modes import VARIABLE, check_address
 from carrot_core.points.shelf import PointShelf, shared_points
 from carrot_core.store import Store
-from carrot_core.store.health import rebuild
-from carrot_core.store.migration import copy_benchmark
+from carrot_core.store.maintenance import copy_benchmark, rebuild
 from tests.points.test_difference import point
 from tests.store.test_store import a_run, vector_file
 from tests.tables import frames

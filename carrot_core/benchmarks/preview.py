@@ -11,9 +11,8 @@ import duckdb
 import pandas as pd
 
 from carrot_core.benchmarks.columns import quote
-from carrot_core.benchmarks.file_checks import check_columns, check_text, head_of
+from carrot_core.benchmarks.file_checks import check_columns, check_text, head_of, private_connection
 from carrot_core.benchmarks.parts import Part, parts_of, text_dialect
-from carrot_core.benchmarks.private_connection import private_connection
 from carrot_core.benchmarks.reading import FOUND, Reading, check_file, first_rows, kind_of, text_encoding
 from carrot_core.benchmarks.table_file import PARQUET, RefusedError, unreadable
 from carrot_core.errors import DataError

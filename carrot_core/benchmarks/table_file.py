@@ -18,9 +18,8 @@ import pyarrow as pa
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers
 from carrot_core.benchmarks.columns import Column, columns_of, literal, quote, unified
-from carrot_core.benchmarks.file_checks import check_columns, check_rows
+from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_down, private_connection, reason
 from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of
-from carrot_core.benchmarks.private_connection import lock_down, private_connection, reason
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.errors import DataError, Problem
 

@@ -10,7 +10,7 @@ import duckdb
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, numbers_of, score_remedy, score_rule
 from carrot_core.benchmarks.columns import as_text, hint, quote
-from carrot_core.benchmarks.private_connection import reason
+from carrot_core.benchmarks.file_checks import reason
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.split import OTHER_SPLIT
 from carrot_core.benchmarks.table_file import ROW, TableFile

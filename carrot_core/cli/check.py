@@ -157,7 +157,7 @@ def check(
     """
     from carrot_core.benchmarks.parts import source_of
     from carrot_core.benchmarks.reading import Reading
-    from carrot_core.safe_csv import problems_frame
+    from carrot_core.csv_latex import problems_frame
     from carrot_core.store.content import content_of
 
     try:
@@ -192,7 +192,7 @@ def check(
 
 
 def _write(problems: pd.DataFrame, out: Path) -> None:
-    from carrot_core.safe_csv import write_csv
+    from carrot_core.csv_latex import write_csv
 
     try:
         write_csv(problems, out)

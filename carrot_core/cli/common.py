@@ -126,7 +126,7 @@ TABLE = OutFile(".parquet", ".csv", ".json")  # what `write` writes
 
 def write(frame: pd.DataFrame, out: Path) -> None:
     """Write a frame in the format the ending of the file's name says, one of `TABLE`."""
-    from carrot_core.safe_csv import write_csv
+    from carrot_core.csv_latex import write_csv
 
     writers: dict[str, Callable[[], object]] = {
         ".parquet": lambda: frame.to_parquet(out, index=False),

@@ -25,7 +25,7 @@ from carrot_core.text import visible
 if TYPE_CHECKING:
     from carrot_core.benchmarks import Frames
     from carrot_core.store import BenchmarkInfo
-    from carrot_core.store.health import Finding
+    from carrot_core.store.maintenance import Finding
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -255,7 +255,7 @@ data.add_command(template)
 @json_option
 def verify() -> Result:
     """Read every benchmark completely and say which are damaged."""
-    from carrot_core.store.health import verify as verify_all
+    from carrot_core.store.maintenance import verify as verify_all
 
     with progress("Reading", " benchmarks") as advance:
         findings = verify_all(open_store(), advance)
@@ -277,7 +277,7 @@ def _finding_lines(finding: Finding) -> list[str]:
 @json_option
 def rebuild() -> Result:
     """Set damaged files aside; intact benchmarks stay as they are."""
-    from carrot_core.store.health import rebuild as rebuild_all
+    from carrot_core.store.maintenance import rebuild as rebuild_all
 
     store = open_store()
     with progress("Reading", " benchmarks") as advance:

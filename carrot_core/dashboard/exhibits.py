@@ -10,11 +10,11 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
+from carrot_core.csv_latex import safe_csv
 from carrot_core.dashboard.shell import plain, theme
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, IMAGES, Exhibit, ExhibitFormat, browser
 from carrot_core.figures.theme import ThemeName
 from carrot_core.number_formats import money
-from carrot_core.safe_csv import safe_csv
 
 _LABELS = {"csv": "Data (CSV)", "json": "Data (JSON)", "latex": "Table (LaTeX)", "html": "Page (HTML)"}
 NO_TOOLS = {"displayModeBar": False}  # on a touch screen Plotly's toolbar always covers part of the chart

@@ -19,12 +19,11 @@ import pandas as pd
 import plotly
 import plotly.graph_objects as go
 
+from carrot_core.csv_latex import latex_table, safe_csv
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.comparison import records
 from carrot_core.figures.theme import THEMES, ThemeName
-from carrot_core.latex import latex_table
 from carrot_core.number_formats import plain
-from carrot_core.safe_csv import safe_csv
 
 IMAGES = ("svg", "png", "pdf")
 WIDTH, HEIGHT = 900, 560  # of a figure that sets none, in CSS pixels

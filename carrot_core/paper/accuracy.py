@@ -15,7 +15,7 @@ from carrot_core.figures.scene import label
 from carrot_core.number_formats import percent
 from carrot_core.paper.curves import NotDrawnError, among, analysis_of
 from carrot_core.results.source import Names, Results
-from carrot_core.routers.encoder.released import LABELS as SPROUT_MODELS
+from carrot_core.routers.encoder.router import LABELS as SPROUT_MODELS
 from carrot_core.text import visible
 
 METRICS = (

@@ -22,7 +22,7 @@ from carrot_core.number_formats import percent
 from carrot_core.outcomes import pick
 from carrot_core.results.source import Names, Results
 from carrot_core.text import visible
-from carrot_core.theory.dimension_figures import spectra_exhibit
+from carrot_core.theory.dimension import spectra_exhibit
 
 CARROT = ("carrot-knn", "carrot-mlp", "carrot-encoder", "carrot-released")
 BINARY = ("routellm-mf", "routellm-bert", "rorf")

@@ -12,7 +12,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
 
 if TYPE_CHECKING:
-    from carrot_core.routers.tasks import TaskInput
+    from carrot_core.routers.inputs import TaskInput
 
 
 class Router(Protocol):
@@ -41,7 +41,7 @@ class VectorRouter:
     estimator : fresh.
     use_task : read the task label of a prompt beside its vector, in training and at decision time. A prompt without
         a label, or with one that no training prompt had, gets the mean over the tasks that it is likely of
-        (`carrot_core.routers.tasks`).
+        (`carrot_core.routers.inputs`).
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class VectorRouter:
         usage = self._usage_to_learn(train)
         check_observed(train, usage)
         if self.use_task:
-            from carrot_core.routers.tasks import TaskInput  # scikit-learn only where a router is fitted
+            from carrot_core.routers.inputs import TaskInput  # scikit-learn only where a router is fitted
 
             self.tasks_ = TaskInput().fit(vectors, train.tasks, train.outcomes.score)
             vectors = self.tasks_.beside(vectors, train.tasks)

@@ -12,7 +12,6 @@ from scipy.linalg import block_diag
 from scipy.optimize import nnls
 from sklearn.base import _fit_context
 from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.model_selection import KFold
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval
@@ -21,23 +20,11 @@ from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers.base import VectorRouter, vectors_of
 from carrot_core.routers.criteria import Costs, contrasts, observed_mean
+from carrot_core.routers.inputs import TaskPrior, TextFeatures, left_out
 from carrot_core.routers.linear import CarrotLinear
 from carrot_core.routers.mlp import CarrotMLP
-from carrot_core.routers.neighbours import FloatArray, IntArray
+from carrot_core.routers.neighbours import FloatArray
 from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
-from carrot_core.routers.tasks import TaskPrior
-from carrot_core.routers.text_features import TextFeatures
-
-
-def left_out(X: FloatArray, tasks: IntArray, score: FloatArray, folds: int, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Task probabilities (n, K) and the scores they imply (n, M), by fits that have not seen the prompt."""
-    probabilities, estimate = np.zeros((len(X), int(tasks.max()) + 1)), np.empty(score.shape)
-    for train, held_out in KFold(min(folds, len(X)), shuffle=True, random_state=seed).split(X):
-        prior = TaskPrior().fit(X[train], tasks[train], score[train])
-        fold_probabilities = prior.probabilities(X[held_out])
-        probabilities[held_out, : fold_probabilities.shape[1]] = fold_probabilities
-        estimate[held_out] = fold_probabilities @ prior.means_
-    return probabilities, estimate
 
 
 class CarrotBlend(TableRegressor):

@@ -14,10 +14,9 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import StrOptions
 
 from carrot_core.outcomes import SCORE_RANGE, beyond
-from carrot_core.routers.criteria import Costs, contrast_loss, left_out_aiq
+from carrot_core.routers.criteria import Costs, UsageScale, contrast_loss, left_out_aiq
 from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
-from carrot_core.routers.usage_scale import UsageScale
 
 # For vectors of length 1; from nearly none to nothing but the mean.
 PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(-2.0, 4.01, 0.5))
@@ -133,7 +132,7 @@ class CarrotLinear(TableRegressor):
     Penalties are chosen by predictions of training prompts that the fit has not seen: one left out at a
     time for ridge regression, which has them in closed form, a fifth at a time for logistic regression.
     Usage is fitted on a log scale, one penalty a model, and brought back without bias
-    (`carrot_core.routers.usage_scale.UsageScale`).
+    (`carrot_core.routers.criteria.UsageScale`).
 
     Parameters
     ----------

@@ -12,10 +12,9 @@ import numpy.typing as npt
 from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import Interval
 
-from carrot_core.routers.criteria import Costs, contrast_loss, observed_mean
+from carrot_core.routers.criteria import Costs, UsageScale, contrast_loss, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray
 from carrot_core.routers.regressor import ScoreAndUsage, TableRegressor
-from carrot_core.routers.usage_scale import UsageScale
 
 if TYPE_CHECKING:
     import torch

@@ -18,9 +18,8 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.preprocessing import normalize
 
 from carrot_core.outcomes import SCORE_RANGE
-from carrot_core.routers.criteria import observed_mean
+from carrot_core.routers.criteria import UsageScale, observed_mean
 from carrot_core.routers.neighbours import FloatArray, IntArray
-from carrot_core.routers.usage_scale import UsageScale
 
 FEW = 500  # scored prompts up to which a model is new, if they are fewer than half of all
 _LEAST_OTHERS = 2  # models to learn from, so that each can take its turn

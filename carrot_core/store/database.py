@@ -19,7 +19,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from pandas.api.types import is_numeric_dtype
 
-from carrot_core.benchmarks.private_connection import lock_down, private_connection
+from carrot_core.benchmarks.file_checks import lock_down, private_connection
 from carrot_core.errors import StoreError
 from carrot_core.modes import check_write
 

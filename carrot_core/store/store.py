@@ -23,7 +23,7 @@ from carrot_core.store.content import content_of
 from carrot_core.store.database import reading, rows
 from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, delete
 from carrot_core.store.info import BenchmarkInfo, describe
-from carrot_core.store.migration import take_over
+from carrot_core.store.maintenance import take_over
 from carrot_core.store.runs import Run
 from carrot_core.text import text_hash
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -210,3 +210,31 @@ def _sums(values: FloatArray, first: NDArray[np.int64], k: int) -> FloatArray:
     running = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
     window: FloatArray = running[first + k] - running[first]
     return window
+
+
+METRIC = "aiq"
+
+
+def loss_table(curves: Mapping[str, pd.DataFrame], metric: str = METRIC) -> pd.DataFrame:
+    """What a router loses with fewer training prompts, from the tables of `carrot_core.compare.studies.learning`.
+
+    Columns: benchmark, router, n, loss, low, high (95 % interval, paired), all mean values over seeds; the size
+    with all prompts, which loses nothing, is left out.
+    """
+    frames = []
+    for benchmark, table in curves.items():
+        rows = table[(table["metric"] == metric) & (table["seed"] == "mean")]
+        rows = rows[rows["size"] < rows["size"].max()]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "benchmark": benchmark,
+                    "router": rows["router"],
+                    "n": rows["size"],
+                    "loss": -rows["lost"],
+                    "low": -rows["lost_high"],
+                    "high": -rows["lost_low"],
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)

@@ -186,6 +186,6 @@ def test_very_many_columns_are_refused_before_they_are_read(
 ) -> None:
     path = tmp_path / f"x.{kind}"
     path.write_bytes(very_many(kind))
-    monkeypatch.setattr("carrot_core.benchmarks.private_connection.private_connection", lambda: pytest.fail("was read"))
+    monkeypatch.setattr("carrot_core.benchmarks.file_checks.private_connection", lambda: pytest.fail("was read"))
     with pytest.raises(DataError, match=r"has [\d,]+ columns.*, the most is 2,000"):
         reads(path)

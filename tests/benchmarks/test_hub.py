@@ -25,7 +25,7 @@ from filelock import FileLock
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.benchmarks import hub as hub_module
 from carrot_core.benchmarks.hub import fetch
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.paths import shipped

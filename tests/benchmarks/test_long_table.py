@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.table_file import open_table
 from carrot_core.benchmarks.value_checks import RECOGNISED
 from carrot_core.errors import DataError, NotFoundError, Problem

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.open_llm import WORKERS, in_document_order, mean_correlation, read_open_llm
 from carrot_core.benchmarks.registry import read_any, reader_for
 from carrot_core.errors import DataError

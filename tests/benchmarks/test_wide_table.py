@@ -12,9 +12,8 @@ import pyarrow as pa
 import pytest
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import is_wide, read_long_table, read_wide_table
 from carrot_core.benchmarks.registry import read_any, reader_for
-from carrot_core.benchmarks.wide_table import is_wide, read_wide_table
 from carrot_core.errors import DataError, PricesNeededError, Problem
 from carrot_core.prices import Price
 from tests.tables import long_table, write

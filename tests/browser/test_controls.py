@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Error, Page
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import compare_routers, run_router
 from carrot_core.outcomes import Benchmark, Outcomes

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.outcomes import Outcomes
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, choose, click

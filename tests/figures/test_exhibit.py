@@ -11,12 +11,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from carrot_core.csv_latex import escape, latex_table, restored
 from carrot_core.errors import CarrotError
 from carrot_core.figures import exhibit
 from carrot_core.figures.exhibit import EXHIBIT_FORMATS, Exhibit, as_csv, as_html, as_json, as_latex
 from carrot_core.figures.theme import THEMES, ThemeName
-from carrot_core.latex import escape, latex_table
-from carrot_core.safe_csv import restored
 
 HOSTILE = '=1+1_{%}<script>alert("x")</script>'
 TABLE = pd.DataFrame({"router": [HOSTILE, "b"], "aiq": [0.71234, float("nan")], "qnc": [float("inf"), 0.5]})

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
 from carrot_core.dashboard import views
 from carrot_core.dashboard.compare import SECTIONS, results

@@ -208,7 +208,7 @@ def test_the_console_without_a_store_says_so_and_is_no_error(store: Store) -> No
         store.remove_benchmark(info.name)
     script = f"""
 import runpy
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard.stores import private_benchmarks, private_store
 from carrot_core.paths import shipped
 if not private_benchmarks():

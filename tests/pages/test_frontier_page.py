@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.components.frontier_chart import build_payload

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard import live
 from carrot_core.dashboard.components import decision
 from carrot_core.dashboard.components.decision import build_payload

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard import shell
 from carrot_core.dashboard.shell import PAGES, plain
 from carrot_core.embedding import BUNDLED

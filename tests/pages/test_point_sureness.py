@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.dashboard import views
+from carrot_core.dashboard import frontier, views
 from carrot_core.dashboard.frontier import solve as solve_panel
-from carrot_core.dashboard.frontier import stability
 from carrot_core.evaluation.solve import Goal, solve, solve_on
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import SPLITS
@@ -129,7 +128,7 @@ def test_how_sure_the_point_is() -> None:
     assert "in 95 % of them" in text
     assert "in each of 5 rounds" in text
     assert "2 tasks alone" in text
-    for purpose in (stability.ACCURACY, stability.MATCH, stability.AS_IS):
+    for purpose in (frontier.ACCURACY, frontier.MATCH, frontier.AS_IS):
         app.segmented_control(key="frontier:sure:purpose").set_value(purpose).run()
         assert not app.exception
     assert any("λ is set" in element.value for element in app.markdown)
@@ -148,7 +147,7 @@ def test_a_snapshot_says_what_is_not_possible() -> None:
 
 
 def test_nothing_is_solved_again_before_the_tab_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stability, "stability", lambda *_: pytest.fail("solved for nobody"))
+    monkeypatch.setattr(frontier, "stability", lambda *_: pytest.fail("solved for nobody"))
     app = page()
     assert set(SPLITS)
     assert "frontier:sure:purpose" not in [control.key for control in app.segmented_control]

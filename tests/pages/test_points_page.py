@@ -303,8 +303,8 @@ def test_the_frontier_page_keeps_the_point_it_shows() -> None:
 def _keep_of_an_upload() -> None:
     import streamlit as st
 
-    from carrot_core.benchmarks.long_table import read_long_table
-    from carrot_core.dashboard.points.keep import keep
+    from carrot_core.benchmarks.long_wide_tables import read_long_table
+    from carrot_core.dashboard.points import keep
     from carrot_core.dashboard.points.shelf import list_points, shelf
     from carrot_core.dashboard.stores import private_benchmarks, private_store, session_folder
     from carrot_core.paths import shipped

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.preview import preview
 from carrot_core.dashboard.controls import FIT
 from carrot_core.dashboard.data import upload as upload_page
@@ -21,7 +21,7 @@ from carrot_core.errors import StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.store import Store
-from carrot_core.store.migration import copy_benchmark
+from carrot_core.store.maintenance import copy_benchmark
 from tests.benchmarks.formats.truth import FILES
 from tests.made import fill, long_frame, made, write_files
 from tests.pages import reading
@@ -238,7 +238,7 @@ def test_a_name_taken_since_the_page_was_drawn_leads_to_another_and_it_is_told()
 def test_every_page_works_on_an_uploaded_benchmark(page: str) -> None:
     script = f"""
 import runpy
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard.stores import private_benchmarks, private_store
 from pathlib import Path
 from carrot_core.store import Store

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard import whatif
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.whatif.results import describe_threshold, in_words

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from carrot_core import CarrotRouter
 from carrot_core.api.app import settings_of
 from carrot_core.benchmarks.built_in import BUILT_IN, card_of, folder_of
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.cli import main
 from carrot_core.errors import StoreError
 from carrot_core.paths import shipped_data
@@ -19,7 +19,7 @@ from carrot_core.results.snapshot import shipped_snapshots
 from carrot_core.results.source import open_results
 from carrot_core.serving.loading import shipped_heads
 from carrot_core.store import Store
-from carrot_core.store.migration import copy_benchmark
+from carrot_core.store.maintenance import copy_benchmark
 from tests.made import MODELS, fill, made, write_files
 
 NAME = "routellm"

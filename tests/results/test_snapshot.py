@@ -13,7 +13,7 @@ import pytest
 
 from carrot_core import curve
 from carrot_core.benchmarks.built_in import BUILT_IN, folder_of, read_built_in
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.bootstrap import bootstrap_weights, replicate
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import evaluate, setting

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import evaluate

@@ -12,7 +12,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.routers import make_router
 from carrot_core.routers.blend import left_out
-from carrot_core.routers.tasks import TaskInput, TaskPrior
+from carrot_core.routers.inputs import TaskInput, TaskPrior
 from tests.made import MODELS, made
 
 

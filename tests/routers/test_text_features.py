@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.routers.text_features import TextFeatures, _form_of
+from carrot_core.routers.inputs import TextFeatures, _form_of
 
 TEXTS = tuple(f"Solve the integral of x^{i} dx" for i in range(40)) + tuple(
     f"Which court heard case {i}?\nA. High\nB. Low" for i in range(40)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrot_core.routers.usage_scale import UsageScale
+from carrot_core.routers.criteria import UsageScale
 
 
 @given(st.integers(0, 10**6), st.floats(1e-7, 1e4))

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrot_core import limits
+from carrot_core.csv_latex import restored
 from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import sweep
 from carrot_core.number_formats import NOTHING_TO_SAVE
-from carrot_core.safe_csv import restored
 from carrot_core.serving import router as serving_router
 from carrot_core.serving.batch import route_all, route_file, route_lines
 from carrot_core.serving.files import open_prompts, prompt_columns, prompts_from_lines

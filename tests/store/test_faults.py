@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.errors import StoreError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.store import Run, Store

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.errors import DataError, NotFoundError, StoreError
 from carrot_core.store import Store
 from carrot_core.store.database import SCHEMA_VERSION

@@ -17,7 +17,7 @@ from carrot_core.cli import main
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
-from carrot_core.store.health import rebuild, verify
+from carrot_core.store.maintenance import rebuild, verify
 from tests.tables import frames, main_file
 
 NAMES = ("one", "three", "two")

@@ -18,7 +18,7 @@ import pytest
 from carrot_core.benchmarks import Frames
 from carrot_core.errors import StoreError
 from carrot_core.store import Store, database, migration
-from carrot_core.store.health import verify
+from carrot_core.store.maintenance import verify
 from tests.tables import frames, left_behind
 
 # Written by version 0.2: two imports of nearly the same texts and one of others, vectors of two encoders and of two

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.long_table import read_long_table
+from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.frontier import sweep
@@ -25,8 +25,7 @@ from carrot_core.routers.baselines import oracle_of_other_samples
 from carrot_core.store import Run, Store
 from carrot_core.store.browse import one_prompt
 from carrot_core.store.console import query
-from carrot_core.store.health import verify
-from carrot_core.store.migration import copy_benchmark
+from carrot_core.store.maintenance import copy_benchmark, verify
 from tests.tables import frames, main_file
 
 

@@ -27,9 +27,9 @@ from carrot_core.theory import (
     simulated_curve,
     slopes,
 )
-from carrot_core.theory.dimension_figures import dimension_exhibit, learning_exhibit, loss_table, spectra_exhibit
+from carrot_core.theory.dimension import dimension_exhibit, learning_exhibit, spectra_exhibit
 from carrot_core.theory.rate_figures import boundary_exhibit, rate_exhibit, slopes_exhibit
-from carrot_core.theory.rates import SIZES, excess_risk, simulate
+from carrot_core.theory.rates import SIZES, excess_risk, loss_table, simulate
 from tests.theory.test_dimension import cloud
 
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carrot_core.benchmarks.simulated import language, reading, reasoning
+from carrot_core.benchmarks.simulated import language, reasoning
 from carrot_core.benchmarks.simulated.words import HARDEST, Draw, Template, joined
 
 _REPEATED = 0.004  # share of prompts that repeat an earlier one word by word, as in any log
@@ -47,12 +47,12 @@ TASKS = (
     Task("explain", "open_questions", language.explain, 1.6, -0.1),
     Task("compare", "open_questions", language.compare, 1.0, 0.2),
     Task("plan", "open_questions", language.plan, 1.0, 0.1),
-    Task("sentiment", "classification", reading.sentiment, 1.1, -0.3),
-    Task("intent", "classification", reading.intent, 1.1, -0.1),
-    Task("headline", "classification", reading.headline, 0.9, 0.0),
-    Task("meeting_notes", "summarising", reading.meeting_notes, 1.0, 0.0),
-    Task("incident", "summarising", reading.incident, 1.0, 0.0),
-    Task("digest", "summarising", reading.digest, 0.8, 0.3),
+    Task("sentiment", "classification", language.sentiment, 1.1, -0.3),
+    Task("intent", "classification", language.intent, 1.1, -0.1),
+    Task("headline", "classification", language.headline, 0.9, 0.0),
+    Task("meeting_notes", "summarising", language.meeting_notes, 1.0, 0.0),
+    Task("incident", "summarising", language.incident, 1.0, 0.0),
+    Task("digest", "summarising", language.digest, 0.8, 0.3),
 )
 
 

@@ -145,6 +145,23 @@ SERVICES = (
     "auth", "billing", "search", "mailer", "checkout", "uploads", "reports", "gateway", "scheduler", "profile",
 )  # fmt: skip
 
+PRAISE = (
+    "it works exactly as described", "my whole family loves it", "it was cheaper than I expected",
+    "it still looks new after a year", "support answered within an hour", "I would buy it again",
+)  # fmt: skip
+COMPLAINTS = (
+    "it stopped working after two weeks", "the manual is useless", "it is louder than the old one",
+    "the parcel arrived open", "nobody answers my mails", "the colour is nothing like the picture",
+)  # fmt: skip
+IRONY = (
+    "Great, if you enjoy returning things.", "I have never been so entertained by a refund form.",
+    "It does make a fine doorstop.", "Not that I would call it bad.", "My expectations were low and it met them.",
+)  # fmt: skip
+INTENTS = (
+    "refund", "delivery status", "change of address", "complaint", "cancel contract", "technical problem",
+    "invoice copy", "praise", "price question", "password reset", "opening hours", "data protection",
+)  # fmt: skip
+
 T = TypeVar("T")
 
 

@@ -17,20 +17,20 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.columns import guess_columns, truths_of
 from carrot_core.benchmarks.formats import Format, format_of_all
+from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
 from carrot_core.benchmarks.parts import how_read
 from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
-from carrot_core.benchmarks.wide_table import OF_PROMPT, is_wide
+from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard.data.ask_prices import ask_free_models, ask_prices
-from carrot_core.dashboard.data.own import NOTICE, free_name, own_benchmarks
+from carrot_core.dashboard.data.cards import NOTICE, free_name, own_benchmarks
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import ONLY_YOU, private_store, session_folder
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.paths import shipped
 from carrot_core.prices import Price
-from carrot_core.safe_csv import problems_frame, safe_csv
 from carrot_core.text import visible
 
 TYPES = [ending.removeprefix(".") for ending in (*ENDINGS, *PACKED, ".eval")]

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import streamlit as st
 
 from carrot_core import limits, modes
+from carrot_core.csv_latex import safe_csv
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem, priced
 from carrot_core.dashboard.glossary import see, tip
@@ -24,7 +25,6 @@ from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import session_folder
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import PERCENT_COLUMN, money_interval, percent
-from carrot_core.safe_csv import safe_csv
 from carrot_core.serving.batch import route_all
 from carrot_core.serving.files import Prompts, decision_file, open_prompts, prompt_columns, prompts_from_lines
 from carrot_core.serving.router import CarrotRouter

@@ -15,7 +15,7 @@ from carrot_core.benchmarks.log_table import LOGGED, kept_logs, read_logs
 from carrot_core.dashboard import views
 from carrot_core.dashboard.data.upload import TYPES, first_rows, on_disk
 from carrot_core.dashboard.exhibits import priced, show
-from carrot_core.dashboard.frontier.stability import stability_panel
+from carrot_core.dashboard.frontier import stability_panel
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.points import benchmark_of, differs_here, router_at
 from carrot_core.dashboard.points.comparison import distinct_names

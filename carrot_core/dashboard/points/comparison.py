@@ -11,9 +11,9 @@ import streamlit as st
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard.exhibits import csv_button, priced
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.points import data_of
-from carrot_core.dashboard.points.keep import (
+from carrot_core.dashboard.points import (
     NOT_MEASURED,
+    data_of,
     describe_accuracy,
     describe_cost,
     describe_date,

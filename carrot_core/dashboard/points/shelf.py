@@ -10,15 +10,19 @@ from carrot_core import limits, modes
 from carrot_core.dashboard import controls, views
 from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem
-from carrot_core.dashboard.points import all_points, benchmark_of, differs_here, place_for, router_at
-from carrot_core.dashboard.points.keep import (
+from carrot_core.dashboard.points import (
     NOTICE,
+    all_points,
+    benchmark_of,
     describe_accuracy,
     describe_cost,
     describe_date,
     describe_models,
     describe_point,
     describe_prices,
+    differs_here,
+    place_for,
+    router_at,
 )
 from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
 from carrot_core.dashboard.stores import labels

@@ -10,10 +10,10 @@ from functools import partial
 
 import pandas as pd
 
+from carrot_core.csv_latex import safe_csv
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate
 from carrot_core.points.formats import litellm, report
-from carrot_core.safe_csv import safe_csv
 from carrot_core.serving.point import PointFile, to_yaml
 from carrot_core.serving.router import CarrotRouter
 

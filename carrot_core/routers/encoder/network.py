@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupShuffleSplit
 from carrot_core.embedding import Tokens, batches, load_pretrained, no_bar, readable
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import FloatTable
-from carrot_core.routers.encoder.recipe import Recipe
+from carrot_core.routers.encoder import Recipe
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

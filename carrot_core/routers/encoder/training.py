@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import FloatTable
+from carrot_core.routers.encoder import Recipe, chosen_encoder
 from carrot_core.routers.encoder.network import WARMUP, Module, Network, Task, device_of, held_out, predicted
-from carrot_core.routers.encoder.recipe import Recipe, chosen_encoder
 
 _CHECKPOINT_STEPS = 500
 _CLIP = 1.0

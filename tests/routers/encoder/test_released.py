@@ -13,7 +13,7 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.prices import shipped_prices
 from carrot_core.routers import make_router
-from carrot_core.routers.encoder.released import LABELS, CarrotReleased
+from carrot_core.routers.encoder.router import LABELS, CarrotReleased
 from carrot_core.routers.saving import load_router, save_router
 from tests.encoders import one_thread, tiny_classifier  # noqa: F401  (a fixture)
 

@@ -17,8 +17,7 @@ from carrot_core.errors import CarrotError, DataError
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.routers import make_router
 from carrot_core.routers.criteria import contrasts
-from carrot_core.routers.encoder import recipe
-from carrot_core.routers.encoder.recipe import ONLINE, chosen_encoder
+from carrot_core.routers.encoder import ONLINE, chosen_encoder
 from carrot_core.routers.saving import load_router, router_as_bytes, router_from_bytes, save_router
 from tests.encoders import one_thread, tiny_encoder  # noqa: F401  (a fixture)
 from tests.made import MODELS, made
@@ -213,7 +212,7 @@ def test_an_encoder_that_is_none_is_refused(bench: Benchmark, tmp_path: Path) ->
 
 
 def test_auto_is_the_papers_encoder_where_the_hub_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "_at_hand", lambda repo: True)
+    monkeypatch.setattr("carrot_core.routers.encoder._at_hand", lambda repo: True)
     assert chosen_encoder("auto") == ONLINE == "roberta-base"
 
 

@@ -16,10 +16,9 @@ import pytest
 import torch
 
 from carrot_core.errors import DataError
+from carrot_core.routers.encoder import Recipe, training
 from carrot_core.routers.encoder import network as task_module
-from carrot_core.routers.encoder import training
 from carrot_core.routers.encoder.network import Network, Task, held_out
-from carrot_core.routers.encoder.recipe import Recipe
 from carrot_core.routers.encoder.training import fine_tuned, loop
 from tests.encoders import one_thread, tiny_encoder  # noqa: F401  (a fixture)
 

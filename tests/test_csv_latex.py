@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carrot_core.csv_latex import problems_frame, restored, safe_csv, write_csv
 from carrot_core.errors import DataError, Problem
-from carrot_core.safe_csv import problems_frame, restored, safe_csv, write_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = st.one_of(
@@ -75,7 +75,7 @@ def test_problems_are_a_table_with_place_value_and_remedy() -> None:
 @pytest.mark.parametrize("folder", ["carrot_core", "pages"])
 def test_every_csv_goes_through_the_one_function(folder: str) -> None:
     # The readers write a copy of what they are given, for the next reader only.
-    own = [ROOT / "carrot_core" / name for name in ("safe_csv.py", "benchmarks/containers.py", "benchmarks/repair.py")]
+    own = [ROOT / "carrot_core" / name for name in ("csv_latex.py", "benchmarks/containers.py", "benchmarks/repair.py")]
     direct = [
         str(file)
         for file in (ROOT / folder).rglob("*.py")
