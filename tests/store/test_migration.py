@@ -17,7 +17,7 @@ import pytest
 
 from carrot_core.benchmarks import Frames
 from carrot_core.errors import StoreError
-from carrot_core.store import Store, database, migration
+from carrot_core.store import Store, database, maintenance
 from carrot_core.store.maintenance import verify
 from tests.tables import frames, left_behind
 
@@ -155,18 +155,18 @@ def test_who_comes_at_once_finds_all_of_it(home: Path) -> None:
 def test_a_damaged_benchmark_stays_in_the_old_file_and_is_named(
     home: Path, old_file: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    take_parts = migration._take_parts
+    take_parts = maintenance._take_parts
 
     def damaged(old: Path, number: int, new: Path) -> None:
         take_parts(old, number, new)
         if number == 1:
             raise StoreError("a block of it")
 
-    monkeypatch.setattr(migration, "_take_parts", damaged)
+    monkeypatch.setattr(maintenance, "_take_parts", damaged)
     with pytest.raises(StoreError, match="a block of it"):  # all of it can be read: it is the writing that fails
         Store().benchmarks()
     assert (home / "carrot.duckdb").read_bytes() == old_file
-    monkeypatch.setattr(migration, "_problem", lambda old, number: "a block of it")
+    monkeypatch.setattr(maintenance, "_problem_of_old", lambda old, number: "a block of it")
     assert [info.name for info in Store().benchmarks()] == sorted({*CONTENT} - {"first"})
     assert "'first' stays there" in caplog.text
 
