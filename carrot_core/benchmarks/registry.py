@@ -8,7 +8,7 @@ from typing import Protocol
 
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.formats import FORMATS, Format, format_of_all, read_format
-from carrot_core.benchmarks.formats.reading import head_of
+from carrot_core.benchmarks.formats.head import head_of
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.benchmarks.long_wide_tables import is_wide, read_long_table, read_rows, read_wide_table
 from carrot_core.benchmarks.open_llm import read_open_llm
