@@ -1,7 +1,12 @@
-"""Middleware around every route: access control, request ids, one log line a request, metrics, no tracebacks."""
+"""What stands before every route of the API: who may ask and how often, request ids, the log, metrics, no tracebacks.
+
+Clients are known by their tokens (`Token`), or else by their addresses.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
 import math
 import re
@@ -9,17 +14,102 @@ import time
 import traceback
 import uuid
 from collections import Counter as Tally
-from collections.abc import Collection, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from carrot_core.api.clients import Pace, Token, token_of
 from carrot_core.api.problems import INTERNAL, Refusal, answer
+from carrot_core.errors import CarrotError
 
-__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics", "Pace", "Token"]
+
+SCOPES = ("route", "read", "metrics")  # prompts; models, curves and the document of routes; figures of the server
+_LINE = re.compile(r"(\S{1,80})\s+([a-z,]+)\s+([0-9a-f]{64})")
+_MOST_CLIENTS = 10_000  # that are told apart; one that has not asked for longest is forgotten
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of a client: its name, for the log; the sha256 of the token; and what it may do, of `SCOPES`."""
+
+    name: str
+    sha256: str = field(repr=False)
+    scopes: frozenset[str] = frozenset(SCOPES)
+
+    @classmethod
+    def of(cls, secret: str, name: str = "token") -> Token:
+        """The token with that text, which may do everything."""
+        return cls(name, _sha256(secret.encode()))
+
+
+def read_tokens(path: Path) -> tuple[Token, ...]:
+    """Tokens of a file: a line each with name, scopes and sha256 of the token; ``#`` starts a comment.
+
+    Raises
+    ------
+    CarrotError
+        The file cannot be read, has no token, a line that is none, or a name twice. No line is quoted.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CarrotError(f"The file of tokens {path} cannot be read.") from error
+    tokens: dict[str, Token] = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        parts = _LINE.fullmatch(text)
+        scopes = frozenset(parts[2].split(",")) if parts else frozenset()
+        if parts is None or not scopes <= set(SCOPES):
+            raise CarrotError(
+                f"{path}, line {number}: write a name, scopes of {','.join(SCOPES)} with commas between them, and the "
+                "sha256 of the token in 64 hexadecimal digits."
+            )
+        if parts[1] in tokens:
+            raise CarrotError(f"{path}, line {number}: the name {parts[1]!r} is there twice.")
+        tokens[parts[1]] = Token(parts[1], parts[3], scopes)
+    if not tokens:
+        raise CarrotError(f"The file of tokens {path} has none.")
+    return tuple(tokens.values())
+
+
+def token_of(authorization: str, tokens: Iterable[Token]) -> Token | None:
+    """The token of an ``Authorization`` header; None if it is none of them. Takes as long whichever it is."""
+    scheme, _, secret = authorization.partition(" ")
+    digest = _sha256(secret.strip().encode("latin-1"))
+    same = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
+    return same[0] if same and scheme.lower() == "bearer" else None
+
+
+def _sha256(secret: bytes) -> str:
+    return hashlib.sha256(secret).hexdigest()
+
+
+class Pace:
+    """How often each client may ask: so many requests a minute, all of them at once if need be."""
+
+    def __init__(self, requests_a_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = requests_a_minute, clock
+        self._clients: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, at which second
+
+    def wait_s(self, client: str) -> float:
+        """Count a request of a client: 0 if it may be answered, else the seconds until one may."""
+        now, a_second = self._clock(), self._most / 60
+        left, then = self._clients.pop(client, (float(self._most), now))
+        left = min(left + (now - then) * a_second, float(self._most))
+        allowed = left >= 1
+        self._clients[client] = (left - allowed, now)
+        if len(self._clients) > _MOST_CLIENTS:
+            self._clients.popitem(last=False)
+        return 0.0 if allowed else (1 - left) / a_second
+
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -112,7 +202,7 @@ class AccessMiddleware:
     routes : known addresses; any other is counted and logged as "other", so that no text from outside becomes
         a label or a log line.
     open_routes : those that need no token, and may be asked for however often.
-    scopes : scope of `carrot_core.api.clients.SCOPES` that an address needs; any other address needs "read".
+    scopes : scope of `carrot_core.api.middleware.SCOPES` that an address needs; any other address needs "read".
     tokens : of which ``Authorization: Bearer`` must carry one; None asks for nothing.
     pace : how often a client may ask, by its token's name or else its address; None is as often as it likes.
     allowed_hosts : names this server may be called by, as Streamlit's ``server.allowedHosts`` lists them.

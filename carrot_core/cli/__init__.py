@@ -117,8 +117,7 @@ def serve(port: int, address: str, sources: tuple[str, ...], token_env: str | No
     """
     import uvicorn
 
-    from carrot_core.api import create_app
-    from carrot_core.api.app import hosts_for, log_to_stderr, settings_of, warning_of
+    from carrot_core.api import create_app, hosts_for, log_to_stderr, settings_of, warning_of
 
     check_address(address)
     settings = settings_of(sources, token_env, hosts_for(address, hosts))

@@ -1,7 +1,339 @@
 """The store: benchmarks, vectors and evaluated routers in DuckDB files, a folder a benchmark."""
 
-from carrot_core.store.info import BenchmarkInfo
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace as with_changes
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import numpy.typing as npt
+
+from carrot_core import paths
+from carrot_core.benchmarks import Frames
+from carrot_core.errors import NotFoundError, StoreError
+from carrot_core.outcomes import Benchmark
+from carrot_core.store import content, runs, vectors
+from carrot_core.store.content import content_of
+from carrot_core.store.database import reading, rows
+from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_name, delete
+from carrot_core.store.info import BenchmarkInfo, describe
+from carrot_core.store.maintenance import take_over
 from carrot_core.store.runs import Run, run_id
-from carrot_core.store.store import Store
+from carrot_core.text import text_hash
 
 __all__ = ["BenchmarkInfo", "Run", "Store", "run_id"]
+
+
+_log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class Store:
+    """Benchmarks, their vectors and evaluated routers: a folder of DuckDB files for each benchmark.
+
+    Every method looks at the files anew, so an object can be shared by threads and always shows the newest
+    content. Writers to one benchmark take turns; they never block a reader, nor a writer to another one.
+
+    Parameters
+    ----------
+    path : the folder, or a database of version 0.2 (``….duckdb``), whose place the folder of the same name that
+        ends in ``.store`` takes: what such a file holds is taken over when the store is first used. By default
+        ``carrot.duckdb`` in `carrot_core.paths.home`, so ``carrot.store``. Nothing need exist.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        # Through links: what is new goes where the old is, not beside the link.
+        chosen = Path(path if path is not None else paths.home() / "carrot.duckdb").resolve()
+        self._path = (chosen.with_suffix(".store") if chosen.suffix == ".duckdb" else chosen).resolve()
+        self._old_file = self._path.with_suffix(".duckdb")
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._path
+
+    def version(self, name: str | None = None) -> str:
+        """Identity of a benchmark's content, or of the whole store's; it changes with every write.
+
+        It only lists the folder. Writes to other benchmarks do not change a benchmark's version.
+        """
+        if name is not None:
+            return self.folder(name).version()
+        parts = [f"{folder.path.name} {folder.version()}" for folder in self.folders()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32] if parts else "absent"
+
+    def folder(self, name: str) -> Folder:
+        """The folder of a benchmark, which need not exist: for this package."""
+        self._take_over()
+        return Folder.of(self.path, name)
+
+    def folders(self) -> list[Folder]:
+        """The folders of all benchmarks: for this package."""
+        self._take_over()
+        return Folder.all(self.path)
+
+    def _take_over(self) -> None:
+        if self._old_file.exists():
+            take_over(self._old_file, self.path)
+
+    def shadows(self, name: str) -> bool:
+        """Whether a name means a benchmark here where it would otherwise mean results that ship, of other data.
+
+        Every command, page and server that takes a name goes by this.
+        """
+        shipped = paths.shipped_data().get(name)
+        try:
+            return shipped is not None and self.info(name).data_hash != shipped
+        except NotFoundError:
+            return False
+        except StoreError:  # damaged, which whoever reads it is told
+            return True
+
+    def save_benchmark(
+        self, name: str, frames: Frames, *, split_seed: int = 0, replace: bool = False, shadow: bool = False
+    ) -> BenchmarkInfo:
+        """Store a benchmark under a name, split into train, validation and test.
+
+        The source's own split is kept; without one, prompts are split 70/15/15 with ``split_seed``. Of a benchmark
+        that is replaced, the vectors of texts that are still there stay.
+
+        Raises
+        ------
+        StoreError
+            The name is taken and ``replace`` is False, results of other data ship under it and ``shadow`` is False,
+            or the database cannot be written.
+        """
+        check_name(name)
+        table = content_of(frames, split_seed)
+        if not shadow:
+            check_meaning(name, table.data_hash)
+        with self.folder(name).replacing() as (new, old):
+            if old is not None and not replace:
+                raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
+            content.write(new / MAIN, name, frames, table, split_seed)
+            if old is not None:
+                self._keep_vectors(name, old, new, set(table.prompts["text_sha256"].dropna()))
+                self._delete_runs_fitted_on(name)
+        return self.info(name)
+
+    @staticmethod
+    def _keep_vectors(name: str, old: Files, new: Path, hashes: set[str]) -> None:
+        try:
+            vectors.gather(old, new, hashes)
+        except StoreError as error:
+            _log.warning("Vectors of the former %r cannot be read and have to be computed again: %s", name, error)
+
+    def remove_benchmark(self, name: str) -> None:
+        """Delete a benchmark with its vectors and runs, and the runs of others that were fitted on it."""
+        folder = self._existing(name)
+        self._delete_runs_fitted_on(name)
+        folder.remove()
+
+    def _delete_runs_fitted_on(self, name: str) -> None:
+        """Delete the runs of other benchmarks whose numbers would describe other data: before the data go."""
+        for folder in self.folders():
+            current = folder.current()
+            for path in current.glob(runs.fitted_on_pattern(name)) if current is not None else ():
+                delete(path)
+
+    def benchmarks(self) -> list[BenchmarkInfo]:
+        """Descriptions of the readable benchmarks, by name; `damaged` has the others.
+
+        Raises
+        ------
+        StoreError
+            There are benchmarks, but not one can be described.
+        """
+        described = self._descriptions()
+        infos = [info for info in described.values() if isinstance(info, BenchmarkInfo)]
+        if described and not infos:
+            raise next(error for error in described.values() if isinstance(error, StoreError))
+        return infos
+
+    def damaged(self) -> dict[str, str]:
+        """Why a benchmark cannot be described, by its name; empty if all can."""
+        return {name: str(error) for name, error in self._descriptions().items() if isinstance(error, StoreError)}
+
+    def _descriptions(self) -> Mapping[str, BenchmarkInfo | StoreError]:
+        described: dict[str, BenchmarkInfo | StoreError] = {}
+        for folder in self.folders():
+            try:
+                info = folder.read(lambda files: describe(files.main))
+                described[info.name] = info
+            except NotFoundError:  # removed meanwhile
+                continue
+            except StoreError as error:
+                described[folder.name] = error
+        return dict(sorted(described.items()))
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection to a benchmark's main file, for queries of this package.
+
+        Raises
+        ------
+        NotFoundError
+            No benchmark of that name; the message lists those there are.
+        """
+        with ExitStack() as stack:
+            yield self._read(name, lambda files: stack.enter_context(reading(files.main)))
+
+    def info(self, name: str) -> BenchmarkInfo:
+        """Description of one benchmark."""
+        return self._read(name, lambda files: describe(files.main))
+
+    def load(self, name: str, *, encoder: str | None = None) -> Benchmark:
+        """Read a benchmark: prompts in the order of their ids, models in the order of their names.
+
+        With ``encoder`` the vectors are attached if every text has one of that encoder; else they are None.
+
+        Raises
+        ------
+        NotFoundError
+            No benchmark of that name; the message lists those there are.
+        """
+
+        def work(files: Files) -> Benchmark:
+            with reading(files.main) as connection:
+                bench = content.load(connection)
+                hashes = rows(connection, "select text_sha256 from prompts order by prompt")
+            table = None if encoder is None else vectors.load(files, encoder, [text for (text,) in hashes])
+            return bench if table is None else with_changes(bench, vectors=table, encoder=encoder)
+
+        return self._read(name, work)
+
+    def missing_texts(self, name: str, encoder: str) -> list[str]:
+        """Distinct texts of a benchmark without a vector of that encoder, in the order of the prompt ids."""
+
+        def work(files: Files) -> list[str]:
+            there = vectors.hashes_with(files, encoder)
+            return [text for key, text in _texts(files).items() if key not in there]
+
+        return self._read(name, work)
+
+    def add_vectors(
+        self, encoder: str, texts: Sequence[str], new: npt.ArrayLike, *, benchmark: str | None = None
+    ) -> None:
+        """Store (k, d) vectors of k texts as float32; a vector already there is replaced.
+
+        They go to ``benchmark``, at a cost that does not depend on what is stored; by default to every benchmark
+        that has one of the texts.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such benchmark, or none that has one of the texts.
+        """
+        table = vectors.check_vectors(texts, new)
+        hashes = [text_hash(text) for text in texts]
+        if benchmark is not None:
+            self._add(benchmark, encoder, hashes, table)
+            return
+        there = {info.name: self._read(info.name, _texts).keys() for info in self.benchmarks()}
+        for name, text_hashes in there.items():
+            chosen = [row for row, text in enumerate(hashes) if text in text_hashes]
+            self._add(name, encoder, [hashes[row] for row in chosen], table[chosen])
+        if hashes and not any(text_hashes & set(hashes) for text_hashes in there.values()):
+            raise NotFoundError(f"No benchmark in the store has one of these {len(hashes):,} texts.")
+
+    def add_vectors_of_hashes(self, benchmark: str, encoder: str, hashes: Sequence[str], new: npt.ArrayLike) -> None:
+        """Store (k, d) vectors of k texts, which need not be here, by the `text_hash` of each."""
+        self._add(benchmark, encoder, hashes, vectors.check_vectors(hashes, new))
+
+    def _add(self, name: str, encoder: str, hashes: Sequence[str], table: vectors.Vectors) -> None:
+        with self._existing(name).adding() as files:
+            vectors.add(files, encoder, hashes, table)
+
+    def copy_vectors(self, name: str, encoder: str) -> None:
+        """Copy the vectors that a benchmark lacks from other benchmarks with the same texts."""
+        lacking = {text_hash(text) for text in self.missing_texts(name, encoder)}
+        for folder in self.folders():
+            if not lacking:
+                return
+            try:
+                block = folder.read(partial(vectors.of_hashes, encoder=encoder, hashes=lacking))
+            except NotFoundError:  # removed meanwhile
+                continue
+            except StoreError as error:
+                _log.warning("Vectors of %r cannot be read, so none is taken from there: %s", folder.name, error)
+                continue
+            if block is not None:
+                hashes, table = block
+                self._add(name, encoder, hashes, table)
+                lacking -= set(hashes)
+
+    def gather_vectors(self, name: str) -> None:
+        """Merge a benchmark's vectors into one file for each encoder, without replaced ones."""
+        with self._existing(name).adding() as files:
+            vectors.gather(files, files.folder)
+
+    def import_vectors(self, name: str, file: Path, encoder: str) -> int:
+        """Take vectors from a Parquet file of ``prompt_id`` and ``embedding``, renormalised to unit length.
+
+        Ids the benchmark does not know, or knows without text, are left out.
+
+        Returns
+        -------
+        Number of prompts of the benchmark that got a vector.
+
+        Raises
+        ------
+        DataError
+            No readable Parquet file, vectors of unequal length, a value that is not finite, an id twice,
+            another length than the bundled encoder's, or no id the benchmark knows.
+        """
+        with self.reading(name) as connection:
+            texts = dict(rows(connection, "select prompt_id, text from prompts where text is not null"))
+        ids, table = vectors.read_file(file, encoder, texts)
+        self.add_vectors(encoder, [texts[prompt_id] for prompt_id in ids], table, benchmark=name)
+        self.gather_vectors(name)
+        return len(ids)
+
+    def save_run(self, run: Run) -> None:
+        """Store an evaluated router; a run of the same identity is replaced."""
+        with self._existing(run.benchmark).adding() as files:
+            runs.save(files.main, files.folder, run)
+
+    def runs(self, benchmark: str) -> list[Run]:
+        """The runs on a benchmark, newest first, without their tables and fitted routers."""
+        return self._read(benchmark, lambda files: runs.list_runs(files, describe(files.main).name))
+
+    def load_run(self, run_id: str, *, router: bool = False) -> Run:
+        """A run with its tables of estimates and, on demand, its fitted router, which may be large."""
+        for folder in self.folders():
+            files = folder.files()
+            if files is not None and runs.find(files, run_id) is not None:
+                return folder.read(lambda files: runs.load(files, run_id, router))
+        raise NotFoundError(f"There is no run {run_id[:12]!r} in the store; evaluate the router first.")
+
+    def _existing(self, name: str) -> Folder:
+        folder = self.folder(name)
+        if folder.current() is None:
+            raise self._not_here(name)
+        return folder
+
+    def _read(self, name: str, work: Callable[[Files], Result]) -> Result:
+        return self._existing(name).read(work)
+
+    def _not_here(self, name: str) -> NotFoundError:
+        names = [folder.name for folder in self.folders()]
+        there = f"there are: {', '.join(names)}" if names else "none is loaded yet; import one first"
+        return NotFoundError(f"There is no benchmark {name!r}; {there}.")
+
+
+def _texts(files: Files) -> dict[str, str]:
+    """Distinct texts of a benchmark by their hash, in the order of the prompts."""
+    with reading(files.main) as connection:
+        return dict(
+            rows(
+                connection,
+                "select text_sha256, any_value(text) from prompts where text is not null "
+                "group by text_sha256 order by min(prompt)",
+            )
+        )

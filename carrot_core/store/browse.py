@@ -12,8 +12,8 @@ import pandas as pd
 
 from carrot_core.errors import NotFoundError
 from carrot_core.outcomes import SPLITS
+from carrot_core.store import Store
 from carrot_core.store.database import rows
-from carrot_core.store.store import Store
 
 RIGHT = 0.5  # a score from here on counts as right
 PREVIEW = 240  # characters of a text in the table

@@ -17,8 +17,8 @@ import pandas as pd
 from carrot_core import limits
 from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED
 from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.store import Store
 from carrot_core.store.info import BenchmarkInfo
-from carrot_core.store.store import Store
 
 _WORKER_LIMITS = {
     "process_bytes": limits.SQL_PROCESS_BYTES,

@@ -21,7 +21,7 @@ from carrot_core.store.folder import MAIN, Files, Folder, check_meaning, check_n
 from carrot_core.store.info import BenchmarkInfo, models_frame
 
 if TYPE_CHECKING:
-    from carrot_core.store.store import Store
+    from carrot_core.store import Store
 
 _log = logging.getLogger(__name__)
 _TABLES = ("benchmarks", "models", "prompts", "outcomes")

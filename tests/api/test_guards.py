@@ -16,9 +16,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from carrot_core import limits
-from carrot_core.api import answers, problems
-from carrot_core.api.app import Workers
-from carrot_core.api.clients import SCOPES, Pace, Token, read_tokens, token_of
+from carrot_core.api import Workers, answers, problems
+from carrot_core.api.middleware import SCOPES, Pace, Token, read_tokens, token_of
 from carrot_core.errors import CarrotError, DataError
 from carrot_core.serving.router import CarrotRouter
 from tests.api.conftest import SECRET, Client, made_router

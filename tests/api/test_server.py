@@ -22,8 +22,8 @@ from fastapi.testclient import TestClient
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from carrot_core import limits
+from carrot_core.api import TOKEN_VARIABLE, TOKENS_VARIABLE, hosts_for, settings_of, warning_of
 from carrot_core.api.answers import Served
-from carrot_core.api.app import TOKEN_VARIABLE, TOKENS_VARIABLE, hosts_for, settings_of, warning_of
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError
 from carrot_core.modes import LOOPBACK, VARIABLE
@@ -39,7 +39,7 @@ ONE = json.dumps({"prompts": ["What is 2 + 2?"], "lam": 0.3})
 def test_the_api_alone_brings_neither_streamlit_nor_torch_along() -> None:
     code = (
         "import sys, carrot_core.cli; from carrot_core.api import create_app\n"
-        "from carrot_core.api.app import settings_of\n"
+        "from carrot_core.api import settings_of\n"
         "create_app(settings_of((), None, ('localhost',))); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

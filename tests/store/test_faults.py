@@ -266,7 +266,7 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 import numpy as np
-import carrot_core.store.store
+import carrot_core.store
 from carrot_core.store import Store
 from tests.tables import frames
 content = frames(n_prompts=3000, n_models=6, seed=9)

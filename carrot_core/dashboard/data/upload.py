@@ -24,7 +24,7 @@ from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, R
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
 from carrot_core.csv_latex import problems_frame, safe_csv
-from carrot_core.dashboard.data.ask_prices import ask_free_models, ask_prices
+from carrot_core.dashboard.data import ask_free_models, ask_prices
 from carrot_core.dashboard.data.cards import NOTICE, free_name, own_benchmarks
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import ONLY_YOU, private_store, session_folder

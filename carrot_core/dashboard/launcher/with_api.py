@@ -15,8 +15,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 from streamlit import config
 
-from carrot_core.api import create_app
-from carrot_core.api.app import log_to_stderr, settings_of, warning_of
+from carrot_core.api import create_app, log_to_stderr, settings_of, warning_of
 from carrot_core.api.middleware import ANY_HOST, HardenedResponses, log
 from carrot_core.modes import check_address
 from carrot_core.paths import app_script
