@@ -17,7 +17,7 @@ from carrot_core.benchmarks.log_table import keep_log
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, StoreError
 from carrot_core.modes import VARIABLE, check_address
-from carrot_core.points.shelf import PointShelf, shared_points
+from carrot_core.points import PointShelf, shared_points
 from carrot_core.store import Store
 from carrot_core.store.maintenance import copy_benchmark, rebuild
 from tests.points.test_difference import point

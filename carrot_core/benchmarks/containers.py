@@ -23,8 +23,7 @@ import pyarrow.parquet as pq
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.file_checks import check_columns, chunks, text_stream
-from carrot_core.benchmarks.json_stream import LEVELS, stream_values
-from carrot_core.benchmarks.reading import ENDINGS, PACKED
+from carrot_core.benchmarks.reading import ENDINGS, LEVELS, PACKED, stream_values
 from carrot_core.errors import DataError, Problem
 
 # What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.

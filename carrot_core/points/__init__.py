@@ -1,15 +1,208 @@
-"""How far two operating points, or two proportions, are apart, with intervals."""
+"""Stored operating points: the shelf, a folder with a file a point; and how far two points, or proportions, are apart."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from math import hypot, nan, sqrt
+from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
+from carrot_core import limits, paths
 from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
+from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
-from carrot_core.serving.point import PointFigures, PointFile
+from carrot_core.modes import check_write
+from carrot_core.serving.point import PointFigures, PointFile, read_point, write_point
+
+_ID = re.compile(r"[0-9a-f]{16}")
+_DELETED, _LOCK = ".deleted", ".lock"
+_MOST_DAMAGED = 20
+
+
+def shared_points() -> PointShelf:
+    """The points of ``CARROT_HOME``, which everybody sees who uses it."""
+    return PointShelf(paths.home() / "points")
+
+
+@dataclass(frozen=True)
+class ShelfPoint:
+    """A point with the id it was first kept under, which stays when its note changes."""
+
+    id: str
+    point: PointFile
+
+    @property
+    def name(self) -> str:
+        """First line of its note, else what it is."""
+        return title_and_note(self.point)[0] or f"{self.point.router} on {self.point.benchmark}, λ {self.point.lam:.3f}"
+
+
+def title_and_note(point: PointFile) -> tuple[str, str]:
+    """The first line of a point's note, cut to a name's length, and the lines after it."""
+    first, _, rest = point.note.partition("\n")
+    return first.strip()[: limits.POINT_NAME], rest.strip()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The points, newest first, and damaged files by name with the reason."""
+
+    points: tuple[ShelfPoint, ...]
+    damaged: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PointShelf:
+    """Operating points in a folder that may not exist yet; several processes may use it at once."""
+
+    folder: Path
+
+    def listing(self) -> Listing:
+        """All points, newest first; a file that cannot be read is listed as damaged."""
+        points: list[ShelfPoint] = []
+        damaged: dict[str, str] = {}
+        for path in self._files():
+            try:
+                points.append(ShelfPoint(_check_id(path.stem), self.read(path.stem)))
+            except CarrotError as error:
+                if len(damaged) < _MOST_DAMAGED:
+                    damaged[path.name] = str(error)
+        points.sort(key=lambda entry: (entry.point.created_at, entry.id), reverse=True)
+        return Listing(tuple(points), damaged)
+
+    def path(self, id: str) -> Path:
+        """Where a point is kept.
+
+        Raises
+        ------
+        NotFoundError
+            This is no id.
+        """
+        return self.folder / f"{_check_id(id)}.json"
+
+    def read(self, id: str) -> PointFile:
+        """A kept point; errors as for `carrot_core.serving.point.read_point`."""
+        path = self.path(id)
+        try:
+            state = path.stat()
+        except FileNotFoundError as error:
+            raise NotFoundError(f"The operating point {id} is not kept here (any more).") from error
+        except OSError as error:
+            raise CarrotError(f"Cannot read {path}: {error.strerror or error}.") from error
+        return _read(path, state.st_ino, state.st_mtime_ns, state.st_size)
+
+    def keep(self, point: PointFile) -> str:
+        """Keep a point and return its id; one that is kept already stays as it is.
+
+        Raises
+        ------
+        CarrotError
+            There are `carrot_core.limits.POINTS` already, or the folder cannot be written.
+        """
+        point = point.sealed()
+        id = point.sha256[:16]
+        with self._alone():
+            if not self.path(id).exists():
+                self._room_for_one()
+                self._write(id, point)
+        return id
+
+    def note(self, id: str, name: str, note: str) -> None:
+        """Give a point another name and note; what it decides does not change."""
+        with self._alone():
+            self._write(id, self.read(id).model_copy(update={"note": join_note(name, note)}).sealed())
+
+    def delete(self, id: str) -> None:
+        """Move a point where `restore` finds it; the oldest of many deleted ones are removed for good."""
+        gone = self.folder / _DELETED
+        with self._alone():
+            gone.mkdir(exist_ok=True)
+            self._move(self.path(id), gone / f"{id}.json")
+            os.utime(gone / f"{id}.json")
+            for path in sorted(gone.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)[: -limits.POINTS]:
+                path.unlink()
+
+    def restore(self, id: str) -> None:
+        """Undo `delete`.
+
+        Raises
+        ------
+        CarrotError
+            The point was kept again meanwhile, perhaps under another name; that one stays as it is.
+        """
+        with self._alone():
+            source, target = self.folder / _DELETED / f"{_check_id(id)}.json", self.path(id)
+            if source.exists() and target.exists():
+                raise CarrotError("This operating point was kept again since it was deleted, and stays as it is now.")
+            self._room_for_one()
+            self._move(source, target)
+
+    def _files(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.folder.glob("*.json") if path.is_file())
+        except OSError as error:
+            raise CarrotError(f"Cannot read {self.folder}: {error.strerror or error}.") from error
+
+    def _room_for_one(self) -> None:
+        if len(self._files()) >= limits.POINTS:
+            raise CarrotError(f"{limits.POINTS} operating points are kept, which is the most: delete one first.")
+
+    def _write(self, id: str, point: PointFile) -> None:
+        with paths.replacing(self.path(id)) as part:
+            write_point(point, part)
+
+    @staticmethod
+    def _move(source: Path, target: Path) -> None:
+        try:
+            os.replace(source, target)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"The operating point {source.stem} is not there (any more).") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One writer at a time; errors of the disk become a `CarrotError`."""
+        check_write(self.folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / _LOCK):
+                yield
+        except OSError as error:
+            raise CarrotError(f"Cannot write {self.folder}: {error.strerror or error}.") from error
+
+
+def join_note(name: str, note: str) -> str:
+    """Name and note as one text, which `title_and_note` splits again.
+
+    Raises
+    ------
+    CarrotError
+        One of them is too long.
+    """
+    # A lone surrogate is no text: no file could hold it.
+    name, note = (text.encode("utf-8", "replace").decode().strip() for text in (name, note))
+    for what, text, most in (("name", name, limits.POINT_NAME), ("note", note, limits.POINT_NOTE)):
+        if len(text) > most:
+            raise CarrotError(f"A {what} has at most {most:,} characters; this one has {len(text):,}.")
+    name = " ".join(name.splitlines())
+    return f"{name}\n{note}" if note else name
+
+
+def _check_id(id: str) -> str:
+    if not _ID.fullmatch(id):
+        raise NotFoundError(f"{id[:40]!r} is not the id of a kept operating point (16 digits and letters a to f).")
+    return id
+
+
+@lru_cache(maxsize=2 * limits.POINTS)
+def _read(path: Path, _inode: int, _changed_ns: int, _size: int) -> PointFile:
+    return read_point(path)
 
 
 @dataclass(frozen=True)

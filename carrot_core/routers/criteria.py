@@ -17,6 +17,10 @@ from carrot_core.routers.neighbours import FloatArray, IntArray, Vectors, search
 from carrot_core.switches import sweep_tables
 
 _LEAST_PROMPTS = 50  # on which an AIQ tells more than noise
+# Share of a model's mean use that counts as one unit, so that log1p bends tokens and dollars alike.
+_UNIT = 0.01
+# Parts of the range of predicted use that are corrected each on its own, at most, and held-out cells in each at least.
+_RANGES, _LEAST_CELLS = 10, 50
 
 
 def observed_mean(table: FloatArray, axis: int = 0) -> FloatArray:
@@ -136,12 +140,6 @@ def left_out_aiq(score: FloatArray, estimate: FloatArray, usage: FloatArray | No
     swept = sweep_tables(estimate[rows], expected[rows])
     single = costs.cost_usd[rows].mean(axis=0)
     return float(aiq(swept.mean_of(costs.cost_usd[rows]), swept.mean_of(score[rows]), single.min(), single.max()))
-
-
-# Share of a model's mean use that counts as one unit, so that log1p bends tokens and dollars alike.
-_UNIT = 0.01
-# Parts of the range of predicted use that are corrected each on its own, at most, and held-out cells in each at least.
-_RANGES, _LEAST_CELLS = 10, 50
 
 
 class UsageScale:

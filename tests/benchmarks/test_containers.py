@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from carrot_core import limits
-from carrot_core.benchmarks import Frames, json_stream
+from carrot_core.benchmarks import Frames, reading
 from carrot_core.benchmarks.containers import json_lines
 from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.reading import Reading
@@ -103,7 +103,7 @@ def test_a_document_too_large_to_be_held_is_read_in_a_stream(
     path.write_text(json.dumps(document, indent=1))
     notes = json_lines(path, held)
     monkeypatch.setattr(limits, "JSON_BYTES", 10)
-    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+    monkeypatch.setattr(reading, "_CHUNK", chunk)
     assert json_lines(path, streamed) == notes
     assert streamed.read_text() == held.read_text()
 

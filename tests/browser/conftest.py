@@ -31,7 +31,7 @@ from playwright.sync_api import (
 )
 
 from carrot_core import CarrotRouter
-from carrot_core.points.shelf import PointShelf
+from carrot_core.points import PointShelf
 from carrot_core.store import Store
 from tests.made import fill, made
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Download, Page, expect
 
 from carrot_core import CarrotRouter
-from carrot_core.points.shelf import PointShelf
+from carrot_core.points import PointShelf
 from carrot_core.serving.point import read_point
 from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
 

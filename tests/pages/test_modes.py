@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core import modes
 from carrot_core.dashboard import controls
-from carrot_core.points.shelf import PointShelf, shared_points
+from carrot_core.points import PointShelf, shared_points
 from carrot_core.store import Store
 from tests.made import long_frame, made
 from tests.pages.reading import button, page_text

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks.log_table import keep_log
-from carrot_core.points.shelf import shared_points
+from carrot_core.points import shared_points
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
 from tests.benchmarks.formats.truth import FILES

@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from carrot_core import CarrotRouter
 from carrot_core.dashboard import views
 from carrot_core.paths import shipped
+from carrot_core.points import ShelfPoint, shared_points, title_and_note
 from carrot_core.points.formats import FORMATS
-from carrot_core.points.shelf import ShelfPoint, shared_points, title_and_note
 from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store

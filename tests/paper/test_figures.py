@@ -25,8 +25,7 @@ from carrot_core.figures.exhibit import as_html, as_json, as_latex, folder_name,
 from carrot_core.figures.names import box, sides
 from carrot_core.figures.theme import THEMES
 from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.paper import PRESETS, NotDrawnError
-from carrot_core.paper.accuracy import PUBLISHED, ROWS, knn_accuracy
+from carrot_core.paper import PRESETS, PUBLISHED, ROWS, NotDrawnError, knn_accuracy
 from carrot_core.paper.curves import accuracy_range, chart_exhibit, deferral_figure
 from carrot_core.paper.spider import AUTHORS, HONEST, MOST_TASKS, axis_labels, kept_share, spider
 from carrot_core.results.build import make_snapshot, write

@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 
 from carrot_core import CarrotRouter, limits
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.points.shelf import PointShelf, join_note, shared_points, title_and_note
+from carrot_core.points import PointShelf, join_note, shared_points, title_and_note
 from carrot_core.serving.point import PointFile, read_point, write_point
 from tests.points.test_difference import point
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from carrot_core import limits
 from carrot_core.benchmarks.containers import UNZIP_ERRORS
 from carrot_core.benchmarks.formats.head import open_zip, unpacked
-from carrot_core.benchmarks.json_stream import stream_values
+from carrot_core.benchmarks.reading import stream_values
 from carrot_core.errors import DataError, Problem
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")

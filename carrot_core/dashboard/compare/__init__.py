@@ -20,8 +20,7 @@ from carrot_core.figures.names import metric_name
 from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import shortest_lam
 from carrot_core.metrics import HEADLINE, METRICS
-from carrot_core.paper import PRESETS, NotDrawnError, Preset
-from carrot_core.paper.accuracy import ROWS
+from carrot_core.paper import PRESETS, ROWS, NotDrawnError, Preset
 from carrot_core.paper.curves import first_carrot
 from carrot_core.paper.spider import TITLES, spider_figure
 from carrot_core.store import BenchmarkInfo

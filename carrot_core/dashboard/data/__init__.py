@@ -31,6 +31,11 @@ _FACTS = {
     "provider": "Provider", "open_weights": "Open weights", "release_date": "Released",
     "context_tokens": "Context tokens", "effort": "Effort", "base_model": "Base model",
 }  # fmt: skip
+_ANSWER = "console:answer"
+EXAMPLE = """select model, count(*) as prompts, avg(score) as score, 1000 * avg(cost_usd) as usd_per_1k
+from results
+group by model
+order by score desc"""
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -112,13 +117,6 @@ def _tokens(info: BenchmarkInfo) -> None:
         st.info(plain(f"{info.name} records no output tokens."))
         return
     show(token_exhibit(table), key="tokens-spread")
-
-
-_ANSWER = "console:answer"
-EXAMPLE = """select model, count(*) as prompts, avg(score) as score, 1000 * avg(cost_usd) as usd_per_1k
-from results
-group by model
-order by score desc"""
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

@@ -31,6 +31,13 @@ from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 from carrot_core.results.source import Names
 from carrot_core.text import short_names, visible
 
+COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"
+ON_SNAPSHOT = (
+    "How sure the point is cannot be told from a snapshot: solving it again on samples of the prompts, on single tasks "
+    "or in single rounds needs the prompts. Its 95 % intervals over prompts are in the band of the chart and on the "
+    "Operating points page. `carrot data import` or the Data page brings the data."
+)
+
 
 def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> None:
     """A row for each task at the current λ: difference to the reference model with its 95 % interval."""
@@ -138,14 +145,6 @@ def flip_table(flips: pd.DataFrame, n_prompts: int, lam: float, step: float, mod
             column_config=dict.fromkeys(("Score before", "Score after"), st.column_config.NumberColumn(format="%.2f")),
             alt=f"The {len(flips)} prompts that change their model, with score and cost before and after.",
         )
-
-
-COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"
-ON_SNAPSHOT = (
-    "How sure the point is cannot be told from a snapshot: solving it again on samples of the prompts, on single tasks "
-    "or in single rounds needs the prompts. Its 95 % intervals over prompts are in the band of the chart and on the "
-    "Operating points page. `carrot data import` or the Data page brings the data."
-)
 
 
 def stability_panel(

@@ -18,7 +18,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
 from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, percent
-from carrot_core.points.shelf import Listing, PointShelf, join_note, shared_points
+from carrot_core.points import Listing, PointShelf, join_note, shared_points
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, measured_name, shipped_heads
 from carrot_core.serving.point import PointFigures, PointFile
 from carrot_core.serving.router import CarrotRouter
@@ -26,6 +26,9 @@ from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import short_names, visible
 
 _OWN = "points:own"  # set once the session has points of its own, so that listing creates no folder
+NOTICE = "points:done"  # notice about the last action, shown once
+NOT_MEASURED = "not measured"
+_MOST_SHARES = 3
 
 
 def place_for(info: BenchmarkInfo) -> PointShelf:
@@ -101,11 +104,6 @@ def router_at(place: PointShelf, id: str) -> CarrotRouter:
     """
     info = benchmark_of(place.read(id))
     return CarrotRouter.load(place.path(id), store=store_of(info) if isinstance(info, PrivateInfo) else Store())
-
-
-NOTICE = "points:done"  # notice about the last action, shown once
-NOT_MEASURED = "not measured"
-_MOST_SHARES = 3
 
 
 def describe_accuracy(figures: PointFigures | None) -> str:

@@ -23,9 +23,9 @@ from carrot_core.dashboard.shell import errors_as_text, not_here, plain
 from carrot_core.errors import DataError
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import cost_basis
+from carrot_core.points import PointShelf, ShelfPoint
 from carrot_core.points.drift import Drift, Tolerance, drift
 from carrot_core.points.drift_report import about_models, describe, drift_exhibit, figures_of, headline
-from carrot_core.points.shelf import PointShelf, ShelfPoint
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import RouterProfile
 from carrot_core.store import BenchmarkInfo

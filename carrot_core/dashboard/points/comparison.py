@@ -28,8 +28,7 @@ from carrot_core.evaluation.runs import Trial, stored_run
 from carrot_core.figures.scene import label
 from carrot_core.frontier import Frontier
 from carrot_core.number_formats import cost_basis, lam_text, pays, percent
-from carrot_core.points import Difference, paired, unpaired
-from carrot_core.points.shelf import ShelfPoint
+from carrot_core.points import Difference, ShelfPoint, paired, unpaired
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
