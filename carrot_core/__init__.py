@@ -7,7 +7,7 @@ from carrot_core.evaluation.runs import compare_routers, run_router
 from carrot_core.frontier import Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.routers import make_router
-from carrot_core.serving.router import CarrotRouter
+from carrot_core.serving import CarrotRouter
 from carrot_core.store import Run, Store
 
 __version__ = "0.2.0"

@@ -12,7 +12,7 @@ from carrot_core.bootstrap import Interval
 from carrot_core.points.formats.report import _verdict as verdict_of_report
 from carrot_core.results.page import _headline as verdict_of_page
 from carrot_core.results.snapshot import SnapshotInfo, read, shipped_snapshots
-from carrot_core.serving.router import CarrotRouter
+from carrot_core.serving import CarrotRouter
 from carrot_core.verdict import SAME_WITHIN, Verdict, cheapest_mixture, name_among, sentence, verdict_on
 
 SHIPPED = {info.name: info for info in shipped_snapshots()}

@@ -7,8 +7,8 @@ from typing import Any
 
 from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.profile import profile_of
-from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 
 HOSTILE = {

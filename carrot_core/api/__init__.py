@@ -44,8 +44,8 @@ from carrot_core.api.schemas import (
 from carrot_core.errors import CarrotError
 from carrot_core.modes import LOOPBACK, is_loopback, is_public
 from carrot_core.paths import shipped
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import HEADS, shipped_heads
-from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
 
 __all__ = ["Served", "Settings", "create_app"]

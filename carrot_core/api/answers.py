@@ -28,9 +28,9 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import without_nan
 from carrot_core.prices import Price
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.expectation import labels_of
-from carrot_core.serving.router import CarrotRouter
 
 Source = str | Path
 Status = Literal["cold", "warming", "ready", "failed"]

@@ -32,6 +32,19 @@ __all__ = ["CONTENT_TYPE_LATEST", "Metrics", "Pace", "Token"]
 SCOPES = ("route", "read", "metrics")  # prompts; models, curves and the document of routes; figures of the server
 _LINE = re.compile(r"(\S{1,80})\s+([a-z,]+)\s+([0-9a-f]{64})")
 _MOST_CLIENTS = 10_000  # that are told apart; one that has not asked for longest is forgotten
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+ANY_HOST = "*"
+NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_HARDENED = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",  # for browsers that do not read frame-ancestors
+    "Referrer-Policy": "same-origin",  # addresses of pages say what is looked at
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+log = logging.getLogger("carrot.api")
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 @dataclass(frozen=True)
@@ -111,9 +124,6 @@ class Pace:
         return 0.0 if allowed else (1 - left) / a_second
 
 
-_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-
-
 class Metrics:
     """Counters and the histogram of one app, in a registry of its own."""
 
@@ -145,18 +155,6 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-ANY_HOST = "*"
-NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-_HARDENED = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",  # for browsers that do not read frame-ancestors
-    "Referrer-Policy": "same-origin",  # addresses of pages say what is looked at
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
-_OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
-
-
 class HardenedResponses:
     """ASGI middleware that tells browsers, with every response, what they must not do with it.
 
@@ -185,12 +183,6 @@ class HardenedResponses:
             await send(message)
 
         await self._app(scope, receive, sending)
-
-
-log = logging.getLogger("carrot.api")
-
-_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 class AccessMiddleware:

@@ -130,7 +130,7 @@ def export(bench: str, router: str | None, note: str, out: Path, name: str | Non
     carrot export point.json --format litellm-hook --out carrot_hook.py
     carrot route "What is 2 + 2?" --point point.json
     """
-    from carrot_core.serving.router import CarrotRouter
+    from carrot_core.serving import CarrotRouter
 
     try:
         export_format = format_for(out.name, name)
@@ -171,7 +171,7 @@ def show(file: Path) -> Result:
 @json_option
 def check(file: Path) -> Result:
     """Load FILE's router and check that it is the one the point was made with."""
-    from carrot_core.serving.router import CarrotRouter
+    from carrot_core.serving import CarrotRouter
 
     fitted = CarrotRouter.load(file, store=open_store())
     document = {"file": str(file), "router": fitted.router, "artefact": fitted.artefact, "whole": True}

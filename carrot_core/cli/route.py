@@ -16,8 +16,8 @@ from carrot_core.serving.files import prompts_from_lines
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
+    from carrot_core.serving import CarrotRouter
     from carrot_core.serving.decision import Explanation
-    from carrot_core.serving.router import CarrotRouter
 
 SOURCE = "A benchmark with a fitted head or in the store, a folder of `carrot router save`, or owner/name on the hub."
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -103,7 +103,7 @@ def route(
 
 
 def _load_router(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
-    from carrot_core.serving.router import CarrotRouter
+    from carrot_core.serving import CarrotRouter
 
     source = point if bench is None else bench
     if source is None or None not in (bench, point):
@@ -210,7 +210,7 @@ def _into_file(
     options: dict[str, Any],
     as_json: bool,
 ) -> str:
-    from carrot_core.serving.batch import route_file, route_lines
+    from carrot_core.serving.summary import route_file, route_lines
 
     with progress("Routing", " prompts") as advance:
         if source is None:

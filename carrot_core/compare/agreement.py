@@ -11,9 +11,16 @@ import plotly.graph_objects as go
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import layout, names_of, rising, router_names, words_in_cells
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import THEMES, ThemeName
+from carrot_core.figures.theme import (
+    THEMES,
+    ThemeName,
+    layout_with_axes,
+    names_of,
+    rising,
+    router_names,
+    words_in_cells,
+)
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import lam_text, percent
 from carrot_core.outcomes import Estimates, pick
@@ -85,7 +92,7 @@ def _agreement(rows: pd.DataFrame, theme: ThemeName) -> go.Figure:
         )
     )  # fmt: skip
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 110 + 30 * len(routers), margin={"l": 8, "r": 16, "t": 16, "b": 8},
             xaxis={"side": "top", "tickangle": -40, "showgrid": False, "type": "category"},
             yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},

@@ -15,9 +15,17 @@ from carrot_core.evaluation import Setting
 from carrot_core.evaluation.measure import ReportSet, areas, report_set
 from carrot_core.evaluation.tables import LAMS, small, task_labels
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import HUNDRED, PATTERNS, each, layout, names_of, router_names
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import THEMES, ThemeName
+from carrot_core.figures.theme import (
+    HUNDRED,
+    PATTERNS,
+    THEMES,
+    ThemeName,
+    each,
+    layout_with_axes,
+    names_of,
+    router_names,
+)
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam, sweep
 from carrot_core.metrics import HEADLINE, METRICS
 from carrot_core.number_formats import lam_text
@@ -242,7 +250,7 @@ def bars(rows: pd.DataFrame, parts: Mapping[str, str], what: str, theme: ThemeNa
             )
         )  # fmt: skip
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 120 + 84 * len(routers), barmode="group", bargap=0.25,
             xaxis={"title": f"Points of {what}", "zeroline": True, "zerolinecolor": look.ink},
             yaxis={"autorange": "reversed", "type": "category", "showgrid": False},

@@ -13,8 +13,8 @@ from carrot_core.evaluation import MEAN, Setting
 from carrot_core.evaluation.measure import report_set
 from carrot_core.evaluation.tables import LAMS, small, task_labels
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import HUNDRED, each, names_of
 from carrot_core.figures.scene import label
+from carrot_core.figures.theme import HUNDRED, each, names_of
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Estimates
 from carrot_core.routers import BASELINES

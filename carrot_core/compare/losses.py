@@ -11,8 +11,8 @@ import pandas as pd
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.tables import LAMS, task_labels
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import HUNDRED
 from carrot_core.figures.scene import label
+from carrot_core.figures.theme import HUNDRED
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
 from carrot_core.number_formats import lam_text
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions

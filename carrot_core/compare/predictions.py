@@ -13,9 +13,20 @@ from carrot_core.evaluation import reliability as bins_of
 from carrot_core.evaluation.quality import POOLED, Values, aligned, usage_by_round
 from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import PATTERNS, each, layout, model_names, names_of, router_names
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, line_styles, translucent
+from carrot_core.figures.theme import (
+    PATTERNS,
+    THEMES,
+    Theme,
+    ThemeName,
+    each,
+    layout_with_axes,
+    line_styles,
+    model_names,
+    names_of,
+    router_names,
+    translucent,
+)
 from carrot_core.number_formats import COUNT_HOVER, MONEY_HOVER, cost_basis
 from carrot_core.outcomes import Estimates, positions
 from carrot_core.text import short_names, visible
@@ -151,7 +162,7 @@ def _reliability(rows: pd.DataFrame, theme: ThemeName) -> go.Figure:
             )
         )  # fmt: skip
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 440, hovermode="closest",
             xaxis={"title": "Estimated score (%)", "range": [-2, 102]},
             yaxis={"title": "Observed score (%)", "range": [-2, 102]},
@@ -222,7 +233,7 @@ def _usage(bins: pd.DataFrame, router: str, what: str, unit: tuple[int, str], th
     wide = min(x.min(), low.min()) > 0 and x.max() > _WIDE * x.min()
     scale = {"type": "log", "dtick": 1} if wide else {"type": "linear"}
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 420, hovermode="closest",
             xaxis={"title": f"Predicted {what} (median of each tenth)", **scale},
             yaxis={"title": f"Observed {what}", "rangemode": "normal" if wide else "tozero", **scale},
@@ -268,7 +279,7 @@ def _ratios(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
     )  # fmt: skip
     figure.add_vline(1, line={"color": look.muted, "dash": "dot", "width": 1.5})
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 100 + 26 * len(rows), bargap=0.45,
             xaxis={"title": f"Observed ÷ predicted {what}", "rangemode": "tozero"},
             yaxis={"type": "category", "autorange": "reversed", "showgrid": False},

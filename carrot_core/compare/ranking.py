@@ -12,19 +12,21 @@ import plotly.graph_objects as go
 from carrot_core.evaluation import MEAN
 from carrot_core.evaluation.comparison import UNFAIR
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import (
+from carrot_core.figures.scene import label
+from carrot_core.figures.theme import (
     HUNDRED,
+    THEMES,
+    ThemeName,
     diverging,
     each,
-    layout,
+    layout_with_axes,
+    line_styles,
     metric_name,
     metric_text,
     metric_unit,
     router_names,
     words_in_cells,
 )
-from carrot_core.figures.scene import label
-from carrot_core.figures.theme import THEMES, ThemeName, line_styles
 from carrot_core.metrics import METRICS
 from carrot_core.number_formats import DOLLAR_AXIS
 from carrot_core.routers import BASELINES
@@ -242,7 +244,7 @@ def _dots(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
         )
     )  # fmt: skip
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 90 + 34 * len(rows), showlegend=False, hovermode="closest",
             xaxis={"title": metric_name(metric), **DOLLAR_AXIS, "range": edges}
             if METRICS[metric].in_usd
@@ -314,7 +316,7 @@ def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
         )
     )  # fmt: skip
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 110 + 30 * len(routers), margin={"l": 8, "r": 16, "t": 16, "b": 8},
             xaxis={"side": "top", "tickangle": -40, "showgrid": False, "type": "category"},
             yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},

@@ -15,9 +15,18 @@ from carrot_core.evaluation.learning import learning_curve, leave_one_task_out
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.evaluation.tables import small
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import HUNDRED, each, layout, metric_name, task_name
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import THEMES, ThemeName, line_styles, translucent
+from carrot_core.figures.theme import (
+    HUNDRED,
+    THEMES,
+    ThemeName,
+    each,
+    layout_with_axes,
+    line_styles,
+    metric_name,
+    task_name,
+    translucent,
+)
 from carrot_core.metrics import HEADLINE, METRICS
 from carrot_core.text import visible
 
@@ -149,7 +158,7 @@ def _learning(means: pd.DataFrame, router: str, metric: str, theme: ThemeName) -
         )
     )  # fmt: skip
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 400,
             xaxis={"title": "Training prompts", "type": "log", "tickvals": sizes.tolist(),
                    "ticktext": [f"{size:,}" for size in means["size"]], "tickangle": -40},
@@ -212,7 +221,7 @@ def _transfer(rows: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
             )
         )  # fmt: skip
     return figure.update_layout(
-        layout(
+        layout_with_axes(
             look, 110 + 28 * len(rows), hovermode="closest",
             xaxis={"title": f"{metric_name(metric)}, × 100"},
             yaxis={"tickvals": place, "ticktext": names, "autorange": "reversed", "showgrid": False},

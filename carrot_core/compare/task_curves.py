@@ -14,9 +14,20 @@ from carrot_core.curve import evenly
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.tables import small, task_labels
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import each, layout, names_of, router_names, task_name
 from carrot_core.figures.scene import label
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, line_styles, plotly_text
+from carrot_core.figures.theme import (
+    THEMES,
+    Theme,
+    ThemeName,
+    axis,
+    each,
+    layout_with_axes,
+    line_styles,
+    names_of,
+    plotly_text,
+    router_names,
+    task_name,
+)
 from carrot_core.frontier import Frontier, lam_of_rate
 from carrot_core.number_formats import DOLLAR_AXIS, LAM_HOVER, CostBasis, cost_basis, percent
 from carrot_core.outcomes import Estimates
@@ -104,7 +115,9 @@ def legend_of(table: pd.DataFrame, theme: ThemeName) -> go.Figure:
     hidden = {"visible": False}
     return figure.update_layout(
         # High enough for two names a line, as on a narrow screen.
-        layout(look, 8 + 10 * len(traces), xaxis=hidden, yaxis=hidden, margin={"l": 0, "r": 0, "t": 0, "b": 0}),
+        layout_with_axes(
+            look, 8 + 10 * len(traces), xaxis=hidden, yaxis=hidden, margin={"l": 0, "r": 0, "t": 0, "b": 0}
+        ),
         legend={"orientation": "h", "y": 1, "yanchor": "top", "x": 0, "maxheight": 1},
     )
 
@@ -113,7 +126,7 @@ def task_figure(table: pd.DataFrame, task: str, theme: ThemeName) -> go.Figure:
     """One task by itself, where a row of charts would be too narrow."""
     look, here = THEMES[theme], table[table["task"] == task]
     figure = go.Figure(_traces(here, look, cost_basis(table["cost_usd"]))).update_layout(
-        layout(
+        layout_with_axes(
             look, 230, hovermode="closest", showlegend=False, margin={"l": 8, "r": 8, "t": 30, "b": 24},
             title={"text": _title(task, here), "font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"},
         )
@@ -137,7 +150,7 @@ def _tasks(table: pd.DataFrame, tasks: list[str], theme: ThemeName) -> go.Figure
     for place, here in enumerate(parts):
         for trace in _traces(here, look, cost_basis(table["cost_usd"])):
             figure.add_trace(trace.update(showlegend=place == 0), row=place // columns + 1, col=place % columns + 1)
-    figure.update_layout(layout(look, 110 + 200 * lines, hovermode="closest"))
+    figure.update_layout(layout_with_axes(look, 110 + 200 * lines, hovermode="closest"))
     figure.update_annotations(font={"size": 12, "color": look.ink})
     small = axis(look, nticks=5, automargin=True, tickfont={"size": 10})
     figure.update_xaxes(small, **DOLLAR_AXIS)

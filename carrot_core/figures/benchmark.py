@@ -9,8 +9,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import model_names
-from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, plotly_text, shortened
+from carrot_core.figures.theme import THEMES, Theme, ThemeName, axis, layout, model_names, plotly_text, shortened
 from carrot_core.number_formats import percent
 from carrot_core.text import visible
 

@@ -12,17 +12,18 @@ import plotly.graph_objects as go
 
 from carrot_core.curve import thin
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import cut_names, sides
 from carrot_core.figures.scene import Band, Curve, Scene, label
 from carrot_core.figures.theme import (
     THEMES,
     Theme,
     ThemeName,
     axis,
+    cut_names,
     layout,
     line_styles,
     model_colors,
     plotly_text,
+    sides,
     translucent,
 )
 from carrot_core.frontier import FloatArray, lam_of_rate, rate_of_lam

@@ -1,16 +1,55 @@
-"""How every chart looks: colours for a light and a dark ground, greys for print, dashes, markers, axes and legends."""
+"""How every chart looks: colours for a light and a dark ground, greys for print, dashes, markers, axes and legends.
+
+And names on charts: short, all different, and placed where they cover nothing.
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from plotly.colors import sample_colorscale, unlabel_rgb
 
+from carrot_core.figures.scene import label
+from carrot_core.frontier import FloatArray
+from carrot_core.metrics import METRICS
+from carrot_core.number_formats import NO_END, money
+from carrot_core.text import short_names, visible
+
 ThemeName = Literal["light", "dark", "print"]  # print: black on white, told apart by dash, marker and pattern
+_FIXED = {
+    "carrot-knn": 0,
+    "carrot-linear": 1,
+    "task-lookup": 2,
+    "task-lookup-input": 2,
+    "carrot-mlp": 3,
+    "carrot-blend": 4,
+    "carrot-encoder": 5,
+    "cost-only": 5,
+    "oracle": 6,
+}
+PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")  # of areas and bars, told apart without colour
+NO_TASK = "(no task)"
+HUNDRED = "shown × 100; files have parts of 1"  # as pages and charts show what is at most 1
+# Places of names in files, which no browser draws; in the live chart, where the room changes with every zoom,
+# components/labels.js does it. tests/label_cases.json holds both to the same sides.
+LETTER, LINE = 6.6, 13.0  # pixels that a letter and a line of the names' size take
+_AWAY, _POINT = 7.5, 6.0  # pixels from a point's centre to its name and to its own rim
+_STEP = 4.0  # pixels along a curve between the places looked at
+SIDES = {
+    "top center": (0, 1),
+    "bottom center": (0, -1),
+    "middle right": (1, 0),
+    "middle left": (-1, 0),
+    "top right": (1, 1),
+    "top left": (-1, 1),
+    "bottom right": (1, -1),
+    "bottom left": (-1, -1),
+}
 
 
 @dataclass(frozen=True)
@@ -81,19 +120,6 @@ _STYLES = (
     LineStyle(5, "4px,2px,1px,2px", "x"),
     LineStyle(6, "dot", "triangle-down"),
 )
-
-
-_FIXED = {
-    "carrot-knn": 0,
-    "carrot-linear": 1,
-    "task-lookup": 2,
-    "task-lookup-input": 2,
-    "carrot-mlp": 3,
-    "carrot-blend": 4,
-    "carrot-encoder": 5,
-    "cost-only": 5,
-    "oracle": 6,
-}
 
 
 def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
@@ -167,3 +193,143 @@ def layout(look: Theme, height: int | None, **more: Any) -> dict[str, Any]:
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "height": height,
     } | more
+
+
+def layout_with_axes(look: Theme, height: int, **more: Any) -> dict[str, Any]:
+    """Ground, words, axes and legend that all of these figures have."""
+    plain = axis(look, automargin=True, exponentformat="none")
+    axes = {name: plain | more.pop(name, {}) for name in ("xaxis", "yaxis")}
+    return layout(look, height, **{"margin": {"l": 8, "r": 16, "t": 16, "b": 48}} | axes | more)
+
+
+def each(frame: pd.DataFrame) -> Iterator[Any]:
+    """Rows of a frame, a column an attribute."""
+    return iter(frame.itertuples())
+
+
+def router_names(names: Sequence[str], most: int = 30) -> list[str]:
+    """Different routers as Plotly may show them."""
+    whole = [visible(label(name)) for name in names]
+    return list(map(plotly_text, _apart([shortened(name, most) for name in whole], whole)))
+
+
+def model_names(names: Sequence[str], most: int = 30) -> list[str]:
+    """Different models as Plotly may show them."""
+    return list(map(plotly_text, cut_names(names, most)))
+
+
+def cut_names(names: Sequence[str], most: int = 30) -> list[str]:
+    """Short names of different models (`carrot_core.text.short_names`), cut where that leaves them different."""
+    short = short_names(names)
+    return _apart([shortened(short[name], most) for name in names], [short[name] for name in names])
+
+
+def _apart(cut: list[str], whole: list[str]) -> list[str]:
+    """Cut names, whole ones where two would look the same: Plotly puts equal names into one row."""
+    return [name if cut.count(name) == 1 else other for name, other in zip(cut, whole, strict=True)]
+
+
+def task_name(name: str, most: int = 26) -> str:
+    """A task as Plotly may show it."""
+    return plotly_text(visible(name), most) if name else NO_TASK
+
+
+def metric_name(metric: str) -> str:
+    """A metric with the direction where lower is better."""
+    entry = METRICS[metric]
+    return entry.label if entry.higher_is_better else f"{entry.label} (lower is better)"
+
+
+def metric_text(metric: str, value: float, decimals: int = 1, *, signed: bool = False) -> str:
+    """A value of a metric as it is shown: times 100, or in US dollars; "no end" for an infinite one."""
+    if not np.isfinite(value):
+        return NO_END
+    if METRICS[metric].in_usd:
+        return money(value, signed=signed)
+    return f"{METRICS[metric].times * value:{'+' if signed else ''}.{decimals}f}"
+
+
+def metric_unit(metric: str) -> str:
+    """How the numbers of a metric are shown, in words."""
+    return "in US dollars" if METRICS[metric].in_usd else HUNDRED
+
+
+def diverging(theme: ThemeName) -> list[list[Any]]:
+    """Colours from below 0 over the ground to above 0; in print grey by size, with the sign in the cell."""
+    low, high = (_toned(theme, color) for color in (1, 0))
+    return [[0.0, low], [0.5, THEMES[theme].ground], [1.0, high]]
+
+
+def rising(theme: ThemeName) -> list[list[Any]]:
+    """Colours from the ground to the strongest."""
+    return [[0.0, THEMES[theme].ground], [1.0, _toned(theme, 1)]]
+
+
+def _toned(theme: ThemeName, color: int, strength: float = 0.55) -> str:
+    """A colour of the theme on its ground, so light (or dark) that words in ink can be read on it."""
+    look = THEMES[theme]
+    ends = [[int(text[place : place + 2], 16) for place in (1, 3, 5)] for text in (look.ground, look.curves[color])]
+    mixed = [round(ground + strength * (full - ground)) for ground, full in zip(*ends, strict=True)]
+    return "#{:02x}{:02x}{:02x}".format(*mixed)
+
+
+def words_in_cells(theme: ThemeName, columns: int) -> dict[str, Any]:
+    """Font of the words in a heat map's cells: as large as fits where there are many."""
+    return {"color": THEMES[theme].ink} | ({"size": 10} if columns <= 8 else {})
+
+
+def names_of(routers: pd.Series | list[str]) -> list[str]:
+    """Routers of a column in the order they come, each once."""
+    return list(dict.fromkeys(routers))
+
+
+def box(at: FloatArray, name: str, side: str) -> FloatArray:
+    """Left, bottom, right and top of a name on a side of a point, in pixels."""
+    half = np.array([LETTER * len(name), LINE]) / 2
+    middle = at + np.array(SIDES[side]) * (half + _AWAY)
+    return np.concatenate([middle - half, middle + half])
+
+
+def sides(
+    points: FloatArray, names: Sequence[str], curves: Sequence[FloatArray], size: tuple[float, float]
+) -> list[str]:
+    """Side of each point on which its name has room, off the curves if there is a choice; "" where it has none.
+
+    The highest points choose first.
+
+    Parameters
+    ----------
+    points : (M, 2) pixels to the right of and above the plot's lower left corner.
+    names : M names; an empty one takes no room.
+    curves : (K, 2) corners of each line, in the same pixels.
+    size : width and height of the plot.
+    """
+    boxes = [np.concatenate([point - _POINT, point + _POINT]) for point in points]
+    lines = np.concatenate([np.empty((0, 2)), *map(_along, curves)])
+    positions = [""] * len(names)
+    for k in sorted(range(len(names)), key=lambda place: (-points[place, 1], place)):
+        places = {side: box(points[k], names[k], side) for side in SIDES} if names[k] else {}
+        free = [side for side, at in places.items() if _inside(at, size) and not _overlaps(at, np.array(boxes))]
+        if free:
+            positions[k] = min(free, key=lambda side: _covered(places[side], lines))
+            boxes.append(places[positions[k]])
+    return positions
+
+
+def _inside(at: FloatArray, size: tuple[float, float]) -> bool:
+    return bool((at[:2] >= 0).all() and (at[2:] <= size).all())
+
+
+def _overlaps(at: FloatArray, others: FloatArray) -> bool:
+    return bool(((at[:2] < others[:, 2:]) & (at[2:] > others[:, :2])).all(axis=1).any())
+
+
+def _covered(at: FloatArray, lines: FloatArray) -> int:
+    return int(((lines > at[:2]) & (lines < at[2:])).all(axis=1).sum())
+
+
+def _along(curve: FloatArray) -> FloatArray:
+    """Places along a line, at equal steps."""
+    passed = np.concatenate([[0.0], np.hypot(*np.diff(curve, axis=0).T).cumsum()])
+    at = np.arange(0.0, passed[-1] + _STEP, _STEP)
+    return np.column_stack([np.interp(at, passed, curve[:, axis]) for axis in (0, 1)])

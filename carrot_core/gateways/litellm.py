@@ -17,7 +17,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.text import last_user_text
 
 if TYPE_CHECKING:
-    from carrot_core.serving.router import CarrotRouter
+    from carrot_core.serving import CarrotRouter
 
 _log = logging.getLogger(__name__)
 

@@ -14,9 +14,8 @@ from carrot_core.curve import thin
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import frontier_figure, place_names
-from carrot_core.figures.names import cut_names
 from carrot_core.figures.scene import Scene, alt_text, caption, label
-from carrot_core.figures.theme import ThemeName
+from carrot_core.figures.theme import ThemeName, cut_names
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import pick

@@ -1,4 +1,4 @@
-"""Stored operating points: the shelf, a folder with a file a point; and how far two points, or proportions, are apart."""
+"""Stored operating points: the shelf, a folder with a file a point; and how far two points or proportions are apart."""
 
 from __future__ import annotations
 

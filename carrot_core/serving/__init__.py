@@ -1,1 +1,345 @@
 """Fitted routers at work: typed prompts, files of prompts, and what a decision rests on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack, cast, overload
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carrot_core.embedding import BUNDLED, Vectors, embed, token_count
+from carrot_core.errors import CarrotError
+from carrot_core.outcomes import Benchmark, Estimates
+from carrot_core.routers import Router
+from carrot_core.routers.neighbours import Vectors as UnitVectors
+from carrot_core.routers.neighbours import nearest, unit_vectors
+from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, make_explanation, rate_at, terms_of
+from carrot_core.serving.expectation import (
+    Expectation,
+    Prices,
+    Task,
+    expect,
+    is_one,
+    labels_of,
+    prompt_texts,
+    replace_prices,
+)
+from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, promise_at, write_point
+from carrot_core.serving.profile import RouterProfile
+from carrot_core.switches import sweep_tables
+from carrot_core.text import Prompt
+
+if TYPE_CHECKING:
+    from carrot_core.store import Store
+
+
+_NEAREST = 5
+
+
+class CarrotRouter:
+    """A fitted router that takes typed prompts.
+
+    It may be used from several threads at once. Its decision on a prompt does not depend on the other prompts
+    of the call (vectors agree to 1e-5).
+
+    Attributes
+    ----------
+    name : what it was loaded from.
+    router : name of the router, "carrot-mlp" for those that ship.
+    models : the pool.
+    cost_unit_usd : u, US dollars.
+    default_lam : λ where none is asked for: that of the operating point it was loaded from, else the
+        cheapest that is as good as the best single model on validation.
+    profile : what it was fitted on, its prices, its curves, how far its intervals hold.
+    point : the operating point it was loaded from, whose pool, prices and fallback hold where none are given.
+
+    Examples
+    --------
+    >>> from carrot_core import CarrotRouter
+    >>> router = CarrotRouter.load("mmlu-pro-cot")
+    >>> router.route("What is the capital of France?", lam=1.0)
+    'microsoft/Phi-3-mini-4k-instruct'
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fitted: Router,
+        profile: RouterProfile,
+        artefact: str,
+        train: Callable[[], Benchmark | None] = lambda: None,
+        point: PointFile | None = None,
+    ) -> None:
+        self.name = name
+        self.profile = profile
+        self.artefact = artefact
+        self.point = point
+        self._fitted = fitted
+        self._train = train
+        self._train_vectors: UnitVectors | None = None
+
+    @property
+    def router(self) -> str:
+        return self._fitted.name
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self._fitted.models_
+
+    @property
+    def task_labels(self) -> tuple[str, ...]:
+        """Labels that ``task`` may be, those of the training prompts; none if the router was fitted without them."""
+        tasks = getattr(self._fitted, "tasks_", None)
+        return () if tasks is None else tasks.labels_
+
+    @property
+    def cost_unit_usd(self) -> float:
+        return self.profile.cost_unit_usd
+
+    @property
+    def default_lam(self) -> float:
+        return self.profile.default_lam if self.point is None else self.point.lam
+
+    @classmethod
+    def load(cls, source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
+        """A router by the name of a benchmark, from a folder, the Hugging Face hub, or an operating point.
+
+        Parameters
+        ----------
+        source : a benchmark whose fitted head ships with the project or that is in the store (its router is
+            fitted then), a folder that `carrot router save` wrote, "owner/name" on the hub, or the file of
+            an operating point (`save_point`).
+        router : the router to fit on a benchmark in the store; by default the head that ships, else
+            "carrot-knn". Of any other source it must be the one that is there.
+        store : where benchmarks are; by default that of ``CARROT_HOME``.
+
+        Raises
+        ------
+        NotFoundError
+            There is nothing of that name.
+        DataError
+            What is there is damaged.
+        CarrotError
+            It cannot answer typed prompts, is not the router asked for, or needs an encoder that is not here.
+        """
+        from carrot_core.serving.loading import load
+
+        return load(source, router=router, store=store)
+
+    def rate(
+        self,
+        *,
+        lam: float | None = None,
+        budget: float | None = None,
+        target: float | None = None,
+        mu: float | None = None,
+    ) -> float:
+        """Exchange rate, score per US dollar, of a point; infinite at λ = 1.
+
+        Parameters
+        ----------
+        lam : λ, 0 to 1.
+        budget : US dollars per 1,000 queries: the most accurate point that promises to stay within it
+            (`carrot_core.promise`, 90 % confidence).
+        target : accuracy, 0 to 1: the cheapest point that promises to reach it, likewise.
+        mu : λ of the authors' wrapper, whose cost unit is $0.01.
+
+        Raises
+        ------
+        CarrotError
+            More than one is given, a value out of bounds, a budget or target that no point promises.
+        """
+        return rate_at(self.profile, self.default_lam, lam=lam, budget=budget, target=target, mu=mu)
+
+    def estimate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        task: Task = None,
+        pool: Sequence[str] | None = None,
+        prices: Prices | None = None,
+    ) -> pd.DataFrame:
+        """What every model is expected to do on every prompt: a row a prompt and model.
+
+        Parameters
+        ----------
+        prompts : n prompts: texts, or lists of chat messages, of which the last text of the user is read.
+        task : one of `task_labels` for all prompts, or one for each. Without a label, or with another one, the
+            estimate is the mean over the tasks that the prompt is likely of.
+        pool : some of the models, at least one; None means those of the operating point the router was loaded from,
+            else all.
+        prices : other prices, by model: US dollars per million input and output tokens.
+
+        Returns
+        -------
+        ``prompt`` (0 to n - 1), ``model``, ``est_score``, ``score_low``, ``score_high``, ``input_tokens``,
+        ``est_output_tokens``, ``output_tokens_low``, ``output_tokens_high``, ``est_cost_usd``,
+        ``cost_low_usd``, ``cost_high_usd``; NaN where the benchmark records no tokens.
+        """
+        terms, texts = self._terms(pool=pool, prices=prices), prompt_texts(prompts)
+        return self._expect(texts, task, self._vectors(texts), terms.prices).table(terms.columns)
+
+    def decide(self, prompts: Sequence[Prompt], *, task: Task = None, **options: Unpack[Options]) -> Decisions:
+        """The model of every prompt, with the estimates it was chosen by.
+
+        Parameters
+        ----------
+        prompts, task : n prompts and their labels, as for `estimate`.
+        lam, budget, target, mu : the point, as for `rate`; none means `default_lam`.
+        pool, prices : as for `estimate`; with them a budget or a target cannot be solved.
+        fallback : a model that answers in place of CARROT's choice where a prompt is unlike the training data; left
+            out, that of the operating point the router was loaded from; None switches it off.
+        fallback_above : percentile of the distance to the training data, 0 to 100, from which it does (99).
+        """
+        terms, texts = self._terms(**options), prompt_texts(prompts)
+        return self._decide(self._expect(texts, task, self._vectors(texts), terms.prices), terms)
+
+    @overload
+    def route(self, prompts: str, *, task: Task = None, **options: Unpack[Options]) -> str: ...  # type: ignore[overload-overlap]
+    @overload
+    def route(self, prompts: Sequence[str], *, task: Task = None, **options: Unpack[Options]) -> list[str]: ...
+    @overload
+    def route(
+        self, prompts: Prompt | Sequence[Prompt], *, task: Task = None, **options: Unpack[Options]
+    ) -> str | list[str]: ...
+    def route(
+        self, prompts: Prompt | Sequence[Prompt], *, task: Task = None, **options: Unpack[Options]
+    ) -> str | list[str]:
+        """Name of the model for one prompt, or of each of several; options as for `decide`.
+
+        A list of chat messages is one prompt.
+        """
+        if is_one(prompts):
+            return self.decide([prompts], task=task, **options).models[0]
+        return self.decide(cast(Sequence[Prompt], prompts), task=task, **options).models
+
+    def explain(
+        self, prompt: Prompt, *, task: Task = None, nearest: bool = True, **options: Unpack[Options]
+    ) -> Explanation:
+        """One decision with everything it is based on; options as for `decide`.
+
+        ``nearest`` looks up the nearest training prompts, for which they are read from the store the first time.
+        """
+        terms, texts = self._terms(**options), prompt_texts([prompt])
+        started = time.perf_counter()
+        vectors = self._vectors(texts)
+        embedded = time.perf_counter()
+        expected = self._expect(texts, task, vectors, terms.prices)
+        decision = self._decide(expected, terms)
+        seconds = {"embed": embedded - started, "decide": time.perf_counter() - embedded}
+        percentile = None if self.profile.distance is None else float(self._percentile(expected)[0])
+        return make_explanation(
+            decision,
+            expected.table(terms.columns),
+            percentile=percentile,
+            unlike=percentile is not None and percentile >= terms.fallback_above,
+            nearest=self._nearest(vectors[0]) if nearest and vectors is not None else None,
+            prompt_tokens=token_count(texts[0], self.profile.encoder or BUNDLED),
+            seconds=seconds,
+        )
+
+    def at(self, point: PointFile) -> CarrotRouter:
+        """The same router with the settings of an operating point as its own."""
+        return CarrotRouter(self.name, self._fitted, self.profile, self.artefact, self._train, point)
+
+    def point_file(self, *, note: str = "", **options: Unpack[Options]) -> PointFile:
+        """An operating point as a document, from which `load` makes the same decisions; options as for `decide`.
+
+        Its figures are filled in only for the whole pool at the benchmark's prices, for which they were measured.
+        """
+        terms = self._terms(**options)
+        pool = tuple(self.models[column] for column in terms.columns)
+        prices = replace_prices(self.models, self.profile, terms.prices or {})
+        measured = set(pool) == set(self.models) and prices == dict(self.profile.prices)
+        figures = {name: figures_at(curve, terms.rate) for name, curve in self.profile.curves.items()}
+        curve = self.profile.curves["test"]
+        shares = dict(zip(curve.models, curve.shares([terms.rate])[0].tolist(), strict=True))
+        return PointFile(
+            created_at=now(),
+            note=note,
+            carrot_version=version("carrot-core"),
+            source=self.name,
+            router=self.router,
+            artefact=self.artefact,
+            benchmark=self.profile.benchmark,
+            data_hash=self.profile.data_hash,
+            lam=terms.lam,
+            cost_unit_usd=self.cost_unit_usd,
+            exchange_rate_per_usd=None if terms.lam == 1.0 else terms.rate,
+            pool=pool,
+            prices=as_point_prices(prices, pool),
+            fallback=terms.fallback,
+            fallback_above=terms.fallback_above,
+            reference=self.profile.best_single,
+            validation=figures["validation"] if measured else None,
+            test=figures["test"] if measured else None,
+            shares=shares if measured else None,
+            promise=promise_at(self.profile.curves["validation"], terms.rate) if measured else None,
+        ).sealed()
+
+    def save_point(self, path: Path, *, note: str = "", **options: Unpack[Options]) -> PointFile:
+        """Write `point_file` to a file."""
+        point = self.point_file(note=note, **options)
+        write_point(point, path)
+        return point
+
+    def estimates(self, bench: Benchmark) -> Estimates:
+        """Estimates for the prompts of a benchmark, at the input tokens recorded there."""
+        return self._fitted.estimate(bench)
+
+    def warm(self) -> None:
+        """Load the encoder, so that the first prompt need not wait for it."""
+        self.decide(["warm"], lam=0.5)
+
+    def _terms(self, **options: Unpack[Options]) -> Terms:
+        return terms_of(self.models, self.profile, self.point, **options)
+
+    def _vectors(self, texts: Sequence[str]) -> Vectors | None:
+        return None if self.profile.encoder is None else embed(texts, self.profile.encoder)
+
+    def _expect(self, texts: Sequence[str], task: Task, vectors: Vectors | None, prices: Prices | None) -> Expectation:
+        labels = labels_of(task, len(texts), self.task_labels)
+        return expect(self._fitted, self.profile, texts, vectors, prices, labels)
+
+    def _decide(self, expected: Expectation, terms: Terms) -> Decisions:
+        estimates = expected.estimates.pool([self.models[column] for column in terms.columns])
+        swept = sweep_tables(estimates.score, estimates.cost_usd, estimates.models)
+        chosen, fell_back = swept.choices(terms.rate).astype(np.intp), np.zeros(len(swept.start), dtype=bool)
+        if terms.fallback is not None:
+            fell_back = self._percentile(expected) >= terms.fallback_above
+            chosen[fell_back] = estimates.models.index(terms.fallback)
+        return Decisions(
+            lam=terms.lam,
+            exchange_rate_per_usd=terms.rate,
+            cost_unit_usd=self.cost_unit_usd,
+            estimates=estimates,
+            input_tokens=expected.input_tokens[:, terms.columns],
+            output_tokens=expected.output_tokens[:, terms.columns],
+            chosen=chosen,
+            fell_back=fell_back,
+            labels=expected.labels,
+            vectors=expected.bench.vectors,
+            own_prices=dict(expected.bench.prices) != dict(self.profile.prices),
+        )
+
+    def _percentile(self, expected: Expectation) -> npt.NDArray[np.float64]:
+        if expected.bench.vectors is None or self.profile.distance is None:
+            raise CarrotError(f"{self.router} reads no vectors, so how unlike a prompt is cannot be told.")
+        percentile: npt.NDArray[np.float64] = self.profile.distance.percentile(expected.bench.vectors)
+        return percentile
+
+    def _nearest(self, vector: Vectors) -> pd.DataFrame | None:
+        train = self._train()
+        if train is None or train.vectors is None:
+            return None
+        if self._train_vectors is None:
+            self._train_vectors = unit_vectors(train.vectors)
+        similarity, rows = nearest(unit_vectors(vector[None]), self._train_vectors, min(_NEAREST, len(train.vectors)))
+        near = train.rows(rows[0])
+        scores = dict(zip(near.models, near.outcomes.score.T, strict=True))
+        return pd.DataFrame({"similarity": similarity[0], "prompt": near.texts, "task": near.tasks, **scores})

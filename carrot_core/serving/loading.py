@@ -16,9 +16,9 @@ from carrot_core.evaluation.runs import Trial, fitted_router
 from carrot_core.modes import check_write
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers.saving import load_saved
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFile, is_point_name, read_point
 from carrot_core.serving.profile import RouterProfile, profile_of
-from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
 
 HEADS = "heads"

@@ -15,8 +15,8 @@ from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.operating_point import Solution, match_model, solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate, positions
 from carrot_core.promise import CONFIDENCE
-from carrot_core.whatif.repricing import columns, reprice_estimates, reprice_setting
-from carrot_core.whatif.scenario import Scenario
+from carrot_core.whatif.repricing import reprice_estimates, reprice_setting
+from carrot_core.whatif.scenario import Scenario, columns
 
 
 @dataclass(frozen=True, eq=False)

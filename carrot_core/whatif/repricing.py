@@ -1,4 +1,4 @@
-"""A benchmark and a router's estimates under a scenario: other prices, tokens and models, no new fit."""
+"""A benchmark and estimates at other prices, tokens and models, without a new fit; the price at which a model is used."""
 
 from __future__ import annotations
 
@@ -8,108 +8,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import plotly.graph_objects as go
 
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.missing import without_gaps
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import means_of, one_cost_a_model, usage_of
-from carrot_core.number_formats import percent
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.theme import THEMES, ThemeName, axis, layout
+from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage, pick, positions
-from carrot_core.prices import Price, token_cost_usd
-from carrot_core.whatif.scenario import Hypothetical, Scenario, provider
+from carrot_core.text import short_names
+from carrot_core.whatif.scenario import Column
 
-
-@dataclass(frozen=True)
-class Column:
-    """One model of a scenario, described by a model of the benchmark.
-
-    Attributes
-    ----------
-    name, base : its name and that of the model whose tables it has.
-    price : US dollars per million tokens, cache included; None where only dollars are recorded.
-    cost_factor : on dollars, where only they are recorded.
-    output_factor : on output tokens.
-    floor, slope : a score s becomes floor + slope·s.
-    same_cost : whether its costs are the base's as they were recorded.
-    """
-
-    name: str
-    base: str
-    price: Price | None
-    cost_factor: float
-    output_factor: float
-    floor: float
-    slope: float
-    same_cost: bool
-
-    def cost_usd(
-        self,
-        recorded: FloatTable,
-        input_tokens: FloatTable,
-        output_tokens: FloatTable,
-        cached_input_tokens: FloatTable | None = None,
-        reasoning_tokens: FloatTable | None = None,
-    ) -> FloatTable:
-        """(n,) dollars from what is known of the base, NaN where its dollars are."""
-        if self.same_cost:
-            return recorded
-        if self.price is None:
-            return recorded * self.cost_factor
-        factor = self.output_factor
-        tokens_out = output_tokens * factor if factor > 0 else np.zeros(len(recorded))
-        repriced = token_cost_usd(
-            input_tokens[:, None],
-            tokens_out[:, None],
-            [self.price],
-            cached_input_tokens=0.0 if cached_input_tokens is None else cached_input_tokens[:, None],
-            reasoning_tokens=0.0 if reasoning_tokens is None else reasoning_tokens[:, None] * factor,
-        )
-        return np.where(np.isnan(recorded), np.nan, repriced[:, 0])
-
-
-def columns(setting: Setting, scenario: Scenario) -> list[Column]:
-    """The models of a scenario, those of the benchmark first, in its order."""
-    real = [Hypothetical(name=name, base=name, price=scenario.prices.get(name)) for name in setting.models]
-    pool = [model for model in real if not scenario.pool or model.name in scenario.pool]
-    return [_column(setting, scenario, model) for model in [*pool, *scenario.hypothetical]]
-
-
-def _column(setting: Setting, scenario: Scenario, model: Hypothetical) -> Column:
-    usage = setting.test.usage
-    factor = (
-        scenario.price_factor
-        * scenario.provider_factors.get(provider(model.name), 1.0)
-        * scenario.model_factors.get(model.name, 1.0)
-    )
-    floor, slope = _floor_and_slope(setting, model)
-    if usage == "cost_usd":
-        return Column(model.name, model.base, None, factor, 1.0, floor, slope, factor == 1.0)
-    recorded = setting.test.prices[model.base]
-    stated = model.price or scenario.prices.get(model.base)
-    price = recorded
-    if stated is not None:
-        price = Price(stated.input_usd_per_mtok, stated.output_usd_per_mtok, recorded.as_of, recorded.source)
-    price = price.scaled(factor, factor).scaled(scenario.input_factor, 1.0 if usage == "output_tokens" else 0.0)
-    tokens = scenario.output_token_factor * model.token_factor
-    return Column(model.name, model.base, price, 1.0, tokens, floor, slope, price == recorded and tokens == 1.0)
-
-
-def _floor_and_slope(setting: Setting, model: Hypothetical) -> tuple[float, float]:
-    """Floor and slope that move the base's mean score on validation by the offset and keep all in [0, 1]."""
-    if model.score_offset == 0:
-        return 0.0, 1.0
-    (column,) = positions([model.base], setting.models)
-    mean = float(setting.validation.measured.score[:, column].mean())
-    target = mean + model.score_offset
-    if not 0 <= target <= 1:
-        raise CarrotError(
-            f"{model.name!r} would score {percent(target)} on validation: {model.base!r} has {percent(mean)}, "
-            f"so the offset must be from {-100 * mean:.1f} to {100 - 100 * mean:.1f} points."
-        )
-    if model.score_offset > 0:
-        floor = model.score_offset / (1 - mean)
-        return floor, 1 - floor
-    return 0.0, target / mean
+_LEAST, _MOST = 1e-2, 1e2  # price factors drawn
 
 
 def reprice_setting(setting: Setting, models: list[Column]) -> Setting:
@@ -234,3 +147,122 @@ def _of_prompts(
         model.cost_usd(table.cost_usd[:, j], tokens_in[:, j], tokens_out[:, j])
         for j, model in zip(at, models, strict=True)
     ]
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold:
+    """How cheap a model must get, all else equal, for a router to choose it.
+
+    Attributes
+    ----------
+    model, exchange_rate_per_usd : which model, at which exchange rate.
+    name : what the model is called among those of the pool.
+    factor : (n,) descending: with its price times anything below this factor the model answers the prompt;
+        at most 0 where it would not even for nothing, infinite where it would at any price.
+    share : (n,) share of the queries that the prompts up to here make up.
+    """
+
+    model: str
+    name: str
+    exchange_rate_per_usd: float
+    factor: FloatArray
+    share: FloatArray
+
+    def factor_for(self, share: float = 0.0) -> float | None:
+        """Factor below which the model answers at least this share of the queries (0: at least one prompt).
+
+        None where it would not even for nothing.
+        """
+        at = int(np.searchsorted(self.share, share - 1e-12)) if share > 0 else 0
+        if at >= len(self.factor) or self.factor[at] <= 0:
+            return None
+        return float(self.factor[at])
+
+    def share_at(self, factor: float) -> float:
+        """Share of the queries that the model answers with its price just below this factor."""
+        answered = int(np.searchsorted(-self.factor, -factor, side="right"))
+        return float(self.share[answered - 1]) if answered else 0.0
+
+
+def worth_using(curve: Frontier, model: str, exchange_rate_per_usd: float) -> Threshold:
+    """Which change of a model's price would make a router use it, exactly.
+
+    At rate r a model with predicted score ŝ and cost ĉ answers a prompt while r·f·ĉ < ŝ - v, with v the best
+    predicted utility of the others: the largest such f is (ŝ - v) / (r·ĉ). At λ = 1 only the cost counts, and
+    it is the cheapest other cost ÷ ĉ; at λ = 0 no price counts. Only predictions are used, no outcome.
+
+    Raises
+    ------
+    NotFoundError
+        The model is not in the pool.
+    CarrotError
+        The router never estimates it.
+    """
+    (column,) = positions([model], curve.models)
+    estimates, rate, mask = curve.estimates, exchange_rate_per_usd, curve.has_estimates
+    if not mask[column]:
+        raise CarrotError(f"The router knows nothing of {model}, so no price makes it choose it.")
+    others = [j for j in np.flatnonzero(mask) if j != column]
+    cost, other_cost = estimates.cost_usd[:, column], estimates.cost_usd[:, others]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if np.isinf(rate):
+            factor = other_cost.min(axis=1, initial=np.inf) / cost
+        else:
+            best = (estimates.score[:, others] - rate * other_cost).max(axis=1, initial=-np.inf)
+            ahead = estimates.score[:, column] - best
+            # Where its price does not count, being ahead is enough at any price.
+            factor = np.where(rate * cost > 0, ahead / (rate * cost), np.where(ahead > 0, np.inf, -np.inf))
+    weights = np.ones(curve.n_prompts) if curve.weights is None else curve.weights
+    factor, weights = np.nan_to_num(factor, nan=0.0, posinf=np.inf, neginf=-np.inf)[weights > 0], weights[weights > 0]
+    order = np.argsort(-factor, kind="stable")
+    share = np.cumsum(weights[order]) / weights.sum()
+    return Threshold(model, short_names(curve.models)[model], rate, factor[order], share)
+
+
+def steps(threshold: Threshold) -> tuple[FloatArray, FloatArray]:
+    """Price factors from `_LEAST` to `_MOST`, ascending, and the share of queries answered just below each."""
+    in_range = threshold.factor[(threshold.factor > _LEAST) & (threshold.factor < _MOST)]
+    factors = np.unique(np.concatenate([[_LEAST, 1.0, _MOST], in_range]))
+    return factors, np.array([threshold.share_at(factor) for factor in factors])
+
+
+def threshold_exhibit(threshold: Threshold, text: str) -> Exhibit:
+    """How much a model is used at which price; ``text`` is the threshold in words."""
+    factors, shares = steps(threshold)
+    return Exhibit(
+        "price-threshold",
+        f"What would make {threshold.name} worth using",
+        "Exact, from the predictions for each test prompt at the λ that is set, all else as after the scenario; "
+        "no outcome is used. A model's price is meant for input and output alike.",
+        text,
+        pd.DataFrame({"model": threshold.model, "price_factor": factors, "share": shares}),
+        lambda theme: threshold_figure(threshold, theme),
+    )
+
+
+def threshold_figure(threshold: Threshold, theme: ThemeName = "light") -> go.Figure:
+    """Share of the queries a model answers against a factor on its price, at one exchange rate."""
+    look = THEMES[theme]
+    factors, shares = steps(threshold)
+    figure = go.Figure(
+        go.Scatter(
+            x=factors,
+            y=100 * shares,
+            mode="lines",
+            line={"color": look.curves[0], "width": 2.5, "shape": "vh"},
+            hovertemplate="price × %{x:.3~g}: %{y:.1f} %<extra></extra>",
+        )
+    )
+    now = {"text": "now", "textposition": "end", "textangle": 0, "xanchor": "left", "font": {"color": look.ink}}
+    figure.add_vline(1.0, line={"color": look.hull, "dash": "dot"}, label=now)
+    at = [0.01, 0.1, 0.5, 1, 2, 10, 100]
+    ticks = {"type": "log", "tickvals": at, "ticktext": [f"×{tick:g}" for tick in at]}
+    return figure.update_layout(
+        layout(
+            look,
+            300,
+            margin={"l": 60, "r": 10, "t": 25, "b": 50},
+            xaxis=axis(look, "Price, as a factor on what it is after the scenario", **ticks),
+            yaxis=axis(look, "Share of queries", rangemode="tozero", ticksuffix=" %"),
+        )
+    )

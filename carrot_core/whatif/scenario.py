@@ -1,16 +1,20 @@
-"""A what-if as a document: prices, tokens, tasks and models other than those a benchmark recorded."""
+"""A what-if as a document, with prices, tokens, tasks and models other than those recorded, and its models."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from carrot_core import limits
 from carrot_core.errors import CarrotError, DataError, Problem
 from carrot_core.evaluation.protocol import Setting
-from carrot_core.outcomes import positions
+from carrot_core.number_formats import percent
+from carrot_core.outcomes import FloatTable, positions
+from carrot_core.prices import Price, token_cost_usd
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(ge=0, le=1000)]
@@ -151,3 +155,96 @@ def scenario_json(scenario: Scenario, indent: int | None = 1) -> str:
     """The document: its format and what differs from the benchmark."""
     document = {"format": scenario.format} | scenario.model_dump(mode="json", exclude_defaults=True)
     return json.dumps(document, indent=indent, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One model of a scenario, described by a model of the benchmark.
+
+    Attributes
+    ----------
+    name, base : its name and that of the model whose tables it has.
+    price : US dollars per million tokens, cache included; None where only dollars are recorded.
+    cost_factor : on dollars, where only they are recorded.
+    output_factor : on output tokens.
+    floor, slope : a score s becomes floor + slope·s.
+    same_cost : whether its costs are the base's as they were recorded.
+    """
+
+    name: str
+    base: str
+    price: Price | None
+    cost_factor: float
+    output_factor: float
+    floor: float
+    slope: float
+    same_cost: bool
+
+    def cost_usd(
+        self,
+        recorded: FloatTable,
+        input_tokens: FloatTable,
+        output_tokens: FloatTable,
+        cached_input_tokens: FloatTable | None = None,
+        reasoning_tokens: FloatTable | None = None,
+    ) -> FloatTable:
+        """(n,) dollars from what is known of the base, NaN where its dollars are."""
+        if self.same_cost:
+            return recorded
+        if self.price is None:
+            return recorded * self.cost_factor
+        factor = self.output_factor
+        tokens_out = output_tokens * factor if factor > 0 else np.zeros(len(recorded))
+        repriced = token_cost_usd(
+            input_tokens[:, None],
+            tokens_out[:, None],
+            [self.price],
+            cached_input_tokens=0.0 if cached_input_tokens is None else cached_input_tokens[:, None],
+            reasoning_tokens=0.0 if reasoning_tokens is None else reasoning_tokens[:, None] * factor,
+        )
+        return np.where(np.isnan(recorded), np.nan, repriced[:, 0])
+
+
+def columns(setting: Setting, scenario: Scenario) -> list[Column]:
+    """The models of a scenario, those of the benchmark first, in its order."""
+    real = [Hypothetical(name=name, base=name, price=scenario.prices.get(name)) for name in setting.models]
+    pool = [model for model in real if not scenario.pool or model.name in scenario.pool]
+    return [_column(setting, scenario, model) for model in [*pool, *scenario.hypothetical]]
+
+
+def _column(setting: Setting, scenario: Scenario, model: Hypothetical) -> Column:
+    usage = setting.test.usage
+    factor = (
+        scenario.price_factor
+        * scenario.provider_factors.get(provider(model.name), 1.0)
+        * scenario.model_factors.get(model.name, 1.0)
+    )
+    floor, slope = _floor_and_slope(setting, model)
+    if usage == "cost_usd":
+        return Column(model.name, model.base, None, factor, 1.0, floor, slope, factor == 1.0)
+    recorded = setting.test.prices[model.base]
+    stated = model.price or scenario.prices.get(model.base)
+    price = recorded
+    if stated is not None:
+        price = Price(stated.input_usd_per_mtok, stated.output_usd_per_mtok, recorded.as_of, recorded.source)
+    price = price.scaled(factor, factor).scaled(scenario.input_factor, 1.0 if usage == "output_tokens" else 0.0)
+    tokens = scenario.output_token_factor * model.token_factor
+    return Column(model.name, model.base, price, 1.0, tokens, floor, slope, price == recorded and tokens == 1.0)
+
+
+def _floor_and_slope(setting: Setting, model: Hypothetical) -> tuple[float, float]:
+    """Floor and slope that move the base's mean score on validation by the offset and keep all in [0, 1]."""
+    if model.score_offset == 0:
+        return 0.0, 1.0
+    (column,) = positions([model.base], setting.models)
+    mean = float(setting.validation.measured.score[:, column].mean())
+    target = mean + model.score_offset
+    if not 0 <= target <= 1:
+        raise CarrotError(
+            f"{model.name!r} would score {percent(target)} on validation: {model.base!r} has {percent(mean)}, "
+            f"so the offset must be from {-100 * mean:.1f} to {100 - 100 * mean:.1f} points."
+        )
+    if model.score_offset > 0:
+        floor = model.score_offset / (1 - mean)
+        return floor, 1 - floor
+    return 0.0, target / mean

@@ -11,7 +11,7 @@ import numpy as np
 
 from carrot_core.benchmarks.simulated import simulate
 from carrot_core.embedding import MAX_TOKENS, batches, bundled_folder
-from carrot_core.serving.router import CarrotRouter
+from carrot_core.serving import CarrotRouter
 from scripts.bench import http_load
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from carrot_core.evaluation import Setting, make_setting
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.prices import Price, token_cost_usd
 from carrot_core.whatif import apply, move_point
+from carrot_core.whatif.repricing import worth_using
 from carrot_core.whatif.scenario import Hypothetical, Scenario
-from carrot_core.whatif.threshold import worth_using
 from scripts.bench.frontier import made_up, timed
 
 TASKS = 12

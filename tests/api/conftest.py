@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from carrot_core import serving
 from carrot_core.api import Served, Settings, create_app
 from carrot_core.embedding import Vectors
 from carrot_core.evaluation import setting
-from carrot_core.serving import router as serving_router
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.profile import profile_of
-from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 
 URL = "http://localhost"
@@ -41,8 +41,8 @@ def text_vectors(texts: Sequence[str], encoder: str = "") -> Vectors:
 
 @pytest.fixture(autouse=True)
 def quick_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_router, "embed", text_vectors)
-    monkeypatch.setattr(serving_router, "token_count", lambda text, encoder: len(text.split()))
+    monkeypatch.setattr(serving, "embed", text_vectors)
+    monkeypatch.setattr(serving, "token_count", lambda text, encoder: len(text.split()))
 
 
 @pytest.fixture

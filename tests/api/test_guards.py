@@ -19,7 +19,7 @@ from carrot_core import limits
 from carrot_core.api import Workers, answers, problems
 from carrot_core.api.middleware import SCOPES, Pace, Token, read_tokens, token_of
 from carrot_core.errors import CarrotError, DataError
-from carrot_core.serving.router import CarrotRouter
+from carrot_core.serving import CarrotRouter
 from tests.api.conftest import SECRET, Client, made_router
 
 JSON = {"Content-Type": "application/json"}

@@ -15,7 +15,7 @@ from carrot_core.api import Served, Settings, create_app
 from carrot_core.api.answers import sources_of
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.prices import Price
-from carrot_core.serving.router import CarrotRouter
+from carrot_core.serving import CarrotRouter
 from tests.api.conftest import Client, made_router
 from tests.made import MODELS, made
 from tests.typed import served

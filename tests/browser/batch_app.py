@@ -7,12 +7,12 @@ import zlib
 import numpy as np
 import streamlit as st
 
+from carrot_core import serving
 from carrot_core.dashboard.live.batch import batch_panel
 from carrot_core.embedding import Vectors
 from carrot_core.evaluation import setting
-from carrot_core.serving import router as serving_router
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.profile import profile_of
-from carrot_core.serving.router import CarrotRouter
 from tests.made import made
 
 SECONDS = float(os.environ.get("SECONDS_A_PROMPT", "0"))
@@ -31,6 +31,6 @@ def made_router() -> CarrotRouter:
     return CarrotRouter("made", fitted, profile_of(made_setting, fitted, estimates), "made artefact")
 
 
-serving_router.embed = text_vectors
+serving.embed = text_vectors
 st.title("Many prompts")
 batch_panel(made_router(), lam=st.slider("λ", 0.0, 1.0, 0.3), pool=None, fallback=None, fallback_above=99.0, task=None)

@@ -177,7 +177,7 @@ def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     router, place = CarrotRouter.load("mmlu-pro-cot"), PointShelf(home / "points")
     with pytest.MonkeyPatch.context() as patch:  # they are listed by the time they were made
         for day, lam, name in ((2, 0.1, "Accurate"), (1, 0.6, "Cheap")):
-            patch.setattr("carrot_core.serving.router.now", lambda day=day: f"2026-01-0{day}T00:00:00+00:00")
+            patch.setattr("carrot_core.serving.now", lambda day=day: f"2026-01-0{day}T00:00:00+00:00")
             place.keep(router.point_file(lam=lam, note=name))
     return home
 

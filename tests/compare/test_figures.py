@@ -34,9 +34,8 @@ from carrot_core.compare.task_curves import legend_of, task_figure, tasks_exhibi
 from carrot_core.evaluation import Candidate, Comparison, Setting, compare, setting
 from carrot_core.figures.exhibit import Exhibit, as_csv, as_html, as_json, as_latex, figure_of
 from carrot_core.figures.frontier import shares_exhibit
-from carrot_core.figures.names import model_names, router_names
 from carrot_core.figures.scene import compose, label
-from carrot_core.figures.theme import THEMES
+from carrot_core.figures.theme import THEMES, model_names, router_names
 from carrot_core.metrics import METRICS
 from carrot_core.outcomes import Estimates
 from tests.made import made

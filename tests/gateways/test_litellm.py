@@ -19,9 +19,9 @@ from carrot_core.errors import CarrotError
 from carrot_core.gateways.litellm import CarrotStrategy
 from carrot_core.outcomes import Estimates
 from carrot_core.points.formats import FORMATS
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.decision import Decisions
 from carrot_core.serving.expectation import labels_of
-from carrot_core.serving.router import CarrotRouter
 from tests.openai_upstream import Upstream, upstream
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or importing LiteLLM asks GitHub for prices

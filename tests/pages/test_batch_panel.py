@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from carrot_core import serving
 from carrot_core.dashboard.live import batch
 from carrot_core.errors import CarrotError
-from carrot_core.serving import router as serving_router
 from tests.pages import reading
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ PANEL = Path(__file__).resolve().parents[2] / "tests" / "browser" / "batch_app.p
 @pytest.fixture(autouse=True)
 def _files_at_home(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(carrot_home))
-    monkeypatch.setattr(serving_router, "embed", serving_router.embed)  # the page puts another in its place
+    monkeypatch.setattr(serving, "embed", serving.embed)  # the page puts another in its place
 
 
 def panel() -> AppTest:

@@ -17,8 +17,8 @@ from carrot_core.dashboard.whatif.results import describe_threshold, in_words
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
+from carrot_core.whatif.repricing import Threshold, threshold_figure
 from carrot_core.whatif.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
-from carrot_core.whatif.threshold import Threshold, threshold_figure
 from tests.made import long_frame, made, write_files
 from tests.pages import reading
 

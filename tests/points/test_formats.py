@@ -28,8 +28,8 @@ from carrot_core.number_formats import money
 from carrot_core.paths import PACKAGE, shipped
 from carrot_core.points.formats import FORMATS, format_for, report
 from carrot_core.points.formats.report import Single, picture
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFile, point_of, read_point, write_point
-from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
 from carrot_core.verdict import sentence, verdict_on
 from tests.scenes import scene

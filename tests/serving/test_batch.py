@@ -18,20 +18,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carrot_core import limits
+from carrot_core import limits, serving
 from carrot_core.csv_latex import restored
 from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.frontier import sweep
 from carrot_core.number_formats import NOTHING_TO_SAVE
-from carrot_core.serving import router as serving_router
-from carrot_core.serving.batch import route_all, route_file, route_lines
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.files import open_prompts, prompt_columns, prompts_from_lines
 from carrot_core.serving.intervals import Calibration
 from carrot_core.serving.profile import profile_of
-from carrot_core.serving.router import CarrotRouter
-from carrot_core.serving.summary import Summary
+from carrot_core.serving.summary import Summary, route_all, route_file, route_lines
 from tests.made import MODELS, made
 
 TOO_LONG = "x" * (limits.PROMPT_CHARACTERS + 1)
@@ -52,7 +50,7 @@ def text_vectors(texts: Sequence[str], encoder: str = "") -> Vectors:
 
 @pytest.fixture(autouse=True)
 def _quick_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_router, "embed", text_vectors)
+    monkeypatch.setattr(serving, "embed", text_vectors)
 
 
 @cache
@@ -394,7 +392,7 @@ def test_long_prompts_in_bounded_memory(tmp_path: Path) -> None:
             file.write(f"{number} {'word and ' * 11_111}\n")
     script = (
         "import resource, sys; from pathlib import Path; from tests.serving import test_batch as t\n"
-        "t.serving_router.embed = t.text_vectors; router = t._fitted()[1]; path = Path(sys.argv[1])\n"
+        "t.serving.embed = t.text_vectors; router = t._fitted()[1]; path = Path(sys.argv[1])\n"
         "t.route_lines(router, ['a'], path / 'warm.parquet', lam=.3)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print(t.route_file(router, path / 'p.txt', path / 'd.parquet', lam=.3).n_prompts)\n"

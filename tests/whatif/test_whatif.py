@@ -16,8 +16,8 @@ from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.prices import Price
 from carrot_core.whatif import BEFORE, MATCH, SAME_ACCURACY, SAME_BUDGET, SAME_LAM, WhatIf, apply, move_point
+from carrot_core.whatif.repricing import worth_using
 from carrot_core.whatif.scenario import Hypothetical, Scenario, ScenarioPrice, parse_scenario, scenario_json
-from carrot_core.whatif.threshold import worth_using
 from tests.made import MODELS, made
 
 LARGE, SMALL, MID = MODELS

@@ -16,8 +16,8 @@ from carrot_core.dashboard.views import View
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import PLOT
-from carrot_core.figures.names import metric_name
 from carrot_core.figures.scene import drawn_baselines, label
+from carrot_core.figures.theme import metric_name
 from carrot_core.frontier import shortest_lam
 from carrot_core.metrics import HEADLINE, METRICS
 from carrot_core.paper import PRESETS, ROWS, NotDrawnError, Preset

@@ -24,8 +24,8 @@ from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import ALL, compare_routers
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.figures.names import NO_TASK, metric_name, metric_text, metric_unit, names_of
 from carrot_core.figures.scene import label
+from carrot_core.figures.theme import NO_TASK, metric_name, metric_text, metric_unit, names_of
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import METRICS
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, cost_basis, lam_text

@@ -21,9 +21,8 @@ from carrot_core.curve import unbeaten
 from carrot_core.dashboard.components import COMPONENT, install_plotly_js, slider_css
 from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import NAME_LETTERS, frontier_figure
-from carrot_core.figures.names import model_names
 from carrot_core.figures.scene import Scene, alt_text
-from carrot_core.figures.theme import THEMES, counterparts, line_styles
+from carrot_core.figures.theme import THEMES, counterparts, line_styles, model_names
 from carrot_core.frontier import FloatArray, ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved
 from carrot_core.operating_point import rate_inside

@@ -24,11 +24,11 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import lam_text, money, pays, percent
 from carrot_core.paths import shipped_data
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, shipped_heads
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
-from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import visible
 from carrot_core.verdict import name_among, sentence

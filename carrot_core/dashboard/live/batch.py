@@ -25,10 +25,9 @@ from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import session_folder
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import PERCENT_COLUMN, money_interval, percent
-from carrot_core.serving.batch import route_all
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.files import Prompts, decision_file, open_prompts, prompt_columns, prompts_from_lines
-from carrot_core.serving.router import CarrotRouter
-from carrot_core.serving.summary import ROUTED, Summary
+from carrot_core.serving.summary import ROUTED, Summary, route_all
 from carrot_core.text import visible
 
 TYPES = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "gz", "zst"]

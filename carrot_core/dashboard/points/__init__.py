@@ -19,9 +19,9 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, percent
 from carrot_core.points import Listing, PointShelf, join_note, shared_points
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, measured_name, shipped_heads
 from carrot_core.serving.point import PointFigures, PointFile
-from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import short_names, visible
 

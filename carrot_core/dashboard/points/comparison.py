@@ -29,8 +29,8 @@ from carrot_core.figures.scene import label
 from carrot_core.frontier import Frontier
 from carrot_core.number_formats import cost_basis, lam_text, pays, percent
 from carrot_core.points import Difference, ShelfPoint, paired, unpaired
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFile
-from carrot_core.serving.router import CarrotRouter
 from carrot_core.store import Store
 from carrot_core.text import short_names, visible
 

@@ -30,8 +30,8 @@ from carrot_core.routers.cascade import undominated, verified_cascades
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import short_names, visible
 from carrot_core.whatif import BEFORE, MovedPoint, WhatIf, apply, move_point, whatif_scene
+from carrot_core.whatif.repricing import Threshold, threshold_exhibit, worth_using
 from carrot_core.whatif.scenario import Scenario, parse_scenario, scenario_json
-from carrot_core.whatif.threshold import Threshold, threshold_exhibit, worth_using
 
 _PAIRED = "After minus before on the same resampled prompts."
 _SOME = 0.1  # share of the queries from which a model counts as used

@@ -14,8 +14,8 @@ from carrot_core.csv_latex import safe_csv
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate
 from carrot_core.points.formats import litellm, report
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFile, to_yaml
-from carrot_core.serving.router import CarrotRouter
 
 _SCRIPT_HEAD = '''"""Which model answers a prompt, at an operating point that carrot-core exported.
 

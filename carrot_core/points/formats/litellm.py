@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pprint import pformat
 
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFile, to_yaml
-from carrot_core.serving.router import CarrotRouter
 
 GROUP = "carrot"
 PLACEHOLDER = "FILL-IN"
