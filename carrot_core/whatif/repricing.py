@@ -1,4 +1,4 @@
-"""A benchmark and estimates at other prices, tokens and models, without a new fit; the price at which a model is used."""
+"""A benchmark and estimates at other prices, tokens and models, without a new fit; the price at which one is used."""
 
 from __future__ import annotations
 
