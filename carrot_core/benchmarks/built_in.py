@@ -29,7 +29,7 @@ from carrot_core.benchmarks.costs import price_table
 from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
 from carrot_core.errors import CarrotError
 from carrot_core.paths import shipped
-from carrot_core.prices import PriceList, read_prices
+from carrot_core.prices.files import PriceList, read_prices
 from carrot_core.text import text_hash
 
 BUILT_IN = ("openhands-index", "misguided-attention")  # the first is what the app opens on

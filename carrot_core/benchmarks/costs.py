@@ -15,17 +15,8 @@ import pandas as pd
 from carrot_core.benchmarks.table_file import TableFile
 from carrot_core.errors import Problem
 from carrot_core.outcomes import positions
-from carrot_core.prices import (
-    FREE,
-    MORE_PRICES,
-    Price,
-    PriceList,
-    Tier,
-    check_prices,
-    infer_price,
-    match_name,
-    token_cost_usd,
-)
+from carrot_core.prices import FREE, MORE_PRICES, Price, Tier, check_prices, infer_price, token_cost_usd
+from carrot_core.prices.files import PriceList, match_name
 from carrot_core.text import names_listed
 
 PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok", "as_of", "source")

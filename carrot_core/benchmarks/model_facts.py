@@ -14,7 +14,7 @@ from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.columns import quote
 from carrot_core.benchmarks.table_file import ROW, TableFile
 from carrot_core.errors import DataError, Problem
-from carrot_core.prices import match_name, read_records
+from carrot_core.prices.files import match_name, read_records
 from carrot_core.text import names_listed
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
@@ -124,7 +124,7 @@ def facts_in(table: TableFile) -> tuple[dict[str, ModelFacts], list[str]]:
 
 
 def with_facts(frames: Frames, facts: Mapping[str, ModelFacts], notes: Sequence[str] = ()) -> Frames:
-    """Frames with facts of their models, by the rule of `carrot_core.prices.match_name`, before those they have."""
+    """Frames with facts of their models, by the rule of `prices.files.match_name`, before those they have."""
     if not facts:
         return frames
     models = frames.models["model"].tolist()

@@ -23,7 +23,8 @@ from carrot_core.benchmarks.costs import price_table
 from carrot_core.benchmarks.value_checks import bounds_of
 from carrot_core.errors import DataError, NotFoundError, Problem
 from carrot_core.outcomes import SPLITS, beyond
-from carrot_core.prices import Price, own_prices_path, token_cost_usd
+from carrot_core.prices import Price, token_cost_usd
+from carrot_core.prices.files import own_prices_path
 
 FIELDS = ("score", "num_input_tokens", "num_output_tokens")
 # Published with either spelling.

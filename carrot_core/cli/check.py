@@ -118,7 +118,7 @@ def read_priced(
     """`carrot_core.benchmarks.registry.read_any` with what `model_options` name."""
     from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
     from carrot_core.benchmarks.registry import read_any
-    from carrot_core.prices import PriceList, read_prices
+    from carrot_core.prices.files import PriceList, read_prices
 
     facts = {} if models is None else read_model_facts(models)
     price_list = PriceList({}) if prices is None else read_prices(prices)

@@ -1,41 +1,190 @@
-"""Token prices: from tokens to dollars and back, and dated price tables, the one that ships and the user's own."""
+"""Token prices: from tokens to dollars and back; `carrot_core.prices.files` reads dated tables of them."""
 
-from carrot_core.prices.files import (
-    PriceList,
-    match_name,
-    own_prices_path,
-    read_prices,
-    read_records,
-    shipped_prices,
-)
-from carrot_core.prices.price import (
-    FREE,
-    MORE_PRICES,
-    TOKENS_PER_PRICE,
-    Price,
-    Rates,
-    Tier,
-    check_prices,
-    infer_price,
-    rates_of,
-    token_cost_usd,
-)
+from __future__ import annotations
 
-__all__ = [
-    "FREE",
-    "MORE_PRICES",
-    "TOKENS_PER_PRICE",
-    "Price",
-    "PriceList",
-    "Rates",
-    "Tier",
-    "check_prices",
-    "infer_price",
-    "match_name",
-    "own_prices_path",
-    "rates_of",
-    "read_prices",
-    "read_records",
-    "shipped_prices",
-    "token_cost_usd",
-]
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from carrot_core.errors import DataError
+
+TOKENS_PER_PRICE = 1e6
+MORE_PRICES = ("cached_input_usd_per_mtok", "reasoning_usd_per_mtok", "tiers")  # fields that few prices have
+
+
+class Tier(NamedTuple):
+    """Prices of every token of a call with more than so many input tokens, in US dollars per million tokens."""
+
+    above_input_tokens: float
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    cached_input_usd_per_mtok: float | None = None
+
+    def scaled(self, input_factor: float, output_factor: float) -> Tier:
+        """As `Price.scaled`."""
+        cached = self.cached_input_usd_per_mtok
+        return Tier(
+            self.above_input_tokens,
+            self.input_usd_per_mtok * input_factor,
+            self.output_usd_per_mtok * output_factor,
+            None if cached is None else cached * input_factor,
+        )
+
+
+@dataclass(frozen=True)
+class Price:
+    """List price of one model, in US dollars per million tokens.
+
+    Attributes
+    ----------
+    as_of, source : its date and where it is from; "" where not known.
+    cached_input_usd_per_mtok : of input read from a cache; None where that costs as any other input.
+    reasoning_usd_per_mtok : of output that is reasoning; None where that costs as any other output.
+    tiers : prices of calls with a long input, ascending.
+    """
+
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    as_of: str = ""
+    source: str = ""
+    cached_input_usd_per_mtok: float | None = None
+    reasoning_usd_per_mtok: float | None = None
+    tiers: tuple[Tier, ...] = ()
+
+    def scaled(self, input_factor: float, output_factor: float) -> Price:
+        """The same with every price of input and of output multiplied by a factor."""
+        cached, reasoning = self.cached_input_usd_per_mtok, self.reasoning_usd_per_mtok
+        return replace(
+            self,
+            input_usd_per_mtok=self.input_usd_per_mtok * input_factor,
+            output_usd_per_mtok=self.output_usd_per_mtok * output_factor,
+            cached_input_usd_per_mtok=None if cached is None else cached * input_factor,
+            reasoning_usd_per_mtok=None if reasoning is None else reasoning * output_factor,
+            tiers=tuple(tier.scaled(input_factor, output_factor) for tier in self.tiers),
+        )
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no token costs anything."""
+        return not any(_numbers_of(self))
+
+
+FREE = Price(0.0, 0.0, source="said to be free")
+
+
+class Rates(NamedTuple):
+    """US dollars per million tokens of each kind: (M,), or (n, M) where a model has tiers."""
+
+    input: npt.NDArray[np.float64]
+    output: npt.NDArray[np.float64]
+    cached: npt.NDArray[np.float64]
+    reasoning: npt.NDArray[np.float64]
+
+
+def rates_of(prices: Sequence[Price], input_tokens: npt.ArrayLike) -> Rates:
+    """What the tokens of (n, M) calls cost, by the number of their input tokens."""
+    flat = np.array([_rates(price, price) for price in prices]).reshape(-1, len(Rates._fields)).T
+    if not any(price.tiers for price in prices):
+        return Rates(*flat)
+    tokens = np.asarray(input_tokens)
+    each = np.repeat(flat[:, None, :], len(tokens), axis=1)
+    for column, price in enumerate(prices):
+        for tier in price.tiers:
+            each[:, tokens[:, column] > tier.above_input_tokens, column] = np.array(_rates(price, tier))[:, None]
+    return Rates(*each)
+
+
+def _rates(price: Price, at: Price | Tier) -> tuple[float, float, float, float]:
+    cached, reasoning = at.cached_input_usd_per_mtok, price.reasoning_usd_per_mtok
+    return (
+        at.input_usd_per_mtok,
+        at.output_usd_per_mtok,
+        at.input_usd_per_mtok if cached is None else cached,
+        at.output_usd_per_mtok if reasoning is None else reasoning,
+    )
+
+
+def _numbers_of(price: Price) -> list[float]:
+    """Every figure of a price, in US dollars per million tokens."""
+    tiers = [number for tier in price.tiers for number in tier[1:]]
+    figures = (price.input_usd_per_mtok, price.output_usd_per_mtok)
+    more = (price.cached_input_usd_per_mtok, price.reasoning_usd_per_mtok, *tiers)
+    return [*figures, *(figure for figure in more if figure is not None)]
+
+
+def check_prices(prices: Mapping[str, Price]) -> None:
+    """Raise a `DataError` unless all prices are finite and at least 0."""
+    for model, price in prices.items():
+        for value in _numbers_of(price):
+            if not (math.isfinite(value) and value >= 0):
+                raise DataError("prices", f"the price of {model!r} is {value}; it must be a number from 0 up")
+
+
+def token_cost_usd(
+    input_tokens: npt.ArrayLike,
+    output_tokens: npt.ArrayLike,
+    prices: Sequence[Price],
+    *,
+    cached_input_tokens: npt.ArrayLike = 0.0,
+    reasoning_tokens: npt.ArrayLike = 0.0,
+) -> npt.NDArray[np.float64]:
+    """Cost of each call in US dollars: the sum of tokens x price over the kinds of tokens, ÷ 1e6.
+
+    Parameters
+    ----------
+    input_tokens, output_tokens : (n, M); NaN = not known, which makes the cost NaN unless the price is 0.
+    prices : one a model, in column order.
+    cached_input_tokens, reasoning_tokens : (n, M), or one number: how many of the input tokens came from a cache and
+        how many of the output tokens are reasoning, for models with a price for them; NaN = none.
+    """
+    tokens_in, tokens_out = (np.asarray(table, dtype=np.float64) for table in (input_tokens, output_tokens))
+    rates = rates_of(prices, tokens_in)
+    cached = _at_own_price(cached_input_tokens, tokens_in, rates.cached != rates.input)
+    reasoning = _at_own_price(reasoning_tokens, tokens_out, rates.reasoning != rates.output)
+    of_input = _micro_usd(tokens_in - cached, rates.input) + _micro_usd(cached, rates.cached)
+    of_output = _micro_usd(tokens_out - reasoning, rates.output) + _micro_usd(reasoning, rates.reasoning)
+    cost_usd: npt.NDArray[np.float64] = (of_input + of_output) / TOKENS_PER_PRICE
+    return cost_usd
+
+
+def _at_own_price(part: npt.ArrayLike, whole: npt.NDArray[np.float64], differs: npt.NDArray[np.bool_]) -> Any:
+    """Those tokens, of at most all, whose price differs from that of the others."""
+    return np.where(differs, np.fmin(np.nan_to_num(part), whole), 0.0)
+
+
+def _micro_usd(tokens: npt.NDArray[np.float64], rate: npt.NDArray[np.float64]) -> Any:
+    return np.where(rate > 0, tokens, 0.0) * rate
+
+
+def infer_price(
+    input_tokens: npt.NDArray[np.float64],
+    output_tokens: npt.NDArray[np.float64] | None,
+    cost_usd: npt.NDArray[np.float64],
+    relative_tolerance: float = 1e-6,
+) -> Price | None:
+    """Price that turns one model's tokens into exactly its recorded dollars, if one does.
+
+    Many result files record tokens and dollars but not the price between them. Where one pair of
+    prices reproduces every row to ``relative_tolerance`` it is what was charged; where none does
+    (the provider's own token count, minimum charges) the answer is None and dollars stay dollars.
+    """
+    columns = [input_tokens] if output_tokens is None else [input_tokens, output_tokens]
+    tokens = np.column_stack(columns).astype(np.float64)
+    mask = np.isfinite(tokens).all(axis=1) & np.isfinite(cost_usd)
+    tokens, cost_usd = tokens[mask], cost_usd[mask]
+    if len(tokens) < 2 or np.linalg.matrix_rank(tokens) < tokens.shape[1]:
+        return None
+    if (np.ptp(tokens, axis=0) == 0).any():
+        return None  # a count that never varies cannot tell a price from a flat fee
+    solution, *_ = np.linalg.lstsq(tokens, cost_usd * TOKENS_PER_PRICE, rcond=None)
+    paid = tokens @ solution / TOKENS_PER_PRICE
+    scale = np.maximum(np.abs(cost_usd), cost_usd.mean() * 1e-3)
+    if (np.abs(paid - cost_usd) > relative_tolerance * scale).any() or (solution < -1e-9).any():
+        return None
+    exact = [float(f"{max(value, 0.0):.6g}") for value in solution]
+    output_price = exact[1] if output_tokens is not None else 0.0
+    return Price(exact[0], output_price, source="inferred from tokens and dollars")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from carrot_core import limits, paths
 from carrot_core.errors import DataError, Problem
-from carrot_core.prices.price import FREE, TOKENS_PER_PRICE, Price, Tier
+from carrot_core.prices import FREE, TOKENS_PER_PRICE, Price, Tier
 from carrot_core.text import names_listed
 
 _KINDS = ("input", "output", "cached_input", "reasoning")

@@ -47,7 +47,7 @@ class HubSource:
 
 def _sprout(files: Sequence[Path], provenance: Provenance) -> Frames:
     from carrot_core.benchmarks.sprout import read_sprout
-    from carrot_core.prices import shipped_prices
+    from carrot_core.prices.files import shipped_prices
 
     return read_sprout(files, prices=shipped_prices(), provenance=provenance)
 

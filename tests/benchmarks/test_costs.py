@@ -13,7 +13,8 @@ from carrot_core.benchmarks.log_table import read_logs
 from carrot_core.benchmarks.long_wide_tables import read_long_table, read_wide_table
 from carrot_core.benchmarks.model_facts import FACTS, ModelFacts, facts_of_row, read_model_facts, with_facts
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.prices import FREE, Price, PriceList, Tier
+from carrot_core.prices import FREE, Price, Tier
+from carrot_core.prices.files import PriceList
 from carrot_core.store import Store
 from carrot_core.store.browse import model_summary
 from carrot_core.store.maintenance import verify

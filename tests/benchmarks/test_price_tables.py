@@ -10,7 +10,8 @@ import pytest
 from carrot_core.benchmarks.costs import pricing_of
 from carrot_core.errors import DataError
 from carrot_core.paths import shipped
-from carrot_core.prices import Price, Tier, match_name, own_prices_path, read_prices, shipped_prices
+from carrot_core.prices import Price, Tier
+from carrot_core.prices.files import match_name, own_prices_path, read_prices, shipped_prices
 from tests.sprout_files import O3MINI
 
 HEADER = "model,input_usd_per_mtok,output_usd_per_mtok,as_of,source\n"

@@ -17,7 +17,8 @@ import pytest
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.sprout import read_sprout
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.prices import Price, shipped_prices
+from carrot_core.prices import Price
+from carrot_core.prices.files import shipped_prices
 from carrot_core.store import Store
 from tests.sprout_files import MODELS, O3MINI, SHARDS, answers, content, shards, table, write
 
@@ -268,7 +269,7 @@ PEAK = """
 import json, re, sys
 from pathlib import Path
 from carrot_core.benchmarks import Provenance
-from carrot_core.prices import shipped_prices
+from carrot_core.prices.files import shipped_prices
 from carrot_core.benchmarks.sprout import read_sprout
 import carrot_core.store
 def peak():  # getrusage would begin with the peak of the process that started this one

@@ -12,7 +12,8 @@ import pandas as pd
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.built_in import Embed, Vectors, read_vectors, write_vectors
-from carrot_core.benchmarks.simulated.prompts import Prompt, draw_prompts
+from carrot_core.benchmarks.simulated import language, reasoning
+from carrot_core.benchmarks.simulated.words import HARDEST, SETTINGS, Draw, Template, joined
 from carrot_core.errors import CarrotError
 from carrot_core.paths import shipped
 from carrot_core.prices import Price, token_cost_usd
@@ -22,6 +23,19 @@ FAMILIES = (
 )  # fmt: skip
 GRADED = frozenset({"extraction", "rewriting", "open_questions", "summarising"})  # tenths; the others 0 or 1
 MEDIAN_OUTPUT_TOKENS = (190, 260, 280, 110, 85, 360, 22, 115)  # by family, for a model of verbosity 1
+__all__ = ["NAME", "count_tokens", "simulate"]
+NAME = "simulated"
+Table = npt.NDArray[np.float64]
+_VISIBLE, _HIDDEN = 1.1, 1.1  # logits per standard deviation of difficulty
+_TASK_SPREAD, _TOPIC_SPREAD = 0.2, 1.2  # logits between models
+_NOISE = 0.7  # scale of the logistic noise of one answer
+_VISIBLE_LENGTH, _HIDDEN_LENGTH = 0.25, 0.1  # log output tokens per standard deviation of difficulty
+_SHARED_LENGTH, _OWN_LENGTH = 0.25, 0.3  # log-normal spread of output tokens, by prompt and by answer
+_PIECE = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_")
+FILE = "simulated_vectors.safetensors"
+_REPEATED = 0.004  # share of prompts that repeat an earlier one word by word, as in any log
+_WITH_SETTING = 0.8  # share of prompts that say where they come from
+_TRIES = 20  # a template that makes nothing new so often is nearly used up: then a text may repeat
 
 
 @dataclass(frozen=True)
@@ -63,19 +77,6 @@ def effects(kind: str, label: str, spread: float) -> npt.NDArray[np.float64]:
     noise = rng.normal(0.0, spread, len(MODELS))
     centred: npt.NDArray[np.float64] = noise - noise.mean()
     return centred
-
-
-__all__ = ["NAME", "count_tokens", "simulate"]
-
-NAME = "simulated"
-Table = npt.NDArray[np.float64]
-
-_VISIBLE, _HIDDEN = 1.1, 1.1  # logits per standard deviation of difficulty
-_TASK_SPREAD, _TOPIC_SPREAD = 0.2, 1.2  # logits between models
-_NOISE = 0.7  # scale of the logistic noise of one answer
-_VISIBLE_LENGTH, _HIDDEN_LENGTH = 0.25, 0.1  # log output tokens per standard deviation of difficulty
-_SHARED_LENGTH, _OWN_LENGTH = 0.25, 0.3  # log-normal spread of output tokens, by prompt and by answer
-_PIECE = re.compile(r"[^\W\d_]{1,6}|\d{1,3}|[^\w\s]|_")
 
 
 def simulate(seed: int = 0, n_prompts: int = 6000) -> Frames:
@@ -196,9 +197,6 @@ def _output_tokens(prompts: list[Prompt], rng: np.random.Generator) -> Table:
     return tokens
 
 
-FILE = "simulated_vectors.safetensors"
-
-
 def simulated_vectors(frames: Frames, path: Path | None = None) -> Vectors | None:
     """Vectors of the distinct texts of `frames`, if they are the texts the shipped file was made from.
 
@@ -231,3 +229,85 @@ def write_simulated_vectors(embed: Embed, path: Path | None = None) -> Path:
 def distinct_texts(frames: Frames) -> list[str]:
     """Every text once, in the order of first appearance."""
     return list(dict.fromkeys(frames.prompts["text"].dropna()))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One template: the finer label of its prompts, their family, how many, how hard."""
+
+    name: str
+    family: str
+    template: Template
+    share: float = 1.0
+    harder: float = 0.0  # standard deviations of difficulty
+
+
+TASKS = (
+    Task("shopping", "arithmetic", reasoning.shopping, 1.3, -0.2),
+    Task("travel", "arithmetic", reasoning.travel, 1.0, 0.1),
+    Task("percentages", "arithmetic", reasoning.percentages, 1.0, -0.1),
+    Task("work_rates", "arithmetic", reasoning.work_rates, 0.8, 0.5),
+    Task("ordering", "logic", reasoning.ordering, 1.0, 0.0),
+    Task("truth_tellers", "logic", reasoning.truth_tellers, 0.8, 0.6),
+    Task("timetable", "logic", reasoning.timetable, 0.9, 0.4),
+    Task("syllogism", "logic", reasoning.syllogism, 0.8, 0.0),
+    Task("write_function", "code", reasoning.write_function, 1.4, 0.0),
+    Task("predict_output", "code", reasoning.predict_output, 0.9, 0.4),
+    Task("fix_bug", "code", reasoning.fix_bug, 0.7, 0.0),
+    Task("sql_query", "code", reasoning.sql_query, 0.9, -0.1),
+    Task("order_fields", "extraction", language.order_fields, 1.1, -0.3),
+    Task("appointments", "extraction", language.appointments, 0.9, -0.1),
+    Task("log_lines", "extraction", language.log_lines, 0.9, 0.2),
+    Task("translate", "rewriting", language.translate, 1.4, 0.1),
+    Task("tone", "rewriting", language.tone, 1.0, -0.2),
+    Task("correct", "rewriting", language.correct, 0.8, -0.4),
+    Task("explain", "open_questions", language.explain, 1.6, -0.1),
+    Task("compare", "open_questions", language.compare, 1.0, 0.2),
+    Task("plan", "open_questions", language.plan, 1.0, 0.1),
+    Task("sentiment", "classification", language.sentiment, 1.1, -0.3),
+    Task("intent", "classification", language.intent, 1.1, -0.1),
+    Task("headline", "classification", language.headline, 0.9, 0.0),
+    Task("meeting_notes", "summarising", language.meeting_notes, 1.0, 0.0),
+    Task("incident", "summarising", language.incident, 1.0, 0.0),
+    Task("digest", "summarising", language.digest, 0.8, 0.3),
+)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt and what its outcomes depend on; difficulties in standard deviations."""
+
+    text: str
+    task: str
+    family: str
+    topic: str
+    visible: float  # difficulty that can be read off the text
+    hidden: float  # difficulty that cannot
+
+
+def draw_prompts(rng: np.random.Generator, count: int) -> list[Prompt]:
+    """`count` prompts in random order of tasks; all but a few have a text of their own."""
+    draw = Draw(rng)
+    shares = np.array([task.share for task in TASKS])
+    tasks = np.searchsorted(np.cumsum(shares / shares.sum()), rng.random(count))
+    prompts: list[Prompt] = []
+    texts: set[str] = set()
+    for index in tasks:
+        if prompts and draw.chance(_REPEATED):
+            prompts.append(draw.pick(prompts))
+        else:
+            prompts.append(_new(draw, rng, TASKS[min(index, len(TASKS) - 1)], texts))
+    return prompts
+
+
+def _new(draw: Draw, rng: np.random.Generator, task: Task, texts: set[str]) -> Prompt:
+    for _ in range(_TRIES):
+        level = draw.number(0, HARDEST)
+        question = task.template(draw, level)
+        setting = draw.pick(SETTINGS[task.family][level]) if draw.chance(_WITH_SETTING) else ""
+        text = joined(setting, question.text)
+        if text not in texts:
+            break
+    texts.add(text)
+    visible = (level - HARDEST / 2) / np.sqrt(2) + task.harder + question.harder
+    return Prompt(text, task.name, task.family, question.topic, float(visible), float(rng.standard_normal()))

@@ -18,7 +18,8 @@ from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import Version, version_of
 from carrot_core.figures.benchmark import coverage_exhibit, score_exhibit, token_exhibit
 from carrot_core.number_formats import PERCENT_COLUMN, PRICE_COLUMN, cost_basis
-from carrot_core.prices import FREE, Price, shipped_prices
+from carrot_core.prices import FREE, Price
+from carrot_core.prices.files import shipped_prices
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, token_spread
 from carrot_core.store.console import Answer, query, schema

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from carrot_core.embedding import load_pretrained
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
-from carrot_core.prices import shipped_prices
+from carrot_core.prices.files import shipped_prices
 from carrot_core.routers.base import check_observed, texts_of, uncharged_tokens, usage_to_learn
 from carrot_core.routers.criteria import UsageScale, contrasts, observed_mean
 from carrot_core.routers.encoder import Recipe

@@ -11,7 +11,7 @@ import pytest
 
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.outcomes import Benchmark, Outcomes
-from carrot_core.prices import shipped_prices
+from carrot_core.prices.files import shipped_prices
 from carrot_core.routers import make_router
 from carrot_core.routers.encoder.router import LABELS, CarrotReleased
 from carrot_core.routers.saving import load_router, save_router
