@@ -329,7 +329,8 @@ def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
 def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> list[Run]:
     """The benchmarks that ship whole and the simulated one, each with a fitted CARROT-KNN, built where missing.
 
-    The first run is that of the benchmark the app opens on.
+    The router that serves is fitted and stored too, since a public server may not write it. The first run is that of
+    the benchmark the app opens on.
     """
     names = names_to_set_up(store)
     there = set() if again else {info.name for info in store.benchmarks()}
@@ -337,7 +338,8 @@ def set_up(store: Store, *, again: bool = False, progress: Progress | None = Non
         if name not in there:
             _build(store, name)
     benches = [load_embedded(store, name, progress=progress) for name in names]
-    return [run_router(store, bench, again=again, progress=progress) for bench in benches]
+    runs = [run_router(store, bench, again=again, progress=progress) for bench in benches]
+    return [_with_router(store, Trial(bench, run.router), run) for bench, run in zip(benches, runs, strict=True)]
 
 
 def names_to_set_up(store: Store) -> list[str]:

@@ -31,11 +31,12 @@ from carrot_core.benchmarks.model_facts import facts_of_row
 from carrot_core.cli import main
 from carrot_core.dashboard import live
 from carrot_core.embedding import BUNDLED, embed
-from carrot_core.evaluation import setting
+from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.protocol import split_by_seed
 from carrot_core.evaluation.runs import names_to_set_up, set_up
 from carrot_core.results import BUILT_IN_RECIPES
 from carrot_core.results.build import make_built_in
+from carrot_core.serving import loading
 from carrot_core.store import Run, Store
 from carrot_core.text import text_hash
 from tests.tables import frames
@@ -263,6 +264,16 @@ def test_a_router_answers_a_typed_prompt_with_expectations_of_every_model(store:
     assert explained.winner in set(table["model"]) <= set(cells(name, "score").columns)
     assert table["est_score"].between(0, 1).all()
     assert (table["est_cost_usd"] > 0).all()
+
+
+def test_a_public_server_serves_what_setup_has_fitted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the router that serves was fitted again at each start, as a public server may not store it."""
+    monkeypatch.setenv("CARROT_MODE", "public")
+    monkeypatch.setattr(Setting, "fits", lambda *_: pytest.fail("a router was fitted"))
+    monkeypatch.setattr(Setting, "fit", lambda *_: pytest.fail("a router was fitted"))
+    loading._load_fitted.cache_clear()
+    for name in names_to_set_up(store):
+        assert CarrotRouter.load(name, router="carrot-knn", store=store).router == "carrot-knn"
 
 
 @pytest.fixture
