@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carrot_core.benchmarks.columns import guess_columns
+from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
-from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.errors import DataError, PricesNeededError

@@ -85,7 +85,7 @@ def check_text(path: Path, kind: str, dialect: Dialect | None = None, *, head: b
     return names
 
 
-def head_of(path: Path) -> bytes:
+def first_bytes(path: Path) -> bytes:
     """The beginning of a file, unpacked: a megabyte, or all there is.
 
     Raises

@@ -17,10 +17,10 @@ from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.columns import quote
 from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, with_costs, without_zeros
 from carrot_core.benchmarks.file_checks import reason
+from carrot_core.benchmarks.formats.head import column_names
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, source_of
-from carrot_core.benchmarks.preview import column_names
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table
 from carrot_core.benchmarks.value_checks import (

@@ -12,7 +12,7 @@ from pathlib import Path
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import decimal_sign
 from carrot_core.benchmarks.containers import arrow_as_parquet, is_table_name, json_lines, sheet_as_csv, unzipped
-from carrot_core.benchmarks.file_checks import NotUtf8Error, check_schema, check_text, head_of
+from carrot_core.benchmarks.file_checks import NotUtf8Error, check_schema, check_text, first_bytes
 from carrot_core.benchmarks.reading import (
     CP1252,
     ENDINGS,
@@ -152,7 +152,7 @@ def parts_of(paths: Paths, folder: Path, reading: Reading) -> list[Part]:
         check_file(path)
         place = folder / str(len(parts) + len(files))
         place.mkdir(exist_ok=True)
-        head = head_of(path)
+        head = first_bytes(path)
         kind = kind_of(path, head)
         if kind == ".zip":
             files = [(inside, f"{source}/{inside.name}") for inside in unzipped(path, place)] + files
@@ -182,7 +182,7 @@ def _part(path: Path, source: str, kind: str, head: bytes, place: Path, reading:
     if kind == ".xlsx":
         out = place / "sheet.csv"
         notes = sheet_as_csv(path, out)
-        return _text(out, source, ".csv", head_of(out), place, Reading(separator=","), model, notes)
+        return _text(out, source, ".csv", first_bytes(out), place, Reading(separator=","), model, notes)
     return _text(path, source, kind, head, place, reading, model, [])
 
 
@@ -203,7 +203,7 @@ def _text(
     elif not reading.encoding:
         notes = [*notes, "The text is UTF-16."]
     plain = transcoded(path, str(encoding), place / f"text{kind}")
-    return _utf8(plain, source, kind, head_of(plain), place, reading, model, notes)
+    return _utf8(plain, source, kind, first_bytes(plain), place, reading, model, notes)
 
 
 def _utf8(
@@ -232,7 +232,7 @@ def text_dialect(path: Path, head: bytes, reading: Reading) -> tuple[Dialect, st
 
 def how_read(path: Path, reading: Reading) -> str:
     """How a file is read, in words, by its beginning: its kind, and of a text the separator and the encoding."""
-    head = head_of(path)
+    head = first_bytes(path)
     kind = kind_of(path, head)
     if kind not in _TEXTS:
         return _BINARIES[kind]

@@ -8,13 +8,12 @@ from typing import Protocol
 
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.formats import FORMATS, Format, format_of_all, read_format
-from carrot_core.benchmarks.formats.head import head_of
+from carrot_core.benchmarks.formats.head import column_names, head_of
 from carrot_core.benchmarks.formats.rows import Options, Rows
 from carrot_core.benchmarks.long_wide_tables import is_wide, read_long_table, read_rows, read_wide_table
 from carrot_core.benchmarks.open_llm import read_open_llm
 from carrot_core.benchmarks.parts import Paths, all_files, as_paths, source_of, tables_of
 from carrot_core.benchmarks.pickles import holds_dictionary
-from carrot_core.benchmarks.preview import column_names
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.routerbench import is_routerbench, read_routerbench
 from carrot_core.errors import DataError, Problem

@@ -83,8 +83,8 @@ def import_(
     with which `carrot point drift` compares points. `carrot data formats` lists what is read, `carrot data check
     PATH` everything that is wrong, and `carrot data template` shows the long format.
     """
-    from carrot_core.benchmarks.arms import add_arms
     from carrot_core.benchmarks.log_table import is_log, keep_log
+    from carrot_core.benchmarks.model_facts import add_arms
     from carrot_core.benchmarks.reading import Reading
     from carrot_core.embedding import BUNDLED
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from carrot_core.benchmarks.model_facts import oracle_of_other_samples
 from carrot_core.benchmarks.split import FOLDS, OTHER_SPLIT, folds, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
@@ -27,7 +28,6 @@ from carrot_core.evaluation.missing import standing_for_all, without_costless, w
 from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick, positions, text_keys
 from carrot_core.routers import BASELINES, Router, make_router
-from carrot_core.routers.baselines import oracle_of_other_samples
 
 WITHOUT_TASK = "_without_task"  # after the name of a split: estimates made without the task label
 

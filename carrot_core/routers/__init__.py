@@ -85,7 +85,7 @@ ROUTERS: dict[str, Callable[..., Router]] = {
     "carrot-linear": CarrotLinearRouter,
     "carrot-mlp": CarrotMLPRouter,
     "carrot-blend": _later("carrot_core.routers.blend", "CarrotBlendRouter"),
-    "carrot-guarded": _later("carrot_core.routers.guarded", "CarrotGuarded"),
+    "carrot-guarded": _later("carrot_core.routers.cascade", "CarrotGuarded"),
     "carrot-encoder": _later("carrot_core.routers.encoder.router", "CarrotEncoder"),
     "carrot-released": _later("carrot_core.routers.encoder.router", "CarrotReleased"),
     "routellm-bert": _later("carrot_core.routers.encoder.router", "RouteLLMBert"),

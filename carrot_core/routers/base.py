@@ -67,7 +67,7 @@ class VectorRouter:
 
             self.tasks_ = TaskInput().fit(vectors, train.tasks, train.outcomes.score)
             vectors = self.tasks_.beside(vectors, train.tasks)
-        from carrot_core.routers.new_model import with_new_models
+        from carrot_core.routers.regressor import with_new_models
 
         try:
             score, usage = with_new_models(train.outcomes.score, usage, vectors)

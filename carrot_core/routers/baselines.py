@@ -11,10 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Rows, Usage, most_accurate
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows, Usage, most_accurate
 from carrot_core.routers.base import VectorRouter, vectors_of
-
-_FOLDS = 8  # samples left out in turn by `oracle_of_other_samples`; more tell little more
 
 
 def _mean(table: FloatTable, rows: Rows) -> FloatTable:
@@ -187,40 +185,6 @@ class Oracle:
         outcomes = bench.outcomes.pool(self.models_)
         outcomes = outcomes.rows(outcomes.complete)
         return Estimates(outcomes.prompt_ids, outcomes.models, outcomes.score, outcomes.cost_usd)
-
-
-def oracle_of_other_samples(part: Benchmark) -> list[tuple[Estimates, Outcomes]]:
-    """The oracle choosing by some samples of every cell, and what the sample that it did not see came to.
-
-    The best of several noisy means is too high, since luck chooses with it. Read on a sample that had no part in the
-    choice, the oracle's figure is without that luck; it is a little low, because fewer samples choose. What an oracle
-    of true means would reach lies between the two, in expectation.
-
-    Returns
-    -------
-    One pair for each of at most `_FOLDS` samples that are left out in turn, on the prompts that the whole pool
-    answered several times; empty where there is none.
-    """
-    if part.sample_score is None:
-        return []
-    part = part.rows(part.outcomes.complete & ((~np.isnan(part.sample_score)).sum(axis=2) > 1).all(axis=1))
-    if part.sample_score is None or part.sample_cost_usd is None or not part.prompt_ids:
-        return []
-    counts = (~np.isnan(part.sample_score)).sum(axis=2)
-    # Where a sample has no cost of its own, that of the cell stands for it.
-    cost = np.where(np.isnan(part.sample_cost_usd), part.outcomes.cost_usd[:, :, None], part.sample_cost_usd)
-    folds = []
-    for fold in range(min(int(counts.max()), _FOLDS)):
-        place = (fold % counts)[:, :, None]
-        tables = []
-        for samples in (part.sample_score, np.where(np.isnan(part.sample_score), np.nan, cost)):
-            left_out = np.take_along_axis(samples, place, axis=2)[:, :, 0]
-            others = (np.nansum(samples, axis=2) - left_out) / (counts - 1)
-            tables.append((np.maximum(others, 0.0), left_out))  # a difference may come out just below 0
-        (basis, score), (seen_cost, paid) = tables
-        estimates = Estimates(part.prompt_ids, part.models, basis, seen_cost)
-        folds.append((estimates, Outcomes(part.prompt_ids, part.models, score, paid)))
-    return folds
 
 
 def uniform(seed: int, prompt_ids: Sequence[str], models: Sequence[str]) -> FloatTable:

@@ -1,23 +1,40 @@
-"""The base class of the estimators of scores and usage from prompt vectors, and the checks of their tables."""
+"""The base class of the estimators of scores and usage from prompt vectors, and models with few scored prompts.
+
+What such a model would have scored and used on the other prompts is told from what other models did there, by a ridge
+regression of its cells on the other models' cells of the same prompts, beside the prompts' vectors. How much of the
+other models' common rise and fall it shares, and how firmly its own weights are held at that, is learned from the other
+models: each takes its turn as the new one, scored on as few prompts, and the strengths with which its unscored cells
+are predicted best on average are taken.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from carrot_core.routers.criteria import Costs
-from carrot_core.routers.neighbours import FloatArray
+from carrot_core.outcomes import SCORE_RANGE
+from carrot_core.routers.criteria import Costs, UsageScale, observed_mean
+from carrot_core.routers.neighbours import FloatArray, IntArray
 
 ScoreAndUsage = tuple[FloatArray, FloatArray | None]
 
 TARGET: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
+FEW = 500  # scored prompts up to which a model is new, if they are fewer than half of all
+_LEAST_OTHERS = 2  # models to learn from, so that each can take its turn
+_TURNS, _TURN_PROMPTS = 6, 1000  # at most so many other models take their turn, judged on so many prompts
+_SHARES = (0.0, 0.5, 1.0)
+_PENALTIES = (3.0, 10.0, 30.0, 100.0)
+_VECTOR_PENALTIES = (1.0, 3.0, 10.0, 30.0, np.inf)
 
 
 def check_table(name: str, table: FloatArray, shape: tuple[int, int]) -> None:
@@ -122,3 +139,107 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         score, usage = self.estimate(normalize(validate_data(self, X, dtype=np.float64, reset=False)))
         return (score[:, 0] if self._y_ndim == 1 else score), usage
+
+
+class Strength(NamedTuple):
+    """How a new model is told from the others.
+
+    Attributes
+    ----------
+    share : of the mean departure of the other models, which the new one has before any cell is seen.
+    penalty, vector_penalty : ridge penalties of its own weights on the other models and on the vectors.
+    """
+
+    share: float
+    penalty: float
+    vector_penalty: float
+
+
+def with_new_models(
+    score: FloatArray, usage: FloatArray | None, vectors: npt.NDArray[np.floating]
+) -> tuple[FloatArray, FloatArray | None]:
+    """The tables with the unobserved cells of new models filled in; what was observed stays as it is.
+
+    A model is new in a table if it has at most `FEW` observed cells there, and fewer than half of all. Without a new
+    one, or without two others to learn from, a table comes back as it is.
+
+    Parameters
+    ----------
+    score, usage : (n, M), NaN = not observed, a cell of every model observed; usage at least 0, or None.
+    vectors : (n, d) of the prompts.
+    """
+    if not any(_is_new(table).any() for table in (score, usage) if table is not None):
+        return score, usage
+    unit = normalize(np.asarray(vectors, dtype=np.float64))
+    score = _filled(score, _expected(score, unit).clip(*SCORE_RANGE))
+    if usage is None:
+        return score, None
+    scale = UsageScale().fit(usage)
+    logs = _expected(scale.logs(usage), unit)
+    return score, _filled(usage, scale.correct(logs, usage).usage(logs))
+
+
+def _is_new(table: FloatArray) -> npt.NDArray[np.bool_]:
+    observed = (~np.isnan(table)).sum(axis=0)
+    new: npt.NDArray[np.bool_] = (observed <= FEW) & (observed < len(table) / 2)
+    return new
+
+
+def _filled(table: FloatArray, expected: FloatArray) -> FloatArray:
+    return np.where(np.isnan(table), expected, table)
+
+
+def _expected(table: FloatArray, unit: FloatArray) -> FloatArray:
+    """(n, M) expected cells of the new models; NaN in the columns of all others."""
+    expected, new = np.full(table.shape, np.nan), _is_new(table)
+    others = table[:, ~new] - observed_mean(table[:, ~new])
+    others = np.where(np.isnan(others), 0.0, others)  # a gap says nothing: as the model's mean
+    if others.shape[1] < _LEAST_OTHERS:
+        return expected
+    for model in np.flatnonzero(new):
+        scored = np.flatnonzero(~np.isnan(table[:, model]))
+        strength = learned_strength(others, unit, len(scored))
+        rows = np.arange(len(table))
+        expected[:, model] = _regression(others, unit, scored, rows, table[scored, model], [strength])[0]
+    return expected
+
+
+def learned_strength(others: FloatArray, unit: FloatArray, n_scored: int) -> Strength:
+    """The strength with which other models, each new in its turn, are predicted best from as many scored prompts.
+
+    Parameters
+    ----------
+    others : (n, K) departures from each model's mean, without gaps; at least two models.
+    unit : (n, d) vectors of length 1.
+    """
+    rng = np.random.default_rng(0)
+    strengths = [Strength(*each) for each in product(_SHARES, _PENALTIES, _VECTOR_PENALTIES)]
+    error = np.zeros(len(strengths))
+    for model in rng.permutation(others.shape[1])[:_TURNS]:
+        order = rng.permutation(len(others))
+        scored, judged = order[:n_scored], order[n_scored:][:_TURN_PROMPTS]
+        rest, own = np.delete(others, model, axis=1), others[:, model]
+        predicted = _regression(rest, unit, scored, judged, own[scored], strengths)
+        error += ((predicted - own[judged]) ** 2).mean(axis=1)
+    return strengths[int(error.argmin())]
+
+
+def _regression(
+    others: FloatArray,
+    unit: FloatArray,
+    scored: IntArray,
+    rows: IntArray,
+    target: FloatArray,
+    strengths: Sequence[Strength],
+) -> FloatArray:
+    """(S, r) expected cells of some rows from those of the scored ones, with each strength; the mean is free."""
+    common, expected = others.mean(axis=1), np.empty((len(strengths), len(rows)))
+    to_others, to_vectors = ([table[where] @ table[scored].T for where in (scored, rows)] for table in (others, unit))
+    for place, (share, penalty, vector_penalty) in enumerate(strengths):
+        own, across = (a / penalty + b / vector_penalty for a, b in zip(to_others, to_vectors, strict=True))
+        centre = own.mean(axis=0)
+        centred = own - centre - centre[:, None] + centre.mean()
+        left = target - share * common[scored]
+        weights = cho_solve(cho_factor(centred + np.eye(len(scored))), left - left.mean())
+        expected[place] = left.mean() + (across - centre) @ weights + share * common[rows]
+    return expected

@@ -40,7 +40,7 @@ _CLASSES = {
     "CarrotEncoder": "carrot_core.routers.encoder.router",
     "CarrotBlend": "carrot_core.routers.blend",
     "CarrotBlendRouter": "carrot_core.routers.blend",
-    "CarrotGuarded": "carrot_core.routers.guarded",
+    "CarrotGuarded": "carrot_core.routers.cascade",
     "CarrotKNN": "carrot_core.routers.knn",
     "CarrotKNNRouter": "carrot_core.routers",
     "CarrotLinear": "carrot_core.routers.linear",

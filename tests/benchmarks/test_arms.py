@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.arms import add_arms, best_of, majority_of
-from carrot_core.benchmarks.model_facts import arms_of_models, facts_of_row
+from carrot_core.benchmarks.model_facts import add_arms, arms_of_models, best_of, facts_of_row, majority_of
 from carrot_core.errors import DataError
 from tests.tables import frames
 

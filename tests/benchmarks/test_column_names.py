@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from carrot_core.benchmarks.columns import guess_columns
+from carrot_core.benchmarks.formats.head import column_names, preview
 from carrot_core.benchmarks.long_wide_tables import read_long_table
-from carrot_core.benchmarks.preview import column_names, preview
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError
 from tests.tables import long_table, write

@@ -20,7 +20,7 @@ import pytest
 from carrot_core import limits
 from carrot_core.benchmarks import Frames, reading
 from carrot_core.benchmarks.containers import json_lines
-from carrot_core.benchmarks.preview import preview
+from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, NotFoundError, Problem

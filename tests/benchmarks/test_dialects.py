@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from carrot_core import limits
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.preview import preview
+from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, Problem

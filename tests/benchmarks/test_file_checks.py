@@ -18,7 +18,7 @@ import pytest
 
 from carrot_core import limits
 from carrot_core.benchmarks import file_checks
-from carrot_core.benchmarks.preview import preview
+from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write

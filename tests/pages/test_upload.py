@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.long_wide_tables import read_long_table
-from carrot_core.benchmarks.preview import preview
 from carrot_core.dashboard.controls import FIT
 from carrot_core.dashboard.data import upload as upload_page
 from carrot_core.dashboard.stores import _SessionFolder

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from carrot_core.api.app import settings_of
 from click.testing import CliRunner
 
 from carrot_core import CarrotRouter
+from carrot_core.api import settings_of
 from carrot_core.benchmarks.built_in import BUILT_IN, card_of, folder_of
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.cli import main

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from carrot_core.benchmarks.model_facts import oracle_of_other_samples
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import sweep, upper_hull
 from carrot_core.outcomes import Benchmark, FloatTable, Outcomes
@@ -22,7 +23,7 @@ from carrot_core.routers import (
     ZeroRouter,
     make_router,
 )
-from carrot_core.routers.baselines import oracle_of_other_samples, uniform
+from carrot_core.routers.baselines import uniform
 from tests.made import made
 
 

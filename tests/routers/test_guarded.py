@@ -13,7 +13,7 @@ from carrot_core.evaluation import setting
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers import make_router
 from carrot_core.routers.baselines import ZeroRouter
-from carrot_core.routers.guarded import _RATES, CarrotGuarded, _gains
+from carrot_core.routers.cascade import _RATES, CarrotGuarded, _gains
 from tests.made import made
 
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from carrot_core.evaluation.learning import _with_few
 from carrot_core.outcomes import Benchmark
 from carrot_core.routers import make_router
-from carrot_core.routers.new_model import FEW, Strength, _regression, with_new_models
+from carrot_core.routers.regressor import FEW, Strength, _regression, with_new_models
 from tests.made import MODELS, made
 
 
@@ -85,5 +85,5 @@ def test_a_router_whose_new_model_has_few_cells_estimates_it_better_than_by_thos
         return float(np.mean((make_router("carrot-linear").fit(on).estimate(test).score[:, new] - truth) ** 2))
 
     filled = error(train)
-    monkeypatch.setattr("carrot_core.routers.new_model.FEW", 0)
+    monkeypatch.setattr("carrot_core.routers.regressor.FEW", 0)
     assert filled < error(train)

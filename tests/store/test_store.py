@@ -16,12 +16,12 @@ import pytest
 
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.long_wide_tables import read_long_table
+from carrot_core.benchmarks.model_facts import oracle_of_other_samples
 from carrot_core.benchmarks.split import split
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.frontier import sweep
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.prices import Price
-from carrot_core.routers.baselines import oracle_of_other_samples
 from carrot_core.store import Run, Store
 from carrot_core.store.browse import one_prompt
 from carrot_core.store.console import query

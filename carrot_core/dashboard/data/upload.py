@@ -17,9 +17,9 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.columns import guess_columns, truths_of
 from carrot_core.benchmarks.formats import Format, format_of_all
+from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
 from carrot_core.benchmarks.parts import how_read
-from carrot_core.benchmarks.preview import preview
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
