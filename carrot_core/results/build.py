@@ -311,11 +311,13 @@ def make_snapshot(
             parts["shares"].append(shares.assign(router=name, split=split))
         parts["bands"].append(_band_table(curves["test"]).assign(router=name))
         parts["tasks"].append(_tasks(setting, curves["test"]).assign(router=name))
+        figures = measure_router(setting, table, setting.report_on)
+        del figures["chosen_hull"]  # hundreds of rates that only a comparison with the prompts at hand can use
         about[name] = {
             "models": list(curves["test"].models),
             "n_prompts": {split: curve.n_prompts for split, curve in curves.items()},
             "n_points": {split: len(curve.exchange_rate_per_usd) for split, curve in curves.items()},
-            "figures": measure_router(setting, table, setting.report_on),
+            "figures": figures,
         }
     oracle = setting.frontier(setting.baselines["oracle"], setting.report_on)
     document = {

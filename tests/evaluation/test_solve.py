@@ -17,9 +17,11 @@ from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import Setting, setting
 from carrot_core.evaluation.solve import Goal, solve
 from carrot_core.frontier import Frontier, rate_of_lam
-from carrot_core.number_formats import NOTHING_SOLVED, NOTHING_TO_SAVE
+from carrot_core.number_formats import NOTHING_SOLVED
 from carrot_core.operating_point import mix_within_budget, solve_budget, solve_cap, solve_per_solved, solve_target
 from carrot_core.outcomes import Estimates
+from carrot_core.results.source import StoredResults
+from carrot_core.verdict import sentence, verdict_on
 from tests.made import made, write_files
 
 
@@ -109,7 +111,7 @@ def test_where_nothing_is_solved_no_cost_per_solved_task_is_had() -> None:
     assert "no point solves any task" in solved.solution.shortfall
     document = json.loads(json.dumps(solved.document(), allow_nan=False))
     assert document["test"]["cost_per_solved_usd"] is None
-    assert NOTHING_SOLVED in _report("made", "zero", solved)
+    assert NOTHING_SOLVED in _report("made", "zero", solved, "The verdict.")
 
 
 def test_what_cannot_be_had_gets_the_nearest_and_says_why(validation: Frontier) -> None:
@@ -187,7 +189,11 @@ def test_against_a_free_model_there_is_nothing_to_save_and_json_has_no_infinity(
     for split in ("validation", "test"):
         assert document[split]["saving"] is None
         assert document[split]["intervals"]["saving"] == [None, None]
-    assert NOTHING_TO_SAVE in _report("made", "zero", solved)
+    results = StoredResults("made", free, {"zero": free.baselines["zero"]})
+    verdict = verdict_on(results, "zero", solved.reported, "acme/small")
+    report = _report("made", "zero", solved, sentence(verdict))
+    assert "small is free, so that nothing can be saved" in report
+    assert "nan" not in report
     cheapest = free.frontier(free.baselines["zero"], "test")
     assert cheapest.cost_usd[-1] == 0
     drawn = replicate_tables(

@@ -93,7 +93,7 @@ def test_a_tip_is_the_first_sentence_and_a_link_that_opens_the_term() -> None:
     (address,) = LINK.findall(text)
     assert parse_qs(urlsplit(address).query) == {"term": ["aiq"]}
     assert not urlsplit(address).netloc
-    assert f"\n#### AIQ\n\n{terms()['aiq'].text}" in markdown_text(page(term="aiq"))
+    assert f"# AIQ\n\n{terms()['aiq'].text}" in markdown_text(page(term="aiq"))
 
 
 def test_the_method_notes_define_no_term_again() -> None:
@@ -151,7 +151,7 @@ def test_words_find_terms_by_name_first_and_by_definition() -> None:
     app = page()
     app.text_input(key="words").set_value("pareto").run()
     assert "ParetoDist" in markdown_text(app)
-    assert "##### Pool" not in markdown_text(app)
+    assert "# Pool" not in markdown_text(app)
     app.text_input(key="words").set_value("no-such-word").run()
     assert "No term matches" in page_text(app, "info")
 
@@ -165,5 +165,6 @@ def test_a_metric_is_found_by_what_charts_call_it(name: str) -> None:
 @pytest.mark.parametrize("value", ["", "ghost", HOSTILE, "x" * 10_000, "../../etc/passwd", "AIQ"])
 def test_a_term_that_is_none_opens_the_page_all_the_same(value: str) -> None:
     app = page(term=value)
-    assert "\n##### Pool" in markdown_text(app)
-    assert not any(element.value.startswith("#### ") for element in app.markdown)
+    assert "# Pool" in markdown_text(app)
+    openings = tuple(f"## {term.name}\n" for term in terms().values())
+    assert not any(element.value.startswith(openings) for element in app.markdown)

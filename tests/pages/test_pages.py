@@ -65,7 +65,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
         {
             "selectbox": ["Benchmark", "Router", "Model"],
             "multiselect": ["Pool (3 models)"],
-            "slider": ["Input tokens from a cache"],
+            "slider": ["Input tokens from a cache", "Right answers it accepts", "Wrong answers it rejects"],
             "number_input": [
                 "Factor on all prices",
                 "Factor on output tokens",
