@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from carrot_core.bootstrap import Interval, Weights, weighted_means
 from carrot_core.curve import SavedCurve
-from carrot_core.errors import CarrotError
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
 from carrot_core.metrics import cost_per_solved, share_saved
 from carrot_core.number_formats import apart, cost_basis, money, percent
@@ -170,19 +169,6 @@ def solve_target(
             f"{reached}"
         )
     return Solution(best, shortfall, bounds.at(frontier.at(best)))
-
-
-def check_target(target_score: float) -> float:
-    """A least accuracy as a part of 1.
-
-    Raises
-    ------
-    CarrotError
-        It is not from 0 to 1.
-    """
-    if not 0 <= target_score <= 1:
-        raise CarrotError(f"A target is an accuracy from 0 to 1, not {target_score:g}; 85 % is 0.85.")
-    return target_score
 
 
 def match_model(frontier: Frontier, model: str, confidence: float = EVEN, error: FloatArray | None = None) -> Solution:

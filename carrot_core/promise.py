@@ -52,6 +52,19 @@ def check_confidence(confidence: float) -> float:
     return confidence
 
 
+def check_target(target_score: float) -> float:
+    """A least accuracy as a part of 1.
+
+    Raises
+    ------
+    CarrotError
+        It is not from 0 to 1.
+    """
+    if not 0 <= target_score <= 1:
+        raise CarrotError(f"A target is an accuracy from 0 to 1, not {target_score:g}; 85 % is 0.85.")
+    return target_score
+
+
 @dataclass(frozen=True, eq=False)
 class Bounds:
     """What every point of a curve promises of one mean; see `Promise`.

@@ -25,7 +25,7 @@ with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 view = views.view(info)
 if not view.fitted:
-    controls.fit_button(info, "Below are the baselines.")
+    views.fit_button(info, "Below are the baselines.")
 with for_routers:
     names = controls.routers(views.drawable(view), view.baselines)
 if not names:

@@ -21,7 +21,7 @@ with for_bench:
     shell.kind_note(info)
 view = views.view(info)
 if not view.fitted:
-    controls.fit_button(info, "Below are the baselines.")
+    views.fit_button(info, "Below are the baselines.")
 baselines = drawn_baselines([*view.fitted, *view.baselines])
 active = controls.router_in_use(views.drawable(view) or tuple(baselines))
 names = list(dict.fromkeys([active, *baselines]))

@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
-from carrot_core import modes
 from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.stores import labels, store_of
-from carrot_core.embedding import load_embedded
-from carrot_core.evaluation.runs import run_router
+from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.stores import labels
 from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
 from carrot_core.number_formats import cost_basis, lam_text
@@ -23,7 +20,6 @@ from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER
 from carrot_core.store import BenchmarkInfo
 from carrot_core.text import visible
 
-FIT = "Fit CARROT-KNN"
 RATE = "rate"  # of the session's point, in score per dollar
 ROUTER = "router:in use"  # the session's router, by name; it goes from page to page as the rate does
 _IS_SET = "rate:chosen"  # True once the reader or a link set the point; before, it is the first page's default
@@ -341,42 +337,3 @@ def _take(solution: Solution) -> None:
     if solution.shortfall:
         st.toast(plain(f"On validation {solution.shortfall}: took the nearest."))
     set_rate(solution.exchange_rate_per_usd)
-
-
-def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
-    """Offer to fit CARROT-KNN on a benchmark without fitted routers; the page reruns when it is done.
-
-    ``besides`` says what the page shows meanwhile.
-    """
-    if not info.n_readable:
-        st.info(f"{without_texts(info)} Choose another benchmark, or import one that has texts. {besides}".strip())
-        return
-    if modes.is_public():
-        st.info(f"No router is fitted on {plain(info.name)}. {besides}".strip())
-        return
-    st.info(
-        f"No router is fitted on {plain(info.name)} yet. CARROT-KNN is fitted in seconds once texts have vectors. "
-        f"{besides}".strip()
-    )
-    if st.button(FIT, type="primary"):
-        with errors_as_text():  # the rest of the page is shown below
-            fit(info)
-            st.rerun()
-
-
-def without_texts(info: BenchmarkInfo) -> str:
-    """Says that no router can be fitted on prompts without texts; Markdown."""
-    return f"The prompts of {plain(info.name)} came without their texts, so no router can learn from them."
-
-
-def fit(info: BenchmarkInfo) -> None:
-    """Embed the prompts that have no vector yet and fit CARROT-KNN, with a progress bar."""
-    bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
-
-    def embedding(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
-
-    def measuring(done: int, total: int) -> None:
-        bar.progress(done / total, f"Fitting and measuring: step {done} of {total}")
-
-    run_router(store, load_embedded(store, info.name, progress=embedding), progress=measuring)

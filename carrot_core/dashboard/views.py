@@ -13,9 +13,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from carrot_core import modes
 from carrot_core.bootstrap import Interval
-from carrot_core.dashboard.stores import Version, results_version
+from carrot_core.dashboard.shell import errors_as_text, plain
+from carrot_core.dashboard.stores import Version, results_version, store_of
+from carrot_core.embedding import load_embedded
 from carrot_core.evaluation import Setting
+from carrot_core.evaluation.runs import run_router
 from carrot_core.figures.scene import Scene
 from carrot_core.frontier import Frontier, ReadableCurve, rate_of_lam
 from carrot_core.operating_point import Point, Solution
@@ -24,6 +28,8 @@ from carrot_core.results.snapshot import Names, read
 from carrot_core.results.source import Results, stored_results
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.verdict import Verdict, verdict_on
+
+FIT = "Fit CARROT-KNN"
 
 
 @dataclass(frozen=True)
@@ -218,3 +224,42 @@ def _seeds(view: View, routers: Names) -> tuple[int, ...]:
 def _comparison(view: View, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Fits nothing but baselines."""
     return view.results.comparison(routers, seeds)
+
+
+def fit_button(info: BenchmarkInfo, besides: str = "") -> None:
+    """Offer to fit CARROT-KNN on a benchmark without fitted routers; the page reruns when it is done.
+
+    ``besides`` says what the page shows meanwhile.
+    """
+    if not info.n_readable:
+        st.info(f"{without_texts(info)} Choose another benchmark, or import one that has texts. {besides}".strip())
+        return
+    if modes.is_public():
+        st.info(f"No router is fitted on {plain(info.name)}. {besides}".strip())
+        return
+    st.info(
+        f"No router is fitted on {plain(info.name)} yet. CARROT-KNN is fitted in seconds once texts have vectors. "
+        f"{besides}".strip()
+    )
+    if st.button(FIT, type="primary"):
+        with errors_as_text():  # the rest of the page is shown below
+            fit(info)
+            st.rerun()
+
+
+def without_texts(info: BenchmarkInfo) -> str:
+    """Says that no router can be fitted on prompts without texts; Markdown."""
+    return f"The prompts of {plain(info.name)} came without their texts, so no router can learn from them."
+
+
+def fit(info: BenchmarkInfo) -> None:
+    """Embed the prompts that have no vector yet and fit CARROT-KNN, with a progress bar."""
+    bar, store = st.progress(0.0, "Reading the prompts …"), store_of(info)
+
+    def embedding(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), f"Embedding prompts: {done:,} of {total:,}")
+
+    def measuring(done: int, total: int) -> None:
+        bar.progress(done / total, f"Fitting and measuring: step {done} of {total}")
+
+    run_router(store, load_embedded(store, info.name, progress=embedding), progress=measuring)

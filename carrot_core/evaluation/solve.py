@@ -16,7 +16,6 @@ from carrot_core.operating_point import (
     Mix,
     Point,
     Solution,
-    check_target,
     match_model,
     mix_within_budget,
     operating_point,
@@ -26,7 +25,7 @@ from carrot_core.operating_point import (
     solve_target,
 )
 from carrot_core.outcomes import Estimates, positions
-from carrot_core.promise import CONFIDENCE, check_confidence
+from carrot_core.promise import CONFIDENCE, check_confidence, check_target
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,18 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_float_dtype
 
-from carrot_core.benchmarks import OUTCOME, Frames, Provenance, built_in
+from carrot_core.benchmarks import built_in
 from carrot_core.benchmarks.built_in import Embed
-from carrot_core.benchmarks.costs import pricing_of, with_costs
-from carrot_core.benchmarks.formats.rows import CHARACTERS
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.compare import ANALYSES, SNAPSHOT_TABLES
 from carrot_core.compare.studies import STUDIES, make_study
 from carrot_core.curve import SavedCurve, evenly, paired_errors, save_curve
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.errors import DataError, NotFoundError
+from carrot_core.embedding import BUNDLED
+from carrot_core.errors import DataError
 from carrot_core.evaluation import Comparison, Setting, make_setting, measure_router, single_models, versions
 from carrot_core.evaluation.comparison import AGAINST, MEAN, Candidate, compare, records
 from carrot_core.evaluation.protocol import WITHOUT_TASK
@@ -33,8 +29,17 @@ from carrot_core.figures.scene import band
 from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
-from carrot_core.prices import Price
-from carrot_core.results import BUILT_IN_RECIPES, RECIPES, BuiltInRecipe, Recipe
+from carrot_core.results import (
+    BUILT_IN_RECIPES,
+    RECIPES,
+    BuiltInRecipe,
+    Progress,
+    Recipe,
+    load,
+    priced,
+    sha256_of,
+    write_table,
+)
 from carrot_core.results.page import READS_TASK, WITH_TASK, best_carrot, report
 from carrot_core.results.snapshot import (
     ANALYSIS,
@@ -59,7 +64,6 @@ from carrot_core.store.content import content_of
 
 _TASK_POINTS = 25
 _EVERY = (*BUILT_IN_RECIPES, *RECIPES)
-Progress = Callable[[int, int], None]
 
 
 def make(
@@ -154,7 +158,7 @@ def _write_comparison(
         del document[name]
         table = getattr(comparison, name)  # not the document's, which has no infinity: a score never reached
         table = small([table], table.columns.tolist()) if name == "pairs" else table
-        _write_table(table, folder / f"{name}.parquet")
+        write_table(table, folder / f"{name}.parquet")
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     (folder / COMPARISON).write_text(text + "\n", encoding="utf-8")
 
@@ -192,24 +196,11 @@ def make_built_in(files: Path, data: Path, recipe: BuiltInRecipe, embed: Embed) 
     embed : from texts to unit vectors by the bundled encoder.
     """
     path, folder = files / recipe.card.file, data / built_in.FOLDER / recipe.card.name
-    card = replace(recipe.card, sha256=_sha256(path))
-    frames = _priced(path, built_in.prices_of(folder)) if recipe.priced else read_any(path)
+    card = replace(recipe.card, sha256=sha256_of(path))
+    frames = priced(path, built_in.prices_of(folder)) if recipe.priced else read_any(path)
     built_in.write_built_in(frames, card, embed, folder, texts=recipe.texts)
     content = content_of(built_in.read_built_in(folder), split_seed=0)
     built_in.write_card(replace(card, data_hash=content.data_hash), folder)
-
-
-def _priced(path: Path, prices: Mapping[str, Price]) -> Frames:
-    """Frames of a table of runs with texts and output tokens, in which not every model has tokens or a price."""
-    runs = pd.read_parquet(path)
-    runs["output_tokens"] = runs["output_tokens"].astype(np.float64)
-    estimated = -(-runs["prompt"].str.len() // CHARACTERS)
-    runs = runs.assign(input_tokens=estimated.where(runs["output_tokens"].notna()), cost_usd=np.nan)
-    outcomes = runs[[*OUTCOME]].assign(sample=runs["sample"].astype(str))
-    outcomes, table, _ = with_costs(outcomes, pricing_of(sorted(set(runs["model"])), prices))
-    prompts = runs.drop_duplicates("prompt_id").rename(columns={"prompt": "text", "benchmark": "family"})
-    prompts = prompts[["prompt_id", "text", "task", "family"]].assign(split=None)
-    return Frames(prompts, table, outcomes, Provenance(path.name))
 
 
 def write_report(data: Path, page: Path, recipes: Sequence[Recipe | BuiltInRecipe] = _EVERY) -> None:
@@ -221,27 +212,6 @@ def write_report(data: Path, page: Path, recipes: Sequence[Recipe | BuiltInRecip
     documents = {name: read_comparison(folder) for name, folder in folders.items() if (folder / COMPARISON).exists()}
     snapshots = {name: read(folders[name]) for name in documents if (folders[name] / DOCUMENT).exists()}
     page.write_text(report(documents, recipes, snapshots), encoding="utf-8")
-
-
-def load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
-    """The benchmark with its vectors; a stored one that was read from another file is an error."""
-    path = files / recipe.file
-    sha256 = _sha256(path)
-    if recipe.name not in {info.name for info in store.benchmarks()}:
-        frames = read_any(path, where=recipe.where, columns=recipe.columns or None)
-        store.save_benchmark(recipe.name, frames, shadow=True)  # what ships is made anew here
-        if recipe.embeddings is not None:
-            store.import_vectors(recipe.name, files / recipe.embeddings, BUNDLED)
-    if store.info(recipe.name).sha256 != sha256:
-        raise DataError(recipe.name, f"in the store was read from another file than {path}; remove it first")
-    return load_embedded(store, recipe.name, progress=progress)
-
-
-def _sha256(path: Path) -> str:
-    if not path.exists():
-        raise NotFoundError(f"{path} is missing: what ships of it is made from it.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _validation_aiq(runs: Mapping[str, Mapping[int, Run]], seeds: Sequence[int]) -> dict[str, float]:
@@ -379,19 +349,6 @@ def write(snapshot: SnapshotResults, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     analyses = {f"{ANALYSIS}{name}": table for name, table in snapshot.analyses.items()}
     for name, table in {**snapshot.tables, **analyses}.items():
-        _write_table(table, folder / f"{name}.parquet")
+        write_table(table, folder / f"{name}.parquet")
     text = json.dumps(snapshot.document, ensure_ascii=False, indent=1, allow_nan=False)
     (folder / DOCUMENT).write_text(text + "\n", encoding="utf-8")
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet that takes little room: bytes of floats by place (half the size of whole curves)."""
-    floats = [name for name in table if is_float_dtype(table[name])]
-    table.to_parquet(
-        path,
-        index=False,
-        compression="zstd",
-        compression_level=19,
-        use_dictionary=table.columns.difference(floats).tolist(),
-        column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
-    )

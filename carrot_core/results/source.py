@@ -29,9 +29,8 @@ from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshot
 from carrot_core.routers import BASELINES
 from carrot_core.serving.profile import SERVABLE, SLOW_TO_FIT
 from carrot_core.store import Run, Store
-from carrot_core.theory.dimension import SUBSAMPLE, distinct, spectra, subsample
+from carrot_core.theory.dimension import spectra_of
 
-LEAST_VECTORS = 50  # for a spectrum, and for the graph of neighbours behind Isomap
 _CACHE_SIZE = 32  # settings and curves that a benchmark keeps
 
 
@@ -337,17 +336,6 @@ class StoredResults:
         if self.store is None:
             return {}
         return runs_by_seed(self.store, self.store.load(self.name), [router for router in routers if "(" not in router])
-
-
-def spectra_of(name: str, vectors: npt.NDArray[np.float32] | None) -> pd.DataFrame | None:
-    """Spectra of a sample of a benchmark's vectors, with its name; some seconds.
-
-    None without vectors, or where fewer than `LEAST_VECTORS` prompts have one of their own.
-    """
-    own = np.empty((0, 1)) if vectors is None else distinct(vectors[~np.isnan(vectors).any(axis=1)])
-    if len(own) < LEAST_VECTORS:
-        return None
-    return spectra(subsample(own, SUBSAMPLE)).assign(benchmark=name)
 
 
 def result_names(store: Store) -> list[str]:

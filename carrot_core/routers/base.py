@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -158,3 +160,21 @@ def texts_of(bench: Benchmark) -> list[str]:
             f"{len(bench.texts) - len(texts):,} prompts of {bench.name!r} have no text to read: leave them out."
         )
     return texts
+
+
+@runtime_checkable
+class WithFiles(Protocol):
+    """A part of a router that writes a folder of its own and reads it back."""
+
+    def state(self) -> Mapping[str, Any]:
+        """The values that the router's two files store."""
+        ...
+
+    def write_files(self, folder: Path) -> None:
+        """Write the rest."""
+        ...
+
+    @classmethod
+    def from_files(cls, folder: Path, state: Mapping[str, Any]) -> Self:
+        """Rebuild the part; nothing in the folder may run."""
+        ...

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -27,7 +27,7 @@ from safetensors.numpy import load as tensors_from
 from safetensors.numpy import save as tensors_as_bytes
 
 from carrot_core.errors import CarrotError, DataError, NotFoundError
-from carrot_core.routers.base import Router
+from carrot_core.routers.base import Router, WithFiles
 
 FORMAT = 1
 _DOCUMENT, _NUMBERS = "router.json", "router.safetensors"
@@ -82,24 +82,6 @@ _CLASSES = {
 # Classes that have another name in the files, which every version reads.
 _NAME_IN_FILES = {"RouterProfile": "Companion", "SavedCurve": "KeptCurve"}
 _CLASS_OF_NAME = {_NAME_IN_FILES.get(name, name): name for name in _CLASSES}
-
-
-@runtime_checkable
-class WithFiles(Protocol):
-    """A part of a router that writes a folder of its own and reads it back."""
-
-    def state(self) -> Mapping[str, Any]:
-        """The values that the router's two files store."""
-        ...
-
-    def write_files(self, folder: Path) -> None:
-        """Write the rest."""
-        ...
-
-    @classmethod
-    def from_files(cls, folder: Path, state: Mapping[str, Any]) -> Self:
-        """Rebuild the part; nothing in the folder may run."""
-        ...
 
 
 @dataclass

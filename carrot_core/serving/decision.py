@@ -16,9 +16,9 @@ from carrot_core.embedding import MAX_TOKENS, Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import PER_1K, call_cost, percent, without_nan
-from carrot_core.operating_point import check_target, solve_budget, solve_target
+from carrot_core.operating_point import solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
-from carrot_core.promise import default_confidence
+from carrot_core.promise import check_target, default_confidence
 from carrot_core.serving.expectation import Labels, Prices
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -10,8 +11,10 @@ from scipy.special import stdtrit
 
 from carrot_core.curve import evenly
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation import Setting
+from carrot_core.evaluation.quality import usage_of
 from carrot_core.frontier import FloatArray, Frontier
-from carrot_core.outcomes import Estimates, FloatTable, Outcomes
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, Usage
 from carrot_core.routers.criteria import UsageScale
 from carrot_core.switches import sweep_tables
 
@@ -212,3 +215,41 @@ def _error(errors: FloatArray, columns: npt.NDArray[np.intp]) -> tuple[float, fl
     column_errors = errors[np.arange(len(errors)), columns]
     observed = column_errors[~np.isnan(column_errors)]
     return (float(observed.mean()), float(observed.std(ddof=1))) if len(observed) > 1 else (np.nan, np.nan)
+
+
+def intervals_of(part: Benchmark, table: Estimates) -> tuple[ScoreInterval, UsageInterval | None]:
+    """Of validation prompts; no usage interval where only the input is charged."""
+    score = ScoreInterval().fit(table.score, part.outcomes.score)
+    if part.usage == "input_only":
+        return score, None
+    return score, UsageInterval().fit(*predicted_and_observed(part, table, part.usage))
+
+
+def coverage_of(
+    setting: Setting, estimates: Mapping[str, Estimates], reported: Mapping[str, Estimates]
+) -> dict[str, float | None]:
+    """Share of what is reported that is in the intervals of the validation prompts of its round.
+
+    Parameters
+    ----------
+    estimates, reported : by split, those that intervals are learned from and those that are told by them.
+    """
+    scores: list[float | None] = []
+    usages: list[float | None] = []
+    for each in setting.rounds:
+        score, usage = intervals_of(each.validation, each.own(estimates)["validation"])
+        table, part = each.own(reported)[setting.report_on], each.test
+        scores.append(score.coverage(table.score, part.outcomes.score))
+        usages.append(None if usage is None else usage.coverage(*predicted_and_observed(part, table, part.usage)))
+    return {"score": mean_over_rounds(scores, setting), "usage": mean_over_rounds(usages, setting)}
+
+
+def mean_over_rounds(shares: Sequence[float | None], setting: Setting) -> float | None:
+    """Mean of what was measured in each round, over the prompts of all; None where it was not."""
+    known = [share for share in shares if share is not None]
+    return float(np.average(known, weights=[len(each.test.prompt_ids) for each in setting.rounds])) if known else None
+
+
+def predicted_and_observed(part: Benchmark, estimates: Estimates, usage: Usage) -> tuple[FloatTable, FloatTable]:
+    """(n, M) predicted and observed usage."""
+    return usage_of(part, estimates.cost_usd, usage, estimates.output_tokens), part.usage_table(usage)

@@ -22,7 +22,15 @@ from carrot_core.prices import Price
 from carrot_core.promise import CONFIDENCE
 from carrot_core.routers import Router
 from carrot_core.routers.base import texts_of
-from carrot_core.serving.intervals import LEVEL, Calibration, ScoreInterval, UsageInterval
+from carrot_core.serving.intervals import (
+    LEVEL,
+    Calibration,
+    ScoreInterval,
+    UsageInterval,
+    coverage_of,
+    intervals_of,
+    mean_over_rounds,
+)
 
 # What tokenizers of language models tend to make one token of: up to ten Latin letters, four of other
 # alphabets, a letter of a script without spaces, a digit, two symbols, a run of line ends. The lengths
@@ -275,12 +283,12 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
         estimates = {name: estimates[name + WITHOUT_TASK] for name in ("validation", setting.report_on)}
     curves = {"validation": setting.frontier(estimates, "validation")}
     curves["test"] = setting.frontier(estimates, setting.report_on)
-    score_interval, usage_interval = _intervals(setting.validation, estimates["validation"])
+    score_interval, usage_interval = intervals_of(setting.validation, estimates["validation"])
     rounds = [_distance(each.train, each.validation, each.test) for each in setting.rounds]
     distance = _joined(train, [each for each, _ in rounds])
-    coverage = {"nominal": LEVEL, "unlike": _mean([unlike for _, unlike in rounds], setting)}
+    coverage = {"nominal": LEVEL, "unlike": mean_over_rounds([unlike for _, unlike in rounds], setting)}
     for suffix, tables in ({"": estimates, "_with_task": with_task} if reads_tasks else {"": estimates}).items():
-        coverage |= {name + suffix: share for name, share in _coverage(setting, estimates, tables).items()}
+        coverage |= {name + suffix: share for name, share in coverage_of(setting, estimates, tables).items()}
     input_tokens = _input_tokens(train)
     typed = _as_typed(setting.validation, estimates["validation"], input_tokens)
     return RouterProfile(
@@ -301,42 +309,6 @@ def profile_of(setting: Setting, router: Router, estimates: Mapping[str, Estimat
         n_train=len(train.prompt_ids),
         calibration=Calibration().fit(typed, setting.validation.outcomes, curves["validation"]),
     )
-
-
-def _intervals(part: Benchmark, table: Estimates) -> tuple[ScoreInterval, UsageInterval | None]:
-    """Of validation prompts; no usage interval where only the input is charged."""
-    score = ScoreInterval().fit(table.score, part.outcomes.score)
-    return score, None if part.usage == "input_only" else UsageInterval().fit(*_usage(part, table, part.usage))
-
-
-def _coverage(
-    setting: Setting, estimates: Mapping[str, Estimates], reported: Mapping[str, Estimates]
-) -> dict[str, float | None]:
-    """Share of what is reported that is in the intervals of the validation prompts of its round.
-
-    Parameters
-    ----------
-    estimates, reported : by split, those that intervals are learned from and those that are told by them.
-    """
-    scores: list[float | None] = []
-    usages: list[float | None] = []
-    for each in setting.rounds:
-        score, usage = _intervals(each.validation, each.own(estimates)["validation"])
-        table, part = each.own(reported)[setting.report_on], each.test
-        scores.append(score.coverage(table.score, part.outcomes.score))
-        usages.append(None if usage is None else usage.coverage(*_usage(part, table, part.usage)))
-    return {"score": _mean(scores, setting), "usage": _mean(usages, setting)}
-
-
-def _mean(shares: Sequence[float | None], setting: Setting) -> float | None:
-    """Mean of what was measured in each round, over the prompts of all; None where it was not."""
-    known = [share for share in shares if share is not None]
-    return float(np.average(known, weights=[len(each.test.prompt_ids) for each in setting.rounds])) if known else None
-
-
-def _usage(part: Benchmark, estimates: Estimates, usage: Usage) -> tuple[FloatTable, FloatTable]:
-    """(n, M) predicted and observed usage."""
-    return usage_of(part, estimates.cost_usd, usage, estimates.output_tokens), part.usage_table(usage)
 
 
 def _as_typed(part: Benchmark, estimates: Estimates, input_tokens: InputTokens | None) -> Estimates:

@@ -19,6 +19,7 @@ from carrot_core.theory.rates import loss_table
 from carrot_core.theory.world import FloatArray
 
 SUBSAMPLE = 2_000  # spectra need every pair
+LEAST_VECTORS = 50  # for a spectrum, and for the graph of neighbours behind Isomap
 NEIGHBOURS = 15  # of Isomap's graph
 MLE_NEIGHBOURS = 20
 METHODS = {"pca": "PCA", "kernel-pca": "Kernel PCA", "isomap": "Isomap"}
@@ -69,6 +70,17 @@ def spectra(vectors: FloatArray, *, progress: Progress | None = None) -> pd.Data
         if progress is not None:
             progress(done, len(makers))
     return pd.concat(frames, ignore_index=True)
+
+
+def spectra_of(name: str, vectors: NDArray[np.floating] | None) -> pd.DataFrame | None:
+    """Spectra of a sample of a benchmark's vectors, with its name; some seconds.
+
+    None without vectors, or where fewer than `LEAST_VECTORS` prompts have one of their own.
+    """
+    own = np.empty((0, 1)) if vectors is None else distinct(vectors[~np.isnan(vectors).any(axis=1)])
+    if len(own) < LEAST_VECTORS:
+        return None
+    return spectra(subsample(own, SUBSAMPLE)).assign(benchmark=name)
 
 
 def components_for(spectrum: pd.DataFrame, share: float) -> int | None:

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import modes
-from carrot_core.dashboard import controls
+from carrot_core.dashboard import views
 from carrot_core.points import PointShelf, shared_points
 from carrot_core.store import Store
 from tests.made import long_frame, made
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot (snapshot)"
 DESTRUCTIVE = {
-    "data": {"Remove for good", controls.FIT, "Pull sprout", "Run", "Check and load", "Keep it in the store"},
+    "data": {"Remove for good", views.FIT, "Pull sprout", "Run", "Check and load", "Keep it in the store"},
     "points": {"Delete", "Save", "Keep it here"},
     "compare": {"Fit all routers", "Make the learning curve", "Make the leave-one-task-out result"},
-    "frontier": {controls.FIT},
-    "live": {controls.FIT},
-    "whatif": {controls.FIT},
+    "frontier": {views.FIT},
+    "live": {views.FIT},
+    "whatif": {views.FIT},
 }
 
 

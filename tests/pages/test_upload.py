@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.long_wide_tables import read_long_table
-from carrot_core.dashboard.controls import FIT
 from carrot_core.dashboard.data import upload as upload_page
 from carrot_core.dashboard.stores import _SessionFolder
+from carrot_core.dashboard.views import FIT
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
 from carrot_core.evaluation.runs import run_router

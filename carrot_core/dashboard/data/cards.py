@@ -12,7 +12,7 @@ from carrot_core import modes
 from carrot_core.benchmarks import NONE_STATED
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.benchmarks.split import FOLDS
-from carrot_core.dashboard import controls
+from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import file_stem
 from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import PrivateInfo, Version, private_benchmarks, private_store, store_of, version_of
@@ -133,9 +133,9 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
     key = f"{'own' if isinstance(info, PrivateInfo) else 'shared'}:{info.name}"
     with st.container(horizontal=True, gap="small"):
         fit_pressed = not fitted and st.button(
-            controls.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_readable,
+            views.FIT, key=f"fit:{key}", icon=":material/model_training:", disabled=not info.n_readable,
             help="Compute the missing vectors, then fit CARROT-KNN and measure it."
-            if info.n_readable else controls.without_texts(info),
+            if info.n_readable else views.without_texts(info),
         )  # fmt: skip
         with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
             st.markdown(
@@ -146,7 +146,7 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
             gone = st.button("Remove for good", key=f"really:{key}", type="primary")
     if fit_pressed:
         with errors_as_text():
-            controls.fit(info)
+            views.fit(info)
             st.session_state[_NOTICE] = f"CARROT-KNN is fitted on {info.name}."
             st.rerun()
     if gone:

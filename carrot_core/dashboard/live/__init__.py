@@ -87,7 +87,7 @@ def _nothing_to_serve(info: BenchmarkInfo) -> None:
             "bring its data: `carrot data import` or the Data page."
         )
     else:
-        controls.fit_button(info)
+        views.fit_button(info)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Making the router ready …")

@@ -50,7 +50,7 @@ def router(info: BenchmarkInfo, view: views.View) -> str:
     fitted = [name for name, of in tables.items() if of and not any(table.cost_is_paid for table in of)]
     if not fitted:
         links.check_parameter("router", links.among(()), "no router")
-        controls.fit_button(info)
+        views.fit_button(info)
         st.stop()
     controls.reset_if_stale("router", fitted[0])
     choice = str(st.selectbox("Router", fitted, format_func=label, key="router", bind="query-params"))
