@@ -473,7 +473,7 @@ KILLS = 20  # spread evenly over the time that a pull takes
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-import carrot_core.benchmarks.hub, carrot_core.benchmarks.sprout, carrot_core.store.store
+import carrot_core.benchmarks.hub, carrot_core.benchmarks.sprout, carrot_core.store
 from carrot_core.store import Store
 from carrot_core.store.pull import pull
 print("ready", flush=True)
