@@ -35,21 +35,28 @@ for_bench, for_routers, for_seeds = st.columns([1, 2, 1])
 benchmarks = shell.readable_benchmarks()
 with for_bench:
     info = controls.benchmark(benchmarks)
-view = views.view(info)
-stored = view.has_prompts
+whole = views.view(info)
+stored = whole.has_prompts
 with for_routers:
-    names = compare.routers(view.fitted, view.baselines)
-if not names:
+    choice = compare.routers(whole.fitted, whole.baselines)
+if not choice:
     st.info("Choose at least one router.")
     st.stop()
+with st.expander("Pool and tasks") if whole.can_filter else st.container():
+    pool, tasks = controls.pool_and_tasks(whole.models, whole.tasks, info.facts_by_model, whole=not whole.can_filter)
+view = whole.within(pool, tasks)
+names = compare.usable(choice, (*view.fitted, *view.baselines))
 all_seeds = view.seeds(names)
 with for_seeds:
     seeds = compare.seeds(all_seeds, whole=not stored)
 shell.kind_note(info)
 if stored:
-    results.fit_panel(info, view.fitted)
+    results.fit_panel(info, whole.fitted)
 section = compare.section()
-over = compare.about(info.name, seeds, all_seeds)
+about = compare.part_words(info.name, pool, tasks, view.models)
+over = compare.about(about, seeds, all_seeds)
+if any(view.part) and section in compare.ON_WHOLE:
+    st.caption("These figures are fitted anew, on all models and tasks: the pool above is for the other parts.")
 
 if section == "Metrics":
     figures, pairs, seed = view.comparison(names, seeds)
@@ -88,7 +95,7 @@ elif section == "Differences":
     elif pairs.empty:
         st.info("This snapshot keeps no paired differences of all routers.")
     else:
-        words = over if stored else compare.about(info.name, all_seeds, all_seeds)
+        words = over if stored else compare.about(about, all_seeds, all_seeds)
         show(matrix_exhibit(pairs, names, metric, words), key="c-matrix")
         if not is_corrected(pairs):
             st.caption(NOT_CORRECTED)
@@ -106,7 +113,8 @@ elif section == "Learnable":
             st.info("Choose a router that learns from prompts: the baselines are what it is compared with.")
         else:
             lam = compare.lam_or_whole(LAMS, view.cost_unit_usd)
-            show(learnable_exhibit(table, lam, results.study_at_hand(info, view, "learning")), key="c-learnable")
+            study = None if any(view.part) else results.study_at_hand(info, view, "learning")
+            show(learnable_exhibit(table, lam, study), key="c-learnable")
 
 elif section == "Who answers":
     table = view.analysis("agreement", names)
@@ -165,14 +173,14 @@ elif section == "Predictions":
             show(ratios_exhibit(usage, router), key="c-ratios")
 
 elif section == "Learning":
-    table = results.study(info, view, "learning", "learning curve")
+    table = results.study(info, whole, "learning", "learning curve")
     if table is not None:
         show(learning_exhibit(table, compare.metric(sorted(set(table["metric"])))), key="c-learning")
 
 elif section == "New tasks":
-    table = results.study(info, view, "transfer", "leave-one-task-out result")
+    table = results.study(info, whole, "transfer", "leave-one-task-out result")
     if table is not None:
         show(transfer_exhibit(table, compare.metric(sorted(set(table["metric"])))), key="c-transfer")
 
 elif section == compare.PAPER:
-    paper_figures(view)
+    paper_figures(whole)

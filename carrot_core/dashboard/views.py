@@ -41,11 +41,13 @@ class View:
     version : the store or snapshot folder of the results, with its version.
     name : name of the benchmark.
     has_prompts : True for a store, False for a snapshot's folder.
+    part : the only models and the only tasks there are in it; all where empty.
     """
 
     version: Version
     name: str
     has_prompts: bool
+    part: tuple[Names, Names] = ((), ())
 
     @property
     def can_filter(self) -> bool:
@@ -78,7 +80,10 @@ class View:
     @property
     def results(self) -> Results:
         """The results behind the cache."""
-        return _results(self.version, self.name, self.has_prompts)
+        return _part(self) if any(self.part) else _results(self.version, self.name, self.has_prompts)
+
+    def within(self, pool: Names = (), tasks: Names = ()) -> View:
+        return replace(self, part=(pool, tasks))
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
         return self.results.best_single(pool, tasks)
@@ -182,6 +187,11 @@ def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:
 def _results(version: Version, name: str, has_prompts: bool) -> Results:
     path = Path(version.path)
     return stored_results(Store(path), name) if has_prompts else read(path)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _part(view: View) -> Results:
+    return _results(view.version, view.name, view.has_prompts).within(*view.part)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -114,6 +114,10 @@ class SnapshotResults:
     def cost_unit_usd(self) -> float:
         return float(self.document["cost_unit_usd"])
 
+    def within(self, pool: Names = (), tasks: Names = ()) -> SnapshotResults:
+        self._check_whole(pool, tasks)
+        return self
+
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
         self._check_whole(pool, tasks)
         return str(self.document["best_single"])

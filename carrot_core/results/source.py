@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
@@ -72,6 +72,10 @@ class Results(Protocol):
     def tasks(self) -> Names: ...
     @property
     def cost_unit_usd(self) -> float: ...
+
+    def within(self, pool: Names = (), tasks: Names = ()) -> Results:
+        """The same results with some of the models and tasks as all there are, and the routers that can be so used."""
+        ...
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
         """Best single model on validation."""
@@ -177,6 +181,8 @@ class StoredResults:
     runs : by the same names; empty where they were not stored.
     store : where vectors and runs of other seeds lie; None for a benchmark that is not stored.
     vectors : (n, d) of the prompts, where there is no store to read them from.
+    is_part : whether it is of some models or tasks of the benchmark only, as `within` makes it: stored figures are of
+        all of them, so there are none.
     """
 
     name: str
@@ -185,6 +191,7 @@ class StoredResults:
     runs: Mapping[str, Run] = field(default_factory=dict)
     store: Store | None = None
     vectors: npt.NDArray[np.float32] | None = None
+    is_part: bool = False
 
     @property
     def has_prompts(self) -> bool:
@@ -222,6 +229,15 @@ class StoredResults:
     def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
         return self._settings(pool, tasks) if pool or tasks else self.setting
 
+    def within(self, pool: Names = (), tasks: Names = ()) -> StoredResults:
+        if not (pool or tasks):
+            return self
+        setting = self.narrowed(pool, tasks)
+        parts = {router: _within(setting, tables) for router, tables in self.tables.items()}
+        tables = {router: part for router, part in parts.items() if part}
+        runs = {router: run for router, run in self.runs.items() if router in tables}
+        return replace(self, setting=setting, tables=tables, runs=runs, is_part=True)
+
     def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> Mapping[str, Estimates]:
         return self.tables[router] if router in self.tables else self.narrowed(pool, tasks).baseline(router)
 
@@ -254,7 +270,7 @@ class StoredResults:
         return self.point_at(router, solution.exchange_rate_per_usd) if solution.reached else None
 
     def figures(self, router: str) -> Mapping[str, Any] | None:
-        return self.runs[router].metrics[self.setting.report_on] if router in self.runs else None
+        return self.runs[router].metrics[self.setting.report_on] if router in self.runs and not self.is_part else None
 
     def point_at(
         self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
@@ -311,7 +327,8 @@ class StoredResults:
             run = by_router.get(router, {}).get(seed)
             if run is None or self.store is None:  # of other versions or with parameters: as other pages show it
                 return self.tables[router]
-            return self.store.load_run(run.run_id).estimates or {}
+            tables = self.store.load_run(run.run_id).estimates or {}
+            return _within(self.setting, tables) if self.is_part else tables
 
         candidates = {
             router: {seed: Candidate.of(self.setting, tables(router, seed)) for seed in seeds} for router in routers
@@ -336,6 +353,20 @@ class StoredResults:
         if self.store is None:
             return {}
         return runs_by_seed(self.store, self.store.load(self.name), [router for router in routers if "(" not in router])
+
+
+def _within(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[str, Estimates]:
+    """Estimates by split of more models and prompts on those of a setting; none where they cannot be so used.
+
+    That is where all the router's models are left out, or one that a cascade calls.
+    """
+    tables = {}
+    for split, table in setting.own(estimates).items():
+        pool = [model for model in table.models if model in setting.models]
+        if not pool or (table.cost_is_paid and len(pool) < len(table.models)):
+            return {}
+        tables[split] = table.pool(pool)
+    return tables
 
 
 def result_names(store: Store) -> list[str]:

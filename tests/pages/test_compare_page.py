@@ -23,6 +23,7 @@ from carrot_core.evaluation.runs import compare_routers, run_router, runs_by_see
 from carrot_core.frontier import rate_of_lam
 from carrot_core.paths import shipped
 from carrot_core.results.snapshot import shipped_snapshots
+from carrot_core.results.source import stored_results
 from carrot_core.store import Store
 from tests.made import MODELS, fill, made, write_files
 from tests.pages.reading import lam_in_address, page_text, table
@@ -92,6 +93,43 @@ def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.M
         assert shown.loc[name, "AIQ"] == pytest.approx(100 * figure.value)
         assert shown.loc[name, "95 % · AIQ"] == f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
     assert "QNC (lower is better)" in shown.columns
+
+
+def test_a_narrowed_pool_is_all_there_is_on_every_section(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARROT_HOME", str(fitted))
+    pool, (task, *_) = tuple(MODELS[:2]), views.view(Store().info("made")).tasks
+    results_of = views.view(Store().info("made")).within(pool, (task,))
+    for section in SECTIONS:
+        app = page(bench="made", show=section, pool=pool, tasks=task)
+        assert not app.exception, section
+        assert not app.error, section
+        if any(box.key == "model_of" for box in app.selectbox):
+            assert set(app.selectbox(key="model_of").options[1:]) == set(pool)
+    values = table(page(bench="made", pool=pool, tasks=task), "AIQ").set_index("Router")["AIQ"]
+    curve = results_of.curve("carrot-knn")
+    assert curve.models == pool
+    assert curve.n_prompts == len(results_of.narrowed().test.prompt_ids)
+    figures = results_of.comparison(("carrot-knn",), (0,))[0]
+    expected = figures[(figures["metric"] == "aiq") & (figures["seed"] == "0")]["value"].item()
+    assert values["CARROT-KNN"] == pytest.approx(100 * expected)
+    whole = table(page(bench="made"), "AIQ").set_index("Router")["AIQ"]
+    assert values["CARROT-KNN"] != pytest.approx(whole["CARROT-KNN"])
+    assert results_of.figures("carrot-knn") is None  # what was stored is of the whole pool
+
+
+def test_a_router_whose_models_are_left_out_is_not_among_the_rest(fitted: Path) -> None:
+    results_of = stored_results(Store(fitted / "carrot.duckdb"), "made")
+    knn = results_of.tables["carrot-knn"]
+    one = {split: table.pool(MODELS[2:]) for split, table in knn.items()}
+    paid = {split: replace(table, cost_is_paid=True) for split, table in knn.items()}
+    both = replace(results_of, tables={"carrot-knn": knn, "one model": one, "calls all": paid})
+    assert both.within(MODELS[:2]).fitted == ("carrot-knn",)
+    assert both.within(MODELS[1:]).fitted == ("carrot-knn", "one model")
+    assert both.within().fitted == both.fitted
+
+
+def test_a_snapshot_says_that_it_cannot_be_narrowed() -> None:
+    assert "shows the whole pool" in page_text(page(bench=SNAPSHOT), "caption")
 
 
 def test_only_what_would_be_used_again_counts_as_kept(fitted: Path) -> None:

@@ -87,6 +87,17 @@ def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is() -> None:
     assert ":gray[Licence:] not known" in text
 
 
+@pytest.mark.parametrize("view", ["Prompts", "Models", "Missing cells", "Scores", "Output tokens"])
+def test_every_view_shows_the_models_of_the_pool_only(view: str) -> None:
+    app = page(bench="gaps", view=view, pool=["model-a", "model-b"], prompt="id 00000")
+    if view in ("Prompts", "Models"):
+        (models,) = (frame.value["Model"] for frame in app.dataframe if "Model" in frame.value)
+        assert set(models) == {"model-a", "model-b"}
+    else:
+        assert any("2 models" in str(chart.proto) or "model-a" in str(chart.proto) for chart in app.get("plotly_chart"))
+        assert not any("model-c" in str(chart.proto) for chart in app.get("plotly_chart"))
+
+
 def test_texts_of_a_file_are_shown_and_never_markup() -> None:
     app = page(bench="hostile", prompt="id 00003")
     for element in [*app.markdown, *app.caption, *app.error, *app.info]:

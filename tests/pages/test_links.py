@@ -44,11 +44,13 @@ TABLE: dict[str, dict[str, list[str]]] = {
     },
     "data": {
         "bench": ["ghost"], "view": ["Everything"], "task": ["ghost"], "split": ["all"], "disagree": ["perhaps"],
-        "page": ["0", "99", "1.5", "x"], "prompt": ["ghost", HOSTILE], "sql": ["select " + "1" * 30_000],
+        "page": ["0", "99", "1.5", "x"], "pool": POOL[:1], "prompt": ["ghost", HOSTILE],
+        "sql": ["select " + "1" * 30_000],
     },
     "compare": {
         "bench": ["ghost"], "compared": ["ghost", HOSTILE], "seed": ["seed 99"], "show": ["Everything"],
-        "metric_of": ["ghost"], "metrics": ["ghost", "x" * 10_000], "beside": ["ghost"],
+        "metric_of": ["ghost"], "metrics": ["ghost", "x" * 10_000], "beside": ["ghost"], "pool": POOL[:1],
+        "tasks": ["ghost"],
     },
     "theory": {
         "part": ["Everything"], "sim_d": ["nan", "99"], "sim_gamma": ["1e400"], "sim_alpha": [HOSTILE],

@@ -31,6 +31,7 @@ SECTIONS = (
     "Metrics", "Differences", "Gap to oracle", "Learnable", "Who answers", "By task", "Where it loses", "Predictions",
     "Learning", "New tasks", PAPER,
 )  # fmt: skip
+ON_WHOLE = ("Learning", "New tasks", PAPER)  # sections of fits of their own, on the whole benchmark
 _DEFAULT_FITTED = 4
 _DEFAULT_METRICS = (HEADLINE, "aiq", "routing_accuracy", "qnc")
 _WHOLE = "all λ (AIQ)"
@@ -42,6 +43,16 @@ def routers(fitted: Sequence[str], baselines: Sequence[str]) -> tuple[str, ...]:
     beside = [name for name in drawn_baselines(options) if name != "oracle"]
     default = list(dict.fromkeys([*fitted[:_DEFAULT_FITTED], *beside, "zero"]))
     return several("Routers", options, "compared", default)
+
+
+def usable(names: Sequence[str], options: Collection[str]) -> tuple[str, ...]:
+    """Those of the routers that can choose among the pool; the page says which cannot, and stops without any."""
+    others = [_label(name) for name in names if name not in options]
+    if others:
+        st.caption(plain(f"Not shown, as models that they choose among or call are left out: {', '.join(others)}."))
+    if len(others) == len(names):
+        st.stop()
+    return tuple(name for name in names if name in options)
 
 
 def several(title: str, options: Sequence[str], key: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -96,6 +107,13 @@ def seeds_words(seeds: Sequence[int]) -> str:
 def about(name: str, seeds: Sequence[int], all_seeds: Sequence[int]) -> str:
     """What a table is of: a benchmark, and the seeds where there are several."""
     return visible(name) if len(all_seeds) == 1 else f"{visible(name)}, {seeds_words(seeds)}"
+
+
+def part_words(name: str, pool: Sequence[str], tasks: Sequence[str], models: Sequence[str]) -> str:
+    """A benchmark's name, and where some models or tasks alone are looked at, how many models and which tasks."""
+    models_words = f"{len(models)} model{'s' if len(models) > 1 else ''}" if pool else ""
+    tasks_words = ", ".join(tasks) if len(tasks) < 4 else f"{len(tasks)} tasks"
+    return ", ".join(filter(None, (name, models_words, tasks_words)))
 
 
 def section() -> str:

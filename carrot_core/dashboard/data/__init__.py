@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core import limits
-from carrot_core.dashboard import links
+from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.data.prompts import prompt_browser
 from carrot_core.dashboard.exhibits import csv_button, priced, show
 from carrot_core.dashboard.glossary import tip
@@ -44,6 +44,12 @@ def _table(version: Version, name: str, what: str) -> pd.DataFrame:
     return _QUERIES[what](Store(Path(version.path)), name)
 
 
+def _of(info: BenchmarkInfo, what: str, models: Sequence[str]) -> pd.DataFrame:
+    """The rows of a table that are of some of the models."""
+    table = _table(version_of(info), info.name, what)
+    return table[table["model"].isin(models)].reset_index(drop=True)
+
+
 def details(info: BenchmarkInfo) -> None:
     """Choose a view of a benchmark (``?view=``) and show it."""
     views = {
@@ -55,11 +61,13 @@ def details(info: BenchmarkInfo) -> None:
         label_visibility="collapsed",
     )  # fmt: skip
     links.check_parameter("view", links.among(views), str(choice))
-    views[str(choice)](info)
+    with st.expander("Pool"):
+        models = controls.pool(info.models, info.facts_by_model) or info.models
+    views[str(choice)](info, models)
 
 
-def _models(info: BenchmarkInfo) -> None:
-    table = _table(version_of(info), info.name, "models")
+def _models(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    table = _of(info, "models", models)
     basis = cost_basis(table["cost_usd"])
     display = pd.DataFrame(
         {
@@ -99,21 +107,21 @@ def _cell(fact: object) -> object:
     return visible(fact) if isinstance(fact, str) else fact
 
 
-def _missing(info: BenchmarkInfo) -> None:
-    table = _table(version_of(info), info.name, "coverage")
-    if not info.n_missing:
+def _missing(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    table = _of(info, "coverage", models)
+    if (table["n_observed"] == table["n_prompts"]).all():
         st.success("Every model was observed on every prompt: no cell is missing.", icon=":material/check:")
     else:
         show(coverage_exhibit(table), key="coverage")
 
 
-def _scores(info: BenchmarkInfo) -> None:
-    table = _table(version_of(info), info.name, "scores")
+def _scores(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    table = _of(info, "scores", models)
     show(score_exhibit(table, LEVELS), key="scores")
 
 
-def _tokens(info: BenchmarkInfo) -> None:
-    table = _table(version_of(info), info.name, "tokens")
+def _tokens(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    table = _of(info, "tokens", models)
     if table.empty:
         st.info(plain(f"{info.name} records no output tokens."))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,11 @@ def _prompt(version: Version, name: str, prompt_id: str) -> PromptView:
 
 
 @st.fragment
-def prompt_browser(info: BenchmarkInfo) -> None:
-    """Find prompts (``?find=``, ``?task=``, ``?split=``, ``?disagree=``, ``?page=``), open one (``?prompt=``)."""
+def prompt_browser(info: BenchmarkInfo, models: Sequence[str]) -> None:
+    """Find prompts (``?find=``, ``?task=``, ``?split=``, ``?disagree=``, ``?page=``), open one (``?prompt=``).
+
+    Of an open prompt the outcomes of some models are shown; the table of prompts is of all of them.
+    """
     with errors_as_text():
         version = version_of(info)
         filter_ = _filter(version, info.name)
@@ -59,7 +63,7 @@ def prompt_browser(info: BenchmarkInfo) -> None:
             return
         prompt_id = _table(version, info, filter_, matches)
         if prompt_id is not None:
-            _open(version, info, prompt_id)
+            _open(version, info, prompt_id, models)
 
 
 def _first_page() -> None:
@@ -140,7 +144,7 @@ def _readable(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
+def _open(version: Version, info: BenchmarkInfo, prompt_id: str, models: Sequence[str]) -> None:
     try:
         prompt = _prompt(version, info.name, prompt_id)
     except NotFoundError:  # the address is of another benchmark
@@ -149,8 +153,8 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
         return
     st.markdown(f"### {plain(prompt.prompt_id)}")
     st.caption(plain(f"{prompt.task or 'no task'} · {prompt.split}" + (f" · {prompt.family}" if prompt.family else "")))
-    text, models = st.columns(2)
-    with text:
+    for_text, for_models = st.columns(2)
+    with for_text:
         if prompt.text is None:
             st.info("There is no text for this prompt here.")
         else:
@@ -160,12 +164,12 @@ def _open(version: Version, info: BenchmarkInfo, prompt_id: str) -> None:
                 st.caption("The last text of the user, which is what is read of this chat. All of its messages:")
                 whole = json.dumps(json.loads(prompt.messages), indent=2, ensure_ascii=False)
                 st.code(whole, language="json", wrap_lines=True, height=200)
-    with models:
-        _outcomes(prompt)
+    with for_models:
+        _outcomes(prompt.outcomes[prompt.outcomes["model"].isin(models)])
 
 
-def _outcomes(prompt: PromptView) -> None:
-    table = prompt.outcomes.sort_values(["score", "cost_usd", "model"], ascending=[False, True, True])
+def _outcomes(outcomes: pd.DataFrame) -> None:
+    table = outcomes.sort_values(["score", "cost_usd", "model"], ascending=[False, True, True])
     display = pd.DataFrame(
         {
             "Model": table["model"].map(visible),
