@@ -379,8 +379,13 @@ class Benchmark:
         return self.output_tokens if usage == "output_tokens" else np.zeros(self.outcomes.shape)
 
     def cost_usd_of(self, predicted: FloatTable, usage: Usage | None = None) -> FloatTable:
-        """(n, M) dollars from a predicted usage table, clamped at 0; input tokens are known before the call."""
+        """(n, M) dollars from a predicted usage table, clamped at 0; input tokens are known before the call.
+
+        How much of a call is cached input or reasoning is not: prices are those of its kinds of tokens by their shares.
+        """
         predicted = np.maximum(predicted, 0.0)
         if (usage or self.usage) == "cost_usd":
             return predicted
-        return token_cost_usd(self.charged_input_tokens, predicted, [self.prices[model] for model in self.models])
+        return token_cost_usd(
+            self.charged_input_tokens, predicted, [self.prices[model].expected for model in self.models]
+        )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carrot_core.prices import Price, Tier, infer_price, token_cost_usd
 
+Tokens = npt.NDArray[np.float64]
 TOKENS_IN = np.array([100.0, 250.0, 40.0, 900.0])
 TOKENS_OUT = np.array([10.0, 300.0, 77.0, 5.0])
 
@@ -80,6 +84,36 @@ def test_every_kind_of_token_costs_its_own_price(prices: list[Price], calls: lis
         tokens[..., 0], tokens[..., 1], prices, cached_input_tokens=tokens[..., 2], reasoning_tokens=tokens[..., 3]
     )
     np.testing.assert_allclose(cost, [[slow_cost_usd(price, call) for price in prices] for call in calls], rtol=1e-12)
+
+
+@given(PRICES, CALLS, st.floats(0, 1), st.floats(0, 1))
+def test_expected_and_recorded_dollars_agree_at_the_same_tokens(
+    price: Price, calls: list[tuple[int, int, int, int]], cached: float, reasoning: float
+) -> None:
+    tokens_in, tokens_out, *kinds = np.array(calls, dtype=float).T
+    alike = price.with_shares(tokens_in, tokens_out, cached * tokens_in, reasoning * tokens_out)
+    paid = _cost(price, tokens_in, tokens_out, cached * tokens_in, reasoning * tokens_out)
+    np.testing.assert_allclose(_cost(alike.expected, tokens_in, tokens_out), paid, rtol=1e-9)  # every call
+    flat = replace(price, tiers=())
+    various = flat.with_shares(tokens_in, tokens_out, *kinds)
+    total = _cost(flat, tokens_in, tokens_out, *kinds).sum()
+    assert _cost(various.expected, tokens_in, tokens_out).sum() == pytest.approx(total, rel=1e-9)  # all calls together
+
+
+def _cost(
+    price: Price, tokens_in: Tokens, tokens_out: Tokens, cached: Tokens | None = None, reasoning: Tokens | None = None
+) -> Tokens:
+    kinds = {"cached_input_tokens": cached, "reasoning_tokens": reasoning}
+    more = {name: table[:, None] for name, table in kinds.items() if table is not None}
+    return token_cost_usd(tokens_in[:, None], tokens_out[:, None], [price], **more)[:, 0]
+
+
+def test_a_price_without_shares_is_what_is_expected() -> None:
+    price = Price(1.0, 2.0, "2025", "a", 0.1, 4.0, (Tier(50.0, 3.0, 5.0, 0.5),))
+    assert price.expected is price
+    some = np.array([10.0, 20.0])
+    assert price.with_shares(some, some) == price  # nothing recorded
+    assert Price(1.0, 2.0).with_shares(some, some, some, some) == Price(1.0, 2.0)  # no price of its own
 
 
 def test_tokens_that_cost_nothing_need_not_be_known() -> None:

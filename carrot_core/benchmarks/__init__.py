@@ -48,8 +48,8 @@ class Frames:
         ``family`` ("" where none), ``split`` ("train", "validation" or "test" where the source has its
         own split; else None on every row).
     models : one row a model: ``model`` unique, ``input_usd_per_mtok`` and ``output_usd_per_mtok`` (NaN
-        where only dollars are known), ``as_of``, ``source``; ``cached_input_usd_per_mtok``,
-        ``reasoning_usd_per_mtok`` and ``tiers`` (JSON) where prices have them (`carrot_core.prices.Price`).
+        where only dollars are known), ``as_of``, ``source``; `carrot_core.prices.MORE_PRICES` (``tiers`` as JSON)
+        where prices have them (`carrot_core.prices.Price`).
     outcomes : one row a run, so one an observed cell unless prompts were run several times. The columns `OUTCOME`,
         ``score`` in [0, 1], and those of `OPTIONAL` that the source has: ``cached_input_tokens`` of the input tokens,
         ``reasoning_tokens`` of the output tokens, ``latency_s`` in seconds (NaN where not recorded), ``sample``, which

@@ -203,7 +203,7 @@ def with_costs(outcomes: pd.DataFrame, pricing: Pricing) -> tuple[pd.DataFrame, 
         elif name in prices and name not in pricing.free:
             ignored.append(name)
         if name in prices and (missing.all() or (name in pricing.free and not np.nansum(cost[rows]))):
-            by_model[name] = prices[name]
+            by_model[name] = prices[name].with_shares(**{column: table[:, 0] for column, table in tokens.items()})
         else:
             tokens_in, tokens_out = (tokens[column][:, 0] for column in ("input_tokens", "output_tokens"))
             by_model[name] = infer_price(tokens_in, None if input_only else tokens_out, cost[rows])
@@ -218,7 +218,7 @@ def price_table(prices: Mapping[str, Price | None]) -> pd.DataFrame:
     table = pd.DataFrame([{name: row[name] for name in PRICE_COLUMNS} for row in rows], columns=PRICE_COLUMNS)
     table.insert(0, "model", pd.Series(list(prices), dtype=object))
     if any(row[name] not in (None, ()) for row in rows for name in MORE_PRICES):
-        for name in MORE_PRICES[:2]:
+        for name in MORE_PRICES[:-1]:
             table[name] = pd.Series([row[name] for row in rows], dtype=np.float64)
         table["tiers"] = pd.Series([json.dumps(row["tiers"]) if row["tiers"] else None for row in rows], dtype=object)
     return table
@@ -268,5 +268,5 @@ def _notes(
 def _of_part(outcomes: pd.DataFrame, column: str, what: str) -> str:
     """Whether a price of some of the tokens is used."""
     if column in outcomes and outcomes[column].notna().any():
-        return f"The price of {what} is in the costs of the file; what a router expects is at the price of the rest."
+        return f"The price of {what} is in the costs of the file, and by each model's share in what a router expects."
     return f"The price of {what} is not used: there is no column {column}."

@@ -83,7 +83,7 @@ def usage_of(
     tokens_in = bench.charged_input_tokens
     if one_cost_a_model(cost_usd):
         tokens_in = np.broadcast_to(means_of(tokens_in), tokens_in.shape)
-    rates = rates_of([bench.prices[model] for model in bench.models], tokens_in)
+    rates = rates_of([bench.prices[model].expected for model in bench.models], tokens_in)
     with np.errstate(divide="ignore", invalid="ignore"):
         tokens = (cost_usd * TOKENS_PER_PRICE - tokens_in * rates.input) / rates.output
     free = np.nan if output_tokens is None else output_tokens

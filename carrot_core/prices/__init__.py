@@ -13,7 +13,10 @@ import numpy.typing as npt
 from carrot_core.errors import DataError
 
 TOKENS_PER_PRICE = 1e6
-MORE_PRICES = ("cached_input_usd_per_mtok", "reasoning_usd_per_mtok", "tiers")  # fields that few prices have
+# Fields that few prices have.
+MORE_PRICES = (
+    "cached_input_usd_per_mtok", "reasoning_usd_per_mtok", "cached_input_share", "reasoning_share", "tiers",
+)  # fmt: skip
 
 
 class Tier(NamedTuple):
@@ -45,6 +48,8 @@ class Price:
     cached_input_usd_per_mtok : of input read from a cache; None where that costs as any other input.
     reasoning_usd_per_mtok : of output that is reasoning; None where that costs as any other output.
     tiers : prices of calls with a long input, ascending.
+    cached_input_share, reasoning_share : how much of the input is expected to come from a cache, and of the output to
+        be reasoning, 0 to 1; None where that is not known, and then none of it is.
     """
 
     input_usd_per_mtok: float
@@ -54,6 +59,8 @@ class Price:
     cached_input_usd_per_mtok: float | None = None
     reasoning_usd_per_mtok: float | None = None
     tiers: tuple[Tier, ...] = ()
+    cached_input_share: float | None = None
+    reasoning_share: float | None = None
 
     def scaled(self, input_factor: float, output_factor: float) -> Price:
         """The same with every price of input and of output multiplied by a factor."""
@@ -68,9 +75,51 @@ class Price:
         )
 
     @property
+    def expected(self) -> Price:
+        """The same of a call of which only all its input and all its output are known: the kinds of tokens by their
+        shares, at one price of input and one of output."""
+        cached, reasoning = self.cached_input_share or 0.0, self.reasoning_share or 0.0
+        if not (cached or reasoning):
+            return self
+
+        def mean(at: Price | Tier) -> tuple[float, float]:
+            of_input, of_output, of_cached, of_reasoning = _rates(self, at)
+            mean_input = (1 - cached) * of_input + cached * of_cached
+            return mean_input, (1 - reasoning) * of_output + reasoning * of_reasoning
+
+        tiers = tuple(Tier(tier.above_input_tokens, *mean(tier)) for tier in self.tiers)
+        return Price(*mean(self), self.as_of, self.source, tiers=tiers)
+
+    def with_shares(
+        self,
+        input_tokens: npt.NDArray[np.float64],
+        output_tokens: npt.NDArray[np.float64],
+        cached_input_tokens: npt.NDArray[np.float64] | None = None,
+        reasoning_tokens: npt.NDArray[np.float64] | None = None,
+    ) -> Price:
+        """The same with the shares of the kinds of tokens that it has a price for in some calls of the model.
+
+        All tokens are (n,), NaN where not recorded.
+        """
+        of_cached = {self.cached_input_usd_per_mtok, *(tier.cached_input_usd_per_mtok for tier in self.tiers)}
+        return replace(
+            self,
+            cached_input_share=_share(cached_input_tokens, input_tokens) if of_cached - {None} else None,
+            reasoning_share=None if self.reasoning_usd_per_mtok is None else _share(reasoning_tokens, output_tokens),
+        )
+
+    @property
     def is_free(self) -> bool:
         """Whether no token costs anything."""
         return not any(_numbers_of(self))
+
+
+def _share(part: npt.NDArray[np.float64] | None, whole: npt.NDArray[np.float64]) -> float | None:
+    """Share of all tokens that are of a kind, of which there are none where they are not recorded."""
+    total = np.nansum(whole)
+    if part is None or np.isnan(part).all() or not total:
+        return None
+    return float(np.nansum(np.minimum(np.nan_to_num(part), whole)) / total)
 
 
 FREE = Price(0.0, 0.0, source="said to be free")

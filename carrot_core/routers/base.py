@@ -121,13 +121,13 @@ def vectors_of(bench: Benchmark, encoder: str | None) -> npt.NDArray[np.float32]
 def usage_to_learn(train: Benchmark) -> FloatTable:
     """(n, M) `Benchmark.usage_table`, 0 for a model whose output is free and was never recorded: any number will do."""
     table, of_tokens = train.usage_table(), train.usage == "output_tokens"
-    free = np.array([of_tokens and train.prices[model].output_usd_per_mtok == 0 for model in train.models])
+    free = np.array([of_tokens and train.prices[model].expected.output_usd_per_mtok == 0 for model in train.models])
     return np.where(free & np.isnan(table).all(axis=0), 0.0, table)
 
 
 def uncharged_tokens(bench: Benchmark, predicted: FloatTable, usage: Usage) -> FloatTable | None:
     """A predicted usage table where it is of output tokens that are free for some model; else None."""
-    priced = [bench.prices[model] for model in bench.models] if usage == "output_tokens" else []
+    priced = [bench.prices[model].expected for model in bench.models] if usage == "output_tokens" else []
     return np.maximum(predicted, 0.0) if any(price.output_usd_per_mtok == 0 for price in priced) else None
 
 

@@ -48,6 +48,8 @@ class PointPrice(_Strict):
     source: str = ""
     cached_input_usd_per_mtok: Dollars | None = None
     reasoning_usd_per_mtok: Dollars | None = None
+    cached_input_share: Share | None = None
+    reasoning_share: Share | None = None
     tiers: tuple[PointTier, ...] = ()
 
     @model_serializer(mode="wrap")

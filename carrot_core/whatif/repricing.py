@@ -144,7 +144,7 @@ def _of_prompts(
     """Costs from the tokens that a router expects on each prompt."""
     tokens_in, tokens_out = prompts.charged_input_tokens, usage_of(prompts, table.cost_usd, usage, table.output_tokens)
     return [
-        model.cost_usd(table.cost_usd[:, j], tokens_in[:, j], tokens_out[:, j])
+        model.cost_usd(table.cost_usd[:, j], tokens_in[:, j], tokens_out[:, j], of_expected=True)
         for j, model in zip(at, models, strict=True)
     ]
 

@@ -187,8 +187,13 @@ class Column:
         output_tokens: FloatTable,
         cached_input_tokens: FloatTable | None = None,
         reasoning_tokens: FloatTable | None = None,
+        *,
+        of_expected: bool = False,
     ) -> FloatTable:
-        """(n,) dollars from what is known of the base, NaN where its dollars are."""
+        """(n,) dollars from what is known of the base, NaN where its dollars are.
+
+        Where the kinds of tokens are not known of each call (``of_expected``) they are by their shares.
+        """
         if self.same_cost:
             return recorded
         if self.price is None:
@@ -198,7 +203,7 @@ class Column:
         repriced = token_cost_usd(
             input_tokens[:, None],
             tokens_out[:, None],
-            [self.price],
+            [self.price.expected if of_expected else self.price],
             cached_input_tokens=0.0 if cached_input_tokens is None else cached_input_tokens[:, None],
             reasoning_tokens=0.0 if reasoning_tokens is None else reasoning_tokens[:, None] * factor,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from carrot_core.benchmarks.log_table import read_logs
 from carrot_core.benchmarks.long_wide_tables import read_long_table, read_wide_table
 from carrot_core.benchmarks.model_facts import FACTS, ModelFacts, facts_of_row, read_model_facts, with_facts
 from carrot_core.errors import DataError, NotFoundError
+from carrot_core.evaluation.quality import usage_of
 from carrot_core.prices import FREE, Price, Tier
 from carrot_core.prices.files import PriceList
 from carrot_core.store import Store
@@ -115,6 +117,21 @@ def test_long_cached_and_reasoning_tokens_cost_what_the_price_says(tmp_path: Pat
     np.testing.assert_allclose(costs(frames, "small"), paid / 1e6)
     assert long.any()
     assert not long.all()
+
+
+def test_what_a_router_expects_is_by_the_shares_of_the_results(tmp_path: Path) -> None:
+    table = long_table(12).drop(columns="cost_usd").assign(cached_input_tokens=lambda rows: rows["input_tokens"] // 3)
+    table["reasoning_tokens"] = table["output_tokens"] // 2
+    price = Price(1.0, 2.0, cached_input_usd_per_mtok=0.25, reasoning_usd_per_mtok=8.0)
+    store = Store(tmp_path / "store")
+    store.save_benchmark("shares", read(table, tmp_path, prices={"small": price, "large": Price(3.0, 4.0)}))
+    bench = store.load("shares")
+    expected = bench.cost_usd_of(bench.output_tokens)
+    np.testing.assert_allclose(expected.sum(axis=0), bench.outcomes.cost_usd.sum(axis=0))
+    np.testing.assert_allclose(usage_of(bench, expected), bench.output_tokens)
+    assert bench.prices["large"] == Price(3.0, 4.0)
+    doubled = replace(bench, prices={model: each.scaled(2.0, 2.0) for model, each in bench.prices.items()})
+    np.testing.assert_allclose(doubled.cost_usd_of(bench.output_tokens), 2 * expected)
 
 
 def test_a_price_of_cached_input_without_such_a_column_is_told(tmp_path: Path) -> None:

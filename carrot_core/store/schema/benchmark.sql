@@ -30,6 +30,8 @@ create table models (
     source              varchar not null,   -- where the price is from
     cached_input_usd_per_mtok double check (cached_input_usd_per_mtok >= 0 and isfinite(cached_input_usd_per_mtok)),
     reasoning_usd_per_mtok    double check (reasoning_usd_per_mtok >= 0 and isfinite(reasoning_usd_per_mtok)),
+    cached_input_share  double check (cached_input_share between 0 and 1),   -- of the input, as recorded
+    reasoning_share     double check (reasoning_share between 0 and 1),      -- of the output
     tiers               varchar,            -- JSON: prices from so many input tokens up (carrot_core.prices.Tier)
     provider            varchar,
     open_weights        boolean,
