@@ -9,7 +9,7 @@ samples.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _LITELLM = {"litellm_provider": "provider", "max_input_tokens": "context_tokens"
 FloatArray = npt.NDArray[np.float64]
 _FOLDS = 8  # samples left out in turn by `oracle_of_other_samples`; more tell little more
 _ARM = re.compile(r"(best|majority)-of-([2-9]|[1-9][0-9])")
+_NOTE = re.compile(rf"The arm {_ARM.pattern} ")
 _PER_CALL = ["input_tokens", "output_tokens", "cost_usd", "cached_input_tokens", "reasoning_tokens"]
 
 
@@ -215,13 +216,14 @@ def _in_bounds(scores: FloatArray) -> FloatArray:
 
 
 _SCORES: dict[str, Callable[[FloatArray, int], FloatArray]] = {"best": best_of, "majority": majority_of}
+KINDS = tuple(_SCORES)
 
 
 def add_arms(frames: Frames, arms: Sequence[str]) -> Frames:
     """The benchmark with arms of every model that has samples enough, as models "<model> best-of-2" and so on.
 
     An arm costs n times the mean call of its cell, and its ``base_model`` is the model, or that of the model. Cells
-    with fewer than n samples are not observed for it.
+    with fewer than n samples are not observed for it. There are no arms of arms: those that are there take no part.
 
     Parameters
     ----------
@@ -233,11 +235,13 @@ def add_arms(frames: Frames, arms: Sequence[str]) -> Frames:
         An arm of another name, cells without samples enough, or a majority of scores other than 0 and 1.
     """
     source, runs = frames.provenance.source, frames.outcomes
-    cells = runs.groupby(["prompt_id", "model"], sort=True)
+    there = arms_in(frames.models["model"])
+    own = ~runs["model"].isin([model for models in there.values() for model in models])
+    cells = runs[own].groupby(["prompt_id", "model"], sort=True)
     scores = _samples(cells["score"])
     means = cells[[name for name in _PER_CALL if name in runs]].mean()
     outcomes, models, warnings = [runs], [frames.models], []
-    for arm in dict.fromkeys(arms):
+    for arm in (name for name in dict.fromkeys(arms) if name not in there):
         match = _ARM.fullmatch(arm)
         if match is None:
             raise DataError(source, f"there is no arm {arm!r}: use best-of-2, majority-of-3 or others like these")
@@ -259,6 +263,26 @@ def add_arms(frames: Frames, arms: Sequence[str]) -> Frames:
         outcomes=pd.concat(outcomes, ignore_index=True),
         warnings=(*frames.warnings, *warnings),
     )
+
+
+def arms_in(models: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Models that are arms of others of these models, by the arm, such as "best-of-2"."""
+    names, there = set(models), dict[str, list[str]]()
+    for model in sorted(names):
+        base, _, arm = model.rpartition(" ")
+        if base in names and _ARM.fullmatch(arm):
+            there.setdefault(arm, []).append(model)
+    return {arm: tuple(models) for arm, models in there.items()}
+
+
+def without_arms(frames: Frames) -> Frames:
+    """The benchmark without its arms and what was noted of them."""
+    arms = [model for models in arms_in(frames.models["model"]).values() for model in models]
+    models, outcomes = (
+        table[~table["model"].isin(arms)].reset_index(drop=True) for table in (frames.models, frames.outcomes)
+    )
+    warnings = tuple(note for note in frames.warnings if not _NOTE.match(note))
+    return replace(frames, models=models, outcomes=outcomes, warnings=warnings)
 
 
 def _samples(scores: pd.api.typing.SeriesGroupBy[Any, Any]) -> FloatArray:

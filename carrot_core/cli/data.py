@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,34 @@ def remove(name: str) -> Result:
     """Remove benchmark NAME and everything computed from it."""
     open_store().remove_benchmark(name)
     return {"removed": name}, f"Removed {name!r}."
+
+
+@data.command()
+@click.argument("name")
+@click.argument("arms", metavar="[ARM]...", nargs=-1)
+@click.option("--remove", is_flag=True, help="Take all arms out again.")
+@click.option("--shadow", is_flag=True, help="As of `carrot data import`, where NAME ships.")
+@json_option
+def arms(name: str, arms: tuple[str, ...], remove: bool, shadow: bool) -> Result:
+    """Add arms of several calls to NAME, such as best-of-2 and majority-of-3, or say which it has.
+
+    They are models of their own, computed from the samples of every cell. Routers fitted before are removed, as they
+    know nothing of them; vectors stay. --remove makes NAME what it was.
+    """
+    from carrot_core.benchmarks.model_facts import add_arms, arms_in, without_arms
+
+    if remove and arms:
+        raise click.UsageError("--remove takes all arms out: name none beside it.")
+    store = open_store()
+    info = store.info(name)
+    if arms or remove:
+        change = without_arms if remove else partial(add_arms, arms=arms)
+        info = store.change_benchmark(name, change, shadow=shadow)
+    there = arms_in(info.models)
+    lines = [f"{arm}: {', '.join(map(visible, models))}" for arm, models in there.items()]
+    return {"name": name, "arms": there, "data_hash": info.data_hash}, "\n".join(
+        lines or [f"{name!r} has no arms: `carrot data arms {name} best-of-2` adds some."]
+    )
 
 
 @data.command()

@@ -122,6 +122,12 @@ class Store:
                 self._delete_runs_fitted_on(name)
         return self.info(name)
 
+    def change_benchmark(self, name: str, change: Callable[[Frames], Frames], *, shadow: bool = False) -> BenchmarkInfo:
+        """Store a benchmark anew, changed; the vectors of its texts stay, and the runs, which are of other data, go."""
+        with self.reading(name) as connection:
+            frames, seed = content.frames_of(connection)
+        return self.save_benchmark(name, change(frames), split_seed=seed, replace=True, shadow=shadow)
+
     @staticmethod
     def _keep_vectors(name: str, old: Files, new: Path, hashes: set[str]) -> None:
         try:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.benchmarks import Frames
+from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.costs import price_of_row
 from carrot_core.benchmarks.model_facts import FACTS
 from carrot_core.benchmarks.split import FRACTIONS, OTHER_SPLIT, duplicate_keys, split
@@ -62,7 +62,8 @@ def content_of(frames: Frames, split_seed: int) -> Content:
     outcomes = outcomes.astype({"prompt": np.int32, "model": np.int32})
     outcomes, samples = _cells(outcomes, frames.outcomes.get("sample"))
     data_hash = content_hash(prompts, models, outcomes, samples)
-    return Content(prompts, models, outcomes, samples, rule, data_hash, (*frames.warnings, *warnings))
+    notes = tuple(dict.fromkeys((*frames.warnings, *warnings)))
+    return Content(prompts, models, outcomes, samples, rule, data_hash, notes)
 
 
 def _cells(runs: pd.DataFrame, names: pd.Series[str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -224,6 +225,36 @@ def write(path: Path, name: str, frames: Frames, content: Content, split_seed: i
         tables = {"models": models, "prompts": content.prompts, "outcomes": content.outcomes}
         for table, frame in (tables | {"samples": content.samples}).items():
             append(connection, table, frame)
+
+
+def frames_of(connection: duckdb.DuckDBPyConnection) -> tuple[Frames, int]:
+    """The frames behind a file, which make the same content again, and the seed of its split.
+
+    A split that was drawn here is not in them: it is drawn again.
+    """
+    stated = ("source", "sha256", "licence", "note", "warnings", "split_rule", "split_seed")
+    (row,) = rows(connection, f"select {', '.join(stated)} from benchmarks")  # noqa: S608  fixed names
+    origin = dict(zip(stated, row, strict=True))
+    prompts = connection.execute("select * replace (split::varchar as split) from prompts order by prompt").df()
+    if "messages" in prompts:
+        prompts["text"] = prompts["messages"].fillna(prompts["text"])
+    if not origin["split_rule"].startswith(OWN_SPLIT):
+        prompts["split"] = None
+    has_samples = bool(columns_of(connection, "samples")) and rows(connection, "from samples limit 1")
+    table, order = ("samples", ", sample") if has_samples else ("outcomes", "")
+    runs = connection.execute(
+        f"select prompt_id, m.name as model, r.* exclude (prompt, model) from {table} r join prompts using (prompt) "  # noqa: S608
+        f"join models m on m.model = r.model order by r.prompt, r.model{order}"
+    ).df()
+    more = [name for name in OPTIONAL if name in runs and runs[name].notna().any()]
+    frames = Frames(
+        prompts=prompts[["prompt_id", "text", "text_sha256", "task", "family", "split"]].astype(object),
+        models=models_frame(connection),
+        outcomes=runs[[*OUTCOME, *more]],
+        provenance=Provenance(**{name: origin[name] for name in stated[:4]}, rows=len(runs)),
+        warnings=tuple(origin["warnings"]),
+    )
+    return frames, int(origin["split_seed"])
 
 
 def load(connection: duckdb.DuckDBPyConnection) -> Benchmark:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from carrot_core.benchmarks import Frames
-from carrot_core.benchmarks.model_facts import add_arms, arms_of_models, best_of, facts_of_row, majority_of
+from carrot_core.benchmarks.model_facts import (
+    add_arms,
+    arms_in,
+    arms_of_models,
+    best_of,
+    facts_of_row,
+    majority_of,
+    without_arms,
+)
 from carrot_core.errors import DataError
+from carrot_core.store import Store
 from tests.tables import frames
 
 
@@ -39,9 +49,9 @@ def test_an_arm_is_the_mean_over_all_subsets(n: int) -> None:
         np.testing.assert_allclose(arm(table, n), expected, atol=1e-12)
 
 
-def repeated(n_samples: int = 3) -> Frames:
+def repeated(n_samples: int = 3, split: bool = False) -> Frames:
     """Frames whose cells have several samples, but one cell with one."""
-    given = frames()
+    given = frames(split=split)
     rng = np.random.default_rng(1)
     runs = [
         given.outcomes.assign(sample=str(number), score=rng.integers(0, 2, len(given.outcomes)).astype(float))
@@ -74,6 +84,28 @@ def test_arms_are_models_that_cost_their_calls() -> None:
     }
     assert prices["model-b best-of-2"] == prices["model-b"]
     assert any("verifier" in warning for warning in table.warnings)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_arms_of_what_is_stored_are_those_of_its_import_and_go_again(tmp_path: Path, split: bool) -> None:
+    store, given = Store(tmp_path / "store"), repeated(split=split)
+    plain = store.save_benchmark("made", given, split_seed=3)
+    at_import = store.save_benchmark("with", add_arms(given, ["best-of-2", "majority-of-3"]), split_seed=3)
+    store.change_benchmark("made", lambda frames: add_arms(frames, ["best-of-2"]))
+    both = store.change_benchmark("made", lambda frames: add_arms(frames, ["best-of-2", "majority-of-3"]))
+    assert both.data_hash == at_import.data_hash
+    assert set(both.warnings) == set(at_import.warnings)
+    assert arms_in(both.models) == {
+        arm: tuple(f"{model} {arm}" for model in given.models["model"]) for arm in ("best-of-2", "majority-of-3")
+    }
+    again = store.change_benchmark("made", without_arms)
+    assert replace(again, loaded_at="") == replace(plain, loaded_at="")
+
+
+def test_only_the_name_of_another_model_makes_an_arm() -> None:
+    assert arms_in(["a", "a best-of-2", "b majority-of-3", "a best-of-2 best-of-2", "a best-of-1"]) == {
+        "best-of-2": ("a best-of-2", "a best-of-2 best-of-2")
+    }
 
 
 @pytest.mark.parametrize("arm", ["best-of-1", "worst-of-2", "best-of-4", "best"])

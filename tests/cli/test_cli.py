@@ -80,6 +80,17 @@ def test_import_list_remove(carrot, tmp_path):
     assert carrot("data", "list", "--json") == []
 
 
+def test_arms_of_what_is_stored_are_added_listed_and_removed(carrot, tmp_path):
+    table = pd.concat([long_frame(made()).assign(sample=run) for run in "ab"])
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    before = carrot("data", "import", tmp_path / "runs.csv", "--name", "runs", "--json")
+    assert carrot("data", "arms", "runs", "--json")["arms"] == {}
+    assert "best-of-2" in carrot("data", "arms", "runs", "best-of-2")
+    assert carrot("data", "arms", "runs", "--json")["arms"] == {"best-of-2": [f"{model} best-of-2" for model in MODELS]}
+    assert carrot("data", "arms", "runs", "--remove", "--json")["data_hash"] == before["data_hash"]
+    assert "best-of-3" in carrot("data", "arms", "runs", "best-of-3", code=4)
+
+
 def test_the_predicate_keeps_some_rows(carrot, tmp_path):
     results, _ = write_files(made(), tmp_path)
     info = carrot("data", "import", results, "--name", "two", "--where", "model <> 'acme/large'", "--json")

@@ -116,6 +116,22 @@ def test_removing_asks_first_and_takes_the_benchmark_away(store: Store) -> None:
     assert app.selectbox(key="bench").options == ["hostile"]
 
 
+def test_arms_are_made_on_a_card_and_go_again(store: Store) -> None:
+    once = frames(n_prompts=6)
+    runs = pd.concat([once.outcomes.assign(sample=str(run)) for run in range(3)], ignore_index=True)
+    before = store.save_benchmark("sampled", replace(once, outcomes=runs))
+    app = page(bench="sampled")
+    assert {widget.key for widget in app.multiselect if widget.key.startswith("arms-of:")} == {"arms-of:shared:sampled"}
+    app.multiselect(key="arms-of:shared:sampled").set_value(["best-of-2"]).run()
+    app.button(key="make-arms:shared:sampled").click().run()
+    assert not app.exception
+    assert not app.error
+    assert len(store.info("sampled").models) == 2 * before.n_models
+    app.multiselect(key="arms-of:shared:sampled").set_value([]).run()
+    app.button(key="make-arms:shared:sampled").click().run()
+    assert store.info("sampled").data_hash == before.data_hash
+
+
 def test_fitting_from_a_card(store: Store, tmp_path: Path) -> None:
     fill(store, made(120))
     app = page(bench="made")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.benchmarks import NONE_STATED
+from carrot_core.benchmarks.model_facts import KINDS, add_arms, arms_in, without_arms
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.benchmarks.split import FOLDS
 from carrot_core.dashboard import views
@@ -25,6 +26,7 @@ from carrot_core.store.maintenance import copy_benchmark
 from carrot_core.store.pull import HUB_SOURCES, pull
 
 _PER_ROW = 2
+_MOST_CALLS = 5  # of an arm that is offered
 _GAPS_NAMED = 3  # models with gaps that a card names
 _NOTICE, _PULL_NOTICE = "cards:done", "pull:done"
 _LICENCE = "It states no licence, so the texts of its prompts stay on this machine, in no file that CARROT writes."
@@ -137,6 +139,9 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
             help="Compute the missing vectors, then fit CARROT-KNN and measure it."
             if info.n_readable else views.without_texts(info),
         )  # fmt: skip
+        if info.n_repeated:
+            with st.popover("Arms", icon=":material/call_split:", key=f"arms:{key}"):
+                _arms(info, key)
         with st.popover("Remove", icon=":material/delete:", key=f"remove:{key}"):
             st.markdown(
                 plain(
@@ -153,6 +158,27 @@ def _actions(info: BenchmarkInfo, fitted: int) -> None:
         store_of(info).remove_benchmark(info.name)
         st.session_state[_NOTICE] = f"{info.name} is removed."
         st.rerun()
+
+
+def _arms(info: BenchmarkInfo, key: str) -> None:
+    """Choose the arms of several calls that a benchmark has as models of their own; none makes it what it was."""
+    st.markdown(
+        "The best, or the majority, of several answers of a model, as models of their own: computed from the runs that "
+        "are here. Routers fitted here are removed, as they know nothing of them; choosing none makes all as it was."
+    )
+    there = arms_in(info.models)
+    options = [f"{kind}-of-{n}" for kind in KINDS for n in range(2, min(info.n_samples, _MOST_CALLS) + 1)]
+    choice = st.multiselect(
+        "Arms", list(dict.fromkeys([*options, *there])), list(there), key=f"arms-of:{key}", placeholder="No arms"
+    )
+    if st.button("Make them", key=f"make-arms:{key}", type="primary", disabled=set(choice) == set(there)):
+        with errors_as_text():
+            # Chosen here for this benchmark, the name of one that ships means it with its arms.
+            new = store_of(info).change_benchmark(
+                info.name, lambda frames: add_arms(without_arms(frames), choice), shadow=True
+            )
+            st.session_state[_NOTICE] = f"{info.name} has {new.n_models} models now."
+            st.rerun()
 
 
 def pull_panel() -> None:
