@@ -24,6 +24,7 @@ from carrot_core.benchmarks.parts import Paths, as_paths, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table
 from carrot_core.benchmarks.value_checks import (
+    IDS,
     NUMBERS,
     OF_RUN,
     RECOGNISED,
@@ -43,6 +44,8 @@ select prompt_id, any_value(prompt) as text, coalesce(any_value(task), '') as ta
        coalesce(any_value(benchmark), '') as family, any_value(split) as split
 from cells where score is not null group by prompt_id order by prompt_id
 """
+# Ids as places among their distinct values: a text for each of millions of rows would take most of the memory.
+_IDS = "create type {name}s as enum (select distinct {name} from cells where score is not null order by {name})"
 _OUTCOMES = "select {columns} from cells where score is not null order by cell"
 
 
@@ -162,6 +165,9 @@ def frames_of(
         raise DataError(table.source, located)
     prompts = _strings(table.connection.execute(_PROMPTS).df())
     columns = ("row", *OUTCOME, *(name for name in OPTIONAL if name in table.types))
+    for name in IDS:
+        table.connection.execute(_IDS.format(name=name))
+    columns = tuple(f"{name}::{name}s as {name}" if name in IDS else name for name in columns)
     outcomes = _strings(table.connection.execute(_OUTCOMES.format(columns=", ".join(columns))).df())
     outcomes, of_zeros, zero_models = without_zeros(outcomes, pricing.free)
     outcomes, models_and_prices, of_costs = with_costs(outcomes.drop(columns="row"), pricing)

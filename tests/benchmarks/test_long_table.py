@@ -700,3 +700,9 @@ def test_a_chat_without_words_of_the_user_is_named_by_its_row(tmp_path: Path, ki
     (problem,) = refusal.value.problems
     assert (problem.row, problem.column) == (3, "prompt")
     assert "'user'" in problem.remedy
+
+
+def test_a_row_holds_no_text_of_its_own(tmp_path: Path) -> None:
+    outcomes = read_long_table(write(long_table(40), tmp_path / "t.csv")).outcomes
+    for name in ("prompt_id", "model"):  # a text for each of millions of rows would take gigabytes
+        assert len({id(value) for value in outcomes[name]}) == outcomes[name].nunique() < len(outcomes)
