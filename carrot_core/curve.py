@@ -27,6 +27,7 @@ class SavedCurve:
     score, cost_usd : (K,) means per prompt at these rates, as the exact curve has them.
     share_rates, share : (G,) ascending rates and (G, M) float32 share of the prompts each model answers there.
     errors : (2, G) standard errors of the mean score and cost at these rates; None where they were not kept.
+    latency_s : (2, K) mean seconds of a call and their 95th percentile at the rates of the points; None where not kept.
     """
 
     models: tuple[str, ...]
@@ -38,6 +39,7 @@ class SavedCurve:
     share_rates: FloatArray
     share: npt.NDArray[np.floating]
     errors: FloatArray | None = None
+    latency_s: FloatArray | None = None
 
     @property
     def score_error(self) -> FloatArray | None:
@@ -106,6 +108,7 @@ def save_curve(curve: Frontier) -> SavedCurve:
         rates,
         curve.shares(rates).astype(np.float32),
         np.array([_standard_errors(curve, rate) for rate in rates]).T,
+        None if curve.latency_s is None else curve.latency_s[:, rows],
     )
 
 
@@ -153,10 +156,12 @@ def unbeaten(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.intp]:
 def thin(frontier: ReadableCurve, tolerance: float = 1e-4) -> npt.NDArray[np.intp]:
     """Positions of the points that draw the same line (Douglas-Peucker, both ends kept).
 
-    No point left out lies further from the line than ``tolerance`` of the curve's own extent, on a
-    linear and on a log cost axis alike: 1e-4 is a tenth of a pixel on a chart 1,000 pixels wide.
+    No point left out lies further from the line than ``tolerance`` of the curve's own extent, on a linear and on a log
+    axis of cost, or of mean latency where it is known, alike: 1e-4 is a tenth of a pixel on a chart 1,000 pixels wide.
     """
     points = unit_box(frontier.cost_usd, frontier.score)
+    if frontier.latency_s is not None:
+        points = np.column_stack([points, unit_box(frontier.latency_s[0], frontier.score)[:, :2]])
     corners = np.unique([0, len(points) - 1])
     waiting = np.arange(1, len(points) - 1)  # points of the chords that are not yet known to be close enough
     while waiting.size:

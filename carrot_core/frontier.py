@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import Estimates, FloatTable, Outcomes, positions
+from carrot_core.outcomes import LATENCY_LEVEL, Estimates, FloatTable, Outcomes, positions
 from carrot_core.switches import FloatArray as FloatArray
 from carrot_core.switches import Sweep, sweep_tables
 
@@ -29,6 +29,8 @@ class ReadableCurve(Protocol):
     exchange_rate_per_usd : (K,) score units per US dollar, from 0, ascending; point k holds on [r_k, r_k+1).
     score, cost_usd : (K,) mean score and mean cost per query in US dollars at these rates.
     score_error, cost_error_usd : (K,) standard errors of these means over prompts; None where they are not known.
+    latency_s : (2, K) mean and `LATENCY_LEVEL` quantile of the seconds that the calls took whose latency was recorded;
+        None where that does not tell how long an answer takes.
     counted_switches : every switch, where each prompt counts the same; None where the curve does not know them, or
         where counting switches does not tell who answers.
     """
@@ -49,6 +51,8 @@ class ReadableCurve(Protocol):
     def score_error(self) -> FloatArray | None: ...
     @property
     def cost_error_usd(self) -> FloatArray | None: ...
+    @property
+    def latency_s(self) -> FloatArray | None: ...
     @property
     def counted_switches(self) -> Sweep | None: ...
 
@@ -75,6 +79,8 @@ class Frontier:
     call_usd : US dollars that every query costs beside its answer.
     means : (K,) scores and (K,) costs of the curve where they are known already, as those of many samples are from
         one pass over the switches; None to have them summed up.
+    call_s : (n, M) seconds that the call of each model took, NaN where not recorded; None where a model of the pool has
+        none recorded.
     """
 
     estimates: Estimates
@@ -84,6 +90,7 @@ class Frontier:
     weights: FloatArray | None = None
     call_usd: float = 0.0
     means: tuple[FloatArray, FloatArray] | None = None
+    call_s: FloatTable | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -116,6 +123,19 @@ class Frontier:
     def cost_usd(self) -> FloatArray:
         """(K,) mean observed cost per query in US dollars; need not fall with the rate, since routers err."""
         return np.maximum(self._mean_of(self.paid_usd), 0.0) + self.call_usd if self.means is None else self.means[1]
+
+    @cached_property
+    def latency_s(self) -> FloatArray | None:
+        """(2, K) mean and `LATENCY_LEVEL` quantile of the seconds of the chosen calls; see `ReadableCurve`.
+
+        None of a router that calls several models for one answer, and where prompts have weights.
+        """
+        if self.call_s is None or self.estimates.cost_is_paid or not self._is_even:
+            return None
+        known = self.sweep.mean_of((~np.isnan(self.call_s)).astype(np.float64))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(known > 0, self.sweep.mean_of(np.nan_to_num(self.call_s)) / known, np.nan)
+        return np.array([mean, self.sweep.quantile_of(self.call_s, LATENCY_LEVEL)])
 
     @cached_property
     def corners(self) -> npt.NDArray[np.int64]:
@@ -210,6 +230,7 @@ class Frontier:
             sweep=self.sweep.rows(rows),
             weights=weights,
             means=None,
+            call_s=None if self.call_s is None else self.call_s[rows],
         )
 
     def at(self, exchange_rate_per_usd: float) -> int:

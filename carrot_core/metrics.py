@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.frontier import FloatArray, _upper_hull
+from carrot_core.outcomes import LATENCY_LEVEL
 
 BUDGETS = 101  # evenly spaced on the common interval, at which points of different curves are compared
 ARENA_BETA, ARENA_CHEAPEST, ARENA_DEAREST = 0.1, 0.0044, 200.0  # US dollars per 1,000 queries
@@ -81,6 +82,16 @@ def cost_per_solved(cost_usd: npt.ArrayLike, score: npt.ArrayLike) -> FloatArray
     cost, solved = np.asarray(cost_usd, np.float64), np.asarray(score, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(solved <= 0, np.inf, cost / solved)
+
+
+def latency_of_models(call_s: FloatArray) -> FloatArray:
+    """(2, M) mean and `LATENCY_LEVEL` quantile of the seconds that each model's calls took.
+
+    ``call_s`` (n, M), NaN where not recorded; NaN of a model without any.
+    """
+    columns = [column[~np.isnan(column)] for column in call_s.T]
+    figures = [(each.mean(), np.quantile(each, LATENCY_LEVEL)) if len(each) else (np.nan, np.nan) for each in columns]
+    return np.array(figures).reshape(-1, 2).T
 
 
 @numba.njit(cache=True, nogil=True)

@@ -57,6 +57,11 @@ def money_tick(usd: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def seconds(duration_s: float | None) -> str:
+    """Seconds to three significant digits: 0.824 s, 12.4 s, 1,230 s; "not known" where they are not."""
+    return NOT_KNOWN if duration_s is None or math.isnan(duration_s) else f"{money(duration_s)[1:]} s"
+
+
 def apart(text: Callable[[float, int], str], one: float, other: float) -> tuple[str, str]:
     """Two numbers in words with as many digits, from three on, as tell them apart; ``text`` takes value and digits."""
     for digits in range(3, 16):

@@ -22,6 +22,7 @@ FloatTable = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
 Usage = Literal["output_tokens", "input_only", "cost_usd"]
 SPLITS = ("train", "validation", "test")
+LATENCY_LEVEL = 0.95  # of the quantile of latency that is told beside the mean: p95
 SCORE_RANGE = (0.0, 1.0)  # of every observed score, ends included; the store's schema has the same
 
 

@@ -141,6 +141,55 @@ def _running(initial, table, prompt, source, target, last_of_rate, nonzero):  # 
     return out
 
 
+@numba.njit(cache=True, inline="always")
+def _count(tree, place, by):  # type: ignore[no-untyped-def]
+    """Add to the number of values at a place, in a Fenwick tree of counts; places below 0 stand for no value."""
+    at = place + 1
+    while 0 < at < tree.size:
+        tree[at] += by
+        at += at & -at
+
+
+@numba.njit(cache=True, inline="always")
+def _kth(tree, k):  # type: ignore[no-untyped-def]
+    """Place of the k-th smallest value, from 0, in a Fenwick tree of counts."""
+    at, step = 0, 1
+    while 2 * step < tree.size:
+        step *= 2
+    while step:
+        if at + step < tree.size and tree[at + step] <= k:
+            at += step
+            k -= tree[at]
+        step //= 2
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
+def _running_quantile(place, values, start, prompt, source, target, last_of_rate, level):  # type: ignore[no-untyped-def]
+    """Quantile of the chosen cells' values after the last switch of each rate; ``place`` of a cell among the ascending
+    ``values``, -1 without a value. Between two values it is read off the line."""
+    out, tree, count = np.empty(last_of_rate.size + 1), np.zeros(values.size + 1, np.int64), 0
+    for i in range(start.size):
+        _count(tree, place[i, start[i]], 1)
+        count += place[i, start[i]] >= 0
+    e = 0
+    for k in range(last_of_rate.size + 1):
+        while k and e <= last_of_rate[k - 1]:
+            before, after = place[prompt[e], source[e]], place[prompt[e], target[e]]
+            _count(tree, before, -1)
+            _count(tree, after, 1)
+            count += (after >= 0) - (before >= 0)
+            e += 1
+        if count == 0:
+            out[k] = np.nan
+            continue
+        at = level * (count - 1)
+        low = int(at)
+        below, above = values[_kth(tree, low)], values[_kth(tree, min(low + 1, count - 1))]
+        out[k] = below + (at - low) * (above - below)
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class Sweep:
     """All switches of n prompts as the exchange rate grows, sorted by rate.
@@ -219,6 +268,19 @@ class Sweep:
         nonzero = int(np.count_nonzero(first))
         running: FloatArray = _running(float(first.sum(dtype=np.float64)), table, *switches, nonzero)
         return running / max(n, 1)
+
+    def quantile_of(self, table: FloatArray, level: float) -> FloatArray:
+        """(K,) quantile over prompts of an (n, M) table under the choices at every breakpoint.
+
+        Of the cells that are not NaN, linear between two of them, as NumPy has it; NaN where none is chosen.
+        """
+        known = ~np.isnan(table)
+        values, places = np.unique(table[known], return_inverse=True)
+        place = np.full(table.shape, -1, np.int64)
+        place[known] = places
+        switches = self.prompt, self.source, self.target, self.last_of_rate
+        quantile: FloatArray = _running_quantile(place, values, self.start, *switches, level)
+        return quantile
 
 
 def sweep_tables(

@@ -77,6 +77,24 @@ def assert_reads_alike(curve, exact, call_usd=0.0):
     assert (curve.exchange_rate_per_usd[at] <= rates).all()
 
 
+@given(problems(), st.data())
+def test_latency_at_every_rate_is_that_of_the_chosen_calls_whose_latency_is_known(tables, data):
+    call_s = data.draw(arrays(np.float64, tables[0].shape, elements=st.one_of(SIXTEENTHS, st.just(np.nan))))
+    curve = replace(frontier_of(*tables), call_s=call_s)
+    rows = np.arange(curve.n_prompts)
+    for rate in rates_to_try(curve):
+        seconds = call_s[rows, curve.choices(rate)]
+        known = seconds[~np.isnan(seconds)]
+        expected = [known.mean(), np.quantile(known, 0.95)] if len(known) else [np.nan, np.nan]
+        np.testing.assert_allclose(curve.latency_s[:, curve.at(rate)], expected, rtol=0, atol=1e-12)
+    saved = save_curve(curve)
+    there = [curve.at(rate) for rate in saved.exchange_rate_per_usd]
+    np.testing.assert_array_equal(saved.latency_s, curve.latency_s[:, there])
+    assert frontier_of(*tables).latency_s is save_curve(frontier_of(*tables)).latency_s is None
+    several_calls = replace(curve, estimates=replace(curve.estimates, cost_is_paid=True))
+    assert several_calls.latency_s is None  # each of which takes its time
+
+
 @given(problems())
 def test_exact_even_sampled_and_saved_curves_read_alike(tables):
     exact = frontier_of(*tables)

@@ -29,6 +29,7 @@ from carrot_core.number_formats import (
     pays,
     percent,
     points,
+    seconds,
     without_nan,
 )
 from carrot_core.serving.intervals import Between
@@ -41,6 +42,7 @@ FORMATS = {
     "percent": lambda share, digits: percent(share, digits=digits),
     "lam": lam_text,
     "pays": pays,
+    "seconds": seconds,
     "cost": lambda usd, basis: CostBasis(**basis).text(usd),
 }
 

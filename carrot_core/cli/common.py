@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,6 +120,17 @@ class OutFile(click.Path):
         if not out.parent.is_dir():
             self.fail(f"there is no folder {str(out.parent)!r}", param, ctx)
         return out
+
+
+def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Callback of an option: a length of time above 0, typed as 2s, 800ms or 2, in seconds."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(ms|s)?", value)
+    length = float(match[1]) / (1000 if match[2] == "ms" else 1) if match else 0.0
+    if not 0 < length < float("inf"):
+        raise click.BadParameter(f"{value!r} is no length of time; write 2s or 800ms")
+    return length
 
 
 TABLE = OutFile(".parquet", ".csv", ".json")  # what `write` writes

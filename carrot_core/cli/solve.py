@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carrot_core.cli.common import Result, json_option
+from carrot_core.cli.common import Result, duration, json_option, open_store
 from carrot_core.cli.fit import cell, router_options, run_of
 from carrot_core.number_formats import (
     NOTHING_SOLVED,
@@ -17,6 +17,7 @@ from carrot_core.number_formats import (
     money,
     pays,
     percent,
+    seconds,
     solved_cost,
 )
 from carrot_core.text import visible
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--cap-per-query", "cap", type=float, help="Most US dollars any query is expected to cost.")
 @click.option("--per-solved", "least", is_flag=True, help="Least US dollars per solved task (mean cost / mean score).")
 @click.option("--budget-per-solved", "per_solved", type=float, help="Most US dollars per solved task.")
+@click.option("--latency-p95", "latency", callback=duration, help="Only models whose p95 latency is at most this (2s).")
 @click.option("--lam", type=click.FloatRange(0, 1), help="λ itself: nothing is solved, the point is only reported.")
 @click.option(
     "--confidence",
@@ -58,6 +60,7 @@ def solve(
     cap: float | None,
     least: bool,
     per_solved: float | None,
+    latency: float | None,
     lam: float | None,
     confidence: float | None,
     reference: str | None,
@@ -71,6 +74,7 @@ def solve(
     carrot solve simulated --target 0.8 --router carrot-linear --json
     carrot solve simulated --match MODEL --confidence 0.95
     carrot solve simulated --per-solved                least dollars per solved task
+    carrot solve bfcl --budget-per-1k 1 --latency-p95 2s    without models slower than that
     carrot solve simulated --target 0.8 --stability    how the point moves over samples, tasks and rounds
     """
     from carrot_core.evaluation import setting_for
@@ -81,6 +85,7 @@ def solve(
     from carrot_core.frontier import rate_of_lam
     from carrot_core.promise import CONFIDENCE
     from carrot_core.results.source import StoredResults
+    from carrot_core.store.browse import models_within
     from carrot_core.verdict import sentence, verdict_on
 
     if (monthly is None) != (queries_per_month is None):
@@ -92,6 +97,11 @@ def solve(
     per_query = None if budget is None else budget / PER_1K.calls
     confidence = CONFIDENCE if confidence is None else confidence
     goal = Goal(per_query, target, match, cap, lam, confidence, per_solved, least)  # λ as a rate once u is known
+    if latency is not None:  # before the run: the router never learns of models that are too slow
+        store = open_store()
+        whole = options["pool"] or store.info(bench).models
+        within = models_within(store, bench, latency, whole)
+        options["pool"] = options["pool"] if len(within) == len(whole) else within
     run, benchmark, source = run_of(bench, router, **options)
     setting = setting_for(benchmark, source, run.pool, run.n_folds)
     if lam is not None:
@@ -102,6 +112,10 @@ def solve(
     verdict = verdict_on(results, run.router, solution.reported, solution.reference)
     document = {"benchmark": bench, "router": router, **solution.document(), "verdict": verdict.document()}
     text = _report(bench, router, solution, sentence(verdict))
+    if latency is not None:
+        document |= {"latency_p95_cap_s": latency, "pool": list(within)}
+        limit = f"a p95 latency of at most {seconds(latency)}"
+        text += f"\n{len(within)} of {len(whole)} models have {limit}: no other answers."
     if not steady:
         return document, text
     measured_stability, rounds = stability(setting, tables, goal), solve_rounds(setting, tables, goal, reference)
@@ -138,6 +152,9 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
     lines.append(verdict)
     shares = sorted(solved.shares.items(), key=lambda item: -item[1])
     lines.append("Answered by: " + ", ".join(f"{model} {percent(share)}" for model, share in shares if share > 0))
+    if solved.latency_s is not None:
+        mean, p95 = map(seconds, solved.latency_s)
+        lines.append(f"Latency of a call: {mean} in the mean, {p95} at the 95th percentile.")
     if solved.mix is not None:
         first, second = (lam_text(lam, 6) for lam in document["mix"]["lams"])
         lines.append(

@@ -18,6 +18,7 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.measure import measure_router
 from carrot_core.evaluation.protocol import Setting, folds_of, make_setting
+from carrot_core.metrics import latency_of_models
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
 from carrot_core.routers.saving import can_be_saved, router_as_bytes
@@ -218,10 +219,17 @@ def counter(progress: Callable[[int, int], None] | None, total: int) -> Callable
 
 
 def single_models(setting: Setting) -> dict[str, dict[str, float]]:
-    """Mean score and cost per query of every model alone, on the prompts that are reported on."""
-    outcomes = setting.test.measured
+    """Mean score and cost per query of every model alone, on the prompts that are reported on.
+
+    And latency_s and latency_p95_s, mean and 95th percentile in seconds, of the models whose latency is recorded.
+    """
+    outcomes, call_s = setting.test.measured, setting.test.latency_s
     means = zip(setting.models, outcomes.score.mean(axis=0), outcomes.cost_usd.mean(axis=0), strict=True)
-    return {model: {"score": float(score), "cost_usd": float(cost)} for model, score, cost in means}
+    figures = {model: {"score": float(score), "cost_usd": float(cost)} for model, score, cost in means}
+    if call_s is not None:
+        for model, (mean, p95) in zip(setting.models, latency_of_models(call_s).T.tolist(), strict=True):
+            figures[model] |= {} if np.isnan(mean) else {"latency_s": mean, "latency_p95_s": p95}
+    return figures
 
 
 def data_hash(bench: Benchmark, fit_on: Benchmark | None = None) -> str:

@@ -287,7 +287,11 @@ class Setting:
         table, outcomes, complete = table.pool(pool).rows(mask), part.measured, part.pool(pool).outcomes.complete
         if not complete.all() and table.prompt_ids == pick(part.prompt_ids, complete):
             table, outcomes = standing_for_all(part, table)
-        return sweep(table, outcomes, self.models)
+        curve = sweep(table, outcomes, self.models)
+        if part.latency_s is None or np.isnan(part.latency_s).all(axis=0).any():
+            return curve
+        rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt")
+        return replace(curve, call_s=part.latency_s[np.ix_(rows, positions(self.models, part.models))])
 
     def n_incomplete(self, split: str) -> int:
         """Prompts on which some model of the pool was not observed."""

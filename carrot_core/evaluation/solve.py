@@ -96,6 +96,7 @@ class SolvedGoal:
     points : what the point does on "validation" and on the prompts reported on, against ``reference``. In
         cross-fitting the point is solved on all prompts, and reported where each round solves on its own.
     shares : share of the queries reported on that each model answers.
+    latency_s : mean and 95th percentile of the seconds of a call on the prompts reported on; None where not recorded.
     mix : two points that would use a budget, less the margin of the point, better on validation; None where one is as
         good.
     """
@@ -108,6 +109,7 @@ class SolvedGoal:
     points: Mapping[str, Point]
     shares: Mapping[str, float]
     mix: Mix | None
+    latency_s: tuple[float, float] | None = None
 
     @property
     def reported(self) -> Point:
@@ -128,6 +130,9 @@ class SolvedGoal:
             "reference": self.reference,
             **{split: _figures(point) for split, point in self.points.items()},
             "shares": dict(self.shares),
+            "latency": None
+            if self.latency_s is None
+            else without_nan(dict(zip(("mean_s", "p95_s"), self.latency_s, strict=True))),
             "mix": None if self.mix is None else self._mix(self.mix),
         }
 
@@ -196,6 +201,7 @@ def solve(
         {"validation": operating_point(validation, rate, reference, unit, drawn), setting.report_on: reported},
         dict(zip(report.models, report.shares([rate])[0].tolist(), strict=True)),
         mix,
+        None if report.latency_s is None else tuple(report.latency_s[:, report.at(rate)].tolist()),
     )
 
 

@@ -4,15 +4,18 @@ small tables of its splits, models, coverage, scores and tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.errors import NotFoundError
-from carrot_core.outcomes import SPLITS
+from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.number_formats import seconds
+from carrot_core.outcomes import LATENCY_LEVEL, SPLITS
 from carrot_core.store import Store
+from carrot_core.store.content import recorded
 from carrot_core.store.database import rows
 
 RIGHT = 0.5  # a score from here on counts as right
@@ -148,24 +151,50 @@ def model_summary(store: Store, name: str) -> pd.DataFrame:
 
     Columns ``model``, ``score``, ``cost_usd`` and ``output_tokens`` (means over what was observed),
     ``n_observed``, ``coverage`` (share of the prompts), ``input_usd_per_mtok``, ``output_usd_per_mtok``,
-    ``as_of``, ``source`` of the price, and the `carrot_core.benchmarks.model_facts.FACTS` where any are known.
+    ``as_of``, ``source`` of the price, ``latency_s`` and ``latency_p95_s`` (mean and 95th percentile of the seconds of
+    a call) where any latency is recorded, and the `carrot_core.benchmarks.model_facts.FACTS` where any are known.
     """
+    with store.reading(name) as connection:
+        latency = "latency_s" in recorded(connection)
+    of_latency = f", avg(latency_s) as latency_s, quantile_cont(latency_s, {LATENCY_LEVEL}) as latency_p95_s"
     info = store.info(name)
     facts = pd.DataFrame([asdict(each) for each in info.facts], index=list(info.models) if info.facts else None)
     table = _frame(
         store,
         name,
-        """
+        f"""
         select name as model, avg(score) as score, avg(cost_usd) as cost_usd, avg(output_tokens) as output_tokens,
                count(score) as n_observed,
                count(score) / (select count(*) from prompts) as coverage,
                any_value(input_usd_per_mtok) as input_usd_per_mtok,
                any_value(output_usd_per_mtok) as output_usd_per_mtok,
-               any_value(as_of) as as_of, any_value(models.source) as source
+               any_value(as_of) as as_of, any_value(models.source) as source{of_latency if latency else ""}
         from models left join outcomes using (model) group by name order by score desc nulls last, name
-        """,
+        """,  # noqa: S608  fixed text only
     )
     return table.join(facts, on="model") if info.facts else table
+
+
+def models_within(store: Store, name: str, latency_p95_s: float, pool: Sequence[str] = ()) -> tuple[str, ...]:
+    """Those models of a pool (by default of the benchmark) whose calls' 95th percentile of latency is at most a cap.
+
+    A model without a recorded latency is not known to be, and left out.
+
+    Raises
+    ------
+    CarrotError
+        The benchmark records no latency, or no model is left.
+    """
+    table = model_summary(store, name)
+    if "latency_p95_s" not in table:
+        raise CarrotError(f"{name!r} records no latency (a column latency_s), so it cannot be capped.")
+    p95 = table.set_index("model")["latency_p95_s"].sort_index()
+    p95 = p95[p95.index.isin(pool)] if pool else p95
+    within = tuple(p95.index[p95 <= latency_p95_s])
+    if not within:
+        least = f"the fastest, {p95.idxmin()}, has {seconds(p95.min())}" if p95.notna().any() else "none is recorded"
+        raise CarrotError(f"No model of {name!r} has a p95 latency of at most {seconds(latency_p95_s)}: {least}.")
+    return within
 
 
 def coverage(store: Store, name: str) -> pd.DataFrame:

@@ -301,7 +301,7 @@ def _sample_tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]
     return tables
 
 
-def _recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
+def recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The numbers that a benchmark records of its outcomes: the usual ones, and of the others those it has any of."""
     there = columns_of(connection, "outcomes")
     more = [name for name in _MORE_NUMBERS if name in there]
@@ -313,7 +313,7 @@ def _recorded(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _tables(connection: duckdb.DuckDBPyConnection, shape: tuple[int, int]) -> dict[str, npt.NDArray[np.float64]]:
     """(n, M) tables of a benchmark, NaN where there is no outcome or no number."""
-    names = _recorded(connection)
+    names = recorded(connection)
     numbers = ", ".join(f"coalesce({name}, 'nan') as {name}" for name in names)
     cells = connection.execute(f"select prompt, model, {numbers} from outcomes").fetchnumpy()  # noqa: S608  fixed names
     tables = {name: np.full(shape, np.nan) for name in names}

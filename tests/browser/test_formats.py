@@ -23,6 +23,7 @@ FUNCTIONS = {
     "percent": "percent",
     "lam": "lamText",
     "pays": "pays",
+    "seconds": "seconds",
     "cost": "costText",
 }
 

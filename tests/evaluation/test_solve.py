@@ -14,7 +14,7 @@ from carrot_core.bootstrap import bootstrap_counts, replicate_tables
 from carrot_core.cli import main
 from carrot_core.cli.solve import _report
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.evaluation import Setting, setting
+from carrot_core.evaluation import Setting, setting, single_models
 from carrot_core.evaluation.solve import Goal, solve
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import NOTHING_SOLVED
@@ -211,6 +211,25 @@ def test_a_model_to_match_must_be_in_the_pool(protocol: Setting, estimates: dict
         solve(protocol, estimates, Goal(match="nobody"))
 
 
+def test_what_is_solved_tells_the_latency_of_its_calls_where_that_is_recorded() -> None:
+    bench = made(200)
+    call_s = np.random.default_rng(1).random(bench.outcomes.shape)
+    timed = setting(replace(bench, latency_s=call_s))
+    solved = solve(timed, timed.baselines["zero"], Goal(rate_per_usd=0.0), replicates=20)
+    (best,) = (column for column, model in enumerate(timed.models) if solved.shares[model] == 1)
+    own = call_s[bench.split == "test", best]
+    expected = {"mean_s": own.mean(), "p95_s": np.quantile(own, 0.95)}
+    assert solved.document()["latency"] == pytest.approx(expected)
+    assert single_models(timed)[timed.models[best]]["latency_p95_s"] == pytest.approx(expected["p95_s"])
+    assert "Latency" in _report("made", "zero", solved, "")
+    call_s[:, 0] = np.nan  # of a model of which nothing is known, nothing is known of a curve with it
+    unknown = setting(replace(bench, latency_s=call_s))
+    solved = solve(unknown, unknown.baselines["zero"], Goal(rate_per_usd=0.0), replicates=20)
+    assert solved.document()["latency"] is None
+    assert "Latency" not in _report("made", "zero", solved, "")
+    assert "latency_s" not in single_models(unknown)[unknown.models[0]]
+
+
 @pytest.mark.slow
 def test_the_command_line_solves(carrot_home, tmp_path) -> None:
     def carrot(*arguments, code=0):
@@ -219,6 +238,9 @@ def test_the_command_line_solves(carrot_home, tmp_path) -> None:
         return done.stdout
 
     results, vectors = write_files(made(), tmp_path)
+    seconds = {"acme/large": 3.0, "acme/small": 0.5, "zeta/mid": 1.5}
+    runs = pd.read_parquet(results)
+    runs.assign(latency_s=runs["model"].map(seconds)).to_parquet(results)
     carrot("data", "import", results, "--name", "made", "--embeddings", vectors)
     document = json.loads(carrot("solve", "made", "--target", 0.7, "--json"))
     assert {"lam", "exchange_rate_per_usd", "cost_unit_usd", "reached"} <= set(document)
@@ -253,4 +275,12 @@ def test_the_command_line_solves(carrot_home, tmp_path) -> None:
         "--queries-per-month go together"
         in CliRunner().invoke(main, ["solve", "made", "--budget-per-month", "1"]).output
     )
+    fast = json.loads(carrot("solve", "made", "--target", 0.5, "--latency-p95", "2s", "--json"))
+    assert set(fast["shares"]) == set(fast["pool"]) == {"acme/small", "zeta/mid"}
+    assert 0.5 <= fast["latency"]["mean_s"] <= fast["latency"]["p95_s"] <= 1.5
+    every = json.loads(carrot("solve", "made", "--target", 0.5, "--latency-p95", "3000ms", "--json"))
+    assert set(every["pool"]) == set(seconds)
+    assert "2 of 3 models" in carrot("solve", "made", "--target", 0.5, "--latency-p95", "2s")
+    carrot("solve", "made", "--target", 0.5, "--latency-p95", "0.1s", code=1)
+    carrot("solve", "made", "--target", 0.5, "--latency-p95", "fast", code=2)
     carrot("solve", "made", code=1)

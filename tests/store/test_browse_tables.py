@@ -8,8 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from carrot_core.benchmarks.registry import read_any
+from carrot_core.errors import CarrotError
 from carrot_core.store import Store
-from carrot_core.store.browse import LEVELS, coverage, model_summary, score_levels, split_sizes, token_spread
+from carrot_core.store.browse import (
+    LEVELS,
+    coverage,
+    model_summary,
+    models_within,
+    score_levels,
+    split_sizes,
+    token_spread,
+)
 from tests.tables import frames
 
 MADE = frames(n_prompts=90, n_models=4, seed=5, split=True)
@@ -38,6 +48,30 @@ def test_model_summary(store: Store) -> None:
     assert found["coverage"].to_numpy() == pytest.approx((found["n_observed"] / 90).to_numpy())
     assert found["input_usd_per_mtok"].sort_index().tolist() == [1.0, 2.0, 3.0, 4.0]
     assert np.isnan(found.loc["model-a", "output_usd_per_mtok"])
+
+
+def test_latency_of_models_is_that_of_pandas_on_the_function_calling_leaderboard(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    path, where = shared_data / "bfcl-2024-08" / "bfcl_2024_08.parquet", "model like 'gpt-4o%'"
+    store = Store(tmp_path / "carrot.duckdb")
+    store.save_benchmark("calls", read_any(path, where=where))
+    table = model_summary(store, "calls").set_index("model").sort_index()
+    calls = pd.read_parquet(path)
+    runs = calls[calls["model"].str.startswith("gpt-4o")].groupby("model")["latency_s"]
+    for name, expected in (("latency_s", runs.mean()), ("latency_p95_s", runs.quantile(0.95))):
+        np.testing.assert_allclose(table[name], expected.sort_index(), rtol=1e-12)
+    assert models_within(store, "calls", 2.0) == tuple(sorted(runs.quantile(0.95).loc[lambda p95: p95 <= 2.0].index))
+    pool = ("gpt-4o-2024-05-13", "gpt-4o-2024-05-13-FC")
+    assert models_within(store, "calls", 2.0, pool) == pool[:1]
+    with pytest.raises(CarrotError, match="fastest"):
+        models_within(store, "calls", 0.5)
+
+
+def test_without_any_latency_none_is_told_and_none_can_be_capped(store: Store) -> None:
+    assert not {"latency_s", "latency_p95_s"} & set(model_summary(store, "made"))
+    with pytest.raises(CarrotError, match="latency_s"):
+        models_within(store, "made", 2.0)
 
 
 def test_coverage_has_every_model_and_task_also_those_never_seen_together(tmp_path: Path) -> None:

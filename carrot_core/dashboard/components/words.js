@@ -21,6 +21,9 @@ export function money(usd) {
   return `${sign}$${fixed(rounded, Math.max(0, 2 - power))}`;
 }
 
+// Seconds to three significant digits.
+export const seconds = (duration) => (duration === null || Number.isNaN(duration) ? "not known" : `${money(duration).slice(1)} s`);
+
 // Dollars at a tick of an axis, where trailing zeros only take room.
 export const moneyTick = (usd) => money(usd).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 

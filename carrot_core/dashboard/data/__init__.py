@@ -28,6 +28,7 @@ from carrot_core.text import visible
 _QUERIES: dict[str, Callable[[Store, str], pd.DataFrame]] = {
     "models": model_summary, "coverage": coverage, "scores": score_levels, "tokens": token_spread,
 }  # fmt: skip
+_LATENCY = {"latency_s": "Mean latency", "latency_p95_s": "p95 latency"}
 _FACTS = {
     "provider": "Provider", "open_weights": "Open weights", "release_date": "Released",
     "context_tokens": "Context tokens", "effort": "Effort", "base_model": "Base model",
@@ -75,6 +76,7 @@ def _models(info: BenchmarkInfo, models: Sequence[str]) -> None:
             "Mean score": 100 * table["score"],
             f"$ {basis.words}": basis.calls * table["cost_usd"],
             "Output tokens": table["output_tokens"],
+            **{title: table[name] for name, title in _LATENCY.items() if name in table},
             "Observed": 100 * table["coverage"],
             "$/1M in": table["input_usd_per_mtok"],
             "$/1M out": table["output_usd_per_mtok"],
@@ -92,6 +94,7 @@ def _models(info: BenchmarkInfo, models: Sequence[str]) -> None:
                 format=PERCENT_COLUMN, min_value=0, max_value=100, help=tip("score")
             ),
             "Output tokens": st.column_config.NumberColumn(format="%.0f", help="Mean of a call."),
+            **dict.fromkeys(_LATENCY.values(), st.column_config.NumberColumn(format="%.3g s", help=tip("latency"))),
             "Context tokens": st.column_config.NumberColumn(format="localized", help="The longest input."),
             "Observed": st.column_config.NumberColumn(
                 format=PERCENT_COLUMN, help=tip("missing-cell", also="Share of the prompts with an outcome.")
