@@ -26,6 +26,7 @@ LEAST_USD = 1e-12  # smaller amounts are what rounding leaves
 
 # Forms that Plotly and Streamlit fill in themselves. d3's "r" has no SI prefixes and no exponents.
 MONEY_HOVER = "$,.3r"
+LATENCY_POINT_HOVER = "%{y:.1f} % at %{x:,.3r} s"  # a point of accuracy in per cent over seconds
 COUNT_HOVER = ",.3~r"
 LAM_HOVER = ".4~f"
 DOLLAR_AXIS = {"tickprefix": "$", "exponentformat": "none", "separatethousands": True}

@@ -32,7 +32,8 @@ if not names:
     st.info("Choose at least one router to draw.")
     st.stop()
 with st.expander("Pool, tasks and curve"):
-    pool, tasks = controls.pool_and_tasks(view.models, view.tasks, info.facts_by_model, whole=not view.can_filter)
+    slow = views.latency_p95_s(view.version, view.name) if view.has_prompts else {}
+    pool, tasks = controls.pool_and_tasks(view.models, view.tasks, info.facts_by_model, slow, whole=not view.can_filter)
     active = controls.along(names)
 with for_reference:
     reference = controls.reference(pool or view.models, view.best_single(pool, tasks))

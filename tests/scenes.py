@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from carrot_core.figures.scene import Band, Curve, Scene
 from carrot_core.frontier import Frontier, rate_of_lam, sweep, upper_hull
+from carrot_core.metrics import latency_of_models
 from carrot_core.outcomes import Estimates, Outcomes
 
 MODELS = tuple(
@@ -88,3 +90,15 @@ def scene(
         active="carrot-knn",
         chosen_on=router(validation, chance_there + rng.normal(0, 0.12, chance_there.shape)),
     )
+
+
+def timed(made: Scene, seed: int = 5) -> Scene:
+    """The same scene with the seconds that each call took: slow models are not the dear ones."""
+    shape = made.active_curve.frontier.n_prompts, len(made.models)
+    rng = np.random.default_rng(seed)
+    call_s = rng.permutation(np.geomspace(0.3, 20, shape[1])) * rng.lognormal(0, 0.4, shape)
+    frontiers = [replace(curve.frontier, call_s=call_s) for curve in made.curves]
+    curves = tuple(replace(curve, frontier=one) for curve, one in zip(made.curves, frontiers, strict=True))
+    alone = latency_of_models(call_s)
+    hull = upper_hull(made.model_cost_usd, made.model_score)
+    return replace(made, curves=curves, model_latency_s=alone, hull_latency_s=alone[0, hull])

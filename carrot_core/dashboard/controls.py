@@ -30,7 +30,7 @@ _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 _OF_BENCHMARK = (
     "pool", "tasks", "routers", "along", "reference", "router", "fallback", "candidate", "solve:model",
     "compared", "of", "areas", "model_of", "seed", "beside", "open_weights", "providers", "released_after",
-    "task_label",
+    "latency_p95", "task_label",
 )  # fmt: skip
 
 
@@ -150,7 +150,12 @@ def reference(models: Sequence[str], best_single: str) -> str:
 
 
 def pool_and_tasks(
-    models: Sequence[str], tasks: Sequence[str], facts: Mapping[str, ModelFacts], *, whole: bool = False
+    models: Sequence[str],
+    tasks: Sequence[str],
+    facts: Mapping[str, ModelFacts],
+    latency_p95_s: Mapping[str, float] | None = None,
+    *,
+    whole: bool = False,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Choose models, as `pool` does, and tasks (``?tasks=``); an empty choice means all.
 
@@ -161,10 +166,10 @@ def pool_and_tasks(
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on {on}.")
         _check_several("pool", (), (), "all models")
         _check_several("tasks", (), (), "all tasks")
-        for choose in (_open_weights, _provider, _released):
+        for choose in (_open_weights, _provider, _released, _within):
             choose(())
         return (), ()
-    models_left = pool(models, facts)
+    models_left = pool(models, facts, latency_p95_s)
     reset_if_stale("tasks", [])
     choice = st.multiselect(
         f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
@@ -173,8 +178,13 @@ def pool_and_tasks(
     return models_left, tuple(choice)
 
 
-def pool(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> tuple[str, ...]:
-    """Choose models (``?pool=``), and among them by what is known of them; an empty choice means all."""
+def pool(
+    models: Sequence[str], facts: Mapping[str, ModelFacts], latency_p95_s: Mapping[str, float] | None = None
+) -> tuple[str, ...]:
+    """Choose models (``?pool=``), and among them by what is known of them; an empty choice means all.
+
+    ``latency_p95_s`` is the 95th percentile of the seconds of a model's calls, of those of which it is known.
+    """
     reset_if_stale("pool", [])
     options = sorted(models, key=lambda model: _beside(model, facts.get(model, NOTHING))) if facts else models
     choice = st.multiselect(
@@ -184,9 +194,9 @@ def pool(models: Sequence[str], facts: Mapping[str, ModelFacts]) -> tuple[str, .
     )  # fmt: skip
     _check_several("pool", models, choice, "all models")
     all_facts = [facts.get(model, NOTHING) for model in models]
-    passes = [
-        all(tests) for tests in zip(_open_weights(all_facts), _provider(all_facts), _released(all_facts), strict=True)
-    ]
+    fast = _within([(latency_p95_s or {}).get(model) for model in models])
+    of_facts = _open_weights(all_facts), _provider(all_facts), _released(all_facts)
+    passes = [all(tests) for tests in zip(*of_facts, fast, strict=True)]
     if all(passes):
         return tuple(choice)
     rest = tuple(model for model, fits in zip(models, passes, strict=True) if fits and model in (choice or models))
@@ -235,6 +245,19 @@ def _released(all_facts: Sequence[ModelFacts]) -> list[bool]:
         )  # fmt: skip
     links.check_parameter("released_after", links.among(dates), after or "any date")
     return [after is None or fact.is_released_after(after) for fact in all_facts]
+
+
+def _within(latency_p95_s: Sequence[float | None]) -> list[bool]:
+    """Which models pass the cap of latency (``?latency_p95=``), in seconds."""
+    most = None
+    if any(seconds is not None for seconds in latency_p95_s):
+        reset_if_stale("latency_p95", None)
+        most = st.number_input(
+            "p95 latency at most, seconds", 0.0, None, None, key="latency_p95", bind="query-params", format="%g",
+            placeholder="Any latency", help=tip("latency"),
+        )  # fmt: skip
+    links.check_parameter("latency_p95", links.between(0, float("inf")), "any latency" if most is None else f"{most:g}")
+    return [most is None or (seconds is not None and seconds <= most) for seconds in latency_p95_s]
 
 
 def _check_several(

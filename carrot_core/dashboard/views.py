@@ -27,6 +27,7 @@ from carrot_core.outcomes import Estimates
 from carrot_core.results.snapshot import Names, read
 from carrot_core.results.source import Results, stored_results
 from carrot_core.store import BenchmarkInfo, Run, Store
+from carrot_core.store.browse import model_summary
 from carrot_core.verdict import Verdict, verdict_on
 
 FIT = "Fit CARROT-KNN"
@@ -174,6 +175,16 @@ def standings(_view: View, version: Version) -> dict[str, tuple[Interval | None,
 def view(info: BenchmarkInfo) -> View:
     """The results of a benchmark in their current version."""
     return View(results_version(info), info.name, info.has_prompts)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def latency_p95_s(version: Version, name: str) -> dict[str, float]:
+    """95th percentile of the seconds of each model's calls, of the models of a store's benchmark that have any."""
+    table = model_summary(Store(Path(version.path)), name)
+    if "latency_p95_s" not in table:
+        return {}
+    known = table[table["latency_p95_s"].notna()]
+    return dict(zip(known["model"], known["latency_p95_s"].tolist(), strict=True))
 
 
 def opening_rate(view: View, router: str, cost_unit_usd: float) -> float:

@@ -12,7 +12,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.missing import costless_note, gaps_note
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_lam
-from carrot_core.metrics import share_saved
+from carrot_core.metrics import latency_of_models, share_saved
 from carrot_core.number_formats import CostBasis, cost_basis, lam_text, percent
 from carrot_core.outcomes import Estimates, positions
 from carrot_core.text import short_names, visible
@@ -55,6 +55,8 @@ class Scene:
         stand in for such models.
     costless : models that are not drawn, since none of their costs is recorded.
     pool : models that short names tell apart, where they are more than those drawn.
+    model_latency_s, hull_latency_s : (2, M) mean and 95th percentile of the seconds of each model's calls, and (H,)
+        mean seconds along the hull; None where some model's are not recorded.
 
     Raises
     ------
@@ -79,6 +81,8 @@ class Scene:
     n_incomplete: int = 0
     costless: tuple[str, ...] = ()
     pool: tuple[str, ...] = ()
+    model_latency_s: FloatArray | None = None
+    hull_latency_s: FloatArray | None = None
 
     def __post_init__(self) -> None:
         positions([self.active], [curve.name for curve in self.curves], "curve")
@@ -266,6 +270,8 @@ def compose(
         costless=setting.costless,
         active=active,
         chosen_on=setting.frontier(tables[active], "validation"),
+        model_latency_s=None if active_curve.call_s is None else latency_of_models(active_curve.call_s),
+        hull_latency_s=None if zero.latency_s is None else zero.latency_s[0, ::-1],
     )
 
 

@@ -49,6 +49,7 @@ from carrot_core.results.snapshot import (
     ERRORS,
     FOLDER,
     FORMAT,
+    LATENCY,
     PAIRED_ERRORS,
     TABLES,
     SnapshotResults,
@@ -310,11 +311,13 @@ def make_snapshot(
 
 
 def _points(curve: SavedCurve) -> pd.DataFrame:
+    latency = {} if curve.latency_s is None else dict(zip(LATENCY, curve.latency_s.astype(np.float32), strict=True))
     return pd.DataFrame(
         {
             "exchange_rate_per_usd": curve.exchange_rate_per_usd,
             "score": curve.score.astype(np.float32),
             "cost_usd": curve.cost_usd.astype(np.float32),
+            **latency,
         }
     )
 

@@ -43,6 +43,7 @@ DOCUMENT = "snapshot.json"
 ERRORS = ("score_error", "cost_error_usd")  # standard errors beside the shares; older snapshots have none
 # Of the difference and the saving against the best single model, paired; older snapshots have none.
 PAIRED_ERRORS = ("score_difference_error", "saving_error")
+LATENCY = ("latency_s", "latency_p95_s")  # beside the points of curves and the models alone, where recorded
 TABLES = ("curves", "shares", "bands", "tasks")
 ANALYSIS = "analysis-"
 COMPARISON = "comparison.json"
@@ -77,10 +78,10 @@ class SnapshotResults:
     Attributes
     ----------
     document : ``snapshot.json``: provenance, models, figures of every router with their intervals.
-    tables : Parquet tables by name; ``curves`` (router, split, exchange_rate_per_usd, score, cost_usd),
-        ``shares`` (router, split, exchange_rate_per_usd, one column a model, `ERRORS`, `PAIRED_ERRORS`), ``bands``
-        (router, cost_usd, score_low, score_high), ``tasks`` (router, exchange_rate_per_usd and the columns of
-        `carrot_core.evaluation.tables.by_task` against the best single model).
+    tables : Parquet tables by name; ``curves`` (router, split, exchange_rate_per_usd, score, cost_usd, and `LATENCY`
+        where recorded), ``shares`` (router, split, exchange_rate_per_usd, one column a model, `ERRORS`,
+        `PAIRED_ERRORS`), ``bands`` (router, cost_usd, score_low, score_high), ``tasks`` (router, exchange_rate_per_usd
+        and the columns of `carrot_core.evaluation.tables.by_task` against the best single model).
     analyses : the tables of `carrot_core.compare` by name, for all routers.
     folder : where it was read; None for one that is not written yet.
     """
@@ -159,7 +160,7 @@ class SnapshotResults:
         self._check_whole(pool, tasks)
         about = self.document["routers"][router]
         points, shares = self._of("curves", router, split), self._of("shares", router, split)
-        models = tuple(about["models"])
+        models, seconds = tuple(about["models"]), points.reindex(columns=list(LATENCY))
         return SavedCurve(
             models,
             about["n_prompts"][split],
@@ -170,6 +171,7 @@ class SnapshotResults:
             shares["exchange_rate_per_usd"].to_numpy(),
             shares[list(models)].to_numpy(np.float64),
             shares[list(ERRORS)].to_numpy(np.float64).T if set(ERRORS) <= set(shares.columns) else None,
+            None if seconds.isna().all(axis=None) else seconds.to_numpy(np.float64).T,
         )
 
     def scene(
@@ -178,6 +180,7 @@ class SnapshotResults:
         self._check_whole(pool, tasks)
         single = self.document["single_models"]
         score, cost = (np.array([single[model][key] for model in self.models]) for key in ("score", "cost_usd"))
+        latency = np.array([[single[model].get(key, np.nan) for model in self.models] for key in LATENCY])
         zero = self.curve("zero")
         curves = {name: self.curve(name) for name in routers}
         return Scene(
@@ -199,6 +202,8 @@ class SnapshotResults:
             n_incomplete=self.document.get("n_incomplete", 0),
             active=active,
             chosen_on=self.curve(active, "validation"),
+            model_latency_s=None if np.isnan(latency).any() else latency,
+            hull_latency_s=None if zero.latency_s is None else zero.latency_s[0, ::-1],
         )
 
     def matching_point(self, router: str) -> Point | None:

@@ -5,16 +5,16 @@ from dataclasses import replace
 import streamlit as st
 
 from carrot_core.dashboard.components.frontier_chart import live_frontier
-from tests.scenes import MODELS, scene
+from tests.scenes import MODELS, scene, timed
 
 st.set_page_config(layout="wide")
 
 
 @st.cache_resource
-def build_scene(n, named, pool):
+def build_scene(n, named, pool, with_latency):
     models = (MODELS[0], named, *MODELS[2:]) if named else MODELS
     made = scene(n, models[:pool])
-    return replace(made, reference=made.models[-3])
+    return replace(timed(made) if with_latency else made, reference=made.models[-3])
 
 
 asked = st.query_params
@@ -29,7 +29,7 @@ def keep(lam):
 
 
 live_frontier(
-    build_scene(int(asked.get("n", 2000)), asked.get("named"), pool),
+    build_scene(int(asked.get("n", 2000)), asked.get("named"), pool, "timed" in asked),
     lam=st.session_state.lam,
     key="live",
     validation_label=asked.get("validation_label", ""),

@@ -58,7 +58,7 @@ def test_ticks_are_whole_amounts_that_do_not_touch_over_twelve_decades_of_cost(b
     for power in range(-7, 6):
         low, high = math.log10(4) + power, math.log10(200) + power  # a pool of $0.04 to $2 a task at power -2
         axis = {"type": "log", "range": [low, high], "_length": width}
-        ticks = bare.evaluate("axis => costTicks(axis)", axis)
+        ticks = bare.evaluate("axis => costTicks(axis, moneyTick)", axis)
         assert len(ticks["tickvals"]) >= 2
         assert [float(text.strip("$").replace(",", "")) for text in ticks["ticktext"]] == ticks["tickvals"]
         middles = [(math.log10(value) - low) / (high - low) * width for value in ticks["tickvals"]]

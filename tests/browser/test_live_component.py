@@ -13,10 +13,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from carrot_core.figures.scene import alt_text, read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
+from carrot_core.number_formats import seconds
 from carrot_core.operating_point import solve_budget, solve_target
 from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 from tests.browser.conftest import HERE, at_rest, choose, click
-from tests.scenes import MODELS, scene
+from tests.scenes import MODELS, scene, timed
 
 APP = HERE / "live_app.py"
 TOLERANCE = 1e-6  # the browser holds scores and costs as 32-bit floats
@@ -395,6 +396,34 @@ def test_the_axis_has_the_cost_of_a_solved_task_without_a_run(address: str, open
     toggle.click()
     at_rest(page)
     assert ring(page) == pytest.approx(before, abs=1)
+
+
+def test_the_axis_has_seconds_where_they_are_recorded_and_says_who_decides(address: str, open_page: Open) -> None:
+    page, made = open_page(f"{address}/?n=2000&lam=0.4&timed=1"), timed(scene(2000))
+    curve = made.active_curve.frontier
+    mean, p95 = curve.latency_s[:, curve.at(rate_of_lam(0.4, made.cost_unit_usd))]
+    assert number(page, "latency") == pytest.approx(mean, rel=TOLERANCE)
+    assert seconds(p95) in page.locator(".live .latency").inner_text()
+    toggle, note = page.get_by_role("button", name="Seconds"), page.get_by_text("still decides by cost")
+    expect(note).to_be_hidden()
+    before = ring(page)
+    toggle.click()
+    expect(note).to_be_visible()
+    at_rest(page)
+    plot = page.locator(".live .plot")
+    drawn = plot.evaluate("(plot) => Array.from(plot._fullData.find((trace) => trace.meta.role === 'models').x)")
+    assert drawn == pytest.approx(list(made.model_latency_s[0]))
+    inside = plot.evaluate("(plot, x) => plot._fullLayout.xaxis._offset + plot._fullLayout.xaxis.d2p(x)", mean)
+    assert ring(page)[0] == pytest.approx(plot.bounding_box()["x"] + inside, abs=1)
+    page.get_by_role("button", name="Per solved task").click()
+    expect(toggle).to_have_attribute("aria-pressed", "false")
+    page.get_by_role("button", name="Per solved task").click()
+    at_rest(page)
+    assert ring(page) == pytest.approx(before, abs=1)
+    assert runs(page) == 1
+    page = open_page(f"{address}/?n=2000&lam=0.4")
+    expect(page.get_by_role("button", name="Seconds")).to_be_hidden()
+    expect(page.locator(".live .latency")).to_be_hidden()
 
 
 def test_a_new_lam_does_not_send_the_curve_again(address: str, open_page: Open) -> None:

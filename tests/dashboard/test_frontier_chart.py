@@ -15,10 +15,11 @@ from streamlit.testing.v1 import AppTest
 from carrot_core.dashboard.components import frontier_chart, install_plotly_js
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
+from carrot_core.figures.frontier import frontier_figure
 from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import solve_budget, solve_target
 from carrot_core.promise import CONFIDENCE
-from tests.scenes import scene
+from tests.scenes import scene, timed
 
 APP = Path(__file__).parents[1] / "browser" / "live_app.py"
 
@@ -42,6 +43,23 @@ def test_an_axis_of_solved_tasks_has_a_place_for_every_point_or_is_not_offered()
     assert sent["perSolved"][models] == pytest.approx(made.basis.calls * made.model_cost_usd / made.model_score)
     hopeless = made.model_score * (np.arange(len(made.models)) > 0)
     assert build_payload(replace(made, model_score=hopeless))["perSolved"] is None
+
+
+def test_an_axis_of_latency_is_offered_where_that_is_known_of_every_model() -> None:
+    made = timed(scene(300))
+    sent = build_payload(made)
+    assert made.model_latency_s is not None
+    roles = [trace["meta"]["role"] for trace in sent["figure"]["data"]]
+    for role, places in zip(roles, sent["seconds"]["x"], strict=True):
+        assert bool(places) == (role != "band")
+    assert sent["seconds"]["x"][roles.index("models")] == pytest.approx(made.model_latency_s[0])
+    curve = made.active_curve.frontier
+    assert curve.latency_s is not None
+    assert sent["points"][["latency", "p95"]].to_numpy() == pytest.approx(curve.latency_s.T, rel=1e-6)
+    for trace, places in zip(frontier_figure(made).data, sent["seconds"]["x"], strict=True):
+        assert len(places) in (0, len(trace.y))  # as many as points, so that each stands at its own score
+    for unknown in (scene(300), replace(made, model_latency_s=None)):
+        assert build_payload(unknown)["seconds"] is None
 
 
 def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -106,6 +107,22 @@ def test_what_is_known_of_models_narrows_the_pool_and_stands_in_the_address(stor
     assert pool(released_after="2025-06")[0] == {"acme/large", "acme/small", "zeta/mid"}  # none is, which is told
     assert any("No model passes" in warning.value for warning in pool(released_after="2025-06")[1].warning)
     assert pool(pool="zeta/mid", providers="east")[0] == {"zeta/mid"}
+
+
+def test_models_that_are_too_slow_leave_the_pool(store: Store, tmp_path: Path) -> None:
+    results, _ = write_files(made(), tmp_path)
+    runs = pd.read_parquet(results)
+    seconds = runs["model"].map({"acme/large": 3.0, "acme/small": 0.5, "zeta/mid": None})
+    runs.assign(latency_s=seconds).to_parquet(results)
+    store.save_benchmark("timed", read_long_table(results))
+    app = page("frontier", bench="timed", latency_p95="2")
+    assert app.number_input(key="latency_p95").value == 2
+    assert set(app.selectbox(key="reference").options[1:]) == {"acme/small"}  # of zeta/mid it is not known
+    app.number_input(key="latency_p95").set_value(3.0).run()
+    assert set(app.selectbox(key="reference").options[1:]) == {"acme/large", "acme/small"}
+    assert "latency" in page_text(page("frontier", bench="timed", latency_p95="-1"), "warning")
+    untimed = page("frontier")
+    assert "latency_p95" not in {box.key for box in untimed.number_input}
 
 
 def test_a_pool_the_reference_is_not_in_falls_back_to_its_best_single():

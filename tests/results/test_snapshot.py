@@ -21,6 +21,7 @@ from carrot_core.evaluation.tables import by_task, task_labels
 from carrot_core.figures.frontier import frontier_figure
 from carrot_core.figures.scene import read_out
 from carrot_core.frontier import lam_of_rate, rate_of_lam
+from carrot_core.metrics import latency_of_models
 from carrot_core.operating_point import (
     best_within_budget,
     cheapest_reaching,
@@ -32,7 +33,7 @@ from carrot_core.operating_point import (
 from carrot_core.outcomes import Benchmark
 from carrot_core.promise import CONFIDENCE, default_confidence
 from carrot_core.results.build import make_snapshot, write
-from carrot_core.results.snapshot import NoPromptsError, SnapshotResults, read, shipped_snapshots
+from carrot_core.results.snapshot import LATENCY, NoPromptsError, SnapshotResults, read, shipped_snapshots
 from carrot_core.results.source import Results, StoredResults
 from carrot_core.store import Store
 from tests.made import made, write_files
@@ -40,7 +41,8 @@ from tests.made import made, write_files
 
 @pytest.fixture(scope="module")
 def bench() -> Benchmark:
-    return made(2400)
+    bench = made(2400)
+    return replace(bench, latency_s=np.random.default_rng(3).exponential(2.0, bench.outcomes.shape))
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,25 @@ def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFa
 def folder(taken: SnapshotResults, tmp_path: Path) -> Path:
     write(taken, tmp_path / "made")
     return tmp_path / "made"
+
+
+def test_latency_is_kept_where_it_is_recorded_and_an_old_snapshot_does_without(
+    folder: Path, protocol: Setting, estimates: dict
+) -> None:
+    kept = read(folder)
+    exact, scene = protocol.frontier(estimates, "test"), kept.scene(("carrot-knn",), "carrot-knn")
+    curve = kept.curve("carrot-knn")
+    there = [exact.at(rate) for rate in curve.exchange_rate_per_usd]
+    np.testing.assert_allclose(curve.latency_s, exact.latency_s[:, there], rtol=1e-6)
+    np.testing.assert_allclose(scene.model_latency_s, latency_of_models(exact.call_s))
+    assert scene.hull_latency_s is not None
+    document = json.loads(json.dumps(kept.document))
+    for single in document["single_models"].values():
+        del single["latency_s"], single["latency_p95_s"]
+    tables = {**kept.tables, "curves": kept.tables["curves"].drop(columns=list(LATENCY))}
+    old = SnapshotResults(document, tables, kept.analyses, kept.folder)
+    scene = old.scene(("carrot-knn",), "carrot-knn")
+    assert old.curve("carrot-knn").latency_s is scene.model_latency_s is scene.hull_latency_s is None
 
 
 @pytest.mark.parametrize("router", ["carrot-knn", "task-lookup", "oracle", "zero"])

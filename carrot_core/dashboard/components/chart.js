@@ -1,7 +1,7 @@
 // The Plotly chart: drawn when the scene or the theme changes, left alone while λ moves.
 import { placeLabels } from "./labels.js";
 import { costTicks } from "./ticks.js";
-import { perSolved } from "./words.js";
+import { moneyTick, perSolved } from "./words.js";
 
 let loading = null;
 
@@ -42,15 +42,19 @@ export class Chart {
     this.message = root.querySelector(".message");
     this.reset = root.querySelector(".reset");
     this.axes = [...root.querySelectorAll("[data-axis]")];
-    this.per = root.querySelector(".per-solved");
-    this.perSolved = false; // whether the axis has the cost of a solved task in place of that of a call
+    this.kinds = [...root.querySelectorAll("[data-kind]")];
+    this.byCost = root.querySelector(".by-cost");
+    this.kind = "cost"; // what the axis has: the cost of a call, "solved", of a solved task, or "seconds", latency
     this.onView = onView;
     this.hidden = new Set();
     this.logCost = null;
     for (const button of this.axes) {
       button.addEventListener("click", () => this.#setAxis(button.dataset.axis === "log"));
     }
-    this.per.addEventListener("click", () => this.#setPer(!this.perSolved));
+    for (const button of this.kinds) {
+      const { kind } = button.dataset;
+      button.addEventListener("click", () => this.#setKind(this.kind === kind ? "cost" : kind));
+    }
     this.reset.addEventListener("click", () =>
       this.plotly.relayout(this.plot, { "xaxis.autorange": true, "yaxis.autorange": true }),
     );
@@ -66,8 +70,8 @@ export class Chart {
   async update(data, look) {
     this.data = data;
     this.look = look;
-    this.logCost = data.canLog && (this.logCost ?? true);
-    this.perSolved = data.perSolved !== null && this.perSolved;
+    if (!this.#places(this.kind)) this.kind = "cost";
+    this.logCost = this.canLog && (this.logCost ?? true);
     this.#showAxis();
     try {
       this.plotly = await loadPlotly();
@@ -109,25 +113,31 @@ export class Chart {
     const copy = recolored(figure, { ...(this.look.dark ? dark : {}), [this.data.ground]: this.look.ground });
     copy.data.forEach((trace, place) => {
       if (this.hidden.has(entryOf(trace))) trace.visible = false;
-      if (!this.perSolved) return;
-      trace.x = this.data.perSolved[place];
-      trace.hovertemplate = trace.hovertemplate?.replace(this.data.basis.words, this.data.basis.solved);
+      if (this.kind === "cost") return;
+      trace.x = this.#places(this.kind)[place];
+      const { hover, words, solved } = this.data.basis;
+      const [from, to] = this.kind === "seconds" ? [hover, this.data.seconds.hover] : [words, solved];
+      trace.hovertemplate = trace.hovertemplate?.replace(from, to);
     });
     this.width = this.plot.clientWidth;
     this.height = this.plot.clientHeight;
     const narrow = this.width < NARROW;
     const { layout } = copy;
     layout.xaxis.type = this.logCost ? "log" : "linear";
-    const words = this.perSolved ? this.data.basis.solved : this.data.basis.words;
-    const brief = this.perSolved ? `$ ${words}` : `Cost ${words} ($)`;
+    const words = this.kind === "solved" ? this.data.basis.solved : this.data.basis.words;
+    const brief = this.kind === "solved" ? `$ ${words}` : `Cost ${words} ($)`;
     layout.xaxis.title.text = narrow ? brief : `Cost ${words} (US dollars)`;
+    if (this.kind === "seconds") {
+      layout.xaxis.title.text = narrow ? "Seconds a call" : "Mean latency (seconds a call)";
+      Object.assign(layout.xaxis, { tickprefix: "", ticksuffix: " s" });
+    }
     Object.assign(layout.xaxis, JSON.parse(this.ticks ?? "{}"));
     layout.margin = narrow ? { l: 46, r: 12, t: 12, b: 46 } : layout.margin;
     Object.assign(layout, {
       width: this.width,
       height: this.height,
       showlegend: false,
-      uirevision: `${this.data.title} ${this.perSolved}`,
+      uirevision: `${this.data.title} ${this.kind}`,
       dragmode: COARSE.matches ? false : "zoom", // a finger scrolls the page
       modebar: { bgcolor: "rgba(0,0,0,0)", color: layout.font.color, activecolor: layout.hoverlabel.font.color },
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -146,13 +156,15 @@ export class Chart {
   #viewed() {
     const { xaxis, yaxis } = this.plot._fullLayout;
     this.reset.classList.toggle("offered", !(xaxis.autorange && yaxis.autorange));
-    const ticks = costTicks(xaxis);
+    const ticks = costTicks(xaxis, this.kind === "seconds" ? (duration) => `${moneyTick(duration).slice(1)} s` : moneyTick);
     if (JSON.stringify(ticks) !== this.ticks) {
       this.ticks = JSON.stringify(ticks);
       this.plotly.relayout(this.plot, Object.fromEntries(Object.entries(ticks).map(([key, value]) => [`xaxis.${key}`, value])));
       return; // drawn again, viewed again
     }
-    placeLabels(this.plotly, this.plot, this.data, this.look.font, ({ cost, score }) => this.#x(cost, score));
+    placeLabels(this.plotly, this.plot, this.data, this.look.font, ({ cost, score }, model) =>
+      this.#x(cost, score, this.data.seconds?.models[model]),
+    );
     this.onView();
   }
 
@@ -162,26 +174,43 @@ export class Chart {
     if (this.isDrawn) this.plotly.relayout(this.plot, { "xaxis.type": log ? "log" : "linear", "xaxis.autorange": true });
   }
 
-  #setPer(solved) {
-    this.perSolved = solved;
+  #setKind(kind) {
+    this.kind = kind;
+    this.logCost = this.canLog && this.logCost;
     this.#showAxis();
     if (this.isDrawn) this.#draw();
   }
 
-  // Where a cost stands on the axis, in its dollars.
-  #x(cost, score) {
-    return this.data.basis.calls * (this.perSolved ? perSolved(cost, score) : cost);
+  // Places of the traces' points on an axis; null where some have none.
+  #places(kind) {
+    const { figure, perSolved: solved, seconds } = this.data;
+    return { cost: figure, solved, seconds: seconds?.x ?? null }[kind];
+  }
+
+  get canLog() {
+    return this.kind === "seconds" ? this.data.seconds.canLog : this.data.canLog;
+  }
+
+  // Where a point stands on the axis, in its dollars or seconds.
+  #x(cost, score, latency) {
+    if (this.kind === "seconds") return latency;
+    return this.data.basis.calls * (this.kind === "solved" ? perSolved(cost, score) : cost);
   }
 
   #showAxis() {
-    this.per.setAttribute("aria-pressed", String(this.perSolved));
-    this.per.disabled = this.data.perSolved === null;
-    this.per.title = this.per.disabled ? "Some point solves nothing, so a solved task has no cost there" : "";
+    for (const button of this.kinds) {
+      const { kind } = button.dataset;
+      button.setAttribute("aria-pressed", String(this.kind === kind));
+      button.disabled = this.#places(kind) === null;
+      button.hidden = button.disabled && kind === "seconds"; // where no latency is recorded, none is spoken of
+      button.title = button.disabled ? "Some point solves nothing, so a solved task has no cost there" : "";
+    }
+    this.byCost.hidden = this.kind !== "seconds";
     for (const button of this.axes) {
       const log = button.dataset.axis === "log";
       button.setAttribute("aria-pressed", String(log === this.logCost));
-      button.disabled = log && !this.data.canLog;
-      button.title = button.disabled ? "A cost of $0 has no place on a log axis" : "";
+      button.disabled = log && !this.canLog;
+      button.title = button.disabled ? "What is 0 has no place on a log axis" : "";
     }
   }
 
@@ -192,12 +221,12 @@ export class Chart {
     this.plotly.restyle(this.plot, { visible: !this.hidden.has(entry) }, places);
   }
 
-  // Pixel of a (dollars per query, score) point inside the figure, or null before the first drawing.
+  // Pixel of a (dollars per query, score, seconds) point inside the figure, or null before the first drawing.
   scale() {
     const { xaxis, yaxis } = this.plot._fullLayout ?? {};
     if (!this.isDrawn || !xaxis?.d2p) return null;
     return {
-      x: (cost, score) => xaxis._offset + xaxis.d2p(this.#x(cost, score)),
+      x: (cost, score, latency) => xaxis._offset + xaxis.d2p(this.#x(cost, score, latency)),
       y: (score) => yaxis._offset + yaxis.d2p(100 * score),
       left: xaxis._offset,
       right: xaxis._offset + xaxis._length,

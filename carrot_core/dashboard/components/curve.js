@@ -30,6 +30,8 @@ export class Curve {
     this.rate = column(points, "rate"); // score units per dollar, ascending from 0
     this.score = column(points, "score");
     this.cost = column(points, "cost"); // dollars per query
+    // Mean and 95th percentile of the chosen calls' seconds, where latency is recorded.
+    [this.latency, this.p95] = ["latency", "p95"].map((name) => points.getChild(name)?.toArray() ?? null);
     this.done = switches ? column(points, "switches") : null; // switches made up to this breakpoint
     this.source = switches ? column(switches, "source") : null;
     this.target = switches ? column(switches, "target") : null;

@@ -59,7 +59,7 @@ class Live {
     this.curve = new Curve(data);
     this.goals.update(data);
     this.root.setAttribute("aria-label", data.title);
-    const note = this.root.querySelector(".note");
+    const note = this.root.querySelector(".note:not(.by-cost)");
     note.textContent = data.note;
     note.hidden = !data.note;
   }
@@ -133,7 +133,8 @@ class Live {
   show(lam) {
     this.lam = lam;
     const index = this.curve.index(lam);
-    const point = { score: this.curve.score[index], cost: this.curve.cost[index] };
+    const { score, cost, latency, p95 } = this.curve;
+    const point = { score: score[index], cost: cost[index], latency: latency?.[index], p95: p95?.[index] };
     this.text = reading(lam, point, this.data.basis, this.data.models[this.data.reference]);
     this.slider.show(index, this.curve.cost.length, this.text);
     this.goals.show(lam);

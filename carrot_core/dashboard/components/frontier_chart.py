@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
@@ -17,7 +18,7 @@ import plotly.io as pio
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
-from carrot_core.curve import unbeaten
+from carrot_core.curve import thin, unbeaten
 from carrot_core.dashboard.components import COMPONENT, install_plotly_js, slider_css
 from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import NAME_LETTERS, frontier_figure
@@ -25,6 +26,7 @@ from carrot_core.figures.scene import Scene, alt_text
 from carrot_core.figures.theme import THEMES, counterparts, line_styles, model_names
 from carrot_core.frontier import FloatArray, ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved
+from carrot_core.number_formats import LATENCY_POINT_HOVER
 from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import positions
 from carrot_core.promise import EVEN, cost_bounds, default_confidence, score_bounds
@@ -116,14 +118,14 @@ def _payload(scene: Scene, validation_label: str) -> dict[str, Any]:
 def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
     """All the browser needs for every λ; ``hash`` changes exactly when the rest does.
 
-    ``points`` has one row for each breakpoint of the active curve (rate, score, cost in dollars per query,
-    number of switches up to it). ``switches`` has one row for each switch (model before, model after).
-    ``checkpoints`` has the number of prompts each model answers at every ``stride``-th breakpoint. A curve of more
-    than `MAX_POINTS` breakpoints is thinned evenly and has no switches. With
+    ``points`` has one row for each breakpoint of the active curve (rate, score, cost in dollars per query, mean and
+    95th percentile of latency in seconds where known, number of switches up to it). ``switches`` has one row for each
+    switch (model before, model after). ``checkpoints`` has the number of prompts each model answers at every
+    ``stride``-th breakpoint. A curve of more than `MAX_POINTS` breakpoints is thinned evenly and has no switches. With
     ``validation_label``, ``validation`` has the same columns, without switches, of what each point of the validation
     curve promises (of its means where it knows no errors, and ``promised`` is False), and ``budgets`` and ``targets``
-    have the points that a budget and a target can take, ascending, each with its λ. ``perSolved`` has the traces'
-    points on an axis of cost per solved task.
+    have the points that a budget and a target can take, ascending, each with its λ. ``perSolved`` and ``seconds`` have
+    the traces' points on an axis of cost per solved task, and of mean latency.
     """
     frontier = scene.active_curve.frontier
     styles, light = line_styles([curve.name for curve in scene.curves]), THEMES["light"]
@@ -155,8 +157,9 @@ def build_payload(scene: Scene, validation_label: str = "") -> dict[str, Any]:
         "reference": scene.models.index(scene.reference),
         "best": scene.models.index(scene.best_single),
         "unit": scene.cost_unit_usd,
-        "basis": asdict(scene.basis) | {"solved": scene.basis.solved.words},
+        "basis": asdict(scene.basis) | {"solved": scene.basis.solved.words, "hover": scene.basis.hover},
         "perSolved": _per_solved(figure.data),
+        "seconds": _seconds(scene, figure.data),
         "prompts": frontier.n_prompts,
         "canLog": scene.can_log,
         "alt": alt_text(scene),
@@ -171,6 +174,31 @@ def _per_solved(traces: tuple[Any, ...]) -> list[list[float]] | None:
     """Places of the traces' points on an axis of cost per solved task; None where some point solves nothing."""
     places = [cost_per_solved(trace.x, np.asarray(trace.y) / 100) for trace in traces]
     return [each.tolist() for each in places] if np.isfinite(np.concatenate(places)).all() else None
+
+
+def _seconds(scene: Scene, traces: tuple[Any, ...]) -> dict[str, Any] | None:
+    """Places of the traces' points, and of the models, on an axis of mean latency; None where that is not known along
+    the active curve or of some model. What has no place of its own there (the band, a cascade) is left out."""
+    along, alone, hull = scene.active_curve.frontier.latency_s, scene.model_latency_s, scene.hull_latency_s
+    if along is None or alone is None or hull is None or np.isnan(along).any():
+        return None
+    curves = {curve.name: curve.frontier for curve in scene.curves}
+
+    def place(trace: Any) -> list[float | None]:
+        role, name = trace.meta["role"], trace.meta["name"]
+        marks = {"best": scene.best_single, "reference": scene.reference}
+        seconds = np.empty(0)
+        if role == "curve" and (latency := curves[name].latency_s) is not None:
+            seconds = latency[0, thin(curves[name])]
+        elif role in marks:
+            seconds = alone[0, [scene.models.index(marks[role])]]
+        elif role in ("hull", "models"):
+            seconds = hull if role == "hull" else alone[0]
+        return [None if math.isnan(value) else value for value in seconds.tolist()]
+
+    places = [place(trace) for trace in traces]
+    least = min(each for of in places for each in of if each is not None)
+    return {"x": places, "models": alone[0].tolist(), "canLog": least > 0, "hover": LATENCY_POINT_HOVER}
 
 
 def _trace(traces: tuple[Any, ...], role: str) -> int:
@@ -190,11 +218,13 @@ def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
     stride = _STRIDE if exact else _THINNED_STRIDE
     counts = np.zeros((len(indices[::stride]), len(models)), dtype=np.int64)
     counts[:, columns] = np.rint(curve.shares(rates[indices[::stride]]) * curve.n_prompts)
+    latency = {} if curve.latency_s is None else dict(zip(("latency", "p95"), curve.latency_s[:, indices], strict=True))
     payload: dict[str, Any] = {
         "points": {
             "rate": rates[indices],
             "score": curve.score[indices].astype(np.float32),
             "cost": curve.cost_usd[indices].astype(np.float32),
+            **{name: seconds.astype(np.float32) for name, seconds in latency.items()},
         },
         "switches": None,
         "checkpoints": {"stride": stride, "counts": counts.tolist()},

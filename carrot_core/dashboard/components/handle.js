@@ -35,7 +35,7 @@ export class Handle {
   // Pixels of every breakpoint, after each zoom, resize or new scene.
   project(curve, scale) {
     this.scale = scale;
-    const x = (cost, point) => scale.x(cost, curve.score[point]);
+    const x = (cost, point) => scale.x(cost, curve.score[point], curve.latency?.[point]);
     this.pixels = { x: Float32Array.from(curve.cost, x), y: Float32Array.from(curve.score, scale.y) };
   }
 

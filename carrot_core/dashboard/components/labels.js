@@ -89,11 +89,11 @@ export function labelSides(points, widths, { order, named, lines, width, height 
   return sides;
 }
 
-// `cost` is where a model stands on the axis of cost.
-export function placeLabels(plotly, plot, data, font, cost) {
+// `at` is where a model stands on the chart's x axis.
+export function placeLabels(plotly, plot, data, font, at) {
   const place = plot.data.findIndex((trace) => trace.meta.role === "models");
   const { xaxis, yaxis } = plot._fullLayout;
-  const points = data.models.map((model) => ({ x: xaxis.d2p(cost(model)), y: yaxis.d2p(100 * model.score) }));
+  const points = data.models.map((model, place) => ({ x: xaxis.d2p(at(model, place)), y: yaxis.d2p(100 * model.score) }));
   const sides = labelSides(points, textWidths(data.texts, font), {
     order: data.labelOrder,
     named: [data.best, data.reference],

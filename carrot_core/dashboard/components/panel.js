@@ -1,5 +1,5 @@
 // The numbers beside the chart, and who answers.
-import { against, money, percent, perSolved } from "./words.js";
+import { against, money, percent, perSolved, seconds } from "./words.js";
 
 const OWN_ROWS = 14; // models with a row of their own: those that answer most at some λ; the rest share one
 const SMALL = 0.01; // rows below this share are counted in a line, not listed, where there are several
@@ -28,6 +28,8 @@ export class Panel {
     }
     this.root.querySelector(".router dd").textContent = data.label;
     this.root.querySelector(".basis").textContent = data.basis.words;
+    this.latency = this.root.querySelector(".latency");
+    this.latency.hidden = curve.latency === null;
     this.unit = this.root.querySelector(".solved .unit");
     this.#rows(curve.largestShares(), color);
   }
@@ -73,6 +75,10 @@ export class Panel {
     const solved = perSolved(point.cost, point.score);
     this.#write("solved", solved, Number.isFinite(solved) ? money(this.data.basis.calls * solved) : "nothing");
     this.unit.textContent = Number.isFinite(solved) ? this.data.basis.solved : "solved";
+    if (!this.latency.hidden) {
+      this.#write("latency", point.latency, seconds(point.latency));
+      this.latency.querySelector("small").textContent = `in the mean, 95 % within ${seconds(point.p95)}`;
+    }
     for (const [name, model] of Object.entries(this.against)) {
       const { headline, detail, none } = against(point, model);
       this.#write(name, 1 - point.cost / model.cost, headline);

@@ -1,6 +1,4 @@
 // Ticks of a log cost axis: whole dollar amounts, as many as fit. Plotly's own are bare digits between powers of ten.
-import { moneyTick } from "./words.js";
-
 const LETTER = 7; // pixels of a letter of a label
 const GAP = 12; // pixels between two labels
 // Steps within a power of ten, and how many times its own width each label needs: the first set is only for wide views.
@@ -24,13 +22,13 @@ function multiples(steps, low, high, every) {
   return values.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
 }
 
-// The axis settings for a view, or Plotly's own where the view is linear or zoomed in far.
-export function costTicks({ type, range, _length: width }) {
+// The axis settings for a view, its values written by `text`, or Plotly's own where the view is linear or zoomed in far.
+export function costTicks({ type, range, _length: width }, text) {
   if (type !== "log" || range[1] - range[0] < 0.6) return { tickmode: "auto" };
   const powers = [1, 2, 3, 4, 6, 12].map((every) => [[1], 1, every]);
   for (const [steps, times, every = 1] of [...STEPS, ...powers]) {
     const tickvals = multiples(steps, ...range, every);
-    const ticktext = tickvals.map(moneyTick);
+    const ticktext = tickvals.map(text);
     const pixels = tickvals.map((value) => ((Math.log10(value) - range[0]) / (range[1] - range[0])) * width);
     if (apart(pixels, ticktext, times)) return { tickmode: "array", tickvals, ticktext };
   }
