@@ -21,7 +21,7 @@ live.note(info, router, options)
 one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
 with one:
     if one.open:
-        live.one_prompt(router, options, task, live.no_neighbours(info))
+        live.one_prompt(info, router, options, task)
 with many:
     if many.open:
         batch_panel(router, task=task, **vars(options))

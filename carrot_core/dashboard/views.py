@@ -79,6 +79,10 @@ class View:
         return self.results.cost_unit_usd
 
     @property
+    def palette(self) -> Names:
+        return self.results.palette
+
+    @property
     def results(self) -> Results:
         """The results behind the cache."""
         return _part(self) if any(self.part) else _results(self.version, self.name, self.has_prompts)

@@ -21,8 +21,8 @@ from carrot_core.figures.theme import (
     cut_names,
     layout,
     line_styles,
-    model_colors,
     plotly_text,
+    scene_colors,
     sides,
     translucent,
 )
@@ -53,7 +53,7 @@ def frontier_figure(
         style = styles[curve.name]
         points = thin(curve.frontier, tolerance)
         figure.add_trace(_line(scene, curve, points, look, look.curves[style.color], style.dash, style.symbol))
-    figure.add_trace(_models(scene, model_colors(list(scene.model_cost_usd), theme), look))
+    figure.add_trace(_models(scene, scene_colors(scene, theme), look))
     figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
     figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
     figure.update_layout(_layout(scene, look))
@@ -207,7 +207,7 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
     even = np.linspace(0, 1, _STEPS + 1)
     lams = np.union1d(even, even**2)
     shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
-    colors = model_colors(list(scene.model_cost_usd), theme)
+    colors = scene_colors(scene, theme)
     figure = go.Figure()
     answering = [int(column) for column in np.argsort(scene.model_cost_usd) if shares[:, column].max() > 0]
     for place, column in enumerate(answering):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from carrot_core.bootstrap import bootstrap_weights, replicate
 from carrot_core.errors import CarrotError
@@ -57,6 +58,8 @@ class Scene:
     pool : models that short names tell apart, where they are more than those drawn.
     model_latency_s, hull_latency_s : (2, M) mean and 95th percentile of the seconds of each model's calls, and (H,)
         mean seconds along the hull; None where some model's are not recorded.
+    palette : models of the whole benchmark from the cheapest to the dearest (`by_cost`), which gives each its colour
+        whatever else is drawn; those drawn where it is empty, and those it lacks come last.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Scene:
     pool: tuple[str, ...] = ()
     model_latency_s: FloatArray | None = None
     hull_latency_s: FloatArray | None = None
+    palette: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         positions([self.active], [curve.name for curve in self.curves], "curve")
@@ -101,6 +105,12 @@ class Scene:
         return short_names(self.pool or self.models)
 
     @property
+    def shades(self) -> dict[str, int]:
+        """Place of each model among the colours of the benchmark (`carrot_core.figures.theme.model_colors`)."""
+        order = dict.fromkeys([*self.palette, *by_cost(self.models, self.model_cost_usd)])
+        return {model: place for place, model in enumerate(order)}
+
+    @property
     def basis(self) -> CostBasis:
         """What all costs of the chart are written per."""
         return cost_basis(self.model_cost_usd)
@@ -111,6 +121,11 @@ class Scene:
         curve_costs = [curve.frontier.cost_usd for curve in self.curves]
         costs = np.concatenate([self.model_cost_usd, self.hull_cost_usd, *curve_costs])
         return bool(costs.min() > 1e-9 * costs.max())  # running sums of zeros may leave a trace
+
+
+def by_cost(models: Sequence[str], cost_usd: npt.ArrayLike) -> tuple[str, ...]:
+    """Models from the cheapest to the dearest."""
+    return tuple(models[place] for place in np.argsort(cost_usd, kind="stable"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +245,7 @@ def compose(
     active: str,
     reference: str | None = None,
     baselines: Sequence[str] = DRAWN_BASELINES,
+    palette: tuple[str, ...] = (),
 ) -> Scene:
     """Scene of some routers and baselines on the prompts that the setting reports on.
 
@@ -238,6 +254,7 @@ def compose(
     routers : stored estimates by router and split.
     active : router or baseline that λ moves along.
     reference : model that savings are measured against; the best single model by default.
+    palette : as in `Scene`.
     """
     tables = {**routers, **{name: setting.baselines[name] for name in baselines if name in setting.baselines}}
     curves = {name: setting.frontier(table, setting.report_on) for name, table in tables.items()}
@@ -272,6 +289,7 @@ def compose(
         chosen_on=setting.frontier(tables[active], "validation"),
         model_latency_s=None if active_curve.call_s is None else latency_of_models(active_curve.call_s),
         hull_latency_s=None if zero.latency_s is None else zero.latency_s[0, ::-1],
+        palette=palette,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from carrot_core.figures.scene import label
+from carrot_core.figures.scene import Scene, label
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS
 from carrot_core.number_formats import NO_END, money
@@ -57,7 +57,8 @@ class Theme:
     """Colours for one ground. Lines and marks reach 3:1 against it, text 4.5:1 (WCAG 2.2).
 
     ``curves`` are the dashboard's ``chartCategoricalColors``, same hue at the same place in both themes.
-    ``ramp`` is the stretch of Plotly's ``scale``, cheapest to dearest, that stays visible on the ground.
+    ``ramps`` colour the models, each from its cheapest to its dearest: neighbours in cost take them in turn. Their
+    hues are none of the curves'.
     """
 
     ground: str
@@ -66,8 +67,7 @@ class Theme:
     grid: str
     hull: str
     curves: tuple[str, ...]
-    ramp: tuple[float, float]
-    scale: str = "Viridis"
+    ramps: tuple[tuple[str, str], ...]
 
 
 THEMES: dict[ThemeName, Theme] = {
@@ -78,7 +78,7 @@ THEMES: dict[ThemeName, Theme] = {
         grid="#e6e8eb",
         hull="#80858f",
         curves=("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#4b1a99", "#6b3a00", "#1a1a1a"),
-        ramp=(0.57, 0.0),
+        ramps=(("#87976f", "#1d2e00"), ("#a18aa6", "#3c1c44")),
     ),
     "dark": Theme(
         ground="#171614",
@@ -87,7 +87,7 @@ THEMES: dict[ThemeName, Theme] = {
         grid="#2a2e37",
         hull="#8a909b",
         curves=("#e8743b", "#56b4e9", "#009e73", "#cc79a7", "#8a8aff", "#f0e442", "#ededed"),
-        ramp=(0.95, 0.35),
+        ramps=(("#d5e6ba", "#6e8446"), ("#f1d7f6", "#936f9c")),
     ),
     "print": Theme(
         ground="#ffffff",
@@ -96,8 +96,7 @@ THEMES: dict[ThemeName, Theme] = {
         grid="#d9d9d9",
         hull="#707070",
         curves=("#000000",) * 7,
-        ramp=(0.6, 1.0),
-        scale="Greys",
+        ramps=(("#8c8c8c", "#000000"),),
     ),
 }
 
@@ -143,21 +142,33 @@ def _again(round_: int, place: int) -> LineStyle:
     return LineStyle(_STYLES[place].color, dash.dash, marker.symbol)
 
 
-def model_colors(cost_usd: Sequence[float], theme: ThemeName) -> list[str]:
-    """Colour of each model by the rank of its cost, cheapest to dearest along the theme's ramp."""
-    (first, last), scale = THEMES[theme].ramp, THEMES[theme].scale
-    rank = np.argsort(np.argsort(cost_usd, kind="stable"), kind="stable")
-    places = first + (last - first) * rank / max(len(rank) - 1, 1)
-    return ["#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(c))) for c in sample_colorscale(scale, places)]
+def model_colors(n_models: int, theme: ThemeName) -> list[str]:
+    """Colours of a benchmark's models, cheapest to dearest: the dearer the darker."""
+    ramps, colors = THEMES[theme].ramps, []
+    for place in range(n_models):
+        (color,) = sample_colorscale(list(ramps[place % len(ramps)]), [place / max(n_models - 1, 1)])
+        colors.append("#{:02x}{:02x}{:02x}".format(*map(round, unlabel_rgb(color))))
+    return colors
 
 
-def counterparts(model_cost_usd: Sequence[float]) -> dict[str, str]:
-    """Dark counterpart of every colour a light figure uses: a light figure recoloured is the dark one."""
+def scene_colors(scene: Scene, theme: ThemeName) -> list[str]:
+    """Colour of each model of a scene, that of its place among the models of the benchmark."""
+    colors = model_colors(len(scene.shades), theme)
+    return [colors[scene.shades[model]] for model in scene.models]
+
+
+def is_hatched(place: int) -> bool:
+    """Whether the model at a place among `model_colors` is hatched in bars: the next of its hue is not, or is."""
+    return place % 4 >= 2
+
+
+def counterparts(n_models: int) -> dict[str, str]:
+    """Dark counterpart of every colour a light figure of so many models uses: recoloured it is the dark figure."""
     light, dark = THEMES["light"], THEMES["dark"]
     pairs = {getattr(light, name): getattr(dark, name) for name in ("ground", "ink", "muted", "grid", "hull")}
     pairs |= dict(zip(light.curves, dark.curves, strict=True))
     pairs |= {translucent(a): translucent(b) for a, b in zip(light.curves, dark.curves, strict=True)}
-    return pairs | dict(zip(model_colors(model_cost_usd, "light"), model_colors(model_cost_usd, "dark"), strict=True))
+    return pairs | dict(zip(model_colors(n_models, "light"), model_colors(n_models, "dark"), strict=True))
 
 
 def translucent(color: str, alpha: float = 0.16) -> str:

@@ -24,7 +24,7 @@ from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.evaluation import MEAN, Comparison
 from carrot_core.evaluation.comparison import records
-from carrot_core.figures.scene import Band, Curve, Scene, label
+from carrot_core.figures.scene import Band, Curve, Scene, by_cost, label
 from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import Point, Solution, same_rate, saved_point
 from carrot_core.outcomes import positions
@@ -118,6 +118,11 @@ class SnapshotResults:
     def within(self, pool: Names = (), tasks: Names = ()) -> SnapshotResults:
         self._check_whole(pool, tasks)
         return self
+
+    @property
+    def palette(self) -> tuple[str, ...]:
+        singles = self.document["single_models"]
+        return by_cost(self.models, [singles[model]["cost_usd"] for model in self.models])
 
     def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
         self._check_whole(pool, tasks)

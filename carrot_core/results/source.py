@@ -19,7 +19,7 @@ from carrot_core.evaluation import MEAN, Candidate, Setting, compare, make_setti
 from carrot_core.evaluation.measure import chosen_point
 from carrot_core.evaluation.runs import newest_runs, runs_by_seed
 from carrot_core.evaluation.tables import by_task, flips, task_labels
-from carrot_core.figures.scene import Scene, compose
+from carrot_core.figures.scene import Scene, by_cost, compose
 from carrot_core.frontier import Frontier, ReadableCurve
 from carrot_core.operating_point import Point, Solution, match_model, operating_point, same_rate
 from carrot_core.outcomes import Estimates
@@ -52,6 +52,7 @@ class Results(Protocol):
     baselines : names of the baselines.
     models, tasks : the whole pool, and all task labels.
     cost_unit_usd : u of the whole pool on all tasks.
+    palette : models of the whole pool from the cheapest to the dearest, which gives each its colour.
     """
 
     @property
@@ -72,6 +73,8 @@ class Results(Protocol):
     def tasks(self) -> Names: ...
     @property
     def cost_unit_usd(self) -> float: ...
+    @property
+    def palette(self) -> Names: ...
 
     def within(self, pool: Names = (), tasks: Names = ()) -> Results:
         """The same results with some of the models and tasks as all there are, and the routers that can be so used."""
@@ -226,6 +229,11 @@ class StoredResults:
     def cost_unit_usd(self) -> float:
         return self.narrowed().cost_unit_usd
 
+    @cached_property
+    def palette(self) -> Names:
+        singles = self.exact_curve("zero", "test")
+        return by_cost(singles.models, singles.model_cost_usd)
+
     def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
         return self._settings(pool, tasks) if pool or tasks else self.setting
 
@@ -257,6 +265,7 @@ class StoredResults:
             active=active,
             reference=reference,
             baselines=[name for name in routers if name in BASELINES],
+            palette=self.palette,
         )
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> Frontier:

@@ -10,7 +10,7 @@ import numpy as np
 from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting, tasks_of
-from carrot_core.figures.scene import Curve, Scene, label
+from carrot_core.figures.scene import Curve, Scene, by_cost, label
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
 from carrot_core.operating_point import Solution, match_model, solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate, positions
@@ -86,13 +86,13 @@ def apply(setting: Setting, estimates: Mapping[str, Estimates], scenario: Scenar
 
 def whatif_scene(changed: WhatIf, title: str, router: str) -> Scene:
     """One chart with the router's frontier before and after; models, hull and λ are those after."""
-    after, curve = changed.after, changed.after.report_curve
+    after, curve, before = changed.after, changed.after.report_curve, changed.before.report_curve
     hull = after.hulls[after.setting.report_on]
     return Scene(
         title=title,
         curves=(
             Curve("after", f"{label(router)} after", curve),
-            Curve("before", f"{label(router)} before", changed.before.report_curve),
+            Curve("before", f"{label(router)} before", before),
         ),
         models=curve.models,
         model_score=curve.model_score,
@@ -108,6 +108,7 @@ def whatif_scene(changed: WhatIf, title: str, router: str) -> Scene:
         costless=after.setting.costless,
         active="after",
         chosen_on=changed.before.curves["validation"],
+        palette=by_cost(before.models, before.model_cost_usd),
     )
 
 

@@ -15,7 +15,16 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
 from carrot_core.figures.frontier import share_figure
 from carrot_core.figures.scene import Curve, Scene
-from carrot_core.figures.theme import THEMES, ThemeName, counterparts, line_styles, model_colors, plotly_text
+from carrot_core.figures.theme import (
+    THEMES,
+    ThemeName,
+    counterparts,
+    is_hatched,
+    line_styles,
+    model_colors,
+    plotly_text,
+    scene_colors,
+)
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money
 from carrot_core.outcomes import Outcomes
@@ -30,10 +39,14 @@ def made() -> Scene:
     return scene(400)
 
 
-def luminance(color: str) -> float:
+def linear(color: str) -> np.ndarray:
+    """Red, green and blue as amounts of light, 0 to 1."""
     channels = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)]) / 255
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def luminance(color: str) -> float:
+    return float(linear(color) @ [0.2126, 0.7152, 0.0722])
 
 
 def contrast(one: str, other: str) -> float:
@@ -44,7 +57,7 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("name", THEMES)
 def test_lines_and_marks_stand_out_from_the_ground(name: ThemeName) -> None:
     theme = THEMES[name]
-    for color in (*theme.curves, theme.hull, *model_colors(range(30), name)):
+    for color in (*theme.curves, theme.hull, *model_colors(30, name)):
         assert contrast(color, theme.ground) >= 3, color
     for color in (theme.ink, theme.muted):
         assert contrast(color, theme.ground) >= 4.5, color
@@ -64,8 +77,50 @@ def test_words_are_cut_and_never_markup() -> None:
 
 @pytest.mark.parametrize("name", THEMES)
 def test_the_dearer_a_model_the_darker(name: ThemeName) -> None:
-    shades = [luminance(color) for color in model_colors(range(30), name)]
+    shades = [luminance(color) for color in model_colors(30, name)]
     assert all(dearer < cheaper for cheaper, dearer in itertools.pairwise(shades))
+
+
+def oklab(color: str) -> np.ndarray:
+    """Where equal distances look equally large (B. Ottosson, 2020)."""
+    cones = np.cbrt(
+        [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
+         [0.0883024619, 0.2817188376, 0.6299787005]] @ linear(color)
+    )  # fmt: skip
+    return np.array(
+        [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
+         [0.0259040371, 0.7827717662, -0.8086757660]]
+    ) @ cones  # fmt: skip
+
+
+def distance(one: str, other: str) -> float:
+    return float(np.linalg.norm(oklab(one) - oklab(other)))
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_models_have_colours_of_their_own_and_neighbours_differ(name: ThemeName) -> None:
+    for n_models in (2, 5, 34):
+        colors = model_colors(n_models, name)
+        assert min(itertools.starmap(distance, itertools.product(colors, THEMES[name].curves))) > 0.05
+        assert min(itertools.starmap(distance, itertools.pairwise(colors))) > 0.1
+    # In a bar two of one hue may touch where the model between them does not answer.
+    for place in range(34):
+        assert is_hatched(place) != is_hatched(place + 2)
+
+
+def test_a_model_keeps_its_colour_whatever_else_is_drawn_and_whatever_it_costs(made: Scene) -> None:
+    whole = dict(zip(made.models, scene_colors(made, "light"), strict=True))
+    palette = tuple(sorted(made.models, key=made.shades.__getitem__))
+    some = replace(
+        made,
+        models=made.models[1:],
+        model_score=made.model_score[1:],
+        model_cost_usd=made.model_cost_usd[1:][::-1],
+        best_single=made.models[1],
+        reference=made.models[1],
+        palette=palette,
+    )
+    assert dict(zip(some.models, scene_colors(some, "light"), strict=True)).items() <= whole.items()
 
 
 @pytest.mark.parametrize("name", ["light", "dark"])
@@ -108,7 +163,7 @@ def recolored(value: object, colors: dict[str, str]) -> object:
 
 def test_light_figure_recoloured_is_the_dark_figure(made: Scene) -> None:
     light, dark = (frontier_figure(made, theme=name).to_plotly_json() for name in ("light", "dark"))
-    colors = counterparts(list(made.model_cost_usd))
+    colors = counterparts(len(made.models))
     assert recolored(light["layout"], colors) == recolored(dark["layout"], {})
     for one, other in zip(light["data"], dark["data"], strict=True):
         for part in ("line", "marker", "fillcolor", "textfont"):

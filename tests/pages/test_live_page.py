@@ -19,7 +19,9 @@ from carrot_core.dashboard.components import decision
 from carrot_core.dashboard.components.decision import build_payload
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
+from carrot_core.figures.theme import scene_colors
 from carrot_core.number_formats import money
+from carrot_core.results.snapshot import read, shipped_snapshots
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
 from tests.made import MODELS, fill, made, write_files
@@ -107,6 +109,17 @@ def test_the_browser_can_tell_the_choice_at_every_lam(pool: int | None) -> None:
         assert (stretch["second"] is None) == (explained.runner_up is None)
         assert stretch["second"] is None or names[stretch["second"]] == explained.runner_up
         assert stretch["sentence"] == visible(explained.sentence, SENTENCE)
+
+
+def test_a_model_has_the_colour_of_the_charts_whatever_the_prompt() -> None:
+    (results,) = (read(info.folder) for info in shipped_snapshots() if info.name == HEAD)
+    scene, router = results.scene(("carrot-knn",), "carrot-knn"), CarrotRouter.load(HEAD)
+    for text in (QUESTION, "Prove that the square root of 2 is irrational."):
+        models = build_payload(router.explain(text), results.palette)["models"]
+        for theme in ("light", "dark"):
+            assert {model["name"]: model[theme] for model in models} == dict(
+                zip(scene.models, scene_colors(scene, theme), strict=True)
+            )
 
 
 def test_every_segment_of_the_ribbon_is_told_in_words() -> None:

@@ -1,5 +1,5 @@
 // The decision on one prompt at every λ. λ moves here; Python gets it only when it is released.
-import { Rows, element } from "./rows.js";
+import { Rows, element, swatchOf } from "./rows.js";
 import { lastAtMost, shortest } from "./curve.js";
 import { Slider } from "./slider.js";
 import { lamText, money, pays } from "./words.js";
@@ -85,9 +85,7 @@ class Decision {
     this.#place();
     this.switches = segments.map(({ model, from, to }) => {
       const item = element("li", "");
-      const swatch = element("i", "swatch");
-      swatch.style.background = this.colors[model];
-      item.append(swatch, element("span", "name", models[model].short), element("span", "range", `${lamText(from)} – ${lamText(to)}`));
+      item.append(swatchOf(this.colors[model], models[model].hatched), element("span", "name", models[model].short), element("span", "range", `${lamText(from)} – ${lamText(to)}`));
       item.title = `${models[model].name}: λ ${from} to ${to}`;
       return item;
     });
@@ -110,12 +108,13 @@ class Decision {
   }
 
   #segment({ model, from, to }) {
-    const part = element("span", "segment");
+    const { short, name, hatched } = this.data.models[model];
+    const part = element("span", hatched ? "segment hatched" : "segment");
     const color = this.colors[model];
     const [left, right] = [to, from].map((lam) => this.#placeOf(lam));
-    Object.assign(part.style, { left: `${100 * left}%`, width: `${100 * (right - left)}%`, background: color, color: inkOn(color) });
-    part.append(element("span", "", this.data.models[model].short));
-    part.title = this.data.models[model].name;
+    Object.assign(part.style, { left: `${100 * left}%`, width: `${100 * (right - left)}%`, backgroundColor: color, color: inkOn(color) });
+    part.append(element("span", "", short));
+    part.title = name;
     return part;
   }
 

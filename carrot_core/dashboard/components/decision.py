@@ -20,7 +20,7 @@ from carrot_core.curve import SavedCurve, thin
 from carrot_core.dashboard.components import COMPONENT, slider_css
 from carrot_core.dashboard.components.frontier_chart import check_lam
 from carrot_core.errors import CarrotError
-from carrot_core.figures.theme import ThemeName, model_colors
+from carrot_core.figures.theme import is_hatched, model_colors
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import cost_basis, lam_text
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
@@ -87,6 +87,7 @@ def live_decision(
     key: str,
     about: Sequence[str] = (),
     curve: SavedCurve | None = None,
+    palette: Sequence[str] = (),
     on_release: Callable[[float], None] | None = None,
 ) -> None:
     """Draw the decision at λ: sentence, ribbon with the handle on it, and the table of the models.
@@ -98,6 +99,7 @@ def live_decision(
     key : key of the component in the session.
     curve : the router's on test, whose cost at each λ is the axis; None where none fits: then λ is.
     about : lines below the table that explain the decision; plain text.
+    palette : models of the benchmark from the cheapest to the dearest, which gives each its colour.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
@@ -106,7 +108,7 @@ def live_decision(
             on_release(check_lam(st.session_state[key]["released"]))
 
     release = (st.session_state.get(key, {}).get("released") or {}).get("name")
-    data = build_payload(explanation) | {
+    data = build_payload(explanation, palette) | {
         "axis": axis_of(curve, explanation.decision.cost_unit_usd),
         "lam": lam,
         "heard": release,
@@ -125,8 +127,8 @@ def _renderer() -> ComponentRenderer:
     )
 
 
-def build_payload(explanation: Explanation) -> dict[str, Any]:
-    """All the browser needs for every λ.
+def build_payload(explanation: Explanation, palette: Sequence[str] = ()) -> dict[str, Any]:
+    """All the browser needs for every λ; models that the palette lacks are coloured after it.
 
     ``models`` has one entry for each model, in the order of the estimates. ``segments`` says which model CARROT
     chooses in which range of λ. ``stretches`` says which model answers and which comes second, with a sentence.
@@ -136,12 +138,15 @@ def build_payload(explanation: Explanation) -> dict[str, Any]:
     names = decision.estimates.models
     short = short_names(names)
     rows = {row["model"]: row for row in explanation.table.to_dict("records")}
-    rank = np.argsort(np.argsort(decision.estimates.cost_usd[0], kind="stable"))
-    light, dark = _palette(len(names), "light"), _palette(len(names), "dark")
+    shades = {model: place for place, model in enumerate(dict.fromkeys([*palette, *names]))}
+    light, dark = model_colors(len(shades), "light"), model_colors(len(shades), "dark")
     return {
         "models": [
-            {"name": visible(name), "short": short[name], "light": light[k], "dark": dark[k], **_cells(rows[name])}
-            for name, k in zip(names, rank, strict=True)
+            {
+                "name": visible(name), "short": short[name], "light": light[shades[name]], "dark": dark[shades[name]],
+                "hatched": is_hatched(shades[name]), **_cells(rows[name]),
+            }
+            for name in names
         ],
         "segments": [{"model": names.index(part.model), "from": part.lam_from, "to": part.lam_to}
                      for part in explanation.ribbon],
@@ -170,12 +175,6 @@ def axis_of(curve: SavedCurve | None, cost_unit_usd: float) -> dict[str, Any]:
     place = np.append((size - size[-1]) / (float(np.ptp(size)) or 1.0), 0.0)
     lams, first = np.unique(lams, return_index=True)
     return {"lam": lams.tolist(), "place": place[first].tolist(), "words": "placed by the router's cost on test"}
-
-
-@cache
-def _palette(n_models: int, theme: ThemeName) -> list[str]:
-    """Colours from the cheapest model to the dearest."""
-    return model_colors(range(n_models), theme)
 
 
 def _cells(row: Mapping[Hashable, Any]) -> dict[str, float | None]:

@@ -40,19 +40,22 @@ export class Panel {
     const top = new Set(ranked.slice(0, ranked.length === OWN_ROWS + 1 ? OWN_ROWS + 1 : OWN_ROWS));
     const own = byCost.filter((model) => top.has(model));
     const others = byCost.filter((model) => !top.has(model));
-    this.rows = own.map((model) => this.#row([model], this.data.models[model].short, color(this.data.models[model].color)));
-    if (others.length) this.rows.push(this.#row(others, `${others.length} others`, null));
+    this.rows = own.map((model) => this.#row([model], this.data.models[model].short, this.data.models[model], color));
+    if (others.length) this.rows.push(this.#row(others, `${others.length} others`));
     this.bar.replaceChildren(...this.rows.map((row) => row.segment));
     this.folded = element("li", "idle");
     this.folded.append(element("i", ""), element("span", "name"), element("data", "share"));
   }
 
-  #row(models, label, fill) {
+  #row(models, label, look, color) {
     const names = models.map((model) => this.data.models[model].name).join(", ");
     const item = element("li", "");
     const [swatch, name, share] = [element("i", "swatch"), element("span", "name", label), element("data", "share")];
     const segment = element("span", "segment");
-    for (const node of [swatch, segment]) node.style.background = fill ?? "";
+    for (const node of look ? [swatch, segment] : []) {
+      node.style.backgroundColor = color(look.color);
+      node.classList.toggle("hatched", look.hatched);
+    }
     item.append(swatch, name, share);
     item.title = names;
     segment.title = names;

@@ -11,6 +11,13 @@ function between(low, high, words) {
   return low === null || words(low) === words(high) ? "" : `${words(low)} to ${words(high)}`;
 }
 
+// The colour of a model, hatched as in the bar.
+export function swatchOf(color, hatched) {
+  const swatch = element("i", hatched ? "swatch hatched" : "swatch");
+  swatch.style.backgroundColor = color;
+  return swatch;
+}
+
 // Text that is written only where it is another one: a row that stays is not drawn again.
 function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
@@ -58,12 +65,11 @@ function record(node, scores) {
 }
 
 class Row {
-  constructor({ name, short }, color) {
+  constructor({ name, short, hatched }, color) {
     this.node = element("tr", "");
     const head = element("th", "");
     head.scope = "row";
-    const swatch = element("i", "swatch");
-    swatch.style.background = color;
+    const swatch = swatchOf(color, hatched);
     this.badge = element("span", "badge");
     const maker = name.endsWith(short) ? name.slice(0, -short.length) : "";
     const words = element("span", "name");
@@ -104,7 +110,7 @@ export class Rows {
     for (const kind of ["input", "output"]) {
       table.classList.toggle(`without-${kind}`, models.every((model) => model[kind] === null));
     }
-    const content = JSON.stringify([models.map(({ name, short }) => [name, short]), colors]);
+    const content = JSON.stringify([models.map(({ name, short, hatched }) => [name, short, hatched]), colors]);
     if (content !== this.content) {
       this.content = content;
       this.rows = models.map((model, place) => new Row(model, colors[place]));

@@ -213,14 +213,8 @@ _RERUN = "live:moved"
 
 
 @st.fragment
-def one_prompt(router: CarrotRouter, options: DecisionOptions, task: str | None, no_neighbours: str) -> None:
-    """The prompt box with the answer below it.
-
-    Parameters
-    ----------
-    task : label of the prompt.
-    no_neighbours : the text to show if the router has no nearest training prompts to show.
-    """
+def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions, task: str | None) -> None:
+    """The prompt box with the answer below it; ``task`` is the label of the prompt."""
     if st.session_state.pop(_RERUN, False):
         st.rerun()  # λ is shown outside this fragment too
     with shell.errors_as_text():
@@ -236,10 +230,10 @@ def one_prompt(router: CarrotRouter, options: DecisionOptions, task: str | None,
                 icon=":material/edit_note:",
             )
         else:
-            answer(router, text, options, task, no_neighbours)
+            answer(info, router, text, options, task)
 
 
-def answer(router: CarrotRouter, text: str, options: DecisionOptions, task: str | None, no_neighbours: str) -> None:
+def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: DecisionOptions, task: str | None) -> None:
     """The decision on one prompt, with the estimates it is based on."""
     explanation = router.explain(text, task=task, **vars(options))
     if explanation.unlike:
@@ -253,9 +247,17 @@ def answer(router: CarrotRouter, text: str, options: DecisionOptions, task: str 
     lines = (_reading(explanation), _label(explanation), _distance(explanation, options))
     about = [line for line in lines if line]
     curve = None if options.pool else router.profile.curves["test"]  # it is the whole pool's
-    live_decision(explanation, lam=options.lam, key="live:decision", about=about, curve=curve, on_release=set_lam)
+    live_decision(
+        explanation,
+        lam=options.lam,
+        key="live:decision",
+        about=about,
+        curve=curve,
+        palette=views.view(info).palette,
+        on_release=set_lam,
+    )
     words = see("decision-ribbon", "utility", "margin", "conformal-interval", "distance-to-the-training-data")
-    nearest = f"  \n{no_neighbours}" if explanation.nearest is None else ""
+    nearest = f"  \n{no_neighbours(info)}" if explanation.nearest is None else ""
     st.caption(f"{plain(_intervals(router.profile))}  \n{words}{nearest}")
     csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
 
