@@ -42,6 +42,13 @@ case when score = 0 then 0 when score <= 0.25 then 1 when score <= 0.5 then 2
 """
 
 
+_SHORT = """
+select task, text from prompts where length(text) between 1 and 800
+qualify row_number() over (partition by task order by prompt) <= $1
+order by row_number() over (partition by task order by prompt), task limit $1
+"""
+
+
 @dataclass(frozen=True)
 class Filter:
     """Which prompts; the default is all of them.
@@ -132,6 +139,12 @@ def one_prompt(store: Store, name: str, prompt_id: str) -> PromptView:
     fields = {field: prompt[field] for field in ("prompt_id", "text", "task", "family", "split")}
     # A file from before chats were known has no such column.
     return PromptView(**fields, messages=prompt.get("messages"), outcomes=outcomes)
+
+
+def short_prompts(store: Store, name: str, most: int = 3) -> list[tuple[str, str]]:
+    """Task and text of some short prompts, of as many tasks as there are."""
+    with store.reading(name) as connection:
+        return connection.execute(_SHORT, [most]).fetchall()
 
 
 def _frame(store: Store, name: str, query: str) -> pd.DataFrame:

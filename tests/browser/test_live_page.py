@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from carrot_core.dashboard.live import shipped_kinds
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
 from tests.made import fill, made
@@ -139,10 +140,10 @@ def test_lam_answers_to_the_keyboard_and_to_the_other_slider(open_live: Callable
 
 def test_an_example_is_typed_by_a_click(open_live: Callable[..., Page]) -> None:
     page = open_live()
-    click(page.get_by_role("button", name="Another language"))
-    expect(box(page)).to_have_value(
-        "¿Por qué el cielo es azul durante el día y rojizo al atardecer? Responde en dos frases."
-    )
+    name, text = next(iter(shipped_kinds()["mmlu-pro-cot"].examples.items()))
+    click(page.get_by_role("button", name=name, exact=True))
+    expect(box(page)).to_have_value(text)
+    expect(page.get_by_role("meter")).to_have_attribute("aria-valuenow", "4")
     expect(sentence(page)).to_contain_text("is expected to score", timeout=60_000)
 
 

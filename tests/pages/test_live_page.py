@@ -16,12 +16,13 @@ from carrot_core import CarrotRouter
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard import live
 from carrot_core.dashboard.components import decision
-from carrot_core.dashboard.components.decision import build_payload
+from carrot_core.dashboard.components.decision import build_payload, likeness
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import scene_colors
 from carrot_core.number_formats import money
 from carrot_core.results.snapshot import read, shipped_snapshots
+from carrot_core.serving.loading import shipped_heads
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
 from tests.made import MODELS, fill, made, write_files
@@ -38,7 +39,7 @@ Type = Callable[[str | None], None]
 @pytest.fixture
 def type_in(monkeypatch: pytest.MonkeyPatch) -> Type:
     """What the box holds: a test without a browser cannot type into a component."""
-    return lambda text: monkeypatch.setattr(live, "prompt_box", lambda: text)
+    return lambda text: monkeypatch.setattr(live, "prompt_box", lambda examples: text)
 
 
 @pytest.fixture
@@ -200,8 +201,7 @@ def test_any_text_gets_an_answer(text: str, type_in: Type) -> None:
 def test_an_unlike_prompt_is_flagged_and_the_fallback_answers_at_every_lam(type_in: Type) -> None:
     type_in("zxq%%7 @@ ░░▒▓ 🜁🜂🜃🜄 qwrtz ;;;; plinth 000111000 ☂☂☂ {{{{")
     app = page(unlike="50.0")
-    assert "Unlike the training data" in page_text(app)
-    assert "A fallback can be chosen above." in page_text(app)
+    assert payload(app)["likeness"]["degree"] == 1
     other = CarrotRouter.load(HEAD).models[-1]
     app.selectbox(key="fallback").set_value(other).run()
     assert not app.exception
@@ -211,8 +211,38 @@ def test_an_unlike_prompt_is_flagged_and_the_fallback_answers_at_every_lam(type_
     assert all("so the fallback answers" in part["sentence"] for part in data["stretches"])
     assert len(data["segments"]) > 1  # what CARROT would choose is still told
     app.number_input(key="unlike").set_value(100.0).run()
-    if "Unlike" not in page_text(app):
+    if payload(app)["likeness"]["degree"] > 1:
         assert not payload(app)["fellBack"]
+
+
+def test_likeness_has_degrees_and_the_lowest_is_what_a_fallback_answers() -> None:
+    degrees = [likeness(percentile, 99.0)["degree"] for percentile in (0.0, 30.0, 80.0, 95.0, 98.9, 99.0, 100.0)]
+    assert degrees == [4, 4, 3, 2, 2, 1, 1]
+    assert likeness(60.0, 55.0)["degree"] == 1
+    assert "of 100 prompts of the benchmark 20 are less like them" in likeness(80.0, 99.0)["words"]
+    assert likeness(None, 99.0) is None
+
+
+@pytest.mark.parametrize("name", shipped_heads())
+def test_a_benchmark_that_ships_says_what_it_is_and_its_examples_are_like_it(name: str) -> None:
+    kind, router = live.shipped_kinds()[name], CarrotRouter.load(name)
+    assert kind.about
+    assert len(kind.examples) == 3
+    for text in kind.examples.values():
+        explained = router.explain(text, nearest=False)
+        assert not explained.unlike
+        assert explained.prompt_tokens == explained.read_tokens  # all of it is read
+
+
+def test_examples_are_those_of_the_benchmark_of_others_its_own_prompts(loaded: Store) -> None:
+    (head,) = [info for info in shipped_snapshots() if info.name == HEAD]
+    assert live.prompt_kind(head) == live.shipped_kinds()[HEAD]
+    own = live.prompt_kind(loaded.info("made"))
+    texts = {*loaded.load("made").texts}
+    assert own.examples
+    assert {*own.examples.values()} <= texts
+    stranger = replace(head, data_hash="other data under that name", n_readable=0)
+    assert live.prompt_kind(stranger) == live.PromptKind("", {})
 
 
 def test_a_pool_of_the_address_is_what_is_chosen_from(type_in: Type) -> None:

@@ -297,7 +297,7 @@ def test_the_app_opens_on_the_first_benchmark_that_ships(page: str, open_page: C
 def test_the_live_page_answers_with_models_of_the_pool(
     open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "prompt_box", lambda: QUESTION)
+    monkeypatch.setattr(live, "prompt_box", lambda examples: QUESTION)
     parts = [part.proto for part in open_page("live").get("bidi_component")]
     (answer,) = [json.loads(part.json) for part in parts if part.component_name == "carrot-core.decision"]
     names = [entry["name"] for entry in answer["models"]]

@@ -49,10 +49,24 @@ class Decision {
       this.announcement = null;
     }
     this.#write(".came-about", data.about.join("\n"));
+    this.#likeness(data.likeness);
     // A message without the last release has an old λ.
     if (!this.moving && (this.releaseName === null || this.releaseName === data.heard)) this.restingLam = data.lam;
     this.show(this.moving ? this.lam : this.restingLam);
     if (!this.moving) this.#speak();
+  }
+
+  #likeness(likeness) {
+    const box = this.root.querySelector(".likeness");
+    box.hidden = !likeness;
+    if (!likeness) return;
+    const { degree, words } = likeness;
+    box.classList.toggle("low", degree === 1);
+    box.querySelectorAll("i").forEach((step, place) => step.classList.toggle("full", place < degree));
+    const meter = box.querySelector(".meter");
+    meter.setAttribute("aria-valuenow", degree);
+    meter.setAttribute("aria-valuetext", words);
+    this.#write(".words", words);
   }
 
   // Part of the axis from its cheap end at which λ stands.

@@ -26,33 +26,20 @@ from carrot_core.number_formats import cost_basis, lam_text
 from carrot_core.serving.decision import Decisions, Explanation, in_words, ribbon
 from carrot_core.text import SENTENCE, short_names, visible
 
-# Name on the button, and what it types.
-EXAMPLES = (
-    ("A short question", "Which river flows through Vienna, Budapest and Belgrade?"),
-    (
-        "Mathematics",
-        "Let p be a prime greater than 3. Show that p² - 1 is divisible by 24, and find all n for which "
-        "n² - 1 is divisible by 24. Explain each step.",
-    ),
-    (
-        "Code",
-        "Why does this return the same list every time, and how do I repair it?\n\n"
-        "def collect(item, seen=[]):\n    if item not in seen:\n        seen.append(item)\n    return seen",
-    ),
-    ("Another language", "¿Por qué el cielo es azul durante el día y rojizo al atardecer? Responde en dos frases."),
-    ("Something odd", "zxq%%7 @@ ░░▒▓ 🜁🜂🜃🜄 <b>qwrtz</b> \\0 ;;;; plinth plinth plinth 000111000 ☂☂☂ {{{{"),
-)
 _KEY, _ENTRY, _START = "live:box", "live:typed", "live:start"
 
 
-def prompt_box() -> str | None:
-    """The text as of the last pause in typing; None if it is longer than `limits.TYPED_CHARACTERS`."""
+def prompt_box(examples: Mapping[str, str]) -> str | None:
+    """The text as of the last pause in typing; None if it is longer than `limits.TYPED_CHARACTERS`.
+
+    ``examples`` are texts by the name on the button that types one.
+    """
     previous = st.session_state.get(_ENTRY, {"text": "", "length": 0})
     if _KEY not in st.session_state:
         # The text the box starts with when the page is opened. It stays the same at later reruns, so that the
         # server sends no text back while somebody types.
         st.session_state[_START] = previous["text"]
-    data = {"text": st.session_state[_START], "limit": limits.TYPED_CHARACTERS, "examples": EXAMPLES}
+    data = {"text": st.session_state[_START], "limit": limits.TYPED_CHARACTERS, "examples": list(examples.items())}
     state = _box_renderer()(key=_KEY, data=data, on_typed_change=lambda: None)
     entry = st.session_state[_ENTRY] = _checked(state.get("typed") or previous)
     return None if entry["length"] > limits.TYPED_CHARACTERS else entry["text"]
@@ -85,6 +72,7 @@ def live_decision(
     *,
     lam: float,
     key: str,
+    unlike_from: float,
     about: Sequence[str] = (),
     curve: SavedCurve | None = None,
     palette: Sequence[str] = (),
@@ -97,6 +85,7 @@ def live_decision(
     explanation : of one prompt.
     lam : λ in [0, 1] to show.
     key : key of the component in the session.
+    unlike_from : percentile of the distance from which the prompt is unlike the training prompts.
     curve : the router's on test, whose cost at each λ is the axis; None where none fits: then λ is.
     about : lines below the table that explain the decision; plain text.
     palette : models of the benchmark from the cheapest to the dearest, which gives each its colour.
@@ -113,6 +102,7 @@ def live_decision(
         "lam": lam,
         "heard": release,
         "about": [visible(line, SENTENCE) for line in about],
+        "likeness": likeness(explanation.distance_percentile, unlike_from),
     }
     _renderer()(key=key, data=data, on_released_change=handle_release)
 
@@ -125,6 +115,32 @@ def _renderer() -> ComponentRenderer:
         css=slider_css() + (COMPONENT / "decision.css").read_text(encoding="utf-8"),
         js="decision.js",
     )
+
+
+# Degrees of likeness from 4 down: in words, the percentile of the distance at which each ends, and what to do about it.
+_DEGREES = (
+    ("Much like the training prompts", 50.0, ""),
+    ("Like the training prompts", 90.0, ""),
+    ("Rather unlike the training prompts", 100.0, " Take these estimates with care."),
+)
+_UNLIKE = "Unlike the training prompts"
+_GUESSES = " These estimates are little more than guesses; a fallback model can be set for such prompts."
+
+
+def likeness(percentile: float | None, unlike_from: float) -> dict[str, Any] | None:
+    """How like the training prompts a prompt is: a ``degree`` from 1 (unlike) to 4, and in words.
+
+    None where the router has no distance to them.
+    """
+    if percentile is None:
+        return None
+    degree, word, caution = 1, _UNLIKE, _GUESSES
+    if percentile < unlike_from:
+        place = next(place for place, (_, end, _) in enumerate(_DEGREES) if percentile <= end)
+        degree, (word, _, caution) = 4 - place, _DEGREES[place]
+    rest = 100 - percentile
+    others = "fewer than 1 is" if rest < 1 else f"{rest:.0f} are"
+    return {"degree": degree, "words": f"{word}: of 100 prompts of the benchmark {others} less like them.{caution}"}
 
 
 def build_payload(explanation: Explanation, palette: Sequence[str] = ()) -> dict[str, Any]:

@@ -10,7 +10,8 @@ function lengthOf(text) {
 }
 
 class Box {
-  constructor(root, { text, limit, examples }) {
+  constructor(root, { text, limit }) {
+    this.examples = root.querySelector(".examples");
     this.area = root.querySelector("textarea");
     this.counter = root.querySelector(".count");
     this.spoken = root.querySelector(".spoken");
@@ -22,12 +23,21 @@ class Box {
     this.area.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#send();
     });
-    for (const [name, example] of examples) root.querySelector(".examples").append(this.#button(name, example));
     this.#count();
   }
 
   get attached() {
     return this.area.isConnected;
+  }
+
+  // Buttons that type an example, and the word before them.
+  offer(examples) {
+    const content = JSON.stringify(examples);
+    if (content === this.offered) return;
+    this.offered = content;
+    const [label] = this.examples.children;
+    this.examples.replaceChildren(label, ...examples.map(([name, example]) => this.#button(name, example)));
+    this.examples.hidden = !examples.length;
   }
 
   #button(name, example) {
@@ -75,4 +85,5 @@ export default function ({ data, parentElement, setStateValue }) {
     boxes.set(parentElement, box);
   }
   box.tell = setStateValue;
+  box.offer(data.examples);
 }

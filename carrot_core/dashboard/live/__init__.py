@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
 
-from carrot_core import limits
+from carrot_core import limits, modes
 from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, links, shell, views
@@ -23,13 +25,14 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import lam_text, money, pays, percent
-from carrot_core.paths import shipped_data
+from carrot_core.paths import shipped, shipped_data
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, shipped_heads
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
 from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.store.browse import short_prompts
 from carrot_core.text import visible
 from carrot_core.verdict import name_among, sentence
 
@@ -212,13 +215,53 @@ def no_neighbours(info: BenchmarkInfo) -> str:
 _RERUN = "live:moved"
 
 
+@dataclass(frozen=True)
+class PromptKind:
+    """What prompts of a benchmark are, in a sentence (empty where that is not known), and examples by their names."""
+
+    about: str
+    examples: Mapping[str, str]
+
+
+def prompt_kind(info: BenchmarkInfo) -> PromptKind:
+    """The kind of a benchmark that ships; of any other, some of its own prompts as examples."""
+    kind = shipped_kinds().get(info.name)
+    if kind is not None and shipped_data().get(info.name) == info.data_hash:
+        return kind
+    if not info.n_readable or modes.is_public():
+        return PromptKind("", {})
+    return PromptKind("", _own_prompts(version_of(info), info.name))
+
+
+@cache
+def shipped_kinds() -> dict[str, PromptKind]:
+    """The kind of each benchmark that ships, with examples written for this page: none is a prompt of theirs."""
+    document = json.loads(shipped("examples.json").read_bytes())
+    return {
+        name: PromptKind(entry["about"], {each["name"]: each["text"] for each in entry["examples"]})
+        for name, entry in document.items()
+    }
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _own_prompts(version: Version, name: str) -> dict[str, str]:
+    prompts = short_prompts(Store(Path(version.path)), name)
+    return {
+        f"{place}: {visible(task)}" if task else f"Prompt {place}": text
+        for place, (task, text) in enumerate(prompts, 1)
+    }
+
+
 @st.fragment
 def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptions, task: str | None) -> None:
     """The prompt box with the answer below it; ``task`` is the label of the prompt."""
     if st.session_state.pop(_RERUN, False):
         st.rerun()  # λ is shown outside this fragment too
     with shell.errors_as_text():
-        text = prompt_box()
+        kind = prompt_kind(info)
+        if kind.about:
+            st.caption(plain(f"{info.name}: {kind.about}"))
+        text = prompt_box(kind.examples)
         if text is None:
             st.warning(
                 f"The prompt is longer than {limits.TYPED_CHARACTERS:,} characters. Shorten it to get an answer."
@@ -236,21 +279,20 @@ def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptio
 def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: DecisionOptions, task: str | None) -> None:
     """The decision on one prompt, with the estimates it is based on."""
     explanation = router.explain(text, task=task, **vars(options))
-    if explanation.unlike:
-        st.warning(plain(_unlike(explanation, options)), icon=":material/travel_explore:")
 
     def set_lam(lam: float) -> None:
         controls.set_lam(lam, router.cost_unit_usd)
         st.session_state[_RERUN] = True
 
     # Texts that change with the prompt are part of the component, which is faster than Streamlit at redrawing them.
-    lines = (_reading(explanation), _label(explanation), _distance(explanation, options))
+    lines = (_reading(explanation), _label(explanation))
     about = [line for line in lines if line]
     curve = None if options.pool else router.profile.curves["test"]  # it is the whole pool's
     live_decision(
         explanation,
         lam=options.lam,
         key="live:decision",
+        unlike_from=options.fallback_above,
         about=about,
         curve=curve,
         palette=views.view(info).palette,
@@ -260,29 +302,6 @@ def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: Decisi
     nearest = f"  \n{no_neighbours(info)}" if explanation.nearest is None else ""
     st.caption(f"{plain(_intervals(router.profile))}  \n{words}{nearest}")
     csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
-
-
-def _unlike(explanation: Explanation, options: DecisionOptions) -> str:
-    does = (
-        f"The fallback, {visible(options.fallback)}, answers."
-        if options.fallback
-        else "A fallback can be chosen above."
-    )
-    nearer = min(explanation.distance_percentile or 0.0, 99.9)
-    return (
-        f"Unlike the training data: {nearer:.1f} % of the validation prompts or more are nearer to it. "
-        f"The estimates below are little more than guesses. {does}"
-    )
-
-
-def _distance(explanation: Explanation, options: DecisionOptions) -> str:
-    """How far the prompt is from the training data; empty if the router has no distance."""
-    if explanation.distance_percentile is None:
-        return ""
-    return (
-        f"Distance: farther from the training data than {explanation.distance_percentile:.1f} % of the validation "
-        f"prompts; called unlike from {options.fallback_above:g} % on."
-    )
 
 
 def _label(explanation: Explanation) -> str:
