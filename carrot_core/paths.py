@@ -9,12 +9,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from carrot_core.errors import DataError, Problem
 
 PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = PACKAGE.parent
 IN_CHECKOUT = (_CHECKOUT / "app.py").is_file() and (_CHECKOUT / "pyproject.toml").is_file()
+SHIPPED = _CHECKOUT / "data" if IN_CHECKOUT else PACKAGE / "_data"
+_DOCUMENTS = {"snapshots": "snapshot.json", "benchmarks": "card.json"}  # in which a benchmark says what it is
 
 
 def home() -> Path:
@@ -36,16 +41,80 @@ def home() -> Path:
 
 def shipped(name: str) -> Path:
     """Path of a file that ships in the project's ``data/`` folder."""
-    return (_CHECKOUT / "data" if IN_CHECKOUT else PACKAGE / "_data") / name
+    return SHIPPED / name
 
 
-@cache
 def shipped_data() -> dict[str, str]:
-    """sha256 of the data that ship, and of those behind the results that ship, by the name of their benchmark."""
-    snapshots = sorted(shipped("snapshots").glob("*/snapshot.json"))
-    hashes = {path.parent.name: json.loads(path.read_bytes())["benchmark"]["data_hash"] for path in snapshots}
-    cards = sorted(shipped("benchmarks").glob("*/card.json"))
-    return hashes | {path.parent.name: json.loads(path.read_bytes())["data_hash"] for path in cards}
+    """sha256 of the data that ship, and of those behind the results that ship, by the name of their benchmark.
+
+    It is "" where the document that states it is damaged: no data are known to be those.
+    """
+    everything = {name: about for folder in _DOCUMENTS for name, about in shipped_benchmarks(folder).items()}
+    return {name: "" if isinstance(about, DataError) else about["data_hash"] for name, about in everything.items()}
+
+
+def shipped_benchmarks(folder: str) -> dict[str, dict[str, Any] | DataError]:
+    """What each benchmark of ``snapshots`` or ``benchmarks`` says of itself, by name; an error where that is damaged.
+
+    A document is read again only when it has changed, so one that is mended counts at once.
+    """
+    found: dict[str, dict[str, Any] | DataError] = {}
+    for place in sorted(shipped(folder).glob("*/")):
+        document = place / _DOCUMENTS[folder]
+        try:
+            found[place.name] = _about(document, file_state(document))
+        except DataError as error:
+            found[place.name] = error
+    return found
+
+
+@lru_cache(maxsize=128)
+def _about(document: Path, _state: tuple[int, int, int]) -> dict[str, Any]:
+    content = read_document(document)
+    about: dict[str, Any] = content.get("benchmark", content)
+    if not isinstance(about.get("data_hash"), str):
+        raise damage(document, TypeError("it has no data_hash"))
+    return about
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A JSON document that ships.
+
+    Raises
+    ------
+    DataError
+        It is missing or damaged.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        if not isinstance(document, dict):
+            raise TypeError("it is no JSON object")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise damage(path, error) from error
+    return document
+
+
+def file_state(path: Path) -> tuple[int, int, int]:
+    """What changes when a file that ships does: a key for what was read of it.
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise damage(path, error) from error
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def damage(path: Path, error: Exception) -> DataError:
+    """The error for a file that ships and cannot be read: which one, why, and what to do."""
+    why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+    what = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({why.splitlines()[0][:200]})"
+    remedy = "Restore it: `git checkout data` in a checkout, else install CARROT again."
+    return DataError(f"{path.parent.name}/{path.name}", [Problem(what, remedy)])
 
 
 def app_script() -> Path:

@@ -5,9 +5,8 @@ import streamlit as st
 from carrot_core import modes
 from carrot_core.dashboard import controls, shell
 from carrot_core.dashboard.data import details, sql_console
-from carrot_core.dashboard.data.cards import cards, damaged_note, pull_panel
+from carrot_core.dashboard.data.cards import cards, pull_panel
 from carrot_core.dashboard.data.upload import upload_panel
-from carrot_core.store import Store
 
 shell.guard(__file__)
 st.title("Data", anchor=False)
@@ -22,7 +21,7 @@ else:
             pull_panel()
 
 benchmarks = shell.loaded_benchmarks()
-damaged_note(Store().damaged())
+shell.damaged_list(shell.damaged_benchmarks())
 cards(benchmarks)
 
 st.header("Look inside")

@@ -63,8 +63,10 @@ elif part == "Broken assumption":
 
 elif part == "Real prompts":
     st.header("How many dimensions do prompts fill?")
-    show(dimension_exhibit(shipped_dimensions()), key="t-dimension")
-    show(spectra_exhibit(shipped_spectra()), key="t-spectra")
+    with shell.errors_as_text():
+        show(dimension_exhibit(shipped_dimensions()), key="t-dimension")
+    with shell.errors_as_text():
+        show(spectra_exhibit(shipped_spectra()), key="t-spectra")
     st.caption(see("intrinsic-dimension"))
     st.header("Learning curves of real benchmarks")
     curves = dict(theory.snapshot_learning())

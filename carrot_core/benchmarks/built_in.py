@@ -15,20 +15,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from pandas.api.types import is_numeric_dtype
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.benchmarks.costs import price_table
 from carrot_core.benchmarks.model_facts import read_model_facts, with_facts
 from carrot_core.errors import CarrotError
-from carrot_core.paths import shipped
+from carrot_core.paths import damage, read_document, shipped
 from carrot_core.prices.files import PriceList, read_prices
 from carrot_core.text import text_hash
 
@@ -77,9 +78,30 @@ def folder_of(name: str) -> Path:
 
 
 def card_of(folder: Path) -> Card:
-    """The card in a benchmark's folder."""
-    document = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    """The card in a benchmark's folder.
+
+    Raises
+    ------
+    DataError
+        It is missing or damaged.
+    """
+    document = read_document(folder / CARD)
     return Card(**{**document, "caveats": tuple(document["caveats"])})
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A Parquet table that ships, or some of its columns.
+
+    Raises
+    ------
+    DataError
+        It is missing or damaged.
+    """
+    try:
+        with path.open("rb") as file:  # opened here, since a folder of that name would be read as an empty table
+            return pd.read_parquet(file, columns=None if columns is None else list(columns))
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise damage(path, error) from error
 
 
 def prices_of(folder: Path) -> PriceList:
@@ -87,10 +109,28 @@ def prices_of(folder: Path) -> PriceList:
     return read_prices(folder / _PRICES)
 
 
+class Tables(Mapping[str, pd.DataFrame]):
+    """Parquet tables by name, each read when it is first asked for, so that a damaged one takes no other along."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files, self._frames = files, dict[str, pd.DataFrame]()
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self._frames:
+            self._frames[name] = read_table(self._files[name])
+        return self._frames[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
 def read_built_in(folder: Path) -> Frames:
     """The benchmark in a folder, as a reader would give it."""
     card, prices = card_of(folder), prices_of(folder)
-    prompts, outcomes = (pd.read_parquet(folder / name) for name in (_PROMPTS, _OUTCOMES))
+    prompts, outcomes = (read_table(folder / name) for name in (_PROMPTS, _OUTCOMES))
     for frame in (prompts, outcomes):
         for column in frame.columns[[not is_numeric_dtype(kind) for kind in frame.dtypes]]:
             frame[column] = frame[column].astype(object).where(frame[column].notna(), None)
@@ -110,9 +150,9 @@ def vectors_of_built_in(folder: Path) -> tuple[list[str], Vectors]:
     Raises
     ------
     CarrotError
-        The file of vectors is damaged, or of other texts.
+        A file is damaged, or the vectors are of other texts.
     """
-    hashes = _distinct(pd.read_parquet(folder / _PROMPTS, columns=["text_sha256"])["text_sha256"])
+    hashes = _distinct(read_table(folder / _PROMPTS, ["text_sha256"])["text_sha256"])
     vectors = read_vectors(folder / _VECTORS, hashes)
     if vectors is None:
         raise CarrotError(f"{folder.name}/{_VECTORS} is of other texts; restore it from the project's data/.")
@@ -155,8 +195,8 @@ def read_vectors(path: Path, keys: Sequence[str]) -> Vectors | None:
 
     Raises
     ------
-    CarrotError
-        The file is damaged.
+    DataError
+        The file is missing or damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -165,8 +205,8 @@ def read_vectors(path: Path, keys: Sequence[str]) -> Vectors | None:
             if content.metadata() != _metadata(keys):
                 return None
             values, scale = content.get_tensor("values"), content.get_tensor("scale")
-    except SafetensorError as error:
-        raise CarrotError(f"{path.name} cannot be read ({error}); restore it from the project's data/.") from error
+    except (OSError, SafetensorError) as error:
+        raise damage(path, error) from error
     scaled = values * scale[:, None]
     vectors: Vectors = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
     return vectors

@@ -21,7 +21,7 @@ from carrot_core.cli.check import (
     template,
 )
 from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
-from carrot_core.text import visible
+from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
     from carrot_core.benchmarks import Frames
@@ -196,14 +196,16 @@ def describe(info: BenchmarkInfo) -> dict[str, Any]:
 @data.command("list")
 @json_option
 def list_() -> Result:
-    """List the benchmarks in the store."""
-    infos = open_store().benchmarks()
+    """List the benchmarks in the store; what is damaged and left out is named on standard error."""
+    infos, damaged = open_store().benchmarks(), open_store().damaged()
+    for name, reason in damaged.items():
+        click.echo(visible(f"{name} is damaged. {reason}", keep=SENTENCE), err=True)
     lines = [
         f"{visible(info.name):24} {info.n_prompts:>8,} prompts  {info.n_models:>3} models  "
         f"{visible(info.source)}  {visible(info.note, keep=' ')}  {info.samples_text}".rstrip()
         for info in infos
     ]
-    if not infos:
+    if not infos and not damaged:
         lines = ["Nothing here yet: `carrot setup` builds the simulated benchmark, `carrot data import` brings yours."]
     return [describe(info) for info in infos], "\n".join(lines)
 

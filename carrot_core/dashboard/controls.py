@@ -9,7 +9,7 @@ import streamlit as st
 from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.shell import damaged_note, plain
 from carrot_core.dashboard.stores import labels
 from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import ReadableCurve, rate_of_lam, shortest_lam
@@ -35,13 +35,14 @@ _OF_BENCHMARK = (
 
 
 def benchmark(benchmarks: Sequence[BenchmarkInfo]) -> BenchmarkInfo:
-    """Choose one of the loaded benchmarks (``?bench=``); the first one at first."""
+    """Choose one of the loaded benchmarks (``?bench=``), the first one at first; damaged ones are named below."""
     names = labels(benchmarks)
     label = st.selectbox(
         "Benchmark", names, key="bench", bind="query-params", on_change=_change_benchmark,
         help=tip("benchmark", "snapshot"),
     )  # fmt: skip
     links.check_parameter("bench", links.among(names), label)
+    damaged_note()
     return benchmarks[names.index(label)]
 
 

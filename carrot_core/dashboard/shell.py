@@ -17,11 +17,12 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import link
 from carrot_core.dashboard.links import plain as plain  # pages take it from here
-from carrot_core.dashboard.stores import in_order, private_benchmarks
+from carrot_core.dashboard.stores import damaged_uploads, in_order, private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
-from carrot_core.results.snapshot import SnapshotInfo, shipped_snapshots
+from carrot_core.results.snapshot import SnapshotInfo, damaged_snapshots, shipped_snapshots
 from carrot_core.store import BenchmarkInfo, Store
+from carrot_core.text import names_listed
 
 
 @dataclass(frozen=True)
@@ -189,12 +190,34 @@ def all_benchmarks() -> list[BenchmarkInfo]:
     return in_order([*store.benchmarks(), *private_benchmarks(), *snapshots])
 
 
+def damaged_benchmarks() -> dict[str, str]:
+    """Why a benchmark, loaded or a snapshot, is left out everywhere, by its name: it cannot be read."""
+    return damaged_snapshots() | Store().damaged() | damaged_uploads()
+
+
+def damaged_note() -> None:
+    """Name the benchmarks that are left out: a word that opens to why and the remedy; nothing where all are here."""
+    if damaged := damaged_benchmarks():
+        with st.popover(
+            plain(f"Damaged: {names_listed(list(damaged), 3)}"), type="tertiary", icon=":material/broken_image:"
+        ):
+            damaged_list(damaged)
+
+
+def damaged_list(damaged: Mapping[str, str]) -> None:
+    """Each damaged benchmark with the reason and the remedy; the others still work."""
+    for name, reason in damaged.items():
+        st.error(plain(f"{name} is damaged and left out. {reason}"), icon=":material/broken_image:")
+
+
 def not_here(what: str) -> None:
     """Say, in a quiet line, what a public dashboard does not do, and where it is done."""
     st.caption(f":material/lock: This site is public and read-only. {what} on your own machine: `carrot app`.")
 
 
 def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[BenchmarkInfo]:
+    if not benchmarks:
+        damaged_list(damaged_benchmarks())
     if not benchmarks and modes.is_public():
         st.info("Nothing is here to be seen yet.")
         st.stop()

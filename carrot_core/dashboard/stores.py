@@ -6,6 +6,8 @@ server stops; folders of a killed server are removed by the next one.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import tempfile
 import threading
@@ -23,6 +25,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from carrot_core import modes
 from carrot_core.benchmarks.built_in import BUILT_IN
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.paths import damage, file_state
 from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.store import BenchmarkInfo, Store
 
@@ -138,10 +141,25 @@ def version_of(info: BenchmarkInfo) -> Version:
 
 
 def results_version(info: BenchmarkInfo) -> Version:
-    """Cache key of a benchmark's results: the version of its store, or the newest file time of a snapshot's folder."""
-    if isinstance(info, SnapshotInfo):
-        return Version(str(info.folder), str(max(file.stat().st_mtime_ns for file in info.folder.iterdir())))
-    return version_of(info)
+    """Cache key of a benchmark's results: the version of its store, or of a snapshot's folder.
+
+    Raises
+    ------
+    DataError
+        The folder cannot be looked at.
+    """
+    if not isinstance(info, SnapshotInfo):
+        return version_of(info)
+    try:
+        files = sorted((name, *file_state(info.folder / name)) for name in os.listdir(info.folder))
+    except OSError as error:
+        raise damage(info.folder, error) from error
+    return Version(str(info.folder), hashlib.sha256(repr(files).encode()).hexdigest()[:32])
+
+
+def damaged_uploads() -> dict[str, str]:
+    """Why a benchmark of the private store cannot be described, by its name; creates no folder."""
+    return private_store().damaged() if _FOLDER in st.session_state else {}
 
 
 def in_order(benchmarks: Sequence[BenchmarkInfo]) -> list[BenchmarkInfo]:

@@ -7,17 +7,16 @@ benchmark itself is not at hand; it cannot be fitted, filtered or swept again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from carrot_core.benchmarks.built_in import Tables, read_table
 from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.bootstrap import Interval
 from carrot_core.curve import SavedCurve
@@ -28,7 +27,7 @@ from carrot_core.figures.scene import Band, Curve, Scene, by_cost, label
 from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import Point, Solution, same_rate, saved_point
 from carrot_core.outcomes import positions
-from carrot_core.paths import shipped, shipped_data
+from carrot_core.paths import read_document, shipped, shipped_benchmarks, shipped_data
 from carrot_core.promise import Promise
 from carrot_core.results import RECIPES
 from carrot_core.routers import BASELINES
@@ -299,7 +298,7 @@ class SnapshotResults:
         frames = {name: pd.DataFrame(document[name]) for name in ("protocol", "quality")}
         for name in ("figures", "pairs"):  # as they are: the document has no infinity
             path = self.folder / f"{name}.parquet"
-            frames[name] = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+            frames[name] = read_table(path) if path.exists() else pd.DataFrame()
         return Comparison(
             benchmark=document["benchmark"],
             report_on=document["evaluated_on"],
@@ -337,43 +336,42 @@ class SnapshotResults:
 
 
 def read(folder: Path) -> SnapshotResults:
-    """A snapshot from its folder.
+    """A snapshot from its folder; its tables are read as they are asked for, and are a `DataError` then if damaged.
 
     Raises
     ------
     DataError
-        A file is missing or damaged, or of a format this version does not know.
+        Its document is missing or damaged, or of a format this version does not know.
     """
-    try:
-        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
-        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
-        analyses = {
-            path.stem.removeprefix(ANALYSIS): pd.read_parquet(path) for path in folder.glob(f"{ANALYSIS}*.parquet")
-        }
-        version = document["format"]
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise DataError(str(folder), f"is not a whole snapshot ({error})") from error
-    if version != FORMAT:
-        raise DataError(str(folder), f"has format {version!r}; this version reads format {FORMAT}")
-    return SnapshotResults(document, tables, analyses, folder)
+    document = read_document(folder / DOCUMENT)
+    if document.get("format") != FORMAT:
+        raise DataError(str(folder), f"has format {document.get('format')!r}; this version reads format {FORMAT}")
+    tables = Tables({name: folder / f"{name}.parquet" for name in TABLES})
+    analyses = {path.stem.removeprefix(ANALYSIS): path for path in sorted(folder.glob(f"{ANALYSIS}*.parquet"))}
+    return SnapshotResults(document, tables, Tables(analyses), folder)
 
 
 def read_comparison(folder: Path) -> dict[str, Any]:
     """What `carrot_core.evaluation.Comparison.document` gave, from the folder of a snapshot.
 
-    Without its pairs where the snapshot is older than they are.
+    Without its pairs where the snapshot is older than they are; a `DataError` where a file is missing or damaged.
     """
-    document: dict[str, Any] = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
     paths = {name: folder / f"{name}.parquet" for name in COMPARED}
-    return document | {name: records(pd.read_parquet(path)) for name, path in paths.items() if path.exists()}
+    tables = {name: records(read_table(path)) for name, path in paths.items() if path.exists()}
+    return read_document(folder / COMPARISON) | tables
 
 
 def shipped_snapshots() -> list[SnapshotInfo]:
-    """Descriptions of the snapshots that ship with the project, by name."""
-    infos, by_name = [], {recipe.name: recipe for recipe in RECIPES}
-    for document in sorted(shipped(FOLDER).glob(f"*/{DOCUMENT}")):
-        entry = json.loads(document.read_text(encoding="utf-8"))["benchmark"]
-        recipe = by_name[entry["name"]]
-        more = {"folder": document.parent, "costs": recipe.costs, "era": recipe.era}
-        infos.append(SnapshotInfo(**{**entry, **more}))
-    return [replace(info, models=tuple(info.models), warnings=tuple(info.warnings)) for info in infos]
+    """Descriptions of the readable snapshots that ship, by name; `damaged_snapshots` has the others."""
+    by_name, infos = {recipe.name: recipe for recipe in RECIPES}, []
+    for name, about in shipped_benchmarks(FOLDER).items():
+        if not isinstance(about, DataError):
+            texts, recipe = {key: tuple(about[key]) for key in ("models", "warnings")}, by_name[about["name"]]
+            more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era}
+            infos.append(SnapshotInfo(**about | texts | more))
+    return infos
+
+
+def damaged_snapshots() -> dict[str, str]:
+    """Why a snapshot that ships cannot be described, by its name; empty if all can."""
+    return {name: str(about) for name, about in shipped_benchmarks(FOLDER).items() if isinstance(about, DataError)}

@@ -14,7 +14,7 @@ import pandas as pd
 from carrot_core.bootstrap import bootstrap_counts
 from carrot_core.compare import ANALYSES
 from carrot_core.embedding import BUNDLED
-from carrot_core.errors import NotFoundError
+from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.evaluation import MEAN, Candidate, Setting, compare, make_setting
 from carrot_core.evaluation.measure import chosen_point
 from carrot_core.evaluation.runs import newest_runs, runs_by_seed
@@ -25,7 +25,7 @@ from carrot_core.operating_point import Point, Solution, match_model, operating_
 from carrot_core.outcomes import Estimates
 from carrot_core.promise import CONFIDENCE
 from carrot_core.results.snapshot import Names as Names
-from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
+from carrot_core.results.snapshot import SnapshotResults, damaged_snapshots, read, shipped_snapshots
 from carrot_core.routers import BASELINES
 from carrot_core.serving.profile import SERVABLE, SLOW_TO_FIT
 from carrot_core.store import Run, Store
@@ -398,10 +398,14 @@ def open_results(store: Store, name: str) -> StoredResults | SnapshotResults:
     ------
     NotFoundError
         There is neither.
+    StoreError
+        It is damaged.
     """
     if name in {info.name for info in store.benchmarks()}:
         return stored_results(store, name)
     folder = next((info.folder for info in shipped_snapshots() if info.name == name), None)
+    if folder is None and (reason := {**damaged_snapshots(), **store.damaged()}.get(name)):
+        raise StoreError(reason)
     if folder is None:
         raise NotFoundError(f"No benchmark {name!r}; there are {', '.join(result_names(store))}.")
     return read(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from carrot_core import embedding, paths
-from carrot_core.errors import CarrotError, DataError, NotFoundError
+from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import Trial, fitted_router
 from carrot_core.modes import check_write
@@ -38,8 +38,8 @@ def shipped_params(bench: Benchmark) -> dict[str, bool]:
 
 
 def shipped_heads() -> list[str]:
-    """Names of the benchmarks whose fitted head ships with the project."""
-    return sorted(document.parent.name for document in paths.shipped(HEADS).glob("*/router.json"))
+    """Names of the benchmarks whose fitted head ships with the project; one that is damaged says so when loaded."""
+    return sorted(folder.name for folder in paths.shipped(HEADS).glob("*/"))
 
 
 def load(source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:
@@ -103,6 +103,8 @@ def _load_source(source: str | Path, router: str | None, store: Store) -> Carrot
         return _of_benchmark(name, hashes.get(name), router, store)
     if kind == "hub":
         return _from_hub(name, store)
+    if name in (damaged := store.damaged()):
+        raise StoreError(damaged[name])
     raise NotFoundError(
         f"There is no router {name!r}: no benchmark of that name is in the store, no fitted head ships for it "
         f"(there are {', '.join(shipped_heads())}), and it is no folder that `carrot router save` wrote."

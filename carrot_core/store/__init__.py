@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace as with_changes
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from carrot_core import paths
 from carrot_core.benchmarks import Frames
-from carrot_core.errors import NotFoundError, StoreError
+from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.outcomes import Benchmark
 from carrot_core.store import content, runs, vectors
 from carrot_core.store.content import content_of
@@ -65,7 +66,7 @@ class Store:
         """
         if name is not None:
             return self.folder(name).version()
-        parts = [f"{folder.path.name} {folder.version()}" for folder in self.folders()]
+        parts = [f"{folder.path.name} {_version(folder)}" for folder in self.folders()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32] if parts else "absent"
 
     def folder(self, name: str) -> Folder:
@@ -78,9 +79,14 @@ class Store:
         self._take_over()
         return Folder.all(self.path)
 
-    def _take_over(self) -> None:
-        if self._old_file.exists():
-            take_over(self._old_file, self.path)
+    def _take_over(self) -> StoreError | None:
+        """Take over a database of version 0.2; why that cannot be done, which hinders nobody from using the store."""
+        try:
+            if self._old_file.exists():
+                take_over(self._old_file, self.path)
+        except StoreError as error:
+            return error
+        return None
 
     def shadows(self, name: str) -> bool:
         """Whether a name means a benchmark here where it would otherwise mean results that ship, of other data.
@@ -92,8 +98,8 @@ class Store:
             return shipped is not None and self.info(name).data_hash != shipped
         except NotFoundError:
             return False
-        except StoreError:  # damaged, which whoever reads it is told
-            return True
+        except StoreError:  # damaged, which whoever reads it is told; what cannot be seen at all hides nothing
+            return os.path.isdir(Folder.of(self.path, name).path)
 
     def save_benchmark(
         self, name: str, frames: Frames, *, split_seed: int = 0, replace: bool = False, shadow: bool = False
@@ -149,26 +155,34 @@ class Store:
                 delete(path)
 
     def benchmarks(self) -> list[BenchmarkInfo]:
-        """Descriptions of the readable benchmarks, by name; `damaged` has the others.
-
-        Raises
-        ------
-        StoreError
-            There are benchmarks, but not one can be described.
-        """
-        described = self._descriptions()
-        infos = [info for info in described.values() if isinstance(info, BenchmarkInfo)]
-        if described and not infos:
-            raise next(error for error in described.values() if isinstance(error, StoreError))
-        return infos
+        """Descriptions of the readable benchmarks, by name; `damaged` has the others."""
+        return [info for info in self._descriptions().values() if isinstance(info, BenchmarkInfo)]
 
     def damaged(self) -> dict[str, str]:
-        """Why a benchmark cannot be described, by its name; empty if all can."""
-        return {name: str(error) for name, error in self._descriptions().items() if isinstance(error, StoreError)}
+        """Why a benchmark cannot be described, or a fitted router on it be read, by its name; empty if all can.
+
+        Under its own name stands a database of version 0.2 that cannot be taken over, and the store's folder where
+        that cannot be looked at.
+        """
+        reasons = {}
+        for name, described in self._descriptions().items():
+            if isinstance(described, StoreError):
+                reasons[name] = str(described)
+                continue
+            with suppress(NotFoundError):  # removed meanwhile
+                if errors := self._read(name, runs.damaged):
+                    reasons[f"{name} (a fitted router)"] = " ".join(map(str, errors))
+        return reasons
 
     def _descriptions(self) -> Mapping[str, BenchmarkInfo | StoreError]:
         described: dict[str, BenchmarkInfo | StoreError] = {}
-        for folder in self.folders():
+        if (problem := self._take_over()) is not None:
+            described[self._old_file.name] = problem
+        try:
+            folders = Folder.all(self.path)
+        except StoreError as error:
+            return described | {self.path.name: error}
+        for folder in folders:
             try:
                 info = folder.read(lambda files: describe(files.main))
                 described[info.name] = info
@@ -313,7 +327,10 @@ class Store:
     def load_run(self, run_id: str, *, router: bool = False) -> Run:
         """A run with its tables of estimates and, on demand, its fitted router, which may be large."""
         for folder in self.folders():
-            files = folder.files()
+            try:
+                files = folder.files()
+            except StoreError:  # whoever reads that benchmark is told why
+                continue
             if files is not None and runs.find(files, run_id) is not None:
                 return folder.read(lambda files: runs.load(files, run_id, router))
         raise NotFoundError(f"There is no run {run_id[:12]!r} in the store; evaluate the router first.")
@@ -327,10 +344,19 @@ class Store:
     def _read(self, name: str, work: Callable[[Files], Result]) -> Result:
         return self._existing(name).read(work)
 
-    def _not_here(self, name: str) -> NotFoundError:
+    def _not_here(self, name: str) -> CarrotError:
+        if (problem := self._take_over()) is not None:
+            return problem  # it may be in there
         names = [folder.name for folder in self.folders()]
         there = f"there are: {', '.join(names)}" if names else "none is loaded yet; import one first"
         return NotFoundError(f"There is no benchmark {name!r}; {there}.")
+
+
+def _version(folder: Folder) -> str:
+    try:
+        return folder.version()
+    except StoreError:  # whoever reads it is told why
+        return "unreadable"
 
 
 def _texts(files: Files) -> dict[str, str]:

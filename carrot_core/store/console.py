@@ -61,7 +61,8 @@ def query(
     """
     infos = store.benchmarks()
     if not infos:
-        raise NotFoundError("There is nothing to query yet; import a benchmark first.")
+        note = _left_out(store.damaged(), ())
+        raise NotFoundError(f"There is nothing to query yet; import a benchmark first. {note}".rstrip())
     if len(sql) > limits.SQL_CHARACTERS:
         raise CarrotError(f"The query has {len(sql):,} characters; at most {limits.SQL_CHARACTERS:,} are taken.")
     if not _turns.acquire(timeout=time_limit_s):

@@ -98,7 +98,13 @@ class Folder:
         except OSError as error:
             raise StoreError(f"{store} cannot be looked at: {error.strerror}.") from error
         folders = [cls(Path(path)) for path in sorted(paths) if not path.endswith(_REMOVED)]
-        return [folder for folder in folders if folder.current() is not None]
+        return [folder for folder in folders if folder._is_there()]
+
+    def _is_there(self) -> bool:
+        try:
+            return self.current() is not None
+        except StoreError:  # whoever reads it is told why
+            return True
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from carrot_core.errors import CarrotError, NotFoundError
+from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.outcomes import Estimates, pick, positions
 from carrot_core.store.database import identity, reading, reading_each, rows, translate_errors, writing
 from carrot_core.store.folder import Files, key
@@ -134,23 +134,43 @@ def save(main: Path, folder: Path, run: Run) -> None:
 
 
 def list_runs(files: Files, benchmark: str) -> list[Run]:
-    """Runs on a benchmark, newest first, without their tables and fitted routers."""
-    paths = files.of("run-")
-    headers = _headers(paths)
-    runs = [(_run(benchmark, headers[path]), path.stat().st_mtime_ns) for path in paths]
+    """Runs on a benchmark, newest first, without their tables and fitted routers; `damaged` has those not readable."""
+    headers, _ = _headers(files.of("run-"))
+    runs = [(_run(benchmark, row), path.stat().st_mtime_ns) for path, row in headers.items()]
     return [run for run, _ in sorted(runs, key=lambda pair: (pair[0].created_at, pair[1]), reverse=True)]
 
 
-def _headers(paths: Sequence[Path]) -> dict[Path, tuple[Any, ...]]:
-    """The row of each file; a file that was read before is read again only if it changed."""
+def damaged(files: Files) -> list[StoreError]:
+    """Why a run's file cannot be read, one error a file; empty if all can."""
+    return _headers(files.of("run-"))[1]
+
+
+def _headers(paths: Sequence[Path]) -> tuple[dict[Path, tuple[Any, ...]], list[StoreError]]:
+    """The row of each readable file, and errors of the others; one that was read before is read again if it changed."""
     keys = {path: (path, identity(path)) for path in paths}
     headers = {path: row for path, key in keys.items() if (row := _row_cache.get(key)) is not None}
-    for path, connection in reading_each([path for path in paths if path not in headers]):
-        with translate_errors(path):
-            (headers[path],) = rows(connection, _HEADER)
+    new, errors = [path for path in paths if path not in headers], list[StoreError]()
+    try:
+        headers |= _rows_of(new)
+    except StoreError:  # each by itself, which is slower
+        for path in new:
+            try:
+                headers |= _rows_of([path])
+            except StoreError as error:
+                if not path.exists():
+                    raise  # other files took its place meanwhile
+                errors.append(error)
     if len(_row_cache) > _MOST_KNOWN:
         _row_cache.clear()
     _row_cache.update({keys[path]: row for path, row in headers.items()})
+    return headers, errors
+
+
+def _rows_of(paths: Sequence[Path]) -> dict[Path, tuple[Any, ...]]:
+    headers = {}
+    for path, connection in reading_each(paths):
+        with translate_errors(path):
+            (headers[path],) = rows(connection, _HEADER)
     return headers
 
 

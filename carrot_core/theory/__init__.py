@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from carrot_core.benchmarks.built_in import read_table
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import DataError
 from carrot_core.evaluation import versions
-from carrot_core.paths import shipped
+from carrot_core.paths import file_state, shipped
 from carrot_core.theory.dimension import SUBSAMPLE, distinct, estimates, spectra, subsample
 from carrot_core.theory.rates import RateCurve, predicted_slope, simulate
 from carrot_core.theory.world import BREACHES, Breach, FloatArray, World, possible
@@ -98,9 +99,14 @@ def _vectors(file: Path) -> FloatArray:
         raise DataError(str(file), f"has no column of vectors of one length ({error})") from error
 
 
-@lru_cache(maxsize=8)
 def _table(name: str) -> pd.DataFrame:
-    return pd.read_parquet(shipped(FOLDER) / name)
+    path = shipped(FOLDER) / name
+    return _read(path, file_state(path))
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, _state: tuple[int, int, int]) -> pd.DataFrame:
+    return read_table(path)
 
 
 def simulated_curve(world: World) -> RateCurve | None:

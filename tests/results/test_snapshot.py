@@ -238,16 +238,25 @@ def test_no_prompt_is_in_any_file(folder: Path, bench: Benchmark) -> None:
         assert text not in frames
 
 
-@pytest.mark.parametrize("name", ["snapshot.json", "curves.parquet", "tasks.parquet"])
+@pytest.mark.parametrize("name", ["snapshot.json", "curves.parquet", "analysis-agreement.parquet"])
 @pytest.mark.parametrize("damage", ["gone", "half", "empty"])
-def test_a_damaged_snapshot_is_named(folder: Path, name: str, damage: str) -> None:
+def test_a_damaged_part_of_a_snapshot_is_named_where_it_is_wanted(folder: Path, name: str, damage: str) -> None:
     path = folder / name
     content = path.read_bytes()
     path.unlink()
     if damage != "gone":
         path.write_bytes(content[: len(content) // 2] if damage == "half" else b"")
-    with pytest.raises(DataError, match="made: is not a whole snapshot"):
-        read(folder)
+    uses = {
+        "snapshot.json": lambda: read(folder),
+        "curves.parquet": lambda: read(folder).curve("oracle"),
+        "analysis-agreement.parquet": lambda: read(folder).analysis("agreement", ("carrot-knn", "zero")),
+    }
+    for part, use in uses.items():
+        if part == name and (part.startswith("analysis"), damage) != (True, "gone"):
+            with pytest.raises(DataError, match=f"made/{name}"):
+                use()
+        elif name != "snapshot.json":
+            use()
 
 
 def test_a_later_format_is_named(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import re
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -163,8 +164,7 @@ def test_a_damaged_benchmark_stays_in_the_old_file_and_is_named(
             raise StoreError("a block of it")
 
     monkeypatch.setattr(maintenance, "_take_parts", damaged)
-    with pytest.raises(StoreError, match="a block of it"):  # all of it can be read: it is the writing that fails
-        Store().benchmarks()
+    assert "a block of it" in Store().damaged()["carrot.duckdb"]  # all can be read: it is the writing that fails
     assert (home / "carrot.duckdb").read_bytes() == old_file
     monkeypatch.setattr(maintenance, "_problem_of_old", lambda old, number: "a block of it")
     assert [info.name for info in Store().benchmarks()] == sorted({*CONTENT} - {"first"})
@@ -173,9 +173,9 @@ def test_a_damaged_benchmark_stays_in_the_old_file_and_is_named(
 
 def test_a_truncated_old_file_is_named_and_stays(home: Path, old_file: bytes) -> None:
     (home / "carrot.duckdb").write_bytes(old_file[:9000])
-    for use in (Store().benchmarks, lambda: Store().save_benchmark("new", frames())):
-        with pytest.raises(StoreError, match=r"carrot\.duckdb"):
-            use()
+    assert "carrot.duckdb" in Store().damaged()["carrot.duckdb"]
+    Store().save_benchmark("new", frames())
+    assert [info.name for info in Store().benchmarks()] == ["new"]
     assert (home / "carrot.duckdb").read_bytes() == old_file[:9000]
 
 
@@ -183,8 +183,7 @@ def test_a_truncated_old_file_is_named_and_stays(home: Path, old_file: bytes) ->
 def test_an_old_file_of_another_version_stays(home: Path, version: int, says: str) -> None:
     with duckdb.connect(str(home / "carrot.duckdb")) as connection:
         connection.execute("update schema_version set version = ?", [version])
-    with pytest.raises(StoreError, match=says):
-        Store().benchmarks()
+    assert says in Store().damaged()["carrot.duckdb"]
     assert (home / "carrot.duckdb").exists()
     assert not (home / "carrot.store").exists()
 
@@ -218,8 +217,7 @@ def test_a_home_that_cannot_be_written_says_so_and_a_store_in_it_is_read(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    with pytest.raises(StoreError, match=r"cannot be written.*CARROT_HOME"):
-        Store().benchmarks()
+    assert re.search(r"cannot be written.*CARROT_HOME", Store().damaged()["carrot.duckdb"])
     monkeypatch.undo()
     store = Store(home / "carrot.duckdb")
     run = store.runs("first")[0]

@@ -18,7 +18,7 @@ from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import NO_TOOLS, priced
 from carrot_core.dashboard.glossary import metric_tip, tip
-from carrot_core.dashboard.shell import not_here, plain, theme
+from carrot_core.dashboard.shell import errors_as_text, not_here, plain, theme
 from carrot_core.dashboard.stores import store_of
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.evaluation import make_setting
@@ -166,8 +166,9 @@ def standings_elsewhere(others: Mapping[str, BenchmarkInfo], routers: Names, met
             name = plain(visible(title))
             st.info(f"None of the routers shown is fitted on {name}: fit one there, or add a baseline.")
             continue
-        figures, pairs, _ = view.comparison(there, (0,))
-        tables[title] = standing(figures, pairs, there, [metric])
+        with errors_as_text():
+            figures, pairs, _ = view.comparison(there, (0,))
+            tables[title] = standing(figures, pairs, there, [metric])
     return tables
 
 

@@ -42,12 +42,6 @@ def cards(benchmarks: Sequence[BenchmarkInfo]) -> None:
                 _card(info)
 
 
-def damaged_note(damaged: dict[str, str]) -> None:
-    """Report benchmarks whose files are damaged, with the remedy; the others still work."""
-    for name, reason in damaged.items():
-        st.error(plain(f"{name} is damaged and left out. {reason}"), icon=":material/broken_image:")
-
-
 @st.cache_data(max_entries=64, show_spinner=False)
 def _sizes(version: Version, name: str) -> dict[str, int]:
     return split_sizes(Store(Path(version.path)), name)

@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from carrot_core.bootstrap import Interval
 from carrot_core.dashboard import views
 from carrot_core.dashboard.glossary import see, tip
-from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import labels
 from carrot_core.figures.scene import label
 from carrot_core.number_formats import NOTHING_TO_SAVE, CostBasis, lam_text, money, percent
@@ -50,8 +50,9 @@ def leaderboard(benchmarks: Sequence[BenchmarkInfo]) -> None:
     """Every router on every benchmark: two tables, in which each figure is a link to this page on both."""
     columns = {}
     for name, info in zip(labels(benchmarks), benchmarks, strict=True):
-        view = views.view(info)
-        columns[name] = views.standings(view, view.version)
+        with errors_as_text():  # one whose results are damaged has no column
+            view = views.view(info)
+            columns[name] = views.standings(view, view.version)
     routers = dict.fromkeys(router for column in columns.values() for router in column)
     by_saving, by_gain = st.tabs(["Saving at equal accuracy", "Gain over the best single model"])
     for tab, saving in ((by_saving, True), (by_gain, False)):

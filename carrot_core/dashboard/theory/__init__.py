@@ -12,7 +12,8 @@ import streamlit as st
 
 from carrot_core.dashboard import links
 from carrot_core.dashboard.glossary import tip
-from carrot_core.dashboard.stores import labels, results_version
+from carrot_core.dashboard.shell import errors_as_text
+from carrot_core.dashboard.stores import Version, labels, results_version
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.results.snapshot import read, shipped_snapshots
 from carrot_core.theory import BREACHES, Breach, RateCurve, World, possible, predicted_slope, simulate, simulated_curve
@@ -134,14 +135,16 @@ def factor(slope: float) -> str:
 
 
 def snapshot_learning() -> Mapping[str, pd.DataFrame]:
-    """Learning curves of the snapshots that have one, by label."""
-    snapshots = shipped_snapshots()
-    return _learning(
-        tuple((name, *results_version(info)) for name, info in zip(labels(snapshots), snapshots, strict=True))
-    )
+    """Learning curves of the snapshots that have one, by label; the page names those that are damaged."""
+    snapshots, tables = shipped_snapshots(), {}
+    for name, info in zip(labels(snapshots), snapshots, strict=True):
+        with errors_as_text():
+            table = _learning(results_version(info))
+            if table is not None and not table.empty:
+                tables[name] = table
+    return tables
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _learning(snapshots: tuple[tuple[str, str, str], ...]) -> Mapping[str, pd.DataFrame]:
-    tables = {name: read(Path(folder)).analyses.get("learning") for name, folder, _ in snapshots}
-    return {name: table for name, table in tables.items() if table is not None and not table.empty}
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _learning(version: Version) -> pd.DataFrame | None:
+    return read(Path(version.path)).analyses.get("learning")

@@ -1,0 +1,197 @@
+"""One broken file breaks itself alone: it is named where it is wanted, all else works, and mending it is enough.
+
+Every kind of file of ``data/`` and of ``CARROT_HOME`` is cut, replaced by noise, removed and made unreadable, in a
+process that has read it before.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from carrot_core import paths, theory
+from carrot_core.benchmarks.built_in import card_of, folder_of, read_built_in, vectors_of_built_in
+from carrot_core.dashboard.shell import plain
+from carrot_core.errors import CarrotError
+from carrot_core.results.snapshot import SnapshotResults, damaged_snapshots, read, read_comparison, shipped_snapshots
+from carrot_core.serving.loading import shipped_head
+from carrot_core.store import Store
+from tests.tables import frames, main_file
+
+ROOT = Path(__file__).resolve().parents[1]
+FAULTS = ("cut", "noise", "removed", "unreadable")
+NAME, WHOLE = "frugalgpt-overruling", "openhands-index"
+
+
+@contextmanager
+def broken(file: Path, fault: str) -> Iterator[None]:
+    """A file that is damaged for a while."""
+    aside = file.with_name(f".{file.name}.aside")
+    content = file.read_bytes()
+    file.rename(aside)
+    if fault == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    elif fault == "noise":
+        file.write_bytes(random.Random(1).randbytes(len(content)))
+    elif fault == "unreadable" and os.geteuid() == 0:
+        file.mkdir()  # what even root cannot read
+    elif fault == "unreadable":
+        file.touch(mode=0)
+    try:
+        yield
+    finally:
+        if file.is_dir():
+            file.rmdir()
+        aside.replace(file)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what ships, made of links, in the place of the real one."""
+    folder = tmp_path / "data"
+    for part in ("snapshots", "heads", "benchmarks", "theory"):
+        shutil.copytree(paths.SHIPPED / part, folder / part, copy_function=lambda old, new: Path(new).symlink_to(old))
+    monkeypatch.setattr(paths, "SHIPPED", folder)
+    return folder
+
+
+def snapshot() -> SnapshotResults:
+    return read(paths.shipped("snapshots") / NAME)
+
+
+# Every kind of file that ships, and what reads it.
+USES: dict[str, Callable[[], object]] = {
+    f"snapshots/{NAME}/snapshot.json": snapshot,
+    f"snapshots/{NAME}/curves.parquet": lambda: snapshot().curve("oracle"),
+    f"snapshots/{NAME}/shares.parquet": lambda: snapshot().curve("oracle"),
+    f"snapshots/{NAME}/bands.parquet": lambda: snapshot().scene(("carrot-knn",), "carrot-knn"),
+    f"snapshots/{NAME}/tasks.parquet": lambda: snapshot().by_task("carrot-knn", 1.0),
+    f"snapshots/{NAME}/analysis-usage.parquet": lambda: snapshot().analysis("usage", ("carrot-knn",)),
+    f"snapshots/{NAME}/comparison.json": lambda: snapshot().seeds(()),
+    f"snapshots/{NAME}/figures.parquet": lambda: snapshot().comparison((), (0,)),
+    f"snapshots/{NAME}/pairs.parquet": lambda: snapshot().comparison((), (0,)),
+    f"snapshots/{NAME}/quality.parquet": lambda: read_comparison(paths.shipped("snapshots") / NAME),
+    f"snapshots/{NAME}/differences.parquet": lambda: read_comparison(paths.shipped("snapshots") / NAME),
+    f"heads/{NAME}/router.json": lambda: shipped_head(NAME),
+    f"heads/{NAME}/router.safetensors": lambda: shipped_head(NAME),
+    f"benchmarks/{WHOLE}/card.json": lambda: card_of(folder_of(WHOLE)),
+    f"benchmarks/{WHOLE}/models.csv": lambda: read_built_in(folder_of(WHOLE)),
+    f"benchmarks/{WHOLE}/prices.csv": lambda: read_built_in(folder_of(WHOLE)),
+    f"benchmarks/{WHOLE}/prompts.parquet": lambda: read_built_in(folder_of(WHOLE)),
+    f"benchmarks/{WHOLE}/outcomes.parquet": lambda: read_built_in(folder_of(WHOLE)),
+    f"benchmarks/{WHOLE}/vectors.safetensors": lambda: vectors_of_built_in(folder_of(WHOLE)),
+    "theory/runs.parquet": theory.slopes,
+    "theory/spectra.parquet": theory.shipped_spectra,
+    "theory/dimensions.parquet": theory.shipped_dimensions,
+}
+# A table that older snapshots lack may be missing, and half a table of text may read as a shorter one.
+UNNOTICED = {
+    "removed": ("analysis-", "figures", "pairs", "quality", "differences"),
+    "cut": ("models.csv", "prices.csv"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("file", USES)
+def test_a_broken_file_that_ships_is_named_where_it_is_read_and_hinders_nothing_else(
+    file: str, fault: str, data: Path
+) -> None:
+    path, use = data / file, USES[file]
+    use()
+    with broken(path, fault):
+        if not path.name.startswith(UNNOTICED.get(fault, ())):
+            with pytest.raises(CarrotError, match=f"{path.name}|{path.parent.name}"):
+                use()
+        listed = {info.name for info in shipped_snapshots()}
+        assert listed | damaged_snapshots().keys() == {folder.name for folder in data.glob("snapshots/*/")}
+        assert damaged_snapshots().keys() == ({NAME} if path.name == "snapshot.json" else set())
+        assert not Store().damaged()
+        others = {name: use for name, use in USES.items() if Path(name).parent != Path(file).parent}
+        for other in ("theory/spectra.parquet", f"heads/{NAME}/router.json", f"snapshots/{NAME}/snapshot.json"):
+            if other in others:
+                others[other]()
+    use()
+
+
+def test_data_whose_document_is_broken_are_taken_for_no_data_of_the_store(data: Path, store: Store) -> None:
+    store.save_benchmark(NAME, frames(seed=3), shadow=True)
+    with broken(data / "snapshots" / NAME / "snapshot.json", "cut"):
+        assert paths.shipped_data()[NAME] == ""
+        assert store.shadows(NAME)
+        assert not store.shadows(WHOLE)
+
+
+# The store
+
+
+@pytest.fixture
+def two(carrot_home: Path, first_saved: Path) -> Store:
+    """The store of the test's own home, with two benchmarks."""
+    shutil.copytree(first_saved, carrot_home / "carrot.store")
+    Store().save_benchmark("second", frames(seed=1))
+    return Store()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_benchmark_is_named_and_the_others_are_listed(two: Store, fault: str) -> None:
+    with broken(main_file(two), fault):
+        assert [info.name for info in two.benchmarks()] == ["second"]
+        assert two.damaged().keys() == {"first"}
+        assert two.load("second").outcomes.shape == (20, 3)
+    assert [info.name for info in two.benchmarks()] == ["first", "second"]
+    assert not two.damaged()
+
+
+@pytest.mark.parametrize("fault", ["cut", "noise", "unreadable"])
+def test_a_broken_run_is_named_and_the_others_stay(store_of: Callable[..., Store], fault: str) -> None:
+    store = store_of("carrot-knn", "zero")
+    runs = store.runs("made")
+    assert len(runs) == 2
+    file = next(main_file(store, "made").parent.glob(f"run-{runs[0].run_id}*"))
+    with broken(file, fault):
+        assert [run.run_id for run in store.runs("made")] == [runs[1].run_id]
+        assert store.damaged().keys() == {"made (a fitted router)"}
+        assert file.name in store.damaged()["made (a fitted router)"]
+    assert store.runs("made") == runs
+
+
+def test_an_old_database_that_is_broken_hinders_nobody(two: Store, carrot_home: Path) -> None:
+    (carrot_home / "carrot.duckdb").write_bytes(random.Random(1).randbytes(10_000))
+    assert two.damaged().keys() == {"carrot.duckdb"}
+    assert [info.name for info in two.benchmarks()] == ["first", "second"]
+    assert not any(two.shadows(info.name) for info in shipped_snapshots())
+    with pytest.raises(CarrotError, match=r"carrot\.duckdb"):
+        two.load("third")  # it may be in there
+
+
+# Pages
+
+
+def page(name: str) -> AppTest:
+    st.cache_data.clear()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    return app.switch_page(f"pages/{name}.py").run()
+
+
+@pytest.mark.parametrize("name", ["overview", "data"])
+def test_a_page_names_what_is_broken_and_shows_the_rest(two: Store, data: Path, name: str) -> None:
+    with broken(data / "snapshots" / NAME / "snapshot.json", "cut"), broken(main_file(two), "noise"):
+        app = page(name)
+        assert not app.exception
+        listed = app.selectbox(key="bench").options
+        assert "second" in listed
+        assert not any(option.startswith(("first", NAME)) for option in listed)
+        words = " ".join(error.value for error in app.error)
+        assert plain(NAME) in words
+        assert "first is damaged" in words
+    app = page(name)
+    assert not app.exception
+    assert not app.error
