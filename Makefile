@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python >= 3.11 and make: `make app` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help app test check bench approve venv dev lint format types contracts quick-tests all-tests litellm-tests chromium clean
+.PHONY: help app test check bench approve sums venv dev lint format types contracts quick-tests all-tests litellm-tests chromium clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,7 @@ help:
 	@echo "make check    the quick part of it: no slow test, no browser"
 	@echo "make bench    speed on this machine, as ratios within one run (BENCH=\"frontier knn\" for some of it)"
 	@echo "make approve  take what every page looks like now as approved (look at test-results/look first)"
+	@echo "make sums     take the files of data/ as they are now as those that ship (data/SHA256SUMS)"
 	@echo "make format   rewrite the code the way 'make check' wants it"
 	@echo "make venv     only install, into $(VENV)"
 	@echo "make clean    remove $(VENV) and caches; data/ is kept"
@@ -87,6 +88,10 @@ bench: dev
 # Pictures that look as approved stay as they are. When a page is meant to look different: `make test`, look, approve.
 approve: dev chromium
 	CARROT_APPROVE=1 $(PYTEST) tests/browser/test_look.py
+
+# What ships as it is meant to be, by which `carrot doctor` tells what is damaged.
+sums:
+	cd data && git ls-files -z -- . ':!SHA256SUMS' | LC_ALL=C sort -z | xargs -0 sha256sum > SHA256SUMS
 
 # LiteLLM holds other libraries back, so it has an environment of its own, on top of the first one's packages.
 litellm-tests: $(VENV)/litellm/.installed

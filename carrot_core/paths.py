@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -19,6 +20,8 @@ PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = PACKAGE.parent
 IN_CHECKOUT = (_CHECKOUT / "app.py").is_file() and (_CHECKOUT / "pyproject.toml").is_file()
 SHIPPED = _CHECKOUT / "data" if IN_CHECKOUT else PACKAGE / "_data"
+RESTORE = "Restore it: `git checkout data` in a checkout, else install CARROT again."
+SUMS = "SHA256SUMS"  # of all that ships; `make sums` writes it
 _DOCUMENTS = {"snapshots": "snapshot.json", "benchmarks": "card.json"}  # in which a benchmark says what it is
 
 
@@ -111,10 +114,32 @@ def file_state(path: Path) -> tuple[int, int, int]:
 
 def damage(path: Path, error: Exception) -> DataError:
     """The error for a file that ships and cannot be read: which one, why, and what to do."""
+    return DataError(f"{path.parent.name}/{path.name}", [Problem(_fault(error), RESTORE)])
+
+
+def _fault(error: Exception) -> str:
     why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-    what = "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({why.splitlines()[0][:200]})"
-    remedy = "Restore it: `git checkout data` in a checkout, else install CARROT again."
-    return DataError(f"{path.parent.name}/{path.name}", [Problem(what, remedy)])
+    return "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({why.splitlines()[0][:200]})"
+
+
+def damaged_files(sums: Path) -> dict[str, str]:
+    """What is wrong with the files that a list beside them names, by name; empty if all are whole.
+
+    A line of the list is ``sha256  name``; a list that cannot be read is named itself.
+    """
+    problems = {}
+    try:
+        lines = sums.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        return {sums.name: _fault(error)}
+    for sha256, _, name in (line.partition("  ") for line in lines):
+        try:
+            with (sums.parent / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    raise ValueError("it has changed since its sha256 was taken")
+        except (OSError, ValueError) as error:
+            problems[name] = _fault(error)
+    return problems
 
 
 def app_script() -> Path:

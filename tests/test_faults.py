@@ -6,25 +6,32 @@ process that has read it before.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
+from click.testing import CliRunner, Result
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import paths, theory
 from carrot_core.benchmarks.built_in import card_of, folder_of, read_built_in, vectors_of_built_in
+from carrot_core.cli import main
 from carrot_core.dashboard.shell import plain
-from carrot_core.errors import CarrotError
+from carrot_core.errors import CarrotError, StoreError
+from carrot_core.evaluation.runs import run_router
+from carrot_core.points import shared_points
 from carrot_core.results.snapshot import SnapshotResults, damaged_snapshots, read, read_comparison, shipped_snapshots
 from carrot_core.serving.loading import shipped_head
 from carrot_core.store import Store
-from tests.tables import frames, main_file
+from tests.points.test_difference import point
+from tests.tables import frames, long_table, main_file
 
 ROOT = Path(__file__).resolve().parents[1]
 FAULTS = ("cut", "noise", "removed", "unreadable")
@@ -195,3 +202,79 @@ def test_a_page_names_what_is_broken_and_shows_the_rest(two: Store, data: Path, 
     app = page(name)
     assert not app.exception
     assert not app.error
+
+
+# `carrot data verify` and `carrot doctor`
+
+
+def carrot(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def test_the_list_of_what_ships_is_of_the_files_that_ship() -> None:
+    """After a change of ``data/``: `make sums`."""
+    assert paths.damaged_files(paths.SHIPPED / paths.SUMS) == {}
+    listed = {line.split("  ")[1] for line in (paths.SHIPPED / paths.SUMS).read_text().splitlines()}
+    folders = (paths.SHIPPED / part for part in ("snapshots", "heads", "benchmarks", "theory"))
+    assert {str(file.relative_to(paths.SHIPPED)) for each in folders for file in each.rglob("*.*")} <= listed
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_doctor_finds_every_kind_of_fault_in_every_kind_of_file(
+    two: Store, carrot_home: Path, data: Path, fault: str
+) -> None:
+    for name in (paths.SUMS, "prices.csv", "template.csv", "simulated_vectors.safetensors", "README.md"):
+        shutil.copy(ROOT / "data" / name, data / name)
+    texts = two.missing_texts("first", "mini")
+    two.add_vectors("mini", texts, np.ones((len(texts), 3)), benchmark="first")
+    run_router(two, two.load("second"), "zero")
+    point_file = shared_points().path(shared_points().keep(point()))
+    (carrot_home / "logs").mkdir()
+    long_table(5).to_parquet(carrot_home / "logs" / "march.parquet")
+    shutil.copy(data / "prices.csv", carrot_home / "my_prices.csv")
+    router = Path(shutil.copytree(data / "heads" / NAME, carrot_home / "routers/owner/mine")) / "router.safetensors"
+    assert carrot("doctor").exit_code == 0, carrot("doctor").output
+    assert carrot("data", "verify").exit_code == 0
+    vectors, run = (next(two.path.rglob(f"{kind}-*.duckdb")) for kind in ("vectors", "run"))
+    prices, log = carrot_home / "my_prices.csv", carrot_home / "logs" / "march.parquet"
+    own = {vectors: "benchmark first", run: "benchmark second", log: "log march", prices: "your prices"}
+    own |= {router: "router owner/mine", point_file: f"operating point {point_file.name}"}
+    # What computes itself anew may be gone, half a table of prices is one, and a folder is no point.
+    unnoticed = {
+        "removed": own.keys() - {router}, "cut": {prices}, "noise": set(),
+        "unreadable": {point_file} if os.geteuid() == 0 else set(),
+    }[fault]  # fmt: skip
+    own = {file: part for file, part in own.items() if file not in unnoticed}
+    ships = [data / name for name in (*USES, "prices.csv", "template.csv", "simulated_vectors.safetensors")]
+    with ExitStack() as stack:
+        for file in (*own, *ships):
+            stack.enter_context(broken(file, fault))
+        answer = carrot("doctor", "--json")
+        assert answer.exit_code == StoreError.exit_code
+        parts = {each["part"] for each in json.loads(answer.stdout)}
+        assert parts == {*own.values(), *(f"data/{file.relative_to(data)}" for file in ships)}
+        assert carrot("data", "verify").exit_code == (0 if fault == "removed" else StoreError.exit_code)
+    assert carrot("doctor").exit_code == 0
+
+
+def test_what_cannot_be_used_is_set_aside_and_the_rest_stays(two: Store, carrot_home: Path) -> None:
+    old = carrot_home / "carrot.duckdb"
+    old.write_bytes(random.Random(1).randbytes(10_000))
+    main_file(two).unlink()
+    verified = carrot("data", "verify")
+    assert verified.exit_code == StoreError.exit_code
+    assert "carrot.duckdb: damaged" in verified.stdout
+    assert "first: damaged" in verified.stdout
+    assert carrot("data", "rebuild").exit_code == 0
+    assert not old.exists()
+    assert not two.damaged()
+    assert [info.name for info in two.benchmarks()] == ["second"]
+    assert carrot("data", "verify").exit_code == 0
+
+
+def test_a_list_of_benchmarks_names_the_damaged_ones_too(two: Store) -> None:
+    main_file(two).write_bytes(b"")
+    listed = carrot("data", "list")
+    assert listed.exit_code == 0
+    assert "second" in listed.stdout
+    assert "first is damaged" in listed.stderr

@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from carrot_core import __version__, limits
+from carrot_core.cli.check import doctor
 from carrot_core.cli.common import PORT, Group, Result, json_option, open_store, progress
 from carrot_core.cli.data import data
 from carrot_core.cli.evaluate import evaluate, learning_curve
@@ -164,5 +165,6 @@ for command in (
     theory,
     bench,
     router,
+    doctor,
 ):
     main.add_command(command)

@@ -1,16 +1,20 @@
-"""``carrot data check``, ``template``, ``leakage``: check files before import, find copies across a split."""
+"""``carrot data check``, ``template``, ``leakage``: check files before import, find copies across a split.
+
+``carrot doctor``: read all that is here already.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from carrot_core.cli.common import TABLE, Result, as_document, json_option, open_store, progress, write
-from carrot_core.errors import CarrotError, DataError
-from carrot_core.paths import shipped
+from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
+from carrot_core.paths import RESTORE, SUMS, damaged_files, home, shipped
 from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
@@ -250,3 +254,57 @@ def leakage(name: str, cosine: float, jaccard: float, seed: int | None, csv_file
         "pairs": records(leakage_report.pairs),
     }
     return document, report(leakage_report)
+
+
+@click.command()
+@json_option
+def doctor() -> Result:
+    """Read all that ships and all of CARROT_HOME from end to end; say what is damaged, and what mends it.
+
+    The exit code is 0 where everything is whole and 5 where something is damaged.
+    """
+    problems = [{"part": part, "problem": problem} for part, problem in _problems()]
+    if not problems:
+        return problems, f"Everything is whole: what ships, and {home()}."
+    text = "\n".join(f"{each['part']}: {each['problem']}" for each in problems)
+    return problems, text, StoreError.exit_code
+
+
+def _problems() -> Iterator[tuple[str, str]]:
+    """Every damaged part, and what is wrong with it."""
+    from carrot_core.benchmarks.log_table import kept_logs, read_logs
+    from carrot_core.points import shared_points
+    from carrot_core.prices.files import own_prices_path, read_prices
+    from carrot_core.routers.saving import load_saved
+    from carrot_core.store.maintenance import verify
+
+    for name, problem in damaged_files(shipped(SUMS)).items():
+        yield f"data/{name}", f"{problem}. {RESTORE}"
+    try:
+        with progress("Reading", " benchmarks") as advance:
+            findings = verify(open_store(), advance)
+    except NotFoundError:  # nothing is stored yet
+        findings = []
+    except StoreError as error:
+        yield "the store", str(error)
+        findings = []
+    for finding in findings:
+        if problem := finding.data or finding.computed:
+            yield f"benchmark {finding.benchmark}", problem
+    for name, problem in shared_points().listing().damaged.items():
+        yield f"operating point {name}", problem
+    files: dict[str, Callable[[], object]] = {}
+    for name, path in kept_logs().items():
+        files[f"log {name}"] = partial(read_logs, path)
+    if own_prices_path().exists():
+        files["your prices"] = partial(read_prices, own_prices_path())
+    for document in (home() / "routers").glob("*/*/router.json"):
+        files[f"router {document.parent.relative_to(home() / 'routers')}"] = partial(load_saved, document.parent)
+    for part, read in files.items():
+        try:
+            read()
+        except CarrotError as error:
+            yield part, str(error)
+    for sums in (home() / "hub").glob("*/*/.*.sha256"):
+        for name, problem in damaged_files(sums).items():
+            yield f"hub/{sums.parent.parent.name}, {name}", f"{problem}. Pull it again."

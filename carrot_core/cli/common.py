@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from carrot_core.store import Store
 
-# What a command returns: the document for --json, and the same for people.
-Result = tuple[Any, str]
+# What a command returns: the document for --json, the same for people, and the exit code where that is not 0.
+Result = tuple[Any, str] | tuple[Any, str, int]
 PORT = click.IntRange(1, 65535)
 
 
@@ -60,8 +60,10 @@ def json_option(command: Callable[..., Result]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @functools.wraps(command)
     def printing(*args: Any, as_json: bool, **kwargs: Any) -> None:
-        document, text = command(*args, **kwargs)
+        document, text, *code = command(*args, **kwargs)
         click.echo(as_document(document) if as_json else visible(text, keep=SENTENCE))
+        if code:
+            click.get_current_context().exit(code[0])
 
     return printing
 

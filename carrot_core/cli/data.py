@@ -21,6 +21,7 @@ from carrot_core.cli.check import (
     template,
 )
 from carrot_core.cli.common import Group, Result, file_progress, json_option, open_store, progress
+from carrot_core.errors import StoreError
 from carrot_core.text import SENTENCE, visible
 
 if TYPE_CHECKING:
@@ -285,15 +286,20 @@ data.add_command(template)
 @data.command()
 @json_option
 def verify() -> Result:
-    """Read every benchmark completely and say which are damaged."""
+    """Read every benchmark completely and say which are damaged; the exit code is 5 where one is.
+
+    `carrot doctor` reads everything else, too.
+    """
     from carrot_core.store.maintenance import verify as verify_all
 
     with progress("Reading", " benchmarks") as advance:
         findings = verify_all(open_store(), advance)
     lines = [line for finding in findings for line in _finding_lines(finding)]
-    if any(finding.data or finding.computed for finding in findings):
-        lines.append("`carrot data rebuild` sets the damaged files aside, beside the store.")
-    return [asdict(finding) for finding in findings], "\n".join(lines)
+    document = [asdict(finding) for finding in findings]
+    if not any(finding.data or finding.computed for finding in findings):
+        return document, "\n".join(lines)
+    lines.append("`carrot data rebuild` sets the damaged files aside, beside the store.")
+    return document, "\n".join(lines), StoreError.exit_code
 
 
 def _finding_lines(finding: Finding) -> list[str]:

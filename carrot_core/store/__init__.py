@@ -52,7 +52,7 @@ class Store:
         # Through links: what is new goes where the old is, not beside the link.
         chosen = Path(path if path is not None else paths.home() / "carrot.duckdb").resolve()
         self._path = (chosen.with_suffix(".store") if chosen.suffix == ".duckdb" else chosen).resolve()
-        self._old_file = self._path.with_suffix(".duckdb")
+        self.old_file = self._path.with_suffix(".duckdb")
 
     @property
     def path(self) -> Path:
@@ -71,19 +71,19 @@ class Store:
 
     def folder(self, name: str) -> Folder:
         """The folder of a benchmark, which need not exist: for this package."""
-        self._take_over()
+        self.take_over()
         return Folder.of(self.path, name)
 
     def folders(self) -> list[Folder]:
         """The folders of all benchmarks: for this package."""
-        self._take_over()
+        self.take_over()
         return Folder.all(self.path)
 
-    def _take_over(self) -> StoreError | None:
-        """Take over a database of version 0.2; why that cannot be done, which hinders nobody from using the store."""
+    def take_over(self) -> StoreError | None:
+        """Take over a database of version 0.2; why that cannot be done, which hinders no other use."""
         try:
-            if self._old_file.exists():
-                take_over(self._old_file, self.path)
+            if self.old_file.exists():
+                take_over(self.old_file, self.path)
         except StoreError as error:
             return error
         return None
@@ -176,8 +176,8 @@ class Store:
 
     def _descriptions(self) -> Mapping[str, BenchmarkInfo | StoreError]:
         described: dict[str, BenchmarkInfo | StoreError] = {}
-        if (problem := self._take_over()) is not None:
-            described[self._old_file.name] = problem
+        if (problem := self.take_over()) is not None:
+            described[self.old_file.name] = problem
         try:
             folders = Folder.all(self.path)
         except StoreError as error:
@@ -345,7 +345,7 @@ class Store:
         return self._existing(name).read(work)
 
     def _not_here(self, name: str) -> CarrotError:
-        if (problem := self._take_over()) is not None:
+        if (problem := self.take_over()) is not None:
             return problem  # it may be in there
         names = [folder.name for folder in self.folders()]
         there = f"there are: {', '.join(names)}" if names else "none is loaded yet; import one first"

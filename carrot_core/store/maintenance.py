@@ -198,12 +198,15 @@ def verify(store: Store, progress: Progress | None = None) -> list[Finding]:
     NotFoundError
         There is nothing in the store.
     """
-    folders = store.folders()
-    if not folders:
+    old, folders = store.take_over(), store.folders()
+    if not folders and old is None:
         raise NotFoundError(f"There is no benchmark in {store.path} yet; import one first.")
-    findings = []
+    findings = [] if old is None else [Finding(store.old_file.name, str(old), "")]
     for number, folder in enumerate(folders, start=1):
-        findings.append(folder.read(_finding))
+        try:
+            findings.append(folder.read(_finding))
+        except StoreError as error:  # its files cannot even be listed
+            findings.append(Finding(folder.name, str(error), ""))
         if progress is not None:
             progress(number, len(folders))
     return findings
@@ -211,7 +214,13 @@ def verify(store: Store, progress: Progress | None = None) -> list[Finding]:
 
 def _finding(files: Files) -> Finding:
     computed = (problem for path in files.of("") if path != files.main and (problem := _problem(path, _read_rows)))
-    return Finding(_name(files), _problem(files.main, _read_data), next(computed, ""))
+    return Finding(_name(files), _problem_of_data(files), next(computed, ""))
+
+
+def _problem_of_data(files: Files) -> str:
+    if MAIN not in files.names:
+        return f"{files.main} is missing: import the benchmark again."
+    return _problem(files.main, _read_data)
 
 
 def _name(files: Files) -> str:
@@ -256,6 +265,8 @@ def _read_rows(connection: duckdb.DuckDBPyConnection) -> str:
 def rebuild(store: Store, progress: Progress | None = None) -> tuple[Path | None, list[Finding]]:
     """Take every damaged file out of a store; if it is a benchmark's main file, the whole benchmark.
 
+    So is a database of version 0.2 that is damaged; one that is another program's stays.
+
     Runs and vectors in damaged files have to be computed again; a benchmark has to be imported again.
 
     Returns
@@ -271,9 +282,14 @@ def rebuild(store: Store, progress: Progress | None = None) -> tuple[Path | None
     """
     findings = verify(store, progress)
     aside = store.path.with_name(f"{store.path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    old = store.take_over()
+    if old is not None and isinstance(old.__cause__, duckdb.Error):
+        for path in (Path(f"{store.old_file}.wal"), store.old_file):
+            if path.exists():
+                _move(path, aside / path.name)
     for folder in store.folders():
         with folder.adding() as files, translate_errors(folder.path):
-            if _problem(files.main, _read_data):
+            if _problem_of_data(files):
                 _move(folder.path, aside / folder.path.name)
                 continue
             for file in files.of(""):
