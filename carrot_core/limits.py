@@ -1,15 +1,28 @@
 """Limits of files and requests: every number of bytes, rows, columns, levels and seconds, with its reason.
 
-Files and requests come from strangers; code that reads one uses a limit from here. ``.streamlit/config.toml``
-cannot import it: a test compares its upload size with `UPLOAD_MB`.
+Files and requests come from strangers; code that reads one uses a limit from here. Each is set anew by the variable
+``CARROT_LIMIT_`` and its name, or under its name in the TOML file that `CARROT_LIMITS` names; the variable wins.
+docs/hosting.md has the table. ``.streamlit/config.toml`` cannot import it: a test compares its upload size with
+`UPLOAD_MB`.
 """
 
 from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from carrot_core.errors import CarrotError
 
 # Tables of results and prompts.
 PUBLIC_UPLOAD_MB = 1  # on a public dashboard, which takes scenarios and no tables
 UPLOAD_MB = 500  # a browser's upload stays in the server's memory until it is read; the command line reads from disk
 UNPACKED_BYTES = 2 << 30  # four times the largest upload; tables unpack to 3 to 10 times their size, bombs to 1,000
+UNPACKED_RATIO = 200  # of a packed file; text packs to a tenth or a fiftieth, a bomb to a thousandth
+UNPACKED_FREE_BYTES = 32 << 20  # that any packed file may unpack to, whatever its ratio
 COLUMNS = 2_000  # 500 models of a wide table with four columns each; more is a table that was turned on its side
 ROWS = 100_000_000  # a Parquet file of a few kilobytes may hold billions of equal rows
 CELLS = 100_000_000  # prompts x models: some arrays of 0.8 GB each
@@ -30,7 +43,6 @@ JSON_MARKS = 32_000_000  # brackets and commas of one value: each may take a hun
 TABLE_CELL_CHARACTERS = 16 << 20  # of one cell in the table of a gateway: a whole conversation
 ZIP_ENTRIES = 200_000  # a log has one for each sample
 ZIP_DIRECTORY_BYTES = 32 << 20  # of their list
-ZIP_RATIO = 200  # that an entry of some size unpacks to; JSON packs to a tenth or a fiftieth, a bomb to a thousandth
 FOLDER_FILES = 10_000  # in a folder of runs
 
 # Logs of calls.
@@ -46,6 +58,7 @@ PICKLE_BYTES = 1 << 30  # the published files are below 0.3 GiB
 PICKLE_MEMORY_BYTES = 8 << 30  # address space of the process
 PICKLE_SECONDS = 300  # of the clock and of the processor
 PICKLE_INTEGER_BITS = 128  # a longer integer is no id and no figure, and takes long to print
+PICKLE_RATIO = 4  # bytes of results for a byte of file; one text may stand in it a million times
 PICKLE_LEVELS = 8  # of dictionaries in dictionaries; the published files have four
 
 # Operating points and scenarios.
@@ -82,6 +95,7 @@ SQL_PROCESS_BYTES = 2 << 30  # address space of the process
 SQL_MEMORY = "512MB"  # of DuckDB in it
 SQL_VALUE_CHARACTERS = 10_000  # of one value of an answer
 SQL_ANSWER_BYTES = 10_000_000
+SQL_AT_ONCE = 2  # queries of all sessions together; the next waits as long as one may take
 
 # Other machines.
 HUB_SECONDS = 10.0  # of the hub's silence; a machine without a network is told so at once
@@ -89,3 +103,83 @@ HUB_CARD_SECONDS = 5.0  # likewise, for a model's revision, which an artefact ca
 
 # Options of the command line.
 NUMBERS = 1_000  # in one range, such as 0-4
+
+
+def unpacked_bytes(packed_bytes: int) -> int:
+    """Bytes that a packed file of a size may unpack to: by its ratio, but for small ones; `UNPACKED_BYTES` at most."""
+    return min(UNPACKED_BYTES, max(UNPACKED_FREE_BYTES, UNPACKED_RATIO * packed_bytes))
+
+
+VARIABLE, PREFIX = "CARROT_LIMITS", "CARROT_LIMIT_"
+_SIZE = re.compile(r"[1-9][0-9]{0,6}(MB|GB|TB|MiB|GiB|TiB)")
+Value = int | float | str
+DEFAULTS: dict[str, Value] = {
+    name: value for name, value in globals().items() if name.isupper() and name not in ("VARIABLE", "PREFIX", "_SIZE")
+}
+
+
+class LimitError(CarrotError, SystemExit):
+    """A limit is set to what it cannot be. Limits are read on import: uncaught, it ends the process with its text."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = message
+
+
+def set_limits(environment: Mapping[str, str]) -> dict[str, Value]:
+    """The limits that an environment sets, by name.
+
+    Raises
+    ------
+    LimitError
+        The file cannot be read as TOML; a name is no limit's; a value is of another type than the limit, or not
+        above 0. The message has the file or variable, the name and the value.
+    """
+    values = {}
+    if file := environment.get(VARIABLE):
+        for key, value in _read(file).items():
+            name = _known(key.upper(), f"{file}: {key}")
+            values[name] = _checked(name, value, f"{file}: {key} = {value!r}")
+    for variable, text in environment.items():
+        if variable.startswith(PREFIX):
+            name = _known(variable.removeprefix(PREFIX), variable)
+            values[name] = _checked(name, _number(text), f"{variable}={text}")
+    return values
+
+
+def _read(file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LimitError(f"{VARIABLE}={file} cannot be read as TOML: {error}.") from error
+
+
+def _known(name: str, place: str) -> str:
+    if name not in DEFAULTS:
+        raise LimitError(f"{place}: there is no limit of this name; docs/hosting.md lists them.")
+    return name
+
+
+def _number(text: str) -> Value:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _checked(name: str, value: Any, place: str) -> Value:
+    default = DEFAULTS[name]
+    if isinstance(default, str):
+        if isinstance(value, str) and _SIZE.fullmatch(value):
+            return value
+        raise LimitError(f"{place}: give a size with its unit, as in {default}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise LimitError(f"{place}: give a number above 0, as in {default}.")
+    if isinstance(default, int) and not isinstance(value, int):
+        raise LimitError(f"{place}: give a whole number, as in {default}.")
+    return type(default)(value)
+
+
+globals().update(set_limits(os.environ))

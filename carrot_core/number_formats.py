@@ -211,6 +211,12 @@ def plain(value: float, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def size_text(size: int) -> str:
+    """Bytes in the largest binary unit that leaves at least 1, as in "1.5 GiB"."""
+    power = min(3, max(0, size.bit_length() - 1) // 10)
+    return f"{plain(size / (1 << 10 * power))} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
+
+
 def without_nan(value: Any) -> Any:
     """NaN and infinity as None, since JSON has neither; of an interval its fields: {value, low, high}."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -25,6 +25,7 @@ from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.benchmarks.file_checks import check_columns, chunks, text_stream
 from carrot_core.benchmarks.reading import ENDINGS, LEVELS, PACKED, stream_values
 from carrot_core.errors import DataError, Problem
+from carrot_core.number_formats import size_text
 
 # What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
 UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
@@ -91,7 +92,7 @@ def _streamed(path: Path, out: Path) -> list[str]:
                 lists[place].add(value)
     records = {place: each for place, each in lists.items() if each.count and each.is_table}
     if not records:
-        what = f"is a JSON document of more than {limits.JSON_BYTES >> 20} MiB without a list of records"
+        what = f"is a JSON document of more than {size_text(limits.JSON_BYTES)} without a list of records"
         raise DataError(path.name, [Problem(what, "Write one array of objects, or one object a line.")])
     place = max(records, key=lambda place: (len(guess_columns(list(records[place].names))), records[place].count))
     records[place].path.rename(out)
@@ -208,9 +209,10 @@ def _check_workbook(path: Path) -> None:
             size = sum(member.file_size for member in file.infolist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise DataError(path.name, [_NO_WORKBOOK]) from error
-    if size > limits.SHEET_BYTES:
-        most = f"{limits.SHEET_BYTES >> 20} MiB"
-        raise DataError(path.name, [Problem(f"is a workbook that unpacks to more than {most}", "Save it as CSV.")])
+    most = min(limits.SHEET_BYTES, limits.unpacked_bytes(path.stat().st_size))
+    if size > most:
+        what = f"is a workbook that unpacks to more than {size_text(most)}"
+        raise DataError(path.name, [Problem(what, "Save it as CSV.")])
 
 
 def _header(sheet: Any) -> list[str]:
@@ -255,6 +257,7 @@ def arrow_as_parquet(path: Path, out: Path) -> None:
         It cannot be read, has too many columns or rows, or unpacks to too much.
     """
     size = rows = 0
+    most = limits.unpacked_bytes(path.stat().st_size)
     try:
         with path.open("rb") as file, pa.PythonFile(file, mode="r") as source:
             schema, batches = _batches(path, source)
@@ -263,7 +266,7 @@ def arrow_as_parquet(path: Path, out: Path) -> None:
                 for batch in batches:
                     batch.validate(full=True)  # offsets of a damaged file point outside of it
                     size, rows = size + batch.nbytes, rows + batch.num_rows
-                    if size > limits.UNPACKED_BYTES or rows > limits.ROWS:
+                    if size > most or rows > limits.ROWS:
                         raise DataError(path.name, [Problem("unpacks to more than the limit", "Keep a part of it.")])
                     writer.write_batch(batch)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -299,6 +302,7 @@ def unzipped(
         It is damaged, beyond the limits, needs a password, or has no such file.
     """
     files, size = [], 0
+    room = limits.unpacked_bytes(path.stat().st_size)
     try:
         with zipfile.ZipFile(path) as archive:
             members = list(filter(is_wanted or _is_table, archive.infolist()))
@@ -313,8 +317,8 @@ def unzipped(
                 with archive.open(member) as source, out.open("xb") as file:
                     while chunk := source.read(_CHUNK):
                         size += file.write(chunk)
-                        if size > limits.UNPACKED_BYTES:
-                            unpacked = f"unpacks to more than {limits.UNPACKED_BYTES >> 30} GiB"
+                        if size > room:
+                            unpacked = f"unpacks to more than {size_text(room)}"
                             raise DataError(path.name, [Problem(unpacked, "Unpack it yourself.")])
                 files.append(out)
     except UNZIP_ERRORS as error:

@@ -25,6 +25,7 @@ from carrot_core import limits
 from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.reading import Dialect, first_rows, packing_of, text_encoding
 from carrot_core.errors import DataError, Problem
+from carrot_core.number_formats import size_text
 
 _CHUNK = 1 << 20
 _NAME = re.compile(rb'(?<!\\)"\s*:')  # its end, in a JSON object
@@ -60,7 +61,7 @@ def check_text(path: Path, kind: str, dialect: Dialect | None = None, *, head: b
         It unpacks to too much or not at all, or has too many columns.
     """
     decode, start, place = codecs.getincrementaldecoder("utf-8")().decode, b"", _Place(kind)
-    packed = packing_of(path) is not None
+    packed, most = packing_of(path) is not None, limits.unpacked_bytes(path.stat().st_size)
     try:
         for chunk in chunks(path) if head is None else (head,):
             if not place.bytes and text_encoding(chunk):
@@ -72,8 +73,8 @@ def check_text(path: Path, kind: str, dialect: Dialect | None = None, *, head: b
             start = start if len(start) >= limits.HEADER_BYTES else (start + chunk)[: limits.HEADER_BYTES]
             place.pass_by(chunk)
             check_columns(path, place.names, " or more")
-            if packed and place.bytes > limits.UNPACKED_BYTES:
-                raise DataError(path.name, [_bomb()])
+            if packed and place.bytes > most:
+                raise DataError(path.name, [_bomb(most)])
         try:
             decode(b"", final=head is None)
         except UnicodeDecodeError as error:
@@ -120,13 +121,17 @@ def check_columns(path: Path, columns: int, more: str = "") -> None:
 
 
 def check_schema(path: Path) -> None:
-    """Count the columns of a Parquet file before it is read; the parser refuses a file that is not Parquet."""
+    """Count columns and bytes of a Parquet file before it is read; the parser refuses a file that is not Parquet."""
     try:
-        leaves = pq.read_metadata(path).num_columns
+        metadata = pq.read_metadata(path)
+        leaves = metadata.num_columns
         columns = leaves if leaves <= limits.COLUMNS else len(pq.read_schema(path))
+        size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     except (pa.ArrowException, OSError, ValueError):
         return
     check_columns(path, columns)
+    if size > (most := limits.unpacked_bytes(path.stat().st_size)):
+        raise DataError(path.name, [_bomb(most)])
 
 
 def check_rows(path: Path, rows: int) -> None:
@@ -201,9 +206,9 @@ def _damaged(path: Path, error: OSError) -> Problem:
     return Problem(f"cannot be read: {reason}", "Pack or copy it again.")
 
 
-def _bomb() -> Problem:
-    most = f"{limits.UNPACKED_BYTES >> 30} GiB"
-    return Problem(f"unpacks to more than {most}", "Unpack it yourself if you trust it, and import what comes out.")
+def _bomb(most: int) -> Problem:
+    remedy = "Unpack it yourself if you trust it, and import what comes out."
+    return Problem(f"unpacks to more than {size_text(most)}", remedy)
 
 
 def _distinct_names(start: bytes) -> int:

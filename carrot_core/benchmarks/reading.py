@@ -20,6 +20,7 @@ from typing import IO, Any
 from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns
 from carrot_core.errors import DataError, NotFoundError, Problem
+from carrot_core.number_formats import size_text
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".zip")
 PACKED = (".gz", ".zst")  # endings of a packed file; what packs it is read from its first bytes
@@ -331,5 +332,5 @@ class _Characters:
         """
         length = len(self._buffer) - self._at
         if length > limits.ROW_BYTES:
-            raise self.error(f"a value of more than {limits.ROW_BYTES >> 20} MiB, or no value, begins here")
+            raise self.error(f"a value of more than {size_text(limits.ROW_BYTES)}, or no value, begins here")
         return self._read(max(_CHUNK, length))

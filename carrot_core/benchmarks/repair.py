@@ -19,6 +19,7 @@ from carrot_core import limits
 from carrot_core.benchmarks.file_checks import byte_stream, chunks, text_stream
 from carrot_core.benchmarks.reading import CP1252, Dialect
 from carrot_core.errors import DataError, Problem
+from carrot_core.number_formats import size_text
 
 _SEVERAL_BYTES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")  # in UTF-8
 _NOT_CP1252 = re.compile(rb"[\0\x81\x8d\x8f\x90\x9d]")
@@ -42,13 +43,14 @@ def transcoded(path: Path, encoding: str, out: Path) -> Path:
         It is no such text, or unpacks to too much.
     """
     decoder, size = codecs.getincrementaldecoder(encoding)(), 0
+    most = limits.unpacked_bytes(path.stat().st_size)
     with out.open("wb") as file:
         try:
             for chunk in chunks(path):
                 size += file.write(decoder.decode(chunk).encode())
-                if size > limits.UNPACKED_BYTES:
-                    most = f"{limits.UNPACKED_BYTES >> 30} GiB"
-                    raise DataError(path.name, [Problem(f"is more than {most} as UTF-8", "Save it as UTF-8 yourself.")])
+                if size > most:
+                    what = f"is more than {size_text(most)} as UTF-8"
+                    raise DataError(path.name, [Problem(what, "Save it as UTF-8 yourself.")])
             file.write(decoder.decode(b"", final=True).encode())
         except UnicodeError as error:
             remedy = f"Name another encoding, such as --encoding {CP1252}, or save it as UTF-8."
@@ -124,7 +126,7 @@ def _write_csv(path: Path, dialect: Dialect, escaped: bool, out: Path) -> tuple[
 
 
 def _too_long(row: int, line: int) -> Problem:
-    most = f"{limits.ROW_BYTES >> 20} MiB"
+    most = size_text(limits.ROW_BYTES)
     return Problem(f"is longer than {most}, in line {line:,}", "Cut its texts, or close the quote it has.", row or None)
 
 

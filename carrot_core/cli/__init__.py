@@ -79,8 +79,7 @@ def app(port: int, address: str) -> None:
     server = ["streamlit", "run", str(launcher), f"--server.port={port}", f"--server.address={address}"]
     if address not in LOOPBACK and not os.environ.get("STREAMLIT_SERVER_ALLOWED_HOSTS"):
         server.append("--server.allowedHosts=*")
-    if is_public():
-        server.append(f"--server.maxUploadSize={limits.PUBLIC_UPLOAD_MB}")
+    server.append(f"--server.maxUploadSize={limits.PUBLIC_UPLOAD_MB if is_public() else limits.UPLOAD_MB}")
     os.chdir(script.parent)  # where Streamlit finds its configuration
     os.execv(sys.executable, [sys.executable, "-m", *server])  # noqa: S606  one process, so signals arrive
 

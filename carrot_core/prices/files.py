@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from carrot_core import limits, paths
 from carrot_core.errors import DataError, Problem
+from carrot_core.number_formats import size_text
 from carrot_core.prices import FREE, TOKENS_PER_PRICE, Price, Tier
 from carrot_core.text import names_listed
 
@@ -147,7 +148,9 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], bool]:
     """
     try:
         if path.stat().st_size > limits.PRICE_BYTES:
-            raise DataError(path.name, f"is larger than {limits.PRICE_BYTES >> 20} MiB, too large for a file of models")
+            raise DataError(
+                path.name, f"is larger than {size_text(limits.PRICE_BYTES)}, too large for a file of models"
+            )
         text = path.read_text(encoding="utf-8-sig")
         if text.lstrip()[:1] in ("{", "["):
             return _json_rows(json.loads(text)), True

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from carrot_core import limits
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.number_formats import call_cost, percent, without_nan
+from carrot_core.number_formats import call_cost, percent, size_text, without_nan
 from carrot_core.prices import MORE_PRICES, Price, Tier
 from carrot_core.promise import EVEN, confidence_text, cost_bounds, default_confidence, score_bounds
 from carrot_core.text import SENTENCE, visible
@@ -290,7 +290,7 @@ def from_yaml(content: bytes, name: str) -> Any:
     """
     if len(content) > limits.YAML_BYTES:
         raise DataError(
-            name, f"is larger than the {limits.YAML_BYTES >> 10} KiB of YAML that are read; give it as JSON"
+            name, f"is larger than the {size_text(limits.YAML_BYTES)} of YAML that are read; give it as JSON"
         )
     try:
         _refuse_tricks(content, name)

@@ -29,7 +29,7 @@ _WORKER_LIMITS = {
 _WORKER = Path(__file__).with_name("console_worker.py")
 # Environment variables that a new Python process needs to start; the query's process gets no others.
 _ENVIRONMENT = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-_turns = threading.BoundedSemaphore(2)  # queries at a time, over all threads
+_turns = threading.BoundedSemaphore(limits.SQL_AT_ONCE)  # queries at a time, over all threads
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from carrot_core import limits
 from carrot_core.cli import main
 from tests.made import MODELS, long_frame, made, write_files
 
@@ -59,7 +60,8 @@ def test_the_dashboard_answers_to_any_name_only_where_it_was_put_for_others(monk
     assert CliRunner().invoke(main, ["app", "--address", address]).exit_code == 0
     assert f"--server.address={address}" in started
     assert ("--server.allowedHosts=*" in started) == any_name
-    assert any("maxUploadSize" in option for option in started) == any_name  # those of a public one are small
+    most = limits.PUBLIC_UPLOAD_MB if any_name else limits.UPLOAD_MB
+    assert f"--server.maxUploadSize={most}" in started
 
 
 @pytest.mark.parametrize("command", ["app", "serve"])

@@ -26,6 +26,7 @@ from carrot_core.benchmarks.parts import Part, parts_of, text_dialect
 from carrot_core.benchmarks.reading import FOUND, Reading, check_file, first_rows, kind_of, packing_of, text_encoding
 from carrot_core.benchmarks.table_file import PARQUET, RefusedError, unreadable
 from carrot_core.errors import DataError, NotFoundError, Problem
+from carrot_core.number_formats import size_text
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _BOM = b"\xef\xbb\xbf"
@@ -119,7 +120,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
             if packed is None:
                 yield file
             else:
-                yield cast(BinaryIO, io.BufferedReader(_Counted(pa.input_stream(file, compression=packed), path.name)))
+                yield cast(BinaryIO, io.BufferedReader(_Counted(pa.input_stream(file, compression=packed), path)))
     except (OSError, pa.ArrowException, EOFError) as error:
         remedy = "Pack or copy it again; its end may be missing."
         raise DataError(path.name, [Problem("cannot be read or unpacked", remedy)]) from error
@@ -128,8 +129,9 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
 class _Counted(io.RawIOBase):
     """A packed stream that ends in an error where more comes out than a file may hold."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
-        self._stream, self._name, self._bytes = stream, name, 0
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        self._stream, self._name, self._bytes = stream, path.name, 0
+        self._most = limits.unpacked_bytes(path.stat().st_size)
 
     def readable(self) -> bool:
         return True
@@ -137,9 +139,9 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         chunk = self._stream.read(len(buffer))
         self._bytes += len(chunk)
-        if self._bytes > limits.UNPACKED_BYTES:
-            most = f"unpacks to more than {limits.UNPACKED_BYTES >> 30} GiB"
-            raise DataError(self._name, [Problem(most, "Unpack it yourself if you trust it, and import a part.")])
+        if self._bytes > self._most:
+            what = f"unpacks to more than {size_text(self._most)}"
+            raise DataError(self._name, [Problem(what, "Unpack it yourself if you trust it, and import a part.")])
         buffer[: len(chunk)] = chunk
         return len(chunk)
 

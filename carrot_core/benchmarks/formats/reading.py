@@ -23,6 +23,7 @@ from carrot_core.benchmarks.containers import UNZIP_ERRORS
 from carrot_core.benchmarks.formats.head import open_zip, unpacked
 from carrot_core.benchmarks.reading import stream_values
 from carrot_core.errors import DataError, Problem
+from carrot_core.number_formats import size_text
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _ZSTD, _ENCRYPTED = 93, 1  # method and flag of an entry of a zip
@@ -134,7 +135,7 @@ def _pieces(path: Path) -> Iterator[tuple[Place, Any]]:
 
 
 def _too_long(path: Path) -> DataError:
-    most = f"has a JSON value of more than {limits.JSON_BYTES >> 20} MiB"
+    most = f"has a JSON value of more than {size_text(limits.JSON_BYTES)}"
     return DataError(path.name, [Problem(most, "Split the run, or export it as JSON lines.")])
 
 
@@ -190,7 +191,7 @@ def zip_values(path: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Place, st
     DataError
         The zip is damaged, an entry is no JSON, or more comes out than `carrot_core.limits` allows.
     """
-    total = 0
+    total, most = 0, limits.unpacked_bytes(path.stat().st_size)
     with open_zip(path) as archive:
         for entry in archive.infolist():
             if not pattern.fullmatch(entry.filename):
@@ -198,14 +199,14 @@ def zip_values(path: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Place, st
             place = Place(path.name, entry.filename)
             raw = _member(path, archive, entry, place)
             total += len(raw)
-            if total > limits.UNPACKED_BYTES:
-                raise place.error(f"unpacks to more than {limits.UNPACKED_BYTES >> 30} GiB", "Split the log.")
+            if total > most:
+                raise place.error(f"unpacks to more than {size_text(most)}", "Split the log.")
             yield place, entry.filename, parse(raw, place)
 
 
 def _member(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Place) -> bytes:
     """The bytes of an entry; one packed by zstd, which the standard library does not know before Python 3.14, too."""
-    most = min(limits.JSON_BYTES, max(1 << 20, entry.compress_size * limits.ZIP_RATIO))
+    most = min(limits.JSON_BYTES, max(1 << 20, entry.compress_size * limits.UNPACKED_RATIO))
     try:
         if entry.compress_type == _ZSTD:
             raw: bytes = pa.input_stream(pa.py_buffer(_packed(path, entry)), compression="zstd").read(most + 1)

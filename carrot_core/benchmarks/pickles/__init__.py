@@ -25,13 +25,12 @@ from carrot_core.benchmarks.pickles.reader import columns, leaves, load
 from carrot_core.benchmarks.pickles.records import Array, RefusedError, refuse
 from carrot_core.benchmarks.reading import packing_of
 from carrot_core.errors import DataError, NotFoundError, Problem
-from carrot_core.limits import PICKLE_BYTES, PICKLE_MEMORY_BYTES, PICKLE_SECONDS
+from carrot_core.limits import PICKLE_BYTES, PICKLE_MEMORY_BYTES, PICKLE_RATIO, PICKLE_SECONDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# A pickle may hold one text a million times; results are of about the size of their file.
-_SWELL, _SMALL = 4, 64 << 20
+_SMALL = 64 << 20
 # Not the package's __init__, which loads every router: starting would take twice as long.
 _START = (
     "import sys, types; package = sys.modules['carrot_core'] = types.ModuleType('carrot_core'); "
@@ -197,7 +196,7 @@ def in_child(kind: str, path: str, out: str, memory_bytes: str, seconds: str) ->
     try:
         value = load(Path(path))
         table = pa.table(columns(value)) if kind == "table" else _rows(value)
-        if table.nbytes > _SWELL * os.path.getsize(path) + _SMALL:
+        if table.nbytes > PICKLE_RATIO * os.path.getsize(path) + _SMALL:
             refuse(f"{table.nbytes:,} bytes of results, far more than the file has")
         with pa.OSFile(out, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)

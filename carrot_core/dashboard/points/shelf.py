@@ -65,7 +65,7 @@ def bring_panel() -> None:
         "A file that this page, `carrot export` or the library wrote. It is checked before anything of it is used."
     )
     upload = st.file_uploader(
-        "Operating point (JSON)", ["json"], key="points:upload", max_upload_size=limits.POINT_BYTES >> 20,
+        "Operating point (JSON)", ["json"], key="points:upload", max_upload_size=max(1, limits.POINT_BYTES >> 20),
         help="Names, numbers and the sha256 over all of it must be in order.",
     )  # fmt: skip
     if upload is None:

@@ -256,7 +256,8 @@ def _file(setting: Setting, scenario: Scenario) -> None:
         disabled=scenario == Scenario(),
     )  # fmt: skip
     key = f"wi_file_{st.session_state['wi_generation']}"
-    st.file_uploader("Load a scenario", "json", max_upload_size=1, key=key, on_change=_load, args=(setting, key))
+    most = max(1, limits.SCENARIO_BYTES >> 20)
+    st.file_uploader("Load a scenario", "json", max_upload_size=most, key=key, on_change=_load, args=(setting, key))
 
 
 def _tell_address(scenario: Scenario) -> None:
