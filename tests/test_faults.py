@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,9 +19,11 @@ import numpy as np
 import pytest
 import streamlit as st
 from click.testing import CliRunner, Result
+from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import paths, theory
+from carrot_core.api import answers, create_app, settings_of
 from carrot_core.benchmarks.built_in import card_of, folder_of, read_built_in, vectors_of_built_in
 from carrot_core.cli import main
 from carrot_core.dashboard.shell import plain
@@ -28,6 +31,7 @@ from carrot_core.errors import CarrotError, StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.points import shared_points
 from carrot_core.results.snapshot import SnapshotResults, damaged_snapshots, read, read_comparison, shipped_snapshots
+from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import shipped_head
 from carrot_core.store import Store
 from tests.points.test_difference import point
@@ -278,3 +282,32 @@ def test_a_list_of_benchmarks_names_the_damaged_ones_too(two: Store) -> None:
     assert listed.exit_code == 0
     assert "second" in listed.stdout
     assert "first is damaged" in listed.stderr
+
+
+# The API
+
+
+@pytest.mark.parametrize("file", ["router.json", "router.safetensors"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_head_is_named_by_the_health_check_which_recovers_when_it_is_mended(
+    carrot_home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, fault: str, file: str
+) -> None:
+    monkeypatch.setattr(CarrotRouter, "warm", lambda router: None)  # its encoder
+    monkeypatch.setattr(answers, "RETRY_S", 0.0)
+    for folder in data.glob("heads/*/"):
+        if folder.name not in ("mmlu-pro-cot", NAME):
+            shutil.rmtree(folder)
+    with broken(data / "heads" / NAME / file, fault):
+        settings = settings_of((), None, ("testserver",))
+        client = TestClient(create_app(settings))
+        settings.served.warm()
+        assert client.get("/api/v1/health").json()["status"] == f"degraded: {NAME}"
+        assert client.get("/api/v1/models").status_code == 200
+        refused = client.get("/api/v1/models", params={"router": NAME})
+        assert (refused.status_code, str(data) in refused.text) == (503, False)
+    client.get("/api/v1/health")
+    for thread in threading.enumerate():
+        if thread.name == "carrot-mend":
+            thread.join()
+    assert client.get("/api/v1/health").json()["status"] == "ready"
+    assert client.get("/api/v1/models", params={"router": NAME}).status_code == 200

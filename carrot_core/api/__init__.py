@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from carrot_core import __version__, limits
 from carrot_core.api import answers
-from carrot_core.api.answers import Served, Source, Split, sources_of
+from carrot_core.api.answers import RETRY_S, Served, Source, Split, sources_of
 from carrot_core.api.middleware import (
     ANY_HOST,
     CONTENT_TYPE_LATEST,
@@ -245,7 +245,7 @@ class _Services:
             router = self.served.get(name)
         except CarrotError as error:
             log.error("the router %r could not be loaded: %s", name, error)  # names files, no prompts
-            raise RuntimeError("a router served could not be loaded") from error
+            raise Refusal(503, f"The router {name!r} cannot be loaded; the server's log says why.") from error
         started = time.perf_counter()
         answer = work(router, name)
         seconds = time.perf_counter() - started
@@ -259,12 +259,14 @@ def _open_routes(services: _Services) -> APIRouter:
 
     @api.get("/health", response_model=HealthAnswer, responses=error_responses(403, 405, 503))
     async def health(request: Request, response: Response) -> HealthAnswer:
-        """Whether the first prompt would be answered at once ("ready"); needs no token."""
-        if services.served.status == "failed":
-            raise Refusal(503, "The default router could not be loaded; the server's log says why.")
+        """What can be answered now: "ready" if the first prompt would be at once; needs no token."""
+        services.served.mend()
+        status = services.served.status
+        if status == "failed":
+            raise Refusal(503, "No router can be loaded; the server's log says why.", {"Retry-After": f"{RETRY_S:g}"})
         return HealthAnswer(
             request_id=request.state.request_id,
-            status=services.served.status,
+            status=status,
             version=__version__,
             served=list(services.served.names),
         )

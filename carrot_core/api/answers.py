@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ from carrot_core.serving.decision import Explanation
 from carrot_core.serving.expectation import labels_of
 
 Source = str | Path
-Status = Literal["cold", "warming", "ready", "failed"]
+RETRY_S = 5.0  # between two tries to load what could not be loaded, while the health check asks
 
 log = logging.getLogger("carrot.api")
 
@@ -49,7 +50,6 @@ class Served:
     Attributes
     ----------
     names : of the routers served.
-    status : "cold", then "warming" while the default router and its encoder are loaded, then "ready" or "failed".
     """
 
     def __init__(
@@ -58,11 +58,25 @@ class Served:
         if not sources:
             raise CarrotError("There is no router to serve.")
         self.names = tuple(sources)
-        self.status: Status = "cold"
+        self._state: Literal["cold", "warming", "ready"] = "cold"  # of the default router and its encoder
+        self._broken: set[str] = set()  # names of those that could not be loaded when they were last tried
+        self._tried_at = -RETRY_S
         self._sources = dict(sources)
         self._load = load
         self._loaded: dict[str, CarrotRouter] = {}
         self._locks = {name: threading.Lock() for name in sources}
+
+    @property
+    def status(self) -> str:
+        """What can be answered now.
+
+        "cold", then "warming" while the default router and its encoder are loaded, then "ready"; "degraded: " with the
+        names of those that cannot be loaded, while the others answer; "failed" where none can.
+        """
+        broken = [name for name in self.names if name in self._broken]
+        if not broken:
+            return self._state
+        return "failed" if len(broken) == len(self.names) else f"degraded: {', '.join(broken)}"
 
     def resolve(self, name: str | None) -> str:
         """The name of a router served, the default one for None.
@@ -88,22 +102,43 @@ class Served:
         """
         with self._locks[name]:
             if name not in self._loaded:
-                self._loaded[name] = self._load(self._sources[name])
+                try:
+                    self._loaded[name] = self._load(self._sources[name])
+                except Exception:
+                    self._broken.add(name)
+                    raise
+                self._broken.discard(name)
             return self._loaded[name]
 
     def warm(self) -> None:
-        """Load the default router and its encoder, so that the first prompt need not wait for them."""
-        self.status = "warming"
-        try:
-            self.get(self.names[0]).warm()
-            self.status = "ready"
-        except Exception as error:  # whatever it is, the server stands and its health check tells
-            self.status = "failed"
-            log.error("the router %r could not be loaded: %s", self.names[0], error)
+        """Load the default router and its encoder, so that the first prompt need not wait for them, then every folder
+        served, which takes moments and tells what is damaged."""
+        self._state = "warming"
+        self._prepare(self.names[:1])
+        self._state = "ready"
+        self._prepare([name for name in self.names[1:] if isinstance(self._sources[name], Path)])
+
+    def _prepare(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                router = self.get(name)
+                if name == self.names[0]:
+                    router.warm()
+                self._broken.discard(name)
+            except Exception as error:  # whatever it is, the server stands and its health check tells
+                self._broken.add(name)
+                log.error("the router %r could not be loaded: %s", name, error)
 
     def warm_in_background(self) -> None:
         """`warm` in a thread of its own."""
         threading.Thread(target=self.warm, name="carrot-warm", daemon=True).start()
+
+    def mend(self) -> None:
+        """Try again, in a thread of its own, to load what could not be loaded: its files may be mended by now."""
+        if self._broken and time.monotonic() >= self._tried_at + RETRY_S:
+            self._tried_at = time.monotonic()
+            broken = [name for name in self.names if name in self._broken]
+            threading.Thread(target=self._prepare, args=(broken,), name="carrot-mend", daemon=True).start()
 
 
 def sources_of(names: tuple[str, ...]) -> dict[str, Source]:

@@ -292,6 +292,8 @@ class HealthAnswer(BaseModel):
     """Answer of ``GET /api/v1/health``."""
 
     request_id: str
-    status: Literal["cold", "warming", "ready", "failed"]
+    status: str = Field(
+        description='"cold", "warming", "ready", or "degraded: " and the routers that cannot be loaded.'
+    )
     version: str
     served: list[str]

@@ -163,7 +163,7 @@ def test_a_router_that_cannot_be_loaded_is_a_fault_of_the_server(client_of: Clie
         raise DataError("/srv/private", "is damaged")
 
     answer = client_of(load=load).post(ROUTE, json=ONE)
-    assert "private" not in _reason(answer, 500, "internal")
+    assert "private" not in _reason(answer, 503, "unavailable")
 
 
 def test_no_prompt_is_logged(client: TestClient, caplog: pytest.LogCaptureFixture, capfd: Any) -> None:

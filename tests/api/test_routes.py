@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import schemathesis
 from fastapi.testclient import TestClient
 
 from carrot_core import __version__, limits
-from carrot_core.api import Served, Settings, create_app
+from carrot_core.api import Served, Settings, answers, create_app
 from carrot_core.api.answers import sources_of
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.prices import Price
@@ -196,6 +197,38 @@ def test_health_fails_where_the_router_cannot_be_loaded(caplog: pytest.LogCaptur
     answer = TestClient(create_app(Settings(served)), base_url="http://localhost").get("/api/v1/health")
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
     assert "damaged" in caplog.text
+
+
+def test_health_names_the_parts_that_are_broken_and_recovers_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"one", "two"}
+
+    def load(source: object) -> object:
+        if str(source) in broken:
+            raise CarrotError("damaged")
+        return made_router()
+
+    def health() -> tuple[int, object]:
+        monkeypatch.setattr(answers, "RETRY_S", 0.0)
+        answer = client.get("/api/v1/health")
+        for thread in threading.enumerate():
+            if thread.name == "carrot-mend":
+                thread.join()
+        return answer.status_code, answer.json().get("status")
+
+    served = Served({"one": Path("one"), "two": Path("two")}, load)  # type: ignore[arg-type]
+    client = TestClient(create_app(Settings(served)), base_url="http://localhost")
+    served.warm()
+    assert health() == (503, None)
+    assert client.get("/api/v1/models", params={"router": "two"}).status_code == 503
+    broken.remove("two")
+    health()
+    assert health() == (200, "degraded: one")
+    assert client.get("/api/v1/models", params={"router": "two"}).status_code == 200
+    assert client.get("/api/v1/models").status_code == 503
+    broken.remove("one")
+    health()
+    assert health() == (200, "ready")
+    assert client.get("/api/v1/models").status_code == 200
 
 
 def test_a_router_is_loaded_once_and_only_by_a_name_that_is_served() -> None:
