@@ -17,7 +17,7 @@ from carrot_core.compare.ranking import (
     standing,
     table_exhibit,
 )
-from carrot_core.compare.studies import learning_exhibit, transfer_exhibit
+from carrot_core.compare.studies import ROUTER, learning_exhibit, transfer_exhibit
 from carrot_core.compare.task_curves import TASKS, tasks_exhibit
 from carrot_core.dashboard import compare, controls, shell, views
 from carrot_core.dashboard.compare import paper_figures, results
@@ -25,6 +25,7 @@ from carrot_core.dashboard.exhibits import show
 from carrot_core.dashboard.stores import labels
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.frontier import shares_exhibit
+from carrot_core.figures.scene import label
 from carrot_core.number_formats import lam_text
 from carrot_core.text import visible
 
@@ -60,17 +61,18 @@ if any(view.part) and section in compare.ON_WHOLE:
 
 if section == "Metrics":
     figures, pairs, seed = view.comparison(names, seeds)
+    for_answer = st.container()
     for_metric, for_columns = st.columns([1, 3])
     with for_metric:
-        metric = compare.metric(set(figures["metric"]))
+        metric = compare.metric_alone(set(figures["metric"]))
     with for_columns:
         metrics = compare.metrics(set(figures["metric"]))
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
     if words := answer(pairs, names, metric):
-        st.markdown(shell.plain(words))
-    show(metric_exhibit(table, metric, over), key="c-metric")
+        for_answer.markdown(shell.plain(words))
     exhibit = table_exhibit(table, metrics, over)
-    show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics))
+    show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics, metric))
+    show(metric_exhibit(table, metric, over), key="c-metric")
     if pairs.empty:
         st.caption("This snapshot keeps no paired differences of all routers, so there are no ranks.")
     elif not stored and len(seeds) == 1 and len(all_seeds) > 1:
@@ -103,7 +105,7 @@ elif section == "Differences":
 elif section == "Gap to oracle":
     table = view.analysis("decomposition", names)
     if compare.has_table(table, "gap to the oracle"):
-        lam = compare.lam_or_whole(LAMS, view.cost_unit_usd)
+        lam = compare.lam_or_whole(LAMS, view)
         show(gap_exhibit(table, lam), key="c-gap")
 
 elif section == "Learnable":
@@ -112,13 +114,13 @@ elif section == "Learnable":
         if table.empty:
             st.info("Choose a router that learns from prompts: the baselines are what it is compared with.")
         else:
-            lam = compare.lam_or_whole(LAMS, view.cost_unit_usd)
+            lam = compare.lam_or_whole(LAMS, view)
             study = None if any(view.part) else results.study_at_hand(info, view, "learning")
             show(learnable_exhibit(table, lam, study), key="c-learnable")
 
 elif section == "Who answers":
     table = view.analysis("agreement", names)
-    lam = compare.lam(LAMS, view.cost_unit_usd)
+    lam = compare.lam(LAMS, view)
     if compare.has_table(table, "agreement of choices"):
         show(agreement_exhibit(table, lam), key="c-agreement")
     areas = compare.several("Shares of", names, "areas")
@@ -139,7 +141,7 @@ elif section == "By task":
 
 elif section == "Where it loses":
     if stored:
-        router, lam = compare.one(names), compare.lam(LAMS, view.cost_unit_usd)
+        router, lam = compare.one(names), compare.lam(LAMS, view)
         rows = view.analysis("losses", (router,))
         rows = rows[rows["lam"] == lam]
         if rows.empty:
@@ -173,11 +175,13 @@ elif section == "Predictions":
             show(ratios_exhibit(usage, router), key="c-ratios")
 
 elif section == "Learning":
+    st.markdown(f"**{label(ROUTER)}**, fitted on more and more prompts")
     table = results.study(info, whole, "learning", "learning curve")
     if table is not None:
         show(learning_exhibit(table, compare.metric(sorted(set(table["metric"])))), key="c-learning")
 
 elif section == "New tasks":
+    st.markdown(f"**{label(ROUTER)}** on tasks it has never seen")
     table = results.study(info, whole, "transfer", "leave-one-task-out result")
     if table is not None:
         show(transfer_exhibit(table, compare.metric(sorted(set(table["metric"])))), key="c-transfer")

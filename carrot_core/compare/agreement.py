@@ -26,6 +26,8 @@ from carrot_core.number_formats import lam_text, percent
 from carrot_core.outcomes import Estimates, pick
 from carrot_core.text import visible
 
+_SAME = 0.995  # share of the prompts from which two routers choose alike
+
 
 def agreement(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
     """Share of the prompts reported on that two routers give to the same model, at the same λ.
@@ -61,7 +63,7 @@ def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
     """
     rows = table[np.isclose(table["lam"], lam)].reset_index(drop=True)
     apart = rows[rows["router"] != rows["other"]].sort_values("agreement")
-    extremes = ""
+    extremes, same = "", len(apart) == 0 or apart["agreement"].iloc[0] >= _SAME
     if len(apart):
         least, most = apart.iloc[0], apart.iloc[-1]
         extremes = " " + "; ".join(
@@ -73,10 +75,14 @@ def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
         name=f"agreement-lam-{lam:g}".replace(".", "-"),
         title=f"Agreement of choices at λ {lam_text(lam)}",
         caption=f"Share of the prompts that both routers give to the same model at λ {lam_text(lam)}, in per cent. "
-        "Routers of the same accuracy may still disagree.",
+        + (
+            "No two of these routers differ in more than 0.5 % of them, so there is no picture to draw."
+            if same
+            else "Routers of the same accuracy may still disagree. A router with itself is left blank."
+        ),
         alt=f"Share of prompts on which two routers choose the same model at λ {lam_text(lam)}.{extremes}",
         table=rows,
-        draw=lambda theme: _agreement(rows, theme),
+        draw=None if same else lambda theme: _agreement(rows, theme),
     )
 
 
@@ -84,10 +90,13 @@ def _agreement(rows: pd.DataFrame, theme: ThemeName) -> go.Figure:
     look, routers = THEMES[theme], names_of(rows["router"])
     names = router_names(routers, 22)
     square = rows.pivot(index="router", columns="other", values="agreement").reindex(index=routers, columns=routers)
+    shares = 100 * square.to_numpy(dtype=float, copy=True)
+    np.fill_diagonal(shares, np.nan)
     figure = go.Figure(
         go.Heatmap(
-            x=names, y=names, z=100 * square.to_numpy(), zmin=0, zmax=100, colorscale=rising(theme), showscale=False,
-            xgap=1, ygap=1, texttemplate="%{z:.0f}",
+            # From the lowest share, so that the cells differ, and over ten points at least, so that noise stays pale.
+            x=names, y=names, z=shares, zmin=min(90.0, float(np.nanmin(shares))), zmax=100, colorscale=rising(theme),
+            showscale=False, hoverongaps=False, xgap=1, ygap=1, texttemplate="%{z:.0f}",
             textfont=words_in_cells(theme, len(routers)), hovertemplate="%{y} and %{x}: %{z:.1f} %<extra></extra>",
         )
     )  # fmt: skip

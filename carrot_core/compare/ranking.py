@@ -136,7 +136,10 @@ def _verdict_ends(pairs: pd.DataFrame) -> tuple[str, str]:
 def standing(
     figures: pd.DataFrame, pairs: pd.DataFrame, routers: Sequence[str], metrics: Sequence[str], seed: str = MEAN
 ) -> pd.DataFrame:
-    """One row a router, best first in the first metric: router, and for each metric its value, _low, _high, _rank."""
+    """One row a router: router, and for each metric its value, _low, _high, _rank.
+
+    By rank in the first metric, within a rank the best first; routers without a rank come last.
+    """
     rows = figures[(figures["seed"] == seed) & figures["router"].isin(list(routers))]
     table = pd.DataFrame({"router": list(routers)})
     for metric in metrics:
@@ -145,9 +148,9 @@ def standing(
             table[metric if name == "value" else f"{metric}_{name}"] = table["router"].map(of[name])
         placed = ranks(pairs, routers, metric) if len(pairs) else {}
         table[f"{metric}_rank"] = table["router"].map(placed).astype("Int64")
-    return table.sort_values(
-        metrics[0], ascending=not METRICS[metrics[0]].higher_is_better, kind="stable", ignore_index=True
-    )
+    first = metrics[0]
+    order = [True, not METRICS[first].higher_is_better]
+    return table.sort_values([f"{first}_rank", first], ascending=order, kind="stable", ignore_index=True)
 
 
 def table_exhibit(table: pd.DataFrame, metrics: Sequence[str], over: str) -> Exhibit:

@@ -127,9 +127,9 @@ def learning_exhibit(table: pd.DataFrame, metric: str = HEADLINE) -> Exhibit:
     return Exhibit(
         name=f"learning-{metric.replace('_', '-')}",
         title=f"Learning curve of {visible(label(router))}",
-        caption=f"{metric_name(metric)}, {HUNDRED}, on the same test prompts after learning from more and more "
-        f"training prompts, each set within the next{f', mean over {seeds} seeds' if seeds > 1 else ''}; the band is a "
-        f"95 % interval over prompts.{enough}",
+        caption=f"{visible(label(router))}: {metric_name(metric)}, {HUNDRED}, on the same test prompts after learning "
+        "from more and more training prompts, each set within the next"
+        f"{f', mean over {seeds} seeds' if seeds > 1 else ''}; the band is a 95 % interval over prompts.{enough}",
         alt=f"{metric_name(metric)} of {visible(label(router))} by number of training prompts: {values}.",
         table=means,
         draw=lambda theme: _learning(means, router, metric, theme),
@@ -182,9 +182,9 @@ def transfer_exhibit(table: pd.DataFrame, metric: str = HEADLINE) -> Exhibit:
     return Exhibit(
         name=f"new-tasks-{metric.replace('_', '-')}",
         title=f"{visible(label(router))} on tasks it has never seen",
-        caption=f"{metric_name(metric)}, {HUNDRED}, on each task's test prompts: fitted without that task's prompts "
-        "(hollow) and as usual (filled). Solid line: the 95 % interval of the paired difference leaves out 0; "
-        f"dotted: it does not.{rest}",
+        caption=f"{visible(label(router))}: {metric_name(metric)}, {HUNDRED}, on each task's test prompts: fitted "
+        "without that task's prompts (hollow) and as usual (filled). Solid line: the 95 % interval of the paired "
+        f"difference leaves out 0; dotted: it does not.{rest}",
         alt=f"{metric_name(metric)} of {visible(label(router))} on {len(rows)} tasks, fitted without and with the "
         f"task's prompts: measurably worse without them on {worse}, better on {better}. Largest loss: "
         f"{visible(str(rows['task'].iloc[0])) or 'no task'}, {100 * rows['difference'].iloc[0]:+.1f} points.",

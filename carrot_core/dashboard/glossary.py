@@ -120,6 +120,11 @@ def metric_tip(name: str) -> str:
     return tip(OF_METRIC[name])
 
 
+def metric_meaning(name: str) -> str:
+    """What a metric is, in the first sentence of its term; Markdown."""
+    return in_app(terms()[OF_METRIC[name]].first_sentence)
+
+
 def link(slug: str, words: str = "") -> str:
     """A link to a term, for a caption; Markdown."""
     return f"[{words or in_app(terms()[slug].name)}]({address(slug)})"

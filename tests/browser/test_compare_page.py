@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from carrot_core.dashboard.compare import SECTIONS
+from carrot_core.dashboard.compare import GROUPS
 from carrot_core.outcomes import Outcomes
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
@@ -55,10 +55,12 @@ def test_a_section_chosen_is_in_the_link_and_opens_again(open_compare: Callable[
 
 def test_names_are_text_and_nothing_is_wider_than_the_screen(open_compare: Callable[..., Page]) -> None:
     page = open_compare()
-    for section in SECTIONS:
-        click(page.get_by_role("radio", name=section, exact=True))
-        expect(page.get_by_role("radio", name=section, exact=True)).to_be_checked()
-        check_texts_and_widths(page)
+    for group, sections in GROUPS.items():
+        click(page.get_by_role("radio", name=group, exact=True))
+        for section in sections:
+            click(page.get_by_role("radio", name=section, exact=True))
+            expect(page.get_by_role("radio", name=section, exact=True)).to_be_checked()
+            check_texts_and_widths(page)
 
 
 def test_the_arrow_keys_go_through_the_sections(open_compare: Callable[..., Page]) -> None:

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.benchmarks.model_facts import ModelFacts, with_facts
 from carrot_core.dashboard import views
-from carrot_core.dashboard.compare import SECTIONS, results
+from carrot_core.dashboard.compare import GROUPS, SECTIONS, results
 from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import compare_routers, run_router, runs_by_seed
@@ -285,7 +285,7 @@ def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytes
     app.switch_page("pages/frontier.py").run()
     assert (app.session_state["rate"], lam_in_address(app)) == (rate, 0.45)
     app.session_state["rate"] = between = rate_of_lam(0.37, unit)
-    app.session_state["show"] = "Who answers"
+    app.session_state["show:group"], app.session_state["show:section"] = "Where", "Who answers"
     app.switch_page("pages/compare.py").run()
     assert not app.exception
     assert (app.select_slider(key="at").value, app.query_params["at"]) == ("0.35", "0.35")
@@ -293,6 +293,32 @@ def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytes
     assert "The point that is set is at λ 0.37." in page_text(app).replace("\\", "")
     app.select_slider(key="at").set_value("0.5").run()
     assert app.session_state["rate"] == rate_of_lam(0.5, unit)
+
+
+def _choose_section() -> None:
+    import streamlit as st
+
+    from carrot_core.dashboard import compare, links
+
+    links.begin()
+    st.text(compare.section())
+
+
+@pytest.mark.parametrize(
+    ("show", "group", "section"),
+    [(section, group, section) for group, sections in GROUPS.items() for section in sections]
+    + [(group, group, sections[0]) for group, sections in GROUPS.items()],
+)
+def test_a_link_to_a_section_opens_it_in_its_group(show: str, group: str, section: str) -> None:
+    app = AppTest.from_function(_choose_section)
+    app.query_params["show"] = show
+    app.run()
+    assert not app.exception
+    assert (app.session_state["show:group"], app.text[0].value) == (group, section)
+    other = next(name for name in GROUPS if name != group)
+    app.segmented_control(key="show:group").set_value(other).run()
+    assert app.text[0].value == GROUPS[other][0]
+    assert app.query_params.get("show", SECTIONS[0]) == GROUPS[other][0]
 
 
 def test_efforts_of_one_model_stand_together_with_what_each_answers(carrot_home: Path) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import compare, controls, links
+from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.exhibits import NO_TOOLS, show
-from carrot_core.dashboard.glossary import tip
+from carrot_core.dashboard.glossary import metric_meaning, tip
 from carrot_core.dashboard.shell import plain, theme
-from carrot_core.dashboard.views import View
+from carrot_core.dashboard.views import View, drawable, opening_rate
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.figures.exhibit import Exhibit
 from carrot_core.figures.frontier import PLOT
@@ -27,10 +27,15 @@ from carrot_core.store import BenchmarkInfo
 from carrot_core.text import short_names, visible
 
 PAPER = "The paper's figures"
-SECTIONS = (
-    "Metrics", "Differences", "Gap to oracle", "Learnable", "Who answers", "By task", "Where it loses", "Predictions",
-    "Learning", "New tasks", PAPER,
-)  # fmt: skip
+GROUPS = {
+    "Result": ("Metrics", "Differences"),
+    "Where": ("By task", "Where it loses", "Who answers"),
+    "Why": ("Gap to oracle", "Learnable", "Predictions", "Learning", "New tasks"),
+    PAPER: (PAPER,),
+}
+SECTIONS = tuple(section for sections in GROUPS.values() for section in sections)
+_GROUP, _SECTION = "show:group", "show:section"
+_ONE_OF: dict[str, Any] = {"required": True, "persist_state": "session", "label_visibility": "collapsed"}
 ON_WHOLE = ("Learning", "New tasks", PAPER)  # sections of fits of their own, on the whole benchmark
 _DEFAULT_FITTED = 4
 _DEFAULT_METRICS = (HEADLINE, "aiq", "routing_accuracy", "qnc")
@@ -117,16 +122,36 @@ def part_words(name: str, pool: Sequence[str], tasks: Sequence[str], models: Seq
 
 
 def section() -> str:
-    """Choose the section to show (``?show=``)."""
-    choice = st.segmented_control(
-        "Show", SECTIONS, default=SECTIONS[0], required=True, key="show", bind="query-params",
-        label_visibility="collapsed",
-    )  # fmt: skip
-    links.check_parameter("show", links.among(SECTIONS), str(choice))
-    return str(choice)
+    """Choose a group and one of its sections to show (``?show=``, a section or a group)."""
+    state, linked = st.session_state, st.query_params.get("show", "")
+    if _GROUP not in state or links.went_back():
+        section = GROUPS.get(linked, (linked if linked in SECTIONS else SECTIONS[0],))[0]
+        state[_GROUP] = next(group for group, sections in GROUPS.items() if section in sections)
+        state[_SECTION] = section
+    group = st.segmented_control("Show", list(GROUPS), on_change=_open_group, key=_GROUP, **_ONE_OF)
+    sections = GROUPS[group]
+    choice = sections[0] if len(sections) == 1 else str(st.pills(f"Of {group}", sections, key=_SECTION, **_ONE_OF))
+    links.check_parameter("show", links.among([*GROUPS, *SECTIONS]), choice)
+    # Not bound to the address: Streamlit drops what a widget cannot show, and the sections change with the group.
+    if choice == SECTIONS[0]:
+        st.query_params.pop("show", None)
+    elif st.query_params.get("show") != choice:
+        st.query_params["show"] = choice
+    return choice
+
+
+def _open_group() -> None:
+    st.session_state[_SECTION] = GROUPS[st.session_state[_GROUP]][0]
 
 
 def metric(options: Collection[str] = METRICS) -> str:
+    """Choose one metric (``?metric_of=``), and say below what it means."""
+    choice = metric_alone(options)
+    st.caption(metric_meaning(choice))
+    return choice
+
+
+def metric_alone(options: Collection[str]) -> str:
     """Choose one metric (``?metric_of=``)."""
     names = [name for name in METRICS if name in options]
     first = next((names.index(name) for name in (HEADLINE, "aiq") if name in names), 0)  # older snapshots lack one
@@ -149,30 +174,31 @@ def metrics(options: Collection[str]) -> list[str]:
     return choice
 
 
-def lam(options: Sequence[float], cost_unit_usd: float) -> float:
-    """Choose one of the λ of the tables (``?at=``); it is the λ nearest to the session's point and moves the point."""
-    return float(_lam_of([f"{value:g}" for value in options], "0.3", "at", cost_unit_usd))
+def lam(options: Sequence[float], view: View) -> float:
+    """Choose one of the λ of the tables (``?at=``); it is the λ nearest to the session's point and moves the point.
+
+    Where no point is set, it opens nearest to the one that other pages open with.
+    """
+    return float(_lam_of([f"{value:g}" for value in options], "at", view))
 
 
-def lam_or_whole(options: Sequence[float], cost_unit_usd: float) -> float | None:
-    """Choose one of the λ as `lam` does, or None for the whole curve (``?gap=``)."""
-    choice = _lam_of([_WHOLE, *(f"{value:g}" for value in options)], _WHOLE, "gap", cost_unit_usd)
+def lam_or_whole(options: Sequence[float], view: View) -> float | None:
+    """Choose one of the λ as `lam` does, or None for the whole curve (``?gap=``), which is first without a point."""
+    choice = _lam_of([_WHOLE, *(f"{value:g}" for value in options)], "gap", view)
     return None if choice == _WHOLE else float(choice)
 
 
-def _lam_of(words: list[str], first: str, key: str, cost_unit_usd: float) -> str:
-    state, lam = st.session_state, controls.linked_lam(key)
+def _lam_of(words: list[str], key: str, view: View) -> str:
+    state, lam, unit = st.session_state, controls.linked_lam(key), view.cost_unit_usd
     if lam is not None:
-        controls.set_lam(lam, cost_unit_usd)
-    point = shortest_lam(state[controls.RATE], cost_unit_usd) if controls.RATE in state else None
-    if point is not None and (lam is not None or state.get(key, first) != _WHOLE):
-        state[key] = min((word for word in words if word != _WHOLE), key=lambda word: abs(float(word) - point))
+        controls.set_lam(lam, unit)
+    point = shortest_lam(state[controls.RATE], unit) if controls.RATE in state else None
+    if point is not None and (lam is not None or state.get(key) != _WHOLE):
+        state[key] = _nearest(words, point)
+    elif key not in state:
+        state[key] = words[0] if words[0] == _WHOLE else _nearest(words, _opening_lam(view))
     # Not bound to the address: Streamlit would drop from it what was set on another page.
-    choice = str(
-        st.select_slider(
-            "λ", words, first, key=key, persist_state="session", on_change=_set_point, args=(key, cost_unit_usd)
-        )
-    )
+    choice = str(st.select_slider("λ", words, key=key, persist_state="session", on_change=_set_point, args=(key, unit)))
     links.check_parameter(key, links.among(words), choice)
     if choice == _WHOLE:
         st.query_params.pop(key, None)
@@ -181,6 +207,15 @@ def _lam_of(words: list[str], first: str, key: str, cost_unit_usd: float) -> str
     if point is not None and choice not in (_WHOLE, f"{point:.4g}"):
         st.caption(f"Tables are made at these λ only. The point that is set is at λ {point:.4g}.")
     return choice
+
+
+def _nearest(words: Sequence[str], lam: float) -> str:
+    return min((word for word in words if word != _WHOLE), key=lambda word: abs(float(word) - lam))
+
+
+def _opening_lam(view: View) -> float:
+    unit, names = view.cost_unit_usd, drawable(view)
+    return shortest_lam(opening_rate(view, names[0], unit), unit) if names else 0.5
 
 
 def _set_point(key: str, cost_unit_usd: float) -> None:
@@ -273,7 +308,7 @@ def _options(preset: Preset, view: View) -> dict[str, object]:
     """Choose the options of a figure (``?of=``, ``?oracle=``)."""
     if "router" in preset.options:
         first = first_carrot(view.fitted)
-        return {"router": compare.one(list(dict.fromkeys((first, *view.fitted, *view.baselines))))}
+        return {"router": one(list(dict.fromkeys((first, *view.fitted, *view.baselines))))}
     if "oracle" in preset.options:
         oracle = st.toggle("Draw the oracle", key="oracle", bind="query-params", help=tip("oracle"))
         links.check_parameter("oracle", links.flag, "the oracle" if oracle else "no oracle")

@@ -17,7 +17,7 @@ from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
 from carrot_core.dashboard import views
 from carrot_core.dashboard.exhibits import NO_TOOLS, priced
-from carrot_core.dashboard.glossary import metric_tip, tip
+from carrot_core.dashboard.glossary import metric_meaning, metric_tip, tip
 from carrot_core.dashboard.shell import errors_as_text, not_here, plain, theme
 from carrot_core.dashboard.stores import store_of
 from carrot_core.embedding import BUNDLED, load_embedded
@@ -37,9 +37,9 @@ _PROMPT_LETTERS = 400
 _ROW = 3
 
 
-def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
-    """Metrics with intervals and ranks, a row for each router."""
-    display, config = pd.DataFrame({"Router": exhibit.table["router"]}), {}
+def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None:
+    """Metrics with intervals and ranks, a row for each router, in tiers of one metric; below it what they mean."""
+    display, config = pd.DataFrame({"Tier": exhibit.table[f"{tier_of}_rank"], "Router": exhibit.table["router"]}), {}
     for metric in metrics:
         name, table = metric_name(metric), exhibit.table
         display[name] = (METRICS[metric].times * table[metric]).replace([np.inf, -np.inf], np.nan)
@@ -49,7 +49,8 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
                 table[metric].astype(float), table[f"{metric}_low"], table[f"{metric}_high"], strict=True
             )
         ]
-        display[f"Rank · {name}"] = table[f"{metric}_rank"]
+        if metric != tier_of:
+            display[f"Rank · {name}"] = table[f"{metric}_rank"]
         form = None if METRICS[metric].in_usd else "%.2f"  # dollars are written by `priced`
         config[name] = st.column_config.NumberColumn(format=form, help=metric_tip(metric))
         config[f"95 % · {name}"] = st.column_config.TextColumn(
@@ -57,9 +58,13 @@ def metric_table(exhibit: Exhibit, metrics: Sequence[str]) -> None:
         )
         config[f"Rank · {name}"] = st.column_config.NumberColumn("Rank", help=tip("rank", also=f"In {name}."))
     config["Router"] = st.column_config.TextColumn(pinned=True)
+    config["Tier"] = st.column_config.NumberColumn(
+        pinned=True, width=50, help=tip("rank", also=f"Rank in {metric_name(tier_of)}: one tier cannot be told apart.")
+    )
     dollars = [metric_name(metric) for metric in metrics if METRICS[metric].in_usd]
     written = priced(display, *dollars) if dollars else display
     st.dataframe(written, hide_index=True, column_config=config, alt=exhibit.alt, placeholder="–", key="metric-table")
+    st.caption("  \n".join(f"**{metric_name(metric)}**: {metric_meaning(metric)}" for metric in metrics))
 
 
 def _ends(metric: str, low: float, high: float) -> str:
