@@ -3,7 +3,7 @@
 import streamlit as st
 
 from carrot_core.compare.agreement import agreement_exhibit
-from carrot_core.compare.gap import gap_exhibit
+from carrot_core.compare.gap import collapse_exhibit, gap_exhibit
 from carrot_core.compare.learnable import learnable_exhibit
 from carrot_core.compare.losses import losses_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
@@ -107,6 +107,13 @@ elif section == "Gap to oracle":
     if compare.has_table(table, "gap to the oracle"):
         lam = compare.lam_or_whole(LAMS, view)
         show(gap_exhibit(table, lam), key="c-gap")
+    table = view.analysis("collapse", names)
+    if table is None:
+        st.caption("This snapshot keeps no collapse onto the dearest model and no rare solvers.")
+    else:
+        show(collapse_exhibit(table), key="c-collapse")
+        if most := compare.rare(sorted(set(table["most"]) - {0})):
+            show(collapse_exhibit(table, most), key="c-rare")
 
 elif section == "Learnable":
     table = view.analysis("learnable", names)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from carrot_core.compare.agreement import agreement
-from carrot_core.compare.gap import decomposition
+from carrot_core.compare.gap import collapse, decomposition
 from carrot_core.compare.learnable import learnable
 from carrot_core.compare.losses import losses
 from carrot_core.compare.paper_tables import accuracy, spider
@@ -46,6 +46,7 @@ ANALYSES: dict[str, Analysis] = {
     for analysis in (
         Analysis("accuracy", accuracy),
         Analysis("agreement", agreement),
+        Analysis("collapse", collapse),
         Analysis("decomposition", decomposition),
         Analysis("learnable", learnable),
         Analysis("reliability", reliability),

@@ -30,7 +30,7 @@ _STALE = "stale"  # widgets that have not been drawn since the benchmark changed
 _OF_BENCHMARK = (
     "pool", "tasks", "routers", "along", "reference", "router", "fallback", "candidate", "solve:model",
     "compared", "of", "areas", "model_of", "seed", "beside", "open_weights", "providers", "released_after",
-    "latency_p95", "task_label",
+    "latency_p95", "task_label", "rare",
 )  # fmt: skip
 
 

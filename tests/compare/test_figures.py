@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from carrot_core.compare import ANALYSES
 from carrot_core.compare.agreement import agreement_exhibit
-from carrot_core.compare.gap import GAP, WORDS, gap_exhibit
+from carrot_core.compare.gap import GAP, WORDS, collapse_exhibit, gap_exhibit
 from carrot_core.compare.learnable import learnable_exhibit
 from carrot_core.compare.losses import losses_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit
@@ -157,6 +157,8 @@ def exhibits(bench: Setting, routers: dict[str, dict[str, Estimates]], compared:
         across_exhibit({"made": table, HOSTILE: table.iloc[:2]}, "aiq"),
         gap_exhibit(tables["decomposition"]),
         gap_exhibit(tables["decomposition"], 0.3),
+        collapse_exhibit(tables["collapse"]),
+        collapse_exhibit(tables["collapse"], 1),
         learnable_exhibit(tables["learnable"], None, grown := learning({0: bench}, "carrot-knn")),
         learnable_exhibit(tables["learnable"], 0.3),
         agreement_exhibit(tables["agreement"], 0.3),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from carrot_core.bootstrap import replicate
-from carrot_core.compare.gap import GAP, decomposition, gap_exhibit, with_better
+from carrot_core.compare.gap import GAP, collapse, decomposition, gap_exhibit, with_better
 from carrot_core.compare.learnable import learnable, learnable_exhibit, slope, verdict
 from carrot_core.compare.losses import NOT_IN_POOL, REASONS, distances, losses
 from carrot_core.compare.predictions import ALL, reliability, usage
@@ -20,7 +20,7 @@ from carrot_core.evaluation.measure import areas, report_set
 from carrot_core.evaluation.protocol import curves_of_other_samples
 from carrot_core.evaluation.tables import LAMS
 from carrot_core.figures.scene import compose
-from carrot_core.frontier import rate_of_lam
+from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
 from tests.evaluation.test_missing import with_gaps
@@ -101,6 +101,40 @@ def cell(made: Setting, prompt: str, model: str) -> tuple[float, float]:
 def value(table: pd.DataFrame, router: str, part: str, lam: float | None = None) -> float:
     rows = table[(table["router"] == router) & (table["part"] == part)]
     return float(rows[rows["lam"].isna() if lam is None else np.isclose(rows["lam"], lam)]["value"].item())
+
+
+def test_collapse_and_rare_solvers_are_counted_prompt_by_prompt(bench: Setting, routers: Tables) -> None:
+    table = collapse(bench, routers, replicates=50)
+    outcomes, models = bench.test.outcomes, bench.models
+    dearest = models[int(outcomes.cost_usd.mean(axis=0).argmax())]
+    solvers = {
+        prompt: {model for model, score in zip(models, scores, strict=True) if score >= 0.5}
+        for prompt, scores in zip(outcomes.prompt_ids, outcomes.score, strict=True)
+    }
+    for name in ("carrot-knn", "zero"):
+        curve = bench.frontier(routers[name], "test")
+        for row in table[table["router"] == name].groupby(["part", "most"]).nth([0, 7, -1]).itertuples():
+            (rate,) = (rate for rate in curve.exchange_rate_per_usd if np.isclose(lam_of(bench, rate), row.lam))
+            picked = {p: models[j] for p, j in zip(curve.outcomes.prompt_ids, curve.choices(rate), strict=True)}
+            few = [prompt for prompt, those in solvers.items() if 1 <= len(those) <= row.most]
+            hits = (
+                [picked[p] in solvers[p] for p in few]
+                if row.part == "rare"
+                else [m == dearest for m in picked.values()]
+            )
+            assert row.n_prompts == len(hits)
+            assert row.value == pytest.approx(np.mean(hits), abs=1e-6)
+            spent = np.mean([cell(bench, prompt, model)[1] for prompt, model in picked.items()])
+            alone = np.mean([cell(bench, prompt, dearest)[1] for prompt in picked])
+            assert row.budget == pytest.approx(spent / alone, rel=1e-5)
+    rare = table[table["part"] == "rare"]
+    assert rare["value"].between(rare["low"] - 1e-6, rare["high"] + 1e-6).all()
+    oracle = rare[rare["router"] == "oracle"].groupby("most")["value"].max()
+    assert (oracle == 1).all()
+
+
+def lam_of(bench: Setting, rate: float) -> float:
+    return float(lam_of_rate(rate, bench.cost_unit_usd))
 
 
 def test_utilities_are_those_of_choosing_prompt_by_prompt(

@@ -223,6 +223,22 @@ def _set_point(key: str, cost_unit_usd: float) -> None:
         controls.set_lam(float(st.session_state[key]), cost_unit_usd)
 
 
+def rare(options: Sequence[int]) -> int:
+    """Choose how many models at most solve a prompt with rare solvers (``?rare=``); 0 where there is no such prompt."""
+    if not options:
+        links.check_parameter("rare", links.among([]), "no prompt")
+        st.caption("No prompt is solved by few models only.")
+        return 0
+    words = [f"{most:g}" for most in options]
+    controls.reset_if_stale("rare", words[0])
+    choice = st.segmented_control(
+        "Solved by so many models at most", words, default=words[0], required=True, key="rare", bind="query-params",
+        help=tip("rare-solver"),
+    )  # fmt: skip
+    links.check_parameter("rare", links.among(words), str(choice))
+    return int(str(choice))
+
+
 def model(models: Sequence[str]) -> str:
     """Choose one model or all together (``?model_of=``)."""
     controls.reset_if_stale("model_of", POOLED)
