@@ -90,8 +90,8 @@ approve: dev chromium
 	CARROT_APPROVE=1 $(PYTEST) tests/browser/test_look.py
 
 # What ships as it is meant to be, by which `carrot doctor` tells what is damaged.
-sums:
-	cd data && git ls-files -z -- . ':!SHA256SUMS' | LC_ALL=C sort -z | xargs -0 sha256sum > SHA256SUMS
+sums: venv
+	$(BIN)/python -c "from carrot_core.paths import *; shipped(SUMS).write_text(sums_of_shipped())"
 
 # LiteLLM holds other libraries back, so it has an environment of its own, on top of the first one's packages.
 litellm-tests: $(VENV)/litellm/.installed

@@ -21,7 +21,11 @@ _CHECKOUT = PACKAGE.parent
 IN_CHECKOUT = (_CHECKOUT / "app.py").is_file() and (_CHECKOUT / "pyproject.toml").is_file()
 SHIPPED = _CHECKOUT / "data" if IN_CHECKOUT else PACKAGE / "_data"
 RESTORE = "Restore it: `git checkout data` in a checkout, else install CARROT again."
-SUMS = "SHA256SUMS"  # of all that ships; `make sums` writes it
+SUMS = "SHA256SUMS"  # of all that ships; whatever makes it anew writes them, and `make sums` after a change by hand
+_PARTS = (
+    "snapshots/*/*", "heads/*/*", "benchmarks/*/*", "theory/*", "prices.csv", "template.csv",
+    "simulated_vectors.safetensors",
+)  # fmt: skip
 _DOCUMENTS = {"snapshots": "snapshot.json", "benchmarks": "card.json"}  # in which a benchmark says what it is
 
 
@@ -120,6 +124,12 @@ def damage(path: Path, error: Exception) -> DataError:
 def _fault(error: Exception) -> str:
     why = (error.strerror if isinstance(error, OSError) else "") or str(error)
     return "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({why.splitlines()[0][:200]})"
+
+
+def sums_of_shipped() -> str:
+    """The list of `damaged_files` of all that ships, as it is now: the text of `SUMS`."""
+    names = sorted(path.relative_to(SHIPPED).as_posix() for part in _PARTS for path in SHIPPED.glob(part))
+    return "".join(f"{hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
 
 
 def damaged_files(sums: Path) -> dict[str, str]:

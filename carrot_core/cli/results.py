@@ -12,7 +12,7 @@ import click
 from carrot_core.cli.common import Result, json_option, open_store, progress
 from carrot_core.cli.evaluate import Names
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.paths import IN_CHECKOUT, PACKAGE, shipped
+from carrot_core.paths import IN_CHECKOUT, PACKAGE, SUMS, shipped, sums_of_shipped
 from carrot_core.text import visible
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def results(folder: Path, only: tuple[str, ...]) -> Result:
             compare_built_in(store, data, whole[name], progress=progress)
     make(store, folder, data, [by_name[name] for name in names if name in by_name], progress=progress)
     write_report(data, page)
+    shipped(SUMS).write_text(sums_of_shipped(), encoding="utf-8")
     return {"benchmarks": names, "report": str(page)}, f"Wrote {data} and {page}."
 
 
@@ -73,6 +74,8 @@ def theory(folder: Path, out: Path | None) -> Result:
         raise NotFoundError(f"{folder} has none of the files of vectors: {', '.join(map(str, files.values()))}.")
     written = out or shipped(FOLDER)
     make(vectors, written, progress=progress)
+    if out is None:
+        shipped(SUMS).write_text(sums_of_shipped(), encoding="utf-8")
     return {"vectors": list(vectors), "folder": str(written)}, f"Wrote {written}."
 
 
