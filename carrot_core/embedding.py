@@ -88,9 +88,12 @@ def embed(
     return vectors
 
 
-def token_count(text: str, encoder: str = BUNDLED) -> int:
-    """Tokens that an encoder's tokenizer makes of a text, of which the encoder reads at most `MAX_TOKENS`."""
-    return len(_encoder(encoder).encode([readable(text, len(text))], None)[0])
+def token_places(text: str, encoder: str = BUNDLED) -> list[tuple[int, int]]:
+    """First character of each token of a text as `readable` gives it, and the one after its last.
+
+    The two are the same for the encoder's own marks, and for all tokens of a tokenizer that does not know places.
+    """
+    return _encoder(encoder).places(text)
 
 
 def embed_benchmark(store: Store, name: str, encoder: str = BUNDLED, progress: Progress | None = None) -> None:
@@ -153,9 +156,11 @@ class _Encoder(Protocol):
         """Token that fills a batch."""
         ...
 
-    def encode(self, texts: Sequence[str], length: int | None) -> list[list[int]]:
-        """Token numbers of each text, at most ``length``; None means all."""
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token numbers of each text, at most `MAX_TOKENS`."""
         ...
+
+    def places(self, text: str) -> list[tuple[int, int]]: ...
 
     def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(k, t, d) last layer for (k, t) token numbers; ``mask`` is 0 where a text has ended."""
@@ -174,13 +179,16 @@ class _Bundled:
         self.dimension = self.states.dimension
         self._lock = threading.Lock()
 
-    def encode(self, texts: Sequence[str], length: int | None) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
         with self._lock:  # truncation is a setting of the tokenizer, for all threads
-            if length is None:
-                self.tokenizer.no_truncation()
-            else:
-                self.tokenizer.enable_truncation(length)
+            self.tokenizer.enable_truncation(MAX_TOKENS)
             return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        with self._lock:
+            self.tokenizer.no_truncation()
+            places: list[tuple[int, int]] = self.tokenizer.encode(text).offsets
+        return places
 
 
 class _Pretrained:
@@ -193,11 +201,18 @@ class _Pretrained:
         self.padding = int(self.tokenizer.pad_token_id or 0)
         self._lock = threading.Lock()
 
-    def encode(self, texts: Sequence[str], length: int | None) -> list[list[int]]:
-        cut = {} if length is None else {"truncation": True, "max_length": min(length, self.tokenizer.model_max_length)}
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        length = min(MAX_TOKENS, self.tokenizer.model_max_length)
         with self._lock:  # a fast tokenizer keeps its truncation settings in one place for all threads
-            ids: list[list[int]] = self.tokenizer(list(texts), verbose=False, **cut)["input_ids"]
+            read = self.tokenizer(list(texts), verbose=False, truncation=True, max_length=length)
+        ids: list[list[int]] = read["input_ids"]
         return ids
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        known = self.tokenizer.is_fast
+        with self._lock:
+            read = self.tokenizer(text, verbose=False, return_offsets_mapping=known)
+        return list(map(tuple, read["offset_mapping"])) if known else [(0, 0)] * len(read["input_ids"])
 
     def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         states: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -206,7 +221,7 @@ class _Pretrained:
 
 def _tokens(encoder: _Encoder, texts: Sequence[str]) -> list[list[int]]:
     """Token numbers of each text, at least one and at most `MAX_TOKENS`."""
-    encoded = encoder.encode([readable(text) for text in texts], MAX_TOKENS)
+    encoded = encoder.encode([readable(text) for text in texts])
     # Tokenizers without start and end marks give no token for an empty text.
     return [ids or [encoder.padding] for ids in encoded]
 

@@ -14,7 +14,7 @@ import pytest
 
 from carrot_core import embedding
 from carrot_core.benchmarks import Frames, Provenance
-from carrot_core.embedding import BUNDLED, MAX_CHARACTERS, Vectors, embed, embed_benchmark, is_here, token_count
+from carrot_core.embedding import BUNDLED, MAX_CHARACTERS, Vectors, embed, embed_benchmark, is_here, token_places
 from carrot_core.errors import CarrotError
 from carrot_core.store import Store
 from tests.encoders import tiny_encoder
@@ -135,7 +135,7 @@ def test_a_local_folder_is_an_encoder(together: Vectors) -> None:
     folder = str(embedding.bundled_folder())
     np.testing.assert_allclose(embed(TEXTS, folder), together, atol=2e-6)
     for text in [*TEXTS, "Ünïcode Ça \u0301 ﬁ\x00\t", "\U0001f600 [MASK] [SEP] <s>", "many words " * 3000]:
-        assert token_count(text, folder) == token_count(text)
+        assert token_places(text, folder) == token_places(text)
         np.testing.assert_allclose(embed([text], folder), embed([text]), atol=2e-6)
 
 

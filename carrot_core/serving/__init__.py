@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.embedding import BUNDLED, Vectors, embed, token_count
+from carrot_core.embedding import Vectors, embed, readable
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
@@ -28,6 +28,7 @@ from carrot_core.serving.expectation import (
     labels_of,
     prompt_texts,
     replace_prices,
+    text_parts,
 )
 from carrot_core.serving.point import PointFile, as_point_prices, figures_at, now, promise_at, write_point
 from carrot_core.serving.profile import RouterProfile
@@ -219,15 +220,21 @@ class CarrotRouter:
         return self.decide(cast(Sequence[Prompt], prompts), task=task, **options).models
 
     def explain(
-        self, prompt: Prompt, *, task: Task = None, nearest: bool = True, **options: Unpack[Options]
+        self, prompt: Prompt, *, task: Task = None, nearest: bool = True, part: int = 0, **options: Unpack[Options]
     ) -> Explanation:
         """One decision with everything it is based on; options as for `decide`.
 
         ``nearest`` looks up the nearest training prompts, for which they are read from the store the first time.
+        ``part`` is the part of a long text that the encoder reads (`Explanation.parts`); the router learned from first
+        parts, and all of the text counts for the cost. A `CarrotError` where there is no such part.
         """
         terms, texts = self._terms(**options), prompt_texts([prompt])
+        text = readable(texts[0], len(texts[0]))
+        tokens, parts = text_parts(text, self.profile.encoder)
+        if not 0 <= part < len(parts):
+            raise CarrotError(f"The text has {len(parts)} parts to read, so there is no part {part}.")
         started = time.perf_counter()
-        vectors = self._vectors(texts)
+        vectors = self._vectors([text[parts[part].start : parts[part].end]] if part else texts)
         embedded = time.perf_counter()
         expected = self._expect(texts, task, vectors, terms.prices)
         decision = self._decide(expected, terms)
@@ -239,7 +246,9 @@ class CarrotRouter:
             percentile=percentile,
             unlike=percentile is not None and percentile >= terms.fallback_above,
             nearest=self._nearest(vectors[0]) if nearest and vectors is not None else None,
-            prompt_tokens=token_count(texts[0], self.profile.encoder or BUNDLED),
+            prompt_tokens=tokens,
+            parts=parts,
+            part=part,
             seconds=seconds,
         )
 

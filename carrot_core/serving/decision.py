@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.embedding import MAX_TOKENS, Vectors
+from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import PER_1K, call_cost, percent, without_nan
 from carrot_core.operating_point import solve_budget, solve_target
 from carrot_core.outcomes import Estimates, FloatTable, positions
 from carrot_core.promise import check_target, default_confidence
-from carrot_core.serving.expectation import Labels, Prices
+from carrot_core.serving.expectation import Labels, Part, Prices
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
 from carrot_core.switches import sweep_tables
@@ -223,7 +223,9 @@ class Explanation:
     unlike : whether that is at or above the limit.
     nearest : training prompts, the nearest first: ``similarity``, ``prompt``, ``task`` and what each model
         scored there; None where the training prompts are not here.
-    prompt_tokens, read_tokens : tokens of the text, and how many of them the encoder read.
+    prompt_tokens : tokens of the text.
+    parts, part : what the encoder can read of the text at once, part after part (`text_parts`),
+        and the place of the one that it read.
     seconds : what ``embed`` took, and ``decide``: estimating and choosing.
     """
 
@@ -240,8 +242,14 @@ class Explanation:
     unlike: bool
     nearest: pd.DataFrame | None
     prompt_tokens: int
-    read_tokens: int
+    parts: tuple[Part, ...]
+    part: int
     seconds: Mapping[str, float]
+
+    @property
+    def read_tokens(self) -> int:
+        """Tokens that the encoder read."""
+        return self.parts[self.part].n_tokens
 
 
 def ribbon(estimates: Estimates, cost_unit_usd: float) -> tuple[Segment, ...]:
@@ -261,6 +269,8 @@ def make_explanation(
     unlike: bool,
     nearest: pd.DataFrame | None,
     prompt_tokens: int,
+    parts: tuple[Part, ...],
+    part: int,
     seconds: Mapping[str, float],
 ) -> Explanation:
     """The explanation of a decision on one prompt from its table of estimates, in the order of the pool."""
@@ -283,7 +293,8 @@ def make_explanation(
         unlike=unlike,
         nearest=nearest,
         prompt_tokens=prompt_tokens,
-        read_tokens=min(prompt_tokens, MAX_TOKENS),
+        parts=parts,
+        part=part,
         seconds=seconds,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.embedding import Vectors
+from carrot_core.embedding import BUNDLED, MAX_TOKENS, Vectors, token_places
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.quality import usage_of
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, positions
@@ -191,6 +191,34 @@ def as_price(model: str, value: Price | tuple[float, float]) -> Price:
 def is_one(prompts: Prompt | Sequence[Prompt]) -> TypeGuard[Prompt]:
     """Whether it is one prompt and not several; an empty list is none."""
     return isinstance(prompts, str | Mapping) or (len(prompts) > 0 and is_chat(prompts))
+
+
+class Part(NamedTuple):
+    """A part of a text that an encoder can read at once: its characters, and its tokens with the marks around them."""
+
+    start: int
+    end: int
+    n_tokens: int
+
+
+def text_parts(text: str, encoder: str | None) -> tuple[int, tuple[Part, ...]]:
+    """Tokens of a text, and the parts of it that an encoder can read, one after the other; at least one.
+
+    The first is what `carrot_core.embedding.embed` reads of the whole. There is no other where the encoder is None or
+    its tokenizer does not know where tokens stand; tokens are the bundled encoder's where it is None.
+
+    Parameters
+    ----------
+    text : as `carrot_core.embedding.readable` gives it.
+    """
+    places = token_places(text, encoder or BUNDLED)
+    words = [place for place in places if place[1] > place[0]]
+    marks = len(places) - len(words)
+    if encoder is None or len(places) <= MAX_TOKENS or not words:
+        return len(places), (Part(0, len(text), min(len(places), MAX_TOKENS)),)
+    size = MAX_TOKENS - marks
+    parts = [words[start : start + size] for start in range(0, len(words), size)]
+    return len(places), tuple(Part(part[0][0], part[-1][1], len(part) + marks) for part in parts)
 
 
 def prompt_texts(prompts: Sequence[Prompt]) -> list[str]:

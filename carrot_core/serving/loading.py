@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +42,24 @@ def shipped_params(bench: Benchmark) -> dict[str, bool]:
 def shipped_heads() -> list[str]:
     """Names of the benchmarks whose fitted head ships with the project; one that is damaged says so when loaded."""
     return sorted(folder.name for folder in paths.shipped(HEADS).glob("*/"))
+
+
+@dataclass(frozen=True)
+class PromptKind:
+    """What prompts of a benchmark are, in a sentence (empty where that is not known), and examples by their names."""
+
+    about: str
+    examples: Mapping[str, str]
+
+
+@cache
+def shipped_kinds() -> dict[str, PromptKind]:
+    """The kind of each benchmark that ships, with examples written by hand: none is a prompt of theirs."""
+    document = json.loads(paths.shipped("examples.json").read_bytes())
+    return {
+        name: PromptKind(entry["about"], {each["name"]: each["text"] for each in entry["examples"]})
+        for name, entry in document.items()
+    }
 
 
 def load(source: str | Path, *, router: str | None = None, store: Store | None = None) -> CarrotRouter:

@@ -16,6 +16,7 @@ from carrot_core.api import Served, Settings, create_app
 from carrot_core.embedding import Vectors
 from carrot_core.evaluation import setting
 from carrot_core.serving import CarrotRouter
+from carrot_core.serving.expectation import Part
 from carrot_core.serving.profile import profile_of
 from tests.made import made
 
@@ -42,7 +43,7 @@ def text_vectors(texts: Sequence[str], encoder: str = "") -> Vectors:
 @pytest.fixture(autouse=True)
 def quick_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "embed", text_vectors)
-    monkeypatch.setattr(serving, "token_count", lambda text, encoder: len(text.split()))
+    monkeypatch.setattr(serving, "text_parts", lambda text, encoder: (n := len(text.split()), (Part(0, len(text), n),)))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from carrot_core.dashboard.live import shipped_kinds
+from carrot_core.serving.loading import shipped_kinds
 from carrot_core.store import Store
 from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
 from tests.made import fill, made

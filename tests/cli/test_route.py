@@ -21,7 +21,7 @@ from carrot_core.outcomes import Estimates
 from carrot_core.points.formats.report import as_html
 from carrot_core.routers.saving import save_router
 from carrot_core.serving.decision import Decisions, make_explanation
-from carrot_core.serving.expectation import Labels
+from carrot_core.serving.expectation import Labels, Part
 from tests.made import MODELS, made
 from tests.typed import served
 
@@ -129,7 +129,10 @@ def test_names_in_a_routers_files_do_not_steer_the_terminal() -> None:
     cells = {f"{one}{end}": 0.5 for one in ("score", "output_tokens", "cost") for end in ("_low", "_high")}
     cells |= {f"cost{end}_usd": 1e-4 for end in ("_low", "_high")} | {"est_score": 0.5, "est_cost_usd": 1e-4}
     table = pd.DataFrame([{"prompt": 0, "model": name, "est_output_tokens": 10.0, "input_tokens": 10.0, **cells}])
-    told = make_explanation(decision, table, percentile=1.0, unlike=False, nearest=None, prompt_tokens=3, seconds={})
+    told = make_explanation(
+        decision, table, percentile=1.0, unlike=False, nearest=None, prompt_tokens=3,
+        parts=(Part(0, 1, 3),), part=0, seconds={},
+    )  # fmt: skip
     text = _report(told)
     assert text.count("acme/⟨U+001B⟩]0;owned⟨U+0007⟩⟨U+202E⟩") == 3  # sentence, table, ribbon
     assert not set("\x1b\x07\u202e") & set(text)

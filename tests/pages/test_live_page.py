@@ -22,7 +22,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import scene_colors
 from carrot_core.number_formats import money
 from carrot_core.results.snapshot import read, shipped_snapshots
-from carrot_core.serving.loading import shipped_heads
+from carrot_core.serving.loading import PromptKind, shipped_heads, shipped_kinds
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
 from tests.made import MODELS, fill, made, write_files
@@ -198,6 +198,26 @@ def test_any_text_gets_an_answer(text: str, type_in: Type) -> None:
         assert "the encoder reads the first 256, the rest counts for the cost only" in page_text(app)
 
 
+def test_of_a_long_text_another_part_can_be_read(type_in: Type) -> None:
+    text = "Which court hears appeals in patent cases? " * 40 + "Integrate x squared from 0 to 3. " * 40
+    type_in(text)
+    app = page()
+    (part,) = [box for box in app.selectbox if box.label.startswith("Part of the text")]
+    _, first, after = payload(app)["read"]
+    assert text.startswith(first)
+    assert first + after in text
+    part.set_value(len(part.options) - 1).run()
+    assert not app.exception
+    before, last, after = payload(app)["read"]
+    assert text.rstrip().endswith(last.rstrip())
+    assert before + last in text
+    assert after.strip() == ""
+    type_in("Why?")
+    app.run()
+    assert payload(app)["read"] is None
+    assert not [box for box in app.selectbox if box.label.startswith("Part of the text")]
+
+
 def test_an_unlike_prompt_is_flagged_and_the_fallback_answers_at_every_lam(type_in: Type) -> None:
     type_in("zxq%%7 @@ ░░▒▓ 🜁🜂🜃🜄 qwrtz ;;;; plinth 000111000 ☂☂☂ {{{{")
     app = page(unlike="50.0")
@@ -225,7 +245,7 @@ def test_likeness_has_degrees_and_the_lowest_is_what_a_fallback_answers() -> Non
 
 @pytest.mark.parametrize("name", shipped_heads())
 def test_a_benchmark_that_ships_says_what_it_is_and_its_examples_are_like_it(name: str) -> None:
-    kind, router = live.shipped_kinds()[name], CarrotRouter.load(name)
+    kind, router = shipped_kinds()[name], CarrotRouter.load(name)
     assert kind.about
     assert len(kind.examples) == 3
     for text in kind.examples.values():
@@ -236,13 +256,13 @@ def test_a_benchmark_that_ships_says_what_it_is_and_its_examples_are_like_it(nam
 
 def test_examples_are_those_of_the_benchmark_of_others_its_own_prompts(loaded: Store) -> None:
     (head,) = [info for info in shipped_snapshots() if info.name == HEAD]
-    assert live.prompt_kind(head) == live.shipped_kinds()[HEAD]
+    assert live.prompt_kind(head) == shipped_kinds()[HEAD]
     own = live.prompt_kind(loaded.info("made"))
     texts = {*loaded.load("made").texts}
     assert own.examples
     assert {*own.examples.values()} <= texts
     stranger = replace(head, data_hash="other data under that name", n_readable=0)
-    assert live.prompt_kind(stranger) == live.PromptKind("", {})
+    assert live.prompt_kind(stranger) == PromptKind("", {})
 
 
 def test_a_pool_of_the_address_is_what_is_chosen_from(type_in: Type) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrot_core import CarrotRouter
+from carrot_core.embedding import readable
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.evaluation import setting
 from carrot_core.frontier import rate_of_lam
@@ -24,7 +25,7 @@ from carrot_core.outcomes import Benchmark
 from carrot_core.prices import Price, Tier, token_cost_usd
 from carrot_core.promise import CONFIDENCE
 from carrot_core.routers.saving import router_as_bytes, router_from_bytes
-from carrot_core.serving.decision import ribbon
+from carrot_core.serving.decision import Explanation, ribbon
 from carrot_core.serving.point import read_point
 from carrot_core.serving.profile import profile_of
 from tests.made import MODELS, PRICES, made
@@ -124,6 +125,39 @@ def test_anything_typed_is_answered(router: CarrotRouter, text: str) -> None:
     assert np.isfinite(numbers).all()
     assert 0 <= (explanation.distance_percentile or 0) <= 100
     assert explanation.read_tokens <= 256
+
+
+def test_another_part_of_a_long_text_can_be_read_and_all_of_it_is_paid_for(router: CarrotRouter) -> None:
+    text = "Which rivers flow through Vienna, and why? " * 60 + "\ud83d\ude00 " + "def double(x): return 2 * x\n" * 40
+    first = router.explain(text)
+    assert (first.part, first.read_tokens) == (0, 256)
+    bounds = [(part.start, part.end) for part in first.parts]
+    assert bounds == sorted(bounds)
+    assert all(part.n_tokens <= 256 for part in first.parts)
+    last = len(first.parts) - 1
+    assert last > 1
+    other = router.explain(text, part=last)
+    start, end, n_tokens = other.parts[last]
+    assert other.read_tokens == n_tokens < 256
+    readable_text = readable(text, len(text))
+    assert readable_text[start:end].rstrip().endswith("2 * x")
+    alone = router.explain(readable_text[start:end])
+
+    def column(explained: Explanation, name: str) -> list[float]:
+        return explained.table.set_index("model")[name].reindex(MODELS).tolist()
+
+    assert column(other, "est_score") == pytest.approx(column(alone, "est_score"), abs=1e-5)
+    assert column(other, "est_score") != pytest.approx(column(first, "est_score"), abs=1e-5)
+    assert column(other, "input_tokens") == column(first, "input_tokens")
+    with pytest.raises(CarrotError, match="no part"):
+        router.explain(text, part=last + 1)
+
+
+def test_a_short_text_is_one_part(router: CarrotRouter) -> None:
+    for text in ("", "Why?"):
+        explained = router.explain(text)
+        assert [(part.start, part.end) for part in explained.parts] == [(0, len(text))]
+        assert explained.read_tokens == explained.prompt_tokens
 
 
 def test_no_prompts_are_no_decisions(router: CarrotRouter) -> None:

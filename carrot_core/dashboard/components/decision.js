@@ -50,6 +50,7 @@ class Decision {
     }
     this.#write(".came-about", data.about.join("\n"));
     this.#likeness(data.likeness);
+    this.#read(data.read);
     // A message without the last release has an old λ.
     if (!this.moving && (this.releaseName === null || this.releaseName === data.heard)) this.restingLam = data.lam;
     this.show(this.moving ? this.lam : this.restingLam);
@@ -67,6 +68,12 @@ class Decision {
     meter.setAttribute("aria-valuenow", degree);
     meter.setAttribute("aria-valuetext", words);
     this.#write(".words", words);
+  }
+
+  #read(read) {
+    const box = this.root.querySelector(".read");
+    box.hidden = !read;
+    [...box.querySelectorAll("p > *")].forEach((node, place) => (node.textContent = read?.[place] ?? ""));
   }
 
   // Part of the axis from its cheap end at which λ stands.

@@ -19,6 +19,7 @@ from carrot_core import limits
 from carrot_core.curve import SavedCurve, thin
 from carrot_core.dashboard.components import COMPONENT, slider_css
 from carrot_core.dashboard.components.frontier_chart import check_lam
+from carrot_core.embedding import readable
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import is_hatched, model_colors
 from carrot_core.frontier import lam_of_rate
@@ -72,6 +73,7 @@ def live_decision(
     *,
     lam: float,
     key: str,
+    text: str,
     unlike_from: float,
     about: Sequence[str] = (),
     curve: SavedCurve | None = None,
@@ -85,6 +87,7 @@ def live_decision(
     explanation : of one prompt.
     lam : λ in [0, 1] to show.
     key : key of the component in the session.
+    text : the prompt.
     unlike_from : percentile of the distance from which the prompt is unlike the training prompts.
     curve : the router's on test, whose cost at each λ is the axis; None where none fits: then λ is.
     about : lines below the table that explain the decision; plain text.
@@ -102,6 +105,7 @@ def live_decision(
         "lam": lam,
         "heard": release,
         "about": [visible(line, SENTENCE) for line in about],
+        "read": _part_read(explanation, text),
         "likeness": likeness(explanation.distance_percentile, unlike_from),
     }
     _renderer()(key=key, data=data, on_released_change=handle_release)
@@ -115,6 +119,19 @@ def _renderer() -> ComponentRenderer:
         css=slider_css() + (COMPONENT / "decision.css").read_text(encoding="utf-8"),
         js="decision.js",
     )
+
+
+_AROUND, _MOST_READ = 160, 3000  # characters shown around a part, and of it
+
+
+def _part_read(explanation: Explanation, text: str) -> list[str] | None:
+    """What stands before the part that was read, that part, and what follows; None where all was read."""
+    if len(explanation.parts) == 1:
+        return None
+    words = readable(text, len(text))
+    start, end, _ = explanation.parts[explanation.part]
+    pieces = words[max(start - _AROUND, 0) : start], words[start:end][:_MOST_READ], words[end : end + _AROUND]
+    return [visible(piece, SENTENCE) for piece in pieces]
 
 
 # Degrees of likeness from 4 down: in words, the percentile of the distance at which each ends, and what to do about it.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import streamlit as st
 
@@ -21,19 +20,20 @@ from carrot_core.dashboard.exhibits import csv_button
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import costs_note, kind_note, plain
 from carrot_core.dashboard.stores import Version, version_of
+from carrot_core.embedding import readable
 from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import lam_text, money, pays, percent
-from carrot_core.paths import shipped, shipped_data
+from carrot_core.paths import shipped_data
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.decision import Explanation
 from carrot_core.serving.intervals import GROUP
-from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, shipped_heads
+from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, PromptKind, shipped_heads, shipped_kinds
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import short_prompts
-from carrot_core.text import visible
+from carrot_core.text import SENTENCE, visible
 from carrot_core.verdict import name_among, sentence
 
 
@@ -215,12 +215,7 @@ def no_neighbours(info: BenchmarkInfo) -> str:
 _RERUN = "live:moved"
 
 
-@dataclass(frozen=True)
-class PromptKind:
-    """What prompts of a benchmark are, in a sentence (empty where that is not known), and examples by their names."""
-
-    about: str
-    examples: Mapping[str, str]
+_OPENING = 60  # characters of a part's name
 
 
 def prompt_kind(info: BenchmarkInfo) -> PromptKind:
@@ -231,16 +226,6 @@ def prompt_kind(info: BenchmarkInfo) -> PromptKind:
     if not info.n_readable or modes.is_public():
         return PromptKind("", {})
     return PromptKind("", _own_prompts(version_of(info), info.name))
-
-
-@cache
-def shipped_kinds() -> dict[str, PromptKind]:
-    """The kind of each benchmark that ships, with examples written for this page: none is a prompt of theirs."""
-    document = json.loads(shipped("examples.json").read_bytes())
-    return {
-        name: PromptKind(entry["about"], {each["name"]: each["text"] for each in entry["examples"]})
-        for name, entry in document.items()
-    }
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -278,7 +263,10 @@ def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptio
 
 def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: DecisionOptions, task: str | None) -> None:
     """The decision on one prompt, with the estimates it is based on."""
-    explanation = router.explain(text, task=task, **vars(options))
+    part_key = f"live:part:{crc32(text.encode(errors='surrogatepass'))}"  # another text is read from its beginning
+    explanation = router.explain(text, task=task, part=st.session_state.get(part_key, 0), **vars(options))
+    if len(explanation.parts) > 1:
+        _choose_part(explanation, text, part_key)
 
     def set_lam(lam: float) -> None:
         controls.set_lam(lam, router.cost_unit_usd)
@@ -295,6 +283,7 @@ def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: Decisi
         unlike_from=options.fallback_above,
         about=about,
         curve=curve,
+        text=text,
         palette=views.view(info).palette,
         on_release=set_lam,
     )
@@ -302,6 +291,22 @@ def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: Decisi
     nearest = f"  \n{no_neighbours(info)}" if explanation.nearest is None else ""
     st.caption(f"{plain(_intervals(router.profile))}  \n{words}{nearest}")
     csv_button("Download this decision (CSV)", lambda: explanation.table, f"{router.name}-decision")
+
+
+def _choose_part(explanation: Explanation, text: str, key: str) -> None:
+    """Choose which part of a long text the encoder reads."""
+    words = readable(text, len(text))
+    count = len(explanation.parts)
+
+    def name(place: int) -> str:
+        start, end, _ = explanation.parts[place]
+        return f"{place + 1} of {count}: {visible(words[start : min(end, start + _OPENING)], SENTENCE)} …"
+
+    st.selectbox(
+        "Part of the text that is read", range(count), format_func=name, key=key,
+        help="The encoder reads one part at a time. The router learned from the beginnings of texts, so judge another "
+        "part with care.",
+    )  # fmt: skip
 
 
 def _label(explanation: Explanation) -> str:
@@ -313,7 +318,8 @@ def _label(explanation: Explanation) -> str:
 def _reading(explanation: Explanation) -> str:
     """How many tokens of the prompt were read, and the time it took."""
     tokens, read = explanation.prompt_tokens, explanation.read_tokens
-    rest = f"the encoder reads the first {read}, the rest counts for the cost only" if tokens > read else "all read"
+    which = f"the first {read}" if explanation.part == 0 else f"{read} of them, not from the beginning"
+    rest = f"the encoder reads {which}, the rest counts for the cost only" if tokens > read else "all read"
     embed, decide = (1000 * explanation.seconds[name] for name in ("embed", "decide"))
     return (
         f"{tokens:,} tokens, {rest}. Answered in {embed + decide:.0f} ms: {embed:.0f} to read, {decide:.0f} to decide."
