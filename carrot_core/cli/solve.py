@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from carrot_core.evaluation.stability import Stability
 
 
+SMALL_SHARE = 0.01  # models that answer less are told as one, where they are several
+
+
 @click.command()
 @router_options
 @click.option("--budget-per-1k", "budget", type=float, help="Most US dollars per 1,000 queries.")
@@ -151,7 +154,11 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
         )
     lines.append(verdict)
     shares = sorted(solved.shares.items(), key=lambda item: -item[1])
-    lines.append("Answered by: " + ", ".join(f"{model} {percent(share)}" for model, share in shares if share > 0))
+    little = [share for _, share in shares if 0 < share < SMALL_SHARE]
+    least = SMALL_SHARE if len(little) > 1 else 0.0
+    parts = [f"{model} {percent(share)}" for model, share in shares if share > 0 and share >= least]
+    parts += [f"{len(little)} others {percent(sum(little))}"] if least else []
+    lines.append(f"Answered by: {', '.join(parts)}")
     if solved.latency_s is not None:
         mean, p95 = map(seconds, solved.latency_s)
         lines.append(f"Latency of a call: {mean} in the mean, {p95} at the 95th percentile.")

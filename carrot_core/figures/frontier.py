@@ -61,7 +61,7 @@ def frontier_figure(
         figure.update_xaxes(
             type="log", tickvals=(ticks := _log_ticks(scene)), ticktext=[money_tick(tick) for tick in ticks]
         )
-    place_names(figure, cut_names(scene.models, NAME_LETTERS))
+    place_names(figure, cut_names(scene.models, NAME_LETTERS), first=scene.front)
     return figure
 
 
@@ -166,8 +166,10 @@ def _log_ticks(scene: Scene) -> list[float]:
     return [float(f"{step}e{power}") for power in powers for step in ((1, 2, 5) if high - low < 3.5 else (1,))]
 
 
-def place_names(figure: go.Figure, names: Sequence[str], size: tuple[float, float] = PLOT) -> None:
-    """Write the models' names beside their points where they have room in a plot of this size (`names.sides`).
+def place_names(
+    figure: go.Figure, names: Sequence[str], size: tuple[float, float] = PLOT, first: Sequence[int] = ()
+) -> None:
+    """Write the models' names beside their points where they have room in a plot of this size (`sides`).
 
     An axis without a range is taken from end to end of what is drawn.
     """
@@ -178,7 +180,7 @@ def place_names(figure: go.Figure, names: Sequence[str], size: tuple[float, floa
 
     curves = [pixels(trace.x, trace.y) for trace in figure.data if trace.meta["role"] in ("curve", "hull")]
     (models,) = (trace for trace in figure.data if trace.meta["role"] == "models")
-    places = sides(pixels(models.x, models.y), names, curves, size)
+    places = sides(pixels(models.x, models.y), names, curves, size, first)
     models.textposition = [side or "top center" for side in places]
     models.text = [plotly_text(name) if side else "" for name, side in zip(names, places, strict=True)]
 
@@ -197,6 +199,8 @@ def _part(figure: go.Figure, name: str, values: Any) -> FloatArray:
 
 
 _STEPS = 400
+_SMALL = 0.01  # models that answer less at every λ are drawn as one, where they are several
+_OWN_AREAS = 20  # models with an area of their own, at most: those that answer most at some λ
 _PATTERNS = ("", "/", ".", "\\", "-", "+", "|")
 
 
@@ -209,25 +213,24 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
     shares = scene.active_curve.frontier.shares([rate_of_lam(float(lam), scene.cost_unit_usd) for lam in lams])
     colors = scene_colors(scene, theme)
     figure = go.Figure()
-    answering = [int(column) for column in np.argsort(scene.model_cost_usd) if shares[:, column].max() > 0]
-    for place, column in enumerate(answering):
+    for place, (name, share, color) in enumerate(_areas(scene, shares, colors, look)):
         figure.add_trace(
             go.Scatter(
                 x=lams,
-                y=100 * shares[:, column],
+                y=100 * share,
                 stackgroup="models",
                 mode="lines",
                 line={"width": 1, "color": look.ground, "shape": "hv"},
-                fillcolor=colors[column],
+                fillcolor=color,
                 # Neighbours in cost have neighbouring colours: a pattern tells them apart.
                 fillpattern={
                     "shape": _PATTERNS[place % len(_PATTERNS)],
-                    "bgcolor": colors[column],
+                    "bgcolor": color,
                     "fgcolor": look.ground,
                     "size": 10,
                     "solidity": 0.1,
                 },
-                name=plotly_text(scene.short_names[scene.models[column]]),
+                name=plotly_text(name),
                 hovertemplate="%{y:.1f} %",
             )
         )
@@ -236,12 +239,27 @@ def share_figure(scene: Scene, theme: ThemeName = "light") -> go.Figure:
             look,
             420,
             hovermode="x unified",
-            legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
+            legend={"orientation": "h", "y": -0.22, "yanchor": "top"},
             margin={"l": 55, "r": 10, "t": 10, "b": 10},
-            xaxis=axis(look, "λ", range=[0, 1]),
+            xaxis=axis(look, "λ", range=[0, 1], title_standoff=4),
             yaxis=axis(look, "Share of prompts", range=[0, 100], ticksuffix=" %"),
         )
     )
+
+
+def _areas(scene: Scene, shares: FloatArray, colors: list[str], look: Theme) -> list[tuple[str, FloatArray, str]]:
+    """Name, share at each λ and colour of every area, by cost; on top, as one, the models that answer little."""
+    by_cost, most = np.argsort(scene.model_cost_usd), shares.max(axis=0)
+    own = [int(column) for column in np.argsort(-most, kind="stable")[:_OWN_AREAS] if most[column] >= _SMALL]
+    rest = [int(column) for column in by_cost if most[column] > 0 and column not in own]
+    if len(rest) == 1:
+        own, rest = own + rest, []
+    areas = [
+        (scene.short_names[scene.models[column]], shares[:, column], colors[column])
+        for column in by_cost
+        if column in own
+    ]
+    return areas + ([(f"{len(rest)} others", shares[:, rest].sum(axis=1), look.muted)] if rest else [])
 
 
 def share_text(scene: Scene) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from carrot_core.bootstrap import bootstrap_weights, replicate
+from carrot_core.curve import unbeaten
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.missing import costless_note, gaps_note
@@ -103,6 +105,11 @@ class Scene:
     def short_names(self) -> dict[str, str]:
         """What each model is called on the chart (`carrot_core.text.short_names`)."""
         return short_names(self.pool or self.models)
+
+    @cached_property
+    def front(self) -> list[int]:
+        """Models that no other beats in both score and cost, the most accurate first: the first to get a name."""
+        return [int(place) for place in unbeaten(self.model_cost_usd, self.model_score)[::-1]]
 
     @property
     def shades(self) -> dict[str, int]:

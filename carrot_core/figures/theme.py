@@ -302,11 +302,15 @@ def box(at: FloatArray, name: str, side: str) -> FloatArray:
 
 
 def sides(
-    points: FloatArray, names: Sequence[str], curves: Sequence[FloatArray], size: tuple[float, float]
+    points: FloatArray,
+    names: Sequence[str],
+    curves: Sequence[FloatArray],
+    size: tuple[float, float],
+    first: Sequence[int] = (),
 ) -> list[str]:
     """Side of each point on which its name has room, off the curves if there is a choice; "" where it has none.
 
-    The highest points choose first.
+    Those in ``first`` choose first, in that order, then the highest points.
 
     Parameters
     ----------
@@ -318,7 +322,7 @@ def sides(
     boxes = [np.concatenate([point - _POINT, point + _POINT]) for point in points]
     lines = np.concatenate([np.empty((0, 2)), *map(_along, curves)])
     positions = [""] * len(names)
-    for k in sorted(range(len(names)), key=lambda place: (-points[place, 1], place)):
+    for k in dict.fromkeys([*first, *sorted(range(len(names)), key=lambda place: (-points[place, 1], place))]):
         places = {side: box(points[k], names[k], side) for side in SIDES} if names[k] else {}
         free = [side for side, at in places.items() if _inside(at, size) and not _overlaps(at, np.array(boxes))]
         if free:

@@ -230,6 +230,13 @@ def test_what_is_solved_tells_the_latency_of_its_calls_where_that_is_recorded() 
     assert "latency_s" not in single_models(unknown)[unknown.models[0]]
 
 
+def test_models_that_answer_little_are_told_as_one(protocol: Setting) -> None:
+    solved = solve(protocol, protocol.baselines["zero"], Goal(rate_per_usd=0.0), replicates=20)
+    little = _report("made", "zero", replace(solved, shares={"big": 0.983, "one": 0.009, "two": 0.008}), "")
+    assert "Answered by: big 98.3 %, 2 others 1.7 %" in little
+    assert "one 0.9 %" in _report("made", "zero", replace(solved, shares={"big": 0.991, "one": 0.009}), "")
+
+
 @pytest.mark.slow
 def test_the_command_line_solves(carrot_home, tmp_path) -> None:
     def carrot(*arguments, code=0):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from carrot_core.curve import thin
+from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
 from carrot_core.figures import alt_text, caption, frontier_figure, read_out, saving
 from carrot_core.figures.frontier import share_figure
@@ -24,6 +25,7 @@ from carrot_core.figures.theme import (
     model_colors,
     plotly_text,
     scene_colors,
+    sides,
 )
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money
@@ -68,6 +70,38 @@ def test_hover_text_can_be_read(made: Scene, name: ThemeName) -> None:
     for figure in (frontier_figure(made, theme=name), share_figure(made, name)):
         label = figure.layout.hoverlabel
         assert contrast(label.font.color, label.bgcolor) >= 4.5
+
+
+def test_who_answers_among_many_models_names_those_that_answer_much() -> None:
+    pool = scene(400, [f"maker/model-{number:02}" for number in range(50)])
+    figure, frontier = share_figure(pool), pool.active_curve.frontier
+    total = np.sum([trace.y for trace in figure.data], axis=0)
+    np.testing.assert_allclose(total, 100)
+    named = {trace.name: np.asarray(trace.y) for trace in figure.data}
+    (others,) = (name for name in named if name.endswith(" others"))
+    most = frontier.shares(frontier.exchange_rate_per_usd).max(axis=0)
+    least = min(share.max() for name, share in named.items() if name != others)
+    assert least >= 1
+    assert len(named) <= 21
+    rest = [k for k, model in enumerate(pool.models) if pool.short_names[model] not in named and most[k] > 0]
+    assert others == f"{len(rest)} others"
+    assert 100 * most[rest].max() <= least + 1e-9
+
+
+def test_where_names_have_no_room_those_of_the_front_are_written() -> None:
+    points, names, size = np.array([[6.0, 10.0], [6.0, 12.0]]), ["short-name", "other-name"], (120.0, 24.0)
+    at_first = [bool(side) for side in sides(points, names, [], size, first=[0])]
+    by_height = [bool(side) for side in sides(points, names, [], size)]
+    assert (at_first, by_height) == ([True, False], [False, True])
+    made = scene(300)
+    front = [made.models[k] for k in made.front]
+    cost, score = made.model_cost_usd, made.model_score
+    for k, model in enumerate(made.models):
+        beaten = ((cost <= cost[k]) & (score >= score[k]) & ((cost < cost[k]) | (score > score[k]))).any()
+        assert (model in front) == (not beaten)
+    order = [made.models[k] for k in build_payload(made)["labelOrder"]]
+    lead = list(dict.fromkeys([made.best_single, made.reference, *front]))
+    assert order[: len(lead)] == lead
 
 
 def test_words_are_cut_and_never_markup() -> None:

@@ -207,8 +207,9 @@ def _trace(traces: tuple[Any, ...], role: str) -> int:
 
 
 def _label_order(scene: Scene) -> list[int]:
-    """Order in which models get a label if not all labels fit: best single model, reference, then by score."""
-    first = [scene.models.index(scene.best_single), scene.models.index(scene.reference)]
+    """Order in which models get a label if not all labels fit: best single model, reference, then those that no other
+    model beats, then by score."""
+    first = [scene.models.index(scene.best_single), scene.models.index(scene.reference), *scene.front]
     return list(dict.fromkeys(first + [int(place) for place in np.argsort(-scene.model_score)]))
 
 
