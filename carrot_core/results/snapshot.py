@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
+from carrot_core import paths
 from carrot_core.benchmarks.built_in import Tables, read_table
-from carrot_core.benchmarks.model_facts import ModelFacts
+from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, read_model_facts
 from carrot_core.bootstrap import Interval
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError
@@ -156,9 +157,8 @@ class SnapshotResults:
         """The benchmark as its store described it."""
         entry = self.document["benchmark"]
         values = {each.name: entry[each.name] for each in fields(BenchmarkInfo) if each.name in entry}
-        facts = tuple(ModelFacts(**each) for each in entry.get("facts", ()))  # older snapshots have none
         texts = {name: tuple(values[name]) for name in ("models", "warnings")}
-        return BenchmarkInfo(**values | texts | {"facts": facts})
+        return BenchmarkInfo(**values | texts | {"facts": _facts(entry)})
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> SavedCurve:
         self._check_whole(pool, tasks)
@@ -361,13 +361,25 @@ def read_comparison(folder: Path) -> dict[str, Any]:
     return read_document(folder / COMPARISON) | tables
 
 
+def _facts(entry: Mapping[str, Any]) -> tuple[ModelFacts, ...]:
+    """Facts of a benchmark's models: its own where it has any, else what ``data/models.csv`` knows of them."""
+    own = tuple(ModelFacts(**each) for each in entry.get("facts", ()))
+    return own or tuple(shipped_facts().get(model, NOTHING) for model in entry["models"])
+
+
+@cache
+def shipped_facts() -> dict[str, ModelFacts]:
+    """Facts of the models of the snapshots that ship, by their names there; each row of the file has its source."""
+    return read_model_facts(paths.shipped("models.csv"))
+
+
 def shipped_snapshots() -> list[SnapshotInfo]:
     """Descriptions of the readable snapshots that ship, by name; `damaged_snapshots` has the others."""
     by_name, infos = {recipe.name: recipe for recipe in RECIPES}, []
     for name, about in shipped_benchmarks(FOLDER).items():
         if not isinstance(about, DataError):
             texts, recipe = {key: tuple(about[key]) for key in ("models", "warnings")}, by_name[about["name"]]
-            more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era}
+            more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era, "facts": _facts(about)}
             infos.append(SnapshotInfo(**about | texts | more))
     return infos
 

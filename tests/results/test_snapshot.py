@@ -31,6 +31,7 @@ from carrot_core.operating_point import (
     solve_target,
 )
 from carrot_core.outcomes import Benchmark
+from carrot_core.paths import shipped
 from carrot_core.promise import CONFIDENCE, default_confidence
 from carrot_core.results.build import make_snapshot, write
 from carrot_core.results.snapshot import LATENCY, NoPromptsError, SnapshotResults, read, shipped_snapshots
@@ -86,6 +87,20 @@ def test_latency_is_kept_where_it_is_recorded_and_an_old_snapshot_does_without(
     old = SnapshotResults(document, tables, kept.analyses, kept.folder)
     scene = old.scene(("carrot-knn",), "carrot-knn")
     assert old.curve("carrot-knn").latency_s is scene.model_latency_s is scene.hull_latency_s is None
+
+
+def test_facts_of_the_models_of_snapshots_that_ship_have_sources_and_stand_at_their_models() -> None:
+    table = pd.read_csv(shipped("models.csv"), dtype=str, keep_default_na=False)
+    assert table["source"].str.len().gt(10).all()
+    infos = shipped_snapshots()
+    assert set(table["model"]) == {model for info in infos for model in info.models}
+    for info in infos:
+        for model, facts in info.facts_by_model.items():
+            (row,) = table[table["model"] == model].to_dict("records")
+            stated = {"true": True, "false": False, "": None}[row["open_weights"]]
+            assert (facts.provider, facts.open_weights) == (row["provider"], stated)
+            assert (facts.release_date, facts.base_model) == (row["release_date"], row["base_model"])
+        assert read(info.folder).info.facts == info.facts
 
 
 @pytest.mark.parametrize("router", ["carrot-knn", "task-lookup", "oracle", "zero"])
