@@ -42,21 +42,23 @@ scene = view.scene(names, active, pool, tasks, reference)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
 lam = shortest_lam(rate, unit)
-shell.kind_note(info)
-st.markdown(plain(sentence(view.verdict(active, rate, reference, pool, tasks))))
+verdict = view.verdict(active, rate, reference, pool, tasks)
+st.markdown(plain(sentence(verdict)))
+with st.container(horizontal=True):
+    solve.solve_popover(view, active, pool, tasks, unit)
+    keep_button(info, active, rate, whole=not (pool or tasks))
+    shell.kind_note(info)
+solve.show_notice(view, active, pool, tasks, rate, unit)
 live_frontier(
     scene,
     lam=lam,
     key="frontier",
     validation_label="validation",
+    verdict=verdict,
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
 terms = glossary.see("frontier", "exchange-rate", "zero-router", "task-lookup", "oracle")
 st.caption(f"{plain(f'{shell.costs_note(info)} {caption(scene)}')} {terms}")
-with st.container(horizontal=True):
-    solve.solve_popover(view, active, pool, tasks, unit)
-    keep_button(info, active, rate, whole=not (pool or tasks))
-solve.show_notice(view, active, pool, tasks, rate, unit)
 
 by_share, by_slice, by_step, by_sample, data = st.tabs(
     ["Who answers", "By task", "What a small step changes", "How sure the point is", "Data"],

@@ -9,14 +9,10 @@ from carrot_core.frontier import shortest_lam
 from carrot_core.verdict import sentence
 
 shell.guard(__file__)
-for_title, for_bench = st.columns([3, 1], vertical_alignment="bottom")
-with for_title:
-    st.title("Send each prompt to the model that is worth its price", anchor=False)
-    st.write(
-        "CARROT predicts, for every prompt, what each model would score and cost, and takes the best bargain. The "
-        "curve shows what that brings, beside every model alone."
-    )
-with for_bench:
+for_words, for_choice = st.columns([3, 1])
+with for_words:
+    st.title("CARROT sends each prompt to the model worth its price", anchor=False)
+with for_choice, st.container(horizontal=True, gap="xsmall", key="choice"):
     info = controls.benchmark(shell.readable_benchmarks())
     shell.kind_note(info)
 view = views.view(info)
@@ -28,19 +24,20 @@ names = list(dict.fromkeys([active, *baselines]))
 scene = view.scene(tuple(names), active)
 unit = scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
-if view.fitted:  # a baseline has no verdict to headline
-    verdict = view.verdict(active, rate)
-    st.markdown(f"**{shell.plain(sentence(verdict))}**")
-    accuracy, cost, saving = st.columns(3)
-    overview.figures((accuracy, cost, saving), verdict, scene.basis)
+verdict = view.verdict(active, rate) if view.fitted else None  # a baseline has none to headline
+with for_words:
+    if verdict is not None:
+        st.markdown(f"**{shell.plain(sentence(verdict))}**")
+    shell.doors()
 live_frontier(
     scene,
     lam=shortest_lam(rate, unit),
     key="overview",
     validation_label="validation",
+    verdict=verdict,
+    brief=True,
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
-shell.doors()
 st.subheader("Every router on every benchmark", anchor=False)
 overview.leaderboard(shell.readable_benchmarks())
 terms = glossary.see("verdict", "frontier", "lambda", "zero-router", "task-lookup", "cost-only", "oracle")

@@ -156,9 +156,9 @@ _DOORS = (
 def doors() -> None:
     """Links to the three things to do next; nothing if the page runs without the app."""
     if st.session_state.get(_IN_APP):
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, gap="xsmall", key="doors"):
             for name, words, icon in _DOORS:
-                st.page_link(f"pages/{name}.py", label=f"**{words}**", icon=icon, width="content")
+                st.page_link(f"pages/{name}.py", label=words, icon=icon, width="content")
 
 
 @contextmanager
@@ -234,7 +234,7 @@ def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[Benchma
 def kind_note(info: BenchmarkInfo) -> None:
     """Say that a benchmark is a snapshot without prompts, or simulated: a word that opens to a few sentences."""
     if isinstance(info, SnapshotInfo):
-        kind = f"{info.era} models: snapshot of {info.n_prompts:,} prompts"
+        kind = f"{info.era} models".strip()
         with st.popover(kind, type="tertiary", icon=":material/photo_camera:"):
             st.markdown(
                 "The results are real; the prompts may not be passed on and are not here. λ, routers, budget and "

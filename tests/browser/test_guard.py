@@ -34,8 +34,8 @@ def at_address(page: Page, path: str, query: str) -> None:
     [
         ("/frontier?bench=routellm+(snapshot)&lam=0.3", "/frontier", "Frontier"),
         ("/data?bench=x&pool=a&pool=b", "/data", "Data"),
-        ("/overview?bench=routellm+(snapshot)", "/", "Send each prompt"),
-        ("/?bench=routellm+(snapshot)", "/", "Send each prompt"),
+        ("/overview?bench=routellm+(snapshot)", "/", "CARROT sends each prompt"),
+        ("/?bench=routellm+(snapshot)", "/", "CARROT sends each prompt"),
     ],
 )
 def test_first_link_to_a_fresh_server_keeps_page_and_parameters(
@@ -55,7 +55,7 @@ def test_the_first_page_has_an_address_of_its_own_on_a_server_that_knows_its_pag
     open_page(server, ready="h1")
     page = open_page(f"{server}/overview?{asked}", ready="h1")
     at_address(page, "/", asked)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Send each prompt")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("CARROT sends each prompt")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert links(page) == MENU
 

@@ -234,7 +234,8 @@ def test_what_is_decided_stays_in_view_while_the_knob_moves(address: str, open_p
             box = page.locator(f".live {what}").first.bounding_box()
             assert box["y"] >= 0, what
             assert box["y"] + box["height"] <= 900, what
-    assert page.locator(".live .router").inner_text().split("\n") == ["Figures on test of", "CARROT-KNN"]
+    prompts = f"Figures on {scene(2000).n_prompts:,} prompts of"
+    assert page.locator(".live .router").inner_text().split("\n") == [prompts, "CARROT-KNN"]
 
 
 FRAMES = """async () => {

@@ -28,7 +28,7 @@ HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
 
 # page, heading, and the labels it must show, by kind of element, once a router is fitted
 TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
-    ("overview", "Send each prompt to the model that is worth its price", {"selectbox": ["Benchmark"]}),
+    ("overview", "CARROT sends each prompt to the model worth its price", {"selectbox": ["Benchmark"]}),
     (
         "frontier",
         "Frontier",

@@ -35,6 +35,39 @@ export function recolored(value, colors) {
 const COARSE = matchMedia("(pointer: coarse)");
 const NARROW = 560; // pixels; below it the chart keeps its room for the lines
 
+const isReachable = (button) => !button.disabled && button.checkVisibility({ visibilityProperty: true });
+
+// One stop of the Tab key for a toolbar; arrow keys, Home and End go from button to button.
+export class Toolbar {
+  constructor(box) {
+    this.box = box;
+    box.addEventListener("focusin", ({ target }) => this.#stop(target));
+    box.addEventListener("keydown", (event) => {
+      const reachable = this.#buttons.filter(isReachable);
+      const at = reachable.indexOf(event.target);
+      const last = reachable.length - 1;
+      const next = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
+      if (next === undefined || at < 0) return;
+      event.preventDefault();
+      reachable[Math.min(last, Math.max(0, next))].focus();
+    });
+  }
+
+  get #buttons() {
+    return [...this.box.querySelectorAll("button")];
+  }
+
+  // After its buttons have changed: the stop is the one in use, else the first that can be reached.
+  update() {
+    const reachable = this.#buttons.filter(isReachable);
+    this.#stop(reachable.find((button) => button === this.box.getRootNode().activeElement) ?? reachable[0]);
+  }
+
+  #stop(stop) {
+    for (const button of this.#buttons) button.tabIndex = button === stop ? 0 : -1;
+  }
+}
+
 export class Chart {
   constructor(root, { onView }) {
     this.root = root;
@@ -45,6 +78,7 @@ export class Chart {
     this.kinds = [...root.querySelectorAll("[data-kind]")];
     this.byCost = root.querySelector(".by-cost");
     this.kind = "cost"; // what the axis has: the cost of a call, "solved", of a solved task, or "seconds", latency
+    this.toolbar = new Toolbar(root.querySelector(".axis"));
     this.onView = onView;
     this.hidden = new Set();
     this.logCost = null;
@@ -156,6 +190,7 @@ export class Chart {
   #viewed() {
     const { xaxis, yaxis } = this.plot._fullLayout;
     this.reset.classList.toggle("offered", !(xaxis.autorange && yaxis.autorange));
+    this.toolbar.update();
     const ticks = costTicks(xaxis, this.kind === "seconds" ? (duration) => `${moneyTick(duration).slice(1)} s` : moneyTick);
     if (JSON.stringify(ticks) !== this.ticks) {
       this.ticks = JSON.stringify(ticks);
@@ -212,6 +247,7 @@ export class Chart {
       button.disabled = log && !this.canLog;
       button.title = button.disabled ? "What is 0 has no place on a log axis" : "";
     }
+    this.toolbar.update();
   }
 
   toggle(entry) {

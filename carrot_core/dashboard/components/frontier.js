@@ -1,5 +1,5 @@
 // The live frontier. Everything that moves with λ moves here; Python gets λ only when it is released.
-import { Chart, recolored } from "./chart.js";
+import { Chart, Toolbar, recolored } from "./chart.js";
 import { Curve } from "./curve.js";
 import { Handle } from "./handle.js";
 import { drawLegend } from "./legend.js";
@@ -26,6 +26,7 @@ class Live {
     this.slider = new Slider(this.root, steps);
     this.handle = new Handle(this.root, steps);
     this.panel = new Panel(this.root);
+    this.legend = new Toolbar(this.root.querySelector(".legend"));
     this.chart = new Chart(root, { onView: () => this.viewed() });
     this.hear = ({ detail }) => detail === this.data?.chart && this.receive();
     addEventListener("carrot-lam", this.hear);
@@ -59,6 +60,7 @@ class Live {
     this.curve = new Curve(data);
     this.goals.update(data);
     this.root.setAttribute("aria-label", data.title);
+    this.root.classList.toggle("brief", data.brief);
     const note = this.root.querySelector(".note:not(.by-cost)");
     note.textContent = data.note;
     note.hidden = !data.note;
@@ -76,6 +78,7 @@ class Live {
       ...(this.look.dark ? recolored({ line, marker }, this.data.dark) : { line, marker }),
     }));
     drawLegend(this.root.querySelector(".legend"), lines, this.data.name, this.chart.hidden, (entry) => this.chart.toggle(entry));
+    this.legend.update();
     if (this.lam !== null) this.show(this.lam);
   }
 
@@ -85,6 +88,7 @@ class Live {
     if (!message || this.busy) return;
     if (this.releaseName !== null && message.heard !== this.releaseName) return;
     this.restingLam = message.lam;
+    this.measured = message.point;
     this.resting = true;
     this.show(message.lam);
   }
@@ -110,6 +114,7 @@ class Live {
     this.show(this.lam);
     if (this.lam === this.restingLam) return;
     this.restingLam = this.lam;
+    this.measured = null; // until Python answers
     this.releaseName = String(Math.random());
     this.root.querySelector(".spoken").textContent = this.text;
     this.tell("released", { lam: this.lam, name: this.releaseName });
@@ -134,7 +139,9 @@ class Live {
     this.lam = lam;
     const index = this.curve.index(lam);
     const { score, cost, latency, p95 } = this.curve;
-    const point = { score: score[index], cost: cost[index], latency: latency?.[index], p95: p95?.[index] };
+    // Where λ rests, score and cost as Python measured them there, with intervals: the verdict's own figures.
+    const measured = lam === this.restingLam ? this.measured : null;
+    const point = { score: score[index], cost: cost[index], latency: latency?.[index], p95: p95?.[index], ...measured };
     this.text = reading(lam, point, this.data.basis, this.data.models[this.data.reference]);
     this.slider.show(index, this.curve.cost.length, this.text);
     this.goals.show(lam);

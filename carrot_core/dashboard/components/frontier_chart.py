@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
+from math import isfinite
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,11 +32,12 @@ from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import positions
 from carrot_core.promise import EVEN, cost_bounds, default_confidence, score_bounds
 from carrot_core.text import visible
+from carrot_core.verdict import Verdict
 
 MAX_POINTS = 60_000  # breakpoints sent to the browser; above it the curve is thinned, and the page says so
 _STRIDE = 256  # breakpoints between two counts of who answers
 _THINNED_STRIDE = 16
-_ROOM = 700  # pixels that chart and slider take at least, kept free until they are drawn, so that nothing below moves
+_ROOM, _BRIEF_ROOM = 640, 520  # pixels it takes at least, kept free until it is drawn: nothing below moves
 
 _payloads: WeakKeyDictionary[Scene, dict[str, dict[str, Any]]] = WeakKeyDictionary()
 
@@ -46,6 +48,8 @@ def live_frontier(
     lam: float,
     key: str,
     validation_label: str = "",
+    verdict: Verdict | None = None,
+    brief: bool = False,
     on_release: Callable[[float], None] | None = None,
 ) -> None:
     """Draw the live chart at λ.
@@ -57,6 +61,9 @@ def live_frontier(
     key : key of the component in the session.
     validation_label : what the scene's ``chosen_on`` curve is called, in a word or two. With it, the budget and the
         target accuracy that a point promises by that curve are handles too; with "" only λ is.
+    verdict : on the point at λ, whose figures stand there in place of the curve's: each prompt's are at a λ that was
+        chosen without it, and they have intervals.
+    brief : three figures across the top and no others, and a lower chart.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
@@ -67,14 +74,24 @@ def live_frontier(
     chart, courier = _renderers()
     with st.container(gap=None):
         with st.container(horizontal=True, gap=None):
-            st.container(width=1, height=_ROOM, border=False)
+            st.container(width=1, height=_BRIEF_ROOM if brief else _ROOM, border=False)
             state = chart(
                 key=key,
-                data=_payload(scene, validation_label) | {"chart": key},
+                data=_payload(scene, validation_label) | {"chart": key, "brief": brief},
                 on_released_change=handle_release,
             )
         release = (state.get("released") or {}).get("name")
-        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": release})
+        point = None if verdict is None else _point(verdict)
+        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": release, "point": point})
+
+
+def _point(verdict: Verdict) -> dict[str, Any]:
+    """The figures of a verdict, with the ends of their intervals where those are known."""
+    figures: dict[str, Any] = {"score": verdict.score.value, "cost": verdict.cost_usd.value}
+    for name, interval in (("scoreEnds", verdict.score), ("costEnds", verdict.cost_usd)):
+        if isfinite(interval.low):
+            figures[name] = [interval.low, interval.high]
+    return figures
 
 
 def check_lam(message: dict[str, Any]) -> float:

@@ -27,6 +27,7 @@ export class Panel {
       box.hidden = name === "best" && data.best === data.reference;
     }
     this.root.querySelector(".router dd").textContent = data.label;
+    this.root.querySelector(".count").textContent = data.prompts.toLocaleString("en-US");
     this.root.querySelector(".basis").textContent = data.basis.words;
     this.latency = this.root.querySelector(".latency");
     this.latency.hidden = curve.latency === null;
@@ -59,11 +60,8 @@ export class Panel {
     item.append(swatch, name, share);
     item.title = names;
     segment.title = names;
-    item.tabIndex = 0; // the keyboard reads whole names and finds the part of the bar, too
-    for (const type of ["pointerenter", "focus"]) item.addEventListener(type, () => this.#highlight(segment));
-    for (const type of ["pointerleave", "blur"]) item.addEventListener(type, () => this.#highlight(null));
-    item.addEventListener("focus", () => (name.textContent = names));
-    item.addEventListener("blur", () => (name.textContent = label));
+    item.addEventListener("pointerenter", () => this.#highlight(segment));
+    item.addEventListener("pointerleave", () => this.#highlight(null));
     return { models, label, item, share, segment };
   }
 
@@ -72,11 +70,15 @@ export class Panel {
     for (const row of this.rows) row.segment.classList.toggle("lit", row.segment === segment);
   }
 
+  // ``point`` may have the ends of the intervals of its score and cost.
   render(point, shares) {
+    const { calls } = this.data.basis;
     this.#write("score", point.score, percent(point.score));
-    this.#write("cost", point.cost, money(this.data.basis.calls * point.cost));
+    this.#write("cost", point.cost, money(calls * point.cost));
+    this.#range("score", point.scoreEnds?.map((end) => percent(end)));
+    this.#range("cost", point.costEnds?.map((end) => money(calls * Math.max(0, end))));
     const solved = perSolved(point.cost, point.score);
-    this.#write("solved", solved, Number.isFinite(solved) ? money(this.data.basis.calls * solved) : "nothing");
+    this.#write("solved", solved, Number.isFinite(solved) ? money(calls * solved) : "nothing");
     this.unit.textContent = Number.isFinite(solved) ? this.data.basis.solved : "solved";
     if (!this.latency.hidden) {
       this.#write("latency", point.latency, seconds(point.latency));
@@ -124,6 +126,12 @@ export class Panel {
   describe() {
     const used = this.rows.filter((row) => Number(row.share.value) > 0);
     this.bar.setAttribute("aria-label", used.map((row) => `${row.label} ${row.share.textContent}`).join(", "));
+  }
+
+  #range(name, ends) {
+    const box = this.reads[name].parentElement.nextElementSibling;
+    box.classList.toggle("unknown", !ends);
+    if (ends) box.lastElementChild.textContent = ends.join(" to ");
   }
 
   #write(name, value, text) {
