@@ -78,6 +78,15 @@ def terms() -> dict[str, Term]:
 
 
 @cache
+def in_words() -> dict[str, dict[str, str]]:
+    """``name`` and ``text``, its first sentence, of every term by its slug; plain text."""
+    return {
+        slug: {"name": term.name, "text": _LINK.sub(r"\1", term.first_sentence).replace("`", "")}
+        for slug, term in terms().items()
+    }
+
+
+@cache
 def about(group: str) -> str:
     """The text under the heading of a group, before its terms; may be empty."""
     text = paths.document("glossary.md").read_text(encoding="utf-8")

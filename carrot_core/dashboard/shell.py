@@ -6,16 +6,19 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
 from streamlit.errors import StreamlitAPIException
 from streamlit.navigation.page import Page
 
 from carrot_core import modes, paths
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import links
-from carrot_core.dashboard.glossary import link
+from carrot_core.dashboard.components import COMPONENT
+from carrot_core.dashboard.glossary import in_words, link
 from carrot_core.dashboard.links import plain as plain  # pages take it from here
 from carrot_core.dashboard.stores import damaged_uploads, in_order, private_benchmarks
 from carrot_core.errors import CarrotError
@@ -106,11 +109,20 @@ def _run() -> None:
     st.set_page_config(f"{page.title} · CARROT")
     st.logo(str(assets / "logo.svg"), size="large")
     st.html(assets / "page.css")
+    with st.container(key="frame"):
+        _frame()(key="frame:parts", data={"terms": in_words()})
     links.begin()
     try:
         page.run()
     finally:
         links.end()
+
+
+@cache
+def _frame() -> ComponentRenderer:
+    """The button that copies the address, terms beside their links, and menus in the order of the Tab key."""
+    html, css, js = ((COMPONENT / f"frame.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return st.components.v2.component("carrot-core.frame", html=html, css=css, js=js)
 
 
 def guard(page_file: str) -> None:

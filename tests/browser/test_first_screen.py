@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import ROOT, at_rest
 
@@ -54,3 +54,71 @@ def test_the_answer_fits_the_first_screen(open_app: OpenApp, width: int, height:
     assert plot["height"] >= 290
     saved = page.locator(".live [data-read=reference]").inner_text().removeprefix("costs ").removesuffix(" less")
     assert f"for {saved}" in first_screen(page)["verdict"].inner_text()
+
+
+MOST_STOPS = 25
+FOCUS = """() => {
+  let one = document.activeElement;
+  while (one.shadowRoot?.activeElement) one = one.shadowRoot.activeElement;
+  const words = one.getAttribute("aria-label") ?? one.innerText ?? "";
+  return ["A", "BUTTON", "INPUT", "SUMMARY"].includes(one.tagName) ? words : ""; // not a whole page's
+}"""
+
+
+def press_at(page: Page, names: list[str]) -> int:
+    """Press Enter at each of these in turn, found with the Tab key alone; how many stops that took."""
+    stops = 0
+    for name in names:
+        while name not in page.evaluate(FOCUS):
+            assert stops < MOST_STOPS, f"{name} is not reached"
+            page.keyboard.press("Tab")
+            stops += 1
+        if name != names[-1]:
+            page.keyboard.press("Enter")
+            at_rest(page)
+    return stops
+
+
+def test_the_cheapest_point_as_good_as_the_best_model_by_keyboard(open_app: OpenApp) -> None:
+    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)&lam=0.9")
+    press_at(page, ["Skip to main content", "Solve for", "Set λ"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("is the cheapest point as accurate as")).to_be_visible()
+
+
+def test_a_point_is_exported_by_keyboard(open_app: OpenApp) -> None:
+    page = open_app("/points?bench=mmlu-pro-cot (snapshot)", ready="h1")
+    page.get_by_role("button", name="Export").first.wait_for(timeout=60_000)
+    at_rest(page)
+    press_at(page, ["Skip to main content", "Export", "The document itself"])
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename.endswith(".json")
+
+
+def test_the_address_that_is_copied_opens_exactly_what_is_seen(open_app: OpenApp, open_page: OpenApp) -> None:
+    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Linear").click()
+    at_rest(page)
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_role("status").filter(has_text="Address copied")).to_be_visible()
+    address = page.evaluate("navigator.clipboard.readText()")
+    for part in ("bench=mmlu-pro-cot", "along=", "lam=", "axis=linear"):
+        assert part in address
+    again = open_page(address)
+    expect(again.get_by_role("button", name="Linear")).to_have_attribute("aria-pressed", "true")
+    spoken = [one.get_by_role("slider", name="λ").get_attribute("aria-valuetext") for one in (page, again)]
+    assert spoken[0] == spoken[1]
+
+
+def test_a_term_is_told_beside_its_link(open_app: OpenApp) -> None:
+    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)")
+    address, link = page.url, page.get_by_role("link", name="Exchange rate")
+    link.click()
+    card = page.get_by_role("dialog").filter(has_text="Exchange rate")
+    expect(card).to_contain_text("score units per dollar")
+    assert (page.url, len(page.context.pages)) == (address, 1)
+    page.keyboard.press("Escape")
+    expect(card).to_be_hidden()
+    expect(link).to_be_focused()

@@ -32,6 +32,14 @@ export function recolored(value, colors) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, recolored(item, colors)]));
 }
 
+// A choice that only the browser knows of, in the address; "" leaves it out.
+function setParameter(name, value) {
+  const address = new URL(location.href);
+  if (value) address.searchParams.set(name, value);
+  else address.searchParams.delete(name);
+  history.replaceState(history.state, "", address);
+}
+
 const COARSE = matchMedia("(pointer: coarse)");
 const NARROW = 560; // pixels; below it the chart keeps its room for the lines
 
@@ -77,11 +85,13 @@ export class Chart {
     this.axes = [...root.querySelectorAll("[data-axis]")];
     this.kinds = [...root.querySelectorAll("[data-kind]")];
     this.byCost = root.querySelector(".by-cost");
-    this.kind = "cost"; // what the axis has: the cost of a call, "solved", of a solved task, or "seconds", latency
+    // What the axis has: the cost of a call, "solved", of a solved task, or "seconds", latency.
+    const address = new URLSearchParams(location.search);
+    this.kind = this.kinds.find(({ dataset }) => dataset.kind === address.get("kind"))?.dataset.kind ?? "cost";
     this.toolbar = new Toolbar(root.querySelector(".axis"));
     this.onView = onView;
     this.hidden = new Set();
-    this.logCost = null;
+    this.logCost = address.get("axis") === "linear" ? false : null;
     for (const button of this.axes) {
       button.addEventListener("click", () => this.#setAxis(button.dataset.axis === "log"));
     }
@@ -205,6 +215,7 @@ export class Chart {
 
   #setAxis(log) {
     this.logCost = log;
+    setParameter("axis", log ? "" : "linear");
     this.#showAxis();
     if (this.isDrawn) this.plotly.relayout(this.plot, { "xaxis.type": log ? "log" : "linear", "xaxis.autorange": true });
   }
@@ -212,6 +223,7 @@ export class Chart {
   #setKind(kind) {
     this.kind = kind;
     this.logCost = this.canLog && this.logCost;
+    setParameter("kind", kind === "cost" ? "" : kind);
     this.#showAxis();
     if (this.isDrawn) this.#draw();
   }

@@ -107,16 +107,14 @@ def _warm(router: CarrotRouter) -> None:
         router.explain("warm")
 
 
-def decision_options(
-    router: CarrotRouter, facts: Mapping[str, ModelFacts], *, expanded: bool = False
-) -> DecisionOptions:
-    """Choose λ, pool and fallback, the same for one prompt and for many."""
+def decision_options(router: CarrotRouter, facts: Mapping[str, ModelFacts], *, folded: bool = False) -> DecisionOptions:
+    """Choose λ, pool and fallback, the same for one prompt and for many; ``folded`` in the page in place of a menu."""
     unit = router.cost_unit_usd
     lam = shortest_lam(controls.rate(rate_of_lam(router.default_lam, unit), unit), unit)
     about = "Pool, λ by budget, fallback"  # short enough for one line on a phone
     # A popover, because its widgets are in the browser only while it is open: every widget there is redrawn at
     # each answer.
-    with st.expander(about, expanded=True) if expanded else st.popover(about, icon=":material/tune:"):
+    with st.expander(about) if folded else st.popover(about, icon=":material/tune:"):
         pool = controls.pool(router.models, facts)
         if pool:
             controls.lam_slider(unit)

@@ -157,7 +157,7 @@ def keep_panel() -> None:
         info = controls.benchmark(readable_benchmarks())
     with for_router:
         router = live.router_of(info)
-    options = live.decision_options(router, info.facts_by_model, expanded=True)
+    options = live.decision_options(router, info.facts_by_model, folded=True)
     _match(info, router, options)
     live.note(info, router, options)
     with errors_as_text():

@@ -1,0 +1,113 @@
+// What every page has around it: a button that copies the address of what is seen, the meaning of a term beside its
+// link, and menus that the Tab key finds behind their button.
+
+const SHOWN = ["bench", "router", "along"]; // boxes whose choice the address leaves out while it is the default
+const TERM = "a[href*='method?term=']";
+const STOPS = "a[href], button:not(:disabled), input:not(:disabled), textarea, select, summary, [tabindex='0']";
+const MENU = "[data-testid=stPopoverBody]";
+const OPENER = "[data-testid=stPopoverButton][aria-expanded=true]";
+const GAP = 6; // pixels between a link and the card
+
+const stopsIn = (box) => [...box.querySelectorAll(STOPS)].filter((one) => one.tabIndex >= 0 && one.checkVisibility());
+
+class Frame {
+  constructor(root) {
+    this.share = root.querySelector(".share");
+    this.spoken = root.querySelector(".spoken");
+    this.card = root.querySelector(".card");
+    this.share.addEventListener("click", () => this.#copy());
+    this.card.addEventListener("toggle", ({ newState }) => newState === "closed" && this.from?.focus());
+    this.listeners = { click: (event) => this.#explain(event), keydown: (event) => this.#tab(event) };
+    for (const [type, listener] of Object.entries(this.listeners)) document.addEventListener(type, listener, true);
+  }
+
+  get attached() {
+    return this.share.isConnected;
+  }
+
+  leave() {
+    if (this.attached) return; // an earlier call of a component that is still on the page
+    for (const [type, listener] of Object.entries(this.listeners)) document.removeEventListener(type, listener, true);
+  }
+
+  // The address with every choice that is seen, though it be the default here and another one elsewhere.
+  get #address() {
+    const address = new URL(location.href);
+    for (const name of SHOWN) {
+      const choice = document.querySelector(`.st-key-${name} input`)?.value;
+      if (choice) address.searchParams.set(name, choice);
+    }
+    return address.href;
+  }
+
+  async #copy() {
+    const address = this.#address;
+    try {
+      await navigator.clipboard.writeText(address);
+      this.spoken.textContent = "Address copied";
+      setTimeout(() => (this.spoken.textContent = ""), 3000);
+    } catch {
+      // A browser refuses on a page that came without encryption from another machine: copied by hand then.
+      this.#open(this.share, "This address opens what is seen:", address, "");
+      getSelection().selectAllChildren(this.card.querySelector("p"));
+    }
+  }
+
+  #explain(event) {
+    const link = event.target.closest?.(TERM);
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const term = this.terms[new URL(link.href).searchParams.get("term")];
+    if (!term) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#open(link, term.name, term.text, link.href);
+  }
+
+  #open(from, name, text, href) {
+    const { card } = this;
+    card.hidePopover();
+    this.from = from;
+    card.querySelector("strong").textContent = name;
+    card.querySelector("p").textContent = text;
+    const more = card.querySelector("a");
+    more.hidden = !href;
+    more.href = href;
+    card.showPopover();
+    const place = from.getBoundingClientRect();
+    const below = place.bottom + GAP;
+    const fits = below + card.offsetHeight < innerHeight;
+    card.style.top = `${fits ? below : Math.max(GAP, place.top - GAP - card.offsetHeight)}px`;
+    card.style.left = `${Math.max(GAP, Math.min(place.left, innerWidth - card.offsetWidth - 3 * GAP))}px`;
+    card.focus();
+  }
+
+  // Streamlit draws a menu at the end of the page: Tab goes from its button into it, and from its end on behind the button.
+  #tab(event) {
+    if (event.key !== "Tab") return;
+    const [menu, opener] = [document.querySelector(MENU), document.querySelector(OPENER)];
+    if (!menu || !opener) return;
+    const stops = stopsIn(menu);
+    const at = stops.indexOf(event.target);
+    if (event.target === opener && !event.shiftKey && stops.length) {
+      event.preventDefault();
+      stops[0].focus();
+    } else if (at === 0 && event.shiftKey) {
+      event.preventDefault();
+      opener.focus();
+    } else if (at >= 0 && at === stops.length - 1 && !event.shiftKey) {
+      opener.focus(); // and on, to what follows it
+    }
+  }
+}
+
+const frames = new WeakMap();
+
+export default function ({ data, parentElement }) {
+  let frame = frames.get(parentElement);
+  if (!frame?.attached) {
+    frame = new Frame(parentElement);
+    frames.set(parentElement, frame);
+  }
+  frame.terms = data.terms;
+  return () => frame.leave();
+}
