@@ -154,6 +154,11 @@ def test_words_find_terms_by_name_first_and_by_definition() -> None:
     assert "# Pool" not in markdown_text(app)
     app.text_input(key="words").set_value("no-such-word").run()
     assert "No term matches" in page_text(app, "info")
+    assert "No section matches" in page_text(app, "info")
+    app.text_input(key="words").set_value("folds seeds").run()
+    notes = [text for text in (element.value for element in app.markdown) if "cross-fit" in text.lower()]
+    assert notes
+    assert all("fold" in text.lower() and "seed" in text.lower() for text in notes if text.startswith("##"))
 
 
 @pytest.mark.parametrize("name", ["routing_accuracy", "peak", "aiq"])
