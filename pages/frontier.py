@@ -6,7 +6,7 @@ from carrot_core.dashboard import controls, frontier, glossary, shell, views
 from carrot_core.dashboard.components.frontier_chart import live_frontier
 from carrot_core.dashboard.exhibits import csv_button, show, take_away
 from carrot_core.dashboard.frontier import solve, stability_panel
-from carrot_core.dashboard.points import keep_button
+from carrot_core.dashboard.points import keep_button, pins
 from carrot_core.dashboard.shell import plain
 from carrot_core.evaluation import frontier_frame
 from carrot_core.figures.frontier import shares_exhibit
@@ -55,6 +55,7 @@ live_frontier(
     key="frontier",
     validation_label="validation",
     verdict=verdict,
+    pins=() if pool or tasks else pins(info, active, unit),
     on_release=lambda lam: controls.set_lam(lam, unit),
 )
 terms = glossary.see("frontier", "exchange-rate", "zero-router", "task-lookup", "oracle")

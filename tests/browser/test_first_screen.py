@@ -122,3 +122,20 @@ def test_a_term_is_told_beside_its_link(open_app: OpenApp) -> None:
     page.keyboard.press("Escape")
     expect(card).to_be_hidden()
     expect(link).to_be_focused()
+
+
+def test_points_kept_are_pins_on_their_curve_and_a_click_goes_there(open_app: OpenApp) -> None:
+    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)")
+    pins = page.get_by_role("toolbar", name="Points kept").get_by_role("button")
+    expect(pins).to_have_text(["Accurate", "Cheap"])
+    pins.last.focus()
+    pins.last.press("Enter")
+    expect(page.locator(".live #lam")).to_have_value("0.6")
+    page.wait_for_url(lambda url: "lam=0.6" in url)
+    ring, pin = page.locator(".live .ring").bounding_box(), pins.last.bounding_box()
+    assert ring is not None
+    assert pin is not None
+    assert pin["x"] + pin["width"] / 2 == pytest.approx(ring["x"] + ring["width"] / 2, abs=1)
+    assert pin["y"] + pin["height"] == pytest.approx(ring["y"] + ring["height"] / 2, abs=1)
+    other = open_app("/frontier?bench=routellm (snapshot)")
+    expect(other.get_by_role("toolbar", name="Points kept")).to_be_hidden()

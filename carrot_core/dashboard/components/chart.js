@@ -276,6 +276,7 @@ export class Chart {
     return {
       x: (cost, score, latency) => xaxis._offset + xaxis.d2p(this.#x(cost, score, latency)),
       y: (score) => yaxis._offset + yaxis.d2p(100 * score),
+      hasCosts: this.kind === "cost",
       left: xaxis._offset,
       right: xaxis._offset + xaxis._length,
       top: yaxis._offset,

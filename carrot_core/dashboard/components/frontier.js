@@ -27,6 +27,8 @@ class Live {
     this.handle = new Handle(this.root, steps);
     this.panel = new Panel(this.root);
     this.legend = new Toolbar(this.root.querySelector(".legend"));
+    this.pinned = new Toolbar(this.root.querySelector(".pins"));
+    this.pins = [];
     this.chart = new Chart(root, { onView: () => this.viewed() });
     this.hear = ({ detail }) => detail === this.data?.chart && this.receive();
     addEventListener("carrot-lam", this.hear);
@@ -89,8 +91,40 @@ class Live {
     if (this.releaseName !== null && message.heard !== this.releaseName) return;
     this.restingLam = message.lam;
     this.measured = message.point;
+    this.#pin(message.pins);
     this.resting = true;
     this.show(message.lam);
+  }
+
+  // Points kept, as buttons on the curve: each goes to its λ.
+  #pin(pins) {
+    if (JSON.stringify(pins) === JSON.stringify(this.pins)) return;
+    this.pins = pins;
+    const buttons = pins.map(({ name, lam }) => {
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "pin" });
+      button.append(Object.assign(document.createElement("span"), { textContent: name }));
+      button.addEventListener("click", () => {
+        this.move(lam);
+        this.release();
+      });
+      return button;
+    });
+    this.pinned.box.replaceChildren(...buttons);
+    this.pinned.box.hidden = !pins.length;
+    this.pinned.update();
+    this.#placePins();
+  }
+
+  #placePins() {
+    const { pixels, scale } = this.handle;
+    if (!pixels) return;
+    [...this.pinned.box.children].forEach((button, place) => {
+      const index = this.curve.index(this.pins[place].lam);
+      const [x, y] = [pixels.x[index], pixels.y[index]];
+      button.hidden = x < scale.left - 1 || x > scale.right + 1 || y < scale.top - 1 || y > scale.bottom + 1;
+      button.style.translate = `${x}px ${y}px`;
+      button.classList.toggle("leftward", x > (scale.left + scale.right) / 2); // its name has room there
+    });
   }
 
   get busy() {
@@ -131,6 +165,7 @@ class Live {
     const { clientWidth: width, clientHeight: height } = this.root.querySelector(".figure");
     const scale = this.chart.scale() ?? this.curve.scale(width, height, this.data.canLog);
     this.handle.project(this.curve, scale);
+    this.#placePins();
     this.slider.project(this.handle.pixels.x, scale, (lam) => this.curve.index(lam));
     if (this.lam !== null) this.show(this.lam);
   }
@@ -146,7 +181,7 @@ class Live {
     this.slider.show(index, this.curve.cost.length, this.text);
     this.goals.show(lam);
     this.next = () => {
-      this.handle.show(index);
+      this.handle.show(index, this.goals.promise(lam));
       this.panel.render(point, this.curve.shares(index));
     };
     this.frame ||= requestAnimationFrame(() => {

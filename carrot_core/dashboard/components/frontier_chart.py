@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
 from math import isfinite
@@ -50,6 +50,7 @@ def live_frontier(
     validation_label: str = "",
     verdict: Verdict | None = None,
     brief: bool = False,
+    pins: Sequence[tuple[str, float]] = (),
     on_release: Callable[[float], None] | None = None,
 ) -> None:
     """Draw the live chart at λ.
@@ -64,6 +65,7 @@ def live_frontier(
     verdict : on the point at λ, whose figures stand there in place of the curve's: each prompt's are at a λ that was
         chosen without it, and they have intervals.
     brief : three figures across the top and no others, and a lower chart.
+    pins : points kept on the active curve, as name and λ in the scene's cost unit.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 
@@ -82,7 +84,8 @@ def live_frontier(
             )
         release = (state.get("released") or {}).get("name")
         point = None if verdict is None else _point(verdict)
-        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": release, "point": point})
+        kept = [{"name": visible(name), "lam": at} for name, at in pins]
+        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": release, "point": point, "pins": kept})
 
 
 def _point(verdict: Verdict) -> dict[str, Any]:

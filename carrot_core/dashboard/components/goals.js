@@ -61,6 +61,7 @@ export class Goals {
 
   update({ validation, budgets, targets, promised, unit, basis, readOn }) {
     [this.unit, this.basis, this.validation] = [unit, basis, validation];
+    this.promised = promised;
     this.parts.budget.hidden = this.parts.target.hidden = !validation;
     this.box.querySelector(".promise").hidden = !promised;
     this.note.textContent = "";
@@ -96,6 +97,13 @@ export class Goals {
     return place >= 0
       ? { lam: lams[place], miss: "" }
       : { lam: lams[last], miss: `No point is that accurate: the most is ${most}.` };
+  }
+
+  // The score and the cost, in dollars per query, that a λ promises of new prompts; null where that is not known.
+  promise(lam) {
+    if (!this.promised) return null;
+    const at = lastAtMost(this.rate, rateOf(lam, this.unit));
+    return { score: this.score[at], cost: this.cost[at] };
   }
 
   // Show the four numbers of a λ.

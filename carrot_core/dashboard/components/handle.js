@@ -5,6 +5,7 @@ export class Handle {
     this.overlay = root.querySelector(".overlay");
     this.group = root.querySelector(".handle");
     this.drops = Object.fromEntries([...root.querySelectorAll(".drop")].map((line) => [line.dataset.to, line]));
+    this.promised = root.querySelector(".promised");
     this.pixels = null;
     this.dragging = null;
     const { group } = this;
@@ -50,7 +51,8 @@ export class Handle {
     return best;
   }
 
-  show(index) {
+  // The ring at a breakpoint, and a whisker to the score and the cost that it promises, where those are known.
+  show(index, promise) {
     if (!this.pixels) return;
     const [x, y] = [this.pixels.x[index], this.pixels.y[index]];
     const { left, right, top, bottom } = this.scale;
@@ -60,6 +62,9 @@ export class Handle {
     this.group.setAttribute("transform", `translate(${x} ${y})`);
     this.#line(this.drops.x, x, y, x, this.overlay.clientHeight); // on to the slider's knob
     this.#line(this.drops.y, left, y, x, y);
+    const drawn = promise && this.scale.hasCosts;
+    const [to, down] = drawn ? [this.scale.x(promise.cost), this.scale.y(promise.score)] : [x, y];
+    this.promised.setAttribute("d", drawn ? `M${x} ${y}H${to}m0-5v10M${x} ${y}V${down}m-5 0h10` : "");
   }
 
   #line(line, x1, y1, x2, y2) {

@@ -16,7 +16,7 @@ from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain, r
 from carrot_core.dashboard.stores import PrivateInfo, session_folder, store_of, version_of
 from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
-from carrot_core.frontier import shortest_lam
+from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, percent
 from carrot_core.points import Listing, PointShelf, join_note, shared_points
 from carrot_core.serving import CarrotRouter
@@ -50,6 +50,18 @@ def all_points() -> list[tuple[PointShelf, Listing]]:
     """Every place with its points, the session's own first."""
     places = [own_points()] if _OWN in st.session_state else []
     return [(place, place.listing()) for place in (*places, shared_points())]
+
+
+def pins(info: BenchmarkInfo, router: str, cost_unit_usd: float) -> list[tuple[str, float]]:
+    """Name and λ, in a cost unit, of the kept points that lie on a router's curve on a benchmark; newest first."""
+    points = [record for _, listing in all_points() for record in listing.points]
+    return [
+        (record.name, shortest_lam(rate_of_lam(record.point.lam, record.point.cost_unit_usd), cost_unit_usd))
+        for record in points
+        if record.point.benchmark == info.name
+        and record.point.test is not None  # of the whole pool, as the curve is
+        and measured_name(record.point.router, [router]) == router
+    ]
 
 
 def benchmark_of(point: PointFile) -> BenchmarkInfo | None:
