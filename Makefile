@@ -9,8 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Compiled modules are kept, whatever the shell says: tests start some hundred Pythons.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=20
-# One worker a core, each with one thread of BLAS' and torch's own and a share of the files, so that few are set up twice.
-WORKERS := -n auto --maxprocesses 4 --dist worksteal
+# A worker more than there are cores, at most four: tests wait for pages, other processes and the disk. Each has one thread
+# of BLAS' and torch's own, and a share of the files, so that few are set up twice.
+PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
+WORKERS := -n $(PROCESSES) --dist worksteal
 STATIC := together-lint together-types together-contracts
 
 help:
@@ -79,7 +81,7 @@ quick-tests: dev
 # second try, which the summary tells.
 all-tests: dev
 	$(PYTEST) -m "not browser" $(WORKERS)
-	$(PYTEST) -m browser -n 2 --dist loadfile --reruns 1
+	$(PYTEST) -m browser -n $(PROCESSES) --dist loadfile --reruns 1
 
 BENCH := frontier knn bootstrap scene whatif browse import store
 bench: dev

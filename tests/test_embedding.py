@@ -105,6 +105,7 @@ def test_nearness_follows_meaning() -> None:
     assert a @ b > 0.5 > a @ c
 
 
+@pytest.mark.slow
 def test_matches_vectors_made_elsewhere(shared_data: Path) -> None:
     prompts = pd.read_parquet(shared_data / "mmlu-pro-cot" / "mmlu_pro_cot.parquet", columns=["prompt_id", "prompt"])
     sample = prompts.drop_duplicates("prompt_id").sample(20, random_state=0)
@@ -180,6 +181,7 @@ def test_an_unreachable_hub_name_is_refused_by_name(monkeypatch: pytest.MonkeyPa
         embed(["x"], "no-such-org/no-such-encoder")
 
 
+@pytest.mark.slow
 def test_importing_is_light_and_loading_is_silent() -> None:
     code = (
         "import sys, carrot_core.embedding as e\n"

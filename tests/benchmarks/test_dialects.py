@@ -21,7 +21,7 @@ from carrot_core.benchmarks.registry import read_any
 from carrot_core.errors import DataError, Problem
 from tests.tables import long_table, write
 
-FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PARTS = ("prompts", "models", "outcomes")
 
 
@@ -86,6 +86,7 @@ def written(table: pd.DataFrame, dialect: dict[str, str]) -> bytes:
     return gzip.compress(raw) if dialect["name"].endswith(".gz") else raw
 
 
+@pytest.mark.slow
 @FUZZ
 @given(dialect=dialects(), texts=st.lists(TEXT, min_size=3, max_size=3))
 def test_a_table_reads_the_same_in_every_dialect(tmp_path: Path, dialect: dict[str, str], texts: list[str]) -> None:

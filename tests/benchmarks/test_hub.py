@@ -469,7 +469,7 @@ def test_two_pulls_of_the_same_data_do_not_write_one_file(hub: Hub, carrot_home:
 
 # Killed
 
-KILLS = 20  # spread evenly over the time that a pull takes
+KILLS = 12  # spread evenly over the time that a pull takes
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path

@@ -438,6 +438,7 @@ def test_truncated_parquet(tmp_path: Path) -> None:
         assert "cannot be read" in str(refused(tmp_path / "t.parquet")[0])
 
 
+@pytest.mark.slow
 def test_parquet_with_flipped_bytes_is_read_or_refused(tmp_path: Path) -> None:
     whole = write(long_table(n_prompts=300), tmp_path / "w.parquet").read_bytes()
     rng = np.random.default_rng(0)
@@ -485,6 +486,7 @@ ROWS = st.fixed_dictionaries(
 FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @FUZZ
 @given(rows=st.lists(ROWS, max_size=8))
 def test_any_json_lines_are_accepted_or_refused(tmp_path: Path, rows: list[dict[str, Any]]) -> None:

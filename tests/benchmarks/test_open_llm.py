@@ -155,6 +155,7 @@ def test_a_row_without_variation_takes_no_part_in_the_correlation() -> None:
     assert np.isnan(mean_correlation(scores[1:]))
 
 
+@pytest.mark.slow
 def test_the_real_matrix_comes_back_exactly(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "open-llm-leaderboard-v2"
     names = ["prompt_id", "item", "model", "score"]

@@ -191,6 +191,7 @@ def test_one_prompt_is_a_benchmark() -> None:
     assert len(simulate(0, 1).outcomes) == 13
 
 
+@pytest.mark.slow
 def test_shipped_vectors_are_those_of_a_fresh_embedding(frames: Frames) -> None:
     assert ENCODER == BUNDLED
     vectors, texts = simulated_vectors(frames), distinct_texts(frames)

@@ -280,6 +280,7 @@ print(json.dumps({"grown": peak() - before, "rows": len(frames.outcomes)}))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read as on Linux")
 def test_answers_are_never_read_into_memory(tmp_path: Path) -> None:
     given = one(table(200, response_chars=100_000))

@@ -181,6 +181,7 @@ def test_a_snapshot_opens_where_nothing_else_is_loaded(name: str) -> None:
     assert page(name).selectbox(key="bench").value == "mine"
 
 
+@pytest.mark.slow
 def test_every_snapshot_has_a_working_frontier() -> None:
     app = page("frontier")
     for shown in app.selectbox(key="bench").options:

@@ -25,6 +25,7 @@ def unlearnable(bench: Benchmark, seed: int = 0) -> Benchmark:
     return replace(bench, vectors=vectors, outcomes=replace(bench.outcomes, cost_usd=cost), prices={}, **tokens)
 
 
+@pytest.mark.slow
 def test_where_routing_can_be_learned_it_leaves_the_single_model_and_gains() -> None:
     bench = made(400, dimensions=16)
     protocol = setting(bench)

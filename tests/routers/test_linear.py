@@ -19,6 +19,7 @@ PENALTIES = (0.1, 1.0, 10.0)
 
 # Every check that scikit-learn has applies and passes: no list of exceptions. The logistic link takes scores from 0 to
 # 1 only, and the checks of a regressor have others.
+@pytest.mark.slow
 @parametrize_with_checks([CarrotLinear(), CarrotLinear(criterion="r2")])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

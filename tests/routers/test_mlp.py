@@ -34,6 +34,7 @@ def data(n=400, d=6, missing=0.0, seed=0):
     return X, np.where(lost, np.nan, score), np.where(lost, np.nan, tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_it_learns_a_bend(missing):
     X, score, tokens = data(missing=missing)
@@ -121,6 +122,7 @@ def test_the_seed_decides_and_global_random_numbers_are_left_alone():
     assert torch.equal(state, torch.random.get_rng_state())
 
 
+@pytest.mark.slow
 def test_estimates_do_not_load_pytorch():
     script = (
         "import sys, carrot_core.routers.saving, carrot_core.routers.mlp;"

@@ -70,6 +70,7 @@ class TestInputTokens:
         assert piece_count("Wie geht's?") == 5
         assert piece_count("") == 0
 
+    @pytest.mark.slow
     @given(st.text(), st.text())
     def test_more_text_never_has_fewer_pieces_than_its_start(self, start: str, end: str) -> None:
         assert piece_count(f"{start} {end}") >= piece_count(start)

@@ -401,6 +401,7 @@ ZEROS = st.sampled_from([0.0, 0.0, 0.1, 3.0, 15.0])
 SETS = st.tuples(*[st.builds(Price, ZEROS, ZEROS)] * len(MODELS)).map(lambda each: dict(zip(MODELS, each, strict=True)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(prices=SETS, lam=st.floats(0, 1))
 def test_at_any_prices_0_among_them_decisions_are_finite_and_costs_exact(prices: dict[str, Price], lam: float) -> None:

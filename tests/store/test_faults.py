@@ -209,6 +209,7 @@ for number in range(times):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(20, 3, 4), pytest.param((20_000, 5, 2), marks=pytest.mark.slow)], ids=str)
 def test_writers_in_two_processes_lose_nothing(store: Store, size: tuple[int, int, int]) -> None:
     writers = [python(SAVE, store.path, name, *size) for name in "ab"]
@@ -224,6 +225,7 @@ def test_writers_in_two_processes_lose_nothing(store: Store, size: tuple[int, in
     assert left_behind(store) == []
 
 
+@pytest.mark.slow
 def test_eight_readers_query_while_a_benchmark_is_imported_from_a_file(store: Store, tmp_path: Path) -> None:
     file = write(long_table(3000, ("small", "large", "other")), tmp_path / "results.parquet")
     done = threading.Event()
@@ -261,7 +263,7 @@ def test_writer_that_waits_too_long_says_so_and_neither_readers_nor_writers_else
 
 # Interrupted
 
-KILLS = 25  # spread evenly over the time that an import takes
+KILLS = 15  # spread evenly over the time that an import takes
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
@@ -349,7 +351,7 @@ def test_kill_at_any_moment_of_a_replacement_leaves_one_import_with_its_vectors(
     start = time.perf_counter()
     assert tell(killer, "replace 1 -1") == "finished"
     duration, rng = time.perf_counter() - start, random.Random(5)
-    for number in range(2, 16):
+    for number in range(2, 12):
         store.save_benchmark("first", frames(), replace=True)
         store.add_vectors("mini", texts, np.ones((len(texts), 3)))
         before = store.version("first")
@@ -372,7 +374,7 @@ def test_kill_at_any_moment_of_adding_vectors_leaves_whole_blocks(store: Store, 
     assert tell(killer, "vectors 1 -1") == "finished"
     duration, rng = time.perf_counter() - start, random.Random(6)
     numbers_left = set()
-    for number in range(2, 16):
+    for number in range(2, 12):
         store.remove_benchmark("first")
         store.save_benchmark("first", frames(n_prompts=24))
         tell(killer, f"vectors {number} {rng.uniform(0, duration)}")
@@ -395,7 +397,7 @@ def test_kill_at_any_moment_of_a_removal_leaves_all_of_it_or_nothing(
     start = time.perf_counter()
     assert tell(killer, "remove first -1") == "finished"
     duration, rng = time.perf_counter() - start, random.Random(7)
-    for _ in range(15):
+    for _ in range(10):
         if not store.benchmarks():
             store.save_benchmark("first", frames())
         texts = store.missing_texts("first", "mini")
@@ -490,6 +492,7 @@ def _may_mount() -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _may_mount(), reason="this machine lets nobody mount a disk of their own")
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     mount = 'mount -t tmpfs -o size=6m tmpfs "$1" && exec "$2" -c "$3" "$1"'

@@ -17,7 +17,7 @@ from carrot_core.routers.encoder.router import LABELS, CarrotReleased
 from carrot_core.routers.saving import load_router, save_router
 from tests.encoders import one_thread, tiny_classifier  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 LLAMA, MIXTRAL = "wxai-llama-3-405b-instruct", "wxai-mixtral-8x7b-instruct-v01"
 # The order of the wrapper that was published with the checkpoints.

@@ -17,7 +17,7 @@ from carrot_core.routers.saving import load_router, save_router
 from tests.encoders import one_thread, tiny_encoder  # noqa: F401  (a fixture)
 from tests.made import made
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 PAIR = {"large": "acme/large", "small": "acme/small"}
 
 

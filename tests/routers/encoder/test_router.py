@@ -22,7 +22,7 @@ from carrot_core.routers.saving import load_router, router_as_bytes, router_from
 from tests.encoders import one_thread, tiny_encoder  # noqa: F401  (a fixture)
 from tests.made import MODELS, made
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,6 @@ def test_no_outcome_and_no_task_is_read(bench: Benchmark, router: Any) -> None:
     np.testing.assert_array_equal(router.estimate(hidden).cost_usd, router.estimate(test).cost_usd)
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_router(bench: Benchmark, encoder: str) -> None:
     train, test = bench.part("train"), bench.part("test")
     one, again, other = (fitted(train, encoder, epochs=1, seed=seed).estimate(test).score for seed in (3, 3, 4))
@@ -234,7 +233,6 @@ def test_the_encoder_used_is_kept(router: Any, encoder: str) -> None:
     assert router.encoder_ == encoder
 
 
-@pytest.mark.slow
 def test_the_bundled_encoder_can_be_trained(bench: Benchmark) -> None:
     router = make_router("carrot-encoder", encoder=BUNDLED, epochs=1, max_length=16).fit(bench.rows(np.arange(40)))
     assert router.encoder_ == BUNDLED
@@ -291,7 +289,6 @@ def test_files_that_were_changed_or_lost_are_refused(router: Any, tmp_path: Path
         load_router(tmp_path)
 
 
-@pytest.mark.slow
 def test_torch_is_loaded_only_where_an_encoder_is(tmp_path: Path) -> None:
     code = (
         "import sys; from carrot_core.routers import make_router\n"

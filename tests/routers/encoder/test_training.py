@@ -246,7 +246,6 @@ def test_a_damaged_checkpoint_is_refused(encoder: str, tmp_path: Path, monkeypat
         fine_tuned(TEXTS, TARGETS, 2, recipe(encoder, checkpoints=str(tmp_path)))
 
 
-@pytest.mark.slow
 def test_a_process_that_is_killed_loses_nothing(encoder: str, tmp_path: Path) -> None:
     """A real SIGKILL, at whatever instant it comes after the first checkpoint."""
     code = (
