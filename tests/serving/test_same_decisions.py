@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "mmlu-pro-cot"
-COUNT = 300
+COUNT = 150
 ABOVE = 97.0
 _SUBJECTS = (
     "a carrot", "the second law", "contract law", "photosynthesis", "a prime number", "an enzyme", "inflation",
