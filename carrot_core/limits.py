@@ -53,10 +53,20 @@ LOG_TEXT_CHARACTERS = 20_000  # of a prompt; encoders read less
 
 PRICE_BYTES = 64 << 20  # of a price file; LiteLLM's map of all models has two megabytes
 
-# Pickles, read in a process of their own.
+# Files of strangers, read in a process of their own. A small file has a small budget: a bomb is small.
+READ_MEMORY_BYTES = 384 << 20  # of a process that reads an empty file; a third is Python and its libraries
+READ_MEMORY_RATIO = 16  # bytes more for each byte of file: packed, then as text, as columns and as a table
+READ_MOST_MEMORY_BYTES = 4 << 30
+READ_DISK_BYTES = 192 << 20  # of its temporary folder
+READ_DISK_RATIO = 20  # bytes more for each byte of file: unpacked, written again, spilled, and stored
+READ_MOST_DISK_BYTES = 16 << 30
+READ_SECONDS = 30.0  # on a busy machine the process starts in five
+READ_SECONDS_A_MB = 1.0
+READ_MOST_SECONDS = 600.0
+READ_AT_ONCE = 2  # files of all sessions together; the next waits as long as it may take itself
+
+# Pickles.
 PICKLE_BYTES = 1 << 30  # the published files are below 0.3 GiB
-PICKLE_MEMORY_BYTES = 8 << 30  # address space of the process
-PICKLE_SECONDS = 300  # of the clock and of the processor
 PICKLE_INTEGER_BITS = 128  # a longer integer is no id and no figure, and takes long to print
 PICKLE_RATIO = 4  # bytes of results for a byte of file; one text may stand in it a million times
 PICKLE_LEVELS = 8  # of dictionaries in dictionaries; the published files have four

@@ -54,7 +54,7 @@ class _SessionFolder:
     """A temporary folder that is removed with this object, which lives in the session's state."""
 
     def __init__(self) -> None:
-        _sweep()
+        sweep()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         lock = FileLock(self.path / _LOCK)
         lock.acquire()
@@ -92,7 +92,7 @@ def _remove(folder: Path, lock: FileLock) -> None:
     lock.release(force=True)
 
 
-def _sweep() -> None:
+def sweep() -> None:
     """Remove the folders of servers that no longer run: their lock is free."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         lock = FileLock(folder / _LOCK, timeout=0)

@@ -132,3 +132,14 @@ def store(vectors: int, block: int) -> Result:
 
     result = run(vectors, block=block)
     return result, report(result)
+
+
+@bench.command("bombs")
+@click.option("--plain", is_flag=True, help="Without a process of its own, as the command line reads them.")
+@json_option
+def bombs(plain: bool) -> Result:
+    """Small files that become large, in the way of an upload: seconds, memory and disk until each is refused."""
+    from scripts.bench.bombs import report, run
+
+    results = run(lambda name: click.echo(name, err=True), plain=plain)
+    return {"bombs": results}, report(results)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.dashboard.data import upload as upload_page
 from carrot_core.dashboard.stores import _SessionFolder
@@ -20,7 +20,8 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.errors import StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
-from carrot_core.store import Store
+from carrot_core.store import Store, intake
+from carrot_core.store.intake import Look
 from carrot_core.store.maintenance import copy_benchmark
 from tests.benchmarks.formats.truth import FILES
 from tests.made import fill, long_frame, made, write_files
@@ -70,16 +71,20 @@ def test_an_upload_is_seen_by_its_session_alone_until_it_is_kept() -> None:
     assert benchmark_texts(mine) == benchmark_texts(other.run()) == "Loaded: results"
 
 
-def test_the_first_rows_of_an_upload_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads: list[Path] = []
-    monkeypatch.setattr(
-        upload_page, "preview", lambda path, rows, reading: reads.append(path) or preview(path, rows, reading)
-    )
+def test_an_upload_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+
+    def look_at(paths: list[Path], *rest: Any, **more: Any) -> Look:
+        looks.extend(paths)
+        return intake.look_at(paths, *rest, **more)
+
+    monkeypatch.setattr(upload_page, "look_at", look_at)
     app = upload(panel(), "results.csv", long_frame(made(60)))
     app.run()
-    assert len(reads) == 1
-    upload(app, "other.csv", long_frame(made(61)))
-    assert len(reads) == 2
+    assert len(looks) == 1
+    upload(app, "other.csv", b"")
+    app.run()
+    assert len(looks) == 2
 
 
 def test_guessed_columns_can_be_corrected_and_are_used() -> None:

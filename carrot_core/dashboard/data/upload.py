@@ -14,14 +14,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from carrot_core.benchmarks import Frames
 from carrot_core.benchmarks.columns import guess_columns, truths_of
-from carrot_core.benchmarks.formats import Format, format_of_all
-from carrot_core.benchmarks.formats.head import preview
+from carrot_core.benchmarks.formats import Format
 from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
-from carrot_core.benchmarks.parts import how_read
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
-from carrot_core.benchmarks.registry import read_any
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
 from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard.data import ask_free_models, ask_prices
@@ -30,7 +26,8 @@ from carrot_core.dashboard.shell import errors_as_text, plain
 from carrot_core.dashboard.stores import ONLY_YOU, private_store, session_folder
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.paths import shipped
-from carrot_core.prices import Price
+from carrot_core.store import BenchmarkInfo
+from carrot_core.store.intake import Look, bring_in, look_at
 from carrot_core.text import visible
 
 TYPES = [ending.removeprefix(".") for ending in (*ENDINGS, *PACKED, ".eval")]
@@ -78,17 +75,19 @@ def upload_panel() -> None:
 
 def _bring_in(uploads: Sequence[UploadedFile]) -> None:
     paths, file_id = all_on_disk(uploads, "uploads"), id_of(uploads)
-    if (of_tool := format_of_all(paths)) is not None:
-        _of_tool(of_tool, paths, file_id)
+    look = _look(file_id, paths, FOUND)
+    if isinstance(look, Look) and look.of_tool is not None:
+        _of_tool(look.of_tool, paths, file_id)
         return
     reading = _reading(paths, file_id)
-    first = first_rows(file_id, paths[0], reading)
+    look = first_look(file_id, paths, reading)
+    first = look.first
     names = [str(name) for name in first.columns]
     st.dataframe(
         _preview(first[:_ROWS]), hide_index=True, alt=f"The first rows of the file, {len(names)} columns wide."
     )
     of_first = f"of {paths[0].name}, the first of {len(paths)} files" if len(paths) > 1 else ""
-    st.caption(f"{how_read(paths[0], reading)}, first rows {of_first}".rstrip().rstrip(",") + ".")
+    st.caption(f"{look.how}, first rows {of_first}".rstrip().rstrip(",") + ".")
     layout = st.radio(
         "Layout",
         list(LAYOUTS),
@@ -148,16 +147,20 @@ def _load_panel(
     name = st.text_input("Name of the benchmark", free_name(paths[0]), key=f"name:{file_id}")
     if st.button("Check and load", type="primary", key="upload:check"):
         try:
-            frames = _read(paths, layout, columns, prices | free, reading, **of_tool)
+            with st.spinner("Reading and checking every row …"):
+                stored = bring_in(
+                    private_store(), name.strip(), paths, format=layout, columns=columns, prices=prices | free,
+                    reading=reading, keep_zeros=zero_models is not None, place=session_folder(), **of_tool,
+                )  # fmt: skip
         except DataError as new_error:
             st.session_state[_ERRORS] = {file_id: new_error}
             st.rerun()
         # The prices are asked for until the file is loaded.
         st.session_state[_ERRORS] = {file_id: error if isinstance(error, PricesNeededError) else None}
-        if frames.zero_models and zero_models is None:
-            st.session_state[_ZEROS] = {file_id: frames.zero_models}
-            st.rerun()
-        _store(frames, name.strip())
+        if isinstance(stored, BenchmarkInfo):
+            _tell(stored)
+        else:
+            st.session_state[_ZEROS] = {file_id: stored}
         st.rerun()
     if error is not None:
         _problems(error)
@@ -190,10 +193,20 @@ def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
     return paths
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def first_rows(file_id: str, path: Path, reading: Reading = FOUND) -> pd.DataFrame:
-    """The first rows of an upload as text; read once for each upload and each way to read it."""
-    return preview(path, _LOOKED_AT, reading)
+def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND) -> Look:
+    """What the beginning of an upload shows; looked at once for each upload and each way to read it."""
+    look = _look(file_id, paths, reading)
+    if isinstance(look, DataError):
+        raise look
+    return look
+
+
+@st.cache_resource(max_entries=16, show_spinner="Looking at the file …")
+def _look(file_id: str, _paths: Sequence[Path], reading: Reading) -> Look | DataError:
+    try:
+        return look_at(_paths, _LOOKED_AT, reading, place=session_folder())
+    except DataError as error:
+        return error
 
 
 def _reading(paths: Sequence[Path], file_id: str) -> Reading:
@@ -284,22 +297,8 @@ def _column_box(column: str, names: Sequence[str], guesses: Mapping[str, str], k
     )
 
 
-def _read(
-    paths: Sequence[Path],
-    layout: str,
-    columns: Mapping[str, str],
-    prices: Mapping[str, Price],
-    reading: Reading,
-    **of_tool: Any,
-) -> Frames:
-    with st.spinner("Reading and checking every row …"):
-        return read_any(paths, format=layout, columns=columns or None, prices=prices, reading=reading, **of_tool)
-
-
-def _store(frames: Frames, name: str) -> None:
-    """Store what was read in the private store; the next run says so."""
-    with st.spinner("Storing it for this session …"):
-        info = private_store().save_benchmark(name, frames)
+def _tell(info: BenchmarkInfo) -> None:
+    """The next run says what was stored."""
     samples = f" Scores and costs are means: {info.samples_text}." if info.samples_text else ""
     warnings = samples + "".join(f" {warning}" for warning in info.warnings)
     st.session_state[NOTICE] = (

@@ -17,8 +17,11 @@ from streamlit import config
 
 from carrot_core.api import create_app, log_to_stderr, settings_of, warning_of
 from carrot_core.api.middleware import ANY_HOST, HardenedResponses, log
+from carrot_core.dashboard.stores import sweep
 from carrot_core.modes import check_address
 from carrot_core.paths import app_script
+
+sweep()
 
 
 def api_routes() -> list[BaseRoute]:

@@ -10,10 +10,9 @@ import streamlit as st
 
 from carrot_core import modes
 from carrot_core.benchmarks.columns import guess_columns
-from carrot_core.benchmarks.formats import format_of
 from carrot_core.benchmarks.log_table import LOGGED, kept_logs, read_logs
 from carrot_core.dashboard import views
-from carrot_core.dashboard.data.upload import TYPES, first_rows, on_disk
+from carrot_core.dashboard.data.upload import TYPES, first_look, on_disk
 from carrot_core.dashboard.exhibits import priced, show
 from carrot_core.dashboard.frontier import stability_panel
 from carrot_core.dashboard.glossary import see, tip
@@ -97,10 +96,10 @@ def _columns(path: Path, file_id: str) -> dict[str, str]:
     """The file's name of each log column; of a gateway's log its reader knows them."""
     if not path.stat().st_size:
         raise DataError(path.name, "the file is empty")
-    of_tool = format_of(path)
-    if of_tool is None:
-        return _mapping([str(name) for name in first_rows(file_id, path).columns], file_id)
-    st.caption(f"{of_tool.title}.")
+    look = first_look(file_id, [path])
+    if look.of_tool is None:
+        return _mapping([str(name) for name in look.first.columns], file_id)
+    st.caption(f"{look.of_tool.title}.")
     return {"model": "model"}
 
 
