@@ -81,7 +81,7 @@ quick-tests: dev
 # second try, which the summary tells.
 all-tests: dev
 	$(PYTEST) -m "not browser" $(WORKERS)
-	$(PYTEST) -m browser -n $(PROCESSES) --dist loadfile --reruns 1
+	$(PYTEST) -m browser -n 2 --dist loadfile --reruns 1
 
 BENCH := frontier knn bootstrap scene whatif browse import store
 bench: dev
