@@ -244,3 +244,39 @@ def replicate_tables(
     with np.errstate(invalid="ignore", divide="ignore"):
         score, cost = (np.ascontiguousarray((total / totals).T) for total in sums)
     return score, cost
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One figure on the prompts themselves and in each of B bootstrap replicates."""
+
+    value: float
+    replicates: FloatArray
+
+    @classmethod
+    def of(cls, rows: FloatArray) -> Measurement:
+        """From (1 + B,) values, the first of which is the one on the prompts themselves."""
+        return cls(float(rows[0]), rows[1:])
+
+    @classmethod
+    def on_curve(cls, exact: FloatArray, rows: FloatArray) -> Measurement:
+        """From the figure of the exact curve and (1 + B,) values of the curve at some of its points.
+
+        Replicates move by what leaving out the other points does to the figure itself.
+        """
+        shift = float(exact) - float(rows[0]) if np.isfinite(rows[0]) else 0.0
+        return cls(float(exact), rows[1:] + shift)
+
+    @property
+    def interval(self) -> Interval:
+        return Interval.of(self.value, self.replicates)
+
+    def without_bias(self) -> Measurement:
+        """Replicates moved so that their mean is the value: for a figure that resampling itself inflates."""
+        with np.errstate(invalid="ignore"):
+            return Measurement(self.value, self.replicates - (self.replicates.mean() - self.value))
+
+    def __sub__(self, other: Measurement) -> Measurement:
+        """The paired difference: both in the same replicates."""
+        with np.errstate(invalid="ignore"):  # both never reached: no difference
+            return Measurement(float(np.subtract(self.value, other.value)), self.replicates - other.replicates)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import LATENCY_LEVEL, Estimates, FloatTable, Outcomes, positions
 from carrot_core.switches import FloatArray as FloatArray
-from carrot_core.switches import Sweep, sweep_tables
+from carrot_core.switches import Sweep, sweep_tables, upper_hull
 
 
 class ReadableCurve(Protocol):
@@ -331,32 +330,3 @@ def shortest_lam(exchange_rate_per_usd: float, cost_unit_usd: float) -> float:
     lam = float(lam_of_rate(exchange_rate_per_usd, cost_unit_usd))
     rounded = (float(f"{lam:.{digits}g}") for digits in range(1, 18))
     return next((one for one in rounded if rate_of_lam(one, cost_unit_usd) == exchange_rate_per_usd), lam)
-
-
-@numba.njit(cache=True)
-def _upper_hull(cost, score, order):  # type: ignore[no-untyped-def]
-    """Positions, by ascending cost, of the concave, rising upper hull of points given in cost order."""
-    hull = np.empty(order.size, np.int64)
-    size = 0
-    for i in order:
-        if size > 0 and score[i] <= score[hull[size - 1]]:
-            continue  # dearer and no better: below the non-decreasing hull
-        while size > 0 and cost[hull[size - 1]] == cost[i]:
-            size -= 1
-        while size > 1:
-            a, b = hull[size - 2], hull[size - 1]
-            if (score[b] - score[a]) * (cost[i] - cost[a]) > (score[i] - score[a]) * (cost[b] - cost[a]):
-                break
-            size -= 1
-        hull[size] = i
-        size += 1
-    return hull[:size]
-
-
-def upper_hull(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.int64]:
-    """Positions of the non-decreasing convex hull of (cost, score) points, by ascending cost.
-
-    RouterBench's hull (arXiv 2403.12031): what is reached by mixing the points at random.
-    """
-    hull: npt.NDArray[np.int64] = _upper_hull(cost_usd, score, np.argsort(cost_usd, kind="stable"))
-    return hull

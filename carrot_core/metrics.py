@@ -15,8 +15,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.frontier import FloatArray, _upper_hull
+from carrot_core.frontier import FloatArray
 from carrot_core.outcomes import LATENCY_LEVEL
+from carrot_core.switches import _upper_hull
 
 BUDGETS = 101  # evenly spaced on the common interval, at which points of different curves are compared
 ARENA_BETA, ARENA_CHEAPEST, ARENA_DEAREST = 0.1, 0.0044, 200.0  # US dollars per 1,000 queries

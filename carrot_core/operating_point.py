@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from carrot_core.bootstrap import Interval, Weights, weighted_means
 from carrot_core.curve import SavedCurve
-from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate, upper_hull
+from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved, share_saved
 from carrot_core.number_formats import apart, cost_basis, money, percent
 from carrot_core.promise import (
@@ -23,6 +23,7 @@ from carrot_core.promise import (
     score_bounds,
     solved_bounds,
 )
+from carrot_core.switches import upper_hull
 
 
 def rate_inside(frontier: ReadableCurve, point: int) -> float:

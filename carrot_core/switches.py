@@ -309,3 +309,32 @@ def _without_rounding(rate: FloatArray) -> FloatArray:
         apart = rate[1:] > rate[:-1] * (1 + _SAME_RATE)
     first = np.flatnonzero(np.concatenate([[True], apart])) if rate.size else np.empty(0, np.intp)
     return np.repeat(rate[first], np.diff(first, append=rate.size))
+
+
+@numba.njit(cache=True)
+def _upper_hull(cost, score, order):  # type: ignore[no-untyped-def]
+    """Positions, by ascending cost, of the concave, rising upper hull of points given in cost order."""
+    hull = np.empty(order.size, np.int64)
+    size = 0
+    for i in order:
+        if size > 0 and score[i] <= score[hull[size - 1]]:
+            continue  # dearer and no better: below the non-decreasing hull
+        while size > 0 and cost[hull[size - 1]] == cost[i]:
+            size -= 1
+        while size > 1:
+            a, b = hull[size - 2], hull[size - 1]
+            if (score[b] - score[a]) * (cost[i] - cost[a]) > (score[i] - score[a]) * (cost[b] - cost[a]):
+                break
+            size -= 1
+        hull[size] = i
+        size += 1
+    return hull[:size]
+
+
+def upper_hull(cost_usd: FloatArray, score: FloatArray) -> npt.NDArray[np.int64]:
+    """Positions of the non-decreasing convex hull of (cost, score) points, by ascending cost.
+
+    RouterBench's hull (arXiv 2403.12031): what is reached by mixing the points at random.
+    """
+    hull: npt.NDArray[np.int64] = _upper_hull(cost_usd, score, np.argsort(cost_usd, kind="stable"))
+    return hull

@@ -10,11 +10,12 @@ import numpy as np
 
 from carrot_core.bootstrap import Interval
 from carrot_core.figures.scene import drawn_baselines, label
-from carrot_core.frontier import ReadableCurve, upper_hull
+from carrot_core.frontier import ReadableCurve
 from carrot_core.metrics import share_saved
 from carrot_core.number_formats import percent, points, without_nan
 from carrot_core.operating_point import Point
 from carrot_core.serving.loading import measured_name
+from carrot_core.switches import upper_hull
 from carrot_core.text import short_names
 
 Names = tuple[str, ...]

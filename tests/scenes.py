@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from carrot_core.figures.scene import Band, Curve, Scene
-from carrot_core.frontier import Frontier, rate_of_lam, sweep, upper_hull
+from carrot_core.frontier import Frontier, rate_of_lam, sweep
 from carrot_core.metrics import latency_of_models
 from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.switches import upper_hull
 
 MODELS = tuple(
     f"{maker}/{name}"

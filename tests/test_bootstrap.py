@@ -14,9 +14,10 @@ from carrot_core.bootstrap import (
     replicate,
     weighted_means,
 )
-from carrot_core.frontier import sweep, upper_hull
+from carrot_core.frontier import sweep
 from carrot_core.metrics import qnc
 from carrot_core.outcomes import Estimates, Outcomes
+from carrot_core.switches import upper_hull
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -16,13 +14,12 @@ from carrot_core import limits
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.columns import quote
 from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, with_costs, without_zeros
-from carrot_core.benchmarks.file_checks import reason
 from carrot_core.benchmarks.formats.head import column_names
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table
+from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, refusing
 from carrot_core.benchmarks.value_checks import (
     IDS,
     NUMBERS,
@@ -140,15 +137,6 @@ def check_mapping(paths: Paths, columns: Mapping[str, str], names: Collection[st
     wrong = [name for name in columns if name not in names]
     if wrong:
         raise DataError(source_of(paths), f"there is no column {wrong[0]!r} to map to; there are {', '.join(names)}")
-
-
-@contextmanager
-def refusing(paths: Paths) -> Iterator[None]:
-    """Turn DuckDB's errors about a file's content into a `DataError`."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise DataError(source_of(paths), f"cannot be read: {reason(error)}") from error
 
 
 def frames_of(

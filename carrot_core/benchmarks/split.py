@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import SPLITS
+from carrot_core.outcomes import SPLITS, Benchmark
 
 FRACTIONS = (0.70, 0.15, 0.15)
 FOLDS = 5
@@ -113,3 +113,16 @@ def folds(
 def _drawn(seed: int, key: str) -> bytes:
     """What puts texts in a random order that is always the same."""
     return hashlib.sha256(f"{seed}|{key}".encode("utf-8", "surrogatepass")).digest()
+
+
+def folds_of(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int | None = None) -> int:
+    """How many folds a benchmark is cross-fitted in; 0 where it is judged by its source's own split, or by another.
+
+    Raises
+    ------
+    CarrotError
+        Folds are asked for where routers learn from another benchmark.
+    """
+    if fit_on is not None and n_folds:
+        raise CarrotError("Cross-fitting is of one benchmark: leave out the folds, or the other one to learn from.")
+    return n_folds or (FOLDS if bench.split_is_ours and fit_on is None else 0)

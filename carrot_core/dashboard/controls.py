@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -84,7 +84,7 @@ def routers(fitted: Sequence[str], baselines: Sequence[str]) -> tuple[str, ...]:
         "Routers", options, default, format_func=label, key="routers", bind="query-params",
         placeholder="Choose a router", help=tip("router", "baseline"),
     )  # fmt: skip
-    _check_several("routers", options, choice, "no router", label)
+    links.check_several("routers", options, choice, "no router", label)
     return tuple(choice)
 
 
@@ -165,8 +165,8 @@ def pool_and_tasks(
     if whole:
         on = f"all {len(tasks)} tasks" if len(tasks) > 1 else "its one task"
         st.caption(f"A snapshot shows the whole pool of {len(models)} models on {on}.")
-        _check_several("pool", (), (), "all models")
-        _check_several("tasks", (), (), "all tasks")
+        links.check_several("pool", (), (), "all models")
+        links.check_several("tasks", (), (), "all tasks")
         for choose in (_open_weights, _provider, _released, _within):
             choose(())
         return (), ()
@@ -175,7 +175,7 @@ def pool_and_tasks(
     choice = st.multiselect(
         f"Tasks ({len(tasks)})", tasks, format_func=visible, key="tasks", bind="query-params", placeholder="All tasks"
     )
-    _check_several("tasks", tasks, choice, "all tasks")
+    links.check_several("tasks", tasks, choice, "all tasks")
     return models_left, tuple(choice)
 
 
@@ -193,7 +193,7 @@ def pool(
         placeholder="All models",
         help=tip("pool"),
     )  # fmt: skip
-    _check_several("pool", models, choice, "all models")
+    links.check_several("pool", models, choice, "all models")
     all_facts = [facts.get(model, NOTHING) for model in models]
     fast = _within([(latency_p95_s or {}).get(model) for model in models])
     of_facts = _open_weights(all_facts), _provider(all_facts), _released(all_facts)
@@ -231,7 +231,7 @@ def _provider(all_facts: Sequence[ModelFacts]) -> list[bool]:
         choice = st.multiselect(
             "Providers", names, format_func=visible, key="providers", bind="query-params", placeholder="All providers"
         )
-    _check_several("providers", names, choice, "all providers")
+    links.check_several("providers", names, choice, "all providers")
     return [fact.provider in choice or not choice for fact in all_facts]
 
 
@@ -261,14 +261,6 @@ def _within(latency_p95_s: Sequence[float | None]) -> list[bool]:
     return [most is None or (seconds is not None and seconds <= most) for seconds in latency_p95_s]
 
 
-def _check_several(
-    name: str, options: Sequence[str], choice: Sequence[str], otherwise: str, describe: Callable[[str], str] = visible
-) -> None:
-    links.check_parameter(
-        name, links.among(list(map(describe, options))), ", ".join(map(describe, choice)) or otherwise, many=True
-    )
-
-
 def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
     """Exchange rate of the session's point, in score per dollar, the same for all pages and all handles.
 
@@ -283,7 +275,7 @@ def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
     point = float(st.session_state[RATE])
     lam = shortest_lam(point, cost_unit_usd)
     links.check_parameter("lam", links.between(0, 1), lam_text(lam))
-    there = _lam_in_address("lam")
+    there = links.lam_in_address("lam")
     if there is None or (there != lam and rate_of_lam(there, cost_unit_usd) != point):
         st.query_params["lam"] = repr(lam)
     return point
@@ -291,12 +283,7 @@ def rate(opened_at_per_usd: float, cost_unit_usd: float) -> float:
 
 def linked_lam(name: str) -> float | None:
     """λ of the address where it sets the point: in a new session or after the browser's back button; else None."""
-    return _lam_in_address(name) if RATE not in st.session_state or links.went_back() else None
-
-
-def _lam_in_address(name: str) -> float | None:
-    text = st.query_params.get(name, "")
-    return float(text) if links.between(0, 1)(text) else None
+    return links.lam_in_address(name) if RATE not in st.session_state or links.went_back() else None
 
 
 def set_rate(rate_per_usd: float) -> None:

@@ -8,7 +8,7 @@ shown instead. Later runs do not show it again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from math import isfinite
 
@@ -77,6 +77,13 @@ def refuse(name: str, why: str, current: str) -> None:
         _tell(f"**{name}**: {plain(_cut(' '.join(why.split()), 3 * MOST_LETTERS))} Shown: {plain(current)}.")
 
 
+def check_several(
+    name: str, options: Sequence[str], choice: Sequence[str], otherwise: str, describe: Callable[[str], str] = visible
+) -> None:
+    """Check a parameter that may be there several times, each value among the options as they are shown."""
+    check_parameter(name, among(list(map(describe, options))), ", ".join(map(describe, choice)) or otherwise, many=True)
+
+
 def among(options: Collection[str]) -> Predicate:
     """Accepts the options of a widget, as the widget shows them."""
     return set(options).__contains__
@@ -131,3 +138,9 @@ def plain(text: str) -> str:
     """
     words = visible(paths.without_places(text) if modes.is_public() else text, SENTENCE)
     return _MARKUP.sub(r"\\\1", _LINK.sub(_JOINER, words)).replace("\n", "  \n")
+
+
+def lam_in_address(name: str) -> float | None:
+    """A parameter of the address as λ; None where it is none."""
+    text = st.query_params.get(name, "")
+    return float(text) if between(0, 1)(text) else None

@@ -12,18 +12,11 @@ import numba
 import numpy as np
 import pandas as pd
 
-from carrot_core.bootstrap import Family, Interval
-from carrot_core.evaluation.measure import (
-    Figures,
-    Measurement,
-    ReportSet,
-    chosen_hull,
-    chosen_rates,
-    measure,
-    report_set,
-)
+from carrot_core.bootstrap import Family, Interval, Measurement
+from carrot_core.evaluation.measure import Figures, ReportSet, measure, report_set
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.evaluation.quality import quality_of
+from carrot_core.evaluation.solve import chosen_hull, chosen_rates
 from carrot_core.frontier import FloatArray
 from carrot_core.metrics import METRICS, pareto_dist, pareto_front
 from carrot_core.number_formats import without_nan

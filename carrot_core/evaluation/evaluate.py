@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from carrot_core.benchmarks.split import folds_of
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.measure import measure_router
-from carrot_core.evaluation.protocol import Setting, folds_of, make_setting
+from carrot_core.evaluation.protocol import Setting, make_setting
 from carrot_core.metrics import latency_of_models
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from carrot_core.bootstrap import (
     LEVEL,
     LUCK,
     CurveReplicates,
-    Interval,
+    Measurement,
     Weights,
     bootstrap_counts,
     rates_to_keep,
@@ -26,6 +26,7 @@ from carrot_core.bootstrap import (
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.missing import best_scores
 from carrot_core.evaluation.protocol import Setting, curves_of_other_samples
+from carrot_core.evaluation.solve import chosen_hull, chosen_point, chosen_rates
 from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import (
     BUDGETS,
@@ -45,54 +46,12 @@ from carrot_core.metrics import (
 )
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import (
-    Point,
-    Solution,
     match_model,
-    operating_point,
-    rate_inside,
-    solve_per_solved,
-    solve_target,
 )
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, pick, positions
 from carrot_core.promise import CONFIDENCE
 
 _POINTS = 800  # of a curve, of which replicates are made
-
-
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """One figure on the prompts themselves and in each of B bootstrap replicates."""
-
-    value: float
-    replicates: FloatArray
-
-    @classmethod
-    def of(cls, rows: FloatArray) -> Measurement:
-        """From (1 + B,) values, the first of which is the one on the prompts themselves."""
-        return cls(float(rows[0]), rows[1:])
-
-    @classmethod
-    def on_curve(cls, exact: FloatArray, rows: FloatArray) -> Measurement:
-        """From the figure of the exact curve and (1 + B,) values of the curve at some of its points.
-
-        Replicates move by what leaving out the other points does to the figure itself.
-        """
-        shift = float(exact) - float(rows[0]) if np.isfinite(rows[0]) else 0.0
-        return cls(float(exact), rows[1:] + shift)
-
-    @property
-    def interval(self) -> Interval:
-        return Interval.of(self.value, self.replicates)
-
-    def without_bias(self) -> Measurement:
-        """Replicates moved so that their mean is the value: for a figure that resampling itself inflates."""
-        with np.errstate(invalid="ignore"):
-            return Measurement(self.value, self.replicates - (self.replicates.mean() - self.value))
-
-    def __sub__(self, other: Measurement) -> Measurement:
-        """The paired difference: both in the same replicates."""
-        with np.errstate(invalid="ignore"):  # both never reached: no difference
-            return Measurement(float(np.subtract(self.value, other.value)), self.replicates - other.replicates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,71 +181,6 @@ def report_set(setting: Setting, split: str, replicates: int = 1000, seed: int =
     weights = np.column_stack([np.ones(len(counts), counts.dtype), counts])
     singles = tuple(each.best_single for each in setting.rounds)
     return ReportSet(outcomes, weights, setting.round_of(split), singles, setting.strength, part)
-
-
-def chosen_rates(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[str, FloatArray]:
-    """(R,) exchange rates of the operating points that each round chooses on its validation prompts.
-
-    "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
-    cheapest point that promises to be as good as the best single model (`CONFIDENCE`); absent where some round has
-    none. "per_solved": the point of least cost per solved task; absent where some round solves none.
-    """
-    each = [_chosen_rates(one, one.frontier(estimates, "validation")) for one in setting.rounds]
-    return {name: np.array([rates[name] for rates in each]) for name in each[0] if all(name in r for r in each)}
-
-
-def _chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
-    arena = int(np.argmax(arena_score(curve.score, curve.cost_usd)))
-    solutions = {
-        "peak": solve_target(curve, float(curve.score.max())),
-        "arena": Solution(rate_inside(curve, arena)),
-        "matched": match_model(curve, setting.best_single, CONFIDENCE),
-        "per_solved": solve_per_solved(curve),
-    }
-    return {name: solution.exchange_rate_per_usd for name, solution in solutions.items() if solution.reached}
-
-
-def chosen_hull(setting: Setting, estimates: Mapping[str, Estimates]) -> FloatArray:
-    """(R, G) ascending exchange rates at which each round stands in G common steps along its validation curve's hull.
-
-    At a price of a dollar in score, a round stands on the corner of its hull that is best at this price; steps are at
-    the prices where some round moves on. Points on the mean of the rounds' hulls are chosen in this way.
-    """
-    corners, slopes = [], []
-    for curve in (one.frontier(estimates, "validation") for one in setting.rounds):
-        hull = curve.corners
-        corners.append(np.array([rate_inside(curve, corner) for corner in hull.tolist()]))
-        slopes.append(np.diff(curve.score[hull]) / np.diff(curve.cost_usd[hull]))
-    prices = np.unique(np.concatenate(slopes))
-    steps = [np.append(np.searchsorted(-slope, -prices, side="right"), 0) for slope in slopes]
-    return np.sort([rates[step] for rates, step in zip(corners, steps, strict=True)], axis=1)
-
-
-def chosen_point(
-    setting: Setting,
-    estimates: Mapping[str, Estimates],
-    choose: Callable[[Frontier], Solution],
-    reference: str,
-    weights: Weights,
-    split: str = "",
-) -> tuple[Solution, Point]:
-    """A rate chosen on all validation prompts, and what choosing so brings on the prompts of a split.
-
-    In cross-fitting the rate is that of what serves, and each prompt's figures are at the rate that its round chose
-    by the same rule, on prompts of its own.
-
-    Parameters
-    ----------
-    choose : from a curve on validation prompts to a rate.
-    reference : model that differences and savings are against.
-    weights : as for `operating_point`.
-    split : "validation", or as by default what is reported on.
-    """
-    split, parts = split or setting.report_on, [setting, *(setting.rounds if setting.n_folds else ())]
-    solution, *own = [choose(part.frontier(estimates, "validation")) for part in parts]
-    rates = np.array([each.exchange_rate_per_usd for each in own or [solution]])[setting.round_of(split)]
-    rate, curve = solution.exchange_rate_per_usd, setting.frontier(estimates, split)
-    return solution, operating_point(curve, rate, reference, setting.cost_unit_usd, weights, rates, solution.promise)
 
 
 def measure(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray], hull_rates: FloatArray) -> Figures:

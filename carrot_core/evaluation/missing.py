@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation.leakage import normal
 from carrot_core.frontier import FloatArray
 from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, pick, positions
 from carrot_core.text import names_listed
@@ -188,3 +190,25 @@ def _predicted(cells: FloatArray, about: FloatArray, observed: Flags, fold: npt.
         rows = observed & ~here if (observed & ~here).any() else observed
         predicted[here] = Ridge(alpha=_RIDGE).fit(about[rows], cells[rows]).predict(about[here])
     return predicted
+
+
+def without_copies(source: Benchmark, target: Benchmark) -> tuple[Benchmark, int]:
+    """The prompts whose text is not in the target, and how many are left out."""
+    texts = {normal(text) for text in target.texts if text is not None}
+    hashes = set(target.text_hashes) - {None}
+    new = np.array(
+        [
+            (text is None or normal(text) not in texts) and text_hash not in hashes
+            for text, text_hash in zip_longest(source.texts, source.text_hashes)
+        ],
+        dtype=bool,
+    )
+    return (source, 0) if new.all() else (source.rows(new), int((~new).sum()))
+
+
+def readable(bench: Benchmark) -> tuple[Benchmark, int]:
+    """Prompts a router can read, and how many are left out; a benchmark without any text is kept whole."""
+    has_text = np.array([text is not None for text in bench.texts], dtype=bool)
+    if has_text.all() or not has_text.any():
+        return bench, 0
+    return bench.rows(has_text), int((~has_text).sum())

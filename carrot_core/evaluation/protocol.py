@@ -13,18 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from carrot_core.benchmarks.model_facts import oracle_of_other_samples
-from carrot_core.benchmarks.split import FOLDS, OTHER_SPLIT, folds, split
+from carrot_core.benchmarks.split import OTHER_SPLIT, folds, folds_of, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.leakage import normal
-from carrot_core.evaluation.missing import standing_for_all, without_costless, without_gaps
+from carrot_core.evaluation.missing import readable, standing_for_all, without_copies, without_costless, without_gaps
 from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick, positions, text_keys
 from carrot_core.routers import BASELINES, Router, make_router
@@ -304,19 +302,6 @@ def curves_of_other_samples(part: Benchmark) -> list[Frontier]:
     return curves if curves and curves[0].n_prompts >= LEAST_PROMPTS else []
 
 
-def folds_of(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int | None = None) -> int:
-    """How many folds a benchmark is cross-fitted in; 0 where it is judged by its source's own split, or by another.
-
-    Raises
-    ------
-    CarrotError
-        Folds are asked for where routers learn from another benchmark.
-    """
-    if fit_on is not None and n_folds:
-        raise CarrotError("Cross-fitting is of one benchmark: leave out the folds, or the other one to learn from.")
-    return n_folds or (FOLDS if bench.split_is_ours and fit_on is None else 0)
-
-
 def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int | None = None) -> Setting:
     """The protocol on one benchmark, or fitted on one and measured on all prompts of another.
 
@@ -326,7 +311,7 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int
     of ``fit_on`` whose text is reported on are left out of it. Models without any cost are left out of the pool where
     others have some.
     """
-    target, n_unreadable = _readable(bench)
+    target, n_unreadable = readable(bench)
     target, costless = without_costless(target)
     target = without_gaps(target)
     n_folds = folds_of(bench, fit_on, n_folds)
@@ -339,7 +324,7 @@ def make_setting(bench: Benchmark, fit_on: Benchmark | None = None, n_folds: int
         train = target.part("train")
         setting = Setting(train, train, target.part("validation"), target.part("test"), target, "test", n_unreadable)
     else:
-        source, copies = _without_copies(without_gaps(_readable(fit_on.pool(target.models))[0]), target)
+        source, copies = without_copies(without_gaps(readable(fit_on.pool(target.models))[0]), target)
         setting = Setting(
             source, source.part("train"), source.part("validation"), target, target, "all", n_unreadable, copies
         )
@@ -362,25 +347,3 @@ def tasks_of(part: Benchmark, curve: Frontier) -> npt.NDArray[np.object_]:
     """(n,) task of each of a curve's prompts, which are some of the benchmark's."""
     task_of = dict(zip(part.prompt_ids, part.tasks, strict=True))
     return np.array([task_of[prompt_id] for prompt_id in curve.outcomes.prompt_ids], dtype=object)
-
-
-def _without_copies(source: Benchmark, target: Benchmark) -> tuple[Benchmark, int]:
-    """The prompts whose text is not in the target, and how many are left out."""
-    texts = {normal(text) for text in target.texts if text is not None}
-    hashes = set(target.text_hashes) - {None}
-    new = np.array(
-        [
-            (text is None or normal(text) not in texts) and text_hash not in hashes
-            for text, text_hash in zip_longest(source.texts, source.text_hashes)
-        ],
-        dtype=bool,
-    )
-    return (source, 0) if new.all() else (source.rows(new), int((~new).sum()))
-
-
-def _readable(bench: Benchmark) -> tuple[Benchmark, int]:
-    """Prompts a router can read, and how many are left out; a benchmark without any text is kept whole."""
-    has_text = np.array([text is not None for text in bench.texts], dtype=bool)
-    if has_text.all() or not has_text.any():
-        return bench, 0
-    return bench.rows(has_text), int((~has_text).sum())

@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from carrot_core.benchmarks.built_in import BUILT_IN, folder_of, read_built_in, vectors_of_built_in
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.benchmarks.simulated import distinct_texts, simulate, simulated_vectors
-from carrot_core.benchmarks.split import FOLDS
-from carrot_core.embedding import BUNDLED, embed, load_embedded
+from carrot_core.benchmarks.split import FOLDS, folds_of
+from carrot_core.embedding import embed
 from carrot_core.errors import CarrotError, NotFoundError, StoreError
 from carrot_core.evaluation import (
     Candidate,
@@ -32,12 +29,10 @@ from carrot_core.evaluation import (
     versions,
 )
 from carrot_core.evaluation.evaluate import router_bytes
-from carrot_core.evaluation.protocol import folds_of
 from carrot_core.outcomes import SPLITS, Benchmark, Estimates
 from carrot_core.routers import BASELINES, BY_NAME_ONLY, ROUTERS, Router
 from carrot_core.routers.saving import router_from_bytes
 from carrot_core.store import Run, Store, run_id
-from carrot_core.text import text_hash
 
 ALL = "all"
 Progress = Callable[[int, int], None]
@@ -173,7 +168,7 @@ def stored_run(store: Store, trial: Trial) -> Run | None:
     return store.load_run(trial.run_id, router=True)
 
 
-def _with_router(store: Store, trial: Trial, run: Run) -> Run:
+def with_router(store: Store, trial: Trial, run: Run) -> Run:
     """The run with its fitted router, which is fitted on first use, once, and stored with it.
 
     Cross-fitting measures a router without fitting the one that serves; older programs stored none.
@@ -269,7 +264,7 @@ def fitted_router(store: Store, trial: Trial) -> tuple[Router, Mapping[str, Esti
     setting, run = trial.setting, stored_run(store, trial)
     if run is None:
         return *setting.fit(trial.router, trial.seed, trial.params), setting
-    return _fits(_with_router(store, trial, run), setting)[0], tables_of(run, setting), setting
+    return _fits(with_router(store, trial, run), setting)[0], tables_of(run, setting), setting
 
 
 def _fits(run: Run, setting: Setting) -> tuple[Router, Router]:
@@ -326,35 +321,9 @@ def tables_of(run: Run, setting: Setting) -> Mapping[str, Estimates]:
     return {**stored, "validation": _fits(run, setting)[1].estimate(setting.validation)}
 
 
-def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> list[Run]:
-    """The benchmarks that ship whole and the simulated one, each with a fitted CARROT-KNN, built where missing.
-
-    The router that serves is fitted and stored too, since a public server may not write it. The first run is that of
-    the benchmark the app opens on.
-    """
-    names = names_to_set_up(store)
-    there = set() if again else {info.name for info in store.benchmarks()}
-    for name in names:
-        if name not in there:
-            _build(store, name)
-    benches = [load_embedded(store, name, progress=progress) for name in names]
-    runs = [run_router(store, bench, again=again, progress=progress) for bench in benches]
-    return [_with_router(store, Trial(bench, run.router), run) for bench, run in zip(benches, runs, strict=True)]
-
-
-def names_to_set_up(store: Store) -> list[str]:
-    """The benchmarks of `set_up`, but for a name under which the user has other data, which stay as they are."""
-    return [name for name in (*BUILT_IN, SIMULATED) if not store.shadows(name)]
-
-
-def _build(store: Store, name: str) -> None:
-    """Store a benchmark that ships, or the simulated one, with the vectors that ship."""
-    if name == SIMULATED:
-        frames = simulate()
-        hashes, vectors = list(map(text_hash, distinct_texts(frames))), simulated_vectors(frames)
-    else:
-        frames = read_built_in(folder_of(name))
-        hashes, vectors = vectors_of_built_in(folder_of(name))
-    store.save_benchmark(name, frames, replace=True)
-    if vectors is not None:
-        store.add_vectors_of_hashes(name, BUNDLED, hashes, vectors)
+def validation_aiq(runs: Mapping[str, Mapping[int, Run]], seeds: Sequence[int]) -> dict[str, float]:
+    """Mean AIQ on validation over the seeds by router: what a choice between routers may look at."""
+    return {
+        name: float(np.mean([by_seed[seed].metrics["validation"]["aiq"] for seed in seeds]))
+        for name, by_seed in runs.items()
+    }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from carrot_core.bootstrap import bootstrap_counts
+import numpy as np
+
+from carrot_core.bootstrap import Weights, bootstrap_counts
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.measure import chosen_point
 from carrot_core.evaluation.protocol import Setting
 from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
+from carrot_core.metrics import arena_score
 from carrot_core.number_formats import without_nan
 from carrot_core.operating_point import (
     Mix,
@@ -19,6 +21,7 @@ from carrot_core.operating_point import (
     match_model,
     mix_within_budget,
     operating_point,
+    rate_inside,
     solve_budget,
     solve_cap,
     solve_per_solved,
@@ -252,3 +255,68 @@ def solve_rounds(
         replace(one, lam=float(lam_of_rate(one.solution.exchange_rate_per_usd, unit)), cost_unit_usd=unit)
         for one in solved
     ]
+
+
+def chosen_rates(setting: Setting, estimates: Mapping[str, Estimates]) -> dict[str, FloatArray]:
+    """(R,) exchange rates of the operating points that each round chooses on its validation prompts.
+
+    "peak": the most accurate point, the cheapest of equals. "arena": the best Arena score. "matched": the
+    cheapest point that promises to be as good as the best single model (`CONFIDENCE`); absent where some round has
+    none. "per_solved": the point of least cost per solved task; absent where some round solves none.
+    """
+    each = [_chosen_rates(one, one.frontier(estimates, "validation")) for one in setting.rounds]
+    return {name: np.array([rates[name] for rates in each]) for name in each[0] if all(name in r for r in each)}
+
+
+def _chosen_rates(setting: Setting, curve: Frontier) -> dict[str, float]:
+    arena = int(np.argmax(arena_score(curve.score, curve.cost_usd)))
+    solutions = {
+        "peak": solve_target(curve, float(curve.score.max())),
+        "arena": Solution(rate_inside(curve, arena)),
+        "matched": match_model(curve, setting.best_single, CONFIDENCE),
+        "per_solved": solve_per_solved(curve),
+    }
+    return {name: solution.exchange_rate_per_usd for name, solution in solutions.items() if solution.reached}
+
+
+def chosen_hull(setting: Setting, estimates: Mapping[str, Estimates]) -> FloatArray:
+    """(R, G) ascending exchange rates at which each round stands in G common steps along its validation curve's hull.
+
+    At a price of a dollar in score, a round stands on the corner of its hull that is best at this price; steps are at
+    the prices where some round moves on. Points on the mean of the rounds' hulls are chosen in this way.
+    """
+    corners, slopes = [], []
+    for curve in (one.frontier(estimates, "validation") for one in setting.rounds):
+        hull = curve.corners
+        corners.append(np.array([rate_inside(curve, corner) for corner in hull.tolist()]))
+        slopes.append(np.diff(curve.score[hull]) / np.diff(curve.cost_usd[hull]))
+    prices = np.unique(np.concatenate(slopes))
+    steps = [np.append(np.searchsorted(-slope, -prices, side="right"), 0) for slope in slopes]
+    return np.sort([rates[step] for rates, step in zip(corners, steps, strict=True)], axis=1)
+
+
+def chosen_point(
+    setting: Setting,
+    estimates: Mapping[str, Estimates],
+    choose: Callable[[Frontier], Solution],
+    reference: str,
+    weights: Weights,
+    split: str = "",
+) -> tuple[Solution, Point]:
+    """A rate chosen on all validation prompts, and what choosing so brings on the prompts of a split.
+
+    In cross-fitting the rate is that of what serves, and each prompt's figures are at the rate that its round chose
+    by the same rule, on prompts of its own.
+
+    Parameters
+    ----------
+    choose : from a curve on validation prompts to a rate.
+    reference : model that differences and savings are against.
+    weights : as for `operating_point`.
+    split : "validation", or as by default what is reported on.
+    """
+    split, parts = split or setting.report_on, [setting, *(setting.rounds if setting.n_folds else ())]
+    solution, *own = [choose(part.frontier(estimates, "validation")) for part in parts]
+    rates = np.array([each.exchange_rate_per_usd for each in own or [solution]])[setting.round_of(split)]
+    rate, curve = solution.exchange_rate_per_usd, setting.frontier(estimates, split)
+    return solution, operating_point(curve, rate, reference, setting.cost_unit_usd, weights, rates, solution.promise)

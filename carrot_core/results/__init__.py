@@ -17,15 +17,19 @@ import pandas as pd
 from pandas.api.types import is_float_dtype
 
 from carrot_core.benchmarks import OUTCOME, Frames, Provenance
-from carrot_core.benchmarks.built_in import Card
+from carrot_core.benchmarks.built_in import BUILT_IN, Card, folder_of, read_built_in, vectors_of_built_in
 from carrot_core.benchmarks.costs import pricing_of, with_costs
 from carrot_core.benchmarks.formats.rows import CHARACTERS
 from carrot_core.benchmarks.registry import read_any
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.benchmarks.simulated import distinct_texts, simulate, simulated_vectors
 from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
+from carrot_core.evaluation.runs import Trial, run_router, with_router
 from carrot_core.outcomes import Benchmark
 from carrot_core.prices import Price
-from carrot_core.store import Store
+from carrot_core.store import Run, Store
+from carrot_core.text import text_hash
 
 Progress = Callable[[int, int], None]
 
@@ -235,3 +239,37 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         use_dictionary=table.columns.difference(floats).tolist(),
         column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
     )
+
+
+def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> list[Run]:
+    """The benchmarks that ship whole and the simulated one, each with a fitted CARROT-KNN, built where missing.
+
+    The router that serves is fitted and stored too, since a public server may not write it. The first run is that of
+    the benchmark the app opens on.
+    """
+    names = names_to_set_up(store)
+    there = set() if again else {info.name for info in store.benchmarks()}
+    for name in names:
+        if name not in there:
+            _build(store, name)
+    benches = [load_embedded(store, name, progress=progress) for name in names]
+    runs = [run_router(store, bench, again=again, progress=progress) for bench in benches]
+    return [with_router(store, Trial(bench, run.router), run) for bench, run in zip(benches, runs, strict=True)]
+
+
+def names_to_set_up(store: Store) -> list[str]:
+    """The benchmarks of `set_up`, but for a name under which the user has other data, which stay as they are."""
+    return [name for name in (*BUILT_IN, SIMULATED) if not store.shadows(name)]
+
+
+def _build(store: Store, name: str) -> None:
+    """Store a benchmark that ships, or the simulated one, with the vectors that ship."""
+    if name == SIMULATED:
+        frames = simulate()
+        hashes, vectors = list(map(text_hash, distinct_texts(frames))), simulated_vectors(frames)
+    else:
+        frames = read_built_in(folder_of(name))
+        hashes, vectors = vectors_of_built_in(folder_of(name))
+    store.save_benchmark(name, frames, replace=True)
+    if vectors is not None:
+        store.add_vectors_of_hashes(name, BUNDLED, hashes, vectors)

@@ -23,7 +23,7 @@ from carrot_core.errors import DataError
 from carrot_core.evaluation import Comparison, Setting, make_setting, measure_router, single_models, versions
 from carrot_core.evaluation.comparison import AGAINST, MEAN, Candidate, compare, records
 from carrot_core.evaluation.protocol import WITHOUT_TASK
-from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, run_router, runs_by_seed
+from carrot_core.evaluation.runs import Trial, compare_routers, fitted_router, run_router, runs_by_seed, validation_aiq
 from carrot_core.evaluation.tables import by_task, small, task_labels
 from carrot_core.figures.scene import band
 from carrot_core.frontier import FloatArray, Frontier
@@ -60,7 +60,7 @@ from carrot_core.routers import Router
 from carrot_core.routers.saving import save_router
 from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, shipped_params
 from carrot_core.serving.profile import profile_of
-from carrot_core.store import BenchmarkInfo, Run, Store
+from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.content import content_of
 
 _TASK_POINTS = 25
@@ -94,9 +94,9 @@ def make(
         with progress(f"Comparing routers on {recipe.name}", " steps") as advance:
             comparison = compare_routers(store, bench, routers, seeds, progress=advance)
         runs = runs_by_seed(store, bench, comparison.routers)
-        validation_aiq = _validation_aiq(runs, seeds)
+        aiq_by_router = validation_aiq(runs, seeds)
         # Pages draw the first ones: CARROT's own by their AIQ on validation, then the others.
-        best_first = sorted(comparison.routers, key=lambda name: (not name.startswith("carrot"), -validation_aiq[name]))
+        best_first = sorted(comparison.routers, key=lambda name: (not name.startswith("carrot"), -aiq_by_router[name]))
         with progress(f"Fitting the head of {recipe.name}", " steps") as advance:
             run_router(store, bench, SHIPPED_ROUTER, params=shipped_params(bench), progress=advance)
         head = fitted_router(store, Trial(bench, SHIPPED_ROUTER, params=shipped_params(bench)))
@@ -112,7 +112,7 @@ def make(
                 studies[study.name] = make_study(study.name, make_setting(bench), advance)
         folder = data / FOLDER / recipe.name
         write(replace(snapshot, analyses={**snapshot.analyses, **studies}), folder)
-        _write_comparison(store, bench, comparison, validation_aiq, folder, progress)
+        _write_comparison(store, bench, comparison, aiq_by_router, folder, progress)
         _write_head(bench, head, data / HEADS / recipe.name)
 
 
@@ -139,7 +139,7 @@ def compare_built_in(
     with progress(f"Comparing routers on {recipe.name}", " steps") as advance:
         comparison = compare_routers(store, bench, routers, seeds, progress=advance)
     runs = runs_by_seed(store, bench, comparison.routers)
-    _write_comparison(store, bench, comparison, _validation_aiq(runs, seeds), folder, progress)
+    _write_comparison(store, bench, comparison, validation_aiq(runs, seeds), folder, progress)
 
 
 def _write_comparison(
@@ -213,14 +213,6 @@ def write_report(data: Path, page: Path, recipes: Sequence[Recipe | BuiltInRecip
     documents = {name: read_comparison(folder) for name, folder in folders.items() if (folder / COMPARISON).exists()}
     snapshots = {name: read(folders[name]) for name in documents if (folders[name] / DOCUMENT).exists()}
     page.write_text(report(documents, recipes, snapshots), encoding="utf-8")
-
-
-def _validation_aiq(runs: Mapping[str, Mapping[int, Run]], seeds: Sequence[int]) -> dict[str, float]:
-    """Mean AIQ on validation over the seeds by router: what a choice between routers may look at."""
-    return {
-        name: float(np.mean([by_seed[seed].metrics["validation"]["aiq"] for seed in seeds]))
-        for name, by_seed in runs.items()
-    }
 
 
 def _as_served(estimates: Mapping[str, Estimates]) -> dict[str, dict[str, Estimates]]:

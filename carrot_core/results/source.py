@@ -16,8 +16,8 @@ from carrot_core.compare import ANALYSES
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import NotFoundError, StoreError
 from carrot_core.evaluation import MEAN, Candidate, Setting, compare, make_setting
-from carrot_core.evaluation.measure import chosen_point
 from carrot_core.evaluation.runs import newest_runs, runs_by_seed
+from carrot_core.evaluation.solve import chosen_point
 from carrot_core.evaluation.tables import by_task, flips, task_labels
 from carrot_core.figures.scene import Scene, by_cost, compose
 from carrot_core.frontier import Frontier, ReadableCurve

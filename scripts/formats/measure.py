@@ -44,8 +44,8 @@ def measure(pattern: str, options: dict[str, object]) -> dict[str, object]:
     from carrot_core.benchmarks.log_table import read_logs
     from carrot_core.benchmarks.parts import all_files
     from carrot_core.benchmarks.registry import read_any
-    from carrot_core.frontier import upper_hull
     from carrot_core.prices import Price
+    from carrot_core.switches import upper_hull
     from tests.benchmarks.formats.truth import EXPECTED
 
     files = all_files([Path(pattern)])

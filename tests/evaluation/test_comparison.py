@@ -12,7 +12,8 @@ import pytest
 from carrot_core.bootstrap import Interval
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import BEST_SINGLE, MEAN, Candidate, compare, judge, setting, split_by_seed
-from carrot_core.evaluation.measure import chosen_hull, measure, report_set
+from carrot_core.evaluation.measure import measure, report_set
+from carrot_core.evaluation.solve import chosen_hull
 from carrot_core.evaluation.tables import cell, latex, text, tidy
 from carrot_core.metrics import METRICS, aiq, aiq_of_points, audc, qnc
 from carrot_core.outcomes import Estimates, Outcomes

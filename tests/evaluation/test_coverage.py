@@ -18,8 +18,16 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from carrot_core.bootstrap import LEVEL, LUCK, bootstrap_counts, replicate, replicate_tables, weighted_means
-from carrot_core.evaluation.measure import Measurement, areas
+from carrot_core.bootstrap import (
+    LEVEL,
+    LUCK,
+    Measurement,
+    bootstrap_counts,
+    replicate,
+    replicate_tables,
+    weighted_means,
+)
+from carrot_core.evaluation.measure import areas
 from carrot_core.frontier import FloatArray, Frontier, sweep
 from carrot_core.metrics import aiq, aiq_of_points
 from carrot_core.operating_point import rate_inside

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Candidate, Setting, compare, evaluate, make_setting, measure_router
-from carrot_core.evaluation.measure import chosen_hull, chosen_rates, report_set
+from carrot_core.evaluation.measure import report_set
 from carrot_core.evaluation.quality import quality, quality_of
 from carrot_core.evaluation.runs import Trial, estimates_on, fitted_router, run_router
-from carrot_core.evaluation.solve import Goal, solve, solve_rounds
-from carrot_core.frontier import sweep, upper_hull
+from carrot_core.evaluation.solve import Goal, chosen_hull, chosen_rates, solve, solve_rounds
+from carrot_core.frontier import sweep
 from carrot_core.operating_point import rate_inside
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.routers import ZeroRouter
+from carrot_core.switches import upper_hull
 from tests.made import MODELS, fill, made
 
 

@@ -102,7 +102,7 @@ def test_every_widget_bound_to_the_address_checks_its_parameter() -> None:
                 words = {word.arg: getattr(word.value, "value", None) for word in call.keywords}
                 if words.get("bind") == "query-params":
                     bindings.add(words["key"])
-                if ast.unparse(call.func).endswith(("links.check_parameter", "links.refuse", "_check_several")):
+                if ast.unparse(call.func).endswith(("links.check_parameter", "links.refuse", "check_several")):
                     checks.add(getattr(call.args[0], "value", None))
     assert bindings - checks == {"find"}  # any text can be searched for
     assert {"bench", "pool", "lam", "scenario", "term"} <= checks

@@ -11,7 +11,7 @@ import pytest
 
 from carrot_core.benchmarks.model_facts import oracle_of_other_samples
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.frontier import sweep, upper_hull
+from carrot_core.frontier import sweep
 from carrot_core.outcomes import Benchmark, FloatTable, Outcomes
 from carrot_core.prices import token_cost_usd
 from carrot_core.routers import (
@@ -24,6 +24,7 @@ from carrot_core.routers import (
     make_router,
 )
 from carrot_core.routers.baselines import uniform
+from carrot_core.switches import upper_hull
 from tests.made import made
 
 

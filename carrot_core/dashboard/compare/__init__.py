@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import controls, links
+from carrot_core.dashboard.compare.results import accuracy_table
 from carrot_core.dashboard.exhibits import NO_TOOLS, show
 from carrot_core.dashboard.glossary import metric_meaning, tip
 from carrot_core.dashboard.shell import plain, theme
@@ -20,7 +21,7 @@ from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.figures.theme import metric_name
 from carrot_core.frontier import shortest_lam
 from carrot_core.metrics import HEADLINE, METRICS
-from carrot_core.paper import PRESETS, ROWS, NotDrawnError, Preset
+from carrot_core.paper import PRESETS, NotDrawnError, Preset
 from carrot_core.paper.curves import first_carrot
 from carrot_core.paper.spider import TITLES, spider_figure
 from carrot_core.store import BenchmarkInfo
@@ -270,19 +271,6 @@ def has_table(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:
     return table is not None
 
 
-_HEADS = {
-    "n_test": "Test prompts",
-    "models": "Models",
-    "binarised_accuracy": "Binarised accuracy",
-    "score_mae": "Score MAE (lower is better)",
-    "r2": "R²",
-    "routing_accuracy": "Accuracy at λ = 0",
-    "best_single": "Best single model",
-    "oracle": "Oracle",
-    "cost_mae_usd": "Cost MAE, $ a call (lower is better)",
-    "output_tokens_mae": "Output tokens MAE (lower is better)",
-}
-_FORMATS = {"n_test": ",.0f", "models": ",.0f", "cost_mae_usd": ".6f", "output_tokens_mae": ",.1f"}
 # Labels beside points fit in a plot as wide as `frontier.PLOT`; a narrower one has them in the hover text only.
 _NAMES = (
     "<style>.st-key-{key} {{ container-type: inline-size }}"
@@ -311,7 +299,7 @@ def paper_figures(view: View) -> None:
         return
     key = f"paper-{preset.name}"
     if preset.name == "knn-accuracy":
-        show(exhibit, key=key, table=lambda: _table(exhibit, key))
+        show(exhibit, key=key, table=lambda: accuracy_table(exhibit, key))
     elif preset.name == "spider" and exhibit.draw is not None:
         show(exhibit, key=key, table=lambda: _side_by_side(exhibit, key, view.models))
     else:
@@ -339,24 +327,3 @@ def _side_by_side(exhibit: Exhibit, key: str, models: Sequence[str]) -> None:
         figure = spider_figure(exhibit.table, theme(), (way,), reference=reference)
         alt = f"{TITLES[way]}. {exhibit.alt}"
         column.plotly_chart(figure, key=f"{key}-{way}", theme=None, alt=alt, config=NO_TOOLS)
-
-
-def _table(exhibit: Exhibit, key: str) -> None:
-    """The table with a row for each figure, so that it fits on a narrow page."""
-    rows = exhibit.table.set_index("row")
-    cells = {
-        head: [_cell(rows, row, name) for row in ROWS] for name, head in _HEADS.items() if name in exhibit.table.columns
-    }
-    table = pd.DataFrame.from_dict(cells, "index", columns=list(ROWS)).rename_axis("Figure").reset_index()
-    display = pd.DataFrame({"Figure": table["Figure"], "Here": table[ROWS[0]]})
-    display["95 % interval"] = [
-        f"{low} to {high}" if low != high else "" for low, high in zip(table[ROWS[1]], table[ROWS[2]], strict=True)
-    ]
-    if ROWS[3] in rows.index:
-        display["Published"] = table[ROWS[3]]
-    st.dataframe(display, hide_index=True, alt=exhibit.alt, key=key, height="content")
-
-
-def _cell(rows: pd.DataFrame, row: str, name: str) -> str:
-    value = rows[name].get(row)
-    return "" if value is None or pd.isna(value) else f"{float(value):{_FORMATS.get(name, '.4f')}}"

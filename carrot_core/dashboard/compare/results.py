@@ -29,12 +29,26 @@ from carrot_core.figures.theme import NO_TASK, metric_name, metric_text, metric_
 from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import METRICS
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, cost_basis, lam_text
+from carrot_core.paper import ROWS
 from carrot_core.results.snapshot import Names
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
 
 _PROMPT_LETTERS = 400
 _ROW = 3
+_HEADS = {
+    "n_test": "Test prompts",
+    "models": "Models",
+    "binarised_accuracy": "Binarised accuracy",
+    "score_mae": "Score MAE (lower is better)",
+    "r2": "R²",
+    "routing_accuracy": "Accuracy at λ = 0",
+    "best_single": "Best single model",
+    "oracle": "Oracle",
+    "cost_mae_usd": "Cost MAE, $ a call (lower is better)",
+    "output_tokens_mae": "Output tokens MAE (lower is better)",
+}
+_FORMATS = {"n_test": ",.0f", "models": ",.0f", "cost_mae_usd": ".6f", "output_tokens_mae": ",.1f"}
 
 
 def metric_table(exhibit: Exhibit, metrics: Sequence[str], tier_of: str) -> None:
@@ -285,3 +299,24 @@ def effort_table(view: views.View, router: str, facts: Mapping[str, ModelFacts],
         alt=f"Share of the prompts that each effort of {len(arms)} models answers at λ {lam_text(lam)}.",
     )
     st.caption(f"Models that are here at several efforts, and what each effort answers at λ {lam_text(lam)}.")
+
+
+def accuracy_table(exhibit: Exhibit, key: str) -> None:
+    """The table with a row for each figure, so that it fits on a narrow page."""
+    rows = exhibit.table.set_index("row")
+    cells = {
+        head: [_cell(rows, row, name) for row in ROWS] for name, head in _HEADS.items() if name in exhibit.table.columns
+    }
+    table = pd.DataFrame.from_dict(cells, "index", columns=list(ROWS)).rename_axis("Figure").reset_index()
+    display = pd.DataFrame({"Figure": table["Figure"], "Here": table[ROWS[0]]})
+    display["95 % interval"] = [
+        f"{low} to {high}" if low != high else "" for low, high in zip(table[ROWS[1]], table[ROWS[2]], strict=True)
+    ]
+    if ROWS[3] in rows.index:
+        display["Published"] = table[ROWS[3]]
+    st.dataframe(display, hide_index=True, alt=exhibit.alt, key=key, height="content")
+
+
+def _cell(rows: pd.DataFrame, row: str, name: str) -> str:
+    value = rows[name].get(row)
+    return "" if value is None or pd.isna(value) else f"{float(value):{_FORMATS.get(name, '.4f')}}"
