@@ -35,10 +35,11 @@ with st.expander("Pool, tasks and curve"):
     slow = views.latency_p95_s(view.version, view.name) if view.has_prompts else {}
     pool, tasks = controls.pool_and_tasks(view.models, view.tasks, info.facts_by_model, slow, whole=not view.can_filter)
     active = controls.along(names)
+    verifier = frontier.verifier_of_cascades(view, pool, tasks)
 with for_reference:
     reference = controls.reference(pool or view.models, view.best_single(pool, tasks))
 
-scene = view.scene(names, active, pool, tasks, reference)
+scene = view.scene(names, active, pool, tasks, reference, verifier)
 curve, unit = scene.active_curve.frontier, scene.cost_unit_usd
 rate = controls.rate(views.opening_rate(view, active, unit), unit)
 lam = shortest_lam(rate, unit)

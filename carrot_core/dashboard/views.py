@@ -26,6 +26,7 @@ from carrot_core.operating_point import Point, Solution
 from carrot_core.outcomes import Estimates
 from carrot_core.results.snapshot import Names, read
 from carrot_core.results.source import Results, stored_results
+from carrot_core.routers.cascade import undominated, verified_cascades
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.store.browse import model_summary
 from carrot_core.verdict import Verdict, verdict_on
@@ -94,9 +95,16 @@ class View:
         return self.results.best_single(pool, tasks)
 
     def scene(
-        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
+        self,
+        routers: Names,
+        active: str,
+        pool: Names = (),
+        tasks: Names = (),
+        reference: str | None = None,
+        verifier: tuple[float, float] | None = None,
     ) -> Scene:
-        return _scene(self, routers, active, pool, tasks, reference)
+        """As of the results; with cascades where a verifier's sensitivity and specificity are given."""
+        return _scene(self, routers, active, pool, tasks, reference, verifier)
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
         return self.results.curve(router, split, pool, tasks)
@@ -210,13 +218,24 @@ def _part(view: View) -> Results:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _scene(view: View, routers: Names, active: str, pool: Names, tasks: Names, reference: str | None) -> Scene:
+def _scene(
+    view: View,
+    routers: Names,
+    active: str,
+    pool: Names,
+    tasks: Names,
+    reference: str | None,
+    verifier: tuple[float, float] | None,
+) -> Scene:
     scene, able = view.results.scene(routers, active, pool, tasks, reference), {*view.runnable, *view.baselines}
     curves = [
         curve if curve.name in able else replace(curve, label=f"{curve.label} (research only)")
         for curve in scene.curves
     ]
-    return replace(scene, curves=tuple(curves))
+    cascades = None
+    if verifier is not None:
+        cascades = undominated(verified_cascades(view.narrowed(pool, tasks).test.outcomes, *verifier))
+    return replace(scene, curves=tuple(curves), cascades=cascades, verifier=verifier)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -40,8 +40,8 @@ def frontier_figure(
     """The chart of a scene: accuracy in percent against US dollars on the scene's basis.
 
     Curves are drawn as `carrot_core.curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` says its
-    ``role`` (band, curve, hull, models, best, reference) and, for lines, its curve's ``name``. A log axis is used
-    only where every cost is above zero.
+    ``role`` (band, curve, hull, cascades, models, best, reference) and, for lines, its curve's ``name``. A log axis is
+    used only where every cost is above zero.
     """
     look, styles = THEMES[theme], line_styles([curve.name for curve in scene.curves])
     figure = go.Figure()
@@ -53,6 +53,8 @@ def frontier_figure(
         style = styles[curve.name]
         points = thin(curve.frontier, tolerance)
         figure.add_trace(_line(scene, curve, points, look, look.curves[style.color], style.dash, style.symbol))
+    if scene.cascades is not None:
+        figure.add_trace(_cascades(scene, scene.cascades, look))
     figure.add_trace(_models(scene, scene_colors(scene, theme), look))
     figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
     figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
@@ -88,6 +90,25 @@ def _hull(scene: Scene, look: Theme) -> go.Scatter:
         name="Zero router",
         meta={"role": "hull", "name": ""},
         hovertemplate=f"<b>%{{fullData.name}}</b><br>{scene.basis.hover}<extra></extra>",
+    )
+
+
+def _cascades(scene: Scene, table: pd.DataFrame, look: Theme) -> go.Scatter:
+    names = scene.short_names
+    pairs = [
+        f"{names[first]}, after a no {names[then]}" if then else names[first]
+        for first, then in zip(table["first"], table["then"], strict=True)
+    ]
+    return go.Scatter(
+        x=scene.basis.calls * table["cost_usd"].to_numpy(),
+        y=100 * table["score"].to_numpy(),
+        customdata=[plotly_text(pair) for pair in pairs],
+        mode="lines+markers",
+        line={"color": look.ink, "width": 1.25, "dash": "dashdot"},
+        marker={"color": look.ink, "symbol": "diamond-open", "size": 6, "line": {"color": look.ink, "width": 1}},
+        name="Cascades",
+        meta={"role": "cascades", "name": ""},
+        hovertemplate=f"<b>%{{customdata}}</b><br>{scene.basis.hover}<extra></extra>",
     )
 
 
@@ -178,7 +199,7 @@ def place_names(
         at: FloatArray = np.column_stack([_part(figure, "x", x), _part(figure, "y", y)]) * size
         return at
 
-    curves = [pixels(trace.x, trace.y) for trace in figure.data if trace.meta["role"] in ("curve", "hull")]
+    curves = [pixels(trace.x, trace.y) for trace in figure.data if trace.meta["role"] in ("curve", "hull", "cascades")]
     (models,) = (trace for trace in figure.data if trace.meta["role"] == "models")
     places = sides(pixels(models.x, models.y), names, curves, size, first)
     models.textposition = [side or "top center" for side in places]

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from carrot_core.bootstrap import bootstrap_weights, replicate
 from carrot_core.curve import unbeaten
@@ -62,6 +63,9 @@ class Scene:
         mean seconds along the hull; None where some model's are not recorded.
     palette : models of the whole benchmark from the cheapest to the dearest (`by_cost`), which gives each its colour
         whatever else is drawn; those drawn where it is empty, and those it lacks come last.
+    cascades, verifier : pairs of a cheap and a dear model, and single models, that none of them beats
+        (`carrot_core.routers.cascade.undominated`), and sensitivity and specificity of the verifier between the two;
+        None where they are not drawn.
 
     Raises
     ------
@@ -89,6 +93,8 @@ class Scene:
     model_latency_s: FloatArray | None = None
     hull_latency_s: FloatArray | None = None
     palette: tuple[str, ...] = ()
+    cascades: pd.DataFrame | None = None
+    verifier: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         positions([self.active], [curve.name for curve in self.curves], "curve")
@@ -126,6 +132,7 @@ class Scene:
     def can_log(self) -> bool:
         """Whether every cost has a place on a log axis; free models do not."""
         curve_costs = [curve.frontier.cost_usd for curve in self.curves]
+        curve_costs += [] if self.cascades is None else [self.cascades["cost_usd"].to_numpy()]
         costs = np.concatenate([self.model_cost_usd, self.hull_cost_usd, *curve_costs])
         return bool(costs.min() > 1e-9 * costs.max())  # running sums of zeros may leave a trace
 
@@ -182,7 +189,19 @@ def caption(scene: Scene, *, hull: bool = True) -> str:
     mixes = "; the thin dotted line without marks mixes them without looking at the prompt."
     return (
         f"Each line is one router at every λ, on {scene.n_prompts:,} prompts; up and to the left is better.{left_out}"
-        f" Dots are single models, the dearer the darker{mixes if hull else '.'}{band}"
+        f" Dots are single models, the dearer the darker{mixes if hull else '.'}{band}{_of_cascades(scene)}"
+    )
+
+
+def _of_cascades(scene: Scene) -> str:
+    if scene.cascades is None or scene.verifier is None:
+        return ""
+    accepts, rejects = (percent(rate, digits=0) for rate in scene.verifier)
+    on = "" if not scene.n_incomplete else " and measured on the prompts with every outcome"
+    return (
+        f" Cascades ask a dear model after a verifier's no to a cheap one; it accepts {accepts} of the right answers "
+        f"and rejects {rejects} of the wrong ones, and is free. Both calls are paid. Pairs are chosen on the prompts "
+        f"that they are drawn on{on}, so they are a little too good."
     )
 
 

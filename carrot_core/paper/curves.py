@@ -216,8 +216,8 @@ def _names(scene: Scene) -> list[str]:
 def curve_table(scene: Scene) -> pd.DataFrame:
     """All that is drawn, one row a point.
 
-    Columns kind ("router", "model", "hull"), name, exchange_rate_per_usd and lam (of routers), cost_usd (mean
-    per query), score (mean).
+    Columns kind ("router", "model", "hull", "cascade"), name, exchange_rate_per_usd and lam (of routers), cost_usd
+    (mean per query), score (mean).
     """
     frames = []
     for curve in scene.curves:
@@ -229,6 +229,9 @@ def curve_table(scene: Scene) -> pd.DataFrame:
     singles = {"name": scene.models, "cost_usd": scene.model_cost_usd, "score": scene.model_score}
     hull = {"name": "zero router", "cost_usd": scene.hull_cost_usd, "score": scene.hull_score}
     frames += [pd.DataFrame({"kind": "model", **singles}), pd.DataFrame({"kind": "hull", **hull})]
+    if scene.cascades is not None:
+        then = scene.cascades["then"].map(lambda model: f", then {model}" if model else "")
+        frames.append(scene.cascades[["cost_usd", "score"]].assign(kind="cascade", name=scene.cascades["first"] + then))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from carrot_core.curve import thin
@@ -30,7 +31,9 @@ from carrot_core.figures.theme import (
 from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money
 from carrot_core.outcomes import Outcomes
+from carrot_core.paper.curves import curve_table
 from carrot_core.routers import ROUTERS
+from carrot_core.routers.cascade import undominated, verified_cascades
 from tests.scenes import MODELS, observed, router, scene
 
 CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
@@ -102,6 +105,27 @@ def test_where_names_have_no_room_those_of_the_front_are_written() -> None:
     order = [made.models[k] for k in build_payload(made)["labelOrder"]]
     lead = list(dict.fromkeys([made.best_single, made.reference, *front]))
     assert order[: len(lead)] == lead
+
+
+def test_cascades_are_a_line_on_the_same_axes_and_in_the_data() -> None:
+    plain, verifier = scene(300), (0.8, 0.95)
+    outcomes = plain.active_curve.frontier.outcomes
+    table = undominated(verified_cascades(outcomes, *verifier))
+    made = replace(plain, cascades=table, verifier=verifier)
+    (line,) = (trace for trace in frontier_figure(made).data if trace.meta["role"] == "cascades")
+    assert line.x == pytest.approx(made.basis.calls * table["cost_usd"])
+    assert line.y == pytest.approx(100 * table["score"])
+    assert "80 %" in caption(made)
+    assert "95 %" in caption(made)
+    rows = curve_table(made)
+    pd.testing.assert_frame_equal(
+        rows.loc[rows["kind"] == "cascade", ["cost_usd", "score"]].reset_index(drop=True), table[["cost_usd", "score"]]
+    )
+    sent = build_payload(made)
+    assert len(sent["perSolved"]) == len(sent["figure"]["data"])
+    for without in (frontier_figure(plain).data, build_payload(plain)["figure"]["data"]):
+        assert "cascades" not in {trace["meta"]["role"] for trace in without}
+    assert "ascade" not in caption(plain)
 
 
 def test_words_are_cut_and_never_markup() -> None:

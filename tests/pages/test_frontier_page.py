@@ -125,6 +125,16 @@ def test_models_that_are_too_slow_leave_the_pool(store: Store, tmp_path: Path) -
     assert "latency_p95" not in {box.key for box in untimed.number_input}
 
 
+def test_cascades_are_drawn_where_they_are_chosen_and_a_snapshot_offers_none() -> None:
+    app = page("frontier", cascades="true", sensitivity="80")
+    assert "accepts 80 % of the right answers" in page_text(app, "caption").replace("\\", "")
+    app.checkbox(key="cascades").set_value(False).run()
+    assert not app.exception
+    assert "of the right answers" not in page_text(app, "caption")
+    snapshot = page("frontier", bench="mmlu-pro-cot (snapshot)")
+    assert "cascades" not in {box.key for box in snapshot.checkbox}
+
+
 def test_a_pool_the_reference_is_not_in_falls_back_to_its_best_single():
     app = page("frontier")
     app.selectbox(key="reference").set_value("acme/small").run()

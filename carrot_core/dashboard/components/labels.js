@@ -38,7 +38,7 @@ const cell = (x, y) => `${Math.round(x / CELL)},${Math.round(y / CELL)}`;
 const cellsOfLines = (plot, xaxis, yaxis) =>
   cellsAlong(
     plot._fullData
-      .filter(({ visible, meta }) => visible === true && ["curve", "hull"].includes(meta.role))
+      .filter(({ visible, meta }) => visible === true && ["curve", "hull", "cascades"].includes(meta.role))
       .map(({ x, y }) => Array.from(x, (value, i) => [xaxis.d2p(value), yaxis.d2p(y[i])])),
   );
 

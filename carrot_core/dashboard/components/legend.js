@@ -13,6 +13,7 @@ const MARKS = {
   x: "M11 4l3 3 3-3 1.500 1.500-3 2.500 3 3-1.500 1.500-3-3-3 3-1.500-1.500 3-3-3-2.500z",
   star: "M14 2l1.800 3.900 4.200.5-3.100 2.900.8 4.200-3.700-2.100-3.700 2.100.8-4.200-3.100-2.900 4.200-.5z",
   "circle-open": "M14 3a5 5 0 1 0 .01 0z",
+  "diamond-open": "M14 3.5l4.5 4.5-4.5 4.5-4.5-4.5z",
 };
 
 function swatch({ line, marker, mode }) {
@@ -27,7 +28,7 @@ function swatch({ line, marker, mode }) {
     add("path", { d: "M0 8h28", stroke: line.color, "stroke-width": line.width, "stroke-dasharray": DASHES[line.dash] ?? line.dash });
   if (mode.includes("markers")) {
     const color = Array.isArray(marker.color) ? "currentColor" : marker.color;
-    const open = marker.symbol === "circle-open";
+    const open = marker.symbol?.endsWith("-open");
     add("path", { d: MARKS[marker.symbol ?? "circle"], fill: open ? "none" : color, stroke: open ? color : "none" });
   }
   return svg;
@@ -36,7 +37,7 @@ function swatch({ line, marker, mode }) {
 const plain = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 
 export function drawLegend(box, traces, active, hidden, onToggle) {
-  const rank = ({ meta }) => (meta.name === active ? -1 : ["curve", "hull", "models", "best", "reference"].indexOf(meta.role));
+  const rank = ({ meta }) => (meta.name === active ? -1 : ["curve", "hull", "cascades", "models", "best", "reference"].indexOf(meta.role));
   const entries = traces.filter(({ meta }) => meta.role !== "band").sort((a, b) => rank(a) - rank(b));
   box.replaceChildren(
     ...entries.map((trace) => {

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from carrot_core.dashboard import views
+from carrot_core.dashboard import links, views
 from carrot_core.dashboard.exhibits import file_stem, priced, show
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.whatif.results import verifier
 from carrot_core.evaluation.solve import Goal, SolvedGoal, solve_rounds
 from carrot_core.evaluation.stability import Stability, stability
 from carrot_core.evaluation.tables import flip_pairs
@@ -37,6 +38,20 @@ ON_SNAPSHOT = (
     "or in single rounds needs the prompts. Its 95 % intervals over prompts are in the band of the chart and on the "
     "Operating points page. `carrot data import` or the Data page brings the data."
 )
+
+
+def verifier_of_cascades(view: views.View, pool: Names, tasks: Names) -> tuple[float, float] | None:
+    """Choose whether cascades are drawn (``?cascades=``) and how good their verifier is; None where they are not, or
+    no prompt here has every outcome."""
+    if not view.has_prompts or not view.narrowed(pool, tasks).test.outcomes.complete.any():
+        links.check_parameter("cascades", links.among([]), "no cascades")
+        return None
+    chosen = st.checkbox(
+        "Cascades of two models", key="cascades", bind="query-params",
+        help="A cheap model answers; where a verifier says no, a dear one does, and both are paid.",
+    )  # fmt: skip
+    links.check_parameter("cascades", links.flag, str(chosen).lower())
+    return verifier() if chosen else None
 
 
 def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> None:

@@ -231,17 +231,7 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
 def cascades(what_if: WhatIf) -> None:
     """Cascades of a cheap model, a verifier and a dear one that no other beats, beside the router at their costs; how
     good the verifier is, two sliders say (``?sensitivity=``, ``?specificity=``)."""
-    rates = [
-        _verifier_rate(place, *of)
-        for place, of in zip(
-            st.columns(2),
-            (
-                ("Right answers it accepts", "sensitivity", "Its sensitivity. The others go on to the dear model."),
-                ("Wrong answers it rejects", "specificity", "Its specificity. The others are taken for right."),
-            ),
-            strict=True,
-        )
-    ]
+    rates = verifier()
     after = what_if.after
     outcomes, curve = after.setting.test.outcomes, after.report_curve
     table = undominated(verified_cascades(outcomes, *rates))
@@ -276,6 +266,19 @@ def cascades(what_if: WhatIf) -> None:
         f"On the {n_complete:,} prompts with every outcome, after the scenario; the verifier itself is free. Pairs are "
         "chosen on the prompts they are shown on, and the router's points, too, so both are a little too good. A real "
         "verifier errs most where answers are hard to check."
+    )
+
+
+def verifier() -> tuple[float, float]:
+    """Choose a verifier's sensitivity and specificity, side by side (``?sensitivity=``, ``?specificity=``)."""
+    for_right, for_wrong = st.columns(2)
+    return (
+        _verifier_rate(
+            for_right, "Right answers it accepts", "sensitivity", "Its sensitivity. The others go on to the dear model."
+        ),
+        _verifier_rate(
+            for_wrong, "Wrong answers it rejects", "specificity", "Its specificity. The others are taken for right."
+        ),
     )
 
 
