@@ -26,6 +26,7 @@ from carrot_core import paths, theory
 from carrot_core.api import answers, create_app, settings_of
 from carrot_core.benchmarks.built_in import card_of, folder_of, read_built_in, vectors_of_built_in
 from carrot_core.cli import main
+from carrot_core.dashboard import stores
 from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError, StoreError
 from carrot_core.evaluation.runs import run_router
@@ -307,3 +308,17 @@ def test_a_broken_head_is_named_by_the_health_check_which_recovers_when_it_is_me
             thread.join()
     assert client.get("/api/v1/health").json()["status"] == "ready"
     assert client.get("/api/v1/models", params={"router": NAME}).status_code == 200
+
+
+def test_a_restarted_server_asks_for_files_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The browser still lists what it sent to the server before, by the key of the widget."""
+
+    def key() -> str:
+        script = "from carrot_core.dashboard.data.upload import upload_panel; upload_panel()"
+        (widget,) = AppTest.from_string(script).run().file_uploader
+        return str(widget.key)
+
+    assert key() == key()
+    before = key()
+    monkeypatch.setattr(stores, "_SERVER", "another")
+    assert key() != before

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 import threading
@@ -31,6 +32,7 @@ from carrot_core.store import BenchmarkInfo, Store
 
 _FOLDER = "carrot_session_folder"
 _PREFIX, _LOCK = "carrot-session-", "in-use.lock"
+_SERVER = secrets.token_hex(4)
 ONLY_YOU = " (only you)"
 SNAPSHOT = " (snapshot)"
 _FIRST_SNAPSHOT = "mmlu-pro-cot"
@@ -111,6 +113,11 @@ def session_folder() -> Path:
     folder: _SessionFolder = st.session_state[_FOLDER]
     _presence(str(folder.path), folder)
     return folder.path
+
+
+def upload_key(key: str) -> str:
+    """Key of a widget for files: another one after a restart, whose server has none of the files the browser lists."""
+    return f"{key}:{_SERVER}"
 
 
 def private_store() -> Store:

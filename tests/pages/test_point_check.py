@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks.log_table import keep_log
+from carrot_core.dashboard.stores import upload_key
 from carrot_core.points import shared_points
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
@@ -60,7 +61,7 @@ def logs(point: PointFile, n: int = 2000, **changed: object) -> pd.DataFrame:
 
 
 def compare_logs(app: AppTest, content: bytes, name: str = "logs.csv") -> AppTest:
-    app.file_uploader(key="drift:file").upload(name, content, "text/csv").run()
+    app.file_uploader(key=upload_key("drift:file")).upload(name, content, "text/csv").run()
     assert not app.exception
     if [button for button in app.button if button.key == "drift:run" and not button.disabled]:
         app.button(key="drift:run").click().run()
@@ -152,7 +153,7 @@ def test_a_point_on_which_nothing_was_measured_says_so() -> None:
     shared_points().keep(point(test=None, validation=None, shares=None))
     app = page()
     assert "nothing to compare logs with" in page_text(app)
-    assert not app.file_uploader(key="points:upload").value
+    assert not app.file_uploader(key=upload_key("points:upload")).value
 
 
 def test_how_sure_a_point_is_where_its_data_are_here(store_of: Callable[..., Store]) -> None:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from carrot_core import CarrotRouter
 from carrot_core.dashboard import views
+from carrot_core.dashboard.stores import upload_key
 from carrot_core.paths import shipped
 from carrot_core.points import ShelfPoint, shared_points, title_and_note
 from carrot_core.points.formats import FORMATS
@@ -67,7 +68,7 @@ def records() -> tuple[ShelfPoint, ...]:
 
 
 def sent(app: AppTest, content: bytes, name: str = "point.json") -> AppTest:
-    app.file_uploader(key="points:upload").upload(name, content, "application/json").run()
+    app.file_uploader(key=upload_key("points:upload")).upload(name, content, "application/json").run()
     assert not app.exception
     return app
 

@@ -23,7 +23,7 @@ from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard.data import ask_free_models, ask_prices
 from carrot_core.dashboard.data.cards import NOTICE, free_name, own_benchmarks
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.stores import ONLY_YOU, private_store, session_folder
+from carrot_core.dashboard.stores import ONLY_YOU, private_store, session_folder, upload_key
 from carrot_core.errors import DataError, PricesNeededError
 from carrot_core.paths import shipped
 from carrot_core.store import BenchmarkInfo
@@ -60,7 +60,7 @@ def upload_panel() -> None:
         "Files of results",
         TYPES,
         accept_multiple_files=True,
-        key="upload",
+        key=upload_key("upload"),
         help="The limit keeps one upload from filling the server's memory: a file is held there until it is read. "
         "`carrot data import` reads larger ones from disk.",
     )

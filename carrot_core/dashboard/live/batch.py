@@ -22,7 +22,7 @@ from carrot_core.dashboard.data.upload import on_disk
 from carrot_core.dashboard.exhibits import file_stem, priced
 from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.stores import session_folder
+from carrot_core.dashboard.stores import session_folder, upload_key
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import PERCENT_COLUMN, money_interval, percent
 from carrot_core.serving import CarrotRouter
@@ -112,7 +112,7 @@ def _upload_box() -> Source | None:
     upload = st.file_uploader(
         "File of prompts",
         TYPES,
-        key="batch:file",
+        key=upload_key("batch:file"),
         help="CSV, TSV, JSON lines or Parquet with a column of prompts, or a .txt with one a line; text may be "
         "packed (.gz, .zst). `carrot route --file` takes larger files.",
     )

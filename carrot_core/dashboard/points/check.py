@@ -19,6 +19,7 @@ from carrot_core.dashboard.glossary import see, tip
 from carrot_core.dashboard.points import benchmark_of, differs_here, router_at
 from carrot_core.dashboard.points.comparison import distinct_names
 from carrot_core.dashboard.shell import errors_as_text, not_here, plain
+from carrot_core.dashboard.stores import upload_key
 from carrot_core.errors import DataError
 from carrot_core.frontier import rate_of_lam
 from carrot_core.number_formats import cost_basis
@@ -69,7 +70,7 @@ def _against_logs(place: PointShelf, record: ShelfPoint) -> None:
     upload = None
     if name is None:
         upload = st.file_uploader(
-            "Logs", TYPES, key="drift:file",
+            "Logs", TYPES, key=upload_key("drift:file"),
             help=tip("drift", also="A gateway's log or a table of calls. `carrot point drift` takes larger files."),
         )  # fmt: skip
     if name is None and upload is None:

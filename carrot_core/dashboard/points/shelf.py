@@ -25,7 +25,7 @@ from carrot_core.dashboard.points import (
     router_at,
 )
 from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
-from carrot_core.dashboard.stores import labels
+from carrot_core.dashboard.stores import labels, upload_key
 from carrot_core.errors import CarrotError
 from carrot_core.figures.exhibit import browser
 from carrot_core.figures.scene import drawn_baselines
@@ -65,7 +65,8 @@ def bring_panel() -> None:
         "A file that this page, `carrot export` or the library wrote. It is checked before anything of it is used."
     )
     upload = st.file_uploader(
-        "Operating point (JSON)", ["json"], key="points:upload", max_upload_size=max(1, limits.POINT_BYTES >> 20),
+        "Operating point (JSON)", ["json"], key=upload_key("points:upload"),
+        max_upload_size=max(1, limits.POINT_BYTES >> 20),
         help="Names, numbers and the sha256 over all of it must be in order.",
     )  # fmt: skip
     if upload is None:

@@ -15,6 +15,7 @@ from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.dashboard import controls, links
 from carrot_core.dashboard.glossary import in_app, link, terms, tip
 from carrot_core.dashboard.shell import plain
+from carrot_core.dashboard.stores import upload_key
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.number_formats import PER_1K, POINTS_COLUMN, PRICE_COLUMN
@@ -255,7 +256,7 @@ def _file(setting: Setting, scenario: Scenario) -> None:
         "Reset all", on_click=_reset, args=(setting,), icon=":material/restart_alt:", width="stretch",
         disabled=scenario == Scenario(),
     )  # fmt: skip
-    key = f"wi_file_{st.session_state['wi_generation']}"
+    key = upload_key(f"wi_file_{st.session_state['wi_generation']}")
     most = max(1, limits.SCENARIO_BYTES >> 20)
     st.file_uploader("Load a scenario", "json", max_upload_size=most, key=key, on_change=_load, args=(setting, key))
 
