@@ -25,7 +25,6 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
 from carrot_core.results.snapshot import SnapshotInfo, damaged_snapshots, shipped_snapshots
 from carrot_core.store import BenchmarkInfo, Store
-from carrot_core.text import names_listed
 
 
 @dataclass(frozen=True)
@@ -208,11 +207,9 @@ def damaged_benchmarks() -> dict[str, str]:
 
 
 def damaged_note() -> None:
-    """Name the benchmarks that are left out: a word that opens to why and the remedy; nothing where all are here."""
+    """Say how many benchmarks are left out, which opens to their names, why and the remedy; nothing where none is."""
     if damaged := damaged_benchmarks():
-        with st.popover(
-            plain(f"Damaged: {names_listed(list(damaged), 3)}"), type="tertiary", icon=":material/broken_image:"
-        ):
+        with st.popover(f"{len(damaged)} damaged", type="tertiary", icon=":material/broken_image:"):
             damaged_list(damaged)
 
 
