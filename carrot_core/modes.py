@@ -7,6 +7,7 @@ keep lies in a folder of their session. The command line is the operator's in ei
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -16,6 +17,7 @@ from pathlib import Path
 from carrot_core.errors import CarrotError, StoreError
 
 VARIABLE = "CARROT_MODE"
+FRAMED_BY = "CARROT_FRAMED_BY"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -68,6 +70,21 @@ def check_address(address: str) -> None:
             f"{VARIABLE}=public for anyone, who can then change nothing here, or {VARIABLE}=personal where all who "
             "reach it may do everything. `--address localhost` keeps it to this machine."
         )
+
+
+def frame_ancestors() -> str:
+    """Who may show the dashboard in a frame of theirs: the sites that `CARROT_FRAMED_BY` lists, else nobody.
+
+    Raises
+    ------
+    CarrotError
+        What it lists is not ``https://`` and the name of a host, with spaces between them.
+    """
+    sites = os.environ.get(FRAMED_BY, "").split()
+    for site in sites:
+        if not re.fullmatch(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?", site):
+            raise CarrotError(f"{FRAMED_BY} lists {site!r}: write a site as https://huggingface.co, with no path.")
+    return " ".join(sites) or "'none'"
 
 
 _session_folders: set[Path] = set()

@@ -16,7 +16,7 @@ from carrot_core.benchmarks.hub import fetch
 from carrot_core.benchmarks.log_table import keep_log
 from carrot_core.cli import main
 from carrot_core.errors import CarrotError, StoreError
-from carrot_core.modes import VARIABLE, check_address
+from carrot_core.modes import FRAMED_BY, VARIABLE, check_address, frame_ancestors
 from carrot_core.points import PointShelf, shared_points
 from carrot_core.store import Store
 from carrot_core.store.maintenance import copy_benchmark, rebuild
@@ -56,6 +56,23 @@ def test_no_server_starts_without_a_mode_that_fits(
     assert result.exit_code == 1
     assert VARIABLE in result.output
     assert "public" in result.output
+
+
+HUB = "https://huggingface.co"
+
+
+def test_nobody_may_frame_the_dashboard_but_the_sites_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(FRAMED_BY, raising=False)
+    assert frame_ancestors() == "'none'"
+    monkeypatch.setenv(FRAMED_BY, f"{HUB} https://carrot.example:8443")
+    assert frame_ancestors() == f"{HUB} https://carrot.example:8443"
+
+
+@pytest.mark.parametrize("site", ["*", "http://huggingface.co", "https://*.co", "https://a.example/x", "a.example"])
+def test_a_pattern_or_a_site_without_tls_may_frame_nothing(monkeypatch: pytest.MonkeyPatch, site: str) -> None:
+    monkeypatch.setenv(FRAMED_BY, f"{HUB} {site}")
+    with pytest.raises(CarrotError, match=FRAMED_BY):
+        frame_ancestors()
 
 
 READERS = {

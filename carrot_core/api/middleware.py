@@ -37,10 +37,10 @@ ANY_HOST = "*"
 NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HARDENED = {
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",  # for browsers that do not read frame-ancestors
     "Referrer-Policy": "same-origin",  # addresses of pages say what is looked at
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_UNFRAMED = {"X-Frame-Options": "DENY"}  # for browsers that do not read frame-ancestors; it cannot name a site
 _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 log = logging.getLogger("carrot.api")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -167,6 +167,8 @@ class HardenedResponses:
     def __init__(self, app: ASGIApp, content_policy: str) -> None:
         self._app = app
         self._headers = {**_HARDENED, "Content-Security-Policy": content_policy}
+        if "frame-ancestors 'none'" in content_policy:
+            self._headers |= _UNFRAMED
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

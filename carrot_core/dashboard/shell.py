@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
@@ -79,9 +80,14 @@ _GOTO = "goto"
 
 
 def run() -> None:
-    """Run the app; a server whose mode or address is refused shows why, on every page."""
+    """Run the app; a server whose mode or address is refused shows why, on every page.
+
+    The name it is called by counts like its address: a proxy may pass on to localhost what comes from anywhere.
+    """
     with errors_as_text():
         modes.check_address(st.get_option("server.address") or "")
+        if host := st.context.headers.get("Host"):
+            modes.check_address(urlsplit(f"//{host}").hostname or "")
         _run()
 
 

@@ -46,7 +46,7 @@ def test_help_names_every_command(carrot):
         ("127.0.0.1", None, False),
         ("::1", None, False),
         ("0.0.0.0", None, True),
-        ("0.0.0.0", '["carrot.example"]', False),
+        ("0.0.0.0", "carrot.example localhost", False),
     ],
 )
 def test_the_dashboard_answers_to_any_name_only_where_it_was_put_for_others(monkeypatch, address, listed, any_name):

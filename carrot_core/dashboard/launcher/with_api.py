@@ -18,7 +18,7 @@ from streamlit import config
 from carrot_core.api import create_app, log_to_stderr, settings_of, warning_of
 from carrot_core.api.middleware import ANY_HOST, HardenedResponses, log
 from carrot_core.dashboard.stores import sweep
-from carrot_core.modes import check_address
+from carrot_core.modes import check_address, frame_ancestors
 from carrot_core.paths import app_script
 
 sweep()
@@ -58,7 +58,7 @@ def content_policy() -> str:
         "object-src": "'none'",
         "base-uri": "'none'",
         "form-action": "'self'",
-        "frame-ancestors": "'none'",
+        "frame-ancestors": frame_ancestors(),
     }
     return "; ".join(f"{name} {value}" for name, value in sources.items())
 
