@@ -19,6 +19,7 @@ help:
 	@echo "make app      install what is missing, prepare the data, serve http://localhost:$(PORT) (PORT=n for another)"
 	@echo "make test     everything: lint, format, types, import contracts, unit, page and browser tests"
 	@echo "make check    the quick part of it: no slow test, no browser"
+	@echo "make audit    known holes in the versions that an image installs"
 	@echo "make bench    speed on this machine, as ratios within one run (BENCH=\"frontier knn\" for some of it)"
 	@echo "make approve  take what every page looks like now as approved (look at test-results/look first)"
 	@echo "make sums     take the files of data/ as they are now as those that ship (data/SHA256SUMS)"
@@ -48,7 +49,6 @@ $(VENV)/.created:
 $(VENV)/.installed: $(VENV)/.created requirements.txt pyproject.toml
 	@echo "Installing into $(VENV); the first time takes some minutes ..."
 	$(PIP) install -r requirements.txt
-	$(PIP) install -q --no-deps -e .
 	@$(BIN)/python -c "from carrot_core.dashboard.components import install_plotly_js as copy; copy()"
 	@touch $@
 
@@ -94,6 +94,16 @@ approve: dev chromium
 # What ships as it is meant to be, by which `carrot doctor` tells what is damaged.
 sums: venv
 	$(BIN)/python -c "from carrot_core.paths import *; shipped(SUMS).write_text(sums_of_shipped())"
+
+# PyTorch without CUDA has a version of its own there, which the index does not know: it is asked about without it.
+audit: $(VENV)/audit/.installed
+	sed -E 's/(\+cpu)? --hash.*//; /^-/d' deploy/requirements.lock > $(VENV)/audit/versions.txt
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --no-deps -r $(VENV)/audit/versions.txt
+
+$(VENV)/audit/.installed: $(VENV)/.created
+	$(BIN)/python -m venv --clear $(VENV)/audit
+	$(PIP) --python $(VENV)/audit/bin/python install -q 'pip-audit>=2.9,<3'
+	@touch $@
 
 # LiteLLM holds other libraries back, so it has an environment of its own, on top of the first one's packages.
 litellm-tests: $(VENV)/litellm/.installed

@@ -1,9 +1,10 @@
-"""The hub's routes for models, as its client calls them to upload and to download, over files in memory.
+"""The hub's routes for models and Spaces, as its client calls them to upload and to download, over files in memory.
 
 Upload: ``/api/repos/create``, ``/api/validate-yaml``, ``/api/models/<repo>/preupload/main``,
 ``/<repo>.git/info/lfs/objects/batch``, ``/store/<sha256>`` and ``/api/models/<repo>/commit/main``.
 Download: ``/api/models/<repo>[/revision/<rev>]``, ``/api/models/<repo>/tree/<rev>`` and
 ``/<repo>/resolve/<rev>/<path>``.
+Those of a Space have ``spaces`` for ``models``, and ``/api/spaces/<repo>/variables``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class ModelHub:
     stored: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     created: list[dict[str, Any]] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
     status: int = 200
     url: str = ""
 
@@ -91,6 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
             }
         )
 
+    def _post_variable(self, body: bytes, repo: str) -> None:
+        asked = json.loads(body)
+        self.hub.variables[asked["key"]] = asked["value"]
+        self._answer({name: {"key": name, "value": value} for name, value in self.hub.variables.items()})
+
     def _post_batch(self, body: bytes, repo: str) -> None:
         objects = [
             {**each, "actions": {"upload": {"href": f"{self.hub.url}/store/{each['oid']}"}}}
@@ -111,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.hub.files[repo][value["path"]] = base64.b64decode(value["content"])
             elif entry["key"] == "lfsFile":
                 self.hub.files[repo][value["path"]] = self.hub.stored[value["oid"]]
+            elif entry["key"] == "deletedFile":
+                del self.hub.files[repo][value["path"]]
         self._answer({"commitUrl": f"{self.hub.url}/{repo}/commit/{COMMIT}", "commitOid": COMMIT})
 
     def _get_info(self, body: bytes, repo: str, revision: str | None = None) -> None:
@@ -120,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"error": "no such revision"}, 404, {"X-Error-Code": "RevisionNotFound"})
         else:
             names = [{"rfilename": name} for name in self.hub.files[repo]]
-            self._answer({"id": repo, "sha": COMMIT, "siblings": names, "private": False, "tags": []})
+            host = {"host": f"https://{repo.lower().replace('/', '-')}.hf.space"} if "/spaces/" in self.path else {}
+            self._answer({"id": repo, "sha": COMMIT, "siblings": names, "private": False, "tags": [], **host})
 
     def _get_tree(self, body: bytes, repo: str) -> None:
         self._answer(
@@ -151,16 +161,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-_REPO = r"([^/]+/[^/]+)"
+_REPO, _API = r"([^/]+/[^/]+)", "/api/(?:models|spaces)"
 _ROUTES = {
     r"/api/repos/create": _Handler._post_create,
     r"/api/validate-yaml": _Handler._post_page,
-    rf"/api/models/{_REPO}/preupload/main": _Handler._post_preupload,
-    rf"/{_REPO}\.git/info/lfs/objects/batch": _Handler._post_batch,
+    rf"{_API}/{_REPO}/preupload/main": _Handler._post_preupload,
+    rf"/api/spaces/{_REPO}/variables": _Handler._post_variable,
+    rf"(?:/spaces)?/{_REPO}\.git/info/lfs/objects/batch": _Handler._post_batch,
     r"/store/([0-9a-f]+)": _Handler._put_object,
-    rf"/api/models/{_REPO}/commit/main": _Handler._post_commit,
-    rf"/api/models/{_REPO}/tree/{COMMIT}": _Handler._get_tree,
-    rf"/api/models/{_REPO}(?:/revision/(.+))?": _Handler._get_info,
+    rf"{_API}/{_REPO}/commit/main": _Handler._post_commit,
+    rf"{_API}/{_REPO}/tree/(?:main|{COMMIT})": _Handler._get_tree,
+    rf"{_API}/{_REPO}(?:/revision/(.+))?": _Handler._get_info,
     rf"/{_REPO}/resolve/{COMMIT}/(.+)": _Handler._get_file,
 }
 

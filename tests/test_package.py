@@ -69,7 +69,7 @@ def test_the_installed_version_is_one_the_requirement_admits(requirement: Requir
 
 def test_requirements_file_and_package_ask_for_the_same() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    asked = {Requirement(line) for line in lines if line and not line.startswith("#")}
+    asked = {Requirement(line) for line in lines if line and not line.startswith(("#", "-"))}
     assert {Requirement(str(r).replace("-", "_")) for r in asked} == {
         Requirement(str(r).replace("-", "_")) for r in REQUIREMENTS if r.marker is None
     }

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ from tests.made import fill, made
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+LAUNCHER = ROOT / "carrot_core" / "dashboard" / "launcher" / "with_api.py"  # what `carrot app` runs
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -122,7 +124,7 @@ class _Servers:
     running: dict[tuple[object, ...], tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
 
     def __call__(self, script: Path, **environment: str) -> str:
-        """Address of a Streamlit server on ``script``; the same one for the same environment."""
+        """Address of a Streamlit server on ``script``; the same one for the same environment, which may ask for TLS."""
         key = (script, *sorted(environment.items()))
         if key not in self.running:
             self.running[key] = self._start(script, environment, self.folder / f"{len(self.running)}.log")
@@ -141,11 +143,13 @@ class _Servers:
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
-        address = f"http://localhost:{port}"
+        tls = "STREAMLIT_SERVER_SSL_CERT_FILE" in environment
+        address = f"{'https' if tls else 'http'}://localhost:{port}"
+        health, trust = f"{address}/_stcore/health", ssl._create_unverified_context() if tls else None
         for _ in range(600):
             if process.poll() is not None:
                 pytest.fail(f"the server on {script.name} ended:\n{log.read_text()}")
-            with contextlib.suppress(URLError, ConnectionError), urlopen(f"{address}/_stcore/health", timeout=5):
+            with contextlib.suppress(URLError, ConnectionError), urlopen(health, timeout=5, context=trust):
                 return process, address
             time.sleep(0.1)
         pytest.fail(f"the server on {script.name} did not answer:\n{log.read_text()}")

@@ -11,12 +11,10 @@ from playwright.sync_api import Page, expect
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.dashboard.shell import PAGES
-from carrot_core.paths import PACKAGE
 from carrot_core.store import Store
-from tests.browser.conftest import at_rest, click
+from tests.browser.conftest import LAUNCHER, at_rest, click
 from tests.tables import frames
 
-LAUNCHER = PACKAGE / "dashboard" / "launcher" / "with_api.py"
 LINK = "http://evil.example/x www.evil.example/x a@evil.example"
 HARDENED = {
     "x-content-type-options": "nosniff",
