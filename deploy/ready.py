@@ -16,4 +16,4 @@ try:
 except OSError as error:  # no server yet, or one that says it failed
     sys.exit(f"{address}: {error}")
 print(status)
-sys.exit(status == "loading")
+sys.exit(status in ("cold", "warming"))

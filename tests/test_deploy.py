@@ -203,7 +203,8 @@ def test_the_bill_of_materials_lists_what_is_installed_once_and_what_needs_what(
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "code"), [(200, "ready", 0), (200, "degraded: one", 0), (200, "loading", 1), (503, "failed", 1)]
+    ("status", "body", "code"),
+    [(200, "ready", 0), (200, "degraded: one", 0), (200, "cold", 1), (200, "warming", 1), (503, "failed", 1)],
 )
 def test_the_health_check_means_that_a_prompt_would_be_answered(status: int, body: str, code: int) -> None:
     class Health(BaseHTTPRequestHandler):
