@@ -18,6 +18,8 @@ from typing import Any, TypeGuard
 # A prompt: a text, chat messages (role and content each), or an object that has them as ``messages``.
 Prompt = str | Collection[Mapping[str, Any]] | Mapping[str, Any]
 _EFFORTS = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "max", "thinking"))
+_USERS = ("user", "human")
+_SPEAKERS = ("human", "user", "ai", "gpt", "assistant", "system", "tool", "function")  # of ShareGPT and LangChain
 _TEXT_PARTS = ("text", "input_text")
 # Strings, numbers, constants and brackets: all that a list of messages has as Python writes it.
 _PYTHON = re.compile(
@@ -129,7 +131,7 @@ def chat_messages(prompt: Prompt) -> Collection[Mapping[str, Any]] | None:
             return None
         value = _parsed(prompt)
     if isinstance(value, Mapping):
-        value = value.get("messages")
+        value = value.get("messages", value.get("conversations"))
     return value if is_chat(value) else None
 
 
@@ -139,7 +141,7 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
-    if "'role'" not in text or not _PYTHON.fullmatch(text):
+    if not any(key in text for key in ("'role'", "'from'", "'type'")) or not _PYTHON.fullmatch(text):
         return None
     try:
         return json.loads(json.dumps(ast.literal_eval(text)))
@@ -154,7 +156,14 @@ def is_chat(value: object) -> TypeGuard[Collection[Mapping[str, Any]]]:
 
 def _is_message(turn: Mapping[str, Any]) -> bool:
     """Whether an object has what makes a message; one that only calls tools may lack a content."""
-    return isinstance(turn.get("role"), str) and ("content" in turn or "tool_calls" in turn)
+    return _role(turn) is not None and not turn.keys().isdisjoint(("content", "value", "tool_calls"))
+
+
+def _role(turn: Mapping[str, Any]) -> str | None:
+    """Who speaks: ``role``, in ShareGPT's messages ``from`` and in LangChain's ``type``; None where nobody does."""
+    if isinstance(role := turn.get("role"), str):
+        return role
+    return next((other for key in ("from", "type") if (other := turn.get(key)) in _SPEAKERS), None)
 
 
 def _is_list(value: object) -> TypeGuard[Collection[Any]]:
@@ -184,12 +193,12 @@ def last_user_text(messages: object) -> str:
     if isinstance(messages, str):
         return messages
     turns = list(messages) if _is_list(messages) else []
-    users = (turn for turn in reversed(turns) if isinstance(turn, Mapping) and turn.get("role") == "user")
+    users = (turn for turn in reversed(turns) if isinstance(turn, Mapping) and _role(turn) in _USERS)
     return next((text for text in map(_content_text, users) if text.strip()), "")
 
 
 def _content_text(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
+    content = message.get("content", message.get("value"))
     if isinstance(content, str):
         return content
     parts = content if _is_list(content) else ()

@@ -20,7 +20,10 @@ _DECIMAL_POINT = f"\\s*[+-]?(\\d*\\.(\\d{{1,2}}|\\d{{4,}})|(0|\\d{{4,}})?\\.\\d+
 _GERMAN = f"\\s*[+-]?(\\d*|\\d{{1,3}}(\\.\\d{{3}})+)(,\\d+)?{_EXPONENT}\\s*"
 _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*\.\.\s*(-?\d+(?:\.\d+)?)\s*")
 _WORDS = re.compile(r"\s*([^\s/()+*'\"]{1,20})\s*/\s*([^\s/()+*'\"]{1,20})\s*")
-_RIGHT = ("true", "yes", "y", "correct", "c", "pass", "passed", "success", "right", "win", "1")
+_RIGHT = (
+    "true", "t", "yes", "y", "correct", "c", "pass", "passed", "success", "right", "win", "ok", "good", "solved",
+    "resolved", "1",
+)  # fmt: skip
 PERCENT = "percent"
 
 

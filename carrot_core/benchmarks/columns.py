@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -167,6 +168,7 @@ def columns_of(
         A mapped column is not there, or a known one holds objects.
     """
     own = dict(zip(described, _own_names(names, list(described)), strict=True))
+    counts = Counter(own.values())
     by_name: dict[str, str] = {}
     for duck, name in own.items():
         by_name.setdefault(name, duck)
@@ -209,10 +211,11 @@ def columns_of(
         elif others and alias.casefold() not in used:
             used.add(alias.casefold())
             columns.append(Column(alias, name, quote(duck), kind, duck))
-        elif duck not in mapped:
-            rest[name if name not in rest and name not in chosen else duck] = kind
+        elif duck not in mapped and duck == by_name[name]:
+            rest[name] = kind
     unused = {own[duck]: problem for duck, problem in aside.items() if duck not in mapped}
     notes = [f"Column {name!r} is not used: it {problem.message}. {problem.remedy}" for name, problem in unused.items()]
+    notes += [f"{count} columns are called {name!r}: the first is read." for name, count in counts.items() if count > 1]
     return columns, rest, notes
 
 

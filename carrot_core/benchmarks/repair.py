@@ -149,7 +149,9 @@ class _Faults:
         message = f"has {len(values):,} values where the header has {header:,}, in line {line:,}{several}"
         more = len(values) > header
         remedy = (
-            f"Put quotes around a value with {dialect.name} in it, or name another separator."
+            "If the names of the columns stand further down, remove what is above them; else name the separator."
+            if more and header == 1
+            else f"Put quotes around a value with {dialect.name} in it, or name another separator."
             if more
             else "Add what is missing, or an empty value for it."
         )

@@ -309,6 +309,15 @@ def test_a_note_names_columns_as_the_file_does(tmp_path: Path) -> None:
         assert frames.outcomes["score"].tolist() == long_table()["score"].tolist()
 
 
+def test_of_two_columns_of_one_name_the_first_is_read_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text_of(long_table().assign(last=7).rename(columns={"last": "score"})))
+    frames = read_any(path)
+    assert any("'score'" in note and "first" in note for note in frames.warnings)
+    assert not any("score_1" in note for note in frames.warnings)
+    assert frames.outcomes["score"].tolist() == long_table()["score"].tolist()
+
+
 def nested(name: str, tmp_path: Path) -> Path:
     rows = [
         {
@@ -371,6 +380,14 @@ def test_one_column_asks_for_the_separator(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("prompt_id model score\na m 1\n")
     assert "--separator" in refused(path).remedy
+
+
+def test_words_above_the_header_are_to_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"# a report\n{text_of(long_table())}")
+    problem = refused(path)
+    assert problem.row == 1
+    assert "above" in problem.remedy
 
 
 def test_no_message_names_a_folder_or_quotes_the_database(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def test_the_range_in_the_file_is_told(tmp_path: Path) -> None:
         ([0, 450], "--score 0..450"),
         (["C", "I"], "--score C/I"),
         (["wrong", "right"], "--score right/wrong"),
+        (["F", "T"], "--score T/F"),
         (["81%", "9%"], "--score percent"),
         (["good", "bad", "so so"], "SQL"),
     ],
