@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from carrot_core.benchmarks.formats.head import Head, head_of
-from carrot_core.benchmarks.formats.reading import Place, document, first_of, inside, json_values, objects, zip_values
+from carrot_core.benchmarks.formats.reading import (
+    Place,
+    document,
+    document_and_items,
+    first_of,
+    inside,
+    json_values,
+    objects,
+    zip_values,
+)
 from carrot_core.benchmarks.formats.rows import Options, RowList, Rows, number, prompt_text, tokens
 
 _HEADER = re.compile(r"header\.json|_journal/start\.json")
@@ -82,11 +92,11 @@ def _log(path: Path) -> tuple[Mapping[str, Any], Iterator[tuple[Place, Mapping[s
         log = headers.get("header.json") or headers.get("_journal/start.json")
         samples = ((place, value) for place, _, value in zip_values(path, _SAMPLE))
     else:
-        log = document(path)
-        listed = objects(log.get("samples"))
-        if not listed:
+        log, listed = document_and_items(path, "samples")
+        first = next(listed, None)
+        if first is None:
             raise Place(path.name).error("has no samples", "Inspect writes none with --no-log-samples.")
-        samples = ((Place(path.name, f"sample {at:,}"), value) for at, value in enumerate(listed, 1))
+        samples = ((Place(path.name, f"sample {at:,}"), value) for at, value in enumerate(chain([first], listed), 1))
     return log if isinstance(log, Mapping) else {}, _checked(samples)
 
 
@@ -187,18 +197,19 @@ def helm_rows(paths: Sequence[Path], options: Options) -> Rows:
 
 def _helm_run(folder: Path, options: Options, rows: RowList) -> None:
     place = Place(folder.name)
-    spec, state = _helm_document(folder, "run_spec.json"), _helm_document(folder, "scenario_state.json")
-    states = objects(state.get("request_states")) or [
-        {"instance": each} for each in _helm_list(folder, "instances.json")
-    ]
-    if not states:
+    path, spec = folder / "scenario_state.json", _helm_document(folder, "run_spec.json")
+    state, states = document_and_items(path, "request_states") if path.is_file() else ({}, iter(()))
+    answers, perturbed = _helm_answers(states)
+    if not (answers or perturbed):
+        answers, perturbed = _helm_answers({"instance": each} for each in _helm_list(folder, "instances.json"))
+    if not (answers or perturbed):
         remedy = "Give the folder of a run: scenario_state.json or instances.json, and per_instance_stats.json."
         raise place.error("has no prompts", remedy)
     model = options.model_of(
         folder / "run_spec.json", inside(state, "adapter_spec.model") or inside(spec, "adapter_spec.model")
     )
     task = str(first_of(spec, "name") or folder.name).partition(",model=")[0].partition(":model=")[0]
-    predictions = _helm_list(folder, "display_predictions.json")
+    predictions = list(_helm_list(folder, "display_predictions.json"))
     displays = [inside(each, "stats") for each in predictions]
     texts = {_helm_key(each, "instance_id"): each.get("predicted_text") for each in predictions}
     scores = _helm_stats(folder)
@@ -207,25 +218,21 @@ def _helm_run(folder: Path, options: Options, rows: RowList) -> None:
     candidates = (*(name for name, _ in main.most_common(1)), *_HELM_SCORES, options.scorer)
     names = {name: counts[name] for name in candidates if name is not None and name in counts}
     score = rows.choose(names, place, "measure", task)
-    answers = _helm_answers(states)
     trials = {trial for _, trial in answers}
-    for at, ((instance_id, trial), request) in enumerate(answers.items(), 1):
+    for at, ((instance_id, trial), (succeeded, answer, cells)) in enumerate(answers.items(), 1):
         stats = scores.get((instance_id, trial), {})
-        failed = inside(request, "result.success") is False
-        answered = objects(inside(request, "result.completions"))
         rows.add(
             Place(folder.name, f"request {at:,}"),
-            answer=answered[0].get("text") if answered else texts.get((instance_id, trial)),
+            answer=texts.get((instance_id, trial)) if answer is None else answer,
             prompt_id=f"{task}:{instance_id}",
             model=model,
-            score=None if failed else stats.get(score),
-            prompt=first_of(request, "instance.input.text", "instance.input.messages", "request.prompt"),
+            score=stats.get(score) if succeeded else None,
             task=task,
             sample=trial if len(trials) > 1 else None,
-            time=inside(request, "result.request_datetime"),
+            **cells,
             **{name: stats.get(measure) for name, measure in _HELM_TOKENS.items()},
         )
-    if perturbed := sum(inside(each, "instance.perturbation") is not None for each in states):
+    if perturbed:
         rows.note(f"{folder.name}: {perturbed:,} requests of perturbed instances are left out.")
 
 
@@ -234,18 +241,35 @@ def _helm_document(folder: Path, name: str) -> Mapping[str, Any]:
     return document(path) if path.is_file() else {}
 
 
-def _helm_list(folder: Path, name: str) -> list[Mapping[str, Any]]:
+def _helm_list(folder: Path, name: str) -> Iterator[Mapping[str, Any]]:
     path = folder / name
-    return objects(next(json_values(path, whole=True), (None, None))[1]) if path.is_file() else []
+    if path.is_file():
+        yield from (each for _, value in json_values(path) for each in objects(value))
 
 
-def _helm_answers(states: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """The first request of each instance and trial: those of a multiple choice share one score."""
-    answers: dict[tuple[str, str], Mapping[str, Any]] = {}
+_Answer = tuple[bool, Any, dict[str, object]]  # whether it succeeded, its text, and more cells of its row
+
+
+def _helm_answers(states: Iterable[Mapping[str, Any]]) -> tuple[dict[tuple[str, str], _Answer], int]:
+    """The first request of each instance and trial, as those of a multiple choice share one score; and how many
+    requests of perturbed instances there are beside them."""
+    answers: dict[tuple[str, str], _Answer] = {}
+    perturbed = 0
     for state in states:
-        if inside(state, "instance.perturbation") is None:
-            answers.setdefault(_helm_key(state, "instance.id"), state)
-    return answers
+        if inside(state, "instance.perturbation") is not None:
+            perturbed += 1
+            continue
+        key, completions = _helm_key(state, "instance.id"), objects(inside(state, "result.completions"))
+        if key not in answers:
+            answers[key] = (
+                inside(state, "result.success") is not False,
+                completions[0].get("text") if completions else None,
+                {
+                    "prompt": first_of(state, "instance.input.text", "instance.input.messages", "request.prompt"),
+                    "time": inside(state, "result.request_datetime"),
+                },
+            )
+    return answers, perturbed
 
 
 def _helm_key(entry: Mapping[str, Any], instance: str) -> tuple[str, str]:

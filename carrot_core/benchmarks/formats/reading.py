@@ -21,7 +21,7 @@ import pyarrow as pa
 from carrot_core import limits
 from carrot_core.benchmarks.containers import UNZIP_ERRORS
 from carrot_core.benchmarks.formats.head import open_zip, unpacked
-from carrot_core.benchmarks.reading import stream_values
+from carrot_core.benchmarks.reading import Keys, stream_values
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
 
@@ -122,14 +122,19 @@ def _is_value(raw: bytes) -> bool:
 
 def _pieces(path: Path) -> Iterator[tuple[Place, Any]]:
     """Each item of the lists in a document, in the objects that are around it."""
+    for keys, index, value in _values(path):
+        if index is not None:
+            piece: Any = [value]
+            for key in reversed(keys):
+                piece = {key: piece}
+            yield Place(path.name, f"item {index + 1:,}"), piece
+
+
+def _values(path: Path) -> Iterator[tuple[Keys, int | None, Any]]:
+    """`stream_values` of a document in a file, which may be packed."""
     with unpacked(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
         try:
-            for keys, index, value in stream_values(path.name, text):
-                if index is not None:
-                    piece: Any = [value]
-                    for key in reversed(keys):
-                        piece = {key: piece}
-                    yield Place(path.name, f"item {index + 1:,}"), piece
+            yield from stream_values(path.name, text)
         except UnicodeDecodeError as error:
             raise Place(path.name).error("is not JSON: it is not UTF-8", "Export the file again.") from error
 
@@ -145,6 +150,38 @@ def document(path: Path) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise place.error("holds no JSON object", "Export the file again.")
     return value
+
+
+def document_and_items(path: Path, name: str) -> tuple[Mapping[str, Any], Iterator[Mapping[str, Any]]]:
+    """The one JSON object that a file is, and the objects in one of its lists, which of a large file are not held."""
+    with unpacked(path) as stream:
+        is_large = len(stream.read(limits.JSON_BYTES + 1)) > limits.JSON_BYTES
+    if not is_large:
+        value = document(path)
+        return value, iter(objects(value.get(name)))
+    return _without(path, name), (
+        item for _, piece in _pieces(path) if isinstance(piece, Mapping) for item in objects(piece.get(name))
+    )
+
+
+def _without(path: Path, name: str) -> Mapping[str, Any]:
+    """The object that a file is, without its list of a name and whatever is empty."""
+    whole: dict[str, Any] = {}
+    for keys, index, value in _values(path):
+        if not keys or keys[0] == name:
+            continue
+        place = whole
+        for key in keys[:-1]:
+            if not isinstance(place.get(key), dict):
+                place[key] = {}
+            place = place[key]
+        if index == 0:
+            place[keys[-1]] = []
+        if index is None:
+            place[keys[-1]] = value
+        else:
+            place[keys[-1]].append(value)
+    return whole
 
 
 def table_rows(path: Path) -> Iterator[tuple[Place, dict[str, str]]]:
