@@ -27,6 +27,7 @@ _LITELLM = {
 _COLUMN = re.compile(
     rf"(?:({'|'.join(_KINDS)})_usd_per_(mtok|token)|({'|'.join(_LITELLM)}))(?:_above_(\d+)([km]?)(?:_tokens)?)?"
 )
+_DECIMAL_COMMA = re.compile(r"\s*\d*,\d+\s*")
 _DATE = re.compile(r"|\d{4}(-\d{2}(-\d{2})?)?")  # as texts they sort by time, and none before any
 # No model costs so little per million tokens, and none so much per token.
 _LEAST_PER_MTOK = 1e-3
@@ -154,9 +155,21 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], bool]:
         text = path.read_text(encoding="utf-8-sig")
         if text.lstrip()[:1] in ("{", "["):
             return _json_rows(json.loads(text)), True
-        return list(csv.DictReader(text.splitlines(keepends=True))), False
+        return _csv_rows(text), False
     except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
         raise DataError(path.name, f"Not a readable CSV or JSON file: {error}") from error
+
+
+def _csv_rows(text: str) -> list[dict[str, Any]]:
+    """The rows below the header of a CSV, whose separator that shows; beside another than a comma, "0,1" is 0.1."""
+    lines = text.splitlines(keepends=True)
+    separator = max(",;\t", key=(lines or [""])[0].count)
+    rows: list[dict[str, Any]] = list(csv.DictReader(lines, delimiter=separator))
+    if separator != ",":
+        for row in rows:
+            commas = [name for name, cell in row.items() if isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell)]
+            row.update({name: row[name].replace(",", ".") for name in commas})
+    return rows
 
 
 def _rows(path: Path) -> tuple[list[dict[str, Any]], bool]:

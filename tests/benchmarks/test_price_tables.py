@@ -58,6 +58,18 @@ def test_a_bad_row_is_named(tmp_path: Path, rows: tuple[str, ...], row: int, col
     assert [(problem.row, problem.column) for problem in caught.value.problems] == [(row, column)]
 
 
+@pytest.mark.parametrize(("separator", "decimal"), [(";", ","), (";", "."), ("\t", ",")])
+def test_a_table_of_a_spreadsheet_in_another_language_is_read(tmp_path: Path, separator: str, decimal: str) -> None:
+    path = tmp_path / "prices.csv"
+    lines = [HEADER.strip().split(","), ["m", "0.5", "12", "2025", "a"], ["n", "1.25", ".4", "", "b, c"]]
+    figures = [[cell.replace(".", decimal) for cell in line] for line in lines]
+    path.write_text("\n".join(separator.join(line) for line in figures))
+    prices = read_prices(path)
+    assert (prices["m"].input_usd_per_mtok, prices["m"].output_usd_per_mtok) == (0.5, 12.0)
+    assert (prices["n"].input_usd_per_mtok, prices["n"].output_usd_per_mtok) == (1.25, 0.4)
+    assert prices["n"].source == "b, c"
+
+
 def test_the_users_own_price_goes_before_the_shipped_one_whatever_its_date(carrot_home: Path) -> None:
     own_prices_path().write_text(HEADER + "openai-gpt-4o,7,8,2020,mine\nmy/model,1,1,,\n")
     prices = shipped_prices()
