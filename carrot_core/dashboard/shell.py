@@ -115,7 +115,7 @@ def _run() -> None:
     st.logo(str(assets / "logo.svg"), size="large")
     st.html(assets / "page.css")
     with st.container(key="frame"):
-        _frame()(key="frame:parts", data={"terms": in_words()})
+        _frame()(key="frame:parts", data={"terms": in_words()}, on_ground_change=lambda: None)
     links.begin()
     try:
         page.run()

@@ -188,7 +188,8 @@ def caption(scene: Scene, *, hull: bool = True) -> str:
     band = " The band is a 95 % interval over prompts." if scene.active_curve.band is not None else ""
     mixes = "; the thin dotted line without marks mixes them without looking at the prompt."
     return (
-        f"Each line is one router at every λ, on {scene.n_prompts:,} prompts; up and to the left is better.{left_out}"
+        f"Each line is one router at every λ, on {scene.n_prompts:,} prompts, each judged by a router that had not "
+        f"seen it; up and to the left is better.{left_out}"
         f" Dots are single models, the dearer the darker{mixes if hull else '.'}{band}{_of_cascades(scene)}"
     )
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from plotly.colors import hex_to_rgb
 
+from carrot_core.figures.theme import THEMES
 from tests.browser.conftest import ROOT, at_rest
 
 OpenApp = Callable[..., Page]
@@ -139,3 +141,11 @@ def test_points_kept_are_pins_on_their_curve_and_a_click_goes_there(open_app: Op
     assert pin["y"] + pin["height"] == pytest.approx(ring["y"] + ring["height"] / 2, abs=1)
     other = open_app("/frontier?bench=routellm (snapshot)")
     expect(other.get_by_role("toolbar", name="Points kept")).to_be_hidden()
+
+
+def test_charts_that_python_draws_follow_a_change_of_theme(open_app: OpenApp) -> None:
+    page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)")
+    tick = page.get_by_test_id("stPlotlyChart").locator(".xtick text").first
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        expect(tick).to_have_css("fill", f"rgb{hex_to_rgb(THEMES[scheme].ink)}")

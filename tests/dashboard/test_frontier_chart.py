@@ -69,7 +69,7 @@ def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.Mo
     assert len(sent["points"]) == 500
     assert sent["points"]["score"].iloc[[0, -1]].to_numpy() == pytest.approx(frontier.score[[0, -1]])
     assert sent["switches"] is None
-    assert "500 of the curve's" in sent["note"]
+    assert "500 of its" in sent["note"]
 
 
 @settings(max_examples=30)

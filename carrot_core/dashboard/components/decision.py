@@ -207,7 +207,7 @@ def axis_of(curve: SavedCurve | None, cost_unit_usd: float) -> dict[str, Any]:
     size = np.log(cost) if cost[-1] > 0 else cost
     place = np.append((size - size[-1]) / (float(np.ptp(size)) or 1.0), 0.0)
     lams, first = np.unique(lams, return_index=True)
-    return {"lam": lams.tolist(), "place": place[first].tolist(), "words": "placed by the router's cost on test"}
+    return {"lam": lams.tolist(), "place": place[first].tolist(), "words": "placed by the router's mean cost"}
 
 
 def _cells(row: Mapping[Hashable, Any]) -> dict[str, float | None]:

@@ -1,5 +1,5 @@
 // What every page has around it: a button that copies the address of what is seen, the meaning of a term beside its
-// link, and menus that the Tab key finds behind their button.
+// link, menus that the Tab key finds behind their button, and a new run where the theme changes.
 
 const SHOWN = ["bench", "router", "along"]; // boxes whose choice the address leaves out while it is the default
 const TERM = "a[href*='method?term=']";
@@ -102,12 +102,16 @@ class Frame {
 
 const frames = new WeakMap();
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setStateValue }) {
   let frame = frames.get(parentElement);
   if (!frame?.attached) {
     frame = new Frame(parentElement);
     frames.set(parentElement, frame);
   }
   frame.terms = data.terms;
+  // Charts that Python draws have the colours of the theme of the last run: another theme needs another run.
+  const ground = getComputedStyle(frame.card).backgroundColor;
+  if (frame.ground && frame.ground !== ground) setStateValue("ground", ground);
+  frame.ground = ground;
   return () => frame.leave();
 }

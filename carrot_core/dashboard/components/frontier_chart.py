@@ -261,7 +261,7 @@ def _curve(curve: ReadableCurve, models: tuple[str, ...]) -> dict[str, Any]:
     else:
         how = ", evenly spaced" if len(indices) < len(rates) else ""
         if len(indices) < curve.n_points:
-            payload["note"] = f"Drawn and read at {len(indices):,} of the curve's {curve.n_points:,} points{how}."
+            payload["note"] = f"The curve is shown at {len(indices):,} of its {curve.n_points:,} points{how}."
     return payload | {"points": pd.DataFrame(payload["points"])}
 
 

@@ -41,7 +41,7 @@ def solve_popover(view: views.View, router: str, pool: Names, tasks: Names, cost
         st.button(
             "Set λ", type="primary", key="solve:set", disabled=not ready, on_click=_solve,
             args=(view, router, pool, tasks, cost_unit_usd),
-            help="Chosen on validation; the page then shows what it does on test.",
+            help="Chosen on validation; the page then shows what it does on prompts that the router had not seen.",
         )  # fmt: skip
 
 

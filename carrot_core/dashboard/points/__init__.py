@@ -133,7 +133,7 @@ def describe_cost(figures: PointFigures | None) -> str:
 
 
 def describe_models(point: PointFile) -> str:
-    """The models that answer most of the test prompts."""
+    """The models that answer most of the prompts it was measured on."""
     if point.shares is None:
         return NOT_MEASURED
     most, names = sorted(point.shares.items(), key=lambda item: -item[1]), short_names(point.shares)
@@ -218,17 +218,17 @@ def _expectation(point: PointFile) -> None:
         return
     for_accuracy, for_cost, for_models = st.columns([1, 1, 2])
     for box, what, tell in (
-        (for_accuracy, "Accuracy on test", describe_accuracy),
-        (for_cost, "Cost on test", describe_cost),
+        (for_accuracy, "Accuracy", describe_accuracy),
+        (for_cost, "Cost", describe_cost),
     ):
         value, bracket, ends = tell(point.test).partition(" [")
         box.metric(what, value)
         box.caption(plain(f"{bracket}{ends} · on validation {tell(point.validation)}".strip()))
-    for_models.markdown(plain(f"λ {lam_text(point.lam)}. Test prompts answered by {describe_models(point)}."))
+    for_models.markdown(plain(f"λ {lam_text(point.lam)}. Answered by {describe_models(point)}."))
     without = " Prompts that the fallback takes are counted with CARROT's choice." if point.fallback else ""
     for_models.caption(
-        f"{point.test.n_prompts:,} test prompts, {point.validation.n_prompts if point.validation else 0:,} on "
-        f"validation; 95 % intervals in brackets.{without}"
+        f"On {point.test.n_prompts:,} prompts, each judged by a router that had not seen it; on validation "
+        f"{point.validation.n_prompts if point.validation else 0:,}. 95 % intervals in brackets.{without}"
     )
 
 

@@ -128,7 +128,7 @@ def differences(points: Mapping[str, PointFile]) -> None:
             same = _same_test(point, base)
             how = "prompt by prompt" if result.paired else "of the means" if same else "of other data"
             table.append([visible(name), *_scale(result.score, 100), *_scale(result.cost_usd, basis.calls), how])
-    st.markdown(f"**Difference to {plain(visible(first))} on test**")
+    st.markdown(f"**Difference to {plain(visible(first))}**")
     if table:
         _difference_table(table, visible(first), basis.words)
     if unmeasured:
@@ -158,7 +158,7 @@ def _difference_table(table: list[list[object]], first: str, words: str) -> None
     lines = ["Accuracy in points, with 95 % intervals: one across 0 shows no difference."]
     measured = {row[-1] for row in table}
     if "prompt by prompt" in measured:
-        lines.append("Prompt by prompt: both points decided the same test prompts of the loaded data (bootstrap).")
+        lines.append("Prompt by prompt: both points decided the same prompts of the loaded data (bootstrap).")
     if "of the means" in measured:
         lines.append(
             "Of the means: the errors of the two are taken as independent, which on the same prompts makes the "
@@ -202,7 +202,7 @@ def _test_curve(point: PointFile) -> Frontier | None:
         return None  # the means are compared instead, and the table says so
 
 
-@st.cache_resource(max_entries=8, show_spinner="Measuring on the test prompts …")
+@st.cache_resource(max_entries=8, show_spinner="Measuring both points …")
 def _load_test_curve(version: Version, name: str, source: str, router: str, artefact: str) -> Frontier | None:
     store = Store(Path(version.path))
     carrot_router = CarrotRouter.load(source, router=router, store=store)

@@ -111,8 +111,8 @@ def _card(place: PointShelf, record: ShelfPoint) -> None:
             st.badge("only you", icon=":material/lock:", color="blue")
     st.markdown(plain(visible(describe_point(point))))
     lines = {
-        "Accuracy on test": describe_accuracy(point.test),
-        "Cost on test": describe_cost(point.test),
+        "Accuracy": describe_accuracy(point.test),
+        "Cost": describe_cost(point.test),
         "Answered by": describe_models(point),
         "Prices": describe_prices(point),
         "Made": describe_date(point),

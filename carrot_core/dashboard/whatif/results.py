@@ -126,8 +126,8 @@ def drift_table(what_if: WhatIf, rate: float) -> None:
     st.caption(
         "The first row is the point as it is. Below it, what it does after the scenario: at the same λ, and solved "
         "again on validation for the same cost, the same accuracy, or the best single model's. "
-        "Accuracy and cost are of the test prompts, with 95 % intervals. Those of a change are paired: after and "
-        "before on the same prompts, so one across 0 shows no difference."
+        "Accuracy and cost are of prompts that the router had not seen, with 95 % intervals. Those of a change are "
+        "paired: after and before on the same prompts, so one across 0 shows no difference."
     )
     for point in points:
         if point.shortfall:
