@@ -23,7 +23,7 @@ SHIPPED = _CHECKOUT / "data" if IN_CHECKOUT else PACKAGE / "_data"
 RESTORE = "Restore it: `git checkout data` in a checkout, else install CARROT again."
 SUMS = "SHA256SUMS"  # of all that ships; whatever makes it anew writes them, and `make sums` after a change by hand
 _PARTS = (
-    "snapshots/*/*", "heads/*/*", "benchmarks/*/*", "theory/*", "prices.csv", "template.csv",
+    "snapshots/*/*", "heads/*/*", "benchmarks/*/*", "theory/*", "models.csv", "prices.csv", "template.csv",
     "simulated_vectors.safetensors",
 )  # fmt: skip
 _DOCUMENTS = {"snapshots": "snapshot.json", "benchmarks": "card.json"}  # in which a benchmark says what it is

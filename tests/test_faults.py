@@ -71,6 +71,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     for part in ("snapshots", "heads", "benchmarks", "theory"):
         shutil.copytree(paths.SHIPPED / part, folder / part, copy_function=lambda old, new: Path(new).symlink_to(old))
+    (folder / "models.csv").symlink_to(paths.SHIPPED / "models.csv")
     monkeypatch.setattr(paths, "SHIPPED", folder)
     return folder
 
@@ -131,6 +132,16 @@ def test_a_broken_file_that_ships_is_named_where_it_is_read_and_hinders_nothing_
             if other in others:
                 others[other]()
     use()
+
+
+@pytest.mark.parametrize("fault", ["noise", "removed", "unreadable"])
+def test_snapshots_do_without_the_facts_of_their_models(data: Path, fault: str) -> None:
+    whole = shipped_snapshots()
+    with broken(data / "models.csv", fault):
+        assert [info.name for info in shipped_snapshots()] == [info.name for info in whole]
+        assert damaged_snapshots().keys() == {"models.csv"}
+    assert shipped_snapshots() == whole
+    assert not damaged_snapshots()
 
 
 def test_data_whose_document_is_broken_are_taken_for_no_data_of_the_store(data: Path, store: Store) -> None:
@@ -246,7 +257,9 @@ def test_the_doctor_finds_every_kind_of_fault_in_every_kind_of_file(
         "unreadable": {point_file} if os.geteuid() == 0 else set(),
     }[fault]  # fmt: skip
     own = {file: part for file, part in own.items() if file not in unnoticed}
-    ships = [data / name for name in (*USES, "prices.csv", "template.csv", "simulated_vectors.safetensors")]
+    ships = [
+        data / name for name in (*USES, "models.csv", "prices.csv", "template.csv", "simulated_vectors.safetensors")
+    ]
     with ExitStack() as stack:
         for file in (*own, *ships):
             stack.enter_context(broken(file, fault))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
-from carrot_core import paths
 from carrot_core.benchmarks.built_in import Tables, read_table
 from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, read_model_facts
 from carrot_core.bootstrap import Interval
@@ -28,7 +27,7 @@ from carrot_core.figures.scene import Band, Curve, Scene, by_cost, label
 from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import Point, Solution, same_rate, saved_point
 from carrot_core.outcomes import positions
-from carrot_core.paths import read_document, shipped, shipped_benchmarks, shipped_data
+from carrot_core.paths import file_state, read_document, shipped, shipped_benchmarks, shipped_data
 from carrot_core.promise import Promise
 from carrot_core.results import RECIPES
 from carrot_core.routers import BASELINES
@@ -40,6 +39,7 @@ Names = tuple[str, ...]
 FORMAT = 1
 FOLDER = "snapshots"
 DOCUMENT = "snapshot.json"
+MODELS = "models.csv"  # facts of the models of all snapshots
 ERRORS = ("score_error", "cost_error_usd")  # standard errors beside the shares; older snapshots have none
 # Of the difference and the saving against the best single model, paired; older snapshots have none.
 PAIRED_ERRORS = ("score_difference_error", "saving_error")
@@ -367,10 +367,25 @@ def _facts(entry: Mapping[str, Any]) -> tuple[ModelFacts, ...]:
     return own or tuple(shipped_facts().get(model, NOTHING) for model in entry["models"])
 
 
-@cache
 def shipped_facts() -> dict[str, ModelFacts]:
-    """Facts of the models of the snapshots that ship, by their names there; each row of the file has its source."""
-    return read_model_facts(paths.shipped("models.csv"))
+    """Facts of the models of the snapshots that ship, by their names there; each row of the file has its source.
+
+    None where the file is damaged, which `damaged_snapshots` names.
+    """
+    facts = _read_facts()
+    return {} if isinstance(facts, DataError) else facts
+
+
+def _read_facts() -> dict[str, ModelFacts] | DataError:
+    try:
+        return _facts_in(shipped(MODELS), file_state(shipped(MODELS)))
+    except DataError as error:
+        return error
+
+
+@lru_cache(maxsize=1)
+def _facts_in(path: Path, _state: tuple[int, int, int]) -> dict[str, ModelFacts]:
+    return read_model_facts(path)
 
 
 def shipped_snapshots() -> list[SnapshotInfo]:
@@ -385,5 +400,6 @@ def shipped_snapshots() -> list[SnapshotInfo]:
 
 
 def damaged_snapshots() -> dict[str, str]:
-    """Why a snapshot that ships cannot be described, by its name; empty if all can."""
-    return {name: str(about) for name, about in shipped_benchmarks(FOLDER).items() if isinstance(about, DataError)}
+    """Why a snapshot that ships cannot be described, by its name, or the facts of models be read; empty if all can."""
+    parts = {**shipped_benchmarks(FOLDER), MODELS: _read_facts()}
+    return {name: str(part) for name, part in parts.items() if isinstance(part, DataError)}
