@@ -61,15 +61,14 @@ if any(view.part) and section in compare.ON_WHOLE:
 
 if section == "Metrics":
     figures, pairs, seed = view.comparison(names, seeds)
-    for_answer = st.container()
+    if words := answer(pairs, names, compare.metric_in_use(set(figures["metric"]))):
+        st.markdown(shell.plain(words))
     for_metric, for_columns = st.columns([1, 3])
     with for_metric:
         metric = compare.metric_alone(set(figures["metric"]))
     with for_columns:
         metrics = compare.metrics(set(figures["metric"]))
     table = standing(figures, pairs, names, list(dict.fromkeys([metric, *metrics])), seed)
-    if words := answer(pairs, names, metric):
-        for_answer.markdown(shell.plain(words))
     exhibit = table_exhibit(table, metrics, over)
     show(exhibit, key="c-metrics-of", table=lambda: results.metric_table(exhibit, metrics, metric))
     show(metric_exhibit(table, metric, over), key="c-metric")
@@ -81,7 +80,7 @@ if section == "Metrics":
         st.caption(NOT_CORRECTED)
     by_label = dict(zip(labels(benchmarks), benchmarks, strict=True))
     others = results.standings_elsewhere(
-        compare.beside({name: it for name, it in by_label.items() if it != info}), names, metric
+        results.beside({name: it for name, it in by_label.items() if it != info}), names, metric
     )
     if others:
         (here,) = (name for name, it in by_label.items() if it == info)
@@ -104,7 +103,7 @@ elif section == "Differences":
 
 elif section == "Gap to oracle":
     table = view.analysis("decomposition", names)
-    if compare.has_table(table, "gap to the oracle"):
+    if results.has_table(table, "gap to the oracle"):
         lam = compare.lam_or_whole(LAMS, view)
         show(gap_exhibit(table, lam), key="c-gap")
     table = view.analysis("collapse", names)
@@ -117,7 +116,7 @@ elif section == "Gap to oracle":
 
 elif section == "Learnable":
     table = view.analysis("learnable", names)
-    if compare.has_table(table, "gains over knowing nothing"):
+    if results.has_table(table, "gains over knowing nothing"):
         if table.empty:
             st.info("Choose a router that learns from prompts: the baselines are what it is compared with.")
         else:
@@ -128,7 +127,7 @@ elif section == "Learnable":
 elif section == "Who answers":
     table = view.analysis("agreement", names)
     lam = compare.lam(LAMS, view)
-    if compare.has_table(table, "agreement of choices"):
+    if results.has_table(table, "agreement of choices"):
         show(agreement_exhibit(table, lam), key="c-agreement")
     areas = compare.several("Shares of", names, "areas")
     for router in areas:
@@ -138,7 +137,7 @@ elif section == "Who answers":
 
 elif section == "By task":
     table = view.analysis("task-curves", names)
-    if compare.has_table(table, "curves of single tasks"):
+    if results.has_table(table, "curves of single tasks"):
         if len(view.tasks) < 2:
             st.info("This benchmark has no tasks to tell apart: all prompts are in one picture.")
         exhibit = tasks_exhibit(table)
@@ -166,13 +165,13 @@ elif section == "Where it loses":
 elif section == "Predictions":
     model = compare.model(view.models)
     table = view.analysis("reliability", names)
-    if compare.has_table(table, "reliability diagrams"):
+    if results.has_table(table, "reliability diagrams"):
         if model in set(table["model"]):
             show(reliability_exhibit(table, model), key="c-reliability")
         else:
             st.info("None of the routers shown estimates this model.")
     usage = view.analysis("usage", names)
-    if compare.has_table(usage, "usage errors"):
+    if results.has_table(usage, "usage errors"):
         if usage.empty:
             st.info("None of the routers shown predicts output tokens or dollars here.")
         else:

@@ -83,9 +83,18 @@ new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });"""
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_nothing_moves_when_the_chart_arrives(open_app: Callable[..., Page], width: int) -> None:
-    page = open_app("/frontier?bench=plain", width=width, before=lambda page: page.add_init_script(SHIFTS))
+@pytest.mark.parametrize(
+    ("path", "last", "width"),
+    [
+        ("frontier", ".live .main-svg", 1440),
+        ("frontier", ".live .main-svg", 390),
+        ("live", ".prompt textarea", 1440),
+        ("live", ".prompt textarea", 390),
+        ("compare", "[data-testid=stPlotlyChart]", 1440),
+    ],
+)
+def test_nothing_moves_when_the_rest_arrives(open_app: Callable[..., Page], path: str, last: str, width: int) -> None:
+    page = open_app(f"/{path}?bench=plain", width=width, ready=last, before=lambda page: page.add_init_script(SHIFTS))
     for visit in ("cold", "warm"):
         at_rest(page)
         shifts = page.evaluate("shifts")
@@ -93,7 +102,7 @@ def test_nothing_moves_when_the_chart_arrives(open_app: Callable[..., Page], wid
         ours = [value for value, *edges in shifts if all(name != "stMainBlockContainer" for name, *_ in edges)]
         assert sum(ours) <= 0.1, (visit, shifts)
         page.reload()
-        page.locator(".live .main-svg").first.wait_for()
+        page.locator(last).first.wait_for()
 
 
 def test_a_link_reopens_exactly_what_is_seen(open_app: Callable[..., Page]) -> None:

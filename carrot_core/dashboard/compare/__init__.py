@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeGuard
+from collections.abc import Collection, Sequence
+from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from carrot_core.dashboard import controls, links
@@ -24,7 +23,6 @@ from carrot_core.metrics import HEADLINE, METRICS
 from carrot_core.paper import PRESETS, NotDrawnError, Preset
 from carrot_core.paper.curves import first_carrot
 from carrot_core.paper.spider import TITLES, spider_figure
-from carrot_core.store import BenchmarkInfo
 from carrot_core.text import short_names, visible
 
 PAPER = "The paper's figures"
@@ -152,11 +150,23 @@ def metric(options: Collection[str] = METRICS) -> str:
     return choice
 
 
+def metric_in_use(options: Collection[str]) -> str:
+    """The metric that `metric_alone` is about to show."""
+    linked = {metric_name(name): name for name in options}.get(st.query_params.get("metric_of", ""))
+    own = st.session_state.get("metric_of", linked)
+    return own if own in options else _first_metric(options)
+
+
+def _first_metric(options: Collection[str]) -> str:
+    return next(name for name in (HEADLINE, "aiq", *METRICS) if name in options)  # older snapshots lack one
+
+
 def metric_alone(options: Collection[str]) -> str:
     """Choose one metric (``?metric_of=``)."""
-    names = [name for name in METRICS if name in options]
-    first = next((names.index(name) for name in (HEADLINE, "aiq") if name in names), 0)  # older snapshots lack one
-    choice = str(st.selectbox("Metric", names, first, format_func=metric_name, key="metric_of", bind="query-params"))
+    names, first = [name for name in METRICS if name in options], _first_metric(options)
+    choice = st.selectbox(
+        "Metric", names, names.index(first), format_func=metric_name, key="metric_of", bind="query-params"
+    )
     links.check_parameter("metric_of", links.among(list(map(metric_name, names))), metric_name(choice))
     return choice
 
@@ -250,25 +260,6 @@ def model(models: Sequence[str]) -> str:
 
 def _model(name: str) -> str:
     return "All models together" if name == POOLED else visible(name)
-
-
-def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
-    """Choose other benchmarks, by label, on which to see the same routers (``?beside=``)."""
-    names = list(others)
-    controls.reset_if_stale("beside", [])
-    choice = st.multiselect(
-        "The same routers on other benchmarks", names, key="beside", bind="query-params",
-        placeholder="Choose benchmarks",
-    )  # fmt: skip
-    links.check_parameter("beside", links.among(names), ", ".join(map(visible, choice)) or "none", many=True)
-    return {name: others[name] for name in choice}
-
-
-def has_table(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:
-    """Whether there is a table; if not, the page says that the snapshot has none."""
-    if table is None:
-        st.info(f"This snapshot keeps no {what}.")
-    return table is not None
 
 
 # Labels beside points fit in a plot as wide as `frontier.PLOT`; a narrower one has them in the hover text only.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from carrot_core.compare.losses import REASONS, distances
 from carrot_core.compare.ranking import standing
 from carrot_core.compare.studies import ROUTER, make_study
 from carrot_core.compare.task_curves import legend_of, task_figure
-from carrot_core.dashboard import views
+from carrot_core.dashboard import controls, links, views
 from carrot_core.dashboard.exhibits import NO_TOOLS, priced
 from carrot_core.dashboard.glossary import metric_meaning, metric_tip, tip
 from carrot_core.dashboard.shell import errors_as_text, not_here, plain, theme
@@ -167,6 +168,25 @@ def loss_table(exhibit: Exhibit, texts: Mapping[str, str | None], models: Sequen
 def _start(text: str | None, prompt_id: str) -> str:
     beginning = visible((text or prompt_id)[:_PROMPT_LETTERS], SENTENCE)
     return beginning + " …" if text and len(text) > _PROMPT_LETTERS else beginning
+
+
+def beside(others: Mapping[str, BenchmarkInfo]) -> dict[str, BenchmarkInfo]:
+    """Choose other benchmarks, by label, on which to see the same routers (``?beside=``)."""
+    names = list(others)
+    controls.reset_if_stale("beside", [])
+    choice = st.multiselect(
+        "The same routers on other benchmarks", names, key="beside", bind="query-params",
+        placeholder="Choose benchmarks",
+    )  # fmt: skip
+    links.check_parameter("beside", links.among(names), ", ".join(map(visible, choice)) or "none", many=True)
+    return {name: others[name] for name in choice}
+
+
+def has_table(table: pd.DataFrame | None, what: str) -> TypeGuard[pd.DataFrame]:
+    """Whether there is a table; if not, the page says that the snapshot has none."""
+    if table is None:
+        st.info(f"This snapshot keeps no {what}.")
+    return table is not None
 
 
 _SKIPPED = "compare:skipped"
