@@ -77,11 +77,12 @@ def test_a_pattern_or_a_site_without_tls_may_frame_nothing(monkeypatch: pytest.M
 
 READERS = {
     "path", "version", "folder", "folders", "shadows", "benchmarks", "damaged", "reading", "info", "load",
-    "missing_texts", "runs", "load_run",
+    "missing_texts", "runs", "load_run", "take_over",  # which changes nothing without a database of version 0.2
 }  # fmt: skip
 TEXT, VECTORS = "text 0 0", np.ones((1, 384), dtype=np.float32)
 WRITERS: dict[str, Callable[[Store], object]] = {
     "save_benchmark": lambda store: store.save_benchmark("third", frames()),
+    "change_benchmark": lambda store: store.change_benchmark("first", lambda frames: frames),
     "remove_benchmark": lambda store: store.remove_benchmark("second"),
     "add_vectors": lambda store: store.add_vectors("e", [TEXT], VECTORS, benchmark="first"),
     "add_vectors_of_hashes": lambda store: store.add_vectors_of_hashes("first", "e", ["0" * 64], VECTORS),
@@ -148,6 +149,18 @@ def test_no_writer_changes_what_visitors_of_a_public_server_share(public: Store,
     with pytest.raises(StoreError, match="public"):
         (WRITERS | OTHER_WRITERS)[writer](public)
     assert _files(public.path.parent) == before
+
+
+def test_a_public_server_leaves_a_database_of_version_0_2_where_it_is(
+    public: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("CARROT_HOME", str(shutil.copytree(public.path.parent, home)))
+    store = Store()
+    store.old_file.write_bytes(b"what an old program kept")
+    before = _files(home)
+    assert "public" in str(store.take_over())
+    assert _files(home) == before
 
 
 def test_a_mode_that_is_none_opens_nothing(public: Store, monkeypatch: pytest.MonkeyPatch) -> None:
