@@ -89,7 +89,6 @@ new PerformanceObserver((list) => {
         ("frontier", ".live .main-svg", 1440),
         ("frontier", ".live .main-svg", 390),
         ("live", ".prompt textarea", 1440),
-        ("live", ".prompt textarea", 390),
         ("compare", "[data-testid=stPlotlyChart]", 1440),
     ],
 )
