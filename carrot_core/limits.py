@@ -20,6 +20,9 @@ from carrot_core.errors import CarrotError
 # Tables of results and prompts.
 PUBLIC_UPLOAD_MB = 1  # on a public dashboard, which takes scenarios and no tables
 UPLOAD_MB = 500  # a browser's upload stays in the server's memory until it is read; the command line reads from disk
+SESSION_BYTES = 1 << 30  # of the uploads that a session has in the server's memory at once: two of the largest
+SESSIONS_BYTES = 2 << 30  # of those of all sessions
+SESSION_JOBS_A_MINUTE = 60  # files that a session has read; all at once, then one a second
 UNPACKED_BYTES = 2 << 30  # four times the largest upload; tables unpack to 3 to 10 times their size, bombs to 1,000
 UNPACKED_RATIO = 200  # of a packed file; text packs to a tenth or a fiftieth, a bomb to a thousandth
 UNPACKED_FREE_BYTES = 32 << 20  # that any packed file may unpack to, whatever its ratio

@@ -1,4 +1,4 @@
-"""The stores a session sees: the shared one, and a private one for its uploads.
+"""The stores a session sees: the shared one, and a private one for its uploads; and what its uploads may take.
 
 The private store lies in a temporary folder of the session. The folder is removed when the session ends or the
 server stops; folders of a killed server are removed by the next one.
@@ -6,13 +6,19 @@ server stops; folders of a killed server are removed by the next one.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import hashlib
+import math
 import os
+import re
 import secrets
 import shutil
 import tempfile
 import threading
+import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,12 +26,19 @@ from typing import NamedTuple
 
 import streamlit as st
 from filelock import FileLock, Timeout
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import runtime
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from carrot_core import modes
+from carrot_core import limits, modes
+from carrot_core.api.middleware import Pace
 from carrot_core.benchmarks.built_in import BUILT_IN
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.errors import CarrotError
+from carrot_core.number_formats import size_text
 from carrot_core.paths import damage, file_state
 from carrot_core.results.snapshot import SnapshotInfo
 from carrot_core.store import BenchmarkInfo, Store
@@ -35,6 +48,9 @@ _PREFIX, _LOCK = "carrot-session-", "in-use.lock"
 _SERVER = secrets.token_hex(4)
 ONLY_YOU = " (only you)"
 SNAPSHOT = " (snapshot)"
+_UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
+_TTL = "server.disconnectedSessionTTL"  # seconds in which a page that lost its connection may come back
+_LOOK_S = 5.0  # between two looks for sessions that are over
 _FIRST_SNAPSHOT = "mmlu-pro-cot"
 
 
@@ -73,7 +89,7 @@ class _Presence:
 
     def close_later(self) -> None:
         """Close the folder after the time in which a closed or disconnected page may reconnect."""
-        timer = threading.Timer(st.get_option("server.disconnectedSessionTTL") + 1, self._close_if_gone)
+        timer = threading.Timer(st.get_option(_TTL) + 1, self._close_if_gone)
         timer.daemon = True
         timer.start()
 
@@ -118,6 +134,83 @@ def session_folder() -> Path:
 def upload_key(key: str) -> str:
     """Key of a widget for files: another one after a restart, whose server has none of the files the browser lists."""
     return f"{key}:{_SERVER}"
+
+
+def upload_bytes() -> Counter[str]:
+    """Bytes of the uploads that the server holds, by session."""
+    held = runtime.get_instance().uploaded_file_mgr
+    assert isinstance(held, MemoryUploadedFileManager)
+    sessions = list(held.file_storage.items())
+    return Counter({session: sum(len(file.data) for file in list(files.values())) for session, files in sessions})
+
+
+class UploadBudget:
+    """ASGI middleware that refuses an upload beyond what its session, or all of them together, may hold in memory.
+
+    An upload that says no length counts as the largest there may be; one that is still coming counts. A session with
+    uploads is ended once its page can no longer come back: Streamlit would count them until much later.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._coming: Counter[str] = Counter()
+        self._ending: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match = _UPLOAD.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
+        if match is None:
+            await self._app(scope, receive, send)
+            return
+        session, declared = match[1], Headers(scope=scope).get("content-length", "")
+        size = int(declared) if declared.isdecimal() else st.get_option("server.maxUploadSize") << 20
+        held = self._coming + upload_bytes()
+        if held[session] + size > limits.SESSION_BYTES:
+            most = size_text(limits.SESSION_BYTES)
+            answer = PlainTextResponse(f"The uploads of a session together may have {most}: remove one first.", 413)
+            await answer(scope, receive, send)
+        elif held.total() + size > limits.SESSIONS_BYTES:
+            said = "Other sessions have uploaded as much as this server holds: try again in a minute."
+            await PlainTextResponse(said, 503, {"Retry-After": "60"})(scope, receive, send)
+        else:
+            self._coming[session] += size
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._coming[session] -= size
+                self._coming += Counter()  # drops what is 0
+            if self._ending is None or self._ending.done():
+                self._ending = asyncio.create_task(_end_sessions())
+
+
+async def _end_sessions() -> None:
+    """While there are uploads, end the sessions that hold some and whose page is gone."""
+    gone: dict[str, float] = {}
+    while held := upload_bytes():
+        server, now = runtime.get_instance(), time.monotonic()
+        gone = {session: gone.get(session, now) for session in held if not server.is_active_session(session)}
+        over = [session for session, since in gone.items() if now - since >= st.get_option(_TTL) - _LOOK_S]
+        for session in over:
+            server.close_session(session)
+            server.uploaded_file_mgr.remove_session_files(session)
+        if over:
+            gc.collect()  # what a session holds goes in circles
+        await asyncio.sleep(_LOOK_S)
+
+
+_pace = Pace(limits.SESSION_JOBS_A_MINUTE)
+
+
+def count_job() -> None:
+    """Count a file that this session has read.
+
+    Raises
+    ------
+    CarrotError
+        It has had as many read as it may for now.
+    """
+    if wait := _pace.wait_s(str(session_folder())):
+        most = limits.SESSION_JOBS_A_MINUTE
+        raise CarrotError(f"A session may have {most} files read a minute: try again in {math.ceil(wait)} s.")
 
 
 def private_store() -> Store:

@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from carrot_core import limits
 from carrot_core.benchmarks.columns import guess_columns, truths_of
 from carrot_core.benchmarks.formats import Format
 from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
@@ -23,8 +24,9 @@ from carrot_core.csv_latex import problems_frame, safe_csv
 from carrot_core.dashboard.data import ask_free_models, ask_prices
 from carrot_core.dashboard.data.cards import NOTICE, free_name, own_benchmarks
 from carrot_core.dashboard.shell import errors_as_text, plain
-from carrot_core.dashboard.stores import ONLY_YOU, private_store, session_folder, upload_key
+from carrot_core.dashboard.stores import ONLY_YOU, count_job, private_store, session_folder, upload_key
 from carrot_core.errors import DataError, PricesNeededError
+from carrot_core.number_formats import size_text
 from carrot_core.paths import shipped
 from carrot_core.store import BenchmarkInfo
 from carrot_core.store.intake import Look, bring_in, look_at
@@ -61,8 +63,9 @@ def upload_panel() -> None:
         TYPES,
         accept_multiple_files=True,
         key=upload_key("upload"),
-        help="The limit keeps one upload from filling the server's memory: a file is held there until it is read. "
-        "`carrot data import` reads larger ones from disk.",
+        help="The limits keep uploads from filling the server's memory, where a file is held until it is removed here: "
+        f"those of one session together may have {size_text(limits.SESSION_BYTES)}, and one that would be more is "
+        "refused (413) until another is removed. `carrot data import` reads larger ones from disk.",
     )
     if uploads:
         with errors_as_text():
@@ -146,6 +149,7 @@ def _load_panel(
     free = ask_free_models(zero_models, file_id) if zero_models else {}
     name = st.text_input("Name of the benchmark", free_name(paths[0]), key=f"name:{file_id}")
     if st.button("Check and load", type="primary", key="upload:check"):
+        count_job()
         try:
             with st.spinner("Reading and checking every row …"):
                 stored = bring_in(
@@ -189,7 +193,7 @@ def all_on_disk(uploads: Sequence[UploadedFile], place: str) -> list[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         for path, upload in zip(paths, uploads, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(upload.getbuffer())
+            path.write_bytes(upload.getvalue())  # what the server holds; `getbuffer` would copy it first
     return paths
 
 
@@ -197,16 +201,18 @@ def first_look(file_id: str, paths: Sequence[Path], reading: Reading = FOUND) ->
     """What the beginning of an upload shows; looked at once for each upload and each way to read it."""
     look = _look(file_id, paths, reading)
     if isinstance(look, DataError):
-        raise look
+        # Anew: the one that is kept would hold the frames it passes through, and the files with them.
+        raise DataError(look.where, look.problems)
     return look
 
 
 @st.cache_resource(max_entries=16, show_spinner="Looking at the file …")
 def _look(file_id: str, _paths: Sequence[Path], reading: Reading) -> Look | DataError:
+    count_job()
     try:
         return look_at(_paths, _LOOKED_AT, reading, place=session_folder())
     except DataError as error:
-        return error
+        return DataError(error.where, error.problems)
 
 
 def _reading(paths: Sequence[Path], file_id: str) -> Reading:

@@ -17,7 +17,7 @@ from streamlit import config
 
 from carrot_core.api import create_app, log_to_stderr, settings_of, warning_of
 from carrot_core.api.middleware import ANY_HOST, HardenedResponses, log
-from carrot_core.dashboard.stores import sweep
+from carrot_core.dashboard.stores import UploadBudget, sweep
 from carrot_core.modes import check_address, frame_ancestors
 from carrot_core.paths import app_script
 
@@ -64,5 +64,7 @@ def content_policy() -> str:
 
 
 app = st.App(
-    app_script(), routes=api_routes(), middleware=[Middleware(HardenedResponses, content_policy=content_policy())]
+    app_script(),
+    routes=api_routes(),
+    middleware=[Middleware(HardenedResponses, content_policy=content_policy()), Middleware(UploadBudget)],
 )

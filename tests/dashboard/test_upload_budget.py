@@ -1,0 +1,120 @@
+"""What the uploads of a session, and of all sessions, may take of the memory of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from carrot_core import limits
+from carrot_core.dashboard import stores
+from carrot_core.dashboard.stores import UploadBudget
+
+
+class Server:
+    """An app that keeps what is uploaded, as Streamlit does, behind the budget."""
+
+    def __init__(self) -> None:
+        self.held: Counter[str] = Counter()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.app = UploadBudget(self._keep)
+        self.open: set[str] = {"one", "two"}
+
+    @property
+    def uploaded_file_mgr(self) -> Server:
+        return self
+
+    def is_active_session(self, session: str) -> bool:
+        return session in self.open
+
+    def close_session(self, session: str) -> None:
+        self.open.discard(session)
+
+    def remove_session_files(self, session: str) -> None:
+        del self.held[session]
+
+    async def _keep(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.gate.wait()
+        self.held[scope["path"].split("/")[-2]] += int(dict(scope["headers"]).get(b"content-length", b"0"))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    async def put(self, session: str, size: int | None, path: str = "/_stcore/upload_file", method: str = "PUT") -> int:
+        """Upload so many bytes; the status of the answer."""
+        messages: list[Any] = []
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        headers = [] if size is None else [(b"content-length", str(size).encode())]
+        scope = {"type": "http", "method": method, "path": f"{path}/{session}/file", "headers": headers}
+        await self.app(scope, None, send)  # type: ignore[arg-type]
+        return int(messages[0]["status"])
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    app = Server()
+    monkeypatch.setattr(stores, "upload_bytes", lambda: app.held)
+    monkeypatch.setattr(stores.runtime, "get_instance", lambda: app)
+    monkeypatch.setattr(stores, "_LOOK_S", 0.01)
+    monkeypatch.setattr(stores.st, "get_option", {"server.maxUploadSize": 500, stores._TTL: 0.1}.get)
+    monkeypatch.setattr(limits, "SESSION_BYTES", 1000)
+    monkeypatch.setattr(limits, "SESSIONS_BYTES", 1500)
+    return app
+
+
+def test_a_session_holds_so_much_and_no_more_until_it_removes_some(server: Server) -> None:
+    async def visit() -> list[int]:
+        statuses = [await server.put("one", 400) for _ in range(6)]
+        server.held["one"] -= 400
+        return [*statuses, await server.put("one", 400)]
+
+    assert asyncio.run(visit()) == [204, 204, 413, 413, 413, 413, 204]
+
+
+def test_uploads_that_are_still_coming_count_and_are_forgotten_afterwards(server: Server) -> None:
+    async def visit() -> list[int]:
+        server.gate.clear()
+        coming = [asyncio.create_task(server.put("one", 400)) for _ in range(6)]
+        await asyncio.sleep(0)
+        server.gate.set()
+        statuses = await asyncio.gather(*coming)
+        server.held.clear()
+        return [*sorted(statuses), await server.put("one", 1000)]
+
+    assert asyncio.run(visit()) == [204, 204, 413, 413, 413, 413, 204]
+
+
+def test_all_sessions_together_hold_so_much(server: Server) -> None:
+    async def visit() -> list[int]:
+        return [await server.put(session, 800) for session in ("one", "two")]
+
+    assert asyncio.run(visit()) == [204, 503]
+
+
+def test_an_upload_without_a_length_counts_as_the_largest(server: Server) -> None:
+    assert asyncio.run(server.put("one", None)) == 413
+
+
+@pytest.mark.parametrize(("path", "method"), [("/api/v1", "PUT"), ("/_stcore/upload_file", "DELETE")])
+def test_other_requests_pass(server: Server, path: str, method: str) -> None:
+    assert asyncio.run(server.put("one", 5000, path, method)) == 204
+
+
+def test_a_session_is_ended_with_its_uploads_once_its_page_cannot_come_back(server: Server) -> None:
+    async def visit() -> None:
+        await server.put("one", 400)
+        await server.put("two", 400)
+        server.open.discard("one")
+        await asyncio.sleep(0.03)
+        server.open.add("one")  # it was back in time
+        await asyncio.sleep(0.2)
+        assert set(server.held) == {"one", "two"}
+        server.open.discard("one")
+        await asyncio.sleep(0.3)
+        assert set(server.held) == {"two"}
+
+    asyncio.run(visit())
