@@ -114,7 +114,7 @@ def _run() -> None:
     st.set_page_config(f"{page.title} · CARROT")
     st.logo(str(assets / "logo.svg"), size="large")
     st.html(assets / "page.css")
-    with st.container(key="frame"):
+    with st.container(key="frame", height=1, border=False):  # before its style comes, a line of a pixel
         _frame()(key="frame:parts", data={"terms": in_words()}, on_ground_change=lambda: None)
     links.begin()
     try:
