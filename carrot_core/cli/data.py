@@ -163,8 +163,8 @@ def pull(
     reached those of an earlier pull are read, which a note says. HF_ENDPOINT names another hub, HF_TOKEN the token.
     """
     from carrot_core.benchmarks.reading import Reading
-    from carrot_core.store.pull import ANY
-    from carrot_core.store.pull import pull as pull_source
+    from carrot_core.store.intake import ANY
+    from carrot_core.store.intake import pull as pull_source
 
     def read(files: Sequence[Path]) -> Frames:
         return read_priced(files, where=where, columns=columns or None, reading=Reading(score=score), **models)

@@ -1,27 +1,191 @@
-"""Files of results from strangers, looked at and stored by a process of their own (`carrot_core.child`)."""
+"""How a benchmark comes into the store: from the Hugging Face hub, and from files of strangers, which a process of its
+own looks at and reads (`carrot_core.child`).
+
+Beside the data sets of the hub that are known by name, any of tables: ``hf:OWNER/NAME``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import glob
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from carrot_core import modes
+from carrot_core.benchmarks import NONE_STATED, Frames, Provenance
 from carrot_core.benchmarks.formats import FORMATS, Format, format_of_all
 from carrot_core.benchmarks.formats.head import preview
 from carrot_core.benchmarks.parts import how_read
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.benchmarks.registry import read_any
 from carrot_core.child import Budget, in_child
+from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem, StoreError
 from carrot_core.prices import Price, Tier
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.maintenance import copy_benchmark
 
+if TYPE_CHECKING:
+    from carrot_core.benchmarks.hub import FileProgress
+
 _STORE = "carrot.duckdb"
 _CELL = 200  # characters of a value
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """One benchmark of the hub.
+
+    Attributes
+    ----------
+    repo : "owner/name" of the data set.
+    patterns : patterns of the files to fetch, the preferred first.
+    read : from their paths, in the order of their names, and their provenance to frames.
+    about : one line for people: what it is and how much comes over the network.
+    licence : as the data set states it.
+    without_chinese : ``read`` that leaves out the Chinese tasks, where there are any.
+    """
+
+    repo: str
+    patterns: tuple[str, ...]
+    read: Callable[[Sequence[Path], Provenance], Frames]
+    about: str
+    licence: str = NONE_STATED
+    without_chinese: Callable[[Sequence[Path], Provenance], Frames] | None = None
+
+
+def _sprout(files: Sequence[Path], provenance: Provenance) -> Frames:
+    from carrot_core.benchmarks.sprout import read_sprout
+    from carrot_core.prices.files import shipped_prices
+
+    return read_sprout(files, prices=shipped_prices(), provenance=provenance)
+
+
+def _routerbench(files: Sequence[Path], provenance: Provenance, keep_chinese: bool = True) -> Frames:
+    from carrot_core.benchmarks.routerbench import read_routerbench
+
+    return read_routerbench(files[0], keep_chinese=keep_chinese, provenance=provenance)
+
+
+HUB_SOURCES = {
+    "sprout": HubSource(
+        "CARROT-LLM-Routing/SPROUT", ("data/*.parquet",), _sprout, "44,241 prompts x 13 models, about 581 MB"
+    ),
+    "sprout-o3mini": HubSource(
+        "CARROT-LLM-Routing/SPROUT-o3mini", ("data/*.parquet",), _sprout, "43,288 prompts x 14 models, with o3-mini"
+    ),
+    "routerbench-0shot": HubSource(
+        "withmartian/routerbench",
+        ("routerbench_0shot.pkl",),
+        _routerbench,
+        "36,497 prompts x 11 models, 100 MB; opened without running it",
+        without_chinese=partial(_routerbench, keep_chinese=False),
+    ),
+    "routerbench-5shot": HubSource(
+        "withmartian/routerbench",
+        ("routerbench_5shot.pkl",),
+        _routerbench,
+        "the same prompts with five examples each x 11 models; opened without running it",
+        without_chinese=partial(_routerbench, keep_chinese=False),
+    ),
+}
+
+
+ANY = "hf:"  # in front of a data set's name
+_TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
+
+
+def data_set(repo: str, config: str | None, split: str | None, read: Callable[[Sequence[Path]], Frames]) -> HubSource:
+    """Any data set of the hub: its tables whose path names the configuration, then the split; Parquet if there is."""
+    words = "".join(f"{glob.escape(word)}*" for word in (config, split) if word)
+
+    def checked(files: Sequence[Path], provenance: Provenance) -> Frames:
+        folders = sorted({file.parent.name for file in files})
+        if len(folders) > 1 and config is None:
+            listed = ", ".join(folders[:20])
+            raise DataError(repo, [Problem(f"has several configurations: {listed}", "Name one with --config.")])
+        frames = read(files)
+        note = "; ".join(filter(None, [provenance.note, frames.provenance.note]))
+        return dataclasses.replace(
+            frames, provenance=dataclasses.replace(provenance, rows=frames.provenance.rows, note=note)
+        )
+
+    return HubSource(repo, tuple(f"*{words}{ending}" for ending in _TABLES), checked, "", licence="")
+
+
+def hub_source(name: str) -> HubSource:
+    """The source of a name; the error for an unknown name lists the known ones."""
+    if name not in HUB_SOURCES:
+        raise NotFoundError(f"Nothing called {name!r} can be pulled; there are {', '.join(HUB_SOURCES)}.")
+    return HUB_SOURCES[name]
+
+
+def pull(
+    store: Store,
+    source: str,
+    name: str | None = None,
+    *,
+    revision: str | None = None,
+    replace: bool = False,
+    drop_chinese: bool = False,
+    shadow: bool = False,
+    config: str | None = None,
+    split: str | None = None,
+    read: Callable[[Sequence[Path]], Frames] | None = None,
+    progress: FileProgress | None = None,
+) -> BenchmarkInfo:
+    """Fetch a benchmark of `carrot_core.store.pull` from the hub and store it, without embedding it.
+
+    Parameters
+    ----------
+    store : where to.
+    source : "sprout", "sprout-o3mini", … or "hf:OWNER/NAME", any data set of tables.
+    name : in the store; that of the source by default.
+    config, split, read : of "hf:…" only: words that the paths of its files have, and what reads the files;
+        `carrot_core.benchmarks.registry.read_any` by default.
+    revision : branch, tag or commit of the data set; the newest by default.
+    replace : replace a benchmark of the same name.
+    drop_chinese : leave out RouterBench's Chinese tasks, as CARROT's authors do.
+    shadow : let the name mean this benchmark where results of other data ship under it.
+    progress : called with bytes done, bytes of the file and its name while files arrive.
+
+    Raises
+    ------
+    NotFoundError, DataError, CarrotError
+        As `carrot_core.benchmarks.hub.fetch` and the source's reader say.
+    StoreError
+        The name is taken and ``replace`` is False (said before anything is fetched), results of other data ship under
+        it and ``shadow`` is False, or the database cannot be written.
+    """
+    from carrot_core.benchmarks.hub import fetch
+
+    if not source.startswith(ANY):
+        if config or split or read:
+            raise CarrotError(f"{source!r} has its own files and columns; only hf:OWNER/NAME takes a choice of them.")
+        chosen, name = hub_source(source), name or source
+    else:
+        from carrot_core.benchmarks.registry import read_any
+
+        repo = source.removeprefix(ANY)
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+            raise CarrotError(f"{source!r} names no data set: write hf:OWNER/NAME.")
+        chosen, name = data_set(repo, config, split, read or read_any), name or repo.partition("/")[2]
+    reader = chosen.without_chinese if drop_chinese else chosen.read
+    if reader is None:
+        raise CarrotError(f"{source!r} has no Chinese tasks to leave out: only RouterBench has. Pull it as it is.")
+    if not replace and name in {info.name for info in store.benchmarks()}:
+        raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
+    fetched = fetch(chosen.repo, chosen.patterns, revision=revision, progress=progress)
+    licence = chosen.licence or fetched.licence or NONE_STATED
+    frames = reader([file.path for file in fetched.files], fetched.provenance(licence))
+    if fetched.note:
+        frames = dataclasses.replace(frames, warnings=(fetched.note, *frames.warnings))
+    return store.save_benchmark(name, frames, replace=replace, shadow=shadow)
 
 
 @dataclass(frozen=True, eq=False)

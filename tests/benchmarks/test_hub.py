@@ -31,7 +31,7 @@ from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.paths import shipped
 from carrot_core.store import Store
 from carrot_core.store.console import query
-from carrot_core.store.pull import pull
+from carrot_core.store.intake import pull
 from tests.hub_server import COMMIT, ROUTERBENCH, SPROUT, VARIANT, Hub
 from tests.pickled import Calls
 from tests.routerbench_files import published
@@ -475,7 +475,7 @@ import os, signal, sys, time
 from pathlib import Path
 import carrot_core.benchmarks.hub, carrot_core.benchmarks.sprout, carrot_core.store
 from carrot_core.store import Store
-from carrot_core.store.pull import pull
+from carrot_core.store.intake import pull
 print("ready", flush=True)
 for line in sys.stdin:  # imports cost a second, so every pull to be killed is a fork of this process
     home, delay = line.split()

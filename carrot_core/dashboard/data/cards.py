@@ -22,8 +22,8 @@ from carrot_core.paths import shipped_data
 from carrot_core.routers import BASELINES
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.store.browse import split_sizes
+from carrot_core.store.intake import HUB_SOURCES, pull
 from carrot_core.store.maintenance import copy_benchmark
-from carrot_core.store.pull import HUB_SOURCES, pull
 
 _PER_ROW = 2
 _MOST_CALLS = 5  # of an arm that is offered
