@@ -223,5 +223,5 @@ def test_vectors_written_are_vectors_read(frames: Frames, tmp_path: Path) -> Non
 def test_a_damaged_vectors_file_is_named(frames: Frames, tmp_path: Path) -> None:
     file = tmp_path / "vectors.safetensors"
     file.write_bytes(b"not vectors")
-    with pytest.raises(CarrotError, match=r"vectors\.safetensors cannot be read"):
+    with pytest.raises(CarrotError, match=r"vectors\.safetensors: is damaged"):
         simulated_vectors(frames, file)

@@ -200,7 +200,8 @@ def test_a_snapshot_without_an_analysis_says_so(
     section: str, analysis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = shutil.ignore_patterns("analysis-*")
-    shutil.copytree(shipped("snapshots") / "frugalgpt-overruling", tmp_path / "snapshots" / "only", ignore=without)
+    folder = "snapshots/frugalgpt-overruling"
+    shutil.copytree(shipped(folder), tmp_path / folder, ignore=without)
     monkeypatch.setattr("carrot_core.results.snapshot.shipped", lambda name: tmp_path / name)
     app = page(bench=SNAPSHOT, show=section)
     assert not app.exception

@@ -42,7 +42,13 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
         "Compare",
         {
             "selectbox": ["Benchmark", "Metric"],
-            "multiselect": ["Routers", "Columns of the table", "The same routers on other benchmarks"],
+            "multiselect": [
+                "Routers",
+                "Pool (3 models)",
+                "Tasks (2)",
+                "Columns of the table",
+                "The same routers on other benchmarks",
+            ],
         },
     ),
     (
@@ -100,7 +106,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
         "Theory",
         {"selectbox": ["Dimension d", "Smoothness γ", "Margin α", "λ of the simulation", "Models"]},
     ),
-    ("method", "Method", {"text_input": ["Search the terms"]}),
+    ("method", "Method", {"text_input": ["Search"]}),
 ]
 
 NEED_NO_DATA = {"method", "theory"}  # pages that show the same whatever is loaded
@@ -229,7 +235,7 @@ def test_a_deep_link_keeps_its_parameters_and_loses_only_the_detour(query: dict[
     app.query_params.update(query)
     app.run()
     assert {name: app.query_params[name] for name in app.query_params if name != "router"} == {"lam": "0.3"}
-    assert app.title[0].value.startswith("Data" if query["goto"] == "data" else "Send each prompt")
+    assert app.title[0].value.startswith("Data" if query["goto"] == "data" else "CARROT")
 
 
 @pytest.mark.parametrize("name", ["frontier", "compare", "live", "points", "whatif", "data"])

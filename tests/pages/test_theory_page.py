@@ -95,7 +95,7 @@ def test_learning_curves_go_by_what_a_snapshot_is_called() -> None:
 
 
 def test_learning_curves_of_snapshots_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(theory, "_learning", lambda snapshots: {"<b>one</b>": learned()})
+    monkeypatch.setattr(theory, "_learning", lambda version: learned())
     app = open_app(part="Real prompts")
     assert not app.exception
     assert charts(app) == 3
