@@ -108,7 +108,7 @@ elif section == "Gap to oracle":
         show(gap_exhibit(table, lam), key="c-gap")
     table = view.analysis("collapse", names)
     if table is None:
-        st.caption("This snapshot keeps no collapse onto the dearest model and no rare solvers.")
+        st.caption("This snapshot has no figures of collapse and rare solvers.")
     else:
         show(collapse_exhibit(table), key="c-collapse")
         if most := compare.rare(sorted(set(table["most"]) - {0})):

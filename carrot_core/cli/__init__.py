@@ -43,7 +43,8 @@ def main() -> None:
     Everything is kept in CARROT_HOME (data/ in a checkout).
 
     \b
-    Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 bad data, 5 database trouble.
+    Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 bad data, 5 damaged files or
+    database trouble; `point drift` also 6 outside what was promised, 7 too few calls.
     """
     context = click.get_current_context()
     if context.invoked_subcommand not in (app.name, serve.name):  # those act for whoever asks

@@ -202,9 +202,9 @@ def pool(
         return tuple(choice)
     rest = tuple(model for model, fits in zip(models, passes, strict=True) if fits and model in (choice or models))
     if rest:
-        st.caption(f"{len(rest)} of {len(choice or models)} models pass; one of which this is not known does not.")
+        st.caption(f"{len(rest)} of {len(choice or models)} models pass; models of which this is not known do not.")
     else:
-        st.warning("No model passes these filters, so they are left out of account.", icon=":material/filter_alt_off:")
+        st.warning("No model passes these filters, so the filters are ignored.", icon=":material/filter_alt_off:")
     return rest or tuple(choice)
 
 

@@ -234,7 +234,7 @@ def _require(benchmarks: list[BenchmarkInfo], upload_place: str) -> list[Benchma
     if not benchmarks:
         damaged_list(damaged_benchmarks())
     if not benchmarks and modes.is_public():
-        st.info("Nothing is here to be seen yet.")
+        st.info("There is nothing to show yet.")
         st.stop()
     if not benchmarks:
         st.info(

@@ -61,7 +61,7 @@ TABLE: list[tuple[str, str, dict[str, list[str]]]] = [
             "number_input": [
                 "Budget, $ per 1k calls (promised)",
                 "Target accuracy, % (promised)",
-                "Unlike from this percentile on",
+                "Fall back from this percentile on",
             ],
         },
     ),

@@ -158,7 +158,7 @@ def _arms(info: BenchmarkInfo, key: str) -> None:
     """Choose the arms of several calls that a benchmark has as models of their own; none makes it what it was."""
     st.markdown(
         "The best, or the majority, of several answers of a model, as models of their own: computed from the runs that "
-        "are here. Routers fitted here are removed, as they know nothing of them; choosing none makes all as it was."
+        "are here. Routers fitted here are removed, as they know nothing of them; choose none to undo this."
     )
     there = arms_in(info.models)
     options = [f"{kind}-of-{n}" for kind in KINDS for n in range(2, min(info.n_samples, _MOST_CALLS) + 1)]

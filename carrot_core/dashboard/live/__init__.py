@@ -159,7 +159,7 @@ def _fallback(router: CarrotRouter, pool: tuple[str, ...]) -> tuple[str | None, 
         help=tip("fallback"),
     )  # fmt: skip
     above = for_limit.number_input(
-        "Unlike from this percentile on", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",
+        "Fall back from this percentile on", 50.0, 100.0, UNLIKE_FROM, 0.1, format="%.1f", key="unlike",
         bind="query-params", help=tip("distance-to-the-training-data"),
     )  # fmt: skip
     links.check_parameter(

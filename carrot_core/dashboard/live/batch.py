@@ -67,7 +67,7 @@ def batch_panel(
     settings = (router.artefact, lam, pool, fallback, fallback and fallback_above, task)
     started = st.button("Decide", type="primary", key="batch:run")
     if st.session_state.pop(_RUNNING, False) and not started:
-        st.info("The run was ended before all was decided: none of it is kept.", icon=":material/cancel:")
+        st.info("The run stopped early; no decisions were kept.", icon=":material/cancel:")
     if started:
         st.session_state.pop(_RESULT, None)
         with errors_as_text():

@@ -155,7 +155,7 @@ def _export(place: PointShelf, record: ShelfPoint) -> None:
                 st.info(plain(f"This is made from its router: {why}"), icon=":material/difference:")
                 continue
             if group != RUN:
-                st.caption("Each can be made of the document, too, at the command line.")
+                st.caption("The command line makes each of these from the JSON file.")
             forms = [form for form in FORMATS.values() if form.group == group and (form.name == "json" or not why)]
             for form in forms:
                 if form.name not in ("png", "pdf") or browser() is not None:
