@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from carrot_core.bootstrap import Interval
+from carrot_core.bootstrap import LEAST_PROMPTS, Interval
 from carrot_core.figures.scene import drawn_baselines, label
 from carrot_core.frontier import ReadableCurve
 from carrot_core.metrics import share_saved
@@ -77,8 +77,11 @@ class Verdict:
     def standing(self) -> Standing:
         """Better, worse, or the same as far as the interval of the difference allows.
 
-        Too few prompts to tell where it includes 0 and reaches farther down than `SAME_WITHIN`.
+        Too few prompts to tell where it includes 0 and reaches farther down than `SAME_WITHIN`, or where they are too
+        few for an interval at all.
         """
+        if self.n_prompts < LEAST_PROMPTS:
+            return "too few"
         low, high = self.difference.low, self.difference.high
         if isnan(low) or isnan(high):
             return "not known"
@@ -113,7 +116,8 @@ def verdict_on(
     """
     kept = 1 - point.saving.value  # of the reference's cost
     reference_usd = point.cost_usd.value / kept if kept > 0 else float("nan")
-    names = [ZERO, *drawn_baselines(results.baselines)[:1]] if len(results.tasks) > 1 else [ZERO]
+    lookups = [name for name in drawn_baselines(results.baselines) if name.startswith("task-lookup")]
+    names = [ZERO, *lookups[:1]] if len(tasks or results.tasks) > 1 else [ZERO]
     costs = {
         name: cheapest_mixture(results.curve(name, "test", pool, tasks), point.score.value)
         for name in names
@@ -129,9 +133,17 @@ def verdict_on(
         point.cost_usd,
         point.score_difference,
         point.saving,
-        {name: float(share_saved(cost, reference_usd)) for name, cost in costs.items()},
+        {
+            name: _of_free(cost) if kept == 0 else float(share_saved(cost, reference_usd))
+            for name, cost in costs.items()
+        },
         results.curve(router, "test", pool, tasks).n_prompts,
     )
+
+
+def _of_free(cost_usd: float) -> float:
+    """Share of a reference's cost that a mixture saves where the point is free, so that the cost is not known."""
+    return {0.0: 1.0, float("inf"): -float("inf")}.get(cost_usd, float("nan"))
 
 
 def cheapest_mixture(curve: ReadableCurve, score: float) -> float:
@@ -163,8 +175,10 @@ def sentence(verdict: Verdict) -> str:
     router, reference, prompts = label(verdict.router), verdict.reference_name, f"{verdict.n_prompts:,} prompts"
     if verdict.is_reference:
         return f"{router} sends every prompt to {reference} here: the same accuracy at the same cost."
-    gap = verdict.difference
+    gap, saving = verdict.difference, verdict.saving
     difference = points(gap.value, gap.low, gap.high)
+    if verdict.n_prompts < LEAST_PROMPTS:  # draws of so few say nothing about others
+        difference, saving = points(gap.value), Interval(saving.value, saving.value, saving.value)
     compared = {
         "better": f"{router} answers better than {reference} ({difference})",
         "same": f"{router} answers as well as {reference} within noise ({difference})",
@@ -174,13 +188,12 @@ def sentence(verdict: Verdict) -> str:
         f"{'above' if gap.value >= 0 else 'below'} {reference} (no interval is kept here)",
     }[verdict.standing]
     on = "" if verdict.standing == "too few" else f", on {prompts}"
-    return f"{compared} {_cost(verdict)}{on}{_rivals(verdict)}."
+    return f"{compared} {_cost(saving, reference)}{on}{_rivals(verdict)}."
 
 
-def _cost(verdict: Verdict) -> str:
-    saving = verdict.saving
+def _cost(saving: Interval, reference: str) -> str:
     if isnan(saving.value):
-        return f"where {verdict.reference_name} is free, so that nothing can be saved"
+        return f"where {reference} is free, so that nothing can be saved"
     if saving.low <= 0 <= saving.high and abs(saving.value) >= _NOTHING:
         return f"at a cost that is not measurably different ({_less(saving)})"
     return f"for {_less(saving)}"

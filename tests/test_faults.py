@@ -134,6 +134,17 @@ def test_a_broken_file_that_ships_is_named_where_it_is_read_and_hinders_nothing_
     use()
 
 
+@pytest.mark.parametrize("lost", ["warnings", "models", "name", "n_prompts"])
+def test_a_snapshot_whose_description_lacks_a_part_is_named(data: Path, lost: str) -> None:
+    path = data / "snapshots" / NAME / "snapshot.json"
+    document = json.loads(path.read_bytes())
+    del document["benchmark"][lost]
+    path.unlink()  # a link to the real one
+    path.write_text(json.dumps(document))
+    assert NAME not in {info.name for info in shipped_snapshots()}
+    assert NAME in damaged_snapshots()
+
+
 @pytest.mark.parametrize("fault", ["noise", "removed", "unreadable"])
 def test_snapshots_do_without_the_facts_of_their_models(data: Path, fault: str) -> None:
     whole = shipped_snapshots()

@@ -61,6 +61,23 @@ def test_what_is_no_saving_is_not_called_one(saving: Interval, part: str) -> Non
     assert "nan" not in text
 
 
+def test_a_handful_of_prompts_that_agree_tell_nothing() -> None:
+    agreed = replace(EXAMPLE, difference=Interval(0.0, 0.0, 0.0), saving=Interval(0.29, 0.15, 0.48), n_prompts=6)
+    assert agreed.standing == "too few"
+    assert "6 prompts are too few" in sentence(agreed)
+    assert "[" not in sentence(agreed)
+
+
+def test_a_free_point_is_compared_with_rivals_that_are_free_or_never_get_there() -> None:
+    results = read(next(iter(SHIPPED.values())).folder)
+    point, best = results.point_at("zero", inf), results.best_single()
+    free = replace(
+        point, score=Interval(2.0, 2.0, 2.0), cost_usd=Interval(0.0, 0.0, 0.0), saving=Interval(1.0, 1.0, 1.0)
+    )
+    rivals = verdict_on(results, results.runnable[0], free, best).rivals
+    assert set(rivals.values()) == {-inf}
+
+
 def test_the_reference_itself_is_compared_with_nothing() -> None:
     nothing = Interval(0.0, 0.0, 0.0)
     text = sentence(replace(EXAMPLE, difference=nothing, saving=nothing))

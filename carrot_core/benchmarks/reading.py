@@ -32,7 +32,6 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SAMPLE_ROWS = 200
 _SEP_LINE = re.compile(r"\A\ufeff?sep=(.)\r?\n", re.IGNORECASE)  # the first line of a spreadsheet's own CSV
-MODEL_FROM = ("column", "file", "folder")
 _CHUNK = 1 << 20
 LEVELS = 4  # of objects around a list
 _DECODER = json.JSONDecoder()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,11 @@ def standings(_view: View, version: Version) -> dict[str, tuple[Interval | None,
         figures, match = _view.figures(router) or {}, _view.matching_point(router)
         gain, ends = figures.get("gain_best_single"), figures.get("intervals", {}).get("gain_best_single")
         worse = match is not None and match.score_difference.high < 0
-        rows[router] = (None if gain is None else Interval(gain, *ends), None if match is None else match.saving, worse)
+        rows[router] = (
+            None if gain is None else Interval(gain, *(ends or (nan, nan))),
+            None if match is None else match.saving,
+            worse,
+        )
     return rows
 
 

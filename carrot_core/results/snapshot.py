@@ -27,7 +27,7 @@ from carrot_core.figures.scene import Band, Curve, Scene, by_cost, label
 from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import Point, Solution, same_rate, saved_point
 from carrot_core.outcomes import positions
-from carrot_core.paths import file_state, read_document, shipped, shipped_benchmarks, shipped_data
+from carrot_core.paths import damage, file_state, read_document, shipped, shipped_benchmarks, shipped_data
 from carrot_core.promise import Promise
 from carrot_core.results import RECIPES
 from carrot_core.routers import BASELINES
@@ -390,16 +390,27 @@ def _facts_in(path: Path, _state: tuple[int, int, int]) -> dict[str, ModelFacts]
 
 def shipped_snapshots() -> list[SnapshotInfo]:
     """Descriptions of the readable snapshots that ship, by name; `damaged_snapshots` has the others."""
-    by_name, infos = {recipe.name: recipe for recipe in RECIPES}, []
-    for name, about in shipped_benchmarks(FOLDER).items():
-        if not isinstance(about, DataError):
-            texts, recipe = {key: tuple(about[key]) for key in ("models", "warnings")}, by_name[about["name"]]
-            more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era, "facts": _facts(about)}
-            infos.append(SnapshotInfo(**about | texts | more))
-    return infos
+    return [info for info in _descriptions().values() if isinstance(info, SnapshotInfo)]
 
 
 def damaged_snapshots() -> dict[str, str]:
     """Why a snapshot that ships cannot be described, by its name, or the facts of models be read; empty if all can."""
-    parts = {**shipped_benchmarks(FOLDER), MODELS: _read_facts()}
+    parts = {**_descriptions(), MODELS: _read_facts()}
     return {name: str(part) for name, part in parts.items() if isinstance(part, DataError)}
+
+
+def _descriptions() -> dict[str, SnapshotInfo | DataError]:
+    by_name = {recipe.name: recipe for recipe in RECIPES}
+    found: dict[str, SnapshotInfo | DataError] = {}
+    for name, about in shipped_benchmarks(FOLDER).items():
+        try:
+            if isinstance(about, DataError):
+                raise about
+            texts, recipe = {key: tuple(about[key]) for key in ("models", "warnings")}, by_name[about["name"]]
+            more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era, "facts": _facts(about)}
+            found[name] = SnapshotInfo(**about | texts | more)
+        except DataError as error:
+            found[name] = error
+        except (KeyError, TypeError) as error:
+            found[name] = damage(shipped(FOLDER) / name / DOCUMENT, error)
+    return found

@@ -139,7 +139,7 @@ def pull(
     read: Callable[[Sequence[Path]], Frames] | None = None,
     progress: FileProgress | None = None,
 ) -> BenchmarkInfo:
-    """Fetch a benchmark of `carrot_core.store.pull` from the hub and store it, without embedding it.
+    """Fetch a benchmark of `HUB_SOURCES` from the hub and store it, without embedding it.
 
     Parameters
     ----------

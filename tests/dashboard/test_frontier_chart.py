@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from carrot_core.curve import save_curve
 from carrot_core.dashboard.components import frontier_chart, install_plotly_js
+from carrot_core.dashboard.components.decision import axis_of
 from carrot_core.dashboard.components.frontier_chart import build_payload
 from carrot_core.errors import CarrotError
 from carrot_core.figures.frontier import frontier_figure
@@ -127,3 +129,12 @@ def test_a_lam_that_is_not_one_is_refused(lam: object) -> None:
     checked: Callable[[dict[str, object]], float] = frontier_chart.check_lam
     with pytest.raises(CarrotError, match="from 0 to 1"):
         checked({"lam": lam})
+
+
+def test_where_the_cost_never_falls_a_ribbon_is_placed_by_lambda() -> None:
+    curve = replace(save_curve(scene().active_curve.frontier), latency_s=None)
+    for flat in (np.ones(len(curve.cost_usd)), np.zeros(len(curve.cost_usd)), np.arange(1.0, len(curve.cost_usd) + 1)):
+        axis = axis_of(replace(curve, cost_usd=flat), 1.0)
+        assert (axis["place"][0], axis["place"][-1]) == (1, 0)
+        assert axis == axis_of(None, 1.0)
+    assert axis_of(curve, 1.0) != axis_of(None, 1.0)

@@ -233,8 +233,9 @@ def test_the_report_says_the_verdict_of_the_pages(router: CarrotRouter, point: P
     for each in (point, router.point_file(lam=router.default_lam)):
         measured = results.point_at(name, each.exchange_rate_per_usd, each.reference)
         assert sentence(verdict_on(results, name, measured, each.reference)) in Page(made("html", router, each)).text
-    elsewhere = point.model_copy(update={"data_hash": "0"}).sealed()
-    assert "is not known here" in Page(made("html", router, elsewhere)).text
+    for other in ({"data_hash": "0"}, {"reference": "a model of another pool"}):
+        elsewhere = point.model_copy(update=other).sealed()
+        assert "is not known here" in Page(made("html", router, elsewhere)).text
 
 
 def test_a_curve_of_one_point_and_of_no_cost_is_drawn(router: CarrotRouter, point: PointFile) -> None:

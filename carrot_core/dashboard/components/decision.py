@@ -196,16 +196,17 @@ def axis_of(curve: SavedCurve | None, cost_unit_usd: float) -> dict[str, Any]:
     """Where each λ stands: ascending ``lam`` from 0 to 1 and ``place``, from 1 (most accurate) down to 0 (cheapest).
 
     A place is the logarithm of the curve's cost at that λ, or the cost itself where some of it is free. Where the cost
-    rises with λ, as routers err, the place stays: on a ribbon a λ must not stand on two.
+    rises with λ, as routers err, the place stays: on a ribbon a λ must not stand on two. Where the cost never falls, or
+    there is no curve, λ is the place.
     """
-    if curve is None:
+    at = slice(0) if curve is None else thin(curve, 1e-3)
+    cost = np.zeros(1) if curve is None else np.minimum.accumulate(curve.cost_usd[at])
+    if curve is None or cost[-1] == cost[0]:
         lams = np.linspace(0, 1, 101)
         return {"lam": lams.tolist(), "place": (1 - lams).tolist(), "words": "placed by λ"}
-    at = thin(curve, 1e-3)
     lams = np.append(lam_of_rate(curve.exchange_rate_per_usd[at], cost_unit_usd), 1.0)
-    cost = np.minimum.accumulate(curve.cost_usd[at])
     size = np.log(cost) if cost[-1] > 0 else cost
-    place = np.append((size - size[-1]) / (float(np.ptp(size)) or 1.0), 0.0)
+    place = np.append((size - size[-1]) / float(np.ptp(size)), 0.0)
     lams, first = np.unique(lams, return_index=True)
     return {"lam": lams.tolist(), "place": place[first].tolist(), "words": "placed by the router's mean cost"}
 

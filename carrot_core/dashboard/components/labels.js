@@ -1,5 +1,5 @@
 // Which models have their name written beside their point, and on which side: none that overlap. Here the room changes
-// with every zoom; files, which no browser draws, have their names from carrot_core/figures/names.py, and
+// with every zoom; files, which no browser draws, have their names from carrot_core/figures/theme.py, and
 // tests/label_cases.json holds both to the same sides.
 
 const SIDES = [

@@ -261,7 +261,8 @@ def one_prompt(info: BenchmarkInfo, router: CarrotRouter, options: DecisionOptio
 
 def answer(info: BenchmarkInfo, router: CarrotRouter, text: str, options: DecisionOptions, task: str | None) -> None:
     """The decision on one prompt, with the estimates it is based on."""
-    part_key = f"live:part:{crc32(text.encode(errors='surrogatepass'))}"  # another text is read from its beginning
+    # Another text, or for another encoder, is read from its beginning.
+    part_key = f"live:part:{crc32(text.encode(errors='surrogatepass'))}:{router.name}:{router.router}"
     explanation = router.explain(text, task=task, part=st.session_state.get(part_key, 0), **vars(options))
     if len(explanation.parts) > 1:
         _choose_part(explanation, text, part_key)

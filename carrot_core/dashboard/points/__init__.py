@@ -58,7 +58,7 @@ def pins(info: BenchmarkInfo, router: str, cost_unit_usd: float) -> list[tuple[s
     return [
         (record.name, shortest_lam(rate_of_lam(record.point.lam, record.point.cost_unit_usd), cost_unit_usd))
         for record in points
-        if record.point.benchmark == info.name
+        if (record.point.benchmark, record.point.data_hash) == (info.name, info.data_hash)
         and record.point.test is not None  # of the whole pool, as the curve is
         and measured_name(record.point.router, [router]) == router
     ]

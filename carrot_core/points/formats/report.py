@@ -125,7 +125,7 @@ def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> 
         rows.append(
             [f"{visible(single.model)} alone, test", percent(single.score, digits=2), call_cost(single.cost_usd), ""]
         )
-    head = ("", "accuracy (95 %)", "cost of 1,000 queries (95 %)", "prompts")
+    head = ("", "accuracy (95 %)", "cost (95 %)", "prompts")
     promise = [f"<p>{_escape(promise_of(point.promise))}</p>"] if point.promise else []
     return [picture(router.profile.curves, figures, single), "<h2>What to expect</h2>", _table(head, rows, 3), *promise]
 
@@ -153,7 +153,7 @@ def _single(snapshot: SnapshotResults, point: PointFile) -> Single | None:
 
 def _verdict(point: PointFile, snapshot: SnapshotResults | None) -> str:
     """The verdict on the point against its reference, as every page gives it; else that it is not known here."""
-    if snapshot is not None and point.test is not None:
+    if snapshot is not None and point.test is not None and point.reference in snapshot.models:
         rate = float("inf") if point.exchange_rate_per_usd is None else point.exchange_rate_per_usd
         name = name_among(snapshot, point.router, rate, point.test.score, point.test.cost_usd)
         if name is not None:
