@@ -45,7 +45,10 @@ def test_a_tip_leads_to_its_term(serve: Callable[..., str], open_page: Callable[
     page.get_by_test_id("stSelectbox").first.get_by_test_id("stTooltipIcon").hover()
     tip = page.get_by_test_id("stTooltipContent")
     expect(tip).to_contain_text("Benchmark")
+    tip.get_by_role("link", name="More", exact=True).first.click()
+    card = page.get_by_role("dialog", name="Benchmark")
+    expect(card).to_be_visible()
     with page.context.expect_page() as opened:
-        tip.get_by_role("link", name="More", exact=True).first.click()
+        card.get_by_role("link").click()
     expect(opened.value.get_by_role("heading", level=1)).to_have_text("Method")
     expect(opened.value.get_by_role("heading", level=2, name="Benchmark")).to_be_visible()

@@ -101,6 +101,7 @@ def test_lam_moves_the_choice_in_the_browser_and_python_hears_of_the_release(ope
     page = open_live("?lam=0.02")
     ask(page, PROMPTS[0])
     first, segments = winner(page), page.locator(".decision .segment")
+    handle(page).scroll_into_view_if_needed()
     bounds, grip = (page.locator(f".decision {what}").bounding_box() for what in (".band", ".knob"))
     assert bounds is not None
     assert grip is not None
