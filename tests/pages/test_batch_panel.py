@@ -119,7 +119,7 @@ def test_a_run_that_was_ended_keeps_nothing_and_says_so(monkeypatch: pytest.Monk
     app.text_area(key="batch:lines").set_value("one\ntwo").run()
     app.session_state["batch:running"] = True  # what an interrupted script leaves behind
     app.run()
-    assert "ended before all was decided" in reading.page_text(app, "info")
+    assert "no decisions were kept" in reading.page_text(app, "info")
     assert not app.run().info
 
 
