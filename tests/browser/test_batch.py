@@ -26,7 +26,7 @@ def test_a_run_is_ended_by_its_button_and_leaves_nothing(
     _paste(page, 2000)
     expect(page.get_by_text("of 2,000 prompts").or_(page.get_by_text("prompts", exact=False)).first).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("ended before all was decided")).to_be_visible(timeout=5_000)
+    expect(page.get_by_text("no decisions were kept")).to_be_visible(timeout=5_000)
     at_rest(page)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     expect(page.get_by_text("Decisions (CSV)")).to_have_count(0)
