@@ -31,7 +31,7 @@ _START = (
     "import sys, types; package = sys.modules['carrot_core'] = types.ModuleType('carrot_core'); "
     "package.__path__ = [sys.argv.pop(1)]; from carrot_core.child import answer; answer(sys.argv[1])"
 )
-_REQUEST, _ANSWER, _SAID = "request.json", "answer.json", "said.txt"
+_REQUEST, _ANSWER, _OUTPUT = "request.json", "answer.json", "output.txt"
 _LOOK_S = 0.02  # between two looks at the process: a thread fills some 20 MB of memory in it
 _BESIDE_BYTES = 128 << 20  # that a process counts as its data and has not touched: stacks, and what is set aside
 _ERRORS = {kind.__name__: kind for kind in (CarrotError, NotFoundError, StoreError)}
@@ -91,13 +91,13 @@ def in_child(
             folder = Path(name)
             (folder / _REQUEST).write_text(json.dumps({"work": work, "budget": asdict(budget), "request": request}))
             code = _watched(folder, budget, source)
-            said = (folder / _SAID).read_text(encoding="utf-8", errors="replace")
+            output = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
             if not (folder / _ANSWER).exists():
-                raise _ended(code, said, budget, source)
-            answered = json.loads((folder / _ANSWER).read_text(encoding="utf-8"))
-            if "error" in answered:
-                raise _error(answered["error"])
-            yield folder, answered["value"]
+                raise _ended(code, output, budget, source)
+            reply = json.loads((folder / _ANSWER).read_text(encoding="utf-8"))
+            if "error" in reply:
+                raise _error(reply["error"])
+            yield folder, reply["value"]
     finally:
         _turns.release()
 
@@ -119,10 +119,10 @@ def _watched(folder: Path, budget: Budget, source: str) -> int:
         f"{limits.PREFIX}PROMPTS_MEMORY": memory,
     }
     deadline = time.monotonic() + budget.seconds
-    with (folder / _SAID).open("wb") as said:
+    with (folder / _OUTPUT).open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  our own code; the request travels as data
             [sys.executable, "-P", "-c", _START, package, str(folder)],
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
         )  # fmt: skip
         try:
             while process.poll() is None:
@@ -174,28 +174,28 @@ def _too_much(source: str, what: str) -> DataError:
     return DataError(source, [Problem(what, remedy)])
 
 
-def _ended(code: int, said: str, budget: Budget, source: str) -> Exception:
+def _ended(code: int, output: str, budget: Budget, source: str) -> Exception:
     """Why a process ended without an answer."""
     if code in (-signal.SIGALRM, -signal.SIGXCPU):
         return _too_much(source, f"takes longer than {budget.seconds:.0f} s to read")
-    if os.strerror(errno.EFBIG) in said:
+    if os.strerror(errno.EFBIG) in output:
         return _too_much(source, _disk_needs(budget))
-    if code < 0 or any(word in said for word in ("MemoryError", "OutOfMemory", "bad_alloc")):
+    if code < 0 or any(word in output for word in ("MemoryError", "OutOfMemory", "bad_alloc")):
         # What reads it sometimes ends a process rather than say that it is out of memory.
         return _too_much(source, f"ended its reader, or {_needs(budget)}")
-    return RuntimeError(f"the process that read {source!r} failed:\n{said[-4000:]}")
+    return RuntimeError(f"the process that read {source!r} failed:\n{output[-4000:]}")
 
 
 def answer(folder_name: str) -> None:
     """In the process: do the work that the folder's request asks for, and leave the answer there."""
     folder = Path(folder_name)
-    asked = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
-    budget = Budget(**asked["budget"])
-    module, _, name = asked["work"].partition(":")
+    document = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
+    budget = Budget(**document["budget"])
+    module, _, name = document["work"].partition(":")
     work = getattr(importlib.import_module(module), name)
     _hold(budget)
     try:
-        result = {"value": work(folder, **asked["request"])}
+        result = {"value": work(folder, **document["request"])}
     except CarrotError as error:
         result = {"error": _described(error)}
     (folder / _ANSWER).write_text(json.dumps(result), encoding="utf-8")

@@ -135,11 +135,11 @@ def _within(frontier: ReadableCurve, budget_usd: float, bounds: Bounds) -> Solut
     assert cheapest is not None
     basis = cost_basis(least)
     budget, least_cost = apart(lambda usd, digits: money(basis.calls * usd, digits=digits), budget_usd, least)
-    asked = f"{budget} {(basis if bounds.of == 'cost_usd' else basis.solved).words}"
-    shortfall = f"no point fits a budget of {asked}; the least is {least_cost}"
+    wish = f"{budget} {(basis if bounds.of == 'cost_usd' else basis.solved).words}"
+    shortfall = f"no point fits a budget of {wish}; the least is {least_cost}"
     if bounds.confidence > EVEN:
         shortfall = (
-            f"no point can promise a budget of {asked} with {confidence_text(bounds.confidence)}; the least that can "
+            f"no point can promise a budget of {wish} with {confidence_text(bounds.confidence)}; the least that can "
             f"be promised is {least_cost}"
         )
     return Solution(cheapest, shortfall, bounds.at(frontier.at(cheapest)))

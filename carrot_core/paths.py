@@ -65,14 +65,14 @@ def shipped_benchmarks(folder: str) -> dict[str, dict[str, Any] | DataError]:
 
     A document is read again only when it has changed, so one that is mended counts at once.
     """
-    found: dict[str, dict[str, Any] | DataError] = {}
+    descriptions: dict[str, dict[str, Any] | DataError] = {}
     for place in sorted(shipped(folder).glob("*/")):
         document = place / _DOCUMENTS[folder]
         try:
-            found[place.name] = _about(document, file_state(document))
+            descriptions[place.name] = _about(document, file_state(document))
         except DataError as error:
-            found[place.name] = error
-    return found
+            descriptions[place.name] = error
+    return descriptions
 
 
 @lru_cache(maxsize=128)

@@ -169,8 +169,8 @@ class UploadBudget:
             answer = PlainTextResponse(f"The uploads of a session together may have {most}: remove one first.", 413)
             await answer(scope, receive, send)
         elif held.total() + size > limits.SESSIONS_BYTES:
-            said = "Other sessions have uploaded as much as this server holds: try again in a minute."
-            await PlainTextResponse(said, 503, {"Retry-After": "60"})(scope, receive, send)
+            message = "Other sessions have uploaded as much as this server holds: try again in a minute."
+            await PlainTextResponse(message, 503, {"Retry-After": "60"})(scope, receive, send)
         else:
             self._coming[session] += size
             try:

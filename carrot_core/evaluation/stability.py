@@ -153,11 +153,11 @@ def stability(setting: Setting, estimates: Mapping[str, Estimates], goal: Goal, 
     """
     validation, report = (setting.frontier(estimates, split) for split in ("validation", setting.report_on))
     solution, unit = solve_on(validation, goal), setting.cost_unit_usd
-    rate, kept = solution.exchange_rate_per_usd, goal
+    rate, aim = solution.exchange_rate_per_usd, goal
     if goal.least_per_solved and solution.promise is not None:
-        kept = Goal(per_solved_usd=solution.promise.bound)
+        aim = Goal(per_solved_usd=solution.promise.bound)
     again = solve_again(validation, goal, bootstrap_counts(validation.n_prompts, replicates))
-    samples = _samples(report, kept, again, unit, replicates)
+    samples = _samples(report, aim, again, unit, replicates)
     at = report.at(rate)
     score, cost, lam = float(report.score[at]), float(report.cost_usd[at]), float(lam_of_rate(rate, unit))
     return Stability(

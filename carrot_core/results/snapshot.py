@@ -401,16 +401,16 @@ def damaged_snapshots() -> dict[str, str]:
 
 def _descriptions() -> dict[str, SnapshotInfo | DataError]:
     by_name = {recipe.name: recipe for recipe in RECIPES}
-    found: dict[str, SnapshotInfo | DataError] = {}
+    descriptions: dict[str, SnapshotInfo | DataError] = {}
     for name, about in shipped_benchmarks(FOLDER).items():
         try:
             if isinstance(about, DataError):
                 raise about
             texts, recipe = {key: tuple(about[key]) for key in ("models", "warnings")}, by_name[about["name"]]
             more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era, "facts": _facts(about)}
-            found[name] = SnapshotInfo(**about | texts | more)
+            descriptions[name] = SnapshotInfo(**about | texts | more)
         except DataError as error:
-            found[name] = error
+            descriptions[name] = error
         except (KeyError, TypeError) as error:
-            found[name] = damage(shipped(FOLDER) / name / DOCUMENT, error)
-    return found
+            descriptions[name] = damage(shipped(FOLDER) / name / DOCUMENT, error)
+    return descriptions

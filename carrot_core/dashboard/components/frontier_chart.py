@@ -84,8 +84,8 @@ def live_frontier(
             )
         release = (state.get("released") or {}).get("name")
         point = None if verdict is None else _point(verdict)
-        kept = [{"name": visible(name), "lam": at} for name, at in pins]
-        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": release, "point": point, "pins": kept})
+        places = [{"name": visible(name), "lam": at} for name, at in pins]
+        courier(key=f"{key}:lam", data={"chart": key, "lam": lam, "heard": release, "point": point, "pins": places})
 
 
 def _point(verdict: Verdict) -> dict[str, Any]:
