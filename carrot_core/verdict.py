@@ -114,8 +114,8 @@ def verdict_on(
     results : the benchmark; see `carrot_core.results.source.Results`.
     point : of the router, measured against the same reference (`Results.point_at`).
     """
-    kept = 1 - point.saving.value  # of the reference's cost
-    reference_usd = point.cost_usd.value / kept if kept > 0 else float("nan")
+    cost_share = 1 - point.saving.value  # of the reference's cost
+    reference_usd = point.cost_usd.value / cost_share if cost_share > 0 else float("nan")
     lookups = [name for name in drawn_baselines(results.baselines) if name.startswith("task-lookup")]
     names = [ZERO, *lookups[:1]] if len(tasks or results.tasks) > 1 else [ZERO]
     costs = {
@@ -134,7 +134,7 @@ def verdict_on(
         point.score_difference,
         point.saving,
         {
-            name: _of_free(cost) if kept == 0 else float(share_saved(cost, reference_usd))
+            name: _of_free(cost) if cost_share == 0 else float(share_saved(cost, reference_usd))
             for name, cost in costs.items()
         },
         results.curve(router, "test", pool, tasks).n_prompts,

@@ -90,7 +90,7 @@ def test_the_shipped_head_answers_where_nothing_is_loaded(type_in: Type) -> None
     assert data["models"][stretch["second"]]["name"] == explained.runner_up
     assert "may not be passed on" in page_text(app)
     assert "tokens, all read. Answered in" in page_text(app)
-    assert f"on test {100 * router.profile.coverage['score']:.1f} % held" in page_text(app)
+    assert f"{100 * router.profile.coverage['score']:.1f} % held" in page_text(app)
     assert f"u = {money(router.cost_unit_usd)}" in page_text(app)
 
 

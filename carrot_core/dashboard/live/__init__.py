@@ -326,13 +326,13 @@ def _reading(explanation: Explanation) -> str:
 
 
 def _intervals(profile: RouterProfile) -> str:
-    """What the intervals mean and how often they held on test."""
+    """What the intervals mean and how often they held on prompts that the router had not seen."""
     nominal, score, usage = (profile.coverage[name] for name in ("nominal", "score", "usage"))
     assert nominal is not None  # only usage may have no interval
     assert score is not None
     text = (
         f"Accuracy intervals: the mean score of {GROUP} prompts with such a prediction, in "
-        f"{percent(nominal, digits=0)} of cases; on test {percent(score)} held."
+        f"{percent(nominal, digits=0)} of cases; on prompts it had not seen {percent(score)} held."
     )
     if usage is None:
         return f"{text} Only the input is charged here, and no output tokens are recorded: the cost has no interval."
@@ -341,4 +341,4 @@ def _intervals(profile: RouterProfile) -> str:
         if profile.usage == "cost_usd"
         else "Token and cost intervals"
     )
-    return f"{text} {what}: one answer, in {percent(nominal, digits=0)} of cases; on test {percent(usage)}."
+    return f"{text} {what}: one answer, in {percent(nominal, digits=0)} of cases; {percent(usage)} held."
