@@ -26,7 +26,7 @@ ZERO = "zero"
 
 
 class Curves(Protocol):
-    """What a verdict reads of `carrot_core.results.source.Results`."""
+    """What a verdict reads of `carrot_core.results.Results`."""
 
     @property
     def name(self) -> str: ...
@@ -111,7 +111,7 @@ def verdict_on(
 
     Parameters
     ----------
-    results : the benchmark; see `carrot_core.results.source.Results`.
+    results : the benchmark; see `carrot_core.results.Results`.
     point : of the router, measured against the same reference (`Results.point_at`).
     """
     cost_share = 1 - point.saving.value  # of the reference's cost

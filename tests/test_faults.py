@@ -31,7 +31,8 @@ from carrot_core.dashboard.shell import plain
 from carrot_core.errors import CarrotError, StoreError
 from carrot_core.evaluation.runs import run_router
 from carrot_core.points import shared_points
-from carrot_core.results.snapshot import SnapshotResults, damaged_snapshots, read, read_comparison, shipped_snapshots
+from carrot_core.results import damaged_snapshots, shipped_snapshots
+from carrot_core.results.snapshot import SnapshotResults, read, read_comparison
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import shipped_head
 from carrot_core.store import Store

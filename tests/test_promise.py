@@ -25,7 +25,7 @@ from carrot_core.frontier import Frontier, sweep
 from carrot_core.operating_point import match_model, solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.promise import CONFIDENCE, EVEN, cost_bounds, lead_bounds, least_of, score_bounds
-from carrot_core.results import RECIPES, Recipe, load
+from carrot_core.results.recipes import RECIPES, Recipe, load
 from carrot_core.routers import make_router
 from carrot_core.store import Store
 

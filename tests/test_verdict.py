@@ -10,8 +10,9 @@ import pytest
 
 from carrot_core.bootstrap import Interval
 from carrot_core.points.formats.report import _verdict as verdict_of_report
+from carrot_core.results import SnapshotInfo, shipped_snapshots
 from carrot_core.results.page import _headline as verdict_of_page
-from carrot_core.results.snapshot import SnapshotInfo, read, shipped_snapshots
+from carrot_core.results.snapshot import read
 from carrot_core.serving import CarrotRouter
 from carrot_core.verdict import SAME_WITHIN, Verdict, cheapest_mixture, name_among, sentence, verdict_on
 

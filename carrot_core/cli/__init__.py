@@ -56,7 +56,7 @@ def main() -> None:
 @json_option
 def setup(force: bool) -> Result:
     """Take the benchmarks that ship into the store and fit CARROT-KNN on them: what the dashboard opens on."""
-    from carrot_core.results import set_up
+    from carrot_core.results.recipes import set_up
 
     with progress("Preparing the benchmarks that ship", " steps") as advance:
         runs = set_up(open_store(), again=force, progress=advance)

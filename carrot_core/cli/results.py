@@ -31,8 +31,8 @@ def results(folder: Path, only: tuple[str, ...]) -> Result:
     Runs are kept in the store (CARROT_HOME): an interrupted run goes on where it stopped.
     """
     from carrot_core.embedding import embed
-    from carrot_core.results import BUILT_IN_RECIPES, RECIPES
     from carrot_core.results.build import compare_built_in, make, make_built_in, write_report
+    from carrot_core.results.recipes import BUILT_IN_RECIPES, RECIPES
 
     if not IN_CHECKOUT:
         raise CarrotError("Results are made in a checkout of the project, whose files they are.")
@@ -65,7 +65,7 @@ def theory(folder: Path, out: Path | None) -> Result:
 
     FOLDER holds the benchmarks' files, as for `carrot results`; only their vectors are read. Takes some minutes.
     """
-    from carrot_core.results import RECIPES
+    from carrot_core.results.recipes import RECIPES
     from carrot_core.theory import FOLDER, make
 
     files = {recipe.name: folder / recipe.embeddings for recipe in RECIPES if recipe.embeddings}

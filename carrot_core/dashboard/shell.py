@@ -24,7 +24,7 @@ from carrot_core.dashboard.links import plain as plain  # pages take it from her
 from carrot_core.dashboard.stores import damaged_uploads, in_order, private_benchmarks
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import ThemeName
-from carrot_core.results.snapshot import SnapshotInfo, damaged_snapshots, shipped_snapshots
+from carrot_core.results import SnapshotInfo, damaged_snapshots, shipped_snapshots
 from carrot_core.store import BenchmarkInfo, Store
 
 

@@ -40,7 +40,7 @@ from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.errors import CarrotError
 from carrot_core.number_formats import size_text
 from carrot_core.paths import damage, file_state
-from carrot_core.results.snapshot import SnapshotInfo
+from carrot_core.results import SnapshotInfo
 from carrot_core.store import BenchmarkInfo, Store
 
 _FOLDER = "carrot_session_folder"

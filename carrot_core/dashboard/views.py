@@ -25,8 +25,9 @@ from carrot_core.figures.scene import Scene
 from carrot_core.frontier import Frontier, ReadableCurve, rate_of_lam
 from carrot_core.operating_point import Point, Solution
 from carrot_core.outcomes import Estimates
-from carrot_core.results.snapshot import Names, read
-from carrot_core.results.source import Results, stored_results
+from carrot_core.results import Names, Results
+from carrot_core.results.snapshot import read
+from carrot_core.results.source import stored_results
 from carrot_core.routers.cascade import undominated, verified_cascades
 from carrot_core.store import BenchmarkInfo, Run, Store
 from carrot_core.store.browse import model_summary

@@ -26,7 +26,7 @@ from carrot_core.paper.curves import (
     zero_router,
 )
 from carrot_core.paper.spider import spider
-from carrot_core.results.source import Names, Results
+from carrot_core.results import Names, Results
 from carrot_core.routers.encoder.router import LABELS as SPROUT_MODELS
 from carrot_core.text import visible
 

@@ -19,7 +19,7 @@ from carrot_core.figures.theme import ThemeName, cut_names
 from carrot_core.frontier import lam_of_rate
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import pick
-from carrot_core.results.source import Names, Results
+from carrot_core.results import Names, Results
 from carrot_core.text import visible
 from carrot_core.theory.dimension import spectra_exhibit
 

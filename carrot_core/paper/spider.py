@@ -20,7 +20,7 @@ from carrot_core.figures.theme import THEMES, Theme, ThemeName, layout, plotly_t
 from carrot_core.number_formats import percent
 from carrot_core.outcomes import positions
 from carrot_core.paper.curves import NotDrawnError, analysis_of, first_carrot
-from carrot_core.results.source import Results
+from carrot_core.results import Results
 from carrot_core.text import short_names, visible
 
 MOST_TASKS, LEAST_TASKS = 16, 3  # axes of a spider that can be read, and that are one

@@ -1,275 +1,232 @@
-"""What ships: benchmarks, snapshots, fitted heads and ``docs/results.md``, all made by ``carrot results``.
-
-`BUILT_IN_RECIPES` and `RECIPES` say which files they come from, and how each is read. A licence that forbids what ours
-allows (mini-SWE-agent on SWE-bench Verified is CC BY-NC 4.0) has no recipe: figures and fitted weights made from such
-a file stay with whoever imports it.
-"""
+"""A benchmark with its results (`Results`), wherever they are, and the snapshots of results that ship."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
-from pandas.api.types import is_float_dtype
 
-from carrot_core.benchmarks import OUTCOME, Frames, Provenance
-from carrot_core.benchmarks.built_in import BUILT_IN, Card, folder_of, read_built_in, vectors_of_built_in
-from carrot_core.benchmarks.costs import pricing_of, with_costs
-from carrot_core.benchmarks.formats.rows import CHARACTERS
-from carrot_core.benchmarks.registry import read_any
-from carrot_core.benchmarks.simulated import NAME as SIMULATED
-from carrot_core.benchmarks.simulated import distinct_texts, simulate, simulated_vectors
-from carrot_core.embedding import BUNDLED, load_embedded
-from carrot_core.errors import DataError, NotFoundError
-from carrot_core.evaluation.runs import Trial, run_router, with_router
-from carrot_core.outcomes import Benchmark
-from carrot_core.prices import Price
-from carrot_core.store import Run, Store
-from carrot_core.text import text_hash
+from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, read_model_facts
+from carrot_core.errors import DataError
+from carrot_core.evaluation import Setting
+from carrot_core.figures.scene import Scene
+from carrot_core.frontier import Frontier, ReadableCurve
+from carrot_core.operating_point import Point, Solution
+from carrot_core.outcomes import Estimates
+from carrot_core.paths import damage, file_state, shipped, shipped_benchmarks
+from carrot_core.results.recipes import RECIPES
+from carrot_core.store import BenchmarkInfo, Run
 
-Progress = Callable[[int, int], None]
+Names = tuple[str, ...]
+FOLDER = "snapshots"
+DOCUMENT = "snapshot.json"
+MODELS = "models.csv"  # facts of the models of all snapshots
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One benchmark of the results.
+class Results(Protocol):
+    """A benchmark with its results, as pages, figures and commands read it.
 
-    Attributes
-    ----------
-    name : in the store, the snapshots and the report.
-    file : results, below the folder of the benchmarks.
-    about : what it is, in a sentence.
-    where : rows that are kept, SQL over the file's columns.
-    embeddings : vectors of the bundled MiniLM computed before, below the same folder; else they are computed.
-    columns : the file's own column, by the name it has in the long format.
-    costs : what its costs are: recorded dollars, or the prices they were computed at, with their date.
-    era : years in which its models came out.
-    """
-
-    name: str
-    file: str
-    about: str
-    where: str | None = None
-    embeddings: str | None = None
-    columns: dict[str, str] = field(default_factory=dict)
-    costs: str = ""
-    era: str = "2023-24"
-
-
-RECIPES = (
-    Recipe(
-        "mmlu-pro-cot",
-        "mmlu-pro-cot/mmlu_pro_cot.parquet",
-        "MMLU-Pro answered with chain of thought by 14 chat models, with input and output tokens.",
-        where="kind = 'chat' and model <> 'deepseek-ai/DeepSeek-Coder-V2-Instruct'",
-        embeddings="embeddings/mmlu_pro_cot.parquet",
-        costs="list prices of 2024",
-    ),
-    Recipe(
-        "routerbench-subset",
-        "routerbench-subset/routerbench_0shot.parquet",
-        "The prompts of RouterBench's 0-shot set that are public with text and all 11 models; dollars as recorded.",
-        where="models_on_prompt = 11 and prompt is not null",
-        embeddings="embeddings/routerbench_0shot.parquet",
-        costs="recorded dollars of 2023-24",
-    ),
-    Recipe(
-        "open-llm-leaderboard-v2",
-        "open-llm-leaderboard-v2/open_llm_lb_v2.parquet",
-        "MMLU-Pro, BBH and IFEval of the Open LLM Leaderboard v2 for 18 open models, its row order restored; "
-        "input cost only.",
-        where="model <> 'upstage/SOLAR-10.7B-Instruct-v1.0'",
-        embeddings="embeddings/open_llm_lb_v2.parquet",
-        costs="list prices of 2025-02; input only",
-    ),
-    Recipe(
-        "routellm",
-        "routellm/routellm.parquet",
-        "MMLU and GSM8K answered by GPT-4 and Mixtral-8x7B, as RouteLLM published them, without the prompts it "
-        "calls contaminated.",
-        where="not contaminated",
-        costs="list prices of 2024-06",
-    ),
-    Recipe(
-        "llmrouter-9-models",
-        "llmrouter-9-models/llmrouter_9_models.parquet",
-        "LLMRouter's 14 tasks answered by 9 open models; input cost only.",
-        columns={"cost_usd": "input_cost_usd"},
-        costs="prices of its source, undated; input only",
-    ),
-    Recipe(
-        "frugalgpt-overruling",
-        "frugalgpt-overruling/overruling.parquet",
-        "FrugalGPT's legal yes/no questions answered by 12 APIs of 2022 and 2023; dollars as recorded.",
-        costs="recorded dollars of 2022-23",
-    ),
-    Recipe(
-        "bfcl",
-        "bfcl-2024-08/bfcl_2024_08.parquet",
-        "Tool calls of the Berkeley Function Calling Leaderboard (2024-08-11) that are public with text, by 48 models "
-        "and ways to call them (prompted, or -FC: the provider's own function calling), with tokens and latency.",
-        # Four models have a price that no dated list confirms.
-        where="prompt is not null and model not in ('gemini-1.5-flash-preview-0514', 'gemini-1.5-pro-preview-0409', "
-        "'gemini-1.5-pro-preview-0514', 'nvidia_nemotron-4-340b-instruct')",
-        costs="list prices of 2024",
-    ),
-)
-
-
-@dataclass(frozen=True)
-class BuiltInRecipe:
-    """A benchmark that ships whole.
+    ``pool`` and ``tasks`` are the models and tasks that are looked at, all of them where empty. Routers go by their
+    name with parameters; baselines are always there too. What it cannot do raises
+    `carrot_core.results.snapshot.NoPromptsError`; two attributes say so beforehand.
 
     Attributes
     ----------
-    card : what its folder says of it.
-    texts : whether the texts of its prompts may be passed on; else their hashes and vectors are.
-    priced : whether its costs are tokens at the prices of its folder. One input token is taken for 4 characters of the
-        prompt, and a model without tokens or price has no cost. Else the file has costs, as any that is imported.
+    name : of the benchmark.
+    has_prompts : whether its prompts, their outcomes and every router's estimates are here. Without them there are no
+        `narrowed`, `estimates`, `run`, `exact_curve` and `flips`, and some tables of `analysis` may be missing.
+    can_filter : whether some of the models and tasks can be looked at.
+    fitted : names of the fitted routers, learned ones first.
+    runnable : names of those that can answer typed prompts here, the best on validation first.
+    baselines : names of the baselines.
+    models, tasks : the whole pool, and all task labels.
+    cost_unit_usd : u of the whole pool on all tasks.
+    palette : models of the whole pool from the cheapest to the dearest, which gives each its colour.
     """
 
-    card: Card
-    texts: bool
-    priced: bool = False
+    @property
+    def name(self) -> str: ...
+    @property
+    def has_prompts(self) -> bool: ...
+    @property
+    def can_filter(self) -> bool: ...
+    @property
+    def fitted(self) -> Names: ...
+    @property
+    def runnable(self) -> Names: ...
+    @property
+    def baselines(self) -> Names: ...
+    @property
+    def models(self) -> Names: ...
+    @property
+    def tasks(self) -> Names: ...
+    @property
+    def cost_unit_usd(self) -> float: ...
+    @property
+    def palette(self) -> Names: ...
+
+    def within(self, pool: Names = (), tasks: Names = ()) -> Results:
+        """The same results with some of the models and tasks as all there are, and the routers that can be so used."""
+        ...
+
+    def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
+        """Best single model on validation."""
+        ...
+
+    def scene(
+        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
+    ) -> Scene:
+        """One chart of some routers and baselines, on the prompts reported on."""
+        ...
+
+    def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
+        """One router's curve on "test", the prompts reported on, or on "validation", where λ is chosen."""
+        ...
+
+    def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> Frontier:
+        """The same curve prompt by prompt."""
+        ...
+
+    def matching_point(self, router: str) -> Point | None:
+        """The cheapest point that promises to be as good as the best single model, as it does on test; None without."""
+        ...
+
+    def figures(self, router: str) -> Mapping[str, Any] | None:
+        """Figures of a fitted router (`carrot_core.evaluation.measure_router`); None where none were stored."""
+        ...
+
+    def point_at(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> Point:
+        """What a point does on test, against the reference (by default the best single model).
+
+        At the rate of `match`, each prompt's figures are at a rate that was chosen without it. The difference and the
+        saving may have no interval.
+        """
+        ...
+
+    def matchable(self, pool: Names = ()) -> Names:
+        """Models that `match` can take."""
+        ...
+
+    def match(self, router: str, model: str, pool: Names = (), tasks: Names = ()) -> Solution | None:
+        """The cheapest point of a router's validation curve that promises to be as good as a model alone; None where
+        not even a nearest one is known."""
+        ...
+
+    def by_task(
+        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
+    ) -> tuple[pd.DataFrame, str]:
+        """Slices of a curve on test by task (`carrot_core.evaluation.tables.by_task`) at `task_rate`, and the model
+        they are compared to: the reference where that can be chosen."""
+        ...
+
+    def task_rate(self, router: str, rate: float) -> float:
+        """The rate that `by_task` is of when it is asked for one: the same, or the nearest there is."""
+        ...
+
+    def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> pd.DataFrame:
+        """Test prompts that get another model between two rates."""
+        ...
+
+    def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
+        """A table of `carrot_core.compare` for some routers, in their order; None where there is none."""
+        ...
+
+    def spectra(self) -> pd.DataFrame | None:
+        """Spectra of the prompts' vectors (`carrot_core.theory.dimension.spectra`) and benchmark; None without any."""
+        ...
+
+    def seeds(self, routers: Names) -> tuple[int, ...]:
+        """Seeds that all of the routers have results of."""
+        ...
+
+    def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+        """Figures and pairs (`carrot_core.evaluation.Comparison`), and the seed whose rows are those of the seeds.
+
+        Pairs may be there for the mean over all seeds only.
+        """
+        ...
+
+    def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
+        """The protocol on some of the models and tasks."""
+        ...
+
+    def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> Mapping[str, Estimates]:
+        """Estimates of a router by split; of a baseline on some of the models and tasks."""
+        ...
+
+    def run(self, router: str) -> Run | None:
+        """The stored run of a fitted router; None for a baseline."""
+        ...
+
+
+@dataclass(frozen=True)
+class SnapshotInfo(BenchmarkInfo):
+    """A benchmark of which only results are here, in ``folder``; its models came out in the years ``era``."""
+
+    folder: Path = Path()
+    era: str = ""
 
     @property
-    def name(self) -> str:
-        """Name in the store and in the report."""
-        return self.card.name
-
-    @property
-    def about(self) -> str:
-        """What it is, in a sentence."""
-        return f"{self.card.about[0].upper()}{self.card.about[1:]}."
+    def has_prompts(self) -> bool:
+        return False
 
 
-BUILT_IN_RECIPES = (
-    BuiltInRecipe(
-        Card(
-            name="openhands-index",
-            about="software tasks (SWE-bench Verified and SWT-bench) given to 34 models of 2025-26 in one agent, "
-            "OpenHands; a score of 1 is resolved, dollars are as billed",
-            source="github.com/OpenHands/openhands-index-results @ 3015ac612e7196f428e6e8a3948965d32d9a3331",
-            licence="MIT License stated in its README.md; no LICENSE file",
-            date="2026-06-30",
-            file="openhands-index/openhands_swe_swt.parquet",
-            caveats=(
-                "SWE-bench Verified is contaminated and has flawed tests (Epoch AI's review of 2026-09): it shows what "
-                "tasks cost and how this tool works, and does not measure what models are worth.",
-                "Versions of the agent differ between models (v0.38 to v1.24), and each cell is one run.",
-                "Billed dollars include whatever each provider's cache saved; 256 outcomes have no cost recorded, and "
-                "565 cells were not run or have no result.",
-                "No tokens are recorded, so costs cannot be re-priced: list prices are here as facts of the models.",
-                "The texts of the prompts are not here (issues of twelve open-source projects): their hashes and "
-                "vectors are, so routers that read vectors work and those that read texts do not.",
-            ),
-        ),
-        texts=False,
-    ),
-    BuiltInRecipe(
-        Card(
-            name="misguided-attention",
-            about="52 riddles and puzzles changed so that the known answer is wrong, given to 58 models and efforts up "
-            "to 2025-07, up to five times each; the score is the share of a rubric's points",
-            source="github.com/cpldcpu/MisguidedAttention @ bbae011",
-            licence="CC0-1.0 (LICENSE)",
-            date="2025-07-31",
-            file="misguided-attention/misguided_attention_samples.parquet",
-            caveats=(
-                "52 prompts are few: small differences between routers cannot be seen here. What can be seen is how "
-                "runs of one cell differ, and what thinking on or off costs and gains.",
-                "Answers were scored by a language model against a rubric.",
-                "Output tokens, reasoning included, were recorded for 12 models; 10 of them have a list price (July "
-                "2025). These 10 are the pool of every curve; the other 48 have scores and no costs.",
-                "Input tokens are estimated, one for 4 characters of the prompt.",
-            ),
-        ),
-        texts=True,
-        priced=True,
-    ),
-)
+def facts_of(entry: Mapping[str, Any]) -> tuple[ModelFacts, ...]:
+    """Facts of a benchmark's models: its own where it has any, else what ``data/models.csv`` knows of them."""
+    own = tuple(ModelFacts(**each) for each in entry.get("facts", ()))
+    return own or tuple(shipped_facts().get(model, NOTHING) for model in entry["models"])
 
 
-def load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
-    """The benchmark with its vectors; a stored one that was read from another file is an error."""
-    path = files / recipe.file
-    sha256 = sha256_of(path)
-    if recipe.name not in {info.name for info in store.benchmarks()}:
-        frames = read_any(path, where=recipe.where, columns=recipe.columns or None)
-        store.save_benchmark(recipe.name, frames, shadow=True)  # what ships is made anew here
-        if recipe.embeddings is not None:
-            store.import_vectors(recipe.name, files / recipe.embeddings, BUNDLED)
-    if store.info(recipe.name).sha256 != sha256:
-        raise DataError(recipe.name, f"in the store was read from another file than {path}; remove it first")
-    return load_embedded(store, recipe.name, progress=progress)
+def shipped_facts() -> dict[str, ModelFacts]:
+    """Facts of the models of the snapshots that ship, by their names there; each row of the file has its source.
 
-
-def sha256_of(path: Path) -> str:
-    if not path.exists():
-        raise NotFoundError(f"{path} is missing: what ships of it is made from it.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def priced(path: Path, prices: Mapping[str, Price]) -> Frames:
-    """Frames of a table of runs with texts and output tokens, in which not every model has tokens or a price."""
-    runs = pd.read_parquet(path)
-    runs["output_tokens"] = runs["output_tokens"].astype(np.float64)
-    estimated = -(-runs["prompt"].str.len() // CHARACTERS)
-    runs = runs.assign(input_tokens=estimated.where(runs["output_tokens"].notna()), cost_usd=np.nan)
-    outcomes = runs[[*OUTCOME]].assign(sample=runs["sample"].astype(str))
-    outcomes, table, _ = with_costs(outcomes, pricing_of(sorted(set(runs["model"])), prices))
-    prompts = runs.drop_duplicates("prompt_id").rename(columns={"prompt": "text", "benchmark": "family"})
-    prompts = prompts[["prompt_id", "text", "task", "family"]].assign(split=None)
-    return Frames(prompts, table, outcomes, Provenance(path.name))
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet that takes little room: bytes of floats by place (half the size of whole curves)."""
-    floats = [name for name in table if is_float_dtype(table[name])]
-    table.to_parquet(
-        path,
-        index=False,
-        compression="zstd",
-        compression_level=19,
-        use_dictionary=table.columns.difference(floats).tolist(),
-        column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
-    )
-
-
-def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> list[Run]:
-    """The benchmarks that ship whole and the simulated one, each with a fitted CARROT-KNN, built where missing.
-
-    The router that serves is fitted and stored too, since a public server may not write it. The first run is that of
-    the benchmark the app opens on.
+    None where the file is damaged, which `damaged_snapshots` names.
     """
-    names = names_to_set_up(store)
-    there = set() if again else {info.name for info in store.benchmarks()}
-    for name in names:
-        if name not in there:
-            _build(store, name)
-    benches = [load_embedded(store, name, progress=progress) for name in names]
-    runs = [run_router(store, bench, again=again, progress=progress) for bench in benches]
-    return [with_router(store, Trial(bench, run.router), run) for bench, run in zip(benches, runs, strict=True)]
+    facts = _read_facts()
+    return {} if isinstance(facts, DataError) else facts
 
 
-def names_to_set_up(store: Store) -> list[str]:
-    """The benchmarks of `set_up`, but for a name under which the user has other data, which stay as they are."""
-    return [name for name in (*BUILT_IN, SIMULATED) if not store.shadows(name)]
+def _read_facts() -> dict[str, ModelFacts] | DataError:
+    try:
+        return _facts_in(shipped(MODELS), file_state(shipped(MODELS)))
+    except DataError as error:
+        return error
 
 
-def _build(store: Store, name: str) -> None:
-    """Store a benchmark that ships, or the simulated one, with the vectors that ship."""
-    if name == SIMULATED:
-        frames = simulate()
-        hashes, vectors = list(map(text_hash, distinct_texts(frames))), simulated_vectors(frames)
-    else:
-        frames = read_built_in(folder_of(name))
-        hashes, vectors = vectors_of_built_in(folder_of(name))
-    store.save_benchmark(name, frames, replace=True)
-    if vectors is not None:
-        store.add_vectors_of_hashes(name, BUNDLED, hashes, vectors)
+@lru_cache(maxsize=1)
+def _facts_in(path: Path, _state: tuple[int, int, int]) -> dict[str, ModelFacts]:
+    return read_model_facts(path)
+
+
+def shipped_snapshots() -> list[SnapshotInfo]:
+    """Descriptions of the readable snapshots that ship, by name; `damaged_snapshots` has the others."""
+    return [info for info in _descriptions().values() if isinstance(info, SnapshotInfo)]
+
+
+def damaged_snapshots() -> dict[str, str]:
+    """Why a snapshot that ships cannot be described, by its name, or the facts of models be read; empty if all can."""
+    parts = {**_descriptions(), MODELS: _read_facts()}
+    return {name: str(part) for name, part in parts.items() if isinstance(part, DataError)}
+
+
+def _descriptions() -> dict[str, SnapshotInfo | DataError]:
+    by_name = {recipe.name: recipe for recipe in RECIPES}
+    descriptions: dict[str, SnapshotInfo | DataError] = {}
+    for name, about in shipped_benchmarks(FOLDER).items():
+        try:
+            if isinstance(about, DataError):
+                raise about
+            texts, recipe = {key: tuple(about[key]) for key in ("models", "warnings")}, by_name[about["name"]]
+            more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era}
+            descriptions[name] = SnapshotInfo(**about | texts | more | {"facts": facts_of(about)})
+        except DataError as error:
+            descriptions[name] = error
+        except (KeyError, TypeError) as error:
+            descriptions[name] = damage(shipped(FOLDER) / name / DOCUMENT, error)
+    return descriptions

@@ -29,7 +29,9 @@ from carrot_core.figures.scene import band
 from carrot_core.frontier import FloatArray, Frontier
 from carrot_core.metrics import HEADLINE
 from carrot_core.outcomes import Benchmark, Estimates
-from carrot_core.results import (
+from carrot_core.results import DOCUMENT, FOLDER
+from carrot_core.results.page import READS_TASK, WITH_TASK, best_carrot, report
+from carrot_core.results.recipes import (
     BUILT_IN_RECIPES,
     RECIPES,
     BuiltInRecipe,
@@ -40,14 +42,11 @@ from carrot_core.results import (
     sha256_of,
     write_table,
 )
-from carrot_core.results.page import READS_TASK, WITH_TASK, best_carrot, report
 from carrot_core.results.snapshot import (
     ANALYSIS,
     COMPARED,
     COMPARISON,
-    DOCUMENT,
     ERRORS,
-    FOLDER,
     FORMAT,
     LATENCY,
     PAIRED_ERRORS,

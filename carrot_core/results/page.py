@@ -9,7 +9,7 @@ from typing import Any
 from carrot_core.errors import DataError
 from carrot_core.figures.scene import label
 from carrot_core.metrics import HEADLINE
-from carrot_core.results import BuiltInRecipe, Recipe
+from carrot_core.results.recipes import BuiltInRecipe, Recipe
 from carrot_core.results.snapshot import SnapshotResults
 from carrot_core.verdict import sentence, verdict_on
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from carrot_core.benchmarks.built_in import Tables, read_table
-from carrot_core.benchmarks.model_facts import NOTHING, ModelFacts, read_model_facts
 from carrot_core.bootstrap import Interval
 from carrot_core.curve import SavedCurve
 from carrot_core.errors import CarrotError, DataError, NotFoundError
@@ -27,19 +26,15 @@ from carrot_core.figures.scene import Band, Curve, Scene, by_cost, label
 from carrot_core.frontier import lam_of_rate
 from carrot_core.operating_point import Point, Solution, same_rate, saved_point
 from carrot_core.outcomes import positions
-from carrot_core.paths import damage, file_state, read_document, shipped, shipped_benchmarks, shipped_data
+from carrot_core.paths import read_document, shipped_data
 from carrot_core.promise import Promise
-from carrot_core.results import RECIPES
+from carrot_core.results import DOCUMENT, Names, facts_of
 from carrot_core.routers import BASELINES
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, shipped_heads
 from carrot_core.store import BenchmarkInfo
 from carrot_core.theory import shipped_spectra
 
-Names = tuple[str, ...]
 FORMAT = 1
-FOLDER = "snapshots"
-DOCUMENT = "snapshot.json"
-MODELS = "models.csv"  # facts of the models of all snapshots
 ERRORS = ("score_error", "cost_error_usd")  # standard errors beside the shares; older snapshots have none
 # Of the difference and the saving against the best single model, paired; older snapshots have none.
 PAIRED_ERRORS = ("score_difference_error", "saving_error")
@@ -48,18 +43,6 @@ TABLES = ("curves", "shares", "bands", "tasks")
 ANALYSIS = "analysis-"
 COMPARISON = "comparison.json"
 COMPARED = ("figures", "differences", "pairs", "quality")  # tables of a comparison, too long for JSON
-
-
-@dataclass(frozen=True)
-class SnapshotInfo(BenchmarkInfo):
-    """A benchmark of which only results are here, in ``folder``; its models came out in the years ``era``."""
-
-    folder: Path = Path()
-    era: str = ""
-
-    @property
-    def has_prompts(self) -> bool:
-        return False
 
 
 class NoPromptsError(CarrotError):
@@ -73,7 +56,7 @@ class NoPromptsError(CarrotError):
 class SnapshotResults:
     """A benchmark's results from a snapshot: the whole pool, all tasks, no single prompt.
 
-    One of the two kinds of `carrot_core.results.source.Results`, where what is read here is described.
+    One of the two kinds of `carrot_core.results.Results`, where what is read here is described.
 
     Attributes
     ----------
@@ -158,7 +141,7 @@ class SnapshotResults:
         entry = self.document["benchmark"]
         values = {each.name: entry[each.name] for each in fields(BenchmarkInfo) if each.name in entry}
         texts = {name: tuple(values[name]) for name in ("models", "warnings")}
-        return BenchmarkInfo(**values | texts | {"facts": _facts(entry)})
+        return BenchmarkInfo(**values | texts | {"facts": facts_of(entry)})
 
     def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> SavedCurve:
         self._check_whole(pool, tasks)
@@ -359,58 +342,3 @@ def read_comparison(folder: Path) -> dict[str, Any]:
     paths = {name: folder / f"{name}.parquet" for name in COMPARED}
     tables = {name: records(read_table(path)) for name, path in paths.items() if path.exists()}
     return read_document(folder / COMPARISON) | tables
-
-
-def _facts(entry: Mapping[str, Any]) -> tuple[ModelFacts, ...]:
-    """Facts of a benchmark's models: its own where it has any, else what ``data/models.csv`` knows of them."""
-    own = tuple(ModelFacts(**each) for each in entry.get("facts", ()))
-    return own or tuple(shipped_facts().get(model, NOTHING) for model in entry["models"])
-
-
-def shipped_facts() -> dict[str, ModelFacts]:
-    """Facts of the models of the snapshots that ship, by their names there; each row of the file has its source.
-
-    None where the file is damaged, which `damaged_snapshots` names.
-    """
-    facts = _read_facts()
-    return {} if isinstance(facts, DataError) else facts
-
-
-def _read_facts() -> dict[str, ModelFacts] | DataError:
-    try:
-        return _facts_in(shipped(MODELS), file_state(shipped(MODELS)))
-    except DataError as error:
-        return error
-
-
-@lru_cache(maxsize=1)
-def _facts_in(path: Path, _state: tuple[int, int, int]) -> dict[str, ModelFacts]:
-    return read_model_facts(path)
-
-
-def shipped_snapshots() -> list[SnapshotInfo]:
-    """Descriptions of the readable snapshots that ship, by name; `damaged_snapshots` has the others."""
-    return [info for info in _descriptions().values() if isinstance(info, SnapshotInfo)]
-
-
-def damaged_snapshots() -> dict[str, str]:
-    """Why a snapshot that ships cannot be described, by its name, or the facts of models be read; empty if all can."""
-    parts = {**_descriptions(), MODELS: _read_facts()}
-    return {name: str(part) for name, part in parts.items() if isinstance(part, DataError)}
-
-
-def _descriptions() -> dict[str, SnapshotInfo | DataError]:
-    by_name = {recipe.name: recipe for recipe in RECIPES}
-    descriptions: dict[str, SnapshotInfo | DataError] = {}
-    for name, about in shipped_benchmarks(FOLDER).items():
-        try:
-            if isinstance(about, DataError):
-                raise about
-            texts, recipe = {key: tuple(about[key]) for key in ("models", "warnings")}, by_name[about["name"]]
-            more = {"folder": shipped(FOLDER) / name, "costs": recipe.costs, "era": recipe.era, "facts": _facts(about)}
-            descriptions[name] = SnapshotInfo(**about | texts | more)
-        except DataError as error:
-            descriptions[name] = error
-        except (KeyError, TypeError) as error:
-            descriptions[name] = damage(shipped(FOLDER) / name / DOCUMENT, error)
-    return descriptions

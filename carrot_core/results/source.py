@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,156 +20,18 @@ from carrot_core.evaluation.runs import newest_runs, runs_by_seed
 from carrot_core.evaluation.solve import chosen_point
 from carrot_core.evaluation.tables import by_task, flips, task_labels
 from carrot_core.figures.scene import Scene, by_cost, compose
-from carrot_core.frontier import Frontier, ReadableCurve
+from carrot_core.frontier import Frontier
 from carrot_core.operating_point import Point, Solution, match_model, operating_point, same_rate
 from carrot_core.outcomes import Estimates
 from carrot_core.promise import CONFIDENCE
-from carrot_core.results.snapshot import Names as Names
-from carrot_core.results.snapshot import SnapshotResults, damaged_snapshots, read, shipped_snapshots
+from carrot_core.results import Names, damaged_snapshots, shipped_snapshots
+from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.routers import BASELINES
 from carrot_core.serving.profile import SERVABLE, SLOW_TO_FIT
 from carrot_core.store import Run, Store
 from carrot_core.theory.dimension import spectra_of
 
 _CACHE_SIZE = 32  # settings and curves that a benchmark keeps
-
-
-class Results(Protocol):
-    """A benchmark with its results, as pages, figures and commands read it.
-
-    ``pool`` and ``tasks`` are the models and tasks that are looked at, all of them where empty. Routers go by their
-    name with parameters; baselines are always there too. What it cannot do raises
-    `carrot_core.results.snapshot.NoPromptsError`; two attributes say so beforehand.
-
-    Attributes
-    ----------
-    name : of the benchmark.
-    has_prompts : whether its prompts, their outcomes and every router's estimates are here. Without them there are no
-        `narrowed`, `estimates`, `run`, `exact_curve` and `flips`, and some tables of `analysis` may be missing.
-    can_filter : whether some of the models and tasks can be looked at.
-    fitted : names of the fitted routers, learned ones first.
-    runnable : names of those that can answer typed prompts here, the best on validation first.
-    baselines : names of the baselines.
-    models, tasks : the whole pool, and all task labels.
-    cost_unit_usd : u of the whole pool on all tasks.
-    palette : models of the whole pool from the cheapest to the dearest, which gives each its colour.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def has_prompts(self) -> bool: ...
-    @property
-    def can_filter(self) -> bool: ...
-    @property
-    def fitted(self) -> Names: ...
-    @property
-    def runnable(self) -> Names: ...
-    @property
-    def baselines(self) -> Names: ...
-    @property
-    def models(self) -> Names: ...
-    @property
-    def tasks(self) -> Names: ...
-    @property
-    def cost_unit_usd(self) -> float: ...
-    @property
-    def palette(self) -> Names: ...
-
-    def within(self, pool: Names = (), tasks: Names = ()) -> Results:
-        """The same results with some of the models and tasks as all there are, and the routers that can be so used."""
-        ...
-
-    def best_single(self, pool: Names = (), tasks: Names = ()) -> str:
-        """Best single model on validation."""
-        ...
-
-    def scene(
-        self, routers: Names, active: str, pool: Names = (), tasks: Names = (), reference: str | None = None
-    ) -> Scene:
-        """One chart of some routers and baselines, on the prompts reported on."""
-        ...
-
-    def curve(self, router: str, split: str = "test", pool: Names = (), tasks: Names = ()) -> ReadableCurve:
-        """One router's curve on "test", the prompts reported on, or on "validation", where λ is chosen."""
-        ...
-
-    def exact_curve(self, router: str, split: str, pool: Names = (), tasks: Names = ()) -> Frontier:
-        """The same curve prompt by prompt."""
-        ...
-
-    def matching_point(self, router: str) -> Point | None:
-        """The cheapest point that promises to be as good as the best single model, as it does on test; None without."""
-        ...
-
-    def figures(self, router: str) -> Mapping[str, Any] | None:
-        """Figures of a fitted router (`carrot_core.evaluation.measure_router`); None where none were stored."""
-        ...
-
-    def point_at(
-        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
-    ) -> Point:
-        """What a point does on test, against the reference (by default the best single model).
-
-        At the rate of `match`, each prompt's figures are at a rate that was chosen without it. The difference and the
-        saving may have no interval.
-        """
-        ...
-
-    def matchable(self, pool: Names = ()) -> Names:
-        """Models that `match` can take."""
-        ...
-
-    def match(self, router: str, model: str, pool: Names = (), tasks: Names = ()) -> Solution | None:
-        """The cheapest point of a router's validation curve that promises to be as good as a model alone; None where
-        not even a nearest one is known."""
-        ...
-
-    def by_task(
-        self, router: str, rate: float, reference: str | None = None, pool: Names = (), tasks: Names = ()
-    ) -> tuple[pd.DataFrame, str]:
-        """Slices of a curve on test by task (`carrot_core.evaluation.tables.by_task`) at `task_rate`, and the model
-        they are compared to: the reference where that can be chosen."""
-        ...
-
-    def task_rate(self, router: str, rate: float) -> float:
-        """The rate that `by_task` is of when it is asked for one: the same, or the nearest there is."""
-        ...
-
-    def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> pd.DataFrame:
-        """Test prompts that get another model between two rates."""
-        ...
-
-    def analysis(self, name: str, routers: Names) -> pd.DataFrame | None:
-        """A table of `carrot_core.compare` for some routers, in their order; None where there is none."""
-        ...
-
-    def spectra(self) -> pd.DataFrame | None:
-        """Spectra of the prompts' vectors (`carrot_core.theory.dimension.spectra`) and benchmark; None without any."""
-        ...
-
-    def seeds(self, routers: Names) -> tuple[int, ...]:
-        """Seeds that all of the routers have results of."""
-        ...
-
-    def comparison(self, routers: Names, seeds: tuple[int, ...]) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-        """Figures and pairs (`carrot_core.evaluation.Comparison`), and the seed whose rows are those of the seeds.
-
-        Pairs may be there for the mean over all seeds only.
-        """
-        ...
-
-    def narrowed(self, pool: Names = (), tasks: Names = ()) -> Setting:
-        """The protocol on some of the models and tasks."""
-        ...
-
-    def estimates(self, router: str, pool: Names = (), tasks: Names = ()) -> Mapping[str, Estimates]:
-        """Estimates of a router by split; of a baseline on some of the models and tasks."""
-        ...
-
-    def run(self, router: str) -> Run | None:
-        """The stored run of a fitted router; None for a baseline."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

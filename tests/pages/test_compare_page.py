@@ -22,7 +22,7 @@ from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import compare_routers, run_router, runs_by_seed
 from carrot_core.frontier import rate_of_lam
 from carrot_core.paths import shipped
-from carrot_core.results.snapshot import shipped_snapshots
+from carrot_core.results import shipped_snapshots
 from carrot_core.results.source import stored_results
 from carrot_core.store import Store
 from tests.made import MODELS, fill, made, write_files
@@ -202,7 +202,7 @@ def test_a_snapshot_without_an_analysis_says_so(
     without = shutil.ignore_patterns("analysis-*")
     folder = "snapshots/frugalgpt-overruling"
     shutil.copytree(shipped(folder), tmp_path / folder, ignore=without)
-    monkeypatch.setattr("carrot_core.results.snapshot.shipped", lambda name: tmp_path / name)
+    monkeypatch.setattr("carrot_core.results.shipped", lambda name: tmp_path / name)
     app = page(bench=SNAPSHOT, show=section)
     assert not app.exception
     assert f"keeps no {analysis}" in page_text(app)

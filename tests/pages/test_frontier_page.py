@@ -20,7 +20,7 @@ from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import lam_text, percent
 from carrot_core.outcomes import Outcomes
 from carrot_core.paper import PRESETS
-from carrot_core.results.snapshot import shipped_snapshots
+from carrot_core.results import shipped_snapshots
 from carrot_core.results.source import open_results
 from carrot_core.store import Store
 from carrot_core.verdict import sentence

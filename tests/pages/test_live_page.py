@@ -21,7 +21,8 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.errors import CarrotError
 from carrot_core.figures.theme import scene_colors
 from carrot_core.number_formats import money
-from carrot_core.results.snapshot import read, shipped_snapshots
+from carrot_core.results import shipped_snapshots
+from carrot_core.results.snapshot import read
 from carrot_core.serving.loading import PromptKind, shipped_heads, shipped_kinds
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible

@@ -16,7 +16,7 @@ from carrot_core.embedding import BUNDLED
 from carrot_core.evaluation import Setting, setting
 from carrot_core.outcomes import Benchmark, Outcomes
 from carrot_core.prices import Price
-from carrot_core.results import RECIPES
+from carrot_core.results.recipes import RECIPES
 from carrot_core.store import Store
 from tests.made import made
 

@@ -15,9 +15,10 @@ import pytest
 from carrot_core import CarrotRouter
 from carrot_core.benchmarks import built_in
 from carrot_core.errors import DataError, NotFoundError
-from carrot_core.results import BUILT_IN_RECIPES, RECIPES, Recipe, build, snapshot
+from carrot_core.results import FOLDER, build, shipped_snapshots, snapshot
 from carrot_core.results.build import compare_built_in, make, write_report
 from carrot_core.results.page import best_carrot, report
+from carrot_core.results.recipes import BUILT_IN_RECIPES, RECIPES, Recipe
 from carrot_core.routers.saving import load_router
 from carrot_core.serving.loading import HEADS, LABELLED_HEAD, SHIPPED_ROUTER, shipped_params
 from carrot_core.store import Store
@@ -51,16 +52,16 @@ def data(files: Path) -> Path:
 
 @pytest.fixture
 def document(data: Path) -> dict[str, Any]:
-    return build.read_comparison(data / snapshot.FOLDER / RECIPE.name)
+    return build.read_comparison(data / FOLDER / RECIPE.name)
 
 
 @pytest.fixture
 def kept(data: Path) -> snapshot.SnapshotResults:
-    return snapshot.read(data / snapshot.FOLDER / RECIPE.name)
+    return snapshot.read(data / FOLDER / RECIPE.name)
 
 
 def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
-    kept = snapshot.read(data / snapshot.FOLDER / RECIPE.name)
+    kept = snapshot.read(data / FOLDER / RECIPE.name)
     assert set(kept.routers) >= set(ROUTERS)
     assert all(name.startswith("carrot") for name in kept.routers[:2])
     bench = made(240)
@@ -89,7 +90,7 @@ def test_nothing_is_fitted_again(data: Path, files: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("carrot_core.evaluation.runs.evaluate", refuse)
     make(store, files, files / "again", [RECIPE], SEEDS, ROUTERS, progress=quiet)
     assert store.version() == before
-    for path in (data / snapshot.FOLDER).rglob("*.parquet"):
+    for path in (data / FOLDER).rglob("*.parquet"):
         assert (files / "again" / path.relative_to(data)).read_bytes() == path.read_bytes()
 
 
@@ -180,7 +181,7 @@ def test_results_of_an_earlier_protocol_do_not_stand_beside_others(document: dic
 def test_every_snapshot_that_ships_has_a_recipe_a_head_and_a_place_on_the_page() -> None:
     root = Path(build.__file__).resolve().parents[2]
     page = (root / "docs" / "results.md").read_text()
-    infos = snapshot.shipped_snapshots()
+    infos = shipped_snapshots()
     assert {info.name for info in infos} <= {recipe.name for recipe in RECIPES}
     for info in infos:
         document = build.read_comparison(info.folder)
@@ -216,6 +217,6 @@ def test_a_benchmark_that_ships_whole_is_compared_beside_its_files(tmp_path: Pat
 
 def test_what_ships_is_small() -> None:
     root = Path(build.__file__).resolve().parents[2]
-    shipped = [path for folder in (snapshot.FOLDER, HEADS) for path in (root / "data" / folder).rglob("*.*")]
+    shipped = [path for folder in (FOLDER, HEADS) for path in (root / "data" / folder).rglob("*.*")]
     # 3 MB a benchmark: all of its curves with their errors, and the head that answers.
-    assert sum(path.stat().st_size for path in shipped) < 3_200_000 * len(snapshot.shipped_snapshots())
+    assert sum(path.stat().st_size for path in shipped) < 3_200_000 * len(shipped_snapshots())

@@ -15,7 +15,7 @@ from carrot_core.benchmarks.long_wide_tables import read_long_table
 from carrot_core.cli import main
 from carrot_core.errors import StoreError
 from carrot_core.paths import shipped_data
-from carrot_core.results.snapshot import shipped_snapshots
+from carrot_core.results import shipped_snapshots
 from carrot_core.results.source import open_results
 from carrot_core.serving.loading import shipped_heads
 from carrot_core.store import Store

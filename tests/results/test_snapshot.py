@@ -33,9 +33,10 @@ from carrot_core.operating_point import (
 from carrot_core.outcomes import Benchmark
 from carrot_core.paths import shipped
 from carrot_core.promise import CONFIDENCE, default_confidence
+from carrot_core.results import Results, shipped_snapshots
 from carrot_core.results.build import make_snapshot, write
-from carrot_core.results.snapshot import LATENCY, NoPromptsError, SnapshotResults, read, shipped_snapshots
-from carrot_core.results.source import Results, StoredResults
+from carrot_core.results.snapshot import LATENCY, NoPromptsError, SnapshotResults, read
+from carrot_core.results.source import StoredResults
 from carrot_core.store import Store
 from tests.made import made, write_files
 

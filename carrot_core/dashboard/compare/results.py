@@ -31,7 +31,7 @@ from carrot_core.frontier import rate_of_lam
 from carrot_core.metrics import METRICS
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, cost_basis, lam_text
 from carrot_core.paper import ROWS
-from carrot_core.results.snapshot import Names
+from carrot_core.results import Names
 from carrot_core.store import BenchmarkInfo, Store
 from carrot_core.text import SENTENCE, short_names, visible
 

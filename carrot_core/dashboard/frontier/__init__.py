@@ -29,7 +29,7 @@ from carrot_core.frontier import ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved
 from carrot_core.number_formats import PERCENT_COLUMN, POINTS_COLUMN, call_cost, cost_basis, lam_text, points
 from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
-from carrot_core.results.source import Names
+from carrot_core.results import Names
 from carrot_core.text import short_names, visible
 
 COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"

@@ -14,7 +14,7 @@ from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate, shortest_
 from carrot_core.number_formats import call_cost, lam_text, money, percent, solved_cost
 from carrot_core.operating_point import Mix, Solution, mix_within_budget, solve_budget, solve_cap, solve_per_solved
 from carrot_core.promise import CONFIDENCE, EVEN, default_confidence
-from carrot_core.results.source import Names
+from carrot_core.results import Names
 from carrot_core.text import short_names, visible
 
 MATCH, MONTH, CAP = "As good as a model", "A budget a month", "A cap per query"

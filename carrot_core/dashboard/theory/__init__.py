@@ -15,7 +15,8 @@ from carrot_core.dashboard.glossary import tip
 from carrot_core.dashboard.shell import errors_as_text
 from carrot_core.dashboard.stores import Version, labels, results_version
 from carrot_core.figures.exhibit import Exhibit
-from carrot_core.results.snapshot import read, shipped_snapshots
+from carrot_core.results import shipped_snapshots
+from carrot_core.results.snapshot import read
 from carrot_core.theory import BREACHES, Breach, RateCurve, World, possible, predicted_slope, simulate, simulated_curve
 from carrot_core.theory.rate_figures import boundary_exhibit
 from carrot_core.theory.rates import SIZES, excess_risk

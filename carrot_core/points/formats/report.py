@@ -15,7 +15,8 @@ from carrot_core.figures.exhibit import image_of_svg
 from carrot_core.figures.theme import THEMES, shortened
 from carrot_core.frontier import FloatArray
 from carrot_core.number_formats import call_cost, cost_basis, lam_text, money, money_tick, pays, percent
-from carrot_core.results.snapshot import SnapshotResults, read, shipped_snapshots
+from carrot_core.results import shipped_snapshots
+from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFigures, PointFile, promise_of
 from carrot_core.text import SENTENCE, visible

@@ -1,0 +1,275 @@
+"""What ships: benchmarks, snapshots, fitted heads and ``docs/results.md``, all made by ``carrot results``.
+
+`BUILT_IN_RECIPES` and `RECIPES` say which files they come from, and how each is read. A licence that forbids what ours
+allows (mini-SWE-agent on SWE-bench Verified is CC BY-NC 4.0) has no recipe: figures and fitted weights made from such
+a file stay with whoever imports it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_float_dtype
+
+from carrot_core.benchmarks import OUTCOME, Frames, Provenance
+from carrot_core.benchmarks.built_in import BUILT_IN, Card, folder_of, read_built_in, vectors_of_built_in
+from carrot_core.benchmarks.costs import pricing_of, with_costs
+from carrot_core.benchmarks.formats.rows import CHARACTERS
+from carrot_core.benchmarks.registry import read_any
+from carrot_core.benchmarks.simulated import NAME as SIMULATED
+from carrot_core.benchmarks.simulated import distinct_texts, simulate, simulated_vectors
+from carrot_core.embedding import BUNDLED, load_embedded
+from carrot_core.errors import DataError, NotFoundError
+from carrot_core.evaluation.runs import Trial, run_router, with_router
+from carrot_core.outcomes import Benchmark
+from carrot_core.prices import Price
+from carrot_core.store import Run, Store
+from carrot_core.text import text_hash
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One benchmark of the results.
+
+    Attributes
+    ----------
+    name : in the store, the snapshots and the report.
+    file : results, below the folder of the benchmarks.
+    about : what it is, in a sentence.
+    where : rows that are kept, SQL over the file's columns.
+    embeddings : vectors of the bundled MiniLM computed before, below the same folder; else they are computed.
+    columns : the file's own column, by the name it has in the long format.
+    costs : what its costs are: recorded dollars, or the prices they were computed at, with their date.
+    era : years in which its models came out.
+    """
+
+    name: str
+    file: str
+    about: str
+    where: str | None = None
+    embeddings: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    costs: str = ""
+    era: str = "2023-24"
+
+
+RECIPES = (
+    Recipe(
+        "mmlu-pro-cot",
+        "mmlu-pro-cot/mmlu_pro_cot.parquet",
+        "MMLU-Pro answered with chain of thought by 14 chat models, with input and output tokens.",
+        where="kind = 'chat' and model <> 'deepseek-ai/DeepSeek-Coder-V2-Instruct'",
+        embeddings="embeddings/mmlu_pro_cot.parquet",
+        costs="list prices of 2024",
+    ),
+    Recipe(
+        "routerbench-subset",
+        "routerbench-subset/routerbench_0shot.parquet",
+        "The prompts of RouterBench's 0-shot set that are public with text and all 11 models; dollars as recorded.",
+        where="models_on_prompt = 11 and prompt is not null",
+        embeddings="embeddings/routerbench_0shot.parquet",
+        costs="recorded dollars of 2023-24",
+    ),
+    Recipe(
+        "open-llm-leaderboard-v2",
+        "open-llm-leaderboard-v2/open_llm_lb_v2.parquet",
+        "MMLU-Pro, BBH and IFEval of the Open LLM Leaderboard v2 for 18 open models, its row order restored; "
+        "input cost only.",
+        where="model <> 'upstage/SOLAR-10.7B-Instruct-v1.0'",
+        embeddings="embeddings/open_llm_lb_v2.parquet",
+        costs="list prices of 2025-02; input only",
+    ),
+    Recipe(
+        "routellm",
+        "routellm/routellm.parquet",
+        "MMLU and GSM8K answered by GPT-4 and Mixtral-8x7B, as RouteLLM published them, without the prompts it "
+        "calls contaminated.",
+        where="not contaminated",
+        costs="list prices of 2024-06",
+    ),
+    Recipe(
+        "llmrouter-9-models",
+        "llmrouter-9-models/llmrouter_9_models.parquet",
+        "LLMRouter's 14 tasks answered by 9 open models; input cost only.",
+        columns={"cost_usd": "input_cost_usd"},
+        costs="prices of its source, undated; input only",
+    ),
+    Recipe(
+        "frugalgpt-overruling",
+        "frugalgpt-overruling/overruling.parquet",
+        "FrugalGPT's legal yes/no questions answered by 12 APIs of 2022 and 2023; dollars as recorded.",
+        costs="recorded dollars of 2022-23",
+    ),
+    Recipe(
+        "bfcl",
+        "bfcl-2024-08/bfcl_2024_08.parquet",
+        "Tool calls of the Berkeley Function Calling Leaderboard (2024-08-11) that are public with text, by 48 models "
+        "and ways to call them (prompted, or -FC: the provider's own function calling), with tokens and latency.",
+        # Four models have a price that no dated list confirms.
+        where="prompt is not null and model not in ('gemini-1.5-flash-preview-0514', 'gemini-1.5-pro-preview-0409', "
+        "'gemini-1.5-pro-preview-0514', 'nvidia_nemotron-4-340b-instruct')",
+        costs="list prices of 2024",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class BuiltInRecipe:
+    """A benchmark that ships whole.
+
+    Attributes
+    ----------
+    card : what its folder says of it.
+    texts : whether the texts of its prompts may be passed on; else their hashes and vectors are.
+    priced : whether its costs are tokens at the prices of its folder. One input token is taken for 4 characters of the
+        prompt, and a model without tokens or price has no cost. Else the file has costs, as any that is imported.
+    """
+
+    card: Card
+    texts: bool
+    priced: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name in the store and in the report."""
+        return self.card.name
+
+    @property
+    def about(self) -> str:
+        """What it is, in a sentence."""
+        return f"{self.card.about[0].upper()}{self.card.about[1:]}."
+
+
+BUILT_IN_RECIPES = (
+    BuiltInRecipe(
+        Card(
+            name="openhands-index",
+            about="software tasks (SWE-bench Verified and SWT-bench) given to 34 models of 2025-26 in one agent, "
+            "OpenHands; a score of 1 is resolved, dollars are as billed",
+            source="github.com/OpenHands/openhands-index-results @ 3015ac612e7196f428e6e8a3948965d32d9a3331",
+            licence="MIT License stated in its README.md; no LICENSE file",
+            date="2026-06-30",
+            file="openhands-index/openhands_swe_swt.parquet",
+            caveats=(
+                "SWE-bench Verified is contaminated and has flawed tests (Epoch AI's review of 2026-09): it shows what "
+                "tasks cost and how this tool works, and does not measure what models are worth.",
+                "Versions of the agent differ between models (v0.38 to v1.24), and each cell is one run.",
+                "Billed dollars include whatever each provider's cache saved; 256 outcomes have no cost recorded, and "
+                "565 cells were not run or have no result.",
+                "No tokens are recorded, so costs cannot be re-priced: list prices are here as facts of the models.",
+                "The texts of the prompts are not here (issues of twelve open-source projects): their hashes and "
+                "vectors are, so routers that read vectors work and those that read texts do not.",
+            ),
+        ),
+        texts=False,
+    ),
+    BuiltInRecipe(
+        Card(
+            name="misguided-attention",
+            about="52 riddles and puzzles changed so that the known answer is wrong, given to 58 models and efforts up "
+            "to 2025-07, up to five times each; the score is the share of a rubric's points",
+            source="github.com/cpldcpu/MisguidedAttention @ bbae011",
+            licence="CC0-1.0 (LICENSE)",
+            date="2025-07-31",
+            file="misguided-attention/misguided_attention_samples.parquet",
+            caveats=(
+                "52 prompts are few: small differences between routers cannot be seen here. What can be seen is how "
+                "runs of one cell differ, and what thinking on or off costs and gains.",
+                "Answers were scored by a language model against a rubric.",
+                "Output tokens, reasoning included, were recorded for 12 models; 10 of them have a list price (July "
+                "2025). These 10 are the pool of every curve; the other 48 have scores and no costs.",
+                "Input tokens are estimated, one for 4 characters of the prompt.",
+            ),
+        ),
+        texts=True,
+        priced=True,
+    ),
+)
+
+
+def load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Benchmark:
+    """The benchmark with its vectors; a stored one that was read from another file is an error."""
+    path = files / recipe.file
+    sha256 = sha256_of(path)
+    if recipe.name not in {info.name for info in store.benchmarks()}:
+        frames = read_any(path, where=recipe.where, columns=recipe.columns or None)
+        store.save_benchmark(recipe.name, frames, shadow=True)  # what ships is made anew here
+        if recipe.embeddings is not None:
+            store.import_vectors(recipe.name, files / recipe.embeddings, BUNDLED)
+    if store.info(recipe.name).sha256 != sha256:
+        raise DataError(recipe.name, f"in the store was read from another file than {path}; remove it first")
+    return load_embedded(store, recipe.name, progress=progress)
+
+
+def sha256_of(path: Path) -> str:
+    if not path.exists():
+        raise NotFoundError(f"{path} is missing: what ships of it is made from it.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def priced(path: Path, prices: Mapping[str, Price]) -> Frames:
+    """Frames of a table of runs with texts and output tokens, in which not every model has tokens or a price."""
+    runs = pd.read_parquet(path)
+    runs["output_tokens"] = runs["output_tokens"].astype(np.float64)
+    estimated = -(-runs["prompt"].str.len() // CHARACTERS)
+    runs = runs.assign(input_tokens=estimated.where(runs["output_tokens"].notna()), cost_usd=np.nan)
+    outcomes = runs[[*OUTCOME]].assign(sample=runs["sample"].astype(str))
+    outcomes, table, _ = with_costs(outcomes, pricing_of(sorted(set(runs["model"])), prices))
+    prompts = runs.drop_duplicates("prompt_id").rename(columns={"prompt": "text", "benchmark": "family"})
+    prompts = prompts[["prompt_id", "text", "task", "family"]].assign(split=None)
+    return Frames(prompts, table, outcomes, Provenance(path.name))
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet that takes little room: bytes of floats by place (half the size of whole curves)."""
+    floats = [name for name in table if is_float_dtype(table[name])]
+    table.to_parquet(
+        path,
+        index=False,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=table.columns.difference(floats).tolist(),
+        column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
+    )
+
+
+def set_up(store: Store, *, again: bool = False, progress: Progress | None = None) -> list[Run]:
+    """The benchmarks that ship whole and the simulated one, each with a fitted CARROT-KNN, built where missing.
+
+    The router that serves is fitted and stored too, since a public server may not write it. The first run is that of
+    the benchmark the app opens on.
+    """
+    names = names_to_set_up(store)
+    there = set() if again else {info.name for info in store.benchmarks()}
+    for name in names:
+        if name not in there:
+            _build(store, name)
+    benches = [load_embedded(store, name, progress=progress) for name in names]
+    runs = [run_router(store, bench, again=again, progress=progress) for bench in benches]
+    return [with_router(store, Trial(bench, run.router), run) for bench, run in zip(benches, runs, strict=True)]
+
+
+def names_to_set_up(store: Store) -> list[str]:
+    """The benchmarks of `set_up`, but for a name under which the user has other data, which stay as they are."""
+    return [name for name in (*BUILT_IN, SIMULATED) if not store.shadows(name)]
+
+
+def _build(store: Store, name: str) -> None:
+    """Store a benchmark that ships, or the simulated one, with the vectors that ship."""
+    if name == SIMULATED:
+        frames = simulate()
+        hashes, vectors = list(map(text_hash, distinct_texts(frames))), simulated_vectors(frames)
+    else:
+        frames = read_built_in(folder_of(name))
+        hashes, vectors = vectors_of_built_in(folder_of(name))
+    store.save_benchmark(name, frames, replace=True)
+    if vectors is not None:
+        store.add_vectors_of_hashes(name, BUNDLED, hashes, vectors)
