@@ -167,30 +167,6 @@ class _Encoder(Protocol):
         ...
 
 
-class _Bundled:
-    """The bundled encoder."""
-
-    padding = 0
-
-    def __init__(self) -> None:
-        from carrot_core import minilm
-
-        self.tokenizer, self.states = minilm.load(bundled_folder())
-        self.dimension = self.states.dimension
-        self._lock = threading.Lock()
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        with self._lock:  # truncation is a setting of the tokenizer, for all threads
-            self.tokenizer.enable_truncation(MAX_TOKENS)
-            return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
-
-    def places(self, text: str) -> list[tuple[int, int]]:
-        with self._lock:
-            self.tokenizer.no_truncation()
-            places: list[tuple[int, int]] = self.tokenizer.encode(text).offsets
-        return places
-
-
 class _Pretrained:
     """An encoder that transformers opens."""
 
@@ -273,7 +249,11 @@ def _encoder(name: str) -> _Encoder:
 
 @lru_cache(maxsize=2)
 def _load(name: str) -> _Encoder:
-    return _Bundled() if name == BUNDLED else _Pretrained(name)
+    if name != BUNDLED:
+        return _Pretrained(name)
+    from carrot_core import minilm
+
+    return minilm.Encoder(bundled_folder(), MAX_TOKENS)
 
 
 def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str | None = None) -> tuple[Any, Any]:

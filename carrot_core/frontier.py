@@ -309,6 +309,15 @@ def sweep(estimates: Estimates, outcomes: Outcomes, models: Sequence[str] | None
     return Frontier(estimates, outcomes, n_dropped, swept)
 
 
+def most_accurate(score: npt.ArrayLike, cost_usd: npt.ArrayLike, models: Sequence[str]) -> int:
+    """Column of the model with the highest score; ties: the cheapest, then the first by name (docs/method.md).
+
+    It is what the rule chooses at λ = 0, for (M,) scores and costs without NaN.
+    """
+    rows = zip(np.negative(score).tolist(), np.asarray(cost_usd).tolist(), models, range(len(models)), strict=True)
+    return min(rows)[-1]
+
+
 def lam_of_rate(exchange_rate_per_usd: npt.ArrayLike, cost_unit_usd: float) -> FloatArray:
     """λ in [0, 1] of an exchange rate, given the cost unit u in dollars: λ = r·u / (1 + r·u)."""
     scaled = np.asarray(exchange_rate_per_usd, dtype=np.float64) * cost_unit_usd

@@ -7,7 +7,8 @@ A BERT encoder is PyTorch's own `torch.nn.TransformerEncoder` behind a sum of th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,30 @@ def load(folder: Path) -> tuple[Tokenizer, MiniLM]:
     tokenizer.no_truncation()
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return tokenizer, MiniLM(config, load_file(folder / "model.safetensors"))
+
+
+class Encoder:
+    """The tokenizer and the model of a folder, as `carrot_core.embedding` uses any encoder.
+
+    May be used from several threads at once.
+    """
+
+    padding = 0
+
+    def __init__(self, folder: Path, max_tokens: int) -> None:
+        self.tokenizer, self.states = load(folder)
+        self.dimension, self.max_tokens = self.states.dimension, max_tokens
+        self._lock = threading.Lock()
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token numbers of each text, at most ``max_tokens``."""
+        with self._lock:  # truncation is a setting of the tokenizer, for all threads
+            self.tokenizer.enable_truncation(self.max_tokens)
+            return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """First character of each token of the whole text, and the one after its last."""
+        with self._lock:
+            self.tokenizer.no_truncation()
+            places: list[tuple[int, int]] = self.tokenizer.encode(text).offsets
+        return places

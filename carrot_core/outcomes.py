@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import zip_longest
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.prices import Price, token_cost_usd
+from carrot_core.prices import Price, all_input_tokens, token_cost_usd
 
 FloatTable = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
@@ -39,23 +38,6 @@ def beyond(values: FloatTable, bounds: tuple[float, float]) -> npt.NDArray[np.bo
     """Which values lie outside of the bounds, such as `SCORE_RANGE`; NaN, "not observed", does not."""
     outside: npt.NDArray[np.bool_] = (values < bounds[0]) | (values > bounds[1])
     return outside
-
-
-def most_accurate(score: npt.ArrayLike, cost_usd: npt.ArrayLike, models: Sequence[str]) -> int:
-    """Column of the model with the highest score; ties: the cheapest, then the first by name (docs/method.md).
-
-    It is what the rule of `carrot_core.frontier` chooses at λ = 0, for (M,) scores and costs without NaN.
-    """
-    rows = zip(np.negative(score).tolist(), np.asarray(cost_usd).tolist(), models, range(len(models)), strict=True)
-    return min(rows)[-1]
-
-
-def text_keys(texts: Sequence[str | None], hashes: Sequence[str | None]) -> list[str | None]:
-    """What tells the texts of prompts apart: each text, or its hash where only that is here.
-
-    The hash of a text is no other prompt's text, so keys are equal where texts are. ``hashes`` may be empty.
-    """
-    return [text if text is not None else other for text, other in zip_longest(texts, hashes)]
 
 
 def pick(values: Sequence[str], rows: Rows) -> tuple[str, ...]:
@@ -114,24 +96,29 @@ class _Tables:
         prompt_ids = pick(self.prompt_ids, rows)
         if rows.dtype != np.bool_:
             _unique("Prompt", prompt_ids)
-        return self._part(prompt_ids, self.models, self.score[rows], self.cost_usd[rows])
+        return self._at(rows, prompt_ids, self.models)
 
     def pool(self, models: Sequence[str]) -> Self:
         """The same prompts with some of the models, in the order asked for."""
         columns = positions(_unique("Model", models), self.models)
-        return self._part(self.prompt_ids, tuple(models), self.score[:, columns], self.cost_usd[:, columns])
+        return self._at((slice(None), columns), self.prompt_ids, tuple(models))
 
     def with_values(self, score: FloatTable, cost_usd: FloatTable, prompt_ids: tuple[str, ...] | None = None) -> Self:
         """Other values, which need not be legal as observed ones, and other prompts where their ids are given."""
-        return self._part(prompt_ids or self.prompt_ids, self.models, score, cost_usd)
+        return self._part(prompt_ids or self.prompt_ids, self.models, score=score, cost_usd=cost_usd)
 
-    def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], score: FloatTable, cost: FloatTable) -> Self:
+    def _at(self, place: Any, prompt_ids: tuple[str, ...], models: tuple[str, ...]) -> Self:
+        tables = {name: getattr(self, name, None) for name in ("score", "cost_usd", "output_tokens")}
+        parts = {name: table[place] for name, table in tables.items() if table is not None}
+        return self._part(prompt_ids, models, **parts)
+
+    def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], **tables: FloatTable) -> Self:
         """Part of a valid table, which needs no second look at every cell."""
         part = object.__new__(type(self))
-        tables = {"score": np.ascontiguousarray(score), "cost_usd": np.ascontiguousarray(cost)}
-        for table in tables.values():
-            table.flags.writeable = False
-        part.__dict__.update(prompt_ids=prompt_ids, models=models, **tables)
+        part.__dict__.update(prompt_ids=prompt_ids, models=models)
+        for name, table in tables.items():
+            part.__dict__[name] = np.ascontiguousarray(table)
+            part.__dict__[name].flags.writeable = False
         return part
 
 
@@ -178,25 +165,12 @@ class Estimates(_Tables):
     cost_is_paid: bool = False
     output_tokens: FloatTable | None = None
 
-    def rows(self, rows: Rows) -> Self:
-        return self._with_tokens(super().rows(rows), rows)
-
-    def pool(self, models: Sequence[str]) -> Self:
-        return self._with_tokens(super().pool(models), (slice(None), positions(models, self.models)))
-
-    def _with_tokens(self, part: Self, place: Any) -> Self:
-        if self.output_tokens is not None:
-            object.__setattr__(part, "output_tokens", self.output_tokens[place])
-        return part
-
     def widened(self, models: Sequence[str]) -> Estimates:
         """The same estimates among more models, NaN for those that are not estimated and so never chosen."""
         tokens = np.full(self.shape, np.nan) if self.output_tokens is None else self.output_tokens
         wide = np.full((3, len(self.prompt_ids), len(models)), np.nan)
         wide[:, :, positions(self.models, models)] = self.score, self.cost_usd, tokens
-        part = self._part(self.prompt_ids, tuple(models), *wide[:2])
-        object.__setattr__(part, "output_tokens", wide[2])
-        return part
+        return self._part(self.prompt_ids, tuple(models), score=wide[0], cost_usd=wide[1], output_tokens=wide[2])
 
     @staticmethod
     def join(tables: Sequence[Estimates], prompt_ids: Sequence[str], models: Sequence[str]) -> Estimates:
@@ -209,17 +183,15 @@ class Estimates(_Tables):
         wide = [table if table.models == pool else table.widened(pool) for table in tables]
         row = {prompt_id: place for place, prompt_id in enumerate(key for table in tables for key in table.prompt_ids)}
         order = np.array([row[prompt_id] for prompt_id in prompt_ids if prompt_id in row], dtype=np.intp)
-        score, cost = (
-            np.concatenate([getattr(table, name) for table in wide])[order] for name in ("score", "cost_usd")
-        )
-        joined = wide[0]._part(pick(tuple(row), order), pool, score, cost)
+        parts = {name: [getattr(table, name) for table in wide] for name in ("score", "cost_usd")}
         if any(table.output_tokens is not None for table in tables):
             tokens = [np.full(t.shape, np.nan) if t.output_tokens is None else t.output_tokens for t in wide]
-            object.__setattr__(joined, "output_tokens", np.concatenate(tokens)[order])
-        return joined
+            parts["output_tokens"] = tokens
+        joined = {name: np.concatenate(part)[order] for name, part in parts.items()}
+        return wide[0]._part(pick(tuple(row), order), pool, **joined)
 
-    def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], score: FloatTable, cost: FloatTable) -> Self:
-        part = super()._part(prompt_ids, models, score, cost)
+    def _part(self, prompt_ids: tuple[str, ...], models: tuple[str, ...], **tables: FloatTable) -> Self:
+        part = super()._part(prompt_ids, models, **tables)
         object.__setattr__(part, "cost_is_paid", self.cost_is_paid)
         return part
 
@@ -280,18 +252,13 @@ class Benchmark:
         for name in ("input_tokens", "output_tokens"):
             if getattr(self, name).size == 0:
                 object.__setattr__(self, name, np.full(self.outcomes.shape, np.nan))
-            if getattr(self, name).shape != self.outcomes.shape:
-                raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
-        for name in _NOT_ALWAYS:
+        for name in ("input_tokens", "output_tokens", *_NOT_ALWAYS):
             if getattr(self, name) is not None and getattr(self, name).shape[:2] != self.outcomes.shape:
                 raise CarrotError(f"{name} of {self.name!r} is not {self.outcomes.shape}.")
-        for name in ("texts", "tasks", "split"):
-            if len(getattr(self, name)) != n:
-                raise CarrotError(f"{name} of {self.name!r} has {len(getattr(self, name))} entries for {n} prompts.")
-        if len(self.text_hashes) not in (0, n):
-            raise CarrotError(f"{self.name!r} has {len(self.text_hashes)} hashes of texts for {n} prompts.")
-        if self.vectors is not None and len(self.vectors) != n:
-            raise CarrotError(f"{self.name!r} has {len(self.vectors)} vectors for {n} prompts.")
+        columns = {"texts": self.texts, "tasks": self.tasks, "split": self.split, "vectors": self.vectors}
+        for name, column in {**columns, "text_hashes": self.text_hashes or self.texts}.items():
+            if column is not None and len(column) != n:
+                raise CarrotError(f"{name} of {self.name!r} has {len(column)} entries for {n} prompts.")
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -357,20 +324,8 @@ class Benchmark:
 
     @cached_property
     def charged_input_tokens(self) -> FloatTable:
-        """(n, M) input tokens, also where a model was not run.
-
-        Tokenisers differ by a nearly constant factor, so an unrecorded count is the mean of the other
-        models' on that prompt times the model's own factor; exact where all share one tokeniser.
-        """
-        mask = ~np.isnan(self.input_tokens)
-        if mask.all():
-            return self.input_tokens
-        whole = self.input_tokens[mask.all(axis=1)]
-        factor = whole.mean(axis=0) / whole.mean() if whole.size else np.ones(len(self.models))
-        scaled = np.where(mask, self.input_tokens, 0.0) / factor
-        with np.errstate(invalid="ignore"):
-            length = scaled.sum(axis=1, keepdims=True) / mask.sum(axis=1, keepdims=True)
-        return np.where(mask, self.input_tokens, length * factor)
+        """(n, M) input tokens, also where a model was not run."""
+        return all_input_tokens(self.input_tokens)
 
     def usage_table(self, usage: Usage | None = None) -> FloatTable:
         """(n, M) observed target of the usage prediction, in the unit its name says; NaN = not observed."""

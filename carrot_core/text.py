@@ -11,8 +11,9 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, TypeGuard
 
 # A prompt: a text, chat messages (role and content each), or an object that has them as ``messages``.
@@ -214,6 +215,14 @@ def join_surrogates(text: str) -> str:
 def text_hash(text: str) -> str:
     """Key of a text among vectors: sha256 of its UTF-8 bytes, exactly as it is."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def text_keys(texts: Sequence[str | None], hashes: Sequence[str | None]) -> list[str | None]:
+    """What tells the texts of prompts apart: each text, or its hash where only that is here.
+
+    The hash of a text is no other prompt's text, so keys are equal where texts are. ``hashes`` may be empty.
+    """
+    return [text if text is not None else other for text, other in zip_longest(texts, hashes)]
 
 
 def fingerprint(text: str) -> tuple[int, int]:

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from carrot_core.compare.agreement import agreement_exhibit
-from carrot_core.compare.gap import collapse_exhibit, gap_exhibit
+from carrot_core.compare.choices import agreement_exhibit, collapse_exhibit
+from carrot_core.compare.gap import gap_exhibit
 from carrot_core.compare.learnable import learnable_exhibit
 from carrot_core.compare.losses import losses_exhibit
 from carrot_core.compare.predictions import ratios_exhibit, reliability_exhibit, usage_exhibit

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carrot_core.benchmarks.pickles.reader import columns, load
+from carrot_core.benchmarks.pickles import columns, load
 from carrot_core.benchmarks.pickles.records import RefusedError
 
 PROTOCOLS = (2, 3, 4, 5)

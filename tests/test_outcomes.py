@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import carrot_core
 from carrot_core.errors import CarrotError, NotFoundError
-from carrot_core.frontier import sweep_tables
-from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, beyond, most_accurate
+from carrot_core.frontier import most_accurate, sweep_tables
+from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, beyond
 from carrot_core.prices import Price
 
 IDS, MODELS = ("p", "q", "r"), ("a", "b")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from carrot_core.compare.agreement import agreement
-from carrot_core.compare.gap import collapse, decomposition
+from carrot_core.compare.choices import agreement, collapse
+from carrot_core.compare.gap import decomposition
 from carrot_core.compare.learnable import learnable
 from carrot_core.compare.losses import losses
 from carrot_core.compare.paper_tables import accuracy, spider

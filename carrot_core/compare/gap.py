@@ -1,5 +1,4 @@
-"""What stands between a router and the oracle, and where routers collapse onto the dearest model
-(``docs/method.md``, "Comparing routers")."""
+"""What stands between a router and the oracle (``docs/method.md``, "Comparing routers")."""
 
 from __future__ import annotations
 
@@ -10,8 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_weights, replicate
-from carrot_core.curve import evenly
+from carrot_core.bootstrap import Interval, replicate
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.measure import ReportSet, areas, report_set
@@ -25,13 +23,12 @@ from carrot_core.figures.theme import (
     ThemeName,
     each,
     layout_with_axes,
-    line_styles,
     names_of,
     router_names,
 )
-from carrot_core.frontier import FloatArray, Frontier, lam_of_rate, rate_of_lam, sweep
+from carrot_core.frontier import FloatArray, Frontier, rate_of_lam, sweep
 from carrot_core.metrics import HEADLINE, METRICS
-from carrot_core.number_formats import LAM_HOVER, lam_text, percent
+from carrot_core.number_formats import lam_text
 from carrot_core.outcomes import Estimates, FloatTable, pick, positions
 from carrot_core.text import visible
 
@@ -39,9 +36,6 @@ GAP = ("scores", "costs", "rest", "reach")  # they add up to the gap
 UTILITY = "utility"
 _COLUMNS = ["router", "measure", "lam", "part", "value", "low", "high"]
 _REPLICATES, _POINTS = 200, 300
-RARE = (1, 2, 3)  # a prompt that at most so many models solve has rare solvers
-SOLVED = 0.5  # a score from here on solves a prompt
-_BUDGETS = 60  # points of a curve at which collapse is measured
 
 
 def decomposition(
@@ -260,101 +254,5 @@ def bars(rows: pd.DataFrame, parts: Mapping[str, str], what: str, theme: ThemeNa
             look, 120 + 84 * len(routers), barmode="group", bargap=0.25,
             xaxis={"title": f"Points of {what}", "zeroline": True, "zerolinecolor": look.ink},
             yaxis={"autorange": "reversed", "type": "category", "showgrid": False},
-        )
-    )  # fmt: skip
-
-
-def collapse(
-    setting: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
-) -> pd.DataFrame:
-    """How far each router gives prompts to the dearest model as its budget grows, and whether it finds rare solvers.
-
-    At up to 60 points along each curve. Columns router, dearest (the model), part, most, n_prompts, lam, budget (mean
-    cost over that of the dearest model alone), value, low, high. Part "dearest" is the share of the prompts that the
-    dearest model answers, ``most`` 0. Part "rare" is of the prompts that some models, ``most`` at most, solve: the
-    share on which a model is picked that does, with its 95 % interval where they are enough for one; there is none
-    where no prompt is such.
-    """
-    setting = setting.with_all_outcomes
-    columns = ["router", "dearest", "part", "most", "n_prompts", "lam", "budget", "value", "low", "high"]
-    return small((_collapse_of(name, setting, table, replicates) for name, table in routers.items()), columns)
-
-
-def _collapse_of(name: str, setting: Setting, estimates: Mapping[str, Estimates], replicates: int) -> pd.DataFrame:
-    curve = setting.frontier(estimates, setting.report_on)
-    dearest, solves = int(curve.model_cost_usd.argmax()), curve.outcomes.score >= SOLVED
-    rates = evenly(curve.exchange_rate_per_usd, _BUDGETS)
-    chosen = np.array([curve.choices(rate) for rate in rates])
-    points = pd.DataFrame(
-        {
-            "router": name,
-            "dearest": curve.models[dearest],
-            "lam": lam_of_rate(rates, setting.cost_unit_usd),
-            "budget": curve.cost_usd[[curve.at(rate) for rate in rates]] / curve.model_cost_usd[dearest],
-        }
-    )
-    answered = {"value": (chosen == dearest).mean(axis=1), "low": np.nan, "high": np.nan}
-    frames = [points.assign(part="dearest", most=0, n_prompts=curve.n_prompts, **answered)]
-    solvers, picked = solves.sum(axis=1), solves[np.arange(curve.n_prompts), chosen].astype(np.float64)
-    for most in RARE:
-        rare = picked[:, (solvers >= 1) & (solvers <= most)]
-        if not (count := rare.shape[1]):
-            continue  # no prompt is such
-        low = high = np.full(len(rates), np.nan)
-        if count >= LEAST_PROMPTS:
-            low, high = np.quantile(rare @ bootstrap_weights(count, replicates), [0.025, 0.975], axis=1)
-        recall = points.assign(part="rare", most=most, n_prompts=count, value=rare.mean(axis=1), low=low, high=high)
-        frames.append(recall)
-    return pd.concat(frames, ignore_index=True)
-
-
-def collapse_exhibit(table: pd.DataFrame, most: int = 0) -> Exhibit:
-    """A `collapse` onto the dearest model along every curve; with ``most`` from `RARE`, recall of rare solvers."""
-    rows = table[table["most"] == most].reset_index(drop=True)
-    by = "one model" if most == 1 else f"at most {most} models"
-    title, what = "Collapse onto the dearest model", "Answered by the dearest model"
-    named = visible(str(rows["dearest"].iloc[0]))
-    caption = f"Share of the prompts that {named} answers. A router that sees where cheap models do keeps it low."
-    if most:
-        title, what = f"Prompts that {by} can solve", f"Solved, of those that {by} can"
-        caption = (
-            f"Of the {rows['n_prompts'].max():,} prompts that {by} of the pool can solve (a score of at "
-            f"least {SOLVED:g}), the share on which the router picks one that does."
-        )
-    ends = each(rows.loc[rows.groupby("router", sort=False)["budget"].idxmax()])
-    sentences = [
-        f"{visible(label(end.router))} {percent(end.value)} at {percent(end.budget, digits=0)} of its cost"
-        for end in ends
-    ]
-    return Exhibit(
-        name=f"rare-solvers-{most}" if most else "collapse",
-        title=title,
-        caption=f"{caption} The budget is the mean cost, in per cent of that of the dearest model, {named}, alone.",
-        alt=f"{title}, against budget, at the dearest point of each curve: {'; '.join(sentences)}.",
-        table=rows,
-        draw=lambda theme: _along_budget(rows, what, theme),
-    )
-
-
-def _along_budget(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
-    look, routers = THEMES[theme], names_of(rows["router"])
-    styles, figure = line_styles(routers), go.Figure()
-    for router, name in zip(routers, router_names(routers), strict=True):
-        of, style = rows[rows["router"] == router].sort_values("budget"), styles[router]
-        color = look.curves[style.color]
-        figure.add_trace(
-            go.Scatter(
-                x=100 * of["budget"], y=100 * of["value"], mode="lines+markers", name=name, customdata=of["lam"],
-                line={"color": color, "dash": style.dash, "width": 1.75},
-                marker={"color": color, "symbol": style.symbol, "size": 7, "maxdisplayed": 7},
-                hovertemplate=f"%{{y:.1f}} % at %{{x:.3~r}} % of the cost, λ %{{customdata:{LAM_HOVER}}}",
-            )
-        )  # fmt: skip
-    ticks = {"ticksuffix": " %", "type": "log", "dtick": 1} if (rows["budget"] > 0).all() else {"ticksuffix": " %"}
-    return figure.update_layout(
-        layout_with_axes(
-            look, 420, hovermode="closest",
-            xaxis={"title": "Budget, of the dearest model's cost", **ticks},
-            yaxis={"title": what, "ticksuffix": " %", "range": [0, 102]},
         )
     )  # fmt: skip

@@ -68,11 +68,11 @@ def _at(setting: Setting, curve: Frontier, lam: float, worst: int) -> pd.DataFra
         f"{name}_{side}": table[top, model] for side, model in sides.items() for name, table in tables.items()
     }
     off = {name: (1 - lam) * (columns[f"est_score_{name}"] - columns[f"score_{name}"]) for name in sides}
-    dear = {name: lam / unit * (columns[f"est_cost_usd_{name}"] - columns[f"cost_usd_{name}"]) for name in sides}
+    cost_errors = {name: lam / unit * (columns[f"est_cost_usd_{name}"] - columns[f"cost_usd_{name}"]) for name in sides}
     parts = {
         "score_too_high": off["chosen"],
         "score_too_low": -off["best"],
-        "cost_error": dear["best"] - dear["chosen"],
+        "cost_error": cost_errors["best"] - cost_errors["chosen"],
     }
     table = pd.DataFrame(
         {

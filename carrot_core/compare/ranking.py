@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from carrot_core.compare.choices import grid
 from carrot_core.evaluation import MEAN
 from carrot_core.evaluation.comparison import UNFAIR
 from carrot_core.figures.exhibit import Exhibit
@@ -25,7 +26,6 @@ from carrot_core.figures.theme import (
     metric_text,
     metric_unit,
     router_names,
-    words_in_cells,
 )
 from carrot_core.metrics import METRICS
 from carrot_core.number_formats import DOLLAR_AXIS
@@ -296,7 +296,7 @@ def _filled(value: Any, size: int) -> list[list[Any]]:
 
 
 def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
-    look, routers = THEMES[theme], list(dict.fromkeys(table["router"]))
+    routers = list(dict.fromkeys(table["router"]))
     names = router_names(routers, 22)
     z, words, hover = (_filled(empty, len(routers)) for empty in (None, "", ""))
     place = {name: k for k, name in enumerate(routers)}
@@ -310,20 +310,9 @@ def _matrix(table: pd.DataFrame, metric: str, theme: ThemeName) -> go.Figure:
         words[at[0]][at[1]] = text if sure else f"({text})"
         hover[at[0]][at[1]] = f"{names[at[0]]} - {names[at[1]]}: {_with_interval(metric, row, signed=True)}"
     most = max((abs(value) for line in z for value in line if value is not None), default=1.0) or 1.0
-    figure = go.Figure(
-        go.Heatmap(
-            x=names, y=names, z=z, text=words, texttemplate="%{text}",
-            textfont=words_in_cells(theme, len(routers)), customdata=hover, zmin=-most, zmax=most,
-            colorscale=diverging(theme), showscale=False, xgap=1, ygap=1, hoverongaps=False,
-            hovertemplate="%{customdata}<extra></extra>",
-        )
-    )  # fmt: skip
-    return figure.update_layout(
-        layout_with_axes(
-            look, 110 + 30 * len(routers), margin={"l": 8, "r": 16, "t": 16, "b": 8},
-            xaxis={"side": "top", "tickangle": -40, "showgrid": False, "type": "category"},
-            yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
-        )
+    return grid(
+        names, theme, z=z, zmin=-most, zmax=most, colorscale=diverging(theme),
+        text=words, texttemplate="%{text}", customdata=hover, hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
 
 

@@ -23,9 +23,10 @@ from carrot_core.benchmarks.split import OTHER_SPLIT, folds, folds_of, split
 from carrot_core.bootstrap import LEAST_PROMPTS
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.missing import readable, standing_for_all, without_copies, without_costless, without_gaps
-from carrot_core.frontier import FloatArray, Frontier, sweep
-from carrot_core.outcomes import Benchmark, Estimates, most_accurate, pick, positions, text_keys
+from carrot_core.frontier import FloatArray, Frontier, most_accurate, sweep
+from carrot_core.outcomes import Benchmark, Estimates, pick, positions
 from carrot_core.routers import BASELINES, Router, make_router
+from carrot_core.text import text_keys
 
 WITHOUT_TASK = "_without_task"  # after the name of a split: estimates made without the task label
 
@@ -174,11 +175,11 @@ class Setting:
 
     @cached_property
     def cost_unit_usd(self) -> float:
-        """u: mean cost per query of the dearest model of the pool on validation, in US dollars."""
-        dearest = float(self._single[1].max())
-        if dearest <= 0:
+        """u: mean cost per query of the most expensive model of the pool on validation, in US dollars."""
+        highest_usd = float(self._single[1].max())
+        if highest_usd <= 0:
             raise CarrotError("Every model of the pool is free: there is no trade-off between cost and accuracy.")
-        return dearest
+        return highest_usd
 
     def fits(self, router: str, seed: int = 0, params: Mapping[str, Any] | None = None) -> tuple[Router, Router]:
         """A router fitted on ``train``, and one on ``inner_train``: the same where these are the same prompts."""

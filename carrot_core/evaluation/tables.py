@@ -11,11 +11,10 @@ import pandas as pd
 from carrot_core.bootstrap import LEAST_PROMPTS, Interval, bootstrap_weights
 from carrot_core.csv_latex import escape, tabular
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation import Setting
 from carrot_core.evaluation.comparison import BEST_SINGLE, MEAN, UNFAIR, Comparison
 from carrot_core.evaluation.learning import TaskTransfer
 from carrot_core.evaluation.missing import gaps_note
-from carrot_core.evaluation.protocol import tasks_of
+from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.evaluation.quality import POOLED
 from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
 from carrot_core.metrics import HEADLINE, METRICS, share_saved

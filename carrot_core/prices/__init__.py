@@ -209,6 +209,23 @@ def _micro_usd(tokens: npt.NDArray[np.float64], rate: npt.NDArray[np.float64]) -
     return np.where(rate > 0, tokens, 0.0) * rate
 
 
+def all_input_tokens(recorded: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n, M) input tokens, also where a model was not run and so none are recorded (NaN).
+
+    Tokenisers differ by a nearly constant factor, so an unrecorded count is the mean of the other models' on that
+    prompt times the model's own factor; exact where all share one tokeniser.
+    """
+    mask = ~np.isnan(recorded)
+    if mask.all():
+        return recorded
+    whole = recorded[mask.all(axis=1)]
+    factor = whole.mean(axis=0) / whole.mean() if whole.size else np.ones(recorded.shape[1])
+    scaled = np.where(mask, recorded, 0.0) / factor
+    with np.errstate(invalid="ignore"):
+        length = scaled.sum(axis=1, keepdims=True) / mask.sum(axis=1, keepdims=True)
+    return np.where(mask, recorded, length * factor)
+
+
 def infer_price(
     input_tokens: npt.NDArray[np.float64],
     output_tokens: npt.NDArray[np.float64] | None,

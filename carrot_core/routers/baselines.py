@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows, Usage, most_accurate
+from carrot_core.frontier import most_accurate
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Rows, Usage
 from carrot_core.routers.base import VectorRouter, vectors_of
 
 
@@ -148,7 +149,7 @@ class RandomRouter:
     """A model drawn at random for each prompt, at the train mean costs.
 
     Scores are uniform in [0, 1), independent over prompts and models. So at λ = 0 every model is equally
-    likely (the random router of LLMRouterBench), and as λ grows dear models are drawn ever more rarely,
+    likely (the random router of LLMRouterBench), and as λ grows expensive models are drawn ever more rarely,
     down to the cheapest one alone. What a router does better at the same cost, it does by knowing the
     prompt or the models. A draw belongs to the seed, the prompt id and the model's name.
     """
@@ -210,7 +211,7 @@ class CostOnly(VectorRouter):
 
     Scores are those of `ZeroRouter`, costs those of `carrot_core.routers.linear.CarrotLinear`: dollars where only
     they are recorded, the known cost where only the input is charged. It shows how much of a gain is no more than
-    knowing on which prompts a dear model costs little more.
+    knowing on which prompts an expensive model costs little more.
     """
 
     name: ClassVar[str] = "cost-only"

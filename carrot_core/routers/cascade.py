@@ -19,8 +19,9 @@ from scipy.stats import norm
 
 from carrot_core.benchmarks.split import FOLDS, LEAST_FOLDS, folds
 from carrot_core.errors import CarrotError
+from carrot_core.frontier import most_accurate
 from carrot_core.number_formats import money
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes, most_accurate
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Outcomes
 from carrot_core.routers import make_router
 from carrot_core.routers.base import Router
 from carrot_core.routers.baselines import ZeroRouter, uniform
@@ -32,13 +33,13 @@ ACCEPTED_QUANTILE = 0.95
 _log = logging.getLogger("carrot_core")
 _Tables = tuple[FloatTable, FloatTable]
 _FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# With u the mean cost of the dearest model: 0, and 1/64 to 64 score units per u, evenly in logarithms.
+# With u the mean cost of the most expensive model: 0, and 1/64 to 64 score units per u, evenly in logarithms.
 _RATES = (0.0, *(2.0 ** np.arange(-6.0, 6.1, 0.5)).tolist())
 _LOSS = 0.95  # quantile of the mean gain at one λ: where it is below 0, the loss is measurable
 
 
 class Cascade:
-    """Models called from cheap to dear until a judge accepts an answer or the budget for the prompt is spent.
+    """Models called from cheap to expensive until a judge accepts an answer or the budget for the prompt is spent.
 
     **Not a router one could deploy**: the judge reads the observed score of each answer, as no judge at hand
     does, and errs at a stated rate. It shows what a cascade is worth with a judge that good. Its cost adds
@@ -165,7 +166,7 @@ def _worth(cost: FloatTable, paid: FloatTable, accepts: Flags) -> FloatTable:
 def verified_cascades(
     outcomes: Outcomes, sensitivity: float, specificity: float, verifier_usd: float = 0.0
 ) -> pd.DataFrame:
-    """Every single model, and every cascade of a cheap model, a verifier, and a dear one that is asked after its no.
+    """Every single model, and every cascade of a cheap model, a verifier, and an expensive one asked after its no.
 
     Exact in expectation over the verifier's errors, which are drawn for each answer apart; nothing is sampled. A score
     between 0 and 1 counts as the chance that an answer is right. Only prompts that every model was observed on count.
@@ -211,7 +212,7 @@ def verified_cascades(
 
 
 def undominated(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `verified_cascades` that no row at most as dear equals in score: the corners of their frontier."""
+    """Rows of `verified_cascades` that no row at most as expensive equals in score: the corners of their frontier."""
     best_before = table["score"].cummax().shift(fill_value=-np.inf)
     return table[table["score"] > best_before].reset_index(drop=True)
 
@@ -309,8 +310,8 @@ class CarrotGuarded:
         return Estimates(bench.prompt_ids, self.models_, score, cost, output_tokens=tokens)
 
     def _left_out(self, train: Benchmark) -> tuple[_Tables, _Tables, _Tables]:
-        """Scores and costs, in mean costs of the dearest model, of the training prompts with every outcome: estimates
-        and train means by fits that have not seen the prompt, and outcomes.
+        """Scores and costs, in mean costs of the most expensive model, of the training prompts with every outcome:
+        estimates and train means by fits that have not seen the prompt, and outcomes.
         """
         fold = folds(train.prompt_ids, train.texts, train.tasks, self.n_folds, seed=self.seed)
         tables = np.full((2, 2, *train.outcomes.shape), np.nan)

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import Benchmark, Estimates, FloatTable, most_accurate
+from carrot_core.frontier import most_accurate
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable
 from carrot_core.routers.base import vectors_of
 from carrot_core.routers.baselines import ZeroRouter
 

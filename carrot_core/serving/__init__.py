@@ -16,9 +16,15 @@ from carrot_core.embedding import Vectors, embed, readable
 from carrot_core.errors import CarrotError
 from carrot_core.outcomes import Benchmark, Estimates
 from carrot_core.routers import Router
-from carrot_core.routers.neighbours import Vectors as UnitVectors
-from carrot_core.routers.neighbours import nearest, unit_vectors
-from carrot_core.serving.decision import Decisions, Explanation, Options, Terms, make_explanation, rate_at, terms_of
+from carrot_core.serving.decision import (
+    Decisions,
+    Explanation,
+    Options,
+    Terms,
+    make_explanation,
+    rate_at,
+    terms_of,
+)
 from carrot_core.serving.expectation import (
     Expectation,
     Prices,
@@ -37,9 +43,6 @@ from carrot_core.text import Prompt
 
 if TYPE_CHECKING:
     from carrot_core.store import Store
-
-
-_NEAREST = 5
 
 
 class CarrotRouter:
@@ -73,7 +76,7 @@ class CarrotRouter:
         fitted: Router,
         profile: RouterProfile,
         artefact: str,
-        train: Callable[[], Benchmark | None] = lambda: None,
+        nearest: Callable[[Vectors], pd.DataFrame | None] = lambda vector: None,
         point: PointFile | None = None,
     ) -> None:
         self.name = name
@@ -81,8 +84,7 @@ class CarrotRouter:
         self.artefact = artefact
         self.point = point
         self._fitted = fitted
-        self._train = train
-        self._train_vectors: UnitVectors | None = None
+        self._nearest = nearest
 
     @property
     def router(self) -> str:
@@ -254,7 +256,7 @@ class CarrotRouter:
 
     def at(self, point: PointFile) -> CarrotRouter:
         """The same router with the settings of an operating point as its own."""
-        return CarrotRouter(self.name, self._fitted, self.profile, self.artefact, self._train, point)
+        return CarrotRouter(self.name, self._fitted, self.profile, self.artefact, self._nearest, point)
 
     def point_file(self, *, note: str = "", **options: Unpack[Options]) -> PointFile:
         """An operating point as a document, from which `load` makes the same decisions; options as for `decide`.
@@ -341,14 +343,3 @@ class CarrotRouter:
             raise CarrotError(f"{self.router} reads no vectors, so how unlike a prompt is cannot be told.")
         percentile: npt.NDArray[np.float64] = self.profile.distance.percentile(expected.bench.vectors)
         return percentile
-
-    def _nearest(self, vector: Vectors) -> pd.DataFrame | None:
-        train = self._train()
-        if train is None or train.vectors is None:
-            return None
-        if self._train_vectors is None:
-            self._train_vectors = unit_vectors(train.vectors)
-        similarity, rows = nearest(unit_vectors(vector[None]), self._train_vectors, min(_NEAREST, len(train.vectors)))
-        near = train.rows(rows[0])
-        scores = dict(zip(near.models, near.outcomes.score.T, strict=True))
-        return pd.DataFrame({"similarity": similarity[0], "prompt": near.texts, "task": near.tasks, **scores})

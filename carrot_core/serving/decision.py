@@ -17,14 +17,17 @@ from carrot_core.errors import CarrotError
 from carrot_core.frontier import lam_of_rate, rate_of_lam
 from carrot_core.number_formats import PER_1K, call_cost, percent, without_nan
 from carrot_core.operating_point import solve_budget, solve_target
-from carrot_core.outcomes import Estimates, FloatTable, positions
+from carrot_core.outcomes import Benchmark, Estimates, FloatTable, positions
 from carrot_core.promise import check_target, default_confidence
+from carrot_core.routers.neighbours import Vectors as UnitVectors
+from carrot_core.routers.neighbours import nearest, unit_vectors
 from carrot_core.serving.expectation import Labels, Part, Prices
 from carrot_core.serving.point import PointFile
 from carrot_core.serving.profile import UNLIKE_FROM, RouterProfile
 from carrot_core.switches import sweep_tables
 
 MU_UNIT_USD = 0.01  # the authors' wrapper
+_NEAREST = 5
 
 
 class Options(TypedDict, total=False):
@@ -299,6 +302,14 @@ def make_explanation(
     )
 
 
+def nearest_prompts(vector: Vectors, train: Benchmark, train_vectors: UnitVectors) -> pd.DataFrame:
+    """The training prompts nearest to a (d,) vector, as `Explanation.nearest` has them."""
+    similarity, rows = nearest(unit_vectors(vector[None]), train_vectors, min(_NEAREST, len(train.prompt_ids)))
+    near = train.rows(rows[0])
+    scores = dict(zip(near.models, near.outcomes.score.T, strict=True))
+    return pd.DataFrame({"similarity": similarity[0], "prompt": near.texts, "task": near.tasks, **scores})
+
+
 def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fell_back: bool) -> str:
     """A decision on one prompt for people who do not know what λ is.
 
@@ -320,7 +331,6 @@ def in_words(estimates: Estimates, winner: int, second: int | None = None, *, fe
 def _comparison(points: float, saved_usd: float) -> str:
     """How the runner-up differs from the winner."""
     quality = f"{abs(points):.1f} points {'worse' if points > 0 else 'better'}" if abs(points) >= 0.05 else "as good"
-    cost = (
-        f"{call_cost(abs(saved_usd))} {'dearer' if saved_usd > 0 else 'cheaper'}" if saved_usd else "at the same cost"
-    )
+    apart = f"{call_cost(abs(saved_usd))} {'more expensive' if saved_usd > 0 else 'cheaper'}"
+    cost = apart if saved_usd else "at the same cost"
     return f"{quality} and {cost}"

@@ -11,14 +11,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
+
 from carrot_core import embedding, paths
+from carrot_core.embedding import Vectors
 from carrot_core.errors import CarrotError, DataError, NotFoundError, StoreError
 from carrot_core.evaluation import make_setting
 from carrot_core.evaluation.runs import Trial, fitted_router
 from carrot_core.modes import check_write
 from carrot_core.outcomes import Benchmark
+from carrot_core.routers.neighbours import Vectors as UnitVectors
+from carrot_core.routers.neighbours import unit_vectors
 from carrot_core.routers.saving import load_saved
 from carrot_core.serving import CarrotRouter
+from carrot_core.serving.decision import nearest_prompts
 from carrot_core.serving.point import PointFile, is_point_name, read_point
 from carrot_core.serving.profile import RouterProfile, profile_of
 from carrot_core.store import Store
@@ -166,20 +172,24 @@ def from_folder(folder: Path, name: str, store: Store) -> CarrotRouter:
             f"{name!r} reads prompts with the encoder {profile.encoder!r}, which is not on this machine. If you want "
             "it there, fetch it first: `hf download` with its name."
         )
-    return CarrotRouter(name, fitted, profile, document["sha256"], _train_of(profile, store))
+    return CarrotRouter(name, fitted, profile, document["sha256"], _nearest_of(profile, store))
 
 
-def _train_of(profile: RouterProfile, store: Store) -> Callable[[], Benchmark | None]:
-    """A function that reads the training prompts once; it returns None if the store has other data or none."""
+def _nearest_of(profile: RouterProfile, store: Store) -> Callable[[Vectors], pd.DataFrame | None]:
+    """A function of a (d,) vector: the training prompts nearest to it (`nearest_prompts`), which are read once.
+
+    It returns None if the store has other data or none, or their vectors are not there.
+    """
 
     @cache
-    def train() -> Benchmark | None:
+    def train() -> tuple[Benchmark, UnitVectors] | None:
         hashes = {info.name: info.data_hash for info in store.benchmarks()}
         if hashes.get(profile.benchmark) != profile.data_hash:
             return None
-        return make_setting(store.load(profile.benchmark, encoder=profile.encoder)).train
+        bench = make_setting(store.load(profile.benchmark, encoder=profile.encoder)).train
+        return None if bench.vectors is None else (bench, unit_vectors(bench.vectors))
 
-    return train
+    return lambda vector: None if (there := train()) is None else nearest_prompts(vector, *there)
 
 
 @lru_cache(maxsize=4)
@@ -192,7 +202,7 @@ def _load_fitted(path: Path, _version: str, name: str, router: str) -> CarrotRou
     profile = profile_of(setting, fitted, estimates)
     # Not a hash of the numbers: the same fit differs in the last bits from machine to machine.
     artefact = hashlib.sha256(f"{router} {setting.train.data_hash} {version('carrot-core')}".encode()).hexdigest()
-    return CarrotRouter(name, fitted, profile, artefact, _train_of(profile, store))
+    return CarrotRouter(name, fitted, profile, artefact, _nearest_of(profile, store))
 
 
 def at_point(point: PointFile, store: Store | None = None, name: str = "the operating point") -> CarrotRouter:

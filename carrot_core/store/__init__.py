@@ -124,7 +124,7 @@ class Store:
                 raise StoreError(f"There is already a benchmark {name!r}: remove it first, or replace it.")
             content.write(new / MAIN, name, frames, table, split_seed)
             if old is not None:
-                self._keep_vectors(name, old, new, set(table.prompts["text_sha256"].dropna()))
+                vectors.keep(name, old, new, set(table.prompts["text_sha256"].dropna()))
                 self._delete_runs_fitted_on(name)
         return self.info(name)
 
@@ -133,13 +133,6 @@ class Store:
         with self.reading(name) as connection:
             frames, seed = content.frames_of(connection)
         return self.save_benchmark(name, change(frames), split_seed=seed, replace=True, shadow=shadow)
-
-    @staticmethod
-    def _keep_vectors(name: str, old: Files, new: Path, hashes: set[str]) -> None:
-        try:
-            vectors.gather(old, new, hashes)
-        except StoreError as error:
-            _log.warning("Vectors of the former %r cannot be read and have to be computed again: %s", name, error)
 
     def remove_benchmark(self, name: str) -> None:
         """Delete a benchmark with its vectors and runs, and the runs of others that were fitted on it."""
@@ -230,12 +223,7 @@ class Store:
 
     def missing_texts(self, name: str, encoder: str) -> list[str]:
         """Distinct texts of a benchmark without a vector of that encoder, in the order of the prompt ids."""
-
-        def work(files: Files) -> list[str]:
-            there = vectors.hashes_with(files, encoder)
-            return [text for key, text in _texts(files).items() if key not in there]
-
-        return self._read(name, work)
+        return self._read(name, lambda files: vectors.missing_texts(files, encoder))
 
     def add_vectors(
         self, encoder: str, texts: Sequence[str], new: npt.ArrayLike, *, benchmark: str | None = None
@@ -255,7 +243,7 @@ class Store:
         if benchmark is not None:
             self._add(benchmark, encoder, hashes, table)
             return
-        there = {info.name: self._read(info.name, _texts).keys() for info in self.benchmarks()}
+        there = {info.name: self._read(info.name, vectors.texts).keys() for info in self.benchmarks()}
         for name, text_hashes in there.items():
             chosen = [row for row, text in enumerate(hashes) if text in text_hashes]
             self._add(name, encoder, [hashes[row] for row in chosen], table[chosen])
@@ -357,15 +345,3 @@ def _version(folder: Folder) -> str:
         return folder.version()
     except StoreError:  # whoever reads it is told why
         return "unreadable"
-
-
-def _texts(files: Files) -> dict[str, str]:
-    """Distinct texts of a benchmark by their hash, in the order of the prompts."""
-    with reading(files.main) as connection:
-        return dict(
-            rows(
-                connection,
-                "select text_sha256, any_value(text) from prompts where text is not null "
-                "group by text_sha256 order by min(prompt)",
-            )
-        )

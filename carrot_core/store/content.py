@@ -20,11 +20,19 @@ from carrot_core.benchmarks.costs import price_of_row
 from carrot_core.benchmarks.model_facts import FACTS
 from carrot_core.benchmarks.split import FRACTIONS, OTHER_SPLIT, duplicate_keys, split
 from carrot_core.errors import CarrotError
-from carrot_core.outcomes import SPLITS, Benchmark, Outcomes, text_keys
+from carrot_core.outcomes import SPLITS, Benchmark, Outcomes
 from carrot_core.prices import MORE_PRICES
 from carrot_core.store.database import append, columns_of, rows, writing
 from carrot_core.store.info import OWN_SPLIT, models_frame
-from carrot_core.text import alike_warning, chat_messages, fingerprint, join_surrogates, prompt_text, text_hash
+from carrot_core.text import (
+    alike_warning,
+    chat_messages,
+    fingerprint,
+    join_surrogates,
+    prompt_text,
+    text_hash,
+    text_keys,
+)
 
 _BY_HASH = "by sha256 of seed and text"
 _NUMBERS = ["score", "input_tokens", "output_tokens", "cost_usd"]

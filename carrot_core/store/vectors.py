@@ -5,6 +5,7 @@ A block is written once, at a cost that does not depend on what is stored. `gath
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem
-from carrot_core.store.database import reading_each, rows, translate_errors, writing
+from carrot_core.errors import CarrotError, DataError, NotFoundError, Problem, StoreError
+from carrot_core.store.database import reading, reading_each, rows, translate_errors, writing
 from carrot_core.store.folder import Files, delete, key
 
+_log = logging.getLogger(__name__)
 Vectors = npt.NDArray[np.float32]
 # Length of the vectors of the encoder that ships with the project.
 KNOWN_LENGTHS = {"all-MiniLM-L6-v2": 384}
@@ -101,6 +103,14 @@ def gather(files: Files, folder: Path, hashes: Container[str] | None = None) -> 
                 delete(segment)
 
 
+def keep(name: str, old: Files, new: Path, hashes: Container[str]) -> None:
+    """Take what is readable of a replaced benchmark's vectors into its new folder, of these hashes only."""
+    try:
+        gather(old, new, hashes)
+    except StoreError as error:
+        _log.warning("Vectors of the former %r cannot be read and have to be computed again: %s", name, error)
+
+
 def _newest(old: Sequence[Path], selection: Container[str] | None) -> Iterator[pa.Table]:
     done: set[str] = set()
     for block in blocks(old):
@@ -151,13 +161,23 @@ def numbers(block: pa.Table) -> Vectors:
     return values.reshape(len(block), -1)
 
 
-def hashes_with(files: Files, encoder: str) -> set[str]:
-    """Hashes of the texts that have a vector."""
+def texts(files: Files) -> dict[str, str]:
+    """Distinct texts of a benchmark by their hash, in the order of the prompts."""
+    query = (
+        "select text_sha256, any_value(text) from prompts where text is not null "
+        "group by text_sha256 order by min(prompt)"
+    )
+    with reading(files.main) as connection:
+        return dict(rows(connection, query))
+
+
+def missing_texts(files: Files, encoder: str) -> list[str]:
+    """Distinct texts without a vector, in the order of the prompts."""
     there: set[str] = set()
     for segment, connection in reading_each(segments(files, encoder)):
         with translate_errors(segment):
             there.update(text for (text,) in rows(connection, "select text_sha256 from embeddings"))
-    return there
+    return [text for key, text in texts(files).items() if key not in there]
 
 
 def read_file(file: Path, encoder: str, prompt_ids: Container[str]) -> tuple[list[str], Vectors]:

@@ -11,9 +11,9 @@ from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.figures.scene import Curve, Scene, by_cost, label
-from carrot_core.frontier import FloatArray, Frontier, lam_of_rate
+from carrot_core.frontier import FloatArray, Frontier, lam_of_rate, most_accurate
 from carrot_core.operating_point import Solution, match_model, solve_budget, solve_target
-from carrot_core.outcomes import Benchmark, Estimates, most_accurate, positions
+from carrot_core.outcomes import Benchmark, Estimates, positions
 from carrot_core.promise import CONFIDENCE
 from carrot_core.whatif.repricing import reprice_estimates, reprice_setting
 from carrot_core.whatif.scenario import Scenario, columns

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from carrot_core.bootstrap import replicate
-from carrot_core.compare.gap import GAP, collapse, decomposition, gap_exhibit, with_better
+from carrot_core.compare.choices import collapse
+from carrot_core.compare.gap import GAP, decomposition, gap_exhibit, with_better
 from carrot_core.compare.learnable import learnable, learnable_exhibit, slope, verdict
 from carrot_core.compare.losses import NOT_IN_POOL, REASONS, distances, losses
 from carrot_core.compare.predictions import ALL, reliability, usage
@@ -106,7 +107,7 @@ def value(table: pd.DataFrame, router: str, part: str, lam: float | None = None)
 def test_collapse_and_rare_solvers_are_counted_prompt_by_prompt(bench: Setting, routers: Tables) -> None:
     table = collapse(bench, routers, replicates=50)
     outcomes, models = bench.test.outcomes, bench.models
-    dearest = models[int(outcomes.cost_usd.mean(axis=0).argmax())]
+    expensive = models[int(outcomes.cost_usd.mean(axis=0).argmax())]
     solvers = {
         prompt: {model for model, score in zip(models, scores, strict=True) if score >= 0.5}
         for prompt, scores in zip(outcomes.prompt_ids, outcomes.score, strict=True)
@@ -120,12 +121,12 @@ def test_collapse_and_rare_solvers_are_counted_prompt_by_prompt(bench: Setting, 
             hits = (
                 [picked[p] in solvers[p] for p in few]
                 if row.part == "rare"
-                else [m == dearest for m in picked.values()]
+                else [m == expensive for m in picked.values()]
             )
             assert row.n_prompts == len(hits)
             assert row.value == pytest.approx(np.mean(hits), abs=1e-6)
             spent = np.mean([cell(bench, prompt, model)[1] for prompt, model in picked.items()])
-            alone = np.mean([cell(bench, prompt, dearest)[1] for prompt in picked])
+            alone = np.mean([cell(bench, prompt, expensive)[1] for prompt in picked])
             assert row.budget == pytest.approx(spent / alone, rel=1e-5)
     rare = table[table["part"] == "rare"]
     assert rare["value"].between(rare["low"] - 1e-6, rare["high"] + 1e-6).all()

@@ -1,0 +1,227 @@
+"""Which models routers choose: how often two choose the same, and how far each collapses onto the most expensive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from carrot_core.bootstrap import LEAST_PROMPTS, bootstrap_weights
+from carrot_core.curve import evenly
+from carrot_core.evaluation import Setting
+from carrot_core.evaluation.tables import LAMS, small
+from carrot_core.figures.exhibit import Exhibit
+from carrot_core.figures.scene import label
+from carrot_core.figures.theme import (
+    THEMES,
+    ThemeName,
+    each,
+    layout_with_axes,
+    line_styles,
+    names_of,
+    rising,
+    router_names,
+    words_in_cells,
+)
+from carrot_core.frontier import lam_of_rate, rate_of_lam
+from carrot_core.number_formats import LAM_HOVER, lam_text, percent
+from carrot_core.outcomes import Estimates, pick
+from carrot_core.text import visible
+
+RARE = (1, 2, 3)  # a prompt that at most so many models solve has rare solvers
+SOLVED = 0.5  # a score from here on solves a prompt
+_SAME = 0.995  # share of the prompts from which two routers choose alike
+_BUDGETS = 60  # points of a curve at which collapse is measured
+_REPLICATES = 200
+
+
+def agreement(setting: Setting, routers: Mapping[str, Mapping[str, Estimates]]) -> pd.DataFrame:
+    """Share of the prompts reported on that two routers give to the same model, at the same λ.
+
+    Columns router, other, lam, n_prompts, agreement (0 to 1). Every ordered pair is there, a router with itself
+    too, so that part of the routers can be taken out of the table.
+    """
+    names = list(routers)
+    curves = {name: setting.frontier(table, setting.report_on) for name, table in routers.items()}
+    rows = []
+    for lam in LAMS:
+        rate = rate_of_lam(lam, setting.cost_unit_usd)
+        chosen = np.column_stack(
+            [
+                np.array(pick(curve.models, curve.choices(rate).astype(np.intp)), dtype=object)
+                for curve in curves.values()
+            ]
+        )
+        for i, name in enumerate(names):
+            for j, other in enumerate(names):
+                same = float((chosen[:, i] == chosen[:, j]).mean()) if len(chosen) else np.nan
+                rows.append({"router": name, "other": other, "lam": lam, "n_prompts": len(chosen), "agreement": same})
+    return pd.DataFrame(rows)
+
+
+def agreement_exhibit(table: pd.DataFrame, lam: float) -> Exhibit:
+    """Share of the prompts that two routers give to the same model, at one λ.
+
+    Parameters
+    ----------
+    table : `carrot_core.compare.choices.agreement` of the routers to show.
+    lam : one of its λ.
+    """
+    rows = table[np.isclose(table["lam"], lam)].reset_index(drop=True)
+    apart = rows[rows["router"] != rows["other"]].sort_values("agreement")
+    extremes, same = "", len(apart) == 0 or apart["agreement"].iloc[0] >= _SAME
+    if len(apart):
+        least, most = apart.iloc[0], apart.iloc[-1]
+        extremes = " " + "; ".join(
+            f"{how}: {visible(label(row['router']))} and {visible(label(row['other']))}, "
+            f"{percent(row['agreement'], digits=0)}"
+            for how, row in (("Least", least), ("Most", most))
+        )
+    return Exhibit(
+        name=f"agreement-lam-{lam:g}".replace(".", "-"),
+        title=f"Agreement of choices at λ {lam_text(lam)}",
+        caption=f"Share of the prompts that both routers give to the same model at λ {lam_text(lam)}, in per cent. "
+        + (
+            "No two of these routers differ in more than 0.5 % of them, so there is no picture to draw."
+            if same
+            else "Routers of the same accuracy may still disagree. A router with itself is left blank."
+        ),
+        alt=f"Share of prompts on which two routers choose the same model at λ {lam_text(lam)}.{extremes}",
+        table=rows,
+        draw=None if same else lambda theme: _agreement(rows, theme),
+    )
+
+
+def _agreement(rows: pd.DataFrame, theme: ThemeName) -> go.Figure:
+    routers = names_of(rows["router"])
+    names = router_names(routers, 22)
+    square = rows.pivot(index="router", columns="other", values="agreement").reindex(index=routers, columns=routers)
+    shares = 100 * square.to_numpy(dtype=float, copy=True)
+    np.fill_diagonal(shares, np.nan)
+    return grid(
+        names, theme,
+        # From the lowest share, so that the cells differ, and over ten points at least, so that noise stays pale.
+        z=shares, zmin=min(90.0, float(np.nanmin(shares))), zmax=100, colorscale=rising(theme),
+        texttemplate="%{z:.0f}", hovertemplate="%{y} and %{x}: %{z:.1f} %<extra></extra>",
+    )  # fmt: skip
+
+
+def grid(names: Sequence[str], theme: ThemeName, **cells: Any) -> go.Figure:
+    """Coloured cells of routers against the same routers, with words in them.
+
+    Parameters
+    ----------
+    cells : what a `plotly.graph_objects.Heatmap` takes: (n, n) values, their colours and their words.
+    """
+    figure = go.Figure(
+        go.Heatmap(
+            x=names, y=names, showscale=False, xgap=1, ygap=1, hoverongaps=False,
+            textfont=words_in_cells(theme, len(names)), **cells,
+        )
+    )  # fmt: skip
+    return figure.update_layout(
+        layout_with_axes(
+            THEMES[theme], 110 + 30 * len(names), margin={"l": 8, "r": 16, "t": 16, "b": 8},
+            xaxis={"side": "top", "tickangle": -40, "showgrid": False, "type": "category"},
+            yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
+        )
+    )  # fmt: skip
+
+
+def collapse(
+    setting: Setting, routers: Mapping[str, Mapping[str, Estimates]], replicates: int = _REPLICATES
+) -> pd.DataFrame:
+    """How far each router turns to the most expensive model as its budget grows, and whether it finds rare solvers.
+
+    At up to 60 points along each curve. Columns router, dearest (that model), part, most, n_prompts, lam, budget (mean
+    cost over that of the most expensive model alone), value, low, high. Part "dearest" is the share of the prompts that
+    this model answers, ``most`` 0. Part "rare" is of the prompts that some models, ``most`` at most, solve: the share
+    on which a model is picked that does, with its 95 % interval where they are enough for one; there is none where no
+    prompt is such.
+    """
+    setting = setting.with_all_outcomes
+    columns = ["router", "dearest", "part", "most", "n_prompts", "lam", "budget", "value", "low", "high"]
+    return small((_collapse_of(name, setting, table, replicates) for name, table in routers.items()), columns)
+
+
+def _collapse_of(name: str, setting: Setting, estimates: Mapping[str, Estimates], replicates: int) -> pd.DataFrame:
+    curve = setting.frontier(estimates, setting.report_on)
+    expensive, solves = int(curve.model_cost_usd.argmax()), curve.outcomes.score >= SOLVED
+    rates = evenly(curve.exchange_rate_per_usd, _BUDGETS)
+    chosen = np.array([curve.choices(rate) for rate in rates])
+    points = pd.DataFrame(
+        {
+            "router": name,
+            "dearest": curve.models[expensive],  # the word that snapshots have
+            "lam": lam_of_rate(rates, setting.cost_unit_usd),
+            "budget": curve.cost_usd[[curve.at(rate) for rate in rates]] / curve.model_cost_usd[expensive],
+        }
+    )
+    answered = {"value": (chosen == expensive).mean(axis=1), "low": np.nan, "high": np.nan}
+    frames = [points.assign(part="dearest", most=0, n_prompts=curve.n_prompts, **answered)]
+    solvers, picked = solves.sum(axis=1), solves[np.arange(curve.n_prompts), chosen].astype(np.float64)
+    for most in RARE:
+        rare = picked[:, (solvers >= 1) & (solvers <= most)]
+        if not (count := rare.shape[1]):
+            continue  # no prompt is such
+        low = high = np.full(len(rates), np.nan)
+        if count >= LEAST_PROMPTS:
+            low, high = np.quantile(rare @ bootstrap_weights(count, replicates), [0.025, 0.975], axis=1)
+        recall = points.assign(part="rare", most=most, n_prompts=count, value=rare.mean(axis=1), low=low, high=high)
+        frames.append(recall)
+    return pd.concat(frames, ignore_index=True)
+
+
+def collapse_exhibit(table: pd.DataFrame, most: int = 0) -> Exhibit:
+    """`collapse` onto the most expensive model along each curve; with ``most`` from `RARE`, recall of rare solvers."""
+    rows = table[table["most"] == most].reset_index(drop=True)
+    by = "one model" if most == 1 else f"at most {most} models"
+    title, what = "Collapse onto the most expensive model", "Answered by the most expensive model"
+    named = visible(str(rows["dearest"].iloc[0]))
+    caption = f"Share of the prompts that {named} answers. A router that sees where cheap models do keeps it low."
+    if most:
+        title, what = f"Prompts that {by} can solve", f"Solved, of those that {by} can"
+        caption = (
+            f"Of the {rows['n_prompts'].max():,} prompts that {by} of the pool can solve (a score of at "
+            f"least {SOLVED:g}), the share on which the router picks one that does."
+        )
+    ends = each(rows.loc[rows.groupby("router", sort=False)["budget"].idxmax()])
+    sentences = [
+        f"{visible(label(end.router))} {percent(end.value)} at {percent(end.budget, digits=0)} of its cost"
+        for end in ends
+    ]
+    return Exhibit(
+        name=f"rare-solvers-{most}" if most else "collapse",
+        title=title,
+        caption=f"{caption} The budget is the mean cost, in per cent of what {named}, the most expensive, costs.",
+        alt=f"{title}, against budget, at the most expensive point of each curve: {'; '.join(sentences)}.",
+        table=rows,
+        draw=lambda theme: _along_budget(rows, what, theme),
+    )
+
+
+def _along_budget(rows: pd.DataFrame, what: str, theme: ThemeName) -> go.Figure:
+    look, routers = THEMES[theme], names_of(rows["router"])
+    styles, figure = line_styles(routers), go.Figure()
+    for router, name in zip(routers, router_names(routers), strict=True):
+        of, style = rows[rows["router"] == router].sort_values("budget"), styles[router]
+        color = look.curves[style.color]
+        figure.add_trace(
+            go.Scatter(
+                x=100 * of["budget"], y=100 * of["value"], mode="lines+markers", name=name, customdata=of["lam"],
+                line={"color": color, "dash": style.dash, "width": 1.75},
+                marker={"color": color, "symbol": style.symbol, "size": 7, "maxdisplayed": 7},
+                hovertemplate=f"%{{y:.1f}} % at %{{x:.3~r}} % of the cost, λ %{{customdata:{LAM_HOVER}}}",
+            )
+        )  # fmt: skip
+    ticks = {"ticksuffix": " %", "type": "log", "dtick": 1} if (rows["budget"] > 0).all() else {"ticksuffix": " %"}
+    return figure.update_layout(
+        layout_with_axes(
+            look, 420, hovermode="closest",
+            xaxis={"title": "Budget, of the most expensive model's cost", **ticks},
+            yaxis={"title": what, "ticksuffix": " %", "range": [0, 102]},
+        )
+    )  # fmt: skip
