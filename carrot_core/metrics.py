@@ -1,6 +1,6 @@
 """Metrics of a cost-accuracy curve, one definition each (``docs/method.md``, "Metrics").
 
-All work on the common cost interval [cheapest, dearest single model of the pool], so that curves of
+All work on the common cost interval [cheapest, most expensive single model of the pool], so that curves of
 different routers on the same prompts are comparable. Costs are mean US dollars per query, scores are
 means in [0, 1]. Every function takes one curve of G points, or B bootstrap replicates of it as (B, G)
 tables with one interval or target each, and returns one figure for each curve.
@@ -20,7 +20,7 @@ from carrot_core.outcomes import LATENCY_LEVEL
 from carrot_core.switches import _upper_hull
 
 BUDGETS = 101  # evenly spaced on the common interval, at which points of different curves are compared
-ARENA_BETA, ARENA_CHEAPEST, ARENA_DEAREST = 0.1, 0.0044, 200.0  # US dollars per 1,000 queries
+ARENA_BETA, ARENA_CHEAPEST, ARENA_EXPENSIVE = 0.1, 0.0044, 200.0  # US dollars per 1,000 queries
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,13 @@ class Metric:
     Attributes
     ----------
     label : what a reader sees.
+    term : where ``docs/glossary.md`` defines it, the end of its address there.
     higher_is_better : direction.
     in_usd : whether it is an amount of US dollars; any other is a part of 1 and shown times 100.
     """
 
     label: str
+    term: str
     higher_is_better: bool = True
     in_usd: bool = False
 
@@ -45,25 +47,27 @@ class Metric:
 
 
 METRICS = {
-    "routing_accuracy": Metric("accuracy at λ = 0"),
-    "peak": Metric("peak score"),
-    "aiq_corrected": Metric("corrected AIQ"),
-    "aiq": Metric("AIQ"),
-    "aiq_chosen": Metric("chosen AIQ"),
-    "audc": Metric("AUDC"),
-    "qnc": Metric("QNC", higher_is_better=False),
-    "cost_save": Metric("CostSave"),
-    "gap_oracle": Metric("Gap@O", higher_is_better=False),
-    "gain_best_single": Metric("Gain@B"),
-    "gain_random": Metric("Gain@R"),
-    "pareto_dist": Metric("ParetoDist", higher_is_better=False),
-    "arena": Metric("Arena score"),
-    "cost_per_solved": Metric("least cost per solved task", higher_is_better=False, in_usd=True),
-    "matched_score_difference": Metric("score difference at the matched point"),
-    "matched_saving": Metric("saving at the matched point"),
-    "apgr": Metric("APGR"),
-    "cpt_50": Metric("CPT(50 %)", higher_is_better=False),
-    "cpt_80": Metric("CPT(80 %)", higher_is_better=False),
+    "routing_accuracy": Metric("accuracy at λ = 0", "routing-accuracy"),
+    "peak": Metric("peak score", "peak"),
+    "aiq_corrected": Metric("corrected AIQ", "corrected-aiq"),
+    "aiq": Metric("AIQ", "aiq"),
+    "aiq_chosen": Metric("chosen AIQ", "chosen-aiq"),
+    "audc": Metric("AUDC", "audc"),
+    "qnc": Metric("QNC", "qnc", higher_is_better=False),
+    "cost_save": Metric("CostSave", "costsave"),
+    "gap_oracle": Metric("Gap@O", "gap-o", higher_is_better=False),
+    "gain_best_single": Metric("Gain@B", "gain-b"),
+    "gain_random": Metric("Gain@R", "gain-r"),
+    "pareto_dist": Metric("ParetoDist", "paretodist", higher_is_better=False),
+    "arena": Metric("Arena score", "arena-score"),
+    "cost_per_solved": Metric(
+        "least cost per solved task", "cost-per-solved-task", higher_is_better=False, in_usd=True
+    ),
+    "matched_score_difference": Metric("score difference at the matched point", "matched-point"),
+    "matched_saving": Metric("saving at the matched point", "saving-at-equal-score"),
+    "apgr": Metric("APGR", "apgr"),
+    "cpt_50": Metric("CPT(50 %)", "cpt", higher_is_better=False),
+    "cpt_80": Metric("CPT(80 %)", "cpt", higher_is_better=False),
 }
 HEADLINE = "aiq_corrected"  # what routers are compared in where one figure has to do
 
@@ -183,36 +187,34 @@ def _each(area: Callable[..., float], cost: FloatArray, score: FloatArray, *boun
     return areas if np.ndim(cost) > 1 else np.asarray(areas[0])
 
 
-def aiq(cost_usd: FloatArray, score: FloatArray, cheapest_usd: npt.ArrayLike, dearest_usd: npt.ArrayLike) -> FloatArray:
+def aiq(cost_usd: FloatArray, score: FloatArray, lowest_usd: npt.ArrayLike, highest_usd: npt.ArrayLike) -> FloatArray:
     """Average improvement in quality: area under the non-decreasing convex hull over the interval ÷ its width.
 
     RouterBench (arXiv 2403.12031), on the pool's common interval instead of each hull's own. Left of the
     cheapest point of the curve the value is 0, since the router cannot serve that budget; right of its
     best point it stays at the peak. With one model, or all at one cost, it is the best affordable score.
     """
-    return _each(_aiq, cost_usd, score, cheapest_usd, dearest_usd)
+    return _each(_aiq, cost_usd, score, lowest_usd, highest_usd)
 
 
 def aiq_of_points(
-    cost_usd: FloatArray, score: FloatArray, cheapest_usd: npt.ArrayLike, dearest_usd: npt.ArrayLike
+    cost_usd: FloatArray, score: FloatArray, lowest_usd: npt.ArrayLike, highest_usd: npt.ArrayLike
 ) -> FloatArray:
     """`aiq` of points that were chosen beforehand: each budget is served by mixing its two neighbours at random.
 
     The line goes through all of them, also where one turned out worse than its neighbours' mixture: whoever
     chose it did not know.
     """
-    return _each(_aiq_of_points, cost_usd, score, cheapest_usd, dearest_usd)
+    return _each(_aiq_of_points, cost_usd, score, lowest_usd, highest_usd)
 
 
-def audc(
-    cost_usd: FloatArray, score: FloatArray, cheapest_usd: npt.ArrayLike, dearest_usd: npt.ArrayLike
-) -> FloatArray:
+def audc(cost_usd: FloatArray, score: FloatArray, lowest_usd: npt.ArrayLike, highest_usd: npt.ArrayLike) -> FloatArray:
     """Area under the deferral curve: as `aiq`, but under the curve itself, without mixing points at random.
 
     At each budget the value is the best score on the curve that costs no more (UniRoute,
     arXiv 2502.08773, uses the same area; R2-Router rescales each curve by its own range).
     """
-    return _each(_audc, cost_usd, score, cheapest_usd, dearest_usd)
+    return _each(_audc, cost_usd, score, lowest_usd, highest_usd)
 
 
 def qnc(
@@ -294,9 +296,9 @@ def arena_score(score: npt.ArrayLike, cost_usd: npt.ArrayLike) -> FloatArray:
     score : A, mean score in [0, 1].
     cost_usd : mean US dollars per query.
     """
-    dear, cheap = np.log2(ARENA_DEAREST), np.log2(ARENA_CHEAPEST)
-    thousand = np.clip(1000 * np.asarray(cost_usd, dtype=np.float64), ARENA_CHEAPEST, ARENA_DEAREST)
-    cost = (dear - np.log2(thousand)) / (dear - cheap)
+    high, low = np.log2(ARENA_EXPENSIVE), np.log2(ARENA_CHEAPEST)
+    thousand = np.clip(1000 * np.asarray(cost_usd, dtype=np.float64), ARENA_CHEAPEST, ARENA_EXPENSIVE)
+    cost = (high - np.log2(thousand)) / (high - low)
     accuracy = np.asarray(score, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = (1 + ARENA_BETA) * accuracy * cost / (ARENA_BETA * accuracy + cost)

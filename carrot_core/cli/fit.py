@@ -277,8 +277,9 @@ def save(bench: str, folder: Path, name: str, seed: int, params: tuple[str, ...]
     """
     from carrot_core.evaluation import versions
     from carrot_core.evaluation.runs import Trial, fitted_router
+    from carrot_core.routers import SERVABLE
     from carrot_core.routers.saving import save_router
-    from carrot_core.serving.profile import SERVABLE, profile_of
+    from carrot_core.serving.profile import profile_of
 
     store = open_store()
     trial = Trial(load_benchmark(store, bench), name, seed, parameters(params), pool=pool)

@@ -9,34 +9,12 @@ from functools import cache
 from urllib.parse import quote
 
 from carrot_core import paths
+from carrot_core.metrics import METRICS
 
 PAGE = "method"  # the page that shows the glossary; ``?term=`` opens it at a term
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]*)\)")
 _CODE = re.compile(r"(`[^`\n]*`)")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])")
-
-# The term of each metric of `carrot_core.metrics.METRICS`.
-OF_METRIC = {
-    "routing_accuracy": "routing-accuracy",
-    "peak": "peak",
-    "aiq_corrected": "corrected-aiq",
-    "aiq": "aiq",
-    "aiq_chosen": "chosen-aiq",
-    "audc": "audc",
-    "qnc": "qnc",
-    "cost_save": "costsave",
-    "gap_oracle": "gap-o",
-    "gain_best_single": "gain-b",
-    "gain_random": "gain-r",
-    "pareto_dist": "paretodist",
-    "arena": "arena-score",
-    "cost_per_solved": "cost-per-solved-task",
-    "matched_score_difference": "matched-point",
-    "matched_saving": "saving-at-equal-score",
-    "apgr": "apgr",
-    "cpt_50": "cpt",
-    "cpt_80": "cpt",
-}
 
 
 @dataclass(frozen=True)
@@ -126,12 +104,12 @@ def tip(*slugs: str, also: str = "") -> str:
 
 def metric_tip(name: str) -> str:
     """Help text of a metric of `carrot_core.metrics.METRICS`."""
-    return tip(OF_METRIC[name])
+    return tip(METRICS[name].term)
 
 
 def metric_meaning(name: str) -> str:
     """What a metric is, in the first sentence of its term; Markdown."""
-    return in_app(terms()[OF_METRIC[name]].first_sentence)
+    return in_app(terms()[METRICS[name].term].first_sentence)
 
 
 def link(slug: str, words: str = "") -> str:

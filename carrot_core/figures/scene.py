@@ -19,6 +19,7 @@ from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, rate_of_la
 from carrot_core.metrics import latency_of_models, share_saved
 from carrot_core.number_formats import CostBasis, cost_basis, lam_text, percent
 from carrot_core.outcomes import Estimates, positions
+from carrot_core.routers import LABELS
 from carrot_core.text import short_names, visible
 
 
@@ -61,9 +62,9 @@ class Scene:
     pool : models that short names tell apart, where they are more than those drawn.
     model_latency_s, hull_latency_s : (2, M) mean and 95th percentile of the seconds of each model's calls, and (H,)
         mean seconds along the hull; None where some model's are not recorded.
-    palette : models of the whole benchmark from the cheapest to the dearest (`by_cost`), which gives each its colour
+    palette : models of the whole benchmark from cheapest to most expensive (`by_cost`), which gives each its colour
         whatever else is drawn; those drawn where it is empty, and those it lacks come last.
-    cascades, verifier : pairs of a cheap and a dear model, and single models, that none of them beats
+    cascades, verifier : pairs of a cheap and an expensive model, and single models, that none of them beats
         (`carrot_core.routers.cascade.undominated`), and sensitivity and specificity of the verifier between the two;
         None where they are not drawn.
 
@@ -138,7 +139,7 @@ class Scene:
 
 
 def by_cost(models: Sequence[str], cost_usd: npt.ArrayLike) -> tuple[str, ...]:
-    """Models from the cheapest to the dearest."""
+    """Models from the cheapest to the most expensive."""
     return tuple(models[place] for place in np.argsort(cost_usd, kind="stable"))
 
 
@@ -190,7 +191,7 @@ def caption(scene: Scene, *, hull: bool = True) -> str:
     return (
         f"Each line is one router at every λ, on {scene.n_prompts:,} prompts, each judged by a router that had not "
         f"seen it; up and to the left is better.{left_out}"
-        f" Dots are single models, the dearer the darker{mixes if hull else '.'}{band}{_of_cascades(scene)}"
+        f" Dots are single models, the more expensive the darker{mixes if hull else '.'}{band}{_of_cascades(scene)}"
     )
 
 
@@ -200,9 +201,9 @@ def _of_cascades(scene: Scene) -> str:
     accepts, rejects = (percent(rate, digits=0) for rate in scene.verifier)
     on = "" if not scene.n_incomplete else " and measured on the prompts with every outcome"
     return (
-        f" Cascades ask a dear model after a verifier's no to a cheap one; it accepts {accepts} of the right answers "
-        f"and rejects {rejects} of the wrong ones, and is free. Both calls are paid. Pairs are chosen on the prompts "
-        f"that they are drawn on{on}, so they are a little too good."
+        f" Cascades ask an expensive model after a verifier's no to a cheap one; it accepts {accepts} of the right "
+        f"answers and rejects {rejects} of the wrong ones, and is free. Both calls are paid. Pairs are chosen on the "
+        f"prompts that they are drawn on{on}, so they are a little too good."
     )
 
 
@@ -226,28 +227,6 @@ def alt_text(scene: Scene, lam: float | None = None) -> str:
     return f"{text} At λ {lam_text(lam)}: {percent(point.score)} at {scene.basis.text(point.cost_usd)}."
 
 
-LABELS = {
-    "carrot-knn": "CARROT-KNN",
-    "carrot-linear": "CARROT-Linear",
-    "carrot-mlp": "CARROT-MLP",
-    "carrot-blend": "CARROT-Blend",
-    "carrot-guarded": "CARROT-Guarded",
-    "carrot-encoder": "CARROT-Encoder",
-    "carrot-released": "CARROT as released",
-    "routellm-bert": "RouteLLM-BERT",
-    "zero": "Zero router",
-    "task-lookup": "Task lookup",
-    "task-lookup-input": "Task lookup with input cost",
-    "cost-only": "Cost only",
-    "oracle": "Oracle",
-    "best-single": "Best single model",
-    "random": "Random",
-    "routellm-mf": "RouteLLM-MF",
-    "rorf": "RoRF",
-    "routerbench-knn": "RouterBench-KNN",
-    "routerbench-mlp": "RouterBench-MLP",
-    "cascade": "Cascade (judge knows the score)",
-}
 BAND_REPLICATES = 200
 DRAWN_BASELINES = ("task-lookup-input", "cost-only", "oracle")
 

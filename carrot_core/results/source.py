@@ -26,8 +26,7 @@ from carrot_core.outcomes import Estimates
 from carrot_core.promise import CONFIDENCE
 from carrot_core.results import Names, damaged_snapshots, shipped_snapshots
 from carrot_core.results.snapshot import SnapshotResults, read
-from carrot_core.routers import BASELINES
-from carrot_core.serving.profile import SERVABLE, SLOW_TO_FIT
+from carrot_core.routers import BASELINES, SERVABLE, SLOW_TO_FIT
 from carrot_core.store import Run, Store
 from carrot_core.theory.dimension import spectra_of
 

@@ -98,8 +98,46 @@ ROUTERS: dict[str, Callable[..., Router]] = {
     "random": RandomRouter,
     **BASELINES,
 }
+# The routers' names as a reader sees them.
+LABELS = {
+    "carrot-knn": "CARROT-KNN",
+    "carrot-linear": "CARROT-Linear",
+    "carrot-mlp": "CARROT-MLP",
+    "carrot-blend": "CARROT-Blend",
+    "carrot-guarded": "CARROT-Guarded",
+    "carrot-encoder": "CARROT-Encoder",
+    "carrot-released": "CARROT as released",
+    "routellm-bert": "RouteLLM-BERT",
+    "zero": "Zero router",
+    "task-lookup": "Task lookup",
+    "task-lookup-input": "Task lookup with input cost",
+    "cost-only": "Cost only",
+    "oracle": "Oracle",
+    "best-single": "Best single model",
+    "random": "Random",
+    "routellm-mf": "RouteLLM-MF",
+    "rorf": "RoRF",
+    "routerbench-knn": "RouterBench-KNN",
+    "routerbench-mlp": "RouterBench-MLP",
+    "cascade": "Cascade (judge knows the score)",
+}
 # Not among "all" routers: they need a download, or hours where there is no GPU.
 BY_NAME_ONLY = ("carrot-encoder", "carrot-released", "routellm-bert")
+# Routers that answer typed prompts: their scores are accuracies of every model on a prompt, from nothing but the
+# prompt. Left out are those that read outcomes or a task label and the binary ones, whose scores are chances that a
+# small model suffices.
+SERVABLE = (
+    "carrot-knn",
+    "carrot-linear",
+    "carrot-mlp",
+    "carrot-blend",
+    "carrot-encoder",
+    "carrot-released",
+    "routerbench-knn",
+    "routerbench-mlp",
+    "zero",
+)
+SLOW_TO_FIT = ("carrot-encoder", "carrot-released")  # a graphics card or hours: no page fits them
 
 
 def make_router(name: str, seed: int = 0, **params: Any) -> Router:

@@ -20,7 +20,7 @@ from carrot_core.operating_point import match_model
 from carrot_core.outcomes import Benchmark, Estimates, FloatTable, Usage
 from carrot_core.prices import Price
 from carrot_core.promise import CONFIDENCE
-from carrot_core.routers import Router
+from carrot_core.routers import SERVABLE, Router
 from carrot_core.routers.base import texts_of
 from carrot_core.serving.intervals import (
     LEVEL,
@@ -196,20 +196,6 @@ def _nearest(vectors: FloatArray, centres: FloatArray) -> tuple[npt.NDArray[np.i
 
 
 UNLIKE_FROM = 99.0  # percentile of the distance to the train prompts
-# Their scores are accuracies of every model on a prompt, from nothing but the prompt. Left out are those that
-# read outcomes or a task label and the binary ones, whose scores are chances that a small model suffices.
-SERVABLE = (
-    "carrot-knn",
-    "carrot-linear",
-    "carrot-mlp",
-    "carrot-blend",
-    "carrot-encoder",
-    "carrot-released",
-    "routerbench-knn",
-    "routerbench-mlp",
-    "zero",
-)
-SLOW_TO_FIT = ("carrot-encoder", "carrot-released")  # a graphics card or hours: no page fits them
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ from carrot_core.frontier import Frontier, rate_of_lam
 from carrot_core.number_formats import money
 from carrot_core.outcomes import Outcomes
 from carrot_core.paper.curves import curve_table
-from carrot_core.routers import ROUTERS
+from carrot_core.routers import LABELS, ROUTERS
 from carrot_core.routers.cascade import undominated, verified_cascades
 from tests.scenes import MODELS, observed, router, scene
 
@@ -134,9 +134,9 @@ def test_words_are_cut_and_never_markup() -> None:
 
 
 @pytest.mark.parametrize("name", THEMES)
-def test_the_dearer_a_model_the_darker(name: ThemeName) -> None:
+def test_the_more_expensive_a_model_the_darker(name: ThemeName) -> None:
     shades = [luminance(color) for color in model_colors(30, name)]
-    assert all(dearer < cheaper for cheaper, dearer in itertools.pairwise(shades))
+    assert all(next_one < shade for shade, next_one in itertools.pairwise(shades))
 
 
 def oklab(color: str) -> np.ndarray:
@@ -199,6 +199,10 @@ def test_styles_differ_without_colour() -> None:
     """As in print."""
     styles = line_styles([f"router {place}" for place in range(7)]).values()
     assert len({style.dash for style in styles}) == len({style.symbol for style in styles}) == 7
+
+
+def test_every_router_has_a_name_for_readers() -> None:
+    assert set(LABELS) == set(ROUTERS)
 
 
 def test_many_routers_still_differ_in_colour_dash_or_marker() -> None:
@@ -348,15 +352,15 @@ def test_words_name_the_point_the_best_model_and_what_was_left_out(made: Scene) 
 
 def test_costs_are_read_on_a_chart_over_twelve_decades() -> None:
     for power in range(-6, 7):
-        dear = scene(40, MODELS[:4], dollars=10.0**power)
-        drawn = frontier_figure(dear)
+        expensive = scene(40, MODELS[:4], dollars=10.0**power)
+        drawn = frontier_figure(expensive)
         (models,) = (trace for trace in drawn.data if trace.meta["role"] == "models")
-        assert np.allclose(np.array(models.x) / dear.basis.calls, dear.model_cost_usd)
-        assert dear.basis.words in drawn.layout.xaxis.title.text
+        assert np.allclose(np.array(models.x) / expensive.basis.calls, expensive.model_cost_usd)
+        assert expensive.basis.words in drawn.layout.xaxis.title.text
         ticks, texts = drawn.layout.xaxis.tickvals, drawn.layout.xaxis.ticktext
         assert [float(text.strip("$").replace(",", "")) for text in texts] == list(ticks)
         assert sum(models.x.min() / 10 <= tick <= 10 * models.x.max() for tick in ticks) >= 3
-        assert alt_text(dear, 0.4).endswith(f"{dear.basis.words}.")
+        assert alt_text(expensive, 0.4).endswith(f"{expensive.basis.words}.")
 
 
 def test_one_model_and_one_prompt_make_a_chart() -> None:

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core import paths
-from carrot_core.dashboard.glossary import OF_METRIC, anchor_of, in_app, metric_tip, slug_of, terms, tip
+from carrot_core.dashboard.glossary import anchor_of, in_app, metric_tip, slug_of, terms, tip
 from carrot_core.dashboard.method import matching
 from carrot_core.metrics import METRICS
 from tests.pages.reading import page_text
@@ -57,17 +57,15 @@ def test_terms_have_names_of_their_own_and_a_definition() -> None:
 
 
 def test_every_metric_has_its_term_and_says_which_way_is_better() -> None:
-    assert set(OF_METRIC) == set(METRICS)
     directionless = {"routing-accuracy", "peak", "matched-point", "saving-at-equal-score"}
-    for name, slug in OF_METRIC.items():
-        if slug not in directionless:
-            way = "Higher" if METRICS[name].higher_is_better else "Lower"
-            assert f"{way} is better." in terms()[slug].text, name
+    for name, metric in METRICS.items():
+        way = "Higher is better." if metric.higher_is_better else "Lower is better."
+        assert metric.term in directionless or way in terms()[metric.term].text, name
 
 
 def slugs_used() -> dict[str, str]:
     """Every term that some module asks the helper for, with the module."""
-    used = dict.fromkeys(OF_METRIC.values(), "OF_METRIC")
+    used = {metric.term: "metrics.py" for metric in METRICS.values()}
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("tip", "see", "linked"):
@@ -105,7 +103,7 @@ def test_the_method_notes_define_no_term_again() -> None:
         assert "](glossary.md#" in row.split("|")[1], row
     sentences = {term.first_sentence for term in terms().values() if len(term.first_sentence) > 40}
     assert [sentence for sentence in sentences if sentence in METHOD] == []
-    for slug in set(OF_METRIC.values()) - {"routing-accuracy", "gap-o", "gain-b", "gain-r", "cpt"}:
+    for slug in {metric.term for metric in METRICS.values()} - {"routing-accuracy", "gap-o", "gain-b", "gain-r", "cpt"}:
         anchor = terms()[slug].anchor
         assert f"glossary.md#{anchor}" in METHOD or slug == "saving-at-equal-score", slug
 
@@ -163,8 +161,8 @@ def test_words_find_terms_by_name_first_and_by_definition() -> None:
 
 @pytest.mark.parametrize("name", ["routing_accuracy", "peak", "aiq"])
 def test_a_metric_is_found_by_what_charts_call_it(name: str) -> None:
-    assert OF_METRIC[name] in [term.slug for term in matching(METRICS[name].label)]
-    assert METRICS[name].label in f"{terms()[OF_METRIC[name]].name} {terms()[OF_METRIC[name]].text}"
+    assert METRICS[name].term in [term.slug for term in matching(METRICS[name].label)]
+    assert METRICS[name].label in f"{terms()[METRICS[name].term].name} {terms()[METRICS[name].term].text}"
 
 
 @pytest.mark.parametrize("value", ["", "ghost", HOSTILE, "x" * 10_000, "../../etc/passwd", "AIQ"])
