@@ -237,13 +237,13 @@ class Mix:
 
     Attributes
     ----------
-    exchange_rates_per_usd : of the cheaper point and of the dearer one.
-    dearer_share : share of the queries, 0 to 1, that the dearer one answers.
+    exchange_rates_per_usd : of the cheaper point and of the more expensive one.
+    second_share : share of the queries, 0 to 1, that the more expensive one answers.
     score, cost_usd : of the mixture.
     """
 
     exchange_rates_per_usd: tuple[float, float]
-    dearer_share: float
+    second_share: float
     score: float
     cost_usd: float
 
@@ -252,16 +252,16 @@ def mix_within_budget(frontier: ReadableCurve, budget_usd: float) -> Mix | None:
     """The best mixture of two points of the curve's hull at a budget; None where a single point is as good."""
     hull = upper_hull(frontier.cost_usd, frontier.score)
     cost, score = frontier.cost_usd[hull], frontier.score[hull]
-    dearer = int(np.searchsorted(cost, budget_usd))
+    above = int(np.searchsorted(cost, budget_usd))
     single = best_within_budget(frontier, budget_usd)
-    if single is None or dearer in (0, len(hull)):
+    if single is None or above in (0, len(hull)):
         return None
-    share = float((budget_usd - cost[dearer - 1]) / (cost[dearer] - cost[dearer - 1]))
-    mean_score = float(score[dearer - 1] + share * (score[dearer] - score[dearer - 1]))
+    share = float((budget_usd - cost[above - 1]) / (cost[above] - cost[above - 1]))
+    mean_score = float(score[above - 1] + share * (score[above] - score[above - 1]))
     if mean_score <= frontier.score[frontier.at(single)] + 1e-12:
         return None
-    cheap, dear = (rate_inside(frontier, int(hull[place])) for place in (dearer - 1, dearer))
-    return Mix((cheap, dear), share, mean_score, budget_usd)
+    first, second = (rate_inside(frontier, int(hull[place])) for place in (above - 1, above))
+    return Mix((first, second), share, mean_score, budget_usd)
 
 
 @dataclass(frozen=True, eq=False)

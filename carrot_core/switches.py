@@ -318,7 +318,7 @@ def _upper_hull(cost, score, order):  # type: ignore[no-untyped-def]
     size = 0
     for i in order:
         if size > 0 and score[i] <= score[hull[size - 1]]:
-            continue  # dearer and no better: below the non-decreasing hull
+            continue  # costs more and is no better: below the non-decreasing hull
         while size > 0 and cost[hull[size - 1]] == cost[i]:
             size -= 1
         while size > 1:

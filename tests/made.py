@@ -20,7 +20,7 @@ PRICES = {"acme/large": Price(3.0, 15.0), "acme/small": Price(0.1, 0.4), "zeta/m
 
 
 def made(n: int = 300, seed: int = 0, dimensions: int = 384) -> Benchmark:
-    """Two tasks of which each has a model that is best at it, and one dear model nearly as good at both."""
+    """Two tasks of which each has a model that is best at it, and one expensive model nearly as good at both."""
     rng = np.random.default_rng(seed)
     kind = rng.integers(0, 2, n)
     centre = rng.normal(size=(2, dimensions))

@@ -94,7 +94,7 @@ def scene(
 
 
 def timed(made: Scene, seed: int = 5) -> Scene:
-    """The same scene with the seconds that each call took: slow models are not the dear ones."""
+    """The same scene with the seconds that each call took: slow models are not the expensive ones."""
     shape = made.active_curve.frontier.n_prompts, len(made.models)
     rng = np.random.default_rng(seed)
     call_s = rng.permutation(np.geomspace(0.3, 20, shape[1])) * rng.lognormal(0, 0.4, shape)

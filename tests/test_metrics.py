@@ -114,7 +114,7 @@ def test_the_zero_routers_curve_has_the_hull_of_the_single_models_as_its_area():
 
 def test_routerbenchs_published_hull():
     # RouterBench 0-shot as digitised: GPT-3.5 .610 @ $.00024, Yi .656 @ .00019, mixtral .558 @ .00014, GPT-4 .787
-    # @ .00332. GPT-3.5 is dearer and worse than Yi, so the hull goes mixtral, Yi, GPT-4.
+    # @ .00332. GPT-3.5 costs more and is worse than Yi, so the hull goes mixtral, Yi, GPT-4.
     cost, score = np.array([0.00024, 0.00019, 0.00014, 0.00332]), np.array([0.610, 0.656, 0.558, 0.787])
     by_hand = (0.00005 * (0.558 + 0.656) / 2 + 0.00313 * (0.656 + 0.787) / 2) / 0.00318
     assert aiq(cost, score, 0.00014, 0.00332) == pytest.approx(by_hand)

@@ -47,7 +47,7 @@ def world(n: int, seed: int, skill: float = 1.0) -> tuple[Estimates, Outcomes]:
     suits = rng.normal(size=(n, 3))
     chance = 1 / (1 + np.exp(-(suits + BIAS)))
     cost = np.array([1.0, 3.0, 10.0]) * 1e-3 * rng.lognormal(0, 0.5, (n, 3))
-    ids, models = tuple(map(str, range(n))), ("cheap", "middle", "dear")
+    ids, models = tuple(map(str, range(n))), ("cheap", "middle", "expensive")
     believed = 1 / (1 + np.exp(-(skill * suits + BIAS)))
     believed += 0.01 * rng.normal(size=(n, 3))
     estimates = Estimates(ids, models, believed, np.tile(cost.mean(axis=0), (n, 1)))
@@ -61,7 +61,7 @@ def curve() -> Frontier:
 
 def test_errors_are_those_of_the_choices_outcomes(curve: Frontier) -> None:
     rows, n = np.arange(curve.n_prompts), curve.n_prompts
-    lead, lead_error = curve.lead_over("dear")
+    lead, lead_error = curve.lead_over("expensive")
     for point in (0, 40, len(curve.score) - 1):
         chosen = curve.choices(curve.exchange_rate_per_usd[point])
         score, cost = curve.outcomes.score[rows, chosen], curve.outcomes.cost_usd[rows, chosen]
@@ -73,7 +73,7 @@ def test_errors_are_those_of_the_choices_outcomes(curve: Frontier) -> None:
 
 
 def test_an_even_confidence_takes_the_means_as_they_are(curve: Frontier) -> None:
-    for bounds in (score_bounds(curve, EVEN), cost_bounds(curve, EVEN), lead_bounds(curve, "dear", EVEN)):
+    for bounds in (score_bounds(curve, EVEN), cost_bounds(curve, EVEN), lead_bounds(curve, "expensive", EVEN)):
         assert (bounds.bound == bounds.mean).all()
     target, budget = float(np.median(curve.score)), float(np.median(curve.cost_usd))
     reaching, within = curve.score >= target - 1e-12, curve.cost_usd <= budget
@@ -127,16 +127,16 @@ def test_where_no_point_can_promise_it_says_so_and_gives_the_surest(curve: Front
         assert "with 90 % confidence" in solution.shortfall
         assert "promise" not in even.shortfall
     useless = sweep(*world(600, seed=1, skill=-1.0))
-    solution = match_model(useless, "dear", CONFIDENCE)
+    solution = match_model(useless, "expensive", CONFIDENCE)
     assert not solution.reached
     assert solution.promise is not None
-    assert solution.promise.bound == lead_bounds(useless, "dear", CONFIDENCE).bound.max() < 0
+    assert solution.promise.bound == lead_bounds(useless, "expensive", CONFIDENCE).bound.max() < 0
 
 
 def test_a_router_that_always_takes_the_model_promises_to_be_as_good() -> None:
     _, outcomes = world(200, seed=2)
-    flat = Estimates(outcomes.prompt_ids, ("dear",), np.ones((200, 1)), np.ones((200, 1)))
-    solution = match_model(sweep(flat, outcomes, outcomes.models), "dear", 0.99)
+    flat = Estimates(outcomes.prompt_ids, ("expensive",), np.ones((200, 1)), np.ones((200, 1)))
+    solution = match_model(sweep(flat, outcomes, outcomes.models), "expensive", 0.99)
     assert solution.reached
     assert solution.promise is not None
     assert solution.promise.bound == 0.0
@@ -147,8 +147,8 @@ def test_equal_scores_by_luck_are_no_promise() -> None:
     _, outcomes = world(30, seed=2)
     even = replace(outcomes, score=np.ones((30, 3)))
     believed = np.array([[0.6, 0.5], *[[0.5, 0.6]] * 29])
-    takes = Estimates(even.prompt_ids, ("middle", "dear"), believed, np.ones((30, 2)))
-    solution = match_model(sweep(takes, even, even.models), "dear", CONFIDENCE)
+    takes = Estimates(even.prompt_ids, ("middle", "expensive"), believed, np.ones((30, 2)))
+    solution = match_model(sweep(takes, even, even.models), "expensive", CONFIDENCE)
     assert not solution.reached
 
 

@@ -165,7 +165,7 @@ def _report(bench: str, router: str, solved: SolvedGoal, verdict: str) -> str:
     if solved.mix is not None:
         first, second = (lam_text(lam, 6) for lam in document["mix"]["lams"])
         lines.append(
-            f"Mixed at random, {percent(solved.mix.dearer_share)} of the queries at λ {second} and the others at "
+            f"Mixed at random, {percent(solved.mix.second_share)} of the queries at λ {second} and the others at "
             f"λ {first} use the budget less its margin: accuracy {solved.mix.score:.4f} on validation."
         )
     return "\n".join(lines)

@@ -131,7 +131,7 @@ class ReportSet:
 
     @property
     def interval_usd(self) -> tuple[FloatArray, FloatArray]:
-        """(1 + B,) cost of the cheapest and of the dearest single model."""
+        """(1 + B,) cost of the cheapest and of the most expensive single model."""
         return self.single_cost_usd.min(axis=1), self.single_cost_usd.max(axis=1)
 
     @cached_property
@@ -250,7 +250,7 @@ def areas(curve: Frontier, table: CurveReplicates, span: tuple[FloatArray, Float
     Parameters
     ----------
     table : of `replicate`, the first with every prompt as it is.
-    span : (1 + B,) cost of the cheapest and of the dearest single model in each.
+    span : (1 + B,) cost of the cheapest and of the most expensive single model in each.
     """
     exact = aiq(curve.cost_usd, curve.score, *(end[0] for end in span))
     hull = aiq(table.cost_usd, table.score, *span)

@@ -143,7 +143,7 @@ class SolvedGoal:
         lams = [float(lam_of_rate(rate, self.cost_unit_usd)) for rate in mix.exchange_rates_per_usd]
         return {
             "lams": lams,
-            "share_of_second": mix.dearer_share,
+            "share_of_second": mix.second_share,
             "validation": {"score": mix.score, "cost_usd": mix.cost_usd},
         }
 

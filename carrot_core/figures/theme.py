@@ -57,8 +57,8 @@ class Theme:
     """Colours for one ground. Lines and marks reach 3:1 against it, text 4.5:1 (WCAG 2.2).
 
     ``curves`` are the dashboard's ``chartCategoricalColors``, same hue at the same place in both themes.
-    ``ramps`` colour the models, each from its cheapest to its dearest: neighbours in cost take them in turn. Their
-    hues are none of the curves'.
+    ``ramps`` colour the models, each from its cheapest to its most expensive: neighbours in cost take them in turn.
+    Their hues are none of the curves'.
     """
 
     ground: str
@@ -143,7 +143,7 @@ def _again(round_: int, place: int) -> LineStyle:
 
 
 def model_colors(n_models: int, theme: ThemeName) -> list[str]:
-    """Colours of a benchmark's models, cheapest to dearest: the dearer the darker."""
+    """Colours of a benchmark's models, cheapest to most expensive: the more expensive the darker."""
     ramps, colors = THEMES[theme].ramps, []
     for place in range(n_models):
         (color,) = sample_colorscale(list(ramps[place % len(ramps)]), [place / max(n_models - 1, 1)])

@@ -165,7 +165,7 @@ def _absent(missing: Sequence[str]) -> str:
 
 
 def deferral_figure(scene: Scene, theme: ThemeName) -> go.Figure:
-    """The chart of a scene from its cheapest to its dearest single model, and down to its lowest curve."""
+    """The chart of a scene from its cheapest to its most expensive single model, and down to its lowest curve."""
     low, high = accuracy_range(scene)
     in_range = scene.model_score >= low
     view = replace(
@@ -195,9 +195,9 @@ def accuracy_range(scene: Scene) -> tuple[float, float]:
 
     Single models below it would press all curves into a strip.
     """
-    cheapest, dearest = scene.model_cost_usd.min(), scene.model_cost_usd.max()
+    lowest, highest = scene.model_cost_usd.min(), scene.model_cost_usd.max()
     curves = [(curve.frontier.cost_usd, curve.frontier.score) for curve in scene.curves]
-    inside = [score[(cost >= cheapest) & (cost <= dearest)] for cost, score in curves]
+    inside = [score[(cost >= lowest) & (cost <= highest)] for cost, score in curves]
     best = scene.model_score[[scene.models.index(scene.best_single)]]
     scores = np.concatenate([best, scene.hull_score, *inside])
     room = 0.08 * float(np.ptp(scores)) or 0.01

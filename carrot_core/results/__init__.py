@@ -45,7 +45,7 @@ class Results(Protocol):
     baselines : names of the baselines.
     models, tasks : the whole pool, and all task labels.
     cost_unit_usd : u of the whole pool on all tasks.
-    palette : models of the whole pool from the cheapest to the dearest, which gives each its colour.
+    palette : models of the whole pool from the cheapest to the most expensive, which gives each its colour.
     """
 
     @property

@@ -148,7 +148,7 @@ class UsageScale:
     Token counts are heavy-tailed, so regressions are fitted on logs; the exponential of a mean of logs
     is too low, by Jensen's inequality. Duan's smearing estimate (1983, JASA 78) corrects that by one factor
     a model; but regressions err towards the middle, so that little use is predicted too high and much use too
-    low, and a router sends a dear model just the prompts on which it is thought to cost little. So the
+    low, and a router sends an expensive model just the prompts on which it is thought to cost little. So the
     correction goes by range of the predicted use: it makes the mean of held-out predictions equal the observed
     mean in each of ten ranges, as far as the observed means rise from range to range, and over all of them.
 

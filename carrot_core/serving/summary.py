@@ -204,13 +204,13 @@ class Summary:
     task_notes: Mapping[str, int] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
-        """A row for the decisions (``model`` is "CARROT") and one for each model alone, the dearest first.
+        """A row for the decisions (``model`` is "CARROT") and one for each model alone, the most expensive first.
 
         ``model``, ``share`` (of the prompts, in CARROT's decisions), ``score``, ``score_low``, ``score_high``,
         ``total_cost_usd``, ``total_cost_low_usd``, ``total_cost_high_usd``.
         """
-        dearest = sorted(self.alone, key=lambda model: -self.alone[model].total_cost_usd.value)
-        ways = [(ROUTED, 1.0, self.routed), *((model, self.share[model], self.alone[model]) for model in dearest)]
+        by_cost = sorted(self.alone, key=lambda model: -self.alone[model].total_cost_usd.value)
+        ways = [(ROUTED, 1.0, self.routed), *((model, self.share[model], self.alone[model]) for model in by_cost)]
         names = ["model", "share", "score", "score_low", "score_high"]
         names += ["total_cost_usd", "total_cost_low_usd", "total_cost_high_usd"]
         return pd.DataFrame(

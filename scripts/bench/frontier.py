@@ -25,7 +25,7 @@ def grid_step(tables: tuple[FloatTable, FloatTable, FloatTable, FloatTable], lam
 
 
 def made_up(n_prompts: int, n_models: int, seed: int = 0) -> tuple[FloatTable, FloatTable, FloatTable, FloatTable]:
-    """Tables of estimates and outcomes in which dearer models are better, with log-normal costs near 1."""
+    """Tables of estimates and outcomes in which more expensive models are better, with log-normal costs near 1."""
     rng = np.random.default_rng(seed)
     ability = np.linspace(0.2, 0.8, n_models)
     price = np.geomspace(0.01, 1.0, n_models)

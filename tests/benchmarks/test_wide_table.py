@@ -113,7 +113,7 @@ def test_a_problem_names_row_and_column_of_the_wide_file(
 
 def test_every_kind_of_problem_is_told_at_once(tmp_path: Path) -> None:
     table = wide_table().astype(object)
-    table.loc[[1, 3], "small"], table.loc[4, "large|cost_usd"], table.loc[5, "prompt_id"] = 7, "dear", None
+    table.loc[[1, 3], "small"], table.loc[4, "large|cost_usd"], table.loc[5, "prompt_id"] = 7, "much", None
     found = refused(text_of(tmp_path / "t.csv", table))
     assert {(problem.row, problem.column) for problem in found} == {
         (2, "small"), (5, "large|cost_usd"), (6, "prompt_id"),

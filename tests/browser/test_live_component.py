@@ -100,7 +100,7 @@ def test_dragging_the_ring_moves_every_number_and_runs_python_once_on_release(ad
     at_rest(page)
     for name, value in before.items():
         assert number(page, name) != value, name
-    assert number(page, "lam") < 0.4  # to the right: dearer, so a lower λ
+    assert number(page, "lam") < 0.4  # to the right: more expensive, so a lower λ
     assert page.locator(".shares").inner_text() != shares
     assert runs(page) == 1
     moved = ring(page)

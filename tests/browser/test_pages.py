@@ -127,7 +127,7 @@ def test_another_benchmark_starts_unfiltered_at_the_same_exchange_rate(open_app:
     page = open_app("/frontier?bench=plain&pool=acme/small&pool=zeta/mid&lam=0.9")
     price = page.locator(".live #price").input_value()
     choose(page.get_by_test_id("stSelectbox").filter(has_text="Benchmark"), "hostile")
-    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] != ["0.9"])  # dearer models: another cost unit
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query)["lam"] != ["0.9"])  # another cost unit
     at_rest(page)
     assert "pool" not in query(page)
     expect(page.locator(".live #price")).to_have_value(price)

@@ -65,11 +65,11 @@ def test_a_target_gets_the_cheapest_point_that_reaches_it(validation: Frontier) 
 
 def test_a_cap_gets_the_least_rate_at_which_no_choice_is_expected_to_cost_more(validation: Frontier) -> None:
     rows, estimated = np.arange(validation.n_prompts), validation.estimates.cost_usd
-    dearest = np.array([estimated[rows, validation.choices(rate)].max() for rate in validation.exchange_rate_per_usd])
-    for cap in spread(dearest)[1:]:
+    highest = np.array([estimated[rows, validation.choices(rate)].max() for rate in validation.exchange_rate_per_usd])
+    for cap in spread(highest)[1:]:
         solution = solve_cap(validation, cap)
         assert not solution.shortfall
-        assert validation.at(solution.exchange_rate_per_usd) == int(np.flatnonzero(dearest <= cap)[0])
+        assert validation.at(solution.exchange_rate_per_usd) == int(np.flatnonzero(highest <= cap)[0])
 
 
 def test_a_cost_per_solved_task_gets_the_most_accurate_point_within_it_or_the_least(validation: Frontier) -> None:
@@ -131,12 +131,12 @@ def test_a_mixture_uses_the_whole_budget_and_is_on_the_hull(validation: Frontier
         if mix is None:
             continue
         found += 1
-        cheap, dear = (validation.at(rate) for rate in mix.exchange_rates_per_usd)
-        share = mix.dearer_share
+        cheap, expensive = (validation.at(rate) for rate in mix.exchange_rates_per_usd)
+        share = mix.second_share
         assert 0 <= share <= 1
-        cost = (1 - share) * validation.cost_usd[cheap] + share * validation.cost_usd[dear]
+        cost = (1 - share) * validation.cost_usd[cheap] + share * validation.cost_usd[expensive]
         assert cost == pytest.approx(budget)
-        assert mix.score == pytest.approx((1 - share) * validation.score[cheap] + share * validation.score[dear])
+        assert mix.score == pytest.approx((1 - share) * validation.score[cheap] + share * validation.score[expensive])
         single = validation.at(solve_budget(validation, budget).exchange_rate_per_usd)
         assert mix.score > validation.score[single]
     assert found

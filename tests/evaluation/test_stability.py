@@ -162,12 +162,12 @@ def test_whether_a_goal_is_kept_is_counted_on_the_drawn_test_prompts(
             anew, row = drawn(shown, again[:, place]), found[name].samples.iloc[place]
             at = anew.at(row["exchange_rate_per_usd"])
             choice = anew.choices(row["exchange_rate_per_usd"])
-            dearest = anew.estimates.cost_usd[np.arange(anew.n_prompts), choice].max()
+            highest = anew.estimates.cost_usd[np.arange(anew.n_prompts), choice].max()
             expected = {
                 "budget_usd": anew.cost_usd[at] <= (goal.budget_usd or 0) + 1e-15,
                 "target_score": anew.score[at] >= (goal.target_score or 0) - 1e-12,
                 "match": anew.score[at] >= anew.outcomes.score[:, 0].mean() - 1e-12,
-                "cap_usd": dearest <= (goal.cap_usd or 0),
+                "cap_usd": highest <= (goal.cap_usd or 0),
                 "per_solved_usd": anew.cost_usd[at] / anew.score[at] <= (goal.per_solved_usd or 0) + 1e-15,
                 "least_per_solved": anew.cost_usd[at] / anew.score[at] <= promise.bound + 1e-15,
             }

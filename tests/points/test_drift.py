@@ -398,8 +398,8 @@ def test_the_command_line_says_it_with_its_exit_code(carrot_home: Path, tmp_path
     assert said.startswith("The logs agree with the point")
     document = json.loads(carrot("point", "drift", tmp_path / "p.json", fine, "--json"))
     assert document["verdict"] == "inside"
-    dear = written(frame.assign(cost_usd=2 * frame["cost_usd"]), tmp_path / "dear.csv")
-    assert "cost: " in carrot("point", "drift", tmp_path / "p.json", dear, code=6)
+    expensive = written(frame.assign(cost_usd=2 * frame["cost_usd"]), tmp_path / "expensive.csv")
+    assert "cost: " in carrot("point", "drift", tmp_path / "p.json", expensive, code=6)
     few = written(frame.iloc[:40], tmp_path / "few.jsonl")
     assert "too few to tell" in carrot("point", "drift", tmp_path / "p.json", few, code=7)
     assert "needed" in carrot("point", "drift", tmp_path / "p.json", few, code=7)

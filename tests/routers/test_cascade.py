@@ -70,7 +70,7 @@ def test_every_budget_gives_what_the_loop_gives(seed, m, error_rate, graded):
         assert (frontier.score[at], frontier.cost_usd[at]) == pytest.approx(expected, abs=1e-12)
 
 
-def test_models_are_called_from_cheap_to_dear_until_one_is_right():
+def test_models_are_called_from_cheap_to_expensive_until_one_is_right():
     bench = of([[1, 1, 0], [1, 0, 0], [0, 0, 0]], [[9.0, 2.0, 1.0]] * 3)
     cascade = Cascade(error_rate=0.0, threshold=1.0).fit(bench)
     assert cascade.models_ == ("m2", "m1", "m0")
@@ -245,8 +245,8 @@ def test_verifiers_at_the_ends():
 
 def test_a_cell_of_several_runs_is_the_mean_over_pairs_of_runs():
     runs = [([1, 0, 0], [1, 1, 0]), ([0, 0, 1], [0, 1, 0])]
-    means = of([[np.mean(cheap), np.mean(dear)] for cheap, dear in runs], np.tile([1.0, 2.0], (2, 1)))
-    each = [pick for cheap, dear in runs for pick in itertools.product(cheap, dear)]
+    means = of([[np.mean(cheap), np.mean(expensive)] for cheap, expensive in runs], np.tile([1.0, 2.0], (2, 1)))
+    each = [pick for cheap, expensive in runs for pick in itertools.product(cheap, expensive)]
     expected = by_every_verdict(of(each, np.tile([1.0, 2.0], (len(each), 1))), 0.8, 0.7)
     row = pair(verified_cascades(means.outcomes, 0.8, 0.7), "m0", "m1")
     assert (row["score"], row["cost_usd"]) == pytest.approx(expected)

@@ -371,8 +371,8 @@ class TestCalibration:
             fitted = _calibrated(chance[:300], cost[:300], score[:300], paid[:300])
             at = fitted.at_model(0)
             low, high = fitted.score(chance[300:, 0].mean(), 300, at=at)[1:]
-            cheap, dear = fitted.cost_usd(cost[300:, 0].sum(), 300, at=at)[1:]
-            inside.append([low <= score[300:, 0].mean() <= high, cheap <= paid[300:, 0].sum() <= dear])
+            lowest, highest = fitted.cost_usd(cost[300:, 0].sum(), 300, at=at)[1:]
+            inside.append([low <= score[300:, 0].mean() <= high, lowest <= paid[300:, 0].sum() <= highest])
         assert (np.mean(inside, axis=0) > 0.88).all()
 
 

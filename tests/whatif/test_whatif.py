@@ -62,7 +62,7 @@ def test_every_number_is_that_of_a_slow_recomputation(protocol: Setting, estimat
         task_weights={"kind 0": 3.0},
         call_usd=2e-5,
     )
-    changed = apply(protocol, estimates, scenario)
+    result = apply(protocol, estimates, scenario)
     price = {LARGE: (1 * 0.75, 4 * 0.75), SMALL: (0.1 * 2.25, 0.4 * 2.25), MID: (0.5 * 1.5, 1.5 * 1.5)}
     old = {
         model: (found.input_usd_per_mtok, found.output_usd_per_mtok) for model, found in protocol.test.prices.items()
@@ -79,10 +79,10 @@ def test_every_number_is_that_of_a_slow_recomputation(protocol: Setting, estimat
                 expected[i, j] = (paid_in + 1.2 * max(predicted, 0.0) * price[model][1]) / 1e6
         weights = np.array([3.0 if task == "kind 0" else 1.0 for task in part.tasks])
         weights /= weights.sum()
-        curve = changed.after.curves[split]
+        curve = result.after.curves[split]
         rows = np.arange(len(weights))
         for lam in LAMS:
-            rate = rate_of_lam(lam, changed.cost_unit_usd)
+            rate = rate_of_lam(lam, result.cost_unit_usd)
             chosen = slow_choices(Estimates(table.prompt_ids, table.models, table.score, expected), rate)
             at = curve.at(rate)
             assert curve.score[at] == pytest.approx(weights @ part.outcomes.score[rows, chosen])
@@ -111,14 +111,14 @@ def same(one: WhatIf, other: WhatIf) -> None:
     ],
 )
 def test_factors_of_1_change_nothing(scenario: Scenario, protocol: Setting, estimates: dict[str, Estimates]) -> None:
-    changed = apply(protocol, estimates, scenario)
+    result = apply(protocol, estimates, scenario)
     plain = protocol.frontier(estimates, "test")
-    assert np.array_equal(changed.after.report_curve.score, plain.score)
-    assert np.array_equal(changed.after.report_curve.cost_usd, plain.cost_usd)
-    assert changed.after.best_single == changed.before.best_single == protocol.best_single
-    rates = [rate_of_lam(lam, changed.cost_unit_usd) for lam in LAMS]
-    assert changed.after.report_curve.shares(rates) == pytest.approx(plain.shares(rates))
-    same(changed, apply(protocol, estimates, Scenario()))
+    assert np.array_equal(result.after.report_curve.score, plain.score)
+    assert np.array_equal(result.after.report_curve.cost_usd, plain.cost_usd)
+    assert result.after.best_single == result.before.best_single == protocol.best_single
+    rates = [rate_of_lam(lam, result.cost_unit_usd) for lam in LAMS]
+    assert result.after.report_curve.shares(rates) == pytest.approx(plain.shares(rates))
+    same(result, apply(protocol, estimates, Scenario()))
 
 
 @settings(max_examples=25)
@@ -126,10 +126,10 @@ def test_factors_of_1_change_nothing(scenario: Scenario, protocol: Setting, esti
 def test_all_prices_times_a_factor_are_the_same_choices_at_the_rate_divided_by_it(
     factor: float, protocol: Setting, estimates: dict[str, Estimates]
 ) -> None:
-    changed = apply(protocol, estimates, Scenario(price_factor=factor))
+    result = apply(protocol, estimates, Scenario(price_factor=factor))
     for lam in LAMS:
-        rate = rate_of_lam(lam, changed.cost_unit_usd)
-        before, after = changed.before.report_curve, changed.after.report_curve
+        rate = rate_of_lam(lam, result.cost_unit_usd)
+        before, after = result.before.report_curve, result.after.report_curve
         assert np.array_equal(before.choices(rate), after.choices(rate / factor))
         assert after.cost_usd[after.at(rate / factor)] == pytest.approx(factor * before.cost_usd[before.at(rate)])
 
@@ -138,12 +138,12 @@ def test_a_router_that_expects_one_cost_a_model_still_does(protocol: Setting) ->
     """It knows nothing of a prompt's tokens: what a scenario does to its costs is what it does to their means."""
     blind = protocol.estimates("routerbench-knn")
     assert len(np.unique(blind["test"].cost_usd[:, 0])) == 1
-    dearer = apply(protocol, blind, Scenario(price_factor=2.0))
-    after = dearer.after.report_curve
-    assert after.estimates.cost_usd == pytest.approx(2 * dearer.before.report_curve.estimates.cost_usd)
+    result = apply(protocol, blind, Scenario(price_factor=2.0))
+    after = result.after.report_curve
+    assert after.estimates.cost_usd == pytest.approx(2 * result.before.report_curve.estimates.cost_usd)
     for lam in LAMS:
-        rate = rate_of_lam(lam, dearer.cost_unit_usd)
-        assert (dearer.before.report_curve.choices(rate) == after.choices(rate / 2)).all()
+        rate = rate_of_lam(lam, result.cost_unit_usd)
+        assert (result.before.report_curve.choices(rate) == after.choices(rate / 2)).all()
     longer = apply(protocol, blind, Scenario(output_token_factor=3.0)).after
     zero = longer.setting.estimates("zero")["test"]
     assert longer.report_curve.estimates.cost_usd == pytest.approx(zero.cost_usd)
@@ -165,18 +165,18 @@ def test_equal_weights_are_no_weights_and_a_weight_of_0_leaves_a_task_out(
 
 
 def test_a_pool_is_the_protocol_with_that_pool(protocol: Setting, estimates: dict[str, Estimates]) -> None:
-    changed = apply(protocol, estimates, Scenario(pool=(MID, SMALL)))
+    result = apply(protocol, estimates, Scenario(pool=(MID, SMALL)))
     narrowed = protocol.narrowed(pool=[SMALL, MID])
-    assert changed.after.setting.models == (SMALL, MID)
-    assert np.array_equal(changed.after.report_curve.score, narrowed.frontier(estimates, "test").score)
-    assert changed.after.best_single == narrowed.best_single
+    assert result.after.setting.models == (SMALL, MID)
+    assert np.array_equal(result.after.report_curve.score, narrowed.frontier(estimates, "test").score)
+    assert result.after.best_single == narrowed.best_single
 
 
 def test_a_fixed_cost_moves_the_router_and_no_model(protocol: Setting, estimates: dict[str, Estimates]) -> None:
-    changed = apply(protocol, estimates, Scenario(call_usd=1e-4))
-    assert changed.after.report_curve.cost_usd == pytest.approx(changed.before.report_curve.cost_usd + 1e-4)
-    assert np.array_equal(changed.after.report_curve.model_cost_usd, changed.before.report_curve.model_cost_usd)
-    assert np.array_equal(changed.after.hulls["test"].cost_usd, changed.before.hulls["test"].cost_usd)
+    result = apply(protocol, estimates, Scenario(call_usd=1e-4))
+    assert result.after.report_curve.cost_usd == pytest.approx(result.before.report_curve.cost_usd + 1e-4)
+    assert np.array_equal(result.after.report_curve.model_cost_usd, result.before.report_curve.model_cost_usd)
+    assert np.array_equal(result.after.hulls["test"].cost_usd, result.before.hulls["test"].cost_usd)
 
 
 @settings(max_examples=25)
@@ -186,21 +186,21 @@ def test_a_hypothetical_model_has_its_offset_and_its_tokens(
 ) -> None:
     price = ScenarioPrice(input_usd_per_mtok=0.5, output_usd_per_mtok=2.0)
     new = Hypothetical(name="acme/next", base=MID, score_offset=offset, token_factor=tokens, price=price)
-    changed = apply(protocol, estimates, Scenario(hypothetical=(new,), provider_factors={"acme": 0.5}))
-    validation, shown = changed.after.setting.validation, changed.after.setting.test
+    result = apply(protocol, estimates, Scenario(hypothetical=(new,), provider_factors={"acme": 0.5}))
+    validation, shown = result.after.setting.validation, result.after.setting.test
     base = protocol.validation.outcomes.score[:, 2].mean()
     assert validation.outcomes.score[:, 3].mean() == pytest.approx(base + offset, abs=1e-12)
     paid = protocol.test.input_tokens[:, 2] * 0.25 + protocol.test.output_tokens[:, 2] * tokens * 1.0
     assert shown.outcomes.cost_usd[:, 3] == pytest.approx(paid / 1e6)
     assert shown.models == (*MODELS, "acme/next")
-    assert any("errors are copied" in note for note in changed.notes)
+    assert any("errors are copied" in note for note in result.notes)
 
 
 def test_a_copy_of_a_model_changes_no_score_and_no_cost(protocol: Setting, estimates: dict[str, Estimates]) -> None:
     copy = Hypothetical(name="zeta/copy", base=MID)
-    changed = apply(protocol, estimates, Scenario(hypothetical=(copy,)))
-    assert np.array_equal(changed.after.report_curve.score, changed.before.report_curve.score)
-    assert np.array_equal(changed.after.report_curve.cost_usd, changed.before.report_curve.cost_usd)
+    result = apply(protocol, estimates, Scenario(hypothetical=(copy,)))
+    assert np.array_equal(result.after.report_curve.score, result.before.report_curve.score)
+    assert np.array_equal(result.after.report_curve.cost_usd, result.before.report_curve.cost_usd)
 
 
 def test_an_impossible_offset_says_what_is_possible(protocol: Setting, estimates: dict[str, Estimates]) -> None:
@@ -212,11 +212,11 @@ def test_an_impossible_offset_says_what_is_possible(protocol: Setting, estimates
 def test_the_point_is_left_alone_or_solved_again_on_validation(
     protocol: Setting, estimates: dict[str, Estimates]
 ) -> None:
-    changed = apply(protocol, estimates, Scenario(price_factor=2.0))
-    rate = rate_of_lam(0.2, changed.cost_unit_usd)
-    rows = {row.what: row for row in move_point(changed, rate, replicates=200)}
+    result = apply(protocol, estimates, Scenario(price_factor=2.0))
+    rate = rate_of_lam(0.2, result.cost_unit_usd)
+    rows = {row.what: row for row in move_point(result, rate, replicates=200)}
     assert list(rows) == [BEFORE, SAME_LAM, SAME_BUDGET, SAME_ACCURACY, MATCH]
-    now = changed.after.curves["validation"]
+    now = result.after.curves["validation"]
     before = rows[BEFORE]
     assert rows[SAME_LAM].lam == before.lam == pytest.approx(0.2)
     within = now.score[now.cost_usd <= before.validation_cost_usd + 1e-15]
@@ -232,14 +232,14 @@ def test_the_point_is_left_alone_or_solved_again_on_validation(
 
 def test_changes_of_a_point_are_paired(protocol: Setting, estimates: dict[str, Estimates]) -> None:
     scenario = Scenario(price_factor=1.01, task_weights={"kind 0": 2.0}, call_usd=1e-6)
-    changed = apply(protocol, estimates, scenario)
-    rate = rate_of_lam(0.2, changed.cost_unit_usd)
-    before, same, *_ = move_point(changed, rate, replicates=200)
+    result = apply(protocol, estimates, scenario)
+    rate = rate_of_lam(0.2, result.cost_unit_usd)
+    before, same, *_ = move_point(result, rate, replicates=200)
     for zero in (before.score_change, before.cost_change_usd):
         assert zero.low == zero.value == zero.high == 0
     # Slowly: the same draws of prompts, weighted on either side by its own task weights.
-    curves = [(side.report_curve, side.report_curve.choices(rate)) for side in (changed.before, changed.after)]
-    n, means = changed.before.report_curve.n_prompts, np.empty((2, 200, 2))
+    curves = [(side.report_curve, side.report_curve.choices(rate)) for side in (result.before, result.after)]
+    n, means = result.before.report_curve.n_prompts, np.empty((2, 200, 2))
     for place, (curve, choice) in enumerate(curves):
         rows = np.arange(n)
         values = np.column_stack([curve.outcomes.score[rows, choice], curve.paid_usd[rows, choice] + curve.call_usd])
@@ -250,9 +250,9 @@ def test_changes_of_a_point_are_paired(protocol: Setting, estimates: dict[str, E
     assert (same.cost_change_usd.low, same.cost_change_usd.high) == pytest.approx((low[1], high[1]))
     assert same.score_change.value == pytest.approx(same.score.value - before.score.value)
     # One per cent on all prices is seen at once, where the two costs' own intervals overlap.
-    dearer = move_point(apply(protocol, estimates, Scenario(price_factor=1.01)), 0.0, replicates=200)[1]
-    assert dearer.cost_change_usd.low > 0
-    assert dearer.cost_usd.low < dearer.cost_usd.value - dearer.cost_change_usd.value
+    result = move_point(apply(protocol, estimates, Scenario(price_factor=1.01)), 0.0, replicates=200)[1]
+    assert result.cost_change_usd.low > 0
+    assert result.cost_usd.low < result.cost_usd.value - result.cost_change_usd.value
 
 
 def test_a_pool_that_makes_other_prompts_complete_is_paired_over_all_of_them(
@@ -262,11 +262,11 @@ def test_a_pool_that_makes_other_prompts_complete_is_paired_over_all_of_them(
     score = part.outcomes.score.copy()
     score[::3, 0] = np.nan  # complete without the first model only
     holes = replace(part, outcomes=Outcomes(part.prompt_ids, part.models, score, part.outcomes.cost_usd))
-    changed = apply(replace(protocol, test=holes), estimates, Scenario(pool=(SMALL, MID)))
-    assert changed.after.report_curve.n_prompts > changed.before.report_curve.n_prompts
-    same = move_point(changed, 0.0, replicates=100)[1]
+    result = apply(replace(protocol, test=holes), estimates, Scenario(pool=(SMALL, MID)))
+    assert result.after.report_curve.n_prompts > result.before.report_curve.n_prompts
+    same = move_point(result, 0.0, replicates=100)[1]
     assert same.score_change.low <= same.score_change.value <= same.score_change.high
-    assert same.score.value == pytest.approx(changed.after.report_curve.score[0])
+    assert same.score.value == pytest.approx(result.after.report_curve.score[0])
 
 
 @pytest.mark.parametrize("lam", [0.02, 0.3, 0.9, 1.0])
@@ -276,11 +276,11 @@ def test_just_below_the_threshold_a_model_is_used_and_just_above_it_is_not(
     lam: float, model: str, share: float, protocol: Setting, estimates: dict[str, Estimates]
 ) -> None:
     scenario = Scenario(task_weights={"kind 1": 2.5})
-    changed = apply(protocol, estimates, scenario)
-    rate, column = rate_of_lam(lam, changed.cost_unit_usd), MODELS.index(model)
-    found = worth_using(changed.after.report_curve, model, rate)
+    result = apply(protocol, estimates, scenario)
+    rate, column = rate_of_lam(lam, result.cost_unit_usd), MODELS.index(model)
+    found = worth_using(result.after.report_curve, model, rate)
     factor = found.factor_for(share)
-    assert changed.after.report_curve.shares([rate])[0][column] == pytest.approx(found.share_at(1.0), abs=1e-9)
+    assert result.after.report_curve.shares([rate])[0][column] == pytest.approx(found.share_at(1.0), abs=1e-9)
 
     def used_at(factor: float) -> float:
         repriced = apply(protocol, estimates, scenario.model_copy(update={"model_factors": {model: factor}}))
@@ -306,10 +306,10 @@ def test_at_lam_0_no_price_counts(protocol: Setting, estimates: dict[str, Estima
 
 def test_dollars_scale_by_factors_and_take_no_prices(dollars: tuple[Setting, dict[str, Estimates]]) -> None:
     protocol, estimates = dollars
-    changed = apply(protocol, estimates, Scenario(model_factors={MID: 0.5}, output_token_factor=3.0))
-    old, new = protocol.test.outcomes.cost_usd, changed.after.setting.test.outcomes.cost_usd
+    result = apply(protocol, estimates, Scenario(model_factors={MID: 0.5}, output_token_factor=3.0))
+    old, new = protocol.test.outcomes.cost_usd, result.after.setting.test.outcomes.cost_usd
     assert np.array_equal(new, old * [1.0, 1.0, 0.5])
-    assert sum("Only dollars are recorded" in note for note in changed.notes) == 2
+    assert sum("Only dollars are recorded" in note for note in result.notes) == 2
     price = ScenarioPrice(input_usd_per_mtok=1, output_usd_per_mtok=1)
     with pytest.raises(CarrotError, match="records dollars only"):
         apply(protocol, estimates, Scenario(prices={MID: price}))
@@ -321,10 +321,10 @@ def test_where_only_input_is_charged_output_has_no_price() -> None:
     outcomes = replace(bench.outcomes, cost_usd=cost)
     protocol = setting(replace(bench, outcomes=outcomes, output_tokens=np.full(cost.shape, np.nan)))
     price = ScenarioPrice(input_usd_per_mtok=6.0, output_usd_per_mtok=99.0)
-    changed = apply(protocol, protocol.estimates("carrot-linear"), Scenario(prices={LARGE: price}))
-    assert changed.after.setting.test.outcomes.cost_usd == pytest.approx(protocol.test.outcomes.cost_usd * [2, 1, 1])
-    assert changed.after.report_curve.estimates.cost_usd == pytest.approx(changed.after.setting.test.outcomes.cost_usd)
-    assert any("only the input is charged" in note for note in changed.notes)
+    result = apply(protocol, protocol.estimates("carrot-linear"), Scenario(prices={LARGE: price}))
+    assert result.after.setting.test.outcomes.cost_usd == pytest.approx(protocol.test.outcomes.cost_usd * [2, 1, 1])
+    assert result.after.report_curve.estimates.cost_usd == pytest.approx(result.after.setting.test.outcomes.cost_usd)
+    assert any("only the input is charged" in note for note in result.notes)
 
 
 def test_a_cascade_is_refused(protocol: Setting) -> None:
@@ -390,14 +390,14 @@ def test_a_free_model_can_get_a_price_since_its_tokens_are_stated(protocol: Sett
         return replace(part, prices=prices, outcomes=replace(part.outcomes, cost_usd=cost))
 
     without = setting(free(made(600)))
-    changed = apply(
+    result = apply(
         without,
         without.estimates("carrot-linear"),
         Scenario(prices={SMALL: ScenarioPrice(input_usd_per_mtok=0.1, output_usd_per_mtok=0.4)}),
     )
     expected = protocol.estimates("carrot-linear")["test"].cost_usd
-    np.testing.assert_allclose(changed.after.report_curve.estimates.cost_usd, expected, rtol=1e-6, atol=1e-12)
-    np.testing.assert_allclose(changed.after.setting.test.outcomes.cost_usd, protocol.test.outcomes.cost_usd)
+    np.testing.assert_allclose(result.after.report_curve.estimates.cost_usd, expected, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(result.after.setting.test.outcomes.cost_usd, protocol.test.outcomes.cost_usd)
 
 
 def test_rounds_of_cross_fitting_are_repriced_each_by_its_own_means() -> None:
@@ -406,8 +406,8 @@ def test_rounds_of_cross_fitting_are_repriced_each_by_its_own_means() -> None:
     twice = ScenarioPrice(input_usd_per_mtok=6, output_usd_per_mtok=30)
     scenario = Scenario(prices={LARGE: twice}, hypothetical=(new,))
     for router in ("zero", "task-lookup"):
-        changed = apply(whole, whole.estimates(router), scenario)
-        table = changed.after.report_curve.estimates
+        result = apply(whole, whole.estimates(router), scenario)
+        table = result.after.report_curve.estimates
         assert table.models == (*MODELS, "new")
         for each in whole.rounds:
             alone = apply(each, each.estimates(router), scenario).after.report_curve

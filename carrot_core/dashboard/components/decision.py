@@ -91,7 +91,7 @@ def live_decision(
     unlike_from : percentile of the distance from which the prompt is unlike the training prompts.
     curve : the router's on test, whose cost at each λ is the axis; None where none fits: then λ is.
     about : lines below the table that explain the decision; plain text.
-    palette : models of the benchmark from the cheapest to the dearest, which gives each its colour.
+    palette : models of the benchmark from the cheapest to the most expensive, which gives each its colour.
     on_release : called with the new λ, before the page runs, when the reader lets go of the handle.
     """
 

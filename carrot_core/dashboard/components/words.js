@@ -64,8 +64,8 @@ export function against(point, model) {
   if (!(model.cost > 0)) return { headline: "nothing to save", detail: `it is free; ${detail}`, none: true };
   const ratio = 1 - point.cost / model.cost;
   const saved = Math.abs(ratio) < 5e-3 ? 0 : ratio; // what is written 0 % is no difference
-  const dearer = saved > -1 ? `costs ${percent(-saved, 0)} more` : `costs ${Number((1 - saved).toPrecision(3))}× as much`;
-  return { headline: saved === 0 ? "costs the same" : saved > 0 ? `costs ${percent(saved, 0)} less` : dearer, detail, none: false };
+  const costs = saved > -1 ? `costs ${percent(-saved, 0)} more` : `costs ${Number((1 - saved).toPrecision(3))}× as much`;
+  return { headline: saved === 0 ? "costs the same" : saved > 0 ? `costs ${percent(saved, 0)} less` : costs, detail, none: false };
 }
 
 // What a solved task costs: infinite where nothing is solved.

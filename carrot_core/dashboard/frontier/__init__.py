@@ -48,7 +48,7 @@ def verifier_of_cascades(view: views.View, pool: Names, tasks: Names) -> tuple[f
         return None
     chosen = st.checkbox(
         "Cascades of two models", key="cascades", bind="query-params",
-        help="A cheap model answers; where a verifier says no, a dear one does, and both are paid.",
+        help="A cheap model answers; where a verifier says no, an expensive one does, and both are paid.",
     )  # fmt: skip
     links.check_parameter("cascades", links.flag, str(chosen).lower())
     return verifier() if chosen else None

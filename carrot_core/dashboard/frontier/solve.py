@@ -161,11 +161,11 @@ def _least_per_solved(curve: ReadableCurve, has_prompts: bool) -> tuple[Solution
 
 
 def _mix_text(mix: Mix, score: float, cost_unit_usd: float) -> str:
-    cheap, dear = (float(lam_of_rate(rate, cost_unit_usd)) for rate in mix.exchange_rates_per_usd)
+    cheap, expensive = (float(lam_of_rate(rate, cost_unit_usd)) for rate in mix.exchange_rates_per_usd)
     return (
-        f"Two points mixed at random use the budget better: {percent(mix.dearer_share)} of the queries at λ "
-        f"{lam_text(dear)} and the others at λ {lam_text(cheap)} reach {percent(mix.score)} on validation in place "
-        f"of {percent(score)}."
+        f"Two points mixed at random use the budget better: {percent(mix.second_share)} of the queries at λ "
+        f"{lam_text(expensive)} and the others at λ {lam_text(cheap)} reach {percent(mix.score)} on validation in "
+        f"place of {percent(score)}."
     )
 
 

@@ -229,8 +229,10 @@ def _threshold_table(thresholds: Mapping[str, Threshold]) -> None:
 
 
 def cascades(what_if: WhatIf) -> None:
-    """Cascades of a cheap model, a verifier and a dear one that no other beats, beside the router at their costs; how
-    good the verifier is, two sliders say (``?sensitivity=``, ``?specificity=``)."""
+    """Cascades of a cheap model, a verifier and an expensive one that no other beats, beside the router at their costs.
+
+    How good the verifier is, two sliders say (``?sensitivity=``, ``?specificity=``).
+    """
     rates = verifier()
     after = what_if.after
     outcomes, curve = after.setting.test.outcomes, after.report_curve
@@ -274,7 +276,10 @@ def verifier() -> tuple[float, float]:
     for_right, for_wrong = st.columns(2)
     return (
         _verifier_rate(
-            for_right, "Right answers it accepts", "sensitivity", "Its sensitivity. The others go on to the dear model."
+            for_right,
+            "Right answers it accepts",
+            "sensitivity",
+            "Its sensitivity. The others go on to the expensive model.",
         ),
         _verifier_rate(
             for_wrong, "Wrong answers it rejects", "specificity", "Its specificity. The others are taken for right."

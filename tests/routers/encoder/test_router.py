@@ -79,8 +79,8 @@ def test_dollars_where_there_are_no_tokens_and_nothing_where_only_input_is_charg
 
 def test_new_prices_need_no_refit(bench: Benchmark, router: Any) -> None:
     test = bench.part("test")
-    dearer = {name: replace(price, output_usd_per_mtok=0.0) for name, price in test.prices.items()}
-    estimate = router.estimate(replace(test, prices=dearer))
+    free_output = {name: replace(price, output_usd_per_mtok=0.0) for name, price in test.prices.items()}
+    estimate = router.estimate(replace(test, prices=free_output))
     np.testing.assert_array_equal(estimate.score, router.estimate(test).score)
     assert (estimate.cost_usd < router.estimate(test).cost_usd).all()
 
