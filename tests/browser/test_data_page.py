@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.store import Store
+from tests import wording
 from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
 from tests.tables import frames
 
@@ -70,7 +71,7 @@ def test_hostile_names_in_every_view(open_data: Callable[..., Page]) -> None:
 def test_pages_are_turned_and_a_row_opens_its_prompt(open_data: Callable[..., Page]) -> None:
     page = open_data()
     click(page.locator("[data-testid=stPagination]").get_by_text("2", exact=True))
-    expect(page.get_by_text("Prompts 51 to 100 of 120")).to_be_visible()
+    expect(page.get_by_text(wording.NEXT_PROMPTS)).to_be_visible()
     at_rest(page)
     assert query(page)["page"] == ["2"]
     table = page.locator("[data-testid=stDataFrame]").first
@@ -84,7 +85,7 @@ def test_pages_are_turned_and_a_row_opens_its_prompt(open_data: Callable[..., Pa
     assert query(page)["prompt"] == ["id 00050"]
     # On another page no row is chosen: the prompt stays open, and the same place opens the prompt that is there now.
     click(page.locator("[data-testid=stPagination]").get_by_text("1", exact=True))
-    expect(page.get_by_text("Prompts 1 to 50 of 120")).to_be_visible()
+    expect(page.get_by_text(wording.FIRST_PROMPTS)).to_be_visible()
     at_rest(page)
     assert query(page)["prompt"] == ["id 00050"]
     table.scroll_into_view_if_needed()

@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from plotly.colors import hex_to_rgb
 
 from carrot_core.figures.theme import THEMES
+from tests import wording
 from tests.browser.conftest import ROOT, at_rest
 
 OpenApp = Callable[..., Page]
@@ -85,7 +86,7 @@ def test_the_cheapest_point_as_good_as_the_best_model_by_keyboard(open_app: Open
     page = open_app("/frontier?bench=mmlu-pro-cot (snapshot)&lam=0.9")
     press_at(page, ["Skip to main content", "Solve for", "Set λ"])
     page.keyboard.press("Enter")
-    expect(page.get_by_text("is the cheapest point as accurate as")).to_be_visible()
+    expect(page.get_by_text(wording.CHEAPEST_AS_ACCURATE)).to_be_visible()
 
 
 def test_a_point_is_exported_by_keyboard(open_app: OpenApp) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from carrot_core.benchmarks import Frames, Provenance
 from carrot_core.dashboard.shell import PAGES
 from carrot_core.store import Store
+from tests import wording
 from tests.browser.conftest import LAUNCHER, at_rest, click
 from tests.tables import frames
 
@@ -86,5 +87,5 @@ def test_a_visitor_keeps_a_point_that_another_does_not_see(server: str, open_pag
     click(mine.get_by_role("button", name="Keep this point"))
     expect(mine.get_by_role("heading", name="Kept points (1)")).to_be_visible()
     other = open_page(f"{server}/points?bench=made", ready="text=Keep this point")
-    expect(other.get_by_text("No point is kept yet.")).to_be_visible()
+    expect(other.get_by_text(wording.NO_POINT)).to_be_visible()
     expect(other.get_by_role("button", name="Delete")).to_have_count(0)

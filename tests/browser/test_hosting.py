@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from deploy.space import variables
+from tests import wording
 from tests.browser.conftest import FLAGS, LAUNCHER, ROOT
 
 COMMUNITY_CLOUD = "carrot.streamlit.app"
@@ -65,7 +66,7 @@ def test_community_cloud_shows_a_public_site_that_its_secrets_ask_for(
     page.goto(called(address, COMMUNITY_CLOUD))
     page.locator(CHART).first.wait_for(timeout=FIRST_ANSWER)
     page.goto(f"{called(address, COMMUNITY_CLOUD)}/data")
-    expect(page.get_by_text("This site is public and read-only.").first).to_be_visible()
+    expect(page.get_by_text(wording.READ_ONLY).first).to_be_visible()
 
 
 def test_a_name_that_others_know_needs_a_mode_though_the_server_listens_on_localhost(

@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from carrot_core.serving.loading import shipped_kinds
 from carrot_core.store import Store
+from tests import wording
 from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
 from tests.made import fill, made
 
@@ -153,7 +154,7 @@ def test_a_text_over_the_limit_is_not_cut_and_not_sent(open_live: Callable[..., 
     ask(page, "word " * 20_000)
     box(page).fill("word " * 40_001)
     expect(page.get_by_text("longer than 200,000 characters")).to_be_visible()
-    expect(page.locator(".prompt .count")).to_contain_text("200,005 of 200,000 characters: too long")
+    expect(page.locator(".prompt .count")).to_contain_text(wording.TOO_LONG)
     assert len(box(page).input_value()) == 200_005
     expect(sentence(page)).to_have_count(0)
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Download, Page, expect
 from carrot_core import CarrotRouter
 from carrot_core.points import PointShelf
 from carrot_core.serving.point import read_point
+from tests import wording
 from tests.browser.conftest import ROOT, at_rest, check_texts_and_widths, click
 
 APP = ROOT / "app.py"
@@ -98,12 +99,12 @@ def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page]
     assert read_point(file) in [kept.point for kept in points.listing().points]
     assert Path(downloaded(page, "Configuration of LiteLLM").path()).stat().st_size > 200
     click(page.get_by_role("tab", name="Describe it"))
-    assert Path(downloaded(page, "One page to read and print").path()).stat().st_size > 200
+    assert Path(downloaded(page, wording.PRINT_PAGE).path()).stat().st_size > 200
     click(page.get_by_role("dialog").get_by_role("button", name="Close"))
 
     for kept in points.listing().points:
         points.delete(kept.id)
-    click(page.get_by_text("Bring a point from a file"))
+    click(page.get_by_text(wording.BRING_POINT))
     at_rest(page)
     page.locator("input[type=file]").first.set_input_files(file)
     page.get_by_role("button", name="Keep it here").wait_for()
@@ -113,7 +114,7 @@ def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page]
     (tmp_path / "changed.json").write_text(json.dumps(changed))
     at_rest(page)
     page.locator("input[type=file]").first.set_input_files(tmp_path / "changed.json")
-    expect(page.get_by_text("was changed after it was exported")).to_be_visible()
+    expect(page.get_by_text(wording.TAMPERED)).to_be_visible()
 
 
 def test_hostile_and_long_names_are_shown_and_fit(open_points: Callable[..., Page]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests import wording
 from tests.browser.conftest import HERE, at_rest, click
 from tests.made import long_frame, made
 
@@ -66,7 +67,7 @@ def test_a_name_that_turns_its_surroundings_around_is_shown_by_its_codes(
     table.to_csv(file, index=False)
     page = open_page(serve(PANEL, CARROT_HOME=str(tmp_path / "home")), ready="h1", width=390)
     upload(page, file)
-    page.get_by_text("US dollars per million tokens").wait_for()
+    page.get_by_text(wording.PRICE_COLUMN).wait_for()
     text = page.evaluate("document.documentElement.innerHTML")
     assert "\u202e" not in text
     assert "⟨U+202E⟩gnp.exe" in text

@@ -121,7 +121,7 @@ def test_chart_stands_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):  # a second server in the same process knows the component too
         page = AppTest.from_file(str(APP), default_timeout=60).run()
         assert not page.exception
-        assert page.text[0].value == "runs 1 · λ 0.4"
+        assert [text.value for text in page.text] == ["runs 1 · λ 0.4"]
 
 
 @pytest.mark.parametrize("lam", [float("nan"), -0.1, 1.5, "0.5", None])

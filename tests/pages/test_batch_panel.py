@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from carrot_core import serving
 from carrot_core.dashboard.live import batch
 from carrot_core.errors import CarrotError
+from tests import wording
 from tests.pages import reading
 
 pytestmark = pytest.mark.slow
@@ -104,7 +105,7 @@ def test_a_file_of_any_kind(kind: str) -> None:
 
 
 def test_what_cannot_be_used_is_said() -> None:
-    assert "There are no prompts yet" in reading.page_text(decide(panel()), "error")
+    assert wording.NO_PROMPTS in reading.page_text(decide(panel()), "error")
     app = uploaded("p.csv", b"prompt_id,prompt\n1,a\n2,\n")
     assert not app.error
     decide(app)

@@ -25,6 +25,7 @@ from carrot_core.paths import shipped
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.source import stored_results
 from carrot_core.store import Store
+from tests import wording
 from tests.made import MODELS, fill, made, write_files
 from tests.pages.reading import lam_in_address, page_text, table
 from tests.pages.test_pages import HOSTILE, ROOT, load_a_benchmark
@@ -67,9 +68,9 @@ def test_seeds_that_are_kept_can_be_chosen(fitted: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("CARROT_HOME", str(fitted))
     app = page(bench="made")
     seeds = app.selectbox(key="seed")
-    assert list(seeds.options) == ["mean over seeds 0, 1", "seed 0", "seed 1"]
+    assert list(seeds.options) == [wording.MEAN_OVER_SEEDS, "seed 0", "seed 1"]
     alone = table(app, "AIQ")["AIQ"].tolist()
-    app = seeds.select("mean over seeds 0, 1").run()
+    app = seeds.select(wording.MEAN_OVER_SEEDS).run()
     assert not app.exception
     assert table(app, "AIQ")["AIQ"].tolist() != alone
 
@@ -236,7 +237,7 @@ def test_a_benchmark_with_none_of_the_routers_is_left_out_in_words(
     load_a_benchmark()
     app = page(bench="made", beside="toy", compared="CARROT-KNN")
     assert not app.exception
-    assert "None of the routers shown is fitted on toy: fit one there, or add a baseline." in page_text(app)
+    assert wording.NONE_FITTED in page_text(app)
     assert len(app.dataframe) == 1
     app.multiselect(key="compared").set_value(["carrot-knn", "zero"]).run()
     assert len(table(app, "toy"))
@@ -251,7 +252,7 @@ def test_no_usage_is_no_word_about_what_is_charged(
     app = page(bench="made", show="Predictions")
     app.multiselect(key="compared").set_value(["cascade"]).run()
     assert not app.exception
-    assert "None of the routers shown predicts output tokens or dollars here." in page_text(app)
+    assert wording.NONE_PREDICTS in page_text(app)
 
 
 def test_what_is_kept_of_data_goes_with_them(tmp_path: Path) -> None:
@@ -273,7 +274,7 @@ def test_no_router_is_an_empty_state(fitted: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CARROT_HOME", str(fitted))
     app = page(bench="made").multiselect(key="compared").set_value([]).run()
     assert not app.exception
-    assert "Choose at least one router" in page_text(app)
+    assert wording.CHOOSE_A_ROUTER in page_text(app)
 
 
 def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +292,7 @@ def test_lam_is_the_session_s_point_and_sets_it(fitted: Path, monkeypatch: pytes
     assert not app.exception
     assert (app.select_slider(key="at").value, app.query_params["at"]) == ("0.35", "0.35")
     assert app.session_state["rate"] == between  # a look does not move it
-    assert "The point that is set is at λ 0.37." in page_text(app).replace("\\", "")
+    assert wording.POINT_IN_USE in page_text(app).replace("\\", "")
     app.select_slider(key="at").set_value("0.5").run()
     assert app.session_state["rate"] == rate_of_lam(0.5, unit)
 
@@ -315,10 +316,10 @@ def test_a_link_to_a_section_opens_it_in_its_group(show: str, group: str, sectio
     app.query_params["show"] = show
     app.run()
     assert not app.exception
-    assert (app.session_state["show:group"], app.text[0].value) == (group, section)
+    assert (app.session_state["show:group"], page_text(app, "text")) == (group, section)
     other = next(name for name in GROUPS if name != group)
     app.segmented_control(key="show:group").set_value(other).run()
-    assert app.text[0].value == GROUPS[other][0]
+    assert page_text(app, "text") == GROUPS[other][0]
     assert app.query_params.get("show", SECTIONS[0]) == GROUPS[other][0]
 
 

@@ -16,6 +16,7 @@ from carrot_core.benchmarks import NONE_STATED, NOT_EXPORTED, Frames, Provenance
 from carrot_core.dashboard.data.prompts import PAGE_SIZE
 from carrot_core.dashboard.shell import plain
 from carrot_core.store import Store
+from tests import wording
 from tests.made import fill, made
 from tests.tables import frames
 
@@ -81,7 +82,7 @@ def test_a_card_tells_where_a_benchmark_is_from_and_how_whole_it_is() -> None:
     assert f"**{info.n_prompts}** prompts · **4** models" in text
     assert ":gray[Source:] made.parquet (by hand)" in text
     assert ":gray[Licence:] CC0" in text
-    assert ":gray[Split:] train 50, validation 50, test 50; the source's own split" in text
+    assert wording.OWN_SPLIT in text
     assert f":gray[Missing cells:] {info.n_missing} of {cells}" in text
     assert f":gray[Repeated prompts:] {info.n_duplicate_prompts}" in text
     assert ":gray[Licence:] not known" in text
@@ -144,7 +145,7 @@ def test_fitting_from_a_card(store: Store, tmp_path: Path) -> None:
 def test_a_damaged_benchmark_is_named_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "damaged", lambda self: {"lost": f"{self.path}: a block cannot be read."})
     app = page()
-    assert any(plain("lost is damaged and left out.") in error.value for error in app.error)
+    assert any(plain(wording.LEFT_OUT) in error.value for error in app.error)
     assert app.selectbox(key="bench").options == ["gaps", "hostile"]
 
 
@@ -203,7 +204,7 @@ def test_a_link_opens_a_page_of_prompts_and_a_prompt() -> None:
 
 
 def test_a_prompt_without_text_and_a_prompt_that_is_not_there() -> None:
-    assert any("no text for this prompt" in note.value for note in page(bench="gaps", prompt="id 00003").info)
+    assert any(wording.NO_TEXT in note.value for note in page(bench="gaps", prompt="id 00003").info)
     app = page(bench="gaps", prompt="of another benchmark")
     assert not app.error
     assert "prompt" not in app.query_params
@@ -225,7 +226,7 @@ def test_sql_is_answered_and_a_mistake_is_text(store: Store) -> None:
     assert any("The query has changed" in info.value for info in app.info)
     app.button(key="sql-run").click().run()
     assert not app.exception
-    assert any("Only one statement that reads" in error.value for error in app.error)
+    assert any(wording.ONE_STATEMENT in error.value for error in app.error)
     assert len(store.benchmarks()) == 2
 
 
@@ -244,7 +245,7 @@ runpy.run_path({str(ROOT / "pages" / "data.py")!r})
     app = AppTest.from_string(script, default_timeout=60).run()
     assert not app.exception
     assert not app.error
-    assert any("shared store, which is empty" in note.value for note in app.info)
+    assert any(wording.SHARED_IS_EMPTY in note.value for note in app.info)
 
 
 def test_texts_without_a_licence_are_read_on_the_page_and_in_no_file(store: Store) -> None:

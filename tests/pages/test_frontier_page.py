@@ -24,6 +24,7 @@ from carrot_core.results import shipped_snapshots
 from carrot_core.results.source import open_results
 from carrot_core.store import Store
 from carrot_core.verdict import sentence
+from tests import wording
 from tests.made import fill, made, write_files
 from tests.pages.reading import button, lam_in_address, page_text, table
 from tests.pages.test_pages import load_a_benchmark
@@ -127,7 +128,7 @@ def test_models_that_are_too_slow_leave_the_pool(store: Store, tmp_path: Path) -
 
 def test_cascades_are_drawn_where_they_are_chosen_and_a_snapshot_offers_none() -> None:
     app = page("frontier", cascades="true", sensitivity="80")
-    assert "accepts 80 % of the right answers" in page_text(app, "caption").replace("\\", "")
+    assert wording.VERIFIER_ACCEPTS in page_text(app, "caption").replace("\\", "")
     app.checkbox(key="cascades").set_value(False).run()
     assert not app.exception
     assert "of the right answers" not in page_text(app, "caption")
@@ -184,15 +185,15 @@ def test_what_a_wish_came_to_is_said_only_of_what_it_was_about():
     app = page("frontier")
     app.button(key="solve:set").click().run()
     rate = app.session_state["rate"]
-    assert "is the cheapest point as accurate as" in page_text(app)
+    assert wording.CHEAPEST_AS_ACCURATE in page_text(app)
     app.selectbox(key="along").set_value("oracle").run()
     assert app.session_state["rate"] == rate
-    assert "is the cheapest point as accurate as" not in page_text(app)
+    assert wording.CHEAPEST_AS_ACCURATE not in page_text(app)
     app.selectbox(key="along").set_value("carrot-knn").run()
-    assert "is the cheapest point as accurate as" in page_text(app)
+    assert wording.CHEAPEST_AS_ACCURATE in page_text(app)
     app.multiselect(key="tasks").set_value(["kind 1"]).run()
     assert not app.exception
-    assert "is the cheapest point as accurate as" not in page_text(app)
+    assert wording.CHEAPEST_AS_ACCURATE not in page_text(app)
 
 
 def test_the_model_to_match_opens_at_the_best_of_what_is_chosen():
@@ -238,7 +239,7 @@ def test_a_baseline_s_point_is_not_kept_and_the_button_says_why():
     assert "cannot answer typed prompts" in keep.help
     (keep,) = [button for button in page("frontier", tasks="kind 1").button if button.label == "Keep this point"]
     assert keep.disabled
-    assert "all models on all tasks" in keep.help
+    assert wording.ALL_MODELS_AND_TASKS in keep.help
 
 
 def go(app: AppTest, name: str, bench: str) -> AppTest:
@@ -278,7 +279,7 @@ def test_the_router_goes_from_page_to_page_and_one_that_cannot_answer_is_named()
     assert "**CARROT-Blend " in page_text(app, "markdown").replace("\\", "")
     app = go(app, "live", bench)
     assert app.selectbox(key="router").value == "carrot-mlp"
-    assert "CARROT-Blend cannot answer typed prompts here" in page_text(app, "caption").replace("\\", "")
+    assert wording.CANNOT_ANSWER in page_text(app, "caption").replace("\\", "")
 
 
 def test_the_leaderboard_has_a_link_for_every_figure_and_it_opens_what_it_names() -> None:

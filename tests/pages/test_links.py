@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.dashboard.shell import PAGES, plain
+from tests import wording
 from tests.pages.reading import lam_in_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,7 +152,7 @@ def test_a_choice_of_several_keeps_what_there_is() -> None:
     app = open_app("frontier", pool=["ghost/1", "acme/large", "ghost/2", "zeta/mid", "ghost/3", "ghost/4"])
     assert app.multiselect(key="pool").value == ["acme/large", "zeta/mid"]
     (notice,) = notices(app)
-    assert "and 1 more cannot be used" in notice
+    assert wording.MORE_UNUSED in notice
     assert plain("acme/large, zeta/mid") in notice
 
 

@@ -26,6 +26,7 @@ from carrot_core.results.snapshot import read
 from carrot_core.serving.loading import PromptKind, shipped_heads, shipped_kinds
 from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
+from tests import wording
 from tests.made import MODELS, fill, made, write_files
 from tests.typed import served
 
@@ -89,8 +90,8 @@ def test_the_shipped_head_answers_where_nothing_is_loaded(type_in: Type) -> None
     assert stretch["sentence"] == explained.sentence
     assert data["models"][stretch["winner"]]["name"] == explained.winner
     assert data["models"][stretch["second"]]["name"] == explained.runner_up
-    assert "may not be passed on" in page_text(app)
-    assert "tokens, all read. Answered in" in page_text(app)
+    assert wording.NO_TEXTS in page_text(app)
+    assert wording.ALL_READ in page_text(app)
     assert f"{100 * router.profile.coverage['score']:.1f} % held" in page_text(app)
     assert f"u = {money(router.cost_unit_usd)}" in page_text(app)
 
@@ -196,7 +197,7 @@ def test_any_text_gets_an_answer(text: str, type_in: Type) -> None:
     assert not app.error
     assert "is expected to score" in at(payload(app), 0.5)["sentence"]
     if len(text) > 2000 and " " in text:
-        assert "the encoder reads the first 256, the rest counts for the cost only" in page_text(app)
+        assert wording.PART_READ in page_text(app)
 
 
 def test_of_a_long_text_another_part_can_be_read(type_in: Type) -> None:
@@ -240,7 +241,7 @@ def test_likeness_has_degrees_and_the_lowest_is_what_a_fallback_answers() -> Non
     degrees = [likeness(percentile, 99.0)["degree"] for percentile in (0.0, 30.0, 80.0, 95.0, 98.9, 99.0, 100.0)]
     assert degrees == [4, 4, 3, 2, 2, 1, 1]
     assert likeness(60.0, 55.0)["degree"] == 1
-    assert "of 100 prompts of the benchmark 20 are less like them" in likeness(80.0, 99.0)["words"]
+    assert wording.LESS_LIKE in likeness(80.0, 99.0)["words"]
     assert likeness(None, 99.0) is None
 
 
@@ -296,7 +297,7 @@ def test_the_shipped_head_stands_aside_for_other_data_of_its_name(loaded: Store,
     results, _ = write_files(made(80), tmp_path, HEAD)
     loaded.save_benchmark(HEAD, read_long_table(results), shadow=True)
     app = page(bench=HEAD)
-    assert "No router is fitted on mmlu-pro-cot yet" in page_text(app)
+    assert wording.NO_ROUTER in page_text(app)
     assert [button.label for button in app.button] == ["Fit CARROT-KNN"]
 
 

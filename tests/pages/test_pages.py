@@ -21,7 +21,9 @@ from carrot_core.evaluation.runs import run_router
 from carrot_core.paths import shipped
 from carrot_core.prices import FREE
 from carrot_core.store import Store
+from tests import wording
 from tests.made import long_frame, made, write_files
+from tests.pages.reading import page_text
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<img src=x onerror=alert(1)> ![x](//host/x.png) :red[x] $x$"
@@ -173,7 +175,7 @@ def test_page_without_data_says_what_to_do_next(
     assert not app.exception
     assert [title.value for title in app.title] == [heading]
     texts = "".join(element.value for element in (*app.info, *app.markdown))
-    with_a_snapshot = {"data": "carrot setup", "live": "Type a prompt above", "points": "No point is kept yet"}.get(
+    with_a_snapshot = {"data": "carrot setup", "live": "Type a prompt above", "points": wording.NO_POINT}.get(
         name, "the prompts may not be passed on"
     )
     assert (with_a_snapshot if ships else "carrot setup") in texts
@@ -235,7 +237,7 @@ def test_a_deep_link_keeps_its_parameters_and_loses_only_the_detour(query: dict[
     app.query_params.update(query)
     app.run()
     assert {name: app.query_params[name] for name in app.query_params if name != "router"} == {"lam": "0.3"}
-    assert app.title[0].value.startswith("Data" if query["goto"] == "data" else "CARROT")
+    assert page_text(app, "title").startswith("Data" if query["goto"] == "data" else "CARROT")
 
 
 @pytest.mark.parametrize("name", ["frontier", "compare", "live", "points", "whatif", "data"])

@@ -17,6 +17,7 @@ from carrot_core.dashboard.stores import upload_key
 from carrot_core.points import shared_points
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
+from tests import wording
 from tests.benchmarks.formats.truth import FILES
 from tests.points.test_difference import point
 
@@ -85,13 +86,13 @@ def page_text(app: AppTest) -> str:
 def test_logs_as_promised_agree(head: PointFile) -> None:
     shared_points().keep(head)
     app = compare_logs(page(), as_csv(logs(head)))
-    assert "The logs agree with the point" in page_text(app)
+    assert wording.LOGS_AGREE in page_text(app)
     assert "2,000 calls" in page_text(app)
     # Another tolerance is another question: the old answer is gone until it is asked.
     app.number_input(key="drift:points").set_value(1.0).run()
     assert "The logs agree" not in page_text(app)
     app.button(key="drift:run").click().run()
-    assert "too few to tell: accuracy" in page_text(app)
+    assert wording.TOO_FEW in page_text(app)
 
 
 def test_a_gateways_log_is_compared_as_it_is_and_a_kept_one_by_its_name(head: PointFile) -> None:
@@ -112,8 +113,8 @@ def test_what_drifted_is_said_and_models_outside_the_pool_are_named(head: PointF
     frame = logs(head)
     frame.loc[:99, "engine"] = HOSTILE
     app = compare_logs(page(), as_csv(frame.assign(cost_usd=2 * frame["cost_usd"])))
-    assert "The logs do not agree with the point: cost" in page_text(app)
-    assert "Not in the point's pool: " in page_text(app)
+    assert wording.LOGS_DISAGREE_ON_COST in page_text(app)
+    assert wording.NOT_IN_POOL in page_text(app)
     assert not MARKUP.search(message_text(app))
     table = next(frame.value for frame in app.dataframe if "Paid ÷ price" in frame.value)
     assert table["Calls"].sum() == 2000
@@ -142,17 +143,17 @@ def test_the_column_of_the_model_is_asked_for_where_it_cannot_be_told(head: Poin
     shared_points().keep(head)
     frame = logs(head).rename(columns={"engine": "who"})
     app = compare_logs(page(), as_csv(frame))
-    assert "Choose the column that names the model" in page_text(app)
+    assert wording.CHOOSE_MODEL_COLUMN in page_text(app)
     (box,) = [box for box in app.selectbox if box.label == "model"]
     box.set_value("who").run()
     app.button(key="drift:run").click().run()
-    assert "The logs agree with the point" in page_text(app)
+    assert wording.LOGS_AGREE in page_text(app)
 
 
 def test_a_point_on_which_nothing_was_measured_says_so() -> None:
     shared_points().keep(point(test=None, validation=None, shares=None))
     app = page()
-    assert "nothing to compare logs with" in page_text(app)
+    assert wording.NOTHING_TO_COMPARE in page_text(app)
     assert not app.file_uploader(key=upload_key("points:upload")).value
 
 
@@ -166,14 +167,14 @@ def test_how_sure_a_point_is_where_its_data_are_here(store_of: Callable[..., Sto
     app.run()
     app.selectbox(key="check").set_value("other").run()
     assert not app.exception
-    assert "has other data than the point was made on" in page_text(app)
+    assert wording.OTHER_DATA in page_text(app)
 
 
 def test_how_sure_a_point_is_cannot_be_told_from_a_snapshot_or_nothing(head: PointFile) -> None:
     shared_points().keep(head)
-    assert "cannot be told from a snapshot" in page_text(page(SURE))
+    assert wording.NOT_FROM_SNAPSHOT in page_text(page(SURE))
     shared_points().keep(point(benchmark=HOSTILE, note="far").sealed())
     app = page(SURE)
     app.selectbox(key="check").set_value("far").run()
-    assert "so nothing can be solved again" in page_text(app)
+    assert wording.NOT_SOLVED_AGAIN in page_text(app)
     assert not MARKUP.search(message_text(app))

@@ -16,6 +16,7 @@ from carrot_core.evaluation.solve import Goal, solve, solve_on
 from carrot_core.frontier import rate_of_lam
 from carrot_core.outcomes import SPLITS
 from carrot_core.store import Store
+from tests import wording
 from tests.made import MODELS
 
 pytestmark = pytest.mark.slow
@@ -95,7 +96,7 @@ def test_a_mixture_that_uses_a_budget_better_is_told_with_its_lams_and_share() -
 
 def test_a_wish_out_of_reach_takes_the_nearest_and_says_so() -> None:
     app = set_goal(page(), solve_panel.CAP, cap=0.0)
-    assert "expected to cost more with every model" in captions(app)
+    assert wording.MORE_WITH_EVERY_MODEL in captions(app)
     assert app.session_state["rate"] == math.inf
 
 
@@ -111,7 +112,7 @@ def test_a_snapshot_solves_what_it_can_and_says_what_it_cannot() -> None:
     app = set_goal(app, solve_panel.MONTH, dollars=10.0, queries=100_000)
     assert "100,000 queries cost" in captions(app)
     app = set_goal(app, solve_panel.SOLVED)
-    assert "least cost per solved task: on validation" in captions(app)
+    assert wording.LEAST_COST_PER_SOLVED in captions(app)
     app.segmented_control(key="solve:wish").set_value(solve_panel.CAP).run()
     assert app.button(key="solve:set").disabled
     assert any("prompt by prompt" in info.value for info in app.info)
@@ -125,8 +126,8 @@ def test_how_sure_the_point_is() -> None:
     app = page(SURE, lam="0.2")
     text = "\n".join(element.value for element in app.markdown).replace("\\", "")
     assert "holds on test in" in text
-    assert "in 95 % of them" in text
-    assert "in each of 5 rounds" in text
+    assert wording.IN_MOST_REPLICATES in text
+    assert wording.IN_EACH_ROUND in text
     assert "2 tasks alone" in text
     for purpose in (frontier.ACCURACY, frontier.MATCH, frontier.AS_IS):
         app.segmented_control(key="frontier:sure:purpose").set_value(purpose).run()
@@ -143,7 +144,7 @@ def test_every_round_stands_beside_the_point() -> None:
 
 
 def test_a_snapshot_says_what_is_not_possible() -> None:
-    assert any("cannot be told from a snapshot" in info.value for info in page(SURE, bench=SNAPSHOT).info)
+    assert any(wording.NOT_FROM_SNAPSHOT in info.value for info in page(SURE, bench=SNAPSHOT).info)
 
 
 def test_nothing_is_solved_again_before_the_tab_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:

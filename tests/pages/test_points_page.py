@@ -20,6 +20,7 @@ from carrot_core.points.formats import FORMATS
 from carrot_core.results.snapshot import SnapshotResults, read
 from carrot_core.serving.point import PointFile
 from carrot_core.store import Store
+from tests import wording
 from tests.made import MODELS
 from tests.pages.reading import lam_in_address, table
 from tests.points.test_difference import point
@@ -82,7 +83,7 @@ def test_a_point_of_the_head_that_ships_is_kept_under_its_name() -> None:
     box(app, "Name").set_value("Cheap")
     box(app, "Note").set_value("for the night")
     click(app, "Keep this point")
-    assert "Kept: CARROT-MLP at λ 0.1 on mmlu-pro-cot." in page_text(app)
+    assert wording.POINT_KEPT in page_text(app)
     (found,) = records()
     assert title_and_note(found.point) == ("Cheap", "for the night")
     expected = CarrotRouter.load(HEAD).point_file(lam=0.1)
@@ -149,7 +150,7 @@ def test_a_point_on_a_pool_of_its_own_says_that_nothing_was_measured() -> None:
     shared_points().keep(head.point_file(lam=0.1, note="some", pool=head.models[:3]))
     app = page(bench=SNAPSHOT)
     assert "not measured" in table(app, "some")["some"].tolist()
-    assert "no difference to show for some" in page_text(app)
+    assert wording.NO_DIFFERENCE in page_text(app)
 
 
 def test_rename_delete_and_undo() -> None:
@@ -161,7 +162,7 @@ def test_rename_delete_and_undo() -> None:
     assert "# New" in page_text(app)
     click(app, "Delete")
     assert "Deleted New." in page_text(app)
-    assert "No point is kept yet" in page_text(app)
+    assert wording.NO_POINT in page_text(app)
     assert records() == ()
     click(app, "Undo")
     assert "New is back." in page_text(app)
@@ -188,7 +189,7 @@ def test_a_point_is_used_on_every_page() -> None:
     shared_points().keep(CarrotRouter.load("routerbench-subset").point_file(lam=0.123))
     app = page(bench=SNAPSHOT)
     click(app, "Use it")
-    assert "In use: CARROT-MLP at λ 0.123 on routerbench-subset." in page_text(app)
+    assert wording.IN_USE in page_text(app)
     assert app.selectbox(key="bench").value == "routerbench-subset (snapshot)"
     assert app.query_params["lam"] == "0.123"
     assert app.slider(key="lam_slider").value == pytest.approx(0.123)
@@ -228,7 +229,7 @@ def test_a_point_of_something_else_says_what_differs_before_it_is_used(changed: 
     click(app, "Use it")
     assert words in page_text(app)
     assert app.query_params["lam"] == "0.5"
-    click(app, "Set its benchmark and λ all the same")
+    click(app, wording.SET_ALL_THE_SAME)
     assert app.query_params["lam"] == "0.1"
     assert words not in page_text(app)
 
@@ -238,7 +239,7 @@ def test_a_point_of_a_benchmark_that_is_not_here_sets_nothing() -> None:
     app = page(bench=SNAPSHOT, lam="0.5")
     click(app, "Use it")
     assert "Not used" in page_text(app)
-    assert "Set its benchmark and λ all the same" not in [button.label for button in app.button]
+    assert wording.SET_ALL_THE_SAME not in [button.label for button in app.button]
     assert not app.error
 
 
@@ -259,8 +260,8 @@ def test_a_file_is_checked_and_kept() -> None:
         (b"[" * 100_000, "point.json"),
         (b"{}", "Field required"),
         (json.dumps({HOSTILE: HOSTILE}).encode(), "Extra inputs"),
-        (as_file(point()), "was changed after it was exported"),
-        (as_file(point().sealed()).replace(b'"lam":0.5', b'"lam":0.4'), "was changed after it was exported"),
+        (as_file(point()), wording.TAMPERED),
+        (as_file(point().sealed()).replace(b'"lam":0.5', b'"lam":0.4'), wording.TAMPERED),
         (as_file(point().sealed()).replace(b'"lam":0.5', b'"lam":NaN'), "point.json"),
         (as_file(point().sealed()).replace(b'"lam":0.5', b'"lam":5'), "lam"),
     ],

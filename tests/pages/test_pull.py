@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from carrot_core.store import Store
+from tests import wording
 from tests.hub_server import COMMIT, SPROUT, Hub
 from tests.pages.reading import page_text
 
@@ -31,9 +32,9 @@ def test_the_button_pulls_into_the_store_and_a_card_shows_it(hub: Hub) -> None:
     app = press(page())
     assert not app.error
     assert [(info.name, info.source) for info in Store().benchmarks()] == [("sprout", f"{SPROUT}@{COMMIT}")]
-    assert any("Pulled 49 prompts x 13 models" in note.value.replace("\\", "") for note in app.success)
+    assert any(wording.PULLED in note.value.replace("\\", "") for note in app.success)
     text = "\n".join(element.value for element in app.markdown).replace("\\", "")
-    assert ":gray[Licence:] none stated: its texts are shown here and are in no file CARROT writes" in text
+    assert wording.NO_LICENCE in text
 
 
 def test_routerbench_without_its_chinese_tasks(hub: Hub) -> None:
@@ -81,6 +82,6 @@ def test_without_the_hub_the_page_says_what_it_read_instead(hub: Hub, monkeypatc
     press(app)
     assert not app.error
     (note,) = [note.value for note in app.success if "Pulled" in note.value]
-    assert "The hub could not be reached" in note
+    assert wording.NO_HUB in note
     missing = press(page("routerbench-0shot"))
     assert "cannot be reached" in page_text(missing, "error")

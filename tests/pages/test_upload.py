@@ -23,6 +23,7 @@ from carrot_core.paths import shipped
 from carrot_core.store import Store, intake
 from carrot_core.store.intake import Look
 from carrot_core.store.maintenance import copy_benchmark
+from tests import wording
 from tests.benchmarks.formats.truth import FILES
 from tests.made import fill, long_frame, made, write_files
 from tests.pages import reading
@@ -55,7 +56,7 @@ def check(app: AppTest) -> AppTest:
 
 
 def benchmark_texts(app: AppTest) -> str:
-    return str(app.text[0].value)
+    return reading.page_text(app, "text")
 
 
 def test_an_upload_is_seen_by_its_session_alone_until_it_is_kept() -> None:
@@ -147,7 +148,7 @@ def test_every_kind_of_problem_is_listed_and_can_be_downloaded() -> None:
 def test_prices_are_asked_for_and_never_assumed() -> None:
     table = long_frame(made(30)).drop(columns="cost_usd")
     app = check(upload(panel(), "t.csv", table))
-    assert "no dollars for 3 of its models" in reading.page_text(app, "warning")
+    assert wording.NO_DOLLARS in reading.page_text(app, "warning")
     check(app)
     assert not app.exception
     assert benchmark_texts(app) == "Loaded:"
@@ -227,7 +228,7 @@ def test_a_name_that_cannot_be_used_is_told_and_nothing_is_lost(name: str, says:
     keep(mine)
     assert not mine.exception
     assert says in reading.page_text(mine, "error")
-    assert benchmark_texts(mine) == "Loaded: other, same, same (only you)"
+    assert benchmark_texts(mine) == wording.LOADED
 
 
 def test_a_name_taken_since_the_page_was_drawn_leads_to_another_and_it_is_told() -> None:
@@ -342,7 +343,7 @@ def test_the_results_of_a_tool_are_read_as_they_are_and_a_log_is_sent_on() -> No
     files = FILES / "promptfoo"
     app = check(upload(panel(), "results.json", (files / "quiz.results.json").read_bytes()))
     assert not app.exception
-    assert "3 prompts x 3 models" in app.success[0].value
+    assert wording.SHAPE in reading.page_text(app, "success")
     app = upload(panel(), "log.csv", (FILES / "litellm" / "spend_logs.csv").read_bytes())
     assert not app.exception
     assert any("Operating points" in info.value for info in app.info)

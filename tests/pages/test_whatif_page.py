@@ -19,6 +19,7 @@ from carrot_core.evaluation.runs import run_router
 from carrot_core.store import Store
 from carrot_core.whatif.repricing import Threshold, threshold_figure
 from carrot_core.whatif.scenario import Hypothetical, Scenario, parse_scenario, scenario_json
+from tests import wording
 from tests.made import long_frame, made, write_files
 from tests.pages import reading
 
@@ -135,7 +136,7 @@ def test_a_stale_or_hostile_link_is_left_out_with_a_notice(text: str, refused: s
 
 def test_reset_brings_the_benchmark_back() -> None:
     app = page(scenario='{"price_factor": 3, "task_weights": {"kind 0": 2}}', pool=["acme/large", "zeta/mid"])
-    assert plain("models in the pool: 2") in captions(app)
+    assert plain(wording.POOL_OF_TWO) in captions(app)
     next(button for button in app.button if button.label == "Reset all").click().run()
     assert not app.exception
     assert plain("Nothing is changed yet") in captions(app)
@@ -145,7 +146,7 @@ def test_reset_brings_the_benchmark_back() -> None:
 
 def test_what_cannot_be_is_text_beside_the_settings() -> None:
     app = page(scenario='{"hypothetical": [{"name": "new", "base": "acme/large", "score_offset": 0.9}]}')
-    assert "the offset must be from" in reading.page_text(app, "error")
+    assert wording.OFFSET_RANGE in reading.page_text(app, "error")
     assert app.number_input(key="wi_price_factor").value == 1.0
 
 
@@ -163,14 +164,14 @@ def test_a_repeated_or_blank_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -
     added = app.session_state["wi_scenario"].hypothetical
     assert [(model.name, model.base) for model in added] == [("new", "acme/large"), ("other", "zeta/mid")]
     assert "have one name" in captions(app)
-    assert "needs a name and a base" in captions(app)
+    assert wording.NAME_AND_BASE in captions(app)
     assert drifted(app)
 
 
 def test_a_scenario_that_cannot_be_leaves_the_chart_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whatif, "_hypothetical", lambda made: [{"name": "x" * 301, "base": "zeta/mid"}])
     app = page()
-    assert "The scenario before it is shown" in reading.page_text(app, "error")
+    assert wording.EARLIER_SCENARIO in reading.page_text(app, "error")
     assert drifted(app)
     assert "Reset all" in [button.label for button in app.button]
     assert app.get("download_button")
@@ -190,9 +191,9 @@ def test_another_benchmark_starts_with_nothing_changed() -> None:
     app.selectbox(key="bench").set_value("other").run()
     assert not app.exception
     assert plain("Nothing is changed yet") in captions(app)
-    assert "records dollars and no prices" in captions(app)
+    assert wording.NO_PRICES in captions(app)
     app.number_input(key="wi_price_factor").set_value(3.0).run()
-    assert plain("multiplies a call's whole cost") in captions(app)
+    assert plain(wording.WHOLE_COST) in captions(app)
 
 
 def test_a_snapshot_says_that_prompts_are_needed() -> None:
@@ -222,8 +223,8 @@ def test_the_picture_of_a_threshold_steps_where_the_share_does() -> None:
 
 
 def test_a_scenario_in_words() -> None:
-    assert in_words(Scenario()) == "Nothing is changed yet: both curves are the same."
-    assert in_words(Scenario(price_factor=0.5, pool=("a", "b"))) == "Changed: all prices × 0.5, models in the pool: 2."
+    assert in_words(Scenario()) == wording.NOTHING_CHANGED
+    assert in_words(Scenario(price_factor=0.5, pool=("a", "b"))) == wording.CHANGES
 
 
 def test_cascades_with_a_verifier_follow_its_two_sliders() -> None:

@@ -1,0 +1,76 @@
+"""Texts of pages that tests look for: the one place to change when a page says it in other words."""
+
+# Every page
+READ_ONLY = "This site is public and read-only."
+MORE_UNUSED = "and 1 more cannot be used"
+
+# Frontier
+CHEAPEST_AS_ACCURATE = "is the cheapest point as accurate as"
+ALL_MODELS_AND_TASKS = "all models on all tasks"
+VERIFIER_ACCEPTS = "accepts 80 % of the right answers"
+CANNOT_ANSWER = "CARROT-Blend cannot answer typed prompts here"
+MORE_WITH_EVERY_MODEL = "expected to cost more with every model"
+LEAST_COST_PER_SOLVED = "least cost per solved task: on validation"
+IN_MOST_REPLICATES = "in 95 % of them"
+IN_EACH_ROUND = "in each of 5 rounds"
+
+# Compare
+NONE_FITTED = "None of the routers shown is fitted on toy: fit one there, or add a baseline."
+NONE_PREDICTS = "None of the routers shown predicts output tokens or dollars here."
+CHOOSE_A_ROUTER = "Choose at least one router"
+POINT_IN_USE = "The point that is set is at λ 0.37."
+MEAN_OVER_SEEDS = "mean over seeds 0, 1"
+
+# Live
+TOO_LONG = "200,005 of 200,000 characters: too long"
+NO_TEXTS = "may not be passed on"
+ALL_READ = "tokens, all read. Answered in"
+PART_READ = "the encoder reads the first 256, the rest counts for the cost only"
+LESS_LIKE = "of 100 prompts of the benchmark 20 are less like them"
+NO_ROUTER = "No router is fitted on mmlu-pro-cot yet"
+NO_PROMPTS = "There are no prompts yet"
+
+# Points
+NO_POINT = "No point is kept yet"
+POINT_KEPT = "Kept: CARROT-MLP at λ 0.1 on mmlu-pro-cot."
+IN_USE = "In use: CARROT-MLP at λ 0.123 on routerbench-subset."
+PRINT_PAGE = "One page to read and print"
+BRING_POINT = "Bring a point from a file"
+TAMPERED = "was changed after it was exported"
+NO_DIFFERENCE = "no difference to show for some"
+SET_ALL_THE_SAME = "Set its benchmark and λ all the same"
+LOGS_AGREE = "The logs agree with the point"
+LOGS_DISAGREE_ON_COST = "The logs do not agree with the point: cost"
+TOO_FEW = "too few to tell: accuracy"
+NOT_IN_POOL = "Not in the point's pool: "
+CHOOSE_MODEL_COLUMN = "Choose the column that names the model"
+NOTHING_TO_COMPARE = "nothing to compare logs with"
+OTHER_DATA = "has other data than the point was made on"
+NOT_FROM_SNAPSHOT = "cannot be told from a snapshot"
+NOT_SOLVED_AGAIN = "so nothing can be solved again"
+
+# Data
+OWN_SPLIT = ":gray[Split:] train 50, validation 50, test 50; the source's own split"
+LEFT_OUT = "lost is damaged and left out."
+NO_TEXT = "no text for this prompt"
+ONE_STATEMENT = "Only one statement that reads"
+SHARED_IS_EMPTY = "shared store, which is empty"
+FIRST_PROMPTS = "Prompts 1 to 50 of 120"
+NEXT_PROMPTS = "Prompts 51 to 100 of 120"
+PRICE_COLUMN = "US dollars per million tokens"
+PULLED = "Pulled 49 prompts x 13 models"
+NO_LICENCE = ":gray[Licence:] none stated: its texts are shown here and are in no file CARROT writes"
+NO_HUB = "The hub could not be reached"
+NO_DOLLARS = "no dollars for 3 of its models"
+LOADED = "Loaded: other, same, same (only you)"
+SHAPE = "3 prompts x 3 models"
+
+# What-if
+POOL_OF_TWO = "models in the pool: 2"
+OFFSET_RANGE = "the offset must be from"
+NAME_AND_BASE = "needs a name and a base"
+EARLIER_SCENARIO = "The scenario before it is shown"
+NO_PRICES = "records dollars and no prices"
+WHOLE_COST = "multiplies a call's whole cost"
+NOTHING_CHANGED = "Nothing is changed yet: both curves are the same."
+CHANGES = "Changed: all prices × 0.5, models in the pool: 2."
