@@ -215,8 +215,8 @@ def _hold(budget: Budget) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(kind)[1]  # that of a process which is held itself, and starts this one
-        held = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (held, held))
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (limit, limit))
     signal.alarm(seconds)
     os.nice(5)  # the pages of others come first
 

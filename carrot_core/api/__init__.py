@@ -65,17 +65,17 @@ class Workers:
     def __init__(self, threads: int = THREADS, most_waiting: int = limits.WAITING) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="carrot-api")
         self._most = threads + most_waiting
-        self._taken = 0
+        self._count = 0
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run the work in a thread; refuses with 503 if too much work is waiting."""
-        if self._taken >= self._most:
+        if self._count >= self._most:
             raise Refusal(503, "Too many requests are waiting; try again in a second.", {"Retry-After": "1"})
-        self._taken += 1
+        self._count += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
-            self._taken -= 1
+            self._count -= 1
 
 
 PREFIX = "/api/v1"

@@ -138,9 +138,9 @@ def upload_key(key: str) -> str:
 
 def upload_bytes() -> Counter[str]:
     """Bytes of the uploads that the server holds, by session."""
-    held = runtime.get_instance().uploaded_file_mgr
-    assert isinstance(held, MemoryUploadedFileManager)
-    sessions = list(held.file_storage.items())
+    manager = runtime.get_instance().uploaded_file_mgr
+    assert isinstance(manager, MemoryUploadedFileManager)
+    sessions = list(manager.file_storage.items())
     return Counter({session: sum(len(file.data) for file in list(files.values())) for session, files in sessions})
 
 
@@ -163,12 +163,12 @@ class UploadBudget:
             return
         session, declared = match[1], Headers(scope=scope).get("content-length", "")
         size = int(declared) if declared.isdecimal() else st.get_option("server.maxUploadSize") << 20
-        held = self._coming + upload_bytes()
-        if held[session] + size > limits.SESSION_BYTES:
+        sizes = self._coming + upload_bytes()
+        if sizes[session] + size > limits.SESSION_BYTES:
             most = size_text(limits.SESSION_BYTES)
             answer = PlainTextResponse(f"The uploads of a session together may have {most}: remove one first.", 413)
             await answer(scope, receive, send)
-        elif held.total() + size > limits.SESSIONS_BYTES:
+        elif sizes.total() + size > limits.SESSIONS_BYTES:
             message = "Other sessions have uploaded as much as this server holds: try again in a minute."
             await PlainTextResponse(message, 503, {"Retry-After": "60"})(scope, receive, send)
         else:
@@ -185,9 +185,9 @@ class UploadBudget:
 async def _end_sessions() -> None:
     """While there are uploads, end the sessions that hold some and whose page is gone."""
     gone: dict[str, float] = {}
-    while held := upload_bytes():
+    while sizes := upload_bytes():
         server, now = runtime.get_instance(), time.monotonic()
-        gone = {session: gone.get(session, now) for session in held if not server.is_active_session(session)}
+        gone = {session: gone.get(session, now) for session in sizes if not server.is_active_session(session)}
         over = [session for session, since in gone.items() if now - since >= st.get_option(_TTL) - _LOOK_S]
         for session in over:
             server.close_session(session)

@@ -302,8 +302,8 @@ def estimates_on(run: Run, bench: Benchmark, split: str, fit_on: Benchmark | Non
         raise CarrotError(f"No split {split!r}; there are {', '.join(SPLITS)} and all.")
     stored = run.estimates or {}
     if run.n_folds:
-        wanted = set(bench.part(split).prompt_ids)
-        return stored["all"].rows(np.array([prompt_id in wanted for prompt_id in stored["all"].prompt_ids], dtype=bool))
+        ids = set(bench.part(split).prompt_ids)
+        return stored["all"].rows(np.array([prompt_id in ids for prompt_id in stored["all"].prompt_ids], dtype=bool))
     if split in stored:
         return stored[split]
     setting = setting_for(bench, fit_on, run.pool)

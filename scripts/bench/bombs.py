@@ -159,8 +159,8 @@ def _measure(path: Path, place: Path, plain: bool) -> dict[str, Any]:
         memory = max(memory, _rss(process.pid) - before + sum(map(_rss, _below(process.pid))))
         disk = max(disk, sum(state.st_blocks * 512 for state in _files(place)))
         time.sleep(0.01)
-    _, said = process.communicate()
-    lines = said.strip().splitlines()
+    _, output = process.communicate()
+    lines = output.strip().splitlines()
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = ended.ru_utime + ended.ru_stime - others.ru_utime - others.ru_stime - used
     return {

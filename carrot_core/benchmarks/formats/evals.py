@@ -240,14 +240,14 @@ class _Repeats:
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
-        self._taken: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._answers: Counter[tuple[str, str]] = Counter()
 
     def id_of(self, test: str, index: object) -> str:
         """Its index in the file; another test of the same index, as of a second prompt, has a number behind it."""
         if test not in self._ids:
-            self._taken[str(index)] += 1
-            count = self._taken[str(index)]
+            self._counts[str(index)] += 1
+            count = self._counts[str(index)]
             self._ids[test] = str(index) if count == 1 else f"{index}.{count}"
         return self._ids[test]
 
