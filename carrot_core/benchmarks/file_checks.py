@@ -1,4 +1,4 @@
-"""Files of strangers: checked before they are parsed, and asked in a DuckDB instance that reaches nothing else.
+"""Files of strangers: checked before they are parsed, and queried in a DuckDB instance that reaches nothing else.
 
 Files come from strangers: a few kilobytes may unpack to a terabyte, and a running parser is hard to stop. So
 the bytes are counted and checked first, in one pass and a few megabytes of memory.

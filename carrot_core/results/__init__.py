@@ -126,7 +126,7 @@ class Results(Protocol):
         ...
 
     def task_rate(self, router: str, rate: float) -> float:
-        """The rate that `by_task` is of when it is asked for one: the same, or the nearest there is."""
+        """The rate whose slices `by_task` returns for a rate: the same, or the nearest that is stored."""
         ...
 
     def flips(self, router: str, before: float, after: float, pool: Names = (), tasks: Names = ()) -> pd.DataFrame:

@@ -142,7 +142,7 @@ class TableRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
 
 class Strength(NamedTuple):
-    """How a new model is told from the others.
+    """How far a new model's cells follow the other models' before its own few scores move them.
 
     Attributes
     ----------

@@ -80,7 +80,7 @@ class Store:
         return Folder.all(self.path)
 
     def take_over(self) -> StoreError | None:
-        """Take over a database of version 0.2; why that cannot be done, which hinders no other use."""
+        """Take over a database of version 0.2, if there is one; returns the error if it fails, all else still works."""
         try:
             if self.old_file.exists():
                 take_over(self.old_file, self.path)
