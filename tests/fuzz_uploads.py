@@ -147,7 +147,7 @@ def take(path: Path) -> bool:
 
 def run(count: int) -> dict[str, Any]:
     """Take that many uploads; what happened."""
-    seen = {"uploads": 0, "accepted": 0, "slowest_s": 0.0, "bytes_most": 0}
+    totals = {"uploads": 0, "accepted": 0, "slowest_s": 0.0, "bytes_most": 0}
 
     with tempfile.TemporaryDirectory() as folder:
 
@@ -159,17 +159,17 @@ def run(count: int) -> dict[str, Any]:
             path = Path(folder, upload[0])
             path.write_bytes(upload[1])
             began = time.process_time()
-            seen["accepted"] += take(path)
+            totals["accepted"] += take(path)
             took = time.process_time() - began
             path.unlink()
-            seen["uploads"] += 1
-            seen["slowest_s"] = max(seen["slowest_s"], round(took, 2))
-            seen["bytes_most"] = max(seen["bytes_most"], len(upload[1]))
+            totals["uploads"] += 1
+            totals["slowest_s"] = max(totals["slowest_s"], round(took, 2))
+            totals["bytes_most"] = max(totals["bytes_most"], len(upload[1]))
             assert took < MOST_S, f"{upload[0]} took {took:.1f} s"
             assert peak_bytes() < MOST_BYTES, f"{upload[0]} took {peak_bytes():,} bytes"
 
         fuzz()
-    return seen | {"peak_bytes": peak_bytes()}
+    return totals | {"peak_bytes": peak_bytes()}
 
 
 def peak_bytes() -> int:

@@ -60,8 +60,8 @@ class Hub:
     def listing(self, repo: str) -> dict[str, object]:
         """The answer of the hub's API; ``plain`` files are in git itself, the others in LFS."""
         siblings = []
-        for path, held in sorted(self.files[repo].items()):
-            content = self.announced.get(path, held)
+        for path, raw in sorted(self.files[repo].items()):
+            content = self.announced.get(path, raw)
             blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
             entry: dict[str, object] = {"rfilename": path, "size": len(content), "blobId": blob}
             if path not in self.plain:
@@ -112,8 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(302, b"", {**headers, "Location": f"{self.hub.url}/store/{repo}/{path}"})
 
     def _content(self, content: bytes) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(asked[1]) if asked and self.hub.ranges else 0
+        span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(span[1]) if span and self.hub.ranges else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         if start:

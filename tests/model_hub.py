@@ -69,9 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = _handle  # noqa: N815  (named by the base class)
 
     def _post_create(self, body: bytes) -> None:
-        asked = json.loads(body)
-        repo = f"{asked['organization']}/{asked['name']}"
-        self.hub.created.append(asked)
+        request = json.loads(body)
+        repo = f"{request['organization']}/{request['name']}"
+        self.hub.created.append(request)
         self.hub.files.setdefault(repo, {})
         self._answer({"url": f"{self.hub.url}/{repo}", "name": repo})
 
@@ -82,20 +82,20 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _post_preupload(self, body: bytes, repo: str) -> None:
-        asked = json.loads(body)["files"]
-        modes = ["lfs" if file["path"].endswith(".safetensors") else "regular" for file in asked]
+        request = json.loads(body)["files"]
+        modes = ["lfs" if file["path"].endswith(".safetensors") else "regular" for file in request]
         self._answer(
             {
                 "files": [
                     {"path": file["path"], "uploadMode": mode, "shouldIgnore": False}
-                    for file, mode in zip(asked, modes, strict=True)
+                    for file, mode in zip(request, modes, strict=True)
                 ]
             }
         )
 
     def _post_variable(self, body: bytes, repo: str) -> None:
-        asked = json.loads(body)
-        self.hub.variables[asked["key"]] = asked["value"]
+        request = json.loads(body)
+        self.hub.variables[request["key"]] = request["value"]
         self._answer({name: {"key": name, "value": value} for name, value in self.hub.variables.items()})
 
     def _post_batch(self, body: bytes, repo: str) -> None:

@@ -93,13 +93,13 @@ def scene(
     )
 
 
-def timed(made: Scene, seed: int = 5) -> Scene:
+def timed(base: Scene, seed: int = 5) -> Scene:
     """The same scene with the seconds that each call took: slow models are not the expensive ones."""
-    shape = made.active_curve.frontier.n_prompts, len(made.models)
+    shape = base.active_curve.frontier.n_prompts, len(base.models)
     rng = np.random.default_rng(seed)
     call_s = rng.permutation(np.geomspace(0.3, 20, shape[1])) * rng.lognormal(0, 0.4, shape)
-    frontiers = [replace(curve.frontier, call_s=call_s) for curve in made.curves]
-    curves = tuple(replace(curve, frontier=one) for curve, one in zip(made.curves, frontiers, strict=True))
+    frontiers = [replace(curve.frontier, call_s=call_s) for curve in base.curves]
+    curves = tuple(replace(curve, frontier=one) for curve, one in zip(base.curves, frontiers, strict=True))
     alone = latency_of_models(call_s)
-    hull = upper_hull(made.model_cost_usd, made.model_score)
-    return replace(made, curves=curves, model_latency_s=alone, hull_latency_s=alone[0, hull])
+    hull = upper_hull(base.model_cost_usd, base.model_score)
+    return replace(base, curves=curves, model_latency_s=alone, hull_latency_s=alone[0, hull])

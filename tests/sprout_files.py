@@ -69,10 +69,10 @@ def answers(**fields: Any) -> pa.StructArray:
     return pa.StructArray.from_arrays(list(named.values()), names=list(named))
 
 
-def content(given: pa.Table, **options: Any) -> bytes:
+def content(shard: pa.Table, **options: Any) -> bytes:
     """The bytes of a Parquet file."""
     out = io.BytesIO()
-    pq.write_table(given, out, **options)
+    pq.write_table(shard, out, **options)
     return out.getvalue()
 
 
@@ -86,13 +86,13 @@ def shards(models: Sequence[str] = MODELS, **options: Any) -> dict[str, pa.Table
 
 def repository(models: Sequence[str] = MODELS, **options: Any) -> dict[str, bytes]:
     """A data set as the hub has it."""
-    files = {path: content(given) for path, given in shards(models, **options).items()}
+    files = {path: content(shard) for path, shard in shards(models, **options).items()}
     return {"README.md": b"---\n---\n", ".gitattributes": b"*.parquet filter=lfs\n", **files}
 
 
-def write(folder: Path, given: dict[str, pa.Table]) -> list[Path]:
+def write(folder: Path, table: dict[str, pa.Table]) -> list[Path]:
     """Write shards into a folder; returns their paths."""
-    paths = [folder / Path(name).name for name in given]
-    for path, shard in zip(paths, given.values(), strict=True):
+    paths = [folder / Path(name).name for name in table]
+    for path, shard in zip(paths, table.values(), strict=True):
         pq.write_table(shard, path)
     return paths

@@ -59,7 +59,7 @@ def frames(n_prompts: int = 20, n_models: int = 3, seed: int = 0, split: bool = 
     for name, size in (("score", 1.0), ("input_tokens", 50.0), ("output_tokens", 90.0), ("cost_usd", 0.01)):
         cells[name] = rng.random(len(cells)) * size
     cells.loc[cells.index % 11 == 5, "output_tokens"] = np.nan
-    kept = cells[cells.index % 13 != 7].sample(frac=1.0, random_state=seed)
+    rest = cells[cells.index % 13 != 7].sample(frac=1.0, random_state=seed)
     return Frames(
         prompts=pd.DataFrame(
             {
@@ -79,8 +79,8 @@ def frames(n_prompts: int = 20, n_models: int = 3, seed: int = 0, split: bool = 
                 "source": pd.Series(["made up"] * n_models, dtype=object),
             }
         ),
-        outcomes=kept,
-        provenance=Provenance("made.parquet", sha256="0" * 64, licence="CC0", rows=len(kept), note="by hand"),
+        outcomes=rest,
+        provenance=Provenance("made.parquet", sha256="0" * 64, licence="CC0", rows=len(rest), note="by hand"),
         warnings=("one thing",),
     )
 

@@ -71,11 +71,11 @@ def test_each_replicate_is_scaled_by_its_own_number_of_draws(frontier):
 
 
 def test_the_kept_rates_hold_the_ends_and_the_hull(frontier):
-    kept = rates_to_keep(frontier, points=5)
+    subset = rates_to_keep(frontier, points=5)
     rates = frontier.exchange_rate_per_usd
-    assert kept[0] == 0.0
-    assert kept[-1] == rates[-1]
-    assert set(rates[upper_hull(frontier.cost_usd, frontier.score)]) <= set(kept)
+    assert subset[0] == 0.0
+    assert subset[-1] == rates[-1]
+    assert set(rates[upper_hull(frontier.cost_usd, frontier.score)]) <= set(subset)
 
 
 def test_weights_are_draws_with_replacement_and_the_same_for_the_same_seed():

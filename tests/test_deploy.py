@@ -186,8 +186,8 @@ def test_the_lock_has_a_version_and_a_hash_of_every_requirement_in_its_bounds() 
         locked[canonicalize_name(match[1])] = match[2]
     for line in (ROOT / "requirements.txt").read_text().splitlines():
         if line and not line.startswith(("#", "-")):
-            asked = Requirement(line)
-            assert asked.specifier.contains(locked[canonicalize_name(asked.name)]), line
+            requirement = Requirement(line)
+            assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), line
 
 
 def test_the_bill_of_materials_lists_what_is_installed_once_and_what_needs_what() -> None:

@@ -116,11 +116,11 @@ def test_matches_vectors_made_elsewhere(shared_data: Path) -> None:
 
 
 def test_progress_counts_up_to_the_number_of_texts() -> None:
-    seen: list[tuple[int, int]] = []
-    embed(TEXTS, batch_size=2, progress=lambda done, total: seen.append((done, total)))
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-    assert {total for _, total in seen} == {len(TEXTS)}
-    assert seen[-1][0] == len(TEXTS)
+    steps: list[tuple[int, int]] = []
+    embed(TEXTS, batch_size=2, progress=lambda done, total: steps.append((done, total)))
+    assert [done for done, _ in steps] == sorted({done for done, _ in steps})
+    assert {total for _, total in steps} == {len(TEXTS)}
+    assert steps[-1][0] == len(TEXTS)
 
 
 def test_threads_share_one_encoder_and_agree(together: Vectors) -> None:
@@ -209,9 +209,9 @@ def _store(folder: Path, texts: list[str | None]) -> Store:
 def test_a_benchmark_is_embedded_once_and_only_where_it_has_text(tmp_path: Path) -> None:
     texts = ["one", None, "two", "one", "three"]
     store = _store(tmp_path, texts)
-    seen: list[tuple[int, int]] = []
-    embed_benchmark(store, "b", progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (3, 3)
+    steps: list[tuple[int, int]] = []
+    embed_benchmark(store, "b", progress=lambda done, total: steps.append((done, total)))
+    assert steps[-1] == (3, 3)
     vectors = store.load("b", encoder=BUNDLED).vectors
     assert vectors is not None
     for row, text in enumerate(texts):

@@ -29,8 +29,8 @@ def approved(stem: str) -> tuple[Image.Image, float]:
 def inked(picture: Image.Image, rows: tuple[int, int]) -> tuple[int, int, int, int]:
     """The box around what is drawn between two rows."""
     part = np.asarray(picture.convert("L"), dtype=int)[rows[0] : rows[1]]
-    found = np.abs(part - np.median(part)) > 20
-    lines, columns = np.nonzero(found)
+    result = np.abs(part - np.median(part)) > 20
+    lines, columns = np.nonzero(result)
     return int(columns.min()), rows[0] + int(lines.min()), int(columns.max()) + 1, rows[0] + int(lines.max()) + 1
 
 
@@ -119,21 +119,21 @@ def grainy(picture: Image.Image, scale: float) -> Image.Image:
 @pytest.mark.parametrize("draw", [softer, sharper, heavier, shifted_by_half_a_pixel_of_the_window, grainy])
 def test_how_a_machine_draws_is_forgiven(stem: str, draw: Alter) -> None:
     picture, scale = approved(stem)
-    found = looks.compare(draw(picture, scale), picture)
-    assert not found.why, found.n_differing
+    result = looks.compare(draw(picture, scale), picture)
+    assert not result.why, result.n_differing
 
 
 def test_another_size_differs_everywhere() -> None:
-    found = looks.compare(Image.new("RGB", (10, 20)), Image.new("RGB", (10, 30)))
-    assert "10 x 20" in found.why
-    assert found.mask.shape == (20, 10)
+    result = looks.compare(Image.new("RGB", (10, 20)), Image.new("RGB", (10, 30)))
+    assert "10 x 20" in result.why
+    assert result.mask.shape == (20, 10)
 
 
 def test_the_sheet_shows_both_and_marks_what_differs() -> None:
     one, other = Image.new("RGB", (40, 30), "white"), Image.new("RGB", (40, 30), "white")
     ImageDraw.Draw(one).rectangle((10, 5, 29, 24), fill="black")
-    found = looks.compare(one, other)
-    sheet = looks.difference(one, other, found)
+    result = looks.compare(one, other)
+    sheet = looks.difference(one, other, result)
     assert sheet.size == (120, 30)
     assert sheet.getpixel((60, 15)) == (0, 0, 0)
     assert sheet.getpixel((100, 15)) == (220, 0, 0)
@@ -152,5 +152,5 @@ def test_a_picture_is_like_itself_once_it_was_kept(tmp_path: Path) -> None:
         ImageDraw.Draw(signs).rectangle((at, 20, at + 3, 23), fill=(75, 26, 153))
         ImageDraw.Draw(signs).rectangle((at + 4, 20, at + 5, 23), fill=(200, 220, 0))
     looks.save(signs, tmp_path / "signs.avif")
-    found = looks.compare(signs, Image.open(tmp_path / "signs.avif").convert("RGB"))
-    assert found.n_differing == 0
+    result = looks.compare(signs, Image.open(tmp_path / "signs.avif").convert("RGB"))
+    assert result.n_differing == 0

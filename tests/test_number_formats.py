@@ -50,7 +50,7 @@ FORMATS = {
 @pytest.mark.parametrize("kind", FORMATS)
 def test_python_writes_numbers_as_the_table_says(kind: str) -> None:
     *values, texts = zip(*CASES[kind], strict=True)
-    assert [FORMATS[kind](*given) for given in zip(*values, strict=True)] == list(texts)
+    assert [FORMATS[kind](*case) for case in zip(*values, strict=True)] == list(texts)
 
 
 def test_names_stand_where_the_table_says() -> None:
@@ -112,6 +112,6 @@ def test_json_has_neither_nan_nor_infinity_and_an_interval_comes_back() -> None:
     assert document["one"] == {"value": 1.0, "low": None, "high": None}
     assert document["two"] == [{"value": 0.5, "low": None, "high": 1.0}]
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    kept = Interval(0.5, 0.25, 0.75)
-    assert Interval.of_document(without_nan(kept)) == kept
+    interval = Interval(0.5, 0.25, 0.75)
+    assert Interval.of_document(without_nan(interval)) == interval
     assert math.isnan(Interval.of_document(document["one"]).low)

@@ -45,7 +45,7 @@ def bench(**changed):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"score": [[1, 0]]}, r"score is \(1, 2\); 3 prompts x 2 models"),
         ({"score": [[1.01, 0], [0, 0], [0, 0]]}, "score of 'a' on prompt 'p' is 1.01"),
@@ -55,8 +55,8 @@ def bench(**changed):
         ({"prompt_ids": ("p", "q", "p")}, "Prompt 'p' appears twice"),
     ],
 )
-def test_a_wrong_table_is_refused_and_the_cell_named(changed, said):
-    with pytest.raises(CarrotError, match=said):
+def test_a_wrong_table_is_refused_and_the_cell_named(changed, message):
+    with pytest.raises(CarrotError, match=message):
         outcomes(**changed)
 
 
@@ -98,9 +98,9 @@ def test_an_unknown_model_is_an_error_that_lists_the_known():
 
 def test_the_store_s_schema_has_the_range_of_scores():
     (check,) = {
-        found
+        result
         for file in (Path(carrot_core.__file__).parent / "store").rglob("*.sql")
-        for found in re.findall(r"\bscore +double not null check \((.*)\)", file.read_text())
+        for result in re.findall(r"\bscore +double not null check \((.*)\)", file.read_text())
     }
     low, high = SCORE_RANGE
     scores = np.array([low - 1e-9, low, 0.5, high, high + 1e-9])

@@ -36,8 +36,8 @@ def _imported_by(*modules: str) -> set[str]:
 
 
 def _library_modules() -> list[str]:
-    found = pkgutil.walk_packages(carrot_core.__path__, "carrot_core.")
-    return [module.name for module in found if not module.name.startswith(WRITTEN_IN_THEM)]
+    result = pkgutil.walk_packages(carrot_core.__path__, "carrot_core.")
+    return [module.name for module in result if not module.name.startswith(WRITTEN_IN_THEM)]
 
 
 def test_every_exported_name_exists_and_is_documented() -> None:
@@ -69,8 +69,8 @@ def test_the_installed_version_is_one_the_requirement_admits(requirement: Requir
 
 def test_requirements_file_and_package_ask_for_the_same() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    asked = {Requirement(line) for line in lines if line and not line.startswith(("#", "-"))}
-    assert {Requirement(str(r).replace("-", "_")) for r in asked} == {
+    requirements = {Requirement(line) for line in lines if line and not line.startswith(("#", "-"))}
+    assert {Requirement(str(r).replace("-", "_")) for r in requirements} == {
         Requirement(str(r).replace("-", "_")) for r in REQUIREMENTS if r.marker is None
     }
 

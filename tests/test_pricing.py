@@ -25,16 +25,16 @@ def test_a_million_tokens_cost_their_price():
 def test_the_price_behind_tokens_and_dollars_is_found(cents_in, cents_out):
     price = Price(cents_in / 100, cents_out / 100)
     cost = token_cost_usd(TOKENS_IN[:, None], TOKENS_OUT[:, None], [price])[:, 0]
-    found = infer_price(TOKENS_IN, TOKENS_OUT, cost)
-    assert found is not None
-    assert found.input_usd_per_mtok == pytest.approx(price.input_usd_per_mtok, abs=1e-6)
-    assert found.output_usd_per_mtok == pytest.approx(price.output_usd_per_mtok, abs=1e-6)
+    result = infer_price(TOKENS_IN, TOKENS_OUT, cost)
+    assert result is not None
+    assert result.input_usd_per_mtok == pytest.approx(price.input_usd_per_mtok, abs=1e-6)
+    assert result.output_usd_per_mtok == pytest.approx(price.output_usd_per_mtok, abs=1e-6)
 
 
 def test_where_only_input_is_charged_the_input_price_is_found():
-    found = infer_price(TOKENS_IN, None, TOKENS_IN * 0.9 / 1e6)
-    assert found is not None
-    assert (found.input_usd_per_mtok, found.output_usd_per_mtok) == (0.9, 0.0)
+    result = infer_price(TOKENS_IN, None, TOKENS_IN * 0.9 / 1e6)
+    assert result is not None
+    assert (result.input_usd_per_mtok, result.output_usd_per_mtok) == (0.9, 0.0)
 
 
 @pytest.mark.parametrize(

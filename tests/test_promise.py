@@ -231,12 +231,12 @@ def splits(estimates: Estimates, outcomes: Outcomes, wish: str, confidence: floa
         }[wish]
         paid = second.model_cost_usd[second.models.index(best)]
         rows.append((solution.reached, holds, 1 - second.cost_usd[at] / paid))
-    made, holds, saving = np.array(rows, dtype=float).T
-    promised = made == 1
+    differences, holds, saving = np.array(rows, dtype=float).T
+    promised = differences == 1
     return Kept(
         float((promised & (holds == 1)).mean()),
         float((promised & (holds == 0)).mean()),
-        float(1 - made.mean()),
+        float(1 - differences.mean()),
         float(saving[promised].mean()) if promised.any() else float("nan"),
     )
 

@@ -24,17 +24,17 @@ def test_different_names_are_shown_differently(one: str, other: str) -> None:
 
 @given(name=NAMES)
 def test_nothing_unseen_is_left(name: str) -> None:
-    shown = visible(name)
+    words = visible(name)
     if any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in name):
-        assert (shown[0], shown[-1]) == ("\u2068", "\u2069")
-        shown = shown[1:-1]
-    assert all(char == " " or not unicodedata.category(char).startswith(("C", "Z")) for char in shown)
-    assert shown == shown.strip()
-    assert "  " not in shown
+        assert (words[0], words[-1]) == ("\u2068", "\u2069")
+        words = words[1:-1]
+    assert all(char == " " or not unicodedata.category(char).startswith(("C", "Z")) for char in words)
+    assert words == words.strip()
+    assert "  " not in words
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "words"),
     [
         ("meta/llama-3.1 70B é 模型", "meta/llama-3.1 70B é 模型"),
         ("gpt\u200b-4", "gpt⟨U+200B⟩-4"),
@@ -45,8 +45,8 @@ def test_nothing_unseen_is_left(name: str) -> None:
         ("", ""),
     ],
 )
-def test_ordinary_names_stay_and_unseen_characters_stand_by_their_codes(name: str, shown: str) -> None:
-    assert visible(name) == shown
+def test_ordinary_names_stay_and_unseen_characters_stand_by_their_codes(name: str, words: str) -> None:
+    assert visible(name) == words
 
 
 def test_a_sentence_keeps_its_lines_and_the_names_made_visible_before() -> None:
@@ -147,22 +147,22 @@ def test_no_two_models_of_a_pool_have_one_short_name(models: list[str]) -> None:
     assert len(set(names.values())) == len(models)
 
 
-def said(content: object, role: str = "user") -> dict[str, Any]:
+def message(content: object, role: str = "user") -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
 @pytest.mark.parametrize(
     ("messages", "text"),
     [
-        ([said("Be kind.", "system"), said("Why?")], "Why?"),
-        ([said("Old"), said("Because.", "assistant"), said("New")], "New"),
-        ([said("Why?"), said("{}", "tool")], "Why?"),
-        ([said([{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}])], "a\nb"),
-        ([said([{"type": "input_text", "text": "a"}])], "a"),
-        ([said("Why?"), said([{"type": "tool_result"}])], "Why?"),
-        ([said([{"type": "image_url"}])], ""),
-        ([{"role": "user"}, said(None), said([{"type": "text"}])], ""),
-        ([said("Because.", "assistant"), "no message"], ""),
+        ([message("Be kind.", "system"), message("Why?")], "Why?"),
+        ([message("Old"), message("Because.", "assistant"), message("New")], "New"),
+        ([message("Why?"), message("{}", "tool")], "Why?"),
+        ([message([{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}])], "a\nb"),
+        ([message([{"type": "input_text", "text": "a"}])], "a"),
+        ([message("Why?"), message([{"type": "tool_result"}])], "Why?"),
+        ([message([{"type": "image_url"}])], ""),
+        ([{"role": "user"}, message(None), message([{"type": "text"}])], ""),
+        ([message("Because.", "assistant"), "no message"], ""),
         (["texts to embed"], ""),
         ("an input", "an input"),
         ([], ""),

@@ -19,7 +19,7 @@ from carrot_core.prices import Price
 from carrot_core.serving import CarrotRouter
 from tests.api.conftest import Client, made_router
 from tests.made import MODELS, made
-from tests.typed import served
+from tests.typed_prompts import served
 
 OWN = {MODELS[0]: Price(2.0, 9.0)}
 PROMPTS = ["What is the capital of France?", "", "Ünïcode 🥕 <b>&</b> \u202e", "x" * 100_000]

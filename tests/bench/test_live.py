@@ -13,9 +13,9 @@ def test_ratios_come_from_the_times_and_targets_from_the_ratios(monkeypatch: pyt
     """With few prompts to choose from and one layer of RoBERTa's twelve: what is tested is not their time."""
     monkeypatch.setattr(live, "simulate", partial(simulate, n_prompts=300))
     monkeypatch.setattr(transformers, "RobertaConfig", partial(transformers.RobertaConfig, num_hidden_layers=1))
-    seen: list[tuple[int, int]] = []
-    result = live.run(n_prompts=3, n_batched=10, rounds=2, clients=0, progress=lambda *at: seen.append(at))
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    steps: list[tuple[int, int]] = []
+    result = live.run(n_prompts=3, n_batched=10, rounds=2, clients=0, progress=lambda *at: steps.append(at))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert 0 < result["fewest_tokens"] < result["most_tokens"]
     numbers = ("route_ms", "bare_ms", "roberta_ms", "times_bare", "times_faster_than_roberta")
     numbers += ("batched_per_second", "bare_per_second", "share_of_bare")

@@ -15,10 +15,10 @@ from scripts.bench import sprout_import
 def test_every_made_up_answer_is_imported() -> None:
     result = CliRunner().invoke(main, ["bench", "import", "--prompts", "60", "--models", "3", "--json"])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert found["outcomes"] == 60 * 3
-    assert found["within_limits"] == (found["seconds"] < 30 and found["peak_bytes"] < 2**31)
-    assert f"peak memory {found['peak_bytes'] / 2**30:.2f} GiB" in sprout_import.report(found)
+    actual = json.loads(result.stdout)
+    assert actual["outcomes"] == 60 * 3
+    assert actual["within_limits"] == (actual["seconds"] < 30 and actual["peak_bytes"] < 2**31)
+    assert f"peak memory {actual['peak_bytes'] / 2**30:.2f} GiB" in sprout_import.report(actual)
 
 
 def test_a_failed_import_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,24 +51,24 @@ def test_an_arm_is_the_mean_over_all_subsets(n: int) -> None:
 
 def repeated(n_samples: int = 3, split: bool = False) -> Frames:
     """Frames whose cells have several samples, but one cell with one."""
-    given = frames(split=split)
+    tables = frames(split=split)
     rng = np.random.default_rng(1)
     runs = [
-        given.outcomes.assign(sample=str(number), score=rng.integers(0, 2, len(given.outcomes)).astype(float))
+        tables.outcomes.assign(sample=str(number), score=rng.integers(0, 2, len(tables.outcomes)).astype(float))
         for number in range(n_samples)
     ]
     outcomes = pd.concat(runs, ignore_index=True)
     first = (outcomes["prompt_id"] == "id 00000") & (outcomes["model"] == "model-a") & (outcomes["sample"] != "0")
-    return replace(given, outcomes=outcomes[~first].reset_index(drop=True))
+    return replace(tables, outcomes=outcomes[~first].reset_index(drop=True))
 
 
 def test_arms_are_models_that_cost_their_calls() -> None:
-    given = repeated()
-    table = add_arms(given, ["best-of-2", "majority-of-3"])
+    tables = repeated()
+    table = add_arms(tables, ["best-of-2", "majority-of-3"])
     assert len(table.models) == 9
     assert table.models["model"].is_unique
     cells = table.outcomes.groupby(["model", "prompt_id"])[["score", "cost_usd", "output_tokens"]].mean()
-    for model in given.models["model"]:
+    for model in tables.models["model"]:
         alone = cells.loc[model].drop(index="id 00000", errors="ignore")
         for arm, n in (("best-of-2", 2), ("majority-of-3", 3)):
             several = cells.loc[f"{model} {arm}"].drop(index="id 00000", errors="ignore")
@@ -80,7 +80,7 @@ def test_arms_are_models_that_cost_their_calls() -> None:
     known = {row["model"]: facts_of_row(row) for row in table.models.to_dict("records")}
     arms = arms_of_models(list(known), known)
     assert {model: set(names) for model, names in arms.items()} == {
-        model: {model, f"{model} best-of-2", f"{model} majority-of-3"} for model in given.models["model"]
+        model: {model, f"{model} best-of-2", f"{model} majority-of-3"} for model in tables.models["model"]
     }
     assert prices["model-b best-of-2"] == prices["model-b"]
     assert any("verifier" in warning for warning in table.warnings)
@@ -88,15 +88,15 @@ def test_arms_are_models_that_cost_their_calls() -> None:
 
 @pytest.mark.parametrize("split", [False, True])
 def test_arms_of_what_is_stored_are_those_of_its_import_and_go_again(tmp_path: Path, split: bool) -> None:
-    store, given = Store(tmp_path / "store"), repeated(split=split)
-    plain = store.save_benchmark("made", given, split_seed=3)
-    at_import = store.save_benchmark("with", add_arms(given, ["best-of-2", "majority-of-3"]), split_seed=3)
+    store, tables = Store(tmp_path / "store"), repeated(split=split)
+    plain = store.save_benchmark("made", tables, split_seed=3)
+    at_import = store.save_benchmark("with", add_arms(tables, ["best-of-2", "majority-of-3"]), split_seed=3)
     store.change_benchmark("made", lambda frames: add_arms(frames, ["best-of-2"]))
     both = store.change_benchmark("made", lambda frames: add_arms(frames, ["best-of-2", "majority-of-3"]))
     assert both.data_hash == at_import.data_hash
     assert set(both.warnings) == set(at_import.warnings)
     assert arms_in(both.models) == {
-        arm: tuple(f"{model} {arm}" for model in given.models["model"]) for arm in ("best-of-2", "majority-of-3")
+        arm: tuple(f"{model} {arm}" for model in tables.models["model"]) for arm in ("best-of-2", "majority-of-3")
     }
     again = store.change_benchmark("made", without_arms)
     assert replace(again, loaded_at="") == replace(plain, loaded_at="")
@@ -115,8 +115,8 @@ def test_an_arm_that_cannot_be_is_refused(arm: str) -> None:
 
 
 def test_a_majority_needs_right_and_wrong() -> None:
-    given = repeated()
-    given.outcomes.loc[3, "score"] = 0.5
-    assert len(add_arms(given, ["best-of-2"]).models) == 6
+    tables = repeated()
+    tables.outcomes.loc[3, "score"] = 0.5
+    assert len(add_arms(tables, ["best-of-2"]).models) == 6
     with pytest.raises(DataError, match="0 and 1"):
-        add_arms(given, ["majority-of-3"])
+        add_arms(tables, ["majority-of-3"])

@@ -29,10 +29,10 @@ from tests.tables import long_table, write
 PARTS = ("prompts", "models", "outcomes")
 
 
-def same(found: Frames, tmp_path: Path) -> None:
-    wanted = read_any(write(long_table(), tmp_path / "wanted.parquet"))
+def same(result: Frames, tmp_path: Path) -> None:
+    expected = read_any(write(long_table(), tmp_path / "wanted.parquet"))
     for part in PARTS:
-        pd.testing.assert_frame_equal(getattr(found, part), getattr(wanted, part), check_exact=True)
+        pd.testing.assert_frame_equal(getattr(result, part), getattr(expected, part), check_exact=True)
 
 
 def refused(path: Path, **options: Any) -> Problem:
@@ -99,13 +99,13 @@ def test_a_document_that_cannot_be_read_says_where(tmp_path: Path, text: str, sa
 def test_a_document_too_large_to_be_held_is_read_in_a_stream(
     document: object, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, held, streamed = tmp_path / "t.json", tmp_path / "held.jsonl", tmp_path / "streamed.jsonl"
+    path, whole, streamed = tmp_path / "t.json", tmp_path / "held.jsonl", tmp_path / "streamed.jsonl"
     path.write_text(json.dumps(document, indent=1))
-    notes = json_lines(path, held)
+    notes = json_lines(path, whole)
     monkeypatch.setattr(limits, "JSON_BYTES", 10)
     monkeypatch.setattr(reading, "_CHUNK", chunk)
     assert json_lines(path, streamed) == notes
-    assert streamed.read_text() == held.read_text()
+    assert streamed.read_text() == whole.read_text()
 
 
 @pytest.mark.parametrize(
@@ -253,8 +253,8 @@ def sorted_outcomes(frames: Frames) -> pd.DataFrame:
 def test_the_model_is_the_name_of_the_file_or_folder(tmp_path: Path, kind: str) -> None:
     folder = per_model(tmp_path / "runs", kind)
     frames = read_any(folder, reading=Reading(model_from="folder" if kind == "folders" else "file"))
-    wanted = read_any(write(long_table(), tmp_path / "wanted.parquet"))
-    pd.testing.assert_frame_equal(sorted_outcomes(frames), sorted_outcomes(wanted))
+    expected = read_any(write(long_table(), tmp_path / "wanted.parquet"))
+    pd.testing.assert_frame_equal(sorted_outcomes(frames), sorted_outcomes(expected))
     assert "2 files" in frames.provenance.source
 
 

@@ -36,9 +36,9 @@ def text_of(table: pd.DataFrame, **options: object) -> str:
     return text
 
 
-def same(found: Frames, wanted: Frames) -> None:
+def same(result: Frames, expected: Frames) -> None:
     for part in PARTS:
-        pd.testing.assert_frame_equal(getattr(found, part), getattr(wanted, part), check_exact=True)
+        pd.testing.assert_frame_equal(getattr(result, part), getattr(expected, part), check_exact=True)
 
 
 @st.composite
@@ -93,12 +93,12 @@ def test_a_table_reads_the_same_in_every_dialect(tmp_path: Path, dialect: dict[s
     table = long_table(n_prompts=3)
     # Without any escaped quote nothing shows that backslashes are escaped too.
     table["prompt"] = [f'"{texts[row // 2]}"' for row in range(len(table))]
-    wanted = read_any(write(table, tmp_path / "plain.parquet"))
+    expected = read_any(write(table, tmp_path / "plain.parquet"))
     path = tmp_path / dialect["name"]
     path.write_bytes(written(table, dialect))
-    found = read_any(path)
+    result = read_any(path)
     path.unlink()
-    same(found, wanted)
+    same(result, expected)
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
@@ -342,11 +342,11 @@ PATHS = {"model": "by.id", "score": "result.score", "input_tokens": "result.usag
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.jsonl", "t.csv"])
 def test_a_path_leads_to_a_value_inside_objects(tmp_path: Path, name: str) -> None:
-    found = read_any(nested(name, tmp_path), columns=PATHS)
-    wanted = read_any(
+    result = read_any(nested(name, tmp_path), columns=PATHS)
+    expected = read_any(
         write(long_table()[["prompt_id", "model", "score", "input_tokens", "cost_usd"]], tmp_path / "w.csv")
     )
-    same(found, wanted)
+    same(result, expected)
     assert read_any(tmp_path / name, columns=PATHS | {"task": "by.tags.1"}).prompts["task"].unique().tolist() == ["y"]
 
 

@@ -46,11 +46,11 @@ def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, name: str, m
 
 def test_a_bomb_is_left_at_the_limit_not_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "UNPACKED_BYTES", 5 << 20)
-    seen = []
+    messages = []
     chunks = file_checks.chunks
-    monkeypatch.setattr(file_checks, "chunks", lambda path: (seen.append(len(c)) or c for c in chunks(path)))
+    monkeypatch.setattr(file_checks, "chunks", lambda path: (messages.append(len(c)) or c for c in chunks(path)))
     refused(tmp_path / "t.csv.gz", gzip.compress(HEADER + b"\n" * (50 << 20)))
-    assert sum(seen) <= 9 << 20
+    assert sum(messages) <= 9 << 20
 
 
 def test_a_parquet_file_of_few_bytes_and_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,10 +143,10 @@ def test_fuzzed_uploads_are_accepted_or_refused_in_bounded_time_and_memory() -> 
         [sys.executable, "-m", "tests.fuzz_uploads", count], cwd=ROOT, capture_output=True, text=True, timeout=3600
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    said = json.loads(done.stdout)
-    assert said["uploads"] >= int(count)
-    assert said["accepted"] > int(count) / 100
-    assert said["peak_bytes"] < 1 << 30
+    message = json.loads(done.stdout)
+    assert message["uploads"] >= int(count)
+    assert message["accepted"] > int(count) / 100
+    assert message["peak_bytes"] < 1 << 30
 
 
 def very_many(kind: str) -> bytes:

@@ -33,7 +33,7 @@ from carrot_core.store import Store
 from carrot_core.store.console import query
 from carrot_core.store.intake import pull
 from tests.hub_server import COMMIT, ROUTERBENCH, SPROUT, VARIANT, Hub
-from tests.pickled import Calls
+from tests.pickle_files import Calls
 from tests.routerbench_files import published
 from tests.sprout_files import SHARDS, content, shards
 
@@ -55,7 +55,7 @@ def store(carrot_home: Path) -> Store:
     return Store()
 
 
-def kept(home: Path) -> list[str]:
+def copies(home: Path) -> list[str]:
     """Files below the hub's folder, without locks."""
     folder = home / "hub"
     return sorted(
@@ -159,9 +159,9 @@ def test_chinese_tasks_are_left_out_where_there_are_any(hub: Hub, store: Store) 
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["n_prompts"] == 8
     assert not any(task.lower().startswith("chinese") for task in store.load("rb").tasks)
-    asked = len(hub.requests)
+    count = len(hub.requests)
     refused = CliRunner().invoke(main, ["data", "pull", "sprout", "--drop-chinese"])
-    assert (refused.exit_code, len(hub.requests)) == (1, asked)
+    assert (refused.exit_code, len(hub.requests)) == (1, count)
     assert "only RouterBench has" in refused.output
 
 
@@ -169,10 +169,10 @@ def test_texts_of_what_is_pulled_are_in_no_answer_that_can_be_saved(hub: Hub, st
     for source in ("sprout", "routerbench-0shot"):
         pull(store, source)
     store.save_benchmark("own", read_long_table(shipped("template.csv")))
-    found = query(store, "select name, text from prompts join benchmarks using (benchmark)").frame
-    held = found["name"] != "own"
-    assert set(found["text"][held]) == {NOT_EXPORTED}
-    assert set(found["text"][~held]) == set(store.load("own").texts)
+    result = query(store, "select name, text from prompts join benchmarks using (benchmark)").frame
+    is_private = result["name"] != "own"
+    assert set(result["text"][is_private]) == {NOT_EXPORTED}
+    assert set(result["text"][~is_private]) == set(store.load("own").texts)
     assert "What is 1 plus 1?" in store.load("sprout").texts  # to route on them they are there
 
 
@@ -226,9 +226,9 @@ def test_a_machine_told_to_stay_offline_reads_what_is_there(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     pull(store, "sprout")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    asked = len(hub.requests)
+    count = len(hub.requests)
     assert "could not be reached" in pull(store, "sprout", "again").warnings[0]
-    assert len(hub.requests) == asked
+    assert len(hub.requests) == count
 
 
 # What is fetched
@@ -244,13 +244,13 @@ def test_only_what_is_needed_is_fetched_and_only_once(hub: Hub, store: Store) ->
 
 
 def test_progress_tells_the_bytes_of_every_file(hub: Hub, big: bytes) -> None:
-    told: list[tuple[int, int, str]] = []
-    fetch(SPROUT, ("data/*",), progress=lambda done, total, name: told.append((done, total, name)))
-    assert list(dict.fromkeys(name for _, _, name in told)) == sorted(SHARDS)
-    steps = [done for done, total, name in told if name == BIG]
+    text: list[tuple[int, int, str]] = []
+    fetch(SPROUT, ("data/*",), progress=lambda done, total, name: text.append((done, total, name)))
+    assert list(dict.fromkeys(name for _, _, name in text)) == sorted(SHARDS)
+    steps = [done for done, total, name in text if name == BIG]
     assert steps == sorted(steps)
     assert len(steps) > 4
-    assert steps[-1] == len(big) == next(total for _, total, name in told if name == BIG)
+    assert steps[-1] == len(big) == next(total for _, total, name in text if name == BIG)
 
 
 def test_a_small_file_that_git_holds_itself_is_checked_too(hub: Hub) -> None:
@@ -275,10 +275,10 @@ def test_the_command_line_pulls_and_prints_json(hub: Hub) -> None:
 
 def test_a_taken_name_is_said_before_anything_is_fetched(hub: Hub, store: Store) -> None:
     pull(store, "sprout")
-    asked = len(hub.requests)
+    count = len(hub.requests)
     with pytest.raises(StoreError, match="already"):
         pull(store, "sprout")
-    assert len(hub.requests) == asked
+    assert len(hub.requests) == count
 
 
 # Interrupted
@@ -295,14 +295,14 @@ def test_a_pull_goes_on_from_the_half_file_of_an_earlier_one(hub: Hub, big: byte
     hub.cut = [3_000_000, 0]
     with pytest.raises(CarrotError, match="cannot be reached"):
         fetch(SPROUT, (BIG,))
-    (half,) = kept(carrot_home)
+    (half,) = copies(carrot_home)
     assert half.endswith(".part")
     have = (carrot_home / "hub" / half).stat().st_size
     assert have > 1_000_000
     hub.sent = 0
     assert fetch(SPROUT, (BIG,)).files[0].path.read_bytes() == big
     assert hub.sent == len(big) - have
-    assert not kept(carrot_home)[0].endswith(".part")
+    assert not copies(carrot_home)[0].endswith(".part")
 
 
 def test_a_server_without_ranges_sends_it_from_the_start(hub: Hub, big: bytes, carrot_home: Path) -> None:
@@ -345,7 +345,7 @@ def test_bytes_that_are_not_those_announced_are_refused(
     with pytest.raises(DataError, match=r"test-00000.*(arrived damaged|bytes arrived)"):
         pull(store, "sprout")
     assert store.benchmarks() == []
-    assert not any(name.endswith(BIG) for name in kept(carrot_home))
+    assert not any(name.endswith(BIG) for name in copies(carrot_home))
 
 
 def test_a_corrupt_parquet_file_is_named(hub: Hub, big: bytes, store: Store) -> None:
@@ -528,15 +528,15 @@ def test_kill_at_any_moment_of_a_pull_and_the_next_one_succeeds(
     for number in range(KILLS):
         home = tmp_path / f"home{number}"
         fate = tell(killer, home, duration * (number + 0.5) / KILLS)
-        found = Store(home / "carrot.duckdb").benchmarks()
-        arrived = kept(home) if (home / "hub").exists() else []
-        fates.append((fate, any(name.endswith(".part") for name in arrived), len(arrived), bool(found)))
-        for info in found:  # the kill came after the swap: then all of it is there
+        result = Store(home / "carrot.duckdb").benchmarks()
+        arrived = copies(home) if (home / "hub").exists() else []
+        fates.append((fate, any(name.endswith(".part") for name in arrived), len(arrived), bool(result)))
+        for info in result:  # the kill came after the swap: then all of it is there
             assert (info.data_hash, info.sha256) == (reference.data_hash, reference.sha256)
-        if not found:
+        if not result:
             assert tell(killer, home, -1) == "finished"
         assert Store(home / "carrot.duckdb").info("sprout").data_hash == reference.data_hash
-        assert not any(name.endswith(".part") for name in kept(home))
+        assert not any(name.endswith(".part") for name in copies(home))
         shutil.rmtree(home)
     killed = [fate for fate in fates if fate[0] == "killed"]
     assert len(killed) > KILLS / 2

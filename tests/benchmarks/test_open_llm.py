@@ -42,7 +42,7 @@ def matrix(truth: dict[str, tuple[Scores, list[str]]]) -> dict[str, object]:
     return published
 
 
-def made(n: int = 203, seed: int = 0) -> dict[str, tuple[Scores, list[str]]]:
+def matrices(n: int = 203, seed: int = 0) -> dict[str, tuple[Scores, list[str]]]:
     """Tasks whose documents are easy or hard for all models alike; n is no multiple of any worker count."""
     rng = np.random.default_rng(seed)
     models = sorted(WORKERS)
@@ -61,10 +61,10 @@ def save(tree: object, folder: Path) -> Path:
 
 def scores_of(frames_outcomes: pd.DataFrame, task: str, models: list[str]) -> Scores:
     """(M, n) scores of a task, by document."""
-    found = frames_outcomes[frames_outcomes["prompt_id"].str.startswith(f"{task}:")]
-    document = found["prompt_id"].str.rpartition(":")[2].astype(int)
+    result = frames_outcomes[frames_outcomes["prompt_id"].str.startswith(f"{task}:")]
+    document = result["prompt_id"].str.rpartition(":")[2].astype(int)
     return (
-        found.assign(document=document).pivot(index="model", columns="document", values="score").loc[models].to_numpy()
+        result.assign(document=document).pivot(index="model", columns="document", values="score").loc[models].to_numpy()
     )
 
 
@@ -77,7 +77,7 @@ def test_the_order_of_a_run_is_undone(workers: int, n: int) -> None:
 
 
 def test_the_original_comes_back_exactly(tmp_path: Path) -> None:
-    truth = made()
+    truth = matrices()
     path = save(matrix(truth), tmp_path)
     assert reader_for(path) == "open-llm"
     frames = read_any(path)
@@ -92,7 +92,7 @@ def test_the_original_comes_back_exactly(tmp_path: Path) -> None:
 
 
 def test_the_evidence_is_in_the_provenance_and_the_warnings(tmp_path: Path) -> None:
-    truth = made()
+    truth = matrices()
     frames = read_open_llm(save(matrix(truth), tmp_path))
     before = np.mean([mean_correlation(scrambled(scores, models)) for scores, models in truth.values()])
     after = np.mean([mean_correlation(scores) for scores, _ in truth.values()])
@@ -106,7 +106,7 @@ def test_the_evidence_is_in_the_provenance_and_the_warnings(tmp_path: Path) -> N
 def test_a_matrix_in_order_already_is_refused(tmp_path: Path) -> None:
     restored = {
         f"leaderboard_{task}": {"correctness": scores, "models": [as_published(m) for m in models]}
-        for task, (scores, models) in made().items()
+        for task, (scores, models) in matrices().items()
     }
     with pytest.raises(DataError, match="It must rise clearly"):
         read_open_llm(save(restored, tmp_path))
@@ -123,7 +123,7 @@ def test_rows_that_have_nothing_in_common_are_refused(seed: int, tmp_path: Path)
 
 
 def test_a_model_whose_order_is_unknown_is_refused(tmp_path: Path) -> None:
-    tree = matrix(made())
+    tree = matrix(matrices())
     tree["leaderboard_mmlu_pro"]["models"][0] = as_published("acme/new")  # type: ignore[index]
     with pytest.raises(DataError, match="the order of the rows of 'acme/new' is not known"):
         read_open_llm(save(tree, tmp_path))

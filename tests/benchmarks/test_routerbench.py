@@ -144,7 +144,7 @@ def test_rows_are_chosen_as_in_the_long_format(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("where", "message"),
     [
         ("model = 'claude-v1'", "keeps 1 models"),
         ("score > 7", "keeps 0 models"),
@@ -153,13 +153,15 @@ def test_rows_are_chosen_as_in_the_long_format(file: Path) -> None:
         ("exists(from read_text('/etc/passwd'))", "cannot be used"),
     ],
 )
-def test_a_predicate_that_cannot_be_used_is_refused(file: Path, where: str, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_a_predicate_that_cannot_be_used_is_refused(file: Path, where: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         read_routerbench(file, where=where)
 
 
 def test_prices_are_of_no_use(file: Path) -> None:
-    assert any("Prices not used" in said for said in read_routerbench(file, prices={MODELS[0]: Price(1, 1)}).warnings)
+    assert any(
+        "Prices not used" in message for message in read_routerbench(file, prices={MODELS[0]: Price(1, 1)}).warnings
+    )
 
 
 def test_a_cell_without_a_score_is_not_observed(tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ def test_an_id_in_several_rows_is_left_out_and_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "value", "said"),
+    ("row", "column", "value", "message"),
     [
         (3, MODELS[0], 1.5, "row 4, column 'WizardLM/WizardLM-13B-V1.2': must be a number from 0 to 1 (found 1.5)"),
         (
@@ -194,13 +196,15 @@ def test_an_id_in_several_rows_is_left_out_and_said(tmp_path: Path) -> None:
         (1, MODELS[2], np.inf, "row 2, column 'mistralai/mistral-7b-chat': must be a number"),
     ],
 )
-def test_a_bad_value_is_named_with_its_place(tmp_path: Path, row: int, column: str, value: object, said: str) -> None:
+def test_a_bad_value_is_named_with_its_place(
+    tmp_path: Path, row: int, column: str, value: object, message: str
+) -> None:
     table = published()
     table.loc[row, column] = value
     table.to_pickle(tmp_path / "x.pkl")
     with pytest.raises(DataError) as error:
         read_routerbench(tmp_path / "x.pkl")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_text_in_a_column_of_scores_is_refused(tmp_path: Path) -> None:
@@ -254,4 +258,4 @@ def test_real_rows_come_back_as_they_are(shared_data: Path, tmp_path: Path) -> N
     assert np.array_equal(got["score"].to_numpy(np.float32), want["score"].to_numpy())
     assert np.array_equal(got["cost_usd"], want["cost_usd"])
     texts = long.drop_duplicates("prompt_id").set_index("prompt_id")["prompt"].reindex(frames.prompts["prompt_id"])
-    assert all(text == (found or "") for text, found in zip(texts.fillna(""), frames.prompts["text"], strict=True))
+    assert all(text == (result or "") for text, result in zip(texts.fillna(""), frames.prompts["text"], strict=True))

@@ -51,7 +51,7 @@ def test_true_and_false_are_1_and_0_in_every_format(tmp_path: Path, name: str, s
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(
-    ("rule", "scores", "wanted"),
+    ("rule", "scores", "expected"),
     [
         ("percent", [85, 12.5], [0.85, 0.125]),
         ("percent", ["85%", "12.5 %"], [0.85, 0.125]),
@@ -67,10 +67,10 @@ def test_true_and_false_are_1_and_0_in_every_format(tmp_path: Path, name: str, s
     ],
 )
 def test_a_rule_makes_0_to_1_and_is_kept(
-    tmp_path: Path, name: str, rule: str, scores: list[Any], wanted: list[float]
+    tmp_path: Path, name: str, rule: str, scores: list[Any], expected: list[float]
 ) -> None:
     frames = read(scored(tmp_path, name, scores), rule)
-    assert frames.outcomes["score"].tolist() == [wanted[row % len(wanted)] for row in range(24)]
+    assert frames.outcomes["score"].tolist() == [expected[row % len(expected)] for row in range(24)]
     assert rule in frames.provenance.note
     assert any(rule in warning for warning in frames.warnings)
 

@@ -26,31 +26,31 @@ ORIGIN = Provenance("somebody/SPROUT@0", sha256="0" * 64)
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def read(folder: Path, given: dict[str, pa.Table], prices: dict[str, Price] | None = None) -> Frames:
-    return read_sprout(write(folder, given), prices=prices or shipped_prices(), provenance=ORIGIN)
+def read(folder: Path, shard: dict[str, pa.Table], prices: dict[str, Price] | None = None) -> Frames:
+    return read_sprout(write(folder, shard), prices=prices or shipped_prices(), provenance=ORIGIN)
 
 
-def one(given: pa.Table) -> dict[str, pa.Table]:
-    return {"data/test-00000-of-00001.parquet": given}
+def one(shard: pa.Table) -> dict[str, pa.Table]:
+    return {"data/test-00000-of-00001.parquet": shard}
 
 
-def replaced(given: pa.Table, model: str, **fields: Any) -> pa.Table:
+def replaced(shard: pa.Table, model: str, **fields: Any) -> pa.Table:
     """A shard in which some fields of one model's answers are others."""
     names = ("num_input_tokens", "num_output_tokens", "score")
-    whole = {name: given.column(model).combine_chunks().field(name) for name in names} | fields
-    column = answers(response=["r"] * len(given), **whole)
-    return given.set_column(given.column_names.index(model), model, column)
+    whole = {name: shard.column(model).combine_chunks().field(name) for name in names} | fields
+    column = answers(response=["r"] * len(shard), **whole)
+    return shard.set_column(shard.column_names.index(model), model, column)
 
 
 def test_split_text_task_and_every_number_of_every_answer(tmp_path: Path, carrot_home: Path) -> None:
-    given = shards()
-    frames = read(tmp_path, given)
+    table = shards()
+    frames = read(tmp_path, table)
     prompts = frames.prompts.set_index("prompt_id")
     assert prompts["split"].value_counts().to_dict() == {"train": 34, "validation": 7, "test": 8}
     cells = frames.outcomes.set_index(["prompt_id", "model"])
     assert len(cells) == 49 * 13
     prices = shipped_prices()
-    for path, shard in given.items():
+    for path, shard in table.items():
         for row in shard.to_pylist():
             prompt = prompts.loc[str(row["key"])]
             assert (prompt["text"], prompt["task"]) == (row["prompt"], row["dataset"])
@@ -69,8 +69,8 @@ def test_split_text_task_and_every_number_of_every_answer(tmp_path: Path, carrot
 
 def test_families_are_the_six_sources(tmp_path: Path, carrot_home: Path) -> None:
     frames = read(tmp_path, one(table(8)))
-    found = frames.prompts.drop_duplicates("task").set_index("task")["family"].to_dict()
-    assert found == {
+    result = frames.prompts.drop_duplicates("task").set_index("task")["family"].to_dict()
+    assert result == {
         "lighteval/MATH/all": "MATH",
         "openhermes/teknium": "openhermes",
         "TIGER-Lab/MMLU-Pro": "MMLU-Pro",
@@ -79,15 +79,15 @@ def test_families_are_the_six_sources(tmp_path: Path, carrot_home: Path) -> None
 
 
 def test_both_spellings_are_the_same_content(tmp_path: Path, carrot_home: Path) -> None:
-    made = []
+    parts = []
     for number, spelling in enumerate(("_", " ")):
         folder = tmp_path / str(number)
         folder.mkdir()
-        given = {path: shard.drop_columns(["key"]) for path, shard in shards(spelling=spelling).items()}
-        made.append(read(folder, given))
-    pd.testing.assert_frame_equal(made[0].prompts, made[1].prompts)
-    pd.testing.assert_frame_equal(made[0].outcomes, made[1].outcomes)
-    assert made[0].prompts["prompt_id"][0] == "lighteval/MATH/all:Level 0:0"
+        table = {path: shard.drop_columns(["key"]) for path, shard in shards(spelling=spelling).items()}
+        parts.append(read(folder, table))
+    pd.testing.assert_frame_equal(parts[0].prompts, parts[1].prompts)
+    pd.testing.assert_frame_equal(parts[0].outcomes, parts[1].outcomes)
+    assert parts[0].prompts["prompt_id"][0] == "lighteval/MATH/all:Level 0:0"
 
 
 def test_the_variant_has_its_fourteenth_model(tmp_path: Path, carrot_home: Path) -> None:
@@ -98,59 +98,59 @@ def test_the_variant_has_its_fourteenth_model(tmp_path: Path, carrot_home: Path)
 def test_order_of_columns_and_of_fields_does_not_matter(tmp_path: Path, carrot_home: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
-    given = table(9)
-    turned = {name: given.column(name) for name in reversed(given.column_names)}
+    shard = table(9)
+    turned = {name: shard.column(name) for name in reversed(shard.column_names)}
     for model in MODELS:
-        column = given.column(model).combine_chunks()
+        column = shard.column(model).combine_chunks()
         names = [field.name for field in reversed(column.type)]
         turned[model] = pa.StructArray.from_arrays([column.field(name) for name in names], names=names)
-    first, second = read(tmp_path / "a", one(given)), read(tmp_path / "b", one(pa.table(turned)))
+    first, second = read(tmp_path / "a", one(shard)), read(tmp_path / "b", one(pa.table(turned)))
     pd.testing.assert_frame_equal(first.outcomes, second.outcomes)
 
 
 def test_extra_columns_are_left_out_and_said(tmp_path: Path, carrot_home: Path) -> None:
     extra = answers(score=[1.0] * 9)  # a struct, but not that of a model: no tokens
-    given = table(9).append_column("notes", pa.array(["n"] * 9)).append_column("summary", extra)
-    frames = read(tmp_path, one(given))
+    shard = table(9).append_column("notes", pa.array(["n"] * 9)).append_column("summary", extra)
+    frames = read(tmp_path, one(shard))
     assert sorted(frames.models["model"]) == sorted(MODELS)
     assert frames.warnings == ("Columns that are not kept: notes, summary.",)
 
 
 def test_a_model_with_dots_in_its_name_is_read_by_its_whole_name(tmp_path: Path, carrot_home: Path) -> None:
-    given = table(5, ("m", "m.1", "m.1.score"))
+    shard = table(5, ("m", "m.1", "m.1.score"))
     prices = dict.fromkeys(("m", "m.1", "m.1.score"), Price(1, 1))
-    cells = read(tmp_path, one(given), prices).outcomes.set_index(["prompt_id", "model"])["score"]
-    for row in given.to_pylist():
+    cells = read(tmp_path, one(shard), prices).outcomes.set_index(["prompt_id", "model"])["score"]
+    for row in shard.to_pylist():
         for model in prices:
             assert cells[str(row["key"]), model] == row[model]["score"]
 
 
 def test_an_answer_that_is_not_there_is_not_observed(tmp_path: Path, carrot_home: Path) -> None:
-    given = table(4)
-    place = given.column_names.index(MODELS[0])
-    column = given.column(MODELS[0]).combine_chunks()
+    shard = table(4)
+    place = shard.column_names.index(MODELS[0])
+    column = shard.column(MODELS[0]).combine_chunks()
     absent = pa.StructArray.from_arrays(
         [column.field(field.name) for field in column.type],
         fields=list(column.type),
         mask=pa.array([True, False, False, False]),
     )
-    given = given.set_column(place, MODELS[0], absent)
-    given = replaced(given, MODELS[1], score=[0.5, None, float("nan"), 1.0], num_output_tokens=[1, 1, 1, None])
-    frames = read(tmp_path, one(given))
-    seen = frames.outcomes.groupby("model")["prompt_id"].agg(list)
-    assert seen[MODELS[0]] == ["1", "2", "3"]
-    assert seen[MODELS[1]] == ["0", "3"]
+    shard = shard.set_column(place, MODELS[0], absent)
+    shard = replaced(shard, MODELS[1], score=[0.5, None, float("nan"), 1.0], num_output_tokens=[1, 1, 1, None])
+    frames = read(tmp_path, one(shard))
+    prompts = frames.outcomes.groupby("model")["prompt_id"].agg(list)
+    assert prompts[MODELS[0]] == ["1", "2", "3"]
+    assert prompts[MODELS[1]] == ["0", "3"]
     assert frames.outcomes["cost_usd"].isna().sum() == 1
     assert "3 answers have no score; they count as not observed." in frames.warnings
     assert any("1 outcomes have no token counts" in warning for warning in frames.warnings)
 
 
 def test_keys_that_repeat_give_way_to_unique_names(tmp_path: Path, carrot_home: Path) -> None:
-    given = table(6)
+    shard = table(6)
     for column, values in (("key", ["k"] * 6), ("dataset_idx", [0, 0, 0, 1, 2, 3]), ("dataset", ["d"] * 6)):
-        given = given.set_column(given.column_names.index(column), column, pa.array(values))
-    given = given.drop_columns(["dataset_level"])
-    frames = read(tmp_path, one(given))
+        shard = shard.set_column(shard.column_names.index(column), column, pa.array(values))
+    shard = shard.drop_columns(["dataset_level"])
+    frames = read(tmp_path, one(shard))
     assert list(frames.prompts["prompt_id"]) == ["d:0", "d:0#2", "d:0#3", "d:1", "d:2", "d:3"]
     assert any("Keys repeat" in warning for warning in frames.warnings)
 
@@ -200,16 +200,16 @@ def test_a_model_without_a_price_is_named_and_where_to_write_it(tmp_path: Path, 
 
 
 def test_a_missing_shard_is_named(tmp_path: Path, carrot_home: Path) -> None:
-    given = shards()
-    del given["data/train-00001-of-00003.parquet"]
+    shard = shards()
+    del shard["data/train-00001-of-00003.parquet"]
     with pytest.raises(DataError, match="shard 00001 of the 3 of train"):
-        read(tmp_path, given)
+        read(tmp_path, shard)
 
 
 def test_shards_with_different_models_are_refused(tmp_path: Path, carrot_home: Path) -> None:
-    given = shards() | {"data/test-00000-of-00001.parquet": table(8, O3MINI, 41)}
+    shard = shards() | {"data/test-00000-of-00001.parquet": table(8, O3MINI, 41)}
     with pytest.raises(DataError, match=r"test-.*other models.*openai-o3-mini"):
-        read(tmp_path, given)
+        read(tmp_path, shard)
 
 
 def test_files_that_are_no_shards(tmp_path: Path, carrot_home: Path) -> None:
@@ -283,15 +283,15 @@ print(json.dumps({"grown": peak() - before, "rows": len(frames.outcomes)}))
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read as on Linux")
 def test_answers_are_never_read_into_memory(tmp_path: Path) -> None:
-    given = one(table(200, response_chars=100_000))
+    shard = one(table(200, response_chars=100_000))
     size = 200 * 13 * 100_000  # 260 MB of text, though hardly anything on the disk
-    paths = write(tmp_path, given)
+    paths = write(tmp_path, shard)
     run = subprocess.run(
         [sys.executable, "-c", PEAK, *map(str, paths)], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    found = json.loads(run.stdout)
-    assert found["rows"] == 200 * 13
-    assert found["grown"] < size / 4
+    result = json.loads(run.stdout)
+    assert result["rows"] == 200 * 13
+    assert result["grown"] < size / 4
 
 
 # Real numbers
@@ -312,10 +312,10 @@ def test_real_numbers_come_back_at_the_size_of_sprout(tmp_path: Path, shared_dat
         tokens = {f"num_{name}": wide[name][model].to_numpy()[rows].astype(int) for name in TOKENS}
         columns[model] = answers(score=scores[model], response=["r" * 200] * n, **tokens)
     whole, ends = pa.table(columns), np.cumsum([0, 10_323, 10_323, 10_322, 6_636, 6_637])
-    given = {
+    shard = {
         path: whole.slice(start, stop - start) for path, start, stop in zip(SHARDS, ends[:-1], ends[1:], strict=True)
     }
-    frames = read(tmp_path, given, dict.fromkeys(names, Price(1.0, 2.0, "2025")))
+    frames = read(tmp_path, shard, dict.fromkeys(names, Price(1.0, 2.0, "2025")))
     assert frames.prompts["split"].value_counts().to_dict() == {"train": 30_968, "validation": 6_636, "test": 6_637}
     assert len(frames.outcomes) == n * 13
     means = frames.outcomes.groupby("model")["score"].mean()

@@ -114,11 +114,11 @@ def test_a_problem_names_row_and_column_of_the_wide_file(
 def test_every_kind_of_problem_is_told_at_once(tmp_path: Path) -> None:
     table = wide_table().astype(object)
     table.loc[[1, 3], "small"], table.loc[4, "large|cost_usd"], table.loc[5, "prompt_id"] = 7, "much", None
-    found = refused(text_of(tmp_path / "t.csv", table))
-    assert {(problem.row, problem.column) for problem in found} == {
+    result = refused(text_of(tmp_path / "t.csv", table))
+    assert {(problem.row, problem.column) for problem in result} == {
         (2, "small"), (5, "large|cost_usd"), (6, "prompt_id"),
     }  # fmt: skip
-    assert any("first of 2 such rows" in problem.message for problem in found)
+    assert any("first of 2 such rows" in problem.message for problem in result)
 
 
 def test_empty_cells_are_not_observed(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_a_model_without_its_scores_is_missed(tmp_path: Path) -> None:
 
 
 def test_no_model_and_no_prompt_id(tmp_path: Path) -> None:
-    found = refused(text_of(tmp_path / "t.csv", pd.DataFrame({"a": [1], "b": [0]})))
-    assert [problem.column for problem in found] == ["prompt_id", None]
+    result = refused(text_of(tmp_path / "t.csv", pd.DataFrame({"a": [1], "b": [0]})))
+    assert [problem.column for problem in result] == ["prompt_id", None]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])

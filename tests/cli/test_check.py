@@ -32,9 +32,9 @@ def bad_file(folder: Path) -> Path:
 
 def test_problems_are_told_as_text_as_json_and_as_csv(tmp_path: Path) -> None:
     file, out = bad_file(tmp_path), tmp_path / "problems.csv"
-    told = carrot("data", "check", file, "--out", out)
-    assert told.exit_code == 4
-    assert [line.split(":")[1].strip() for line in told.stdout.splitlines()] == [
+    output = carrot("data", "check", file, "--out", out)
+    assert output.exit_code == 4
+    assert [line.split(":")[1].strip() for line in output.stdout.splitlines()] == [
         "row 6, column 'model'", "row 3, column 'score'", "row 5, column 'cost_usd'",
     ]  # fmt: skip
     rows = pd.read_csv(out, dtype=str)
@@ -46,9 +46,9 @@ def test_problems_are_told_as_text_as_json_and_as_csv(tmp_path: Path) -> None:
 
 
 def test_a_file_in_order_is_said_to_be_and_nothing_is_imported(tmp_path: Path, carrot_home: Path) -> None:
-    told = carrot("data", "check", shipped("template.csv"))
-    assert told.exit_code == 0
-    assert "3 prompts x 3 models" in told.stdout
+    output = carrot("data", "check", shipped("template.csv"))
+    assert output.exit_code == 0
+    assert "3 prompts x 3 models" in output.stdout
     assert json.loads(carrot("data", "check", shipped("template.csv"), "--json").stdout)["ok"] is True
     assert not Store().path.exists()
 
@@ -98,16 +98,16 @@ def test_every_example_of_a_format_is_a_command(tmp_path: Path, monkeypatch: pyt
                 (tmp_path / word.replace("*", "some")).touch()
         command: click.Command = main
         while isinstance(command, click.Group):
-            found = command.get_command(click.Context(command), words.pop(0))
-            assert found is not None
-            command = found
+            result = command.get_command(click.Context(command), words.pop(0))
+            assert result is not None
+            command = result
         assert command.make_context("example", words).params
 
 
 def test_layout_can_be_overruled(tmp_path: Path) -> None:
-    told = carrot("data", "check", shipped("template.csv"), "--format", "wide")
-    assert told.exit_code == 4
-    assert "no column belongs to a model" in told.stdout
+    output = carrot("data", "check", shipped("template.csv"), "--format", "wide")
+    assert output.exit_code == 4
+    assert "no column belongs to a model" in output.stdout
 
 
 def test_runs_of_a_tool_are_imported_from_their_folder(tmp_path: Path, carrot_home: Path) -> None:
@@ -127,9 +127,9 @@ def test_runs_of_a_tool_are_imported_from_their_folder(tmp_path: Path, carrot_ho
 
 
 def test_a_gateways_log_is_kept_under_its_name_and_compared_by_it(tmp_path: Path, carrot_home: Path) -> None:
-    kept = carrot("data", "import", FILES / "litellm" / "spend_logs.csv", "--name", "spring", "--json")
-    assert kept.exit_code == 0, kept.output
-    assert json.loads(kept.stdout)["calls"] == 8
+    report = carrot("data", "import", FILES / "litellm" / "spend_logs.csv", "--name", "spring", "--json")
+    assert report.exit_code == 0, report.output
+    assert json.loads(report.stdout)["calls"] == 8
     assert carrot("data", "import", FILES / "litellm" / "spend_logs.csv", "--name", "spring").exit_code == 1
     refused = carrot("data", "check", FILES / "litellm" / "spend_logs.csv")
     assert refused.exit_code == 4

@@ -31,8 +31,8 @@ def carrot(store_of, monkeypatch):
 
 def test_several_routers_over_several_seeds(carrot, tmp_path):
     files = tmp_path / "figures.csv", tmp_path / "table.tex"
-    asked = ("evaluate", "made", "--routers", "carrot-knn,task-lookup", "--seeds", "0-1")
-    document = carrot(*asked, "--csv", files[0], "--latex", files[1], "--json")
+    arguments = ("evaluate", "made", "--routers", "carrot-knn,task-lookup", "--seeds", "0-1")
+    document = carrot(*arguments, "--csv", files[0], "--latex", files[1], "--json")
     assert document["routers"] == ["carrot-knn", "task-lookup"]
     assert document["seeds"] == [0, 1]
     figures = pd.DataFrame(document["figures"])
@@ -41,9 +41,9 @@ def test_several_routers_over_several_seeds(carrot, tmp_path):
     written = pd.read_csv(files[0], keep_default_na=False, na_values=["nan"])
     assert len(written) == len(figures) + len(document["differences"])
     assert files[1].read_text().count("carrot-knn") == 1
-    shown = carrot(*asked)
+    output = carrot(*arguments)
     for words in ("mean over seeds 0, 1", "AIQ - task-lookup", "accuracy at λ = 0 - best-single-model", "p50 / p95"):
-        assert words in shown
+        assert words in output
 
 
 def test_seeds_alone_are_for_the_one_router(carrot):
@@ -52,7 +52,7 @@ def test_seeds_alone_are_for_the_one_router(carrot):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (("--seeds", "four"), 2, "0-4 or 0,2,7"),
         *(
@@ -69,30 +69,30 @@ def test_seeds_alone_are_for_the_one_router(carrot):
         (("--routers", "zero", "--leave-one-task-out"), 2, "one --router"),
     ],
 )
-def test_what_cannot_be_is_refused(carrot, arguments, code, said):
-    assert said in carrot("evaluate", "made", *arguments, code=code)
+def test_what_cannot_be_is_refused(carrot, arguments, code, message):
+    assert message in carrot("evaluate", "made", *arguments, code=code)
 
 
 def test_a_task_left_out(carrot, tmp_path):
-    asked = ("evaluate", "made", "--router", "task-lookup", "--leave-one-task-out")
-    document = carrot(*asked, "--csv", tmp_path / "tasks.csv", "--json")
+    arguments = ("evaluate", "made", "--router", "task-lookup", "--leave-one-task-out")
+    document = carrot(*arguments, "--csv", tmp_path / "tasks.csv", "--json")
     assert {row["task"] for row in document["by_task"]} == {"kind 0", "kind 1"}
     assert document["overall"]["routers"] == ["task left out", "task-lookup", "zero"]
     assert len(pd.read_csv(tmp_path / "tasks.csv")) == len(document["by_task"])
-    assert "task left out (prompts)" in carrot(*asked)
+    assert "task left out (prompts)" in carrot(*arguments)
 
 
 def test_a_learning_curve(carrot, tmp_path):
-    asked = ("learning-curve", "made", "--router", "task-lookup", "--seeds", "0-1", "--sizes", "20,100")
-    document = carrot(*asked, "--csv", tmp_path / "curve.csv", "--json")
+    arguments = ("learning-curve", "made", "--router", "task-lookup", "--seeds", "0-1", "--sizes", "20,100")
+    document = carrot(*arguments, "--csv", tmp_path / "curve.csv", "--json")
     assert document["sizes"] == [20, 100]
     assert {row["size"] for row in document["figures"]} == {20, 100}
     assert len(pd.read_csv(tmp_path / "curve.csv")) == len(document["figures"])
-    assert "training prompts" in carrot(*asked)
-    new = carrot(*asked, "--new-model", "zeta/mid")
+    assert "training prompts" in carrot(*arguments)
+    new = carrot(*arguments, "--new-model", "zeta/mid")
     assert "scored prompts of zeta/mid" in new
     assert "train mean" in new
-    assert "ghost" in carrot(*asked, "--new-model", "ghost", code=3)
+    assert "ghost" in carrot(*arguments, "--new-model", "ghost", code=3)
 
 
 def test_leakage(carrot, tmp_path):

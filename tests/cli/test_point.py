@@ -30,9 +30,9 @@ def test_an_exported_point_is_shown_checked_and_used(exported: Path) -> None:
     document = json.loads(carrot("point", "show", exported, "--json"))
     assert document["validation"]["cost_usd"] <= 0.2 / 1000
     assert document["test"]["score_low"] < document["test"]["score"] < document["test"]["score_high"]
-    told = carrot("point", "show", exported)
-    assert "for the team" in told
-    assert f"accuracy {100 * document['test']['score']:.2f}" in told
+    output = carrot("point", "show", exported)
+    assert "for the team" in output
+    assert f"accuracy {100 * document['test']['score']:.2f}" in output
     assert "is whole" in carrot("point", "check", exported)
     prompt = "What is the derivative of x squared?"
     assert carrot("route", prompt, "--point", exported) == carrot("route", prompt, "--bench", HEAD, "--budget", 0.2)
@@ -41,24 +41,24 @@ def test_an_exported_point_is_shown_checked_and_used(exported: Path) -> None:
 def test_points_are_compared(exported: Path, tmp_path: Path) -> None:
     assert carrot("point", "diff", exported, exported) == "The two are the same point.\n"
     carrot("export", HEAD, "--lam", 1, "--pool", "google/gemini-1.5-pro-002", "--out", tmp_path / "q.json")
-    told = carrot("point", "diff", exported, tmp_path / "q.json")
-    assert "-> 1.0" in told
-    assert "test: given -> none" in told
+    output = carrot("point", "diff", exported, tmp_path / "q.json")
+    assert "-> 1.0" in output
+    assert "test: given -> none" in output
     assert "not measured" in carrot("point", "show", tmp_path / "q.json")
 
 
 def test_nothing_in_a_point_steers_the_terminal(exported: Path, tmp_path: Path) -> None:
     odd = "\x1b]0;owned\x07\u202e"
-    found = PointFile.model_validate_json(exported.read_bytes())
-    changed = {"note": f"two\nlines{odd}", "pool": (*found.pool, f"acme/{odd}"), "fallback": odd, "created_at": odd}
-    write_point(found.model_copy(update=changed).sealed(), tmp_path / "odd.json")
-    for told in (
+    result = PointFile.model_validate_json(exported.read_bytes())
+    changed = {"note": f"two\nlines{odd}", "pool": (*result.pool, f"acme/{odd}"), "fallback": odd, "created_at": odd}
+    write_point(result.model_copy(update=changed).sealed(), tmp_path / "odd.json")
+    for output in (
         carrot("point", "show", tmp_path / "odd.json"),
         carrot("point", "diff", exported, tmp_path / "odd.json"),
     ):
-        assert not set("\x1b\x07\u202e") & set(told)
-        assert "two\nlines⟨U+001B⟩]0;owned⟨U+0007⟩⟨U+202E⟩" in told
-        assert "acme/⟨U+001B⟩]0;owned" in told
+        assert not set("\x1b\x07\u202e") & set(output)
+        assert "two\nlines⟨U+001B⟩]0;owned⟨U+0007⟩⟨U+202E⟩" in output
+        assert "acme/⟨U+001B⟩]0;owned" in output
 
 
 def test_what_is_no_point_is_refused(exported: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from carrot_core.routers.saving import save_router
 from carrot_core.serving.decision import Decisions, make_explanation
 from carrot_core.serving.expectation import Labels, Part
 from tests.made import MODELS, made
-from tests.typed import served
+from tests.typed_prompts import served
 
 HEAD = "mmlu-pro-cot"
 PROMPT = "What is the derivative of x squared?"
@@ -53,24 +53,24 @@ def test_json_is_one_object_a_prompt(router: CarrotRouter) -> None:
 
 def test_an_explanation_says_why(router: CarrotRouter) -> None:
     done = carrot(PROMPT, "--bench", HEAD, "--explain")
-    told = router.explain(PROMPT)
-    assert told.sentence in done.stdout
+    explanation = router.explain(PROMPT)
+    assert explanation.sentence in done.stdout
     assert all(model in done.stdout for model in router.models)
-    assert f"λ {lam_text(told.ribbon[-1].lam_from)} to 1: {told.ribbon[-1].model}" in done.stdout
+    assert f"λ {lam_text(explanation.ribbon[-1].lam_from)} to 1: {explanation.ribbon[-1].model}" in done.stdout
     document = json.loads(carrot(PROMPT, "--bench", HEAD, "--explain", "--json").stdout)
-    assert document["model"] == told.winner
-    assert [row["model"] for row in document["estimates"]] == told.table["model"].tolist()
-    assert document["ribbon"][0] == vars(told.ribbon[0])
+    assert document["model"] == explanation.winner
+    assert [row["model"] for row in document["estimates"]] == explanation.table["model"].tolist()
+    assert document["ribbon"][0] == vars(explanation.ribbon[0])
 
 
 @pytest.mark.parametrize("lam", [0, 0.3, 1])
 def test_what_a_point_pays_is_told_in_the_same_words_at_every_rate(router: CarrotRouter, lam: float) -> None:
     rate = rate_of_lam(lam, router.cost_unit_usd)
-    told = carrot(PROMPT, "--bench", HEAD, "--lam", lam, "--explain").stdout
-    assert pays(rate) in told
+    explanation = carrot(PROMPT, "--bench", HEAD, "--lam", lam, "--explain").stdout
+    assert pays(rate) in explanation
     assert pays(rate) in as_html(router, router.point_file(lam=lam)).decode()
-    assert "inf" not in told
-    assert not re.search(r"\d[eE][+-]\d", told)
+    assert "inf" not in explanation
+    assert not re.search(r"\d[eE][+-]\d", explanation)
     document = json.loads(carrot(PROMPT, "--bench", HEAD, "--lam", lam, "--explain", "--json").stdout)
     assert document["exchange_rate_per_usd"] == (None if lam == 1 else rate)
 
@@ -109,8 +109,8 @@ def test_lines_are_written_to_a_file_as_a_file_of_prompts_is(router: CarrotRoute
 def test_lines_typed_have_the_ids_and_limits_of_a_files_lines(router: CarrotRouter, tmp_path: Path) -> None:
     lines = f"\ufeff{PROMPT}\n\n  \nAnother\n"
     (tmp_path / "in.txt").write_text(lines, encoding="utf-8")
-    given = (("file.csv", ("--file", tmp_path / "in.txt"), ""), ("typed.csv", (), lines))
-    for name, flags, typed in given:
+    ways = (("file.csv", ("--file", tmp_path / "in.txt"), ""), ("typed.csv", (), lines))
+    for name, flags, typed in ways:
         done = carrot(*flags, "--bench", HEAD, "--lam", ".3", "--out", tmp_path / name, typed=typed)
         assert done.exit_code == 0, done.output
     assert pd.read_csv(tmp_path / "typed.csv")["prompt_id"].tolist() == [1, 4]
@@ -129,11 +129,11 @@ def test_names_in_a_routers_files_do_not_steer_the_terminal() -> None:
     cells = {f"{one}{end}": 0.5 for one in ("score", "output_tokens", "cost") for end in ("_low", "_high")}
     cells |= {f"cost{end}_usd": 1e-4 for end in ("_low", "_high")} | {"est_score": 0.5, "est_cost_usd": 1e-4}
     table = pd.DataFrame([{"prompt": 0, "model": name, "est_output_tokens": 10.0, "input_tokens": 10.0, **cells}])
-    told = make_explanation(
+    explanation = make_explanation(
         decision, table, percentile=1.0, unlike=False, nearest=None, prompt_tokens=3,
         parts=(Part(0, 1, 3),), part=0, seconds={},
     )  # fmt: skip
-    text = _report(told)
+    text = _report(explanation)
     assert text.count("acme/⟨U+001B⟩]0;owned⟨U+0007⟩⟨U+202E⟩") == 3  # sentence, table, ribbon
     assert not set("\x1b\x07\u202e") & set(text)
 
@@ -219,8 +219,17 @@ class TestTaskLabels:
 
     def test_a_column_that_is_not_there_is_named(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "p.csv").write_text("prompt,topic\na,b\n")
-        asked = ("--bench", folder, "--file", tmp_path / "p.csv", "--out", tmp_path / "d.csv", "--task-column", "kind")
-        done = carrot(*asked)
+        arguments = (
+            "--bench",
+            folder,
+            "--file",
+            tmp_path / "p.csv",
+            "--out",
+            tmp_path / "d.csv",
+            "--task-column",
+            "kind",
+        )
+        done = carrot(*arguments)
         assert done.exit_code != 0
         assert "kind" in done.stderr
         assert carrot("--bench", folder, "--task-column", "kind", PROMPT).exit_code == 2

@@ -93,8 +93,8 @@ def test_the_answer_claims_no_more_than_the_pairs_bear_out() -> None:
 @given(ends)
 def test_two_routers_tie_exactly_where_the_interval_covers_zero(interval: list[float]) -> None:
     pairs = pairs_of([interval] * 6, "aiq")
-    found = ranks(pairs, ("a", "b"), "aiq")
-    assert (found["a"] == found["b"]) == (interval[0] <= 0 <= interval[1])
+    result = ranks(pairs, ("a", "b"), "aiq")
+    assert (result["a"] == result["b"]) == (interval[0] <= 0 <= interval[1])
 
 
 def test_a_pair_that_differs_alone_but_not_among_all_ties() -> None:
@@ -111,9 +111,9 @@ def test_a_pair_that_differs_alone_but_not_among_all_ties() -> None:
 
 
 def test_those_that_see_outcomes_have_no_rank_and_move_none(compared: Comparison) -> None:
-    found = ranks(compared.pairs, NAMES, "aiq")
-    assert "oracle" not in found
-    assert found == ranks(compared.pairs, [name for name in NAMES if name != "oracle"], "aiq")
+    result = ranks(compared.pairs, NAMES, "aiq")
+    assert "oracle" not in result
+    assert result == ranks(compared.pairs, [name for name in NAMES if name != "oracle"], "aiq")
 
 
 @given(st.lists(ends, min_size=6, max_size=6))

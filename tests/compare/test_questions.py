@@ -46,14 +46,14 @@ def taken_apart(bench: Setting, routers: Tables) -> pd.DataFrame:
     return decomposition(bench, routers, replicates=20)
 
 
-def run_again(made: Benchmark, n_samples: int = 3) -> Benchmark:
+def run_again(one: Benchmark, n_samples: int = 3) -> Benchmark:
     """Every cell run several times, right with the chance that its one score is moved to."""
     rng = np.random.default_rng(0)
-    chance = 0.2 + 0.6 * made.outcomes.score[:, :, None]
-    samples = (rng.random((*made.outcomes.shape, n_samples)) < chance).astype(float)
-    cost = np.repeat(made.outcomes.cost_usd[:, :, None], n_samples, axis=2)
-    outcomes = replace(made.outcomes, score=samples.mean(axis=2))
-    return replace(made, outcomes=outcomes, sample_score=samples, sample_cost_usd=cost)
+    chance = 0.2 + 0.6 * one.outcomes.score[:, :, None]
+    samples = (rng.random((*one.outcomes.shape, n_samples)) < chance).astype(float)
+    cost = np.repeat(one.outcomes.cost_usd[:, :, None], n_samples, axis=2)
+    outcomes = replace(one.outcomes, score=samples.mean(axis=2))
+    return replace(one, outcomes=outcomes, sample_score=samples, sample_cost_usd=cost)
 
 
 def test_luck_of_single_runs_is_what_the_oracle_loses_on_other_samples() -> None:
@@ -82,19 +82,19 @@ def test_luck_of_single_runs_is_what_the_oracle_loses_on_other_samples() -> None
     assert "luck" in gap_exhibit(table).caption.lower()
 
 
-def choice(made: Setting, estimates: Estimates, lam: float) -> dict[str, str]:
+def choice(one: Setting, estimates: Estimates, lam: float) -> dict[str, str]:
     """The model each prompt gets, one by one."""
-    rate, found = rate_of_lam(lam, made.cost_unit_usd), {}
+    rate, answer = rate_of_lam(lam, one.cost_unit_usd), {}
     for prompt, score, cost in zip(estimates.prompt_ids, estimates.score, estimates.cost_usd, strict=True):
         utility = [-c if rate == np.inf else s - rate * c for s, c in zip(score, cost, strict=True)]
         tie = [s if rate == np.inf else -c for s, c in zip(score, cost, strict=True)]
         best = min(range(len(utility)), key=lambda j: (-utility[j], -tie[j], estimates.models[j]))
-        found[prompt] = estimates.models[best]
-    return found
+        answer[prompt] = estimates.models[best]
+    return answer
 
 
-def cell(made: Setting, prompt: str, model: str) -> tuple[float, float]:
-    outcomes, row = made.test.outcomes, made.test.prompt_ids.index(prompt)
+def cell(one: Setting, prompt: str, model: str) -> tuple[float, float]:
+    outcomes, row = one.test.outcomes, one.test.prompt_ids.index(prompt)
     column = outcomes.models.index(model)
     return float(outcomes.score[row, column]), float(outcomes.cost_usd[row, column])
 
@@ -141,11 +141,11 @@ def lam_of(bench: Setting, rate: float) -> float:
 def test_utilities_are_those_of_choosing_prompt_by_prompt(
     bench: Setting, routers: Tables, taken_apart: pd.DataFrame
 ) -> None:
-    knn, seen = routers["carrot-knn"]["test"], routers["oracle"]["test"]
+    knn, oracle = routers["carrot-knn"]["test"], routers["oracle"]["test"]
     better = {
         "router": knn,
-        "scores": Estimates(knn.prompt_ids, MODELS, seen.score, knn.cost_usd),
-        "costs": Estimates(knn.prompt_ids, MODELS, knn.score, seen.cost_usd),
+        "scores": Estimates(knn.prompt_ids, MODELS, oracle.score, knn.cost_usd),
+        "costs": Estimates(knn.prompt_ids, MODELS, knn.score, oracle.cost_usd),
     }
     for lam in LAMS:
         utility = {}
@@ -253,13 +253,13 @@ def test_the_slope_is_what_a_doubling_of_the_prompts_brings() -> None:
         lost = 0.01 * np.log2(size / sizes[-1])
         rows.append(("carrot-knn", size, MEAN, HEADLINE, 0.7 + lost, lost, lost - 0.002, lost + 0.002))
     table = pd.DataFrame(rows, columns=["router", "size", "seed", "metric", "value", "lost", "lost_low", "lost_high"])
-    found = slope(table)
-    assert found is not None
-    assert found.value == pytest.approx(0.01)
-    assert found.low < found.value < found.high
-    assert (found.high - found.low) * np.log2(1000 / 400) == pytest.approx(0.004)  # of the step from 400 to all
+    answer = slope(table)
+    assert answer is not None
+    assert answer.value == pytest.approx(0.01)
+    assert answer.low < answer.value < answer.high
+    assert (answer.high - answer.low) * np.log2(1000 / 400) == pytest.approx(0.004)  # of the step from 400 to all
     assert slope(table[table["size"] > 500]) is None
-    assert f"{100 * found.value:+.2f}" in learnable_exhibit(with_gain(0.05, 0.05), learning=table).caption
+    assert f"{100 * answer.value:+.2f}" in learnable_exhibit(with_gain(0.05, 0.05), learning=table).caption
 
 
 def test_of_equal_losses_the_surest_choice_comes_first_and_the_best_is_what_it_might_have_known(
@@ -375,8 +375,8 @@ def test_losses_are_the_worst_prompts_and_their_errors_add_up(bench: Setting, ro
 
 def test_distances_are_to_the_nearest_training_prompt() -> None:
     bench = made(120)
-    asked = bench.part("test").prompt_ids[:5]
-    table = distances(bench, asked)
+    prompts = bench.part("test").prompt_ids[:5]
+    table = distances(bench, prompts)
     assert bench.vectors is not None
     unit = bench.vectors / np.linalg.norm(bench.vectors, axis=1, keepdims=True)
     train = np.flatnonzero(bench.split == "train")
@@ -385,7 +385,7 @@ def test_distances_are_to_the_nearest_training_prompt() -> None:
         assert row.distance == pytest.approx(1 - cosines.max(), abs=1e-6)
         assert row.nearest_prompt_id == bench.prompt_ids[train[cosines.argmax()]]
         assert 0 <= row.percentile <= 100
-    assert distances(replace(bench, vectors=None), asked)["distance"].isna().all()
+    assert distances(replace(bench, vectors=None), prompts)["distance"].isna().all()
 
 
 def test_a_prompt_without_a_vector_has_no_distance() -> None:
@@ -411,7 +411,7 @@ def test_learning_ends_with_all_prompts_and_no_loss(two_seeds: dict[int, Setting
     aiqs = table[(table["metric"] == "aiq") & (table["seed"] == MEAN)]
     assert aiqs["size"].is_monotonic_increasing
     last = aiqs["size"].max()
-    assert last == min(len(made.train.prompt_ids) for made in two_seeds.values())
+    assert last == min(len(one.train.prompt_ids) for one in two_seeds.values())
     assert aiqs.set_index("size").loc[last, "lost"] == 0
     np.testing.assert_allclose(aiqs["lost"], aiqs["value"] - aiqs["value"].iloc[-1], atol=1e-6)
     assert {"r2", "brier"} < set(table["metric"])

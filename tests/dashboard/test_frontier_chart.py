@@ -27,8 +27,8 @@ APP = Path(__file__).parents[1] / "browser" / "live_app.py"
 
 
 def test_checkpoints_and_switches_give_the_shares_at_every_breakpoint() -> None:
-    made = scene(300)
-    sent, frontier = build_payload(made), made.active_curve.frontier
+    chart = scene(300)
+    sent, frontier = build_payload(chart), chart.active_curve.frontier
     points, switches = sent["points"], sent["switches"]
     counts, stride = np.array(sent["checkpoints"]["counts"]), sent["checkpoints"]["stride"]
     truth = np.rint(frontier.shares(points["rate"]) * frontier.n_prompts)
@@ -39,35 +39,35 @@ def test_checkpoints_and_switches_give_the_shares_at_every_breakpoint() -> None:
 
 
 def test_an_axis_of_solved_tasks_has_a_place_for_every_point_or_is_not_offered() -> None:
-    made = scene(300)
-    sent = build_payload(made)
+    chart = scene(300)
+    sent = build_payload(chart)
     models = next(k for k, trace in enumerate(sent["figure"]["data"]) if trace["meta"]["role"] == "models")
-    assert sent["perSolved"][models] == pytest.approx(made.basis.calls * made.model_cost_usd / made.model_score)
-    hopeless = made.model_score * (np.arange(len(made.models)) > 0)
-    assert build_payload(replace(made, model_score=hopeless))["perSolved"] is None
+    assert sent["perSolved"][models] == pytest.approx(chart.basis.calls * chart.model_cost_usd / chart.model_score)
+    hopeless = chart.model_score * (np.arange(len(chart.models)) > 0)
+    assert build_payload(replace(chart, model_score=hopeless))["perSolved"] is None
 
 
 def test_an_axis_of_latency_is_offered_where_that_is_known_of_every_model() -> None:
-    made = timed(scene(300))
-    sent = build_payload(made)
-    assert made.model_latency_s is not None
+    chart = timed(scene(300))
+    sent = build_payload(chart)
+    assert chart.model_latency_s is not None
     roles = [trace["meta"]["role"] for trace in sent["figure"]["data"]]
     for role, places in zip(roles, sent["seconds"]["x"], strict=True):
         assert bool(places) == (role != "band")
-    assert sent["seconds"]["x"][roles.index("models")] == pytest.approx(made.model_latency_s[0])
-    curve = made.active_curve.frontier
+    assert sent["seconds"]["x"][roles.index("models")] == pytest.approx(chart.model_latency_s[0])
+    curve = chart.active_curve.frontier
     assert curve.latency_s is not None
     assert sent["points"][["latency", "p95"]].to_numpy() == pytest.approx(curve.latency_s.T, rel=1e-6)
-    for trace, places in zip(frontier_figure(made).data, sent["seconds"]["x"], strict=True):
+    for trace, places in zip(frontier_figure(chart).data, sent["seconds"]["x"], strict=True):
         assert len(places) in (0, len(trace.y))  # as many as points, so that each stands at its own score
-    for unknown in (scene(300), replace(made, model_latency_s=None)):
+    for unknown in (scene(300), replace(chart, model_latency_s=None)):
         assert build_payload(unknown)["seconds"] is None
 
 
 def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frontier_chart, "MAX_POINTS", 500)
-    made = scene(400)
-    sent, frontier = build_payload(made), made.active_curve.frontier
+    chart = scene(400)
+    sent, frontier = build_payload(chart), chart.active_curve.frontier
     assert len(sent["points"]) == 500
     assert sent["points"]["score"].iloc[[0, -1]].to_numpy() == pytest.approx(frontier.score[[0, -1]])
     assert sent["switches"] is None
@@ -77,8 +77,8 @@ def test_a_long_curve_is_thinned_to_the_limit_and_says_so(monkeypatch: pytest.Mo
 @settings(max_examples=30)
 @given(seed=st.integers(0, 20), share=st.floats(0, 1))
 def test_the_steps_sent_are_what_a_budget_or_a_target_takes(seed: int, share: float) -> None:
-    made = scene(60, seed=seed)
-    sent, curve, unit = build_payload(made, "validation"), made.chosen_on, made.cost_unit_usd
+    chart = scene(60, seed=seed)
+    sent, curve, unit = build_payload(chart, "validation"), chart.chosen_on, chart.cost_unit_usd
     budgets, targets = sent["budgets"], sent["targets"]
     assert sent["promised"]
     for steps in (budgets, targets):
@@ -95,10 +95,10 @@ def test_without_a_validation_label_no_validation_curve_is_sent() -> None:
 
 
 def test_hash_changes_with_what_is_shown_and_with_nothing_else() -> None:
-    made = scene(200)
+    chart = scene(200)
     same = build_payload(scene(200))["hash"]
-    assert build_payload(made)["hash"] == same
-    for other in (replace(made, title="Other"), replace(made, reference=made.models[0]), scene(200, seed=5)):
+    assert build_payload(chart)["hash"] == same
+    for other in (replace(chart, title="Other"), replace(chart, reference=chart.models[0]), scene(200, seed=5)):
         assert build_payload(other)["hash"] != same
 
 

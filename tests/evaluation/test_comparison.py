@@ -42,13 +42,13 @@ def candidates(settings, routers):
 
 def pair_of(one, large, small, probability):
     """A binary router's estimates: 1 for the large model, a probability for the small one."""
-    found = {}
+    result = {}
     for split, part in (("validation", one.validation), ("test", one.test)):
         suffices = probability(part)
         score = np.column_stack([np.ones(len(suffices)), suffices])
         cost = np.broadcast_to([0.003, 0.0001], score.shape)
-        found[split] = Estimates(part.prompt_ids, (large, small), score, cost)
-    return found
+        result[split] = Estimates(part.prompt_ids, (large, small), score, cost)
+    return result
 
 
 def test_another_seed_is_another_split_of_the_same_prompts():
@@ -86,16 +86,16 @@ def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
     on, curve = report_set(one, "test", 8), one.frontier(estimates, "test")
     hull_rates = chosen_hull(one, estimates)
     (rates,), at_zero = hull_rates, np.zeros(1)
-    found = measure(curve, on, {"peak": at_zero, "arena": at_zero, "per_solved": at_zero}, hull_rates).by_metric
+    result = measure(curve, on, {"peak": at_zero, "arena": at_zero, "per_solved": at_zero}, hull_rates).by_metric
     column = one.models.index(one.best_single)
     for b in range(8):
         drawn = np.repeat(np.arange(curve.n_prompts), on.weights[:, 1 + b].astype(int))
         ids = tuple(f"{row} {i}" for i, row in enumerate(drawn))
         table = Estimates(ids, one.models, curve.estimates.score[drawn], curve.estimates.cost_usd[drawn])
-        seen = Outcomes(ids, one.models, curve.outcomes.score[drawn], curve.outcomes.cost_usd[drawn])
-        again = replace(one, test=replace(one.test.rows(np.arange(0)), **as_bench(seen)))
+        drawn_outcomes = Outcomes(ids, one.models, curve.outcomes.score[drawn], curve.outcomes.cost_usd[drawn])
+        again = replace(one, test=replace(one.test.rows(np.arange(0)), **as_bench(drawn_outcomes)))
         anew = again.frontier({"test": table}, "test")
-        single = seen.cost_usd.mean(axis=0)
+        single = drawn_outcomes.cost_usd.mean(axis=0)
         span, both = (single.min(), single.max()), (anew.cost_usd, anew.score)
         for metric, value in (
             ("routing_accuracy", anew.score[0]),
@@ -103,9 +103,9 @@ def test_replicates_are_sweeps_of_the_drawn_prompts(settings):
             ("aiq", aiq(anew.cost_usd, anew.score, *span)),
             ("aiq_chosen", aiq_of_points(*(each[[anew.at(rate) for rate in rates]] for each in both), *span)),
             ("audc", audc(anew.cost_usd, anew.score, *span)),
-            ("qnc", qnc(anew.cost_usd, anew.score, seen.score[:, column].mean(), single[column])),
+            ("qnc", qnc(anew.cost_usd, anew.score, drawn_outcomes.score[:, column].mean(), single[column])),
         ):
-            assert found[metric].replicates[b] == pytest.approx(value), metric
+            assert result[metric].replicates[b] == pytest.approx(value), metric
 
 
 def as_bench(outcomes):
@@ -135,14 +135,14 @@ def test_a_router_of_a_pair_is_judged_on_the_same_ground_and_has_routellms_figur
     one = settings[0]
     certain = pair_of(one, "acme/large", "acme/small", lambda part: part.outcomes.score[:, 1])
     pair = {"pair": {0: Candidate.of(one, certain)}, **candidates({0: one}, ROUTERS)}
-    found = compare({0: one}, pair, replicates=40, against=("zero",))
-    assert found.figure("pair", "gap_oracle").value >= 0
-    assert found.figure("zero", "apgr") is None
+    result = compare({0: one}, pair, replicates=40, against=("zero",))
+    assert result.figure("pair", "gap_oracle").value >= 0
+    assert result.figure("zero", "apgr") is None
     # It calls the large model exactly where the small one fails: with less it cannot recover the whole gap.
     small = one.test.outcomes.score[:, 1]
-    assert found.figure("pair", "cpt_80").value <= 1 - small.mean()
-    assert found.figure("pair", "apgr").value > 0.5
-    assert found.figure("pair", "routing_accuracy").value == pytest.approx(
+    assert result.figure("pair", "cpt_80").value <= 1 - small.mean()
+    assert result.figure("pair", "apgr").value > 0.5
+    assert result.figure("pair", "routing_accuracy").value == pytest.approx(
         np.where(small == 1, 1.0, one.test.outcomes.score[:, 0]).mean()
     )
 
@@ -151,16 +151,16 @@ def test_a_pair_has_no_share_of_a_gap_that_may_be_0(settings):
     """The strong model's lead over the weak one is within what other prompts would change."""
     one = settings[0]
     pair = pair_of(one, "acme/small", "zeta/mid", lambda part: np.full(len(part.prompt_ids), 0.5))
-    found = compare({0: one}, {"pair": {0: Candidate.of(one, pair)}}, replicates=200)
+    result = compare({0: one}, {"pair": {0: Candidate.of(one, pair)}}, replicates=200)
     assert abs(np.diff(one.test.outcomes.score[:, 1:].mean(axis=0)).item()) < 0.1
-    assert found.figure("pair", "apgr") is None
-    assert found.figure("pair", "routing_accuracy") is not None
+    assert result.figure("pair", "apgr") is None
+    assert result.figure("pair", "routing_accuracy") is not None
 
 
 def test_the_distance_to_the_front_lies_within_its_interval(result):
     for name in result.routers:
-        found = result.figure(name, "pareto_dist")
-        assert found is None or found.low <= found.value <= found.high
+        actual = result.figure(name, "pareto_dist")
+        assert actual is None or actual.low <= actual.value <= actual.high
 
 
 def test_prompts_with_gaps_count_for_every_router():
@@ -170,12 +170,12 @@ def test_prompts_with_gaps_count_for_every_router():
     old = bench.outcomes
     holes = replace(bench, outcomes=Outcomes(old.prompt_ids, old.models, score, old.cost_usd))
     one = setting(holes)
-    found = compare({0: one}, candidates({0: one}, ("zero", "oracle", "carrot-knn")), replicates=20)
-    assert found.protocol["n_incomplete"].item() == int((~one.test.outcomes.complete).sum()) > 0
-    assert found.protocol["n_judged"].item() == len(one.test.prompt_ids)
+    result = compare({0: one}, candidates({0: one}, ("zero", "oracle", "carrot-knn")), replicates=20)
+    assert result.protocol["n_incomplete"].item() == int((~one.test.outcomes.complete).sum()) > 0
+    assert result.protocol["n_judged"].item() == len(one.test.prompt_ids)
     pair = pair_of(one, "zeta/mid", "acme/small", lambda part: np.full(len(part.prompt_ids), 0.5))
     with_pair = compare({0: one}, {"pair": {0: Candidate.of(one, pair)}}, replicates=20)
-    assert with_pair.protocol["n_judged"].item() == found.protocol["n_judged"].item()
+    assert with_pair.protocol["n_judged"].item() == result.protocol["n_judged"].item()
 
 
 def test_a_table_of_other_prompts_cannot_be_compared(settings):
@@ -195,10 +195,10 @@ def test_routers_that_see_outcomes_are_no_part_of_the_front(settings):
     one = {0: settings[0]}
     best = Candidate.of(settings[0], settings[0].estimates("oracle"))
     honest, lookup = candidates(one, ("task-lookup",)), candidates(one, ("task-lookup",))
-    found = compare(one, {"cascade": {0: best}, **honest}, replicates=5)
-    assert found.figure("cascade", "pareto_dist") is None
+    result = compare(one, {"cascade": {0: best}, **honest}, replicates=5)
+    assert result.figure("cascade", "pareto_dist") is None
     alone = compare(one, lookup, replicates=5)
-    assert found.figure("task-lookup", "pareto_dist") == alone.figure("task-lookup", "pareto_dist")
+    assert result.figure("task-lookup", "pareto_dist") == alone.figure("task-lookup", "pareto_dist")
 
 
 def test_against_the_best_single_model_scores_are_compared(settings, result):
@@ -218,9 +218,9 @@ def test_the_document_is_plain_json(result):
 
 
 def test_the_tables_show_every_router_and_say_what_is_never_reached(result):
-    shown = text(replace(result, skipped={"cascade": "It needs something."}))
+    output = text(replace(result, skipped={"cascade": "It needs something."}))
     for words in (*ROUTERS, "AIQ", "QNC (lower is better)", "best-single-model", "train means", "Not run: cascade. It"):
-        assert words in shown
+        assert words in output
     assert cell(Interval(0.5, 0.4, np.inf)) == "0.5000 [0.4000, never]"
     assert cell(None) == "-"
     paper = latex(result)
@@ -243,9 +243,9 @@ def test_predictions_of_a_part_of_the_pool_are_not_set_beside_those_of_all(setti
     one = settings[0]
     pair = pair_of(one, "acme/large", "acme/small", lambda part: np.full(len(part.prompt_ids), 0.5))
     both = {"pair": {0: Candidate.of(one, pair)}, **candidates({0: one}, ("zero",))}
-    shown = text(compare({0: one}, both, replicates=5)).partition("predictions")[2]
-    assert "zero" in shown
-    assert "pair " not in shown
+    output = text(compare({0: one}, both, replicates=5)).partition("predictions")[2]
+    assert "zero" in output
+    assert "pair " not in output
     alone = text(compare({0: one}, {"pair": both["pair"]}, replicates=5))
     assert "predictions" not in alone
 
@@ -256,8 +256,8 @@ def test_every_pair_is_there_once_and_is_the_difference_of_both(result):
     for row in pairs[pairs["metric"] == "aiq"].itertuples():
         apart = result.figure(row.router, "aiq").value - result.figure(row.other, "aiq").value
         assert row.value == pytest.approx(apart)
-        kept = result.difference(row.router, row.other, "aiq")
-        assert kept is None or (kept.low, kept.high) == (row.low, row.high)
+        pair = result.difference(row.router, row.other, "aiq")
+        assert pair is None or (pair.low, pair.high) == (row.low, row.high)
         assert row.low_all <= row.low <= row.high <= row.high_all
 
 

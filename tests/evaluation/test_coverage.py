@@ -164,10 +164,14 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def curves() -> dict[str, Frontier]:
     """Two routers that know a little of the scores of a made-up benchmark, the second less."""
-    seen, rng = made(3_000).outcomes, np.random.default_rng(0)
-    cost = np.broadcast_to(seen.cost_usd.mean(axis=0), seen.shape)
-    guesses = {name: 0.3 * seen.score + rng.normal(0, noise, seen.shape) for name, noise in ((ROUTER, 0.3), (OTHER, 1))}
-    return {name: sweep(Estimates(seen.prompt_ids, seen.models, guess, cost), seen) for name, guess in guesses.items()}
+    table, rng = made(3_000).outcomes, np.random.default_rng(0)
+    cost = np.broadcast_to(table.cost_usd.mean(axis=0), table.shape)
+    guesses = {
+        name: 0.3 * table.score + rng.normal(0, noise, table.shape) for name, noise in ((ROUTER, 0.3), (OTHER, 1))
+    }
+    return {
+        name: sweep(Estimates(table.prompt_ids, table.models, guess, cost), table) for name, guess in guesses.items()
+    }
 
 
 @pytest.mark.slow
@@ -181,9 +185,9 @@ def test_corrected_aiq_is_right_on_average_and_its_intervals_hold_the_truth(curv
 
 
 def test_where_nothing_is_chosen_nothing_is_corrected(curves: dict[str, Frontier]) -> None:
-    seen = curves[ROUTER].outcomes
+    table = curves[ROUTER].outcomes
     one = sweep(
-        Estimates(seen.prompt_ids, seen.models, np.ones(seen.shape), np.tile([1.0, 0.5, 0.7], (3_000, 1))), seen
+        Estimates(table.prompt_ids, table.models, np.ones(table.shape), np.tile([1.0, 0.5, 0.7], (3_000, 1))), table
     )
     ways = estimators(one, np.arange(3_000), np.arange(3_000), 20)
     assert one.n_points == 1

@@ -40,8 +40,8 @@ def whole() -> Setting:
 def test_every_prompt_is_judged_once_and_chosen_on_once_by_a_router_that_never_saw_its_text(whole: Setting) -> None:
     judged, chosen_on = [], []
     for each in whole.rounds:
-        seen = [set(part.texts) for part in (each.train, each.validation, each.test)]
-        assert sum(map(len, seen)) == len(set.union(*seen))
+        sides = [set(part.texts) for part in (each.train, each.validation, each.test)]
+        assert sum(map(len, sides)) == len(set.union(*sides))
         assert each.inner_train is each.train
         assert {*each.train.prompt_ids, *each.validation.prompt_ids, *each.test.prompt_ids} == {*whole.test.prompt_ids}
         judged += each.test.prompt_ids

@@ -23,15 +23,15 @@ def settings():
 @pytest.fixture
 def learned(monkeypatch):
     """Every benchmark a router is fitted on."""
-    seen = []
+    sizes = []
     fit = Setting.fit
 
-    def watching(self, *asked):
-        seen.append(self.train)
-        return fit(self, *asked)
+    def watching(self, *arguments):
+        sizes.append(self.train)
+        return fit(self, *arguments)
 
     monkeypatch.setattr(Setting, "fit", watching)
-    return seen
+    return sizes
 
 
 def test_sizes_double_up_to_all():
@@ -92,9 +92,9 @@ def test_where_another_benchmark_is_judged_validation_is_still_unseen(monkeypatc
     one, inner = setting(here, fit_on=there), []
     fit = Setting.fit
 
-    def watching(self, *asked):
+    def watching(self, *arguments):
         inner.append(set(self.inner_train.prompt_ids))
-        return fit(self, *asked)
+        return fit(self, *arguments)
 
     monkeypatch.setattr(Setting, "fit", watching)
     learning_curve({0: one}, "zero", (50, 300), replicates=5)
@@ -117,13 +117,13 @@ def test_sizes_and_models_that_do_not_exist_are_refused(settings):
 
 
 def test_a_left_out_task_is_never_learned_from(settings, learned):
-    found = leave_one_task_out({0: settings[0]}, "task-lookup", replicates=20)
+    transfer = leave_one_task_out({0: settings[0]}, "task-lookup", replicates=20)
     assert [set(train.tasks) for train in learned[:2]] == [{"kind 1"}, {"kind 0"}]
-    assert found.overall.routers == (LEFT_OUT, "task-lookup", "zero")
+    assert transfer.overall.routers == (LEFT_OUT, "task-lookup", "zero")
     # A task lookup that has not seen a task knows no more than the means of the others.
-    worse = found.overall.difference(LEFT_OUT, "task-lookup", "aiq")
+    worse = transfer.overall.difference(LEFT_OUT, "task-lookup", "aiq")
     assert worse.high < 0
-    table = found.by_task.query("metric == 'routing_accuracy' and seed == '0'")
+    table = transfer.by_task.query("metric == 'routing_accuracy' and seed == '0'")
     assert table["task"].tolist() == ["kind 0", "kind 1"]
     assert table["n_prompts"].sum() == len(settings[0].test.prompt_ids)
     for row in table.itertuples():
@@ -131,16 +131,16 @@ def test_a_left_out_task_is_never_learned_from(settings, learned):
 
 
 def test_left_out_estimates_cover_every_prompt_in_order(settings):
-    found = leave_one_task_out({0: settings[0]}, "zero", replicates=5)
-    assert found.overall.protocol["n_judged"].item() == len(settings[0].test.prompt_ids)
+    transfer = leave_one_task_out({0: settings[0]}, "zero", replicates=5)
+    assert transfer.overall.protocol["n_judged"].item() == len(settings[0].test.prompt_ids)
 
 
 def test_prompts_without_a_task_are_not_judged_where_tasks_are_left_out():
     bench = made(300)
     some = replace(bench, tasks=("",) * 15 + bench.tasks[15:])
     one = setting(some)
-    found = leave_one_task_out({0: one}, "zero", replicates=5)
-    assert found.overall.protocol["n_judged"].item() == sum(task != "" for task in one.test.tasks)
+    transfer = leave_one_task_out({0: one}, "zero", replicates=5)
+    assert transfer.overall.protocol["n_judged"].item() == sum(task != "" for task in one.test.tasks)
 
 
 def test_one_task_cannot_be_left_out():

@@ -52,14 +52,14 @@ def load(store):
     return store.load("made", encoder="all-MiniLM-L6-v2")
 
 
-def compared(store, routers=FAST, seeds=(0, 1), **asked):
-    return compare_routers(store, load(store), routers, seeds, replicates=20, **asked)
+def compared(store, routers=FAST, seeds=(0, 1), **options):
+    return compare_routers(store, load(store), routers, seeds, replicates=20, **options)
 
 
-@pytest.mark.parametrize("given", [{"seeds": ()}, {"seeds": (-1,)}, {"routers": ()}])
-def test_nothing_to_compare_is_refused_in_words(store, given):
+@pytest.mark.parametrize("options", [{"seeds": ()}, {"seeds": (-1,)}, {"routers": ()}])
+def test_nothing_to_compare_is_refused_in_words(store, options):
     with pytest.raises(CarrotError, match="at least one"):
-        compared(store, **given)
+        compared(store, **options)
 
 
 def test_every_seed_of_a_router_is_judged_on_all_prompts_in_the_same_folds(store):
@@ -176,11 +176,11 @@ def test_the_sources_own_split_stays_and_only_the_routers_seed_varies(store, tmp
 
 def test_learning_elsewhere_and_judging_every_prompt(store):
     fill(store, replace(made(120, seed=8), name="held"))
-    held = store.load("held", encoder="all-MiniLM-L6-v2")
-    first = compare_routers(store, held, ("carrot-knn", "zero"), (0, 1), fit_on=load(store), replicates=20)
+    other = store.load("held", encoder="all-MiniLM-L6-v2")
+    first = compare_routers(store, other, ("carrot-knn", "zero"), (0, 1), fit_on=load(store), replicates=20)
     assert (first.report_on, first.fit_on) == ("all", "made")
     assert (first.protocol["n_judged"] == 120).all()
-    again = compare_routers(store, held, ("carrot-knn", "zero"), (0, 1), fit_on=load(store), replicates=20)
+    again = compare_routers(store, other, ("carrot-knn", "zero"), (0, 1), fit_on=load(store), replicates=20)
     assert first.figures.equals(again.figures)
 
 

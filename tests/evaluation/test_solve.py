@@ -125,12 +125,12 @@ def test_what_cannot_be_had_gets_the_nearest_and_says_why(validation: Frontier) 
 
 
 def test_a_mixture_uses_the_whole_budget_and_is_on_the_hull(validation: Frontier) -> None:
-    found = 0
+    count = 0
     for budget in spread(validation.cost_usd, 60):
         mix = mix_within_budget(validation, budget)
         if mix is None:
             continue
-        found += 1
+        count += 1
         cheap, expensive = (validation.at(rate) for rate in mix.exchange_rates_per_usd)
         share = mix.second_share
         assert 0 <= share <= 1
@@ -139,7 +139,7 @@ def test_a_mixture_uses_the_whole_budget_and_is_on_the_hull(validation: Frontier
         assert mix.score == pytest.approx((1 - share) * validation.score[cheap] + share * validation.score[expensive])
         single = validation.at(solve_budget(validation, budget).exchange_rate_per_usd)
         assert mix.score > validation.score[single]
-    assert found
+    assert count
 
 
 def test_a_point_is_chosen_on_validation_and_reported_on_test(

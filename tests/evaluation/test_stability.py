@@ -104,10 +104,10 @@ def test_a_task_alone_is_the_goal_solved_on_that_task(
         assert row["reached_alone"] == (not alone.solution.shortfall)
         assert row["score_alone"] == pytest.approx(alone.points["test"].score.value)
         assert row["cost_usd_alone"] == pytest.approx(alone.points["test"].cost_usd.value)
-        shown = only.frontier(estimates, "test")
-        assert row["score"] == pytest.approx(shown.score[shown.at(rate)])
-        assert row["cost_usd"] == pytest.approx(shown.cost_usd[shown.at(rate)])
-        assert row["n_reported"] == shown.n_prompts
+        curve = only.frontier(estimates, "test")
+        assert row["score"] == pytest.approx(curve.score[curve.at(rate)])
+        assert row["cost_usd"] == pytest.approx(curve.cost_usd[curve.at(rate)])
+        assert row["n_reported"] == curve.n_prompts
         assert row["score_low"] <= row["score"] <= row["score_high"]
 
 
@@ -115,30 +115,30 @@ def test_a_task_without_validation_prompts_has_no_point_of_its_own(
     protocol: Setting, estimates: dict[str, Estimates]
 ) -> None:
     part = protocol.validation
-    kept = part.rows(np.array([task != "kind 1" for task in part.tasks]))
-    table = by_task(replace(protocol, validation=kept), estimates, GOALS["budget"], 1.0).set_index("task")
+    reason = part.rows(np.array([task != "kind 1" for task in part.tasks]))
+    table = by_task(replace(protocol, validation=reason), estimates, GOALS["budget"], 1.0).set_index("task")
     assert np.isnan(table.loc["kind 1", "lam_alone"])
     assert table.loc["kind 1", "reached_alone"] is None
     assert not np.isnan(table.loc["kind 1", "score"])
 
 
 @pytest.fixture(scope="module")
-def found(protocol: Setting, estimates: dict[str, Estimates]) -> dict[str, Stability]:
+def answers(protocol: Setting, estimates: dict[str, Estimates]) -> dict[str, Stability]:
     return {name: stability(protocol, estimates, goal, 300) for name, goal in GOALS.items()}
 
 
 def test_the_point_itself_is_the_one_that_solve_finds(
-    protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
+    protocol: Setting, estimates: dict[str, Estimates], answers: dict[str, Stability]
 ) -> None:
     for name, goal in GOALS.items():
         expected = solve(protocol, estimates, goal, replicates=20)
-        assert found[name].lam == expected.lam
-        assert found[name].score.value == pytest.approx(expected.points["test"].score.value)
-        assert found[name].cost_usd.value == pytest.approx(expected.points["test"].cost_usd.value)
+        assert answers[name].lam == expected.lam
+        assert answers[name].score.value == pytest.approx(expected.points["test"].score.value)
+        assert answers[name].cost_usd.value == pytest.approx(expected.points["test"].cost_usd.value)
 
 
-def test_intervals_hold_what_they_are_of(found: dict[str, Stability]) -> None:
-    for each in found.values():
+def test_intervals_hold_what_they_are_of(answers: dict[str, Stability]) -> None:
+    for each in answers.values():
         samples = each.samples
         assert each.lam_interval.low <= each.lam_interval.high
         for name, interval in (("score", each.score), ("cost_usd", each.cost_usd)):
@@ -146,20 +146,20 @@ def test_intervals_hold_what_they_are_of(found: dict[str, Stability]) -> None:
             assert within.mean() >= 0.94
         # What the luck of the test prompts adds makes an interval no narrower.
         assert each.score_in_all.high - each.score_in_all.low >= each.score.high - each.score.low
-    assert found["budget out of reach"].reached == found["target out of reach"].reached == 0.0
-    assert found["budget"].reached == 1.0
+    assert answers["budget out of reach"].reached == answers["target out of reach"].reached == 0.0
+    assert answers["budget"].reached == 1.0
 
 
 def test_whether_a_goal_is_kept_is_counted_on_the_drawn_test_prompts(
-    protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
+    protocol: Setting, estimates: dict[str, Estimates], answers: dict[str, Stability]
 ) -> None:
-    shown = protocol.frontier(estimates, "test")
-    again = bootstrap_counts(shown.n_prompts, 300, seed=1)
+    curve = protocol.frontier(estimates, "test")
+    again = bootstrap_counts(curve.n_prompts, 300, seed=1)
     promise = solve_on(protocol.frontier(estimates, "validation"), GOALS["least per solved"]).promise
     assert promise is not None
     for name, goal in GOALS.items():
         for place in (0, 17, 123):
-            anew, row = drawn(shown, again[:, place]), found[name].samples.iloc[place]
+            anew, row = drawn(curve, again[:, place]), answers[name].samples.iloc[place]
             at = anew.at(row["exchange_rate_per_usd"])
             choice = anew.choices(row["exchange_rate_per_usd"])
             highest = anew.estimates.cost_usd[np.arange(anew.n_prompts), choice].max()
@@ -181,44 +181,44 @@ def test_a_lam_that_is_set_stays_and_only_what_it_does_varies(
     protocol: Setting, estimates: dict[str, Estimates], lam: float
 ) -> None:
     rate = rate_of_lam(lam, protocol.cost_unit_usd)
-    found = stability(protocol, estimates, Goal(rate_per_usd=rate), 200)
-    assert not found.is_solved
-    assert found.lam == found.lam_interval.low == found.lam_interval.high == pytest.approx(lam)
-    assert found.score.low == found.score.high
-    assert found.score_in_all.low < found.score.value < found.score_in_all.high
-    assert "other prompts would not change it" in verdict(found)
-    assert detail(found) == of_tasks(found) == ""
-    assert json.loads(json.dumps(found.document(), allow_nan=False))["kept_on_test"] is None
+    answers = stability(protocol, estimates, Goal(rate_per_usd=rate), 200)
+    assert not answers.is_solved
+    assert answers.lam == answers.lam_interval.low == answers.lam_interval.high == pytest.approx(lam)
+    assert answers.score.low == answers.score.high
+    assert answers.score_in_all.low < answers.score.value < answers.score_in_all.high
+    assert "other prompts would not change it" in verdict(answers)
+    assert detail(answers) == of_tasks(answers) == ""
+    assert json.loads(json.dumps(answers.document(), allow_nan=False))["kept_on_test"] is None
 
 
-def test_the_words_say_how_sure_it_is(found: dict[str, Stability]) -> None:
-    assert "probably miss" in verdict(found["target out of reach"])
-    samples = found["budget"].samples
+def test_the_words_say_how_sure_it_is(answers: dict[str, Stability]) -> None:
+    assert "probably miss" in verdict(answers["target out of reach"])
+    samples = answers["budget"].samples
     for kept, words in (
         (1.0, "sure to keep"),
         (0.7, "will probably keep"),
         (0.5, "about even"),
         (0.2, "probably miss"),
     ):
-        as_if = replace(found["budget"], samples=samples.assign(kept=np.arange(300) < 300 * kept))
+        as_if = replace(answers["budget"], samples=samples.assign(kept=np.arange(300) < 300 * kept))
         assert words in verdict(as_if)
-    assert "at most $0.600 per 1k calls holds on test" in verdict(found["budget"])
-    assert "no point reaches it" in detail(found["target out of reach"])
-    assert "95 % of them" in detail(found["match"])
-    assert "2 tasks alone" in of_tasks(found["match"])
+    assert "at most $0.600 per 1k calls holds on test" in verdict(answers["budget"])
+    assert "no point reaches it" in detail(answers["target out of reach"])
+    assert "95 % of them" in detail(answers["match"])
+    assert "2 tasks alone" in of_tasks(answers["match"])
     assert {goal_text(goal) for goal in GOALS.values()} >= {
         "at least 80.00 % accuracy",
         "as accurate as acme/large alone",
     }
-    json.dumps([each.document() for each in found.values()], allow_nan=False)
+    json.dumps([each.document() for each in answers.values()], allow_nan=False)
 
 
 def test_the_pictures_hold_every_sample_and_task(
-    protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
+    protocol: Setting, estimates: dict[str, Estimates], answers: dict[str, Stability]
 ) -> None:
-    shown = protocol.frontier(estimates, "test")
-    for each in found.values():
-        exhibit = stability_exhibit(each, shown)
+    curve = protocol.frontier(estimates, "test")
+    for each in answers.values():
+        exhibit = stability_exhibit(each, curve)
         assert exhibit.draw is not None
         for theme in ("light", "dark", "print"):
             figure = exhibit.draw(theme)
@@ -228,14 +228,14 @@ def test_the_pictures_hold_every_sample_and_task(
         assert tasks.draw is not None
         assert list(tasks.draw("light").layout.yaxis.ticktext) == tasks.table["task"].tolist()
         assert verdict(each) in exhibit.alt
-    assert tasks_exhibit(replace(found["match"], tasks=found["match"].tasks.iloc[:0])) is None
+    assert tasks_exhibit(replace(answers["match"], tasks=answers["match"].tasks.iloc[:0])) is None
 
 
 def test_in_print_the_curve_is_no_sample_and_a_free_point_has_its_place(
-    protocol: Setting, estimates: dict[str, Estimates], found: dict[str, Stability]
+    protocol: Setting, estimates: dict[str, Estimates], answers: dict[str, Stability]
 ) -> None:
     curve = save_curve(protocol.frontier(estimates, "test"))
-    draw = stability_exhibit(found["match"], replace(curve, cost_usd=curve.cost_usd - curve.cost_usd.min())).draw
+    draw = stability_exhibit(answers["match"], replace(curve, cost_usd=curve.cost_usd - curve.cost_usd.min())).draw
     assert draw is not None
     samples, line, *_ = draw("print").data
     assert samples.marker.color != line.line.color
@@ -254,10 +254,10 @@ def test_the_command_line_tells_samples_tasks_and_rounds(carrot_home: Path, tmp_
         results, vectors = write_files(made(200, seed=seed), tmp_path, name)
         carrot("data", "import", results, "--name", name, "--embeddings", vectors)
     wish = ("solve", "made", "--target", 0.8, "--router", "carrot-linear", "--stability")
-    said = carrot(*wish)
-    assert "in each of 5 rounds" in said
-    assert "  round 5: λ" in said
-    assert "kind 0" in said
+    message = carrot(*wish)
+    assert "in each of 5 rounds" in message
+    assert "  round 5: λ" in message
+    assert "kind 0" in message
     document = json.loads(carrot(*wish, "--json"))
     rounds = document["stability"]["rounds"]
     assert len(rounds) == 5
@@ -270,6 +270,6 @@ def test_the_command_line_tells_samples_tasks_and_rounds(carrot_home: Path, tmp_
     assert json.loads(elsewhere)["stability"]["rounds"] == []
 
 
-def test_without_rounds_nothing_is_said_of_them(found: dict[str, Stability]) -> None:
+def test_without_rounds_nothing_is_said_of_them(answers: dict[str, Stability]) -> None:
     assert of_rounds([]) == ""
-    assert "rounds" not in stability_exhibit(found["match"], None).caption
+    assert "rounds" not in stability_exhibit(answers["match"], None).caption

@@ -121,10 +121,10 @@ def test_words_name_the_ends(store: Store, tmp_path: Path) -> None:
         [("good", 5, 9, 0.9), ("good", 0, 1, 0.1), ("bad", 5, 2, 0.2), ("bad", 0, 8, 0.8)],
         columns=["model", "level", "n", "share"],
     )
-    said = score_text(levels, LEVELS)
-    assert "good: 90 % full score, 10 % zero; bad: 20 % full score, 80 % zero" in said
-    said = coverage_text(cells(["t", "u"], ["a", "b"]))
-    assert "90.0 % of all cells" in said
-    assert "Least observed: b, 85.0 %; most: a, 95.0 %" in said
+    words = score_text(levels, LEVELS)
+    assert "good: 90 % full score, 10 % zero; bad: 20 % full score, 80 % zero" in words
+    words = coverage_text(cells(["t", "u"], ["a", "b"]))
+    assert "90.0 % of all cells" in words
+    assert "Least observed: b, 85.0 %; most: a, 95.0 %" in words
     table = token_spread(store, "made")
     assert f"Lowest median: {table['model'].iloc[0]}" in token_text(table)

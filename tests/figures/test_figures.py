@@ -40,7 +40,7 @@ CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
 
 
 @pytest.fixture(scope="module")
-def made() -> Scene:
+def chart() -> Scene:
     return scene(400)
 
 
@@ -69,8 +69,8 @@ def test_lines_and_marks_stand_out_from_the_ground(name: ThemeName) -> None:
 
 
 @pytest.mark.parametrize("name", THEMES)
-def test_hover_text_can_be_read(made: Scene, name: ThemeName) -> None:
-    for figure in (frontier_figure(made, theme=name), share_figure(made, name)):
+def test_hover_text_can_be_read(chart: Scene, name: ThemeName) -> None:
+    for figure in (frontier_figure(chart, theme=name), share_figure(chart, name)):
         label = figure.layout.hoverlabel
         assert contrast(label.font.color, label.bgcolor) >= 4.5
 
@@ -96,14 +96,14 @@ def test_where_names_have_no_room_those_of_the_front_are_written() -> None:
     at_first = [bool(side) for side in sides(points, names, [], size, first=[0])]
     by_height = [bool(side) for side in sides(points, names, [], size)]
     assert (at_first, by_height) == ([True, False], [False, True])
-    made = scene(300)
-    front = [made.models[k] for k in made.front]
-    cost, score = made.model_cost_usd, made.model_score
-    for k, model in enumerate(made.models):
+    chart = scene(300)
+    front = [chart.models[k] for k in chart.front]
+    cost, score = chart.model_cost_usd, chart.model_score
+    for k, model in enumerate(chart.models):
         beaten = ((cost <= cost[k]) & (score >= score[k]) & ((cost < cost[k]) | (score > score[k]))).any()
         assert (model in front) == (not beaten)
-    order = [made.models[k] for k in build_payload(made)["labelOrder"]]
-    lead = list(dict.fromkeys([made.best_single, made.reference, *front]))
+    order = [chart.models[k] for k in build_payload(chart)["labelOrder"]]
+    lead = list(dict.fromkeys([chart.best_single, chart.reference, *front]))
     assert order[: len(lead)] == lead
 
 
@@ -111,17 +111,17 @@ def test_cascades_are_a_line_on_the_same_axes_and_in_the_data() -> None:
     plain, verifier = scene(300), (0.8, 0.95)
     outcomes = plain.active_curve.frontier.outcomes
     table = undominated(verified_cascades(outcomes, *verifier))
-    made = replace(plain, cascades=table, verifier=verifier)
-    (line,) = (trace for trace in frontier_figure(made).data if trace.meta["role"] == "cascades")
-    assert line.x == pytest.approx(made.basis.calls * table["cost_usd"])
+    chart = replace(plain, cascades=table, verifier=verifier)
+    (line,) = (trace for trace in frontier_figure(chart).data if trace.meta["role"] == "cascades")
+    assert line.x == pytest.approx(chart.basis.calls * table["cost_usd"])
     assert line.y == pytest.approx(100 * table["score"])
-    assert "80 %" in caption(made)
-    assert "95 %" in caption(made)
-    rows = curve_table(made)
+    assert "80 %" in caption(chart)
+    assert "95 %" in caption(chart)
+    rows = curve_table(chart)
     pd.testing.assert_frame_equal(
         rows.loc[rows["kind"] == "cascade", ["cost_usd", "score"]].reset_index(drop=True), table[["cost_usd", "score"]]
     )
-    sent = build_payload(made)
+    sent = build_payload(chart)
     assert len(sent["perSolved"]) == len(sent["figure"]["data"])
     for without in (frontier_figure(plain).data, build_payload(plain)["figure"]["data"]):
         assert "cascades" not in {trace["meta"]["role"] for trace in without}
@@ -166,16 +166,16 @@ def test_models_have_colours_of_their_own_and_neighbours_differ(name: ThemeName)
         assert is_hatched(place) != is_hatched(place + 2)
 
 
-def test_a_model_keeps_its_colour_whatever_else_is_drawn_and_whatever_it_costs(made: Scene) -> None:
-    whole = dict(zip(made.models, scene_colors(made, "light"), strict=True))
-    palette = tuple(sorted(made.models, key=made.shades.__getitem__))
+def test_a_model_keeps_its_colour_whatever_else_is_drawn_and_whatever_it_costs(chart: Scene) -> None:
+    whole = dict(zip(chart.models, scene_colors(chart, "light"), strict=True))
+    palette = tuple(sorted(chart.models, key=chart.shades.__getitem__))
     some = replace(
-        made,
-        models=made.models[1:],
-        model_score=made.model_score[1:],
-        model_cost_usd=made.model_cost_usd[1:][::-1],
-        best_single=made.models[1],
-        reference=made.models[1],
+        chart,
+        models=chart.models[1:],
+        model_score=chart.model_score[1:],
+        model_cost_usd=chart.model_cost_usd[1:][::-1],
+        best_single=chart.models[1],
+        reference=chart.models[1],
         palette=palette,
     )
     assert dict(zip(some.models, scene_colors(some, "light"), strict=True)).items() <= whole.items()
@@ -223,21 +223,21 @@ def recolored(value: object, colors: dict[str, str]) -> object:
     return colors.get(value, value) if isinstance(value, str) else value
 
 
-def test_light_figure_recoloured_is_the_dark_figure(made: Scene) -> None:
-    light, dark = (frontier_figure(made, theme=name).to_plotly_json() for name in ("light", "dark"))
-    colors = counterparts(len(made.models))
+def test_light_figure_recoloured_is_the_dark_figure(chart: Scene) -> None:
+    light, dark = (frontier_figure(chart, theme=name).to_plotly_json() for name in ("light", "dark"))
+    colors = counterparts(len(chart.models))
     assert recolored(light["layout"], colors) == recolored(dark["layout"], {})
     for one, other in zip(light["data"], dark["data"], strict=True):
         for part in ("line", "marker", "fillcolor", "textfont"):
             assert recolored(one.get(part), colors) == recolored(other.get(part), {})
 
 
-def furthest_left_out(frontier: Frontier, kept: np.ndarray, axis: np.ndarray) -> float:
+def furthest_left_out(frontier: Frontier, rest: np.ndarray, axis: np.ndarray) -> float:
     """Slow and obvious: every point's distance to the drawn segment that skips it, extents scaled to 1."""
     points = np.column_stack([axis, frontier.score])
     points = (points - points.min(axis=0)) / np.ptp(points, axis=0)
     worst = 0.0
-    for first, last in itertools.pairwise(kept):
+    for first, last in itertools.pairwise(rest):
         chord = points[last] - points[first]
         for point in points[first + 1 : last]:
             along = np.clip((point - points[first]) @ chord / (chord @ chord), 0, 1)
@@ -246,13 +246,13 @@ def furthest_left_out(frontier: Frontier, kept: np.ndarray, axis: np.ndarray) ->
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-4])
-def test_thinning_leaves_out_nothing_further_than_its_tolerance(made: Scene, tolerance: float) -> None:
-    frontier = made.active_curve.frontier
-    kept = thin(frontier, tolerance)
-    assert (kept[0], kept[-1]) == (0, len(frontier.score) - 1)
-    assert len(kept) < len(frontier.score)
+def test_thinning_leaves_out_nothing_further_than_its_tolerance(chart: Scene, tolerance: float) -> None:
+    frontier = chart.active_curve.frontier
+    rest = thin(frontier, tolerance)
+    assert (rest[0], rest[-1]) == (0, len(frontier.score) - 1)
+    assert len(rest) < len(frontier.score)
     for axis in (frontier.cost_usd, np.log(frontier.cost_usd)):
-        assert furthest_left_out(frontier, kept, axis) <= tolerance
+        assert furthest_left_out(frontier, rest, axis) <= tolerance
 
 
 def test_thinning_keeps_a_curve_of_one_or_two_points() -> None:
@@ -262,12 +262,12 @@ def test_thinning_keeps_a_curve_of_one_or_two_points() -> None:
         assert list(thin(frontier)) == list(range(points))
 
 
-def test_names_cannot_be_markup(made: Scene) -> None:
+def test_names_cannot_be_markup(chart: Scene) -> None:
     hostile = "<img src=x onerror=alert(1)>"
-    models = (hostile, *made.models[1:])
-    curves = (Curve("carrot-knn", hostile, made.active_curve.frontier),)
+    models = (hostile, *chart.models[1:])
+    curves = (Curve("carrot-knn", hostile, chart.active_curve.frontier),)
     figure = frontier_figure(
-        replace(made, models=models, best_single=hostile, reference=hostile, curves=curves, active="carrot-knn")
+        replace(chart, models=models, best_single=hostile, reference=hostile, curves=curves, active="carrot-knn")
     )
     for trace in figure.data:
         texts = [trace.name or "", *(trace.text if trace.text is not None else [])]
@@ -275,54 +275,54 @@ def test_names_cannot_be_markup(made: Scene) -> None:
         assert not any("<" in text for text in texts), trace.name
 
 
-def test_only_the_active_band_is_drawn_and_only_once(made: Scene) -> None:
-    roles = [trace.meta["role"] for trace in frontier_figure(made).data]
+def test_only_the_active_band_is_drawn_and_only_once(chart: Scene) -> None:
+    roles = [trace.meta["role"] for trace in frontier_figure(chart).data]
     assert roles.count("band") == 1
-    lookup = replace(made, active="task-lookup")
+    lookup = replace(chart, active="task-lookup")
     assert "band" not in [trace.meta["role"] for trace in frontier_figure(lookup).data]
 
 
-def test_a_free_model_has_no_place_on_a_log_axis(made: Scene) -> None:
-    free = replace(made, model_cost_usd=made.model_cost_usd * (np.arange(len(MODELS)) > 0))
-    assert frontier_figure(made).layout.xaxis.type == "log"
+def test_a_free_model_has_no_place_on_a_log_axis(chart: Scene) -> None:
+    free = replace(chart, model_cost_usd=chart.model_cost_usd * (np.arange(len(MODELS)) > 0))
+    assert frontier_figure(chart).layout.xaxis.type == "log"
     assert not free.can_log
     assert frontier_figure(free).layout.xaxis.type is None
 
 
 @pytest.mark.parametrize("wrong", ["active", "best_single", "reference"])
-def test_scene_refuses_a_name_that_is_not_on_it(made: Scene, wrong: str) -> None:
+def test_scene_refuses_a_name_that_is_not_on_it(chart: Scene, wrong: str) -> None:
     with pytest.raises(CarrotError, match="nobody"):
-        replace(made, **{wrong: "nobody"})
+        replace(chart, **{wrong: "nobody"})
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.2, 0.9, 0.999, 1.0])
-def test_read_out_is_the_choice_at_lam(made: Scene, lam: float) -> None:
-    frontier, point = made.active_curve.frontier, read_out(made, lam)
-    chosen = frontier.choices(rate_of_lam(lam, made.cost_unit_usd))
+def test_read_out_is_the_choice_at_lam(chart: Scene, lam: float) -> None:
+    frontier, point = chart.active_curve.frontier, read_out(chart, lam)
+    chosen = frontier.choices(rate_of_lam(lam, chart.cost_unit_usd))
     rows = np.arange(len(chosen))
     assert point.score == pytest.approx(frontier.outcomes.score[rows, chosen].mean())
     assert point.cost_usd == pytest.approx(frontier.outcomes.cost_usd[rows, chosen].mean())
     assert point.shares == pytest.approx(np.bincount(chosen, minlength=len(MODELS)) / len(chosen))
 
 
-def test_shares_follow_names_when_the_chart_orders_models_differently(made: Scene) -> None:
+def test_shares_follow_names_when_the_chart_orders_models_differently(chart: Scene) -> None:
     backwards = replace(
-        made,
-        models=made.models[::-1],
-        model_score=made.model_score[::-1],
-        model_cost_usd=made.model_cost_usd[::-1],
+        chart,
+        models=chart.models[::-1],
+        model_score=chart.model_score[::-1],
+        model_cost_usd=chart.model_cost_usd[::-1],
     )
-    assert read_out(backwards, 0.4).shares == pytest.approx(read_out(made, 0.4).shares[::-1])
+    assert read_out(backwards, 0.4).shares == pytest.approx(read_out(chart, 0.4).shares[::-1])
 
 
-def test_a_saving_is_claimed_only_at_equal_score(made: Scene) -> None:
-    cheapest, best = made.models[int(made.model_cost_usd.argmin())], made.best_single
-    point = read_out(made, 1.0)
-    assert saving(made, point, best) is None
-    assert saving(made, point, cheapest) == pytest.approx(0.0)
-    middle = read_out(made, 0.3)
-    column = made.models.index(cheapest)
-    assert saving(made, middle, cheapest) == pytest.approx(1 - middle.cost_usd / made.model_cost_usd[column])
+def test_a_saving_is_claimed_only_at_equal_score(chart: Scene) -> None:
+    cheapest, best = chart.models[int(chart.model_cost_usd.argmin())], chart.best_single
+    point = read_out(chart, 1.0)
+    assert saving(chart, point, best) is None
+    assert saving(chart, point, cheapest) == pytest.approx(0.0)
+    middle = read_out(chart, 0.3)
+    column = chart.models.index(cheapest)
+    assert saving(chart, middle, cheapest) == pytest.approx(1 - middle.cost_usd / chart.model_cost_usd[column])
 
 
 @pytest.mark.parametrize(
@@ -341,13 +341,13 @@ def test_money_has_three_digits_that_count(usd: float, text: str) -> None:
     assert money(usd) == text
 
 
-def test_words_name_the_point_the_best_model_and_what_was_left_out(made: Scene) -> None:
-    point = read_out(made, 0.4)
-    words = alt_text(made, 0.4)
+def test_words_name_the_point_the_best_model_and_what_was_left_out(chart: Scene) -> None:
+    point = read_out(chart, 0.4)
+    words = alt_text(chart, 0.4)
     assert f"At λ 0.4: {100 * point.score:.1f} % at {money(1000 * point.cost_usd)} per 1k calls." in words
-    assert f"Best single model: {made.best_single}" in words
-    assert "left out" not in caption(made)
-    assert "1,200 more are left out" in caption(replace(made, n_dropped=1200))
+    assert f"Best single model: {chart.best_single}" in words
+    assert "left out" not in caption(chart)
+    assert "1,200 more are left out" in caption(replace(chart, n_dropped=1200))
 
 
 def test_costs_are_read_on_a_chart_over_twelve_decades() -> None:

@@ -91,8 +91,8 @@ class StandIn:
 
 @pytest.fixture
 def server() -> Iterator[Upstream]:
-    with upstream() as made:
-        yield made
+    with upstream() as provider:
+        yield provider
 
 
 def deployment(server: Upstream, model: str, group: str = "carrot", **extra: Any) -> dict[str, Any]:
@@ -114,16 +114,16 @@ def routed(server: Upstream, carrot: Any, *models: str, strategy: dict[str, Any]
     return router
 
 
-def said(content: object, role: str = "user") -> dict[str, Any]:
+def message(content: object, role: str = "user") -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
 def ask_sync(router: Any, text: str = SECRET, group: str = "carrot", **more: Any) -> Any:
-    return router.completion(model=group, messages=[said(text)], **more)
+    return router.completion(model=group, messages=[message(text)], **more)
 
 
 def ask_async(router: Any, text: str = SECRET, group: str = "carrot", **more: Any) -> Any:
-    return ON_ONE_LOOP.run(router.acompletion(model=group, messages=[said(text)], **more))
+    return ON_ONE_LOOP.run(router.acompletion(model=group, messages=[message(text)], **more))
 
 
 both = pytest.mark.parametrize("ask", [ask_sync, ask_async])
@@ -155,13 +155,13 @@ def test_a_call_reaches_the_model_that_carrot_chose_and_nothing_more_is_sent(ask
 
 
 def test_callbacks_find_the_decision(server: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, Any]] = []
-    monkeypatch.setattr(litellm, "success_callback", [lambda kwargs, *_: seen.append(kwargs["litellm_params"])])
+    records: list[dict[str, Any]] = []
+    monkeypatch.setattr(litellm, "success_callback", [lambda kwargs, *_: records.append(kwargs["litellm_params"])])
     ask_sync(routed(server, StandIn()))
     deadline = time.monotonic() + 5
-    while not seen and time.monotonic() < deadline:
+    while not records and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert seen[0]["metadata"]["carrot"]["sent_to"] == LARGE
+    assert records[0]["metadata"]["carrot"]["sent_to"] == LARGE
 
 
 @both
@@ -228,7 +228,7 @@ def test_a_model_in_cooldown_is_passed_over(ask: Ask, server: Upstream) -> None:
 
 
 def test_a_model_passed_over_leaves_no_trace_in_the_call() -> None:
-    seen: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
 
     class Router:
         """LiteLLM's selection, which uses up what a retry left for it and logs what it raises."""
@@ -239,7 +239,7 @@ def test_a_model_passed_over_leaves_no_trace_in_the_call() -> None:
             return [{"litellm_params": {"model": model}, "model_info": {"id": model}} for model in StandIn.models]
 
         def get_available_deployment(self, model: str, messages: Any, input: Any, specific: Any, kwargs: Any) -> Any:
-            seen.append(dict(kwargs))
+            records.append(dict(kwargs))
             kwargs.pop("_target_order")
             if LARGE not in kwargs.pop("_excluded_deployment_ids"):
                 raise ValueError("in cooldown")
@@ -248,9 +248,10 @@ def test_a_model_passed_over_leaves_no_trace_in_the_call() -> None:
     kwargs = {"_target_order": 2, "_excluded_deployment_ids": ["a"], "litellm_logging_obj": "log", "metadata": {}}
     strategy = CarrotStrategy(Router(), StandIn())
     assert (
-        strategy.get_available_deployment("carrot", [said("Why?")], request_kwargs=kwargs)["model_info"]["id"] == MIDDLE
+        strategy.get_available_deployment("carrot", [message("Why?")], request_kwargs=kwargs)["model_info"]["id"]
+        == MIDDLE
     )
-    assert seen == [
+    assert records == [
         {"_target_order": 2, "_excluded_deployment_ids": ["a", SMALL, MIDDLE], "metadata": kwargs["metadata"]},
         {"_target_order": 2, "_excluded_deployment_ids": ["a", SMALL, LARGE], "metadata": kwargs["metadata"]},
     ]
@@ -289,18 +290,18 @@ def test_metadata_of_the_caller_breaks_nothing(ask: Ask, server: Upstream) -> No
 
 @both
 @pytest.mark.parametrize(
-    ("label", "asked", "used"),
+    ("label", "task", "used"),
     [("math", "math", "math"), (SECRET, SECRET, None), (3, None, None), (["math"], None, None), (None, None, None)],
 )
 def test_a_calls_task_label_reaches_carrot_and_an_odd_one_breaks_nothing(
-    ask: Ask, server: Upstream, label: object, asked: str | None, used: str | None
+    ask: Ask, server: Upstream, label: object, task: str | None, used: str | None
 ) -> None:
     carrot, metadata = StandIn(), {"carrot_task": label}
     assert ask(routed(server, carrot), metadata=metadata).model == LARGE
-    assert carrot.tasks[1:] == [asked]
+    assert carrot.tasks[1:] == [task]
     decision = metadata["carrot"]["decision"]  # type: ignore[index]
     assert (decision["task"], SECRET in str(decision)) == (used, False)
-    assert (decision["task_note"] is not None) == (asked is not None and used is None)
+    assert (decision["task_note"] is not None) == (task is not None and used is None)
 
 
 def test_twenty_calls_at_once_do_not_hold_up_the_event_loop(server: Upstream) -> None:

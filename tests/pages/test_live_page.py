@@ -28,7 +28,7 @@ from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
 from tests import wording
 from tests.made import MODELS, fill, made, write_files
-from tests.typed import served
+from tests.typed_prompts import served
 
 pytestmark = pytest.mark.slow
 

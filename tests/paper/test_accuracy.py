@@ -38,7 +38,7 @@ def _figures(bench: Setting, router: str) -> pd.DataFrame:
 
 
 def test_every_figure_is_what_it_says(bench: Setting) -> None:
-    found, estimates = _figures(bench, "carrot-knn"), bench.estimates("carrot-knn")["test"]
+    result, estimates = _figures(bench, "carrot-knn"), bench.estimates("carrot-knn")["test"]
     whole = bench.test.outcomes.complete
     assert (~whole).sum() == 1
     part = bench.test.rows(whole)
@@ -58,26 +58,26 @@ def test_every_figure_is_what_it_says(bench: Setting) -> None:
         "cost_mae_usd": np.abs(cost - part.outcomes.cost_usd).mean(),
         "output_tokens_mae": np.abs(tokens - part.output_tokens).mean(),
     }
-    assert set(found.index) == set(expected)
+    assert set(result.index) == set(expected)
     for metric, value in expected.items():
-        assert found.loc[metric, "value"] == pytest.approx(value, rel=1e-5), metric
-    assert set(found["n_prompts"]) == {len(part.prompt_ids)}
-    assert set(found["n_models"]) == {3}
-    assert (found["low"] <= found["value"]).all()
-    assert (found["value"] <= found["high"]).all()
+        assert result.loc[metric, "value"] == pytest.approx(value, rel=1e-5), metric
+    assert set(result["n_prompts"]) == {len(part.prompt_ids)}
+    assert set(result["n_models"]) == {3}
+    assert (result["low"] <= result["value"]).all()
+    assert (result["value"] <= result["high"]).all()
 
 
 def test_the_oracle_makes_no_error(bench: Setting) -> None:
-    found = _figures(bench, "oracle")["value"]
-    assert found["binarised_accuracy"] == found["r2"] == 1.0
-    assert found["score_mae"] == found["cost_mae_usd"] == 0.0
-    assert found["routing_accuracy"] == found["oracle"]
+    result = _figures(bench, "oracle")["value"]
+    assert result["binarised_accuracy"] == result["r2"] == 1.0
+    assert result["score_mae"] == result["cost_mae_usd"] == 0.0
+    assert result["routing_accuracy"] == result["oracle"]
 
 
 def test_a_router_of_a_pair_is_judged_on_the_pair(bench: Setting) -> None:
-    found = _figures(bench, "rorf")
-    assert set(found["n_models"]) == {2}
-    assert found.loc["oracle", "value"] == _figures(bench, "zero").loc["oracle", "value"]
+    result = _figures(bench, "rorf")
+    assert set(result["n_models"]) == {2}
+    assert result.loc["oracle", "value"] == _figures(bench, "zero").loc["oracle", "value"]
 
 
 def test_costs_known_beforehand_and_costs_of_several_calls_have_no_error(bench: Setting) -> None:
@@ -85,15 +85,15 @@ def test_costs_known_beforehand_and_costs_of_several_calls_have_no_error(bench: 
     plain = made(240)
     free = {model: Price(price.input_usd_per_mtok, 0.0) for model, price in plain.prices.items()}
     silent = replace(plain, output_tokens=np.full(plain.outcomes.shape, np.nan), prices=free)
-    for found in (_figures(setting(silent), "zero"), _figures(bench, "cascade")):
-        assert found.loc[["cost_mae_usd", "output_tokens_mae"], ["value", "low", "high"]].isna().all().all()
+    for result in (_figures(setting(silent), "zero"), _figures(bench, "cascade")):
+        assert result.loc[["cost_mae_usd", "output_tokens_mae"], ["value", "low", "high"]].isna().all().all()
 
 
 def test_dollars_alone_have_an_error_in_dollars() -> None:
     plain = replace(made(240), prices={})
-    found = _figures(setting(plain), "carrot-knn")["value"]
-    assert found["cost_mae_usd"] > 0
-    assert np.isnan(found["output_tokens_mae"])
+    result = _figures(setting(plain), "carrot-knn")["value"]
+    assert result["cost_mae_usd"] > 0
+    assert np.isnan(result["output_tokens_mae"])
 
 
 @pytest.mark.slow

@@ -47,8 +47,8 @@ def _bench(tasks: int = 4, name: str = "made") -> Benchmark:
 
 
 def _stored(bench: Benchmark, fitted: tuple[str, ...] = FITTED) -> StoredResults:
-    found = setting(bench)
-    return StoredResults(bench.name, found, {router: found.estimates(router) for router in fitted})
+    result = setting(bench)
+    return StoredResults(bench.name, result, {router: result.estimates(router) for router in fitted})
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +112,11 @@ def test_every_figure_is_whole_wherever_the_results_are(name: str, where: str, r
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_snapshot_shows_what_the_benchmark_shows(name: str, stored: StoredResults, snapshot: Results) -> None:
-    here, kept = PRESETS[name].make(stored), PRESETS[name].make(snapshot)
-    assert here.alt == kept.alt
-    assert list(here.table.columns) == list(kept.table.columns)
+    here, other = PRESETS[name].make(stored), PRESETS[name].make(snapshot)
+    assert here.alt == other.alt
+    assert list(here.table.columns) == list(other.table.columns)
     if name in ("spider", "knn-accuracy"):
-        pd.testing.assert_frame_equal(here.table, kept.table, rtol=1e-5, check_dtype=False)
+        pd.testing.assert_frame_equal(here.table, other.table, rtol=1e-5, check_dtype=False)
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -138,14 +138,14 @@ def test_tables_for_papers_and_documents_are_well_formed(name: str, stored: Stor
 
 @pytest.mark.parametrize("name", [info.name for info in shipped_snapshots()])
 def test_the_snapshots_that_ship_have_their_figures(name: str, carrot_home: Path) -> None:
-    shown = open_results(Store(), name)
+    view = open_results(Store(), name)
     for preset in map(PRESETS.__getitem__, RESULTS):
         table = {"spider": "spider", "knn-accuracy": "accuracy"}.get(preset.name)
-        if table is not None and shown.analysis(table, shown.fitted) is None:
+        if table is not None and view.analysis(table, view.fitted) is None:
             with pytest.raises(NotDrawnError, match="made without"):
-                preset.make(shown)
+                preset.make(view)
             continue
-        exhibit = preset.make(shown)
+        exhibit = preset.make(view)
         assert exhibit.draw is None or all(len(exhibit.draw(theme).data) >= 4 for theme in THEMES)
         assert "nan" not in exhibit.caption + exhibit.alt
 
@@ -156,9 +156,9 @@ def test_the_chart_ends_where_single_models_do_and_hides_none_without_a_word(sto
     low, high = (10**end / 1000 for end in drawn.layout.xaxis.range)
     assert low < scene.model_cost_usd.min() < scene.model_cost_usd.max() < high
     assert high / scene.model_cost_usd.max() < 1.5
-    shown = next(trace for trace in drawn.data if trace.name == "Single models")
+    view = next(trace for trace in drawn.data if trace.name == "Single models")
     below = (scene.model_score < accuracy_range(scene)[0]).sum()
-    assert len(shown.x) == len(scene.models) - below
+    assert len(view.x) == len(scene.models) - below
     caption = PRESETS["binary-routers"].make(stored).caption
     assert (f"{below} single" in caption) == bool(below)
 
@@ -175,8 +175,8 @@ def test_a_reference_below_the_axis_is_no_obstacle(stored: StoredResults) -> Non
 @given(st.lists(st.tuples(st.floats(0, 760), st.floats(0, 320), st.integers(0, 30)), min_size=1, max_size=20))
 def test_names_cover_no_other_name_no_point_and_no_edge(spots: list[tuple[float, float, int]]) -> None:
     points, names = np.array([spot[:2] for spot in spots]), ["n" * spot[2] for spot in spots]
-    found = sides(points, names, [np.array([[0.0, 0.0], [760.0, 320.0]])], (760, 320))
-    boxes = [box(at, name, side) for at, name, side in zip(points, names, found, strict=True) if side]
+    result = sides(points, names, [np.array([[0.0, 0.0], [760.0, 320.0]])], (760, 320))
+    boxes = [box(at, name, side) for at, name, side in zip(points, names, result, strict=True) if side]
     for k, (left, bottom, right, top) in enumerate(boxes):
         assert left >= 0
         assert bottom >= 0
@@ -185,7 +185,7 @@ def test_names_cover_no_other_name_no_point_and_no_edge(spots: list[tuple[float,
         assert not any(left - 5.99 < x < right + 5.99 and bottom - 5.99 < y < top + 5.99 for x, y in points)
         for other in boxes[:k]:
             assert left >= other[2] or right <= other[0] or bottom >= other[3] or top <= other[1]
-    assert not any(side for side, name in zip(found, names, strict=True) if not name)
+    assert not any(side for side, name in zip(result, names, strict=True) if not name)
 
 
 def test_a_name_alone_is_written_off_the_line_and_the_best_one_has_the_room() -> None:
@@ -193,9 +193,9 @@ def test_a_name_alone_is_written_off_the_line_and_the_best_one_has_the_room() ->
     assert sides(np.array([[380.0, 160.0]]), ["alone"], [line], (760, 320))[0] in ("top center", "bottom center")
     assert sides(np.array([[20.0, 20.0]]), ["wide"], [], (30, 320)) == [""]
     crowd = np.array([[60.0, 4.0 * k + 40] for k in range(20)])
-    found = sides(crowd, [f"model {k}" for k in range(20)], [], (120, 160))
-    assert found[-1]
-    assert "" in found
+    result = sides(crowd, [f"model {k}" for k in range(20)], [], (120, 160))
+    assert result[-1]
+    assert "" in result
     chart = deferral_figure(made_scene(400), "light")
     models = next(trace for trace in chart.data if trace.name == "Single models")
     assert sum(map(bool, models.text)) > len(models.text) / 2
@@ -227,8 +227,8 @@ def test_the_oracle_is_drawn_when_asked_for(stored: StoredResults) -> None:
 
 def test_what_is_not_fitted_is_said(stored: StoredResults) -> None:
     alone = StoredResults("made", stored.setting, {"carrot-knn": stored.tables["carrot-knn"]})
-    told = PRESETS["binary-routers"].make(alone).caption
-    assert all(name in told for name in ("RouteLLM-MF", "RouteLLM-BERT", "RoRF"))
+    text = PRESETS["binary-routers"].make(alone).caption
+    assert all(name in text for name in ("RouteLLM-MF", "RouteLLM-BERT", "RoRF"))
     rule = dict.fromkeys(("carrot-knn", "routerbench-knn", "routerbench-mlp"), stored.tables["carrot-knn"])
     assert "Not fitted" not in PRESETS["routerbench-rule"].make(StoredResults("made", stored.setting, rule)).caption
     for preset in map(PRESETS.__getitem__, RESULTS):
@@ -273,9 +273,9 @@ def test_hostile_names_stay_text() -> None:
     bench = _bench(name=HOSTILE)
     outcomes = Outcomes(bench.prompt_ids, (HOSTILE, *MODELS[1:]), bench.outcomes.score, bench.outcomes.cost_usd)
     tasks = tuple(f"{task}{HOSTILE}" for task in bench.tasks)
-    shown = replace(_stored(replace(bench, outcomes=outcomes, prices={}, tasks=tasks)), vectors=bench.vectors)
+    view = replace(_stored(replace(bench, outcomes=outcomes, prices={}, tasks=tasks)), vectors=bench.vectors)
     for preset in PRESETS.values():
-        exhibit = preset.make(shown)
+        exhibit = preset.make(view)
         assert "<script>alert" not in as_html(exhibit).decode()
         if exhibit.draw is not None:
             assert not any("<script" in text for text in _texts(exhibit.draw("light").to_plotly_json()))
@@ -285,8 +285,8 @@ def test_spectra_are_of_the_benchmarks_own_vectors_or_of_those_that_ship(
     stored: StoredResults, carrot_home: Path
 ) -> None:
     preset = PRESETS["embedding-dimension"]
-    for shown in (replace(stored, vectors=made(240).vectors), open_results(Store(), "routerbench-subset")):
-        exhibit = preset.make(shown)
+    for view in (replace(stored, vectors=made(240).vectors), open_results(Store(), "routerbench-subset")):
+        exhibit = preset.make(view)
         assert exhibit.name == preset.name
         assert exhibit.draw is not None
         assert exhibit.table["benchmark"].nunique() == 1
@@ -298,9 +298,9 @@ def test_spectra_are_of_the_benchmarks_own_vectors_or_of_those_that_ship(
 
 
 def test_without_vectors_spectra_are_missing_in_words(stored: StoredResults, carrot_home: Path) -> None:
-    for shown in (stored, replace(stored, vectors=made(40).vectors), open_results(Store(), "frugalgpt-overruling")):
+    for view in (stored, replace(stored, vectors=made(40).vectors), open_results(Store(), "frugalgpt-overruling")):
         with pytest.raises(NotDrawnError, match="vectors"):
-            PRESETS["embedding-dimension"].make(shown)
+            PRESETS["embedding-dimension"].make(view)
 
 
 def test_axis_labels_are_short_and_never_alike() -> None:
@@ -407,7 +407,7 @@ class TestCommand:
         assert document["benchmarks"] == result_names(Store()) == [info.name for info in shipped_snapshots()]
 
     def test_draws_a_snapshot_and_says_what_it_did(self, carrot_home: Path, tmp_path: Path) -> None:
-        asked = [
+        arguments = [
             "figures",
             "mmlu-pro-cot",
             "--out",
@@ -417,14 +417,14 @@ class TestCommand:
             "--format",
             "csv,tex",
         ]
-        run = CliRunner().invoke(main, [*asked, "--oracle", "--json"])
+        run = CliRunner().invoke(main, [*arguments, "--oracle", "--json"])
         assert run.exit_code == 0, run.output
         document = json.loads(run.stdout)
         assert document["files"] == ["mmlu-pro-cot/zero-router.csv", "mmlu-pro-cot/zero-router.tex"]
         assert "oracle" in (tmp_path / "out" / document["files"][0]).read_text()
 
     @pytest.mark.parametrize(
-        ("asked", "code", "told"),
+        ("arguments", "code", "text"),
         [
             (["--only", "zero-router"], 2, "--out"),
             (["--out", "x", "--only", "nothing"], 2, "'nothing' is none of"),
@@ -433,12 +433,12 @@ class TestCommand:
         ],
     )
     def test_refuses(
-        self, asked: list[str], code: int, told: str, carrot_home: Path, monkeypatch: pytest.MonkeyPatch
+        self, arguments: list[str], code: int, text: str, carrot_home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(carrot_home)
-        run = CliRunner().invoke(main, ["figures", *asked])
+        run = CliRunner().invoke(main, ["figures", *arguments])
         assert run.exit_code == code
-        assert told in run.output
+        assert text in run.output
 
     def test_nothing_fitted_is_an_error_that_says_what_to_do(self, carrot_home: Path, tmp_path: Path) -> None:
         from tests.tables import frames

@@ -69,12 +69,12 @@ def _rates(table: Estimates) -> list[float]:
 
 def _best(table: Estimates, score: np.ndarray, cost: np.ndarray, rows: list[int], budget: float) -> float:
     """Best mean score on some prompts of all rates whose mean cost there is within the budget."""
-    found = float("nan")
+    best = float("nan")
     for rate in _rates(table):
         chosen = _choose(table, rate)
         if np.mean([cost[i, chosen[i]] for i in rows]) <= budget + 1e-15:
-            found = np.fmax(found, np.mean([score[i, chosen[i]] for i in rows]))
-    return float(found)
+            best = np.fmax(best, np.mean([score[i, chosen[i]] for i in rows]))
+    return float(best)
 
 
 @pytest.mark.parametrize("router", ["carrot-knn", "rorf", "zero"])
@@ -111,11 +111,11 @@ def test_the_honest_way_takes_one_rate_that_is_best_on_validation(
             continue
         there = _choose(validation, rate)
         assert np.mean([score[i, j] for i, j in enumerate(there)]) == pytest.approx(best)
-        chosen, (seen, paid, tasks) = _choose(test, rate), _rows(bench.test, test)
+        chosen, (score_rows, paid, tasks) = _choose(test, rate), _rows(bench.test, test)
         for row in rows.to_dict("records"):
             here = [i for i, task in enumerate(tasks) if task == row["task"]]
             assert row["n_prompts"] == len(here)
-            assert row["score"] == pytest.approx(np.mean([seen[i, chosen[i]] for i in here]), abs=1e-6)
+            assert row["score"] == pytest.approx(np.mean([score_rows[i, chosen[i]] for i in here]), abs=1e-6)
             assert row["cost_usd"] == pytest.approx(np.mean([paid[i, chosen[i]] for i in here]), rel=1e-5)
             assert rate_of_lam(row["lam"], bench.cost_unit_usd) == pytest.approx(rate, rel=1e-3)
 
@@ -190,9 +190,9 @@ def test_the_papers_reference_is_taken_where_it_is_in_the_pool() -> None:
     bench = made(120)
     models = (*MODELS[:2], PAPER_REFERENCE)
     outcomes = Outcomes(bench.prompt_ids, models, bench.outcomes.score, bench.outcomes.cost_usd)
-    found = setting(replace(bench, outcomes=outcomes, prices={}))
-    assert found.best_single != PAPER_REFERENCE
-    assert set(spider(found, {"zero": found.baselines["zero"]})["reference"]) == {PAPER_REFERENCE}
+    best = setting(replace(bench, outcomes=outcomes, prices={}))
+    assert best.best_single != PAPER_REFERENCE
+    assert set(spider(best, {"zero": best.baselines["zero"]})["reference"]) == {PAPER_REFERENCE}
 
 
 def test_a_pool_of_one_model_is_its_own_reference_and_out_of_reach() -> None:

@@ -23,7 +23,7 @@ def figures(score: float = 0.7, half: float | None = 0.02, cost_usd: float = 0.0
     return PointFigures(**{"n_prompts": 100, "score": score, "cost_usd": cost_usd} | none | ends | costs)
 
 
-def point(**given: Any) -> PointFile:
+def point(**values: Any) -> PointFile:
     """A point of a benchmark that is made up."""
     fields: dict[str, Any] = {
         "created_at": "2026-01-01T00:00:00+00:00", "carrot_version": "0", "source": "made", "router": "carrot-knn",
@@ -31,7 +31,7 @@ def point(**given: Any) -> PointFile:
         "exchange_rate_per_usd": 500.0, "pool": MODELS, "prices": {}, "fallback_above": 99.0, "reference": MODELS[0],
         "validation": figures(), "test": figures(), "shares": dict.fromkeys(MODELS, 1 / 3),
     }  # fmt: skip
-    return PointFile(**fields | given)
+    return PointFile(**fields | values)
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +50,22 @@ def at(curve: Frontier, lam: float) -> tuple[PointFile, float, float]:
 
 def test_a_paired_difference_is_that_of_the_means(curve: Frontier) -> None:
     (one, one_score, one_cost), (other, other_score, other_cost) = at(curve, 0.05), at(curve, 0.9)
-    found = paired(one, curve, other, curve)
-    assert found is not None
-    assert found.paired
-    assert found.score.value == pytest.approx(one_score - other_score)
-    assert found.cost_usd.value == pytest.approx(one_cost - other_cost)
-    assert found.cost_usd.low < found.cost_usd.value < found.cost_usd.high
+    result = paired(one, curve, other, curve)
+    assert result is not None
+    assert result.paired
+    assert result.score.value == pytest.approx(one_score - other_score)
+    assert result.cost_usd.value == pytest.approx(one_cost - other_cost)
+    assert result.cost_usd.low < result.cost_usd.value < result.cost_usd.high
     back = paired(other, curve, one, curve)
     assert back is not None
-    assert back.score.low == pytest.approx(-found.score.high)
+    assert back.score.low == pytest.approx(-result.score.high)
 
 
 def test_a_point_is_no_way_from_itself(curve: Frontier) -> None:
     one, _, _ = at(curve, 0.3)
-    found = paired(one, curve, one, curve)
-    assert found is not None
-    assert (found.score.low, found.score.value, found.score.high) == (0, 0, 0)
+    result = paired(one, curve, one, curve)
+    assert result is not None
+    assert (result.score.low, result.score.value, result.score.high) == (0, 0, 0)
 
 
 def test_pairing_takes_out_what_both_find_hard(curve: Frontier) -> None:
@@ -85,14 +85,14 @@ def test_other_prompts_are_not_paired(curve: Frontier) -> None:
 
 
 def test_independent_errors_add_in_quadrature() -> None:
-    found = unpaired(figures(0.8, 0.03), figures(0.7, 0.04))
-    assert not found.paired
-    assert found.score.value == pytest.approx(0.1)
-    assert (found.score.low, found.score.high) == pytest.approx((0.05, 0.15))
+    result = unpaired(figures(0.8, 0.03), figures(0.7, 0.04))
+    assert not result.paired
+    assert result.score.value == pytest.approx(0.1)
+    assert (result.score.low, result.score.high) == pytest.approx((0.05, 0.15))
 
 
 def test_without_intervals_the_difference_has_none() -> None:
-    found = unpaired(figures(0.8, None), figures(0.7))
-    assert found.score.value == pytest.approx(0.1)
-    assert isnan(found.score.low)
-    assert isnan(found.cost_usd.high)
+    result = unpaired(figures(0.8, None), figures(0.7))
+    assert result.score.value == pytest.approx(0.1)
+    assert isnan(result.score.low)
+    assert isnan(result.cost_usd.high)

@@ -49,18 +49,18 @@ def promised(rng: np.random.Generator, n: int = N_TEST) -> PointFile:
     return point(test=PointFigures.model_validate({"n_prompts": n, **ends}), shares=shares)
 
 
-def calls_of(score: Any, cost: Any, model: Any, **given: Any) -> Calls:
+def calls_of(score: Any, cost: Any, model: Any, **values: Any) -> Calls:
     nothing = np.full(len(score), np.nan)
     fields: dict[str, Any] = {"prompt": np.arange(len(score)), "input_tokens": nothing, "output_tokens": nothing}
-    return Calls("logs", MODELS, np.asarray(model), score=score, cost_usd=cost, **fields | given)
+    return Calls("logs", MODELS, np.asarray(model), score=score, cost_usd=cost, **fields | values)
 
 
 @pytest.mark.parametrize("n", [60, 400])
 def test_logs_of_the_same_kind_are_called_outside_about_once_in_twenty(n: int) -> None:
     rng, outside = np.random.default_rng(0), np.zeros(3)
     for _ in range(400):
-        found = drift(promised(rng), calls_of(*drawn(rng, n)))
-        outside += [found.score.verdict == "outside", found.cost.verdict == "outside", found.of_shares == "outside"]
+        result = drift(promised(rng), calls_of(*drawn(rng, n)))
+        outside += [result.score.verdict == "outside", result.cost.verdict == "outside", result.of_shares == "outside"]
     assert (outside / 400 < 0.09).all(), outside
     assert outside.sum() > 0
 
@@ -76,35 +76,35 @@ def test_logs_of_the_same_kind_are_called_outside_about_once_in_twenty(n: int) -
 )
 def test_what_drifted_is_found_and_named(changed: dict[str, float], what: str) -> None:
     rng = np.random.default_rng(1)
-    found = drift(promised(rng), calls_of(*drawn(rng, 600, **changed)))
-    by_name = {one.what: one for one in found.compared}
+    result = drift(promised(rng), calls_of(*drawn(rng, 600, **changed)))
+    by_name = {one.what: one for one in result.compared}
     assert by_name[what].verdict == "outside"
     assert {one.verdict for name, one in by_name.items() if name != what} <= {"inside"}
-    assert found.verdict == "outside"
-    assert headline(found) == f"The logs do not agree with the point: {what}."
+    assert result.verdict == "outside"
+    assert headline(result) == f"The logs do not agree with the point: {what}."
     assert f"{what}: " in describe(by_name[what])
 
 
 def test_another_mix_of_models_is_found() -> None:
     rng = np.random.default_rng(2)
     score, cost, _ = drawn(rng, 600)
-    found = drift(promised(rng), calls_of(score, cost, rng.choice(3, 600, p=[0.2, 0.3, 0.5])))
-    assert found.of_shares == "outside"
-    assert "the shares of the models" in headline(found)
+    result = drift(promised(rng), calls_of(score, cost, rng.choice(3, 600, p=[0.2, 0.3, 0.5])))
+    assert result.of_shares == "outside"
+    assert "the shares of the models" in headline(result)
 
 
 @given(n=st.integers(LEAST, 400), tolerance=st.floats(0.02, 0.3), seed=st.integers(0, 50))
 def test_as_many_prompts_as_are_said_to_be_needed_are_enough(n: int, tolerance: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    made, calls = promised(rng), drawn(rng, n)
-    one = drift(made, calls_of(*calls), tolerance=Tolerance(score=tolerance)).score
+    point, calls = promised(rng), drawn(rng, n)
+    one = drift(point, calls_of(*calls), tolerance=Tolerance(score=tolerance)).score
     half = (one.difference.high - one.difference.low) / 2
     if one.verdict == "inside":
         assert half <= tolerance
     elif one.verdict == "too few" and one.needed is not None:
-        assert one.needed > n or half == pytest.approx(tolerance, rel=0.03)  # t against z
+        assert one.needed > n or half == pytest.approx(tolerance, rel=0.05)  # t of 29 degrees against z
         repeated = [np.resize(values, one.needed) for values in calls]
-        enough = drift(made, calls_of(*repeated), tolerance=Tolerance(score=tolerance)).score
+        enough = drift(point, calls_of(*repeated), tolerance=Tolerance(score=tolerance)).score
         assert (enough.difference.high - enough.difference.low) / 2 == pytest.approx(tolerance, rel=0.1)
     elif one.verdict == "too few":
         assert (one.promised.high - one.promised.low) / 2 >= tolerance
@@ -114,9 +114,9 @@ def test_as_many_prompts_as_are_said_to_be_needed_are_enough(n: int, tolerance: 
 def test_of_a_few_prompts_nothing_is_told_however_clear_they_look() -> None:
     rng = np.random.default_rng(3)
     calls = calls_of(np.zeros(LEAST - 1), np.full(LEAST - 1, 1.0), np.zeros(LEAST - 1, dtype=int))
-    found = drift(promised(rng), calls)
-    assert {one.verdict for one in found.compared} == {"too few"}
-    assert "too few to tell" in headline(found)
+    result = drift(promised(rng), calls)
+    assert {one.verdict for one in result.compared} == {"too few"}
+    assert "too few to tell" in headline(result)
 
 
 def test_calls_that_happen_to_agree_are_no_surer_than_the_promise() -> None:
@@ -129,11 +129,11 @@ def test_calls_that_happen_to_agree_are_no_surer_than_the_promise() -> None:
 
 def test_a_prompt_sent_many_times_counts_once() -> None:
     rng = np.random.default_rng(5)
-    made, (score, cost, model) = promised(rng), drawn(rng, 200)
-    once = drift(made, calls_of(score, cost, model))
+    point, (score, cost, model) = promised(rng), drawn(rng, 200)
+    once = drift(point, calls_of(score, cost, model))
     often = [np.repeat(values, 7) for values in (score, cost, model)]
-    again = drift(made, calls_of(*often, prompt=np.repeat(np.arange(200), 7)))
-    as_new = drift(made, calls_of(*often))
+    again = drift(point, calls_of(*often, prompt=np.repeat(np.arange(200), 7)))
+    as_new = drift(point, calls_of(*often))
     for name in ("score", "cost"):
         one, other = getattr(once, name).difference, getattr(again, name).difference
         assert (one.low, one.high) == pytest.approx((other.low, other.high))
@@ -149,27 +149,27 @@ def test_prompts_sent_far_more_often_than_others_are_no_false_alarm(sent: Any) -
     prompt = np.repeat(np.arange(len(sent)), sent)
     for _ in range(200):
         calls = calls_of(*(values[prompt] for values in drawn(rng, len(sent))), prompt=prompt)
-        found = drift(promised(rng), calls)
-        outside += [found.score.verdict == "outside", found.cost.verdict == "outside", found.of_shares == "outside"]
+        result = drift(promised(rng), calls)
+        outside += [result.score.verdict == "outside", result.cost.verdict == "outside", result.of_shares == "outside"]
     assert (outside / 200 < 0.09).all(), outside
-    assert found.n_prompts == found.score.n == len(sent)
-    assert found.score.n_even == pytest.approx(sum(sent) ** 2 / sum(k * k for k in sent))
-    assert "sent equally often" in describe(found.score)
+    assert result.n_prompts == result.score.n == len(sent)
+    assert result.score.n_even == pytest.approx(sum(sent) ** 2 / sum(k * k for k in sent))
+    assert "sent equally often" in describe(result.score)
 
 
 def test_what_is_not_logged_is_not_known_and_hides_nothing_else() -> None:
     rng = np.random.default_rng(6)
     score, cost, model = drawn(rng, 500)
     nothing = np.full(500, np.nan)
-    found = drift(promised(rng), calls_of(nothing, cost, model))
-    assert found.score.verdict == "not known"
-    assert found.verdict == "inside"
-    assert describe(found.score) == "accuracy: not known, no score is logged."
+    result = drift(promised(rng), calls_of(nothing, cost, model))
+    assert result.score.verdict == "not known"
+    assert result.verdict == "inside"
+    assert describe(result.score) == "accuracy: not known, no score is logged."
     some = score.copy()
     some[100:] = np.nan
     assert "100 of 500 calls have a score" in " ".join(drift(promised(rng), calls_of(some, cost, model)).notes)
     assert worst([]) == worst(["not known"]) == "not known"
-    json.dumps(found.document(), allow_nan=False)
+    json.dumps(result.document(), allow_nan=False)
 
 
 def test_a_point_on_which_nothing_was_measured_is_refused() -> None:
@@ -184,11 +184,11 @@ def test_a_point_on_which_nothing_was_measured_is_refused() -> None:
 def test_a_point_without_intervals_borrows_the_spread_of_the_logs() -> None:
     rng = np.random.default_rng(8)
     bare = dict.fromkeys(("score_low", "score_high", "cost_usd_low", "cost_usd_high"))
-    made = promised(rng)
-    assert made.test is not None
-    found = drift(made.model_copy(update={"test": made.test.model_copy(update=bare)}), calls_of(*drawn(rng, 300)))
-    assert found.score.difference.low < found.score.difference.value < found.score.difference.high
-    assert any("without intervals" in note for note in found.notes)
+    point = promised(rng)
+    assert point.test is not None
+    result = drift(point.model_copy(update={"test": point.test.model_copy(update=bare)}), calls_of(*drawn(rng, 300)))
+    assert result.score.difference.low < result.score.difference.value < result.score.difference.high
+    assert any("without intervals" in note for note in result.notes)
 
 
 def priced(rng: np.random.Generator) -> PointFile:
@@ -205,12 +205,12 @@ def with_tokens(rng: np.random.Generator, n: int, price_in: Any, price_out: Any)
 
 def test_prices_other_than_the_points_are_named_with_what_the_calls_show() -> None:
     rng = np.random.default_rng(9)
-    found = drift(priced(rng), with_tokens(rng, 300, [1.0, 2.0, 1.0], [4.0, 8.0, 4.0]))
-    (line,) = about_models(found)
+    result = drift(priced(rng), with_tokens(rng, 300, [1.0, 2.0, 1.0], [4.0, 8.0, 4.0]))
+    (line,) = about_models(result)
     assert line.startswith(
         f"{MODELS[1]}: calls cost 2 times what the point's prices say; they show $2.00 in and $8.00 out"
     )
-    ratio = found.models.set_index("model")["price_ratio"]
+    ratio = result.models.set_index("model")["price_ratio"]
     assert ratio[MODELS[0]] == pytest.approx(1.0)
     assert about_models(drift(priced(rng), with_tokens(rng, 300, [1.0] * 3, [4.0] * 3))) == []
 
@@ -219,9 +219,9 @@ def test_tokens_without_dollars_are_taken_at_the_points_prices() -> None:
     rng = np.random.default_rng(10)
     calls = with_tokens(rng, 300, [1.0] * 3, [4.0] * 3)
     paid = drift(priced(rng), calls).cost
-    taken = drift(priced(np.random.default_rng(10)), replace(calls, cost_usd=np.full(300, np.nan)))
-    assert taken.cost.logged.value == pytest.approx(paid.logged.value)
-    assert any("300 calls have tokens and no dollars" in note for note in taken.notes)
+    without_costs = drift(priced(np.random.default_rng(10)), replace(calls, cost_usd=np.full(300, np.nan)))
+    assert without_costs.cost.logged.value == pytest.approx(paid.logged.value)
+    assert any("300 calls have tokens and no dollars" in note for note in without_costs.notes)
     assert drift(promised(rng), replace(calls, cost_usd=np.full(300, np.nan))).cost.verdict == "not known"
 
 
@@ -229,9 +229,9 @@ def test_a_model_outside_the_pool_is_named_and_counted() -> None:
     rng = np.random.default_rng(11)
     score, cost, model = drawn(rng, 300)
     model[:120] = 3
-    found = drift(promised(rng), replace(calls_of(score, cost, model), models=(*MODELS, "evil/other")))
-    assert "Not in the point's pool: evil/other (120 calls)." in about_models(found)
-    share = next(one for one in found.shares if one.what == "share of evil/other")
+    result = drift(promised(rng), replace(calls_of(score, cost, model), models=(*MODELS, "evil/other")))
+    assert "Not in the point's pool: evil/other (120 calls)." in about_models(result)
+    share = next(one for one in result.shares if one.what == "share of evil/other")
     assert share.promised.value == 0
     assert share.verdict == "outside"
 
@@ -246,9 +246,9 @@ def test_an_interval_of_whole_draws_is_scipys(n: int, share: float) -> None:
 
 @given(share=st.floats(0, 1), n=st.integers(1, 10_000))
 def test_a_proportions_interval_holds_it_and_stays_a_proportion(share: float, n: int) -> None:
-    found = wilson(share, n, 1.96)
-    assert 0 <= found.low <= share + 1e-12
-    assert share - 1e-12 <= found.high <= 1
+    result = wilson(share, n, 1.96)
+    assert 0 <= result.low <= share + 1e-12
+    assert share - 1e-12 <= result.high <= 1
 
 
 # The reader.
@@ -349,24 +349,24 @@ def head() -> CarrotRouter:
     return CarrotRouter.load(HEAD)
 
 
-def logs_as_promised(made: PointFile, n: int) -> pd.DataFrame:
-    assert made.test is not None
-    assert made.shares is not None
+def logs_as_promised(point: PointFile, n: int) -> pd.DataFrame:
+    assert point.test is not None
+    assert point.shares is not None
     rng = np.random.default_rng(12)
-    names = list(made.shares)
-    shares = np.array([made.shares[name] for name in names])
+    names = list(point.shares)
+    shares = np.array([point.shares[name] for name in names])
     return pd.DataFrame(
         {
             "model": rng.choice(names, n, p=shares / shares.sum()),
-            "score": (rng.random(n) < made.test.score).astype(float),
-            "cost_usd": made.test.cost_usd * rng.lognormal(0, 0.3, n) / np.exp(0.045),
+            "score": (rng.random(n) < point.test.score).astype(float),
+            "cost_usd": point.test.cost_usd * rng.lognormal(0, 0.3, n) / np.exp(0.045),
         }
     )
 
 
 def test_prompts_unlike_the_training_data_are_told_where_the_router_is_here(head: CarrotRouter) -> None:
-    made = head.point_file(lam=0.1)
-    frame = logs_as_promised(made, 60)
+    point = head.point_file(lam=0.1)
+    frame = logs_as_promised(point, 60)
     texts = tuple(f"🥕{number} zzz qqq <script>{'x' * number}" for number in range(60))
     nothing = np.full(60, np.nan)
     models = tuple(sorted(set(frame["model"])))
@@ -374,13 +374,13 @@ def test_prompts_unlike_the_training_data_are_told_where_the_router_is_here(head
         "logs", models, np.array([models.index(name) for name in frame["model"]]), np.arange(60),
         frame["score"].to_numpy(), frame["cost_usd"].to_numpy(), nothing, nothing, texts, 60,
     )  # fmt: skip
-    found = drift(made, calls, profile=head.profile)
-    assert found.unlike is not None
-    assert found.unlike.verdict == "outside"
-    assert found.unlike.promised.value == pytest.approx(0.01)
-    assert drift(made, calls).unlike is None
-    assert drift(made, replace(calls, texts=()), profile=head.profile).unlike is None
-    assert {"accuracy", "cost", "prompts unlike the training data"} <= set(figures_of(found)["what"])
+    result = drift(point, calls, profile=head.profile)
+    assert result.unlike is not None
+    assert result.unlike.verdict == "outside"
+    assert result.unlike.promised.value == pytest.approx(0.01)
+    assert drift(point, calls).unlike is None
+    assert drift(point, replace(calls, texts=()), profile=head.profile).unlike is None
+    assert {"accuracy", "cost", "prompts unlike the training data"} <= set(figures_of(result)["what"])
 
 
 def carrot(*arguments: object, code: int = 0) -> str:
@@ -390,12 +390,12 @@ def carrot(*arguments: object, code: int = 0) -> str:
 
 
 def test_the_command_line_says_it_with_its_exit_code(carrot_home: Path, tmp_path: Path, head: CarrotRouter) -> None:
-    made = head.point_file(lam=0.1)
-    write_point(made, tmp_path / "p.json")
-    frame = logs_as_promised(made, 3000)
+    point = head.point_file(lam=0.1)
+    write_point(point, tmp_path / "p.json")
+    frame = logs_as_promised(point, 3000)
     fine = written(frame, tmp_path / "fine.parquet")
-    said = carrot("point", "drift", tmp_path / "p.json", fine)
-    assert said.startswith("The logs agree with the point")
+    output = carrot("point", "drift", tmp_path / "p.json", fine)
+    assert output.startswith("The logs agree with the point")
     document = json.loads(carrot("point", "drift", tmp_path / "p.json", fine, "--json"))
     assert document["verdict"] == "inside"
     expensive = written(frame.assign(cost_usd=2 * frame["cost_usd"]), tmp_path / "expensive.csv")
@@ -412,9 +412,9 @@ def test_the_command_line_says_it_with_its_exit_code(carrot_home: Path, tmp_path
 
 
 def test_a_router_that_is_elsewhere_is_not_fetched(carrot_home: Path, tmp_path: Path, head: CarrotRouter) -> None:
-    made = head.point_file(lam=0.1).model_copy(update={"source": "owner/name"}).sealed()
-    write_point(made, tmp_path / "p.json")
-    logs = written(logs_as_promised(made, 3000).assign(prompt="What?"), tmp_path / "logs.csv")
+    point = head.point_file(lam=0.1).model_copy(update={"source": "owner/name"}).sealed()
+    write_point(point, tmp_path / "p.json")
+    logs = written(logs_as_promised(point, 3000).assign(prompt="What?"), tmp_path / "logs.csv")
     assert "'owner/name' is not here" in carrot("point", "drift", tmp_path / "p.json", logs)
 
 
@@ -427,9 +427,9 @@ def test_an_interval_cut_by_the_edge_of_the_picture_is_told() -> None:
 
 def test_every_verdict_has_its_words() -> None:
     rng = np.random.default_rng(13)
-    found: Drift = drift(promised(rng), calls_of(*drawn(rng, 600)))
+    result: Drift = drift(promised(rng), calls_of(*drawn(rng, 600)))
     for verdict, words in (("inside", "inside"), ("outside", "do not agree"), ("too few", "too few to tell")):
-        changed = replace(found, score=replace(found.score, verdict=verdict))  # type: ignore[arg-type]
+        changed = replace(result, score=replace(result.score, verdict=verdict))  # type: ignore[arg-type]
         assert words in headline(changed)
-    slight = replace(found.score, verdict="outside", difference=replace(found.score.difference, low=0.001, high=0.01))
+    slight = replace(result.score, verdict="outside", difference=replace(result.score.difference, low=0.001, high=0.01))
     assert "though by less than 5 points" in describe(slight)

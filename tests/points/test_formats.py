@@ -84,7 +84,7 @@ def hostile(point: PointFile) -> PointFile:
     ).sealed()
 
 
-def made(name: str, router: CarrotRouter, point: PointFile) -> bytes:
+def file_content(name: str, router: CarrotRouter, point: PointFile) -> bytes:
     return FORMATS[name].make(router, point)
 
 
@@ -137,13 +137,13 @@ def test_yaml_and_scripts_hold_the_very_point(
     point = request.getfixturevalue(which)
     for name in ("json", "yaml"):
         file = tmp_path / f"p{FORMATS[name].ending}"
-        file.write_bytes(made(name, router, point))
+        file.write_bytes(file_content(name, router, point))
         assert read_point(file) == point
-    assert yaml.safe_load(made("yaml", router, point)) == json.loads(made("json", router, point))
+    assert yaml.safe_load(file_content("yaml", router, point)) == json.loads(file_content("json", router, point))
     write_point(point, tmp_path / "written.json")
-    assert (tmp_path / "written.json").read_bytes() == made("json", router, point)
+    assert (tmp_path / "written.json").read_bytes() == file_content("json", router, point)
     for name in ("python", "litellm-hook"):
-        assert point_of(assigned(made(name, router, point))) == point
+        assert point_of(assigned(file_content(name, router, point))) == point
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_yaml_and_scripts_hold_the_very_point(
 def test_yaml_that_is_no_point_is_refused(
     change: object, says: str, router: CarrotRouter, point: PointFile, tmp_path: Path
 ) -> None:
-    text = made("yaml", router, point).decode()
+    text = file_content("yaml", router, point).decode()
     changed = change(text)  # type: ignore[operator]
     assert changed != text
     (tmp_path / "p.yaml").write_text(changed)
@@ -183,14 +183,14 @@ def test_yaml_that_is_no_point_is_refused(
 
 
 def test_a_yaml_point_decides_as_the_json_one(router: CarrotRouter, point: PointFile, tmp_path: Path) -> None:
-    (tmp_path / "p.yml").write_bytes(made("yaml", router, point))
+    (tmp_path / "p.yml").write_bytes(file_content("yaml", router, point))
     loaded = CarrotRouter.load(tmp_path / "p.yml", store=Store(tmp_path / "carrot.duckdb"))
     assert loaded.route(PROMPTS) == router.route(PROMPTS, lam=0.1)
 
 
 def test_the_curve_is_the_one_kept_and_holds_the_point(router: CarrotRouter, point: PointFile) -> None:
-    csv = pd.read_csv(io.BytesIO(made("csv", router, point)))
-    parquet = pd.read_parquet(io.BytesIO(made("parquet", router, point)))
+    csv = pd.read_csv(io.BytesIO(file_content("csv", router, point)))
+    parquet = pd.read_parquet(io.BytesIO(file_content("parquet", router, point)))
     pd.testing.assert_frame_equal(csv, parquet, check_exact=True, check_dtype=False)
     assert list(csv) == ["split", "lam", "exchange_rate_per_usd", "score", "cost_usd"]
     for split, figures in (("validation", point.validation), ("test", point.test)):
@@ -206,21 +206,21 @@ def test_where_nothing_was_measured_there_is_no_curve_and_the_page_says_so(route
     own = router.point_file(lam=0.1, pool=router.models[:3])
     for name in ("csv", "parquet"):
         with pytest.raises(CarrotError, match="its pool or prices are its own"):
-            made(name, router, own)
-    page = Page(made("html", router, own))
+            file_content(name, router, own)
+    page = Page(file_content("html", router, own))
     assert "nothing was measured on them" in page.text
     assert "svg" not in page.tags
     assert "not measured" in page.text
 
 
 def test_the_page_tells_the_points_figures(router: CarrotRouter, point: PointFile, alone: dict[str, float]) -> None:
-    page = Page(made("html", router, point))
+    page = Page(file_content("html", router, point))
     for figures in (point.validation, point.test):
         assert f"{100 * figures.score:.2f} % [{100 * figures.score_low:.2f}" in page.text
     assert page.tags.count("circle") == 2
     assert f"alone, test{100 * alone['score']:.2f} %" in page.text
-    for told in ("for <b>the</b> team", point.data_hash, point.artefact, point.sha256, "as of", "no signature"):
-        assert told in page.text
+    for words in ("for <b>the</b> team", point.data_hash, point.artefact, point.sha256, "as of", "no signature"):
+        assert words in page.text
     for model, price in point.prices.items():
         share = f"{100 * point.shares[model]:.1f} %"
         assert f"{money(price.input_usd_per_mtok)}{money(price.output_usd_per_mtok)}{share}" in page.text
@@ -232,10 +232,13 @@ def test_the_report_says_the_verdict_of_the_pages(router: CarrotRouter, point: P
     (name,) = results.runnable
     for each in (point, router.point_file(lam=router.default_lam)):
         measured = results.point_at(name, each.exchange_rate_per_usd, each.reference)
-        assert sentence(verdict_on(results, name, measured, each.reference)) in Page(made("html", router, each)).text
+        assert (
+            sentence(verdict_on(results, name, measured, each.reference))
+            in Page(file_content("html", router, each)).text
+        )
     for other in ({"data_hash": "0"}, {"reference": "a model of another pool"}):
         elsewhere = point.model_copy(update=other).sealed()
-        assert "is not known here" in Page(made("html", router, elsewhere)).text
+        assert "is not known here" in Page(file_content("html", router, elsewhere)).text
 
 
 def test_a_curve_of_one_point_and_of_no_cost_is_drawn(router: CarrotRouter, point: PointFile) -> None:
@@ -246,15 +249,15 @@ def test_a_curve_of_one_point_and_of_no_cost_is_drawn(router: CarrotRouter, poin
     figures = point.test.model_copy(update={"score": 0.5, "cost_usd": 0.0, "score_low": None, "score_high": None})
     flat = CarrotRouter(router.name, router._fitted, replace(router.profile, curves=curves), router.artefact)
     still = point.model_copy(update={"test": figures, "validation": figures, "data_hash": "0"})
-    content = made("html", flat, still)
+    content = file_content("html", flat, still)
     assert b"nan" not in content
     assert b"inf " not in content
     assert Page(content).tags.count("circle") == 2
 
 
 def test_nothing_in_a_name_becomes_markup(router: CarrotRouter, point: PointFile, hostile: PointFile) -> None:
-    content = made("html", router, hostile)
-    page, plain = Page(content), Page(made("html", router, point))
+    content = file_content("html", router, hostile)
+    page, plain = Page(content), Page(file_content("html", router, point))
     assert set(page.tags) <= set(plain.tags)
     assert not {"script", "img"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name.startswith("on") or name in ("href", "src")]
@@ -265,7 +268,7 @@ def test_nothing_in_a_name_becomes_markup(router: CarrotRouter, point: PointFile
 
 
 def test_the_configuration_has_every_model_of_the_pool(router: CarrotRouter, hostile: PointFile) -> None:
-    document = yaml.safe_load(made("litellm", router, hostile))
+    document = yaml.safe_load(file_content("litellm", router, hostile))
     assert [each["model_info"]["carrot_model"] for each in document["model_list"]] == list(HOSTILE)
     assert {each["model_name"] for each in document["model_list"]} == {"carrot"}
     assert all(each["litellm_params"]["model"].startswith("FILL-IN/") for each in document["model_list"])
@@ -276,7 +279,7 @@ def test_the_configuration_has_every_model_of_the_pool(router: CarrotRouter, hos
 def test_the_picture_stands_alone_and_no_name_does_harm(
     which: str, router: CarrotRouter, request: pytest.FixtureRequest
 ) -> None:
-    content = made("svg", router, request.getfixturevalue(which))
+    content = file_content("svg", router, request.getfixturevalue(which))
     root = ElementTree.fromstring(content)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert {each.tag.split("}")[1] for each in root.iter()} <= {"svg", "rect", "path", "text", "polyline", "circle"}
@@ -294,7 +297,7 @@ def test_a_point_with_no_figures_has_no_picture_and_says_why(router: CarrotRoute
     bare = point.model_copy(update={"validation": None, "test": None}).sealed()
     for name in ("svg", "png"):
         with pytest.raises(CarrotError, match="nothing was measured"):
-            made(name, router, bare)
+            file_content(name, router, bare)
 
 
 @pytest.mark.slow
@@ -349,8 +352,8 @@ def fresh_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fresh") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
-    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    site = Path(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip())
+    command = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    site = Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
     (site / "beneath.pth").write_text(f"{sysconfig.get_path('purelib')}\n{PACKAGE.parent}\n")
     return python
 
@@ -374,10 +377,10 @@ def test_the_script_decides_as_the_router_and_writes_nothing(
     router: CarrotRouter, point: PointFile, tmp_path: Path, fresh_python: Path
 ) -> None:
     script = tmp_path / "point.py"
-    script.write_bytes(made("python", router, point))
-    told = run(fresh_python, script, *PROMPTS).stdout.splitlines()
-    assert told == router.at(point).route(PROMPTS)
-    assert len(set(told)) > 1
+    script.write_bytes(file_content("python", router, point))
+    words = run(fresh_python, script, *PROMPTS).stdout.splitlines()
+    assert words == router.at(point).route(PROMPTS)
+    assert len(set(words)) > 1
     assert [file.name for file in tmp_path.iterdir()] == ["point.py"]
     assert "Usage: python point.py" in run(fresh_python, script, code=1).stderr
 
@@ -387,7 +390,7 @@ def test_a_script_whose_point_was_changed_says_so(
     router: CarrotRouter, point: PointFile, tmp_path: Path, fresh_python: Path
 ) -> None:
     script = tmp_path / "point.py"
-    script.write_text(made("python", router, point).decode().replace("'lam': 0.1", "'lam': 0.2"))
+    script.write_text(file_content("python", router, point).decode().replace("'lam': 0.1", "'lam': 0.2"))
     refused = run(fresh_python, script, "Why?", code=1)
     assert "was changed after it was exported" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> PointShelf:
 
 
 def kept_notes(place: PointShelf) -> list[str]:
-    return [kept.point.note for kept in place.listing().points]
+    return [entry.point.note for entry in place.listing().points]
 
 
 def test_nothing_is_kept_where_there_is_no_folder_and_looking_makes_none(place: PointShelf) -> None:
@@ -92,7 +92,7 @@ def test_delete_and_restore_give_back_the_very_file(place: PointShelf) -> None:
     id, other = place.keep(point(note="one")), place.keep(point(note="two"))
     before = place.path(id).read_bytes()
     place.delete(id)
-    assert [kept.id for kept in place.listing().points] == [other]
+    assert [entry.id for entry in place.listing().points] == [other]
     with pytest.raises(NotFoundError):
         place.read(id)
     place.restore(id)
@@ -131,7 +131,7 @@ def test_damaged_files_stand_aside_with_their_reason(place: PointShelf) -> None:
     (place.folder / "4444444444444444.json").symlink_to(place.folder / "nowhere")
     (place.folder / ".0123.part").write_text("left by a crash")
     listing = place.listing()
-    assert [kept.id for kept in listing.points] == [good]
+    assert [entry.id for entry in listing.points] == [good]
     assert set(listing.damaged) == {
         f"{changed}.json", "0000000000000000.json", "1111111111111111.json", "2222222222222222.json", "by hand.json",
     }  # fmt: skip
@@ -186,9 +186,9 @@ def test_two_writers_lose_nothing(place: PointShelf) -> None:
 @given(name=some.text(max_size=limits.POINT_NAME), note=some.text(max_size=200))
 def test_any_name_and_note_make_a_note_that_is_read_back(name: str, note: str) -> None:
     text = join_note(name, note)
-    made = PointFile.model_validate_json(json.dumps(point(note=text).sealed().model_dump(mode="json")))
-    assert made.sha256 == made.digest
-    assert title_and_note(made) == (" ".join(name.strip().splitlines()), note.strip())
+    copy = PointFile.model_validate_json(json.dumps(point(note=text).sealed().model_dump(mode="json")))
+    assert copy.sha256 == copy.digest
+    assert title_and_note(copy) == (" ".join(name.strip().splitlines()), note.strip())
 
 
 @pytest.mark.parametrize(("name", "note"), [("x" * (limits.POINT_NAME + 1), ""), ("", "x" * 2_001)])

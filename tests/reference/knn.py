@@ -32,8 +32,8 @@ def estimate(train, table, queries, k):
         rows = nearest(train, query, k)
         row = []
         for model in range(table.shape[1]):
-            seen = [table[i, model] for i in rows if not math.isnan(table[i, model])]
-            row.append(np.mean(seen) if seen else np.nanmean(table[:, model]))
+            observations = [table[i, model] for i in rows if not math.isnan(table[i, model])]
+            row.append(np.mean(observations) if observations else np.nanmean(table[:, model]))
         out.append(row)
     return np.array(out)
 
@@ -42,8 +42,8 @@ def r2(truth, guess, train_mean):
     """R² of each model over its observed cells, averaged over models."""
     per_model = []
     for model in range(truth.shape[1]):
-        seen = ~np.isnan(truth[:, model])
-        y, y_hat = truth[seen, model], guess[seen, model]
+        observations = ~np.isnan(truth[:, model])
+        y, y_hat = truth[observations, model], guess[observations, model]
         per_model.append(1.0 - np.sum((y - y_hat) ** 2) / np.sum((y - y.mean()) ** 2))
     return np.mean(per_model)
 

@@ -56,21 +56,21 @@ def document(data: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def kept(data: Path) -> snapshot.SnapshotResults:
+def own_snapshot(data: Path) -> snapshot.SnapshotResults:
     return snapshot.read(data / FOLDER / RECIPE.name)
 
 
 def test_snapshot_and_head_are_those_of_the_benchmark(data: Path) -> None:
-    kept = snapshot.read(data / FOLDER / RECIPE.name)
-    assert set(kept.routers) >= set(ROUTERS)
-    assert all(name.startswith("carrot") for name in kept.routers[:2])
+    own_snapshot = snapshot.read(data / FOLDER / RECIPE.name)
+    assert set(own_snapshot.routers) >= set(ROUTERS)
+    assert all(name.startswith("carrot") for name in own_snapshot.routers[:2])
     bench = made(240)
     head = load_router(data / HEADS / RECIPE.name, models=bench.models)
-    assert head.estimate(bench.part("test")).models == kept.models
+    assert head.estimate(bench.part("test")).models == own_snapshot.models
     router = CarrotRouter.load(data / HEADS / RECIPE.name)
     assert router.task_labels == ("kind 0", "kind 1")
-    served, own = kept.curve(LABELLED_HEAD), router.profile.curves["test"]
-    assert LABELLED_HEAD not in kept.fitted
+    served, own = own_snapshot.curve(LABELLED_HEAD), router.profile.curves["test"]
+    assert LABELLED_HEAD not in own_snapshot.fitted
     np.testing.assert_array_equal(served.exchange_rate_per_usd, own.exchange_rate_per_usd)
     np.testing.assert_allclose(served.score, own.score, rtol=1e-6)
 
@@ -121,7 +121,7 @@ def test_the_page_has_every_router_and_its_figures(data: Path, document: dict[st
 
 
 def test_a_router_given_the_task_label_is_told_apart_from_itself_without(
-    document: dict[str, Any], kept: snapshot.SnapshotResults
+    document: dict[str, Any], own_snapshot: snapshot.SnapshotResults
 ) -> None:
     rows = {(row["router"], row["against"]) for row in document["with_task"]}
     assert {("carrot-linear+task", "carrot-linear"), ("carrot-mlp+task", "carrot-mlp")} < rows
@@ -131,7 +131,7 @@ def test_a_router_given_the_task_label_is_told_apart_from_itself_without(
         row | {"value": value, "low_all": value - 0.002, "high_all": value + 0.002}
         for row, value in zip(document["with_task"], [0.01, -0.01, 0.001] * len(rows), strict=False)
     ]
-    page = report({RECIPE.name: document}, [RECIPE], {RECIPE.name: kept})
+    page = report({RECIPE.name: document}, [RECIPE], {RECIPE.name: own_snapshot})
     assert "(+1.00 [+0.80, +1.20])" in page
     assert "not measurably different from" in page
 
@@ -148,21 +148,23 @@ def test_the_best_carrot_router_is_chosen_on_validation(document: dict[str, Any]
     [(0.001, 0.02, "above"), (-0.02, -0.001, "below"), (-0.01, 0.01, "not measurably different from")],
 )
 def test_a_verdict_is_no_better_than_its_interval(
-    document: dict[str, Any], kept: snapshot.SnapshotResults, low: float, high: float, says: str
+    document: dict[str, Any], own_snapshot: snapshot.SnapshotResults, low: float, high: float, says: str
 ) -> None:
     for row in document["differences"]:
         row.update(value=(low + high) / 2, low_all=low, high_all=high)
-    page = report({RECIPE.name: document}, [RECIPE], {RECIPE.name: kept})
+    page = report({RECIPE.name: document}, [RECIPE], {RECIPE.name: own_snapshot})
     assert f"is {says} the task lookup in corrected AIQ" in page
     assert f"{says} predicted cost alone in corrected AIQ" in page
     assert "the task lookup with input cost in corrected AIQ" not in page  # it did not run here
 
 
-def test_a_qnc_that_is_never_reached_is_no_number(document: dict[str, Any], kept: snapshot.SnapshotResults) -> None:
+def test_a_qnc_that_is_never_reached_is_no_number(
+    document: dict[str, Any], own_snapshot: snapshot.SnapshotResults
+) -> None:
     rows = [row for row in document["figures"] if (row["router"], row["metric"]) == ("zero", "qnc")]
     for row in rows:
         row.update(value=None, low=None, high=None)
-    results = {RECIPE.name: kept}
+    results = {RECIPE.name: own_snapshot}
     assert "| never |" in next(
         line
         for line in report({RECIPE.name: document}, [RECIPE], results).splitlines()
@@ -185,9 +187,9 @@ def test_every_snapshot_that_ships_has_a_recipe_a_head_and_a_place_on_the_page()
     assert {info.name for info in infos} <= {recipe.name for recipe in RECIPES}
     for info in infos:
         document = build.read_comparison(info.folder)
-        kept = snapshot.read(info.folder)
-        assert (kept.info.data_hash, list(kept.models)) == (document["data_hash"], document["models"])
-        head = load_router(root / "data" / HEADS / info.name, models=kept.models)
+        own_snapshot = snapshot.read(info.folder)
+        assert (own_snapshot.info.data_hash, list(own_snapshot.models)) == (document["data_hash"], document["models"])
+        head = load_router(root / "data" / HEADS / info.name, models=own_snapshot.models)
         assert head.name == SHIPPED_ROUTER
         assert f"## {info.name}\n" in page
 

@@ -304,18 +304,18 @@ def test_the_live_page_answers_with_models_of_the_pool(
 
 
 def test_the_chart_says_which_models_are_left_out_for_want_of_a_cost(open_page: Callable[..., AppTest]) -> None:
-    shown = "\n".join(element.value for element in open_page("frontier", bench=MISGUIDED).caption)
-    assert "No cost is recorded of DeepHermes" in shown.replace("\\", "")
-    assert "and 45 more" in shown
+    page_words = "\n".join(element.value for element in open_page("frontier", bench=MISGUIDED).caption)
+    assert "No cost is recorded of DeepHermes" in page_words.replace("\\", "")
+    assert "and 45 more" in page_words
 
 
 def test_the_data_page_shows_the_card(open_page: Callable[..., AppTest]) -> None:
     page = open_page("data")
-    shown = "\n".join(element.value for element in page.markdown).replace("\\", "")
+    page_words = "\n".join(element.value for element in page.markdown).replace("\\", "")
     for name in BUILT_IN:
         card = card_of(folder_of(name))
         for what in (card.licence, card.date, "may be passed on", *card.caveats):
-            assert what in shown, what
+            assert what in page_words, what
 
 
 # What ships

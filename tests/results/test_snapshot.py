@@ -58,7 +58,7 @@ def estimates(protocol: Setting) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFactory) -> SnapshotResults:
+def snapshot_of_all(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFactory) -> SnapshotResults:
     folder = tmp_path_factory.mktemp("store")
     store = Store(folder / "carrot.duckdb")
     info = store.save_benchmark("made", read_long_table(write_files(bench, folder)[0]))
@@ -66,26 +66,26 @@ def taken(bench: Benchmark, estimates: dict, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def folder(taken: SnapshotResults, tmp_path: Path) -> Path:
-    write(taken, tmp_path / "made")
+def folder(snapshot_of_all: SnapshotResults, tmp_path: Path) -> Path:
+    write(snapshot_of_all, tmp_path / "made")
     return tmp_path / "made"
 
 
 def test_latency_is_kept_where_it_is_recorded_and_an_old_snapshot_does_without(
     folder: Path, protocol: Setting, estimates: dict
 ) -> None:
-    kept = read(folder)
-    exact, scene = protocol.frontier(estimates, "test"), kept.scene(("carrot-knn",), "carrot-knn")
-    curve = kept.curve("carrot-knn")
+    copy = read(folder)
+    exact, scene = protocol.frontier(estimates, "test"), copy.scene(("carrot-knn",), "carrot-knn")
+    curve = copy.curve("carrot-knn")
     there = [exact.at(rate) for rate in curve.exchange_rate_per_usd]
     np.testing.assert_allclose(curve.latency_s, exact.latency_s[:, there], rtol=1e-6)
     np.testing.assert_allclose(scene.model_latency_s, latency_of_models(exact.call_s))
     assert scene.hull_latency_s is not None
-    document = json.loads(json.dumps(kept.document))
+    document = json.loads(json.dumps(copy.document))
     for single in document["single_models"].values():
         del single["latency_s"], single["latency_p95_s"]
-    tables = {**kept.tables, "curves": kept.tables["curves"].drop(columns=list(LATENCY))}
-    old = SnapshotResults(document, tables, kept.analyses, kept.folder)
+    tables = {**copy.tables, "curves": copy.tables["curves"].drop(columns=list(LATENCY))}
+    old = SnapshotResults(document, tables, copy.analyses, copy.folder)
     scene = old.scene(("carrot-knn",), "carrot-knn")
     assert old.curve("carrot-knn").latency_s is scene.model_latency_s is scene.hull_latency_s is None
 
@@ -108,13 +108,13 @@ def test_facts_of_the_models_of_snapshots_that_ship_have_sources_and_stand_at_th
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_small_curve_is_kept_whole(folder: Path, protocol: Setting, estimates: dict, router: str, split: str) -> None:
     exact = protocol.frontier(protocol.baselines.get(router, estimates), split)
-    kept = read(folder).curve(router, split)
-    assert (kept.models, kept.n_prompts, kept.n_points) == (exact.models, exact.n_prompts, len(exact.score))
-    np.testing.assert_array_equal(kept.exchange_rate_per_usd, exact.exchange_rate_per_usd)
-    np.testing.assert_allclose(kept.score, exact.score, rtol=1e-6)
-    np.testing.assert_allclose(kept.cost_usd, exact.cost_usd, rtol=1e-6)
+    copy = read(folder).curve(router, split)
+    assert (copy.models, copy.n_prompts, copy.n_points) == (exact.models, exact.n_prompts, len(exact.score))
+    np.testing.assert_array_equal(copy.exchange_rate_per_usd, exact.exchange_rate_per_usd)
+    np.testing.assert_allclose(copy.score, exact.score, rtol=1e-6)
+    np.testing.assert_allclose(copy.cost_usd, exact.cost_usd, rtol=1e-6)
     rates = [0.0, *exact.exchange_rate_per_usd[::7], np.inf]
-    np.testing.assert_allclose(kept.shares(rates), exact.shares(rates), atol=1e-6)
+    np.testing.assert_allclose(copy.shares(rates), exact.shares(rates), atol=1e-6)
 
 
 def test_a_large_curve_keeps_its_line_both_ends_and_all_a_budget_may_choose(
@@ -123,15 +123,15 @@ def test_a_large_curve_keeps_its_line_both_ends_and_all_a_budget_may_choose(
     monkeypatch.setattr(curve, "MOST_POINTS", 20)
     # Without latency, which is noise here, so that its line needs every point.
     exact = replace(protocol.frontier(protocol.estimates("carrot-knn"), "test"), call_s=None)
-    kept = curve.save_curve(exact)
-    assert 20 <= len(kept.score) < len(exact.score) == kept.n_points
-    assert kept.exchange_rate_per_usd[[0, -1]].tolist() == exact.exchange_rate_per_usd[[0, -1]].tolist()
-    at = [exact.at(rate) for rate in kept.exchange_rate_per_usd]
-    np.testing.assert_array_equal(kept.score, exact.score[at])
+    copy = curve.save_curve(exact)
+    assert 20 <= len(copy.score) < len(exact.score) == copy.n_points
+    assert copy.exchange_rate_per_usd[[0, -1]].tolist() == exact.exchange_rate_per_usd[[0, -1]].tolist()
+    at = [exact.at(rate) for rate in copy.exchange_rate_per_usd]
+    np.testing.assert_array_equal(copy.score, exact.score[at])
     for budget in np.linspace(exact.cost_usd.min() * 0.9, exact.cost_usd.max(), 50):
-        assert best_within_budget(kept, budget) == best_within_budget(exact, budget)
+        assert best_within_budget(copy, budget) == best_within_budget(exact, budget)
     for target in np.linspace(exact.score.min(), exact.score.max() * 1.01, 50):
-        assert cheapest_reaching(kept, target) == cheapest_reaching(exact, target)
+        assert cheapest_reaching(copy, target) == cheapest_reaching(exact, target)
 
 
 def test_the_scene_reads_as_that_of_the_data(folder: Path, protocol: Setting, estimates: dict) -> None:
@@ -159,8 +159,8 @@ def test_the_matching_point_is_the_one_chosen_on_validation(folder: Path, protoc
     assert point is not None
     assert point.promise == solution.promise
     assert point.exchange_rate_per_usd == pytest.approx(rate)
-    shown = protocol.frontier(estimates, "test")
-    assert point.score.value == pytest.approx(shown.score[shown.at(rate)])
+    curve = protocol.frontier(estimates, "test")
+    assert point.score.value == pytest.approx(curve.score[curve.at(rate)])
     assert point.score.low <= point.score.value <= point.score.high
 
 
@@ -180,21 +180,21 @@ def test_paired_errors_are_those_of_replicates(folder: Path, protocol: Setting, 
 
 def test_slices_by_task_are_those_of_a_point_of_the_curve(folder: Path, protocol: Setting, estimates: dict) -> None:
     exact = protocol.frontier(estimates, "test")
-    kept, against = read(folder).by_task("carrot-knn", rate_inside(exact, 0))
+    copy, against = read(folder).by_task("carrot-knn", rate_inside(exact, 0))
     assert against == protocol.best_single
     whole = by_task(exact, task_labels(protocol, exact), 0.0, protocol.best_single)
     pd.testing.assert_frame_equal(
-        kept[whole.columns], whole, check_dtype=False, check_index_type=False, rtol=1e-5, obj="slices at rate 0"
+        copy[whole.columns], whole, check_dtype=False, check_index_type=False, rtol=1e-5, obj="slices at rate 0"
     )
 
 
 def test_slices_are_those_of_the_nearest_kept_lam(folder: Path, protocol: Setting) -> None:
-    kept, unit = read(folder), protocol.cost_unit_usd
-    lams = lam_of_rate(kept.tables["tasks"].query("router == 'carrot-knn'")["exchange_rate_per_usd"].unique(), unit)
+    copy, unit = read(folder), protocol.cost_unit_usd
+    lams = lam_of_rate(copy.tables["tasks"].query("router == 'carrot-knn'")["exchange_rate_per_usd"].unique(), unit)
     for lam in (0.0, 0.013, 0.3, 0.77, 1.0):
-        rate = kept.task_rate("carrot-knn", rate_of_lam(lam, unit))
+        rate = copy.task_rate("carrot-knn", rate_of_lam(lam, unit))
         assert abs(lam_of_rate(rate, unit) - lam) == pytest.approx(np.abs(lams - lam).min())
-        assert set(kept.by_task("carrot-knn", rate_of_lam(lam, unit))[0]["exchange_rate_per_usd"]) == {rate}
+        assert set(copy.by_task("carrot-knn", rate_of_lam(lam, unit))[0]["exchange_rate_per_usd"]) == {rate}
 
 
 def test_stored_and_shipped_results_answer_alike(folder: Path, protocol: Setting, estimates: dict) -> None:
@@ -228,7 +228,7 @@ def test_a_snapshot_says_beforehand_what_it_cannot_do_and_refuses_it(folder: Pat
     assert not snapshot.has_prompts
     assert not snapshot.can_filter
     some = protocol.models[:2]
-    asked: list[Callable[[], object]] = [
+    refusals: list[Callable[[], object]] = [
         snapshot.narrowed,
         lambda: snapshot.estimates("carrot-knn"),
         lambda: snapshot.run("carrot-knn"),
@@ -238,7 +238,7 @@ def test_a_snapshot_says_beforehand_what_it_cannot_do_and_refuses_it(folder: Pat
         lambda: snapshot.curve("carrot-knn", "test", some),
         lambda: snapshot.best_single((), ("kind 0",)),
     ]
-    for ask in asked:
+    for ask in refusals:
         with pytest.raises(NoPromptsError, match="holds no prompts"):
             ask()
     with pytest.raises(NotFoundError):
@@ -287,11 +287,11 @@ def test_what_ships_can_be_opened() -> None:
     infos = shipped_snapshots()
     assert "mmlu-pro-cot" in {info.name for info in infos}
     for info in infos:
-        kept = read(info.folder)
-        assert (kept.info.name, kept.info.data_hash) == (info.name, info.data_hash)
-        scene = kept.scene(kept.routers[:2], kept.routers[0])
+        copy = read(info.folder)
+        assert (copy.info.name, copy.info.data_hash) == (info.name, info.data_hash)
+        scene = copy.scene(copy.routers[:2], copy.routers[0])
         assert scene.n_prompts > 50
-        assert np.all(np.diff(kept.curve(kept.routers[0]).exchange_rate_per_usd) > 0)
+        assert np.all(np.diff(copy.curve(copy.routers[0]).exchange_rate_per_usd) > 0)
 
 
 def test_what_costs_are_is_told_of_every_benchmark(tmp_path: Path) -> None:

@@ -212,13 +212,13 @@ def test_oracle_of_other_samples_chooses_by_the_rest_and_reads_what_it_left_out(
     counts = np.random.default_rng(1).integers(2, 5, (40, 3))
     counts[7, 1] = 1  # a prompt of which one cell was run once
     bench = sampled(np.random.default_rng(2).random((40, 3)), counts)
-    kept = [i for i in range(40) if i != 7]
+    others = [i for i in range(40) if i != 7]
     folds = oracle_of_other_samples(bench)
     assert len(folds) == 4
     assert bench.sample_score is not None
     for fold, (estimates, outcomes) in enumerate(folds):
-        assert outcomes.prompt_ids == tuple(bench.prompt_ids[i] for i in kept)
-        for (row, i), j in product(enumerate(kept), range(3)):
+        assert outcomes.prompt_ids == tuple(bench.prompt_ids[i] for i in others)
+        for (row, i), j in product(enumerate(others), range(3)):
             runs = list(bench.sample_score[i, j, : counts[i, j]])
             left_out = runs.pop(fold % counts[i, j])
             assert outcomes.score[row, j] == left_out

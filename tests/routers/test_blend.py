@@ -54,15 +54,15 @@ def test_weights_solve_the_problem_they_state():
 
     def contrast_cells(table):
         rows = []
-        for row, seen in zip(table - means, ~np.isnan(score), strict=True):
-            rows.extend(row[seen] - row[seen].mean() if seen.any() else [])
+        for row, mask in zip(table - means, ~np.isnan(score), strict=True):
+            rows.extend(row[mask] - row[mask].mean() if mask.any() else [])
         return np.array(rows)
 
     target, columns = contrast_cells(score), np.array([contrast_cells(part) for part in parts])
-    held = 0.7 * (columns**2).sum(axis=1).mean()
+    penalty = 0.7 * (columns**2).sum(axis=1).mean()
 
     def loss(w):
-        return ((target - w @ columns) ** 2).sum() + held * ((w - 1 / 3) ** 2).sum()
+        return ((target - w @ columns) ** 2).sum() + penalty * ((w - 1 / 3) ** 2).sum()
 
     best = minimize(loss, np.full(3, 1 / 3), bounds=[(0, None)] * 3, tol=1e-12).x
     np.testing.assert_allclose(blend_weights(score, parts, means, 0.7), best, atol=1e-5)

@@ -26,9 +26,9 @@ def test_no_task_label_and_no_outcome_is_read(bench, fitted):
     test = bench.part("test")
     outcomes = replace(test.outcomes, score=1 - test.outcomes.score, cost_usd=test.outcomes.cost_usd * 2)
     blind = replace(test, tasks=("?",) * len(test.tasks), outcomes=outcomes)
-    expected, found = fitted.estimate(test), fitted.estimate(blind)
-    np.testing.assert_array_equal(found.score, expected.score)
-    np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
+    expected, result = fitted.estimate(test), fitted.estimate(blind)
+    np.testing.assert_array_equal(result.score, expected.score)
+    np.testing.assert_array_equal(result.cost_usd, expected.cost_usd)
 
 
 def test_it_learns_which_model_is_right(bench, fitted):

@@ -91,8 +91,8 @@ def test_a_free_next_call_is_always_made():
 def test_the_judge_errs_as_often_as_said_and_the_same_in_any_batch():
     bench = of(np.random.default_rng(0).integers(0, 2, (4000, 3)), np.ones((4000, 3)))
     cascade = Cascade(error_rate=0.15, threshold=1.0).fit(bench)
-    seen = bench.outcomes.pool(cascade.models_)
-    wrong = cascade._accepts(seen.prompt_ids, seen.score) != (seen.score == 1)
+    pool_outcomes = bench.outcomes.pool(cascade.models_)
+    wrong = cascade._accepts(pool_outcomes.prompt_ids, pool_outcomes.score) != (pool_outcomes.score == 1)
     assert wrong.mean(axis=0) == pytest.approx([0.15] * 3, abs=0.02)
     part = np.array([70, 3, 900])
     np.testing.assert_array_equal(cascade.estimate(bench.rows(part)).score, cascade.estimate(bench).rows(part).score)
@@ -182,7 +182,7 @@ def test_the_list_of_frugalgpt_is_the_best_of_all_lists_within_the_budget(error_
     score, cost = bench.outcomes.pool(whole.models_).score, bench.outcomes.pool(whole.models_).cost_usd
     accepts = whole._accepts(bench.prompt_ids, score)
     limit = cost[:, score.mean(axis=0).argmax()].mean() if budget is None else budget
-    found = {}
+    result = {}
     for size in (1, 2, 3):
         for chosen in itertools.combinations(range(4), size):
             total_score = total_cost = 0.0
@@ -193,8 +193,8 @@ def test_the_list_of_frugalgpt_is_the_best_of_all_lists_within_the_budget(error_
                         total_score += score[row, column]
                         break
             if total_cost / len(score) <= limit:
-                found[tuple(whole.models_[column] for column in chosen)] = (total_score, -total_cost)
-    assert fitted == max(found, key=found.get)
+                result[tuple(whole.models_[column] for column in chosen)] = (total_score, -total_cost)
+    assert fitted == max(result, key=result.get)
 
 
 def test_a_list_nobody_can_afford_is_refused():

@@ -29,16 +29,16 @@ def test_all_landmarks_give_the_exact_kernel_ridge():
     new = data(seed=1)[0]
     # An intercept beside an RBF kernel: the ridge on its exact features, by the centred kernel.
     values, directions = np.linalg.eigh(np.exp(-2.0 * ((X[:, None] - X[None]) ** 2).sum(axis=2)))
-    kept = values > 1e-8 * values[-1]
-    whiten = directions[:, kept] / np.sqrt(values[kept])
+    mask = values > 1e-8 * values[-1]
+    whiten = directions[:, mask] / np.sqrt(values[mask])
     features = [np.exp(-2.0 * ((Z[:, None] - X[None]) ** 2).sum(axis=2)) @ whiten for Z in (X, new)]
     expected = Ridge(penalty).fit(features[0], score).predict(features[1])
-    found, usage = kernel.estimate(new, np.empty((80, 0)))
+    result, usage = kernel.estimate(new, np.empty((80, 0)))
     assert usage is None
-    np.testing.assert_allclose(found, expected, atol=1e-7)
+    np.testing.assert_allclose(result, expected, atol=1e-7)
     centred = score - score.mean(axis=0)
     plain = Reference(alpha=penalty, kernel="rbf", gamma=2.0).fit(X, centred).predict(new) + score.mean(axis=0)
-    assert np.abs(found - plain).max() < 0.1  # the intercept aside, scikit-learn's own
+    assert np.abs(result - plain).max() < 0.1  # the intercept aside, scikit-learn's own
 
 
 def test_task_probabilities_stand_beside_the_similarities():
@@ -46,8 +46,8 @@ def test_task_probabilities_stand_beside_the_similarities():
     tasks = np.eye(2)[(score[:, 0] > 0).astype(int)]
     kernel, _ = fitted(X, score, tasks=tasks, n=20)
     same = np.repeat(X[:1], 2, axis=0)
-    found, _ = kernel.estimate(same, np.eye(2))
-    assert found[1, 0] - found[0, 0] > 0.3
+    result, _ = kernel.estimate(same, np.eye(2))
+    assert result[1, 0] - result[0, 0] > 0.3
     assert kernel.landmarks_.shape == (20, 5)
 
 

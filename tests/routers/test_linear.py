@@ -40,8 +40,8 @@ def obvious(X, table, new, penalty):
     """Each model alone: scikit-learn's ridge on the prompts it ran on."""
     columns = []
     for column in table.T:
-        seen = ~np.isnan(column)
-        columns.append(Ridge(penalty).fit(X[seen], column[seen]).predict(new))
+        mask = ~np.isnan(column)
+        columns.append(Ridge(penalty).fit(X[mask], column[mask]).predict(new))
     return np.column_stack(columns)
 
 
@@ -169,8 +169,8 @@ def test_logistic_scores_are_those_of_one_regression_a_model():
     new = data(n=20, seed=1)[0]
     linear = CarrotLinear(penalties=(0.5,), link="logistic").fit(X, score, usage=tokens)
     for column, estimate in enumerate(linear.predict(new).T):
-        seen = ~np.isnan(score[:, column])
-        alone = LogisticRegression(C=2.0, max_iter=1000).fit(X[seen], score[seen, column])
+        mask = ~np.isnan(score[:, column])
+        alone = LogisticRegression(C=2.0, max_iter=1000).fit(X[mask], score[mask, column])
         np.testing.assert_allclose(estimate, alone.predict_proba(new)[:, 1], atol=1e-4)
     ridge = CarrotLinear(penalties=(0.5,)).fit(X, score, usage=tokens)
     np.testing.assert_array_equal(linear.predict_usage(new), ridge.predict_usage(new))

@@ -55,8 +55,8 @@ def test_the_loss_is_that_of_the_definition():
     error = outputs - target
     contrast = error[:, :3] - np.nanmean(error[:, :3], axis=1, keepdims=True)
     parts = [np.nanmean(part**2) for part in (contrast, error[:, :3], error[:, 3:])]
-    found = mlp._loss(torch.tensor(outputs), torch.tensor(target), 3)
-    assert float(found) == pytest.approx(parts[0] + 0.1 * parts[1] + 0.1 * parts[2])
+    result = mlp._loss(torch.tensor(outputs), torch.tensor(target), 3)
+    assert float(result) == pytest.approx(parts[0] + 0.1 * parts[1] + 0.1 * parts[2])
 
 
 def test_estimates_are_the_mean_of_the_networks():
@@ -73,13 +73,13 @@ def test_estimates_are_the_mean_of_the_networks():
 
 def test_left_out_estimates_come_from_the_network_that_has_not_seen_the_prompt(monkeypatch):
     X, score, _ = data(n=60)
-    seen = []
+    calls = []
     train = CarrotMLP._train
-    monkeypatch.setattr(CarrotMLP, "_train", lambda self, *args: seen.append(args[3:]) or train(self, *args))
+    monkeypatch.setattr(CarrotMLP, "_train", lambda self, *args: calls.append(args[3:]) or train(self, *args))
     fitted = CarrotMLP(n_networks=3, max_epochs=2)
     left_out, usage = fitted.fit_left_out(X, score)
     assert usage is None
-    for network, (rows, held_out) in enumerate(seen):
+    for network, (rows, held_out) in enumerate(calls):
         assert sorted([*rows, *held_out]) == list(range(60))
         alone = mlp.Network(*(layer[network] for layer in fitted.layers_))
         expected = mlp._forward(X[held_out], alone) * fitted.scale_ + fitted.centre_

@@ -32,14 +32,14 @@ def hidden(table: np.ndarray, n_scored: int, model: int = 0) -> np.ndarray:
 
 def test_unscored_cells_are_told_from_the_other_models(tables: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     score, usage, vectors = tables
-    found, used = with_new_models(hidden(score, 30), hidden(usage, 30), vectors)
+    result, used = with_new_models(hidden(score, 30), hidden(usage, 30), vectors)
     assert used is not None
-    np.testing.assert_array_equal(found[:30], score[:30])
-    np.testing.assert_array_equal(found[:, 1:], score[:, 1:])
+    np.testing.assert_array_equal(result[:30], score[:30])
+    np.testing.assert_array_equal(result[:, 1:], score[:, 1:])
     np.testing.assert_array_equal(used[:30], usage[:30])
-    assert ((found >= 0) & (found <= 1)).all()
+    assert ((result >= 0) & (result <= 1)).all()
     assert (used >= 0).all()
-    for filled, truth in ((found, score), (used, usage)):
+    for filled, truth in ((result, score), (used, usage)):
         of_own_cells = np.mean((truth[30:, 0] - truth[:30, 0].mean()) ** 2)
         assert np.mean((filled[30:, 0] - truth[30:, 0]) ** 2) < 0.25 * of_own_cells
 
@@ -53,8 +53,8 @@ def test_tables_without_a_new_model_come_back_as_they_are(
     assert n_scored <= FEW
     score, usage, vectors = (table[:, :n_models] for table in tables)
     few = hidden(score, n_scored)
-    found, used = with_new_models(few, hidden(usage, n_scored), vectors)
-    np.testing.assert_array_equal(found, few)
+    result, used = with_new_models(few, hidden(usage, n_scored), vectors)
+    np.testing.assert_array_equal(result, few)
     np.testing.assert_array_equal(used, hidden(usage, n_scored))
 
 
@@ -62,10 +62,10 @@ def test_the_regression_is_a_ridge_on_the_other_models_and_the_vectors() -> None
     rng = np.random.default_rng(1)
     others, unit, target = rng.normal(size=(40, 3)), rng.normal(size=(40, 4)), rng.normal(size=12)
     scored, rows = np.arange(12), np.arange(12, 40)
-    found = _regression(others, unit, scored, rows, target, [Strength(0.5, 4.0, 9.0), Strength(1.0, 4.0, np.inf)])
+    result = _regression(others, unit, scored, rows, target, [Strength(0.5, 4.0, 9.0), Strength(1.0, 4.0, np.inf)])
     for share, features, expected in (
-        (0.5, np.hstack([others / 2, unit / 3]), found[0]),
-        (1.0, others / 2, found[1]),
+        (0.5, np.hstack([others / 2, unit / 3]), result[0]),
+        (1.0, others / 2, result[1]),
     ):
         common = share * others.mean(axis=1)
         ridge = Ridge(alpha=1.0).fit(features[scored], target - common[scored])

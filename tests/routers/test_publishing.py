@@ -68,16 +68,16 @@ def test_an_encoder_goes_with_its_network_and_nothing_else(hub: ModelHub, bench:
     push(folder, REPO)
     assert "network/notes.txt" not in hub.files[REPO]
     assert {"network/config.json", "network/model.safetensors", "network/tokenizer.json"} < set(hub.files[REPO])
-    found = pull(REPO, tmp_path / "pulled").estimate(bench)
-    np.testing.assert_allclose(found.score, fitted.estimate(bench).score, atol=1e-6)
+    result = pull(REPO, tmp_path / "pulled").estimate(bench)
+    np.testing.assert_allclose(result.score, fitted.estimate(bench).score, atol=1e-6)
 
 
 def test_no_pickle_is_fetched(hub: ModelHub, saved: Path, tmp_path: Path) -> None:
     push(saved, REPO)
     hub.files[REPO] |= {"pytorch_model.bin": b"evil", "run.py": b"evil", "network/state.pkl": b"evil"}
     pull(REPO, tmp_path / "pulled")
-    kept = {path.name for path in (tmp_path / "pulled").rglob("*") if path.is_file()}
-    assert not kept & {"pytorch_model.bin", "run.py", "state.pkl"}
+    names = {path.name for path in (tmp_path / "pulled").rglob("*") if path.is_file()}
+    assert not names & {"pytorch_model.bin", "run.py", "state.pkl"}
 
 
 def test_a_damaged_file_is_refused(hub: ModelHub, saved: Path, tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_the_page_tells_models_data_figures_licence_and_limits(saved: Path) -> N
     assert card.startswith("---\n")
     header = card.split("---")[1]
     assert "license: apache-2.0" in header
-    for told in (*MODELS, "abc", "0.6543 (95 % interval 0.6000 to 0.7000)", "1,457", "made, test", "## Limits", REPO):
-        assert told in card
+    for words in (*MODELS, "abc", "0.6543 (95 % interval 0.6000 to 0.7000)", "1,457", "made, test", "## Limits", REPO):
+        assert words in card
 
 
 def test_the_page_says_what_was_not_stated(bench: Benchmark, tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_save_push_and_pull_on_the_command_line(hub: ModelHub, tmp_path: Path, m
         return result.stdout
 
     carrot("data", "import", results, "--name", "made", "--embeddings", vectors)
-    said = json.loads(carrot("router", "save", "made", tmp_path / "r", "--router", "zero", "--json"))
-    assert (said["benchmark"], said["router"]) == ("made", "zero")
+    message = json.loads(carrot("router", "save", "made", tmp_path / "r", "--router", "zero", "--json"))
+    assert (message["benchmark"], message["router"]) == ("made", "zero")
     figures = tmp_path / "figures.json"
     figures.write_text(json.dumps({"aiq": 0.4321}))
     pushed = carrot("router", "push", tmp_path / "r", REPO, "--licence", "mit", "--metrics", figures)

@@ -44,8 +44,8 @@ class TestBoth:
     def test_output_tokens_are_not_needed(self, name):
         bench = made(100)
         silent = replace(bench, output_tokens=np.full((100, 3), np.nan), prices={})
-        expected, found = (make_router(name).fit(each).estimate(each) for each in (bench, silent))
-        np.testing.assert_array_equal(found.score, expected.score)
+        expected, result = (make_router(name).fit(each).estimate(each) for each in (bench, silent))
+        np.testing.assert_array_equal(result.score, expected.score)
 
     def test_what_cannot_be_fitted_is_said(self, name):
         with pytest.raises(CarrotError, match=f"{name} cannot be fitted on 'made'"):
@@ -64,11 +64,11 @@ def test_neighbours_are_routerbenchs():
 def test_networks_are_scikit_learns_one_a_model(hidden):
     bench = with_gaps(made(120, dimensions=16))
     X, y = bench.vectors, bench.outcomes.score
-    found = ModelMLPs(hidden, max_iter=15, seed=4).fit(X, y).predict(X)
+    result = ModelMLPs(hidden, max_iter=15, seed=4).fit(X, y).predict(X)
     for column in range(3):
-        seen = ~np.isnan(y[:, column])
+        mask = ~np.isnan(y[:, column])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             network = MLPRegressor(hidden_layer_sizes=hidden, max_iter=15, early_stopping=True, random_state=4)
-            network.fit(X[seen], y[seen, column])
-        np.testing.assert_allclose(found[:, column], network.predict(X), rtol=1e-5, atol=1e-6)
+            network.fit(X[mask], y[mask, column])
+        np.testing.assert_allclose(result[:, column], network.predict(X), rtol=1e-5, atol=1e-6)

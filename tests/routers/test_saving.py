@@ -53,10 +53,10 @@ def fitted_on_made(name: str) -> Router:
 def same_estimates(fitted: Router, test: Benchmark, folder: Path) -> None:
     save_router(fitted, folder)
     again = load_router(folder, models=fitted.models_[::-1])
-    expected, found = (router.estimate(test) for router in (fitted, again))
-    assert found.models == expected.models
-    np.testing.assert_array_equal(found.score, expected.score)
-    np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
+    expected, result = (router.estimate(test) for router in (fitted, again))
+    assert result.models == expected.models
+    np.testing.assert_array_equal(result.score, expected.score)
+    np.testing.assert_array_equal(result.cost_usd, expected.cost_usd)
 
 
 @pytest.mark.parametrize("name", SAVED)

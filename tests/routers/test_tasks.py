@@ -82,7 +82,7 @@ def without_labels(bench: Benchmark) -> Benchmark:
 
 
 @pytest.fixture(scope="module")
-def told():
+def labelled():
     bench = told_by_label()
     return bench.part("test"), make_router("carrot-linear", use_task=True).fit(bench.part("train"))
 
@@ -106,16 +106,16 @@ def test_without_a_label_it_is_the_mean_over_the_inferred_tasks():
 
 
 @pytest.mark.parametrize("label", ["Law", " law", "law ", "lawyer", "", "\u202elaw", "<script>"])
-def test_a_label_that_is_not_one_of_them_letter_by_letter_is_no_label(told, label):
-    test, router = told
+def test_a_label_that_is_not_one_of_them_letter_by_letter_is_no_label(labelled, label):
+    test, router = labelled
     expected = router.estimate(without_labels(test))
-    found = router.estimate(replace(test, tasks=(label,) * len(test.tasks)))
-    np.testing.assert_array_equal(found.score, expected.score)
-    np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
+    result = router.estimate(replace(test, tasks=(label,) * len(test.tasks)))
+    np.testing.assert_array_equal(result.score, expected.score)
+    np.testing.assert_array_equal(result.cost_usd, expected.cost_usd)
 
 
-def test_a_prompt_gets_the_same_alone_and_among_others_with_and_without_a_label(told):
-    test, router = told
+def test_a_prompt_gets_the_same_alone_and_among_others_with_and_without_a_label(labelled):
+    test, router = labelled
     mixed = replace(test, tasks=tuple(task if i % 3 else "" for i, task in enumerate(test.tasks)))
     together = router.estimate(mixed)
     for rows in (np.arange(1), np.arange(5, 7), np.arange(len(test.tasks))[::-1]):
@@ -125,9 +125,9 @@ def test_a_prompt_gets_the_same_alone_and_among_others_with_and_without_a_label(
 
 
 @pytest.mark.parametrize("has_label", [True, False])
-def test_estimates_are_calibrated_with_a_label_and_without(told, has_label):
+def test_estimates_are_calibrated_with_a_label_and_without(labelled, has_label):
     """In tenths of the estimates of each model, and in each task; costs to a few hundredths."""
-    test, router = told
+    test, router = labelled
     table = router.estimate(test if has_label else without_labels(test))
     tasks = np.array(test.tasks)
     for estimate, observed in zip(table.score.T, test.outcomes.score.T, strict=True):
@@ -140,8 +140,8 @@ def test_estimates_are_calibrated_with_a_label_and_without(told, has_label):
     np.testing.assert_allclose(table.cost_usd.mean(axis=0), test.outcomes.cost_usd.mean(axis=0), rtol=0.05)
 
 
-def test_a_label_tells_more_and_its_absence_costs_nothing(told):
-    test, router = told
+def test_a_label_tells_more_and_its_absence_costs_nothing(labelled):
+    test, router = labelled
     plain = make_router("carrot-linear").fit(told_by_label().part("train"))
     errors = [
         np.mean((test.outcomes.score - table.score) ** 2)
@@ -159,8 +159,8 @@ def test_labels_that_tell_nothing_apart_are_refused(tasks):
         make_router("carrot-linear", use_task=True).fit(bench)
 
 
-def test_prompts_without_a_label_are_learned_from_too(told):
-    test, whole = told
+def test_prompts_without_a_label_are_learned_from_too(labelled):
+    test, whole = labelled
     train = told_by_label().part("train")
     some = replace(train, tasks=tuple(task if i % 4 else "" for i, task in enumerate(train.tasks)))
     router = make_router("carrot-linear", use_task=True).fit(some)

@@ -20,9 +20,9 @@ def features() -> TextFeatures:
 
 
 def test_kinds_of_prompts_are_told_apart(features):
-    found = features.transform(["Solve the integral of y^2 dy", "Which court heard this case?\nA. High\nB. Low"])
+    result = features.transform(["Solve the integral of y^2 dy", "Which court heard this case?\nA. High\nB. Low"])
     train = features.transform(TEXTS)
-    distance = np.linalg.norm(found[:, None] - train[None], axis=2)
+    distance = np.linalg.norm(result[:, None] - train[None], axis=2)
     assert (distance.argmin(axis=1) // 40).tolist() == [0, 1]
 
 

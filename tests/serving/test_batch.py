@@ -117,11 +117,11 @@ class TestFiles:
         ids = [f"q{number % 190:03d}" for number in range(len(TEXTS))]  # some twice: they are kept as they are
         write_prompts(tmp_path / source, pd.DataFrame({"prompt_id": ids, "prompt": TEXTS, "other": 1}))
         route_file(router, tmp_path / source, tmp_path / out, lam=0.3)
-        found = read(tmp_path / out)
+        result = read(tmp_path / out)
         numbered = [str(number) for number in range(1, len(TEXTS) + 1)]
-        assert found["prompt_id"].tolist() == (numbered if ".txt" in source else ids)
+        assert result["prompt_id"].tolist() == (numbered if ".txt" in source else ids)
         expected = frame_of(router, TEXTS, lam=0.3).drop(columns="prompt_id")
-        pd.testing.assert_frame_equal(found.drop(columns="prompt_id"), expected)
+        pd.testing.assert_frame_equal(result.drop(columns="prompt_id"), expected)
 
     def test_another_column_may_hold_the_prompts(self, router: CarrotRouter, tmp_path: Path) -> None:
         path = tmp_path / "p.jsonl"
@@ -242,30 +242,30 @@ class TestEndedEarly:
     ) -> None:
         out = tmp_path / f"d.{kind}"
         out.write_text("old")
-        seen: list[tuple[int, int]] = []
+        steps: list[tuple[int, int]] = []
 
         def progress(done: int, total: int) -> None:
-            seen.append((done, total))
+            steps.append((done, total))
             assert len(list(tmp_path.iterdir())) == 2
             if done == 20:
                 raise error
 
         with pytest.raises(error):
             route_lines(router, TEXTS, out, progress=progress, most=10, lam=0.3)
-        assert seen == [(10, 10), (20, 20)]
+        assert steps == [(10, 10), (20, 20)]
         assert [path.name for path in tmp_path.iterdir()] == [out.name]
         assert out.read_text() == "old"
 
     def test_progress_knows_how_many_rows_a_file_has(self, router: CarrotRouter, tmp_path: Path) -> None:
         for name in ("p.csv", "p.txt"):
             write_prompts(tmp_path / name, pd.DataFrame({"prompt": TEXTS}))
-            seen: list[tuple[int, int]] = []
-            route_file(router, tmp_path / name, tmp_path / "d.csv", progress=_into(seen), most=80, lam=0.3)
-            assert seen == [(80, 200), (160, 200), (200, 200)]
+            steps: list[tuple[int, int]] = []
+            route_file(router, tmp_path / name, tmp_path / "d.csv", progress=_into(steps), most=80, lam=0.3)
+            assert steps == [(80, 200), (160, 200), (200, 200)]
 
 
-def _into(seen: list[tuple[int, int]]) -> Callable[[int, int], None]:
-    return lambda done, total: seen.append((done, total))
+def _into(steps: list[tuple[int, int]]) -> Callable[[int, int], None]:
+    return lambda done, total: steps.append((done, total))
 
 
 class TestSummary:

@@ -65,16 +65,16 @@ def test_every_shipped_head_answers_and_says_how_far_its_intervals_hold(nothing:
     assert "mmlu-pro-cot" in names
     for name in names:
         router = CarrotRouter.load(name, store=nothing)
-        kept = router.profile
-        assert (router.router, kept.benchmark, kept.best_single in router.models) == ("carrot-mlp", name, True)
+        about = router.profile
+        assert (router.router, about.benchmark, about.best_single in router.models) == ("carrot-mlp", name, True)
         assert router.route("What is 2 + 2?", lam=1.0) in router.models
-        assert kept.coverage["nominal"] == 0.9
-        assert kept.coverage["score"] is not None
-        assert kept.coverage["score"] > 0.85
-        assert kept.coverage["usage"] is None or 0.87 < kept.coverage["usage"] < 0.95
-        assert kept.coverage["unlike"] is not None
-        assert kept.coverage["unlike"] < 0.02
-        assert {len(curve.score) > 1 for curve in kept.curves.values()} == {True}
+        assert about.coverage["nominal"] == 0.9
+        assert about.coverage["score"] is not None
+        assert about.coverage["score"] > 0.85
+        assert about.coverage["usage"] is None or 0.87 < about.coverage["usage"] < 0.95
+        assert about.coverage["unlike"] is not None
+        assert about.coverage["unlike"] < 0.02
+        assert {len(curve.score) > 1 for curve in about.curves.values()} == {True}
 
 
 def test_a_head_has_no_neighbours_without_its_data(nothing: Store) -> None:
@@ -104,10 +104,10 @@ def test_a_saved_router_decides_as_before(folder: Path, store: Store, nothing: S
     fitted = CarrotRouter.load("made", router="carrot-linear", store=store)
     saved = CarrotRouter.load(str(folder), store=nothing)
     for lam in (0.0, 0.05, 0.5, 1.0):
-        expected, found = (router.decide(TEXTS, lam=lam) for router in (fitted, saved))
-        np.testing.assert_array_equal(found.estimates.score, expected.estimates.score)
-        np.testing.assert_array_equal(found.estimates.cost_usd, expected.estimates.cost_usd)
-        assert found.models == expected.models
+        expected, result = (router.decide(TEXTS, lam=lam) for router in (fitted, saved))
+        np.testing.assert_array_equal(result.estimates.score, expected.estimates.score)
+        np.testing.assert_array_equal(result.estimates.cost_usd, expected.estimates.cost_usd)
+        assert result.models == expected.models
 
 
 def test_a_router_saved_without_what_typed_prompts_need_says_so(bench: Benchmark, tmp_path: Path, store: Store) -> None:
@@ -158,12 +158,12 @@ def test_a_point_decides_as_what_it_was_exported_from(point: Path, folder: Path,
     options: dict[str, Any] = {"pool": MODELS[1:], "prices": {"acme/small": (0.3, 0.9)}, "fallback": "zeta/mid"}
     expected = CarrotRouter.load(folder, store=nothing).decide(TEXTS, lam=0.07, fallback_above=40.0, **options)
     loaded = CarrotRouter.load(point, store=nothing)
-    found = loaded.decide(TEXTS)
-    assert found.lam == loaded.default_lam == 0.07
-    assert found.models == expected.models
-    assert found.estimates.models == MODELS[1:]
-    np.testing.assert_array_equal(found.fell_back, expected.fell_back)
-    np.testing.assert_array_equal(found.estimates.cost_usd, expected.estimates.cost_usd)
+    result = loaded.decide(TEXTS)
+    assert result.lam == loaded.default_lam == 0.07
+    assert result.models == expected.models
+    assert result.estimates.models == MODELS[1:]
+    np.testing.assert_array_equal(result.fell_back, expected.fell_back)
+    np.testing.assert_array_equal(result.estimates.cost_usd, expected.estimates.cost_usd)
     assert loaded.decide(TEXTS, lam=1.0, pool=MODELS[2:]).models == [MODELS[2]] * len(TEXTS)
     with pytest.raises(CarrotError, match="is carrot-linear, not zero"):
         CarrotRouter.load(point, router="zero", store=nothing)
@@ -290,10 +290,10 @@ def test_points_are_compared_field_by_field(folder: Path, nothing: Store) -> Non
     router = CarrotRouter.load(folder, store=nothing)
     one, same = router.point_file(lam=0.0), router.point_file(lam=0.0)
     assert differences(one, same) == {}
-    found = differences(one, router.point_file(lam=1.0, fallback=MODELS[0]))
-    assert found["lam"] == (0.0, 1.0)
-    assert found["fallback"] == (None, MODELS[0])
-    assert "test: score" in found
+    result = differences(one, router.point_file(lam=1.0, fallback=MODELS[0]))
+    assert result["lam"] == (0.0, 1.0)
+    assert result["fallback"] == (None, MODELS[0])
+    assert "test: score" in result
 
 
 def test_the_schema_that_is_published_is_that_of_the_document() -> None:

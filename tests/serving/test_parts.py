@@ -122,8 +122,8 @@ class TestScoreInterval:
         predicted, observed = _scores(2_000, 0)
         some = observed.copy()
         some[:, 0] = np.nan
-        kept = ScoreInterval().fit(predicted[:, 1:], observed[:, 1:])
-        assert ScoreInterval().fit(predicted, some).width_ == kept.width_
+        without_gaps = ScoreInterval().fit(predicted[:, 1:], observed[:, 1:])
+        assert ScoreInterval().fit(predicted, some).width_ == without_gaps.width_
 
     def test_nothing_observed_is_an_error(self) -> None:
         with pytest.raises(CarrotError, match="No scores are observed"):
@@ -250,8 +250,8 @@ class TestDistance:
 
     def test_what_is_kept_is_small(self) -> None:
         vectors = _directions(3_500, 0, d=384)
-        kept = vars(Distance().fit(vectors, vectors[:1_500])).values()
-        assert sum(array.nbytes for array in kept) < 150_000
+        without_gaps = vars(Distance().fit(vectors, vectors[:1_500])).values()
+        assert sum(array.nbytes for array in without_gaps) < 150_000
 
 
 def test_all_parts_are_saved_and_loaded_as_they_were(tmp_path) -> None:

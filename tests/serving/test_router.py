@@ -29,7 +29,7 @@ from carrot_core.serving.decision import Explanation, ribbon
 from carrot_core.serving.point import read_point
 from carrot_core.serving.profile import profile_of
 from tests.made import MODELS, PRICES, made
-from tests.typed import HOSTILE, served, typed
+from tests.typed_prompts import HOSTILE, served, typed
 
 TEXTS = [f"Question {i} about {'roots ' * (i % 40)}" for i in range(16)] + list(HOSTILE.values())
 
@@ -194,15 +194,15 @@ def test_the_ribbon_of_a_pool_of_one(router: CarrotRouter) -> None:
 
 
 def test_an_explanation_ranks_by_utility_and_tells_the_margin(router: CarrotRouter) -> None:
-    told = router.explain(TEXTS[3], lam=0.1)
-    assert told.winner == told.table["model"][0] == router.route(TEXTS[3], lam=0.1)
-    assert told.table["utility"].is_monotonic_decreasing
-    first, second = told.table.iloc[0], told.table.iloc[1]
-    assert told.margin == pytest.approx(first["utility"] - second["utility"])
-    assert told.score_difference == pytest.approx(first["est_score"] - second["est_score"])
-    assert told.cost_difference_usd == pytest.approx(first["est_cost_usd"] - second["est_cost_usd"])
-    assert told.winner in told.sentence
-    assert str(told.runner_up) in told.sentence
+    explanation = router.explain(TEXTS[3], lam=0.1)
+    assert explanation.winner == explanation.table["model"][0] == router.route(TEXTS[3], lam=0.1)
+    assert explanation.table["utility"].is_monotonic_decreasing
+    first, second = explanation.table.iloc[0], explanation.table.iloc[1]
+    assert explanation.margin == pytest.approx(first["utility"] - second["utility"])
+    assert explanation.score_difference == pytest.approx(first["est_score"] - second["est_score"])
+    assert explanation.cost_difference_usd == pytest.approx(first["est_cost_usd"] - second["est_cost_usd"])
+    assert explanation.winner in explanation.sentence
+    assert str(explanation.runner_up) in explanation.sentence
 
 
 def test_estimates_lie_in_their_intervals_and_cost_is_tokens_times_prices(router: CarrotRouter) -> None:
@@ -321,9 +321,9 @@ def test_the_fallback_answers_what_is_unlike_the_training_data(router: CarrotRou
     plain = router.decide(texts, lam=0.5)
     for row, fell_back in enumerate(decisions.fell_back):
         assert decisions.models[row] == ("acme/large" if fell_back else plain.models[row])
-    told = router.explain("x", lam=0.5, fallback="acme/large", fallback_above=0.0)
-    assert (told.winner, told.unlike) == ("acme/large", True)
-    assert "fallback answers" in told.sentence
+    explanation = router.explain("x", lam=0.5, fallback="acme/large", fallback_above=0.0)
+    assert (explanation.winner, explanation.unlike) == ("acme/large", True)
+    assert "fallback answers" in explanation.sentence
     with pytest.raises(CarrotError, match="percentile from 0 to 100"):
         router.route("x", fallback="acme/large", fallback_above=101)
 

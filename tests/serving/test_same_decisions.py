@@ -43,12 +43,12 @@ _FRAMES = (
 def prompts() -> list[str]:
     """Prompts of many topics, lengths and scripts, each on a line."""
     rng = np.random.default_rng(0)
-    found: dict[str, None] = {}
-    while len(found) < COUNT:
+    result: dict[str, None] = {}
+    while len(result) < COUNT:
         frame, filler = str(rng.choice(_FRAMES)), " ".join(rng.choice(_SUBJECTS, int(rng.integers(0, 7))))
         words = [*rng.choice(_SUBJECTS, 2).tolist(), str(rng.integers(1000))]
-        found[f"{frame.format(*words)} {filler}".strip()] = None
-    return list(found)
+        result[f"{frame.format(*words)} {filler}".strip()] = None
+    return list(result)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,11 @@ def point(router: CarrotRouter, pool: tuple[str, ...], tmp_path_factory: pytest.
 @pytest.fixture(scope="module")
 def decided(point: Path) -> Decisions:
     """What Python decides, all prompts at once."""
-    found = CarrotRouter.load(point).decide(prompts())
+    result = CarrotRouter.load(point).decide(prompts())
     # Several models, and the fallback for some but not for all: else all ways could agree by chance.
-    assert len(set(found.models)) > 2
-    assert 0 < found.fell_back.sum() < COUNT / 2
-    return found
+    assert len(set(result.models)) > 2
+    assert 0 < result.fell_back.sum() < COUNT / 2
+    return result
 
 
 @pytest.fixture
@@ -99,40 +99,40 @@ def test_the_page_decides_as_the_point(page: AppTest, decided: Decisions) -> Non
     page.text_area(key="batch:lines").set_value("\n".join(prompts())).run()
     page.button(key="batch:run").click().run()
     assert not page.exception
-    found = pd.read_parquet(page.session_state["batch:done"].decisions)
-    assert found["model"].tolist() == decided.models
-    assert found["fell_back"].tolist() == decided.fell_back.tolist()
+    result = pd.read_parquet(page.session_state["batch:done"].decisions)
+    assert result["model"].tolist() == decided.models
+    assert result["fell_back"].tolist() == decided.fell_back.tolist()
 
 
 def test_the_page_explains_the_decision_of_the_point(
     router: CarrotRouter, pool: tuple[str, ...], decided: Decisions
 ) -> None:
     """The call of `carrot_core.dashboard.live.answer`, one prompt at a time, as it is typed; every fifth."""
-    asked = {"lam": 0.1, "pool": pool, "fallback": pool[0], "fallback_above": ABOVE}
-    explained = [router.explain(prompt, **asked) for prompt in prompts()[::5]]
+    options = {"lam": 0.1, "pool": pool, "fallback": pool[0], "fallback_above": ABOVE}
+    explained = [router.explain(prompt, **options) for prompt in prompts()[::5]]
     assert [each.decision.models[0] for each in explained] == decided.models[::5]
     assert [each.unlike for each in explained] == decided.fell_back.tolist()[::5]
 
 
 def test_the_command_line_decides_as_the_point(carrot_home: Path, point: Path, decided: Decisions) -> None:
-    asked = ["route", "--point", str(point), "--json"]
-    done = CliRunner().invoke(main, asked, input="\n".join(prompts()))
+    options = ["route", "--point", str(point), "--json"]
+    done = CliRunner().invoke(main, options, input="\n".join(prompts()))
     assert done.exit_code == 0, done.output
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [record["model"] for record in records] == decided.models
     assert [record["fell_back"] for record in records] == decided.fell_back.tolist()
     pd.DataFrame({"prompt": prompts()}).to_parquet(carrot_home / "in.parquet")
     files = ["--file", str(carrot_home / "in.parquet"), "--out", str(carrot_home / "out.parquet")]
-    done = CliRunner().invoke(main, [*asked, *files])
+    done = CliRunner().invoke(main, [*options, *files])
     assert done.exit_code == 0, done.output
     assert pd.read_parquet(carrot_home / "out.parquet")["model"].tolist() == decided.models
 
 
 def test_the_api_decides_as_the_point(point: Path, decided: Decisions) -> None:
     client = TestClient(create_app(Settings(Served({"point": point}))), base_url="http://localhost")
-    found: list[str] = []
+    result: list[str] = []
     for first in range(0, COUNT, 100):
         answer = client.post("/api/v1/route", json={"prompts": prompts()[first : first + 100]})
         assert answer.status_code == 200, answer.text
-        found += [each["model"] for each in answer.json()["decisions"]]
-    assert found == decided.models
+        result += [each["model"] for each in answer.json()["decisions"]]
+    assert result == decided.models

@@ -21,12 +21,12 @@ TEXTS = ["100% sure", "100 percent", "under_score", "underscore", "Größe", "GR
 def store(tmp_path: Path) -> Store:
     """Two benchmarks: the filters of one must never see the other's prompts."""
     store = Store(tmp_path / "carrot.duckdb")
-    made = frames(n_prompts=120, n_models=4, seed=3, split=True)
+    tables = frames(n_prompts=120, n_models=4, seed=3, split=True)
     texts = [TEXTS[number % len(TEXTS)] for number in range(120)]
     texts[7] = None
-    prompts = made.prompts.assign(text=pd.Series(texts, dtype=object))
-    scores = made.outcomes.assign(score=made.outcomes["score"].round())
-    store.save_benchmark("made", replace(made, prompts=prompts, outcomes=scores))
+    prompts = tables.prompts.assign(text=pd.Series(texts, dtype=object))
+    scores = tables.outcomes.assign(score=tables.outcomes["score"].round())
+    store.save_benchmark("made", replace(tables, prompts=prompts, outcomes=scores))
     store.save_benchmark("other", frames(n_prompts=50, seed=4))
     return store
 
@@ -35,14 +35,14 @@ def truth(store: Store, chosen: Filter) -> list[str]:
     """Ids that pass, found in Python."""
     bench = store.load("made")
     score = bench.outcomes.score
-    right, seen = np.nansum(score >= 0.5, axis=1), (~np.isnan(score)).sum(axis=1)
+    right, counts = np.nansum(score >= 0.5, axis=1), (~np.isnan(score)).sum(axis=1)
     return [
         prompt_id
         for row, (prompt_id, text) in enumerate(zip(bench.prompt_ids, bench.texts, strict=True))
         if (not chosen.text or chosen.text.lower() in (text or "").lower())
         and chosen.task in (None, bench.tasks[row])
         and chosen.split in (None, bench.split[row])
-        and (not chosen.disagree or 0 < right[row] < seen[row])
+        and (not chosen.disagree or 0 < right[row] < counts[row])
     ]
 
 
@@ -81,9 +81,9 @@ def test_the_table_counts_right_models_and_carries_only_the_beginning_of_a_text(
 
 
 def test_a_prompt_no_model_was_observed_on_is_in_the_table(store: Store) -> None:
-    made = frames(n_prompts=5)
-    seen = made.outcomes[made.outcomes["prompt_id"] != "id 00002"]
-    store.save_benchmark("gap", replace(made, outcomes=seen))
+    tables = frames(n_prompts=5)
+    counts = tables.outcomes[tables.outcomes["prompt_id"] != "id 00002"]
+    store.save_benchmark("gap", replace(tables, outcomes=counts))
     table = prompt_table(store, "gap")
     assert table.loc[2, ["n_models", "n_right"]].tolist() == [0, 0]
     assert np.isnan(table.loc[2, "mean_score"])
@@ -97,11 +97,11 @@ def test_a_lone_surrogate_is_searched_for_and_not_found(store: Store) -> None:
 def test_a_prompt_has_its_whole_text_and_a_row_for_every_model(store: Store) -> None:
     bench = store.load("made")
     for row in (0, 7, 8):
-        found = one_prompt(store, "made", bench.prompt_ids[row])
-        assert (found.text, found.task, found.split) == (bench.texts[row], bench.tasks[row], bench.split[row])
-        assert found.outcomes["model"].tolist() == list(bench.models)
+        result = one_prompt(store, "made", bench.prompt_ids[row])
+        assert (result.text, result.task, result.split) == (bench.texts[row], bench.tasks[row], bench.split[row])
+        assert result.outcomes["model"].tolist() == list(bench.models)
         for name, table in (("score", bench.outcomes.score), ("output_tokens", bench.output_tokens)):
-            np.testing.assert_array_equal(found.outcomes[name].to_numpy(dtype=float), table[row])
+            np.testing.assert_array_equal(result.outcomes[name].to_numpy(dtype=float), table[row])
 
 
 def test_a_prompt_nobody_has(store: Store) -> None:

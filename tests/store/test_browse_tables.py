@@ -39,15 +39,15 @@ def test_split_sizes(store: Store) -> None:
 
 
 def test_model_summary(store: Store) -> None:
-    found = model_summary(store, "made").set_index("model")
+    result = model_summary(store, "made").set_index("model")
     by_model = MADE.outcomes.groupby("model")
-    assert list(found.index) == by_model["score"].mean().sort_values(ascending=False).index.tolist()
+    assert list(result.index) == by_model["score"].mean().sort_values(ascending=False).index.tolist()
     for name in ("score", "cost_usd", "output_tokens"):
-        pd.testing.assert_series_equal(found[name].sort_index(), by_model[name].mean(), check_names=False)
-    assert found["n_observed"].sort_index().tolist() == by_model.size().tolist()
-    assert found["coverage"].to_numpy() == pytest.approx((found["n_observed"] / 90).to_numpy())
-    assert found["input_usd_per_mtok"].sort_index().tolist() == [1.0, 2.0, 3.0, 4.0]
-    assert np.isnan(found.loc["model-a", "output_usd_per_mtok"])
+        pd.testing.assert_series_equal(result[name].sort_index(), by_model[name].mean(), check_names=False)
+    assert result["n_observed"].sort_index().tolist() == by_model.size().tolist()
+    assert result["coverage"].to_numpy() == pytest.approx((result["n_observed"] / 90).to_numpy())
+    assert result["input_usd_per_mtok"].sort_index().tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert np.isnan(result.loc["model-a", "output_usd_per_mtok"])
 
 
 def test_latency_of_models_is_that_of_pandas_on_the_function_calling_leaderboard(
@@ -77,15 +77,17 @@ def test_without_any_latency_none_is_told_and_none_can_be_capped(store: Store) -
 def test_coverage_has_every_model_and_task_also_those_never_seen_together(tmp_path: Path) -> None:
     store = Store(tmp_path / "carrot.duckdb")
     tasks = MADE.prompts.set_index("prompt_id")["task"]
-    kept = MADE.outcomes[~((MADE.outcomes["model"] == "model-b") & (MADE.outcomes["prompt_id"].map(tasks) == "task 1"))]
-    store.save_benchmark("made", type(MADE)(MADE.prompts, MADE.models, kept, MADE.provenance))
-    found = coverage(store, "made").set_index(["model", "task"])
-    expected = kept.assign(task=kept["prompt_id"].map(tasks)).groupby(["model", "task"]).size()
-    assert len(found) == 8
-    assert found.loc[("model-b", "task 1"), "n_observed"] == 0
+    cells = MADE.outcomes[
+        ~((MADE.outcomes["model"] == "model-b") & (MADE.outcomes["prompt_id"].map(tasks) == "task 1"))
+    ]
+    store.save_benchmark("made", type(MADE)(MADE.prompts, MADE.models, cells, MADE.provenance))
+    result = coverage(store, "made").set_index(["model", "task"])
+    expected = cells.assign(task=cells["prompt_id"].map(tasks)).groupby(["model", "task"]).size()
+    assert len(result) == 8
+    assert result.loc[("model-b", "task 1"), "n_observed"] == 0
     for cell, number in expected.items():
-        assert found.loc[cell, "n_observed"] == number
-        assert found.loc[cell, "share"] == pytest.approx(number / 45)
+        assert result.loc[cell, "n_observed"] == number
+        assert result.loc[cell, "share"] == pytest.approx(number / 45)
 
 
 def test_score_levels_put_0_and_1_apart_and_add_up(tmp_path: Path) -> None:
@@ -93,20 +95,20 @@ def test_score_levels_put_0_and_1_apart_and_add_up(tmp_path: Path) -> None:
     scores = np.resize([0.0, 0.1, 0.25, 0.5, 0.75, 0.99, 1.0], len(MADE.outcomes))
     outcomes = MADE.outcomes.assign(score=scores)
     store.save_benchmark("made", type(MADE)(MADE.prompts, MADE.models, outcomes, MADE.provenance))
-    found = score_levels(store, "made")
+    result = score_levels(store, "made")
     level = pd.cut(outcomes["score"], [-1, 0, 0.25, 0.5, 0.75, 1 - 1e-9, 1], labels=range(len(LEVELS))).astype(int)
     expected = outcomes.groupby(["model", level]).size()
-    assert found.set_index(["model", "level"])["n"].to_dict() == expected.to_dict()
-    assert found.groupby("model")["share"].sum().to_numpy() == pytest.approx(np.ones(4))
+    assert result.set_index(["model", "level"])["n"].to_dict() == expected.to_dict()
+    assert result.groupby("model")["share"].sum().to_numpy() == pytest.approx(np.ones(4))
 
 
 def test_token_spread_is_that_of_the_recorded_tokens(store: Store) -> None:
-    found = token_spread(store, "made").set_index("model")
+    result = token_spread(store, "made").set_index("model")
     by_model = MADE.outcomes.dropna(subset="output_tokens").groupby("model")["output_tokens"]
-    assert found["n"].sort_index().tolist() == by_model.size().tolist()
+    assert result["n"].sort_index().tolist() == by_model.size().tolist()
     for name, share in (("p05", 0.05), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p95", 0.95)):
-        assert found[name].sort_index().to_numpy() == pytest.approx(by_model.quantile(share).to_numpy())
-    assert found["p50"].is_monotonic_increasing
+        assert result[name].sort_index().to_numpy() == pytest.approx(by_model.quantile(share).to_numpy())
+    assert result["p50"].is_monotonic_increasing
 
 
 def test_a_benchmark_without_tokens_has_no_spread(tmp_path: Path) -> None:

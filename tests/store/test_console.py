@@ -62,9 +62,9 @@ def test_statements_that_read_are_answered(store: Store, sql: str) -> None:
 
 
 def test_the_schema_names_every_table_and_the_view(store: Store) -> None:
-    found = schema(store)
-    assert {"benchmarks", "models", "prompts", "outcomes", "runs", "results"} <= set(found["table"])
-    assert found[found["table"] == "results"]["column"].tolist()[:2] == ["benchmark", "prompt_id"]
+    result = schema(store)
+    assert {"benchmarks", "models", "prompts", "outcomes", "runs", "results"} <= set(result["table"])
+    assert result[result["table"] == "results"]["column"].tolist()[:2] == ["benchmark", "prompt_id"]
 
 
 # Texts that are not to be passed on
@@ -79,12 +79,14 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-@pytest.mark.parametrize(("name", "held"), [("published", True), ("free", False), ("own", False)])
+@pytest.mark.parametrize(("name", "private"), [("published", True), ("free", False), ("own", False)])
 @pytest.mark.parametrize("table", ["prompts", "main.prompts", "carrot.prompts", "carrot.main.prompts"])
-def test_texts_of_a_source_without_a_licence_are_in_no_answer(mixed: Store, name: str, held: bool, table: str) -> None:
+def test_texts_of_a_source_without_a_licence_are_in_no_answer(
+    mixed: Store, name: str, private: bool, table: str
+) -> None:
     answer = query(mixed, f"select text from {table} join benchmarks using (benchmark) where name = '{name}'")
-    found = answer.frame["text"].dropna().tolist()
-    assert sorted(found) == sorted([NOT_EXPORTED] * len(TEXTS) if held else TEXTS)
+    result = answer.frame["text"].dropna().tolist()
+    assert sorted(result) == sorted([NOT_EXPORTED] * len(TEXTS) if private else TEXTS)
     assert len(answer.frame) == len(FIRST.prompts)  # a prompt without text has none
 
 
@@ -118,8 +120,8 @@ def test_nothing_can_be_learned_of_them_by_a_condition(mixed: Store, sql: str) -
     "told_of", ["text", "text || 'x'", "text[:3]", "coalesce(text, 'x')", "struct_pack(t := text)"]
 )
 def test_statistics_tell_nothing_of_them(mixed: Store, told_of: str) -> None:
-    told = query(mixed, f"select stats({told_of}) from prompts limit 1").frame.iloc[0, 0]
-    assert not any(known in told for known in ("max", "min", *TEXTS.str[:5]))
+    answer = query(mixed, f"select stats({told_of}) from prompts limit 1").frame.iloc[0, 0]
+    assert not any(known in answer for known in ("max", "min", *TEXTS.str[:5]))
 
 
 @pytest.mark.parametrize(
@@ -228,11 +230,11 @@ def test_an_attack_is_refused_and_changes_nothing(store: Store, name: str) -> No
 
 def test_nothing_of_the_environment_is_in_the_settings(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_SECRET", "do-not-tell")
-    told = (
+    answer = (
         query(store, "from duckdb_settings()").frame.to_csv() + query(store, "from duckdb_databases()").frame.to_csv()
     )
-    assert "do-not-tell" not in told
-    assert "private" not in told
+    assert "do-not-tell" not in answer
+    assert "private" not in answer
 
 
 def test_only_so_many_rows_come_back_and_it_is_said(store: Store) -> None:

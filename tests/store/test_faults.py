@@ -61,10 +61,10 @@ def test_reader_in_the_same_process_sees_a_swap_while_an_old_reader_lives(store:
 
 def test_version_is_the_benchmarks_own_and_changes_with_every_write_and_with_no_read(store: Store) -> None:
     store.save_benchmark("other", frames(seed=1))
-    other, seen, everything = store.version("other"), [store.version("first")], [store.version()]
+    other, versions, everything = store.version("other"), [store.version("first")], [store.version()]
     texts, bench = store.missing_texts("first", "mini"), store.load("first")
     store.benchmarks()
-    assert store.version("first") == seen[0]
+    assert store.version("first") == versions[0]
     changes: list[Callable[[], object]] = [
         lambda: store.add_vectors("mini", texts[:1], np.ones((1, 2))),
         lambda: store.add_vectors("mini", texts[:1], np.ones((1, 2))),
@@ -76,12 +76,12 @@ def test_version_is_the_benchmarks_own_and_changes_with_every_write_and_with_no_
     ]
     for change in changes:
         change()
-        seen.append(store.version("first"))
+        versions.append(store.version("first"))
         everything.append(store.version())
-    assert len(set(seen)) == len(set(everything)) == 8
+    assert len(set(versions)) == len(set(everything)) == 8
     with pytest.raises(StoreError, match="already"):
         store.save_benchmark("first", frames())
-    assert (store.version("first"), store.version()) == (seen[-1], everything[-1])
+    assert (store.version("first"), store.version()) == (versions[-1], everything[-1])
     assert store.version("other") == other
 
 
@@ -217,10 +217,10 @@ def test_writers_in_two_processes_lose_nothing(store: Store, size: tuple[int, in
         _, errors = writer.communicate()
         assert writer.returncode == 0, errors
     n_prompts, n_models, times = size
-    found = {info.name: info for info in store.benchmarks()}
-    assert list(found) == [f"{name}{number}" for name in "ab" for number in range(times)] + ["first"]
+    result = {info.name: info for info in store.benchmarks()}
+    assert list(result) == [f"{name}{number}" for name in "ab" for number in range(times)] + ["first"]
     for number in range(times):  # the same content, whoever wrote it
-        one, other = found[f"a{number}"], found[f"b{number}"]
+        one, other = result[f"a{number}"], result[f"b{number}"]
         assert (one.n_prompts, one.n_models, one.data_hash) == (n_prompts, n_models, other.data_hash)
     assert left_behind(store) == []
 
@@ -236,8 +236,8 @@ def test_eight_readers_query_while_a_benchmark_is_imported_from_a_file(store: St
             assert whole(store, "first", range(1))
             table = prompt_table(store, "first")
             assert len(matching(store, "first", table, Filter("text", disagree=True))) <= len(table) == 20
-            found = {info.name: info.n_outcomes for info in store.benchmarks()}
-            assert found in ({"first": len(frames().outcomes)}, {"first": len(frames().outcomes), "new": 9000})
+            actual = {info.name: info.n_outcomes for info in store.benchmarks()}
+            assert actual in ({"first": len(frames().outcomes)}, {"first": len(frames().outcomes), "new": 9000})
             count += 1
         return count
 
@@ -447,9 +447,9 @@ except StoreError as error:
 def test_full_disk_is_an_error_and_the_old_file_stays(store: Store, room: int) -> None:
     before, version = contents(store), store.version()
     process = python(FULL, store.path, room)
-    said, errors = process.communicate()
+    message, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert str(store.path) in said
+    assert str(store.path) in message
     assert contents(store) == before
     assert store.version() == version
     assert left_behind(store) == []

@@ -80,8 +80,8 @@ def test_a_whole_database_is_found_whole(store: Store) -> None:
 def test_changed_content_is_found_though_every_block_can_be_read(store: Store) -> None:
     with duckdb.connect(str(main_file(store, "two"))) as connection:
         connection.execute("update outcomes set score = 0.123 where prompt = 17 and model = 1")
-    found = {finding.benchmark: finding.data for finding in verify(store)}
-    assert found == {"one": "", "two": "The content is not what was stored.", "three": ""}
+    result = {finding.benchmark: finding.data for finding in verify(store)}
+    assert result == {"one": "", "two": "The content is not what was stored.", "three": ""}
 
 
 def test_damage_of_one_benchmark_leaves_the_others_open(store: Store) -> None:
@@ -128,7 +128,7 @@ def test_rebuild_keeps_what_is_whole_and_puts_damaged_files_aside(store: Store) 
     flip(two, block_of(two, "outcomes", "score"))
     flip(run, block_of(run, "estimates", "est_score"))
     damaged = {path: path.read_bytes() for path in (two, run)}
-    kept = store.version("one")
+    before = store.version("one")
     aside, findings = rebuild(store)
     assert aside is not None
     assert [finding.benchmark for finding in findings if finding.data] == ["two"]
@@ -136,7 +136,7 @@ def test_rebuild_keeps_what_is_whole_and_puts_damaged_files_aside(store: Store) 
     assert next(aside.rglob(two.name)).read_bytes() == damaged[two]
     assert next(aside.rglob(run.name)).read_bytes() == damaged[run]
     assert {info.name: info for info in store.benchmarks()} == {name: expected[name] for name in ("one", "three")}
-    assert store.version("one") == kept
+    assert store.version("one") == before
     assert [run.run_id for run in store.runs("one")] == runs["one"]
     assert store.load_run(runs["one"][0]).estimates is not None
     assert store.runs("three") == []
@@ -169,14 +169,14 @@ def test_nothing_to_verify_or_rebuild(tmp_path: Path) -> None:
 def test_the_commands_say_what_is_damaged_and_what_was_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARROT_HOME", str(store.path.parent))
     flip(two := main_file(store, "two"), block_of(two, "outcomes", "score"))
-    said = CliRunner().invoke(main, ["data", "verify"])
-    assert said.exit_code == StoreError.exit_code, said.output
-    assert "one: whole" in said.stdout
-    assert "two: damaged" in said.stdout
-    said = CliRunner().invoke(main, ["data", "rebuild"])
-    assert said.exit_code == 0, said.output
-    assert "has one, three" in said.stdout
-    assert "two; import them again" in said.stdout
+    message = CliRunner().invoke(main, ["data", "verify"])
+    assert message.exit_code == StoreError.exit_code, message.output
+    assert "one: whole" in message.stdout
+    assert "two: damaged" in message.stdout
+    message = CliRunner().invoke(main, ["data", "rebuild"])
+    assert message.exit_code == 0, message.output
+    assert "has one, three" in message.stdout
+    assert "two; import them again" in message.stdout
     assert CliRunner().invoke(main, ["data", "rebuild", "--json"]).exit_code == 0
 
 
@@ -218,12 +218,12 @@ def _fate(store: Store, file: Path) -> int:
     try:
         for use in uses(store):
             try:
-                found = use()
+                result = use()
             except StoreError as error:
                 refused = 1 if str(file) in str(error) else 2
             else:
-                if isinstance(found, list) and found and hasattr(found[0], "data") and not refused:
-                    refused = int(any(finding.data or finding.computed for finding in found))
+                if isinstance(result, list) and result and hasattr(result[0], "data") and not refused:
+                    refused = int(any(finding.data or finding.computed for finding in result))
     except BaseException:
         return 2
     return refused

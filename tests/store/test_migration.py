@@ -123,14 +123,12 @@ def test_everything_is_taken_over_once_and_the_old_file_stays(
 
 @pytest.mark.slow
 def test_a_takeover_that_is_killed_is_completed_by_the_next_use(home: Path, old_file: bytes) -> None:
-    for wanted in range(3):
+    for place in range(3):
         child = os.fork()
         if child == 0:
             Store().benchmarks()
             os._exit(0)
-        while len(list((home / "carrot.store").glob("*/1"))) < wanted or not list(
-            home.glob("carrot.store/*/*.writing")
-        ):
+        while len(list((home / "carrot.store").glob("*/1"))) < place or not list(home.glob("carrot.store/*/*.writing")):
             assert os.waitpid(child, os.WNOHANG) == (0, 0), "the takeover is over before it could be killed"
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -54,14 +54,14 @@ def a_run(bench: Benchmark, **changes: object) -> Run:
 
 
 def test_what_is_saved_is_loaded(store: Store) -> None:
-    given = frames()
-    store.save_benchmark("made", given)
+    tables = frames()
+    store.save_benchmark("made", tables)
     bench = store.load("made")
-    assert bench.prompt_ids == tuple(given.prompts["prompt_id"])
+    assert bench.prompt_ids == tuple(tables.prompts["prompt_id"])
     assert bench.models == ("model-a", "model-b", "model-c")
-    assert bench.texts == tuple(given.prompts["text"])
-    assert bench.tasks == tuple(given.prompts["task"])
-    cells = given.outcomes.set_index(["prompt_id", "model"])
+    assert bench.texts == tuple(tables.prompts["text"])
+    assert bench.tasks == tuple(tables.prompts["task"])
+    cells = tables.outcomes.set_index(["prompt_id", "model"])
     for name, table in (
         ("score", bench.outcomes.score),
         ("cost_usd", bench.outcomes.cost_usd),
@@ -70,14 +70,14 @@ def test_what_is_saved_is_loaded(store: Store) -> None:
     ):
         expected = cells[name].unstack().reindex(index=bench.prompt_ids, columns=bench.models)
         np.testing.assert_array_equal(table, expected.to_numpy())
-    assert np.isnan(bench.outcomes.score).sum() == 60 - len(given.outcomes)
+    assert np.isnan(bench.outcomes.score).sum() == 60 - len(tables.outcomes)
 
 
 def test_prices_come_back_as_they_were(store: Store) -> None:
-    given = frames()
-    given.models.loc[0, "output_usd_per_mtok"] = 7.0
-    given.models.loc[2, ["input_usd_per_mtok", "output_usd_per_mtok"]] = np.nan
-    store.save_benchmark("made", given)
+    tables = frames()
+    tables.models.loc[0, "output_usd_per_mtok"] = 7.0
+    tables.models.loc[2, ["input_usd_per_mtok", "output_usd_per_mtok"]] = np.nan
+    store.save_benchmark("made", tables)
     assert store.load("made").prices == {
         "model-a": Price(1.0, 7.0, "2026-01-01", "made up"),
         "model-b": Price(2.0, 2.0, "2026-01-01", "made up"),
@@ -85,14 +85,14 @@ def test_prices_come_back_as_they_were(store: Store) -> None:
 
 
 def test_description_counts_what_is_there(store: Store) -> None:
-    given = frames()
-    info = store.save_benchmark("made", given, split_seed=5)
-    texts = given.prompts["text"].dropna()
+    tables = frames()
+    info = store.save_benchmark("made", tables, split_seed=5)
+    texts = tables.prompts["text"].dropna()
     assert store.benchmarks() == [info]
     assert (info.name, info.source, info.licence, info.sha256) == ("made", "made.parquet", "CC0", "0" * 64)
     assert (info.note, info.warnings, info.models) == ("by hand", ("one thing",), ("model-a", "model-b", "model-c"))
-    assert (info.n_prompts, info.n_models, info.n_outcomes) == (20, 3, len(given.outcomes))
-    assert info.n_missing == 60 - len(given.outcomes)
+    assert (info.n_prompts, info.n_models, info.n_outcomes) == (20, 3, len(tables.outcomes))
+    assert info.n_missing == 60 - len(tables.outcomes)
     assert info.n_with_text == len(texts)
     assert info.n_duplicate_prompts == len(texts) - texts.nunique()
     assert (info.split_seed, info.split_rule[:8]) == (5, "70/15/15")
@@ -100,37 +100,37 @@ def test_description_counts_what_is_there(store: Store) -> None:
 
 
 def test_split_is_that_of_the_text_and_the_seed(store: Store) -> None:
-    given = frames(n_prompts=60)
-    store.save_benchmark("made", given, split_seed=5)
-    expected = split(given.prompts["prompt_id"].tolist(), given.prompts["text"].tolist(), seed=5)
+    tables = frames(n_prompts=60)
+    store.save_benchmark("made", tables, split_seed=5)
+    expected = split(tables.prompts["prompt_id"].tolist(), tables.prompts["text"].tolist(), seed=5)
     assert store.load("made").split.tolist() == expected.tolist()
 
 
 def test_own_split_is_kept_and_its_leaks_are_told(store: Store) -> None:
-    given = frames(split=True)
-    info = store.save_benchmark("made", given)
-    assert store.load("made").split.tolist() == given.prompts["split"].tolist()
+    tables = frames(split=True)
+    info = store.save_benchmark("made", tables)
+    assert store.load("made").split.tolist() == tables.prompts["split"].tolist()
     assert "own split" in info.split_rule
     assert any("more than one side" in warning for warning in info.warnings)
 
 
 def test_own_split_without_test_is_told_with_the_remedy(store: Store) -> None:
-    given = frames(split=True)
-    given.prompts["split"] = given.prompts["split"].replace("test", "train")
-    info = store.save_benchmark("made", given)
+    tables = frames(split=True)
+    tables.prompts["split"] = tables.prompts["split"].replace("test", "train")
+    info = store.save_benchmark("made", tables)
     assert any("no test" in warning and "--split derive" in warning for warning in info.warnings)
 
 
 def test_hash_depends_on_the_content_only(store: Store) -> None:
-    given = frames()
+    tables = frames()
     shuffled = dataclasses.replace(
-        given,
-        prompts=given.prompts.sample(frac=1, random_state=1),
-        models=given.models.iloc[::-1],
-        outcomes=given.outcomes.sample(frac=1, random_state=2),
+        tables,
+        prompts=tables.prompts.sample(frac=1, random_state=1),
+        models=tables.models.iloc[::-1],
+        outcomes=tables.outcomes.sample(frac=1, random_state=2),
         warnings=(),
     )
-    first = store.save_benchmark("one", given).data_hash
+    first = store.save_benchmark("one", tables).data_hash
     assert store.save_benchmark("two", shuffled).data_hash == first
     assert store.load("two").data_hash == first
     np.testing.assert_array_equal(store.load("one").outcomes.score, store.load("two").outcomes.score)
@@ -165,17 +165,17 @@ def test_taken_name_needs_replace(store: Store) -> None:
     assert len(store.benchmarks()) == 1
 
 
-def _score(given: Frames) -> np.ndarray:
-    return given.outcomes.set_index(["prompt_id", "model"])["score"].unstack().to_numpy()
+def _score(tables: Frames) -> np.ndarray:
+    return tables.outcomes.set_index(["prompt_id", "model"])["score"].unstack().to_numpy()
 
 
 def test_names_and_texts_are_data_not_sql_or_markup(store: Store) -> None:
     odd = "<img src=x onerror=alert(1)>'; drop table prompts; --"
-    given = frames()
-    given.models["model"] = given.models["model"].replace("model-a", odd)
-    given.outcomes["model"] = given.outcomes["model"].replace("model-a", odd)
-    given.prompts.loc[0, "text"] = odd + "\0\n\u202e𝕏"
-    store.save_benchmark(odd, given)
+    tables = frames()
+    tables.models["model"] = tables.models["model"].replace("model-a", odd)
+    tables.outcomes["model"] = tables.outcomes["model"].replace("model-a", odd)
+    tables.prompts.loc[0, "text"] = odd + "\0\n\u202e𝕏"
+    store.save_benchmark(odd, tables)
     assert odd in store.load(odd).models
     assert store.load(odd).texts[0] == odd + "\0\n\u202e𝕏"
     store.remove_benchmark(odd)
@@ -189,10 +189,10 @@ def test_name_must_be_readable(store: Store, name: str) -> None:
 
 
 def test_texts_that_start_with_many_unknown_ones(store: Store) -> None:
-    given = frames(n_prompts=3000, n_models=2)
-    given.prompts.loc[:2990, "text"] = None
-    store.save_benchmark("made", given)
-    assert store.load("made").texts == tuple(given.prompts["text"])
+    tables = frames(n_prompts=3000, n_models=2)
+    tables.prompts.loc[:2990, "text"] = None
+    store.save_benchmark("made", tables)
+    assert store.load("made").texts == tuple(tables.prompts["text"])
 
 
 def test_rules_of_the_schema_hold_against_a_careless_reader(store: Store) -> None:
@@ -210,18 +210,20 @@ def test_outcome_of_an_unknown_model_is_refused(store: Store) -> None:
 
 
 def test_nothing_to_store_is_said(store: Store) -> None:
-    given = frames()
+    tables = frames()
     with pytest.raises(CarrotError, match="nothing to store"):
-        store.save_benchmark("made", dataclasses.replace(given, prompts=given.prompts[:0], outcomes=given.outcomes[:0]))
+        store.save_benchmark(
+            "made", dataclasses.replace(tables, prompts=tables.prompts[:0], outcomes=tables.outcomes[:0])
+        )
 
 
 def test_unknown_benchmark_lists_those_there_are(store: Store) -> None:
     with pytest.raises(NotFoundError, match="none is loaded"):
         store.load("made")
     store.save_benchmark("made", frames())
-    for wanted in (store.load, store.remove_benchmark, store.info, store.runs):
+    for method in (store.load, store.remove_benchmark, store.info, store.runs):
         with pytest.raises(NotFoundError, match="made"):
-            wanted("other")
+            method("other")
 
 
 def test_no_database_is_an_empty_list(store: Store) -> None:
@@ -371,9 +373,9 @@ def vector_file(path: Path, ids: list[str | None], vectors: list[list[float] | N
 
 
 def test_imported_vectors_are_renormalised_and_matched_by_id(store: Store, tmp_path: Path) -> None:
-    given = frames(n_prompts=4)
-    given.prompts["text"] = ["zero", "one", None, "three"]
-    store.save_benchmark("made", given)
+    tables = frames(n_prompts=4)
+    tables.prompts["text"] = ["zero", "one", None, "three"]
+    store.save_benchmark("made", tables)
     ids = ["id 00003", "unknown", "id 00000", "id 00001", "id 00002"]
     file = vector_file(tmp_path / "v.parquet", ids, [[3.0, 4.0], [1.0, 0.0], [0.0, 2.0], [1.0, 1.0], [5.0, 5.0]])
     assert store.import_vectors("made", file, "mini") == 3
@@ -511,11 +513,11 @@ def test_runs_go_with_the_benchmark_they_were_evaluated_or_fitted_on(store: Stor
         store.save_benchmark(name, frames())
     store.save_run(a_run(store.load("one")))
     store.save_run(a_run(store.load("two"), fit_on="one"))
-    kept = a_run(store.load("three"), fit_on="two")
-    store.save_run(kept)
+    third = a_run(store.load("three"), fit_on="two")
+    store.save_run(third)
     store.save_benchmark("one", frames(seed=1), replace=True)
     assert (store.runs("one"), store.runs("two")) == ([], [])
-    assert [run.run_id for run in store.runs("three")] == [kept.run_id]
+    assert [run.run_id for run in store.runs("three")] == [third.run_id]
 
 
 def test_run_with_what_json_cannot_hold_is_refused(store: Store) -> None:
@@ -562,22 +564,22 @@ def test_real_benchmark_with_its_vectors(store: Store, shared_data: Path) -> Non
 # Columns that not every benchmark has
 
 
-def with_more(given: Frames) -> Frames:
+def with_more(tables: Frames) -> Frames:
     """The frames with latency, cached tokens and times, each missing somewhere."""
-    n = len(given.outcomes)
+    n = len(tables.outcomes)
     more = {
         "latency_s": np.where(np.arange(n) % 3 == 0, np.nan, np.arange(n) / 8),
         "cached_input_tokens": np.arange(n) * 1.0,
         "time": [None if row % 5 == 0 else f"2026-01-01T00:00:{row:02}.000000Z" for row in range(n)],
     }
-    return dataclasses.replace(given, outcomes=given.outcomes.assign(**more))
+    return dataclasses.replace(tables, outcomes=tables.outcomes.assign(**more))
 
 
 def test_columns_that_came_later_are_loaded_and_follow_their_cells(store: Store) -> None:
-    given = with_more(frames())
-    store.save_benchmark("more", given)
+    tables = with_more(frames())
+    store.save_benchmark("more", tables)
     bench = store.load("more")
-    cells = given.outcomes.set_index(["prompt_id", "model"])
+    cells = tables.outcomes.set_index(["prompt_id", "model"])
     ids, models = bench.prompt_ids[3:9], bench.models[::-1]
     part = bench.rows(np.arange(3, 9)).pool(models)
     for name in ("latency_s", "cached_input_tokens"):
@@ -586,7 +588,7 @@ def test_columns_that_came_later_are_loaded_and_follow_their_cells(store: Store)
     assert bench.reasoning_tokens is None
     with store.reading("more") as connection:
         assert len(connection.execute("select time from outcomes where time is not null").fetchall()) == (
-            given.outcomes["time"].notna().sum()
+            tables.outcomes["time"].notna().sum()
         )
 
 
@@ -636,15 +638,15 @@ def test_a_file_of_the_schema_before_is_read_and_copied(store: Store, tmp_path: 
 # Samples
 
 
-def with_samples(given: Frames, differing: bool = True) -> Frames:
+def with_samples(tables: Frames, differing: bool = True) -> Frames:
     """The frames with a second run of every other cell, and a third one of the first."""
-    again, third = given.outcomes.iloc[::2].copy(), given.outcomes.iloc[:1].copy()
+    again, third = tables.outcomes.iloc[::2].copy(), tables.outcomes.iloc[:1].copy()
     if differing:
         again["score"], third["score"] = 1 - again["score"], 0.25
     again["cost_usd"] *= 3
     third["cost_usd"] = np.nan
-    runs = [frame.assign(sample=str(number)) for number, frame in enumerate((given.outcomes, again, third))]
-    return dataclasses.replace(given, outcomes=pd.concat(runs).sample(frac=1.0, random_state=1))
+    runs = [frame.assign(sample=str(number)) for number, frame in enumerate((tables.outcomes, again, third))]
+    return dataclasses.replace(tables, outcomes=pd.concat(runs).sample(frac=1.0, random_state=1))
 
 
 def means(samples: FloatTable) -> FloatTable:
@@ -653,22 +655,22 @@ def means(samples: FloatTable) -> FloatTable:
 
 
 def test_cells_are_means_of_their_samples_and_the_samples_are_kept(store: Store) -> None:
-    given = with_samples(frames())
-    info = store.save_benchmark("several", given)
+    tables = with_samples(frames())
+    info = store.save_benchmark("several", tables)
     bench = store.load("several")
-    cells = given.outcomes.groupby(["prompt_id", "model"])
+    cells = tables.outcomes.groupby(["prompt_id", "model"])
     for name, table in (("score", bench.outcomes.score), ("cost_usd", bench.outcomes.cost_usd)):
         expected = cells[name].mean().unstack().reindex(index=bench.prompt_ids, columns=bench.models)
         np.testing.assert_allclose(table, expected.to_numpy(), rtol=1e-15)
     assert bench.sample_score is not None
     assert bench.sample_score.shape == (*bench.outcomes.shape, 3)
     np.testing.assert_array_equal(
-        np.sort(bench.sample_score[~np.isnan(bench.sample_score)]), np.sort(given.outcomes["score"])
+        np.sort(bench.sample_score[~np.isnan(bench.sample_score)]), np.sort(tables.outcomes["score"])
     )
     np.testing.assert_allclose(means(bench.sample_score), bench.outcomes.score)
     spread = cells["score"].var()
     differing = (cells["score"].nunique() > 1).sum()
-    assert (info.n_outcomes, info.n_extra_runs, info.n_samples) == (len(cells), len(given.outcomes) - len(cells), 3)
+    assert (info.n_outcomes, info.n_extra_runs, info.n_samples) == (len(cells), len(tables.outcomes) - len(cells), 3)
     assert (info.n_repeated, info.n_differing) == (spread.notna().sum(), differing)
     assert info.score_spread == pytest.approx(math.sqrt(spread.mean()))
     with store.reading("several") as connection:
@@ -704,9 +706,9 @@ def test_one_sample_of_every_cell_is_a_benchmark_as_any_other(store: Store) -> N
 
 
 def test_equal_samples_do_not_differ(store: Store) -> None:
-    given = with_samples(frames(), differing=False)
-    given.outcomes["score"] = 0.1  # which no sum of three is exactly three times of
-    info = store.save_benchmark("alike", given)
+    tables = with_samples(frames(), differing=False)
+    tables.outcomes["score"] = 0.1  # which no sum of three is exactly three times of
+    info = store.save_benchmark("alike", tables)
     assert (info.n_differing, info.score_spread) == (0, 0.0)
 
 
@@ -729,7 +731,9 @@ def test_three_samples_a_cell_of_a_real_benchmark(store: Store, shared_data: Pat
     naive = pool.outcomes.score.max(axis=1).mean()
     rows = np.arange(len(pool.prompt_ids))
     folds = oracle_of_other_samples(pool)
-    other = np.mean([outcomes.score[rows, sweep(made, outcomes).choices(0.0)].mean() for made, outcomes in folds])
+    other = np.mean(
+        [outcomes.score[rows, sweep(estimates, outcomes).choices(0.0)].mean() for estimates, outcomes in folds]
+    )
     assert 0.5 < other < naive - 0.01
 
 
@@ -762,10 +766,10 @@ def test_tokens_of_free_models_come_back_with_a_run_and_older_runs_have_none(sto
 
 def _with_texts(texts: list[str | None], sides: list[str] | None = None) -> Frames:
     """Frames of as many prompts as texts, with a split of their own or none."""
-    given = frames(n_prompts=len(texts))
-    given.prompts["text"] = pd.Series(texts, dtype=object)
-    given.prompts["split"] = pd.Series(sides or [None] * len(texts), dtype=object)
-    return given
+    tables = frames(n_prompts=len(texts))
+    tables.prompts["text"] = pd.Series(texts, dtype=object)
+    tables.prompts["split"] = pd.Series(sides or [None] * len(texts), dtype=object)
+    return tables
 
 
 def test_of_a_chat_the_question_is_the_text_and_the_whole_is_kept(store: Store) -> None:

@@ -25,8 +25,8 @@ def cloud(d: int, n: int = 1_500, within: int = 40, seed: int = 0) -> NDArray[np
     """A normal cloud of d dimensions, turned at random in more."""
     rng = np.random.default_rng(seed)
     turned, _ = np.linalg.qr(rng.standard_normal((within, d)))
-    made: NDArray[np.float64] = rng.standard_normal((n, d)) @ turned.T
-    return made
+    values: NDArray[np.float64] = rng.standard_normal((n, d)) @ turned.T
+    return values
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 8])
@@ -96,7 +96,7 @@ def test_what_ships_is_what_the_vectors_give(shared_data: Path) -> None:
 
     file = pd.read_parquet(shared_data / "embeddings" / "routerbench_0shot.parquet")
     vectors = distinct(np.stack(file["embedding"].to_numpy()))
-    made = estimates(subsample(vectors, 1_000, SEED)).set_index("estimator")["dimension"]
-    kept = shipped_dimensions()
-    kept = kept[(kept["benchmark"] == "routerbench-subset") & (kept["n_vectors"] == 1_000)].set_index("estimator")
-    assert kept["dimension"].to_dict() == pytest.approx(made.to_dict())
+    values = estimates(subsample(vectors, 1_000, SEED)).set_index("estimator")["dimension"]
+    table = shipped_dimensions()
+    table = table[(table["benchmark"] == "routerbench-subset") & (table["n_vectors"] == 1_000)].set_index("estimator")
+    assert table["dimension"].to_dict() == pytest.approx(values.to_dict())

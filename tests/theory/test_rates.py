@@ -55,17 +55,17 @@ def test_excess_risk_is_what_the_choices_lose_prompt_by_prompt(world: World) -> 
 
 
 def test_questions_count_each_prompt_once_on_average() -> None:
-    world, found, plain = World(2, 0.5), [], []
+    world, result, plain = World(2, 0.5), [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
         at, counts = questions(world, 1_000, rng)
         assert counts.sum() == pytest.approx(1)
         wrong = np.zeros(len(at), np.int64)  # a rule that always takes the first model
-        found.append(utility_loss(world, wrong, at) @ counts)
+        result.append(utility_loss(world, wrong, at) @ counts)
         fresh = world.fresh_prompts(5_000, rng)
         plain.append(utility_loss(world, np.zeros(5_000, np.int64), fresh).mean())
-    error = np.std(found) / np.sqrt(40) + np.std(plain) / np.sqrt(40)
-    assert abs(np.mean(found) - np.mean(plain)) < 3 * error
+    error = np.std(result) / np.sqrt(40) + np.std(plain) / np.sqrt(40)
+    assert abs(np.mean(result) - np.mean(plain)) < 3 * error
 
 
 def test_the_level_is_that_of_the_integral_where_noise_alone_decides() -> None:
@@ -75,15 +75,15 @@ def test_the_level_is_that_of_the_integral_where_noise_alone_decides() -> None:
     )
     observed = world.utility(*world.outcomes(middle, np.random.default_rng(2)))
     deviation = float((observed[:, 1] - observed[:, 0]).std())
-    wanted = slow.noise_alone(world, neighbours(1_000, world), deviation)
-    found = [excess_risk(world, 1_000, repetition) for repetition in range(200)]
-    assert np.mean(found) == pytest.approx(wanted, rel=0.25)
+    expected = slow.noise_alone(world, neighbours(1_000, world), deviation)
+    result = [excess_risk(world, 1_000, repetition) for repetition in range(200)]
+    assert np.mean(result) == pytest.approx(expected, rel=0.25)
 
 
 def test_runs_are_repeatable_and_reported() -> None:
-    world, seen = World(1), []
-    curve = simulate(world, (100, 300), 3, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(step, 6) for step in range(1, 7)]
+    world, calls = World(1), []
+    curve = simulate(world, (100, 300), 3, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(step, 6) for step in range(1, 7)]
     assert (curve.excess == simulate(world, (100, 300), 3).excess).all()
     assert (curve.excess != simulate(world, (100, 300), 3, seed=1).excess).any()
     table = curve.table()

@@ -73,10 +73,10 @@ def test_runs_that_ship_are_those_the_code_makes() -> None:
 
 def test_the_slopes_that_ship_are_near_the_law_where_it_promises_and_above_where_not() -> None:
     table = slopes()
-    held, broken = table[table["breach"] == "none"], table[table["breach"] != "none"]
-    inside = (held["low"] <= held["predicted"]) & (held["predicted"] <= held["high"])
+    sound, broken = table[table["breach"] == "none"], table[table["breach"] != "none"]
+    inside = (sound["low"] <= sound["predicted"]) & (sound["predicted"] <= sound["high"])
     assert inside.mean() > 0.5
-    assert ((held["measured"] - held["predicted"]).abs() < 0.12).all()
+    assert ((sound["measured"] - sound["predicted"]).abs() < 0.12).all()
     assert (broken["measured"] > broken["predicted"]).all()
     for world in (World(2, breach="no-margin"), World(2, breach="rough"), World(2, breach="thin")):
         curve = simulated_curve(world)
@@ -169,9 +169,9 @@ def test_where_nothing_was_lost_there_is_no_slope_in_words_or_lines() -> None:
     assert exhibit.draw is not None
     assert not any("fitted" in trace.name for trace in exhibit.draw("light").data)
     lost[1, 0] = 0.1
-    said = rate_exhibit(RateCurve(World(), (100, 300, 1_000), lost)).alt
-    assert "inf" not in said
-    assert "nan" not in said
+    message = rate_exhibit(RateCurve(World(), (100, 300, 1_000), lost)).alt
+    assert "inf" not in message
+    assert "nan" not in message
 
 
 def test_two_fitted_lines_differ_without_colour() -> None:

@@ -65,7 +65,7 @@ def test_every_number_is_that_of_a_slow_recomputation(protocol: Setting, estimat
     result = apply(protocol, estimates, scenario)
     price = {LARGE: (1 * 0.75, 4 * 0.75), SMALL: (0.1 * 2.25, 0.4 * 2.25), MID: (0.5 * 1.5, 1.5 * 1.5)}
     old = {
-        model: (found.input_usd_per_mtok, found.output_usd_per_mtok) for model, found in protocol.test.prices.items()
+        model: (answer.input_usd_per_mtok, answer.output_usd_per_mtok) for model, answer in protocol.test.prices.items()
     }
     for split in ("validation", "test"):
         part, table = protocol.part(split), estimates[split]
@@ -187,12 +187,12 @@ def test_a_hypothetical_model_has_its_offset_and_its_tokens(
     price = ScenarioPrice(input_usd_per_mtok=0.5, output_usd_per_mtok=2.0)
     new = Hypothetical(name="acme/next", base=MID, score_offset=offset, token_factor=tokens, price=price)
     result = apply(protocol, estimates, Scenario(hypothetical=(new,), provider_factors={"acme": 0.5}))
-    validation, shown = result.after.setting.validation, result.after.setting.test
+    validation, reported_on = result.after.setting.validation, result.after.setting.test
     base = protocol.validation.outcomes.score[:, 2].mean()
     assert validation.outcomes.score[:, 3].mean() == pytest.approx(base + offset, abs=1e-12)
     paid = protocol.test.input_tokens[:, 2] * 0.25 + protocol.test.output_tokens[:, 2] * tokens * 1.0
-    assert shown.outcomes.cost_usd[:, 3] == pytest.approx(paid / 1e6)
-    assert shown.models == (*MODELS, "acme/next")
+    assert reported_on.outcomes.cost_usd[:, 3] == pytest.approx(paid / 1e6)
+    assert reported_on.models == (*MODELS, "acme/next")
     assert any("errors are copied" in note for note in result.notes)
 
 
@@ -278,9 +278,9 @@ def test_just_below_the_threshold_a_model_is_used_and_just_above_it_is_not(
     scenario = Scenario(task_weights={"kind 1": 2.5})
     result = apply(protocol, estimates, scenario)
     rate, column = rate_of_lam(lam, result.cost_unit_usd), MODELS.index(model)
-    found = worth_using(result.after.report_curve, model, rate)
-    factor = found.factor_for(share)
-    assert result.after.report_curve.shares([rate])[0][column] == pytest.approx(found.share_at(1.0), abs=1e-9)
+    answer = worth_using(result.after.report_curve, model, rate)
+    factor = answer.factor_for(share)
+    assert result.after.report_curve.shares([rate])[0][column] == pytest.approx(answer.share_at(1.0), abs=1e-9)
 
     def used_at(factor: float) -> float:
         repriced = apply(protocol, estimates, scenario.model_copy(update={"model_factors": {model: factor}}))
@@ -299,9 +299,9 @@ def test_just_below_the_threshold_a_model_is_used_and_just_above_it_is_not(
 def test_at_lam_0_no_price_counts(protocol: Setting, estimates: dict[str, Estimates]) -> None:
     curve = apply(protocol, estimates, Scenario()).after.report_curve
     for model in MODELS:
-        found = worth_using(curve, model, 0.0)
-        assert set(found.factor) <= {np.inf, -np.inf}
-        assert found.share_at(1.0) == pytest.approx(curve.shares([0.0])[0][MODELS.index(model)])
+        answer = worth_using(curve, model, 0.0)
+        assert set(answer.factor) <= {np.inf, -np.inf}
+        assert answer.share_at(1.0) == pytest.approx(curve.shares([0.0])[0][MODELS.index(model)])
 
 
 def test_dollars_scale_by_factors_and_take_no_prices(dollars: tuple[Setting, dict[str, Estimates]]) -> None:
@@ -362,7 +362,7 @@ def test_a_file_keeps_a_scenario_and_only_what_differs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ("", "Invalid JSON"),
         ("[]", "the document"),
@@ -378,8 +378,8 @@ def test_a_file_keeps_a_scenario_and_only_what_differs() -> None:
     ],
     ids=range(11),
 )
-def test_a_file_that_is_no_scenario_says_what_is_wrong(document: str, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_a_file_that_is_no_scenario_says_what_is_wrong(document: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         parse_scenario(document)
 
 

@@ -36,11 +36,11 @@ _TOUCHED = 3  # rows that one record of a file may make: a row of promptfoo's ta
 
 def imports(folder: Path) -> dict[str, list[Path]]:
     """The files of one import of every format, by a name."""
-    made = folder / "made"
-    made.mkdir()
+    target = folder / "made"
+    target.mkdir()
     for name, (_, text) in LOGS.items():
-        (made / name).write_text(text, encoding="utf-8")
-    (made / "routerbench.json").write_text(json.dumps(run("m1", 1.0)))
+        (target / name).write_text(text, encoding="utf-8")
+    (target / "routerbench.json").write_text(json.dumps(run("m1", 1.0)))
     sets = {
         "inspect zip": [FILES / "inspect/quiz_letters_other_mid.eval"],
         "inspect": [FILES / "inspect/quiz_numbers_other_mid.json"],
@@ -67,7 +67,7 @@ def imports(folder: Path) -> dict[str, list[Path]]:
             for name in ("acme__small.quiz.json", *(f"trajs/{i}/{i}.traj.json" for i in _INSTANCES))
         ],
     }
-    return sets | {name: [made / name] for name in ("routerbench.json", *LOGS)}
+    return sets | {name: [target / name] for name in ("routerbench.json", *LOGS)}
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -166,9 +166,9 @@ def test_a_log_is_kept_under_a_name_and_compared_by_it(carrot_home: Path, tmp_pa
     count, notes = keep_log("in use", [path])
     assert (count, list(kept_logs())) == (2, ["in use"])
     assert any("failed" in note for note in notes)
-    kept, calls = read_logs(log_at("in use")), read_logs(log_at(str(path)))
-    assert kept.models == calls.models
-    assert np.array_equal(kept.cost_usd, calls.cost_usd)
+    log, calls = read_logs(log_at("in use")), read_logs(log_at(str(path)))
+    assert log.models == calls.models
+    assert np.array_equal(log.cost_usd, calls.cost_usd)
     with pytest.raises(CarrotError, match="already"):
         keep_log("in use", [path])
     keep_log("in use", [path], replace=True)

@@ -21,7 +21,7 @@ import pytest
 
 from carrot_core.benchmarks.pickles import columns, leaves, load
 from carrot_core.benchmarks.pickles.records import RefusedError
-from tests.pickled import PROTOCOLS, Calls, frame, stopped, values
+from tests.pickle_files import PROTOCOLS, Calls, frame, stopped, values
 
 NUMPY = "numpy._core.multiarray"
 
@@ -91,8 +91,8 @@ def test_no_other_function_is_called(
     canary = tmp_path / "canary"
     filled = [part.format(canary=canary) if isinstance(part, str) else part for part in arguments if part is not os]
     for protocol in PROTOCOLS:  # below 3 under the module's name in Python 2
-        said = stopped(pickle.dumps([Calls(function, *filled)], protocol=protocol), tmp_path)
-        assert (name if protocol > 2 else name.rpartition(".")[2]) in said
+        message = stopped(pickle.dumps([Calls(function, *filled)], protocol=protocol), tmp_path)
+        assert (name if protocol > 2 else name.rpartition(".")[2]) in message
     assert not canary.exists()
 
 
@@ -125,7 +125,7 @@ def test_a_path_through_an_admitted_name_leads_nowhere(module: str, name: str, t
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (named(NUMPY, "_reconstruct") + b"}\x8c\x08__code__\x8c\x01xsb.", "attributes of a function"),
         (named(NUMPY, "_reconstruct") + b"N}\x8c\x01a\x8c\x01bs\x86b.", "attributes of a function"),
@@ -145,8 +145,8 @@ def test_a_path_through_an_admitted_name_leads_nowhere(module: str, name: str, t
         (b"\x8b" + struct.pack("<i", 64) + b"\x01" * 64 + b".", "an integer beyond all numbers"),
     ],
 )
-def test_what_only_hand_writing_produces_is_refused(data: bytes, said: str, tmp_path: Path) -> None:
-    assert said in stopped(b"\x80\x05" + data, tmp_path)
+def test_what_only_hand_writing_produces_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
+    assert message in stopped(b"\x80\x05" + data, tmp_path)
 
 
 def reconstructed(shape: object, raw: object) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from carrot_core import limits
 from carrot_core.benchmarks.pickles import holds_dictionary, read_pickled_arrays, read_pickled_table
 from carrot_core.errors import DataError, NotFoundError
-from tests.pickled import PROTOCOLS, Calls, frame, values
+from tests.pickle_files import PROTOCOLS, Calls, frame, values
 
 # Written by the pandas in the name, with its numpy (1.21, 1.26, 2.2) and made-up values.
 PICKLES = Path(__file__).parent
@@ -54,12 +54,12 @@ def test_nested_dictionaries_of_arrays_load_equal(protocol: int, tmp_path: Path)
     path = tmp_path / "tree.pickle"
     path.write_bytes(pickle.dumps(tree, protocol=protocol))
     assert holds_dictionary(path)
-    found = read_pickled_arrays(path)
-    assert list(found) == [("a", "s"), ("a", "models"), ("b", "c", "f"), ("b", "c", "view")]
-    assert np.array_equal(found["a", "s"], scores)
-    assert np.array_equal(found["b", "c", "f"], scores)
-    assert np.array_equal(found["b", "c", "view"], scores.T)
-    assert found["a", "models"].tolist() == ["x", "y"]
+    arrays = read_pickled_arrays(path)
+    assert list(arrays) == [("a", "s"), ("a", "models"), ("b", "c", "f"), ("b", "c", "view")]
+    assert np.array_equal(arrays["a", "s"], scores)
+    assert np.array_equal(arrays["b", "c", "f"], scores)
+    assert np.array_equal(arrays["b", "c", "view"], scores.T)
+    assert arrays["a", "models"].tolist() == ["x", "y"]
 
 
 def test_a_refusal_gives_the_name_and_that_nothing_ran(tmp_path: Path) -> None:

@@ -52,15 +52,15 @@ def raw(place: str, texts: tuple[str | None, ...]) -> Any:
 
 def test_outputs_are_scores_and_thousands_of_tokens_in_the_order_of_training(places: dict[str, str]) -> None:
     data = bench()
-    found = make_router("carrot-released", **places).fit(data).estimate(data)
+    result = make_router("carrot-released", **places).fit(data).estimate(data)
     scores = 1 / (1 + np.exp(-raw(places["performance"], data.texts)))
     output_tokens = np.maximum(1000 * raw(places["cost"], data.texts), 0)
     prices = [shipped_prices()[model] for model in LABELS]
     dollars = data.input_tokens * [price.input_usd_per_mtok / 1e6 for price in prices]
     dollars = dollars + output_tokens * [price.output_usd_per_mtok / 1e6 for price in prices]
-    assert found.models == LABELS
-    np.testing.assert_allclose(found.score, scores, atol=1e-5)
-    np.testing.assert_allclose(found.cost_usd, dollars, rtol=1e-4, atol=1e-9)
+    assert result.models == LABELS
+    np.testing.assert_allclose(result.score, scores, atol=1e-5)
+    np.testing.assert_allclose(result.cost_usd, dollars, rtol=1e-4, atol=1e-9)
 
 
 def test_the_order_is_that_of_training_not_of_the_published_wrapper() -> None:
@@ -88,9 +88,9 @@ def test_part_of_the_pool_in_any_order(places: dict[str, str]) -> None:
     whole = bench()
     expected = make_router("carrot-released", **places).fit(whole).estimate(whole)
     few = whole.pool([MIXTRAL, "openai-gpt-4o", LLAMA])
-    found = make_router("carrot-released", **places).fit(few).estimate(few)
-    np.testing.assert_array_equal(found.score, expected.pool(few.models).score)
-    np.testing.assert_array_equal(found.cost_usd, expected.pool(few.models).cost_usd)
+    result = make_router("carrot-released", **places).fit(few).estimate(few)
+    np.testing.assert_array_equal(result.score, expected.pool(few.models).score)
+    np.testing.assert_array_equal(result.cost_usd, expected.pool(few.models).cost_usd)
 
 
 def test_a_prompt_alone_is_the_prompt_in_any_batch(places: dict[str, str]) -> None:
@@ -105,11 +105,11 @@ def test_a_prompt_alone_is_the_prompt_in_any_batch(places: dict[str, str]) -> No
 def test_the_authors_rule_is_ours_with_its_cost_unit(places: dict[str, str]) -> None:
     """Their wrapper's ``(1 - mu) * score - mu * cost * 100``, with names put right."""
     data = bench()
-    found = make_router("carrot-released", **places).fit(data).estimate(data)
+    result = make_router("carrot-released", **places).fit(data).estimate(data)
     unit = CarrotReleased.cost_unit_usd
     for mu in (0.0, 0.3, 0.9):
-        theirs = ((1 - mu) * found.score - mu * found.cost_usd * 100).argmax(axis=1)
-        ours = ((1 - mu) * found.score - mu * found.cost_usd / unit).argmax(axis=1)
+        theirs = ((1 - mu) * result.score - mu * result.cost_usd * 100).argmax(axis=1)
+        ours = ((1 - mu) * result.score - mu * result.cost_usd / unit).argmax(axis=1)
         np.testing.assert_array_equal(theirs, ours)
 
 
@@ -124,9 +124,9 @@ def test_prices_of_the_benchmark_come_before_those_that_ship(places: dict[str, s
 def test_input_tokens_are_counted_where_none_are_recorded(places: dict[str, str]) -> None:
     data = replace(bench(), input_tokens=np.empty((0, 0)))
     counted = [len(str(text).split()) + 2 for text in data.texts]
-    told = replace(data, input_tokens=np.repeat(np.array(counted, dtype=float)[:, None], 13, axis=1))
+    with_tokens_in = replace(data, input_tokens=np.repeat(np.array(counted, dtype=float)[:, None], 13, axis=1))
     router = make_router("carrot-released", **places).fit(data)
-    np.testing.assert_allclose(router.estimate(data).cost_usd, router.estimate(told).cost_usd)
+    np.testing.assert_allclose(router.estimate(data).cost_usd, router.estimate(with_tokens_in).cost_usd)
 
 
 def test_models_it_does_not_know_are_refused(places: dict[str, str]) -> None:
@@ -151,6 +151,6 @@ def test_it_is_kept_by_the_names_of_its_checkpoints(places: dict[str, str], tmp_
     data = bench()
     router = make_router("carrot-released", **places).fit(data)
     save_router(router, tmp_path)
-    found = load_router(tmp_path, models=LABELS[::-1]).estimate(data)
-    np.testing.assert_array_equal(found.score, router.estimate(data).score)
+    result = load_router(tmp_path, models=LABELS[::-1]).estimate(data)
+    np.testing.assert_array_equal(result.score, router.estimate(data).score)
     assert (tmp_path / "router.safetensors").stat().st_size < 1000

@@ -93,10 +93,10 @@ def test_unobserved_cells_weigh_nothing(bench: Benchmark, encoder: str) -> None:
 
     def router(score: Any) -> Any:
         outcomes = train.outcomes
-        seen = np.where(hidden, np.nan, score)
+        observed = np.where(hidden, np.nan, score)
         cost, tokens = np.where(hidden, np.nan, outcomes.cost_usd), np.where(hidden, np.nan, train.output_tokens)
-        made = Outcomes(outcomes.prompt_ids, outcomes.models, seen, cost)
-        return fitted(replace(train, outcomes=made, output_tokens=tokens), encoder, epochs=1)
+        with_gaps = Outcomes(outcomes.prompt_ids, outcomes.models, observed, cost)
+        return fitted(replace(train, outcomes=with_gaps, output_tokens=tokens), encoder, epochs=1)
 
     one, other = router(train.outcomes.score), router(np.where(hidden, 0.5, train.outcomes.score))
     estimates = [each.estimate(bench.part("test")).score for each in (one, other)]
@@ -263,18 +263,18 @@ def test_saved_over_and_again(bench: Benchmark, router: Any, tmp_path: Path) -> 
     loaded = load_router(tmp_path / "one")
     save_router(loaded, tmp_path / "two")
     save_router(loaded, tmp_path / "two")
-    expected, found = router.estimate(bench), load_router(tmp_path / "two").estimate(bench)
-    np.testing.assert_array_equal(found.score, expected.score)
-    np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
+    expected, result = router.estimate(bench), load_router(tmp_path / "two").estimate(bench)
+    np.testing.assert_array_equal(result.score, expected.score)
+    np.testing.assert_array_equal(result.cost_usd, expected.cost_usd)
     assert loaded.history_ == router.history_
 
 
 def test_as_a_run_keeps_it_the_weights_and_the_tokenizer_go_along(bench: Benchmark, router: Any) -> None:
     again, profile = router_from_bytes(*router_as_bytes(router))
-    expected, found = router.estimate(bench), again.estimate(bench)
+    expected, result = router.estimate(bench), again.estimate(bench)
     assert profile is None
-    np.testing.assert_array_equal(found.score, expected.score)
-    np.testing.assert_array_equal(found.cost_usd, expected.cost_usd)
+    np.testing.assert_array_equal(result.score, expected.score)
+    np.testing.assert_array_equal(result.cost_usd, expected.cost_usd)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])

@@ -55,9 +55,9 @@ def recipe(encoder: str, **params: Any) -> Recipe:
 def task(encoder: str, **params: Any) -> tuple[Network, Task]:
     chosen = recipe(encoder, **params)
     network = Network.pretrained(encoder, 3, 60)
-    train, held = held_out(TEXTS, 0.2, 0)
+    train, rest = held_out(TEXTS, 0.2, 0)
     tokens = network.tokens(TEXTS)
-    return network, Task(tokens, TARGETS.astype(np.float32), 2, encoder, train, held, network.padding, chosen)
+    return network, Task(tokens, TARGETS.astype(np.float32), 2, encoder, train, rest, network.padding, chosen)
 
 
 def weights(module: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def test_the_loss_is_that_of_its_definition(encoder: str) -> None:
-    _, made = task(encoder, usage_weight=0.25)
+    _, tuning = task(encoder, usage_weight=0.25)
     rng = np.random.default_rng(0)
     outputs, targets = rng.normal(size=(6, 3)), np.c_[rng.random((6, 2)), rng.normal(size=6)]
     targets[rng.random((6, 3)) < 0.3] = np.nan
@@ -88,38 +88,38 @@ def test_the_loss_is_that_of_its_definition(encoder: str) -> None:
             else:
                 squares.append((z - y) ** 2 / 2)
     expected = sum(entropy) / len(entropy) + 0.25 * sum(squares) / len(squares)
-    found = made.loss(torch.tensor(outputs).float(), torch.tensor(targets).float())
-    assert float(found) == pytest.approx(expected, rel=1e-5)
-    nothing = made.loss(torch.zeros(2, 3), torch.full((2, 3), torch.nan))
+    result = tuning.loss(torch.tensor(outputs).float(), torch.tensor(targets).float())
+    assert float(result) == pytest.approx(expected, rel=1e-5)
+    nothing = tuning.loss(torch.zeros(2, 3), torch.full((2, 3), torch.nan))
     assert float(nothing) == 0.0
 
 
 def test_an_unobserved_cell_has_no_gradient(encoder: str) -> None:
-    _, made = task(encoder)
+    _, tuning = task(encoder)
     outputs = torch.zeros(2, 3, requires_grad=True)
     targets = torch.tensor([[1.0, torch.nan, 2.0], [torch.nan, 0.0, torch.nan]])
-    made.loss(outputs, targets).backward()
+    tuning.loss(outputs, targets).backward()
     assert (outputs.grad == 0).tolist() == targets.isnan().tolist()
 
 
 def test_an_epoch_has_every_row_once_in_batches_of_like_length(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_module, "_BUCKET_BATCHES", 3)
-    _, made = task(encoder)
-    batches = list(made.epoch(0))
-    assert len(batches) == made.steps_per_epoch
-    assert sorted(np.concatenate(batches)) == sorted(made.train)
-    spread = np.mean([np.ptp([len(made.tokens[row]) for row in batch]) for batch in batches])
-    assert spread < np.ptp([len(made.tokens[row]) for row in made.train]) / 2
-    assert [list(each) for each in made.epoch(0)] == [list(each) for each in batches]
-    assert [list(each) for each in made.epoch(1)] != [list(each) for each in batches]
+    _, tuning = task(encoder)
+    batches = list(tuning.epoch(0))
+    assert len(batches) == tuning.steps_per_epoch
+    assert sorted(np.concatenate(batches)) == sorted(tuning.train)
+    spread = np.mean([np.ptp([len(tuning.tokens[row]) for row in batch]) for batch in batches])
+    assert spread < np.ptp([len(tuning.tokens[row]) for row in tuning.train]) / 2
+    assert [list(each) for each in tuning.epoch(0)] == [list(each) for each in batches]
+    assert [list(each) for each in tuning.epoch(1)] != [list(each) for each in batches]
 
 
 def test_equal_texts_stay_on_one_side() -> None:
     texts = [f"text {i // 4}" for i in range(80)]
-    train, held = held_out(texts, 0.25, 3)
-    assert not {texts[row] for row in train} & {texts[row] for row in held}
-    assert sorted([*train, *held]) == list(range(80))
-    assert len(held) == 20
+    train, rest = held_out(texts, 0.25, 3)
+    assert not {texts[row] for row in train} & {texts[row] for row in rest}
+    assert sorted([*train, *rest]) == list(range(80))
+    assert len(rest) == 20
 
 
 def test_the_rate_rises_then_falls() -> None:
@@ -135,38 +135,38 @@ def test_the_rate_rises_then_falls() -> None:
 
 def test_the_best_weights_are_kept_not_the_last(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses to order: the second look is the best, and its weights are copies that later steps do not change."""
-    network, made = task(encoder, epochs=4, patience=9)
-    seen, losses = [], iter([4.0, 1.0, 3.0, 2.0, 5.0])
+    network, tuning = task(encoder, epochs=4, patience=9)
+    weights_by_epoch, losses = [], iter([4.0, 1.0, 3.0, 2.0, 5.0])
 
     def loss(self: Task, module: Any) -> float:
-        seen.append(weights(module))
+        weights_by_epoch.append(weights(module))
         return next(losses)
 
     monkeypatch.setattr(Task, "held_loss", loss)
-    history = loop(network.module, made)
+    history = loop(network.module, tuning)
     assert [entry["held_out_loss"] for entry in history] == [4.0, 1.0, 3.0, 2.0, 5.0]
-    assert same(weights(network.module), seen[1])
-    assert not same(seen[1], seen[4])
+    assert same(weights(network.module), weights_by_epoch[1])
+    assert not same(weights_by_epoch[1], weights_by_epoch[4])
 
 
 def test_training_ends_when_patience_does(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network, made = task(encoder, epochs=9, patience=2)
+    network, tuning = task(encoder, epochs=9, patience=2)
     losses = iter([4.0, 1.0, 3.0, 2.0, 0.5])
     monkeypatch.setattr(Task, "held_loss", lambda self, module: next(losses))
-    assert [entry["held_out_loss"] for entry in loop(network.module, made)] == [4.0, 1.0, 3.0, 2.0]
+    assert [entry["held_out_loss"] for entry in loop(network.module, tuning)] == [4.0, 1.0, 3.0, 2.0]
 
 
 def test_training_never_ends_worse_than_it_started(encoder: str) -> None:
-    network, made = task(encoder, learning_rate=5.0, epochs=2)
-    start = made.held_loss(network.module)
-    loop(network.module, made)
-    assert made.held_loss(network.module) <= start
+    network, tuning = task(encoder, learning_rate=5.0, epochs=2)
+    start = tuning.held_loss(network.module)
+    loop(network.module, tuning)
+    assert tuning.held_loss(network.module) <= start
 
 
 def test_training_lowers_the_loss(encoder: str) -> None:
-    _, made, history = fine_tuned(TEXTS, TARGETS, 2, recipe(encoder, epochs=6))
+    _, tuning, history = fine_tuned(TEXTS, TARGETS, 2, recipe(encoder, epochs=6))
     assert min(entry["held_out_loss"] for entry in history) < history[0]["held_out_loss"] - 0.01
-    assert made.steps_per_epoch * 6 == history[-1]["step"]
+    assert tuning.steps_per_epoch * 6 == history[-1]["step"]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -261,9 +261,9 @@ def test_a_process_that_is_killed_loses_nothing(encoder: str, tmp_path: Path) ->
     time.sleep(0.1)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    wanted = recipe(encoder, epochs=12, patience=12)
-    resumed, _, _ = fine_tuned(TEXTS, TARGETS, 2, replace(wanted, checkpoints=str(tmp_path)))
-    whole, _, _ = fine_tuned(TEXTS, TARGETS, 2, wanted)
+    expected = recipe(encoder, epochs=12, patience=12)
+    resumed, _, _ = fine_tuned(TEXTS, TARGETS, 2, replace(expected, checkpoints=str(tmp_path)))
+    whole, _, _ = fine_tuned(TEXTS, TARGETS, 2, expected)
     assert same(weights(whole.module), weights(resumed.module))
 
 
@@ -274,10 +274,10 @@ def test_the_trainer_of_transformers_learns_the_same_task(encoder: str, capsys: 
     pytest.importorskip("accelerate")
     start = fine_tuned(TEXTS, TARGETS, 2, recipe(encoder, epochs=0))[2][0]["held_out_loss"]
     chosen = recipe(encoder, epochs=6, trainer="transformers")
-    network, made, history = fine_tuned(TEXTS, TARGETS, 2, chosen)
+    network, tuning, history = fine_tuned(TEXTS, TARGETS, 2, chosen)
     best = min(entry["held_out_loss"] for entry in history)
     assert best < start - 0.01
-    assert made.held_loss(network.module) == pytest.approx(best, rel=0.02)
+    assert tuning.held_loss(network.module) == pytest.approx(best, rel=0.02)
     assert capsys.readouterr().out == ""
     again, _, _ = fine_tuned(TEXTS, TARGETS, 2, chosen)
     assert same(weights(network.module), weights(again.module))
@@ -298,13 +298,13 @@ def test_the_trainer_goes_on_from_its_last_epoch(encoder: str, tmp_path: Path, m
             raise KilledError
         return evaluate(self, *arguments, **named)
 
-    kept = replace(chosen, checkpoints=str(tmp_path))
+    with_folder = replace(chosen, checkpoints=str(tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "evaluate", dying)
         with pytest.raises(KilledError):
-            fine_tuned(TEXTS, TARGETS, 2, kept)
+            fine_tuned(TEXTS, TARGETS, 2, with_folder)
     assert list(tmp_path.glob("*/checkpoint-*"))
-    resumed, _, history = fine_tuned(TEXTS, TARGETS, 2, kept)
+    resumed, _, history = fine_tuned(TEXTS, TARGETS, 2, with_folder)
     assert len(history) == 3
     for name, tensor in weights(whole.module).items():
         torch.testing.assert_close(weights(resumed.module)[name], tensor)
