@@ -189,12 +189,12 @@ def test_no_prompt_is_logged(client: TestClient, caplog: pytest.LogCaptureFixtur
 def test_the_request_id_is_the_callers_where_it_is_plain(client: TestClient) -> None:
     health = "/api/v1/health"
     assert client.get(health, headers={"X-Request-ID": "job-7.a_B"}).headers["X-Request-ID"] == "job-7.a_B"
-    made = set()
+    ids = set()
     for odd in ("", "a b", "a" * 65, "<script>", "a\tb", "ü"):
-        given = client.get(health, headers={"X-Request-ID": odd.encode()})
-        made.add(given.headers["X-Request-ID"])
-    assert len(made) == 6
-    assert all(len(each) == 32 and each.isalnum() for each in made)
+        answer = client.get(health, headers={"X-Request-ID": odd.encode()})
+        ids.add(answer.headers["X-Request-ID"])
+    assert len(ids) == 6
+    assert all(len(each) == 32 and each.isalnum() for each in ids)
 
 
 def test_a_token_is_asked_for_everywhere_but_for_health(client_of: Client) -> None:
@@ -353,9 +353,9 @@ def test_no_web_page_is_answered(client: TestClient, page: dict[str, str]) -> No
 
 
 def test_metrics_count_requests_prompts_and_models(client: TestClient) -> None:
-    said = client.post(ROUTE, json={"prompts": ["a", "b", "c"], "lam": 1}).json()
+    message = client.post(ROUTE, json={"prompts": ["a", "b", "c"], "lam": 1}).json()
     client.get(f"/{SECRET}")
-    (model,) = {decision["model"] for decision in said["decisions"]}
+    (model,) = {decision["model"] for decision in message["decisions"]}
     text = client.get("/api/v1/metrics").text
     assert 'carrot_requests_total{route="/api/v1/route",status="200"} 1.0' in text
     assert 'carrot_requests_total{route="other",status="404"} 1.0' in text

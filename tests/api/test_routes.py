@@ -31,24 +31,24 @@ PROMPTS = ["What is the capital of France?", "", "Ünïcode 🥕 <b>&</b> \u202e
 def test_a_routed_prompt_has_the_routers_own_record(client: TestClient, point: dict[str, float]) -> None:
     answer = client.post("/api/v1/route", json={"prompts": PROMPTS, **point})
     assert answer.status_code == 200, answer.text
-    said = answer.json()
+    document = answer.json()
     expected = made_router().decide(PROMPTS, **point).records()
-    assert [{**record, "explanation": None} for record in expected] == said["decisions"]
-    assert said["router"] == "made"
-    assert said["request_id"] == answer.headers["X-Request-ID"]
+    assert [{**record, "explanation": None} for record in expected] == document["decisions"]
+    assert document["router"] == "made"
+    assert document["request_id"] == answer.headers["X-Request-ID"]
 
 
 def test_pool_prices_and_fallback_reach_the_router(client: TestClient) -> None:
     pool, price = ["acme/large", "zeta/mid"], {"input_usd_per_mtok": 9, "output_usd_per_mtok": 90.5}
     body = {"prompts": PROMPTS, "lam": 0.4, "pool": pool, "prices": {"zeta/mid": price}}
     body |= {"fallback": "acme/large", "fallback_above": 0}
-    said = client.post("/api/v1/route", json=body).json()["decisions"]
+    document = client.post("/api/v1/route", json=body).json()["decisions"]
     expected = made_router().decide(
         PROMPTS, lam=0.4, pool=pool, prices={"zeta/mid": Price(9.0, 90.5)}, fallback="acme/large", fallback_above=0.0
     )
-    assert [{**record, "explanation": None} for record in expected.records()] == said
-    assert {decision["model"] for decision in said} == {"acme/large"}
-    assert all(decision["fell_back"] for decision in said)
+    assert [{**record, "explanation": None} for record in expected.records()] == document
+    assert {decision["model"] for decision in document} == {"acme/large"}
+    assert all(decision["fell_back"] for decision in document)
 
 
 def test_the_fallback_of_a_point_is_left_in_place_or_switched_off(client_of: Client) -> None:
@@ -111,54 +111,57 @@ def test_task_labels_of_another_shape_are_refused(labelled: tuple[TestClient, Ca
 
 
 def test_estimates_are_the_routers_table(client: TestClient) -> None:
-    said = client.post("/api/v1/estimate", json={"prompts": PROMPTS, "router": "twin"}).json()
+    document = client.post("/api/v1/estimate", json={"prompts": PROMPTS, "router": "twin"}).json()
     table = made_router().estimate(PROMPTS)
-    assert said["router"] == "twin"
-    assert len(said["estimates"]) == len(PROMPTS)
+    assert document["router"] == "twin"
+    assert len(document["estimates"]) == len(PROMPTS)
     for row in table.to_dict("records"):
-        given = said["estimates"][row.pop("prompt")][row.pop("model")]
-        assert given == {name: None if np.isnan(value) else value for name, value in row.items()}
+        actual = document["estimates"][row.pop("prompt")][row.pop("model")]
+        assert actual == {name: None if np.isnan(value) else value for name, value in row.items()}
 
 
 def test_an_explanation_says_what_the_router_explains(client: TestClient) -> None:
-    said = client.post("/api/v1/route", json={"prompts": PROMPTS[:2], "lam": 0.3, "explain": True}).json()
-    for prompt, decision in zip(PROMPTS, said["decisions"], strict=False):
-        expected, given = made_router().explain(prompt, lam=0.3), decision["explanation"]
+    document = client.post("/api/v1/route", json={"prompts": PROMPTS[:2], "lam": 0.3, "explain": True}).json()
+    for prompt, decision in zip(PROMPTS, document["decisions"], strict=False):
+        expected, actual = made_router().explain(prompt, lam=0.3), decision["explanation"]
         assert decision["model"] == expected.winner
-        assert given["sentence"] == expected.sentence
-        assert given["runner_up"] == expected.runner_up
-        assert given["ribbon"][0]["lam_from"] == 0
-        assert given["ribbon"][-1]["lam_to"] == 1
-        assert list(given["models"]) == list(expected.table["model"])
-        assert given["prompt_tokens"] == expected.prompt_tokens
-        assert "nearest" not in given, "training prompts may not be passed on"
+        assert actual["sentence"] == expected.sentence
+        assert actual["runner_up"] == expected.runner_up
+        assert actual["ribbon"][0]["lam_from"] == 0
+        assert actual["ribbon"][-1]["lam_to"] == 1
+        assert list(actual["models"]) == list(expected.table["model"])
+        assert actual["prompt_tokens"] == expected.prompt_tokens
+        assert "nearest" not in actual, "training prompts may not be passed on"
 
 
 def test_a_pool_of_one_has_no_runner_up(client: TestClient) -> None:
     body = {"prompts": ["a"], "pool": ["zeta/mid"], "explain": True, "lam": 0.5}
-    given = client.post("/api/v1/route", json=body).json()["decisions"][0]["explanation"]
-    assert [given[name] for name in ("runner_up", "margin", "score_difference", "cost_difference_usd")] == [None] * 4
+    actual = client.post("/api/v1/route", json=body).json()["decisions"][0]["explanation"]
+    assert [actual[name] for name in ("runner_up", "margin", "score_difference", "cost_difference_usd")] == [None] * 4
 
 
 def test_models_tell_pool_prices_point_and_coverage(client: TestClient) -> None:
-    said, router = client.get("/api/v1/models").json(), made_router()
-    assert said["served"] == ["made", "twin"]
-    assert list(said["models"]) == list(router.models)
-    assert said["models"]["acme/large"] == {
+    document, router = client.get("/api/v1/models").json(), made_router()
+    assert document["served"] == ["made", "twin"]
+    assert list(document["models"]) == list(router.models)
+    assert document["models"]["acme/large"] == {
         "input_usd_per_mtok": 3.0, "output_usd_per_mtok": 15.0, "as_of": "", "source": "",
     }  # fmt: skip
-    assert said["default_lam"] == router.default_lam
-    assert said["cost_unit_usd"] == router.cost_unit_usd
-    assert said["coverage"] == dict(router.profile.coverage)
-    assert said["method"] == "carrot-knn"
+    assert document["default_lam"] == router.default_lam
+    assert document["cost_unit_usd"] == router.cost_unit_usd
+    assert document["coverage"] == dict(router.profile.coverage)
+    assert document["method"] == "carrot-knn"
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_frontier_is_the_kept_curve(client: TestClient, split: str) -> None:
-    said, curve = client.get("/api/v1/frontier", params={"split": split}).json(), made_router().profile.curves[split]
-    assert [point["score"] for point in said["points"]] == curve.score.tolist()
-    assert [point["cost_usd"] for point in said["points"]] == curve.cost_usd.tolist()
-    lams = [point["lam"] for point in said["points"]]
+    document, curve = (
+        client.get("/api/v1/frontier", params={"split": split}).json(),
+        made_router().profile.curves[split],
+    )
+    assert [point["score"] for point in document["points"]] == curve.score.tolist()
+    assert [point["cost_usd"] for point in document["points"]] == curve.cost_usd.tolist()
+    lams = [point["lam"] for point in document["points"]]
     assert lams == sorted(lams)
     assert lams[0] == 0
 
@@ -167,10 +170,10 @@ def test_a_point_on_its_own_pool_and_prices_tells_these_and_no_curve(client_of: 
     router = made_router()
     whole, own = (router.at(router.point_file(lam=0.2, **more)) for more in ({}, {"pool": MODELS[:2], "prices": OWN}))
     client = client_of(load=lambda source: own)
-    said = client.get("/api/v1/models").json()
-    assert list(said["models"]) == list(MODELS[:2])
-    assert said["models"][MODELS[0]]["output_usd_per_mtok"] == 9.0
-    assert said["default_lam"] == 0.2
+    document = client.get("/api/v1/models").json()
+    assert list(document["models"]) == list(MODELS[:2])
+    assert document["models"][MODELS[0]]["output_usd_per_mtok"] == 9.0
+    assert document["default_lam"] == 0.2
     answer = client.get("/api/v1/frontier")
     assert answer.status_code == 422
     assert "no curve was measured" in answer.json()["error"]["message"]
@@ -184,8 +187,8 @@ def test_health_goes_from_cold_to_ready() -> None:
     client = TestClient(create_app(Settings(served)), base_url="http://localhost")
     assert client.get("/api/v1/health").json()["status"] == "cold"
     served.warm()
-    said = client.get("/api/v1/health").json()
-    assert (said["status"], said["version"], said["served"]) == ("ready", __version__, ["made"])
+    document = client.get("/api/v1/health").json()
+    assert (document["status"], document["version"], document["served"]) == ("ready", __version__, ["made"])
 
 
 def test_health_fails_where_the_router_cannot_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
@@ -232,10 +235,10 @@ def test_health_names_the_parts_that_are_broken_and_recovers_with_them(monkeypat
 
 
 def test_a_router_is_loaded_once_and_only_by_a_name_that_is_served() -> None:
-    asked: list[object] = []
+    calls: list[object] = []
 
     def load(source: object) -> object:
-        asked.append(source)
+        calls.append(source)
         return made_router()
 
     served = Served({"a": "source of a", "b": "source of b"}, load)  # type: ignore[arg-type]
@@ -244,7 +247,7 @@ def test_a_router_is_loaded_once_and_only_by_a_name_that_is_served() -> None:
         with pytest.raises(NotFoundError):
             served.resolve(name)
     assert served.get("b") is served.get("b")
-    assert asked == ["source of b"]
+    assert calls == ["source of b"]
 
 
 def test_sources_have_names_and_tell_no_path(tmp_path: Path) -> None:

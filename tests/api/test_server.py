@@ -79,8 +79,8 @@ def test_serve_takes_its_token_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert "s3cret" not in result.output + repr(handed)
     client = TestClient(app, base_url="http://any.name")
     assert client.get("/api/v1/models").status_code == 401
-    said = client.get("/api/v1/models", headers={"Authorization": "Bearer s3cret"}).json()
-    assert (said["router"], said["served"]) == ("mine", ["mine"])
+    message = client.get("/api/v1/models", headers={"Authorization": "Bearer s3cret"}).json()
+    assert (message["router"], message["served"]) == ("mine", ["mine"])
 
 
 def test_a_public_api_starts_with_tokens_only(
@@ -117,10 +117,10 @@ def test_serve_refuses_before_it_listens(
 
 def test_a_port_that_is_taken_is_refused(carrot_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Served, "warm_in_background", lambda self: None)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
         result = CliRunner().invoke(main, ["serve", "--address", "127.0.0.1", "--port", port])
     assert result.exit_code == 1
     assert f"could not listen on 127.0.0.1:{port}" in result.output
@@ -151,9 +151,9 @@ def _ask(port: int, method: str, path: str, body: str | None = None, **headers: 
     connection = http.client.HTTPConnection("localhost", port, timeout=60)
     connection.request(method, path, body, {"Content-Type": "application/json"} | headers)
     answer = connection.getresponse()
-    said = answer.status, answer.read()
+    message = answer.status, answer.read()
     connection.close()
-    return said
+    return message
 
 
 @pytest.mark.slow

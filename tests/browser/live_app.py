@@ -13,8 +13,8 @@ st.set_page_config(layout="wide")
 @st.cache_resource
 def build_scene(n, named, pool, with_latency):
     models = (MODELS[0], named, *MODELS[2:]) if named else MODELS
-    made = scene(n, models[:pool])
-    return replace(timed(made) if with_latency else made, reference=made.models[-3])
+    chart = scene(n, models[:pool])
+    return replace(timed(chart) if with_latency else chart, reference=chart.models[-3])
 
 
 asked = st.query_params

@@ -112,8 +112,8 @@ def against(page: Page) -> Texts:
 
 def labels_of(page: Page, pattern: str) -> Texts:
     """What the alternative text of a figure names."""
-    found = [str(one.get_attribute("aria-label")) for one in page.locator("[aria-label]:visible").all()]
-    return {match for text in found for match in re.findall(pattern, text)}
+    result = [str(one.get_attribute("aria-label")) for one in page.locator("[aria-label]:visible").all()]
+    return {match for text in result for match in re.findall(pattern, text)}
 
 
 def same(texts: Texts) -> Texts:
@@ -259,15 +259,15 @@ def test_a_control_shows_what_the_page_uses(
             click(page.get_by_text(name).first)
         return agree(page, controls)
 
-    seen = [look()]
+    looks = [look()]
     for label, option in changes:
         change(page, label, option)
-        seen.append(agree(page, controls))
-    assert any(one != seen[0] for one in seen[1:])
+        looks.append(agree(page, controls))
+    assert any(one != looks[0] for one in looks[1:])
     page.go_back()
     agree(page, controls)
     page.go_forward()
-    assert agree(page, controls) == seen[-1]
+    assert agree(page, controls) == looks[-1]
     page.reload()
     page.locator(BOX).first.wait_for(timeout=PATIENCE)
-    assert look() == seen[-1]
+    assert look() == looks[-1]

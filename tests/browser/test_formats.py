@@ -48,8 +48,8 @@ def bare(chromium: Browser) -> Iterator[Page]:
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_the_browser_writes_numbers_as_the_table_says(bare: Page, kind: str) -> None:
-    given, texts = [case[:-1] for case in NUMBERS[kind]], [case[-1] for case in NUMBERS[kind]]
-    assert bare.evaluate(f"cases => cases.map((given) => {FUNCTIONS[kind]}(...given))", given) == texts
+    arguments, texts = [case[:-1] for case in NUMBERS[kind]], [case[-1] for case in NUMBERS[kind]]
+    assert bare.evaluate(f"cases => cases.map((given) => {FUNCTIONS[kind]}(...given))", arguments) == texts
 
 
 @pytest.mark.parametrize("width", [290, 640, 1100])

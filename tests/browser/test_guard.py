@@ -30,7 +30,7 @@ def at_address(page: Page, path: str, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "path", "heading"),
+    ("address", "path", "heading"),
     [
         ("/frontier?bench=routellm+(snapshot)&lam=0.3", "/frontier", "Frontier"),
         ("/data?bench=x&pool=a&pool=b", "/data", "Data"),
@@ -39,10 +39,10 @@ def at_address(page: Page, path: str, query: str) -> None:
     ],
 )
 def test_first_link_to_a_fresh_server_keeps_page_and_parameters(
-    serve: Serve, open_page: Callable[..., Page], tmp_path: Path, asked: str, path: str, heading: str
+    serve: Serve, open_page: Callable[..., Page], tmp_path: Path, address: str, path: str, heading: str
 ) -> None:
-    page = open_page(serve(APP, CARROT_HOME=str(tmp_path)) + asked, ready="h1")
-    at_address(page, path, urlsplit(asked).query)
+    page = open_page(serve(APP, CARROT_HOME=str(tmp_path)) + address, ready="h1")
+    at_address(page, path, urlsplit(address).query)
     expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
     assert links(page) == MENU
     expect(page.get_by_role("dialog")).to_have_count(0)
@@ -51,10 +51,10 @@ def test_first_link_to_a_fresh_server_keeps_page_and_parameters(
 def test_the_first_page_has_an_address_of_its_own_on_a_server_that_knows_its_pages(
     serve: Serve, open_page: Callable[..., Page]
 ) -> None:
-    server, asked = serve(APP), "bench=routellm+(snapshot)&lam=0.3"
+    server, address = serve(APP), "bench=routellm+(snapshot)&lam=0.3"
     open_page(server, ready="h1")
-    page = open_page(f"{server}/overview?{asked}", ready="h1")
-    at_address(page, "/", asked)
+    page = open_page(f"{server}/overview?{address}", ready="h1")
+    at_address(page, "/", address)
     expect(page.get_by_role("heading", level=1)).to_contain_text("CARROT sends each prompt")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert links(page) == MENU

@@ -29,11 +29,11 @@ def server(serve: Callable[..., str], home_of: Callable[..., Path], tmp_path_fac
     """A public server of a fitted benchmark, and of one whose every text is an address."""
     home = tmp_path_factory.mktemp("public")
     shutil.copytree(home_of("carrot-knn"), home, dirs_exist_ok=True)
-    given = frames(n_prompts=12, n_models=2)
+    tables = frames(n_prompts=12, n_models=2)
     linked = Frames(
-        given.prompts.assign(text=LINK, task=LINK),
-        given.models.replace("model-a", LINK),
-        given.outcomes.replace("model-a", LINK),
+        tables.prompts.assign(text=LINK, task=LINK),
+        tables.models.replace("model-a", LINK),
+        tables.outcomes.replace("model-a", LINK),
         Provenance(LINK, note=LINK),
         (LINK,),
     )

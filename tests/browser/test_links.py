@@ -18,12 +18,18 @@ def test_a_hostile_link_is_told_once_and_its_address_is_put_right(
     serve: Callable[..., str], open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     """The first link a fresh server is asked for, which goes round by the root of the app."""
-    asked = {"bench": HOSTILE, "lam": "1e400", "pool": [HOSTILE, "y" * 9000], "reference": "x" * 9000, "along": HOSTILE}
+    request = {
+        "bench": HOSTILE,
+        "lam": "1e400",
+        "pool": [HOSTILE, "y" * 9000],
+        "reference": "x" * 9000,
+        "along": HOSTILE,
+    }
     address = serve(APP, CARROT_HOME=str(tmp_path))
-    page = open_page(f"{address}/frontier?{urlencode(asked, doseq=True)}")
+    page = open_page(f"{address}/frontier?{urlencode(request, doseq=True)}")
     notice = page.get_by_test_id("stAlert").filter(has_text="Not all of this link could be followed")
     expect(notice).to_have_count(1)
-    for name in asked:
+    for name in request:
         expect(notice).to_contain_text(f"{name}: ")
     expect(notice).to_contain_text("<img src=x onerror=window.__xss=1>")
     assert len(notice.inner_text()) < 1500

@@ -112,16 +112,16 @@ def test_dragging_the_ring_moves_every_number_and_runs_python_once_on_release(ad
 
 
 def test_numbers_are_exact_at_any_lam(address: str, open_page: Open) -> None:
-    made = scene(2000)
+    drawn_scene = scene(2000)
     page = open_page(f"{address}/?n=2000")
     for lam in [0.0, 1.0, *np.random.default_rng(7).random(18).round(9)]:
         set_from_elsewhere(page, float(lam))
-        point = read_out(made, float(lam))
+        point = read_out(drawn_scene, float(lam))
         assert number(page, "score") == pytest.approx(point.score, abs=TOLERANCE), lam
         assert number(page, "cost") == pytest.approx(point.cost_usd, rel=TOLERANCE), lam
         assert shown_shares(page) == {
             name.split("/")[-1]: pytest.approx(100 * share, abs=0.051)
-            for name, share in zip(made.models, point.shares, strict=True)
+            for name, share in zip(drawn_scene.models, point.shares, strict=True)
         }
 
 
@@ -146,11 +146,11 @@ def shown_shares(page: Page) -> dict[str, float]:
 
 
 def test_keys_go_from_breakpoint_to_breakpoint_and_report_when_they_rest(address: str, open_page: Open) -> None:
-    made = scene(2000)
-    curve = made.active_curve.frontier
+    drawn_scene = scene(2000)
+    curve = drawn_scene.active_curve.frontier
 
     def place() -> int:
-        return curve.at(rate_of_lam(number(page, "lam"), made.cost_unit_usd))
+        return curve.at(rate_of_lam(number(page, "lam"), drawn_scene.cost_unit_usd))
 
     page = open_page(f"{address}/?n=2000&lam=0.4")
     handle, last, at = slider(page), curve.n_points - 1, place()
@@ -163,9 +163,9 @@ def test_keys_go_from_breakpoint_to_breakpoint_and_report_when_they_rest(address
     assert (handle.get_attribute("aria-valuemin"), handle.get_attribute("aria-valuemax")) == ("0", str(last))
     expect_runs(page, 2)
     assert python_lam(page) == number(page, "lam") == 0
-    said = r"λ 0: \$[\d.]+ per 1k calls, accuracy \d+\.\d %; against granite-moe-8x22b \S.*"
-    assert re.fullmatch(said, handle.get_attribute("aria-valuetext"))
-    expect(page.locator(".live .spoken")).to_have_text(re.compile(said))
+    message = r"λ 0: \$[\d.]+ per 1k calls, accuracy \d+\.\d %; against granite-moe-8x22b \S.*"
+    assert re.fullmatch(message, handle.get_attribute("aria-valuetext"))
+    expect(page.locator(".live .spoken")).to_have_text(re.compile(message))
 
 
 def test_page_keys_take_twenty_equal_steps_of_the_axis(address: str, open_page: Open) -> None:
@@ -282,7 +282,7 @@ def goal(page: Page, name: str) -> Locator:
 def test_all_numbers_move_together_while_the_ring_is_dragged_and_python_runs_once(
     address: str, open_page: Open
 ) -> None:
-    made = scene(2000)
+    drawn_scene = scene(2000)
     page = open_page(f"{address}/?n=2000&lam=0.4&validation_label=validation")
     names = ("λ", "Pays", "Budget", "Target")
     before = [goal(page, name).input_value() for name in names]
@@ -294,22 +294,22 @@ def test_all_numbers_move_together_while_the_ring_is_dragged_and_python_runs_onc
     during = [goal(page, name).input_value() for name in names]
     assert all(now != was for now, was in zip(during, before, strict=True))
     assert runs(page) == 1
-    at = made.chosen_on.at(rate_of_lam(number(page, "lam"), made.cost_unit_usd))
-    assert float(during[2]) == pytest.approx(1000 * cost_bounds(made.chosen_on, CONFIDENCE).bound[at], rel=1e-3)
-    assert float(during[3]) == pytest.approx(100 * score_bounds(made.chosen_on, CONFIDENCE).bound[at], abs=0.006)
+    at = drawn_scene.chosen_on.at(rate_of_lam(number(page, "lam"), drawn_scene.cost_unit_usd))
+    assert float(during[2]) == pytest.approx(1000 * cost_bounds(drawn_scene.chosen_on, CONFIDENCE).bound[at], rel=1e-3)
+    assert float(during[3]) == pytest.approx(100 * score_bounds(drawn_scene.chosen_on, CONFIDENCE).bound[at], abs=0.006)
     page.mouse.up()
     expect_runs(page, 2)
 
 
 def test_a_budget_and_a_target_take_exactly_the_point_that_python_solves(address: str, open_page: Open) -> None:
-    made = scene(2000)
-    curve, unit = made.chosen_on, made.cost_unit_usd
+    drawn_scene = scene(2000)
+    curve, unit = drawn_scene.chosen_on, drawn_scene.cost_unit_usd
     page = open_page(f"{address}/?n=2000&lam=0.4&validation_label=validation")
     rng = np.random.default_rng(3)
     most, least = cost_bounds(curve, CONFIDENCE).bound, score_bounds(curve, CONFIDENCE).bound
-    asked = [("Budget", float(b)) for b in rng.uniform(*np.quantile(1000 * most, [0, 1]), 5).round(4)]
-    asked += [("Target", float(t)) for t in rng.uniform(*np.quantile(100 * least, [0, 1]), 5).round(2)]
-    for name, value in [*asked, ("Budget", 0.0), ("Target", 100.0)]:
+    goals = [("Budget", float(b)) for b in rng.uniform(*np.quantile(1000 * most, [0, 1]), 5).round(4)]
+    goals += [("Target", float(t)) for t in rng.uniform(*np.quantile(100 * least, [0, 1]), 5).round(2)]
+    for name, value in [*goals, ("Budget", 0.0), ("Target", 100.0)]:
         box = goal(page, name)
         box.fill(f"{value}")
         box.press("Enter")
@@ -319,8 +319,8 @@ def test_a_budget_and_a_target_take_exactly_the_point_that_python_solves(address
             solved = solve_target(curve, value / 100, CONFIDENCE)
         lam = float(lam_of_rate(solved.exchange_rate_per_usd, unit))
         expect(page.get_by_test_id("stText")).to_contain_text(f"λ {lam!r}")
-        said = page.locator(".missed").inner_text()
-        assert bool(said) == bool(solved.shortfall), value
+        message = page.locator(".missed").inner_text()
+        assert bool(message) == bool(solved.shortfall), value
         at_rest(page)
 
 
@@ -374,8 +374,8 @@ def test_cost_axis_changes_without_a_run(address: str, open_page: Open) -> None:
 
 
 def test_the_axis_has_the_cost_of_a_solved_task_without_a_run(address: str, open_page: Open) -> None:
-    page, made = open_page(f"{address}/?n=2000&lam=0.4"), scene(2000)
-    point = read_out(made, 0.4)
+    page, drawn_scene = open_page(f"{address}/?n=2000&lam=0.4"), scene(2000)
+    point = read_out(drawn_scene, 0.4)
     assert number(page, "solved") == pytest.approx(point.cost_usd / point.score, rel=TOLERANCE)
     before = ring(page)
     toggle = page.get_by_role("button", name="Per solved task")
@@ -385,8 +385,8 @@ def test_the_axis_has_the_cost_of_a_solved_task_without_a_run(address: str, open
     plot = page.locator(".live .plot")
     assert "solved" in plot.evaluate("(plot) => plot._fullLayout.xaxis.title.text")
     drawn = plot.evaluate("(plot) => Array.from(plot._fullData.find((trace) => trace.meta.role === 'models').x)")
-    calls = made.basis.calls
-    assert drawn == pytest.approx(list(calls * made.model_cost_usd / made.model_score))
+    calls = drawn_scene.basis.calls
+    assert drawn == pytest.approx(list(calls * drawn_scene.model_cost_usd / drawn_scene.model_score))
     inside = plot.evaluate(
         "(plot, x) => plot._fullLayout.xaxis._offset + plot._fullLayout.xaxis.d2p(x)",
         calls * point.cost_usd / point.score,
@@ -400,9 +400,9 @@ def test_the_axis_has_the_cost_of_a_solved_task_without_a_run(address: str, open
 
 
 def test_the_axis_has_seconds_where_they_are_recorded_and_says_who_decides(address: str, open_page: Open) -> None:
-    page, made = open_page(f"{address}/?n=2000&lam=0.4&timed=1"), timed(scene(2000))
-    curve = made.active_curve.frontier
-    mean, p95 = curve.latency_s[:, curve.at(rate_of_lam(0.4, made.cost_unit_usd))]
+    page, drawn_scene = open_page(f"{address}/?n=2000&lam=0.4&timed=1"), timed(scene(2000))
+    curve = drawn_scene.active_curve.frontier
+    mean, p95 = curve.latency_s[:, curve.at(rate_of_lam(0.4, drawn_scene.cost_unit_usd))]
     assert number(page, "latency") == pytest.approx(mean, rel=TOLERANCE)
     assert seconds(p95) in page.locator(".live .latency").inner_text()
     toggle, note = page.get_by_role("button", name="Seconds"), page.get_by_text("still decides by cost")
@@ -413,7 +413,7 @@ def test_the_axis_has_seconds_where_they_are_recorded_and_says_who_decides(addre
     at_rest(page)
     plot = page.locator(".live .plot")
     drawn = plot.evaluate("(plot) => Array.from(plot._fullData.find((trace) => trace.meta.role === 'models').x)")
-    assert drawn == pytest.approx(list(made.model_latency_s[0]))
+    assert drawn == pytest.approx(list(drawn_scene.model_latency_s[0]))
     inside = plot.evaluate("(plot, x) => plot._fullLayout.xaxis._offset + plot._fullLayout.xaxis.d2p(x)", mean)
     assert ring(page)[0] == pytest.approx(plot.bounding_box()["x"] + inside, abs=1)
     page.get_by_role("button", name="Per solved task").click()
@@ -447,7 +447,7 @@ def test_lam_from_elsewhere_during_a_drag_does_not_take_the_ring_away(address: s
     page.mouse.down()
     page.mouse.move(x - 100, y + 60, steps=5)
     at_rest(page)
-    held = number(page, "lam")
+    lam = number(page, "lam")
     page.evaluate(
         """() => {
           globalThis.carrotLam.set("live", { chart: "live", lam: 0.1, heard: null });
@@ -455,17 +455,17 @@ def test_lam_from_elsewhere_during_a_drag_does_not_take_the_ring_away(address: s
         }"""
     )
     at_rest(page)
-    assert number(page, "lam") == held
+    assert number(page, "lam") == lam
     page.mouse.up()
     expect_runs(page, 2)
-    assert python_lam(page) == held
+    assert python_lam(page) == lam
 
 
 def test_names_are_text_wherever_they_are_shown(address: str, open_page: Open) -> None:
     name = "<img src=x onerror=window.__xss=1><b>&amp;"
     page = open_page(f"{address}/?n=500&named={quote(name)}")
-    for shown, length in ((".shares li", len(name)), (".live .textpoint text", 35)):
-        texts = [text.replace("\xa0", " ") for text in page.locator(shown).all_text_contents()]
+    for selector, length in ((".shares li", len(name)), (".live .textpoint text", 35)):
+        texts = [text.replace("\xa0", " ") for text in page.locator(selector).all_text_contents()]
         assert name[:length] in " ".join(texts)
     point = page.locator(".live .plot").evaluate(
         """(plot) => {

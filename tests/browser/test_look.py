@@ -123,26 +123,26 @@ def test_page_looks_as_approved(
         old.unlink()
     approved = Image.open(path).convert("RGB") if path.is_file() else None
     new = picture(pages(width, scheme), address, name, width, approved)
-    found = None if approved is None else looks.compare(new, approved)
-    if found is not None and not found.why:
+    result = None if approved is None else looks.compare(new, approved)
+    if result is not None and not result.why:
         return
     if APPROVE:
         looks.save(new, path)
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
     new.save(RESULTS / f"{stem}.png")
-    if approved is None or found is None:
+    if approved is None or result is None:
         pytest.fail(f"{stem} has no approved picture. Look at {RESULTS / stem}.png; `make approve` takes it.")
     sheet = RESULTS / f"{stem}-difference.png"
-    looks.difference(new, approved, found).save(sheet)
-    pytest.fail(f"{stem}: {found.why}. Look at {sheet}; if it is meant, `make approve` takes it.")
+    looks.difference(new, approved, result).save(sheet)
+    pytest.fail(f"{stem}: {result.why}. Look at {sheet}; if it is meant, `make approve` takes it.")
 
 
 def test_pictures_are_of_pages_that_there_are_and_small() -> None:
-    kept = {
+    pictures = {
         f"{entry.name}-{width}-{scheme}{looks.ENDING}" for entry in PAGES for width in HEIGHTS for scheme in SCHEMES
     }
-    stray = [path for path in APPROVED.glob("*") if path.name not in kept]
+    stray = [path for path in APPROVED.glob("*") if path.name not in pictures]
     if APPROVE:
         for path in stray:
             path.unlink()

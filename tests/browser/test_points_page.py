@@ -30,8 +30,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> PointShelf:
 @pytest.fixture
 def home(shelf: PointShelf) -> Path:
     """Two kept points and no other, one of them with a name that is up to no good."""
-    for kept in shelf.listing().points:
-        shelf.delete(kept.id)
+    for entry in shelf.listing().points:
+        shelf.delete(entry.id)
     head = CarrotRouter.load(HEAD)
     shelf.keep(head.point_file(lam=0.1, note=f"{HOSTILE}\n{HOSTILE} {LONG}"))
     shelf.keep(head.point_file(lam=0.6, note=LONG))
@@ -96,14 +96,14 @@ def test_a_download_is_the_point_and_comes_back(open_points: Callable[..., Page]
     file = tmp_path / "down.json"
     downloaded(page, "The document itself").save_as(file)
     points = PointShelf(home / "points")
-    assert read_point(file) in [kept.point for kept in points.listing().points]
+    assert read_point(file) in [entry.point for entry in points.listing().points]
     assert Path(downloaded(page, "Configuration of LiteLLM").path()).stat().st_size > 200
     click(page.get_by_role("tab", name="Describe it"))
     assert Path(downloaded(page, wording.PRINT_PAGE).path()).stat().st_size > 200
     click(page.get_by_role("dialog").get_by_role("button", name="Close"))
 
-    for kept in points.listing().points:
-        points.delete(kept.id)
+    for entry in points.listing().points:
+        points.delete(entry.id)
     click(page.get_by_text(wording.BRING_POINT))
     at_rest(page)
     page.locator("input[type=file]").first.set_input_files(file)

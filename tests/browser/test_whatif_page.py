@@ -42,8 +42,8 @@ def open_whatif(serve: Callable[..., str], open_page: Callable[..., Page], home:
 
 
 def scenario_in(url: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(parse_qs(urlsplit(url).query).get("scenario", ["{}"])[0])
-    return found
+    result: dict[str, object] = json.loads(parse_qs(urlsplit(url).query).get("scenario", ["{}"])[0])
+    return result
 
 
 def test_a_price_typed_into_the_table_moves_the_curve_and_a_file_brings_it_back(

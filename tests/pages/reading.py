@@ -16,9 +16,9 @@ def page_text(app: AppTest, *kinds: str) -> str:
 
 def table(app: AppTest, column: str) -> pd.DataFrame:
     """The one table that has this column."""
-    (found,) = [frame.value for frame in app.dataframe if column in frame.value]
-    assert isinstance(found, pd.DataFrame)
-    return found
+    (one,) = [frame.value for frame in app.dataframe if column in frame.value]
+    assert isinstance(one, pd.DataFrame)
+    return one
 
 
 def figure(app: AppTest, label: str) -> str:
@@ -29,8 +29,8 @@ def figure(app: AppTest, label: str) -> str:
 
 def button(app: AppTest, label: str) -> Button:
     """The one button with this label."""
-    (found,) = [button for button in app.button if button.label == label]
-    return found
+    (one,) = [button for button in app.button if button.label == label]
+    return one
 
 
 def lam_in_address(app: AppTest) -> float:

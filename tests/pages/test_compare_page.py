@@ -87,13 +87,13 @@ def test_the_table_is_that_of_the_comparison(fitted: Path, monkeypatch: pytest.M
     store = Store(fitted / "carrot.duckdb")
     bench = store.load("made", encoder=BUNDLED)
     expected = compare_routers(store, bench, ("carrot-knn", "carrot-linear"), (0,))
-    shown = table(page(bench="made"), "AIQ").set_index("Router")
+    figures = table(page(bench="made"), "AIQ").set_index("Router")
     for router, name in (("carrot-knn", "CARROT-KNN"), ("carrot-linear", "CARROT-Linear")):
         figure = expected.figure(router, "aiq")
         assert figure is not None
-        assert shown.loc[name, "AIQ"] == pytest.approx(100 * figure.value)
-        assert shown.loc[name, "95 % · AIQ"] == f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
-    assert "QNC (lower is better)" in shown.columns
+        assert figures.loc[name, "AIQ"] == pytest.approx(100 * figure.value)
+        assert figures.loc[name, "95 % · AIQ"] == f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+    assert "QNC (lower is better)" in figures.columns
 
 
 def test_a_narrowed_pool_is_all_there_is_on_every_section(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,13 +261,13 @@ def test_what_is_kept_of_data_goes_with_them(tmp_path: Path) -> None:
     assert results._studies("store", "made", "other") is not studies
     folder = Path(shutil.copytree(shipped("snapshots") / "frugalgpt-overruling", tmp_path / "snapshot"))
     info = replace(shipped_snapshots()[0], folder=folder)
-    seen = views.view(info)
-    assert views.view(info) == seen
-    assert views.view(info).results is seen.results
+    page_view = views.view(info)
+    assert views.view(info) == page_view
+    assert views.view(info).results is page_view.results
     os.utime(folder / "curves.parquet", ns=(0, 2**62))
     again = views.view(info)
-    assert again != seen
-    assert again.results is not seen.results
+    assert again != page_view
+    assert again.results is not page_view.results
 
 
 def test_no_router_is_an_empty_state(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,8 +339,8 @@ def test_efforts_of_one_model_stand_together_with_what_each_answers(carrot_home:
     assert not app.exception
     rows = next(frame.value for frame in app.dataframe if "Effort" in frame.value)
     assert rows[["Model", "Effort", "Arm"]].to_numpy().tolist() == [["m", "low", low], ["m", "high", high]]
-    seen = views.view(store.info("efforts"))
-    rate = rate_of_lam(float(app.select_slider(key="at").value), seen.cost_unit_usd)
-    curve = seen.curve("carrot-knn")
+    page_view = views.view(store.info("efforts"))
+    rate = rate_of_lam(float(app.select_slider(key="at").value), page_view.cost_unit_usd)
+    curve = page_view.curve("carrot-knn")
     shares = dict(zip(curve.models, curve.shares([rate])[0], strict=True))
     assert rows["Answers"].tolist() == pytest.approx([100 * shares[low], 100 * shares[high]])

@@ -279,6 +279,6 @@ def test_of_a_chat_the_question_and_all_messages_are_shown(store: Store) -> None
     chats = frames(n_prompts=12, n_models=2)
     store.save_benchmark("chats", replace(chats, prompts=chats.prompts.assign(text=json.dumps(chat))))
     app = page(bench="chats", prompt="id 00000")
-    shown = [block.value for block in app.code]
-    assert "Which river?" in shown
-    assert chat in [json.loads(text) for text in shown if text.startswith("[")]
+    blocks = [block.value for block in app.code]
+    assert "Which river?" in blocks
+    assert chat in [json.loads(text) for text in blocks if text.startswith("[")]

@@ -57,8 +57,11 @@ def page(name: str, **query: str | list[str]) -> AppTest:
 
 def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
     app = page("frontier")
-    seen = views.view(Store().info("made"))
-    rate, unit = views.opening_rate(seen, "carrot-knn", seen.results.cost_unit_usd), seen.results.cost_unit_usd
+    page_view = views.view(Store().info("made"))
+    rate, unit = (
+        views.opening_rate(page_view, "carrot-knn", page_view.results.cost_unit_usd),
+        page_view.results.cost_unit_usd,
+    )
     assert app.session_state["rate"] == rate
     assert lam_in_address(app) == pytest.approx(float(lam_of_rate(rate, unit)))
     choices = app.multiselect(key="routers")
@@ -68,13 +71,15 @@ def test_the_frontier_opens_at_the_point_that_matches_the_best_single_model():
 
 def test_a_snapshot_says_which_lam_its_tasks_are_of():
     app = page("frontier", bench="mmlu-pro-cot (snapshot)", lam="0.3456")
-    seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
-    unit = seen.scene(("zero",), "zero").cost_unit_usd
-    kept = float(lam_of_rate(seen.task_rate(app.selectbox(key="along").value, rate_of_lam(0.3456, unit)), unit))
-    said = f"these figures are of λ {lam_text(kept)}."
-    assert kept != pytest.approx(0.3456, abs=1e-4)
-    assert any(said in caption.value for caption in app.caption)
-    app.session_state["rate"] = rate_of_lam(kept, unit)
+    page_view = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
+    unit = page_view.scene(("zero",), "zero").cost_unit_usd
+    lam_of_tasks = float(
+        lam_of_rate(page_view.task_rate(app.selectbox(key="along").value, rate_of_lam(0.3456, unit)), unit)
+    )
+    message = f"these figures are of λ {lam_text(lam_of_tasks)}."
+    assert lam_of_tasks != pytest.approx(0.3456, abs=1e-4)
+    assert any(message in caption.value for caption in app.caption)
+    app.session_state["rate"] = rate_of_lam(lam_of_tasks, unit)
     app.run()
     assert not any("these figures are of" in caption.value for caption in app.caption)
 
@@ -203,8 +208,8 @@ def test_the_model_to_match_opens_at_the_best_of_what_is_chosen():
 
 @pytest.mark.parametrize("lam", [0.0, 0.25, 0.987654321, 1.0])
 def test_a_point_is_the_same_whatever_is_left_out_and_on_every_page(lam):
-    seen = views.view(Store().info("made"))
-    of_all, of_some = seen.cost_unit_usd, seen.narrowed(("acme/small", "zeta/mid")).cost_unit_usd
+    page_view = views.view(Store().info("made"))
+    of_all, of_some = page_view.cost_unit_usd, page_view.narrowed(("acme/small", "zeta/mid")).cost_unit_usd
     app, rate = page("frontier", lam=str(lam)), rate_of_lam(lam, of_all)
     app.multiselect(key="pool").set_value(["acme/small", "zeta/mid"]).run()
     for name, unit in (("frontier", of_some), ("live", of_all), ("whatif", of_all), ("points", of_all)):
@@ -260,10 +265,10 @@ def test_overview_and_frontier_give_one_verdict_on_a_router_that_can_answer(benc
     infos = [*Store().benchmarks(), *shipped_snapshots()]
     info = next(info for info in infos if bench in (info.name, f"{info.name} (snapshot)"))
     assert info.costs in page_text(app, "caption")
-    seen = views.view(info)
-    headline = views.drawable(seen)[0]
-    assert headline in seen.runnable
-    verdict = seen.verdict(headline, app.session_state["rate"])
+    page_view = views.view(info)
+    headline = views.drawable(page_view)[0]
+    assert headline in page_view.runnable
+    verdict = page_view.verdict(headline, app.session_state["rate"])
     texts = [f"**{plain(sentence(verdict))}**", plain(sentence(verdict))]
     assert texts[0] in [each.value for each in app.markdown]
     app = go(app, "frontier", bench)
@@ -288,8 +293,8 @@ def test_the_leaderboard_has_a_link_for_every_figure_and_it_opens_what_it_names(
     boards = [each.value for each in app.markdown if each.value.startswith("| Router")]
     address = urlencode({"bench": bench, "router": "CARROT-Linear"})
     assert [f"(?{address})" in board for board in boards] == [True, True]
-    seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
-    point = seen.matching_point(router)
+    page_view = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
+    point = page_view.matching_point(router)
     assert point is not None
     assert plain(percent(point.saving.value, digits=0)).split()[0] in boards[0]
     assert "U+" not in "".join(boards)
@@ -302,8 +307,8 @@ def test_the_leaderboard_has_a_link_for_every_figure_and_it_opens_what_it_names(
 
 
 def test_a_snapshot_marks_curves_that_cannot_be_run_here() -> None:
-    seen = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
-    scene = seen.scene((seen.runnable[0], "carrot-blend", "oracle"), seen.runnable[0])
+    page_view = views.view(next(info for info in shipped_snapshots() if info.name == "mmlu-pro-cot"))
+    scene = page_view.scene((page_view.runnable[0], "carrot-blend", "oracle"), page_view.runnable[0])
     assert ["research only" in curve.label for curve in scene.curves] == [False, True, False]
 
 

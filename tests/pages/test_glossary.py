@@ -69,8 +69,8 @@ def slugs_used() -> dict[str, str]:
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("tip", "see", "linked"):
-                given = [*node.args[:1]] if ast.unparse(node.func).endswith("linked") else node.args
-                used |= {a.value: path.name for a in given if isinstance(a, ast.Constant)}
+                arguments = [*node.args[:1]] if ast.unparse(node.func).endswith("linked") else node.args
+                used |= {a.value: path.name for a in arguments if isinstance(a, ast.Constant)}
     return used
 
 
@@ -142,9 +142,9 @@ def test_the_page_shows_every_term_and_the_notes_as_the_files_have_them() -> Non
 
 
 def test_words_find_terms_by_name_first_and_by_definition() -> None:
-    found = [term.slug for term in matching("OPERATING point")]
-    assert found[0] == "operating-point"
-    assert "handle" in found
+    result = [term.slug for term in matching("OPERATING point")]
+    assert result[0] == "operating-point"
+    assert "handle" in result
     assert matching("no-such-word-at-all") == []
     app = page()
     app.text_input(key="words").set_value("pareto").run()

@@ -60,8 +60,10 @@ def page(**query: str | list[str]) -> AppTest:
 
 def payload(app: AppTest) -> dict[str, Any]:
     """What the decision component is given."""
-    (found,) = [part.proto for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"]
-    data: dict[str, Any] = json.loads(found.json)
+    (result,) = [
+        part.proto for part in app.get("bidi_component") if part.proto.component_name == "carrot-core.decision"
+    ]
+    data: dict[str, Any] = json.loads(result.json)
     return data
 
 

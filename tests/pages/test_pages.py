@@ -147,13 +147,13 @@ def test_every_page_in_the_menu_is_in_this_table() -> None:
 
 
 @pytest.mark.usefixtures("fitted")
-@pytest.mark.parametrize(("name", "heading", "shown"), TABLE)
-def test_page_shows_its_heading_and_widgets(name: str, heading: str, shown: dict[str, list[str]]) -> None:
+@pytest.mark.parametrize(("name", "heading", "widgets"), TABLE)
+def test_page_shows_its_heading_and_widgets(name: str, heading: str, widgets: dict[str, list[str]]) -> None:
     app = page(name)
     assert not app.exception
     assert not app.error
     assert [title.value for title in app.title] == [heading]
-    assert {kind: [element.label for element in app.get(kind)] for kind in shown} == shown
+    assert {kind: [element.label for element in app.get(kind)] for kind in widgets} == widgets
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in TABLE])
@@ -164,10 +164,10 @@ def test_page_takes_a_benchmark_without_texts_routers_or_tasks(name: str) -> Non
     assert not app.error
 
 
-@pytest.mark.parametrize(("name", "heading", "shown"), [row for row in TABLE if row[0] not in NEED_NO_DATA])
+@pytest.mark.parametrize(("name", "heading", "widgets"), [row for row in TABLE if row[0] not in NEED_NO_DATA])
 @pytest.mark.parametrize("ships", [True, False], ids=["as it ships", "with nothing at all"])
 def test_page_without_data_says_what_to_do_next(
-    name: str, heading: str, shown: dict[str, list[str]], ships: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, heading: str, widgets: dict[str, list[str]], ships: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not ships:
         monkeypatch.setattr(shell, "shipped_snapshots", list)
@@ -192,8 +192,8 @@ def test_a_snapshot_opens_where_nothing_else_is_loaded(name: str) -> None:
 @pytest.mark.slow
 def test_every_snapshot_has_a_working_frontier() -> None:
     app = page("frontier")
-    for shown in app.selectbox(key="bench").options:
-        app.selectbox(key="bench").set_value(shown).run()
+    for option in app.selectbox(key="bench").options:
+        app.selectbox(key="bench").set_value(option).run()
         assert not app.exception
         assert not app.error
         app.session_state["rate"] = 250.0

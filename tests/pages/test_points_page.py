@@ -74,8 +74,8 @@ def sent(app: AppTest, content: bytes, name: str = "point.json") -> AppTest:
     return app
 
 
-def as_file(made: PointFile) -> bytes:
-    return made.model_dump_json().encode()
+def as_file(exported_point: PointFile) -> bytes:
+    return exported_point.model_dump_json().encode()
 
 
 def test_a_point_of_the_head_that_ships_is_kept_under_its_name() -> None:
@@ -84,11 +84,11 @@ def test_a_point_of_the_head_that_ships_is_kept_under_its_name() -> None:
     box(app, "Note").set_value("for the night")
     click(app, "Keep this point")
     assert wording.POINT_KEPT in page_text(app)
-    (found,) = records()
-    assert title_and_note(found.point) == ("Cheap", "for the night")
+    (result,) = records()
+    assert title_and_note(result.point) == ("Cheap", "for the night")
     expected = CarrotRouter.load(HEAD).point_file(lam=0.1)
-    assert found.point.test == expected.test
-    assert found.point.artefact == expected.artefact
+    assert result.point.test == expected.test
+    assert result.point.artefact == expected.artefact
     assert "# Cheap" in page_text(app)
 
 
@@ -198,15 +198,15 @@ def test_a_point_is_used_on_every_page() -> None:
 
 
 def test_a_point_with_a_pool_is_used_with_it_at_the_same_exchange_rate(loaded: Store) -> None:
-    made = CarrotRouter.load("made", router="carrot-linear").point_file(lam=0.4, pool=MODELS[1:])
-    shared_points().keep(made)
+    exported_point = CarrotRouter.load("made", router="carrot-linear").point_file(lam=0.4, pool=MODELS[1:])
+    shared_points().keep(exported_point)
     app = page(bench="made")
     click(app, "Use it")
     assert app.session_state["along"] == "carrot-linear"
     assert app.session_state["pool"] == list(MODELS[1:])
     app.switch_page("pages/frontier.py").run()
     assert not app.exception
-    assert app.session_state["rate"] == pytest.approx(made.exchange_rate_per_usd)
+    assert app.session_state["rate"] == pytest.approx(exported_point.exchange_rate_per_usd)
     assert app.selectbox(key="along").value == "carrot-linear"
 
 
@@ -244,12 +244,12 @@ def test_a_point_of_a_benchmark_that_is_not_here_sets_nothing() -> None:
 
 
 def test_a_file_is_checked_and_kept() -> None:
-    made = CarrotRouter.load(HEAD).point_file(lam=0.3, note=f"{HOSTILE}\n{HOSTILE}")
-    app = click(sent(page(bench=SNAPSHOT), as_file(made)), "Keep it here")
-    assert records()[0].point == made
+    exported_point = CarrotRouter.load(HEAD).point_file(lam=0.3, note=f"{HOSTILE}\n{HOSTILE}")
+    app = click(sent(page(bench=SNAPSHOT), as_file(exported_point)), "Keep it here")
+    assert records()[0].point == exported_point
     assert HOSTILE in page_text(app)
-    shown = "".join(element.value for element in [*app.markdown, *app.caption])
-    assert not MARKUP.search(shown)
+    page_words = "".join(element.value for element in [*app.markdown, *app.caption])
+    assert not MARKUP.search(page_words)
 
 
 @pytest.mark.parametrize(

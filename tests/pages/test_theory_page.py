@@ -49,7 +49,7 @@ def test_another_world_is_simulated_and_kept(monkeypatch: pytest.MonkeyPatch) ->
     assert not app.exception
     assert figure(app, "Predicted slope") == "-0.67"
     runs: list[int] = []
-    monkeypatch.setattr(theory, "excess_risk", lambda *given: runs.append(1))
+    monkeypatch.setattr(theory, "excess_risk", lambda *arguments: runs.append(1))
     app.selectbox(key="sim_d").set_value("2").run()
     assert runs or app.exception  # another world asks for runs of its own
     runs.clear()
@@ -89,9 +89,9 @@ def test_a_hostile_link_shows_the_default_and_says_so() -> None:
 
 
 def test_learning_curves_go_by_what_a_snapshot_is_called() -> None:
-    kept = theory.snapshot_learning()
-    assert kept
-    assert all(name.endswith(" (snapshot)") for name in kept)
+    table = theory.snapshot_learning()
+    assert table
+    assert all(name.endswith(" (snapshot)") for name in table)
 
 
 def test_learning_curves_of_snapshots_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,8 +64,8 @@ def drifted(app: AppTest) -> dict[str, dict[str, object]]:
 
 def in_address(app: AppTest) -> str:
     """The scenario that a link to the page would bring."""
-    found = app.query_params["scenario"]
-    return found if isinstance(found, str) else found[0]
+    result = app.query_params["scenario"]
+    return result if isinstance(result, str) else result[0]
 
 
 def captions(app: AppTest) -> str:
@@ -93,7 +93,7 @@ def test_a_factor_on_all_prices_moves_the_cost_and_goes_to_the_address() -> None
 
 
 @pytest.mark.parametrize(
-    ("scenario", "shown"),
+    ("scenario", "words"),
     [
         (Scenario(output_token_factor=2.0), "output tokens × 2"),
         (Scenario(cached_share=0.5), "50 % of the input cached"),
@@ -106,12 +106,12 @@ def test_a_factor_on_all_prices_moves_the_cost_and_goes_to_the_address() -> None
         ),
     ],
 )
-def test_a_link_reopens_its_scenario(scenario: Scenario, shown: str) -> None:
+def test_a_link_reopens_its_scenario(scenario: Scenario, words: str) -> None:
     text = scenario_json(scenario, indent=None)
     app = page(scenario=text)
     assert not app.error
     assert not app.warning
-    assert plain(shown) in captions(app)
+    assert plain(words) in captions(app)
     assert in_address(app) == text
     assert app.session_state["wi_scenario"] == scenario
 
@@ -169,7 +169,7 @@ def test_a_repeated_or_blank_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_scenario_that_cannot_be_leaves_the_chart_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whatif, "_hypothetical", lambda made: [{"name": "x" * 301, "base": "zeta/mid"}])
+    monkeypatch.setattr(whatif, "_hypothetical", lambda scenario: [{"name": "x" * 301, "base": "zeta/mid"}])
     app = page()
     assert wording.EARLIER_SCENARIO in reading.page_text(app, "error")
     assert drifted(app)
