@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from carrot_core.store import Store
@@ -39,14 +41,32 @@ def carrot_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def home_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``filled_once(name, fill)``: a folder that ``fill`` fills once for all processes of a run; for reading only."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        place, done = base / name, base / f"{name}.done"
+        with FileLock(base / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(place, ignore_errors=True)  # what an error left
+                place.mkdir()
+                fill(place)
+                done.touch()
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def home_of(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Callable[..., Path]:
     """``home_of("carrot-knn")``: a home folder that holds "made" and this router fitted on it; for reading only."""
 
     @cache
     def home(*routers: str) -> Path:
-        folder = tmp_path_factory.mktemp("home")
-        fill(Store(folder / "carrot.duckdb"), made(), *routers)
-        return folder
+        name = "-".join(("home", *routers))
+        return filled_once(name, lambda folder: fill(Store(folder / "carrot.duckdb"), made(), *routers))
 
     return home
 

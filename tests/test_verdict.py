@@ -93,7 +93,8 @@ def test_no_two_places_disagree_on_a_snapshot(info: SnapshotInfo) -> None:
     unpaired = document["n_incomplete"] / document["n_prompts"]  # differences are of prompts both answered
     for name in results.routers:
         match, single = results.matching_point(name), document["single_models"][best]
-        rates = [0.0, 10.0, inf, *([] if match is None else [match.exchange_rate_per_usd])]
+        ends = [0.0, inf] if name in results.runnable else []
+        rates = [10.0, *ends, *([] if match is None else [match.exchange_rate_per_usd])]
         for rate in rates:
             point = results.point_at(name, rate)
             verdict = verdict_on(results, name, point, best)

@@ -186,15 +186,23 @@ def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def _watch(page: Page, host: str, wrong: list[str]) -> None:
-    def requested(url: str) -> None:
-        if urlsplit(url).hostname not in (host, None):
-            wrong.append(f"request to another host: {url}")
+@dataclass
+class _Tab:
+    """A page and what went wrong in it: requests to other hosts than ``host``, errors of scripts and the console."""
 
-    page.on("request", lambda request: requested(request.url))
-    page.on("websocket", lambda socket: requested(socket.url))
-    page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-    page.on("console", lambda said: wrong.append(f"console: {said.text}") if _is_fault(said) else None)
+    page: Page
+    host: str = ""
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self._requested(request.url))
+        self.page.on("websocket", lambda socket: self._requested(socket.url))
+        self.page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
+        self.page.on("console", lambda said: self.wrong.append(f"console: {said.text}") if _is_fault(said) else None)
+
+    def _requested(self, url: str) -> None:
+        if urlsplit(url).hostname not in (self.host, None):
+            self.wrong.append(f"request to another host: {url}")
 
 
 def _is_fault(said: ConsoleMessage) -> bool:
@@ -225,8 +233,13 @@ def window(chromium: Browser) -> Windows:
 
 @dataclass
 class _Pages:
+    """Tabs that tests open. One of each kind is used by one test after another: in a new one the browser compiles
+    Streamlit's scripts again, which is most of the work of opening a page."""
+
     window: Windows
-    opened: list[tuple[Page, list[str]]] = field(default_factory=list)
+    idle: dict[tuple[int, Scheme], _Tab] = field(default_factory=dict)
+    opened: list[_Tab] = field(default_factory=list)
+    _own: dict[tuple[int, Scheme], _Tab] = field(default_factory=dict)
 
     def __call__(
         self,
@@ -237,39 +250,65 @@ class _Pages:
         ready: str = ".live .main-svg",
         before: Callable[[Page], None] | None = None,
     ) -> Page:
-        """A new page, at rest; ``before`` sees it empty."""
-        page = self.window(width, scheme).new_page()
-        wrong: list[str] = []
-        _watch(page, urlsplit(url).hostname or "", wrong)
-        self.opened.append((page, wrong))
-        if before is not None:
-            before(page)
-        page.goto(url)
-        page.locator(ready).first.wait_for(timeout=60_000)
-        at_rest(page)
-        return page
+        """A page at rest; ``before`` sees it empty and new."""
+        kind = (width, scheme)
+        tab = None if before is not None else self.idle.pop(kind, None)
+        if tab is None:
+            tab = _Tab(self.window(width, scheme).new_page())
+        if before is None:
+            self._own.setdefault(kind, tab)
+        else:
+            before(tab.page)
+        tab.host = urlsplit(url).hostname or ""
+        tab.wrong.clear()
+        self.opened.append(tab)
+        tab.page.goto(url)
+        tab.page.locator(ready).first.wait_for(timeout=60_000)
+        at_rest(tab.page)
+        return tab.page
 
     def forgive(self, page: Page) -> None:
         """Drop what a test provoked on purpose."""
-        next(wrong for known, wrong in self.opened if known is page).clear()
+        next(tab.wrong for tab in self.opened if tab.page is page).clear()
 
     def check(self) -> None:
+        """Fail on what went wrong; close every page but those that the next tests use."""
         faults = []
-        for page, wrong in self.opened:
-            faults += wrong + page.locator("[data-testid=stException]").all_inner_texts()
-        for context in {page.context for page, _ in self.opened}:
+        for tab in self.opened:
+            faults += tab.wrong + tab.page.locator("[data-testid=stException]").all_inner_texts()
+        kept = {kind: tab for kind, tab in self._own.items() if not tab.page.is_closed()}
+        for context in {tab.page.context for tab in self.opened}:
             context.clear_cookies()  # a server refuses an upload with another one's
             for page in context.pages:
-                page.close()
+                if all(page is not tab.page for tab in (*kept.values(), *self.idle.values())):
+                    page.close()
+        for (width, scheme), tab in kept.items():
+            _empty(tab.page, width, scheme)
+        self.idle |= kept
+        self.opened, self._own = [], {}
         assert not faults, "\n".join(faults)
 
 
+def _empty(page: Page, width: int, scheme: Scheme) -> None:
+    """Leave nothing of a test in a page."""
+    page.unroute_all()
+    page.evaluate("() => { sessionStorage.clear(); localStorage.clear() }")
+    page.goto("about:blank")
+    page.mouse.move(0, 0)
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.emulate_media(color_scheme=scheme, reduced_motion="no-preference")
+
+
+@pytest.fixture(scope="session")
+def _tabs(window: Windows) -> _Pages:
+    return _Pages(window)
+
+
 @pytest.fixture
-def open_page(window: Windows) -> Iterator[Callable[..., Page]]:
+def open_page(_tabs: _Pages) -> Iterator[Callable[..., Page]]:
     """``open_page(url, width=, scheme=)``; the test fails on a request to another host or any error shown."""
-    pages = _Pages(window)
-    yield pages
-    pages.check()
+    yield _tabs
+    _tabs.check()
 
 
 def at_rest(page: Page) -> None:

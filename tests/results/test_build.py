@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -34,19 +35,20 @@ def quiet(what: str, unit: str) -> nullcontext[Any]:
     return nullcontext(lambda done, total: None)
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("files")
-    write_files(made(240), folder)
-    return folder
-
-
 RECIPE = Recipe("made-up", "made.parquet", "A made-up benchmark.", embeddings="made-vectors.parquet")
 
 
 @pytest.fixture(scope="module")
+def files(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    def fill(folder: Path) -> None:
+        write_files(made(240), folder)
+        make(Store(folder / "carrot.duckdb"), folder, folder / "data", [RECIPE], SEEDS, ROUTERS, progress=quiet)
+
+    return filled_once("results", fill)
+
+
+@pytest.fixture
 def data(files: Path) -> Path:
-    make(Store(files / "carrot.duckdb"), files, files / "data", [RECIPE], SEEDS, ROUTERS, progress=quiet)
     return files / "data"
 
 

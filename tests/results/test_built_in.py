@@ -36,7 +36,7 @@ from carrot_core.evaluation.protocol import split_by_seed
 from carrot_core.results.build import make_built_in
 from carrot_core.results.recipes import BUILT_IN_RECIPES, names_to_set_up, set_up
 from carrot_core.serving import loading
-from carrot_core.store import Run, Store
+from carrot_core.store import Store
 from carrot_core.text import text_hash
 from tests.tables import frames
 
@@ -48,15 +48,14 @@ built_in = pytest.mark.parametrize("name", BUILT_IN)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Run]]:
-    """A home in which `carrot setup` ran, and the runs it made."""
-    home = tmp_path_factory.mktemp("home")
-    return home, set_up(Store(home / "carrot.duckdb"))
+def home(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A home in which `carrot setup` ran."""
+    return filled_once("set-up", lambda folder: set_up(Store(folder / "carrot.duckdb")))
 
 
 @pytest.fixture
-def store(runs: tuple[Path, list[Run]], monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("CARROT_HOME", str(runs[0]))
+def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("CARROT_HOME", str(home))
     return Store()
 
 
