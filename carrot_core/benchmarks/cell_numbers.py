@@ -22,7 +22,7 @@ _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*\.\.\s*(-?\d+(?:\.\d+)?)\s*")
 _WORDS = re.compile(r"\s*([^\s/()+*'\"]{1,20})\s*/\s*([^\s/()+*'\"]{1,20})\s*")
 _RIGHT = (
     "true", "t", "yes", "y", "correct", "c", "pass", "passed", "success", "right", "win", "ok", "good", "solved",
-    "resolved", "1",
+    "resolved", "1", "wahr", "ja", "richtig", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "✓", "✔", "✅",
 )  # fmt: skip
 PERCENT = "percent"
 
@@ -205,6 +205,10 @@ def score_remedy(low: float | None, high: float | None, words: Sequence[str]) ->
             return "State the rule: --score percent."
         if len(plain) == 2 and low is None:
             first, second = sorted(plain, key=lambda word: (word.casefold() not in _RIGHT, word))
+            if first.casefold() not in _RIGHT:
+                return (
+                    f"State which of the two is right by naming it first: --score {first}/{second} or {second}/{first}."
+                )
             return f"If {first!r} is right and {second!r} is wrong, state the rule: --score {first}/{second}."
         return (
             "Write a number from 0 to 1, or state a rule as an SQL expression: --score \"if(score = 'right', 1, 0)\"."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +46,19 @@ _SYNONYMS = {
     "sample": ("sample", "samplenumber", "epoch", "run", "trial", "repeat", "repetition", "attempt", "replicate"),
     "time": ("time", "timestamp", "datetime", "createdat", "starttime"),
 }  # fmt: skip
+_MODEL_PATHS = ("providerid", "providername", "providerlabel")  # of objects; a column of that name is no model
+_ANY_OBJECT = (
+    "id",
+    "key",
+    "uid",
+    "text",
+    "input",
+    "prompt",
+    "query",
+    "time",
+    "run",
+)  # keys of any object: alone they tell nothing
+_LEVELS = 3  # of objects in objects that are looked into
 _APART = re.compile(r"[\s_\-.()\[\]]+")
 
 
@@ -81,10 +96,58 @@ def truths_of(first: pd.DataFrame) -> list[str]:
     return truths
 
 
-def hint(missing: str, names: Collection[str]) -> str:
-    """A sentence that names the column probably meant; "" if there is no guess."""
-    source = guess_columns(names).get(missing)
-    return f" If {source!r} is meant: --column {missing}={source}" if source else ""
+def guess_with_paths(names: Collection[str], paths: Collection[str], truths: Collection[str] = ()) -> dict[str, str]:
+    """`guess_columns`, and for a name that no column has the path into objects that it probably stands for.
+
+    An object is none of the columns that are `NEEDED`: one of its paths may be.
+    """
+    objects = [name for name in names if any(path.startswith(f"{name}.") for path in paths)]
+    guessed = {
+        name: own
+        for name, own in guess_columns(names, truths).items()
+        if name not in NEEDED or own == name or own not in objects
+    }
+    of_paths = {name: path for name in _SYNONYMS if name not in guessed and (path := _guess_path(name, paths))}
+    return guessed | of_paths
+
+
+def _guess_path(missing: str, paths: Collection[str]) -> str | None:
+    """The path that a recognised name probably stands for, by all its keys, the last two or the last."""
+    synonyms = (*_SYNONYMS[missing], *(_MODEL_PATHS if missing == "model" else ()))
+    for count in (0, 2, 1):  # of the last keys; 0 is all
+        plain = {_plain(".".join(path.split(".")[-count:])): path for path in reversed(list(paths))}
+        matches = [plain[name] for name in synonyms if name in plain and (count != 1 or name not in _ANY_OBJECT)]
+        if matches:
+            return matches[0]
+    return None
+
+
+def hint(missing: str, names: Collection[str], paths: Collection[str] = ()) -> str:
+    """A sentence that names the column, or the path into objects, that is probably meant; "" if there is no guess."""
+    source = guess_with_paths(names, paths).get(missing)
+    return f" If {source!r} is meant: --column {shlex.quote(f'{missing}={source}')}" if source else ""
+
+
+def paths_in(first: pd.DataFrame) -> list[str]:
+    """Paths to the single values of objects in the first rows of a file (text; objects as JSON): ["provider.id"]."""
+    paths: dict[str, None] = {}
+    for name in first.columns:
+        for cell in first[name]:
+            if isinstance(cell, str) and cell.lstrip().startswith("{"):
+                try:
+                    paths |= dict.fromkeys(_keys(str(name), json.loads(cell), _LEVELS))
+                except (ValueError, RecursionError):
+                    continue  # a text that only begins like an object
+    return list(paths)
+
+
+def _keys(place: str, value: object, levels: int) -> Iterator[str]:
+    """Paths to the single values in an object of JSON; none into a list."""
+    for name, part in value.items() if isinstance(value, dict) and levels else ():
+        if isinstance(part, dict):
+            yield from _keys(f"{place}.{name}", part, levels - 1)
+        elif not isinstance(part, list):
+            yield f"{place}.{name}"
 
 
 def _plain(name: str) -> str:
@@ -286,7 +349,7 @@ def _objects(column: Column) -> Problem | None:
     return Problem("holds objects, not single values", remedy, column=column.own)
 
 
-def _paths(place: str, kind: _Kind, levels: int = 3) -> Iterator[str]:
+def _paths(place: str, kind: _Kind, levels: int = _LEVELS) -> Iterator[str]:
     """Paths to the single values of a column of objects; none of a column of single values."""
     if kind.id != "struct" or not levels:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -94,11 +95,18 @@ def cost_problems(table: TableFile, pricing: Pricing) -> list[Problem]:
         Problem(
             f"{model!r} has no cost_usd, and none can be computed without {lacking}{several}",
             "Add a column cost_usd, or input_tokens, output_tokens and a price for every model; "
-            f"a free model is named by --free.{meant}",
+            f"a free model is named by --free.{meant}{_where_dollars_may_be(table)}",
             row,
             table.column_of("cost_usd", model),
         )
     ]
+
+
+def _where_dollars_may_be(table: TableFile) -> str:
+    """A sentence that names a column of costs whose unit its name does not say; "" where there is none."""
+    names = [] if table.wide or "cost_usd" in table.types else list(table.types)
+    source = next((name for name in names if "cost" in name.casefold() or "price" in name.casefold()), None)
+    return f" If {source!r} is in US dollars: --column {shlex.quote(f'cost_usd={source}')}" if source else ""
 
 
 def unpriced(table: TableFile, pricing: Pricing) -> tuple[str, ...]:

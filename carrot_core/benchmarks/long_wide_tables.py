@@ -12,9 +12,9 @@ from pandas.api.types import is_numeric_dtype
 
 from carrot_core import limits
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
-from carrot_core.benchmarks.columns import quote
+from carrot_core.benchmarks.columns import paths_in, quote
 from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, with_costs, without_zeros
-from carrot_core.benchmarks.formats.head import column_names
+from carrot_core.benchmarks.formats.head import column_names, preview
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, source_of
@@ -25,17 +25,21 @@ from carrot_core.benchmarks.value_checks import (
     NUMBERS,
     OF_RUN,
     RECOGNISED,
+    REQUIRED,
     TEXTS,
     create_views,
     found_scores,
     problems,
     size_problems,
+    split_notes,
     typed_as,
     with_numbers,
 )
 from carrot_core.errors import DataError, PricesNeededError, Problem
 from carrot_core.prices import Price
+from carrot_core.text import names_listed
 
+_LOOKED_AT = 100  # rows in which objects are noticed
 _PROMPTS = """
 select prompt_id, any_value(prompt) as text, coalesce(any_value(task), '') as task,
        coalesce(any_value(benchmark), '') as family, any_value(split) as split
@@ -93,6 +97,8 @@ def read_long_table(
         table = with_numbers(table, NUMBERS, reading)
         if not reading.own_split:
             table.types.pop("split", None)
+        if not table.types.keys() >= set(REQUIRED):
+            table = replace(table, paths=tuple(paths_in(preview(as_paths(paths)[0], _LOOKED_AT, reading))))
         create_views(table)
         if where:
             table.keep(where, "choosable")
@@ -144,11 +150,14 @@ def frames_of(
 ) -> Frames:
     """Check the cells of a table and put them into frames; needs the views of `create_views`."""
     faults = problems(table)
-    pricing = pricing_of(_models(table), prices)
+    models = _models(table)
+    pricing = pricing_of(models, prices)
+    at_fault = {fault.column for fault in faults}
     costs = cost_problems(table, pricing) if "model" in table.types else []
+    costs = [problem for problem in costs if problem.column not in at_fault]  # what cannot be read is not missing
     located = [table.located(problem) for problem in [*faults, *costs]]
-    if costs and not faults and (models := unpriced(table, pricing)):
-        raise PricesNeededError(table.source, located, models)
+    if costs and not faults and (unpriced_models := unpriced(table, pricing)):
+        raise PricesNeededError(table.source, located, unpriced_models)
     if located:
         raise DataError(table.source, located)
     prompts = _strings(table.connection.execute(_PROMPTS).df())
@@ -167,7 +176,7 @@ def frames_of(
         models_and_prices,
         outcomes,
         Provenance(table.source, _sha256(as_paths(paths)), rows=len(outcomes), note=note),
-        (*notes, *warnings, *_unscored(table), *of_zeros, *of_costs),
+        (*notes, *split_notes(table), *warnings, *_names_note(models), *_unscored(table), *of_zeros, *of_costs),
         zero_models,
     )
 
@@ -176,6 +185,15 @@ def _models(table: TableFile) -> list[str]:
     """Models with a score, in the order of their names."""
     rows = table.connection.execute("select distinct model from cells where score is not null order by model")
     return [model for (model,) in rows.fetchall() if model is not None]
+
+
+def _names_note(models: Sequence[str]) -> list[str]:
+    """Of models whose names differ in capitals and spaces at an end only: they are taken for different ones."""
+    alike: dict[str, list[str]] = {}
+    for model in models:
+        alike.setdefault(model.strip().casefold(), []).append(model)
+    groups = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+    return [f"Different models, though their names are nearly the same: {names_listed(groups, 5)}."] if groups else []
 
 
 def _sha256(paths: Sequence[Path]) -> str:

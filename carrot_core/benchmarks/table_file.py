@@ -49,6 +49,7 @@ class TableFile:
     starts : name of each file and the rows before its first, where there are several.
     notes : how the files are read, where that is not as usual.
     numbers : how numbers are written.
+    paths : to the single values inside objects, where a column that is needed is missing.
     """
 
     source: str
@@ -60,6 +61,7 @@ class TableFile:
     starts: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
     numbers: Numbers = PLAIN
+    paths: tuple[str, ...] = ()
 
     def column_of(self, name: str, model: str | None) -> str:
         """The file's own name of a recognised column; in a wide file, of a model's column."""

@@ -9,7 +9,7 @@ import duckdb
 
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, numbers_of, score_remedy, score_rule
-from carrot_core.benchmarks.columns import as_text, hint, quote
+from carrot_core.benchmarks.columns import as_text, hint, literal, quote
 from carrot_core.benchmarks.file_checks import reason
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.split import OTHER_SPLIT
@@ -28,8 +28,13 @@ REQUIRED = ("prompt_id", "model", "score")
 RECOGNISED = (*IDS, *TEXTS, *NUMBERS, *OF_RUN)
 # A larger figure is a mistake and would make sums over a benchmark meaningless.
 LARGEST = 1e12
+_PATHS_SHOWN = 12
 SHOWN = 80  # characters of a value in a message
 _EARLIEST, _LATEST = "1990-01-01", "2100-01-01"  # of a time; seconds since 1970 lie there, years and durations do not
+_SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
+# What tools and languages write for nothing; "nan" also with a sign.
+_DOLLARS = r"regexp_replace({text}, '^\s*(US)?\$\s*|\s*(\$|USD)\s*$', '', 'g')"
+_NOTHING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 _CONVERTED = (*NUMBERS, "time")  # what a file writes in several ways
 NO_USER_TEXT = "is a list of chat messages without any text of the user"
 USER_TEXT_REMEDY = (
@@ -113,13 +118,40 @@ def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN)
         return _utc(f"{column}::varchar")
     if name not in NUMBERS:
         text = f"nullif({as_text(column, kind)}, '')"
+        text = _split(text) if name == "split" else text
         return f"if(isnan({column}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
     numeric = kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
     text = f"{column}::varchar"
     number = f"{column}::double" if numeric else numbers.plain(text)
+    if name == "cost_usd" and not numeric:  # a currency's sign says what the column's name says
+        number = f"coalesce({number}, {numbers.plain(_DOLLARS.format(text=text))})"
     if name == "score" and (numbers.score or not numeric):
         number = numbers.scored(text, number)
     return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
+
+
+def _split(text: str) -> str:
+    """SQL that reads a split by its usual words, in any case, and leaves any other word as it is."""
+    listed = {name: ", ".join(map(literal, (name, *words))) for name, words in _SPLITS.items()}
+    cases = " ".join(f"when lower(trim({text})) in ({words}) then {literal(name)}" for name, words in listed.items())
+    return f"case {cases} else {text} end"
+
+
+def split_notes(table: TableFile) -> list[str]:
+    """What is said of words that are read as a split."""
+    if "split" not in table.types:
+        return []
+    rows = table.connection.execute(
+        f"select distinct split::varchar as word, {_split('split::varchar')} as name from file "  # noqa: S608
+        "where word <> name order by name, word"
+    ).fetchall()
+    listed = [f"{word!r} is {name}" for word, name in rows]
+    return [f"Splits by other words: {names_listed(listed, _PATHS_SHOWN)}."] if listed else []
+
+
+def _nothing(text: str) -> str:
+    """SQL for whether a text is a word for nothing."""
+    return f"ltrim(lower(trim({text})), '+-') in ({', '.join(map(literal, _NOTHING))})"
 
 
 def _utc(text: str) -> str:
@@ -147,7 +179,7 @@ def problems(table: TableFile) -> list[Problem]:
         for name in REQUIRED
         if name not in table.types
     ]
-    for rule in (*broken(table, _rules_of_cells(table)), *_rules_across(table.types, table.wide)):
+    for rule in (*broken(table, _rules_of_cells(table)), *_rules_across(table)):
         problems.extend(violations(table, rule))
     problems.extend(chat_problems(table, "cells", "row"))
     return problems or _of_the_whole(table)
@@ -169,11 +201,17 @@ def chat_problems(table: TableFile, view: str, row: str) -> list[Problem]:
 def _where_it_may_be(name: str, table: TableFile) -> str:
     """The columns there are, and where one that is missing may be."""
     own = list(dict.fromkeys([*(table.columns.get(column, column) for column in table.types), *table.named]))
-    listed = f"The file has: {names_listed(own)}.{hint(name, own)}"
-    if len(own) == 1:
+    likely = hint(name, own, table.paths)
+    inside = f" Inside its objects: {names_listed(table.paths, _PATHS_SHOWN)}." if table.paths and not likely else ""
+    listed = f"The file has: {names_listed(own)}.{inside}{likely}"
+    if len(own) == 1 and not own[0].isidentifier():
         return f"{listed} If that is a whole row, name the character between its values: --separator."
-    if name == "model" and len(own) > 1:
-        return f"{listed} If every file is of one model: --model-from file, folder, or its name."
+    if name == "model" and not likely:
+        listed += " If every file is of one model: --model-from file, folder, or its name."
+        if "score" not in table.types and not hint("score", own, table.paths):
+            listed += (
+                " If each model has a column of scores, a column <model>|cost_usd, or of tokens, stands beside it."
+            )
     return listed
 
 
@@ -184,7 +222,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
         yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")
         yield Rule(name, f"contains({name}, chr(0))", "has a NUL character in it", "Remove it.")
     for name in [name for name in NUMBERS if name in types]:
-        text = f"{name} is null and raw_{name} <> '' and ltrim(lower(raw_{name}), '+-') <> 'nan'"
+        text = f"{name} is null and raw_{name} <> '' and not {_nothing(f'raw_{name}')}"
         scale = numbers.score if name == "score" else None
         what = "is not a number" if scale is None or scale.words is None else f"is neither {' nor '.join(scale.words)}"
         yield Rule(name, text, what, "Write a plain number, or nothing where none was recorded.")
@@ -193,7 +231,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
         yield Rule(name, f"not {name} between {low} and {high}", f"must be from {ends}", "Correct it or leave it out.")
 
     if "time" in types:
-        text = "time is null and raw_time <> '' and lower(raw_time) <> 'nan'"
+        text = f"time is null and raw_time <> '' and not {_nothing('raw_time')}"
         remedy = "Write 2026-01-31T12:00:00Z or seconds since 1970; seconds that an answer took are latency_s."
         yield Rule("time", text, f"is not a time from {_EARLIEST[:4]} to {_LATEST[:4]}", remedy)
 
@@ -204,11 +242,13 @@ def _rules_of_cells(table: TableFile) -> Iterator[Rule]:
         yield of_cell if stated else replace(of_cell, remedy=lambda: _score_remedy(table))
 
 
-def _rules_across(types: Mapping[str, str], wide: bool) -> Iterator[Rule]:
+def _rules_across(table: TableFile) -> Iterator[Rule]:
     """Rules for splits, repeated cells and texts, most of which compare a cell with others."""
+    types = table.types
     if "split" in types:
         rule = "split not in ('train', 'validation', 'test')"
-        yield Rule("split", rule, "must be train, validation or test", f"Rename it. {OTHER_SPLIT}")
+        remedy = f"Rename it, or leave its rows out: --where \"split <> 'unused'\". {OTHER_SPLIT}"
+        yield Rule("split", rule, "must be train, validation or test", remedy)
         partly = "split is null and (select count(split) from cells) > 0"
         yield Rule("split", partly, "is empty here and given elsewhere", f"Give every row its split. {OTHER_SPLIT}")
     if types.keys() >= set(REQUIRED):
@@ -217,15 +257,24 @@ def _rules_across(types: Mapping[str, str], wide: bool) -> Iterator[Rule]:
             "qualify row_number() over (partition by prompt_id, model, sample order by cell) > 1)"
         )
         again = ", in this sample too" if "sample" in types else ""
-        remedy = f"Tell runs of one prompt apart by a column sample; else keep one row.{hint('sample', types)}"
-        if wide:
-            yield Rule("prompt_id", twice, f"stands on an earlier row already{again}", remedy)
-        else:
-            yield Rule("model", twice, f"has already answered this prompt{again}", remedy)
+        what = f"stands on an earlier row already{again}" if table.wide else f"has already answered this prompt{again}"
+        yield Rule("prompt_id" if table.wide else "model", twice, what, lambda: _runs_remedy(table))
     for name in [name for name in TEXTS if name in types and "prompt_id" in types]:
         first = f"(select prompt_id, arg_min({name}, row) as first from cells group by prompt_id)"  # noqa: S608
         differs = f"row in (select row from cells join {first} using (prompt_id) where {name} <> first)"  # noqa: S608
         yield Rule(name, differs, "differs from an earlier row of the same prompt_id", "One id is one prompt.")
+
+
+def _runs_remedy(table: TableFile) -> str:
+    """What to do about several answers of a model to a prompt: runs, or a prompt_id that is none."""
+    ids, rows = table.connection.execute("select count(distinct prompt_id), count(distinct row) from cells").fetchall()[
+        0
+    ]
+    own = table.column_of("prompt_id", None)
+    return (
+        f"Tell runs of one prompt apart by a column sample; else keep one row.{hint('sample', table.types)} "
+        f"Or does another column tell the prompts apart? {own!r} has {ids:,} values in {rows:,} rows."
+    )
 
 
 def broken(table: TableFile, rules: Iterable[Rule]) -> list[Rule]:
@@ -258,7 +307,8 @@ def _score_remedy(table: TableFile) -> str:
     low, high, words = table.connection.execute(
         f"select min(number) filter (isfinite(number)), max(number) filter (isfinite(number)), "  # noqa: S608
         f"(select list(word) from (select distinct raw_score as word from cells where {number} is null "
-        f"and raw_score <> '' order by word limit 3)) from (select {number} as number from cells)"
+        f"and raw_score <> '' and not {_nothing('raw_score')} order by word limit 3)) "
+        f"from (select {number} as number from cells)"
     ).fetchall()[0]
     return score_remedy(low, high, words or [])
 

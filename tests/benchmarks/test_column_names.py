@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from carrot_core.benchmarks.columns import guess_columns
@@ -85,6 +88,33 @@ def test_a_mapping_that_cannot_be(tmp_path: Path, columns: dict[str, str], says:
 def test_a_missing_column_comes_with_the_one_probably_meant(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--column model=llm"):
         read_any(write(long_table().rename(columns={"model": "llm"}), tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json", "t.parquet"])
+def test_a_missing_column_may_be_inside_objects(tmp_path: Path, name: str) -> None:
+    records = [
+        {"id": row["prompt_id"], "provider": {"id": row["model"]}, "result": {"grade": row["score"]}, "cost": 0.1}
+        for row in long_table().to_dict("records")
+    ]
+    path = tmp_path / name
+    if name == "t.csv":  # objects as JSON in a cell
+        cells = [{key: json.dumps(value) if isinstance(value, dict) else value for key, value in record.items()}
+                 for record in records]  # fmt: skip
+        pd.DataFrame(cells).to_csv(path, index=False)
+    elif name == "t.parquet":
+        pq.write_table(pa.Table.from_pylist(records), path)
+    else:
+        path.write_text(json.dumps(records) if name == "t.json" else "\n".join(map(json.dumps, records)))
+    with pytest.raises(DataError) as caught:
+        read_any(path)
+    remedies = {problem.column: problem.remedy for problem in caught.value.problems}
+    assert "--column model=provider.id" in remedies["model"]
+    assert "result.grade" in remedies["score"]
+    columns = {"prompt_id": "id", "model": "provider.id", "score": "result.grade"}
+    with pytest.raises(DataError, match="--column cost_usd=cost"):
+        read_any(path, columns=columns)
+    frames = read_any(path, columns=columns | {"cost_usd": "cost"})
+    assert frames.models["model"].tolist() == ["large", "small"]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t.jsonl.gz"])

@@ -144,6 +144,45 @@ def test_own_split_is_kept(tmp_path: Path) -> None:
     assert frames.prompts["split"].tolist() == ["train"] * 4 + ["test"] * 2
 
 
+def test_splits_by_their_usual_words(tmp_path: Path) -> None:
+    words = ["Train", "training ", "VAL", "dev", "valid", "test"]
+    table = long_table().assign(split=[word for word in words for _ in range(2)])
+    frames = read_long_table(write(table, tmp_path / "t.csv"))
+    assert frames.prompts["split"].tolist() == ["train"] * 2 + ["validation"] * 3 + ["test"]
+    (note,) = [note for note in frames.warnings if "plit" in note]
+    assert "'VAL' is validation" in note
+    assert "'test'" not in note
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "null", "None", "#N/A"])
+def test_words_for_nothing_are_not_recorded(tmp_path: Path, word: str) -> None:
+    table = long_table().astype({"score": object, "cost_usd": object, "input_tokens": object})
+    table.loc[0, "score"] = table.loc[1, "cost_usd"] = table.loc[2, "input_tokens"] = word
+    outcomes = read_long_table(write(table, tmp_path / "t.csv")).outcomes
+    assert len(outcomes) == len(table) - 1
+    assert outcomes[["cost_usd", "input_tokens"]].isna().sum().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("written", ["${}", "US$ {}", "{} USD", "{} $"])
+def test_dollars_may_have_their_sign(tmp_path: Path, written: str) -> None:
+    table = long_table()
+    signed = table.assign(cost_usd=[written.format(cost) for cost in table["cost_usd"]])
+    assert (
+        read_long_table(write(signed, tmp_path / "t.csv")).outcomes["cost_usd"].tolist() == table["cost_usd"].tolist()
+    )
+
+
+def test_nearly_the_same_names_are_told(tmp_path: Path) -> None:
+    table = long_table()
+    table.loc[2, "model"] = "small "
+    assert any("'small' and 'small '" in note for note in read_long_table(write(table, tmp_path / "t.csv")).warnings)
+
+
+def test_a_cost_that_cannot_be_read_is_not_missing(tmp_path: Path) -> None:
+    (problem,) = refused(write(long_table().assign(cost_usd="€1"), tmp_path / "t.csv"))
+    assert (problem.column, problem.value) == ("cost_usd", "'€1'")
+
+
 def test_unknown_columns_are_named(tmp_path: Path) -> None:
     frames = read_long_table(write(long_table().assign(Score=1, judge="x"), tmp_path / "t.jsonl"))
     assert any("Score_1, judge" in w or "Score, judge" in w for w in frames.warnings), frames.warnings
@@ -271,7 +310,7 @@ def test_predicate_by_chance_is_evaluated_once(tmp_path: Path) -> None:
         ("cost_usd", -1e-9, "must be from 0"),
         ("cost_usd", math.inf, "must be from 0"),
         ("cost_usd", 1e300, "must be from 0"),
-        ("cost_usd", "$0.01", "is not a number"),
+        ("cost_usd", "€0.01", "is not a number"),
         ("prompt_id", None, "is empty"),
         ("prompt_id", "nan", "is empty"),
         ("prompt_id", " \t", "is empty"),
@@ -330,7 +369,7 @@ def test_every_kind_of_problem_is_told_at_once_with_its_count(tmp_path: Path) ->
     assert "first of 2" in next(problem for problem in problems if problem.column == "score").message
 
 
-@pytest.mark.parametrize(("value", "row"), [("dev", 3), (None, 3)])
+@pytest.mark.parametrize(("value", "row"), [("eval", 3), (None, 3)])
 def test_split_must_be_one_of_three_and_on_every_row(tmp_path: Path, value: str | None, row: int) -> None:
     table = long_table().assign(split="train")
     table.loc[[2, 3], "split"] = value

@@ -95,6 +95,8 @@ def test_the_range_in_the_file_is_told(tmp_path: Path) -> None:
         (["C", "I"], "--score C/I"),
         (["wrong", "right"], "--score right/wrong"),
         (["F", "T"], "--score T/F"),
+        (["FALSCH", "WAHR"], "--score WAHR/FALSCH"),
+        (["left", "up"], "--score left/up or up/left"),
         (["81%", "9%"], "--score percent"),
         (["good", "bad", "so so"], "SQL"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,15 @@ def test_guessed_columns_can_be_corrected_and_are_used() -> None:
     boxes["score"].select("points")
     check(app)
     assert not app.error
+    assert benchmark_texts(app) == "Loaded: t (only you)"
+
+
+def test_a_model_inside_objects_is_offered_and_read() -> None:
+    rows = long_frame(made(30)).rename(columns={"model": "provider"}).to_dict("records")
+    lines = "\n".join(json.dumps({**row, "provider": {"id": row["provider"]}}) for row in rows)
+    app = upload(panel(), "t.jsonl", lines.encode())
+    assert {box.label: box.value for box in app.selectbox}["model"] == "provider.id"
+    check(app)
     assert benchmark_texts(app) == "Loaded: t (only you)"
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from carrot_core import limits
-from carrot_core.benchmarks.columns import quote
+from carrot_core.benchmarks.columns import as_text, quote
 from carrot_core.benchmarks.containers import UNZIP_ERRORS, is_visible
 from carrot_core.benchmarks.file_checks import check_columns, check_text, first_bytes, private_connection
 from carrot_core.benchmarks.parts import Part, parts_of, text_dialect
@@ -275,7 +275,8 @@ def _parquet_preview(part: Part, rows: int) -> pd.DataFrame:
         try:
             relation = connection.sql(f"from {PARQUET}", params={"path": part.pattern})
             check_columns(part.path, len(relation.columns))
-            texts = ", ".join(f"{quote(name)}::varchar as {quote(name)}" for name in relation.columns)
+            kinds = zip(relation.columns, map(str, relation.types), strict=True)
+            texts = ", ".join(f"{as_text(quote(name), kind)} as {quote(name)}" for name, kind in kinds)
             first: pd.DataFrame = relation.project(texts).limit(rows).df()
             return first
         except (duckdb.Error, RuntimeError) as error:

@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carrot_core import limits
-from carrot_core.benchmarks.columns import guess_columns, truths_of
+from carrot_core.benchmarks.columns import guess_with_paths, paths_in, truths_of
 from carrot_core.benchmarks.formats import Format
 from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
@@ -269,7 +269,9 @@ def _mapping(first: pd.DataFrame, layout: str, file_id: str, reading: Reading) -
     """Map the file's columns to fields, guessed and corrected by the reader; columns already named so are left out."""
     names = [str(name) for name in first.columns]
     fields = RECOGNISED if layout == "long" else OF_PROMPT
-    guesses = guess_columns(names, truths_of(first))
+    paths = paths_in(first)
+    guesses = guess_with_paths(names, paths, truths_of(first))
+    names += paths
     needed = [name for name in fields if name in REQUIRED and (name != "model" or not reading.model_from)]
     sources: dict[str, str | None] = {}
     for box, column in zip(st.columns(len(needed)), needed, strict=True):
