@@ -244,6 +244,15 @@ def alike_warning(fingerprints: Collection[tuple[int, int]]) -> str:
     )
 
 
+def alike_names(models: Iterable[str]) -> list[str]:
+    """A note on models whose names differ in capitals and spaces at an end only: they are taken for different ones."""
+    alike: dict[str, list[str]] = {}
+    for model in models:
+        alike.setdefault(model.strip().casefold(), []).append(model)
+    groups = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+    return [f"Different models, though their names are nearly the same: {names_listed(groups, 5)}."] if groups else []
+
+
 def names_listed(names: Collection[str], most: int = 40) -> str:
     """Names for a message: the first ones, and how many more."""
     first = ", ".join(list(names)[:most])

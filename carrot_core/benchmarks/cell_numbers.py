@@ -1,4 +1,4 @@
-"""How numbers are written in the cells of a table: the decimal sign, true and false, and what a score means."""
+"""How cells of a table are written: the decimal sign, true and false, words for nothing and for splits, scores."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ _RIGHT = (
     "true", "t", "yes", "y", "correct", "c", "pass", "passed", "success", "right", "win", "ok", "good", "solved",
     "resolved", "1", "wahr", "ja", "richtig", "vrai", "oui", "verdadero", "sí", "si", "vero", "sì", "✓", "✔", "✅",
 )  # fmt: skip
+# What tools and languages write for nothing; "nan" also with a sign.
+_NOTHING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
+_SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
 PERCENT = "percent"
 
 
@@ -179,6 +182,18 @@ def numbers_of(
         message = "the comma in numbers may be a decimal comma or stand between thousands"
         raise DataError(source, [Problem(message, remedy, value=repr(example))])
     return Numbers(thousands=True, score=rule), ["Commas in numbers stand between thousands."]
+
+
+def is_nothing(text: str) -> str:
+    """SQL for whether a text is a word for nothing."""
+    return f"ltrim(lower(trim({text})), '+-') in ({', '.join(map(literal, _NOTHING))})"
+
+
+def split_word(text: str) -> str:
+    """SQL that reads a split by its usual words, in any case, and leaves any other word as it is."""
+    listed = {name: ", ".join(map(literal, (name, *words))) for name, words in _SPLITS.items()}
+    cases = " ".join(f"when lower(trim({text})) in ({words}) then {literal(name)}" for name, words in listed.items())
+    return f"case {cases} else {text} end"
 
 
 def decimal_sign(cells: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections import Counter
@@ -126,28 +125,6 @@ def hint(missing: str, names: Collection[str], paths: Collection[str] = ()) -> s
     """A sentence that names the column, or the path into objects, that is probably meant; "" if there is no guess."""
     source = guess_with_paths(names, paths).get(missing)
     return f" If {source!r} is meant: --column {shlex.quote(f'{missing}={source}')}" if source else ""
-
-
-def paths_in(first: pd.DataFrame) -> list[str]:
-    """Paths to the single values of objects in the first rows of a file (text; objects as JSON): ["provider.id"]."""
-    paths: dict[str, None] = {}
-    for name in first.columns:
-        for cell in first[name]:
-            if isinstance(cell, str) and cell.lstrip().startswith("{"):
-                try:
-                    paths |= dict.fromkeys(_keys(str(name), json.loads(cell), _LEVELS))
-                except (ValueError, RecursionError):
-                    continue  # a text that only begins like an object
-    return list(paths)
-
-
-def _keys(place: str, value: object, levels: int) -> Iterator[str]:
-    """Paths to the single values in an object of JSON; none into a list."""
-    for name, part in value.items() if isinstance(value, dict) and levels else ():
-        if isinstance(part, dict):
-            yield from _keys(f"{place}.{name}", part, levels - 1)
-        elif not isinstance(part, list):
-            yield f"{place}.{name}"
 
 
 def _plain(name: str) -> str:

@@ -26,12 +26,14 @@ from carrot_core.benchmarks.file_checks import check_columns, chunks, text_strea
 from carrot_core.benchmarks.reading import ENDINGS, LEVELS, PACKED, stream_values
 from carrot_core.errors import DataError, Problem
 from carrot_core.number_formats import size_text
+from carrot_core.text import names_listed
 
 # What the standard library raises of damaged zips, those with a password, and ways of packing it does not know.
 UNZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 _CHUNK = 1 << 20
 _LISTS = 100  # of one document, that may be the table
 _NAMED = 100  # records whose names tell what a list is
+_HEADER_ROWS = 20  # of a sheet, in which the names of the columns are looked for
 _NO_WORKBOOK = Problem("cannot be read as a workbook", "Save it as XLSX again, or as CSV.")
 _UNSAFE = re.compile(r"[^\w.\- =]")
 Record = dict[str, Any]
@@ -64,17 +66,22 @@ def json_lines(path: Path, out: Path) -> list[str]:
         raise DataError(path.name, [Problem(f"cannot be read as JSON: {where}", remedy)]) from error
     except (RecursionError, ValueError) as error:
         raise DataError(path.name, "cannot be read: it is nested too deep, or holds a number too long") from error
-    place, records = _records(document)
-    if not records:
+    lists = list(_lists("", document, LEVELS)) or [("", [document] if isinstance(document, dict) and document else [])]
+    if not lists[0][1]:
         remedy = "Write one array of objects, each with its columns by name."
         raise DataError(path.name, [Problem("holds no list of records", remedy)])
+    ranks = [len(guess_columns(_names(records))) for _, records in lists]
+    best = max(range(len(lists)), key=lambda at: (ranks[at], len(lists[at][1])))
+    place, records = lists[best]
+    others = [other for (other, _), rank in zip(lists, ranks, strict=True) if rank == ranks[best] and other != place]
     with out.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(record) + "\n" for record in records)
-    return _place_note(place)
+    return _place_note(place, list(filter(None, others)))
 
 
-def _place_note(place: str) -> list[str]:
-    return [f"The records are the list under {place!r}."] if place else []
+def _place_note(place: str, others: Sequence[str] = ()) -> list[str]:
+    beside = f"; not read: {names_listed(others, 5)}" if others else ""
+    return [f"The records are the list under {place!r}{beside}."] if place else []
 
 
 def _streamed(path: Path, out: Path) -> list[str]:
@@ -128,14 +135,6 @@ class _RecordFile:
         self.file.write(json.dumps(value) + "\n")
 
 
-def _records(document: Any) -> tuple[str, Sequence[Record]]:
-    """Path and content of the list of records that is meant; a document without one is a record itself."""
-    lists = list(_lists("", document, LEVELS))
-    if not lists:
-        return "", [document] if isinstance(document, dict) and document else []
-    return max(lists, key=lambda entry: (len(guess_columns(_names(entry[1]))), len(entry[1])))
-
-
 def _names(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(name for record in records[:_NAMED] for name in record))
 
@@ -155,7 +154,7 @@ def _lists(place: str, value: Any, levels: int) -> Iterator[tuple[str, Sequence[
 
 
 def _columns(place: str, value: Record) -> Iterator[tuple[str, Sequence[Record]]]:
-    """Records of an object of columns, each a list or an object by row, as pandas writes it; none if it is not one."""
+    """Records of an object of columns or of records (which gain a ``key``), as pandas writes them; of others none."""
     columns = list(value.values())
     if len(columns) > 1 and all(isinstance(column, dict) and column for column in columns):
         keys = list(columns[0])
@@ -163,6 +162,7 @@ def _columns(place: str, value: Record) -> Iterator[tuple[str, Sequence[Record]]
             isinstance(cell, dict) for column in columns for cell in column.values()
         ):
             yield place, [{name: value[name][key] for name in value} for key in keys]
+            yield place, [{"key": key, **record} for key, record in value.items()]
     if len(columns) > 1 and all(isinstance(column, list) and len(column) == len(columns[0]) > 0 for column in columns):
         yield place, [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -184,23 +184,22 @@ def sheet_as_csv(path: Path, out: Path) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions that are not read
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            names = {sheet.title: _header(sheet) for sheet in book.worksheets}
-            titles = [title for title, header in names.items() if header]
+            headers = {sheet.title: _header(sheet) for sheet in book.worksheets}
+            titles = [title for title, (_, names) in headers.items() if names]
             if not titles:
-                remedy = "Put the names of the columns into row 1."
-                raise DataError(path.name, [Problem("the workbook is empty", remedy)])
-            title = max(titles, key=lambda title: len(guess_columns(names[title])))
-            check_columns(path, len(names[title]))
-            _write_sheet(path, book[title], len(names[title]), out)
+                raise DataError(path.name, [Problem("the workbook is empty", "")])
+            title = max(titles, key=lambda title: len(guess_columns(headers[title][1])))
+            row, names = headers[title]
+            check_columns(path, len(names))
+            _write_sheet(path, book[title], row, len(names), out)
             book.close()
     except DataError:
         raise
     except Exception as error:  # openpyxl raises whatever its parsers do on a damaged file
         raise DataError(path.name, [_NO_WORKBOOK]) from error
-    if len(titles) == 1:
-        return []
-    others = ", ".join(other for other in names if other != title)
-    return [f"The table is the sheet {title!r}; not read: {others}."]
+    above = [f"The names of the columns are in row {row} of the sheet; what is above is not read."] if row > 1 else []
+    others = ", ".join(other for other in headers if other != title)
+    return [*above, *([f"The table is the sheet {title!r}; not read: {others}."] if len(titles) > 1 else [])]
 
 
 def _check_workbook(path: Path) -> None:
@@ -215,19 +214,22 @@ def _check_workbook(path: Path) -> None:
         raise DataError(path.name, [Problem(what, "Save it as CSV.")])
 
 
-def _header(sheet: Any) -> list[str]:
-    row = next(sheet.iter_rows(max_row=1, values_only=True), ())
-    names = [_cell(value) for value in row]
-    while names and not names[-1]:
-        names.pop()
-    return names
+def _header(sheet: Any) -> tuple[int, list[str]]:
+    """Row and names of a sheet's columns: of its first rows the one with the most names that have a meaning."""
+    rows: list[tuple[int, list[str]]] = [(1, [])]
+    for number, row in enumerate(sheet.iter_rows(max_row=_HEADER_ROWS, values_only=True), 1):
+        names = [_cell(value) for value in row]
+        while names and not names[-1]:
+            names.pop()
+        rows += [(number, names)] if names else []
+    return max(rows, key=lambda row: (len(guess_columns(row[1])), bool(row[1]), -row[0]))
 
 
-def _write_sheet(path: Path, sheet: Any, width: int, out: Path) -> None:
+def _write_sheet(path: Path, sheet: Any, first: int, width: int, out: Path) -> None:
     cells = 0
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        for row in sheet.iter_rows(max_col=width, values_only=True):
+        for row in sheet.iter_rows(min_row=first, max_col=width, values_only=True):
             cells += len(row)
             if cells > limits.SHEET_CELLS:
                 most = f"{limits.SHEET_CELLS:,}"

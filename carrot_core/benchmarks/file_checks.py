@@ -29,7 +29,30 @@ from carrot_core.number_formats import size_text
 
 _CHUNK = 1 << 20
 _NAME = re.compile(rb'(?<!\\)"\s*:')  # its end, in a JSON object
+# Beginnings of files that are often taken for tables: what they are, and what to do.
+_OTHER_KINDS = (
+    (b"\xd0\xcf\x11\xe0", "is an old workbook (.xls)", "Save it as XLSX or CSV."),
+    (b"BZh", "is packed by bzip2", "Unpack it, or pack it by gzip or zstd."),
+    (b"\xfd7zXZ", "is packed by xz", "Unpack it, or pack it by gzip or zstd."),
+    (b"7z\xbc\xaf", "is packed by 7-Zip", "Unpack it, or pack it as a zip."),
+    (b"%PDF", "is a PDF", "Export the table it shows as CSV."),
+    (b"SQLite format 3", "is a database (SQLite)", "Export its table as CSV."),
+    (b"Obj\x01", "is an Avro file", "Write it as Parquet."),
+    (b"<!doctype html", "is a web page, not a table", "Was it saved from a page that asks to log in?"),
+    (b"<html", "is a web page, not a table", "Was it saved from a page that asks to log in?"),
+    (b"version https://git-lfs", "is a pointer of Git LFS, not the file itself", "Get the file: git lfs pull."),
+)
 _SHORTEST_NAME = 4  # bytes, with quotes and a colon
+
+
+def check_is_table(path: Path, head: bytes) -> None:
+    """Raise a `DataError` of a file that is known to be something else than a table."""
+    beginning = head[:64].removeprefix(codecs.BOM_UTF8).lstrip()
+    for mark, what, remedy in _OTHER_KINDS:
+        if beginning.startswith(mark) or (mark.startswith(b"<") and beginning.lower().startswith(mark)):
+            raise DataError(path.name, [Problem(what, remedy)])
+    if head[257:262] == b"ustar":
+        raise DataError(path.name, [Problem("is a tar of files", "Unpack it, or pack the files as a zip.")])
 
 
 class NotUtf8Error(DataError):

@@ -12,9 +12,9 @@ from pandas.api.types import is_numeric_dtype
 
 from carrot_core import limits
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
-from carrot_core.benchmarks.columns import paths_in, quote
+from carrot_core.benchmarks.columns import NEEDED, quote
 from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, with_costs, without_zeros
-from carrot_core.benchmarks.formats.head import column_names, preview
+from carrot_core.benchmarks.formats.head import column_names, paths_in, preview
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, source_of
@@ -25,7 +25,6 @@ from carrot_core.benchmarks.value_checks import (
     NUMBERS,
     OF_RUN,
     RECOGNISED,
-    REQUIRED,
     TEXTS,
     create_views,
     found_scores,
@@ -37,9 +36,8 @@ from carrot_core.benchmarks.value_checks import (
 )
 from carrot_core.errors import DataError, PricesNeededError, Problem
 from carrot_core.prices import Price
-from carrot_core.text import names_listed
+from carrot_core.text import alike_names
 
-_LOOKED_AT = 100  # rows in which objects are noticed
 _PROMPTS = """
 select prompt_id, any_value(prompt) as text, coalesce(any_value(task), '') as task,
        coalesce(any_value(benchmark), '') as family, any_value(split) as split
@@ -94,14 +92,9 @@ def read_long_table(
     check_mapping(paths, columns or {}, RECOGNISED)
     names, others = (*RECOGNISED, *FACTS), bool(where or reading.score)
     with open_table(paths, names, others, columns, reading=reading) as table, refusing(paths):
-        table = with_numbers(table, NUMBERS, reading)
-        if not reading.own_split:
-            table.types.pop("split", None)
-        if not table.types.keys() >= set(REQUIRED):
-            table = replace(table, paths=tuple(paths_in(preview(as_paths(paths)[0], _LOOKED_AT, reading))))
-        create_views(table)
-        if where:
-            table.keep(where, "choosable")
+        if not table.types.keys() >= set(NEEDED):
+            table = replace(table, paths=tuple(paths_in(preview(as_paths(paths)[0], 100, reading))))
+        table = _prepared(table, where, reading)
         unknown = [table.columns.get(name, name) for name in table.types if name not in names]
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
         return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts_in(table))
@@ -129,13 +122,19 @@ def read_rows(
         As `read_long_table`; a row is the place of a result in its file.
     """
     with open_rows(source_of(paths), rows.table, rows.starts) as table, refusing(paths):
-        table = with_numbers(table, NUMBERS, reading)
-        if not reading.own_split:
-            table.types.pop("split", None)
-        create_views(table)
-        if where:
-            table.keep(where, "choosable")
+        table = _prepared(table, where, reading)
         return frames_of(table, paths, where, prices or {}, rows.notes)
+
+
+def _prepared(table: TableFile, where: str | None, reading: Reading) -> TableFile:
+    """A long table with its views and the rows that a predicate keeps."""
+    table = with_numbers(table, NUMBERS, reading)
+    if not reading.own_split:
+        table.types.pop("split", None)
+    create_views(table)
+    if where:
+        table.keep(where, "choosable")
+    return table
 
 
 def check_mapping(paths: Paths, columns: Mapping[str, str], names: Collection[str]) -> None:
@@ -149,12 +148,10 @@ def frames_of(
     table: TableFile, paths: Paths, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
 ) -> Frames:
     """Check the cells of a table and put them into frames; needs the views of `create_views`."""
-    faults = problems(table)
-    models = _models(table)
+    faults, models = problems(table), _models(table)
     pricing = pricing_of(models, prices)
-    at_fault = {fault.column for fault in faults}
     costs = cost_problems(table, pricing) if "model" in table.types else []
-    costs = [problem for problem in costs if problem.column not in at_fault]  # what cannot be read is not missing
+    costs = [cost for cost in costs if cost.column not in {fault.column for fault in faults}]  # unread is not missing
     located = [table.located(problem) for problem in [*faults, *costs]]
     if costs and not faults and (unpriced_models := unpriced(table, pricing)):
         raise PricesNeededError(table.source, located, unpriced_models)
@@ -170,13 +167,13 @@ def frames_of(
     outcomes, models_and_prices, of_costs = with_costs(outcomes.drop(columns="row"), pricing)
     scores = found_scores(table)
     note = "; ".join(part for part in (f"rows where {where}" if where else "", scores) if part)
-    notes = [*table.notes, *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
+    notes = [*table.notes, *split_notes(table), *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
     return Frames(
         prompts,
         models_and_prices,
         outcomes,
         Provenance(table.source, _sha256(as_paths(paths)), rows=len(outcomes), note=note),
-        (*notes, *split_notes(table), *warnings, *_names_note(models), *_unscored(table), *of_zeros, *of_costs),
+        (*notes, *warnings, *alike_names(models), *_unscored(table), *of_zeros, *of_costs),
         zero_models,
     )
 
@@ -185,15 +182,6 @@ def _models(table: TableFile) -> list[str]:
     """Models with a score, in the order of their names."""
     rows = table.connection.execute("select distinct model from cells where score is not null order by model")
     return [model for (model,) in rows.fetchall() if model is not None]
-
-
-def _names_note(models: Sequence[str]) -> list[str]:
-    """Of models whose names differ in capitals and spaces at an end only: they are taken for different ones."""
-    alike: dict[str, list[str]] = {}
-    for model in models:
-        alike.setdefault(model.strip().casefold(), []).append(model)
-    groups = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
-    return [f"Different models, though their names are nearly the same: {names_listed(groups, 5)}."] if groups else []
 
 
 def _sha256(paths: Sequence[Path]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from carrot_core import limits
 from carrot_core.benchmarks.cell_numbers import decimal_sign
 from carrot_core.benchmarks.containers import arrow_as_parquet, is_table_name, json_lines, sheet_as_csv, unzipped
-from carrot_core.benchmarks.file_checks import NotUtf8Error, check_schema, check_text, first_bytes
+from carrot_core.benchmarks.file_checks import NotUtf8Error, check_is_table, check_schema, check_text, first_bytes
 from carrot_core.benchmarks.reading import (
     CP1252,
     ENDINGS,
@@ -153,6 +153,7 @@ def parts_of(paths: Paths, folder: Path, reading: Reading) -> list[Part]:
         place = folder / str(len(parts) + len(files))
         place.mkdir(exist_ok=True)
         head = first_bytes(path)
+        check_is_table(path, head)
         kind = kind_of(path, head)
         if kind == ".zip":
             files = [(inside, f"{source}/{inside.name}") for inside in unzipped(path, place)] + files

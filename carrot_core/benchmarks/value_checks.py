@@ -8,8 +8,16 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from carrot_core import limits
-from carrot_core.benchmarks.cell_numbers import PLAIN, Numbers, numbers_of, score_remedy, score_rule
-from carrot_core.benchmarks.columns import as_text, hint, literal, quote
+from carrot_core.benchmarks.cell_numbers import (
+    PLAIN,
+    Numbers,
+    is_nothing,
+    numbers_of,
+    score_remedy,
+    score_rule,
+    split_word,
+)
+from carrot_core.benchmarks.columns import as_text, hint, quote
 from carrot_core.benchmarks.file_checks import reason
 from carrot_core.benchmarks.reading import Reading
 from carrot_core.benchmarks.split import OTHER_SPLIT
@@ -31,10 +39,7 @@ LARGEST = 1e12
 _PATHS_SHOWN = 12
 SHOWN = 80  # characters of a value in a message
 _EARLIEST, _LATEST = "1990-01-01", "2100-01-01"  # of a time; seconds since 1970 lie there, years and durations do not
-_SPLITS = {"train": ("training",), "validation": ("val", "valid", "dev", "development"), "test": ("testing",)}
-# What tools and languages write for nothing; "nan" also with a sign.
 _DOLLARS = r"regexp_replace({text}, '^\s*(US)?\$\s*|\s*(\$|USD)\s*$', '', 'g')"
-_NOTHING = ("nan", "na", "n/a", "#n/a", "<na>", "null", "none")
 _CONVERTED = (*NUMBERS, "time")  # what a file writes in several ways
 NO_USER_TEXT = "is a list of chat messages without any text of the user"
 USER_TEXT_REMEDY = (
@@ -118,7 +123,7 @@ def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN)
         return _utc(f"{column}::varchar")
     if name not in NUMBERS:
         text = f"nullif({as_text(column, kind)}, '')"
-        text = _split(text) if name == "split" else text
+        text = split_word(text) if name == "split" else text
         return f"if(isnan({column}), null, {text})" if kind in ("FLOAT", "DOUBLE") else text
     numeric = kind.removeprefix("U").startswith(_NUMERIC) and not kind.endswith("]")
     text = f"{column}::varchar"
@@ -130,28 +135,16 @@ def typed_as(name: str, column: str, kind: str | None, numbers: Numbers = PLAIN)
     return f"if(isnan({number}), null, {number})"  # NaN is how most tools write "not recorded"
 
 
-def _split(text: str) -> str:
-    """SQL that reads a split by its usual words, in any case, and leaves any other word as it is."""
-    listed = {name: ", ".join(map(literal, (name, *words))) for name, words in _SPLITS.items()}
-    cases = " ".join(f"when lower(trim({text})) in ({words}) then {literal(name)}" for name, words in listed.items())
-    return f"case {cases} else {text} end"
-
-
 def split_notes(table: TableFile) -> list[str]:
     """What is said of words that are read as a split."""
     if "split" not in table.types:
         return []
     rows = table.connection.execute(
-        f"select distinct split::varchar as word, {_split('split::varchar')} as name from file "  # noqa: S608
+        f"select distinct split::varchar as word, {split_word('split::varchar')} as name from file "  # noqa: S608
         "where word <> name order by name, word"
     ).fetchall()
     listed = [f"{word!r} is {name}" for word, name in rows]
     return [f"Splits by other words: {names_listed(listed, _PATHS_SHOWN)}."] if listed else []
-
-
-def _nothing(text: str) -> str:
-    """SQL for whether a text is a word for nothing."""
-    return f"ltrim(lower(trim({text})), '+-') in ({', '.join(map(literal, _NOTHING))})"
 
 
 def _utc(text: str) -> str:
@@ -222,7 +215,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
         yield Rule(name, empty, "is empty", "Every row names its prompt and its model.")
         yield Rule(name, f"contains({name}, chr(0))", "has a NUL character in it", "Remove it.")
     for name in [name for name in NUMBERS if name in types]:
-        text = f"{name} is null and raw_{name} <> '' and not {_nothing(f'raw_{name}')}"
+        text = f"{name} is null and raw_{name} <> '' and not {is_nothing(f'raw_{name}')}"
         scale = numbers.score if name == "score" else None
         what = "is not a number" if scale is None or scale.words is None else f"is neither {' nor '.join(scale.words)}"
         yield Rule(name, text, what, "Write a plain number, or nothing where none was recorded.")
@@ -231,7 +224,7 @@ def cell_rules(types: Mapping[str, str], numbers: Numbers = PLAIN) -> Iterator[R
         yield Rule(name, f"not {name} between {low} and {high}", f"must be from {ends}", "Correct it or leave it out.")
 
     if "time" in types:
-        text = f"time is null and raw_time <> '' and not {_nothing('raw_time')}"
+        text = f"time is null and raw_time <> '' and not {is_nothing('raw_time')}"
         remedy = "Write 2026-01-31T12:00:00Z or seconds since 1970; seconds that an answer took are latency_s."
         yield Rule("time", text, f"is not a time from {_EARLIEST[:4]} to {_LATEST[:4]}", remedy)
 
@@ -307,7 +300,7 @@ def _score_remedy(table: TableFile) -> str:
     low, high, words = table.connection.execute(
         f"select min(number) filter (isfinite(number)), max(number) filter (isfinite(number)), "  # noqa: S608
         f"(select list(word) from (select distinct raw_score as word from cells where {number} is null "
-        f"and raw_score <> '' and not {_nothing('raw_score')} order by word limit 3)) "
+        f"and raw_score <> '' and not {is_nothing('raw_score')} order by word limit 3)) "
         f"from (select {number} as number from cells)"
     ).fetchall()[0]
     return score_remedy(low, high, words or [])
@@ -338,7 +331,8 @@ def _of_the_whole(table: TableFile) -> list[Problem]:
     if not scored:
         return [Problem("no row has a score", "A score from 0 to 1 is needed.", 1, "score")]
     if models == 1:
-        return [Problem(f"there is only one model, {model!r}", "Routing needs two or more.", column="model")]
+        remedy = " ".join(("Routing needs two or more.", *table.notes))
+        return [Problem(f"there is only one model, {model!r}", remedy, column="model")]
     samples = 1
     if "sample" in table.types:
         runs = "select count(*) as runs from cells where score is not null group by prompt_id, model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
@@ -10,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -330,3 +332,42 @@ def test_a_path_that_leads_nowhere(tmp_path: Path) -> None:
     for path in (tmp_path / "no.csv", tmp_path / "*.csv", tmp_path / "empty"):
         with pytest.raises(NotFoundError):
             read_any(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "XLSX"),
+        (bz2.compress(b"prompt_id,model,score"), "gzip"),
+        (b"\xef\xbb\xbf \n<!DOCTYPE HTML><html><body>Sign in</body></html>", "log in"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+    ],
+)
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_what_is_no_table_is_called_by_its_name(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        read_any(path)
+
+
+def test_the_header_of_a_sheet_may_be_further_down(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    rows = [["Results of spring"], [], list(long_table().columns), *long_table().values.tolist()]
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    frames = read_any(tmp_path / "t.xlsx")
+    assert frames.outcomes["score"].tolist() == long_table()["score"].tolist()
+    assert any("row 3" in note for note in frames.warnings)
+
+
+def test_records_by_their_ids_are_read_and_lists_beside_are_told(tmp_path: Path) -> None:
+    wide = {f"q{at}": {"a": 1, "a|cost_usd": 0.1, "b": 0, "b|cost_usd": 0.2} for at in range(3)}
+    (tmp_path / "ids.json").write_text(json.dumps(wide))
+    frames = read_any(tmp_path / "ids.json", columns={"prompt_id": "key"})
+    assert frames.prompts["prompt_id"].tolist() == list(wide)
+    of_model = {name: rows.to_dict("records") for name, rows in long_table().groupby("model")}
+    (tmp_path / "lists.json").write_text(json.dumps(of_model))
+    with pytest.raises(DataError, match="not read: small"):
+        read_any(tmp_path / "lists.json")

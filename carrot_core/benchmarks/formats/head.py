@@ -21,7 +21,13 @@ import pyarrow as pa
 from carrot_core import limits
 from carrot_core.benchmarks.columns import as_text, quote
 from carrot_core.benchmarks.containers import UNZIP_ERRORS, is_visible
-from carrot_core.benchmarks.file_checks import check_columns, check_text, first_bytes, private_connection
+from carrot_core.benchmarks.file_checks import (
+    check_columns,
+    check_is_table,
+    check_text,
+    first_bytes,
+    private_connection,
+)
 from carrot_core.benchmarks.parts import Part, parts_of, text_dialect
 from carrot_core.benchmarks.reading import FOUND, Reading, check_file, first_rows, kind_of, packing_of, text_encoding
 from carrot_core.benchmarks.table_file import PARQUET, RefusedError, unreadable
@@ -33,6 +39,7 @@ _BOM = b"\xef\xbb\xbf"
 # Strings (the last one may be cut off) and the marks between values; numbers and words need no look.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],]', re.DOTALL)
 _LEVELS = 6  # of keys in keys that are looked at
+_COLUMN_LEVELS = 3  # of objects in the objects of a column
 _DELIMITERS = ",;\t|"
 
 Kind = Literal["json", "table", "zip", "pickle"]
@@ -243,6 +250,7 @@ def preview(path: Path, rows: int, reading: Reading = FOUND) -> pd.DataFrame:
     """
     check_file(path)
     head = first_bytes(path)
+    check_is_table(path, head)
     kind = kind_of(path, head)
     encoding = reading.encoding or text_encoding(head)
     if kind == ".csv":
@@ -294,6 +302,28 @@ def _json_preview(head: bytes, rows: int) -> pd.DataFrame:
     names = list(dict.fromkeys(name for record in records for name in record))
     cells = [[_text_of(record.get(name)) for name in names] for record in records[:rows]]
     return pd.DataFrame(cells, columns=pd.Index(names, dtype=object), dtype=object)
+
+
+def paths_in(first: pd.DataFrame) -> list[str]:
+    """Paths to the single values of objects in the first rows of a file (text; objects as JSON): ["provider.id"]."""
+    paths: dict[str, None] = {}
+    for name in first.columns:
+        for cell in first[name]:
+            if isinstance(cell, str) and cell.lstrip().startswith("{"):
+                try:
+                    paths |= dict.fromkeys(_keys(str(name), json.loads(cell), _COLUMN_LEVELS))
+                except (ValueError, RecursionError):
+                    continue  # a text that only begins like an object
+    return list(paths)
+
+
+def _keys(place: str, value: object, levels: int) -> Iterator[str]:
+    """Paths to the single values in an object of JSON; none into a list."""
+    for name, part in value.items() if isinstance(value, dict) and levels else ():
+        if isinstance(part, dict):
+            yield from _keys(f"{place}.{name}", part, levels - 1)
+        elif not isinstance(part, list):
+            yield f"{place}.{name}"
 
 
 def _text_of(value: object) -> str | None:

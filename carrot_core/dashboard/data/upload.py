@@ -15,8 +15,9 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carrot_core import limits
-from carrot_core.benchmarks.columns import guess_with_paths, paths_in, truths_of
+from carrot_core.benchmarks.columns import guess_with_paths, truths_of
 from carrot_core.benchmarks.formats import Format
+from carrot_core.benchmarks.formats.head import paths_in
 from carrot_core.benchmarks.long_wide_tables import OF_PROMPT, is_wide
 from carrot_core.benchmarks.reading import ENDINGS, FOUND, PACKED, SEPARATORS, Reading
 from carrot_core.benchmarks.value_checks import RECOGNISED, REQUIRED
