@@ -22,6 +22,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.evaluation.missing import without_gaps
 from carrot_core.evaluation.solve import Goal, solve_on
 from carrot_core.frontier import Frontier, sweep
+from carrot_core.metrics import cost_per_solved
 from carrot_core.operating_point import match_model, solve_budget, solve_target
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.promise import CONFIDENCE, EVEN, cost_bounds, lead_bounds, least_of, score_bounds
@@ -32,6 +33,7 @@ from carrot_core.store import Store
 LEVELS = (0.5, 0.6, 0.8, 0.9, 0.95, 0.99)
 ROUTERS = ("task-lookup", "carrot-knn", "carrot-linear")
 BIAS = np.array([0.0, 0.5, 1.2])
+WISHES = ("match", "target", "budget", "per solved", "least per solved")
 SHARES = (0.15, 0.5)  # of the prompts, for validation and as many for test
 MORE = (
     Recipe("swebench-mini", "swebench-mini-agent/swebench_mini_agent.parquet", "Agents, with dollars."),
@@ -188,6 +190,19 @@ def test_new_prompts_keep_promises_as_often_as_is_said_and_means_half_as_often()
     assert useless.broken <= 0.14
 
 
+def test_new_prompts_keep_what_is_promised_per_solved_task() -> None:
+    tables = world(3000, seed=4)
+    promise, even, least = (
+        splits(*tables, wish, level, count=80, share=0.5)
+        for wish, level in (("per solved", CONFIDENCE), ("per solved", EVEN), ("least per solved", CONFIDENCE))
+    )
+    assert promise.none == least.none == 0
+    assert promise.broken <= 0.14
+    assert least.broken <= 0.14
+    assert 0.3 < even.broken < 0.7
+    assert promise.saving > even.saving
+
+
 @dataclass(frozen=True)
 class Kept:
     """Shares of random splits in which a promise was kept, was broken, and in which none was made; and the mean saving
@@ -206,11 +221,13 @@ def splits(estimates: Estimates, outcomes: Outcomes, wish: str, confidence: floa
     ----------
     estimates, outcomes : (n, M) out-of-fold, and observed without gaps.
     wish : "match" the best single model of the first part; a "target" half-way between the least and the highest score
-        of the curve of all prompts; a "budget" half-way between its least and its highest cost.
+        of the curve of all prompts; a "budget" half-way between its least and its highest cost; a budget "per solved"
+        task half-way between its least and its highest; the "least per solved" task, judged by what the point promises.
     share : of the prompts in each part.
     """
     whole, rng, n = sweep(estimates, outcomes), np.random.default_rng(0), len(estimates.prompt_ids)
-    target, budget = (float((curve.min() + curve.max()) / 2) for curve in (whole.score, whole.cost_usd))
+    curves = (whole.score, whole.cost_usd, cost_per_solved(whole.cost_usd, whole.score))
+    target, budget, per_solved = (float((curve.min() + curve.max()) / 2) for curve in curves)
     size, rows = round(share * n), []
     for _ in range(count):
         order = rng.permutation(n)
@@ -221,13 +238,19 @@ def splits(estimates: Estimates, outcomes: Outcomes, wish: str, confidence: floa
             "match": Goal(match=best, confidence=confidence),
             "target": Goal(target_score=target, confidence=confidence),
             "budget": Goal(budget_usd=budget, confidence=confidence),
+            "per solved": Goal(per_solved_usd=per_solved, confidence=confidence),
+            "least per solved": Goal(least_per_solved=True, confidence=confidence),
         }[wish]
         solution = solve_on(first, goal)
         at = second.at(solution.exchange_rate_per_usd)
+        ratio = float(cost_per_solved(second.cost_usd[at], second.score[at]))
+        bound = per_solved if solution.promise is None else solution.promise.bound
         holds = {
             "match": second.score[at] >= second.strength[best] - 1e-12,
             "target": second.score[at] >= target - 1e-12,
             "budget": second.cost_usd[at] <= budget + 1e-15,
+            "per solved": ratio <= per_solved + 1e-15,
+            "least per solved": ratio <= bound + 1e-15,
         }[wish]
         paid = second.model_cost_usd[second.models.index(best)]
         rows.append((solution.reached, holds, 1 - second.cost_usd[at] / paid))
@@ -262,7 +285,7 @@ def table(name: str, tables: dict[str, Estimates], outcomes: Outcomes, count: in
     """Rows of the table of ``docs/method.md`` for one benchmark."""
     for share in SHARES:
         for router, estimates in tables.items():
-            for wish in ("match", "target", "budget"):
+            for wish in WISHES:
                 even, promise = (
                     splits(estimates, outcomes, wish, level, count=count, share=share) for level in (EVEN, CONFIDENCE)
                 )
