@@ -19,7 +19,7 @@ from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
 from carrot_core.benchmarks.parts import Paths, as_paths, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
-from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, refusing
+from carrot_core.benchmarks.table_file import PER_MODEL, ROW, TableFile, open_rows, open_table, refusing, told_apart
 from carrot_core.benchmarks.value_checks import (
     IDS,
     NUMBERS,
@@ -94,7 +94,7 @@ def read_long_table(
     with open_table(paths, names, others, columns, reading=reading) as table, refusing(paths):
         if not table.types.keys() >= set(NEEDED):
             table = replace(table, paths=tuple(paths_in(preview(as_paths(paths)[0], 100, reading))))
-        table = _prepared(table, where, reading)
+        table = _prepared(told_apart(table), where, reading)
         unknown = [table.columns.get(name, name) for name in table.types if name not in names]
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
         return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts_in(table))

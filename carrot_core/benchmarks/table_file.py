@@ -22,6 +22,7 @@ from carrot_core.benchmarks.file_checks import check_columns, check_rows, lock_d
 from carrot_core.benchmarks.parts import Part, Paths, packed_by, parts_of, plain_part, source_of
 from carrot_core.benchmarks.reading import FOUND, Reading
 from carrot_core.errors import DataError, Problem
+from carrot_core.text import names_listed
 
 # Columns each model of a wide file may have.
 PER_MODEL = ("input_tokens", "output_tokens", "cost_usd", "cached_input_tokens", "reasoning_tokens", "latency_s")
@@ -157,6 +158,35 @@ def open_rows(source: str, rows: pa.Table, starts: tuple[tuple[str, int], ...] =
         described = connection.execute("describe from file").fetchall()
         types = {name: kind for name, kind, *_ in described if name != ROW}
         yield TableFile(source, connection, types, tuple(types), starts=starts)
+
+
+def told_apart(table: TableFile) -> TableFile:
+    """The long table with effort and provider in the names of models that answered a prompt several times by them.
+
+    The model of ``effort`` high becomes ``<model>/high``, that of a provider ``<provider>/<model>``, and the name as it
+    was their ``base_model`` where the file has none. Other models keep their names.
+    """
+    notes = list[str]()
+    cell = [name for name in ("prompt_id", "model", "sample") if name in table.types]
+    for fact, name in (("effort", "model || '/' || effort"), ("provider", "provider || '/' || model")):
+        if not {"prompt_id", "model", fact} <= table.types.keys():
+            continue
+        several = f"select model from file group by {', '.join(cell)} having count(distinct nullif({fact}, '')) > 1"  # noqa: S608
+        models = [model for (model,) in table.connection.execute(f"select distinct * from ({several})").fetchall()]  # noqa: S608
+        if not models:
+            continue
+        if "base_model" not in table.types:
+            table.connection.execute("alter table file add column base_model varchar")
+            table = replace(table, types=table.types | {"base_model": "VARCHAR"})
+        table.connection.execute(
+            f"update file set model = {name}, base_model = coalesce(base_model, model) "  # noqa: S608
+            f"where list_contains($models, model) and nullif({fact}, '') is not null",
+            {"models": models},
+        )
+        notes.append(
+            f"Models that answered a prompt once for each {fact} have it in their names: {names_listed(models, 5)}."
+        )
+    return replace(table, notes=(*table.notes, *notes))
 
 
 class RefusedError(Exception):

@@ -172,6 +172,23 @@ def test_dollars_may_have_their_sign(tmp_path: Path, written: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fact", "names"), [("effort", ["gpt/high", "gpt/low", "other"]), ("provider", ["high/gpt", "low/gpt", "other"])]
+)
+def test_one_model_by_several_efforts_or_providers_is_several_models(
+    tmp_path: Path, fact: str, names: list[str]
+) -> None:
+    table = long_table(models=("high", "low", "other"))
+    table[fact] = table["model"].where(table["model"] != "other", "")
+    table["model"] = table["model"].where(table["model"] == "other", "gpt")
+    frames = read_long_table(write(table, tmp_path / "t.csv"))
+    assert frames.models["model"].tolist() == names
+    assert frames.models["base_model"].tolist()[:2] == ["gpt", "gpt"]
+    assert any(fact in note for note in frames.warnings)
+    one = table[(table[fact] == "") | ((table[fact] == "high") == (table["prompt_id"] < "p3"))]
+    assert read_long_table(write(one, tmp_path / "o.csv")).models["model"].tolist() == ["gpt", "other"]
+
+
 def test_nearly_the_same_names_are_told(tmp_path: Path) -> None:
     table = long_table()
     table.loc[2, "model"] = "small "
