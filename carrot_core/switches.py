@@ -7,9 +7,9 @@ switches, sorted by r and summed, are the whole curve.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,110 +18,55 @@ import numpy as np
 import numpy.typing as npt
 
 from carrot_core.errors import CarrotError
+from carrot_core.walk import Switches, by_rate, walk
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 
 # Prompts one thread takes at a time: more than a page has, so that only large sweeps start threads.
 _BLOCK = 50_000
-# Rates nearer to each other than this share of them are one: equal switches differ by rounding in the last
-# bits, and a rate converted to λ and back changes by about as much.
-_SAME_RATE = 1e-12
 
 
-@numba.njit(cache=True, inline="always")
-def _best_at_zero(score, cost, rank, i):  # type: ignore[no-untyped-def]
-    """Most accurate model of prompt i; ties: the cheapest, then the first by name."""
-    best = 0
-    for j in range(1, score.shape[1]):
-        if (
-            np.isnan(score[i, best])
-            or score[i, j] > score[i, best]
-            or (
-                score[i, j] == score[i, best]
-                and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and rank[j] < rank[best]))
-            )
-        ):
-            best = j
-    return best
-
-
-@numba.njit(cache=True, inline="always")
-def _next_on_hull(score, cost, rank, i, current):  # type: ignore[no-untyped-def]
-    """Cheaper model reached first as the rate grows, and the rate; (-1, inf) at the cheapest.
-
-    Equal rates: the cheapest of them, since the ones between never win on their own.
-    """
-    best, best_rate = -1, np.inf
-    for j in range(score.shape[1]):
-        saved = cost[i, current] - cost[i, j]
-        if saved > 0.0:
-            rate = (score[i, current] - score[i, j]) / saved
-            if (
-                best < 0
-                or rate < best_rate
-                or (
-                    rate == best_rate
-                    and (cost[i, j] < cost[i, best] or (cost[i, j] == cost[i, best] and _wins(score, rank, i, j, best)))
-                )
-            ):
-                best, best_rate = j, rate
-    return best, best_rate
-
-
-@numba.njit(cache=True, inline="always")
-def _wins(score, rank, i, j, best):  # type: ignore[no-untyped-def]
-    return score[i, j] > score[i, best] or (score[i, j] == score[i, best] and rank[j] < rank[best])
+def in_blocks(work: Callable[[slice], Any], size: int) -> list[Any]:
+    """What ``work`` returns for each block of ``size`` rows, in threads where there are several."""
+    blocks = [slice(first, min(first + _BLOCK, size)) for first in range(0, max(size, 1), _BLOCK)]
+    # Plain threads around kernels that release the GIL: numba's own fallback threading layer ends the
+    # process when two sessions of a dashboard use it at once.
+    if len(blocks) == 1:
+        return [work(blocks[0])]
+    with ThreadPoolExecutor(int(numba.config.NUMBA_NUM_THREADS)) as threads:
+        return list(threads.map(work, blocks))
 
 
 @numba.njit(cache=True, nogil=True)
-def _walk_block(est_score, est_cost, rank, start, rate, prompt, source, target):  # type: ignore[no-untyped-def]
-    """Start model and switches of some prompts, numbered from 0; returns how many switches were written."""
-    at = 0
-    for i in range(len(est_score)):
-        current = _best_at_zero(est_score, est_cost, rank, i)
-        start[i] = current
-        begun = at
-        while True:
-            j, r = _next_on_hull(est_score, est_cost, rank, i, current)
-            if j < 0:
-                break
-            if at > begun and r <= rate[at - 1]:  # rounding bent the hull back by an ulp: one switch, not two
-                target[at - 1] = j
-            else:
-                rate[at], prompt[at], source[at], target[at] = r, i, current, j
-                at += 1
-            current = j
-    return at
+def changes(table, prompt, source, target, change, count_change):  # type: ignore[no-untyped-def]
+    """What each switch changes of a sum over ``table``, and of the number of its summands that are not 0."""
+    for e in range(prompt.size):
+        before, after = np.float64(table[prompt[e], source[e]]), np.float64(table[prompt[e], target[e]])
+        change[e] = after - before
+        count_change[e] = np.int8(after != 0.0) - np.int8(before != 0.0)
 
 
-def _walk(
-    est_score: npt.NDArray[np.floating], est_cost: npt.NDArray[np.floating], rank: npt.NDArray[np.int16]
-) -> tuple[npt.NDArray[np.int16], list[npt.NDArray[Any]]]:
-    """Start model of each prompt, and the arrays rate, prompt, source, target of all switches."""
-    n, m = est_score.shape
-    start = np.empty(n, np.int16)
+@numba.njit(cache=True, nogil=True)
+def in_order(values, order, out):  # type: ignore[no-untyped-def]
+    """Some values in an order: by itself, since a loop that also adds them up waits for each."""
+    for e in range(order.size):
+        out[e] = values[order[e]]
 
-    def block(first: int) -> list[npt.NDArray[Any]]:
-        rows = slice(first, min(first + _BLOCK, n))
-        room = (rows.stop - first) * max(m - 1, 1)
-        events = [np.empty(room, kind) for kind in (np.float64, np.int32, np.int16, np.int16)]
-        total = _walk_block(est_score[rows], est_cost[rows], rank, start[rows], *events)
-        events[1] += first
-        return [array[:total].copy() for array in events]
 
-    # Plain threads around a kernel that releases the GIL: numba's own fallback threading layer ends the
-    # process when two sessions of a dashboard use it at once.
-    with ThreadPoolExecutor(int(numba.config.NUMBA_NUM_THREADS)) as threads:
-        blocks = list((threads.map if n > _BLOCK else map)(block, range(0, max(n, 1), _BLOCK)))
-    return start, [np.concatenate(arrays) for arrays in zip(*blocks, strict=True)]
+@numba.njit(cache=True, nogil=True)
+def cells(table, column, out):  # type: ignore[no-untyped-def]
+    """The cell of each row in a column of its own."""
+    for i in range(column.size):
+        out[i] = table[i, column[i]]
 
 
 @numba.njit(cache=True)
-def _running(initial, table, prompt, source, target, last_of_rate, nonzero):  # type: ignore[no-untyped-def]
-    """Compensated running sum of the changes in ``table``, read after the last switch of each rate.
+def running_sum(initial, nonzero, change, count_change, last_of_rate):  # type: ignore[no-untyped-def]
+    """Compensated running sum of changes, read after the last switch of each rate.
 
-    ``nonzero`` counts the first summands that are not 0: a sum of zeros is 0, whatever the changes to it left over.
+    ``nonzero`` counts the first summands that are not 0, and ``count_change`` how each switch changes that count: a
+    sum of zeros is 0, whatever the changes to it left over.
     """
     out = np.empty(last_of_rate.size + 1, np.float64)
     total, lost = initial, 0.0
@@ -129,13 +74,11 @@ def _running(initial, table, prompt, source, target, last_of_rate, nonzero):  # 
     e = 0
     for k in range(last_of_rate.size):
         while e <= last_of_rate[k]:
-            before, after = np.float64(table[prompt[e], source[e]]), np.float64(table[prompt[e], target[e]])
-            change = after - before
-            nonzero += (after != 0.0) - (before != 0.0)
-            step = change - lost
-            moved = total + step
-            lost = (moved - total) - step
-            total = moved
+            nonzero += count_change[e]
+            step = change[e] - lost
+            after = total + step
+            lost = (after - total) - step
+            total = after
             e += 1
         out[k + 1] = total if nonzero else 0.0
     return out
@@ -192,20 +135,40 @@ def _running_quantile(place, values, start, prompt, source, target, last_of_rate
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """All switches of n prompts as the exchange rate grows, sorted by rate.
+    """All switches of n prompts as the exchange rate grows.
+
+    They are kept prompt by prompt, so that tables are read from front to end, with their order by rate.
 
     Attributes
     ----------
     start : (n,) column of the model chosen at rate 0.
     rate : (E,) ascending, score units per US dollar; infinite where costs differ too little to divide.
-    prompt, source, target : (E,) row of the prompt, column of the model left and of the model taken.
+    order : (E,) which of the switches takes place at each of these rates.
+    of_prompt, leaves, takes : of the switches, prompt by prompt: row of the prompt, column of the model left and of the
+        model taken.
     """
 
     start: npt.NDArray[np.int16]
     rate: FloatArray
-    prompt: IntArray
-    source: npt.NDArray[np.int16]
-    target: npt.NDArray[np.int16]
+    order: IntArray
+    of_prompt: IntArray
+    leaves: npt.NDArray[np.int16]
+    takes: npt.NDArray[np.int16]
+
+    @cached_property
+    def prompt(self) -> IntArray:
+        """(E,) row of the prompt, by rate."""
+        return self.of_prompt[self.order]
+
+    @cached_property
+    def source(self) -> npt.NDArray[np.int16]:
+        """(E,) column of the model left, by rate."""
+        return self.leaves[self.order]
+
+    @cached_property
+    def target(self) -> npt.NDArray[np.int16]:
+        """(E,) column of the model taken, by rate."""
+        return self.takes[self.order]
 
     @cached_property
     def last_of_rate(self) -> npt.NDArray[np.int64]:
@@ -248,26 +211,46 @@ class Sweep:
         for number, own in enumerate(rates):
             step[group == number] = np.searchsorted(own, self.rate[group == number])
         order = np.argsort(step, kind="stable")[: int((step < rates.shape[1]).sum())]
-        return Sweep(self.start, step[order], self.prompt[order], self.source[order], self.target[order])
+        return replace(self, rate=step[order], order=self.order[order])
 
     def in_columns(self, columns: npt.NDArray[np.intp]) -> Sweep:
         """The same switches in wider tables, in which model j has column ``columns[j]``."""
         column = columns.astype(np.int16)
-        return Sweep(column[self.start], self.rate, self.prompt, column[self.source], column[self.target])
+        return replace(self, start=column[self.start], leaves=column[self.leaves], takes=column[self.takes])
 
     def rows(self, rows: npt.NDArray[np.bool_]) -> Sweep:
         """The switches of some of the prompts, an (n,) mask."""
-        place, mask = np.cumsum(rows, dtype=np.int32) - 1, rows[self.prompt]
-        return Sweep(self.start[rows], self.rate[mask], place[self.prompt[mask]], self.source[mask], self.target[mask])
+        place, mask = np.cumsum(rows, dtype=np.int32) - 1, rows[self.of_prompt]
+        new, inside = np.cumsum(mask, dtype=np.int32) - 1, mask[self.order]
+        return Sweep(
+            self.start[rows],
+            self.rate[inside],
+            new[self.order[inside]],
+            place[self.of_prompt[mask]],
+            self.leaves[mask],
+            self.takes[mask],
+        )
 
     def mean_of(self, table: npt.NDArray[np.floating]) -> FloatArray:
         """(K,) mean over prompts of an (n, M) table under the choices at every breakpoint."""
-        n = len(self.start)
-        first = table[np.arange(n), self.start]
-        switches = self.prompt, self.source, self.target, self.last_of_rate
-        nonzero = int(np.count_nonzero(first))
-        running: FloatArray = _running(float(first.sum(dtype=np.float64)), table, *switches, nonzero)
-        return running / max(n, 1)
+        first = np.empty(len(self.start), table.dtype)
+        cells(table, self.start, first)
+        switches, size = (self.of_prompt, self.leaves, self.takes), len(self.of_prompt)
+        change, count_change = np.empty(size), np.empty(size, np.int8)
+        by_rate = [np.empty(len(self.order), array.dtype) for array in (change, count_change)]
+
+        def compare(place: slice) -> None:
+            changes(table, *(array[place] for array in switches), change[place], count_change[place])
+
+        def put(place: slice) -> None:
+            for values, out in zip((change, count_change), by_rate, strict=True):
+                in_order(values, self.order[place], out[place])
+
+        in_blocks(compare, size)
+        in_blocks(put, len(self.order))
+        begin = float(first.sum(dtype=np.float64)), int(np.count_nonzero(first))
+        running: FloatArray = running_sum(*begin, *by_rate, self.last_of_rate)
+        return running / max(len(self.start), 1)
 
     def quantile_of(self, table: FloatArray, level: float) -> FloatArray:
         """(K,) quantile over prompts of an (n, M) table under the choices at every breakpoint.
@@ -295,20 +278,16 @@ def sweep_tables(
     m = est_score.shape[1]
     if m == 0:
         raise CarrotError("A pool needs at least one model.")
-    rank = np.empty(m, np.int16)
-    rank[np.argsort(np.array(models, dtype=object)) if models is not None else np.arange(m)] = np.arange(m)
-    start, events = _walk(est_score, est_cost_usd, rank)
-    order = np.argsort(events[0])
-    rate, *rest = (array[order] for array in events)
-    return Sweep(start, _without_rounding(rate), *rest)
+    by_name = np.argsort(np.array(models, dtype=object)) if models is not None else np.arange(m)
+    start = np.empty(len(est_score), np.int16)
 
+    def block(rows: slice) -> Switches:
+        return walk(est_score[rows], est_cost_usd[rows], by_name, rows.start, start[rows])
 
-def _without_rounding(rate: FloatArray) -> FloatArray:
-    """Ascending rates; those that differ by rounding only become equal to the first of them."""
-    with np.errstate(invalid="ignore"):  # from infinite to infinite
-        apart = rate[1:] > rate[:-1] * (1 + _SAME_RATE)
-    first = np.flatnonzero(np.concatenate([[True], apart])) if rate.size else np.empty(0, np.intp)
-    return np.repeat(rate[first], np.diff(first, append=rate.size))
+    blocks = in_blocks(block, len(est_score))
+    own_rate, *switches = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
+    rate, order = by_rate(own_rate)
+    return Sweep(start, rate, order, *switches)
 
 
 @numba.njit(cache=True)

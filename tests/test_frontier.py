@@ -16,6 +16,7 @@ from carrot_core.frontier import lam_of_rate, rate_of_lam, shortest_lam, sweep
 from carrot_core.operating_point import cheapest_reaching, rate_inside
 from carrot_core.outcomes import Estimates, Outcomes
 from carrot_core.switches import sweep_tables, upper_hull
+from carrot_core.walk import by_rate
 from tests.reference import frontier as reference
 
 # Multiples of 1/16: sums, differences and shifts are exact, so ties are real ties and not rounding.
@@ -224,6 +225,14 @@ def test_choices_and_shares_agree(tables):
 def test_where_nobody_pays_the_cost_is_0_whatever_was_paid_before(cost, score):
     cost[:, 2] = 0.0
     assert frontier_of(score, cost, score, cost).cost_usd[-1] == 0.0
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 1e-9, 0.1, 0.3, 7e5, np.inf]), st.integers(0, 40)), max_size=300))
+def test_rates_alike_in_32_bits_are_sorted_by_all_of_their_bits_and_equal_ones_stay_in_order(rates):
+    values = np.array([rate * (1 + ulps * 2e-12) for rate, ulps in rates])
+    ascending, order = by_rate(values)
+    np.testing.assert_array_equal(order, np.argsort(values, kind="stable"))
+    np.testing.assert_array_equal(ascending, values[order])  # apart by more than rounding: none is changed
 
 
 def test_one_model_and_one_prompt():
