@@ -21,6 +21,7 @@ from carrot_core.outcomes import FloatTable
 LEVEL = 0.95
 LUCK = 1 / (2 ** (3 / 4) - 1)  # of a hull over its truth, in units of that of its replicates (docs/method.md)
 LEAST_PROMPTS = 10  # fewest prompts for an interval of a slice; draws from fewer say nothing about other prompts
+_DRAWS = 64  # replicates drawn before they are put beside the others of each prompt
 Weights = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 
 
@@ -121,17 +122,32 @@ def _spread(table: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return spread[0], spread[1], spread[2]
 
 
+@numba.njit(cache=True, nogil=True)
+def _add_drawn(prompt, counts):  # type: ignore[no-untyped-def]
+    for i in prompt:
+        counts[i] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _turn(counts, by_prompt):  # type: ignore[no-untyped-def]
+    """Rows to columns, a line of the processor's cache at a time."""
+    for i in range(by_prompt.shape[0]):
+        for b in range(by_prompt.shape[1]):
+            by_prompt[i, b] = counts[b, i]
+
+
 @lru_cache(maxsize=4)
 def bootstrap_counts(n_prompts: int, replicates: int = 1000, seed: int = 0) -> npt.NDArray[np.uint8]:
     """(n, B) how often each prompt was drawn in each of B draws of n prompts with replacement.
 
     The same n and seed give the same draws, so figures of two routers on the same prompts are paired.
     """
-    rng = np.random.default_rng(seed)
-    counts = np.empty((replicates, n_prompts), np.uint8)
-    for row in counts:
-        row[:] = np.bincount(rng.integers(0, n_prompts, n_prompts, dtype=np.int32), minlength=n_prompts)
-    by_prompt = np.ascontiguousarray(counts.T)
+    rng, by_prompt = np.random.default_rng(seed), np.empty((n_prompts, replicates), np.uint8)
+    for first in range(0, replicates, _DRAWS):
+        counts = np.zeros((min(_DRAWS, replicates - first), n_prompts), np.uint8)
+        for row in counts:
+            _add_drawn(rng.integers(0, n_prompts, n_prompts, dtype=np.int32), row)
+        _turn(counts, by_prompt[:, first : first + _DRAWS])
     by_prompt.flags.writeable = False
     return by_prompt
 

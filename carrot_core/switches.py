@@ -62,26 +62,25 @@ def cells(table, column, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def running_sum(initial, nonzero, change, count_change, last_of_rate):  # type: ignore[no-untyped-def]
-    """Compensated running sum of changes, read after the last switch of each rate.
+def running_sum(nonzero, change, count_change, last_of_rate):  # type: ignore[no-untyped-def]
+    """Compensated running sum of changes from the first value on, read after the last switch of each rate.
 
-    ``nonzero`` counts the first summands that are not 0, and ``count_change`` how each switch changes that count: a
-    sum of zeros is 0, whatever the changes to it left over.
+    The sums take the place of the changes, one at each rate; returns how many they are. ``nonzero`` counts the first
+    summands that are not 0, and ``count_change`` how each switch changes that count: a sum of zeros is 0, whatever the
+    changes to it left over.
     """
-    out = np.empty(last_of_rate.size + 1, np.float64)
-    total, lost = initial, 0.0
-    out[0] = initial
+    total, lost = change[0], 0.0
     e = 0
     for k in range(last_of_rate.size):
         while e <= last_of_rate[k]:
             nonzero += count_change[e]
-            step = change[e] - lost
+            step = change[e + 1] - lost
             after = total + step
             lost = (after - total) - step
             total = after
             e += 1
-        out[k + 1] = total if nonzero else 0.0
-    return out
+        change[k + 1] = total if nonzero else 0.0
+    return last_of_rate.size + 1
 
 
 @numba.njit(cache=True, inline="always")
@@ -237,20 +236,22 @@ class Sweep:
         cells(table, self.start, first)
         switches, size = (self.of_prompt, self.leaves, self.takes), len(self.of_prompt)
         change, count_change = np.empty(size), np.empty(size, np.int8)
-        by_rate = [np.empty(len(self.order), array.dtype) for array in (change, count_change)]
+        sums, counts = np.empty(len(self.order) + 1), np.empty(len(self.order), np.int8)
+        sums[0] = first.sum(dtype=np.float64)
 
         def compare(place: slice) -> None:
             changes(table, *(array[place] for array in switches), change[place], count_change[place])
 
         def put(place: slice) -> None:
-            for values, out in zip((change, count_change), by_rate, strict=True):
-                in_order(values, self.order[place], out[place])
+            in_order(change, self.order[place], sums[1:][place])
+            in_order(count_change, self.order[place], counts[place])
 
         in_blocks(compare, size)
         in_blocks(put, len(self.order))
-        begin = float(first.sum(dtype=np.float64)), int(np.count_nonzero(first))
-        running: FloatArray = running_sum(*begin, *by_rate, self.last_of_rate)
-        return running / max(len(self.start), 1)
+        end = running_sum(int(np.count_nonzero(first)), sums, counts, self.last_of_rate)
+        means: FloatArray = sums[:end] if 2 * end > len(sums) else sums[:end].copy()  # else most of it holds nothing
+        means /= max(len(self.start), 1)
+        return means
 
     def quantile_of(self, table: FloatArray, level: float) -> FloatArray:
         """(K,) quantile over prompts of an (n, M) table under the choices at every breakpoint.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 # Rate, prompt, model left and model taken of each switch.
 Switches = tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.int16], npt.NDArray[np.int16]]
-_LANES = 32  # prompts that walk side by side
+_LANES = 64  # prompts that walk side by side
 _DIGIT, _DIGITS = 11, 3  # bits by which rates are sorted at a time, for all 32 of their short form
 _FEW = 32  # rates of one short form that are sorted by insertion
 # Rates nearer to each other than this share of them are one: equal switches differ by rounding in the last
@@ -160,7 +160,7 @@ def _by_rate(rate):  # type: ignore[no-untyped-def]
                         k -= 1
                     words[k] = word
             first = e
-    ascending, order = np.empty(rate.size), np.empty(rate.size, np.int32)
+    ascending, order = others.view(np.float64), np.empty(rate.size, np.int32)
     for e in range(rate.size):
         order[e] = words[e] & low
         ascending[e] = rate[words[e] & low]
