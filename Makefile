@@ -20,7 +20,7 @@ help:
 	@echo "make test     everything: lint, format, types, import contracts, unit, page and browser tests"
 	@echo "make check    the quick part of it: no slow test, no browser"
 	@echo "make audit    known holes in the versions that an image installs"
-	@echo "make bench    speed on this machine, as ratios within one run (BENCH=\"frontier knn\" for some of it)"
+	@echo "make bench    speed on this machine, into docs/benchmarks.md (BENCH=\"frontier knn\" for some of it)"
 	@echo "make approve  take what every page looks like now as approved (look at test-results/look first)"
 	@echo "make sums     take the files of data/ as they are now as those that ship (data/SHA256SUMS)"
 	@echo "make format   rewrite the code the way 'make check' wants it"
@@ -83,9 +83,9 @@ all-tests: dev
 	$(PYTEST) -m "not browser" $(WORKERS)
 	$(PYTEST) -m browser -n 2 --dist loadfile --reruns 1
 
-BENCH := frontier knn bootstrap scene whatif browse import store
+# Some by name, or all: docs/benchmarks.md and its JSON.
 bench: dev
-	@for name in $(BENCH); do $(BIN)/carrot bench $$name || exit 1; done
+	$(BIN)/carrot bench record $(BENCH)
 
 # Pictures that look as approved stay as they are. When a page is meant to look different: `make test`, look, approve.
 approve: dev chromium

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from carrot_core.bootstrap import bootstrap_counts
+from carrot_core.bootstrap import bootstrap_counts, replicate
 from carrot_core.evaluation import Candidate, Setting, make_setting
 from carrot_core.evaluation.comparison import differences_frame, figures_frame, measure_together
 from carrot_core.evaluation.measure import ReportSet, report_set
+from carrot_core.frontier import Frontier, sweep
 from carrot_core.metrics import aiq
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from carrot_core.switches import sweep_tables
-from scripts.bench.frontier import made_up
+from scripts.bench.frontier import clocked, made_up
 
 RESWEPT = 5
 
@@ -88,6 +89,57 @@ def _make_routers(n_prompts: int, n_models: int, n_routers: int, seed: int) -> t
             np.array([[0.0, 0.1, np.inf]]),
         )
     return setting, candidates
+
+
+def run_curve(n_prompts: int = 1_000_000, n_models: int = 13, replicates: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Time the draws and the replicates of one curve, exact, and compare some of them with sweeping anew.
+
+    Returns
+    -------
+    dict
+        ``sweep_s`` of the curve, ``draws_s`` of how often each prompt is drawn in each replicate, ``curves_s`` of the
+        replicates at ``n_rates`` of its rates; ``largest_difference`` of a score of two replicates from those of the
+        drawn prompts.
+    """
+    replicate(_curve(20, n_models, seed), bootstrap_counts(20, 10))  # compiled before the clock starts
+    curve, sweep_s, _ = clocked(lambda: _curve(n_prompts, n_models, seed))
+    bootstrap_counts.cache_clear()
+    counts, draws_s, _ = clocked(lambda: bootstrap_counts(n_prompts, replicates, seed))
+    curves, curves_s, _ = clocked(lambda: replicate(curve, counts))
+    bootstrap_counts.cache_clear()
+    apart = []
+    for column in range(2):
+        again = curve.sweep.mean_of(curve.outcomes.score * counts[:, [column]].astype(float))
+        at = [curve.at(rate) for rate in curves.exchange_rate_per_usd]
+        apart.append(np.abs(again[at] - curves.score[column]).max())
+    return {
+        "n_prompts": n_prompts,
+        "n_models": n_models,
+        "replicates": replicates,
+        "n_rates": len(curves.exchange_rate_per_usd),
+        "sweep_s": sweep_s,
+        "draws_s": draws_s,
+        "curves_s": curves_s,
+        "bootstrap_s": draws_s + curves_s,
+        "largest_difference": float(max(apart)),
+    }
+
+
+def _curve(n_prompts: int, n_models: int, seed: int) -> Frontier:
+    est_score, est_cost, score, cost = made_up(n_prompts, n_models, seed)
+    ids, models = tuple(map(str, range(n_prompts))), tuple(f"model-{j:02d}" for j in range(n_models))
+    curve = sweep(Estimates(ids, models, est_score, est_cost), Outcomes(ids, models, score, cost))
+    _ = curve.corners
+    return curve
+
+
+def report_curve(result: dict[str, Any]) -> str:
+    """One sentence for people."""
+    return (
+        f"{result['n_prompts']:,} prompts x {result['n_models']} models, {result['replicates']:,} replicates of one "
+        f"curve at {result['n_rates']} rates: draws {result['draws_s']:.1f} s, curves {result['curves_s']:.1f} s, "
+        f"together {result['bootstrap_s']:.1f} s, none binned; largest difference {result['largest_difference']:.1e}"
+    )
 
 
 def report(result: dict[str, Any]) -> str:

@@ -29,6 +29,39 @@ def frontier(prompts: Sequence[int], models: int) -> Result:
     return results, "\n".join(report(result) for result in results)
 
 
+@bench.command("record")
+@click.argument("names", nargs=-1)
+@json_option
+def record_(names: Sequence[str]) -> Result:
+    """Measure all NAMES (frontier, bootstrap, knn, live, …; default all): docs/benchmarks.md and its JSON."""
+    from scripts.bench.record import PAGE, record
+
+    return record(names, lambda line: click.echo(line, err=True)), f"Written: {PAGE}."
+
+
+@bench.command("start")
+@json_option
+def start() -> Result:
+    """Seconds of processes from their start to their end: `carrot --version`, and one prompt routed."""
+    from scripts.bench.start import report, run
+
+    result = run()
+    return result, report(result)
+
+
+@bench.command("bootstrap-curve")
+@click.option("--prompts", default=1_000_000, show_default=True)
+@click.option("--models", default=13, show_default=True)
+@click.option("--replicates", default=1_000, show_default=True)
+@json_option
+def bootstrap_curve(prompts: int, models: int, replicates: int) -> Result:
+    """Replicates of one curve of many prompts."""
+    from scripts.bench.bootstrap import report_curve, run_curve
+
+    result = run_curve(prompts, models, replicates)
+    return result, report_curve(result)
+
+
 @bench.command("knn")
 @click.option("--prompts", default=8_000, show_default=True)
 @click.option("--dimensions", default=384, show_default=True)
