@@ -150,7 +150,8 @@ def without_zeros(outcomes: pd.DataFrame, free: Collection[str]) -> tuple[pd.Dat
     -------
     The outcomes, what is to be said of them, and the models whose zeros were taken out.
     """
-    numbers = {name: outcomes[name].to_numpy(copy=True) for name in ("input_tokens", "output_tokens", "cost_usd")}
+    numbers = {name: outcomes[name].to_numpy() for name in ("input_tokens", "output_tokens", "cost_usd")}
+    changed: dict[str, npt.NDArray[np.float64]] = {}
     notes, models = [], []
     for name, places in outcomes.groupby("model", sort=True).indices.items():
         model, file_rows = str(name), outcomes["row"].to_numpy()[places]
@@ -168,11 +169,12 @@ def without_zeros(outcomes: pd.DataFrame, free: Collection[str]) -> tuple[pd.Dat
         elif (costless & ~tokenless).any():
             rows = rows_listed(file_rows[costless & ~tokenless])
             notes.append(f"Some costs of {model!r} are 0 and others are not ({rows}): they stay as they are.")
-        for column, values in numbers.items():
-            values[places[lost[column]]] = np.nan
+        for column, mask in lost.items():
+            if mask.any():
+                changed.setdefault(column, numbers[column].copy())[places[mask]] = np.nan
         if np.any(list(lost.values())):
             models.append(model)
-    return outcomes.assign(**numbers), notes, tuple(models)
+    return outcomes.assign(**changed), notes, tuple(models)
 
 
 def _note(what: str, rows: npt.NDArray[np.int64], model: str) -> str:

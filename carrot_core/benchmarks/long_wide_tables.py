@@ -97,7 +97,8 @@ def read_long_table(
         table = _prepared(told_apart(table), where, reading)
         unknown = [table.columns.get(name, name) for name in table.types if name not in names]
         warnings = [f"Columns that are not kept: {', '.join(unknown)}."] if unknown else []
-        return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts_in(table))
+        facts = facts_in(table) if "model" in table.types else ({}, [])
+        return with_facts(frames_of(table, paths, where, prices or {}, warnings), *facts)
 
 
 def read_rows(
@@ -147,7 +148,7 @@ def check_mapping(paths: Paths, columns: Mapping[str, str], names: Collection[st
 def frames_of(
     table: TableFile, paths: Paths, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
 ) -> Frames:
-    """Check the cells of a table and put them into frames; needs the views of `create_views`."""
+    """Check the cells of a table and put them into frames; needs the views of `create_views`, and closes the table."""
     faults, models = problems(table), _models(table)
     pricing = pricing_of(models, prices)
     costs = cost_problems(table, pricing) if "model" in table.types else []
@@ -163,17 +164,18 @@ def frames_of(
         table.connection.execute(_IDS.format(name=name))
     columns = tuple(f"{name}::{name}s as {name}" if name in IDS else name for name in columns)
     outcomes = _strings(table.connection.execute(_OUTCOMES.format(columns=", ".join(columns))).df())
+    scores, splits, unscored = found_scores(table), split_notes(table), _unscored(table)
+    table.connection.close()  # what it holds of the file is not needed beside the frames
     outcomes, of_zeros, zero_models = without_zeros(outcomes, pricing.free)
     outcomes, models_and_prices, of_costs = with_costs(outcomes.drop(columns="row"), pricing)
-    scores = found_scores(table)
     note = "; ".join(part for part in (f"rows where {where}" if where else "", scores) if part)
-    notes = [*table.notes, *split_notes(table), *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
+    notes = [*table.notes, *splits, *([f"{scores[0].upper()}{scores[1:]}."] if scores else [])]
     return Frames(
         prompts,
         models_and_prices,
         outcomes,
         Provenance(table.source, _sha256(as_paths(paths)), rows=len(outcomes), note=note),
-        (*notes, *warnings, *alike_names(models), *_unscored(table), *of_zeros, *of_costs),
+        (*notes, *warnings, *alike_names(models), *unscored, *of_zeros, *of_costs),
         zero_models,
     )
 

@@ -62,12 +62,14 @@ def content_of(frames: Frames, split_seed: int) -> Content:
     models = frames.models.sort_values("model", ignore_index=True)
     prompts, rule, warnings = _with_split(frames.prompts.sort_values("prompt_id", ignore_index=True), split_seed)
     more = [name for name in _MORE_NUMBERS if name in frames.outcomes]
-    outcomes = frames.outcomes[[*_NUMBERS, *more]].astype(np.float64)
+    columns: dict[str, Any] = {
+        "prompt": pd.Index(prompts["prompt_id"]).get_indexer(frames.outcomes["prompt_id"]).astype(np.int32),
+        "model": pd.Index(models["model"]).get_indexer(frames.outcomes["model"]).astype(np.int32),
+        **{name: frames.outcomes[name].astype(np.float64) for name in (*_NUMBERS, *more)},
+    }
     if "time" in frames.outcomes:
-        outcomes["time"] = frames.outcomes["time"]
-    outcomes.insert(0, "prompt", pd.Index(prompts["prompt_id"]).get_indexer(frames.outcomes["prompt_id"]))
-    outcomes.insert(1, "model", pd.Index(models["model"]).get_indexer(frames.outcomes["model"]))
-    outcomes = outcomes.astype({"prompt": np.int32, "model": np.int32})
+        columns["time"] = frames.outcomes["time"]
+    outcomes = pd.DataFrame(columns, copy=False)
     outcomes, samples = _cells(outcomes, frames.outcomes.get("sample"))
     data_hash = content_hash(prompts, models, outcomes, samples)
     notes = tuple(dict.fromkeys((*frames.warnings, *warnings)))

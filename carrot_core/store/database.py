@@ -26,6 +26,7 @@ from carrot_core.modes import check_write
 SCHEMA_VERSION = 3
 READABLE = (2, SCHEMA_VERSION)  # versions of schemas that are read as they are: the older one lacks some columns
 _AT_A_TIME = 50  # files of one connection
+_ROWS_AT_A_TIME = 1 << 20  # copied on their way into a file
 _SCHEMAS = Path(__file__).with_name("schema")
 
 
@@ -126,16 +127,18 @@ def writing(
 
 def append(connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> None:
     """Insert a frame by column names; NaN and None become NULL."""
-    # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
-    arrays = {
-        str(name): pa.array(
-            frame[name], type=None if is_numeric_dtype(frame[name]) else pa.large_string(), from_pandas=True
-        )
-        for name in frame.columns
-    }
-    connection.register("incoming", pa.table(arrays))
-    connection.execute(f"insert into {table} by name from incoming")
-    connection.unregister("incoming")
+    for first in range(0, len(frame), _ROWS_AT_A_TIME):
+        part = frame.iloc[first : first + _ROWS_AT_A_TIME]
+        # Types are stated: guessed from a sample, a column of texts that starts with many None is no text column.
+        arrays = {
+            str(name): pa.array(
+                part[name], type=None if is_numeric_dtype(part[name]) else pa.large_string(), from_pandas=True
+            )
+            for name in part.columns
+        }
+        connection.register("incoming", pa.table(arrays))
+        connection.execute(f"insert into {table} by name from incoming")
+        connection.unregister("incoming")
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, table: str, database: str | None = None) -> set[str]:
