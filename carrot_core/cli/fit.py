@@ -148,7 +148,8 @@ def summary(run: Run) -> dict[str, Any]:
 def fit(bench: str, router: str, **options: Any) -> Result:
     """Fit a router on BENCH and keep its estimates in the store."""
     run, _, _ = run_of(bench, router, **options, again=True)
-    return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `carrot evaluate {bench}` shows how good it is."
+    evaluate = " ".join(("carrot evaluate", bench, "--router", router, *(f"--param '{p}'" for p in options["params"])))
+    return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `{evaluate}` shows how good it is."
 
 
 def results_table(run: Run) -> str:
@@ -157,14 +158,14 @@ def results_table(run: Run) -> str:
     by_router = {run.router: figures, **run.metrics["baselines"]}
     width = max(len(name) for name in by_router) + 2
     columns = {metric: label for metric, label in METRICS.items() if metric in figures}  # older runs lack one
+    rows = {name: [_cell_of(metric, values) for metric in columns] for name, values in by_router.items()}
+    widths = [2 + max(map(len, column)) for column in zip(columns.values(), *rows.values(), strict=True)]
     lines = [
         f"{run.benchmark}, {run.metrics['report_on']} prompts: {figures['n_prompts']:,} x {len(run.metrics['models'])} "
-        f"models, 95 % intervals over prompts. Best single model, chosen on validation: {run.best_single}.",
-        " " * width + "".join(f"{label:>26}" for label in columns.values()),
+        f"models, 95 % intervals over prompts. Best single model, chosen on validation: {run.best_single}."
     ]
-    for name, values in by_router.items():
-        cells = (_cell_of(metric, values) for metric in columns)
-        lines.append(f"{name:{width}}" + "".join(f"{text:>26}" for text in cells))
+    for name, cells in {"": columns.values(), **rows}.items():
+        lines.append(f"{name:{width}}" + "".join(f"{text:>{wide}}" for text, wide in zip(cells, widths, strict=True)))
     if copies := run.metrics.get("n_copies"):
         lines.append(f"{copies:,} prompts of {run.fit_on} were not learned from: their texts are evaluated, too.")
     return "\n".join(lines)

@@ -81,6 +81,7 @@ def route(
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --budget 0.2 --explain
     carrot route --file prompts.jsonl --out decisions.parquet --bench mmlu-pro-cot
     carrot route "What is 2 + 2?" --bench mmlu-pro-cot --task mmlu_pro_math
+    carrot route "What is 2 + 2?" --bench ./folder --task math    of `carrot router save … --param use_task=true`
 
     A PROMPT may be JSON of chat messages, of which the last text of the user is read; so may those of --file.
     Nothing is called or sent: it says which model to call. Prompts are not kept. A task label is one of the
