@@ -21,6 +21,7 @@ Prompt = str | Collection[Mapping[str, Any]] | Mapping[str, Any]
 _EFFORTS = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "max", "thinking"))
 _USERS = ("user", "human")
 _SPEAKERS = ("human", "user", "ai", "gpt", "assistant", "system", "tool", "function")  # of ShareGPT and LangChain
+_LISTS = ("messages", "conversations", "contents", "input")  # what lists of messages stand under
 _TEXT_PARTS = ("text", "input_text")
 # Strings, numbers, constants and brackets: all that a list of messages has as Python writes it.
 _PYTHON = re.compile(
@@ -132,7 +133,7 @@ def chat_messages(prompt: Prompt) -> Collection[Mapping[str, Any]] | None:
             return None
         value = _parsed(prompt)
     if isinstance(value, Mapping):
-        value = value.get("messages", value.get("conversations"))
+        value = next((value[key] for key in _LISTS if key in value), None)
     return value if is_chat(value) else None
 
 
@@ -157,7 +158,7 @@ def is_chat(value: object) -> TypeGuard[Collection[Mapping[str, Any]]]:
 
 def _is_message(turn: Mapping[str, Any]) -> bool:
     """Whether an object has what makes a message; one that only calls tools may lack a content."""
-    return _role(turn) is not None and not turn.keys().isdisjoint(("content", "value", "tool_calls"))
+    return _role(turn) is not None and not turn.keys().isdisjoint(("content", "value", "parts", "tool_calls"))
 
 
 def _role(turn: Mapping[str, Any]) -> str | None:
@@ -199,11 +200,13 @@ def last_user_text(messages: object) -> str:
 
 
 def _content_text(message: Mapping[str, Any]) -> str:
-    content = message.get("content", message.get("value"))
+    content = message.get("content", message.get("value", message.get("parts")))
     if isinstance(content, str):
         return content
     parts = content if _is_list(content) else ()
-    texts = (part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS)
+    texts = (
+        part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type", "text") in _TEXT_PARTS
+    )
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
