@@ -46,6 +46,12 @@ class Pricing:
         return frozenset(model for model, price in self.by_model.items() if price.is_free)
 
 
+def scored_models(table: TableFile) -> list[str]:
+    """Models with a score, in the order of their names."""
+    rows = table.connection.execute("select distinct model from cells where score is not null order by model")
+    return [model for (model,) in rows.fetchall() if model is not None]
+
+
 def pricing_of(models: Sequence[str], prices: Mapping[str, Price]) -> Pricing:
     """The price of each model, by the rule of `match_name`.
 

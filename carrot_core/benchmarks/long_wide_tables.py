@@ -13,7 +13,7 @@ from pandas.api.types import is_numeric_dtype
 from carrot_core import limits
 from carrot_core.benchmarks import OPTIONAL, OUTCOME, Frames, Provenance
 from carrot_core.benchmarks.columns import NEEDED, quote
-from carrot_core.benchmarks.costs import cost_problems, pricing_of, unpriced, with_costs, without_zeros
+from carrot_core.benchmarks.costs import cost_problems, pricing_of, scored_models, unpriced, with_costs, without_zeros
 from carrot_core.benchmarks.formats.head import column_names, paths_in, preview
 from carrot_core.benchmarks.formats.rows import Rows
 from carrot_core.benchmarks.model_facts import FACTS, facts_in, with_facts
@@ -149,7 +149,7 @@ def frames_of(
     table: TableFile, paths: Paths, where: str | None, prices: Mapping[str, Price], warnings: Sequence[str]
 ) -> Frames:
     """Check the cells of a table and put them into frames; needs the views of `create_views`, and closes the table."""
-    faults, models = problems(table), _models(table)
+    faults, models = problems(table), scored_models(table)
     pricing = pricing_of(models, prices)
     costs = cost_problems(table, pricing) if "model" in table.types else []
     costs = [cost for cost in costs if cost.column not in {fault.column for fault in faults}]  # unread is not missing
@@ -178,12 +178,6 @@ def frames_of(
         (*notes, *warnings, *alike_names(models), *unscored, *of_zeros, *of_costs),
         zero_models,
     )
-
-
-def _models(table: TableFile) -> list[str]:
-    """Models with a score, in the order of their names."""
-    rows = table.connection.execute("select distinct model from cells where score is not null order by model")
-    return [model for (model,) in rows.fetchall() if model is not None]
 
 
 def _sha256(paths: Sequence[Path]) -> str:

@@ -148,8 +148,7 @@ def summary(run: Run) -> dict[str, Any]:
 def fit(bench: str, router: str, **options: Any) -> Result:
     """Fit a router on BENCH and keep its estimates in the store."""
     run, _, _ = run_of(bench, router, **options, again=True)
-    evaluate = " ".join(("carrot evaluate", bench, "--router", router, *(f"--param '{p}'" for p in options["params"])))
-    return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `{evaluate}` shows how good it is."
+    return summary(run), f"Fitted {router} on {run.fit_on or bench!r}. `carrot evaluate` with these options judges it."
 
 
 def results_table(run: Run) -> str:
