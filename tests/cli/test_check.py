@@ -151,7 +151,7 @@ def _with_split(folder: Path, *sides: str) -> Path:
     return folder / "split.csv"
 
 
-@pytest.mark.parametrize("sides", [("train", "train", "train", "test"), ("train", "dev", "test")])
+@pytest.mark.parametrize("sides", [("train", "train", "train", "test"), ("train", "eval", "test")])
 def test_a_split_that_does_not_serve_can_be_left_aside(carrot_home: Path, sides: tuple[str, ...]) -> None:
     file = _with_split(carrot_home, *sides)
     checked = carrot("data", "check", file)

@@ -362,7 +362,7 @@ def test_the_results_of_a_tool_are_read_as_they_are_and_a_log_is_sent_on() -> No
 
 def test_a_split_of_the_file_is_kept_or_left_aside_as_chosen() -> None:
     frame = long_frame(made(60)).assign(
-        split=lambda rows: ["dev" if "5" in id else "train" for id in rows["prompt_id"]]
+        split=lambda rows: ["eval" if "5" in id else "train" for id in rows["prompt_id"]]
     )
     app = check(upload(panel(), "results.csv", frame))
     assert "--split derive" in " ".join(reading.table(app, "remedy")["remedy"])
