@@ -126,10 +126,16 @@ def _fault(error: Exception) -> str:
     return "is missing" if isinstance(error, FileNotFoundError) else f"is damaged ({why.splitlines()[0][:200]})"
 
 
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def sums_of_shipped() -> str:
     """The list of `damaged_files` of all that ships, as it is now: the text of `SUMS`."""
     names = sorted(path.relative_to(SHIPPED).as_posix() for part in _PARTS for path in SHIPPED.glob(part))
-    return "".join(f"{hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    return "".join(f"{file_sha256(SHIPPED / name)}  {name}\n" for name in names)
 
 
 def damaged_files(sums: Path) -> dict[str, str]:
@@ -144,9 +150,8 @@ def damaged_files(sums: Path) -> dict[str, str]:
         return {sums.name: _fault(error)}
     for sha256, _, name in (line.partition("  ") for line in lines):
         try:
-            with (sums.parent / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                    raise ValueError("it has changed since its sha256 was taken")
+            if file_sha256(sums.parent / name) != sha256:
+                raise ValueError("it has changed since its sha256 was taken")
         except (OSError, ValueError) as error:
             problems[name] = _fault(error)
     return problems

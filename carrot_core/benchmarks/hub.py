@@ -22,6 +22,7 @@ from carrot_core import limits, paths
 from carrot_core.benchmarks import Provenance
 from carrot_core.errors import CarrotError, DataError, NotFoundError
 from carrot_core.modes import check_write
+from carrot_core.paths import file_sha256
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,6 @@ def newest(folder: Path, patterns: Sequence[str], revision: str | None) -> Store
             day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
             return StoredCommit(path.parent.name, sha256, day)
     return None
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _has(path: Path, sha256: str) -> bool:

@@ -35,6 +35,7 @@ from carrot_core.benchmarks.value_checks import (
     with_numbers,
 )
 from carrot_core.errors import DataError, PricesNeededError, Problem
+from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 from carrot_core.text import alike_names
 
@@ -182,10 +183,7 @@ def frames_of(
 
 def _sha256(paths: Sequence[Path]) -> str:
     """Hash of a file's bytes; of several files, of their hashes in order."""
-    digests = []
-    for path in paths:
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    digests = list(map(file_sha256, paths))
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -9,7 +9,6 @@ question for each model; here every row is put back into the order of the docume
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from carrot_core.benchmarks.file_checks import choose
 from carrot_core.benchmarks.pickles import read_pickled_arrays
 from carrot_core.errors import DataError, Problem
 from carrot_core.outcomes import SCORE_RANGE, beyond
+from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 
 Scores = npt.NDArray[np.float64]
@@ -217,5 +217,4 @@ def _outcomes(tasks: list[_Task]) -> pd.DataFrame:
 
 
 def _provenance(path: Path) -> Provenance:
-    with path.open("rb") as file:
-        return Provenance(path.name, hashlib.file_digest(file, "sha256").hexdigest())
+    return Provenance(path.name, file_sha256(path))

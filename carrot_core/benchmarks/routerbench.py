@@ -8,7 +8,6 @@ tokens. ``<model>|model_response`` and ``oracle_model_to_route_to`` are not read
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from carrot_core.benchmarks.formats.reading import table_rows
 from carrot_core.benchmarks.pickles import read_pickled_table
 from carrot_core.benchmarks.value_checks import SHOWN, bounds_of
 from carrot_core.errors import DataError, Problem
+from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 
 COST = "|total_cost"
@@ -202,5 +202,4 @@ def _outcomes(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
 
 
 def _provenance(path: Path) -> Provenance:
-    with path.open("rb") as file:
-        return Provenance(path.name, hashlib.file_digest(file, "sha256").hexdigest(), NONE_STATED)
+    return Provenance(path.name, file_sha256(path), NONE_STATED)

@@ -7,7 +7,6 @@ a file stay with whoever imports it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from carrot_core.embedding import BUNDLED, load_embedded
 from carrot_core.errors import DataError, NotFoundError
 from carrot_core.evaluation.runs import Trial, run_router, with_router
 from carrot_core.outcomes import Benchmark
+from carrot_core.paths import file_sha256
 from carrot_core.prices import Price
 from carrot_core.store import Run, Store
 from carrot_core.text import text_hash
@@ -211,8 +211,7 @@ def load(store: Store, files: Path, recipe: Recipe, progress: Progress) -> Bench
 def sha256_of(path: Path) -> str:
     if not path.exists():
         raise NotFoundError(f"{path} is missing: what ships of it is made from it.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def priced(path: Path, prices: Mapping[str, Price]) -> Frames:
