@@ -90,6 +90,7 @@ def run(n: int = 8000, d: int = 384, n_models: int = 13, seed: int = 0) -> dict[
         **_compared("", median(f.wall for f in fits), sum(s.wall for s in searches)),
         **_compared("_cpu", median(f.cpu for f in fits), sum(s.cpu for s in searches)),
         **_compared("_predict", ours.wall, theirs.wall),
+        **_compared("_predict_cpu", ours.cpu, theirs.cpu),
         "n_neighbors": chosen,
         "sklearn_n_neighbors": plain_chosen,
         "same_k": chosen == plain_chosen,

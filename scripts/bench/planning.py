@@ -17,8 +17,7 @@ Reckoned by `scripts/bench/planning.py` from the rates above, so it changes with
 
 - **Work grows with the number of prompts** and is shared by blocks, none of which waits for another: ten times the
   prompts are ten times the core hours. Sorting grows a little faster (a radix sort does not), and is in the rate.
-- **A core does what one of the cores measured did.** Where a benchmark used all cores of its machine, its rate is
-  divided by them.
+- **A core does what a second of processor time did** where it was measured, so what else ran there does not count.
 - **{use:.0%} of the cores' time is work**; reading, writing, starting and waiting take the rest.
 - **{usd:.2f} US dollars an hour for a core** with 4 GiB of memory, about what large clouds ask on demand; storage,
   network and the answers of the models are not in it.
@@ -62,20 +61,21 @@ def planning(document: Mapping[str, Mapping[str, Any]]) -> str:
 def works(document: Mapping[str, Mapping[str, Any]]) -> Iterator[Work]:
     """The kinds of work whose rate was measured."""
     if "live" in document:
-        live, cores = document["live"]["result"], document["live"]["machine"]["cores"]
-        yield Work("prompts embedded, estimated and routed", "live", live["batched_per_second"] / cores)
+        yield Work(
+            "prompts embedded, estimated and routed", "live", document["live"]["result"]["batched_per_cpu_second"]
+        )
     if "knn" in document:
-        knn, cores = document["knn"]["result"], document["knn"]["machine"]["cores"]
-        rate = knn["n"] // 4 / knn["carrot_seconds_predict"] / cores
+        knn = document["knn"]["result"]
         what = f"prompts with a vector, estimated by {knn['n']:,} neighbours"
-        yield Work(what, "knn", rate)
+        yield Work(what, "knn", knn["n"] // 4 / knn["carrot_seconds_predict_cpu"])
     if (name := "frontier, a million prompts") in document:
-        frontier, cores = document[name]["result"], document[name]["machine"]["cores"]
-        what = f"prompts x {frontier['n_models']} models on one exact curve"
-        yield Work(what, name, frontier["n_prompts"] / frontier["exact_s"] / cores)
+        curve = document[name]["result"]
+        yield Work(
+            f"prompts x {curve['n_models']} models on one exact curve", name, curve["n_prompts"] / curve["exact_cpu_s"]
+        )
     if "import" in document:
-        outcomes = document["import"]["result"]
-        yield Work("logged calls imported with their checks", "import", outcomes["outcomes"] / outcomes["seconds"])
+        calls = document["import"]["result"]
+        yield Work("logged calls imported with their checks", "import", calls["outcomes"] / calls["cpu_s"])
 
 
 def _figure(value: float) -> str:

@@ -25,13 +25,13 @@ BENCHES: Mapping[str, Bench] = {
     "bootstrap": (bootstrap.run, bootstrap.report),
     "bootstrap, a million prompts": (bootstrap.run_curve, bootstrap.report_curve),
     "knn": (knn.run, knn.report),
-    "live": (lambda: live.run(clients=0), live.report),
+    "live": (lambda: live.run(n_batched=200, rounds=2, clients=0), live.report),
     "start": (start.run, start.report),
     "import": (sprout_import.run, sprout_import.report),
     "scene": (scene.run, scene.report),
     "whatif": (whatif.run, whatif.report),
     "browse": (browse.run, browse.report),
-    "store": (store.run, store.report),
+    "store": (lambda: store.run(100_000), store.report),
 }
 
 

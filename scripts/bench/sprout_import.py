@@ -39,8 +39,8 @@ if status.exists():
     peak = int(re.search("VmHWM:[^0-9]*([0-9]+)", status.read_text())[1]) * 1024
 else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps({"read_s": read_s, "seconds": time.perf_counter() - started, "peak_bytes": peak,
-                  "outcomes": info.n_outcomes}))
+print(json.dumps({"read_s": read_s, "seconds": time.perf_counter() - started, "cpu_s": time.process_time(),
+                  "peak_bytes": peak, "outcomes": info.n_outcomes}))
 """
 
 

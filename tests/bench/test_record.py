@@ -32,8 +32,7 @@ def test_a_run_keeps_what_others_measured_and_writes_the_page(tmp_path: Path, mo
 
 
 def test_a_billion_takes_as_long_as_its_rate_says() -> None:
-    machine = {"cores": 4}
-    document = {"live": {"machine": machine, "result": {"batched_per_second": 4 * 50.0}}}
+    document = {"live": {"result": {"batched_per_cpu_second": 50.0}}}
     (work,) = works(document)
     assert work.core_hours == BILLION / 50.0 / USE / 3600
     assert f"{work.core_hours * CORE_HOUR_USD:,.0f}" in planning(document)
