@@ -17,6 +17,7 @@ from carrot_core.cli.fit import estimates, fit, frontier, router, summary
 from carrot_core.cli.point import export, point
 from carrot_core.cli.results import figures, results, theory
 from carrot_core.cli.route import route
+from carrot_core.cli.scale import scale
 from carrot_core.cli.solve import solve
 from carrot_core.errors import CarrotError
 from carrot_core.modes import LOOPBACK, by_operator, check_address, is_public
@@ -158,6 +159,7 @@ for command in (
     export,
     point,
     route,
+    scale,
     app,
     serve,
     figures,

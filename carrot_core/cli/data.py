@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from carrot_core.store import BenchmarkInfo
     from carrot_core.store.maintenance import Finding
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE_OR_FOLDER = click.Path(exists=True, path_type=Path)
 
 
 @click.group(cls=Group)
@@ -43,7 +43,9 @@ def data() -> None:
 @click.option("--format", metavar="FORMAT", help="A name of `carrot data formats` (default: told by the file).")
 @click.option("--where", metavar="PREDICATE", help="Keep these rows: SQL over the file's columns, as in kind = 'chat'.")
 @click.option(
-    "--embeddings", type=FILE, help="Vectors of the bundled MiniLM, computed before: Parquet with prompt_id, embedding."
+    "--embeddings",
+    type=FILE_OR_FOLDER,
+    help="Vectors of the bundled MiniLM, computed before: Parquet with prompt_id, embedding, or a folder of them.",
 )
 @model_options
 @click.option("--seed", default=0, show_default=True, help="Seed of the split into train, validation and test.")

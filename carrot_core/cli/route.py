@@ -45,11 +45,24 @@ def decide_options(command: Command) -> Command:
     return command
 
 
+def router_options(command: Command) -> Command:
+    """The options that say which router."""
+    for option in (
+        click.option(
+            "--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN)."
+        ),
+        click.option(
+            "--point", type=_FILE, help="An exported operating point, in place of --bench and the options below it."
+        ),
+        click.option("--bench", metavar="NAME", help=SOURCE),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
-@click.option("--bench", metavar="NAME", help=SOURCE)
-@click.option("--point", type=_FILE, help="An exported operating point, in place of --bench and the options below it.")
-@click.option("--router", help="Router to fit on a benchmark in the store (default: the head that ships, else KNN).")
+@router_options
 @decide_options
 @click.option("--file", "source", type=_FILE, help="Prompts from a file: CSV, TSV, JSONL, Parquet, .txt; needs --out.")
 @click.option("--column", default="prompt", show_default=True, help="Column of --file that holds the prompts.")
@@ -94,7 +107,7 @@ def route(
         raise click.UsageError("--task-column is of --file.")
     if out is not None and explain:
         raise click.UsageError("--explain is for the terminal: it does not go with --out.")
-    fitted = _load_router(bench, point, router)
+    fitted = load_router(bench, point, router)
     if out is not None:
         columns = {"column": column, "task_column": task_column}
         click.echo(_into_file(fitted, source, prompts, out, columns, options, as_json))
@@ -103,7 +116,8 @@ def route(
         click.echo(_answer(fitted, prompt, options, explain, as_json))
 
 
-def _load_router(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
+def load_router(bench: str | None, point: Path | None, router: str | None) -> CarrotRouter:
+    """The router that `router_options` name."""
     from carrot_core.serving import CarrotRouter
 
     source = point if bench is None else bench

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     from carrot_core.store import Store
 
 
+def _no_prompts(vector: Vectors) -> pd.DataFrame | None:
+    """The nearest training prompts, where these are not here."""
+    return None
+
+
 class CarrotRouter:
     """A fitted router that takes typed prompts.
 
@@ -76,7 +81,7 @@ class CarrotRouter:
         fitted: Router,
         profile: RouterProfile,
         artefact: str,
-        nearest: Callable[[Vectors], pd.DataFrame | None] = lambda vector: None,
+        nearest: Callable[[Vectors], pd.DataFrame | None] = _no_prompts,
         point: PointFile | None = None,
     ) -> None:
         self.name = name
@@ -302,6 +307,10 @@ class CarrotRouter:
     def estimates(self, bench: Benchmark) -> Estimates:
         """Estimates for the prompts of a benchmark, at the input tokens recorded there."""
         return self._fitted.estimate(bench)
+
+    def __reduce__(self) -> tuple[type[CarrotRouter], tuple[object, ...]]:
+        """To another process it goes without its training prompts, which stay in the store of this machine."""
+        return CarrotRouter, (self.name, self._fitted, self.profile, self.artefact, _no_prompts, self.point)
 
     def warm(self) -> None:
         """Load the encoder, so that the first prompt need not wait for it."""

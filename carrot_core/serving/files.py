@@ -236,15 +236,21 @@ def decision_file(out: Path) -> Iterator[Write]:
         raise CarrotError(f"Cannot write {out}: {error.strerror or error}.") from error
 
 
+def decision_table(frame: pd.DataFrame) -> pa.Table:
+    """A frame of decisions in Arrow, its columns of the same type however many rows there are."""
+    schema = pa.schema([(name, _TYPES.get(name, pa.float64())) for name in frame.columns])
+    return pa.Table.from_pandas(frame, schema, preserve_index=False).replace_schema_metadata()
+
+
 @contextmanager
 def _parquet(path: Path) -> Iterator[Write]:
     opened: list[pq.ParquetWriter] = []
 
     def write(frame: pd.DataFrame) -> None:
-        schema = pa.schema([(name, _TYPES.get(name, pa.float64())) for name in frame.columns])
+        table = decision_table(frame)
         if not opened:
-            opened.append(pq.ParquetWriter(path, schema))
-        opened[0].write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+            opened.append(pq.ParquetWriter(path, table.schema))
+        opened[0].write_table(table)
 
     try:
         yield write

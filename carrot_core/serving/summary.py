@@ -107,8 +107,8 @@ def route_all(
         ids, texts, tasks = map(list, zip(*chunk, strict=True))
         decisions = router.decide(texts, task=[own or task for own in tasks], **options)
         sums.note_texts(texts)
-        percentile = _percentile(router, decisions)
-        frame = _frame(ids, texts if with_prompts else None, decisions, percentile, per_model)
+        percentile = distance_percentile(router, decisions)
+        frame = decision_frame(ids, texts if with_prompts else None, decisions, percentile, per_model)
         if labelled:
             frame["task"] = np.array([label or None for label in decisions.labels.used], dtype=object)
         write(frame)
@@ -120,20 +120,21 @@ def route_all(
     return sums.summary()
 
 
-def _percentile(router: CarrotRouter, decisions: Decisions) -> FloatTable:
+def distance_percentile(router: CarrotRouter, decisions: Decisions) -> FloatTable:
     """(n,) distance to the training data as a percentile; NaN where the router has no vectors."""
     if router.profile.distance is None or decisions.vectors is None:
         return np.full(len(decisions.chosen), np.nan)
     return router.profile.distance.percentile(decisions.vectors)
 
 
-def _frame(
+def decision_frame(
     ids: Sequence[str | None],
     texts: Sequence[str] | None,
     decisions: Decisions,
     percentile: FloatTable,
     per_model: bool,
 ) -> pd.DataFrame:
+    """A row a decision, with the columns that `route_file` writes; ``texts`` are those of ``prompt``, None for none."""
     models, rows = decisions.estimates.models, np.arange(len(ids))
     tables = {
         "est_score": decisions.estimates.score,

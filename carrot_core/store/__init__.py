@@ -282,7 +282,7 @@ class Store:
             vectors.gather(files, files.folder)
 
     def import_vectors(self, name: str, file: Path, encoder: str) -> int:
-        """Take vectors from a Parquet file of ``prompt_id`` and ``embedding``, renormalised to unit length.
+        """Take vectors from Parquet of ``prompt_id`` and ``embedding``, a file or a folder; they are made unit length.
 
         Ids the benchmark does not know, or knows without text, are left out.
 

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 Vectors = npt.NDArray[np.float32]
 # Length of the vectors of the encoder that ships with the project.
 KNOWN_LENGTHS = {"all-MiniLM-L6-v2": 384}
+ENCODER = "carrot.encoder"  # key under which the schema of a Parquet file of vectors may name their encoder
 _BATCH_ROWS = 2048
 _BLOCK_ROWS = 32_768  # that are in memory at a time
 
@@ -181,15 +182,17 @@ def missing_texts(files: Files, encoder: str) -> list[str]:
 
 
 def read_file(file: Path, encoder: str, prompt_ids: Container[str]) -> tuple[list[str], Vectors]:
-    """Ids and unit vectors of a Parquet file, for ``prompt_ids`` only; a `DataError` lists everything wrong.
+    """Ids and unit vectors of a Parquet file or a folder of them, for ``prompt_ids`` only.
 
-    Other rows are dropped as they are read, so the size of the file does not matter for memory.
+    A `DataError` lists everything wrong; the schema may not name another encoder (`ENCODER`). Other rows are dropped
+    as they are read, so the size of the file does not matter for memory.
     """
-    if not file.is_file():
+    files = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
+    if not files or not files[0].is_file():
         raise NotFoundError(f"There is no file {str(file)!r}.")
     vectors: dict[str, Vectors] = {}
     right, before = KNOWN_LENGTHS.get(encoder), 0
-    for ids, lists in _batches(file):
+    for ids, lists in (batch for each in files for batch in _batches(each, encoder)):
         lengths = lists.value_lengths().fill_null(0).to_numpy()
         right = right or int(lengths[0]) or -1
         problems = [*_length_problems(lengths, encoder, right, before), *_id_problems(ids, vectors, before)]
@@ -212,10 +215,13 @@ def read_file(file: Path, encoder: str, prompt_ids: Container[str]) -> tuple[lis
     return list(vectors), np.array(list(vectors.values()))
 
 
-def _batches(file: Path) -> Iterator[tuple[list[Any], pa.ListArray]]:
+def _batches(file: Path, encoder: str) -> Iterator[tuple[list[Any], pa.ListArray]]:
     """Ids and lists of float64 of a few rows at a time."""
     try:
         with pq.ParquetFile(file) as source:
+            stated = (source.schema_arrow.metadata or {}).get(ENCODER.encode(), encoder.encode()).decode()
+            if stated != encoder:
+                raise DataError(file.name, f"has vectors of {stated!r}, not of {encoder!r}")
             for batch in source.iter_batches(_BATCH_ROWS, columns=["prompt_id", "embedding"]):
                 yield batch["prompt_id"].cast(pa.string()).to_pylist(), batch["embedding"].cast(pa.list_(pa.float64()))
     except (pa.ArrowException, OSError, KeyError) as error:

@@ -1,0 +1,147 @@
+"""More than one machine: Parquet in, Parquet out, block by block, in this process or on a cluster of Ray."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from typing import Any
+
+from carrot_core.embedding import Progress
+from carrot_core.errors import CarrotError
+from carrot_core.scale.blocks import Block, Input, Report, Results, blocks_of, find_inputs, read_block
+from carrot_core.scale.work import Curve, Embed, Estimate, Route, Work
+
+__all__ = ["Curve", "Embed", "Estimate", "Route", "Work", "find_inputs", "run"]
+
+
+def run(
+    work: Work,
+    inputs: Sequence[Input],
+    out: str,
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+    block_rows: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Do a work on every row of some Parquet files, those blocks that are not done yet.
+
+    Parameters
+    ----------
+    inputs : of `find_inputs`.
+    out : folder of the results (`carrot_core.scale.blocks.Results`), on the machine or at an address.
+    address : of a Ray cluster, "auto" for the one this machine is in, "local" for one on this machine that ends with
+        the work; None for this process.
+    workers : most processes of Ray at once; None for as many as it has GPUs, else cores.
+    block_rows : most rows of a block, which bound the memory of a process and what a kill costs.
+    progress : called with (rows done, rows there are) after every block.
+
+    Returns
+    -------
+    What was done: ``rows``, ``unused`` (rows without a usable prompt, or not observed in full), ``blocks``, those
+    ``done_before``, ``seconds`` of this run, and what the work says of its result.
+
+    Raises
+    ------
+    CarrotError
+        A file lacks a column, the folder holds the results of another run, or Ray is not there.
+    """
+    started = time.monotonic()
+    for each in inputs:
+        work.columns(each.schema)
+        if f"{out}/".startswith(f"{each.where.rstrip('/')}/"):
+            raise CarrotError(f"--out lies in {each.where!r}, where its files would be read too: give another folder.")
+    rows_each = block_rows or work.block_rows
+    blocks = blocks_of(inputs, rows_each)
+    results = Results(out, work.parts)
+    about = {"work": work.name, **work.settings(), "block_rows": rows_each}
+    reports = results.begin(about | {"inputs": [each.document() for each in inputs]})
+    left = [block for block in blocks if block.number not in reports]
+    total, rows_done = sum(block.rows for block in blocks), sum(report.rows for report in reports.values())
+    done = on_ray(work, left, results, address, workers) if address and left else in_process(work, left, results)
+    for number, report in done:
+        reports[number] = report
+        rows_done += report.rows
+        if progress is not None:
+            progress(rows_done, total)
+    return {
+        "rows": total,
+        "unused": sum(report.unused for report in reports.values()),
+        "blocks": len(blocks),
+        "done_before": len(blocks) - len(left),
+        "seconds": time.monotonic() - started,
+        **work.finish(results, reports),
+    }
+
+
+def do_block(work: Work, block: Block, results: Results) -> Report:
+    """Read a block, do the work on it, keep the result."""
+    started = time.monotonic()
+    table, unused = work(read_block(block, work.columns))
+    report = Report(block.rows, unused, time.monotonic() - started)
+    results.write(block, table, report)
+    return report
+
+
+def in_process(work: Work, blocks: Iterable[Block], results: Results) -> Iterator[tuple[int, Report]]:
+    """One block after the other."""
+    for block in blocks:
+        yield block.number, do_block(work, block, results)
+
+
+class Worker:
+    """A process of Ray that takes one block after the other; what the work rests on is loaded once."""
+
+    def __init__(self, work: Work, results: Results) -> None:
+        self._work, self._results = work, results
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """A batch of one block. A block that a killed process had finished is not done again."""
+        (block,) = batch["item"]
+        try:
+            report = self._results.report(block) or do_block(self._work, block, self._results)
+        except CarrotError as error:  # as text: not every error can be taken from process to process
+            return {"number": [block.number], "report": [""], "error": [str(error)]}
+        return {"number": [block.number], "report": [json.dumps(asdict(report))], "error": [""]}
+
+
+def on_ray(
+    work: Work, blocks: Sequence[Block], results: Results, address: str, workers: int | None
+) -> Iterator[tuple[int, Report]]:
+    """The blocks in the order in which processes of Ray finish them.
+
+    A process takes a block when it is done with the one before; its own blocks are done again elsewhere when it or its
+    machine is lost.
+    """
+    try:
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext
+    except ImportError as error:
+        raise CarrotError("`--address` needs Ray: run `pip install 'carrot-core[scale]'`.") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    with redirect_stdout(sys.stderr):  # where Ray says which processes it lost
+        try:
+            ray.init(address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError) as error:
+            raise CarrotError(f"There is no cluster of Ray at {address!r}: {error}") from error
+        try:
+            DataContext.get_current().enable_progress_bars = False
+            done = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
+                Worker,
+                fn_constructor_args=(work, results),
+                batch_size=1,
+                compute=ActorPoolStrategy(min_size=1, max_size=workers),
+                num_cpus=1,
+                num_gpus=1 if ray.cluster_resources().get("GPU") else None,
+            )
+            for row in done.iter_rows():
+                if row["error"]:
+                    raise CarrotError(row["error"])
+                yield row["number"], Report(**json.loads(row["report"]))
+        finally:
+            ray.shutdown()

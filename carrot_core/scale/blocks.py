@@ -1,0 +1,260 @@
+"""Parquet files anywhere as blocks of rows, and a folder of results that knows which blocks are done.
+
+Files and folders are on this machine or at an address that Arrow opens: ``s3://``, ``gs://``, ``hf://``, or any
+protocol of fsspec as ``fsspec+PROTOCOL://``.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of its transport, httpx or httpx2
+from pyarrow import fs
+
+from carrot_core.errors import CarrotError, DataError, NotFoundError
+
+RUN, DONE = "_run.json", "_done"
+_BATCH_ROWS = 1024  # decoded at a time
+_PAGE_BYTES = 1 << 20  # read ahead in a column, so that a row group need not fit into memory
+_AT_ONCE = 16  # files whose end is read at the same time
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """A Parquet file: the address it was named by, its path there, size in bytes, time of its last change in
+    nanoseconds (0 where that is not known), rows of each row group, columns."""
+
+    where: str
+    path: str
+    size: int
+    changed_ns: int
+    group_rows: tuple[int, ...]
+    schema: pa.Schema
+
+    def document(self) -> dict[str, Any]:
+        """What tells whether it is still the same file."""
+        return {"path": self.path, "size": self.size, "changed_ns": self.changed_ns, "rows": sum(self.group_rows)}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of one row group of a file; blocks are numbered from 0 in the order of the rows."""
+
+    number: int
+    where: str
+    path: str
+    group: int
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a block: its rows, those of them that could not be used, seconds of work."""
+
+    rows: int
+    unused: int
+    seconds: float
+
+
+def find_inputs(places: Sequence[str]) -> list[Input]:
+    """The Parquet files of some files and folders, in the order of the places and of their paths.
+
+    In folders those that end in ``.parquet`` count, at any depth; names that begin with ``_`` or ``.`` do not.
+
+    Raises
+    ------
+    NotFoundError, DataError, CarrotError
+        There is no such file, it is no Parquet file, a folder has none, or the place cannot be reached.
+    """
+    named = [(where, *each) for where in places for each in _files(where)]
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(lambda each: _input(*each), named))
+
+
+def _files(where: str) -> list[tuple[fs.FileSystem, fs.FileInfo]]:
+    with refusing(where):
+        system, path = _open(where)
+        info = system.get_file_info(path)
+        if info.type == fs.FileType.NotFound:
+            raise NotFoundError(f"There is no file or folder {where!r}.")
+        if info.type == fs.FileType.File:
+            return [(system, info)]
+        below = system.get_file_info(fs.FileSelector(path, recursive=True))
+    depth = len(Path(path).parts)
+    files = [
+        (system, each)
+        for each in sorted(below, key=lambda each: each.path)
+        if each.type == fs.FileType.File
+        and each.path.endswith(".parquet")
+        and not any(part.startswith(("_", ".")) for part in Path(each.path).parts[depth:])
+    ]
+    if not files:
+        raise DataError(where, "has no .parquet file")
+    return files
+
+
+def _input(where: str, system: fs.FileSystem, info: fs.FileInfo) -> Input:
+    with refusing(where), system.open_input_file(info.path) as file, pq.ParquetFile(file) as source:
+        groups = tuple(source.metadata.row_group(group).num_rows for group in range(source.num_row_groups))
+        return Input(where, info.path, info.size or 0, info.mtime_ns or 0, groups, source.schema_arrow)
+
+
+def blocks_of(inputs: Sequence[Input], most_rows: int) -> list[Block]:
+    """Blocks of at most so many rows that make up all files; none spans two row groups."""
+    number = count()
+    return [
+        Block(next(number), each.where, each.path, group, first, min(most_rows, rows - first))
+        for each in inputs
+        for group, rows in enumerate(each.group_rows)
+        for first in range(0, rows, most_rows)
+    ]
+
+
+def read_block(block: Block, columns_of: Callable[[pa.Schema], list[str]]) -> pa.Table:
+    """The columns of a block's rows that a schema is read for; of its row group only a few rows more are held."""
+    parts, before = [], 0
+    with (
+        refusing(block.where),
+        _open(block.where)[0].open_input_file(block.path) as file,
+        pq.ParquetFile(file, buffer_size=_PAGE_BYTES, pre_buffer=False) as source,
+    ):
+        columns = columns_of(source.schema_arrow)
+        batches = source.iter_batches(_BATCH_ROWS, row_groups=[block.group], columns=columns)
+        while before < block.first + block.rows and (batch := next(batches, None)) is not None:
+            start = max(block.first - before, 0)
+            parts.append(batch.select(columns).slice(start, max(block.first + block.rows - before - start, 0)))
+            before += len(batch)
+    table = pa.Table.from_batches(parts)
+    if len(table) != block.rows:
+        raise DataError(block.path, f"has {len(table):,} of the {block.rows:,} rows of block {block.number} left")
+    return table
+
+
+class Results:
+    """A folder with a Parquet file for each block, ``part-000000.parquet`` and so on in the order of the rows.
+
+    A file is written under another name, renamed when it is whole, and then marked in ``_done``: whoever is killed
+    leaves no half file, a block that is done twice is one file, and another run does only what is not marked.
+
+    Parameters
+    ----------
+    where : the folder, a path or an address.
+    parts : folder in it for the files of the blocks; "" for the folder itself.
+    """
+
+    def __init__(self, where: str, parts: str = "") -> None:
+        self.where, self._parts = where, parts
+
+    def begin(self, run: Mapping[str, Any]) -> dict[int, Report]:
+        """Reports of the blocks that are done, by number; ``run`` is what this folder holds the results of.
+
+        Raises
+        ------
+        CarrotError
+            The folder holds something else, or cannot be reached.
+        """
+        document = json.loads(json.dumps(run))
+        with refusing(self.where):
+            system, folder = _open(self.where)
+            names = {info.base_name for info in system.get_file_info(fs.FileSelector(folder, allow_not_found=True))}
+            if RUN not in names:
+                if names:
+                    raise CarrotError(f"{self.where!r} has other files in it: give --out a new folder.")
+                for place in (self._parts, DONE):
+                    system.create_dir(f"{folder}/{place}".rstrip("/"), recursive=True)
+                self._write(RUN, json.dumps(document, indent=2).encode())
+                return {}
+            before = json.loads(self._read(RUN))
+            other = [name for name in document.keys() | before.keys() if document.get(name) != before.get(name)]
+            if other:
+                raise CarrotError(
+                    f"{self.where!r} holds the results of another run ({', '.join(sorted(other))} differ, see {RUN} "
+                    "there): give --out another folder, or remove this one."
+                )
+            marks = system.get_file_info(fs.FileSelector(f"{folder}/{DONE}"))
+        numbers = [int(info.base_name) for info in marks if info.base_name.isdigit()]
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return dict(zip(numbers, threads.map(self._report, numbers), strict=True))
+
+    def report(self, block: Block) -> Report | None:
+        """The report of a block that is done, else None."""
+        with refusing(self.where):
+            system, folder = _open(self.where)
+            there = system.get_file_info(f"{folder}/{DONE}/{block.number:06}").type == fs.FileType.File
+        return self._report(block.number) if there else None
+
+    def write(self, block: Block, table: pa.Table, report: Report) -> None:
+        """Keep the table of a block and mark the block as done."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        with refusing(self.where):
+            self._write(self.part(block.number), sink.getvalue())
+            self._write(f"{DONE}/{block.number:06}", json.dumps(asdict(report)).encode())
+
+    def part(self, number: int) -> str:
+        """Name of a block's file in the folder."""
+        return f"{self._parts}/part-{number:06}.parquet".lstrip("/")
+
+    def read_part(self, number: int) -> pa.Table:
+        """The table of a block that is done."""
+        with refusing(self.where):
+            return pq.read_table(pa.BufferReader(self._read(self.part(number))))
+
+    def finish(self, name: str = "", table: pa.Table | None = None) -> None:
+        """Write a table of all blocks, where there is one, and remove what killed processes left unfinished."""
+        with refusing(self.where):
+            if table is not None:
+                sink = pa.BufferOutputStream()
+                pq.write_table(table, sink, compression="zstd")
+                self._write(name, sink.getvalue())
+            system, folder = _open(self.where)
+            for info in system.get_file_info(fs.FileSelector(folder, recursive=True)):
+                if info.base_name.startswith(".") and info.base_name.endswith(".part"):
+                    system.delete_file(info.path)
+
+    def _report(self, number: int) -> Report:
+        return Report(**json.loads(self._read(f"{DONE}/{number:06}")))
+
+    def _read(self, name: str) -> bytes:
+        system, folder = _open(self.where)
+        with system.open_input_file(f"{folder}/{name}") as file:
+            content: bytes = file.read()
+        return content
+
+    def _write(self, name: str, content: bytes | pa.Buffer) -> None:
+        """Write a file whole: nobody sees a part of it, whoever else writes it at the same time."""
+        system, folder = _open(self.where)
+        place, _, base = f"{folder}/{name}".rpartition("/")
+        unfinished = f"{place}/.{base}.{secrets.token_hex(4)}.part"
+        with system.open_output_stream(unfinished) as file:
+            file.write(content)
+        system.move(unfinished, f"{place}/{base}")
+
+
+def _open(where: str) -> tuple[fs.FileSystem, str]:
+    """File system of a place, and its path there."""
+    if "://" in where:
+        system, path = fs.FileSystem.from_uri(where)
+        return system, path.rstrip("/")
+    return fs.LocalFileSystem(), str(Path(where).absolute())
+
+
+@contextmanager
+def refusing(where: str) -> Iterator[None]:
+    """Turn what Arrow says of a place or a file that cannot be used into an error for the user."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ImportError, ValueError, HTTPError) as error:  # the last is the hub's
+        reason = " ".join(str(error).split())[:500]
+        raise CarrotError(f"{where!r} cannot be used: {reason.rstrip('.')}.") from error
