@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-PATH = click.Path(path_type=Path)  # a file, a folder of tables, or a pattern
+PLACES = click.argument("places", metavar="PATH...", nargs=-1, required=True)  # files, folders, patterns, addresses
 TEMPLATE = "template.csv"
 
 
@@ -129,8 +129,16 @@ def read_priced(
     return with_facts(read_any(paths, prices=price_list.with_free(free), **options), facts)
 
 
+def bring(places: Sequence[str]) -> list[Path]:
+    """Paths as they are, and what is at addresses as files here until the command ends."""
+    from carrot_core.scale.warehouse import brought
+
+    paths: list[Path] = click.get_current_context().with_resource(brought(places))
+    return paths
+
+
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
+@PLACES
 @click.option("--format", metavar="FORMAT", help="long, wide or another known one (default: told by the file).")
 @click.option("--where", metavar="PREDICATE", help="Check these rows only: SQL over the file's columns.")
 @model_options
@@ -142,7 +150,7 @@ def read_priced(
 def check(
     context: click.Context,
     /,
-    paths: tuple[Path, ...],
+    places: tuple[str, ...],
     format: str | None,
     where: str | None,
     prices: Path | None,
@@ -164,6 +172,7 @@ def check(
     from carrot_core.csv_latex import problems_frame
     from carrot_core.store.content import content_of
 
+    paths = bring(places)
     try:
         frames = read_priced(
             paths,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carrot_core.cli.check import (
-    PATH,
+    PLACES,
+    bring,
     check,
     column_option,
     leakage,
@@ -38,7 +39,7 @@ def data() -> None:
 
 
 @data.command("import")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
+@PLACES
 @click.option("--name", required=True, help="Name of the benchmark in the store.")
 @click.option("--format", metavar="FORMAT", help="A name of `carrot data formats` (default: told by the file).")
 @click.option("--where", metavar="PREDICATE", help="Keep these rows: SQL over the file's columns, as in kind = 'chat'.")
@@ -59,7 +60,7 @@ def data() -> None:
 @reading_options
 @json_option
 def import_(
-    paths: tuple[Path, ...],
+    places: tuple[str, ...],
     name: str,
     format: str | None,
     where: str | None,
@@ -77,7 +78,10 @@ def import_(
     estimate_tokens: bool,
     **reading: Any,
 ) -> Result:
-    """Import the files of PATH, which may be files, folders or patterns, as one benchmark.
+    """Import the files of PATH, which may be files, folders, patterns or addresses, as one benchmark.
+
+    Addresses: https://, s3://, gs://, hf://datasets/OWNER/NAME/…; tables as postgres:CONNECTION#TABLE (also duckdb,
+    mysql, sqlite), delta:PLACE, iceberg:CATALOG#NAMESPACE.TABLE.
 
     Long: one row per prompt and model; columns prompt_id, model, score (0 to 1), and where there are any:
     prompt, task, benchmark, input_tokens, output_tokens, cost_usd, split, cached_input_tokens, reasoning_tokens,
@@ -92,6 +96,7 @@ def import_(
     from carrot_core.benchmarks.reading import Reading
     from carrot_core.embedding import BUNDLED
 
+    paths = bring(places)
     if is_log(paths, format):
         calls, notes = keep_log(name, paths, replace)
         lines = [f"Kept {calls:,} calls as the log {name!r}: `carrot point drift POINT {name}` compares them."]

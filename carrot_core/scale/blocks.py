@@ -7,6 +7,7 @@ protocol of fsspec as ``fsspec+PROTOCOL://``.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,10 +85,10 @@ def find_inputs(places: Sequence[str]) -> list[Input]:
 
 def _files(where: str) -> list[tuple[fs.FileSystem, fs.FileInfo]]:
     with refusing(where):
-        system, path = _open(where)
+        system, path = open_place(where)
         info = system.get_file_info(path)
         if info.type == fs.FileType.NotFound:
-            raise NotFoundError(f"There is no file or folder {where!r}.")
+            raise NotFoundError(f"There is no file or folder {shown(where)!r}.")
         if info.type == fs.FileType.File:
             return [(system, info)]
         below = system.get_file_info(fs.FileSelector(path, recursive=True))
@@ -100,7 +101,7 @@ def _files(where: str) -> list[tuple[fs.FileSystem, fs.FileInfo]]:
         and not any(part.startswith(("_", ".")) for part in Path(each.path).parts[depth:])
     ]
     if not files:
-        raise DataError(where, "has no .parquet file")
+        raise DataError(shown(where), "has no .parquet file")
     return files
 
 
@@ -126,7 +127,7 @@ def read_block(block: Block, columns_of: Callable[[pa.Schema], list[str]]) -> pa
     parts, before = [], 0
     with (
         refusing(block.where),
-        _open(block.where)[0].open_input_file(block.path) as file,
+        open_place(block.where)[0].open_input_file(block.path) as file,
         pq.ParquetFile(file, buffer_size=_PAGE_BYTES, pre_buffer=False) as source,
     ):
         columns = columns_of(source.schema_arrow)
@@ -166,11 +167,11 @@ class Results:
         """
         document = json.loads(json.dumps(run))
         with refusing(self.where):
-            system, folder = _open(self.where)
+            system, folder = open_place(self.where)
             names = {info.base_name for info in system.get_file_info(fs.FileSelector(folder, allow_not_found=True))}
             if RUN not in names:
                 if names:
-                    raise CarrotError(f"{self.where!r} has other files in it: give --out a new folder.")
+                    raise CarrotError(f"{shown(self.where)!r} has other files in it: give --out a new folder.")
                 for place in (self._parts, DONE):
                     system.create_dir(f"{folder}/{place}".rstrip("/"), recursive=True)
                 self._write(RUN, json.dumps(document, indent=2).encode())
@@ -179,8 +180,8 @@ class Results:
             other = [name for name in document.keys() | before.keys() if document.get(name) != before.get(name)]
             if other:
                 raise CarrotError(
-                    f"{self.where!r} holds the results of another run ({', '.join(sorted(other))} differ, see {RUN} "
-                    "there): give --out another folder, or remove this one."
+                    f"{shown(self.where)!r} holds the results of another run ({', '.join(sorted(other))} differ, see "
+                    f"{RUN} there): give --out another folder, or remove this one."
                 )
             marks = system.get_file_info(fs.FileSelector(f"{folder}/{DONE}"))
         numbers = [int(info.base_name) for info in marks if info.base_name.isdigit()]
@@ -190,7 +191,7 @@ class Results:
     def report(self, block: Block) -> Report | None:
         """The report of a block that is done, else None."""
         with refusing(self.where):
-            system, folder = _open(self.where)
+            system, folder = open_place(self.where)
             there = system.get_file_info(f"{folder}/{DONE}/{block.number:06}").type == fs.FileType.File
         return self._report(block.number) if there else None
 
@@ -218,7 +219,7 @@ class Results:
                 sink = pa.BufferOutputStream()
                 pq.write_table(table, sink, compression="zstd")
                 self._write(name, sink.getvalue())
-            system, folder = _open(self.where)
+            system, folder = open_place(self.where)
             for info in system.get_file_info(fs.FileSelector(folder, recursive=True)):
                 if info.base_name.startswith(".") and info.base_name.endswith(".part"):
                     system.delete_file(info.path)
@@ -227,14 +228,14 @@ class Results:
         return Report(**json.loads(self._read(f"{DONE}/{number:06}")))
 
     def _read(self, name: str) -> bytes:
-        system, folder = _open(self.where)
+        system, folder = open_place(self.where)
         with system.open_input_file(f"{folder}/{name}") as file:
             content: bytes = file.read()
         return content
 
     def _write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file whole: nobody sees a part of it, whoever else writes it at the same time."""
-        system, folder = _open(self.where)
+        system, folder = open_place(self.where)
         place, _, base = f"{folder}/{name}".rpartition("/")
         unfinished = f"{place}/.{base}.{secrets.token_hex(4)}.part"
         with system.open_output_stream(unfinished) as file:
@@ -242,12 +243,17 @@ class Results:
         system.move(unfinished, f"{place}/{base}")
 
 
-def _open(where: str) -> tuple[fs.FileSystem, str]:
+def open_place(where: str) -> tuple[fs.FileSystem, str]:
     """File system of a place, and its path there."""
     if "://" in where:
         system, path = fs.FileSystem.from_uri(where)
         return system, path.rstrip("/")
     return fs.LocalFileSystem(), str(Path(where).absolute())
+
+
+def shown(where: str) -> str:
+    """A place without what may be secret in its address: a password before the host, a signature at the end."""
+    return re.sub(r"(?<=://)[^/@]*@|\?.*$", "", where) if "://" in where else where
 
 
 @contextmanager
@@ -256,5 +262,5 @@ def refusing(where: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ImportError, ValueError, HTTPError) as error:  # the last is the hub's
-        reason = " ".join(str(error).split())[:500]
-        raise CarrotError(f"{where!r} cannot be used: {reason.rstrip('.')}.") from error
+        reason = " ".join(str(error).replace(where, shown(where)).split())[:500].rstrip(".")
+        raise CarrotError(f"{shown(where)!r} cannot be used: {reason}.") from error

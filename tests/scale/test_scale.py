@@ -6,13 +6,8 @@ import json
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -280,31 +275,7 @@ def test_the_command_line_goes_the_whole_way(quick: Embed, prompts: Path, tmp_pa
     assert curve["cost_usd"].tolist() == [1.5, 1.0]
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a bucket of S3 on this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    names = {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
-    for name, value in (names | {"AWS_DEFAULT_REGION": "us-east-1"}).items():
-        monkeypatch.setenv(name, value)
-    with subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", address.rpartition(":")[2]], stderr=subprocess.DEVNULL
-    ) as server:
-        make = urllib.request.Request(f"{address}/bucket", method="PUT")
-        for attempt in range(100):
-            try:
-                urllib.request.urlopen(make).close()
-                break
-            except urllib.error.URLError:
-                assert attempt < 99
-                time.sleep(0.3)
-        yield "s3://bucket"
-        server.kill()
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("moto") is None, reason="there is no S3 on this machine: pip install 'moto[server]'")
 def test_buckets_are_read_and_written(quick: Embed, prompts: Path, bucket: str) -> None:
     for file in prompts.glob("[ab].parquet"):
         fs.copy_files(str(file), f"{bucket}/in/{file.name}")

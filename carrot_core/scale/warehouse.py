@@ -1,0 +1,230 @@
+"""Files and tables that are elsewhere, brought here whole, to be read like any file of a stranger.
+
+Only the command line imports it: its user names the places, and a page or a request cannot.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from socket import getaddrinfo
+from typing import IO, Any
+from urllib.error import URLError
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from carrot_core import limits
+from carrot_core.benchmarks.columns import literal, quote
+from carrot_core.benchmarks.file_checks import lock_down, private_connection
+from carrot_core.benchmarks.reading import ENDINGS, PACKED
+from carrot_core.errors import CarrotError, DataError, NotFoundError
+from carrot_core.modes import is_loopback
+from carrot_core.number_formats import size_text
+from carrot_core.scale.blocks import open_place, refusing, shown
+
+_UNSAFE = re.compile(r"[^\w.\- =]")
+_DATABASES = ("duckdb", "postgres", "mysql", "sqlite")
+_ADDRESS = re.compile(rf"([a-z][a-z0-9+]*://|({'|'.join(_DATABASES)}|delta|iceberg):).+", re.DOTALL)
+_CHUNK, _ROWS = 1 << 20, 65_536
+
+
+@contextmanager
+def brought(places: Sequence[str]) -> Iterator[list[Path]]:
+    """Paths as they are, and for each address a file or folder here, which is gone at the end.
+
+    Parameters
+    ----------
+    places : paths; or files, and folders of tables, at ``https://``, ``s3://``, ``gs://``, ``hf://`` or
+        ``fsspec+PROTOCOL://``; or a table: ``postgres:CONNECTION#TABLE`` (also mysql, sqlite, duckdb),
+        ``delta:PLACE``, ``iceberg:CATALOG#NAMESPACE.TABLE``.
+
+    Raises
+    ------
+    NotFoundError, DataError, CarrotError
+        There is nothing, it cannot be reached, it is larger than `limits.READ_MOST_DISK_BYTES`, or a package or an
+        extension that reads it is not installed. No message holds a password or a key of an address.
+    """
+    with tempfile.TemporaryDirectory(prefix="carrot-") as folder:
+        yield [
+            _bring(place, Path(folder) / str(number)) if _ADDRESS.fullmatch(place) else Path(place)
+            for number, place in enumerate(places)
+        ]
+
+
+def _bring(place: str, folder: Path) -> Path:
+    folder.mkdir()
+    scheme, _, rest = place.partition(":")
+    if scheme in ("http", "https"):
+        return _download(place, folder)
+    if scheme in _DATABASES:
+        return _from_database(scheme, rest, folder)
+    if scheme == "iceberg":
+        catalog, table = _parts(rest)
+        return _written(_iceberg_rows(catalog, table), folder, table)
+    if scheme == "delta":
+        return _written(_delta_rows(rest), folder, rest.rstrip("/").rpartition("/")[2])
+    return _copied(place, folder)
+
+
+class _Bounded:
+    """A file that takes no more bytes than may be brought here."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file, self._name, self._left = file, name, limits.READ_MOST_DISK_BYTES
+        self.closed = False
+
+    def write(self, content: Any) -> int:
+        self._left -= len(memoryview(content).cast("B"))
+        if self._left < 0:
+            most = size_text(limits.READ_MOST_DISK_BYTES)
+            raise DataError(self._name, f"has more than {most}: bring it in parts, or raise READ_MOST_DISK_BYTES")
+        return self._file.write(content)
+
+
+def _safe(name: str) -> str:
+    """A name for a file here."""
+    return _UNSAFE.sub("_", unquote(name))[-200:].lstrip(".") or "table"
+
+
+def _copied(place: str, folder: Path) -> Path:
+    """Files where Arrow opens them; of a folder those that are tables by their names."""
+    with refusing(place):
+        system, path = open_place(place)
+        info = system.get_file_info(path)
+        if info.type == fs.FileType.NotFound:
+            raise NotFoundError(f"There is no file or folder {shown(place)!r}.")
+        if info.type == fs.FileType.File:
+            return _file_copied(system, path, folder / _safe(info.base_name), place)
+        endings = tuple(f"{ending}{packing}" for ending in ENDINGS for packing in ("", *PACKED))
+        below = system.get_file_info(fs.FileSelector(path, recursive=True))
+        for each in below:
+            parts = [_safe(part) for part in each.path.removeprefix(path).strip("/").split("/")]
+            is_table = each.base_name.lower().endswith(endings) and not each.base_name.startswith((".", "_"))
+            if each.type == fs.FileType.File and is_table:
+                _file_copied(system, each.path, folder.joinpath(*parts), place)
+        return folder
+
+
+def _file_copied(system: fs.FileSystem, path: str, target: Path, place: str) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with system.open_input_stream(path, compression=None) as source, target.open("wb") as file:
+        _pour(source, file, shown(place))
+    return target
+
+
+def _pour(source: Any, file: IO[bytes], name: str) -> None:
+    bounded = _Bounded(file, name)
+    while content := source.read(_CHUNK):
+        bounded.write(content)
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Goes where a server sends it only over TLS, and never into a private network from outside."""
+
+    max_redirections = 5
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if before[:2] != after[:2] and (after.scheme != "https" or not _is_public(after)):
+            raise CarrotError(
+                f"{shown(req.full_url)} sends to {shown(newurl)}: another server is followed to only where it has "
+                "https and a public address. Name that place yourself if you trust it."
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _is_public(address: SplitResult) -> bool:
+    found = getaddrinfo(address.hostname or "", address.port or 443)
+    return all(ip_address(str(each[4][0]).partition("%")[0]).is_global for each in found)
+
+
+def _download(place: str, folder: Path) -> Path:
+    address = urlsplit(place)
+    if address.scheme == "http" and not is_loopback(address.hostname or ""):
+        raise CarrotError(f"{shown(place)} has no TLS, so anyone on the way can change it: give the https address.")
+    target = folder / _safe(address.path.rpartition("/")[2])
+    try:
+        with build_opener(_Redirects()).open(place, timeout=limits.HUB_SECONDS) as answer, target.open("wb") as file:
+            _pour(answer, file, shown(place))
+    except (URLError, OSError, http.client.HTTPException) as error:
+        raise CarrotError(f"{shown(place)} cannot be read: {getattr(error, 'reason', None) or error}.") from error
+    return target
+
+
+Rows = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+
+
+def _parts(address: str) -> tuple[str, str]:
+    """The place of a table, and its name there."""
+    where, mark, table = address.rpartition("#")
+    if not mark or not table:
+        raise CarrotError("Name the table behind the place, as in postgres:dbname=evals#public.results.")
+    return where, table
+
+
+def _written(rows: Rows, folder: Path, name: str) -> Path:
+    """The rows as a Parquet file."""
+    schema, batches = rows
+    target = folder / f"{_safe(name)}.parquet"
+    with target.open("wb") as file, pq.ParquetWriter(_Bounded(file, name), schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return target
+
+
+def _from_database(kind: str, address: str, folder: Path) -> Path:
+    """A table of a database that DuckDB attaches, for reading alone; an extension must be installed already.
+
+    A view of a stranger's database can open nothing else here.
+    """
+    where, table = _parts(address)
+    name = ".".join(quote(part) for part in ("other", *table.split(".")))
+    with private_connection() as connection:
+        try:
+            if kind != "duckdb":
+                connection.execute(f"load {kind}")
+            connection.execute(f"attach {literal(where)} as other (type {kind}, read_only)")
+            lock_down(connection)
+            reader = connection.sql(f"from {name}").to_arrow_reader(_ROWS)
+            return _written((reader.schema, iter(reader)), folder, table)
+        except (duckdb.Error, RuntimeError, pa.ArrowException) as error:
+            text = str(error).replace(where, "…").partition("\n")[0]
+            install = f"python -c \"import duckdb; duckdb.install_extension('{kind}')\""
+            remedy = "" if kind == "duckdb" else f" If the extension is not installed: `{install}`."
+            raise CarrotError(f"The table {table!r} of {kind} cannot be read: {text}.{remedy}") from error
+
+
+def _delta_rows(place: str) -> Rows:
+    try:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+    except ImportError as error:
+        raise CarrotError("delta: needs a package: run `pip install deltalake`.") from error
+    try:
+        reader = DeltaTable(place).to_pyarrow_dataset().scanner().to_reader()
+    except (DeltaError, TableNotFoundError, OSError, ValueError) as error:
+        raise CarrotError(f"The Delta table {shown(place)!r} cannot be read: {error}.") from error
+    return reader.schema, iter(reader)
+
+
+def _iceberg_rows(catalog: str, table: str) -> Rows:
+    try:
+        from pyiceberg.catalog import load_catalog
+        from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+    except ImportError as error:
+        raise CarrotError("iceberg: needs a package: run `pip install 'pyiceberg[pyarrow]'`.") from error
+    try:
+        reader = load_catalog(catalog or None).load_table(table).scan().to_arrow_batch_reader()
+    except (NoSuchTableError, NoSuchNamespaceError, OSError, ValueError) as error:
+        raise CarrotError(f"The Iceberg table {table!r} cannot be read: {error}.") from error
+    return reader.schema, iter(reader)

@@ -1,0 +1,198 @@
+"""What is elsewhere comes through the same door as a file, and no server leads anywhere else."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.request import Request
+
+import duckdb
+import fsspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from pyarrow import fs
+
+from carrot_core import limits
+from carrot_core.cli import main
+from carrot_core.errors import CarrotError, DataError
+from carrot_core.scale import warehouse
+from carrot_core.scale.warehouse import brought
+
+ROWS = pa.table(
+    {
+        "prompt_id": ["a", "a", "b", "b"],
+        "model": ["large", "small"] * 2,
+        "score": [1.0, 0.0, 1.0, 1.0],
+        "cost_usd": [0.02, 0.01] * 2,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server with ``results.csv``, which other paths lead to: some here, some astray."""
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(ROWS, sink)
+    leads = {"/moved": "/results.csv", "/astray": "http://169.254.169.254/secrets", "/file": "file:///etc/passwd"}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            self.send_response(302 if path in leads else 200 if path == "/results.csv" else 404)
+            if path in leads:
+                self.send_header("Location", leads[path])
+            self.end_headers()
+            if path == "/results.csv":
+                self.wfile.write(sink.getvalue())
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    with duckdb.connect(tmp_path / "evals.duckdb") as connection:
+        connection.register("rows", ROWS)
+        connection.execute('create schema "odd; name"; create table "odd; name".results as from rows')
+    return f"duckdb:{tmp_path / 'evals.duckdb'}#odd; name.results"
+
+
+def test_a_view_of_a_database_opens_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "private.csv").write_text("key\nsecret\n")
+    with duckdb.connect(tmp_path / "evals.duckdb") as connection:
+        connection.execute(f"create view results as from read_csv('{tmp_path}/private.csv')")
+    with pytest.raises(CarrotError), brought([f"duckdb:{tmp_path}/evals.duckdb#results"]):
+        pass
+
+
+def is_whole(place: str) -> bool:
+    with brought([place]) as (path,):
+        table = pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+        return bool(table.equals(ROWS))
+
+
+def test_results_elsewhere_are_imported_as_a_file_is(server: str, database: str, carrot_home: Path) -> None:
+    for name, place in (("net", f"{server}/moved?signature=secret"), ("base", database)):
+        done = CliRunner().invoke(main, ["data", "import", place, "--name", name, "--json"])
+        assert done.exit_code == 0, done.output
+        info = json.loads(done.stdout)
+        assert (info["n_prompts"], info["n_models"], info["n_outcomes"]) == (2, 2, 4)
+        assert "secret" not in done.output
+    checked = CliRunner().invoke(main, ["data", "check", f"{server}/results.csv"])
+    assert checked.exit_code == 0, checked.output
+
+
+@pytest.mark.parametrize("path", ["/astray", "/file", "/none"])
+def test_a_server_leads_nowhere_else(server: str, path: str) -> None:
+    with pytest.raises(CarrotError, match=path.strip("/")), brought([f"{server}{path}"]):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("after", "followed"),
+    [
+        ("https://1.1.1.1/x", True),
+        ("https://8.8.8.8:8443/x", True),
+        ("https://example.org/y", True),
+        ("http://1.1.1.1/x", False),
+        ("https://127.0.0.1/x", False),
+        ("https://10.0.0.7/x", False),
+        ("https://169.254.169.254/latest", False),
+        ("https://[::1]/x", False),
+        ("https://[::ffff:10.0.0.1]/x", False),
+        ("ftp://1.1.1.1/x", False),
+    ],
+)
+def test_where_a_redirect_is_followed_to(after: str, followed: bool) -> None:
+    request = Request("https://example.org/x")
+    try:
+        there = warehouse._Redirects().redirect_request(request, None, 302, "", {}, after)
+    except CarrotError:
+        assert not followed
+    else:
+        assert followed
+        assert there is not None
+
+
+def test_a_folder_of_tables_comes_with_its_folders_and_safe_names() -> None:
+    memory = fsspec.filesystem("memory")
+    for name in ("runs/large/r.csv", "runs/sm;all/.hidden.csv", "runs/sm;all/r.csv.gz", "runs/notes.md"):
+        memory.pipe(f"/{name}", b"x")
+    with brought(["fsspec+memory:///runs"]) as (folder,):
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert names == ["large/r.csv", "sm_all/r.csv.gz"]
+    assert not folder.exists()
+
+
+def test_no_more_is_brought_than_may_be(server: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "READ_MOST_DISK_BYTES", 60)
+    for place in (f"{server}/results.csv", database):
+        with pytest.raises(DataError, match="60"), brought([place]):
+            pass
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "https://user:secret@127.0.0.1:1/x.csv?key=secret",
+        "http://user:secret@example.org/x.csv",
+        "foo://user:secret@bucket/x.csv?key=secret",
+        "fsspec+memory://user:secret@bucket/none?key=secret",
+        "postgres:host=127.0.0.1 port=1 password=secret#results",
+        "duckdb:/secret/none.duckdb#results",
+        "duckdb:/secret/none.duckdb",
+    ],
+)
+def test_no_message_has_a_secret(place: str) -> None:
+    with pytest.raises(CarrotError) as refusal, brought([place]):
+        pass
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.slow
+def test_buckets_are_read(bucket: str, tmp_path: Path) -> None:
+    pq.write_table(ROWS, tmp_path / "x.parquet")
+    fs.copy_files(str(tmp_path / "x.parquet"), f"{bucket}/x.parquet")
+    assert is_whole(f"{bucket}/x.parquet")
+
+
+@pytest.mark.skipif(find_spec("deltalake") is None, reason="there is no reader of Delta: pip install deltalake")
+def test_delta_tables_are_read(tmp_path: Path) -> None:
+    from deltalake import write_deltalake
+
+    write_deltalake(tmp_path / "table", ROWS)
+    assert is_whole(f"delta:{tmp_path / 'table'}")
+    with pytest.raises(CarrotError, match="none"), brought([f"delta:{tmp_path / 'none'}"]):
+        pass
+
+
+@pytest.mark.skipif(find_spec("pyiceberg") is None, reason="there is no reader of Iceberg: pip install pyiceberg")
+def test_iceberg_tables_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYICEBERG_CATALOG__HERE__URI", f"sqlite:///{tmp_path}/catalog.db")
+    monkeypatch.setenv("PYICEBERG_CATALOG__HERE__WAREHOUSE", str(tmp_path))
+    from pyiceberg.catalog import load_catalog  # which reads the environment once
+
+    catalog = load_catalog("here")
+    catalog.create_namespace("evals")
+    catalog.create_table("evals.results", ROWS.schema).append(ROWS)
+    with brought(["iceberg:here#evals.results"]) as (path,):
+        assert pq.read_table(path).to_pylist() == ROWS.to_pylist()
+
+
+def test_paths_stay_as_they_are(tmp_path: Path) -> None:
+    with brought([str(tmp_path / "a.csv"), "b:c.csv", "*.parquet"]) as paths:
+        assert paths == [tmp_path / "a.csv", Path("b:c.csv"), Path("*.parquet")]
