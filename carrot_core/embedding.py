@@ -172,7 +172,7 @@ class _Pretrained:
 
     def __init__(self, name: str) -> None:
         self.tokenizer, model = load_pretrained(name)
-        self._model = model.eval()
+        self._model = model.eval().to(_device())
         self.dimension = int(model.config.hidden_size)
         self.padding = int(self.tokenizer.pad_token_id or 0)
         self._lock = threading.Lock()
@@ -223,6 +223,14 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
+@cache
+def _device() -> str:
+    """Where encoders run: on the GPU, if PyTorch has one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _vectors(encoder: _Encoder, tokens: Sequence[Sequence[int]]) -> Vectors:
     """(k, d) unit vectors of one batch."""
     import torch
@@ -231,11 +239,11 @@ def _vectors(encoder: _Encoder, tokens: Sequence[Sequence[int]]) -> Vectors:
     mask = np.zeros_like(ids)
     for row, text in enumerate(tokens):
         ids[row, : len(text)], mask[row, : len(text)] = text, 1
-    attention = torch.from_numpy(mask)
+    attention = torch.from_numpy(mask).to(_device())
     with torch.inference_mode(), _threads_for(ids.size):
-        states = encoder.states(torch.from_numpy(ids), attention)
+        states = encoder.states(torch.from_numpy(ids).to(_device()), attention)
         summed = (states * attention.unsqueeze(-1)).sum(dim=1)  # unit length is the same for sum and mean
-        vectors: Vectors = torch.nn.functional.normalize(summed, dim=1).numpy()
+        vectors: Vectors = torch.nn.functional.normalize(summed, dim=1).cpu().numpy()
     return vectors
 
 
@@ -249,11 +257,9 @@ def _encoder(name: str) -> _Encoder:
 
 @lru_cache(maxsize=2)
 def _load(name: str) -> _Encoder:
-    if name != BUNDLED:
-        return _Pretrained(name)
     from carrot_core import minilm
 
-    return minilm.Encoder(bundled_folder(), MAX_TOKENS)
+    return minilm.Encoder(bundled_folder(), MAX_TOKENS, _device()) if name == BUNDLED else _Pretrained(name)
 
 
 def load_pretrained(name: str, architecture: str = "AutoModel", tokenizer: str | None = None) -> tuple[Any, Any]:

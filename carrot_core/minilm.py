@@ -96,9 +96,10 @@ class Encoder:
 
     padding = 0
 
-    def __init__(self, folder: Path, max_tokens: int) -> None:
-        self.tokenizer, self.states = load(folder)
-        self.dimension, self.max_tokens = self.states.dimension, max_tokens
+    def __init__(self, folder: Path, max_tokens: int, device: str) -> None:
+        self.tokenizer, model = load(folder)
+        self.states = model.to(device)
+        self.dimension, self.max_tokens = model.dimension, max_tokens
         self._lock = threading.Lock()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:

@@ -257,3 +257,18 @@ def test_slow_texts_are_saved_more_often(tmp_path: Path, monkeypatch: pytest.Mon
     )
     embed_benchmark(store, "b")
     assert sizes == [4, 2, 1, 1, 1]
+
+
+def test_vectors_of_a_gpu_are_those_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch has no GPU on this machine")
+    texts = ["What is the capital of France?", "", "Why? " * 300]
+    by_device = []
+    for device in ("cuda", "cpu"):
+        monkeypatch.setattr(embedding, "_device", lambda device=device: device)
+        embedding._load.cache_clear()
+        by_device.append(embed(texts))
+    embedding._load.cache_clear()
+    np.testing.assert_allclose(*by_device, atol=1e-5)

@@ -120,7 +120,9 @@ def _decide(
 @scale.command()
 @_place_options
 @click.option("--pool", multiple=True, metavar="MODEL", help="Only this model; repeat for more (default: all).")
-@click.option("--cost-unit-usd", type=click.FloatRange(0, min_open=True), help="u, for λ (default: the dearest model).")
+@click.option(
+    "--cost-unit-usd", type=click.FloatRange(0, min_open=True), help="u, for λ (default: the most expensive model)."
+)
 @json_option
 def frontier(pool: tuple[str, ...], cost_unit_usd: float | None, **where: Any) -> Result:
     """Estimates beside outcomes to the curve, exact at the edges of bins: ``frontier.parquet`` in --out.

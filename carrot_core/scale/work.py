@@ -217,7 +217,7 @@ class Curve:
     Parameters
     ----------
     models : the pool.
-    cost_unit_usd : u, for λ; None for the mean cost of the dearest model on these prompts.
+    cost_unit_usd : u, for λ; None for the mean cost of the most expensive model on these prompts.
     """
 
     models: tuple[str, ...]

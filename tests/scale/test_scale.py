@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import secrets
 import signal
 import subprocess
 import sys
@@ -293,6 +294,7 @@ def test_a_killed_process_and_a_killed_machine_cost_no_row(prompts: Path, tmp_pa
     out, flags = tmp_path / "out", tmp_path / "flags"
     flags.mkdir()
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # no file of it in the home
     command = [sys.executable, "-m", "tests.scale.dying", prompts, out, flags, "ray"]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
     assert ended.returncode == 0, ended.stderr
