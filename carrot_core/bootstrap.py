@@ -186,6 +186,11 @@ def _sum_up(table, weights, sums):  # type: ignore[no-untyped-def]
                 sums[j, k] += value * np.float64(weights[i, k])
 
 
+def weights_on(frontier: Frontier, weights: Weights) -> Weights:
+    """(n, B) weights of prompts as they count on a curve: a prompt with another's outcomes is drawn with that one."""
+    return weights if frontier.donors is None else weights[frontier.donors]
+
+
 @dataclass(frozen=True, eq=False)
 class CurveReplicates:
     """Bootstrap replicates of one frontier at G rates.
@@ -246,7 +251,7 @@ def replicate_tables(
     bins = np.searchsorted(rates, sweep.rate)
     inside = slice(0, int(np.searchsorted(bins, len(rates))))
     prompt, source, target = sweep.prompt[inside], sweep.source[inside], sweep.target[inside]
-    rows = np.arange(frontier.n_prompts)
+    rows, weights = np.arange(frontier.n_prompts), weights_on(frontier, weights)
     begun, totals = _weighted_sums(np.column_stack([table[rows, sweep.start] for table in (first, second)]), weights)
     sums = [np.zeros((len(rates), weights.shape[1])) for _ in range(2)]
     ends = [(table[prompt, source], table[prompt, target]) for table in (first, second)]

@@ -80,6 +80,8 @@ class Frontier:
         one pass over the switches; None to have them summed up.
     call_s : (n, M) seconds that the call of each model took, NaN where not recorded; None where a model of the pool has
         none recorded.
+    donors : (n,) row of the prompt whose estimates and outcomes stand for each, itself where they are its own; None
+        where all are (`carrot_core.evaluation.missing`). What shares a donor is drawn together.
     """
 
     estimates: Estimates
@@ -90,6 +92,7 @@ class Frontier:
     call_usd: float = 0.0
     means: tuple[FloatArray, FloatArray] | None = None
     call_s: FloatTable | None = None
+    donors: npt.NDArray[np.intp] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -160,8 +163,7 @@ class Frontier:
         """
         if self.n_prompts < 2:
             return np.full(self.n_points, np.inf)
-        squares = np.ones(self.n_prompts) if self.weights is None else self.weights**2
-        score, cost = self.outcomes.score, self.paid_usd + self.call_usd
+        squares, score, cost = self._squares, self.outcomes.score, self.paid_usd + self.call_usd
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.cost_usd / self.score
             by_cost, by_both, by_score = (
@@ -222,6 +224,7 @@ class Frontier:
     def rows(self, rows: npt.NDArray[np.bool_]) -> Frontier:
         """The curve on some of the prompts, an (n,) mask, without a new sweep; ``n_dropped`` stays that of all."""
         weights = None if self.weights is None else self.weights[rows] / self.weights[rows].mean()
+        sharing = () if self.donors is None else np.unique(self.donors[rows], return_index=True, return_inverse=True)
         return replace(
             self,
             estimates=self.estimates.rows(rows),
@@ -230,6 +233,7 @@ class Frontier:
             weights=weights,
             means=None,
             call_s=None if self.call_s is None else self.call_s[rows],
+            donors=sharing[1][sharing[2]] if sharing else None,
         )
 
     def at(self, exchange_rate_per_usd: float) -> int:
@@ -269,11 +273,16 @@ class Frontier:
         mean = self._mean_of(table)
         if self.n_prompts < 2:
             return np.full(len(mean), np.inf)
-        squares = np.ones(self.n_prompts) if self.weights is None else self.weights**2
-        scaled = table * squares[:, None]
+        scaled = table * (squares := self._squares)[:, None]
         spread = self.sweep.mean_of(scaled * table) - 2 * mean * self.sweep.mean_of(scaled) + mean**2 * squares.mean()
         error: FloatArray = np.sqrt(np.maximum(spread, 0.0) / (self.n_prompts - 1))
         return error
+
+    @property
+    def _squares(self) -> FloatArray:
+        """(n,) what a squared deviation counts in a variance: its weight squared, times the prompts of its donor."""
+        squares = np.ones(self.n_prompts) if self.weights is None else self.weights**2
+        return squares if self.donors is None else squares * np.bincount(self.donors)[self.donors]
 
     def _mean_of_models(self, table: FloatTable) -> FloatArray:
         """(M,) weighted mean of an (n, M) table's columns."""

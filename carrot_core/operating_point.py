@@ -8,7 +8,7 @@ from math import isclose
 import numpy as np
 import numpy.typing as npt
 
-from carrot_core.bootstrap import Interval, Weights, weighted_means
+from carrot_core.bootstrap import Interval, Weights, weighted_means, weights_on
 from carrot_core.curve import SavedCurve
 from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate
 from carrot_core.metrics import cost_per_solved, share_saved
@@ -307,7 +307,7 @@ def operating_point(
         frontier.outcomes.cost_usd[:, column],
     )
     score, cost, ref_score, ref_cost = (table.mean() for table in tables)
-    b_score, b_cost, b_ref_score, b_ref_cost = weighted_means(np.column_stack(tables), weights).T
+    b_score, b_cost, b_ref_score, b_ref_cost = weighted_means(np.column_stack(tables), weights_on(frontier, weights)).T
     return Point(
         rate,
         float(lam_of_rate(rate, cost_unit_usd)),

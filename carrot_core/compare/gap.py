@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from carrot_core.bootstrap import Interval, replicate
+from carrot_core.bootstrap import Interval, replicate, weighted_means, weights_on
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import Setting
 from carrot_core.evaluation.measure import ReportSet, areas, report_set
@@ -160,7 +160,8 @@ def figures_of(curve: Frontier, setting: Setting, on: ReportSet) -> FloatArray:
         chosen = curve.choices(rate_of_lam(lam, setting.cost_unit_usd))
         spent = curve.paid_usd[rows, chosen] / setting.cost_unit_usd
         utilities.append((1 - lam) * curve.outcomes.score[rows, chosen] - lam * spent)
-    return np.column_stack([[area.value, *area.replicates], on.means(np.column_stack(utilities))])
+    means = weighted_means(np.column_stack(utilities), weights_on(curve, on.weights))
+    return np.column_stack([[area.value, *area.replicates], means])
 
 
 def interval(values: FloatArray) -> tuple[float, float, float]:

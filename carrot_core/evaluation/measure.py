@@ -22,9 +22,10 @@ from carrot_core.bootstrap import (
     replicate,
     replicate_tables,
     weighted_means,
+    weights_on,
 )
 from carrot_core.errors import CarrotError
-from carrot_core.evaluation.missing import best_scores
+from carrot_core.evaluation.missing import donors_of
 from carrot_core.evaluation.protocol import Setting, curves_of_other_samples
 from carrot_core.evaluation.solve import chosen_hull, chosen_point, chosen_rates
 from carrot_core.frontier import FloatArray, Frontier
@@ -91,8 +92,10 @@ class ReportSet:
 
     @cached_property
     def oracle(self) -> FloatArray:
-        """(1 + B,) mean of the best score of each prompt."""
-        return self.means(best_scores(self.part)[:, None])[:, 0]
+        """(1 + B,) mean of the best score of each prompt, NaN where no prompt has every outcome."""
+        donors = donors_of(self.part)
+        best = np.where(self.part.outcomes.complete, self.part.outcomes.score.max(axis=1), np.nan)[donors]
+        return weighted_means(best[:, None], self.weights[donors])[:, 0]
 
     @cached_property
     def repeated(self) -> tuple[ReportSet, list[Frontier]] | None:
@@ -225,8 +228,11 @@ def _at_points(curve: Frontier, on: ReportSet, rates: Mapping[str, FloatArray]) 
     """Figures of single points: at λ = 0, and at the rates that each round chose on validation."""
     rows, names = np.arange(curve.n_prompts), ["zero", *rates]
     chosen = [curve.choices(0.0), *(curve.choices(own[on.round_of]) for own in rates.values())]
-    score = dict(zip(names, on.means(np.column_stack([curve.outcomes.score[rows, j] for j in chosen])).T, strict=True))
-    cost = dict(zip(names, on.means(np.column_stack([curve.paid_usd[rows, j] for j in chosen])).T, strict=True))
+    weights = weights_on(curve, on.weights)
+    score, cost = (
+        dict(zip(names, weighted_means(np.column_stack([table[rows, j] for j in chosen]), weights).T, strict=True))
+        for table in (curve.outcomes.score, curve.paid_usd)
+    )
     best, best_cost = on.reference
     figures = {
         "routing_accuracy": score["zero"],

@@ -11,8 +11,9 @@ that does not look at the outcomes is right if either the prediction or p is, so
 as on observed outcomes. **Assumption**: whether a cell is missing depends on nothing but the model, the task, and what
 the other models scored and cost on the prompt. A model without gaps keeps its outcomes to the last bit.
 
-Who chooses by the outcomes themselves (oracle, cascade) is measured on the prompts with every outcome, each task's
-weighted to stand for all of that task (`standing_for_all`).
+Who chooses by the outcomes themselves (oracle, cascade) is measured on the prompts with every outcome; each stands for
+some of the others as well (`standing_for_all`). No correction of that kind is added: it would multiply by 1/p how far
+a prompt's best outcome is from a mean, and mean costs of replicates would fall below 0.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.errors import CarrotError
 from carrot_core.evaluation.leakage import normal
 from carrot_core.frontier import FloatArray
 from carrot_core.outcomes import SCORE_RANGE, Benchmark, Estimates, Outcomes, pick, positions
@@ -35,6 +35,7 @@ LEAST_CHANCE = 0.02  # of being observed; a smaller one would let a single cell 
 _FOLDS = 5
 _RIDGE = 5.0  # prompts of a task by which its mean is drawn towards that of all
 Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
 
 
 def without_gaps(bench: Benchmark) -> Benchmark:
@@ -95,67 +96,43 @@ def gaps_by_model(bench: Benchmark) -> pd.DataFrame:
     return table[table["n_missing"] > 0].sort_values(["n_missing", "model"], ascending=[False, True], ignore_index=True)
 
 
-def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Outcomes]:
-    """Estimates that look at outcomes, and the outcomes they are measured on, for all prompts of a benchmark.
+def standing_for_all(bench: Benchmark, estimates: Estimates) -> tuple[Estimates, Outcomes, Rows]:
+    """Estimates that look at outcomes, the outcomes they are measured on, and `donors_of`, for all prompts.
 
-    On a prompt with every outcome the value is b + (outcome - b) / p, where b is the mean of the best scores (or costs)
-    and p the chance that a prompt has every outcome, by its task and the models without gaps; on any other prompt it is
-    b, and the choice that of a prompt with every outcome, so that shares of models are right as well.
+    A prompt with a gap has the estimates and the outcomes of its donor, so that shares of models are right as well.
     """
+    donors = donors_of(bench.pool(estimates.models))
     place = {prompt_id: row for row, prompt_id in enumerate(estimates.prompt_ids)}
-    outcomes, donors = _standing(bench.pool(estimates.models))
     rows = np.array([place[bench.prompt_ids[donor]] for donor in donors], dtype=np.intp)
-    score, cost = bench.measured.score.copy(), bench.measured.cost_usd.copy()
-    columns = positions(estimates.models, bench.models)
-    score[:, columns], cost[:, columns] = outcomes.score, outcomes.cost_usd
+    columns, measured = positions(estimates.models, bench.models), bench.measured
+    score, cost = measured.score.copy(), measured.cost_usd.copy()
+    score[:, columns] = bench.outcomes.score[np.ix_(donors, columns)]
+    cost[:, columns] = bench.outcomes.cost_usd[np.ix_(donors, columns)]
     table = estimates.with_values(estimates.score[rows], estimates.cost_usd[rows], bench.prompt_ids)
-    return table, bench.outcomes.with_values(score, cost)
+    return table, bench.outcomes.with_values(score, cost), donors
 
 
-def best_scores(bench: Benchmark) -> FloatArray:
-    """(n,) score of each prompt's best model, spread by `over_all` where not all outcomes are there.
+def donors_of(bench: Benchmark) -> Rows:
+    """(n,) row of the prompt with every outcome that stands for each: itself, or for a prompt with a gap another one.
 
-    NaN where no prompt has every outcome.
+    A prompt is the donor of as many as one over its chance to be complete says (by task, and by the models without
+    gaps), so that means over all prompts are right where that chance is. Each stands for itself where none is complete.
     """
-    if not bench.outcomes.complete.any():
-        return np.full(len(bench.prompt_ids), np.nan)
-    best: FloatArray = bench.outcomes.score[bench.outcomes.complete].max(axis=1)
-    return over_all(bench, best)
-
-
-def over_all(bench: Benchmark, values: FloatArray) -> FloatArray:
-    """(n,) values whose mean is that of all prompts, from those of the prompts with every outcome, in their order."""
-    complete = bench.outcomes.complete
-    if complete.all():
-        return values
-    weight = _weights(bench)
-    spread = np.full(len(complete), np.average(values, weights=weight))
-    spread[complete] += (values - spread[complete]) * weight
-    return spread
-
-
-def _standing(bench: Benchmark) -> tuple[Outcomes, npt.NDArray[np.intp]]:
-    """The outcomes of `standing_for_all`, and (n,) the prompt from which each one's choice is taken."""
     complete, donors = bench.outcomes.complete, np.arange(len(bench.prompt_ids))
-    if complete.all():
-        return bench.outcomes, donors
-    weight, n_gaps = _weights(bench), int((~complete).sum())
-    score, cost = bench.outcomes.score.copy(), bench.outcomes.cost_usd.copy()
-    for table in (score, cost):
-        base = np.average(table[complete].max(axis=1), weights=weight)
-        table[complete] = base + (table[complete] - base) * weight[:, None]
-        table[~complete] = base
-    beyond = np.cumsum(np.maximum(weight - 1, 0.0))  # prompts that each stands for beside itself
-    at = np.searchsorted(beyond, (np.arange(n_gaps) + 0.5) / n_gaps * beyond[-1])
-    donors[~complete] = np.flatnonzero(complete)[at]
-    return bench.outcomes.with_values(score, cost), donors
+    if complete.all() or not complete.any():
+        return donors
+    weight = np.zeros(len(donors))
+    weight[complete] = _weights(bench)
+    by_task = np.argsort(np.asarray(bench.tasks), kind="stable")  # so that most donors are of the same task
+    whole, gaps = by_task[complete[by_task]], by_task[~complete[by_task]]
+    beyond = np.cumsum(np.maximum(weight[whole] - 1, 0.0))  # prompts that each stands for beside itself
+    donors[gaps] = whole[np.searchsorted(beyond, (np.arange(len(gaps)) + 0.5) / len(gaps) * beyond[-1])]
+    return donors
 
 
 def _weights(bench: Benchmark) -> FloatArray:
     """How many prompts each of those with every outcome stands for, in their order; they add up to all."""
     observed, complete = ~np.isnan(bench.outcomes.score + bench.outcomes.cost_usd), bench.outcomes.complete
-    if not complete.any():
-        raise CarrotError(f"No prompt of {bench.name!r} has an outcome of all {len(bench.models)} models of the pool.")
     weight = 1 / _chance(_features(bench, observed, np.asarray(observed.all(axis=0))), complete)[complete]
     weight *= len(complete) / weight.sum()
     return weight
@@ -181,7 +158,7 @@ def _chance(about: FloatArray, observed: Flags) -> FloatArray:
     return chance.clip(LEAST_CHANCE, 1.0)
 
 
-def _predicted(cells: FloatArray, about: FloatArray, observed: Flags, fold: npt.NDArray[np.intp]) -> FloatArray:
+def _predicted(cells: FloatArray, about: FloatArray, observed: Flags, fold: Rows) -> FloatArray:
     """(n, 2) prediction of each prompt's score and cost from the prompts of other folds."""
     from sklearn.linear_model import Ridge
 

@@ -281,12 +281,12 @@ class Setting:
             raise CarrotError(f"A router chooses among {absent} only: add one to the pool, or leave its curve out.")
         if absent and table.cost_is_paid:
             raise CarrotError(f"A cascade calls {absent}, too: add to the pool, or leave its curve out.")
-        ids = set(part.prompt_ids)
+        ids, donors = set(part.prompt_ids), None
         mask = np.array([prompt_id in ids for prompt_id in table.prompt_ids], dtype=bool)
         table, outcomes, complete = table.pool(pool).rows(mask), part.measured, part.pool(pool).outcomes.complete
         if not complete.all() and table.prompt_ids == pick(part.prompt_ids, complete):
-            table, outcomes = standing_for_all(part, table)
-        curve = sweep(table, outcomes, self.models)
+            table, outcomes, donors = standing_for_all(part, table)
+        curve = replace(sweep(table, outcomes, self.models), donors=donors)
         if part.latency_s is None or np.isnan(part.latency_s).all(axis=0).any():
             return curve
         rows = positions(curve.outcomes.prompt_ids, part.prompt_ids, "prompt")

@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carrot_core.bootstrap import LEAST_PROMPTS, Interval, Weights, bootstrap_counts, replicate_tables, weighted_means
+from carrot_core.bootstrap import (
+    LEAST_PROMPTS,
+    Interval,
+    Weights,
+    bootstrap_counts,
+    replicate_tables,
+    weighted_means,
+    weights_on,
+)
 from carrot_core.evaluation.comparison import records
 from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.evaluation.solve import Goal, error_of, solve_on
@@ -58,7 +66,7 @@ def solve_again(curve: Frontier, goal: Goal, weights: Weights) -> SampleSolution
     error = error_of(curve, goal)
     step = max(_CELLS // len(rates), 1)
     for first in range(0, n_samples, step):
-        block: Weights = weights[:, first : first + step].copy()
+        block: Weights = weights_on(curve, weights[:, first : first + step]).copy()
         tables = replicate_tables(curve, curve.outcomes.score, curve.paid_usd, rates, block)
         for place, means in enumerate(zip(*tables, strict=True)):
             if np.isnan(means[0][0]):

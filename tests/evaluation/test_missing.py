@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from carrot_core.bootstrap import bootstrap_counts, weighted_means
+from carrot_core.bootstrap import bootstrap_counts, replicate, weighted_means
 from carrot_core.errors import CarrotError
 from carrot_core.evaluation import evaluate, make_setting
-from carrot_core.evaluation.missing import best_scores, costless_note, gaps_by_model, standing_for_all, without_gaps
+from carrot_core.evaluation.measure import report_set
+from carrot_core.evaluation.missing import costless_note, donors_of, gaps_by_model, standing_for_all, without_gaps
 from carrot_core.outcomes import Benchmark, Estimates, Outcomes
 from tests.made import made
 
@@ -74,8 +75,11 @@ def coverage(mechanism: str, draws: int, n: int = N, replicates: int = 200) -> t
     for _ in range(draws):
         sample = everyone.rows(rng.choice(rows, n, replace=False))
         filled = without_gaps(with_gaps(sample, observed_cells(sample, mechanism, rng)))
-        columns = _columns(filled.measured, chosen(sample), best_scores(filled))
-        means = weighted_means(columns, bootstrap_counts(n, replicates, int(rng.integers(1 << 30))))
+        donors, counts = donors_of(filled), bootstrap_counts(n, replicates, int(rng.integers(1 << 30)))
+        best = filled.outcomes.score.max(axis=1)[donors]
+        columns = _columns(filled.measured, chosen(sample), best)
+        means = weighted_means(columns, counts)
+        means[:, -1] = weighted_means(best[:, None], counts[donors])[:, 0]
         low, high = np.quantile(means, [0.025, 0.975], axis=0)
         inside += (low <= truth) & (truth <= high)
         errors += columns.mean(axis=0) - truth
@@ -135,12 +139,28 @@ def test_whoever_looks_at_outcomes_is_measured_where_all_are_there_and_stands_fo
     gappy = without_gaps(with_gaps(bench, observed_cells(bench, "by the first model", np.random.default_rng(3))))
     complete = gappy.outcomes.rows(gappy.outcomes.complete)
     table = Estimates(complete.prompt_ids, complete.models, complete.score, complete.cost_usd)
-    estimates, outcomes = standing_for_all(gappy, table)
+    estimates, outcomes, donors = standing_for_all(gappy, table)
     assert estimates.prompt_ids == outcomes.prompt_ids == bench.prompt_ids
     rows, choice, right = np.arange(2_000), estimates.score.argmax(axis=1), bench.outcomes.score.argmax(axis=1)
     assert outcomes.score[rows, choice].mean() == pytest.approx(bench.outcomes.score.max(axis=1).mean(), abs=0.02)
     shares = [np.bincount(one, minlength=MODELS) / 2_000 for one in (choice, right)]
     assert shares[0] == pytest.approx(shares[1], abs=0.05)
+    np.testing.assert_array_equal(donors[donors], donors)
+    assert gappy.outcomes.complete[donors].all()
+
+
+def test_no_draw_of_an_oracle_costs_less_than_the_cheapest_calls() -> None:
+    bench = world(np.random.default_rng(2))
+    gappy = with_gaps(bench, observed_cells(bench, "by the first model", np.random.default_rng(3)))
+    setting = make_setting(replace(gappy, split=np.full(N, "train")), n_folds=3)
+    curve, on = setting.frontier(setting.baseline("oracle"), "all"), report_set(setting, "all", 50)
+    whole = gappy.outcomes.cost_usd[gappy.outcomes.complete]
+    draws = replicate(curve, on.weights)
+    assert (draws.cost_usd >= whole.min()).all()
+    assert (draws.cost_usd <= whole.max()).all()
+    assert draws.score[:, 0] == pytest.approx(on.oracle)  # at λ = 0, in every draw
+    part = curve.rows(np.array(bench.tasks) == "t0")
+    assert (part.cost_error_usd > 0).all()
 
 
 def test_every_prompt_counts_and_no_router_beats_the_oracle() -> None:
