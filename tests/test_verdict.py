@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from carrot_core.bootstrap import Interval
+from carrot_core.number_formats import call_cost, percent
+from carrot_core.points import figures_of
 from carrot_core.points.formats.report import _verdict as verdict_of_report
+from carrot_core.points.formats.report import as_html
 from carrot_core.results import SnapshotInfo, shipped_snapshots
 from carrot_core.results.page import _headline as verdict_of_page
 from carrot_core.results.snapshot import read
@@ -120,6 +123,12 @@ def test_no_two_places_disagree_on_a_snapshot(info: SnapshotInfo) -> None:
     assert name_among(results, router.router, rate, point.test.score, point.test.cost_usd) == served
     own = sentence(verdict_on(results, served, results.point_at(served, rate), best))
     assert verdict_of_report(point, results) == own
+    verdict, figures = verdict_on(results, served, results.point_at(served, rate), best), figures_of(point, results)
+    assert figures is not None
+    assert figures.score == pytest.approx(verdict.score.value)
+    assert figures.cost_usd == pytest.approx(verdict.cost_usd.value)
+    for text in (percent(verdict.score.value, digits=2), call_cost(verdict.cost_usd.value).split(" ")[0]):
+        assert text in as_html(router, point).decode()
     if results.matching_point(served) is not None:
         assert verdict_of_page(results) == f"{own}\n"
 

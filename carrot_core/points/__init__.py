@@ -19,7 +19,11 @@ from carrot_core.bootstrap import Interval, bootstrap_counts, weighted_means
 from carrot_core.errors import CarrotError, NotFoundError
 from carrot_core.frontier import FloatArray, Frontier, rate_of_lam
 from carrot_core.modes import check_write
+from carrot_core.number_formats import without_nan
+from carrot_core.operating_point import Point
+from carrot_core.results import Results
 from carrot_core.serving.point import PointFigures, PointFile, read_point, write_point
+from carrot_core.verdict import name_among
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _DELETED, _LOCK = ".deleted", ".lock"
@@ -175,6 +179,36 @@ class PointShelf:
                 yield
         except OSError as error:
             raise CarrotError(f"Cannot write {self.folder}: {error.strerror or error}.") from error
+
+
+def measured(point: PointFile, results: Results) -> tuple[str, Point] | None:
+    """What a point's router is called among the results of its benchmark, and the point as every page gives it.
+
+    The figures in its file are those of its λ on every prompt, which a log of calls at that λ is held to. What pages
+    say of a λ that was chosen to match a model is each prompt's at a λ that was chosen without it.
+
+    Returns
+    -------
+    None where its router is not measured there, or its pool or prices are its own.
+    """
+    if point.test is None or point.reference not in results.models:
+        return None
+    rate = rate_of_lam(point.lam, point.cost_unit_usd)
+    name = name_among(results, point.router, rate, point.test.score, point.test.cost_usd)
+    return None if name is None else (name, results.point_at(name, rate, point.reference))
+
+
+def figures_of(point: PointFile, results: Results) -> PointFigures | None:
+    """Figures on test of a point as every page gives them: `measured`, else those in its file."""
+    known = measured(point, results)
+    if point.test is None or known is None:
+        return point.test
+    score, cost = known[1].score, known[1].cost_usd
+    ends = without_nan([score.low, score.high, cost.low, cost.high])
+    return PointFigures(
+        n_prompts=point.test.n_prompts, score=score.value, score_low=ends[0], score_high=ends[1],
+        cost_usd=cost.value, cost_usd_low=ends[2], cost_usd_high=ends[3],
+    )  # fmt: skip
 
 
 def join_note(name: str, note: str) -> str:

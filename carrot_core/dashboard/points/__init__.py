@@ -18,7 +18,7 @@ from carrot_core.errors import CarrotError
 from carrot_core.figures.scene import label
 from carrot_core.frontier import rate_of_lam, shortest_lam
 from carrot_core.number_formats import call_cost, lam_text, percent
-from carrot_core.points import Listing, PointShelf, join_note, shared_points
+from carrot_core.points import Listing, PointShelf, figures_of, join_note, shared_points
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.loading import LABELLED_HEAD, SHIPPED_ROUTER, measured_name, shipped_heads
 from carrot_core.serving.point import PointFigures, PointFile
@@ -116,6 +116,19 @@ def router_at(place: PointShelf, id: str) -> CarrotRouter:
     """
     info = benchmark_of(place.read(id))
     return CarrotRouter.load(place.path(id), store=store_of(info) if isinstance(info, PrivateInfo) else Store())
+
+
+def test_figures(point: PointFile) -> PointFigures | None:
+    """Figures on test of a point as every other page gives them; those in its file where its data are not here."""
+    info = benchmark_of(point)
+    if point.test is None or info is None or info.data_hash != point.data_hash:
+        return point.test
+    return _test_figures(views.view(info), point.digest, point)
+
+
+@st.cache_data(max_entries=256, show_spinner="Reading what the points do …")
+def _test_figures(view: views.View, digest: str, _point: PointFile) -> PointFigures | None:
+    return figures_of(_point, view.results)
 
 
 def describe_accuracy(figures: PointFigures | None) -> str:
@@ -221,7 +234,7 @@ def _expectation(point: PointFile) -> None:
         (for_accuracy, "Accuracy", describe_accuracy),
         (for_cost, "Cost", describe_cost),
     ):
-        value, bracket, ends = tell(point.test).partition(" [")
+        value, bracket, ends = tell(test_figures(point)).partition(" [")
         box.metric(what, value)
         box.caption(plain(f"{bracket}{ends} · on validation {tell(point.validation)}".strip()))
     for_models.markdown(plain(f"λ {lam_text(point.lam)}. Answered by {describe_models(point)}."))

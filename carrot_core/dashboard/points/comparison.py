@@ -18,6 +18,7 @@ from carrot_core.dashboard.points import (
     describe_cost,
     describe_date,
     describe_prices,
+    test_figures,
 )
 from carrot_core.dashboard.shell import plain
 from carrot_core.dashboard.stores import Version, version_of
@@ -81,8 +82,8 @@ def side_by_side(points: Mapping[str, PointFile]) -> pd.DataFrame:
         "Benchmark": lambda point: visible(point.benchmark),
         "λ": lambda point: lam_text(point.lam),
         "Pays": lambda point: pays(point.exchange_rate_per_usd),
-        "Accuracy (test)": lambda point: describe_accuracy(point.test),
-        "Cost (test)": lambda point: describe_cost(point.test),
+        "Accuracy (test)": lambda point: describe_accuracy(test_figures(point)),
+        "Cost (test)": lambda point: describe_cost(test_figures(point)),
         "Accuracy (validation)": lambda point: describe_accuracy(point.validation),
         "Cost (validation)": lambda point: describe_cost(point.validation),
         "Test prompts": lambda point: "" if point.test is None else f"{point.test.n_prompts:,}",

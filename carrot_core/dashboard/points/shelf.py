@@ -23,6 +23,7 @@ from carrot_core.dashboard.points import (
     differs_here,
     place_for,
     router_at,
+    test_figures,
 )
 from carrot_core.dashboard.shell import all_benchmarks, errors_as_text, plain
 from carrot_core.dashboard.stores import labels, upload_key
@@ -73,7 +74,8 @@ def bring_panel() -> None:
         return
     with errors_as_text():
         point = read_point(on_disk(upload, "point-uploads"))
-        st.markdown(plain(f"{describe_point(point)}: {describe_accuracy(point.test)} at {describe_cost(point.test)}."))
+        figures = test_figures(point)
+        st.markdown(plain(f"{describe_point(point)}: {describe_accuracy(figures)} at {describe_cost(figures)}."))
         if st.button("Keep it here", type="primary", key="points:bring"):
             info = benchmark_of(point)
             place = shared_points() if info is None else place_for(info)
@@ -104,15 +106,15 @@ def shelf(entries: Sequence[tuple[PointShelf, ShelfPoint]]) -> None:
 
 
 def _card(place: PointShelf, record: ShelfPoint) -> None:
-    point = record.point
+    point, figures = record.point, test_figures(record.point)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"### {plain(visible(record.name))}", width="content")
         if place != shared_points():
             st.badge("only you", icon=":material/lock:", color="blue")
     st.markdown(plain(visible(describe_point(point))))
     lines = {
-        "Accuracy": describe_accuracy(point.test),
-        "Cost": describe_cost(point.test),
+        "Accuracy": describe_accuracy(figures),
+        "Cost": describe_cost(figures),
         "Answered by": describe_models(point),
         "Prices": describe_prices(point),
         "Made": describe_date(point),

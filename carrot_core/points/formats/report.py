@@ -11,16 +11,20 @@ import numpy as np
 
 from carrot_core.curve import SavedCurve, thin
 from carrot_core.errors import CarrotError
+from carrot_core.evaluation import single_models
 from carrot_core.figures.exhibit import image_of_svg
 from carrot_core.figures.theme import THEMES, shortened
 from carrot_core.frontier import FloatArray
 from carrot_core.number_formats import call_cost, cost_basis, lam_text, money, money_tick, pays, percent
+from carrot_core.points import figures_of, measured
 from carrot_core.results import shipped_snapshots
 from carrot_core.results.snapshot import SnapshotResults, read
+from carrot_core.results.source import StoredResults, stored_results
 from carrot_core.serving import CarrotRouter
 from carrot_core.serving.point import PointFigures, PointFile, promise_of
+from carrot_core.store import Store
 from carrot_core.text import SENTENCE, visible
-from carrot_core.verdict import name_among, sentence, verdict_on
+from carrot_core.verdict import sentence, verdict_on
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -47,12 +51,12 @@ _STYLE = {"validation": (_LOOK.curves[1], "6 4"), "test": (_LOOK.curves[0], "non
 SIZE = (720, 380)  # pixels
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 700.0, 40.0, 330.0
 _Place = Callable[[float], float]
+Measured = StoredResults | SnapshotResults
 
 
 def as_html(router: CarrotRouter, point: PointFile) -> bytes:
     """Picture, figures with their intervals, shares, prices, provenance and caveats."""
-    snapshot = _snapshot(point)
-    single = None if snapshot is None else _single(snapshot, point)
+    results = _results(point)
     title = _escape(f"Operating point of {visible(point.router)} on {visible(point.benchmark)}")
     sections = [
         _HEAD.format(title=title),
@@ -60,8 +64,8 @@ def as_html(router: CarrotRouter, point: PointFile) -> bytes:
         f"<p>λ {lam_text(point.lam, 6)} with a cost unit of {money(point.cost_unit_usd)}: it pays "
         f"{pays(point.exchange_rate_per_usd)}.</p>",
         f"<p>{_escape(point.note)}</p>" if point.note else "",
-        *_expected(router, point, single),
-        f"<p>{_escape(_verdict(point, snapshot))}</p>",
+        *_expected(router, point, results),
+        f"<p>{_escape(_verdict(point, results))}</p>",
         "<h2>Who answers, at which prices</h2>",
         _models(point),
         "<h2>Where it comes from</h2>",
@@ -102,9 +106,7 @@ def as_svg(router: CarrotRouter, point: PointFile) -> bytes:
     figures = _figures_by_split(point)
     if not figures:
         raise CarrotError("The pool or the prices of the point are its own: nothing was measured on them to draw.")
-    snapshot = _snapshot(point)
-    single = None if snapshot is None else _single(snapshot, point)
-    return standalone(picture(router.profile.curves, figures, single)).encode()
+    return standalone(picture(router.profile.curves, figures, _single(_results(point), point))).encode()
 
 
 def as_image(kind: str, router: CarrotRouter, point: PointFile) -> bytes:
@@ -117,11 +119,12 @@ def _figures_by_split(point: PointFile) -> dict[str, PointFigures]:
     return {name: each for name, each in both if each is not None}
 
 
-def _expected(router: CarrotRouter, point: PointFile, single: Single | None) -> list[str]:
-    figures = _figures_by_split(point)
+def _expected(router: CarrotRouter, point: PointFile, results: Measured | None) -> list[str]:
+    figures, single = _figures_by_split(point), _single(results, point)
     if not figures:
         return ["<p>Its pool or prices are its own: nothing was measured on them, so no figures can be given.</p>"]
-    rows = [[name, *_figures(each)] for name, each in figures.items()]
+    everywhere = None if results is None else figures_of(point, results)
+    rows = [[name, *_figures(everywhere or each if name == "test" else each)] for name, each in figures.items()]
     if single is not None:
         rows.append(
             [f"{visible(single.model)} alone, test", percent(single.score, digits=2), call_cost(single.cost_usd), ""]
@@ -137,8 +140,16 @@ def _figures(figures: PointFigures) -> list[str]:
     return [score, cost, f"{figures.n_prompts:,}"]
 
 
+def _results(point: PointFile) -> Measured | None:
+    """The results on the very prompts that the point was measured on, of a snapshot that ships or of the store."""
+    snapshot, store = _snapshot(point), Store()
+    if snapshot is not None or point.test is None:
+        return snapshot
+    same = {info.name for info in store.benchmarks() if info.data_hash == point.data_hash}
+    return stored_results(store, point.benchmark) if point.benchmark in same else None
+
+
 def _snapshot(point: PointFile) -> SnapshotResults | None:
-    """The shipped results of the very prompts that the point was measured on."""
     folders = {info.data_hash: info.folder for info in shipped_snapshots()}
     if point.test is None or point.data_hash not in folders:
         return None
@@ -147,19 +158,20 @@ def _snapshot(point: PointFile) -> SnapshotResults | None:
     return snapshot if same and snapshot.document["cost_unit_usd"] == point.cost_unit_usd else None
 
 
-def _single(snapshot: SnapshotResults, point: PointFile) -> Single | None:
-    entry = snapshot.document["single_models"].get(point.reference)
-    return None if entry is None else Single(point.reference, entry["score"], entry["cost_usd"])
+def _single(results: Measured | None, point: PointFile) -> Single | None:
+    if results is None or point.reference not in results.models:
+        return None
+    alone = (
+        results.document["single_models"] if isinstance(results, SnapshotResults) else single_models(results.setting)
+    )
+    return Single(point.reference, alone[point.reference]["score"], alone[point.reference]["cost_usd"])
 
 
-def _verdict(point: PointFile, snapshot: SnapshotResults | None) -> str:
+def _verdict(point: PointFile, results: Measured | None) -> str:
     """The verdict on the point against its reference, as every page gives it; else that it is not known here."""
-    if snapshot is not None and point.test is not None and point.reference in snapshot.models:
-        rate = float("inf") if point.exchange_rate_per_usd is None else point.exchange_rate_per_usd
-        name = name_among(snapshot, point.router, rate, point.test.score, point.test.cost_usd)
-        if name is not None:
-            measured = snapshot.point_at(name, rate, point.reference)
-            return sentence(verdict_on(snapshot, name, measured, point.reference))
+    known = None if results is None else measured(point, results)
+    if results is not None and known is not None:
+        return sentence(verdict_on(results, *known, point.reference))
     return f"How the point compares with its reference, {visible(point.reference)}, on test is not known here."
 
 
