@@ -8,14 +8,14 @@ from carrot_core.dashboard.live.batch import batch_panel
 shell.guard(__file__)
 st.title("Live prompt", anchor=False)
 
-for_bench, for_router = st.columns(2)
+for_bench, for_router, for_options = st.columns([4, 4, 3], vertical_alignment="bottom")
 with for_bench:
     info = controls.benchmark(shell.readable_benchmarks())
 with for_router:
     router = live.router_of(info)
+with for_options:
+    options = live.decision_options(router, info.facts_by_model)
 task = live.task_of(router)
-options = live.decision_options(router, info.facts_by_model)
-live.note(info, router, options)
 
 # Only the open tab is drawn: the page is redrawn at every answer.
 one, many = st.tabs(["One prompt", "Many prompts"], key="live:tabs", on_change="rerun")
@@ -25,3 +25,4 @@ with one:
 with many:
     if many.open:
         batch_panel(router, task=task, **vars(options))
+live.note(info, router, options)

@@ -13,26 +13,22 @@ shell.guard(__file__)
 st.title("Operating points", anchor=False)
 with st.container():  # keeps the elements below in place when the notice comes and goes
     show_notice()
-# Without a router that panel stops the page, so it runs last, after the rest is drawn.
-making, rest = st.container(), st.container()
-with rest:
-    if modes.is_public():
-        shell.not_here("A point you keep goes with your visit, so export it. Points are brought from files")
+keep_panel()
+if modes.is_public():
+    shell.not_here("A point you keep goes with your visit, so export it. Points are brought from files")
+else:
+    with st.expander("Bring a point from a file", icon=":material/upload:"):
+        bring_panel()
+with shell.errors_as_text():
+    entries = list_points()
+    st.header(f"Kept points ({len(entries)})" if entries else "Kept points")
+    if entries:
+        shelf(entries)
     else:
-        with st.expander("Bring a point from a file", icon=":material/upload:"):
-            bring_panel()
-    with shell.errors_as_text():
-        entries = list_points()
-        st.header(f"Kept points ({len(entries)})" if entries else "Kept points")
-        if entries:
-            shelf(entries)
-        else:
-            st.info("No point is kept yet. Choose λ, a budget or a target above, and keep the point.")
-        if len(entries) > 1:
-            st.header("Side by side")
-            compare([record for _, record in entries])
-        if entries:
-            st.header("Check a point")
-            check_panel(entries)
-with making:
-    keep_panel()
+        st.info("No point is kept yet. Choose λ, a budget or a target above, and keep the point.")
+    if len(entries) > 1:
+        st.header("Side by side")
+        compare([record for _, record in entries])
+    if entries:
+        st.header("Check a point")
+        check_panel(entries)

@@ -11,7 +11,7 @@ from plotly.colors import hex_to_rgb
 
 from carrot_core.figures.theme import THEMES
 from tests import wording
-from tests.browser.conftest import ROOT, at_rest
+from tests.browser.conftest import ROOT, at_rest, click
 
 OpenApp = Callable[..., Page]
 
@@ -55,8 +55,23 @@ def test_the_answer_fits_the_first_screen(open_app: OpenApp, width: int, height:
     plot = page.locator(".live .plot").bounding_box()
     assert plot is not None
     assert plot["height"] >= 290
+    rows = {round(box["y"]) for each in page.locator(".live .goal input").all() if (box := each.bounding_box())}
+    assert len(rows) == 1  # λ, exchange rate, budget and target in one line
+    assert page.locator(".live .goal input:visible").count() == 4
     saved = page.locator(".live [data-read=reference]").inner_text().removeprefix("costs ").removesuffix(" less")
     assert f"for {saved}" in first_screen(page)["verdict"].inner_text()
+
+
+def test_the_ribbon_of_a_prompt_is_on_the_first_screen(open_app: OpenApp) -> None:
+    page = open_app("/live?bench=mmlu-pro-cot (snapshot)", ready=".prompt textarea")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    click(page.locator(".prompt .examples button").first)
+    ends = page.locator(".decision .ends")
+    ends.wait_for(timeout=60_000)
+    at_rest(page)
+    box = ends.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 900
 
 
 MOST_STOPS = 25

@@ -90,6 +90,8 @@ new PerformanceObserver((list) => {
         ("frontier", ".live .main-svg", 390),
         ("live", ".prompt textarea", 1440),
         ("compare", "[data-testid=stPlotlyChart]", 1440),
+        ("compare", "[data-testid=stPlotlyChart]", 390),
+        ("points", "[data-testid=stMetric]", 1440),
     ],
 )
 def test_nothing_moves_when_the_rest_arrives(open_app: Callable[..., Page], path: str, last: str, width: int) -> None:

@@ -51,8 +51,7 @@ def router_of(info: BenchmarkInfo) -> CarrotRouter:
     """Choose the router that answers (``?router=``). Without any, the page says what to do and stops."""
     names = servable(info)
     if not names:
-        links.check_parameter("router", links.among(()), "no router")
-        _nothing_to_serve(info)
+        nothing_to_serve(info)
         st.stop()
     controls.reset_if_stale("router", names[0])
     controls.open_at_router("router", names)
@@ -83,7 +82,9 @@ def _head_fits(info: BenchmarkInfo) -> bool:
     return info.name in shipped_heads() and shipped_data().get(info.name) == info.data_hash
 
 
-def _nothing_to_serve(info: BenchmarkInfo) -> None:
+def nothing_to_serve(info: BenchmarkInfo) -> None:
+    """Say that no router answers typed prompts here, and what to do."""
+    links.check_parameter("router", links.among(()), "no router")
     if not info.has_prompts:
         st.info(
             f"No fitted head ships for {plain(info.name)}, and its data are not here. Choose another benchmark, or "

@@ -176,10 +176,13 @@ def describe_date(point: PointFile) -> str:
 
 
 def keep_panel() -> None:
-    """Choose a router and one of its points, see its figures, and keep it. Without a router, the page stops."""
+    """Choose a router and one of its points, see its figures, and keep it; what to do where there is no router."""
     for_bench, for_router = st.columns(2)
     with for_bench:
         info = controls.benchmark(readable_benchmarks())
+    if not live.servable(info):
+        live.nothing_to_serve(info)
+        return
     with for_router:
         router = live.router_of(info)
     options = live.decision_options(router, info.facts_by_model, folded=True)
