@@ -32,8 +32,9 @@ if not names:
     st.info("Choose at least one router to draw.")
     st.stop()
 with st.expander("Pool, tasks and curve"):
-    slow = views.latency_p95_s(view.version, view.name) if view.has_prompts else {}
-    pool, tasks = controls.pool_and_tasks(view.models, view.tasks, info.facts_by_model, slow, whole=not view.can_filter)
+    pool, tasks = controls.pool_and_tasks(
+        view.models, view.tasks, info.facts_by_model, views.latency_p95_s(view), whole=not view.can_filter
+    )
     active = controls.along(names)
     verifier = frontier.verifier_of_cascades(view, pool, tasks)
 with for_reference:

@@ -14,7 +14,7 @@ with for_bench:
 with for_router:
     router = live.router_of(info)
 with for_options:
-    options = live.decision_options(router, info.facts_by_model)
+    options = live.decision_options(router, info)
 task = live.task_of(router)
 
 # Only the open tab is drawn: the page is redrawn at every answer.

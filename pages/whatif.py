@@ -21,7 +21,7 @@ shell.kind_note(info)
 
 for_settings, for_result = st.columns([2, 3], gap="medium")
 with for_settings:
-    scenario = whatif.scenario_of(view.narrowed(), info.facts_by_model)
+    scenario = whatif.scenario_of(view.narrowed(), info.facts_by_model, views.latency_p95_s(view))
 with for_result, shell.errors_as_text():
     what_if, scene = results.apply_scenario(view, router, scenario)
     unit = what_if.cost_unit_usd

@@ -195,9 +195,14 @@ def view(info: BenchmarkInfo) -> View:
     return View(results_version(info), info.name, info.has_prompts)
 
 
+def latency_p95_s(view: View) -> dict[str, float]:
+    """95th percentile of the seconds of each model's calls, of the models that have any; none of a snapshot, whose
+    pool is whole."""
+    return _latency_p95_s(view.version, view.name) if view.has_prompts else {}
+
+
 @st.cache_data(max_entries=32, show_spinner=False)
-def latency_p95_s(version: Version, name: str) -> dict[str, float]:
-    """95th percentile of the seconds of each model's calls, of the models of a store's benchmark that have any."""
+def _latency_p95_s(version: Version, name: str) -> dict[str, float]:
     table = model_summary(Store(Path(version.path)), name)
     if "latency_p95_s" not in table:
         return {}

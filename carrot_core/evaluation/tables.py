@@ -16,7 +16,7 @@ from carrot_core.evaluation.learning import TaskTransfer
 from carrot_core.evaluation.missing import gaps_note
 from carrot_core.evaluation.protocol import Setting, tasks_of
 from carrot_core.evaluation.quality import POOLED
-from carrot_core.frontier import Frontier, ReadableCurve, lam_of_rate
+from carrot_core.frontier import FloatArray, Frontier, ReadableCurve, lam_of_rate
 from carrot_core.metrics import HEADLINE, METRICS, share_saved
 from carrot_core.number_formats import money
 from carrot_core.outcomes import Estimates, Outcomes, positions
@@ -37,7 +37,8 @@ def by_task(
     """One row per task at one rate: score, cost, and the difference to the reference model with its interval.
 
     Columns: task, n_prompts, score, cost_usd, reference_score, difference, difference_low, difference_high,
-    saving (1 - cost / the reference's cost), most_used. ``tasks`` are in the order of the frontier's prompts.
+    saving (1 - cost / the reference's cost), most_used, and where latency is recorded latency_s (mean seconds of the
+    calls of which it is). ``tasks`` are in the order of the frontier's prompts.
     No interval (NaN) of a task with fewer than `LEAST_PROMPTS` prompts.
     """
     if len(tasks) != frontier.n_prompts:
@@ -46,6 +47,7 @@ def by_task(
     chosen = frontier.choices(exchange_rate_per_usd)
     rows = np.arange(frontier.n_prompts)
     score, cost, paid = frontier.outcomes.score, frontier.outcomes.cost_usd, frontier.paid_usd
+    call_s = None if frontier.call_s is None or frontier.latency_s is None else frontier.call_s[rows, chosen]
     records = []
     for task in sorted(set(tasks)):
         here = np.asarray(tasks, dtype=object) == task
@@ -66,9 +68,15 @@ def by_task(
                 "difference_high": high,
                 "saving": float(share_saved(spent, reference_cost)),
                 "most_used": frontier.models[np.bincount(chosen[here]).argmax()],
+                **({} if call_s is None else {"latency_s": _mean_of_known(call_s[here])}),
             }
         )
     return pd.DataFrame(records)
+
+
+def _mean_of_known(values: FloatArray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def flips(frontier: Frontier, rate_before: float, rate_after: float, observed: Outcomes | None = None) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,17 @@ def test_tasks_add_up_to_the_whole(frontier_and_tasks):
     np.testing.assert_allclose(slices.difference, slices.score - slices.reference_score, atol=1e-12)
     assert (slices.difference_low <= slices.difference + 1e-12).all()
     assert (slices.difference <= slices.difference_high + 1e-12).all()
+
+
+def test_the_latency_of_tasks_adds_up_to_that_of_the_whole(frontier_and_tasks):
+    frontier, tasks = frontier_and_tasks
+    assert "latency_s" not in by_task(frontier, tasks, 0.0, frontier.models[0])
+    call_s = np.random.default_rng(0).random(frontier.outcomes.shape)
+    timed = replace(frontier, call_s=call_s)
+    slices = by_task(timed, tasks, 0.0, frontier.models[0])
+    assert np.average(slices.latency_s, weights=slices.n_prompts) == pytest.approx(timed.latency_s[0, 0])
+    unknown = by_task(replace(frontier, call_s=np.full_like(call_s, np.nan)), tasks, 0.0, frontier.models[0])
+    assert unknown.latency_s.isna().all()
 
 
 def test_a_handful_of_prompts_has_no_interval(frontier_and_tasks):

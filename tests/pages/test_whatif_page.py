@@ -31,12 +31,15 @@ NUMBERS = ("Points", "Tokens ×", "In $/M", "Out $/M")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder with two benchmarks, of which one records dollars only, and CARROT-KNN fitted on both."""
+    """A home folder with two benchmarks, of which one records dollars and latency only, CARROT-KNN fitted on both."""
     folder = tmp_path_factory.mktemp("home")
     store = Store(folder / "carrot.duckdb")
     for name, bench, lost in (("made", made(), []), ("other", made(200, seed=4), ["input_tokens", "output_tokens"])):
         _, vectors = write_files(bench, folder, name)
-        long_frame(bench).drop(columns=lost).to_parquet(folder / f"{name}.parquet")
+        runs = long_frame(bench).drop(columns=lost)
+        if name == "other":
+            runs["latency_s"] = runs["model"].map({"acme/large": 3.0, "acme/small": 0.5})
+        runs.to_parquet(folder / f"{name}.parquet")
         store.save_benchmark(name, read_long_table(folder / f"{name}.parquet"))
         store.import_vectors(name, vectors, BUNDLED)
         run_router(store, load_embedded(store, name))
@@ -90,6 +93,11 @@ def test_a_factor_on_all_prices_moves_the_cost_and_goes_to_the_address() -> None
     rows = drifted(app)  # at λ = 1 the cheapest model stays the cheapest
     assert rows["Same λ"]["Cost"] == pytest.approx(100)
     assert rows["Same λ"]["Points"] == 0
+
+
+def test_a_cap_of_latency_narrows_the_pool_where_latency_is_recorded() -> None:
+    assert "1 of 3 models pass" in captions(page(bench="other", latency_p95="2"))
+    assert "latency_p95" not in {box.key for box in page(bench="made").number_input}
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def _models(info: BenchmarkInfo, models: Sequence[str]) -> None:
             "$/1M in": table["input_usd_per_mtok"],
             "$/1M out": table["output_usd_per_mtok"],
             "Price as of": table["as_of"],
+            "Price from": table["source"].map(_cell),
         }
         | {title: table[fact].map(_cell) for fact, title in _FACTS.items() if fact in table}
     )

@@ -32,6 +32,7 @@ from carrot_core.promise import CONFIDENCE, cost_bounds, score_bounds
 from carrot_core.results import Names
 from carrot_core.text import short_names, visible
 
+LATENCY = "Mean latency"
 COST, ACCURACY, MATCH, AS_IS = "Its cost", "Its accuracy", "The reference's accuracy", "Nothing: λ is set"
 ON_SNAPSHOT = (
     "How sure the point is cannot be told from a snapshot: solving it again on samples of the prompts, on single tasks "
@@ -73,6 +74,7 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> N
             "95 % low": 100 * slices["difference_low"],
             "95 % high": 100 * slices["difference_high"],
             "Saving": 100 * slices["saving"],
+            **({LATENCY: slices["latency_s"]} if "latency_s" in slices else {}),
             "Answered most by": slices["most_used"].map(short_names(models)),
         }
     )
@@ -90,6 +92,7 @@ def task_table(slices: pd.DataFrame, reference: str, models: Sequence[str]) -> N
                 name: st.column_config.NumberColumn(format=POINTS_COLUMN, help=tip(of))
                 for name, of in differences.items()
             },
+            LATENCY: st.column_config.NumberColumn(format="%.3g s", help=tip("latency")),
             "Answered most by": st.column_config.TextColumn(help=tip("share")),
         },
         alt=f"Accuracy, cost and difference to {visible(reference)} for each of {len(slices)} tasks at one λ.",

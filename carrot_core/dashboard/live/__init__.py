@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from zlib import crc32
 import streamlit as st
 
 from carrot_core import limits, modes
-from carrot_core.benchmarks.model_facts import ModelFacts
 from carrot_core.benchmarks.simulated import NAME as SIMULATED
 from carrot_core.dashboard import controls, links, shell, views
 from carrot_core.dashboard.components.decision import live_decision, prompt_box
@@ -108,7 +106,7 @@ def _warm(router: CarrotRouter) -> None:
         router.explain("warm")
 
 
-def decision_options(router: CarrotRouter, facts: Mapping[str, ModelFacts], *, folded: bool = False) -> DecisionOptions:
+def decision_options(router: CarrotRouter, info: BenchmarkInfo, *, folded: bool = False) -> DecisionOptions:
     """Choose λ, pool and fallback, the same for one prompt and for many; ``folded`` in the page in place of a menu."""
     unit = router.cost_unit_usd
     lam = shortest_lam(controls.rate(rate_of_lam(router.default_lam, unit), unit), unit)
@@ -116,7 +114,7 @@ def decision_options(router: CarrotRouter, facts: Mapping[str, ModelFacts], *, f
     # A popover, because its widgets are in the browser only while it is open: every widget there is redrawn at
     # each answer.
     with st.expander(about) if folded else st.popover(about, icon=":material/tune:"):
-        pool = controls.pool(router.models, facts)
+        pool = controls.pool(router.models, info.facts_by_model, views.latency_p95_s(views.view(info)))
         if pool:
             controls.lam_slider(unit)
             st.caption(

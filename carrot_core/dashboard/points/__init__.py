@@ -185,7 +185,7 @@ def keep_panel() -> None:
         return
     with for_router:
         router = live.router_of(info)
-    options = live.decision_options(router, info.facts_by_model, folded=True)
+    options = live.decision_options(router, info, folded=True)
     _match(info, router, options)
     live.note(info, router, options)
     with errors_as_text():

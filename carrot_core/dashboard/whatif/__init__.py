@@ -34,8 +34,11 @@ _PRICE = {
 }
 
 
-def scenario_of(setting: Setting, facts: Mapping[str, ModelFacts]) -> Scenario:
-    """Choose what changes; the scenario is kept in the session and in the address (``?scenario=``)."""
+def scenario_of(setting: Setting, facts: Mapping[str, ModelFacts], latency_p95_s: Mapping[str, float]) -> Scenario:
+    """Choose what changes; the scenario is kept in the session and in the address (``?scenario=``).
+
+    ``facts`` and ``latency_p95_s`` narrow the pool, as in `controls.pool`.
+    """
     _start(setting)
     problem = st.session_state.pop("wi_refused", "")
     if problem:
@@ -47,7 +50,7 @@ def scenario_of(setting: Setting, facts: Mapping[str, ModelFacts]) -> Scenario:
     with st.expander("Tasks"):
         fields["task_weights"] = _tasks(setting)
     with st.expander("Pool and hypothetical models"):
-        fields["pool"] = controls.pool(setting.models, facts)
+        fields["pool"] = controls.pool(setting.models, facts, latency_p95_s)
         fields["hypothetical"] = _hypothetical(setting)
     try:
         scenario = parse_scenario(json.dumps(fields), "the scenario")
