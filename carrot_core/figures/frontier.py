@@ -40,8 +40,8 @@ def frontier_figure(
     """The chart of a scene: accuracy in percent against US dollars on the scene's basis.
 
     Curves are drawn as `carrot_core.curve.thin` leaves them at ``tolerance``. Each trace's ``meta`` says its
-    ``role`` (band, curve, hull, cascades, models, best, reference) and, for lines, its curve's ``name``. A log axis is
-    used only where every cost is above zero.
+    ``role`` (band, curve, hull, cascades, models, best, and reference where that is another model) and, for lines, its
+    curve's ``name``. A log axis is used only where every cost is above zero.
     """
     look, styles = THEMES[theme], line_styles([curve.name for curve in scene.curves])
     figure = go.Figure()
@@ -56,7 +56,8 @@ def frontier_figure(
     if scene.cascades is not None:
         figure.add_trace(_cascades(scene, scene.cascades, look))
     figure.add_trace(_models(scene, scene_colors(scene, theme), look))
-    figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
+    if scene.reference != scene.best_single:  # one model is one mark
+        figure.add_trace(_mark(scene, look, "reference", scene.reference, "Reference", "circle-open", 19))
     figure.add_trace(_mark(scene, look, "best", scene.best_single, "Best single", "star", 14))
     figure.update_layout(_layout(scene, look))
     if log_cost and scene.can_log:

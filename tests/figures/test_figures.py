@@ -380,5 +380,6 @@ def test_one_model_and_one_prompt_make_a_chart() -> None:
         n_dropped=0,
         active="carrot-knn",
     )
-    assert len(frontier_figure(one).data) == 5
+    roles = [trace.meta["role"] for trace in frontier_figure(one).data]
+    assert roles == ["hull", "curve", "models", "best"]  # which is the reference, too
     assert "100.0 % at $2.00" in alt_text(one, 0.5)
